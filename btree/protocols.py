@@ -1,0 +1,220 @@
+"""The seam between the trees and everything above them.
+
+`sql` and `kvsh` see an ordered, transactional store of typed trees through these protocols and never
+a page id.  The local store (`btree.open_store`) and the scratch store in memory (`btree.open_memory`)
+implement them; a distributed ordered store may take their place later.
+
+Order of keys is SQL's: NULL, then numbers (int and float compared exactly), then text by code point,
+then blobs.  Keys of one tree may mix these kinds; tuples compare element by element, and a proper
+prefix sorts before its extensions, so `(v,)` is the lower bound of every `(v, rowid)`.
+
+Threads: a `Transaction` and its trees belong to one thread at a time.  Any number of read
+transactions run beside the one writer; each sees the commit it began at and takes no lock.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+Key = Any
+"""bytes in a RAW tree, int in a TABLE tree, tuple in CLUSTERED and INDEX trees."""
+
+Value = Any
+"""bytes (or (bytes, expires_ms)) in a RAW tree, a row tuple in TABLE and CLUSTERED trees, None in an INDEX tree."""
+
+Row = tuple[Any, ...]
+
+RAW_TREE_ID = 1
+"""The raw key space `kv`: made with the database, never dropped."""
+
+CATALOG_TREE_ID = 2
+"""The SQL catalog's tree (TABLE kind): made with the database, never dropped."""
+
+
+class TreeKind(enum.IntEnum):
+    """What a tree's keys and values are.  Stored on disk, do not change."""
+
+    RAW = 1  # bytes -> bytes
+    TABLE = 2  # int (rowid) -> row tuple
+    CLUSTERED = 3  # tuple (primary key) -> row tuple
+    INDEX = 4  # tuple (columns..., rowid | primary key...) -> nothing
+
+
+class Kind(enum.IntFlag):
+    """Kinds of SQL value, as bits of a mask.  Stored on disk, do not change."""
+
+    NULL = 1
+    INTEGER = 2
+    REAL = 4
+    TEXT = 8
+    BLOB = 16
+
+
+class Tree(Protocol):
+    """One ordered tree as seen by one transaction."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def kind(self) -> TreeKind: ...
+
+    @property
+    def state(self) -> object:
+        """An opaque object: the same object at two moments means the same content (for caches)."""
+
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        """Per column of the value, a grow-only mask of `Kind` bits the tree has ever held; () if unknown.
+
+        The very same tuple object is returned until it widens, so that caches may test identity."""
+
+    def widen(self, kinds: Sequence[int]) -> None:
+        """Or `kinds` into the mask (and extend it).  The caller does this before it writes such values."""
+
+    def __len__(self) -> int:
+        """Entries, O(1)."""
+
+    def __contains__(self, key: Key) -> bool: ...
+
+    def get(self, key: Key, default: Value = None) -> Value:
+        """The value at `key`, else `default`.  O(depth).  INDEX trees give True for a present key."""
+
+    def get_many(self, keys: Sequence[Key]) -> list[Value]:
+        """Values at `keys` in their order, None where absent; fastest when keys ascend."""
+
+    def put(self, key: Key, value: Value = None) -> None:
+        """Insert or replace."""
+
+    def insert(self, key: Key, value: Value = None) -> bool:
+        """Insert; False and no change if the key is there."""
+
+    def delete(self, key: Key) -> bool:
+        """Remove; False if absent."""
+
+    def load(self, keys: Sequence[Key], values: Sequence[Value] | None = None) -> None:
+        """Insert or replace many; `keys` strictly ascending.  Builds full leaves where they append."""
+
+    def delete_many(self, keys: Sequence[Key]) -> int:
+        """Remove many, `keys` ascending; how many were there."""
+
+    def clear(self) -> None:
+        """Remove everything, O(pages) at worst."""
+
+    def batches(
+        self,
+        lo: Key | None = None,
+        hi: Key | None = None,
+        *,
+        lo_inclusive: bool = True,
+        hi_inclusive: bool = False,
+        reverse: bool = False,
+    ) -> Iterator[tuple[list[Key], list[Value]]]:
+        """Whole leaves (sliced at the bounds) of the range, in key order or reversed.
+
+        None is no bound.  The lists may be the tree's own and must not be changed.  INDEX trees give
+        an empty list for the values.  The iterator sees the tree as it is now: writes made by the
+        same transaction while it runs neither show in it nor disturb it.
+        In CLUSTERED and INDEX trees an inclusive `hi` (or exclusive `lo`) that is a proper prefix of
+        keys stands for all keys that start with it: `batches((5,), (5,), hi_inclusive=True)` gives
+        every key whose first element is 5."""
+
+    def first(self) -> tuple[Key, Value] | None: ...
+
+    def last(self) -> tuple[Key, Value] | None: ...
+
+    def count(
+        self,
+        lo: Key | None = None,
+        hi: Key | None = None,
+        *,
+        lo_inclusive: bool = True,
+        hi_inclusive: bool = False,
+    ) -> int:
+        """Entries in the range; bounds as in `batches`.  Reads the leaves of the range."""
+
+    def estimate(
+        self,
+        lo: Key | None = None,
+        hi: Key | None = None,
+        *,
+        lo_inclusive: bool = True,
+        hi_inclusive: bool = False,
+    ) -> int:
+        """About how many entries are in the range, in O(depth) page reads; for the planner."""
+
+
+class Savepoint(Protocol):
+    """A mark inside a write transaction; tokens nest like a stack."""
+
+
+class Transaction(Protocol):
+    """A snapshot for reading; with `writable`, the single writer's private view."""
+
+    @property
+    def writable(self) -> bool: ...
+
+    @property
+    def commit_number(self) -> int:
+        """The commit (lsn) that this transaction began at."""
+
+    @property
+    def pages_read(self) -> int:
+        """Nodes visited through this transaction so far, cached or not (EXPLAIN ANALYZE differences it)."""
+
+    def tree(self, tree_id: int) -> Tree:
+        """The tree; KeyError if there is none.  The same object for the same id while the transaction lasts."""
+
+    def tree_ids(self) -> list[int]: ...
+
+    def create_tree(self, kind: TreeKind) -> int:
+        """A new empty tree's id; ids are never used again."""
+
+    def drop_tree(self, tree_id: int) -> None: ...
+
+    def upgrade(self, timeout: float | None = None) -> None:
+        """Make a read transaction the writer.  ConflictError if anything was committed since it
+        began, BusyError if another writer holds the lock beyond `timeout` seconds.  No-op if writable."""
+
+    def savepoint(self) -> Savepoint:
+        """O(1)."""
+
+    def rollback_to(self, savepoint: Savepoint) -> None:
+        """Undo everything since; the savepoint stays and may be rolled back to again."""
+
+    def release(self, savepoint: Savepoint) -> None:
+        """Forget the savepoint and those made after it; their work stays."""
+
+    def commit(self) -> None:
+        """Durable (as the store's durability says) and visible when it returns.  A read transaction just ends."""
+
+    def rollback(self) -> None:
+        """End without a trace.  Harmless when ended already."""
+
+
+class Store(Protocol):
+    """A database: begin transactions on it.  May be shared by threads."""
+
+    @property
+    def path(self) -> str | None:
+        """None for the scratch store in memory."""
+
+    @property
+    def readonly(self) -> bool: ...
+
+    def begin(self, *, write: bool = False, timeout: float | None = None) -> Transaction:
+        """A transaction on the newest durable commit.  With `write`, takes the writer's lock first,
+        waiting at most `timeout` seconds (None: the store's own), else BusyError naming the holder's pid."""
+
+    def checkpoint(self) -> None: ...
+
+    def compact(self) -> None: ...
+
+    def backup(self, path: str) -> None: ...
+
+    def check(self) -> list[str]:
+        """Every problem found, each one clear sentence with page and offset; [] when all is well."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,45 @@
+"""Errors of the SQL layer.  Messages follow SQLite's wording.
+
+Subclasses are by what the caller can do: mend the statement (`SqlSyntaxError`, `SqlNameError`), mend the
+data (`ConstraintError`), try again (`BusyError` comes from below), or give up (`Interrupted`).
+"""
+
+from __future__ import annotations
+
+
+class SqlError(Exception):
+    """Root.  `offset` is a character offset into the statement's text, or None if unknown."""
+
+    def __init__(self, message: str, *, offset: int | None = None, token: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+        self.token = token
+
+
+class SqlSyntaxError(SqlError):
+    """The text is no statement: `near "x": syntax error`."""
+
+
+class SqlNameError(SqlError):
+    """`no such table: x`, `no such column: x`, `ambiguous column name: x`, `no such function: x`.
+
+    `suggestions` holds the nearest existing names, best first."""
+
+    suggestions: tuple[str, ...] = ()
+
+
+class ConstraintError(SqlError):
+    """`UNIQUE constraint failed: t.a` and its kin.  `kind` is UNIQUE, NOT NULL, CHECK, FOREIGN KEY, PRIMARY KEY, TRIGGER or DATATYPE."""
+
+    def __init__(self, message: str, *, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class MisuseError(SqlError):
+    """Wrong number of bindings, a cursor used after its transaction ended, ..."""
+
+
+class Interrupted(SqlError):
+    """Cancelled or past its deadline: `interrupted`."""
