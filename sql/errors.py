@@ -10,7 +10,9 @@ from __future__ import annotations
 class SqlError(Exception):
     """Root.  `offset` is a character offset into the statement's text, or None if unknown."""
 
-    def __init__(self, message: str, *, offset: int | None = None, token: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, offset: int | None = None, token: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.offset = offset
