@@ -111,7 +111,7 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
 class Schema:
     """All objects of a database as of one catalog state; looked up by lower-case name."""
 
-    __slots__ = ("indexes", "indexes_of", "tables", "triggers_of", "triggers", "views")
+    __slots__ = ("indexes", "indexes_of", "tables", "triggers", "triggers_of", "views")
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
