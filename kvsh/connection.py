@@ -1,0 +1,447 @@
+"""PEP 249's connection, with the sqlite3 module's conveniences, over one `sql.Session`.
+
+Transactions: `isolation_level` is the mode of the implicit BEGIN before the first INSERT, UPDATE,
+DELETE or REPLACE ("" is DEFERRED); None is autocommit.  As a context manager the connection commits,
+or rolls back on an exception.  A connection belongs to the thread that made it unless
+`check_same_thread=False`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from btree import open_memory, open_store
+from kvsh import errors
+from kvsh.codes import LIMITS
+from kvsh.cursor import Cursor
+from kvsh.errors import LOWER_ERRORS, NotSupportedError, ProgrammingError, translated
+from sql import Session
+
+if TYPE_CHECKING:
+    from btree import Store
+    from kvsh.blob import Blob
+
+AnyCursor = TypeVar("AnyCursor", bound=Cursor)
+
+_ISOLATION_LEVELS = frozenset(("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"))
+_SQL_LENGTH_MAX = 1_000_000_000
+
+
+class Connection:
+    """A session on a database file, or on a scratch database in memory for ":memory:".
+
+    `path`: str, bytes or PathLike; with `uri`, a `file:` URI whose `mode=ro` means `readonly`.
+    `timeout`: seconds to wait for another writer.  `durability`: "full" (a commit is on the disk when
+    it returns), "normal" or "off".  Raises OperationalError if the file can't be opened,
+    DatabaseError if it is no kvsh database or damaged."""
+
+    Warning = errors.Warning
+    Error = errors.Error
+    InterfaceError = errors.InterfaceError
+    DatabaseError = errors.DatabaseError
+    DataError = errors.DataError
+    OperationalError = errors.OperationalError
+    IntegrityError = errors.IntegrityError
+    InternalError = errors.InternalError
+    ProgrammingError = errors.ProgrammingError
+    NotSupportedError = errors.NotSupportedError
+
+    _initialised = False
+
+    def __init__(
+        self,
+        database: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        timeout: float = 5.0,
+        detect_types: int = 0,
+        isolation_level: str | None = "",
+        check_same_thread: bool = True,
+        factory: Any = None,
+        cached_statements: int = 128,
+        uri: bool = False,
+        *,
+        durability: Literal["full", "normal", "off"] = "full",
+        readonly: bool = False,
+        at: int | None = None,
+    ) -> None:
+        if self._initialised:
+            self._initialised = False
+            self._session = None
+        level = _checked_level(isolation_level)
+        path, readonly = _parsed_path(database, uri=uri, readonly=readonly)
+        try:
+            self._store: Store = _store(path, timeout, durability, readonly=readonly, at=at)
+            self._session: Any = Session(self._store, busy_timeout=timeout)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+        self.row_factory: Callable[[Any, tuple[Any, ...]], Any] | None = None
+        self.text_factory: Callable[[bytes], Any] = str
+        self._isolation_level = level
+        self._detect_types = detect_types
+        self._thread = threading.get_ident() if check_same_thread else None
+        self._trace_callback: Callable[[str], Any] | None = None
+        self._limits: dict[int, int] = {}
+        self._initialised = True
+
+    # -- statements ------------------------------------------------------------------------------
+
+    def cursor(self, factory: Callable[[Connection], AnyCursor] = Cursor) -> AnyCursor:  # type: ignore[assignment]
+        """A new cursor, made by `factory(connection)`, with this connection's row factory."""
+        self._check_thread()
+        self._check_open()
+        cursor = factory(self)
+        if not issubclass(type(cursor), Cursor):
+            raise TypeError(f"factory must return a cursor, not {type(cursor).__name__}")
+        if self.row_factory is not None:
+            cursor.row_factory = self.row_factory
+        return cursor
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
+        """`cursor().execute(...)`: run one statement, give the cursor."""
+        return self.cursor().execute(sql, parameters)
+
+    def executemany(
+        self, sql: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]], /
+    ) -> Cursor:
+        """`cursor().executemany(...)`."""
+        return self.cursor().executemany(sql, parameters)
+
+    def executescript(self, script: str, /) -> Cursor:
+        """`cursor().executescript(...)`."""
+        return self.cursor().executescript(script)
+
+    def __call__(self, sql: str, /) -> Any:
+        """Check that `sql` is one statement that could be prepared, and give it back."""
+        self._check_thread()
+        self._check_open()
+        if not isinstance(sql, str):
+            raise TypeError(f"argument 1 must be str, not {type(sql).__name__}")
+        return self.cursor()._begin_use(sql) and sql
+
+    # -- transactions ----------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Make the open transaction durable and visible; nothing if there is none."""
+        self._check_thread()
+        self._check_open()
+        try:
+            self._commit()
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+
+    def rollback(self) -> None:
+        """Undo the open transaction; nothing if there is none."""
+        self._check_thread()
+        self._check_open()
+        if self._session.in_transaction:
+            self._trace("ROLLBACK")
+            try:
+                self._session.rollback()
+            except LOWER_ERRORS as error:
+                raise translated(error) from error
+
+    def close(self) -> None:
+        """Roll back what is open and let go of the file.  Closing twice is harmless."""
+        self._check_thread()
+        if not self._initialised:
+            raise ProgrammingError("Base Connection.__init__ not called.")
+        session, self._session = self._session, None
+        if session is not None:
+            try:
+                session.close()
+                self._store.close()
+            except LOWER_ERRORS as error:
+                raise translated(error) from error
+
+    def __enter__(self) -> Connection:
+        self._check_thread()
+        self._check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        if kind is None:
+            try:
+                self.commit()
+            except Exception:
+                self.rollback()
+                raise
+        else:
+            self.rollback()
+        return False
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        self._check_open()
+        return bool(self._session.in_transaction)
+
+    @property
+    def total_changes(self) -> int:
+        """Rows inserted, updated or deleted since the connection was made."""
+        self._check_open()
+        return int(self._session.total_changes)
+
+    @property
+    def isolation_level(self) -> str | None:
+        """The mode of implicit transactions; None is autocommit.  Setting None commits."""
+        self._check_open()
+        return self._isolation_level
+
+    @isolation_level.setter
+    def isolation_level(self, level: str | None) -> None:
+        self._check_thread()
+        level = _checked_level(level)
+        if level is None:
+            self.commit()
+        self._isolation_level = level
+
+    def _begin_implicitly(self) -> None:
+        level = self._isolation_level
+        if level is not None and not self._session.in_transaction:
+            self._trace(f"BEGIN {level}")
+            self._session.begin(level or "DEFERRED")
+
+    def _commit(self) -> None:
+        if self._session.in_transaction:
+            self._trace("COMMIT")
+            self._session.commit()
+
+    # -- extending SQL ---------------------------------------------------------------------------
+
+    def create_function(
+        self,
+        name: str,
+        narg: int,
+        func: Callable[..., Any] | None,
+        /,
+        *,
+        deterministic: bool = False,
+    ) -> None:
+        """Call `func` for the SQL function `name` of `narg` arguments (-1: any); None removes it."""
+        self._extend("create_function", name, narg, func, deterministic=deterministic)
+
+    def create_aggregate(self, name: str, n_arg: int, aggregate_class: Any, /) -> None:
+        """`aggregate_class()` with `step(*args)` and `finalize()`; None removes it."""
+        self._extend("create_aggregate", name, n_arg, aggregate_class)
+
+    def create_window_function(self, name: str, num_params: int, aggregate_class: Any, /) -> None:
+        """As `create_aggregate`, with `value()` and `inverse(*args)` besides."""
+        self._extend("create_window_function", name, num_params, aggregate_class)
+
+    def create_collation(self, name: str, callback: Callable[[str, str], int] | None, /) -> None:
+        """Order text by `callback(a, b)` -> negative, 0 or positive; None removes it."""
+        name.encode()
+        if callback is not None and not callable(callback):
+            raise TypeError("parameter must be callable")
+        self._extend("create_collation", name, callback)
+
+    def _extend(self, method: str, *arguments: Any, **options: Any) -> None:
+        self._check_thread()
+        self._check_open()
+        try:
+            getattr(self._session.functions, method)(*arguments, **options)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+
+    # -- watching and stopping -------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        """Stop the running statement, from any thread: it raises OperationalError: interrupted."""
+        self._check_open()
+        self._session.interrupt()
+
+    def set_progress_handler(self, progress_handler: Callable[[], Any] | None, n: int = 1) -> None:
+        """Call `progress_handler` about once a batch of rows; a true result interrupts the statement.
+
+        `n` (SQLite's virtual machine instructions) is accepted and not used."""
+        self._check_thread()
+        self._check_open()
+        self._session.cancellation.progress = progress_handler
+
+    def set_trace_callback(self, trace_callback: Callable[[str], Any] | None) -> None:
+        """Call `trace_callback` with the text of every statement that is run, implicit ones too."""
+        self._check_thread()
+        self._check_open()
+        self._trace_callback = trace_callback
+
+    def set_authorizer(self, authorizer_callback: Any) -> None:
+        """Not supported; None (no authorizer) is accepted."""
+        self._check_thread()
+        self._check_open()
+        if authorizer_callback is not None:
+            raise NotSupportedError("kvsh has no authorizer callbacks")
+
+    def enable_load_extension(self, enable: bool, /) -> None:
+        """Not supported: there are no loadable C extensions."""
+        if enable:
+            raise NotSupportedError("kvsh loads no SQLite extensions; use create_function()")
+
+    def _trace(self, sql: str) -> None:
+        if self._trace_callback is not None:
+            self._trace_callback(sql)
+
+    # -- whole databases -------------------------------------------------------------------------
+
+    def iterdump(self) -> Iterator[str]:
+        """The database as SQL statements that make it anew."""
+        self._check_open()
+        from sql import dump_statements
+
+        return dump_statements(self._session)
+
+    def backup(
+        self,
+        target: Connection,
+        *,
+        pages: int = -1,
+        progress: Callable[[int, int, int], Any] | None = None,
+        name: str = "main",
+        sleep: float = 0.25,
+    ) -> None:
+        """Replace `target`'s content by a copy of this database, as of one moment.
+
+        All trees are copied in one step: `progress` is called once, with nothing remaining."""
+        self._check_open()
+        if not isinstance(target, Connection):
+            raise TypeError(f"target must be a Connection, not {type(target).__name__}")
+        if target is self:
+            raise ValueError("target cannot be the same connection instance")
+        target._check_open()
+        if progress is not None and not callable(progress):
+            raise TypeError("progress argument must be a callable")
+        if target.in_transaction:
+            raise errors.OperationalError("target is in transaction")
+        if name not in ("main", "temp"):
+            raise errors.OperationalError(f"unknown database {name}")
+        from sql import copy_database
+
+        try:
+            copied = copy_database(self._session, target._session)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+        if progress is not None:
+            progress(101, 0, copied)
+
+    def blobopen(
+        self,
+        table: str,
+        column: str,
+        row: int,
+        /,
+        *,
+        readonly: bool = False,
+        name: str = "main",
+    ) -> Blob:
+        """A file-like view of one stored blob (or text)."""
+        self._check_thread()
+        self._check_open()
+        from kvsh.blob import Blob
+
+        return Blob(self, table, column, row, readonly=readonly, schema=name)
+
+    # -- limits ----------------------------------------------------------------------------------
+
+    def getlimit(self, category: int, /) -> int:
+        """The limit `SQLITE_LIMIT_*`; only the length of a statement and its variables are enforced."""
+        self._check_open()
+        self._check_category(category)
+        return self._limits.get(category, _SQL_LENGTH_MAX)
+
+    def setlimit(self, category: int, limit: int, /) -> int:
+        """Set a limit and give the previous one; a negative one changes nothing."""
+        previous = self.getlimit(category)
+        if limit >= 0:
+            self._limits[category] = limit
+        return previous
+
+    @staticmethod
+    def _check_category(category: int) -> None:
+        if not 0 <= category < len(LIMITS):
+            raise ProgrammingError("'category' is out of bounds")
+
+    def _sql_length_limit(self) -> int:
+        return self._limits.get(1, _SQL_LENGTH_MAX)
+
+    # -- checks ----------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if not self._initialised:
+            raise ProgrammingError("Base Connection.__init__ not called.")
+        if self._session is None:
+            raise ProgrammingError("Cannot operate on a closed database.")
+
+    def _check_thread(self) -> None:
+        if not self._initialised:
+            raise ProgrammingError("Base Connection.__init__ not called.")
+        if self._thread is not None and self._thread != threading.get_ident():
+            raise ProgrammingError(
+                "SQLite objects created in a thread can only be used in that same thread. "
+                f"The object was created in thread id {self._thread} and this is thread id "
+                f"{threading.get_ident()}."
+            )
+
+
+def connect(
+    database: str | bytes | os.PathLike[str] | os.PathLike[bytes], *arguments: Any, **options: Any
+) -> Connection:
+    """Open a connection; see `Connection` for the parameters, `factory` gives another class."""
+    position_of_factory = 4
+    factory = options.get("factory") or (
+        arguments[position_of_factory] if len(arguments) > position_of_factory else None
+    )
+    made: Connection = (factory or Connection)(database, *arguments, **options)
+    return made
+
+
+def _checked_level(level: str | None) -> str | None:
+    if level is None:
+        return None
+    if not isinstance(level, str):
+        raise TypeError("isolation_level must be str or None")
+    if str.upper(level) not in _ISOLATION_LEVELS:
+        raise ValueError(
+            "isolation_level string must be '', 'DEFERRED', 'IMMEDIATE', or 'EXCLUSIVE'"
+        )
+    return str.upper(level)
+
+
+def _parsed_path(
+    database: str | bytes | os.PathLike[str] | os.PathLike[bytes], *, uri: bool, readonly: bool
+) -> tuple[str | None, bool]:
+    """(path or None for memory, readonly)."""
+    path = os.fsdecode(database)
+    if uri and path.startswith("file:"):
+        location, _, query = path[5:].partition("?")
+        location = location.partition("#")[0]
+        options = dict(urllib.parse.parse_qsl(query))
+        if location.startswith("//"):
+            location = "/" + location[2:].partition("/")[2]
+        path = urllib.parse.unquote(location, errors="surrogateescape")
+        mode = options.get("mode", "rwc")
+        if mode not in ("ro", "rw", "rwc", "memory"):
+            raise errors.OperationalError(f"no such access mode: {mode}")
+        if mode == "memory":
+            return None, readonly
+        if mode == "rw" and not os.path.exists(path):
+            raise errors.OperationalError("unable to open database file")
+        readonly = readonly or mode == "ro" or options.get("immutable") == "1"
+    if path in (":memory:", ""):
+        return None, readonly
+    return path, readonly
+
+
+def _store(
+    path: str | None, timeout: float, durability: str, *, readonly: bool, at: int | None
+) -> Store:
+    if path is None:
+        return open_memory()
+    return open_store(path, durability=durability, readonly=readonly, timeout=timeout, at=at)

@@ -1,0 +1,107 @@
+"""The exceptions that leave the package: PEP 249's tree, shaped as the sqlite3 module's.
+
+Every layer below has an exception root of its own (`sql.SqlError`, `btree.StoreError`).  They are
+translated here, once, at the public API: `raise translated(error) from error`.  The shell shows the
+same sentences.  `sqlite_errorcode` and `sqlite_errorname` are set where a caller of the sqlite3 module
+would look for them.
+"""
+
+from __future__ import annotations
+
+from btree import (
+    BusyError,
+    ConflictError,
+    CorruptionError,
+    NotADatabaseError,
+    ReadOnlyError,
+    StoreError,
+)
+from sql import ConstraintError, Interrupted, MisuseError, SqlError
+
+LOWER_ERRORS = (SqlError, StoreError)
+"""Roots of the lower layers' errors, for `except` clauses in the API."""
+
+
+class Warning(Exception):
+    """Important warnings (PEP 249)."""
+
+
+class Error(Exception):
+    """Root of every error that leaves the package."""
+
+    sqlite_errorcode: int
+    sqlite_errorname: str
+
+
+class InterfaceError(Error):
+    """The interface was used wrongly, rather than the database."""
+
+
+class DatabaseError(Error):
+    """Something is wrong with the database, or with what was asked of it."""
+
+
+class DataError(DatabaseError):
+    """A value is out of range or too large."""
+
+
+class OperationalError(DatabaseError):
+    """A statement could not be done: bad SQL, no such table, locked, read-only, disk full."""
+
+
+class IntegrityError(DatabaseError):
+    """A constraint would be broken."""
+
+
+class InternalError(DatabaseError):
+    """The database met a state of its own that should not be."""
+
+
+class ProgrammingError(DatabaseError):
+    """Wrong number of parameters, use after close, use from another thread."""
+
+
+class NotSupportedError(DatabaseError):
+    """A feature of the sqlite3 module that kvsh does not have."""
+
+
+_CONSTRAINT_NAMES = {
+    "UNIQUE": "SQLITE_CONSTRAINT_UNIQUE",
+    "PRIMARY KEY": "SQLITE_CONSTRAINT_PRIMARYKEY",
+    "NOT NULL": "SQLITE_CONSTRAINT_NOTNULL",
+    "CHECK": "SQLITE_CONSTRAINT_CHECK",
+    "FOREIGN KEY": "SQLITE_CONSTRAINT_FOREIGNKEY",
+    "TRIGGER": "SQLITE_CONSTRAINT_TRIGGER",
+    "DATATYPE": "SQLITE_CONSTRAINT_DATATYPE",
+}
+
+
+def translated(error: Exception) -> Error:
+    """The public exception for a lower layer's; the caller raises it `from error`."""
+    if isinstance(error, ConstraintError):
+        return _coded(
+            IntegrityError(str(error)), _CONSTRAINT_NAMES.get(error.kind, "SQLITE_CONSTRAINT")
+        )
+    if isinstance(error, Interrupted):
+        return _coded(OperationalError(str(error)), "SQLITE_INTERRUPT")
+    if isinstance(error, MisuseError):
+        return _coded(ProgrammingError(str(error)), "SQLITE_MISUSE")
+    if isinstance(error, SqlError):
+        return _coded(OperationalError(str(error)), "SQLITE_ERROR")
+    if isinstance(error, BusyError | ConflictError):
+        return _coded(OperationalError(str(error)), "SQLITE_BUSY")
+    if isinstance(error, ReadOnlyError):
+        return _coded(OperationalError(str(error)), "SQLITE_READONLY")
+    if isinstance(error, NotADatabaseError):
+        return _coded(DatabaseError(str(error)), "SQLITE_NOTADB")
+    if isinstance(error, CorruptionError):
+        return _coded(DatabaseError(str(error)), "SQLITE_CORRUPT")
+    return _coded(OperationalError(str(error)), "SQLITE_IOERR")
+
+
+def _coded(error: Error, name: str) -> Error:
+    from kvsh.codes import CODES
+
+    error.sqlite_errorname = name
+    error.sqlite_errorcode = CODES[name]
+    return error
