@@ -100,7 +100,7 @@ def split_columns(
     ):
         label_at = 0
     series = [
-        Series(str(name), [_number(row[i]) for row in rows])
+        Series(_printable(str(name)), [_number(row[i]) for row in rows])
         for i, name in enumerate(columns)
         if numeric[i] and i != label_at
     ]
@@ -120,7 +120,11 @@ def _number(value: Any) -> float | None:
 
 
 def _title(columns: Sequence[str]) -> str:
-    return " by ".join(reversed([str(name) for name in columns[:2]])) if len(columns) == 2 else ""
+    return (
+        " by ".join(_printable(str(name)) for name in reversed(columns))
+        if len(columns) == 2
+        else ""
+    )
 
 
 # -- numbers and text --------------------------------------------------------------------------------
@@ -161,7 +165,7 @@ def short(number: float) -> str:
 
 def fit(text: str, width: int) -> str:
     """`text` padded with spaces, or cut, to exactly `width` cells."""
-    text = "".join(c if c.isprintable() else " " for c in text)
+    text = _printable(text)
     size = wcswidth(text)
     if size <= width:
         return text + " " * (width - size)
@@ -177,7 +181,11 @@ def _label(value: Any) -> str:
         return f"x'{value[:8].hex()}'"
     if isinstance(value, float):
         return short(value)
-    return str(value)
+    return _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 # -- bars --------------------------------------------------------------------------------------------
@@ -206,12 +214,12 @@ def bars(
             out.append(f"{name} {axis}{drawn}".rstrip())
     out.extend(_bar_axis(scale, label_width + 1, canvas))
     if dropped:
-        out.append(f"({dropped:,} more rows are not drawn)")
+        out.append(fit(f"({dropped:,} more rows not drawn)", canvas.width).rstrip())
     return out
 
 
 def _width(text: str) -> int:
-    return max(wcswidth("".join(c if c.isprintable() else " " for c in text)), 0)
+    return max(wcswidth(_printable(text)), 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ SETTINGS: dict[str, Setting] = {
             "prompt",
             "{database}{transaction}> ",
             "prompt; {database} {transaction} {mode} {readonly} {time}",
-        ),  # fmt: skip
+        ),
         Setting("init", (), "statements and commands to run at the start"),
     )
 }

@@ -50,7 +50,7 @@ def complete_line(completer: Completer, text: str, start: int, cursor: int) -> l
         sql_start = words[position + 1].start if position + 1 < len(words) else typed.start
         return completer.complete_sql(text, sql_start, len(text), cursor)
     found = list(_by_hint(completer, hint, _unquoted(typed)))
-    if typed.text.startswith("-") or (not typed.text and option is None and hint == ""):
+    if typed.text.startswith("-") or (not typed.text and option is None and not found):
         used = {word.text for word in words}
         found.extend(
             Candidate(name, "option", value or "", 4)
