@@ -58,6 +58,10 @@ class LiveCatalog:
                 self._schema = schema
             return self._names
 
+    def preload(self) -> None:
+        """Read the schema ahead of the first completion."""
+        self.schema()
+
     def keys(self, prefix: str, limit: int) -> Sequence[Datum]:
         lowered = _key_prefix(prefix)
         if lowered is None:

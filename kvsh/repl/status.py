@@ -49,7 +49,7 @@ def duration(seconds: float) -> str:
     """Seconds for people.
 
     >>> duration(0.000_04), duration(0.0123), duration(2.5), duration(75), duration(3700)
-    ('40 us', '12.3 ms', '2.50 s', '1 min 15 s', '1 h 2 min')
+    ('40 us', '12.3 ms', '2.50 s', '1 min 15 s', '1 h 1 min')
     """
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} us"
