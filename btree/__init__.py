@@ -1,0 +1,52 @@
+"""Ordered, typed trees on pages, with transactions: what `sql` and `kvsh` stand on.
+
+`open_memory()` gives a scratch store; both kinds of store keep to the protocols of `btree.protocols`.
+"""
+
+from btree.errors import (
+    BusyError,
+    ConflictError,
+    CorruptionError,
+    NotADatabaseError,
+    ReadOnlyError,
+    StoreError,
+)
+from btree.keyspace import KeySpace
+from btree.memory import open_memory
+from btree.order import order_key
+from btree.protocols import (
+    CATALOG_TREE_ID,
+    RAW_TREE_ID,
+    Key,
+    Kind,
+    Row,
+    Savepoint,
+    Store,
+    Transaction,
+    Tree,
+    TreeKind,
+    Value,
+)
+
+__all__ = [
+    "CATALOG_TREE_ID",
+    "RAW_TREE_ID",
+    "BusyError",
+    "ConflictError",
+    "CorruptionError",
+    "Key",
+    "KeySpace",
+    "Kind",
+    "NotADatabaseError",
+    "ReadOnlyError",
+    "Row",
+    "Savepoint",
+    "Store",
+    "StoreError",
+    "Transaction",
+    "Tree",
+    "TreeKind",
+    "Value",
+    "open_memory",
+    "order_key",
+]

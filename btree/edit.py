@@ -1,0 +1,322 @@
+"""Changes to the shape of a tree: path copying, splits, merges, bulk loading and bulk deleting.
+
+`Tree` changes one entry of a leaf that it owns by itself; everything else comes here.  All functions
+work on paths that the writer owns: `[(root, slot), (branch, slot), ...]` and the leaf they lead to.
+Every structural change is one `splice`: some pieces take the place of one node, and where the parent
+grows too wide it is cut in pieces that take its place in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING
+
+from btree.node import LargeValues, Node, copied, like, new_branch, new_leaf
+from btree.order import less, order_key, search_left, search_right, separator
+from btree.protocols import Key, Value
+
+if TYPE_CHECKING:
+    from btree.tree import Tree
+
+Path = list[tuple[Node, int]]
+Pieces = list[tuple[Key, Node]]
+"""(separator below, node), in order; the first separator is not used."""
+
+SHORT_RUN = 4
+"""Keys of a bulk operation that fall in one leaf, up to which they are put one by one."""
+
+
+def own_path(tree: Tree, key: Key) -> tuple[Path, Node]:
+    """The path to the leaf of `key`, every node of it owned by the tree's writer."""
+    node = tree.owned_root()
+    path: Path = []
+    while node.children is not None:
+        slot = search_right(node.keys, key)
+        path.append((node, slot))
+        node = own_child(tree, node, slot)
+    return path, node
+
+
+def own_child(tree: Tree, branch: Node, slot: int) -> Node:
+    """Child `slot` of an owned branch, loaded and copied as needed."""
+    children = branch.children
+    assert children is not None
+    child = children[slot]
+    if child.__class__ is int:
+        child = tree.loaded(branch, slot)
+    node: Node = child
+    if node.owner is not tree.token:
+        node = children[slot] = copied(node, tree.token)
+    return node
+
+
+def upper_bound(path: Path) -> tuple[Key] | None:
+    """The separator above the leaf that `path` leads to, boxed; None at the right edge."""
+    for branch, slot in reversed(path):
+        if slot < len(branch.keys):
+            return (branch.keys[slot],)
+    return None
+
+
+def splice(tree: Tree, path: Path, pieces: Pieces, *, full: bool = False) -> None:
+    """Put `pieces` in the place of the node at the end of `path`; none removes it.
+
+    `full`: pieces of a branch that grows too wide are filled to the brim, as befits appends."""
+    while path:
+        branch, slot = path.pop()
+        _replace_child(branch, slot, pieces)
+        width = len(branch.pages or ())
+        if width == 0:
+            tree.free(branch.page)
+            pieces = []
+        elif width <= tree.branch_limit:
+            return
+        else:
+            pieces = _cut_branch(tree, branch, full=full)
+    _plant(tree, pieces, full=full)
+
+
+def _replace_child(branch: Node, slot: int, pieces: Pieces) -> None:
+    keys, children, pages = branch.keys, branch.children, branch.pages
+    assert children is not None and pages is not None
+    children[slot : slot + 1] = [node for _, node in pieces]
+    branch.pages = [*pages[:slot], *[node.page for _, node in pieces], *pages[slot + 1 :]]
+    if pieces:
+        branch.keys = [*keys[:slot], *[key for key, _ in pieces[1:]], *keys[slot:]]
+    else:
+        gone = max(slot - 1, 0)
+        branch.keys = keys[:gone] + keys[gone + 1 :]
+    branch.location = 0
+
+
+def _plant(tree: Tree, pieces: Pieces, *, full: bool) -> None:
+    """Make `pieces` the root, under as many new levels as they need."""
+    if not pieces:
+        tree.root = new_leaf([], tree.no_values(), tree.token)
+        return
+    while len(pieces) > 1:
+        nodes = [node for _, node in pieces]
+        keys = [key for key, _ in pieces[1:]]
+        root = new_branch(keys, list(nodes), [node.page for node in nodes], tree.token)
+        low = pieces[0][0]
+        pieces = _cut_branch(tree, root, full=full)
+        pieces[0] = (low, pieces[0][1])
+    tree.root = pieces[0][1]
+
+
+def _ends(count: int, limit: int, *, full: bool, least: int) -> list[int]:
+    """Where to cut `count` entries into parts of at most `limit`: filled up, or even."""
+    parts = -(-count // limit)
+    if not full:
+        return [count * part // parts for part in range(1, parts + 1)]
+    ends = [*range(limit, count, limit), count]
+    if len(ends) > 1 and ends[-1] - ends[-2] < least:
+        ends[-2] = count - least
+    return ends
+
+
+def _cut_branch(tree: Tree, branch: Node, *, full: bool) -> Pieces:
+    """`branch` cut to pieces no wider than the limit; the first is `branch` itself."""
+    keys, children, pages = branch.keys, branch.children, branch.pages
+    assert children is not None and pages is not None
+    ends = _ends(len(children), tree.branch_limit, full=full, least=2)
+    pieces: Pieces = [(None, branch)]
+    for start, end in pairwise(ends):
+        right = new_branch(keys[start : end - 1], children[start:end], pages[start:end], tree.token)
+        pieces.append((keys[start - 1], right))
+    end = ends[0]
+    branch.keys, branch.pages = keys[: end - 1], pages[:end]
+    branch.children = children[:end]
+    branch.location = 0
+    return pieces
+
+
+def _cut_leaf(tree: Tree, leaf: Node, ends: list[int]) -> Pieces:
+    """`leaf` cut at `ends`; the first piece is `leaf` itself."""
+    keys, values = leaf.keys, leaf.values
+    pieces: Pieces = [(None, leaf)]
+    for start, end in pairwise(ends):
+        right = new_leaf(keys[start:end], like(values, start, end), tree.token)
+        pieces.append((separator(keys[start - 1], keys[start]), right))
+    leaf.keys = keys[: ends[0]]
+    leaf.values = like(values, 0, ends[0])
+    return pieces
+
+
+def split(tree: Tree, key: Key) -> None:
+    """Split the leaf that `key` was just put into and made too long.
+
+    The rightmost leaf, grown at its end, stays full and a new one takes the new entry, so that
+    ascending keys fill their pages; others are halved."""
+    path, leaf = own_path(tree, key)
+    tree.measure(leaf)
+    count = len(leaf.keys)
+    if count <= tree.leaf_limit:
+        return
+    appended = upper_bound(path) is None and leaf.keys[-1] == key
+    ends = [count - 1, count] if appended else _ends(count, tree.leaf_limit, full=False, least=1)
+    pieces = _cut_leaf(tree, leaf, ends)
+    splice(tree, path, pieces, full=appended)
+    tree.tail = pieces[-1][1] if appended else None
+
+
+def rebalance(tree: Tree, path: Path, node: Node) -> None:
+    """After deletes: merge a node that is less than a quarter full with a neighbour, or let it
+    take half of what both have, and so on upwards."""
+    tree.tail = None
+    while path:
+        branch, slot = path.pop()
+        if not _underfull(tree, node):
+            return
+        siblings = branch.children
+        assert siblings is not None
+        if len(siblings) > 1:
+            slot = max(slot - 1, 0)
+            left, right = own_child(tree, branch, slot), own_child(tree, branch, slot + 1)
+            _share(tree, branch, slot, left, right)
+        node = branch
+    _lower_root(tree)
+
+
+def _joined(left: list[Value] | None, right: list[Value] | None) -> list[Value] | None:
+    if left is None or right is None:
+        return None
+    joined = [*left, *right]
+    lazy = left.__class__ is LargeValues or right.__class__ is LargeValues
+    return LargeValues(joined) if lazy else joined
+
+
+def _underfull(tree: Tree, node: Node) -> bool:
+    children = node.children
+    if children is None:
+        return len(node.keys) * 4 < tree.leaf_limit
+    return len(children) < 2 or len(children) * 4 < tree.branch_limit
+
+
+def _share(tree: Tree, branch: Node, slot: int, left: Node, right: Node) -> None:
+    """Merge children `slot` and `slot + 1` of `branch`, or even them out if they are too many."""
+    is_leaf = left.children is None
+    below = branch.keys[slot]
+    keys = left.keys + right.keys if is_leaf else [*left.keys, below, *right.keys]
+    values = _joined(left.values, right.values)
+    children = (left.children or []) + (right.children or [])
+    pages = (left.pages or []) + (right.pages or [])
+    count = len(keys) if is_leaf else len(children)
+    limit = tree.leaf_limit if is_leaf else tree.branch_limit
+    left.location = right.location = 0
+    if count * 4 <= limit * 3 or count < 2:
+        left.keys, left.values = keys, values
+        if not is_leaf:
+            left.children, left.pages = children, pages
+        tree.free(right.page)
+        _replace_child(branch, slot + 1, [])
+        return
+    half = count // 2
+    branch.location = 0
+    if is_leaf:
+        middle = separator(keys[half - 1], keys[half])
+        left.keys, right.keys = keys[:half], keys[half:]
+        left.values, right.values = like(values, 0, half), like(values, half, count)
+    else:
+        middle = keys[half - 1]
+        left.keys, right.keys = keys[: half - 1], keys[half:]
+        left.children, right.children = children[:half], children[half:]
+        left.pages, right.pages = pages[:half], pages[half:]
+    branch.keys = [*branch.keys[:slot], middle, *branch.keys[slot + 1 :]]
+
+
+def _lower_root(tree: Tree) -> None:
+    root = tree.owned_root()
+    while root.children is not None and len(root.children) == 1:
+        tree.free(root.page)
+        root = own_child(tree, root, 0)
+        tree.root = root
+
+
+def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> int:
+    """Put ascending `keys`, leaf by leaf; how many of them are new."""
+    start, count, added = 0, len(keys), 0
+    while start < count:
+        path, leaf = own_path(tree, keys[start])
+        upper = upper_bound(path)
+        end = count if upper is None else search_left(keys, upper[0], start)
+        run = keys[start:end]
+        run_values = None if values is None else values[start:end]
+        before = len(leaf.keys)
+        if before == 0 or less(leaf.keys[-1], run[0]):
+            leaf.keys.extend(run)
+            if leaf.values is not None and run_values is not None:
+                leaf.values.extend(run_values)  # LargeValues stay what they are
+        else:
+            _merge_run(tree, leaf, run, run_values)
+        leaf.location = 0
+        added += len(leaf.keys) - before
+        tree.measure(leaf)
+        if len(leaf.keys) > tree.leaf_limit:
+            full = upper is None
+            ends = _ends(len(leaf.keys), tree.leaf_limit, full=full, least=1)
+            splice(tree, path, _cut_leaf(tree, leaf, ends), full=full)
+        start = end
+    tree.tail = None
+    return added
+
+
+def _merge_run(
+    tree: Tree, leaf: Node, run: Sequence[Key], run_values: Sequence[Value] | None
+) -> None:
+    """Merge an ascending run into a leaf; equal keys take the new key and value."""
+    values = leaf.values
+    old_values = [None] * len(leaf.keys) if values is None else list(values)
+    merged = dict(zip(leaf.keys, zip(leaf.keys, old_values, strict=True), strict=True))
+    if values.__class__ is LargeValues:
+        tree.free_large([merged[key][1] for key in run if key in merged])
+    new_values = [None] * len(run) if run_values is None else run_values
+    merged.update(zip(run, zip(run, new_values, strict=True), strict=True))
+    try:
+        order = sorted(merged)  # two ascending runs: linear
+    except TypeError:
+        order = sorted(merged, key=order_key)
+    entries = [merged[key] for key in order]
+    leaf.keys = [key for key, _ in entries]
+    if values is not None:
+        leaf.values = values.__class__([value for _, value in entries])
+
+
+def delete_many(tree: Tree, keys: Sequence[Key]) -> int:
+    """Remove ascending `keys`, leaf by leaf; how many of them were there."""
+    start, count, removed = 0, len(keys), 0
+    while start < count:
+        path, leaf = own_path(tree, keys[start])
+        upper = upper_bound(path)
+        end = count if upper is None else search_left(keys, upper[0], start)
+        gone = _remove_run(tree, leaf, set(keys[start:end]))
+        if gone:
+            removed += gone
+            rebalance(tree, path, leaf)
+        start = end
+    return removed
+
+
+def _remove_run(tree: Tree, leaf: Node, doomed: set[Key]) -> int:
+    keys, values = leaf.keys, leaf.values
+    kept = [slot for slot, key in enumerate(keys) if key not in doomed]
+    gone = len(keys) - len(kept)
+    if gone == 0:
+        return 0
+    leaf.keys = [keys[slot] for slot in kept]
+    if values is not None:
+        old_values = list(values)
+        if values.__class__ is LargeValues:
+            tree.free_large(
+                [value for key, value in zip(keys, old_values, strict=True) if key in doomed]
+            )
+        leaf.values = values.__class__([old_values[slot] for slot in kept])
+    return gone
+
+
+def interleaved(keys: Sequence[Key], values: Sequence[Value] | None) -> chain[Value]:
+    """key, value, key, value, ...: the form that redo has."""
+    if values is None:
+        values = [None] * len(keys)
+    return chain.from_iterable(zip(keys, values, strict=True))

@@ -1,0 +1,175 @@
+"""The raw key space: bytes to bytes, with expiry.
+
+A value that expires is stored as `(value, expires_ms)`, absolute milliseconds since the epoch; one
+that does not, as the bytes themselves.  Whether any expiry was ever set stands in the tree's kinds,
+so a key space without expiry is read without looking at its entries.  An expired key is gone from
+every read at once; `purge` takes the entry itself away, as an ordinary delete.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from btree.protocols import RAW_TREE_ID, Transaction, Tree
+
+EXPIRING = 1
+"""Bit of the raw tree's kinds: a value with an expiry has been put.  Stored on disk, do not change."""
+
+Pair = tuple[bytes, bytes]
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch, by the wall clock: expiry outlives the process."""
+    return time.time_ns() // 1_000_000
+
+
+def prefix_end(prefix: bytes) -> bytes | None:
+    """The least key above all that start with `prefix`; None if there is none."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
+
+
+class KeySpace:
+    """The raw keys of one transaction.  Keys and values are bytes; ranges are half-open."""
+
+    __slots__ = ("_tree",)
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._tree: Tree = transaction.tree(RAW_TREE_ID)
+
+    @property
+    def expires(self) -> bool:
+        """Whether any key was ever given an expiry."""
+        return self._tree.kinds != ()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`; None if absent or expired."""
+        value = self._tree.get(key)
+        if value.__class__ is tuple:
+            return value[0] if value[1] > now_ms() else None
+        return value  # type: ignore[no-any-return]
+
+    def put(self, key: bytes, value: bytes, expires_ms: int | None = None) -> None:
+        """Insert or replace; without `expires_ms` an expiry that the key had is gone."""
+        if expires_ms is None:
+            self._tree.put(key, value)
+        else:
+            self._tree.widen((EXPIRING,))
+            self._tree.put(key, (value, expires_ms))
+
+    def delete(self, key: bytes) -> bool:
+        """Remove; False if absent or expired."""
+        live = self._tree.kinds == () or self.exists(key)
+        return self._tree.delete(key) and live
+
+    def exists(self, key: bytes) -> bool:
+        """Whether `key` is there and not expired."""
+        if not self.expires:
+            return key in self._tree
+        return self.get(key) is not None
+
+    def batches(
+        self,
+        lo: bytes | None = None,
+        hi: bytes | None = None,
+        *,
+        prefix: bytes | None = None,
+        reverse: bool = False,
+    ) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """Live keys and values of `lo <= key < hi` that start with `prefix`, a leaf at a time.
+        The lists may be the tree's own and must not be changed."""
+        if prefix:
+            end = prefix_end(prefix)
+            lo = prefix if lo is None else max(lo, prefix)
+            hi = end if hi is None or (end is not None and end < hi) else hi
+        batches = self._tree.batches(lo, hi, reverse=reverse)
+        return _live(batches, now_ms()) if self.expires else batches
+
+    def scan(
+        self,
+        lo: bytes | None = None,
+        hi: bytes | None = None,
+        prefix: bytes | None = None,
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Pair]:
+        """(key, value) pairs of the range, at most `limit` of them."""
+        return _pairs(self.batches(lo, hi, prefix=prefix, reverse=reverse), limit)
+
+    def count(
+        self, lo: bytes | None = None, hi: bytes | None = None, prefix: bytes | None = None
+    ) -> int:
+        """Live keys in the range; O(1) for all keys where none ever had an expiry."""
+        if lo is None and hi is None and not prefix and not self.expires:
+            return len(self._tree)
+        return sum([len(keys) for keys, _ in self.batches(lo, hi, prefix=prefix)])
+
+    def ttl(self, key: bytes) -> int | None:
+        """Milliseconds that `key` has left; None if it is absent or does not expire."""
+        value = self._tree.get(key)
+        if value.__class__ is not tuple:
+            return None
+        left: int = value[1] - now_ms()
+        return left if left > 0 else None
+
+    def expire(self, key: bytes, expires_ms: int) -> bool:
+        """Set the expiry of a live key; False if there is no such key."""
+        value = self.get(key)
+        if value is None:
+            return False
+        self.put(key, value, expires_ms)
+        return True
+
+    def persist(self, key: bytes) -> bool:
+        """Take the expiry of a live key away; False if there is no such key or it had none."""
+        value = self._tree.get(key)
+        if value.__class__ is not tuple or value[1] <= now_ms():
+            return False
+        self._tree.put(key, value[0])
+        return True
+
+    def purge(self, limit: int | None = None) -> int:
+        """Delete expired entries, at most `limit`; how many went."""
+        if not self.expires:
+            return 0
+        now = now_ms()
+        doomed: list[bytes] = []
+        for keys, values in self._tree.batches():
+            doomed += [
+                key
+                for key, value in zip(keys, values, strict=True)
+                if value.__class__ is tuple and value[1] <= now
+            ]
+            if limit is not None and len(doomed) >= limit:
+                del doomed[limit:]
+                break
+        return self._tree.delete_many(doomed)
+
+
+def _live(
+    batches: Iterator[tuple[list[bytes], list[Any]]], now: int
+) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    for keys, values in batches:
+        live = [
+            (key, value) if value.__class__ is bytes else (key, value[0])
+            for key, value in zip(keys, values, strict=True)
+            if value.__class__ is bytes or value[1] > now
+        ]
+        if live:
+            yield [key for key, _ in live], [value for _, value in live]
+
+
+def _pairs(batches: Iterator[tuple[list[bytes], list[bytes]]], limit: int | None) -> Iterator[Pair]:
+    if limit is None:
+        for keys, values in batches:
+            yield from zip(keys, values, strict=True)
+        return
+    for keys, values in batches:
+        if limit <= len(keys):
+            yield from zip(keys[:limit], values[:limit], strict=True)
+            return
+        limit -= len(keys)
+        yield from zip(keys, values, strict=True)

@@ -1,0 +1,135 @@
+"""The scratch store: the same trees and transactions with nothing underneath."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from btree.errors import BusyError, ConflictError, StoreError
+from btree.node import LargeReference, Node, new_leaf
+from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Store, TreeKind, Value
+from btree.transaction import LocalTransaction, Version
+from btree.tree import Mark, Tree, TreeState
+
+LEAF_LIMIT = 64
+BRANCH_LIMIT = 256
+_FIRST_FREE_TREE_ID = 3
+
+
+def open_memory(*, leaf_limit: int = LEAF_LIMIT, branch_limit: int = BRANCH_LIMIT) -> Store:
+    """An empty store in memory, gone when the last reference to it goes.
+
+    `leaf_limit`, `branch_limit`: entries of a leaf (>= 2) and children of a branch (>= 4) at most."""
+    return MemoryStore(leaf_limit=leaf_limit, branch_limit=branch_limit)
+
+
+class MemoryStore:
+    """A store without a file; see `protocols.Store`."""
+
+    path: str | None = None
+    readonly = False
+
+    def __init__(self, *, leaf_limit: int, branch_limit: int, timeout: float = 5.0) -> None:
+        self.leaf_limit = leaf_limit
+        self.branch_limit = branch_limit
+        self.timeout = timeout
+        self.writer_lock = threading.Lock()
+        self.version = Version(
+            0,
+            {
+                tree_id: TreeState(
+                    tree_id, kind, new_leaf([], [], None), leaf_limit=leaf_limit, mark=Mark()
+                )
+                for tree_id, kind in (
+                    (RAW_TREE_ID, TreeKind.RAW),
+                    (CATALOG_TREE_ID, TreeKind.TABLE),
+                )
+            },
+            _FIRST_FREE_TREE_ID,
+        )
+        self.closed = False
+
+    def begin(self, *, write: bool = False, timeout: float | None = None) -> MemoryTransaction:
+        self.check_open()
+        if write:
+            self.lock(timeout)
+        return MemoryTransaction(self, write=write)
+
+    def lock(self, timeout: float | None) -> None:
+        """Take the writer's lock, waiting at most `timeout` seconds (None: the store's own)."""
+        if not self.writer_lock.acquire(timeout=self.timeout if timeout is None else timeout):
+            raise BusyError("the database is locked: another transaction of this process writes")
+
+    def check_open(self) -> None:
+        """Raise StoreError once the store is closed."""
+        if self.closed:
+            raise StoreError("the database is closed")
+
+    def checkpoint(self) -> None:
+        self.check_open()
+
+    def compact(self) -> None:
+        self.check_open()
+
+    def backup(self, path: str) -> None:
+        raise StoreError("a database in memory can't be backed up to a file")
+
+    def check(self) -> list[str]:
+        self.check_open()
+        return []
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class MemoryTransaction(LocalTransaction):
+    """A transaction on a `MemoryStore`."""
+
+    def __init__(self, store: MemoryStore, *, write: bool) -> None:
+        super().__init__(
+            store.version,
+            writable=write,
+            leaf_limit=store.leaf_limit,
+            branch_limit=store.branch_limit,
+        )
+        self.store = store
+        self._locked = write
+
+    def upgrade(self, timeout: float | None = None) -> None:
+        if self._writable:
+            return
+        if not self.active:
+            raise StoreError("the transaction has ended")
+        self.store.lock(timeout)
+        if self.store.version is not self.version:
+            self.store.writer_lock.release()
+            raise ConflictError("another transaction was committed since this one began")
+        self._writable = self._locked = True
+
+    def load(self, tree: Tree | None, branch: Node, slot: int, *, scan: bool = False) -> Node:
+        raise AssertionError("a tree in memory has all its nodes")
+
+    def load_root(self, state: TreeState) -> Node:
+        raise AssertionError("a tree in memory has its root")
+
+    def load_large(self, tree: Tree, reference: LargeReference) -> Value:
+        raise AssertionError("a tree in memory has its values")
+
+    def measure(self, tree: Tree, leaf: Node) -> None:
+        pass
+
+    def new_redo(self) -> list[Any] | None:
+        return None
+
+    def give_up_redo(self) -> None:
+        pass
+
+    def _publish(self) -> None:
+        states = self.changed_states()
+        if states is not self.version.trees:
+            self.store.version = Version(self.version.lsn + 1, states, self.next_tree_id)
+
+    def _finish(self) -> None:
+        if self._locked:
+            self._locked = False
+            self.store.writer_lock.release()

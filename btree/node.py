@@ -1,0 +1,149 @@
+"""A node of a B+tree in memory: decoded Python objects in sorted lists.
+
+    branch   keys      [   s1,   s2,   s3   ]      separators
+             children  [ c0 ,  c1 ,  c2 ,  c3 ]    child i holds the keys of [s(i), s(i+1))
+             pages     [ p0 ,  p1 ,  p2 ,  p3 ]    their page ids, 0 where none is given yet
+    leaf     keys      [ k0 ,  k1 ,  k2 ]
+             values    [ v0 ,  v1 ,  v2 ]          None in an INDEX tree
+             children  None
+
+A child is a `Node`, or an int when it is not in memory: the location of its page in the file, or 0
+when that has not been looked up yet.  Descents do not test which: an int has no `keys`, and the
+AttributeError sends them to the slow path that loads the page.  So a hit pays nothing for eviction.
+
+Sharing: a node belongs to the writer whose token is its `owner`, and only that writer changes it in
+place; for everybody else it is immutable, except that a child may turn from int to Node and back.
+A writer that meets a node of another owner copies it, and the path above it.  A branch's copy shares
+`keys` and `pages` with the original, so those two lists are replaced and never changed in place.
+
+`unflushed`: in a leaf, that it differs from its page on the disk; in a branch, that it or something
+below it does.  `location` is 0 while the node's own page has to be written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from btree.protocols import Key, Value
+
+
+class NotInMemoryError(AttributeError):
+    """A value lies in a page of its own: take the slow path, as for a child that is an int."""
+
+
+class LargeReference:
+    """Stands in a leaf for a large value that is in a page of its own."""
+
+    __slots__ = ("location", "page", "size_bytes")
+
+    def __init__(self, page: int, location: int, size_bytes: int) -> None:
+        self.page = page
+        self.location = location
+        self.size_bytes = size_bytes
+
+
+class LargeValues(list[Value]):
+    """The values of a leaf in which some are `LargeReference`s.
+
+    Touching one of those by its index raises `NotInMemoryError`, so ordinary leaves pay nothing for
+    the existence of large values.  `list(values)` gives the references themselves."""
+
+    __slots__ = ()
+
+    def __getitem__(self, slot: Any) -> Any:
+        value = list.__getitem__(self, slot)
+        if value.__class__ is LargeReference:
+            raise NotInMemoryError
+        return value
+
+    def __setitem__(self, slot: Any, value: Any) -> None:
+        self[slot]  # a large value's page has to be freed
+        list.__setitem__(self, slot, value)
+
+    def __delitem__(self, slot: Any) -> None:
+        self[slot]
+        list.__delitem__(self, slot)
+
+
+def like(values: list[Value] | None, start: int = 0, end: int | None = None) -> list[Value] | None:
+    """A copy of a slice of a leaf's values that is of their class."""
+    if values is None:
+        return None
+    if values.__class__ is list:
+        return values[start:end]
+    return LargeValues(list(values)[start:end])
+
+
+class Node:
+    """A leaf (`children` is None) or a branch."""
+
+    __slots__ = (
+        "children",
+        "keys",
+        "location",
+        "owner",
+        "page",
+        "pages",
+        "unflushed",
+        "values",
+    )
+
+    keys: list[Key]
+    values: list[Value] | None
+    children: list[Any] | None
+    pages: list[int] | None
+    page: int
+    location: int
+    owner: object
+    unflushed: bool
+
+
+def new_leaf(keys: list[Key], values: list[Value] | None, owner: object, page: int = 0) -> Node:
+    """A leaf that has never been written."""
+    node = Node()
+    node.keys = keys
+    node.values = values
+    node.children = None
+    node.pages = None
+    node.page = page
+    node.location = 0
+    node.owner = owner
+    node.unflushed = True
+    return node
+
+
+def new_branch(
+    keys: list[Key], children: list[Any], pages: list[int], owner: object, page: int = 0
+) -> Node:
+    """A branch that has never been written."""
+    node = Node()
+    node.keys = keys
+    node.values = None
+    node.children = children
+    node.pages = pages
+    node.page = page
+    node.location = 0
+    node.owner = owner
+    node.unflushed = True
+    return node
+
+
+def copied(node: Node, owner: object) -> Node:
+    """A copy of `node` that `owner` may change."""
+    copy = Node()
+    copy.page = node.page
+    copy.owner = owner
+    copy.unflushed = True
+    children = node.children
+    if children is None:
+        copy.keys = node.keys.copy()
+        copy.values = like(node.values)
+        copy.children = copy.pages = None
+        copy.location = 0
+    else:
+        copy.keys = node.keys
+        copy.values = None
+        copy.children = children.copy()
+        copy.pages = node.pages
+        copy.location = node.location
+    return copy

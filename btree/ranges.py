@@ -1,0 +1,159 @@
+"""Ranges of a tree: batches of leaves, counts and estimates between two bounds.
+
+A bound is `(key, after)`: the place just before the first key >= `key`, or, `after`, just before the
+first key > `key`.  In trees of tuples, where a proper prefix stands for all its extensions, "after
+`key`" becomes "before `key + (MAX,)`".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from btree.node import Node
+from btree.order import MAX, less, search_left, search_right
+from btree.protocols import Key, TreeKind, Value
+
+if TYPE_CHECKING:
+    from btree.tree import Tree
+
+Bound = tuple[Key, bool] | None
+Batch = tuple[list[Key], list[Value]]
+
+
+def bounds(
+    tree: Tree, lo: Key | None, hi: Key | None, lo_inclusive: bool, hi_inclusive: bool
+) -> tuple[Bound, Bound]:
+    """The two bounds of a range as `Tree.batches` takes it."""
+    return (
+        None if lo is None else _bound(tree, lo, after=not lo_inclusive),
+        None if hi is None else _bound(tree, hi, after=hi_inclusive),
+    )
+
+
+def _bound(tree: Tree, key: Key, *, after: bool) -> Bound:
+    if after and tree.kind >= TreeKind.CLUSTERED:
+        return (*key, MAX), False
+    return key, after
+
+
+def _slot(keys: list[Key], bound: Bound) -> int:
+    assert bound is not None
+    key, after = bound
+    return search_right(keys, key) if after else search_left(keys, key)
+
+
+def batches(tree: Tree, low: Bound, high: Bound, *, reverse: bool) -> Iterator[Batch]:
+    """See `Tree.batches`.  A range inside one leaf is copied at once; a longer one freezes the
+    writer's nodes (a new token), so that neither disturbs the other."""
+    root = tree.root
+    if root.children is None or (low is not None and high is not None):
+        leaf = root if root.children is None or low is None else tree.leaf(low[0])
+        tree.visit(descents=1)
+        keys = leaf.keys
+        start = 0 if low is None else _slot(keys, low)
+        end = len(keys) if high is None else _slot(keys, high)
+        if end < len(keys) or root.children is None:
+            if start >= end:
+                return iter(())
+            step = -1 if reverse else 1
+            return iter(((keys[start:end][::step], tree.values_of(leaf, start, end)[::step]),))
+    tree.transaction.freeze()
+    walk = _backward if reverse else _forward
+    return walk(tree, root, low, high)
+
+
+def _forward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch]:
+    path: list[tuple[Node, int]] = []
+    node = root
+    tree.visit(descents=1, pages=-1)  # the loop counts the leaf
+    while node.children is not None:
+        slot = 0 if low is None else search_right(node.keys, low[0])
+        path.append((node, slot))
+        node = tree.child(node, slot)
+    start = 0 if low is None else _slot(node.keys, low)
+    while True:
+        tree.visit(pages=1)
+        keys = node.keys
+        end = len(keys)
+        if high is not None and end and not less(keys[-1], high[0]):
+            end = _slot(keys, high)
+        if start < end:
+            whole = start == 0 and end == len(keys)
+            yield (keys if whole else keys[start:end]), tree.values_of(node, start, end)
+        if end < len(keys):
+            return
+        start = 0
+        while path and path[-1][1] + 1 == len(path[-1][0].children or ()):
+            path.pop()
+        if not path:
+            return
+        node, slot = path.pop()
+        path.append((node, slot + 1))
+        node = tree.scanned_child(node, slot + 1)
+        while node.children is not None:
+            path.append((node, 0))
+            node = tree.scanned_child(node, 0)
+
+
+def _backward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch]:
+    path: list[tuple[Node, int]] = []
+    node = root
+    tree.visit(descents=1, pages=-1)  # the loop counts the leaf
+    while node.children is not None:
+        slot = len(node.keys) if high is None else search_right(node.keys, high[0])
+        path.append((node, slot))
+        node = tree.child(node, slot)
+    end = len(node.keys) if high is None else _slot(node.keys, high)
+    while True:
+        tree.visit(pages=1)
+        keys = node.keys
+        start = 0
+        if low is not None and end and less(keys[0], low[0]) | (keys[0] == low[0]):
+            start = _slot(keys, low)
+        if start < end:
+            values = tree.values_of(node, start, end)
+            yield keys[start:end][::-1], values[::-1]
+        if start > 0:
+            return
+        while path and path[-1][1] == 0:
+            path.pop()
+        if not path:
+            return
+        node, slot = path.pop()
+        path.append((node, slot - 1))
+        node = tree.scanned_child(node, slot - 1)
+        while node.children is not None:
+            path.append((node, len(node.keys)))
+            node = tree.scanned_child(node, len(node.keys))
+        end = len(node.keys)
+
+
+def count(tree: Tree, low: Bound, high: Bound) -> int:
+    """Entries in the range, by reading its leaves."""
+    return sum([len(keys) for keys, _ in batches(tree, low, high, reverse=False)])
+
+
+def estimate(tree: Tree, low: Bound, high: Bound) -> int:
+    """About how many entries are in the range: from the places of its ends in the branches, exact
+    when both are in one leaf."""
+    tree.visit(descents=2)
+    low_leaf, low_slot, low_place = _place(tree, low, default=0.0)
+    high_leaf, high_slot, high_place = _place(tree, high, default=1.0)
+    if low_leaf is not None and low_leaf is high_leaf:
+        return max(high_slot - low_slot, 0)
+    return max(round((high_place - low_place) * len(tree)), 0)
+
+
+def _place(tree: Tree, bound: Bound, *, default: float) -> tuple[Node | None, int, float]:
+    """The leaf and slot of a bound, and what share of the tree is about below it."""
+    if bound is None:
+        return None, 0, default
+    node, place, share = tree.root, 0.0, 1.0
+    while node.children is not None:
+        slot = search_right(node.keys, bound[0])
+        share /= len(node.children)
+        place += slot * share
+        node = tree.child(node, slot)
+    slot = _slot(node.keys, bound)
+    return node, slot, place + share * slot / max(len(node.keys), 1)
