@@ -30,6 +30,7 @@ BUDGET_SECONDS = 0.015
 _SEEKS_MAX = 64
 _SAMPLE_ROWS_MAX = 5_000
 _SEPARATORS = b":/|#."
+_RUN_MAX = 15
 _VALUE_LENGTH_MAX = 60
 
 
@@ -186,51 +187,79 @@ def successor(prefix: bytes) -> bytes | None:
 
 
 def fold_keys(tree: Tree, prefix: bytes, limit: int, *, is_hex: bool = False) -> list[Datum]:
-    """Keys that start with `prefix`, those that share their next segment folded into one."""
-    out: list[Datum] = []
+    """Keys that start with `prefix`, those that share their next segment folded into one.
+
+    Of many keys without segments that share the next byte, the first `_RUN_MAX` and their beginning."""
+    fold = _Fold(tree, prefix, limit, is_hex)
     low: bytes | None = prefix or None
     high = successor(prefix)
     until = time.monotonic() + BUDGET_SECONDS
     for _ in range(_SEEKS_MAX):
         batch = next(iter(tree.batches(low, high)), None)
-        if batch is None or len(out) >= limit or time.monotonic() > until:
+        if batch is None or len(fold.out) >= limit or time.monotonic() > until:
             break
-        low = _fold_batch(tree, batch, prefix, out, limit, is_hex)
+        low = fold.take(*batch)
         if low is None:
             break
-    return out
+    return fold.out
 
 
-def _fold_batch(
-    tree: Tree,
-    batch: tuple[list[Any], list[Any]],
-    prefix: bytes,
-    out: list[Datum],
-    limit: int,
-    is_hex: bool,
-) -> bytes | None:
-    """Fold one leaf's keys into `out`; where to seek next, None if there is nothing beyond."""
-    keys, values = batch
-    now_ms = time.time() * 1000
-    at = 0
-    while at < len(keys) and len(out) < limit:
-        group = _group(keys[at], len(prefix))
-        end = successor(group) if group else None
-        upto = at + 1 if end is None else bisect_left(keys, end, at)
-        if group is None or upto == at + 1 < len(keys):
-            if not _is_expired(values[at], now_ms):
-                _emit(out, keys[at], "", whole=True, is_hex=is_hex)
-            at += 1
-        elif upto < len(keys):
-            _emit(out, group, f"{upto - at:,} keys", whole=False, is_hex=is_hex)
+class _Fold:
+    """The keys found so far, and the run of unsegmented ones that is being listed."""
+
+    def __init__(self, tree: Tree, prefix: bytes, limit: int, is_hex: bool) -> None:
+        self.tree = tree
+        self.prefix = prefix
+        self.limit = limit
+        self.is_hex = is_hex
+        self.out: list[Datum] = []
+        self.stem = b""
+        self.run = 0
+
+    def take(self, keys: list[Any], values: list[Any]) -> bytes | None:
+        """Fold one leaf's keys; where to seek next, None if nothing can be beyond."""
+        now_ms = time.time() * 1000
+        at = 0
+        while at < len(keys) and len(self.out) < self.limit:
+            key = keys[at]
+            group = _group(key, len(self.prefix))
+            end = successor(group) if group else None
+            upto = at + 1 if end is None else bisect_left(keys, end, at)
+            if upto == at + 1 and (end is None or upto < len(keys) or self._is_alone(key, end)):
+                group = self._overlong_run(key)
+                end = successor(group) if group else None
+                if group is None or end is None:
+                    if not _is_expired(values[at], now_ms):
+                        self._emit(key, "", whole=True)
+                    at += 1
+                    continue
+                upto = bisect_left(keys, end, at)
+            assert group is not None and end is not None
+            if upto == len(keys):
+                self._emit(group, f"about {self.tree.estimate(group, end):,} keys", whole=False)
+                return end
+            self._emit(group, f"{upto - at:,} keys", whole=False)
             at = upto
+        return keys[-1] + b"\0" if at >= len(keys) else None
+
+    def _overlong_run(self, key: bytes) -> bytes | None:
+        stem = key[: len(self.prefix) + 1]
+        self.run = self.run + 1 if stem == self.stem else 1
+        self.stem = stem
+        return stem if self.run > _RUN_MAX and len(key) > len(stem) else None
+
+    def _is_alone(self, key: bytes, end: bytes) -> bool:
+        return next(iter(self.tree.batches(key + b"\0", end)), None) is None
+
+    def _emit(self, key: bytes, note: str, *, whole: bool) -> None:
+        try:
+            text = key.decode()
+        except UnicodeDecodeError:
+            text = ""
+        if self.is_hex or not text.isprintable() or not text:
+            self.out.append(Datum(f"x'{key.hex()}'", note, whole))
         else:
-            count = tree.estimate(group, end)
-            _emit(
-                out, group, f"about {count:,} keys" if count > 1 else "", whole=False, is_hex=is_hex
-            )
-            return end
-    return keys[-1] + b"\0" if at >= len(keys) else None
+            self.out.append(Datum(text, note, whole))
 
 
 def _group(key: bytes, start: int) -> bytes | None:
@@ -243,17 +272,6 @@ def _group(key: bytes, start: int) -> bytes | None:
 
 def _is_expired(value: Any, now_ms: float) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and value[1] <= now_ms
-
-
-def _emit(out: list[Datum], key: bytes, note: str, *, whole: bool, is_hex: bool) -> None:
-    try:
-        text = key.decode()
-    except UnicodeDecodeError:
-        text = ""
-    if is_hex or not text.isprintable() or not text:
-        out.append(Datum(f"x'{key.hex()}'", note, whole))
-    else:
-        out.append(Datum(text, note, whole))
 
 
 # -- values ------------------------------------------------------------------------------------------
