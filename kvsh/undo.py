@@ -68,7 +68,7 @@ def said(changes: Changes, verbs: tuple[str, str, str]) -> list[str]:
         ("creates", changes.created), ("drops", changes.dropped), ("alters", changes.altered)
     ) if names]  # fmt: skip
     for change in changes.entries:
-        parts = []
+        parts: list[str] = []
         counts = zip(verbs, (change.removed, change.added, change.changed), strict=True)
         for number, (verb, count) in enumerate(counts):
             if not count:

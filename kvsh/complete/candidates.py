@@ -41,7 +41,6 @@ _CONTINUATIONS: dict[str, tuple[str, ...]] = {
     "NULLS": ("FIRST", "LAST"),
     "PRIMARY": ("KEY",),
     "FOREIGN": ("KEY (",),
-    "IF": ("EXISTS", "NOT EXISTS"),
     "WITHOUT": ("ROWID",),
     "QUERY": ("PLAN",),
     "CONFLICT": ("DO NOTHING", "DO UPDATE SET", "("),
@@ -73,23 +72,22 @@ def candidates(situation: Situation, catalog: Catalog) -> Iterator[Candidate]:
     yield from produce(situation, catalog)
 
 
+_BEFORE_NOT_OPERAND = frozenset(("AND", "OR", "WHERE", "ON", "HAVING", "(", ",", "SELECT", "WHEN"))
+
+
 def _continuation(situation: Situation) -> Sequence[str] | None:
     previous = situation.previous
     if previous is None or previous.kind != WORD:
         return None
     upper = previous.upper
-    if upper == "NOT" and situation.back(2) not in (
-        "IS",
-        "AND",
-        "OR",
-        "WHERE",
-        "ON",
-        "HAVING",
-        "(",
-        ",",
-        "SELECT",
-    ):
-        return ("NULL",) if situation.clause in ("DEFINITION", "REFERENCES") else ("IN (", "LIKE", "BETWEEN", "NULL", "GLOB")  # fmt: skip
+    if upper == "NOT" and situation.back(2) == "IS":
+        return ("NULL", "DISTINCT FROM")
+    if upper == "NOT" and situation.clause in ("DEFINITION", "REFERENCES"):
+        return ("NULL",)
+    if upper == "NOT" and situation.back(2) not in _BEFORE_NOT_OPERAND:
+        return ("IN (", "LIKE", "BETWEEN", "NULL", "GLOB")
+    if upper == "IF":
+        return ("EXISTS",) if situation.back(3) == "DROP" else ("NOT EXISTS",)
     if upper == "IS":
         return ("NULL", "NOT NULL", "DISTINCT FROM", "NOT DISTINCT FROM")
     if upper in ("UNION", "EXCEPT", "INTERSECT"):
@@ -128,6 +126,8 @@ def after_with(situation: Situation, _catalog: Catalog) -> Iterator[Candidate]:
     previous = situation.back(1)
     if previous == "WITH":
         yield from keywords(("RECURSIVE",), weight=6)
+    elif previous == "AS":
+        yield from keywords(("(", "MATERIALIZED (", "NOT MATERIALIZED ("))
     elif previous == ")":
         yield from keywords(("SELECT", "INSERT INTO", "UPDATE", "DELETE FROM", "AS ("))
     else:

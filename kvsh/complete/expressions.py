@@ -65,8 +65,14 @@ def operand_or_operator(situation: Situation, catalog: Catalog) -> Iterator[Cand
 
 
 def operand(situation: Situation, catalog: Catalog) -> Iterator[Candidate]:
-    if situation.back(1) in COMPARISONS and situation.word is None:
+    if situation.clause == "WINDOW" and situation.back(1) == "(":
+        yield from keywords(("PARTITION BY", "ORDER BY", "ROWS BETWEEN", "RANGE BETWEEN"), weight=0)
+        return
+    is_listed = situation.back(1) in ("(", ",") and situation.frame.opener == "group"
+    if situation.word is None and (situation.back(1) in COMPARISONS or is_listed):
         yield from values(situation, catalog)
+    if situation.back(1) == "(" and situation.frame.opener == "group":
+        yield from keywords(("SELECT",), weight=2)
     if situation.frame.call.lower() == "count" and situation.back(1) == "(":
         yield Candidate("*)", "column", "all rows", 0)
     if situation.clause == "SELECT" and situation.back(1) in ("SELECT", "DISTINCT", ",", "ALL"):
@@ -91,8 +97,6 @@ def operand(situation: Situation, catalog: Catalog) -> Iterator[Candidate]:
         words.insert(0, "DISTINCT")
     if situation.frame.cases and situation.back(1) == "CASE":
         words.insert(0, "WHEN")
-    if situation.back(1) == "ROWS" or situation.clause == "WINDOW":
-        words = ["PARTITION BY", "ORDER BY", "ROWS BETWEEN", "RANGE BETWEEN", "GROUPS BETWEEN"]
     yield from keywords(words)
 
 
@@ -104,6 +108,8 @@ def operator(situation: Situation) -> Iterator[Candidate]:
                 yield Candidate(name, "type", weight=0)
             return
         yield Candidate("AS", "keyword", weight=0)
+    if situation.back(1) == "AS":
+        return  # a name of the user's own
     if frame.cases:
         yield from keywords(("WHEN", "THEN", "ELSE", "END"), weight=3)
     clause = situation.clause
