@@ -8,6 +8,8 @@ expressions inside are sqlglot trees in one canonical form, whatever sqlglot its
   expression=Where)`, OVER is `Window`
 - `IS` is `Is`, `IS NOT` is `Not(Is)`, `IS [NOT] DISTINCT FROM` is `NullSafeNEQ` / `NullSafeEQ`;
   `NOT LIKE` is `Not(Like)`, and so on; `x IN t` is `In(this, field=Table)`
+- unary plus is a plain `Unary`, RAISE is `Command(this=action, expression=message)`; parentheses are
+  not kept, a row value is a `Tuple`
 - a parameter is a `Placeholder` with its 0-based number in `.meta["index"]`
 - names and literals carry their place in the text in `.meta["start"]` and `.meta["end"]`, an unaliased
   result column its text in `.meta["text"]`, a `Cast` its type's text in `.meta["type"]`

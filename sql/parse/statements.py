@@ -120,9 +120,9 @@ class Update(Statement):
     joins: tuple[exp.Join, ...] = ()
     where: exp.Expression | None = None
     returning: tuple[exp.Expression, ...] = ()
-    order: exp.Order | None = None
-    limit: exp.Limit | None = None
-    offset: exp.Offset | None = None
+    order: exp.Expression | None = None
+    limit: exp.Expression | None = None
+    offset: exp.Expression | None = None
     with_: exp.With | None = None
 
 
@@ -133,9 +133,9 @@ class Delete(Statement):
     indexed_by: str | bool | None = None
     where: exp.Expression | None = None
     returning: tuple[exp.Expression, ...] = ()
-    order: exp.Order | None = None
-    limit: exp.Limit | None = None
-    offset: exp.Offset | None = None
+    order: exp.Expression | None = None
+    limit: exp.Expression | None = None
+    offset: exp.Expression | None = None
     with_: exp.With | None = None
 
 

@@ -1,0 +1,217 @@
+"""Statement shapes: the text of a statement with its liftable literals replaced by parameters.
+
+Statements of one shape differ in nothing but values, so they share a plan; the session's plan cache is
+keyed by it, and a repeated statement never reaches the parser.  A shape is itself SQL: each lifted
+literal becomes `?`, followed by a comment that tells its type where that is not INTEGER, so equal shapes mean
+equal types:
+
+    INSERT INTO t VALUES (1, 'x', 2.5)   ->   INSERT INTO t VALUES (?, ?/*t*/, ?/*r*/)   (1, 'x', 2.5)
+
+One regular expression splits the text at its literals; what remains is the *skeleton*.  Which of a
+skeleton's literals may be lifted is worked out once, token by token, and remembered, so that the
+common case costs a split, a dictionary look-up and the conversion of the values.
+
+A literal is lifted only where it can be nothing but a value, and where the plan does not depend on it:
+in the VALUES of an INSERT, after SET, as an operand of a comparison in a WHERE, as LIMIT and OFFSET.  Never in
+DDL, result columns (their text is their name), GROUP BY, ORDER BY (numbers are positions), types, names
+in string quotes, function arguments and JSON paths (an indexed expression must be recognised), nor in
+statements that have parameters of their own or more than one SELECT.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+SqlLiteral = int | float | str
+
+_LITERAL = re.compile(
+    r"('(?:[^']|'')*+'|(?<![\w$.\u0080-\U0010ffff])(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w$.\u0080-\U0010ffff]))",
+    re.ASCII,
+)
+_OPAQUE = re.compile(r"""["`\[?:@$#]|--|/\*""")
+_TOKEN = re.compile(r"\x00|[\w$\u0080-\U0010ffff]+|<=|>=|<>|<<|>>|==|!=|\|\||->>?|\S")
+_INTEGER_MAX = (1 << 63) - 1
+_CACHE_SIZE_MAX = 1024
+_SKELETON_SIZE_MAX = 1 << 14
+_LITERALS_MAX = 4000
+
+# For a skeleton: a flag a literal; None if nothing is lifted.
+_lifted: dict[str, bytes | None] = {}
+
+_WORDS_THAT_FORBID = frozenset(
+    ["CAST", "COLLATE", "RETURNING", "CONFLICT", "RAISE", "ESCAPE", "FROM"]
+)
+_OPERANDS_AFTER = frozenset(
+    [
+        "=",
+        "==",
+        "<",
+        ">",
+        "<=",
+        ">=",
+        "<>",
+        "!=",
+        "LIKE",
+        "GLOB",
+        "BETWEEN",
+        "IS",
+        "LIMIT",
+        "OFFSET",
+    ]
+)
+_CLAUSES = frozenset(
+    ["GROUP", "ORDER", "HAVING", "WINDOW", "LIMIT", "UNION", "INTERSECT", "EXCEPT"]
+)
+
+
+def lift_literals(text: str) -> tuple[str, tuple[SqlLiteral, ...]]:
+    """The shape of `text` and the lifted values, in order; `(text, ())` where nothing is lifted."""
+    parts = _LITERAL.split(text)
+    if len(parts) == 1:
+        return text, ()
+    literals = parts[1::2]
+    skeleton = "\x00".join(parts[::2])
+    try:
+        flags = _lifted[skeleton]
+    except KeyError:
+        flags = _remember(skeleton, len(literals))
+    if flags is None:
+        return text, ()
+    values: list[SqlLiteral] = []
+    for place, literal in enumerate(literals):
+        if not flags[place]:
+            continue
+        if literal[0] == "'":
+            if flags[place] == _NUMBER_ONLY:
+                return text, ()
+            parts[2 * place + 1] = "?/*t*/"
+            inner = literal[1:-1]
+            values.append(inner.replace("''", "'") if "'" in inner else inner)
+        elif literal.isdigit():
+            value = int(literal)
+            if value > _INTEGER_MAX:
+                return text, ()
+            parts[2 * place + 1] = "?"
+            values.append(value)
+        else:
+            parts[2 * place + 1] = "?/*r*/"
+            values.append(float(literal))
+    return "".join(parts), tuple(values)
+
+
+_KEPT, _LIFTED, _NUMBER_ONLY = 0, 1, 2
+
+
+def _remember(skeleton: str, count: int) -> bytes | None:
+    flags = bytes(_flags(skeleton, count))
+    found = flags if any(flags) else None
+    if len(skeleton) <= _SKELETON_SIZE_MAX:
+        if len(_lifted) >= _CACHE_SIZE_MAX:
+            _lifted.clear()
+        _lifted[skeleton] = found
+    return found
+
+
+def _flags(skeleton: str, count: int) -> list[int]:
+    """Which literals may be lifted.  A literal stands as NUL in the skeleton."""
+    nothing = [_KEPT] * count
+    if count > _LITERALS_MAX or _OPAQUE.search(skeleton) or skeleton.count("\x00") != count:
+        return nothing
+    tokens = [token.upper() for token in _TOKEN.findall(skeleton)]
+    while tokens and tokens[-1] == ";":
+        tokens.pop()
+    if ";" in tokens or not tokens:
+        return nothing
+    walk = _WALKS.get(tokens[0])
+    return nothing if walk is None else walk(tokens, nothing)
+
+
+def _insert(tokens: list[str], flags: list[int]) -> list[int]:
+    """Every literal after VALUES, in an INSERT that is nothing but values."""
+    if "VALUES" not in tokens or "SELECT" in tokens or not _WORDS_THAT_FORBID.isdisjoint(tokens):
+        return flags
+    if "\x00" in tokens[: tokens.index("VALUES")]:
+        return flags
+    prefixed = any(
+        token == "\x00" and _is_name(tokens[place - 1]) for place, token in enumerate(tokens)
+    )
+    return flags if prefixed else [_LIFTED] * len(flags)
+
+
+def _update(tokens: list[str], flags: list[int]) -> list[int]:
+    """Literals right after an operator of SET or WHERE."""
+    if "SET" not in tokens or "SELECT" in tokens or not _WORDS_THAT_FORBID.isdisjoint(tokens):
+        return flags
+    start = tokens.index("SET")
+    if any(token in _CLAUSES for token in tokens):
+        return flags
+    return _operands(tokens, start, len(tokens), flags)
+
+
+def _select(tokens: list[str], flags: list[int]) -> list[int]:
+    """Literals right after an operator of WHERE, and LIMIT and OFFSET."""
+    if tokens.count("SELECT") + tokens.count("VALUES") != (tokens[0] == "SELECT"):
+        return flags
+    if tokens.count("FROM") != 1 or "CAST" in tokens or "COLLATE" in tokens or "ESCAPE" in tokens:
+        return flags
+    if "RETURNING" in tokens or "WINDOW" in tokens or "OVER" in tokens or "FILTER" in tokens:
+        return flags
+    end = len(tokens)
+    for clause in ("GROUP", "HAVING", "ORDER", "LIMIT"):
+        if clause in tokens:
+            end = min(end, tokens.index(clause))
+    if tokens.count("WHERE") == 1 and tokens.index("WHERE") < end:
+        flags = _operands(tokens, tokens.index("WHERE"), end, flags)
+    if tokens.count("LIMIT") == 1 and tokens.index("LIMIT") > tokens.index("FROM"):
+        place = tokens.index("LIMIT")
+        if all(token in ("LIMIT", "OFFSET", ",", "\x00") for token in tokens[place:]):
+            first = tokens[:place].count("\x00")
+            flags = [*flags[:first], *[_NUMBER_ONLY] * (len(flags) - first)]
+    return flags
+
+
+def _operands(tokens: list[str], start: int, end: int, flags: list[int]) -> list[int]:
+    """Lift the literals of `tokens[start:end]` that are a whole operand outside of any call."""
+    flags = list(flags)
+    literal = tokens[:start].count("\x00")
+    calls: list[bool] = []  # for each open parenthesis, whether it belongs to a call or an IN list
+    after_between = False
+    for place in range(start, end):
+        token = tokens[place]
+        if token == "(":
+            before = tokens[place - 1]
+            calls.append(_is_name(before) and before not in ("AND", "OR", "NOT", "WHERE", "SET"))
+        elif token == ")":
+            if calls:
+                calls.pop()
+        elif token == "BETWEEN":
+            after_between = True
+        elif token == "\x00":
+            before = tokens[place - 1]
+            if before == "-":
+                before = tokens[place - 2]
+            following = tokens[place + 1] if place + 1 < end else ""
+            operand = before in _OPERANDS_AFTER or (before == "AND" and after_between)
+            if before == "AND":
+                after_between = False
+            if operand and following in _ENDS and not any(calls):
+                flags[literal] = _LIFTED
+            literal += 1
+    return flags
+
+
+_ENDS = frozenset(["", "AND", "OR", ")", ",", "WHERE"])
+
+
+def _is_name(token: str) -> bool:
+    return token[0].isalnum() or token[0] in "_$" or token[0] > "\x7f"
+
+
+_WALKS: dict[str, Callable[[list[str], list[int]], list[int]]] = {
+    "INSERT": _insert,
+    "REPLACE": _insert,
+    "UPDATE": _update,
+    "SELECT": _select,
+    "DELETE": _select,
+}
