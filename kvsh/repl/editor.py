@@ -72,17 +72,20 @@ class Editor:
         self._hinted: tuple[str, int] = ("", -1)
         self._signature: Signature | None = None
         while_typing = Condition(lambda: self.config["completion"] == "typing")
+        statement_completer = StatementCompleter(completer)
         self.session: PromptSession[str] = PromptSession(
             multiline=True,
             history=history,
             lexer=StatementLexer(surroundings.is_command),
             input_processors=[BracketProcessor()],
-            completer=StatementCompleter(completer),
+            completer=statement_completer,
             complete_in_thread=True,
             complete_while_typing=while_typing,
             complete_style=CompleteStyle.COLUMN,
             auto_suggest=SuggestStatement() if config["suggest"] else None,
-            key_bindings=editor_bindings(surroundings.is_complete, self._toggle_completion),
+            key_bindings=editor_bindings(
+                surroundings.is_complete, statement_completer, self._toggle_completion
+            ),
             editing_mode=EditingMode.VI if config["keys"] == "vi" else EditingMode.EMACS,
             prompt_continuation=self._continuation,
             bottom_toolbar=self._toolbar if config["toolbar"] else None,
