@@ -54,7 +54,8 @@ class ChangeParser(QueryParser):
         source: exp.Expression | None = None
         upserts: tuple[Upsert, ...] = ()
         returning: tuple[exp.Expression, ...]
-        if self.accept_words("DEFAULT", "VALUES"):
+        if self.accept("DEFAULT"):
+            self.expect("VALUES")
             returning = self._returning(in_trigger)
         else:
             if not self.starts_query(self.index):
@@ -248,6 +249,6 @@ class ChangeParser(QueryParser):
 
     def _bounds(self, verb: str) -> dict[str, exp.Expression]:
         bounds = self.order_and_limit()
-        if "order" in bounds and "limit" not in bounds:
+        if "order" in bounds and "limit" not in bounds and self.kinds[self.index] in ("", ";"):
             self.fail(f"ORDER BY without LIMIT on {verb}", self.index - 1)
         return bounds

@@ -15,8 +15,8 @@ from sql.parse.lexer import FALLBACK, JOIN_WORDS, tokens_of
 from sql.parse.statements import ObjectName
 
 IDENTIFIERS = FALLBACK | {"ID"}  # SQLite's `id`
-IDENTIFIERS_OR_STRINGS = IDENTIFIERS | {"STRING"}  # SQLite's `ids`
-NAMES = IDENTIFIERS_OR_STRINGS | JOIN_WORDS  # SQLite's `nm`
+IDENTIFIERS_OR_STRINGS = (IDENTIFIERS | {"STRING"}) - {"INDEXED"}  # SQLite's `ids`
+NAMES = IDENTIFIERS | {"STRING"} | JOIN_WORDS  # SQLite's `nm`
 
 NESTING_MAX = 120
 PARAMETER_NUMBER_MAX = 250_000

@@ -5,6 +5,8 @@ Source: parse.y of SQLite 3.40, https://www.sqlite.org/lang_createtable.html and
 
 from __future__ import annotations
 
+import re
+
 from sqlglot import exp
 
 from sql.parse.changes import CONFLICTS, ChangeParser
@@ -35,6 +37,7 @@ from sql.parse.statements import (
     Unique,
 )
 
+_GENERATED = re.compile(r"\s*\bGENERATED\s+ALWAYS\Z", re.IGNORECASE)
 _DROPPED = frozenset(("TABLE", "INDEX", "VIEW", "TRIGGER"))
 _EVENTS = frozenset(("INSERT", "UPDATE", "DELETE"))
 _LITERALS = frozenset(
@@ -73,9 +76,9 @@ class DefinitionParser(ChangeParser):
         self.unexpected()
 
     def _if_not_exists(self) -> bool:
-        if self.kinds[self.index] != "IF" or self.kinds[self.index + 1] != "NOT":
+        if not self.accept("IF"):
             return False
-        self.index += 2
+        self.expect("NOT")
         self.expect("EXISTS")
         return True
 
@@ -131,7 +134,8 @@ class DefinitionParser(ChangeParser):
         place = self.index
         name = self.name()
         type_place = self.index
-        declared = self.type_name()
+        # GENERATED ALWAYS reads as part of the type, and is no part of it: SQLite does the same.
+        declared = _GENERATED.sub("", self.type_name())
         constraints: list[Constraint] = []
         while True:
             found = self._column_constraint(constraints)
@@ -178,8 +182,8 @@ class DefinitionParser(ChangeParser):
             found.append(self._references(name, ()))
         elif kind == "COLLATE":
             found.append(Collation(name=name, collation=self.identifier_or_string()))
-        elif kind == "GENERATED" and self.kinds[self.index] == "ALWAYS":
-            self.index += 1
+        elif kind == "GENERATED":
+            self.expect("ALWAYS")
             self.expect("AS")
             found.append(self._generated(name))
         elif kind == "AS":
@@ -323,10 +327,11 @@ class DefinitionParser(ChangeParser):
         return "NO ACTION"
 
     def _deferral(self) -> bool:
-        negate = self.kinds[self.index] == "NOT" and self.kinds[self.index + 1] == "DEFERRABLE"
+        negate = self.kinds[self.index] == "NOT" and self.kinds[self.index + 1] != "NULL"
         if negate:
             self.index += 1
-        if not self.accept("DEFERRABLE"):
+            self.expect("DEFERRABLE")
+        elif not self.accept("DEFERRABLE"):
             return False
         deferred = False
         if self.accept("INITIALLY"):
@@ -534,10 +539,9 @@ class DefinitionParser(ChangeParser):
         kind = self.accept_one_of(_DROPPED)
         if kind is None:
             self.unexpected()
-        if_exists = False
-        if self.kinds[self.index] == "IF" and self.kinds[self.index + 1] == "EXISTS":
-            self.index += 2
-            if_exists = True
+        if_exists = self.accept("IF")
+        if if_exists:
+            self.expect("EXISTS")
         return Drop(text=self.text, kind=kind, name=self.object_name(), if_exists=if_exists)
 
     def alter(self) -> Statement:
@@ -545,28 +549,19 @@ class DefinitionParser(ChangeParser):
         self.expect("TABLE")
         table = self.object_name()
         if self.accept("ADD"):
-            self._column_keyword()
+            self.accept("COLUMN")
             place = self.index
             column = self.column_definition()
             return AddColumn(
                 text=self.text, table=table, column=column, column_text=self.slice_from(place)
             )
         if self.accept("DROP"):
-            self._column_keyword()
+            self.accept("COLUMN")
             return DropColumn(text=self.text, table=table, column=self.name())
         self.expect("RENAME")
         if self.accept("TO"):
             return RenameTable(text=self.text, table=table, to=self.name())
-        self._column_keyword()
+        self.accept("COLUMN")
         column_name = self.name()
         self.expect("TO")
         return RenameColumn(text=self.text, table=table, column=column_name, to=self.name())
-
-    def _column_keyword(self) -> None:
-        """COLUMN, unless it is itself the column's name."""
-        if self.kinds[self.index] == "COLUMN" and self.kinds[self.index + 1] not in (
-            "TO",
-            ";",
-            "",
-        ):
-            self.index += 1

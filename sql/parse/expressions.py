@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from sql.parse.cursor import IDENTIFIERS, NAMES, Cursor
+from sql.parse.cursor import IDENTIFIERS, IDENTIFIERS_OR_STRINGS, NAMES, Cursor
 from sql.parse.lexer import JOIN_WORDS
 
 OR, AND, NOT, EQUAL, ORDER, BITS, SUM, PRODUCT, CONCAT, COLLATE = range(1, 11)
@@ -107,7 +107,7 @@ class ExpressionParser(Cursor):
             kind = kinds[self.index]
             level = _LEVELS.get(kind)
             if level is None:
-                if kind != "NOT" or level_min > EQUAL or kinds[self.index + 1] not in _AFTER_NOT:
+                if kind != "NOT" or level_min > EQUAL:
                     return left
             elif level < level_min:
                 return left
@@ -165,6 +165,8 @@ class ExpressionParser(Cursor):
         negate = kind == "NOT"
         if negate:
             kind = self.kinds[self.index]
+            if kind not in _AFTER_NOT:
+                self.unexpected()
             self.index += 1
             if kind == "NULL":
                 self._grow()
@@ -195,7 +197,8 @@ class ExpressionParser(Cursor):
 
     def _is(self, left: exp.Expression) -> exp.Expression:
         negate = self.accept("NOT")
-        if self.accept_words("DISTINCT", "FROM"):
+        if self.accept("DISTINCT"):
+            self.expect("FROM")
             right = self.expression(ORDER)
             if negate:
                 return exp.NullSafeEQ(this=left, expression=right)
@@ -339,8 +342,9 @@ class ExpressionParser(Cursor):
             distinct = self.accept("DISTINCT")
             if not distinct:
                 self.accept("ALL")
-            arguments = self.expression_list()
-            if distinct:
+            if self.kinds[self.index] != ")":
+                arguments = self.expression_list()
+            if distinct and arguments:
                 arguments = [exp.Distinct(expressions=arguments)]
             if self.accept_words("ORDER", "BY"):
                 arguments.append(self.sort_terms())
@@ -382,9 +386,7 @@ class ExpressionParser(Cursor):
     def type_name(self) -> str:
         """`VARCHAR(10)`, `UNSIGNED BIG INT`, `DECIMAL(10, 2)`: as written; empty where there is none."""
         place = self.index
-        while self.kinds[self.index] in IDENTIFIERS or self.kinds[self.index] == "STRING":
-            if self.kinds[self.index] == "GENERATED" and self.kinds[self.index + 1] == "ALWAYS":
-                break
+        while self.kinds[self.index] in IDENTIFIERS_OR_STRINGS:
             self.index += 1
         if self.index > place and self.accept("("):
             self._signed_number()

@@ -156,8 +156,7 @@ class Grammar(DefinitionParser):
         return Rollback(text=self.text, savepoint=self._savepoint_name())
 
     def _savepoint_name(self) -> str:
-        if self.kinds[self.index] == "SAVEPOINT" and self.kinds[self.index + 1] in NAMES:
-            self.index += 1
+        self.accept("SAVEPOINT")
         return self.name()
 
     def savepoint(self) -> Savepoint:
@@ -213,8 +212,7 @@ class Grammar(DefinitionParser):
 
     def attach(self) -> Attach:
         self.expect("ATTACH")
-        if self.kinds[self.index] == "DATABASE":
-            self.index += 1
+        self.accept("DATABASE")
         file = self.expression()
         self.expect("AS")
         name = self.expression()
@@ -224,8 +222,7 @@ class Grammar(DefinitionParser):
 
     def detach(self) -> Detach:
         self.expect("DETACH")
-        if self.kinds[self.index] == "DATABASE" and self.kinds[self.index + 1] not in ("", ";"):
-            self.index += 1
+        self.accept("DATABASE")
         return Detach(text=self.text, name=self.expression())
 
 

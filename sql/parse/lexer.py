@@ -110,6 +110,7 @@ class SqliteText(SQLite):
     Tokenizer = SqliteTokenizer
 
 
+_END_TOKENS = 3  # as far as the parser looks ahead
 _local = threading.local()
 
 
@@ -184,10 +185,11 @@ def tokens_of(text: str) -> Tokens:
         ends.append(end)
     if failure is not None and not text.startswith("/*", failure):
         raise unrecognized(text[failure:], failure)
-    kinds.append("")
-    values.append("")
-    starts.append(len(text))
-    ends.append(len(text))
+    for _ in range(_END_TOKENS):
+        kinds.append("")
+        values.append("")
+        starts.append(len(text))
+        ends.append(len(text))
     return found
 
 

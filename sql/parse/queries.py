@@ -59,7 +59,8 @@ class QueryParser(ExpressionParser):
         materialized: bool | None = None
         if self.accept("MATERIALIZED"):
             materialized = True
-        elif self.accept_words("NOT", "MATERIALIZED"):
+        elif self.accept("NOT"):
+            self.expect("MATERIALIZED")
             materialized = False
         self.expect("(")
         if not self.starts_query(self.index):
@@ -216,7 +217,7 @@ class QueryParser(ExpressionParser):
         if kind == "AS":
             self.index += 1
             alias = self.name_tree()
-        elif kind in IDENTIFIERS_OR_STRINGS and not self._starts_windows():
+        elif kind in IDENTIFIERS_OR_STRINGS and not self._is_window_word():
             self.index += 1
             alias = self.identifier(self.index - 1)
         else:
@@ -233,19 +234,26 @@ class QueryParser(ExpressionParser):
     def _joined(self) -> tuple[exp.Expression, list[exp.Join]]:
         """Relations and joins from left to right."""
         first = self._relation()
-        if self.kinds[self.index] in ("ON", "USING"):
-            self.fail("a JOIN clause is required before " + self.kinds[self.index])
+        place, condition = self.index, self.kinds[self.index]
+        if self._join_condition({}):
+            self.fail(f"a JOIN clause is required before {condition}", place)
         joins: list[exp.Join] = []
         while True:
             operator = self._join_operator()
             if operator is None:
                 return first, joins
             right = self._relation()
-            if self.accept("ON"):
-                operator["on"] = self.expression()
-            elif self.accept("USING"):
-                operator["using"] = self._column_trees()
+            self._join_condition(operator)
             joins.append(exp.Join(this=right, **operator))
+
+    def _join_condition(self, join: dict[str, object]) -> bool:
+        if self.accept("ON"):
+            join["on"] = self.expression()
+        elif self.accept("USING"):
+            join["using"] = self._column_trees()
+        else:
+            return False
+        return True
 
     def _join_operator(self) -> dict[str, object] | None:
         kind = self.kinds[self.index]
@@ -262,7 +270,7 @@ class QueryParser(ExpressionParser):
         while self.kinds[self.index] != "JOIN":
             if len(words) == 3 or self.kinds[self.index] not in NAMES:
                 self.unexpected()
-            words.append(self.values[self.index])
+            words.append(self.text[self.starts[self.index] : self.ends[self.index]])
             self.index += 1
         self.index += 1
         return self._join_type(words, place)
@@ -315,7 +323,7 @@ class QueryParser(ExpressionParser):
             args["alias"] = alias
         table = exp.Table(this=this, **args)
         table.meta["start"] = self.starts[place]
-        hint = self.index_hint()
+        hint = self.index_hint() if this is first else None
         if hint is not None:
             table.meta["indexed_by"] = hint
         return table
@@ -325,9 +333,7 @@ class QueryParser(ExpressionParser):
         if kind == "AS":
             self.index += 1
             return exp.TableAlias(this=self.name_tree())
-        if kind not in IDENTIFIERS_OR_STRINGS or self._starts_windows():
-            return None
-        if kind == "INDEXED":
+        if kind not in IDENTIFIERS_OR_STRINGS or self._is_window_word():
             return None
         self.index += 1
         return exp.TableAlias(this=self.identifier(self.index - 1))
@@ -337,7 +343,8 @@ class QueryParser(ExpressionParser):
         if self.accept("INDEXED"):
             self.expect("BY")
             return self.name()
-        if self.accept_words("NOT", "INDEXED"):
+        if self.accept("NOT"):
+            self.expect("INDEXED")
             return False
         return None
 
@@ -375,6 +382,16 @@ class QueryParser(ExpressionParser):
             and self.kinds[self.index + 1] in NAMES
             and self.kinds[self.index + 2] == "AS"
         )
+
+    def _is_window_word(self) -> bool:
+        """Whether WINDOW, FILTER or OVER is a keyword here and so no alias, by SQLite's rules."""
+        kind = self.kinds[self.index]
+        if kind == "WINDOW":
+            return self._starts_windows()
+        if (kind != "OVER" and kind != "FILTER") or self.kinds[self.index - 1] != ")":
+            return False
+        following = self.kinds[self.index + 1]
+        return following == "(" or (kind == "OVER" and following in NAMES)
 
     def _named_windows(self) -> list[exp.Window]:
         self.expect("WINDOW")
@@ -429,11 +446,11 @@ class QueryParser(ExpressionParser):
         return exp.WindowSpec(**args)
 
     def _frame_bound(self) -> tuple[str | exp.Expression, str | None]:
-        if self.accept_words("CURRENT", "ROW"):
+        if self.accept("CURRENT"):
+            self.expect("ROW")
             return "CURRENT ROW", None
         bound: str | exp.Expression
-        if self.kinds[self.index] == "UNBOUNDED" and self.kinds[self.index + 1] in _SIDES:
-            self.index += 1
+        if self.accept("UNBOUNDED"):
             bound = "UNBOUNDED"
         else:
             bound = self.expression()
@@ -443,9 +460,11 @@ class QueryParser(ExpressionParser):
         return bound, side
 
     def _exclusion(self) -> str:
-        if self.accept_words("NO", "OTHERS"):
+        if self.accept("NO"):
+            self.expect("OTHERS")
             return "NO OTHERS"
-        if self.accept_words("CURRENT", "ROW"):
+        if self.accept("CURRENT"):
+            self.expect("ROW")
             return "CURRENT ROW"
         if self.accept("GROUP"):
             return "GROUP"

@@ -24,7 +24,7 @@ _TRIGGER = re.compile(
     re.IGNORECASE,
 )
 _END = re.compile(rf"(?:{_BLANK}|;)*+END{_BLANK}*+;", re.IGNORECASE)
-_NOTHING = re.compile(rf"(?:{_BLANK}|;)*+")
+_NOTHING = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|\Z)|/\*(?s:.*?)\*/)*+")
 
 
 def next_statement(text: str, start: int = 0) -> int | None:
@@ -56,10 +56,7 @@ def is_blank(text: str, start: int = 0) -> bool:
     """Whether nothing but whitespace, closed comments and semicolons follows `start`."""
     match = _NOTHING.match(text, start)
     assert match is not None
-    if match.end() < len(text):
-        return False
-    opened = text.rfind("/*", start)
-    return opened < 0 or text.find("*/", opened + 2) >= 0 or "--" in text[start:opened]
+    return match.end() == len(text)
 
 
 def _semicolon(text: str, start: int) -> int | None:
