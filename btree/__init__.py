@@ -1,6 +1,6 @@
 """Ordered, typed trees on pages, with transactions: what `sql` and `kvsh` stand on.
 
-`open_memory()` gives a scratch store; both kinds of store keep to the protocols of `btree.protocols`.
+`open_store(path)` opens a database file, `open_memory()` gives a scratch store; both kinds of store keep to the protocols of `btree.protocols`.
 """
 
 from btree.errors import (
@@ -13,6 +13,7 @@ from btree.errors import (
 )
 from btree.keyspace import KeySpace
 from btree.memory import open_memory
+from btree.opening import open_store
 from btree.order import order_key
 from btree.protocols import (
     CATALOG_TREE_ID,
@@ -48,5 +49,6 @@ __all__ = [
     "TreeKind",
     "Value",
     "open_memory",
+    "open_store",
     "order_key",
 ]

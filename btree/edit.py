@@ -28,7 +28,13 @@ SHORT_RUN = 4
 
 
 def own_path(tree: Tree, key: Key) -> tuple[Path, Node]:
-    """The path to the leaf of `key`, every node of it owned by the tree's writer."""
+    """The path to the leaf of `key`, every node of it owned by the tree's writer.
+
+    A transaction that holds too much in memory writes some leaves first, so slots found before may
+    be wrong after."""
+    transaction = tree.transaction
+    if transaction.copies > transaction.copies_max:
+        transaction.spill()
     node = tree.owned_root()
     path: Path = []
     while node.children is not None:
@@ -48,6 +54,7 @@ def own_child(tree: Tree, branch: Node, slot: int) -> Node:
     node: Node = child
     if node.owner is not tree.token:
         node = children[slot] = copied(node, tree.token)
+        tree.transaction.copies += 1
     return node
 
 
@@ -65,7 +72,7 @@ def splice(tree: Tree, path: Path, pieces: Pieces, *, full: bool = False) -> Non
     `full`: pieces of a branch that grows too wide are filled to the brim, as befits appends."""
     while path:
         branch, slot = path.pop()
-        _replace_child(branch, slot, pieces)
+        replace_child(branch, slot, pieces)
         width = len(branch.pages or ())
         if width == 0:
             tree.free(branch.page)
@@ -73,11 +80,12 @@ def splice(tree: Tree, path: Path, pieces: Pieces, *, full: bool = False) -> Non
         elif width <= tree.branch_limit:
             return
         else:
-            pieces = _cut_branch(tree, branch, full=full)
+            pieces = cut_branch(branch, tree.branch_limit, full=full)
     _plant(tree, pieces, full=full)
 
 
-def _replace_child(branch: Node, slot: int, pieces: Pieces) -> None:
+def replace_child(branch: Node, slot: int, pieces: Pieces) -> None:
+    """Put `pieces` in the place of one child of an owned branch; none removes it."""
     keys, children, pages = branch.keys, branch.children, branch.pages
     assert children is not None and pages is not None
     children[slot : slot + 1] = [node for _, node in pieces]
@@ -98,9 +106,15 @@ def _plant(tree: Tree, pieces: Pieces, *, full: bool) -> None:
     while len(pieces) > 1:
         nodes = [node for _, node in pieces]
         keys = [key for key, _ in pieces[1:]]
-        root = new_branch(keys, list(nodes), [node.page for node in nodes], tree.token)
+        root = new_branch(
+            keys,
+            list(nodes),
+            [node.page for node in nodes],
+            level=nodes[0].level + 1,
+            owner=tree.token,
+        )
         low = pieces[0][0]
-        pieces = _cut_branch(tree, root, full=full)
+        pieces = cut_branch(root, tree.branch_limit, full=full)
         pieces[0] = (low, pieces[0][1])
     tree.root = pieces[0][1]
 
@@ -116,14 +130,20 @@ def _ends(count: int, limit: int, *, full: bool, least: int) -> list[int]:
     return ends
 
 
-def _cut_branch(tree: Tree, branch: Node, *, full: bool) -> Pieces:
+def cut_branch(branch: Node, limit: int, *, full: bool) -> Pieces:
     """`branch` cut to pieces no wider than the limit; the first is `branch` itself."""
     keys, children, pages = branch.keys, branch.children, branch.pages
     assert children is not None and pages is not None
-    ends = _ends(len(children), tree.branch_limit, full=full, least=2)
+    ends = _ends(len(children), limit, full=full, least=2)
     pieces: Pieces = [(None, branch)]
     for start, end in pairwise(ends):
-        right = new_branch(keys[start : end - 1], children[start:end], pages[start:end], tree.token)
+        right = new_branch(
+            keys[start : end - 1],
+            children[start:end],
+            pages[start:end],
+            level=branch.level,
+            owner=branch.owner,
+        )
         pieces.append((keys[start - 1], right))
     end = ends[0]
     branch.keys, branch.pages = keys[: end - 1], pages[:end]
@@ -132,12 +152,12 @@ def _cut_branch(tree: Tree, branch: Node, *, full: bool) -> Pieces:
     return pieces
 
 
-def _cut_leaf(tree: Tree, leaf: Node, ends: list[int]) -> Pieces:
+def cut_leaf(leaf: Node, ends: list[int], *, owner: object) -> Pieces:
     """`leaf` cut at `ends`; the first piece is `leaf` itself."""
     keys, values = leaf.keys, leaf.values
     pieces: Pieces = [(None, leaf)]
     for start, end in pairwise(ends):
-        right = new_leaf(keys[start:end], like(values, start, end), tree.token)
+        right = new_leaf(keys[start:end], like(values, start, end), owner)
         pieces.append((separator(keys[start - 1], keys[start]), right))
     leaf.keys = keys[: ends[0]]
     leaf.values = like(values, 0, ends[0])
@@ -156,7 +176,8 @@ def split(tree: Tree, key: Key) -> None:
         return
     appended = upper_bound(path) is None and leaf.keys[-1] == key
     ends = [count - 1, count] if appended else _ends(count, tree.leaf_limit, full=False, least=1)
-    pieces = _cut_leaf(tree, leaf, ends)
+    pieces = cut_leaf(leaf, ends, owner=tree.token)
+    tree.transaction.copies += len(pieces) - 1
     splice(tree, path, pieces, full=appended)
     tree.tail = pieces[-1][1] if appended else None
 
@@ -210,7 +231,7 @@ def _share(tree: Tree, branch: Node, slot: int, left: Node, right: Node) -> None
         if not is_leaf:
             left.children, left.pages = children, pages
         tree.free(right.page)
-        _replace_child(branch, slot + 1, [])
+        replace_child(branch, slot + 1, [])
         return
     half = count // 2
     branch.location = 0
@@ -256,7 +277,8 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> int
         if len(leaf.keys) > tree.leaf_limit:
             full = upper is None
             ends = _ends(len(leaf.keys), tree.leaf_limit, full=full, least=1)
-            splice(tree, path, _cut_leaf(tree, leaf, ends), full=full)
+            tree.transaction.copies += len(ends) - 1
+            splice(tree, path, cut_leaf(leaf, ends, owner=tree.token), full=full)
         start = end
     tree.tail = None
     return added

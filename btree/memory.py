@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
+from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ConflictError, StoreError
-from btree.node import LargeReference, Node, new_leaf
-from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Store, TreeKind, Value
+from btree.node import LargeReference, Node
+from btree.protocols import Store, TreeKind, Value
 from btree.transaction import LocalTransaction, Version
-from btree.tree import Mark, Tree, TreeState
+from btree.tree import Tree, TreeState
 
 LEAF_LIMIT = 64
 BRANCH_LIMIT = 256
-_FIRST_FREE_TREE_ID = 3
 
 
 def open_memory(*, leaf_limit: int = LEAF_LIMIT, branch_limit: int = BRANCH_LIMIT) -> Store:
@@ -36,16 +37,8 @@ class MemoryStore:
         self.writer_lock = threading.Lock()
         self.version = Version(
             0,
-            {
-                tree_id: TreeState(
-                    tree_id, kind, new_leaf([], [], None), leaf_limit=leaf_limit, mark=Mark()
-                )
-                for tree_id, kind in (
-                    (RAW_TREE_ID, TreeKind.RAW),
-                    (CATALOG_TREE_ID, TreeKind.TABLE),
-                )
-            },
-            _FIRST_FREE_TREE_ID,
+            initial_trees(leaf_limit),
+            FIRST_TREE_ID,
         )
         self.closed = False
 
@@ -75,8 +68,9 @@ class MemoryStore:
         raise StoreError("a database in memory can't be backed up to a file")
 
     def check(self) -> list[str]:
-        self.check_open()
-        return []
+        from btree.check import check_transaction
+
+        return check_transaction(self.begin())
 
     def close(self) -> None:
         self.closed = True
@@ -106,7 +100,7 @@ class MemoryTransaction(LocalTransaction):
             raise ConflictError("another transaction was committed since this one began")
         self._writable = self._locked = True
 
-    def load(self, tree: Tree | None, branch: Node, slot: int, *, scan: bool = False) -> Node:
+    def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
         raise AssertionError("a tree in memory has all its nodes")
 
     def load_root(self, state: TreeState) -> Node:
@@ -115,6 +109,15 @@ class MemoryTransaction(LocalTransaction):
     def load_large(self, tree: Tree, reference: LargeReference) -> Value:
         raise AssertionError("a tree in memory has its values")
 
+    def fresh_node(self, tree: Tree, page: int, location: int) -> Node:
+        raise AssertionError("a tree in memory has all its nodes")
+
+    def all_pages(self) -> set[int] | None:
+        return None
+
+    def pages_below(self, root: Any, kind: TreeKind, *, has_large: bool) -> Iterator[int]:
+        return iter(())
+
     def measure(self, tree: Tree, leaf: Node) -> None:
         pass
 
@@ -122,6 +125,9 @@ class MemoryTransaction(LocalTransaction):
         return None
 
     def give_up_redo(self) -> None:
+        pass
+
+    def spill(self) -> None:
         pass
 
     def _publish(self) -> None:

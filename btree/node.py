@@ -16,6 +16,7 @@ place; for everybody else it is immutable, except that a child may turn from int
 A writer that meets a node of another owner copies it, and the path above it.  A branch's copy shares
 `keys` and `pages` with the original, so those two lists are replaced and never changed in place.
 
+`level` is 0 in leaves.  `bytes` is about what the node takes in memory, 0 before it was ever measured.
 `unflushed`: in a leaf, that it differs from its page on the disk; in a branch, that it or something
 below it does.  `location` is 0 while the node's own page has to be written.
 """
@@ -25,6 +26,15 @@ from __future__ import annotations
 from typing import Any
 
 from btree.protocols import Key, Value
+
+
+class Owner:
+    """The token by which a writer knows its nodes; it takes a new one at each savepoint."""
+
+    __slots__ = ("writer",)
+
+    def __init__(self, writer: object) -> None:
+        self.writer = writer  # the same for all tokens of one transaction
 
 
 class NotInMemoryError(AttributeError):
@@ -78,8 +88,10 @@ class Node:
     """A leaf (`children` is None) or a branch."""
 
     __slots__ = (
+        "bytes",
         "children",
         "keys",
+        "level",
         "location",
         "owner",
         "page",
@@ -92,8 +104,10 @@ class Node:
     values: list[Value] | None
     children: list[Any] | None
     pages: list[int] | None
+    level: int
     page: int
     location: int
+    bytes: int
     owner: object
     unflushed: bool
 
@@ -105,15 +119,17 @@ def new_leaf(keys: list[Key], values: list[Value] | None, owner: object, page: i
     node.values = values
     node.children = None
     node.pages = None
+    node.level = 0
     node.page = page
     node.location = 0
+    node.bytes = 0
     node.owner = owner
     node.unflushed = True
     return node
 
 
 def new_branch(
-    keys: list[Key], children: list[Any], pages: list[int], owner: object, page: int = 0
+    keys: list[Key], children: list[Any], pages: list[int], *, level: int, owner: object
 ) -> Node:
     """A branch that has never been written."""
     node = Node()
@@ -121,8 +137,10 @@ def new_branch(
     node.values = None
     node.children = children
     node.pages = pages
-    node.page = page
+    node.level = level
+    node.page = 0
     node.location = 0
+    node.bytes = 0
     node.owner = owner
     node.unflushed = True
     return node
@@ -131,7 +149,9 @@ def new_branch(
 def copied(node: Node, owner: object) -> Node:
     """A copy of `node` that `owner` may change."""
     copy = Node()
+    copy.level = node.level
     copy.page = node.page
+    copy.bytes = node.bytes
     copy.owner = owner
     copy.unflushed = True
     children = node.children

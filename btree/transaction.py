@@ -11,11 +11,13 @@ remembered roots back.
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 from btree.errors import ReadOnlyError, StoreError
-from btree.node import LargeReference, Node, new_leaf
+from btree.node import LargeReference, Node, Owner, new_leaf
 from btree.protocols import Savepoint, TreeKind, Value
 from btree.tree import Mark, Tree, TreeState
 
@@ -26,7 +28,7 @@ OP_CREATE, OP_DROP, OP_WIDEN, OP_CLEAR = 1, 2, 3, 4
 class Version:
     """The trees as one commit left them.  Immutable, but for roots that are loaded or evicted."""
 
-    __slots__ = ("cleared", "freed", "lsn", "next_tree_id", "trees")
+    __slots__ = ("base_lsn", "cleared", "freed", "lsn", "next_tree_id", "trees")
 
     def __init__(
         self,
@@ -35,18 +37,20 @@ class Version:
         next_tree_id: int,
         freed: tuple[int, ...] = (),
         cleared: tuple[tuple[Any, ...], ...] = (),
+        base_lsn: int = 0,
     ) -> None:
         self.lsn = lsn
+        self.base_lsn = base_lsn  # the newest pages commit in it
         self.trees = trees
         self.next_tree_id = next_tree_id
         self.freed = freed  # pages that the next pages commit gives back
-        self.cleared = cleared  # (root, whether it has large values): trees likewise
+        self.cleared = cleared  # (root, whether it has large values, kind): trees likewise
 
 
 class TreeSavepoint:
     """A mark inside a write transaction."""
 
-    __slots__ = ("cleared", "freed", "log", "next_tree_id", "states", "trees")
+    __slots__ = ("cleared", "freed", "log", "next_tree_id", "spilled", "states", "trees")
 
     def __init__(self, transaction: LocalTransaction) -> None:
         self.states = transaction.states
@@ -54,8 +58,9 @@ class TreeSavepoint:
         self.freed = len(transaction.freed)
         self.cleared = len(transaction.cleared)
         self.log = len(transaction.log)
+        self.spilled = len(transaction.spilled)
         self.trees = {
-            tree_id: (tree.snapshot_state(), None if tree.redo is None else len(tree.redo))
+            tree_id: (tree, tree.snapshot_state(), None if tree.redo is None else len(tree.redo))
             for tree_id, tree in transaction.open_trees.items()
         }
 
@@ -65,8 +70,13 @@ class LocalTransaction(ABC):
 
     def __init__(self, version: Version, *, writable: bool, leaf_limit: int, branch_limit: int):
         self.version = version
-        self.token: object = object()
+        self._mark = object()
+        self.token = Owner(self._mark)
         self.active = True
+        self.copies = 0  # leaves copied or made since the last spill
+        self.copies_max = sys.maxsize
+        self.spilled: list[int] = []  # page ids given to leaves that were written early
+        self.orphans: list[int] = []  # those of them that a rollback made void
         self.branch_limit = branch_limit
         self.states = version.trees
         self.next_tree_id = version.next_tree_id
@@ -77,11 +87,12 @@ class LocalTransaction(ABC):
         self._writable = writable
         self._leaf_limit = leaf_limit
         self._savepoints: list[TreeSavepoint] = []
+        self._pages_read = 0
 
     # -- what differs between memory and disk -------------------------------------------------------
 
     @abstractmethod
-    def load(self, tree: Tree | None, branch: Node, slot: int, *, scan: bool = False) -> Node:
+    def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
         """Child `slot` of `branch` from its page."""
 
     @abstractmethod
@@ -91,6 +102,18 @@ class LocalTransaction(ABC):
     @abstractmethod
     def load_large(self, tree: Tree, reference: LargeReference) -> Value:
         """A large value from its page."""
+
+    @abstractmethod
+    def fresh_node(self, tree: Tree, page: int, location: int) -> Node:
+        """A node read from its page, not from the cache, for `check`."""
+
+    @abstractmethod
+    def all_pages(self) -> set[int] | None:
+        """Every page of the page table, None where there is none."""
+
+    @abstractmethod
+    def pages_below(self, root: Any, kind: TreeKind, *, has_large: bool) -> Iterator[int]:
+        """Every page of a tree, in key order."""
 
     @abstractmethod
     def measure(self, tree: Tree, leaf: Node) -> None:
@@ -103,6 +126,10 @@ class LocalTransaction(ABC):
     @abstractmethod
     def give_up_redo(self) -> None:
         """The changes are too many: stop recording them."""
+
+    @abstractmethod
+    def spill(self) -> None:
+        """Write leaves early: more than `copies_max` are held."""
 
     @abstractmethod
     def upgrade(self, timeout: float | None = None) -> None: ...
@@ -127,7 +154,7 @@ class LocalTransaction(ABC):
 
     @property
     def pages_read(self) -> int:
-        return sum([tree.pages_read for tree in self.open_trees.values()])
+        return self._pages_read + sum([tree.pages_read for tree in self.open_trees.values()])
 
     def tree(self, tree_id: int) -> Tree:
         try:
@@ -162,7 +189,7 @@ class LocalTransaction(ABC):
         self.note_clear(tree)
         self.states = {key: state for key, state in self.states.items() if key != tree_id}
         del self.open_trees[tree_id]
-        tree.token = object()
+        tree.token = Owner(None)
         self.note_dropped(tree_id)
 
     def savepoint(self) -> TreeSavepoint:
@@ -180,22 +207,31 @@ class LocalTransaction(ABC):
         del self.freed[savepoint.freed :]
         del self.cleared[savepoint.cleared :]
         del self.log[savepoint.log :]
+        self.orphans += self.spilled[savepoint.spilled :]
+        del self.spilled[savepoint.spilled :]
         for tree_id, tree in list(self.open_trees.items()):
-            self._roll_back_tree(tree_id, tree, savepoint)
+            if tree_id not in savepoint.trees:
+                self._roll_back_later_tree(tree_id, tree)
+        for tree_id, (tree, state, redo_length) in savepoint.trees.items():
+            self.open_trees[tree_id] = tree  # it may have been dropped since
+            tree.restore(state, state.root)
+            if tree.redo is not None:
+                del tree.redo[redo_length or 0 :]
+                if self.new_redo() is None:  # given up since
+                    tree.redo = None
         self.freeze()
 
-    def _roll_back_tree(self, tree_id: int, tree: Tree, savepoint: TreeSavepoint) -> None:
-        state, redo_length = savepoint.trees.get(tree_id, (None, 0))
-        if state is None:
-            state = savepoint.states.get(tree_id)
+    def _roll_back_later_tree(self, tree_id: int, tree: Tree) -> None:
+        """Roll back a tree that was opened or made after the savepoint."""
+        state = self.states.get(tree_id)
         if state is None:
             del self.open_trees[tree_id]
-            tree.token = object()
+            tree.token = Owner(None)
             return
         root = state.root
         tree.restore(state, self.load_root(state) if root.__class__ is int else root)
         if tree.redo is not None:
-            del tree.redo[redo_length or 0 :]
+            tree.redo.clear()
 
     def release(self, savepoint: Savepoint) -> None:
         self._check_writable()
@@ -211,7 +247,7 @@ class LocalTransaction(ABC):
     def freeze(self) -> None:
         """Take a new token: nodes of before this moment are copied before they change again."""
         if self._writable:
-            token = self.token = object()
+            token = self.token = Owner(self._mark)
             for tree in self.open_trees.values():
                 tree.token = token
                 tree.tail = None
@@ -232,10 +268,12 @@ class LocalTransaction(ABC):
     def _end(self) -> None:
         self.active = False
         self._writable = False
-        self.token = object()
+        self.token = Owner(None)
         for tree in self.open_trees.values():
             tree.token = self.token
             tree.tail = None
+            self._pages_read += tree.pages_read
+        self.open_trees = {}  # no cycle is left to the garbage collector
         self._finish()
 
     def _check_writable(self) -> None:
@@ -243,6 +281,13 @@ class LocalTransaction(ABC):
             raise ReadOnlyError(
                 "this transaction is read-only" if self.active else "the transaction has ended"
             )
+
+    def may_spill(self, leaf: Node) -> bool:
+        """Whether a leaf is this transaction's alone, wanted by no older savepoint."""
+        owner = leaf.owner
+        if owner is self.token:
+            return True
+        return not self._savepoints and owner.__class__ is Owner and owner.writer is self._mark
 
     # -- for trees: what redo and the page table have to know ---------------------------------------
 
@@ -270,5 +315,5 @@ class LocalTransaction(ABC):
 
     def note_clear(self, tree: Tree) -> None:
         """Log that a tree is about to lose all its entries, and keep its root for the pages' sake."""
-        self.cleared.append((tree.root, tree.large))
+        self.cleared.append((tree.root, tree.large, tree.kind))
         self.log.append((OP_CLEAR, tree.id, None if tree.redo is None else len(tree.redo)))

@@ -85,7 +85,7 @@ class Tree:
 
     def __init__(self, transaction: LocalTransaction, state: TreeState, root: Node) -> None:
         self.transaction = transaction
-        self.token: object = transaction.token
+        self.token = transaction.token
         self.branch_limit = transaction.branch_limit
         self.redo: list[Any] | None = transaction.new_redo()
         self._id = state.id
@@ -160,11 +160,7 @@ class Tree:
 
     def depth(self) -> int:
         """Levels, 1 for a tree that is one leaf."""
-        depth, node = 1, self.root
-        while node.children is not None:
-            node = self.child(node, 0)
-            depth += 1
-        return depth
+        return self.root.level + 1
 
     # -- single entries --------------------------------------------------------------------------
 
@@ -282,6 +278,7 @@ class Tree:
                 if node.owner is not self.token:
                     node = edit.own_path(self, key)[1]
                     keys = node.keys
+                    slot = bisect_left(keys, key)
                 keys.insert(slot, key)
                 if node.values is not None:
                     node.values.insert(slot, value)
@@ -316,6 +313,7 @@ class Tree:
             if node.owner is not self.token:
                 node = edit.own_path(self, key)[1]
                 keys = node.keys
+                slot = bisect_left(keys, key)
             if node.values is not None:
                 del node.values[slot]
             del keys[slot]

@@ -1,0 +1,160 @@
+"""What of the trees stays in memory: a budget of bytes, and eviction that costs a hit nothing.
+
+Nodes hang in their parents' `children` themselves ("swizzled"), so a hit passes no cache and leaves
+no trace.  When the budget is exceeded, a sweep over the trees puts locations back in the place of
+randomly chosen clean nodes and keeps those nodes in a cooling stage for a while.  A node that is
+wanted meanwhile is put back from there; what stays until the stage is full is forgotten.  So rarely
+used nodes go, often used ones stay, and nothing is counted on a hit.  Branches go once nothing below
+them is in memory, and do not cool: the same page of a branch stands for different children in
+different versions, so a branch that comes back has to be read anew and its children located anew.
+Source: Leis et al., "LeanStore: In-Memory Data Management beyond Main Memory", ICDE 2018.
+
+Sizes: the memory of a node is estimated from the bytes of its page by a factor per tree, which is
+measured on a sample of nodes with `sys.getsizeof`.
+
+Threads: any thread may load and sweep.  A sweep changes only slots of nodes that no writer owns (a
+list item is assigned in one step), and one sweep runs at a time.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from btree.node import Node
+
+COOLING_SHARE = 0.10
+"""Share of the budget that a sweep moves to the cooling stage, and that the stage may hold."""
+
+_SAMPLE_EVERY = 64
+_GC_HEADER_BYTES = 16
+
+
+class Cache:
+    """The budget of one store."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self.budget_bytes = budget_bytes
+        self.used_bytes = 0
+        self.evictions = 0
+        self.loads = 0
+        self._cooling: dict[int, Node] = {}
+        self._factors: dict[int, float] = {}
+        self._sweeping = threading.Lock()
+        self._random = random.Random(0)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a scan may keep what it loads."""
+        return self.used_bytes < self.budget_bytes * 0.9
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a sweep is due."""
+        return self.used_bytes > self.budget_bytes
+
+    def revived(self, location: int) -> Node | None:
+        """The node of `location` if it is still cooling."""
+        return self._cooling.pop(location, None)
+
+    def account(self, tree_id: int, node: Node, page_bytes: int) -> None:
+        """Note a node that came into memory, or changed its size, as a page of `page_bytes`."""
+        self.loads += 1
+        factor = self._factors.get(tree_id)
+        if factor is None or self.loads % _SAMPLE_EVERY == 0:
+            measured = memory_of(node) / page_bytes
+            factor = measured if factor is None else factor * 0.75 + measured * 0.25
+            self._factors[tree_id] = factor
+        size = int(page_bytes * factor)
+        self.used_bytes += size - node.bytes
+        node.bytes = size
+
+    def clear(self) -> None:
+        """Forget the cooling nodes: their locations mean nothing any more."""
+        self._cooling = {}
+
+    def sweep(self, roots: Iterable[Node]) -> None:
+        """Make room.  `roots`: of the trees in which nodes may be evicted."""
+        if not self._sweeping.acquire(blocking=False):
+            return
+        try:
+            self._sweep(list(roots))
+        finally:
+            self._sweeping.release()
+
+    def _sweep(self, roots: list[Node]) -> None:
+        used = sum([_bytes_below(root) for root in roots])
+        cooling = self._cooling
+        cooling_bytes = sum([node.bytes for node in list(cooling.values())])
+        goal = int(self.budget_bytes * (1 - COOLING_SHARE))
+        wanted = used - goal + int(self.budget_bytes * COOLING_SHARE)
+        if wanted > 0:
+            chance = wanted / max(used, 1)
+            for root in roots:
+                cooled = self._cool(root, chance)
+                used -= cooled
+                cooling_bytes += cooled
+        while cooling and used + cooling_bytes > goal:
+            location = next(iter(cooling), None)
+            node = None if location is None else cooling.pop(location, None)
+            if node is not None:
+                cooling_bytes -= node.bytes
+                self.evictions += 1
+        self.used_bytes = used + cooling_bytes
+
+    def _cool(self, branch: Node, chance: float) -> int:
+        """Move some clean nodes below `branch` to the cooling stage; how many bytes."""
+        children = branch.children
+        pages = branch.pages
+        if children is None or pages is None:
+            return 0
+        cooled = 0
+        draw = self._random.random
+        for slot, child in enumerate(children):
+            if child.__class__ is not Node:
+                continue
+            below = child.children
+            if below is not None:
+                cooled += self._cool(child, chance)
+                if any(grandchild.__class__ is Node for grandchild in below):
+                    continue
+            elif draw() >= chance:
+                continue
+            if child.unflushed or not child.location or child.page != pages[slot]:
+                continue  # unwritten, or numbered after this branch was left to older versions
+            if below is None:
+                self._cooling[child.location] = child
+            else:
+                self.evictions += 1
+            children[slot] = child.location
+            cooled += child.bytes
+        return cooled
+
+
+def _bytes_below(node: Node) -> int:
+    total = node.bytes
+    for child in node.children or ():
+        if child.__class__ is Node:
+            total += child.bytes if child.children is None else _bytes_below(child)
+    return total
+
+
+def memory_of(node: Node) -> int:
+    """Bytes that a node's objects take, its children excluded."""
+    size = sys.getsizeof(node) + _GC_HEADER_BYTES
+    for part in (node.keys, node.values, node.pages):
+        if part is not None:
+            size += sys.getsizeof(part) + sum(map(_memory_of_value, list(part)))
+    if node.children is not None:
+        size += sys.getsizeof(node.children) + 32 * len(node.children)
+    return size
+
+
+def _memory_of_value(value: Any) -> int:
+    size = sys.getsizeof(value)
+    if value.__class__ is tuple:
+        return size + _GC_HEADER_BYTES + sum(map(sys.getsizeof, value))
+    return size

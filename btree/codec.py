@@ -1,0 +1,304 @@
+"""Nodes as pages: a four-byte head and one msgpack array, coded whole by msgspec.
+
+    head    format | kind of tree | level (0 is a leaf) | form
+    branch  [separators, pages]
+    leaf    RAW                   [keys, values]
+            INDEX                 [keys]
+            TABLE, CLUSTERED      [key part, rows]; the form says how keys are kept
+
+Keys that can be told from little are not written out (`KeyForm`): consecutive row ids are a start,
+other row ids their differences, and keys that stand in the row's columns are just those columns'
+numbers.  A leaf with large values has one more element, `[[slot, page, bytes], ...]`; those slots
+hold an empty placeholder, and the value itself is in its own page: a head and the value in msgpack.
+
+Every decoder is typed, so that a page that is no such node raises instead of giving wrong rows; the
+caller has verified the checksum before.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from itertools import accumulate
+from operator import itemgetter, sub
+from typing import Any
+
+import msgspec
+
+from btree.errors import CorruptionError, StoreError
+from btree.node import LargeReference, LargeValues, Node
+from btree.protocols import Key, TreeKind, Value
+
+FORMAT = 1
+"""First byte of every node's page.  Stored on disk, do not change."""
+
+HEAD_BYTES = 4
+LARGE_LEVEL = 255
+"""The level of a page that holds one large value.  Stored on disk, do not change."""
+
+_LARGE = 0x80  # bit of the form: the leaf has large values
+
+
+class KeyForm(enum.IntEnum):
+    """How a leaf keeps its keys.  Stored on disk, do not change."""
+
+    LISTED = 0  # one by one
+    CONSECUTIVE = 1  # TABLE: the first row id
+    DELTAS = 2  # TABLE: the first row id and the differences
+    COLUMNS = 3  # TABLE: the number of the column that is the key; CLUSTERED: their numbers
+
+
+_Bytes = list[bytes]
+_Tuples = list[tuple[Any, ...]]
+_Expiring = list[bytes | tuple[bytes, int]]
+_LargeList = list[tuple[int, int, int]]
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def _decoder(*parts: Any) -> Any:
+    return msgspec.msgpack.Decoder(tuple[parts]).decode  # type: ignore[valid-type]
+
+
+_decode_plain_raw = _decoder(_Bytes, _Bytes)
+_decode_raw = _decoder(_Bytes, _Expiring)
+_decode_index = _decoder(_Tuples)
+_DECODE_LEAF = {
+    TreeKind.TABLE: {
+        KeyForm.LISTED: _decoder(list[int], _Tuples),
+        KeyForm.CONSECUTIVE: _decoder(int, _Tuples),
+        KeyForm.DELTAS: _decoder(list[int], _Tuples),
+        KeyForm.COLUMNS: _decoder(int, _Tuples),
+    },
+    TreeKind.CLUSTERED: {
+        KeyForm.LISTED: _decoder(_Tuples, _Tuples),
+        KeyForm.COLUMNS: _decoder(list[int], _Tuples),
+    },
+}
+_DECODE_LARGE_LEAF = {
+    TreeKind.RAW: {KeyForm.LISTED: _decoder(_Bytes, _Expiring, _LargeList)},
+    TreeKind.TABLE: {
+        KeyForm.LISTED: _decoder(list[int], _Tuples, _LargeList),
+        KeyForm.CONSECUTIVE: _decoder(int, _Tuples, _LargeList),
+        KeyForm.DELTAS: _decoder(list[int], _Tuples, _LargeList),
+    },
+    TreeKind.CLUSTERED: {KeyForm.LISTED: _decoder(_Tuples, _Tuples, _LargeList)},
+}
+_DECODE_BRANCH = {
+    TreeKind.RAW: _decoder(_Bytes, list[int]),
+    TreeKind.TABLE: _decoder(list[int], list[int]),
+    TreeKind.CLUSTERED: _decoder(_Tuples, list[int]),
+    TreeKind.INDEX: _decoder(_Tuples, list[int]),
+}
+_decode_raw_value = msgspec.msgpack.Decoder(bytes | tuple[bytes, int]).decode
+_decode_row: Any = msgspec.msgpack.Decoder(tuple[Any, ...]).decode
+
+
+def encode_node(kind: TreeKind, node: Node) -> bytes:
+    """The page of a node.  Large values must be `LargeReference`s, a branch's `pages` all given."""
+    if node.children is not None:
+        return _page(kind, node.level, 0, (node.keys, node.pages))
+    keys, values = node.keys, node.values
+    if values is None:
+        return _page(kind, 0, 0, (keys,))
+    if values.__class__ is LargeValues:
+        return _encode_large_leaf(kind, keys, list(values))
+    if kind is TreeKind.RAW:
+        return _page(kind, 0, 0, (keys, values))
+    form, part = _key_part(kind, keys, values)
+    return _page(kind, 0, form, (part, values))
+
+
+def _encode_large_leaf(kind: TreeKind, keys: list[Key], values: list[Value]) -> bytes:
+    references = [
+        (slot, value.page, value.size_bytes)
+        for slot, value in enumerate(values)
+        if value.__class__ is LargeReference
+    ]
+    placeholder = b"" if kind is TreeKind.RAW else ()
+    for slot, _, _ in references:
+        values[slot] = placeholder
+    form, part = KeyForm.LISTED, keys
+    if kind is TreeKind.TABLE and keys:
+        form, part = _row_id_part(keys)
+    return _page(kind, 0, form | _LARGE, (part, values, references))
+
+
+def _page(kind: int, level: int, form: int, body: object) -> bytes:
+    return bytes((FORMAT, kind, level, form)) + encoded(body)
+
+
+def encoded(body: object) -> bytes:
+    """`body` in msgpack; StoreError if it holds what no tree can keep."""
+    try:
+        return _encode(body)
+    except (TypeError, OverflowError, UnicodeError) as error:
+        raise StoreError(f"a value can't be stored: {error}") from error
+
+
+def _key_part(kind: TreeKind, keys: list[Key], rows: list[Value]) -> tuple[KeyForm, Any]:
+    if not keys:
+        return KeyForm.LISTED, keys
+    if kind is TreeKind.TABLE:
+        form, part = _row_id_part(keys)
+        if form is not KeyForm.CONSECUTIVE and keys[-1] - keys[0] > 127 * len(keys):
+            column = _key_column(keys, rows)
+            if column is not None:
+                return KeyForm.COLUMNS, column
+        return form, part
+    columns = _key_columns(keys, rows)
+    return (KeyForm.LISTED, keys) if columns is None else (KeyForm.COLUMNS, columns)
+
+
+def _row_id_part(keys: list[int]) -> tuple[KeyForm, Any]:
+    reach = keys[-1] - keys[0]
+    if reach == len(keys) - 1:
+        return KeyForm.CONSECUTIVE, keys[0]
+    if reach >= 1 << 63:
+        return KeyForm.LISTED, keys
+    return KeyForm.DELTAS, [keys[0], *map(sub, keys[1:], keys)]
+
+
+def _key_column(keys: list[int], rows: list[Value]) -> int | None:
+    """The column of every row that holds its key, if there is one."""
+    for column, value in enumerate(rows[0]):
+        if value.__class__ is int and value == keys[0] and _are_keys(column, keys, rows):
+            return column
+    return None
+
+
+def _are_keys(column: int, keys: list[int], rows: list[Value]) -> bool:
+    try:
+        found = [row[column] for row in rows]
+    except IndexError:
+        return False
+    return found == keys and {value.__class__ for value in found} == {int}
+
+
+def _key_columns(keys: list[Key], rows: list[Value]) -> list[int] | None:
+    """The columns that make up the key in every row, if there are such."""
+    columns = []
+    for element in keys[0]:
+        for column, value in enumerate(rows[0]):
+            if value.__class__ is element.__class__ and value == element:
+                columns.append(column)
+                break
+        else:
+            return None
+    if not columns:
+        return None
+    try:
+        found = _picked(columns, rows)
+    except IndexError:
+        return None
+    return columns if found == keys else None
+
+
+def _picked(columns: Sequence[int], rows: list[Value]) -> list[Key]:
+    if len(columns) == 1:
+        column = columns[0]
+        return [(row[column],) for row in rows]
+    return list(map(itemgetter(*columns), rows))
+
+
+def decode_node(kind: TreeKind, payload: bytes, page: int, location: int) -> Node:
+    """The node in a page.  CorruptionError if it is no node of such a tree."""
+    try:
+        return _decode_node(kind, payload, page, location)
+    except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
+        raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
+
+
+def _decode_node(kind: TreeKind, payload: bytes, page: int, location: int) -> Node:
+    fmt, found_kind, level, form = payload[:HEAD_BYTES]
+    if fmt != FORMAT or found_kind != kind or level == LARGE_LEVEL:
+        raise ValueError(f"head {payload[:HEAD_BYTES].hex()}")
+    body = memoryview(payload)[HEAD_BYTES:]
+    node = Node()
+    node.level = level
+    node.bytes = 0
+    node.page = page
+    node.location = location
+    node.owner = None
+    node.unflushed = False
+    node.values = node.children = node.pages = None
+    if level:
+        node.keys, pages = _DECODE_BRANCH[kind](body)
+        if len(node.keys) + 1 != len(pages):
+            raise ValueError(f"{len(node.keys)} separators for {len(pages)} children")
+        node.pages = pages
+        node.children = [0] * len(pages)
+        return node
+    if kind is TreeKind.INDEX:
+        (node.keys,) = _decode_index(body)
+        return node
+    node.keys, node.values = _decode_leaf(kind, form, body)
+    if len(node.keys) != len(node.values):
+        raise ValueError(f"{len(node.keys)} keys for {len(node.values)} values")
+    return node
+
+
+def _decode_leaf(kind: TreeKind, form: int, body: memoryview) -> tuple[list[Key], list[Value]]:
+    large: _LargeList | None = None
+    if form & _LARGE:
+        key_form = KeyForm(form & ~_LARGE)
+        part, values, large = _DECODE_LARGE_LEAF[kind][key_form](body)
+    elif kind is TreeKind.RAW:
+        key_form = KeyForm.LISTED
+        try:
+            return _decode_plain_raw(body)  # type: ignore[no-any-return]
+        except msgspec.ValidationError:  # some values expire
+            return _decode_raw(body)  # type: ignore[no-any-return]
+    else:
+        key_form = KeyForm(form)
+        part, values = _DECODE_LEAF[kind][key_form](body)
+    keys = _keys(kind, key_form, part, values)
+    if large is None:
+        return keys, values
+    for slot, page, size_bytes in large:
+        values[slot] = LargeReference(page, 0, size_bytes)
+    return keys, LargeValues(values)
+
+
+def _keys(kind: TreeKind, form: KeyForm, part: Any, rows: list[Value]) -> list[Key]:
+    if form is KeyForm.LISTED:
+        return part  # type: ignore[no-any-return]
+    if form is KeyForm.CONSECUTIVE:
+        return list(range(part, part + len(rows)))
+    if form is KeyForm.DELTAS:
+        return list(accumulate(part))
+    if kind is TreeKind.TABLE:
+        return [row[part] for row in rows]
+    return _picked(part, rows)
+
+
+def encode_large(kind: TreeKind, value: Value) -> bytes:
+    """The page of one large value."""
+    return _page(kind, LARGE_LEVEL, 0, value)
+
+
+def decode_large(kind: TreeKind, payload: bytes, page: int) -> Value:
+    """The large value in a page."""
+    head = bytes((FORMAT, kind, LARGE_LEVEL, 0))
+    try:
+        if payload[:HEAD_BYTES] != head:
+            raise ValueError(f"head {payload[:HEAD_BYTES].hex()}")
+        decode = _decode_raw_value if kind is TreeKind.RAW else _decode_row
+        return decode(memoryview(payload)[HEAD_BYTES:])
+    except (msgspec.DecodeError, ValueError) as error:
+        raise CorruptionError(
+            f"page {page}: not a large value of a {kind.name} tree ({error})"
+        ) from error
+
+
+def encoded_size(value: Value) -> int:
+    """Bytes of a key or value in a page."""
+    return len(encoded(value))
+
+
+def average_entry_bytes(leaf: Node) -> float:
+    """Bytes that an entry of `leaf` takes in its page, on average; large values not counted."""
+    values: list[Value] | None = leaf.values
+    if values.__class__ is LargeValues:
+        values = [None if v.__class__ is LargeReference else v for v in list(values or ())]
+    return encoded_size((leaf.keys, values)) / max(len(leaf.keys), 1)

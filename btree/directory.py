@@ -1,0 +1,83 @@
+"""Page 1: the directory of trees, rewritten by every pages commit.
+
+head   format | 0 | 254 | 0
+body   [next tree id, [[tree id, kind, root page, count, kinds, leaf limit, has large values], ...]]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from btree.codec import FORMAT
+from btree.errors import CorruptionError
+from btree.node import new_leaf
+from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, TreeKind
+from btree.tree import Mark, TreeState
+
+DIRECTORY_PAGE = 1
+"""Stored on disk, do not change."""
+
+FIRST_TREE_ID = 3
+"""The first id that `create_tree` gives.  Stored on disk, do not change."""
+
+_HEAD = bytes((FORMAT, 0, 254, 0))
+_Entry = tuple[int, TreeKind, int, int, tuple[int, ...], int, bool]
+_decode: Any = msgspec.msgpack.Decoder(tuple[int, list[_Entry]]).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def initial_trees(leaf_limit: int) -> dict[int, TreeState]:
+    """The trees that every database has, empty."""
+    kinds = ((RAW_TREE_ID, TreeKind.RAW), (CATALOG_TREE_ID, TreeKind.TABLE))
+    return {
+        tree_id: TreeState(
+            tree_id, kind, new_leaf([], [], None), leaf_limit=leaf_limit, mark=Mark()
+        )
+        for tree_id, kind in kinds
+    }
+
+
+def encode_directory(next_tree_id: int, trees: dict[int, TreeState]) -> bytes:
+    """The directory page; the states must know their root pages."""
+    entries = [
+        (
+            state.id,
+            state.kind,
+            state.root_page,
+            state.count,
+            state.kinds,
+            state.leaf_limit,
+            state.large,
+        )
+        for state in trees.values()
+    ]
+    return _HEAD + _encode((next_tree_id, entries))
+
+
+def decode_directory(payload: bytes) -> tuple[int, dict[int, TreeState]]:
+    """The next tree id and the trees, their roots not in memory."""
+    try:
+        if payload[: len(_HEAD)] != _HEAD:
+            raise ValueError(f"head {payload[: len(_HEAD)].hex()}")
+        next_tree_id, entries = _decode(memoryview(payload)[len(_HEAD) :])
+    except (msgspec.DecodeError, ValueError) as error:
+        raise CorruptionError(
+            f"page {DIRECTORY_PAGE}: not a directory of trees ({error})"
+        ) from error
+    trees = {
+        tree_id: TreeState(
+            tree_id,
+            kind,
+            0,
+            root_page=root_page,
+            count=count,
+            kinds=kinds,
+            leaf_limit=max(leaf_limit, 2),
+            large=large,
+            mark=Mark(),
+        )
+        for tree_id, kind, root_page, count, kinds, leaf_limit, large in entries
+    }
+    return next_tree_id, trees

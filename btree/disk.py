@@ -1,0 +1,564 @@
+"""The store in a file: versions of the trees over the engine's pages and redo.
+
+    commit     small: its redo record, and the changed nodes stay unflushed in memory
+               large: a pages commit (see `flush`), after which there is nothing to replay
+    open       the directory as of the newest pages commit, then the redo after it, replayed
+    begin      what other processes appended is taken in: their redo replayed on the newest version
+               known, or, after a pages commit of theirs, everything loaded anew
+
+Two versions matter: the newest one *appended*, on which the next writer of this process builds, and
+the newest one *visible*, which is durable and which readers get.  Between them lie the commits of
+threads that wait for the disk together.
+
+Threads: `_lock` guards the versions.  It is held while a commit is appended, so that a writer that
+gets the engine's lock next finds the version that belongs to it; never while one waits for the disk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from btree import codec, directory
+from btree.cache import Cache
+from btree.errors import ConflictError, CorruptionError, ReadOnlyError, StoreError
+from btree.flush import Flush
+from btree.node import LargeReference, Node, like
+from btree.protocols import TreeKind, Value
+from btree.redo import encode_redo, replay
+from btree.spill import Spill
+from btree.transaction import LocalTransaction, Version
+from btree.tree import Tree, TreeState
+
+if TYPE_CHECKING:
+    from btree.pages import PageStore, Snapshot, Writer
+
+REDO_BYTES_MAX = 256 * 1024
+"""A transaction with more redo than this is written as pages."""
+
+PAGE_BYTES = 8192
+BRANCH_LIMIT = 256
+LEAF_LIMIT_MAX = 256
+_FIRST_LEAF_LIMIT = 64
+MEMORY_PER_PAGE_BYTE = 2.5
+"""About how much more memory a node's objects take than its page."""
+
+_MEASURE_ENTRIES = 64
+
+
+class View:
+    """A version and the engine's snapshot that its pages are read through.
+
+    Shared by all transactions that begin while it is the newest; the snapshot is closed when the last
+    of them, and of the iterators that came from them, is gone."""
+
+    __slots__ = ("snapshot", "version")
+
+    def __init__(self, snapshot: Snapshot, version: Version) -> None:
+        self.snapshot = snapshot
+        self.version = version
+
+    def __del__(self) -> None:
+        self.snapshot.close()
+
+
+class DiskStore:
+    """A database file; see `protocols.Store`."""
+
+    def __init__(
+        self,
+        pages: PageStore,
+        path: str,
+        *,
+        readonly: bool = False,
+        cache_bytes: int = 256 << 20,
+        page_bytes: int = PAGE_BYTES,
+    ) -> None:
+        self.path: str | None = path
+        self.readonly = readonly
+        self.pages = pages
+        self.cache = Cache(cache_bytes)
+        self.page_bytes = page_bytes
+        self.branch_limit = max(4, min(BRANCH_LIMIT, page_bytes // 16))
+        self.leaf_limit = max(2, min(_FIRST_LEAF_LIMIT, page_bytes // 64))
+        self.copies_max = max(4, cache_bytes // 2 // int(page_bytes * MEMORY_PER_PAGE_BYTE))
+        self.closed = False
+        self._lock = threading.RLock()
+        self._epoch: object = None
+        self._appended: Version | None = None
+        self._versions: dict[int, Version] = {}  # of this epoch, from the visible one on
+        self._view: View | None = None
+
+    # -- transactions ------------------------------------------------------------------------------
+
+    def begin(self, *, write: bool = False, timeout: float | None = None) -> DiskTransaction:
+        if write:
+            return self._begin_write(timeout)
+        return DiskTransaction(self, self.view(), None)
+
+    def view(self) -> View:
+        """The newest durable version, to read."""
+        view = self._view
+        if view is not None and self.pages.is_current(view.snapshot):
+            return view
+        return self._renewed_view()
+
+    def _renewed_view(self) -> View:
+        self.check_open()
+        with self._lock:
+            snapshot: Snapshot = self.pages.snapshot()
+            try:
+                version = self._version_of(snapshot)
+            except BaseException:
+                snapshot.close()
+                raise
+            self._view = View(snapshot, version)
+            for lsn in [lsn for lsn in self._versions if lsn < version.lsn]:
+                del self._versions[lsn]
+            return self._view
+
+    def _begin_write(self, timeout: float | None) -> DiskTransaction:
+        self.check_open()
+        if self.readonly:
+            raise ReadOnlyError("the database is open read-only")
+        writer: Writer = self.pages.begin(timeout)
+        try:
+            view = self._view_to_build_on(writer)
+        except BaseException:
+            writer.rollback()
+            raise
+        return DiskTransaction(self, view, writer)
+
+    def _view_to_build_on(self, writer: Writer) -> View:
+        with self._lock:
+            view = self.view()
+            if view.version.lsn == writer.lsn and view.snapshot.epoch is writer.epoch:
+                return view
+            version = self._versions.get(writer.lsn)
+            if version is None or self._epoch is not writer.epoch:
+                raise StoreError(
+                    f"commit {writer.lsn} is unknown here (the newest is {view.version.lsn})"
+                )
+            return _Borrowed(view, version)
+
+    def upgraded(self, view: View, timeout: float | None) -> Writer:
+        """The writer's lock, if `view` is still the newest commit."""
+        self.check_open()
+        if self.readonly:
+            raise ReadOnlyError("the database is open read-only")
+        writer: Writer = self.pages.begin(timeout)
+        if writer.lsn != view.version.lsn or writer.epoch is not view.snapshot.epoch:
+            writer.rollback()
+            raise ConflictError("another transaction was committed since this one began")
+        return writer
+
+    # -- versions ------------------------------------------------------------------------------------
+
+    def _version_of(self, snapshot: Snapshot) -> Version:
+        """The version of the snapshot's commit: known, or replayed, or loaded."""
+        if snapshot.epoch is self._epoch:
+            version = self._versions.get(snapshot.lsn)
+            if version is not None:
+                return version
+            known = [
+                version
+                for lsn, version in self._versions.items()
+                if lsn < snapshot.lsn and version.base_lsn == snapshot.base_lsn
+            ]
+            if known:
+                newest = max(known, key=lambda version: version.lsn)
+                return self._replayed(snapshot, newest)
+        return self._loaded(snapshot)
+
+    def _loaded(self, snapshot: Snapshot) -> Version:
+        self.cache.clear()
+        location = snapshot.locate(directory.DIRECTORY_PAGE)
+        if location:
+            payload = snapshot.read(directory.DIRECTORY_PAGE, location)
+            next_tree_id, trees = directory.decode_directory(payload)
+        else:
+            next_tree_id = directory.FIRST_TREE_ID
+            trees = directory.initial_trees(self.leaf_limit)
+        base = snapshot.base_lsn
+        version = Version(base, trees, next_tree_id, base_lsn=base)
+        self._epoch = snapshot.epoch
+        self._versions = {}
+        return self._replayed(snapshot, version)
+
+    def _replayed(self, snapshot: Snapshot, version: Version) -> Version:
+        records = snapshot.redo(version.lsn)
+        if records or version.lsn != snapshot.lsn:
+            replaying = Replay(self, snapshot, version)
+            for _, record in records:
+                replay(replaying, record)
+            version = replaying.successor(snapshot.lsn, version.base_lsn)
+        self._versions[version.lsn] = version
+        self._appended = version
+        return version
+
+    def append(self, transaction: DiskTransaction, writer: Writer) -> Any:
+        """Append the transaction's commit, as redo or as pages; the engine's commit."""
+        with self._lock:
+            payload = transaction.redo_record()
+            if (
+                payload is None
+                or len(payload) > REDO_BYTES_MAX
+                or self.pages.checkpoint_due()
+                or transaction.version.base_lsn == 0
+            ):
+                commit, version = self._append_pages(transaction, writer)
+            else:
+                commit = writer.commit_redo(payload)
+                version = transaction.successor(commit.lsn, transaction.version.base_lsn)
+            self._appended = version
+            self._versions[version.lsn] = version
+        return commit
+
+    def _append_pages(self, transaction: DiskTransaction, writer: Writer) -> tuple[Any, Version]:
+        flush = Flush(
+            writer, self.cache, page_bytes=self.page_bytes, branch_limit=self.branch_limit
+        )
+        old = transaction.successor(0, 0)
+        try:
+            trees = flush.trees(old.trees)
+            flush.directory(old.next_tree_id, trees)
+            for page in (*old.freed, *transaction.orphans):
+                writer.delete(page)
+            for root, has_large, kind in old.cleared:
+                pages = list(transaction.pages_below(root, kind, has_large=has_large))
+                for page in filter(None, pages):
+                    writer.delete(page)
+            commit = writer.commit_pages()
+        except BaseException:
+            flush.undo()
+            raise
+        flush.settle(commit)
+        return commit, Version(commit.lsn, trees, old.next_tree_id, base_lsn=commit.lsn)
+
+    def make_room(self, extra: list[Node]) -> None:
+        """Evict from the visible version, and from `extra` roots, the calling writer's own."""
+        view = self._view
+        states = [] if view is None else list(view.version.trees.values())
+        roots = [state.root for state in states if state.root.__class__ is Node]
+        known = set(map(id, roots))
+        self.cache.sweep([*roots, *[root for root in extra if id(root) not in known]])
+
+    # -- the file ------------------------------------------------------------------------------------
+
+    def check_open(self) -> None:
+        """Raise StoreError once the store is closed."""
+        if self.closed:
+            raise StoreError("the database is closed")
+
+    def checkpoint(self, timeout: float | None = None) -> None:
+        """Write everything unflushed as pages, so that the next open has nothing to replay."""
+        with_writer = self._begin_write(timeout)
+        try:
+            if with_writer.version.lsn != with_writer.version.base_lsn:
+                with_writer.give_up_redo()
+                with_writer.commit()
+        finally:
+            with_writer.rollback()
+
+    def compact(self) -> None:
+        self.check_open()
+        if self.readonly:
+            raise ReadOnlyError("the database is open read-only")
+        self.checkpoint()
+        transaction = self.begin()
+        order = transaction.page_order()
+        try:
+            self.pages.compact(order)
+        finally:
+            transaction.rollback()
+        self._view = None
+
+    def backup(self, path: str) -> None:
+        self.check_open()
+        self.pages.backup(path)
+
+    def check(self) -> list[str]:
+        from btree.check import check_store
+
+        self.check_open()
+        return check_store(self)
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._view = None
+        self._versions = {}
+        self._appended = None
+        self.cache.clear()
+        self.pages.close()
+
+    def log(self) -> Any:
+        """What the file's log holds, commit by commit (see the engine)."""
+        return self.pages.log()
+
+    def stats(self) -> Any:
+        """Figures of the file (see the engine)."""
+        return self.pages.stats()
+
+
+class _Borrowed(View):
+    """A version newer than the view whose snapshot it is read through: the writer reads by itself."""
+
+    __slots__ = ("_lender",)
+
+    def __init__(self, lender: View, version: Version) -> None:
+        self._lender = lender
+        super().__init__(lender.snapshot, version)
+
+    def __del__(self) -> None:
+        pass
+
+
+class _Ended:
+    """The reader of a transaction that ended and whose version was never read through a snapshot."""
+
+    def locate(self, page: int) -> int:
+        raise StoreError("the transaction has ended")
+
+    def read(self, page: int, location: int) -> bytes:
+        raise StoreError("the transaction has ended")
+
+
+class _OnPages(LocalTransaction):
+    """What transactions and replay share: nodes are read from pages."""
+
+    store: DiskStore
+    reader: Any  # a Snapshot or a Writer: locate and read
+
+    def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
+        assert branch.children is not None and branch.pages is not None
+        location: int = branch.children[slot]
+        page = branch.pages[slot]
+        node = self.store.cache.revived(location) if location else None
+        if node is None:
+            node = self._read(tree.id, tree.kind, page, location)
+            if node.level != branch.level - 1:
+                raise CorruptionError(
+                    f"page {page}: level {node.level} under a branch of level {branch.level}"
+                )
+            if scan and not self.store.cache.has_room:
+                return node
+            branch.children[slot] = node
+            if self.store.cache.is_over:
+                self.make_room()
+        else:
+            branch.children[slot] = node
+        return node
+
+    def _read(self, tree_id: int, kind: TreeKind, page: int, location: int) -> Node:
+        location = location or self.reader.locate(page)
+        if not location:
+            raise CorruptionError(f"page {page} of tree {tree_id} is missing")
+        payload = self.reader.read(page, location)
+        node = codec.decode_node(kind, payload, page, location)
+        self.store.cache.account(tree_id, node, len(payload))
+        return node
+
+    def fresh_node(self, tree: Tree, page: int, location: int) -> Node:
+        location = location or self.reader.locate(page)
+        if not location:
+            raise CorruptionError(f"page {page} of tree {tree.id} is missing")
+        return codec.decode_node(tree.kind, self.reader.read(page, location), page, location)
+
+    def all_pages(self) -> set[int] | None:
+        live = getattr(self.store.pages, "live_pages", None)
+        return None if live is None else set(live())
+
+    def load_root(self, state: TreeState) -> Node:
+        root = self._read(state.id, state.kind, state.root_page, state.root)
+        state.root = root
+        return root
+
+    def load_large(self, tree: Tree, reference: LargeReference) -> Value:
+        location = reference.location
+        if not location:
+            location = reference.location = self.reader.locate(reference.page)
+        if not location:
+            raise CorruptionError(f"page {reference.page} of tree {tree.id} is missing")
+        payload = self.reader.read(reference.page, location)
+        return codec.decode_large(tree.kind, payload, reference.page)
+
+    def measure(self, tree: Tree, leaf: Node) -> None:
+        sample = leaf
+        if len(leaf.keys) > 2 * _MEASURE_ENTRIES:
+            sample = Node()
+            sample.keys = leaf.keys[-_MEASURE_ENTRIES:]
+            sample.values = like(leaf.values, -_MEASURE_ENTRIES)
+        entries = int(self.store.page_bytes / codec.average_entry_bytes(sample))
+        tree.leaf_limit = min(max(entries, 2), LEAF_LIMIT_MAX)
+        self.copies += len(leaf.keys) // max(entries, 1)
+
+    def pages_below(self, root: Any, kind: TreeKind, *, has_large: bool) -> Iterator[int]:
+        """Every page of a tree, in key order; leaves are read only for the sake of large values."""
+        yield root.page
+        yield from self._pages_of(root, kind, has_large)
+
+    def _pages_of(self, node: Node, kind: TreeKind, has_large: bool) -> Iterator[int]:
+        if node.children is None:
+            for value in list(node.values or ()) if has_large else ():
+                if value.__class__ is LargeReference:
+                    yield value.page
+            return
+        assert node.pages is not None
+        for slot, child in enumerate(node.children):
+            page = child.page if isinstance(child, Node) else node.pages[slot]
+            if page:
+                yield page
+            if node.level == 1 and not has_large:
+                continue
+            if not isinstance(child, Node):
+                child = self._read(0, kind, page, child)
+            yield from self._pages_of(child, kind, has_large)
+
+    def make_room(self) -> None:
+        """The cache is over its budget."""
+        self.store.make_room([])
+
+    def successor(self, lsn: int, base_lsn: int) -> Version:
+        """The version that this transaction's work makes of the one it began at."""
+        old = self.version
+        return Version(
+            lsn,
+            self.changed_states(),
+            self.next_tree_id,
+            (*old.freed, *self.freed) if self.freed else old.freed,
+            (*old.cleared, *self.cleared) if self.cleared else old.cleared,
+            base_lsn,
+        )
+
+
+class Replay(_OnPages):
+    """Applies redo records to a version."""
+
+    def __init__(self, store: DiskStore, snapshot: Snapshot, version: Version) -> None:
+        super().__init__(
+            version,
+            writable=True,
+            leaf_limit=store.leaf_limit,
+            branch_limit=store.branch_limit,
+        )
+        self.store = store
+        self.reader = snapshot
+
+    def new_redo(self) -> list[Any] | None:
+        return None
+
+    def give_up_redo(self) -> None:
+        pass
+
+    def upgrade(self, timeout: float | None = None) -> None:
+        pass
+
+    def _publish(self) -> None:
+        raise AssertionError("a replay is not committed")
+
+    def spill(self) -> None:
+        pass
+
+    def _finish(self) -> None:
+        pass
+
+
+class DiskTransaction(_OnPages):
+    """A transaction on a `DiskStore`."""
+
+    def __init__(self, store: DiskStore, view: View, writer: Writer | None) -> None:
+        self._redo_kept = True
+        super().__init__(
+            view.version,
+            writable=writer is not None,
+            leaf_limit=store.leaf_limit,
+            branch_limit=store.branch_limit,
+        )
+        self.store = store
+        self._view = view
+        self._writer = writer
+        self.reader = view.snapshot if writer is None else writer
+        self.copies_max = store.copies_max
+
+    def upgrade(self, timeout: float | None = None) -> None:
+        if self._writable:
+            return
+        if not self.active:
+            raise StoreError("the transaction has ended")
+        self._writer = self.reader = self.store.upgraded(self._view, timeout)
+        self._writable = True
+
+    # -- redo ----------------------------------------------------------------------------------------
+
+    def new_redo(self) -> list[Any] | None:
+        return [] if self._redo_kept else None
+
+    def give_up_redo(self) -> None:
+        self._redo_kept = False
+        for tree in self.open_trees.values():
+            tree.redo = None
+
+    def redo_record(self) -> bytes | None:
+        """What to write as this transaction's redo; None if it has to be written as pages."""
+        if not self._redo_kept:
+            return None
+        changes = [(tree.id, tree.redo) for tree in self.open_trees.values() if tree.redo]
+        return encode_redo(self.log, changes)
+
+    # -- the end -------------------------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        writer = self._writer
+        assert writer is not None
+        unchanged = self.changed_states() is self.version.trees and not self.log
+        if unchanged and self._redo_kept:
+            return
+        commit = self.store.append(self, writer)
+        self._writer = None
+        commit.wait()
+
+    def _finish(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.rollback()
+        if self._view.__class__ is _Borrowed:
+            self.reader = _Ended()
+        else:
+            self.reader = self._view.snapshot
+
+    # -- room ----------------------------------------------------------------------------------------
+
+    def spill(self) -> None:
+        assert self._writer is not None
+        self.copies = 0
+        self.give_up_redo()
+        flush = Flush(
+            self._writer,
+            self.store.cache,
+            page_bytes=self.store.page_bytes,
+            branch_limit=self.branch_limit,
+            early=True,
+        )
+        spill = Spill(self, flush)
+        for tree in self.open_trees.values():
+            spill.tree(tree)
+        self.spilled += flush.allocated
+        if self.store.cache.is_over:
+            self.make_room()
+
+    def make_room(self) -> None:
+        roots = [tree.root for tree in self.open_trees.values()] if self._writable else []
+        self.store.make_room(roots)
+
+    # -- pages ---------------------------------------------------------------------------------------
+
+    def page_order(self) -> list[int]:
+        """All pages of all trees in the order in which a scan reads them, for compaction."""
+        order = [directory.DIRECTORY_PAGE]
+        for tree_id in self.tree_ids():
+            tree = self.tree(tree_id)
+            order += self.pages_below(tree.root, tree.kind, has_large=tree.large)
+        return [page for page in order if page]

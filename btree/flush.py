@@ -1,0 +1,215 @@
+"""A pages commit: every unflushed node of every tree becomes a page.
+
+A flush makes a new version of the branches above what it writes, and leaves the old ones to the
+readers of older versions: a branch that has seen unflushed nodes below it is never evicted, because
+only the slots in memory know them.  Leaves are written as they are and shared by both.
+
+Leaves were split in memory by their count of entries; here they are fitted to pages.  One that is
+far too long first gives its largest values pages of their own, then it is cut.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from btree.codec import encode_large, encode_node, encoded_size
+from btree.directory import DIRECTORY_PAGE, encode_directory
+from btree.edit import Pieces, cut_branch, cut_leaf
+from btree.node import LargeReference, LargeValues, Node, new_branch, new_leaf
+from btree.protocols import Value
+from btree.tree import TreeState
+
+if TYPE_CHECKING:
+    from btree.cache import Cache
+    from btree.pages import Commit, Writer
+
+OVERFULL = 2.0
+"""Pages that a leaf may fill before it is cut."""
+
+
+class Flush:
+    """One pages commit in the making.  If it fails, `undo` takes the page ids back."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        cache: Cache,
+        *,
+        page_bytes: int,
+        branch_limit: int,
+        early: bool = False,
+    ) -> None:
+        self.writer = writer
+        self.cache = cache
+        self.page_bytes = page_bytes
+        self.branch_limit = branch_limit
+        self.written: list[tuple[int, Node, int]] = []  # tree id, node, bytes of its page
+        self.large: list[LargeReference] = []
+        self.numbered: list[Node] = []  # got their page id here
+        self.allocated: list[int] = []
+        self.early = early  # written at once, for a spill
+        self.found_large = False
+        self._state: TreeState
+
+    def trees(self, states: dict[int, TreeState]) -> dict[int, TreeState]:
+        """Put all that is unflushed; the states with their new roots."""
+        return {tree_id: self._tree(state) for tree_id, state in states.items()}
+
+    def _tree(self, state: TreeState) -> TreeState:
+        root = state.root
+        if root.__class__ is int or not root.unflushed:
+            return state
+        flushed = TreeState(
+            state.id,
+            state.kind,
+            root,
+            count=state.count,
+            kinds=state.kinds,
+            large=state.large,
+            leaf_limit=state.leaf_limit,
+            mark=state.mark,
+        )
+        self.start(flushed)
+        pieces = self._node(root)
+        while len(pieces) > 1:
+            top = new_branch(
+                [key for key, _ in pieces[1:]],
+                [node for _, node in pieces],
+                [node.page for _, node in pieces],
+                level=pieces[0][1].level + 1,
+                owner=None,
+            )
+            pieces = self._written_branches(top)
+        flushed.root = pieces[0][1]
+        flushed.root_page = flushed.root.page
+        return flushed
+
+    def start(self, state: TreeState) -> None:
+        """What follows belongs to the tree of `state`."""
+        self._state = state
+        self.found_large = False
+
+    def _node(self, node: Node) -> Pieces:
+        return self.leaf(node) if node.children is None else self._branch(node)
+
+    def _branch(self, branch: Node) -> Pieces:
+        """The branch with everything below it put; in several pieces if it grew too wide."""
+        assert branch.children is not None and branch.pages is not None
+        children, keys, pages = branch.children.copy(), branch.keys, branch.pages
+        location = branch.location
+        for slot in range(len(children) - 1, -1, -1):
+            child = children[slot]
+            if child.__class__ is not Node or not child.unflushed:
+                continue
+            pieces = self._node(child)
+            children[slot : slot + 1] = [node for _, node in pieces]
+            new_pages = [node.page for _, node in pieces]
+            if len(pieces) > 1 or pages[slot] != new_pages[0]:
+                keys = [*keys[:slot], *[key for key, _ in pieces[1:]], *keys[slot:]]
+                pages = [*pages[:slot], *new_pages, *pages[slot + 1 :]]
+                location = 0
+        flushed = new_branch(keys, children, pages, level=branch.level, owner=None)
+        flushed.page, flushed.location, flushed.bytes = branch.page, location, branch.bytes
+        if location:
+            flushed.unflushed = False
+            return [(None, flushed)]
+        return self._written_branches(flushed)
+
+    def _written_branches(self, branch: Node) -> Pieces:
+        pieces: Pieces = [(None, branch)]
+        assert branch.children is not None
+        if len(branch.children) > self.branch_limit:
+            pieces = cut_branch(branch, self.branch_limit, full=False)
+        for _, piece in pieces:
+            self._put(piece, encode_node(self._state.kind, piece))
+        return pieces
+
+    def leaf(self, leaf: Node) -> Pieces:
+        """The leaf put; in several pieces, and another node, if it was too long."""
+        limit = self.page_bytes * OVERFULL
+        kind = self._state.kind
+        payload = encode_node(kind, leaf)
+        if len(payload) <= limit:
+            self._put(leaf, payload)
+            return [(None, leaf)]
+        # Older versions share the leaf, and this commit may fail: what is rearranged is a copy.
+        fitted = new_leaf(leaf.keys, leaf.values, None, leaf.page)
+        if leaf.values is not None:
+            fitted.values = self._with_large_moved(leaf.values)
+            payload = encode_node(kind, fitted)
+        pieces: Pieces = [(None, fitted)]
+        if len(payload) > limit:
+            pieces = self._cut(fitted)
+        for _, piece in pieces:
+            self._put(piece, encode_node(kind, piece))
+        return pieces
+
+    def _with_large_moved(self, values: list[Value]) -> LargeValues:
+        """The values, those that fill half a page or more put in pages of their own."""
+        moved = list(values)
+        for slot, value in enumerate(moved):
+            if value.__class__ is LargeReference:
+                continue
+            payload = encode_large(self._state.kind, value)
+            if len(payload) * 2 > self.page_bytes:
+                moved[slot] = reference = LargeReference(0, 0, len(payload))
+                self._put_large(reference, payload)
+                self._state.large = self.found_large = True
+        return LargeValues(moved)
+
+    def _put_large(self, reference: LargeReference, payload: bytes) -> None:
+        reference.page = self._allocate()
+        if self.early:
+            reference.location = self.writer.put_early(reference.page, payload)
+        else:
+            self.writer.put(reference.page, payload)
+            self.large.append(reference)
+
+    def _allocate(self) -> int:
+        page = self.writer.allocate()
+        self.allocated.append(page)
+        return page
+
+    def _cut(self, leaf: Node) -> Pieces:
+        """The leaf in pieces of about a page; at least one entry in each."""
+        values = [None] * len(leaf.keys) if leaf.values is None else list(leaf.values)
+        ends: list[int] = []
+        size = 0
+        for slot, (key, value) in enumerate(zip(leaf.keys, values, strict=True)):
+            bytes_ = encoded_size(key)
+            bytes_ += 16 if value.__class__ is LargeReference else encoded_size(value)
+            if size and size + bytes_ > self.page_bytes:
+                ends.append(slot)
+                size = 0
+            size += bytes_
+        return cut_leaf(leaf, [*ends, len(leaf.keys)], owner=None)
+
+    def _put(self, node: Node, payload: bytes) -> None:
+        if node.page == 0:
+            node.page = self._allocate()
+            self.numbered.append(node)
+        if self.early:
+            node.location = self.writer.put_early(node.page, payload)
+            node.unflushed = False
+        else:
+            self.writer.put(node.page, payload)
+            self.written.append((self._state.id, node, len(payload)))
+
+    def directory(self, next_tree_id: int, states: dict[int, TreeState]) -> None:
+        """Put the directory."""
+        self.writer.put(DIRECTORY_PAGE, encode_directory(next_tree_id, states))
+
+    def settle(self, commit: Commit) -> None:
+        """Note in the nodes where their pages lie."""
+        location = commit.location
+        for reference in self.large:
+            reference.location = location(reference.page)
+        for tree_id, node, page_bytes in self.written:
+            node.location = location(node.page)
+            node.unflushed = False
+            self.cache.account(tree_id, node, page_bytes)
+
+    def undo(self) -> None:
+        """The commit failed: the page ids given here are void."""
+        for node in self.numbered:
+            node.page = 0

@@ -1,0 +1,61 @@
+"""Write transactions larger than memory: changed leaves are written before the commit.
+
+A spilled leaf gets a page id of its own, so that nothing but this transaction's branches leads to it
+and a rollback leaves only dead bytes.  It is clean then, and can be evicted like any other; touched
+again, it is copied again.  Only leaves that this transaction made are spilled, and while savepoints
+are open only those made since the newest of them, for an older root may still be wanted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from btree.edit import own_child, replace_child
+from btree.flush import Flush
+from btree.node import Node
+from btree.tree import Tree
+
+if TYPE_CHECKING:
+    from btree.disk import DiskTransaction
+
+
+class Spill:
+    """One round of early writing."""
+
+    def __init__(self, transaction: DiskTransaction, flush: Flush) -> None:
+        self.transaction = transaction
+        self.flush = flush
+
+    def tree(self, tree: Tree) -> None:
+        """Write and let go the changed leaves of a tree, but for the one that ascending keys go to."""
+        if tree.root.children is not None and tree.root.unflushed:
+            self.flush.start(tree.snapshot_state())
+            self._branch(tree, tree.owned_root())
+            tree.large = tree.large or self.flush.found_large
+
+    def _branch(self, tree: Tree, branch: Node) -> None:
+        children = branch.children
+        assert children is not None
+        if branch.level > 1:
+            for slot, child in enumerate(children):
+                if child.__class__ is Node and child.unflushed:
+                    self._branch(tree, own_child(tree, branch, slot))
+            return
+        for slot in range(len(children) - 1, -1, -1):
+            child = children[slot]
+            if child.__class__ is Node and child is not tree.tail and self._may_go(child):
+                self._leaf(tree, branch, slot, child)
+
+    def _may_go(self, leaf: Node) -> bool:
+        return leaf.unflushed and self.transaction.may_spill(leaf)
+
+    def _leaf(self, tree: Tree, branch: Node, slot: int, leaf: Node) -> None:
+        tree.free(leaf.page)
+        leaf.page = 0
+        pieces = self.flush.leaf(leaf)
+        replace_child(branch, slot, pieces)
+        children = branch.children
+        assert children is not None
+        for at, (_, piece) in enumerate(pieces, slot):
+            piece.owner = None
+            children[at] = piece.location

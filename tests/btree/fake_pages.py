@@ -1,0 +1,206 @@
+"""A page store in memory that keeps to the seam of `btree.pages`: the trees' tests run on it where
+the engine's own doings are not the question."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from btree import BusyError
+
+
+class FakeFile:
+    """What several handles share: versions of pages, redo, the writer's lock."""
+
+    def __init__(self, *, redo_max: int = 1 << 20) -> None:
+        self.payloads: list[tuple[int, bytes]] = [(0, b"")]
+        self.pages: dict[int, list[tuple[int, int]]] = {}
+        self.commits: list[tuple[int, bytes | None, object]] = []  # lsn, redo or None, who
+        self.next_page = 2
+        self.free: list[int] = []
+        self.lock = threading.Lock()
+        self.redo_max = redo_max
+        self.fail_next_commit = False
+
+    @property
+    def lsn(self) -> int:
+        return self.commits[-1][0] if self.commits else 0
+
+    def base_lsn(self, lsn: int) -> int:
+        return max([n for n, redo, _ in self.commits if redo is None and n <= lsn], default=0)
+
+    def store(self, page: int, payload: bytes) -> int:
+        self.payloads.append((page, payload))
+        return len(self.payloads) - 1
+
+    def locate(self, page: int, lsn: int) -> int:
+        found = 0
+        for written, location in self.pages.get(page, ()):
+            if written <= lsn:
+                found = location
+        return found
+
+    def live_pages(self) -> set[int]:
+        return {page for page in self.pages if self.locate(page, self.lsn)}
+
+    def read(self, page: int, location: int) -> bytes:
+        stored, payload = self.payloads[location]
+        assert stored == page, f"location {location} is page {stored}, not {page}"
+        return payload
+
+
+class FakePages:
+    """A handle."""
+
+    def __init__(self, file: FakeFile) -> None:
+        self.file = file
+        self.open_snapshots = 0
+        self.reads = 0
+
+    def epoch(self, lsn: int) -> object:
+        foreign = [
+            n for n, redo, who in self.file.commits if redo is None and who is not self and n <= lsn
+        ]
+        return _epochs.setdefault((id(self), max(foreign, default=0)), object())
+
+    def snapshot(self) -> FakeSnapshot:
+        return FakeSnapshot(self, self.file.lsn)
+
+    def is_current(self, snapshot: FakeSnapshot) -> bool:
+        return snapshot.lsn == self.file.lsn
+
+    def begin(self, timeout: float | None = None) -> FakeWriter:
+        if not self.file.lock.acquire(timeout=1.0 if timeout is None else timeout):
+            raise BusyError("busy")
+        return FakeWriter(self)
+
+    def checkpoint_due(self) -> bool:
+        base = self.file.base_lsn(self.file.lsn)
+        return (
+            sum(len(redo) for n, redo, _ in self.file.commits if redo and n > base)
+            > self.file.redo_max
+        )
+
+    def compact(self, order: Any = None) -> None: ...
+    def backup(self, path: str) -> None: ...
+
+    def check(self) -> list[str]:
+        return []
+
+    def live_pages(self) -> set[int]:
+        return self.file.live_pages()
+
+    def close(self) -> None: ...
+    def stats(self) -> Any: ...
+    def log(self) -> Any: ...
+
+
+_epochs: dict[tuple[int, int], object] = {}
+
+
+class FakeSnapshot:
+    def __init__(self, pages: FakePages, lsn: int) -> None:
+        self.pages = pages
+        self.lsn = lsn
+        self.base_lsn = pages.file.base_lsn(lsn)
+        self.epoch = pages.epoch(lsn)
+        self.closed = False
+        pages.open_snapshots += 1
+
+    def redo(self, after: int = 0) -> list[tuple[int, bytes]]:
+        first = max(self.base_lsn, after)
+        return [
+            (n, redo)
+            for n, redo, _ in self.pages.file.commits
+            if redo is not None and first < n <= self.lsn
+        ]
+
+    def locate(self, page: int) -> int:
+        assert not self.closed
+        return self.pages.file.locate(page, self.lsn)
+
+    def read(self, page: int, location: int) -> bytes:
+        assert not self.closed
+        self.pages.reads += 1
+        return self.pages.file.read(page, location)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.pages.open_snapshots -= 1
+
+
+class FakeWriter:
+    def __init__(self, pages: FakePages) -> None:
+        self.pages = pages
+        self.file = pages.file
+        self.lsn = pages.file.lsn
+        self.epoch = pages.epoch(self.lsn)
+        self.next_page = self.file.next_page
+        self.free = list(self.file.free)
+        self.changes: dict[int, int] = {}
+        self.active = True
+
+    def allocate(self) -> int:
+        if self.free:
+            return self.free.pop()
+        self.next_page += 1
+        return self.next_page - 1
+
+    def put(self, page: int, payload: bytes) -> None:
+        assert payload.__class__ is bytes and page > 0
+        self.changes[page] = self.file.store(page, payload)
+
+    def put_early(self, page: int, payload: bytes) -> int:
+        self.put(page, payload)
+        return self.changes[page]
+
+    def delete(self, page: int) -> None:
+        assert self.locate(page), f"page {page} is not there"
+        self.changes[page] = 0
+
+    def locate(self, page: int) -> int:
+        return self.changes[page] if page in self.changes else self.file.locate(page, self.lsn)
+
+    def read(self, page: int, location: int) -> bytes:
+        assert self.active
+        self.pages.reads += 1
+        return self.file.read(page, location)
+
+    def commit_pages(self) -> FakeCommit:
+        return self._commit(None)
+
+    def commit_redo(self, payload: bytes) -> FakeCommit:
+        return self._commit(payload)
+
+    def _commit(self, redo: bytes | None) -> FakeCommit:
+        assert self.active
+        if self.file.fail_next_commit:
+            self.file.fail_next_commit = False
+            raise OSError(28, "No space left on device")
+        lsn = self.file.lsn + 1
+        for page, location in self.changes.items() if redo is None else ():
+            self.file.pages.setdefault(page, []).append((lsn, location))
+            if not location:
+                self.free.append(page)
+        if redo is None:
+            self.file.next_page, self.file.free = self.next_page, self.free
+        self.file.commits.append((lsn, redo, self.pages))
+        self.rollback()
+        return FakeCommit(lsn, self.changes)
+
+    def rollback(self) -> None:
+        if self.active:
+            self.active = False
+            self.file.lock.release()
+
+
+class FakeCommit:
+    def __init__(self, lsn: int, changes: dict[int, int]) -> None:
+        self.lsn = lsn
+        self._changes = changes
+
+    def location(self, page: int) -> int:
+        return self._changes[page]
+
+    def wait(self) -> None: ...
