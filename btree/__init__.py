@@ -9,6 +9,7 @@ from btree.errors import (
     CorruptionError,
     NotADatabaseError,
     ReadOnlyError,
+    StorageError,
     StoreError,
 )
 from btree.keyspace import KeySpace
@@ -42,6 +43,7 @@ __all__ = [
     "ReadOnlyError",
     "Row",
     "Savepoint",
+    "StorageError",
     "Store",
     "StoreError",
     "Transaction",

@@ -9,13 +9,13 @@ from btree.disk import PAGE_BYTES, DiskStore
 from btree.protocols import Store
 
 if TYPE_CHECKING:
-    from engine import FileSystem
+    from engine import Durability, FileSystem
 
 
 def open_store(
     path: str | os.PathLike[str],
     *,
-    durability: str = "full",
+    durability: Durability = "full",
     readonly: bool = False,
     timeout: float = 5.0,
     at: int | None = None,

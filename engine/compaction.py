@@ -1,0 +1,263 @@
+"""Compaction and backup: what is live, copied to a new file in the order in which it is read.
+
+    1  copy a snapshot's pages and redo to a temporary file beside the database        no lock
+    2  copy the commits appended meanwhile, until few are left                         no lock
+    3  copy the last of them, write the page table, sync, rename, sync the directory   writer's lock
+    4  mark the old file as superseded: other handles follow at their next begin
+
+Until the rename the old file is the database; from then on the new one is, whole and synced (fact 2).
+A crash or a full disk before that leaves a temporary file, which the next compaction removes.
+Readers of older snapshots go on reading the old file, which stays until they let go of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.errors import EngineError, NotADatabaseError, StorageError
+from engine.file import FileSystem
+from engine.format import (
+    CHAIN_BYTES,
+    KIND_DELETE,
+    KIND_PAGE,
+    KIND_PAGES,
+    KIND_TABLE,
+    LOG_START,
+    SUPERSEDED,
+    WORD_HOLDER,
+    WORD_VISIBLE,
+    Slot,
+    decode_chain,
+    decode_header,
+    encode_header,
+    new_database_id,
+)
+from engine.log import Log
+
+if TYPE_CHECKING:
+    from engine.snapshot import Snapshot
+    from engine.store import PageStore
+
+Progress = Callable[[int, int], None]
+"""Called with (pages done, pages in all) now and then; what it raises abandons the work."""
+
+_CATCH_UP_ROUNDS = 8
+_CATCH_UP_BYTES = 1 << 20
+_PROGRESS_PAGES = 16
+_log = logging.getLogger("kvsh.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class _LoggedCommit:
+    """One commit of a log, to be copied."""
+
+    lsn: int
+    end: int
+    next_page: int
+    pages: list[tuple[int, bytes | None]] | None  # None deleted; of a redo commit None for all
+    redo: bytes
+
+
+def compact(store: PageStore, order: Sequence[int], progress: Progress | None = None) -> None:
+    """Put a compacted file in the place of the store's; see the module."""
+    target = f"{store.path}.compact"
+    with store.snapshot() as seen:
+        old = seen.log
+        before = old.file.size()
+        try:
+            copy = _copy(seen, target, store.files, order, progress)
+            try:
+                position = seen.state.end
+                for _ in range(_CATCH_UP_ROUNDS):
+                    visible = min(old.words[WORD_VISIBLE], old.file.size())
+                    if visible - position < _CATCH_UP_BYTES:
+                        break
+                    position = _catch_up(copy, old, position, visible, seen)
+                _switch(store, old, copy, target, position, seen)
+            finally:
+                copy.close()
+        except OSError as error:
+            raise store.refused(error) from error
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                store.files.unlink(target)
+    after = store.current_log.file.size()
+    _log.info("%s: compacted from %d to %d bytes", store.path, before, after)
+
+
+def _switch(
+    store: PageStore, old: Log, copy: PageStore, target: str, position: int, seen: Snapshot
+) -> None:
+    writer = store.begin()
+    try:
+        if store.current_log is not old:
+            raise StorageError(f"{store.path}: another compaction was faster; nothing was changed")
+        with store.mutex:
+            while store.has_unsynced():
+                store.mutex.wait(0.01)
+        _catch_up(copy, old, position, old.end, seen)
+        _finish(copy)
+        # Fact 2: written, synced, renamed, directory synced; all before anything is acknowledged.
+        store.files.rename(target, store.path)
+        old.words[WORD_VISIBLE] = SUPERSEDED
+        with store.mutex:
+            store.follow_rename()
+            if not store.current_log.file.try_lock():
+                # Somebody else was faster to lock the new file; we have nothing to write to it.
+                store.unlocked_by_rename()
+            else:
+                store.current_log.words[WORD_HOLDER] = os.getpid()
+            old.words[WORD_HOLDER] = 0
+            old.file.unlock()
+    finally:
+        writer.rollback()
+
+
+def backup(seen: Snapshot, path: str, files: FileSystem, progress: Progress | None = None) -> None:
+    """A consistent copy of the snapshot at `path`, all or nothing."""
+    if files.identity(path) is not None:
+        _check_replaceable(path, files, seen.log)
+    target = f"{path}.{os.getpid()}.backup"
+    try:
+        try:
+            copy = _copy(seen, target, files, (), progress)
+            try:
+                _finish(copy)
+            finally:
+                copy.close()
+            files.rename(target, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                files.unlink(target)
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise StorageError(f"{path}: the backup can't be written: {what}") from error
+
+
+def _check_replaceable(path: str, files: FileSystem, own: Log) -> None:
+    """A backup takes the place of an older one, never of anything else, nor of the database."""
+    try:
+        file = files.open(path, readonly=True)
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise StorageError(f"{path}: the backup can't be written: {what}") from error
+    try:
+        if file.identity() == own.file.identity():
+            raise EngineError(f"{path}: a database can't be backed up onto itself")
+        if file.size():
+            try:
+                decode_header(file.read(LOG_START, 0), path)
+            except NotADatabaseError:
+                raise NotADatabaseError(
+                    f"{path}: is there already and no kvsh database: it was left as it is;"
+                    " name another file for the backup"
+                ) from None
+    finally:
+        file.close()
+
+
+def _copy(
+    seen: Snapshot,
+    target: str,
+    files: FileSystem,
+    order: Sequence[int],
+    progress: Progress | None,
+) -> PageStore:
+    """A new store at `target` with the snapshot's pages (in `order`, then the rest) and redo."""
+    from engine.store import PageStore
+
+    with contextlib.suppress(FileNotFoundError):
+        files.unlink(target)  # left by a compaction that was cut short
+    files.create(target, encode_header(Slot(new_database_id(), 1)), replace=False)
+    copy = PageStore.open(target, durability="off", files=files)
+    try:
+        _copy_pages(copy, seen, order, progress)
+        for lsn, payload in seen.redo():
+            _append(copy, _LoggedCommit(lsn, 0, seen.log.next_page, None, payload))
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
+def _copy_pages(
+    copy: PageStore, seen: Snapshot, order: Sequence[int], progress: Progress | None
+) -> None:
+    if not seen.base_lsn:
+        return
+    locations = dict(seen.pages())
+    total = len(locations)
+    log = copy.current_log
+    log.lsn = seen.base_lsn - 1
+    log.next_page = seen.log.next_page
+    writer = copy.begin()
+    try:
+        done = 0
+        for page in (*order, *locations):
+            location = locations.get(page)
+            if location is None or writer.has(page):
+                continue
+            writer.put(page, seen.read(page, location))
+            done += 1
+            if progress is not None and done % _PROGRESS_PAGES == 0:
+                progress(done, total)
+        writer.commit_pages().wait()
+    finally:
+        writer.rollback()
+
+
+def _catch_up(copy: PageStore, old: Log, position: int, end: int, seen: Snapshot) -> int:
+    """Copy the commits of `old` between two offsets; the offset of the next one."""
+    for commit in _commits(old, position, end, seen.lsn):
+        _append(copy, commit)
+        position = commit.end
+    return position
+
+
+def _commits(old: Log, position: int, end: int, after_lsn: int) -> Iterator[_LoggedCommit]:
+    reader = Log(old.file, old.path, stop_lsn=after_lsn)  # a window of its own
+    pages: list[tuple[int, bytes | None]] = []
+    while position < end:
+        record = reader.record_at(position, end)
+        if record is None:
+            return
+        position += record.span
+        if record.kind == KIND_PAGE:
+            pages.append((record.page, record.payload))
+        elif record.kind == KIND_DELETE:
+            pages.append((record.page, None))
+        elif record.kind != KIND_TABLE:
+            chain = decode_chain(record)
+            assert chain is not None, "the log was scanned before"
+            changed = pages if record.kind == KIND_PAGES else None
+            redo = record.payload[CHAIN_BYTES:]
+            yield _LoggedCommit(record.lsn, position, chain.next_page, changed, redo)
+            pages = []
+
+
+def _append(copy: PageStore, commit: _LoggedCommit) -> None:
+    copy.current_log.lsn = commit.lsn - 1
+    copy.current_log.next_page = commit.next_page
+    writer = copy.begin()
+    try:
+        if commit.pages is None:
+            writer.commit_redo(commit.redo).wait()
+            return
+        for page, payload in commit.pages:
+            if payload is None:
+                writer.delete(page)
+            else:
+                writer.put(page, payload)
+        writer.commit_pages().wait()
+    finally:
+        writer.rollback()
+
+
+def _finish(copy: PageStore) -> None:
+    """Everything on the disk, the page table and the header's slot included."""
+    copy.seal()

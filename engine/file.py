@@ -1,0 +1,248 @@
+"""Everything the engine does to the disk goes through two small protocols, so that tests can lose,
+tear, reorder and fail it.
+
+Facts about the ground that the operating system's implementation takes care of (docs/durability.md):
+writes may be short and calls interrupted, so they loop; fdatasync covers growth of the file;
+F_FULLFSYNC is what reaches the disk on macOS; names need a sync of their directory; flock belongs to
+the open file, so two handles in one process exclude each other and closing one never drops another's
+lock (POSIX record locks would).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import mmap
+import os
+import stat
+import sys
+from collections.abc import MutableSequence
+from typing import Protocol
+
+from engine.errors import NotADatabaseError
+from engine.format import LOG_START, WORDS, WORDS_OFFSET
+
+
+class File(Protocol):
+    """An open database file."""
+
+    def read(self, length: int, offset: int) -> bytes:
+        """Up to `length` bytes; fewer only at the end of the file."""
+
+    def write(self, data: bytes, offset: int) -> None:
+        """All of `data`, or OSError."""
+
+    def sync(self) -> None:
+        """Data and the metadata needed to read it are on the disk when it returns."""
+
+    def truncate(self, size: int) -> None: ...
+
+    def allocate(self, size: int) -> None:
+        """Grow the file to `size` bytes of allocated space that reads as zeros."""
+
+    def size(self) -> int: ...
+
+    def identity(self) -> tuple[int, int]:
+        """(device, inode)."""
+
+    def try_lock(self, *, shared: bool = False) -> bool:
+        """Take the file's lock, exclusive or shared, if nobody's lock is in the way."""
+
+    def unlock(self) -> None: ...
+
+    def words(self) -> MutableSequence[int]:
+        """The header's live words, shared with every process that has the file open."""
+
+    def close(self) -> None: ...
+
+
+class FileSystem(Protocol):
+    """Names."""
+
+    def open(self, path: str, *, readonly: bool) -> File:
+        """FileNotFoundError if there is none; NotADatabaseError if it is no regular file."""
+
+    def create(self, path: str, content: bytes, *, replace: bool) -> None:
+        """Make a file with `content`, all or nothing, name and content synced.
+
+        With `replace` it takes the place of an existing one, else FileExistsError."""
+
+    def rename(self, source: str, target: str) -> None:
+        """Atomically, and synced with the directory before it returns."""
+
+    def unlink(self, path: str) -> None: ...
+
+    def sync_directory(self, path: str) -> None:
+        """Make the name `path` durable."""
+
+    def identity(self, path: str) -> tuple[int, int] | None:
+        """(device, inode) of what the name leads to, None if nothing."""
+
+
+class OsFile:
+    """A file of the operating system."""
+
+    def __init__(self, descriptor: int, *, readonly: bool) -> None:
+        self._fd = descriptor
+        self._readonly = readonly
+        self._map: mmap.mmap | None = None
+        self._view: memoryview | None = None
+
+    def read(self, length: int, offset: int) -> bytes:
+        data = os.pread(self._fd, length, offset)
+        if len(data) == length or not data:
+            return data
+        parts = [data]  # a read may be short before the end of the file, too
+        got = len(data)
+        while got < length and data:
+            data = os.pread(self._fd, length - got, offset + got)
+            parts.append(data)
+            got += len(data)
+        return b"".join(parts)
+
+    def write(self, data: bytes, offset: int) -> None:
+        written = os.pwrite(self._fd, data, offset)
+        while written < len(data):  # fact 10: writes can be short
+            more = os.pwrite(self._fd, memoryview(data)[written:], offset + written)
+            if more == 0:
+                raise OSError(errno.EIO, "write made no progress")
+            written += more
+
+    def sync(self) -> None:
+        if sys.platform == "darwin":
+            fcntl.fcntl(self._fd, fcntl.F_FULLFSYNC)
+        else:
+            os.fdatasync(self._fd)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._fd, size)
+
+    def allocate(self, size: int) -> None:
+        old = os.fstat(self._fd).st_size
+        if size <= old:
+            return
+        if hasattr(os, "posix_fallocate"):
+            with contextlib.suppress(OSError):  # a file system that can't: grown by truncate
+                os.posix_fallocate(self._fd, old, size - old)
+                return
+        os.ftruncate(self._fd, size)
+
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+    def identity(self) -> tuple[int, int]:
+        status = os.fstat(self._fd)
+        return status.st_dev, status.st_ino
+
+    def try_lock(self, *, shared: bool = False) -> bool:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(self._fd, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def unlock(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def words(self) -> MutableSequence[int]:
+        # Only the header's page is mapped: it is never truncated, so a map of it can't fault.
+        if self._view is None:
+            access = mmap.ACCESS_READ if self._readonly else mmap.ACCESS_WRITE
+            self._map = mmap.mmap(self._fd, LOG_START, access=access)
+            window = memoryview(self._map)[WORDS_OFFSET : WORDS_OFFSET + 8 * WORDS]
+            self._view = window.cast("Q")
+        return self._view  # type: ignore[return-value]
+
+    def close(self) -> None:
+        if self._fd < 0:
+            return
+        if self._view is not None:
+            self._view.release()
+            self._view = None
+        if self._map is not None:
+            with contextlib.suppress(BufferError):  # a reader still looks; the collector closes it
+                self._map.close()
+            self._map = None
+        os.close(self._fd)
+        self._fd = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class OsFileSystem:
+    """The operating system's names."""
+
+    def open(self, path: str, *, readonly: bool) -> OsFile:
+        flags = os.O_CLOEXEC | (os.O_RDONLY if readonly else os.O_RDWR)
+        # O_NONBLOCK: opening a FIFO that nobody writes to must not hang before it is refused.
+        descriptor = os.open(path, flags | os.O_NONBLOCK)
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            os.close(descriptor)
+            raise NotADatabaseError(f"{path}: is {_what(mode)}, not a database file")
+        os.set_blocking(descriptor, True)
+        return OsFile(descriptor, readonly=readonly)
+
+    def create(self, path: str, content: bytes, *, replace: bool) -> None:
+        temporary = f"{path}.{os.getpid()}.new"
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        mode = os.stat(path).st_mode & 0o777 if replace else 0o644
+        descriptor = os.open(temporary, flags, mode)
+        try:
+            file = OsFile(descriptor, readonly=False)
+            try:
+                file.write(content, 0)
+                os.fsync(descriptor)
+            finally:
+                file.close()
+            if replace:
+                os.rename(temporary, path)
+            else:
+                os.link(temporary, path)  # unlike rename, never takes another's file away
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+        sync_directory(path)
+
+    def rename(self, source: str, target: str) -> None:
+        os.rename(source, target)
+        sync_directory(target)
+
+    def unlink(self, path: str) -> None:
+        os.unlink(path)
+
+    def sync_directory(self, path: str) -> None:
+        sync_directory(path)
+
+    def identity(self, path: str) -> tuple[int, int] | None:
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+
+def sync_directory(path: str) -> None:
+    """Sync the directory that holds `path` (fact 1).  Only EINVAL and ENOTSUP are no errors."""
+    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _what(mode: int) -> str:
+    names = (
+        (stat.S_ISDIR, "a directory"),
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+    )
+    return next((name for test, name in names if test(mode)), "no regular file")

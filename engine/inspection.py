@@ -1,0 +1,54 @@
+"""Looking into a file: figures, and proof that every live page and every commit can be read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.errors import CorruptionError
+from engine.format import LOG_START
+from engine.log import Log
+
+if TYPE_CHECKING:
+    from engine.snapshot import Snapshot
+
+
+def check(seen: Snapshot) -> list[str]:
+    """Every problem as one sentence; [] when every record is whole.  Reads the whole file."""
+    log = seen.log
+    problems: list[str] = []
+    for page, location in seen.pages():
+        try:
+            seen.read(page, location)
+        except CorruptionError as error:
+            problems.append(str(error))
+    fresh = Log(log.file, log.path, from_start=True)
+    fresh.scan(seen.state.end)
+    if fresh.end < seen.state.end or fresh.lsn != seen.lsn:
+        problems.append(
+            f"{log.path}: the log is damaged at offset {fresh.end}, after commit {fresh.lsn}:"
+            f" the newest commit is {seen.lsn} at offset {seen.state.end}"
+        )
+        return problems
+    rebuilt = dict(fresh.table.items(fresh.table.overlays))
+    for page, location in seen.pages():
+        if rebuilt.pop(page, 0) != location:
+            problems.append(f"{log.path}: the page table has page {page} in the wrong place")
+    problems += [f"{log.path}: the page table lacks page {page}" for page in rebuilt]
+    return problems
+
+
+def stats(seen: Snapshot) -> dict[str, int]:
+    """Bytes in all, live and dead; redo tail; pages; newest commit."""
+    log = seen.log
+    used = log.end - LOG_START
+    return {
+        "file_bytes": log.file.size(),
+        "log_bytes": used,
+        "live_bytes": log.live_bytes,
+        "dead_bytes": max(used - log.live_bytes - log.redo_bytes, 0),
+        "redo_bytes": log.redo_bytes,
+        "redo_commits": len(log.redo),
+        "pages": sum(1 for _ in seen.pages()),
+        "commit": seen.lsn,
+        "next_page": log.next_page,
+    }

@@ -1,0 +1,337 @@
+"""The log of one file (one inode): reading it in, recovering its end, and what it adds up to.
+
+A `Log` knows the newest commit that it has seen appended; `state()` freezes that for readers.  It is
+changed by one thread at a time (its owner, `engine.store`, sees to that).
+
+Recovery.  The log alone suffices: it is scanned from the newest table snapshot that a header slot
+points to, or from its start.  Page records count once their commit record is there, whole and
+chained to its predecessor.  Where the scan meets bytes that are no valid next record, the log ends.
+That end is a torn tail, unless a later valid commit (or a header slot) proves that the bytes had
+been on the disk once: then it is corruption, reported with its offset (fact 7).  Before the first new
+commit the writer rewrites and syncs what may be in the page cache only, and cuts the tail (fact 9).
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Iterator, MutableSequence
+from dataclasses import dataclass
+
+from engine.errors import CorruptionError
+from engine.file import File
+from engine.format import (
+    CHAIN_BYTES,
+    COMMIT_KINDS,
+    KIND_DELETE,
+    KIND_PAGE,
+    KIND_PAGES,
+    KIND_TABLE,
+    LOG_START,
+    PAYLOAD_BYTES_MAX,
+    RECORD,
+    RECORD_BYTES,
+    RECORD_MARK,
+    TABLE_HEAD,
+    WORDS,
+    Chain,
+    Record,
+    Slot,
+    decode_chain,
+    decode_header,
+    decode_record,
+    location_span,
+    pack_location,
+    padded,
+    salt_of,
+)
+from engine.table import Overlay, PageTable
+
+_WINDOW_BYTES = 1 << 20
+_MARK_BYTES = bytes((0,)) + RECORD_MARK.to_bytes(2, "little")
+_MARK_AT = 25  # the zero byte and the mark stand here in a record
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a reader of one commit sees."""
+
+    lsn: int
+    base_lsn: int
+    end: int
+    overlays: tuple[Overlay, ...]
+    redo: list[tuple[int, bytes]]
+    redo_count: int
+    epoch: object
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """One commit in the file, for people who look inside."""
+
+    lsn: int
+    kind: str  # "pages" or "redo"
+    offset: int
+    bytes: int
+    pages: int
+    time_ms: int
+
+
+class Log:
+    """The log of one open file."""
+
+    def __init__(
+        self,
+        file: File,
+        path: str,
+        *,
+        stop_lsn: int | None = None,
+        from_start: bool = False,
+    ) -> None:
+        """`stop_lsn`: take in no later commit.  `from_start`: do without the table snapshot."""
+        self.file = file
+        self.path = path
+        self.words: MutableSequence[int] = [0] * WORDS if stop_lsn is not None else file.words()
+        self.slots = decode_header(file.read(LOG_START, 0), path)
+        self.salt = salt_of(self.slots[0].database_id)
+        self.stop_lsn = stop_lsn
+        self.table = PageTable()
+        self.lsn = self.base_lsn = 0
+        self.chain_crc = 0
+        self.next_page = 2  # page 1 is for the layer above to start from
+        self.end = LOG_START
+        self.synced = LOG_START  # known to be on the disk
+        self.redo: list[tuple[int, bytes]] = []
+        self.redo_bytes = 0
+        self.live_bytes = 0
+        self.table_end = LOG_START  # end of the newest table snapshot
+        self.table_hint = (0, 0)  # (offset, lsn) of the newest table snapshot
+        self.epoch: object = object()
+        self._window = b""
+        self._window_at = 0
+        if not from_start:
+            self._load_table()
+
+    @property
+    def slot(self) -> Slot:
+        """The newest header slot."""
+        return self.slots[0]
+
+    def state(self) -> State:
+        """The newest commit taken in, frozen."""
+        return State(
+            self.lsn,
+            self.base_lsn,
+            self.end,
+            self.table.overlays,
+            self.redo,
+            len(self.redo),
+            self.epoch,
+        )
+
+    # -- reading records -------------------------------------------------------------------------
+
+    def read_page(self, page: int, location: int) -> bytes:
+        """The page's bytes at `location`; CorruptionError if they are not what was written there."""
+        offset, span = location >> 24 << 3, location_span(location)
+        record = decode_record(self.salt, self.file.read(span, offset))
+        if record is None or record.kind != KIND_PAGE or record.page != page:
+            found = "no valid record" if record is None else f"page {record.page}"
+            raise CorruptionError(
+                f"{self.path}: page {page} at offset {offset} is damaged: expected its record,"
+                f" found {found}; restore a backup or salvage with .repair"
+            )
+        return record.payload
+
+    def record_at(self, position: int, size: int) -> Record | None:
+        """The record at `position`, or None if there is no whole and valid one before `size`."""
+        at = position - self._window_at
+        if at < 0 or at + RECORD_BYTES > len(self._window):
+            self._window = self.file.read(min(_WINDOW_BYTES, size - position), position)
+            self._window_at, at = position, 0
+        if len(self._window) - at < RECORD_BYTES:
+            return None
+        length = RECORD.unpack_from(self._window, at)[1]
+        if length > PAYLOAD_BYTES_MAX or position + RECORD_BYTES + length > size:
+            return None  # fact 6: a length is bounded before it is used
+        if at + RECORD_BYTES + length > len(self._window):
+            wanted = max(RECORD_BYTES + length, min(_WINDOW_BYTES, size - position))
+            self._window = self.file.read(wanted, position)
+            self._window_at, at = position, 0
+        return decode_record(self.salt, self._window, at)
+
+    def _load_table(self) -> None:
+        """Start from the newest usable table snapshot that a slot points to."""
+        size = self.file.size()
+        for slot in self.slots:
+            if not slot.table_offset or (
+                self.stop_lsn is not None and slot.table_lsn > self.stop_lsn
+            ):
+                continue
+            record = self.record_at(slot.table_offset, size)
+            if (
+                record is None
+                or record.kind != KIND_TABLE
+                or record.lsn != slot.table_lsn
+                or (len(record.payload) - TABLE_HEAD.size) % 8
+                or len(record.payload) < TABLE_HEAD.size
+            ):
+                continue
+            self.chain_crc, _, self.next_page = TABLE_HEAD.unpack_from(record.payload)
+            entries = array("Q")
+            entries.frombytes(record.payload[TABLE_HEAD.size :])
+            self.table = PageTable(entries)
+            self.live_bytes = sum(map(location_span, filter(None, entries)))
+            self.lsn = self.base_lsn = record.lsn
+            self.end = self.table_end = slot.table_offset + record.span
+            self.table_hint = (slot.table_offset, slot.table_lsn)
+            self.synced = min(slot.synced, self.end)
+            return
+
+    def scan(self, until: int | None = None, *, oldest_lsn: int | None = None) -> int:
+        """Take in the commits from `end` on, up to offset `until`; the offset where that stopped.
+
+        Page versions that only readers older than `oldest_lsn` need apart are kept, None: all merge."""
+        size = self.file.size()
+        if until is not None:
+            size = min(size, until)
+        self._window = b""
+        position = self.end
+        changes: dict[int, int] = {}
+        pages_crc = count = 0
+        while self.stop_lsn is None or self.lsn < self.stop_lsn:
+            record = self.record_at(position, size)
+            if record is None:
+                break
+            if record.kind == KIND_PAGE or record.kind == KIND_DELETE:
+                location = pack_location(position, record.length)
+                changes[record.page] = location if record.kind == KIND_PAGE else 0
+                pages_crc = zlib.crc32(record.crc.to_bytes(4, "little"), pages_crc)
+                count += 1
+            elif record.kind == KIND_TABLE:
+                if changes or record.lsn != self.lsn:
+                    break
+                self.end = self.table_end = position + record.span
+                self.table_hint = (position, record.lsn)
+            else:
+                chain = decode_chain(record)
+                if chain is None or not self._continues(record, chain, pages_crc, count):
+                    break
+                self.synced = max(self.synced, min(chain.synced, position))
+                if record.kind == KIND_PAGES:
+                    self.take_pages(record.lsn, changes, chain.next_page)
+                    self.epoch = object()
+                    changes = {}
+                    self.table.sink(record.lsn if oldest_lsn is None else oldest_lsn)
+                else:
+                    self.take_redo(record.lsn, record.payload[CHAIN_BYTES:])
+                self.chain_crc = record.crc
+                self.end = position + record.span
+                pages_crc = count = 0
+            position += record.span
+        self._window = b""
+        self.synced = max(self.synced, min(self.slot.synced, self.end))
+        return position
+
+    def _continues(self, record: Record, chain: Chain, pages_crc: int, count: int) -> bool:
+        """Whether the commit is the next one of this log, and its page records are whole."""
+        if chain.predecessor != self.chain_crc or chain.start != self.end:
+            return False
+        if record.lsn != self.lsn + 1 and not (self.lsn == 0 and self.chain_crc == 0):
+            return False
+        if record.kind == KIND_PAGES:
+            return count == record.pages and pages_crc == chain.pages_crc
+        return count == 0
+
+    def check_tail(self) -> None:
+        """CorruptionError if what follows `end` is damage rather than a torn tail."""
+        size = self.file.size()
+        end = self.end
+        if self.stop_lsn is not None:
+            return
+        if self.slot.synced > end:
+            self._corrupt(end, f"the header says that the log reaches {self.slot.synced}")
+        position = end
+        overlap = RECORD_BYTES
+        while position < size:
+            window = self.file.read(min(_WINDOW_BYTES, size - position), position)
+            if not window:
+                break
+            found = window.find(_MARK_BYTES)
+            while found >= 0:
+                offset = position + found - _MARK_AT
+                if offset >= end and offset % 8 == 0:
+                    self._check_later_commit(offset, size, end)
+                found = window.find(_MARK_BYTES, found + 1)
+            if position + len(window) >= size:
+                break
+            position += len(window) - overlap
+
+    def _check_later_commit(self, offset: int, size: int, end: int) -> None:
+        self._window = b""
+        record = self.record_at(offset, size)
+        if record is None or record.kind not in COMMIT_KINDS or record.lsn <= self.lsn:
+            return
+        chain = decode_chain(record)
+        if chain is not None and chain.synced > end:
+            self._corrupt(end, f"commit {record.lsn} at offset {offset} follows it")
+
+    def _corrupt(self, offset: int, proof: str) -> None:
+        raise CorruptionError(
+            f"{self.path}: the log is damaged at offset {offset} after commit {self.lsn}"
+            f" ({proof}); restore a backup or salvage with .repair"
+        )
+
+    # -- what commits add up to ------------------------------------------------------------------
+
+    def take_pages(self, lsn: int, changes: dict[int, int], next_page: int) -> None:
+        """A pages commit: its locations count, and there is nothing left to replay."""
+        table = self.table
+        overlays = table.overlays
+        live = self.live_bytes
+        for page, location in changes.items():
+            old = table.locate(page, overlays)
+            live += (location_span(location) if location else 0) - (
+                location_span(old) if old else 0
+            )
+        self.live_bytes = live
+        table.add(lsn, changes)
+        self.lsn = self.base_lsn = lsn
+        self.next_page = next_page
+        self.redo, self.redo_bytes = [], 0  # a new list: older states keep theirs
+
+    def take_redo(self, lsn: int, payload: bytes) -> None:
+        """A redo commit."""
+        self.redo.append((lsn, payload))
+        self.redo_bytes += len(payload) + RECORD_BYTES
+        self.lsn = lsn
+
+    # -- looking inside --------------------------------------------------------------------------
+
+    def commits(self, end: int) -> Iterator[CommitInfo]:
+        """Every commit in the file up to offset `end`, oldest first."""
+        position, size = LOG_START, end
+        start = position
+        while position < size:
+            record = self.record_at(position, size)
+            if record is None:
+                return
+            if record.kind in COMMIT_KINDS:
+                chain = decode_chain(record)
+                time_ms = 0 if chain is None else chain.time_ms
+                kind = "pages" if record.kind == KIND_PAGES else "redo"
+                bytes_ = position + record.span - start
+                yield CommitInfo(record.lsn, kind, position, bytes_, record.pages, time_ms)
+                start = position + record.span
+            elif record.kind == KIND_TABLE:
+                start = position + record.span
+            position += record.span
+
+
+def table_payload(log: Log) -> bytes:
+    """The payload of a TABLE record for the log's newest commit; there must be no redo tail."""
+    entries = log.table.flattened(log.table.overlays)
+    return TABLE_HEAD.pack(log.chain_crc, 0, log.next_page) + entries.tobytes()
+
+
+__all__ = ["CommitInfo", "Log", "State", "padded", "table_payload"]

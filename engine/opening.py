@@ -1,0 +1,165 @@
+"""Opening and creating a database file, and making sure of its log's end before it is built on.
+
+A writable handle recovers at once when nobody holds the lock; a read-only one writes nothing: it scans
+under a shared lock, or, while a writer is at work, goes by the offset which that writer publishes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+
+from engine.errors import NotADatabaseError, StorageError
+from engine.file import File, FileSystem
+from engine.format import (
+    LOG_START,
+    SUPERSEDED,
+    WORD_HOLDER,
+    WORD_SYNCED,
+    WORD_VISIBLE,
+    Slot,
+    encode_header,
+    new_database_id,
+)
+from engine.log import Log
+
+_COPY_BYTES = 4 << 20
+_SECTORS_BYTES = 4096
+_ATTEMPTS = 20
+_log = logging.getLogger("kvsh.engine")
+
+
+def open_log(
+    path: str,
+    files: FileSystem,
+    *,
+    readonly: bool,
+    stop_lsn: int | None = None,
+    durable: bool = True,
+    timeout: float = 5.0,
+) -> Log:
+    """The log of the file at `path`, made if it is not there, with all that may be seen taken in.
+
+    `durable`: recovery syncs what it accepts.  NotADatabaseError, CorruptionError, StorageError."""
+    try:
+        file = _open_file(path, files, readonly=readonly)
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise StorageError(f"{path}: unable to open database file: {what}") from error
+    try:
+        if file.size() < LOG_START:
+            raise NotADatabaseError(
+                f"{path}: file is not a database: it is only {file.size()} bytes long,"
+                " and was left as it is"
+            )
+        log = Log(file, path, stop_lsn=stop_lsn)
+        _take_in(log, readonly=readonly, durable=durable, timeout=timeout)
+    except OSError as error:
+        file.close()
+        raise StorageError(f"{path}: disk I/O error ({error.strerror or error})") from error
+    except BaseException:
+        file.close()
+        raise
+    return log
+
+
+def _open_file(path: str, files: FileSystem, *, readonly: bool) -> File:
+    for _ in range(_ATTEMPTS):  # another process may create, or replace an empty file, meanwhile
+        try:
+            file: File = files.open(path, readonly=readonly)
+        except FileNotFoundError:
+            if readonly:
+                raise
+            _create(path, files, replace=False)
+            continue
+        if file.size() == 0 and not readonly:
+            file.close()
+            _create(path, files, replace=True)
+            continue
+        return file
+    raise StorageError(f"{path}: unable to open database file: it keeps changing")
+
+
+def _create(path: str, files: FileSystem, *, replace: bool) -> None:
+    """Fact 3: a header whole or none at all."""
+    header = encode_header(Slot(new_database_id(), 1))
+    try:
+        files.create(path, header, replace=replace)
+    except FileExistsError:
+        _log.debug("%s: created by another process meanwhile", path)
+
+
+def _take_in(log: Log, *, readonly: bool, durable: bool, timeout: float) -> None:
+    """See whatever is whole in the log, or, while a writer is at work, what it has published."""
+    shared = readonly or log.stop_lsn is not None
+    deadline = time.monotonic() + timeout
+    while not log.file.try_lock(shared=shared):
+        visible = log.words[WORD_VISIBLE]
+        # The words are hints: after a power cut they may be old.  A live holder vouches for them.
+        if _alive(log.words[WORD_HOLDER]) and log.slot.synced <= visible < SUPERSEDED:
+            log.scan(visible)
+            if log.end == visible or log.lsn:
+                return
+        if time.monotonic() > deadline:
+            raise StorageError(f"{log.path}: another process is recovering it; try again")
+        time.sleep(0.001)
+    try:
+        log.scan()
+        log.check_tail()
+        if not shared:
+            if needs_securing(log):
+                secure_tail(log, durable=durable)
+            log.words[WORD_SYNCED] = log.synced
+            log.words[WORD_VISIBLE] = log.end
+            log.words[WORD_HOLDER] = 0
+    finally:
+        log.file.unlock()
+
+
+def _alive(pid: int) -> bool:
+    if not 0 < pid < 1 << 31:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def needs_securing(log: Log) -> bool:
+    """Whether the log's end may be torn, or stand in the page cache only; lock held."""
+    # Whoever wrote the word had synced so much; only damage can make it larger than the log.
+    log.synced = max(log.synced, min(log.words[WORD_SYNCED], log.end))
+    return log.end > log.synced or _has_garbage(log)
+
+
+def _has_garbage(log: Log) -> bool:
+    """Whether anything but allocated, unwritten space follows the log."""
+    behind = log.file.read(_SECTORS_BYTES, log.end)
+    return behind.count(0) != len(behind)
+
+
+def secure_tail(log: Log, *, durable: bool) -> None:
+    """Cut what follows the newest commit, and put what recovery accepted on the disk; lock held.
+
+    Fact 7: a torn tail is cut before anything is appended, or later commits hide behind garbage.
+    Fact 9: what can be read may stand in the page cache only, after a sync that failed; so it is
+    written again and synced, from where the log is known to be on the disk."""
+    file = log.file
+    if file.size() > log.end:
+        if _has_garbage(log):
+            _log.info("%s: recovery cut a torn tail at offset %d", log.path, log.end)
+        file.truncate(log.end)
+    position = log.synced
+    if position < log.end:
+        _log.info("%s: recovery accepted commits up to %d", log.path, log.lsn)
+    while position < log.end:
+        data = file.read(min(_COPY_BYTES, log.end - position), position)
+        file.write(data, position)
+        position += len(data)
+    if durable:
+        file.sync()
+        log.synced = log.end

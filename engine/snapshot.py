@@ -1,0 +1,68 @@
+"""`Snapshot`: the pages and the redo as of one commit; takes no lock and blocks nobody.
+
+It keeps its own log, and so its file, whatever is renamed over the path meanwhile (a compaction), and
+it keeps the page versions that it may still look up in the table.  The log is append-only, so a
+location stays readable for as long as the file is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.log import Log, State
+    from engine.store import PageStore
+
+
+class Snapshot:
+    """Any number of threads may read through one snapshot."""
+
+    __slots__ = ("__weakref__", "_store", "base_lsn", "epoch", "log", "lsn", "state")
+
+    def __init__(self, store: PageStore, log: Log, state: State) -> None:
+        self._store: PageStore | None = store
+        self.log = log
+        self.state = state
+        self.lsn = state.lsn
+        self.base_lsn = state.base_lsn
+        self.epoch = state.epoch
+
+    def redo(self, after: int = 0) -> list[tuple[int, bytes]]:
+        """(lsn, payload) of the redo commits after `after` and after the newest pages commit."""
+        commits = self.state.redo[: self.state.redo_count]
+        if after > self.base_lsn:
+            return [commit for commit in commits if commit[0] > after]
+        return commits
+
+    def locate(self, page: int) -> int:
+        """Where the page lies; 0 if there is no such page."""
+        return self.log.table.locate(page, self.state.overlays)
+
+    def read(self, page: int, location: int) -> bytes:
+        """The version of `page` at `location`; CorruptionError if the bytes there are not it."""
+        return self.log.read_page(page, location)
+
+    def get(self, page: int) -> bytes | None:
+        """The page's bytes, None if there is no such page."""
+        location = self.locate(page)
+        return self.read(page, location) if location else None
+
+    def pages(self) -> Iterator[tuple[int, int]]:
+        """(page, location) of every page, by page."""
+        return self.log.table.items(self.state.overlays)
+
+    def close(self) -> None:
+        """Let go of the page versions kept for it.  Closing twice is harmless."""
+        store, self._store = self._store, None
+        if store is not None:
+            store.forget(self)
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()

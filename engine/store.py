@@ -1,0 +1,626 @@
+"""`PageStore`: a durable, transactional key-value store of pages in one append-only file.
+
+    store = PageStore.open("app.db")
+    writer = store.begin()            # the one writer, across threads and processes
+    page = writer.allocate()
+    writer.put(page, b"...")
+    writer.commit_pages().wait()      # appended; durable once wait() returns
+    with store.snapshot() as seen:    # takes no lock, blocks nobody
+        seen.get(page)
+
+Commits.  A writer appends its records in one write behind the newest commit and lets the next writer
+of this process start at once; `Commit.wait` then syncs for every commit appended so far (group
+commit).  Readers see a commit only once it is as durable as the store promises.  The lock between
+processes is held until no commit of this process is waiting to be synced.
+
+Locks.  `_writing` admits one writer of this process; the file's flock one process; `_mutex` guards the
+few assignments that publish a state.  Lock order: _writing, flock, _mutex.
+
+After a failed sync the records past the last synced offset are taken back and the handle is dead
+(fact 9): what the page cache says then proves nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+from engine.errors import BusyError, EngineError, ReadOnlyError, StorageError
+from engine.file import FileSystem, OsFileSystem
+from engine.format import (
+    KIND_TABLE,
+    LOG_START,
+    SLOT_BYTES,
+    SUPERSEDED,
+    WORD_HOLDER,
+    WORD_SYNCED,
+    WORD_VISIBLE,
+    WORD_WAITING,
+    Slot,
+    encode_record,
+    encode_slot,
+)
+from engine.log import CommitInfo, Log, State, table_payload
+from engine.opening import needs_securing, open_log, secure_tail
+from engine.snapshot import Snapshot
+from engine.writer import Writer
+
+Durability = Literal["full", "normal", "off"]
+
+REDO_TAIL_BYTES_MAX = 4 << 20
+"""Redo past this asks for a checkpoint: it bounds the time to open."""
+
+TABLE_EVERY_BYTES = 16 << 20
+"""A snapshot of the page table is due when the log has grown by this (or 32 bytes a page): it bounds
+the scan at open."""
+
+_GROW_BYTES_MIN = 64 << 10
+_GROW_BYTES_MAX = 8 << 20
+_POLL_SECONDS_MAX = 0.004
+_YIELD_MS = 50
+
+_log = logging.getLogger("kvsh.engine")
+_log.addHandler(logging.NullHandler())
+
+_open_stores: weakref.WeakSet[PageStore] = weakref.WeakSet()
+
+
+class PageStore:
+    """One handle on a database file.  Its methods may be called from any thread."""
+
+    def __init__(
+        self,
+        path: str,
+        log: Log,
+        files: FileSystem,
+        *,
+        durability: Durability,
+        readonly: bool,
+        timeout: float,
+    ) -> None:
+        self.path = path
+        self.durability = durability
+        self.readonly = readonly
+        self.timeout = timeout
+        self.files = files
+        self.current_log = log
+        self._words = log.words
+        self._visible: State | None = log.state()
+        self._visible_end = log.end
+        self.mutex = threading.Condition()
+        self._writing = threading.Lock()
+        self._active = False  # a writer is at work; it has `_writing`
+        self._locked = False  # this handle has the file's lock
+        self._locked_last = False  # it was the last to have it, as far as it knows
+        self._name_synced = False
+        self._syncing = False
+        self._unsynced = 0  # commits appended and not yet synced
+        self._synced_lsn = log.lsn
+        self._live: dict[int, int] = {}  # id of a live snapshot -> its lsn
+        self._dead: str | None = None
+        self._changed = False
+        self._pid = os.getpid()
+        _open_stores.add(self)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        durability: Durability = "full",
+        readonly: bool = False,
+        timeout: float = 5.0,
+        at: int | None = None,
+        files: FileSystem | None = None,
+    ) -> PageStore:
+        """Open or create the database at `path`.
+
+        `at`: as it was at that commit, read-only.  A read-only open writes nothing, not even a
+        recovery.  Raises NotADatabaseError, CorruptionError, StorageError."""
+        path = os.fspath(path)
+        system: FileSystem = OsFileSystem() if files is None else files
+        if durability not in ("full", "normal", "off"):
+            raise EngineError(f"durability is full, normal or off, not {durability!r}")
+        readonly = readonly or at is not None
+        log = open_log(
+            path,
+            system,
+            readonly=readonly,
+            stop_lsn=at,
+            durable=durability != "off",
+            timeout=timeout,
+        )
+        if at is not None and log.lsn != at:
+            log.file.close()
+            raise EngineError(f"{path}: has no commit {at}; the newest it holds is {log.lsn}")
+        return cls(path, log, system, durability=durability, readonly=readonly, timeout=timeout)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def is_current(self, snapshot: Snapshot) -> bool:
+        """Whether `snapshot()` would give the very same state.  Costs no system call."""
+        return snapshot.state is self._visible and self._words[0] <= self._visible_end
+
+    def snapshot(self) -> Snapshot:
+        """The newest commit that may be seen, whoever wrote it."""
+        self.check_usable()
+        with self.mutex:
+            if not self._locked:
+                self._take_in_others()
+            assert self._visible is not None
+            snapshot = Snapshot(self, self.current_log, self._visible)
+            self._live[id(snapshot)] = self._visible.lsn
+            return snapshot
+
+    def forget(self, snapshot: Snapshot) -> None:
+        """A snapshot was closed: what was kept for it alone may go."""
+        # No lock: one dict operation, and the collector may call this anywhere.
+        self._live.pop(id(snapshot), None)
+
+    def _take_in_others(self) -> None:
+        """What other processes published since; under the mutex, without the file's lock."""
+        log = self.current_log
+        visible = log.words[WORD_VISIBLE]
+        if visible >= SUPERSEDED:
+            self.follow_rename()
+        elif visible > log.end:
+            log.scan(visible, oldest_lsn=self._oldest_lsn())
+            self._set_visible(log.state())
+
+    def _oldest_lsn(self) -> int:
+        newest = 0 if self._visible is None else self._visible.lsn
+        return min(list(self._live.values()), default=newest)
+
+    def _set_visible(self, state: State) -> None:
+        self._visible = state
+        self._visible_end = state.end
+        self._synced_lsn = state.lsn
+
+    def follow_rename(self) -> None:
+        """A compaction put another file in this one's place: go on with that one; under the mutex."""
+        log = open_log(
+            self.path, self.files, readonly=self.readonly, durable=self.durability != "off"
+        )
+        _log.info("%s: follows a compaction to its new file", self.path)
+        self.switch_to(log)
+
+    def switch_to(self, log: Log) -> None:
+        """Go on with another log, whose file stands at our path now; under the mutex.
+
+        The old one stays open for the snapshots that read it; it goes with the last of them."""
+        self.current_log = log
+        self._words = log.words
+        self._name_synced = False
+        self._set_visible(log.state())
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def begin(self, timeout: float | None = None) -> Writer:
+        """The one writer, on top of the newest commit.
+
+        Waits at most `timeout` seconds (None: the store's), then BusyError names the holder."""
+        self.check_usable()
+        if self.readonly:
+            raise ReadOnlyError(
+                f"{self.path}: attempt to write a readonly database: open it without readonly"
+            )
+        seconds = self.timeout if timeout is None else timeout
+        deadline = time.monotonic() + seconds
+        if not self._writing.acquire(timeout=max(seconds, 0)):
+            raise self._busy(os.getpid(), seconds)
+        try:
+            self.check_usable()
+            self._lock_file(deadline, seconds)
+            if self._table_due():
+                self._write_table()
+            return Writer(self, self.current_log)
+        except BaseException:
+            self.writer_ended()
+            self.unlock_if_idle()
+            raise
+
+    def _lock_file(self, deadline: float, seconds: float) -> None:
+        """Take the file's lock if this handle has it not yet, and take in what is new."""
+        with self.mutex:
+            if self._locked:
+                if not self._others_wait():
+                    self._active = True
+                    return
+                while self._unsynced:  # let the group end, then others in
+                    self.mutex.wait(0.01)
+                    self.check_usable()
+                self._unlock()
+        if self._locked_last and self._others_wait():
+            time.sleep(0.001)
+        self._await_lock(deadline, seconds)
+        with self.mutex:
+            self._locked = self._locked_last = self._active = True
+            try:
+                self._catch_up()
+            except OSError as error:
+                self._unlock()
+                raise self.refused(error) from error
+            except BaseException:
+                self._unlock()
+                raise
+
+    def _await_lock(self, deadline: float, seconds: float) -> None:
+        pause = 0.0005
+        while True:
+            log = self.current_log
+            if log.file.try_lock():
+                # Fact 11: the path may name another file by now.
+                there = self.files.identity(self.path)
+                if there == log.file.identity():
+                    return
+                log.file.unlock()
+                if there is None:
+                    raise StorageError(f"{self.path}: the file was removed while it was open")
+                with self.mutex:
+                    self.follow_rename()
+                continue
+            self._locked_last = False
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise self._busy(log.words[WORD_HOLDER], seconds)
+            log.words[WORD_WAITING] = time.time_ns() // 1_000_000
+            time.sleep(min(pause, left))
+            pause = min(pause * 2, _POLL_SECONDS_MAX)
+
+    def _others_wait(self) -> bool:
+        """Whether another process has waited for the lock just now."""
+        since = self.current_log.words[WORD_WAITING]
+        return since != 0 and abs(time.time_ns() // 1_000_000 - since) < _YIELD_MS
+
+    def _busy(self, holder: int, seconds: float) -> BusyError:
+        who = f"process {holder}" if holder else "another process"
+        if holder == os.getpid():
+            who = f"another connection of this process ({holder})"
+        return BusyError(
+            f"database is locked: {who} is writing {self.path}, waited {seconds:g} s;"
+            " try again or raise the timeout"
+        )
+
+    def _catch_up(self) -> None:
+        """With the file's lock just taken: see everything, and make sure of the log's end."""
+        log = self.current_log
+        words = log.words
+        clean = words[WORD_HOLDER] == 0  # whoever had the lock before gave it back himself
+        if words[WORD_VISIBLE] != log.end or not clean:
+            log.scan(oldest_lsn=self._oldest_lsn())
+        if not clean:
+            if words[WORD_HOLDER] != 0:
+                _log.info("%s: takes over from process %d", self.path, words[WORD_HOLDER])
+            log.check_tail()
+            if needs_securing(log):
+                secure_tail(log, durable=self.durability != "off")
+        log.synced = max(log.synced, min(words[WORD_SYNCED], log.end))
+        if not self._name_synced and self.durability != "off":
+            # Fact 1: whoever created the file may have died before its name was on the disk.
+            self.files.sync_directory(self.path)
+            self._name_synced = True
+        words[WORD_HOLDER] = os.getpid()
+        words[WORD_SYNCED] = log.synced
+        words[WORD_VISIBLE] = log.end
+        if self._visible is None or self._visible.end != log.end or self._visible.lsn != log.lsn:
+            self._set_visible(log.state())
+
+    def reserve(self, end: int) -> None:
+        """Have space allocated up to `end` and some more: syncing into it costs half."""
+        file = self.current_log.file
+        if end > file.size():
+            more = min(max(_GROW_BYTES_MIN, end // 8), _GROW_BYTES_MAX)
+            try:
+                file.allocate((end + more + 4095) & ~4095)
+            except OSError as error:
+                # Fact 10: a disk too full to grow ahead may still hold this commit; its own write
+                # will tell.
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise
+
+    def refused(self, error: OSError) -> StorageError:
+        """The operating system's refusal as one clear sentence."""
+        what = error.strerror or str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return StorageError(
+                f"{self.path}: database or disk is full ({what}): nothing of this transaction was"
+                " kept; free some space and try again"
+            )
+        return StorageError(f"{self.path}: disk I/O error ({what})")
+
+    def appended(self) -> None:
+        """A commit stands in the log; called by its writer under the mutex."""
+        self._changed = True
+        if self.durability == "full":
+            self._unsynced += 1
+        else:
+            self._publish(self.current_log.state())
+
+    def _publish(self, state: State) -> None:
+        """Let readers see `state`; under the mutex."""
+        log = self.current_log
+        self._set_visible(state)
+        log.words[WORD_VISIBLE] = state.end
+        log.table.sink(self._oldest_lsn())
+
+    def _note_synced(self, end: int) -> None:
+        log = self.current_log
+        log.synced = max(log.synced, end)
+        log.words[WORD_SYNCED] = log.synced
+
+    def wait_durable(self, lsn: int, *, pages: bool) -> None:
+        """Until commit `lsn` is as durable as the store promises."""
+        try:
+            if self.durability == "full" or (self.durability == "normal" and pages):
+                self._wait_synced(lsn)
+        finally:
+            self.unlock_if_idle()
+
+    def _wait_synced(self, lsn: int) -> None:
+        mutex = self.mutex
+        full = self.durability == "full"
+        with mutex:
+            while not full or self._synced_lsn < lsn:
+                if self._dead is not None:
+                    raise StorageError(self._dead)
+                if self._syncing:
+                    mutex.wait()
+                    continue
+                # The first that comes syncs for all that have been appended by now.
+                self._syncing = True
+                log = self.current_log
+                target, group = log.state(), self._unsynced
+                mutex.release()
+                failure: OSError | None = None
+                try:
+                    log.file.sync()
+                except OSError as error:
+                    failure = error
+                finally:
+                    mutex.acquire()
+                    self._syncing = False
+                    mutex.notify_all()
+                if failure is not None:
+                    self.die(failure)
+                    raise StorageError(self._dead) from failure
+                self._note_synced(target.end)
+                if not full:
+                    return
+                self._unsynced -= group
+                self._publish(target)
+
+    def die(self, error: OSError) -> None:
+        """Fact 9: never retry a failed sync and believe it.  Take the records back; under the mutex."""
+        log = self.current_log
+        self._dead = (
+            f"{self.path}: a sync failed ({error.strerror or error}): the commits that waited for"
+            " it were taken back, and this handle is dead; open the database again"
+        )
+        _log.error("%s", self._dead)
+        self._unsynced = 0
+        self._visible = None
+        try:
+            log.file.truncate(max(log.synced, LOG_START))
+            log.file.sync()
+        except OSError as second:
+            _log.error("%s: taking back the unsynced commits failed too: %s", self.path, second)
+
+    def writer_ended(self) -> None:
+        """A writer is done (committed or rolled back)."""
+        self._active = False
+        self._writing.release()
+
+    def unlock_if_idle(self) -> None:
+        """Give the file's lock back if no writer is at work and no commit waits for its sync."""
+        if self._pid != os.getpid():
+            return  # fact 11: a child's unlock would drop its parent's lock
+        with self.mutex:
+            if self._locked and not self._unsynced and not self._active:
+                self._unlock()
+
+    def _unlock(self) -> None:
+        self._locked = False
+        log = self.current_log
+        if self._dead is None:
+            log.words[WORD_HOLDER] = 0
+        log.file.unlock()
+        self.mutex.notify_all()
+
+    def checkpoint_due(self) -> bool:
+        """Whether the redo tail has outgrown its bound."""
+        return self.current_log.redo_bytes > REDO_TAIL_BYTES_MAX
+
+    # -- table snapshots -------------------------------------------------------------------------
+
+    def _table_due(self) -> bool:
+        log = self.current_log
+        return (
+            log.end - log.table_end > TABLE_EVERY_BYTES
+            and log.end - log.table_end > 32 * len(log.table.base)
+            and not log.redo
+            and not self._unsynced
+            and self.durability != "off"
+        )
+
+    def _write_table(self) -> None:
+        """Append a snapshot of the page table and let a header slot point to it; a writer's work.
+
+        A disk that is full costs the snapshot, not the commit: it is only a hint."""
+        try:
+            self._append_table()
+        except OSError as error:
+            _log.warning("%s: no page table snapshot: %s", self.path, error)
+            try:
+                self.current_log.file.truncate(self.current_log.end)
+            except OSError as second:
+                with self.mutex:
+                    self.die(second)
+                raise StorageError(self._dead) from second
+
+    def _append_table(self) -> None:
+        """Fact 8: what the slot refers to is synced before the slot is written."""
+        log = self.current_log
+        record, _ = encode_record(log.salt, KIND_TABLE, log.lsn, 0, table_payload(log))
+        self.reserve(log.end + len(record))
+        log.file.write(record, log.end)
+        log.file.sync()
+        with self.mutex:
+            log.table_hint = (log.end, log.lsn)
+            log.end += len(record)
+            log.table_end = log.end
+            self._note_synced(log.end)
+            self._publish(log.state())
+        self.write_slot(log)
+
+    def write_slot(self, log: Log) -> None:
+        """Overwrite the older header slot; the other one stays whole (fact 5)."""
+        old = log.slot
+        offset, lsn = log.table_hint
+        slot = Slot(old.database_id, old.sequence + 1, offset, lsn, log.synced)
+        log.file.write(encode_slot(slot), (slot.sequence % 2) * SLOT_BYTES)
+        log.slots = (slot, old)
+
+    # -- the whole file --------------------------------------------------------------------------
+
+    def compact(
+        self, order: Sequence[int] = (), *, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Copy what is live to a new file, pages in `order` first, and put it in this one's place."""
+        from engine.compaction import compact
+
+        compact(self, order, progress)
+
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """A consistent copy of the newest commit at `path`; a database there is replaced."""
+        from engine.compaction import backup
+
+        with self.snapshot() as seen:
+            backup(seen, os.fspath(path), self.files, progress)
+
+    def check(self) -> list[str]:
+        """Read every live page and the chain of commits; every problem as one sentence."""
+        from engine.inspection import check
+
+        with self.snapshot() as seen:
+            return check(seen)
+
+    def live_pages(self) -> set[int]:
+        """The numbers of all pages of the newest commit."""
+        with self.snapshot() as seen:
+            return {page for page, _ in seen.pages()}
+
+    def stats(self) -> dict[str, int]:
+        """Figures of the file: bytes in all, live and dead, redo tail, pages, newest commit."""
+        from engine.inspection import stats
+
+        with self.snapshot() as seen:
+            return stats(seen)
+
+    def log(self) -> Iterator[CommitInfo]:
+        """Every commit that the file holds, oldest first."""
+        with self.snapshot() as seen:
+            yield from Log(seen.log.file, self.path, stop_lsn=seen.lsn).commits(seen.state.end)
+
+    def close(self) -> None:
+        """Let go of the file; a clean end is noted in its header.  Closing twice is harmless."""
+        if self._dead == "closed":
+            return
+        if self._changed and self._dead is None and not self.readonly:
+            self._close_cleanly()
+        with self.mutex:
+            self._dead = "closed"
+            self._visible = None
+            if not self._live:
+                self.current_log.file.close()
+        _open_stores.discard(self)
+
+    def _close_cleanly(self) -> None:
+        try:
+            writer = self.begin(timeout=0)
+        except (BusyError, StorageError) as error:
+            _log.info("%s: left without trimming: %s", self.path, error)
+            return
+        try:
+            if self.durability == "off":
+                self.current_log.file.truncate(self.current_log.end)
+            else:
+                self._trim()
+        except OSError as error:
+            # Every commit is durable already; a trim that fails loses space, not data.
+            _log.warning("%s: not trimmed at close: %s", self.path, error)
+        finally:
+            writer.rollback()
+
+    def _trim(self) -> None:
+        """Leave no space behind the log, and a header that knows its end; a writer's work."""
+        log = self.current_log
+        log.file.truncate(log.end)
+        log.file.sync()
+        self._note_synced(log.end)
+        if not log.redo and log.end - log.table_end > TABLE_EVERY_BYTES // 16:
+            self._append_table()
+            log.file.truncate(log.end)
+        else:
+            self.write_slot(log)
+        log.file.sync()
+
+    def seal(self) -> None:
+        """Everything on the disk, whatever the handle's durability, and the header up to date."""
+        writer = self.begin()
+        try:
+            self._trim()
+            self._changed = False
+        finally:
+            writer.rollback()
+
+    def has_unsynced(self) -> bool:
+        """Whether commits wait for their sync; under the mutex."""
+        return self._unsynced > 0
+
+    def unlocked_by_rename(self) -> None:
+        """The lock went with the file that a compaction replaced; under the mutex."""
+        self._locked = False
+
+    def check_usable(self) -> None:
+        """EngineError if the handle is closed or dead."""
+        if self._dead is not None:
+            if self._dead == "closed":
+                raise EngineError(f"{self.path}: the database handle is closed")
+            raise StorageError(self._dead)
+
+    def forked(self) -> None:
+        """In a forked child: refuse everything from now on."""
+        # Fact 11: the child shares the parent's open file and its lock; it must touch neither.
+        self._dead = (
+            f"{self.path}: this handle was opened before a fork and can't be used in the child;"
+            " open the database again there"
+        )
+        self._visible = None
+        self.mutex = threading.Condition()
+        self._writing = threading.Lock()
+
+    def __enter__(self) -> PageStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _after_fork_in_child() -> None:
+    for store in list(_open_stores):
+        store.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,215 @@
+"""`Writer`: the one transaction that writes, and `Commit`: its promise.
+
+Page records are collected and written behind the newest commit, early and in large pieces when they
+outgrow a buffer (they count for nobody until the commit record stands; if the transaction rolls
+back, the next one writes over them).  The commit record goes out with the last piece, so a small
+transaction is one write.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+from engine.errors import EngineError
+from engine.format import (
+    CHAIN,
+    KIND_DELETE,
+    KIND_PAGE,
+    KIND_PAGES,
+    KIND_REDO,
+    PAYLOAD_BYTES_MAX,
+    encode_record,
+    pack_location,
+)
+
+if TYPE_CHECKING:
+    from engine.log import Log
+    from engine.store import PageStore
+
+_BUFFER_BYTES = 4 << 20
+
+
+class Commit:
+    """A commit that stands in the log and may not be durable yet."""
+
+    __slots__ = ("_changes", "_store", "lsn")
+
+    def __init__(self, store: PageStore, lsn: int, changes: dict[int, int] | None) -> None:
+        self._store = store
+        self._changes = changes
+        self.lsn = lsn
+
+    def location(self, page: int) -> int:
+        """Where this commit put the page."""
+        assert self._changes is not None, "a redo commit has no pages"
+        return self._changes[page]
+
+    def wait(self) -> None:
+        """Block until the commit is as durable as the store promises.
+
+        StorageError if the sync failed; then the commit was taken back and the handle is dead."""
+        self._store.wait_durable(self.lsn, pages=self._changes is not None)
+
+
+class Writer:
+    """Made by `PageStore.begin`; ends with a commit or `rollback`, and belongs to one thread."""
+
+    __slots__ = (
+        "_buffer",
+        "_buffered",
+        "_changes",
+        "_ended",
+        "_log",
+        "_next_page",
+        "_pages_crc",
+        "_position",
+        "_records",
+        "_store",
+        "epoch",
+        "lsn",
+    )
+
+    def __init__(self, store: PageStore, log: Log) -> None:
+        self._store = store
+        self._log = log
+        self.lsn = log.lsn
+        self.epoch = log.epoch
+        self._next_page = log.next_page
+        self._buffer: list[bytes] = []
+        self._buffered = 0
+        self._position = log.end  # of the buffer's first byte
+        self._changes: dict[int, int] = {}
+        self._pages_crc = 0
+        self._records = 0
+        self._ended = False
+
+    def allocate(self) -> int:
+        """A page number that was never used; void if the writer rolls back."""
+        page = self._next_page
+        self._next_page += 1
+        return page
+
+    def locate(self, page: int) -> int:
+        """Where the page lies for this writer; 0 if there is no such page."""
+        location = self._changes.get(page)
+        if location is not None:
+            return location
+        return self._log.table.locate(page, self._log.table.overlays)
+
+    def has(self, page: int) -> bool:
+        """Whether this writer has put the page."""
+        return page in self._changes
+
+    def read(self, page: int, location: int) -> bytes:
+        """The version of `page` at `location`, this writer's own early ones included."""
+        if location >> 24 << 3 >= self._position:
+            self._flush()
+        return self._log.read_page(page, location)
+
+    def put(self, page: int, payload: bytes) -> None:
+        """Insert or replace a page, at most 128 MB less a header."""
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise EngineError(f"a page of {len(payload)} bytes is over {PAYLOAD_BYTES_MAX}")
+        offset = self._add(KIND_PAGE, page, payload)
+        self._changes[page] = pack_location(offset, len(payload))
+
+    def put_early(self, page: int, payload: bytes) -> int:
+        """`put`, written now: the location can be read before the commit, by this process."""
+        self.put(page, payload)
+        self._flush()
+        return self._changes[page]
+
+    def delete(self, page: int) -> None:
+        """Remove a page; harmless if it is not there."""
+        if self.locate(page):
+            self._add(KIND_DELETE, page, b"")
+            self._changes[page] = 0
+
+    def _add(self, kind: int, page: int, payload: bytes) -> int:
+        assert not self._ended, "the writer has ended"
+        record, crc = encode_record(self._log.salt, kind, self.lsn + 1, page, payload)
+        self._pages_crc = zlib.crc32(crc.to_bytes(4, "little"), self._pages_crc)
+        self._records += 1
+        offset = self._position + self._buffered
+        self._buffer.append(record)
+        self._buffered += len(record)
+        if self._buffered > _BUFFER_BYTES:
+            self._flush()
+        return offset
+
+    def _flush(self) -> None:
+        """Write the buffer behind what is written."""
+        if not self._buffer:
+            return
+        data = self._buffer[0] if len(self._buffer) == 1 else b"".join(self._buffer)
+        store = self._store
+        try:
+            store.reserve(self._position + len(data))
+            self._log.file.write(data, self._position)
+        except OSError as error:
+            self._take_back()
+            raise store.refused(error) from error
+        self._position += len(data)
+        self._buffer = []
+        self._buffered = 0
+
+    def _take_back(self) -> None:
+        """After a failed write: let nothing of it stand where a reopen could see it."""
+        log = self._log
+        try:
+            log.file.truncate(log.end)
+        except OSError as error:
+            with self._store.mutex:
+                self._store.die(error)
+
+    def commit_pages(self) -> Commit:
+        """Make every put and delete count, and end the redo tail."""
+        return self._commit(KIND_PAGES, b"")
+
+    def commit_redo(self, payload: bytes) -> Commit:
+        """Append an opaque redo payload; no pages may have been put."""
+        assert not self._records, "a redo commit has no pages"
+        if len(payload) > PAYLOAD_BYTES_MAX - 4096:
+            raise EngineError(f"a redo payload of {len(payload)} bytes is too large")
+        return self._commit(KIND_REDO, payload)
+
+    def _commit(self, kind: int, payload: bytes) -> Commit:
+        assert not self._ended, "the writer has ended"
+        log, store = self._log, self._store
+        store.check_usable()
+        lsn = self.lsn + 1
+        chain = CHAIN.pack(
+            log.chain_crc,
+            self._pages_crc,
+            log.synced,
+            log.end,
+            self._next_page,
+            time.time_ns() // 1_000_000,
+        )
+        record, crc = encode_record(log.salt, kind, lsn, 0, chain + payload, self._records)
+        self._buffer.append(record)
+        self._buffered += len(record)
+        self._flush()
+        with store.mutex:
+            log.chain_crc = crc
+            log.end = self._position
+            changes = None
+            if kind == KIND_PAGES:
+                changes = self._changes
+                log.take_pages(lsn, changes, self._next_page)
+            else:
+                log.take_redo(lsn, payload)
+            store.appended()
+        self._ended = True
+        store.writer_ended()
+        return Commit(store, lsn, changes)
+
+    def rollback(self) -> None:
+        """End without a trace.  Harmless when ended already."""
+        if not self._ended:
+            self._ended = True
+            self._buffer = []
+            self._store.writer_ended()
+            self._store.unlock_if_idle()
