@@ -16,6 +16,7 @@ gets the engine's lock next finds the version that belongs to it; never while on
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -34,14 +35,19 @@ from btree.tree import Tree, TreeState
 if TYPE_CHECKING:
     from btree.pages import PageStore, Snapshot, Writer
 
+_log = logging.getLogger("kvsh.btree")
+
 REDO_BYTES_MAX = 256 * 1024
 """A transaction with more redo than this is written as pages."""
+
+CLOSE_REDO_BYTES_MAX = 32 * 1024
+"""A store with more redo than this is checkpointed as it closes, so that the next open is quick."""
 
 PAGE_BYTES = 8192
 BRANCH_LIMIT = 256
 LEAF_LIMIT_MAX = 256
 _FIRST_LEAF_LIMIT = 64
-MEMORY_PER_PAGE_BYTE = 2.5
+MEMORY_PER_PAGE_BYTE = 2
 """About how much more memory a node's objects take than its page."""
 
 _MEASURE_ENTRIES = 64
@@ -82,7 +88,7 @@ class DiskStore:
         self.page_bytes = page_bytes
         self.branch_limit = max(4, min(BRANCH_LIMIT, page_bytes // 16))
         self.leaf_limit = max(2, min(_FIRST_LEAF_LIMIT, page_bytes // 64))
-        self.copies_max = max(4, cache_bytes // 2 // int(page_bytes * MEMORY_PER_PAGE_BYTE))
+        self.held_max = max(4, cache_bytes // 2 // int(page_bytes * MEMORY_PER_PAGE_BYTE))
         self.closed = False
         self._lock = threading.RLock()
         self._epoch: object = None
@@ -287,6 +293,12 @@ class DiskStore:
     def close(self) -> None:
         if self.closed:
             return
+        if not self.readonly and self.pages.redo_bytes() > CLOSE_REDO_BYTES_MAX:
+            try:
+                self.checkpoint(0)
+            except StoreError as error:
+                # Every commit is durable as it is; the next open has more to replay.
+                _log.info("%s: left without a checkpoint: %s", self.path, error)
         self.closed = True
         self._view = None
         self._versions = {}
@@ -393,7 +405,7 @@ class _OnPages(LocalTransaction):
             sample.values = like(leaf.values, -_MEASURE_ENTRIES)
         entries = int(self.store.page_bytes / codec.average_entry_bytes(sample))
         tree.leaf_limit = min(max(entries, 2), LEAF_LIMIT_MAX)
-        self.copies += len(leaf.keys) // max(entries, 1)
+        self.held += len(leaf.keys) // max(entries, 1)
 
     def pages_below(self, root: Any, kind: TreeKind, *, has_large: bool) -> Iterator[int]:
         """Every page of a tree, in key order; leaves are read only for the sake of large values."""
@@ -481,7 +493,7 @@ class DiskTransaction(_OnPages):
         self._view = view
         self._writer = writer
         self.reader = view.snapshot if writer is None else writer
-        self.copies_max = store.copies_max
+        self.held_max = store.held_max
 
     def upgrade(self, timeout: float | None = None) -> None:
         if self._writable:
@@ -533,7 +545,7 @@ class DiskTransaction(_OnPages):
 
     def spill(self) -> None:
         assert self._writer is not None
-        self.copies = 0
+        self.held = 0.0
         self.give_up_redo()
         flush = Flush(
             self._writer,

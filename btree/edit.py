@@ -23,6 +23,9 @@ Path = list[tuple[Node, int]]
 Pieces = list[tuple[Key, Node]]
 """(separator below, node), in order; the first separator is not used."""
 
+COPY_SHARE = 0.15
+"""What a copied leaf holds of its own, in full leaves: its lists; the entries are shared."""
+
 SHORT_RUN = 4
 """Keys of a bulk operation that fall in one leaf, up to which they are put one by one."""
 
@@ -33,8 +36,9 @@ def own_path(tree: Tree, key: Key) -> tuple[Path, Node]:
     A transaction that holds too much in memory writes some leaves first, so slots found before may
     be wrong after."""
     transaction = tree.transaction
-    if transaction.copies > transaction.copies_max:
+    if transaction.held > transaction.held_max:
         transaction.spill()
+    transaction.held += 1.5 / tree.leaf_limit  # the entry that is about to be put
     node = tree.owned_root()
     path: Path = []
     while node.children is not None:
@@ -54,7 +58,7 @@ def own_child(tree: Tree, branch: Node, slot: int) -> Node:
     node: Node = child
     if node.owner is not tree.token:
         node = children[slot] = copied(node, tree.token)
-        tree.transaction.copies += 1
+        tree.transaction.held += COPY_SHARE
     return node
 
 
@@ -177,7 +181,7 @@ def split(tree: Tree, key: Key) -> None:
     appended = upper_bound(path) is None and leaf.keys[-1] == key
     ends = [count - 1, count] if appended else _ends(count, tree.leaf_limit, full=False, least=1)
     pieces = cut_leaf(leaf, ends, owner=tree.token)
-    tree.transaction.copies += len(pieces) - 1
+    tree.transaction.held += len(pieces) - 1
     splice(tree, path, pieces, full=appended)
     tree.tail = pieces[-1][1] if appended else None
 
@@ -271,13 +275,14 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> int
                 leaf.values.extend(run_values)  # LargeValues stay what they are
         else:
             _merge_run(tree, leaf, run, run_values)
+            tree.transaction.held += len(run) / tree.leaf_limit
         leaf.location = 0
         added += len(leaf.keys) - before
         tree.measure(leaf)
         if len(leaf.keys) > tree.leaf_limit:
             full = upper is None
             ends = _ends(len(leaf.keys), tree.leaf_limit, full=full, least=1)
-            tree.transaction.copies += len(ends) - 1
+            tree.transaction.held += len(ends) - 1
             splice(tree, path, cut_leaf(leaf, ends, owner=tree.token), full=full)
         start = end
     tree.tail = None

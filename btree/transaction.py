@@ -73,8 +73,8 @@ class LocalTransaction(ABC):
         self._mark = object()
         self.token = Owner(self._mark)
         self.active = True
-        self.copies = 0  # leaves copied or made since the last spill
-        self.copies_max = sys.maxsize
+        self.held = 0.0  # memory of changes since the last spill, in full leaves
+        self.held_max: float = sys.maxsize
         self.spilled: list[int] = []  # page ids given to leaves that were written early
         self.orphans: list[int] = []  # those of them that a rollback made void
         self.branch_limit = branch_limit
@@ -129,7 +129,7 @@ class LocalTransaction(ABC):
 
     @abstractmethod
     def spill(self) -> None:
-        """Write leaves early: more than `copies_max` are held."""
+        """Write leaves early: more than `held_max` is held."""
 
     @abstractmethod
     def upgrade(self, timeout: float | None = None) -> None: ...

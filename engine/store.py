@@ -436,6 +436,10 @@ class PageStore:
         """Whether the redo tail has outgrown its bound."""
         return self.current_log.redo_bytes > REDO_TAIL_BYTES_MAX
 
+    def redo_bytes(self) -> int:
+        """Bytes of redo that the next open would have to replay."""
+        return self.current_log.redo_bytes
+
     # -- table snapshots -------------------------------------------------------------------------
 
     def _table_due(self) -> bool:

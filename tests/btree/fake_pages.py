@@ -81,6 +81,9 @@ class FakePages:
             > self.file.redo_max
         )
 
+    def redo_bytes(self) -> int:
+        return 0
+
     def compact(self, order: Any = None) -> None: ...
     def backup(self, path: str) -> None: ...
 

@@ -1,0 +1,237 @@
+"""Raw key-value workloads through the Python API: 16-byte keys, 100-byte values."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+
+from benchmarks.peers import KeyValuePeer, open_peer
+from benchmarks.workloads import Job, workload
+
+SQLITE = ("kvsh", "sqlite", "sqlite-tuned")
+ALL = (*SQLITE, "lmdb", "rocksdict")
+
+VALUE_SUFFIX = b"-" * 84
+
+
+def key_of(number: int) -> bytes:
+    return b"%016d" % number
+
+
+def value_of(number: int) -> bytes:
+    return b"%016d" % number + VALUE_SUFFIX
+
+
+def loaded(job: Job, count: int, *, durable: bool = False) -> KeyValuePeer:
+    """A peer with `count` ascending keys, committed."""
+    peer = open_peer(job.peer, job.path(), durable=durable)
+    peer.begin()
+    put = peer.put
+    for number in range(count):
+        put(key_of(number), value_of(number))
+    peer.commit()
+    return peer
+
+
+def shuffled(count: int, seed: int = 1) -> list[int]:
+    numbers = list(range(count))
+    random.Random(seed).shuffle(numbers)
+    return numbers
+
+
+def _get(job: Job) -> int:
+    peer = loaded(job, job.size)
+    keys = [key_of(number) for number in shuffled(job.size)[:100_000]]
+    get = peer.get
+    for key in keys[: job.size // 10]:
+        get(key)
+    found = 0
+    for key in keys:  # warm: every page the timed loop needs has been seen once
+        get(key)
+    with job.watch:
+        for key in keys:
+            if get(key) is not None:
+                found += 1
+    return found
+
+
+workload("kv-get-100k", "get, hit, 100k keys", goal=4, peers=ALL, size=100_000)(_get)
+workload("kv-get-1m", "get, hit, 1M keys, warm", goal=4, peers=ALL, size=1_000_000, quick_size=300_000, rounds=3)(_get)
+
+
+@workload("kv-put-sequential", "put, sequential, one transaction", goal=2, peers=ALL, size=500_000, quick_size=100_000)
+def _put_sequential(job: Job) -> None:
+    peer = open_peer(job.peer, job.path())
+    pairs = [(key_of(number), value_of(number)) for number in range(job.size)]
+    put = peer.put
+    with job.watch:
+        peer.begin()
+        for key, value in pairs:
+            put(key, value)
+        peer.commit()
+    peer.close()
+    job.notes["bytes_per_entry"] = round(_database_bytes(job) / job.size, 1)
+
+
+@workload("kv-put-random", "put, random, one transaction", goal=2.5, peers=ALL, size=500_000, quick_size=100_000)
+def _put_random(job: Job) -> None:
+    peer = open_peer(job.peer, job.path())
+    pairs = [(key_of(number), value_of(number)) for number in shuffled(job.size)]
+    put = peer.put
+    with job.watch:
+        peer.begin()
+        for key, value in pairs:
+            put(key, value)
+        peer.commit()
+    peer.close()
+    job.notes["bytes_per_entry"] = round(_database_bytes(job) / job.size, 1)
+
+
+def _put_autocommit(job: Job, *, durable: bool) -> int:
+    peer = loaded(job, 10_000, durable=durable)
+    numbers = shuffled(job.size)
+    put = peer.put
+    with job.watch:
+        for number in numbers:
+            put(key_of(number), value_of(number))
+    return sum(1 for _ in peer.scan(None, None))
+
+
+@workload("kv-put-autocommit-off", "put, autocommit, durability off", goal=2, peers=ALL, size=20_000)
+def _put_autocommit_off(job: Job) -> int:
+    return _put_autocommit(job, durable=False)
+
+
+@workload("kv-put-autocommit-full", "put, autocommit, durability full", goal=1.2, peers=ALL, size=2_000)
+def _put_autocommit_full(job: Job) -> int:
+    return _put_autocommit(job, durable=True)
+
+
+@workload("kv-put-8-threads-full", "8 threads, autocommit, full, against one thread", goal=4, peers=("kvsh", "kvsh-one-thread"), size=4_000, quick_size=2_000)
+def _put_threads(job: Job) -> int:
+    peer = open_peer("kvsh", job.path(), durable=True)
+    threads = 8 if job.peer == "kvsh" else 1
+    share = job.size // threads
+
+    def work(first: int) -> None:
+        for number in range(first, first + share):
+            peer.put(key_of(number), value_of(number))
+
+    workers = [threading.Thread(target=work, args=(index * share,)) for index in range(threads)]
+    with job.watch:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    return sum(1 for _ in peer.scan(None, None))
+
+
+@workload("kv-scan", "scan all", goal=1.3, peers=ALL, size=1_000_000, quick_size=300_000, rounds=3)
+def _scan(job: Job) -> tuple[int, int]:
+    peer = loaded(job, job.size)
+    count = length = 0
+    for _ in peer.scan(None, None):
+        pass
+    with job.watch:
+        for _, value in peer.scan(None, None):
+            count += 1
+            length += len(value)
+    return count, length
+
+
+@workload("kv-ranges", "ranges of 100", goal=2, peers=ALL, size=100_000)
+def _ranges(job: Job) -> int:
+    peer = loaded(job, job.size)
+    starts = shuffled(job.size - 100)[:2_000]
+    total = 0
+    for _ in peer.scan(None, None):
+        pass
+    with job.watch:
+        for start in starts:
+            for _ in peer.scan(key_of(start), key_of(start + 100)):
+                total += 1
+    return total
+
+
+@workload("kv-delete", "delete 10 %, one transaction", goal=2, peers=ALL, size=300_000, quick_size=100_000)
+def _delete(job: Job) -> int:
+    peer = loaded(job, job.size)
+    keys = [key_of(number) for number in shuffled(job.size)[: job.size // 10]]
+    delete = peer.delete
+    with job.watch:
+        peer.begin()
+        for key in keys:
+            delete(key)
+        peer.commit()
+    return sum(1 for _ in peer.scan(None, None))
+
+
+@workload("kv-put-into-1m", "put, random, into 1M keys", goal=3, peers=ALL, size=1_000_000, quick_size=300_000, rounds=3)
+def _put_into(job: Job) -> None:
+    peer = loaded(job, job.size)
+    pairs = [(key_of(number) + b"x", value_of(number)) for number in shuffled(job.size)[:100_000]]
+    put = peer.put
+    with job.watch:
+        peer.begin()
+        for key, value in pairs:
+            put(key, value)
+        peer.commit()
+
+
+def _growth(job: Job) -> None:
+    """Random puts in transactions of 10,000: the cost of the last 100k at this size."""
+    peer = open_peer(job.peer, job.path())
+    numbers = shuffled(job.size)
+    put = peer.put
+    timed_from = job.size - min(job.size, 100_000)
+    for start in range(0, job.size, 10_000):
+        part = [(key_of(number), value_of(number)) for number in numbers[start : start + 10_000]]
+        if start >= timed_from:
+            with job.watch:
+                peer.begin()
+                for key, value in part:
+                    put(key, value)
+                peer.commit()
+        else:
+            peer.begin()
+            for key, value in part:
+                put(key, value)
+            peer.commit()
+    job.notes["us_per_put"] = round(job.watch.seconds / min(job.size, 100_000) * 1e6, 2)
+
+
+workload("kv-growth-10k", "put, random, growing to 10k keys", goal=None, peers=SQLITE, size=10_000, rounds=3)(_growth)
+workload("kv-growth-3m", "put, random, growing to 3M keys", goal=3, peers=SQLITE, size=3_000_000, quick_size=300_000, rounds=1)(_growth)
+
+
+@workload("kv-get-32mb-cache", "get, random, 1M keys, 32 MB cache", goal=None, peers=("kvsh-32mb", "sqlite"), size=1_000_000, quick_size=300_000, rounds=3)
+def _get_small_cache(job: Job) -> int:
+    peer = loaded(job, job.size)
+    keys = [key_of(number) for number in shuffled(job.size)[:20_000]]
+    with job.watch:
+        return sum(1 for key in keys if peer.get(key) is not None)
+
+
+@workload("kv-overwrite", "tenfold random overwriting: file size", goal=None, peers=("kvsh", "sqlite"), size=100_000, quick_size=30_000, rounds=1)
+def _overwrite(job: Job) -> int:
+    peer = loaded(job, job.size)
+    for turn in range(10):
+        numbers = shuffled(job.size, seed=turn)
+        for start in range(0, job.size, 1_000):
+            with job.watch:
+                peer.begin()
+                for number in numbers[start : start + 1_000]:
+                    peer.put(key_of(number), value_of(number + turn))
+                peer.commit()
+    count = sum(1 for _ in peer.scan(None, None))
+    peer.close()
+    job.notes["bytes_per_entry"] = round(_database_bytes(job) / job.size, 1)
+    return count
+
+
+def _database_bytes(job: Job) -> int:
+    total = 0
+    for folder, _, names in os.walk(job.directory):
+        total += sum(os.path.getsize(os.path.join(folder, name)) for name in names)
+    return total
