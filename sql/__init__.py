@@ -1,0 +1,69 @@
+"""SQL over the ordered trees of `btree`: sessions, results, errors.
+
+The names below are imported when they are first used, so that `import sql` costs nothing and the raw
+key space never waits for a parser.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sql.dump import copy_database, dump_statements
+    from sql.errors import (
+        ConstraintError,
+        Interrupted,
+        MisuseError,
+        SqlError,
+        SqlNameError,
+        SqlSyntaxError,
+    )
+    from sql.parse import is_complete, next_statement
+    from sql.plan import ResultColumn
+    from sql.result import Result
+    from sql.session import Session
+    from sql.values import value_to_text
+
+_MODULES = {
+    "ConstraintError": "sql.errors",
+    "Interrupted": "sql.errors",
+    "MisuseError": "sql.errors",
+    "Result": "sql.result",
+    "ResultColumn": "sql.plan",
+    "Session": "sql.session",
+    "SqlError": "sql.errors",
+    "SqlNameError": "sql.errors",
+    "SqlSyntaxError": "sql.errors",
+    "copy_database": "sql.dump",
+    "dump_statements": "sql.dump",
+    "is_complete": "sql.parse",
+    "next_statement": "sql.parse",
+    "value_to_text": "sql.values",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'sql' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(module), name)
+    return value
+
+
+__all__ = [
+    "ConstraintError",
+    "Interrupted",
+    "MisuseError",
+    "Result",
+    "ResultColumn",
+    "Session",
+    "SqlError",
+    "SqlNameError",
+    "SqlSyntaxError",
+    "copy_database",
+    "dump_statements",
+    "is_complete",
+    "next_statement",
+    "value_to_text",
+]

@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 
 class Cancellation:
-    """A flag another thread or a signal handler may set; shared by all statements of a session."""
+    """A flag another thread or a signal handler may set; shared by all statements of a session.
+
+    `deadline` is in `time.monotonic()` seconds; `progress` is called by `check`, and a true result
+    interrupts."""
 
     __slots__ = ("deadline", "progress", "requested")
 
     def __init__(self) -> None:
         self.requested = False
-        self.deadline: float | None = None  # time.monotonic() seconds
-        self.progress: Callable[[], Any] | None = (
-            None  # called by check(); a true result interrupts
-        )
+        self.deadline: float | None = None
+        self.progress: Callable[[], Any] | None = None
 
     def check(self) -> None:
         if self.requested or (self.deadline is not None and time.monotonic() > self.deadline):
@@ -39,7 +40,11 @@ class Cancellation:
 
 
 class Context:
-    """The run-time surroundings of one statement."""
+    """The run-time surroundings of one statement.
+
+    `outer_rows` maps a source number to (rowid, row) of an enclosing trigger (OLD, NEW) or upsert;
+    `now` is the moment that 'now' means throughout the statement, set at its first use;
+    `session` is what changes(), last_insert_rowid() and the like read."""
 
     __slots__ = (
         "cancellation",
@@ -58,7 +63,6 @@ class Context:
         self,
         transaction: Transaction,
         parameters: tuple[SqlValue, ...],
-        *,
         schema: Schema,
         functions: FunctionRegistry,
         cancellation: Cancellation,
@@ -71,9 +75,7 @@ class Context:
         self.functions = functions
         self.cancellation = cancellation
         self.check = cancellation.check
-        self.session = session  # changes(), last_insert_rowid() and the like read it
+        self.session = session
         self.memory_limit_bytes = memory_limit_bytes
-        self.outer_rows: dict[
-            int, Any
-        ] = {}  # source number -> row of an enclosing trigger (OLD, NEW)
-        self.now: float | None = None  # 'now' is one moment within a statement
+        self.outer_rows: dict[int, Any] = {}
+        self.now: float | None = None

@@ -108,10 +108,31 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     sql: str = ""
 
 
-class Schema:
-    """All objects of a database as of one catalog state; looked up by lower-case name."""
+SchemaObject = Table | View | Index | Trigger
 
-    __slots__ = ("indexes", "indexes_of", "tables", "triggers", "triggers_of", "views")
+TEMP_TREE_BASE = 1 << 40
+"""Tree ids of temporary tables and indexes start here: they live in a store of the session's own."""
+
+
+class Schema:
+    """All objects of a database as of one catalog state; looked up by lower-case name.
+
+    A session's schema overlays its temporary objects on the database's: `main` and `temp` are the
+    layers, and the dictionaries hold what an unqualified name means.  `rowids` gives an object's row
+    in its catalog, by (type, lower-case name)."""
+
+    __slots__ = (
+        "indexes",
+        "indexes_of",
+        "main",
+        "rowids",
+        "settings",
+        "tables",
+        "temp",
+        "triggers",
+        "triggers_of",
+        "views",
+    )
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
@@ -120,6 +141,10 @@ class Schema:
         self.triggers: dict[str, Trigger] = {}
         self.indexes_of: dict[str, list[Index]] = {}  # by table, in order of creation
         self.triggers_of: dict[str, list[Trigger]] = {}
+        self.rowids: dict[tuple[str, str], int] = {}
+        self.settings: dict[str, int] = {}  # user_version, application_id, schema_version
+        self.main: Schema = self
+        self.temp: Schema | None = None
 
     def table(self, name: str) -> Table | None:
         return self.tables.get(name.lower())
@@ -132,3 +157,73 @@ class Schema:
 
     def triggers_on(self, table: str) -> list[Trigger]:
         return self.triggers_of.get(table.lower(), [])
+
+    def layer(self, database: str | None) -> Schema | None:
+        """The layer that `database` names (None: all of it); None if there is no such database."""
+        if database is None:
+            return self
+        name = database.lower()
+        if name == "main":
+            return self.main
+        return self.temp or _NOTHING if name == "temp" else None
+
+    def find_table(self, name: str, database: str | None = None) -> Table | None:
+        """The table `name`, or `database.name`."""
+        layer = self.layer(database)
+        return None if layer is None else layer.tables.get(name.lower())
+
+    def find_view(self, name: str, database: str | None = None) -> View | None:
+        layer = self.layer(database)
+        return None if layer is None else layer.views.get(name.lower())
+
+    def find_index(self, name: str, database: str | None = None) -> Index | None:
+        layer = self.layer(database)
+        return None if layer is None else layer.indexes.get(name.lower())
+
+    def find_trigger(self, name: str, database: str | None = None) -> Trigger | None:
+        layer = self.layer(database)
+        return None if layer is None else layer.triggers.get(name.lower())
+
+    def add(self, item: SchemaObject, rowid: int) -> None:
+        """Put an object in; those of a table come after it.  For the catalog's loader."""
+        name = item.name.lower()
+        if item.__class__ is Table:
+            self.tables[name] = item
+            self.rowids["table", name] = rowid
+        elif item.__class__ is Index:
+            self.indexes[name] = item
+            self.indexes_of.setdefault(item.table.lower(), []).append(item)
+            self.rowids["index", name] = rowid
+        elif item.__class__ is View:
+            self.views[name] = item
+            self.rowids["view", name] = rowid
+        elif item.__class__ is Trigger:
+            self.triggers[name] = item
+            self.triggers_of.setdefault(item.table.lower(), []).append(item)
+            self.rowids["trigger", name] = rowid
+
+
+_NOTHING = Schema()
+
+
+def overlaid(main: Schema, temp: Schema) -> Schema:
+    """What unqualified names mean where `temp` lies over `main`: temporary objects hide the others."""
+    both = Schema()
+    both.main, both.temp = main, temp
+    both.settings, both.rowids = main.settings, main.rowids
+    hidden = temp.tables.keys() | temp.views.keys()
+    both.tables = {name: item for name, item in main.tables.items() if name not in hidden}
+    both.views = {name: item for name, item in main.views.items() if name not in hidden}
+    both.tables |= temp.tables
+    both.views |= temp.views
+    both.indexes = main.indexes | temp.indexes
+    both.triggers = main.triggers | temp.triggers
+    both.indexes_of = {
+        name: items for name, items in main.indexes_of.items() if name not in hidden
+    } | temp.indexes_of
+    both.triggers_of = {
+        name: items for name, items in main.triggers_of.items() if name not in hidden
+    }
+    for name, triggers in temp.triggers_of.items():
+        both.triggers_of[name] = [*triggers, *both.triggers_of.get(name, [])]
+    return both

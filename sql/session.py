@@ -1,0 +1,328 @@
+"""A session: one user's view of a database, where statements come in and results go out.
+
+    session = Session(open_store("app.db"))
+    session.execute("INSERT INTO t VALUES (?)", (1,)).rowcount
+    for row in session.execute("SELECT * FROM t"): ...
+
+`execute` finds the plan of a statement by its text, or by its shape (the text with its literals lifted
+out), so that a repeated statement never reaches the parser; see `session_plans`.  Transactions are in
+`session_transactions`.  A session belongs to one thread at a time; only `interrupt` may be called from
+another one.  Importing this module, and the raw key space's `reading` and `writing`, import no parser.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from btree import Store, Transaction
+from sql.context import Cancellation, Context
+from sql.errors import ConstraintError, MisuseError, SqlError
+from sql.result import Result, WriteOutcome
+from sql.session_plans import Parameters, Prepared, QueryPlan, Values, WriteStatement
+from sql.session_transactions import TransactionState
+
+if TYPE_CHECKING:
+    from sql.bind import BindEnvironment
+    from sql.functions import FunctionRegistry
+    from sql.parse.statements import ObjectName, Statement
+    from sql.schema import Table
+
+MEMORY_LIMIT_BYTES = 256 << 20
+_PLANS_MAX = 1024
+_TEXT_CACHED_MAX = 1 << 16
+
+_CONTROL = {
+    "BEGIN": "begin",
+    "BEGIN TRANSACTION": "begin",
+    "COMMIT": "commit",
+    "END": "commit",
+    "COMMIT TRANSACTION": "commit",
+    "ROLLBACK": "rollback",
+}
+
+
+class Session(TransactionState):
+    """One connection's state on `store`.
+
+    `memory_limit_bytes`: what a sort, group or join may take before it spills to disk.
+    `busy_timeout`: seconds to wait for another writer (None: the store's own).
+    `timeout`: seconds that a statement may run, None for no limit."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+        busy_timeout: float | None = None,
+    ) -> None:
+        super().__init__(store, busy_timeout)
+        self.memory_limit_bytes = memory_limit_bytes
+        self.timeout: float | None = None
+        self.cancellation = Cancellation()
+        self.foreign_keys = False
+        self.recursive_triggers = False
+        self.case_sensitive_like = False
+        self.ignore_check_constraints = False
+        self.pragmas: dict[str, Any] = {}  # settings that are kept and shown, and change nothing
+        self.changes = 0
+        self.total_changes = 0
+        self.last_insert_rowid = 0
+        self._plans: dict[Any, Prepared] = {}
+        self._lift: Callable[[str], tuple[str, Any]] = _lift_at_first
+
+    @cached_property
+    def functions(self) -> FunctionRegistry:
+        """The functions and collations that statements find, this session's own among them."""
+        from sql.functions import FunctionRegistry
+
+        return FunctionRegistry()
+
+    # -- statements -----------------------------------------------------------------------------------
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> Result:
+        """Run the one statement in `sql`.
+
+        `parameters`: a sequence for `?`, a mapping for named parameters.  Raises SqlError and its
+        subclasses, and the store's errors; a statement that fails leaves no trace."""
+        if self.closed:
+            self._check_open()
+        cancellation = self.cancellation
+        cancellation.requested = False
+        if self.timeout is not None:
+            cancellation.deadline = time.monotonic() + self.timeout
+        plans = self._plans
+        plan = plans.get(sql)
+        if plan is None and not parameters:
+            shape, values = self._lift(sql)
+            plan = plans.get(shape)
+            if plan is None:
+                return self._first_run(sql, shape, values)
+            if len(values) == plan.count:
+                return plan.run(self, values)
+        if plan is None:
+            plan = self._prepared(sql)
+        if not plan.count and not parameters:
+            return plan.run(self, ())
+        values = plan.bind(parameters)
+        if plan.__class__ is QueryPlan:
+            types = tuple(map(type, values))
+            if types != plan.types:
+                plan = self._typed(plan, sql, types)
+        return plan.run(self, values)
+
+    def execute_many(self, sql: str, parameter_sets: Iterable[Parameters]) -> Result:
+        """Run one INSERT, UPDATE or DELETE for each set of parameters; `rowcount` is the sum."""
+        self._check_open()
+        self.cancellation.requested = False
+        plan = self._plans.get(sql) or self._prepared(sql)
+        if plan.__class__ is WriteStatement:
+            return plan.run_many(self, parameter_sets)
+        total = 0
+        for parameters in parameter_sets:
+            result = plan.run(self, plan.bind(parameters))
+            result.close()
+            total += max(result.rowcount, 0)
+        return Result(rowcount=total)
+
+    def run_script(self, sql: str) -> Iterator[Result]:
+        """Run the statements of `sql` one after the other, as the results are asked for."""
+        from sql.parse import next_statement
+
+        start = 0
+        while start < len(sql):
+            end = next_statement(sql, start)
+            text = sql[start : len(sql) if end is None else end]
+            start += len(text)
+            if text.strip(" \t\r\n\f;"):
+                yield self.execute(text)
+
+    def close(self) -> None:
+        """Roll back what is open.  The store stays open.  Closing twice is harmless."""
+        if not self.closed:
+            if self._explicit:
+                self._roll_back()
+            self._plans.clear()
+            self.closed = True
+            if self._temporary_store is not None:
+                self._temporary_store.close()
+
+    def interrupt(self) -> None:
+        """Stop the running statement, from any thread: it raises Interrupted and undoes itself."""
+        self.cancellation.requested = True
+
+    # -- the plan cache ---------------------------------------------------------------------------------
+
+    def prepare(self, sql: str) -> Prepared:
+        """The statement in `sql`, parsed; from the plan cache if it is there."""
+        return self._plans.get(sql) or self._prepared(sql)
+
+    def forget_plans(self) -> None:
+        """Empty the plan cache: a setting that plans depend on has changed."""
+        self._plans.clear()
+
+    def _first_run(self, sql: str, shape: str, values: Values) -> Result:
+        if self._lift is _lift_at_first:
+            from sql.parse import lift_literals
+
+            self._lift = lift_literals
+        control = _CONTROL.get(sql.strip(" \t\r\n;").upper())
+        if control is not None:
+            getattr(self, control)()
+            return Result()
+        if values:
+            try:
+                return self._prepared(shape, lifted=True).run(self, values)
+            except ConstraintError:
+                raise
+            except SqlError:
+                # The literals may have been needed where they stood, and offsets are the text's own.
+                self._plans.pop(shape, None)
+        plan = self._prepared(sql)
+        if plan.count:
+            plan.bind(())
+        return plan.run(self, ())
+
+    def _prepared(self, sql: str, *, lifted: bool = False) -> Prepared:
+        from sql.parse import parse_statement
+
+        statement = parse_statement(sql)
+        plan = _plan_of(statement)
+        if lifted and isinstance(plan, QueryPlan):
+            plan.types = None
+        if len(sql) <= _TEXT_CACHED_MAX and plan.__class__ is not Prepared:
+            self._keep(sql, plan)
+        return plan
+
+    def _typed(self, plan: QueryPlan, sql: str, types: tuple[type, ...]) -> Prepared:
+        """The variant of a query for parameters of other types."""
+        known = self._plans.get((sql, types))
+        if known is None:
+            known = QueryPlan(plan.statement, types)
+            self._keep((sql, types), known)
+        return known
+
+    def _keep(self, key: Any, plan: Prepared) -> None:
+        plans = self._plans
+        if len(plans) >= _PLANS_MAX:
+            for old in list(plans)[: _PLANS_MAX // 4]:
+                del plans[old]
+        plans[key] = plan
+
+    # -- what plans ask of the session ------------------------------------------------------------------
+
+    def context(self, transaction: Transaction, parameters: Values = ()) -> Context:
+        """A context for one run in `transaction`."""
+        return Context(
+            transaction,
+            parameters,
+            self.schema_of(transaction),
+            self.functions,
+            self.cancellation,
+            self,
+            self.memory_limit_bytes,
+        )
+
+    def environment(
+        self,
+        transaction: Transaction,
+        *,
+        extra_scopes: Mapping[str, tuple[Table, int]] | None = None,
+        parameters: Sequence[Any] | None = None,
+        parameter_kinds: Sequence[int] | None = None,
+    ) -> BindEnvironment:
+        """What a statement is bound against in `transaction`."""
+        from sql.bind import BindEnvironment
+
+        return BindEnvironment(
+            self.schema_of(transaction),
+            self.functions,
+            transaction,
+            extra_scopes=extra_scopes,
+            relations=self._relation,
+            parameters=parameters,
+            parameter_kinds=parameter_kinds,
+        )
+
+    def _relation(self, name: str) -> Any:
+        from sql.relations import relation
+
+        return relation(name)
+
+    def is_temporary(self, name: ObjectName) -> bool:
+        """Whether `name` is that of a temporary table or view."""
+        if self._temporary_store is None:
+            return False
+        schema = self.schema
+        found = schema.find_table(name.name, name.schema) or schema.find_view(
+            name.name, name.schema
+        )
+        return found is not None and found.temporary
+
+    def begin_writing(self, *, temporary: bool) -> Transaction:
+        """A transaction for one writing statement outside of any."""
+        transaction = self.begin_transaction(write=not temporary)
+        if temporary:
+            self.ensure_writable(transaction, temporary=True)
+        return transaction
+
+    def commit_alone(self, transaction: Transaction) -> None:
+        """The end of a statement that was a transaction of its own."""
+        if self.deferred_violations > 0:
+            self.abandon(transaction)
+            raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
+        self.deferred_violations = 0
+        transaction.commit()
+
+    def abandon(self, transaction: Transaction) -> None:
+        """Undo a statement that was a transaction of its own."""
+        self.deferred_violations = 0
+        transaction.rollback()
+
+    def roll_back_all(self, transaction: Transaction) -> None:
+        """OR ROLLBACK: end the transaction that a failed statement ran in."""
+        if transaction is self._transaction:
+            self._roll_back()
+
+    def note_open_result(self, result: Result) -> None:
+        """Remember a result that reads from the open transaction."""
+        self._open_results.add(result)
+
+    def count_changes(self, outcome: WriteOutcome) -> None:
+        """Set `changes` after a statement, and add to `total_changes`."""
+        self.changes = outcome.changes
+        self.total_changes += outcome.total_changes
+
+    @contextmanager
+    def running(self, transaction: Transaction) -> Iterator[None]:
+        """While it lasts, what the session is asked to do happens inside of `transaction`."""
+        previous, self._current = self._current, transaction
+        try:
+            yield
+        finally:
+            self._current = previous
+
+
+def _lift_at_first(sql: str) -> tuple[str, Values]:
+    """Stands for `lift_literals` until a first statement needs it: raw commands never load it."""
+    from sql.parse import lift_literals
+
+    return lift_literals(sql)
+
+
+def _plan_of(statement: Statement) -> Prepared:
+    make: Callable[[Any], Prepared] | None = _PLANS.get(type(statement).__name__)
+    return Prepared(statement) if make is None else make(statement)
+
+
+_PLANS: dict[str, Callable[[Any], Prepared]] = {
+    "Query": lambda statement: QueryPlan(statement, ()),
+    "Insert": WriteStatement,
+    "Update": WriteStatement,
+    "Delete": WriteStatement,
+}
+
+__all__ = ["MisuseError", "Session"]

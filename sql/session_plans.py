@@ -1,0 +1,419 @@
+"""Prepared statements of a session: what its plan cache holds, and how each kind is run.
+
+A plan is made from a statement's text, or from its shape with the literals lifted out, and is used
+again as long as what it was compiled against holds: the catalog's state, the registry of functions, and
+the kinds of value that the tables have ever held.  A read transaction on the very commit of the latest
+check needs no check at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from btree import CATALOG_TREE_ID, Savepoint, Transaction
+from sql.context import Context
+from sql.errors import ConstraintError, MisuseError, SqlError
+from sql.result import Result, WriteOutcome
+
+if TYPE_CHECKING:
+    from sql.bind import BindEnvironment
+    from sql.expressions import SqlValue
+    from sql.parse.statements import Delete, Insert, Query, Statement, Update
+    from sql.plan import ResultColumn
+    from sql.schema import Schema
+    from sql.session import Session
+
+Values = tuple["SqlValue", ...]
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+_PLAIN = frozenset((int, str, bytes, type(None))).issuperset
+_SETS_AT_ONCE = 4096
+_INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
+
+
+class WritePlan(Protocol):
+    """What `sql.dml.prepare_write` gives."""
+
+    temporary: bool
+    columns: tuple[ResultColumn, ...] | None
+    is_insert: bool
+    single_step: bool
+
+    def is_still_valid(self, transaction: Transaction) -> bool: ...
+
+    def run(self, ctx: Context) -> WriteOutcome: ...
+
+    def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome: ...
+
+
+class Prepared:
+    """A statement that was parsed.  `names` are its parameters' names, None for `?`."""
+
+    __slots__ = ("count", "names", "statement")
+
+    def __init__(self, statement: Statement) -> None:
+        self.statement = statement
+        self.names = statement.parameter_names
+        self.count = len(statement.parameter_names)
+
+    def run(self, session: Session, values: Values) -> Result:
+        """Execute with `values` for the parameters."""
+        from sql.session_statements import execute_statement
+
+        return execute_statement(session, self.statement, values)
+
+    def bind(self, parameters: Parameters) -> Values:
+        """The parameters' values in their order.  Raises MisuseError for a wrong number of them."""
+        if isinstance(parameters, Mapping):
+            values = tuple([_named(name, parameters) for name in self.names])
+        else:
+            if len(parameters) != self.count:
+                raise MisuseError(
+                    f"Incorrect number of bindings supplied. The current statement uses "
+                    f"{self.count}, and there are {len(parameters)} supplied."
+                )
+            values = tuple(parameters)
+        if _PLAIN(map(type, values)):
+            return values
+        return tuple(map(bound, values))
+
+
+def _named(name: str | None, parameters: Mapping[str, Any]) -> Any:
+    if name is None:
+        raise MisuseError(
+            "Binding has no name, but you supplied a dictionary (which has only names)."
+        )
+    try:
+        return parameters[name[1:]]
+    except KeyError as error:
+        raise MisuseError(
+            f"You did not supply a value for binding parameter :{name[1:]}."
+        ) from error
+
+
+def bound(value: Any) -> SqlValue:
+    """A Python value as SQL's: NaN is NULL, bool an integer, any buffer a blob."""
+    if value is None or type(value) is str or type(value) is bytes:
+        return value
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(value)
+    if isinstance(value, int):
+        if not _INT_MIN <= value <= _INT_MAX:
+            raise MisuseError("integer out of the range of 64 bits")
+        return int(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise MisuseError(f"type {type(value).__name__!r} can't be bound to a parameter")
+
+
+class _Checked(Prepared):
+    """A plan that depends on the catalog, the functions and the tables' kinds."""
+
+    __slots__ = ("_commit_number", "_functions_version", "_state", "_temporary_state")
+
+    def __init__(self, statement: Statement) -> None:
+        super().__init__(statement)
+        self._commit_number = -1
+        self._functions_version = -1
+        self._state: object = None
+        self._temporary_state: object = None
+
+    def _is_current(self, session: Session, transaction: Transaction) -> bool:
+        """Whether catalog and functions are those of the latest preparation."""
+        temporary = getattr(transaction, "temporary", None)
+        return (
+            self._state is transaction.tree(CATALOG_TREE_ID).state
+            and self._functions_version == session.functions.version
+            and (
+                temporary is None or self._temporary_state is temporary.tree(CATALOG_TREE_ID).state
+            )
+        )
+
+    def _note(self, session: Session, transaction: Transaction) -> None:
+        temporary = getattr(transaction, "temporary", None)
+        self._state = transaction.tree(CATALOG_TREE_ID).state
+        self._temporary_state = None if temporary is None else temporary.tree(CATALOG_TREE_ID).state
+        self._functions_version = session.functions.version
+
+
+class QueryPlan(_Checked):
+    """A SELECT or VALUES.  `types` are the parameters' Python types that it was compiled for."""
+
+    __slots__ = ("_compiled", "_schema", "types")
+
+    statement: Query
+
+    def __init__(self, statement: Query, types: tuple[type, ...] | None) -> None:
+        super().__init__(statement)
+        self.types = types
+        self._compiled: Any = None
+        self._schema: Schema
+
+    def run(self, session: Session, values: Values) -> Result:
+        transaction = session.reading_transaction()
+        own = None
+        if transaction is None:
+            own = transaction = session.begin_transaction(write=False)
+        try:
+            if (
+                transaction.commit_number != self._commit_number
+                or transaction.writable
+                or session.functions.version != self._functions_version
+            ):
+                self._check(session, transaction, values)
+            compiled = self._compiled
+            context = Context(
+                transaction,
+                values,
+                self._schema,
+                session.functions,
+                session.cancellation,
+                session,
+                session.memory_limit_bytes,
+            )
+            batches = compiled.run(context)
+            if batches.__class__ is not list:
+                return self._streaming(session, batches, own)
+        except BaseException:
+            if own is not None:
+                own.rollback()
+            raise
+        if own is not None:
+            own.rollback()
+        return Result(compiled.columns, batches)
+
+    def _streaming(self, session: Session, batches: Any, own: Transaction | None) -> Result:
+        # The first batch is computed at once: errors show up in `execute`, as in SQLite.
+        source = iter(batches)
+        first = next(source, None)
+        if first is None:
+            if own is not None:
+                own.rollback()
+            return Result(self._compiled.columns, [])
+        result = Result(self._compiled.columns, _resumed(first, source), transaction=own)
+        if own is None:
+            session.note_open_result(result)
+        return result
+
+    def compiled(self, session: Session, transaction: Transaction, values: Values) -> Any:
+        """The CompiledQuery, made anew if it is out of date."""
+        self._check(session, transaction, values)
+        return self._compiled
+
+    def _check(self, session: Session, transaction: Transaction, values: Values) -> None:
+        if (
+            self._compiled is None
+            or not self._is_current(session, transaction)
+            or not self._compiled.is_still_valid(transaction)
+        ):
+            from sql.compile import prepare_select
+
+            environment = session.environment(
+                transaction,
+                parameters=values,
+                parameter_kinds=None if self.types is None else _kinds(self.types),
+            )
+            # Binding may change the tree: only a copy is given away.
+            self._compiled = prepare_select(
+                self.statement.tree.copy(), environment, text=self.statement.text
+            )
+            self._schema = environment.schema
+            self._note(session, transaction)
+        self._commit_number = -1 if transaction.writable else transaction.commit_number
+
+
+def _resumed(first: list[Any], rest: Iterator[list[Any]]) -> Iterator[list[Any]]:
+    try:
+        yield first
+        yield from rest
+    finally:
+        close = getattr(rest, "close", None)
+        if close is not None:
+            close()
+
+
+class WriteStatement(_Checked):
+    """An INSERT, UPDATE or DELETE."""
+
+    __slots__ = ("_plan",)
+
+    statement: Insert | Update | Delete
+
+    def __init__(self, statement: Insert | Update | Delete) -> None:
+        super().__init__(statement)
+        self._plan: WritePlan | None = None
+
+    def run(self, session: Session, values: Values) -> Result:
+        temporary = session.is_temporary(self.statement.table)
+        transaction = session.joined_transaction(temporary=temporary)
+        if transaction is not None:
+            outcome = self._run_joined(session, transaction, values)
+        else:
+            outcome = self._run_alone(session, values, temporary=temporary)
+        return self._result(session, outcome)
+
+    def run_many(self, session: Session, sets: Iterable[Parameters]) -> Result:
+        """Execute for each set of parameters; the sets before one that fails stay done."""
+        temporary = session.is_temporary(self.statement.table)
+        joined = session.joined_transaction(temporary=temporary)
+        transaction = joined or session.begin_writing(temporary=temporary)
+        total = WriteOutcome(0)
+        try:
+            self._run_sets(session, transaction, sets, total)
+        except BaseException as error:
+            session.count_changes(total)
+            if joined is None:
+                is_undone = session.deferred_violations > 0 or _conflict(error) == "ROLLBACK"
+                if is_undone or not isinstance(error, Exception):
+                    session.abandon(transaction)
+                else:
+                    transaction.commit()
+            raise
+        if joined is None:
+            session.commit_alone(transaction)
+        return self._result(session, total)
+
+    def _run_sets(
+        self,
+        session: Session,
+        transaction: Transaction,
+        sets: Iterable[Parameters],
+        total: WriteOutcome,
+    ) -> None:
+        source = iter(sets)
+        while True:
+            chunk: list[Values] = []
+            failure: BaseException | None = None
+            try:
+                chunk.extend(map(self.bind, islice(source, _SETS_AT_ONCE)))
+            except BaseException as error:  # raised below, after the sets before it
+                failure = error
+            if chunk:
+                self._run_chunk(session, transaction, chunk, total)
+            if failure is not None:
+                raise failure
+            if len(chunk) < _SETS_AT_ONCE:
+                return
+
+    def _run_chunk(
+        self,
+        session: Session,
+        transaction: Transaction,
+        chunk: list[Values],
+        total: WriteOutcome,
+    ) -> None:
+        deferred = session.deferred_violations
+        with session.running(transaction):
+            plan = self.plan(session, transaction, chunk[0])
+            savepoint = transaction.savepoint()
+            try:
+                outcome = plan.run_many(session.context(transaction, chunk[0]), chunk)
+            except ConstraintError:
+                # One of them fails: one by one, those before it stay.
+                transaction.rollback_to(savepoint)
+                transaction.release(savepoint)
+                session.deferred_violations = deferred
+            except BaseException:
+                transaction.rollback_to(savepoint)
+                transaction.release(savepoint)
+                session.deferred_violations = deferred
+                raise
+            else:
+                transaction.release(savepoint)
+                _add(total, outcome)
+                return
+        for values in chunk:
+            _add(total, self._run_joined(session, transaction, values))
+
+    def _run_alone(self, session: Session, values: Values, *, temporary: bool) -> WriteOutcome:
+        transaction = session.begin_writing(temporary=temporary)
+        try:
+            with session.running(transaction):
+                plan = self.plan(session, transaction, values)
+                outcome = plan.run(session.context(transaction, values))
+        except BaseException as error:
+            if _conflict(error) == "FAIL" and session.deferred_violations <= 0:
+                session.count_changes(WriteOutcome(getattr(error, "changes", 0)))
+                transaction.commit()
+            else:
+                session.abandon(transaction)
+            raise
+        session.commit_alone(transaction)
+        return outcome
+
+    def _run_joined(
+        self, session: Session, transaction: Transaction, values: Values
+    ) -> WriteOutcome:
+        deferred = session.deferred_violations
+        savepoint: Savepoint | None = None
+        with session.running(transaction):
+            plan = self.plan(session, transaction, values)
+            if not plan.single_step:
+                savepoint = transaction.savepoint()
+            try:
+                outcome = plan.run(session.context(transaction, values))
+            except BaseException as error:
+                conflict = _conflict(error)
+                if conflict == "FAIL":
+                    session.count_changes(WriteOutcome(getattr(error, "changes", 0)))
+                elif savepoint is not None:
+                    transaction.rollback_to(savepoint)
+                    session.deferred_violations = deferred
+                if savepoint is not None:
+                    transaction.release(savepoint)
+                if conflict == "ROLLBACK":
+                    session.roll_back_all(transaction)
+                raise
+        if savepoint is not None:
+            transaction.release(savepoint)
+        return outcome
+
+    def _result(self, session: Session, outcome: WriteOutcome) -> Result:
+        session.count_changes(outcome)
+        assert self._plan is not None
+        columns = self._plan.columns
+        return Result(
+            columns,
+            () if columns is None or not outcome.rows else [outcome.rows],
+            rowcount=outcome.changes,
+            lastrowid=session.last_insert_rowid,
+        )
+
+    def plan(self, session: Session, transaction: Transaction, values: Values) -> WritePlan:
+        """The DML layer's plan, made anew if it is out of date."""
+        plan = self._plan
+        if (
+            plan is None
+            or not self._is_current(session, transaction)
+            or not plan.is_still_valid(transaction)
+        ):
+            from sql.dml import prepare_write
+
+            environment: BindEnvironment = session.environment(transaction, parameters=values)
+            made: WritePlan = prepare_write(session, transaction, self.statement, environment)
+            plan = self._plan = made
+            self._note(session, transaction)
+        return plan
+
+
+def _conflict(error: BaseException) -> str:
+    return getattr(error, "conflict", "ABORT") if isinstance(error, SqlError) else "ABORT"
+
+
+def _add(total: WriteOutcome, outcome: WriteOutcome) -> None:
+    total.changes += outcome.changes
+    total.total_changes += outcome.total_changes
+    if outcome.rows:
+        total.rows = [*chain(total.rows or (), outcome.rows)]
+
+
+_KIND_OF_TYPE: dict[type, int] = {type(None): 1, int: 2, float: 4, str: 8, bytes: 16}
+
+
+def _kinds(types: Sequence[type]) -> list[int]:
+    return [_KIND_OF_TYPE[kind] for kind in types]

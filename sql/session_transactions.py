@@ -1,0 +1,340 @@
+"""A session's transactions: autocommit, BEGIN, savepoints, and the raw key space's way in.
+
+As in SQLite, a statement outside of a transaction is one of its own.  BEGIN DEFERRED takes no snapshot
+until the first statement reads, and no lock until the first one writes; if another session
+committed in between, that first write fails and the transaction has to be rolled back.
+SAVEPOINT outside of a transaction opens one, which its RELEASE commits.
+
+Temporary tables, indexes, views and triggers live in a store in memory that belongs to the session
+alone and is made by the first of them; from then on the session's transactions are pairs
+(`session_pair`).  Nothing here imports the parser: `reading` and `writing` are the raw commands' path.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from btree import CATALOG_TREE_ID, ConflictError, ReadOnlyError, Savepoint, Store, Transaction
+from sql.errors import ConstraintError, MisuseError, SqlError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from sql.catalog import SchemaCache
+    from sql.result import Result
+    from sql.schema import Schema
+    from sql.session_pair import PairedTransaction
+
+
+class Mark:
+    """A named savepoint.  `token` is None while the transaction has written nothing."""
+
+    __slots__ = ("deferred_violations", "name", "token")
+
+    def __init__(self, name: str, token: Savepoint | None, deferred_violations: int) -> None:
+        self.name = name
+        self.token = token
+        self.deferred_violations = deferred_violations
+
+
+class TransactionState:
+    """The part of a `Session` that begins and ends transactions.  One thread at a time."""
+
+    def __init__(self, store: Store, busy_timeout: float | None) -> None:
+        self.store = store
+        self.busy_timeout = busy_timeout
+        self.deferred_violations = 0
+        self.defer_foreign_keys = False
+        self.closed = False
+        self._temporary_store: Store | None = None
+        self._explicit = False
+        self._opened_by_savepoint = False
+        self._transaction: Transaction | None = None  # of the explicit one, once it has begun
+        self._current: Transaction | None = None  # the statement's that is being run
+        self._marks: list[Mark] = []
+        self._open_results: weakref.WeakSet[Result] = weakref.WeakSet()
+        self._schemas: SchemaCache | None = None  # of the store
+        self._temporary_schemas: SchemaCache | None = None
+        self._overlay: tuple[Schema, Schema, Schema] | None = None
+
+    # -- transactions -------------------------------------------------------------------------------
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether BEGIN or SAVEPOINT opened a transaction that has not ended."""
+        return self._explicit
+
+    def begin(self, mode: str = "DEFERRED") -> None:
+        """BEGIN.  `mode` IMMEDIATE or EXCLUSIVE takes the writer's lock at once (BusyError)."""
+        self._check_open()
+        if self._explicit:
+            raise SqlError("cannot start a transaction within a transaction")
+        if mode != "DEFERRED":
+            self._transaction = self.begin_transaction(write=True)
+        self._explicit = True
+
+    def commit(self) -> None:
+        """COMMIT: durable and visible when it returns."""
+        self._check_open()
+        if not self._explicit:
+            raise SqlError("cannot commit - no transaction is active")
+        if self.deferred_violations > 0:
+            raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
+        self._buffer_results()
+        transaction = self._leave()
+        if transaction is not None:
+            transaction.commit()
+
+    def rollback(self) -> None:
+        """ROLLBACK: everything since BEGIN is undone; open results keep the rows they were to give."""
+        self._check_open()
+        if not self._explicit:
+            raise SqlError("cannot rollback - no transaction is active")
+        self._roll_back()
+
+    def savepoint(self, name: str) -> None:
+        """SAVEPOINT."""
+        self._check_open()
+        self._opened_by_savepoint = self._opened_by_savepoint or not self._explicit
+        self._explicit = True
+        self._marks.append(Mark(name, self._token(), self.deferred_violations))
+
+    def release(self, name: str) -> None:
+        """RELEASE: forget the savepoint and those after it; commit if it opened the transaction."""
+        self._check_open()
+        place = self._place(name)
+        if place == 0 and self._opened_by_savepoint:
+            self.commit()
+            return
+        mark = self._marks[place]
+        del self._marks[place:]
+        if mark.token is not None and self._transaction is not None:
+            self._transaction.release(mark.token)
+
+    def rollback_to(self, name: str) -> None:
+        """ROLLBACK TO: undo what came after the savepoint, which stays."""
+        self._check_open()
+        place = self._place(name)
+        mark = self._marks[place]
+        del self._marks[place + 1 :]
+        self.deferred_violations = mark.deferred_violations
+        if mark.token is not None and self._transaction is not None:
+            self._buffer_results()
+            self._transaction.rollback_to(mark.token)
+
+    def _place(self, name: str) -> int:
+        wanted = name.lower()
+        for place in range(len(self._marks) - 1, -1, -1):
+            if self._marks[place].name.lower() == wanted:
+                return place
+        raise SqlError(f"no such savepoint: {name}")
+
+    def _token(self) -> Savepoint | None:
+        transaction = self._transaction
+        if transaction is None:
+            return None
+        if transaction.writable or self._temporary_store is not None:
+            return transaction.savepoint()
+        return None
+
+    def _roll_back(self) -> None:
+        self._buffer_results()
+        transaction = self._leave()
+        if transaction is not None:
+            transaction.rollback()
+
+    def _leave(self) -> Transaction | None:
+        transaction, self._transaction = self._transaction, None
+        self._explicit = self._opened_by_savepoint = self.defer_foreign_keys = False
+        self.deferred_violations = 0
+        self._marks.clear()
+        return transaction
+
+    def _buffer_results(self) -> None:
+        if self._open_results:
+            for result in list(self._open_results):
+                try:
+                    result.buffer()
+                except (
+                    ValueError
+                ) as error:  # the generator is running: a function ends its own query
+                    raise MisuseError(
+                        "cannot end the transaction - SQL statements in progress"
+                    ) from error
+            self._open_results.clear()
+
+    # -- what statements run in -----------------------------------------------------------------------
+
+    def begin_transaction(self, *, write: bool) -> Transaction:
+        """A transaction on the store, with the temporary objects if there are any."""
+        main = self.store.begin(write=write, timeout=self.busy_timeout if write else None)
+        if self._temporary_store is None:
+            return main
+        return _pair(main, self._temporary_store.begin())
+
+    def reading_transaction(self) -> Transaction | None:
+        """The transaction that a reading statement joins; None if it has to begin its own."""
+        transaction = self._current or self._transaction
+        if transaction is None and self._explicit:
+            transaction = self._transaction = self.begin_transaction(write=False)
+        return transaction
+
+    def joined_transaction(self, *, temporary: bool) -> Transaction | None:
+        """The transaction that a writing statement joins, made writable; None outside of any."""
+        transaction = self._current or self._transaction
+        if transaction is None:
+            if not self._explicit:
+                return None
+            transaction = self._transaction = self.begin_transaction(write=not temporary)
+            for mark in self._marks:
+                mark.token = self._token()
+        self.ensure_writable(transaction, temporary=temporary)
+        return transaction
+
+    def ensure_writable(self, transaction: Transaction, *, temporary: bool) -> None:
+        """Make the half of `transaction` that is to be written writable."""
+        if temporary:
+            _as_pair(transaction).upgrade_temporary()
+        elif not transaction.writable:
+            if self.store.readonly:
+                raise ReadOnlyError("attempt to write a readonly database")
+            try:
+                transaction.upgrade(self.busy_timeout)
+            except ConflictError as error:
+                raise ConflictError(
+                    "database is locked: another session has committed since this transaction"
+                    " began; ROLLBACK and start again"
+                ) from error
+            if transaction is self._transaction:
+                for mark in self._marks:
+                    if mark.token is None:
+                        mark.token = transaction.savepoint()
+
+    def temporary_store(self) -> Store:
+        """The store of temporary objects, made at the first call; an open transaction takes it in."""
+        store = self._temporary_store
+        if store is None:
+            from btree import open_memory
+            from sql.catalog import schema_cache
+            from sql.session_pair import PairSavepoint
+
+            assert self._current is None
+            store = self._temporary_store = open_memory()
+            self._temporary_schemas = schema_cache(store)
+            if self._transaction is not None:
+                self._transaction = pair = _pair(self._transaction, store.begin())
+                for mark in self._marks:
+                    mark.token = token = PairSavepoint(mark.token, None)
+                    pair.adopt(token)
+        return store
+
+    # -- the raw key space ----------------------------------------------------------------------------
+
+    def reading(self) -> Reading:
+        """A context manager that gives a transaction to read: the open one, or one of its own."""
+        return Reading(self)
+
+    def writing(self) -> Writing:
+        """A context manager that gives a writable transaction: the open one, or one of its own that is
+        committed at the end, or rolled back on an exception."""
+        return Writing(self)
+
+    # -- the schema -----------------------------------------------------------------------------------
+
+    @property
+    def schema(self) -> Schema:
+        """What the catalog holds now, as the running statement or the open transaction sees it."""
+        transaction = self._current or self._transaction
+        if transaction is not None:
+            return self.schema_of(transaction)
+        with Reading(self) as transaction:
+            return self.schema_of(transaction)
+
+    def schema_of(self, transaction: Transaction) -> Schema:
+        """The schema in `transaction`; cached as long as no catalog changes."""
+        schemas = self._schemas
+        if schemas is None:
+            from sql.catalog import schema_cache
+
+            schemas = self._schemas = schema_cache(self.store)
+        main = schemas.schema(transaction.tree(CATALOG_TREE_ID))
+        if self._temporary_schemas is None or not hasattr(transaction, "temporary"):
+            return main
+        catalog = _as_pair(transaction).temporary.tree(CATALOG_TREE_ID)
+        temporary = self._temporary_schemas.schema(catalog)
+        known = self._overlay
+        if known is None or known[0] is not main or known[1] is not temporary:
+            from sql.schema import overlaid
+
+            known = self._overlay = (main, temporary, overlaid(main, temporary))
+        return known[2]
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise MisuseError("Cannot operate on a closed database.")
+
+
+class Reading:
+    """See `TransactionState.reading`."""
+
+    __slots__ = ("_own", "_state")
+
+    def __init__(self, state: TransactionState) -> None:
+        self._state = state
+        self._own: Transaction | None = None
+
+    def __enter__(self) -> Transaction:
+        state = self._state
+        state._check_open()
+        transaction = state.reading_transaction()
+        if transaction is None:
+            transaction = self._own = state.begin_transaction(write=False)
+        return transaction
+
+    def __exit__(self, *_: Any) -> None:
+        if self._own is not None:
+            self._own.rollback()
+
+
+class Writing:
+    """See `TransactionState.writing`."""
+
+    __slots__ = ("_own", "_state")
+
+    def __init__(self, state: TransactionState) -> None:
+        self._state = state
+        self._own: Transaction | None = None
+
+    def __enter__(self) -> Transaction:
+        state = self._state
+        state._check_open()
+        transaction = state.joined_transaction(temporary=False)
+        if transaction is None:
+            transaction = self._own = state.begin_transaction(write=True)
+        return transaction
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        own = self._own
+        if own is not None:
+            if kind is None:
+                own.commit()
+            else:
+                own.rollback()
+        return False
+
+
+def _pair(main: Transaction, temporary: Transaction) -> PairedTransaction:
+    from sql.session_pair import PairedTransaction
+
+    return PairedTransaction(main, temporary)
+
+
+def _as_pair(transaction: Transaction) -> PairedTransaction:
+    """`transaction`, which is known to be a pair."""
+    return cast("PairedTransaction", transaction)
