@@ -24,6 +24,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     not_null: bool = False
     not_null_conflict: str | None = None  # ROLLBACK ABORT FAIL IGNORE REPLACE
     default: str | None = None  # SQL text of the expression
+    default_shown: str | None = None  # as written, where that is no expression (DEFAULT abc)
     generated: str | None = None  # SQL text
     stored: bool = False  # STORED rather than VIRTUAL
 

@@ -262,6 +262,11 @@ class Session(TransactionState):
         )
         return found is not None and found.temporary
 
+    @property
+    def has_temporary_objects(self) -> bool:
+        """Whether there ever was a temporary object."""
+        return self._temporary_store is not None
+
     def begin_writing(self, *, temporary: bool) -> Transaction:
         """A transaction for one writing statement outside of any."""
         transaction = self.begin_transaction(write=not temporary)

@@ -47,6 +47,7 @@ class TransactionState:
         self.deferred_violations = 0
         self.defer_foreign_keys = False
         self.closed = False
+        self.query_only = False
         self._temporary_store: Store | None = None
         self._explicit = False
         self._opened_by_savepoint = False
@@ -182,6 +183,8 @@ class TransactionState:
 
     def joined_transaction(self, *, temporary: bool) -> Transaction | None:
         """The transaction that a writing statement joins, made writable; None outside of any."""
+        if self.query_only:
+            raise ReadOnlyError("attempt to write a readonly database")
         transaction = self._current or self._transaction
         if transaction is None:
             if not self._explicit:

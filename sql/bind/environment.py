@@ -1,0 +1,63 @@
+"""What a statement is bound against: the schema, functions, and one transaction's statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from btree import Transaction
+    from sql.functions import FunctionRegistry
+    from sql.schema import Schema, Table
+
+
+class BindEnvironment:
+    """The surroundings of one preparation.
+
+    `extra_scopes` gives rows that the run's context holds (`Context.outer_rows[number]` is a pair of
+    rowid and row): a trigger's NEW and OLD, an upsert's `excluded`.  `relations` answers special
+    relations and table-valued functions by lower-case name.  `parameter_kinds` are masks of `Kind`
+    bits of the values that the statement will be run with, where known; `parameters` sample values
+    for the planner's estimates."""
+
+    __slots__ = (
+        "extra_scopes",
+        "functions",
+        "parameter_kinds",
+        "parameters",
+        "parse",
+        "relations",
+        "schema",
+        "transaction",
+    )
+
+    def __init__(
+        self,
+        schema: Schema,
+        functions: FunctionRegistry,
+        transaction: Transaction,
+        *,
+        extra_scopes: Mapping[str, tuple[Table, int]] | None = None,
+        relations: Callable[[str], Any] | None = None,
+        parameter_kinds: Sequence[int] | None = None,
+        parameters: Sequence[Any] | None = None,
+        parse: Callable[[str], Any] | None = None,
+    ) -> None:
+        self.schema = schema
+        self.functions = functions
+        self.transaction = transaction
+        self.extra_scopes = dict(extra_scopes or {})
+        self.relations = relations
+        self.parameter_kinds = parameter_kinds
+        self.parameters = parameters
+        self.parse = parse
+
+    def kinds_of(self, table: Table) -> tuple[int, ...]:
+        """Per column, the mask of kinds that the table has ever held; every kind where unknown."""
+        masks: tuple[int, ...] = ()
+        if table.tree_id > 0:
+            masks = self.transaction.tree(table.tree_id).kinds
+        width = len(table.columns)
+        if len(masks) < width:
+            masks = (*masks, *([31] * (width - len(masks))))
+        return masks

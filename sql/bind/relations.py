@@ -1,0 +1,436 @@
+"""Binding of FROM: tables, views, CTEs, subqueries, table-valued functions, and how they join.
+
+Joins go left to right.  A RIGHT join is a LEFT join the other way round; a FULL join, and the right
+side of a LEFT join when it is a join itself, become relations of their own ("composites") whose
+columns keep their names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from sql.bind.expressions import ExpressionBinder, is_query, offset_of
+from sql.bind.scope import Scope, ScopeColumn, ScopeItem, nearest, nullable, table_item
+from sql.bind.typing import affinity_of, compare, implicit_collation, kinds_of
+from sql.errors import SqlError, SqlNameError
+from sql.expressions import Affinity, Case, ColumnRef, Compare, Expression, Literal
+from sql.plan import (
+    Block,
+    DerivedRelation,
+    FromItem,
+    OuterJoin,
+    Relation,
+    ResultColumn,
+    RowRelation,
+    Select,
+    TableRelation,
+    WorkRelation,
+    conjuncts,
+    width,
+)
+
+if TYPE_CHECKING:
+    from sql.bind.queries import Binder
+
+VIEW_DEPTH_MAX = 100
+
+
+def output_columns(
+    binder: Binder, block: Block, result: tuple[ResultColumn, ...], source: int, alias: str
+) -> list[ScopeColumn]:
+    """The columns of a derived relation; a repeated name gets `:1` and so on."""
+    columns: list[ScopeColumn] = []
+    seen: set[str] = set()
+    for slot, column in enumerate(result):
+        name, count = column.name, 0
+        while name.lower() in seen:
+            count += 1
+            name = f"{column.name}:{count}"
+        seen.add(name.lower())
+        output = binder.output_of(block, slot)
+        assert output is not None
+        reference = ColumnRef(
+            source,
+            slot,
+            name,
+            alias,
+            affinity_of(output) or Affinity.BLOB,
+            implicit_collation(output) or "BINARY",
+            kinds_of(output),
+        )
+        columns.append(
+            ScopeColumn(name, reference, column.declared_type, column.table, column.column)
+        )
+    return columns
+
+
+class FromBinder:
+    """Binds one FROM clause into `scope`."""
+
+    __slots__ = ("binder", "scope")
+
+    def __init__(self, binder: Binder, scope: Scope) -> None:
+        self.binder = binder
+        self.scope = scope
+
+    def bind(self, node: exp.Select) -> tuple[tuple[FromItem, ...], tuple[Expression, ...]]:
+        """The joined relations, and the conditions of inner joins (part of WHERE)."""
+        from_ = node.args.get("from_")
+        if from_ is None:
+            return (), ()
+        items, where = self._joined(from_.this, node.args.get("joins") or [])
+        return tuple(items), tuple(where)
+
+    def _joined(
+        self, first: exp.Expression, joins: list[exp.Expression]
+    ) -> tuple[list[FromItem], list[Expression]]:
+        items, where = self._relation_list(first)
+        inner_joins = first.args.get("joins") or [] if isinstance(first, exp.Table) else []
+        for join in [*inner_joins, *joins]:
+            items, where = self._join(items, where, join)
+        return items, where
+
+    def _relation_list(self, node: exp.Expression) -> tuple[list[FromItem], list[Expression]]:
+        """One FROM term: a relation, or a parenthesised join that is spread in place."""
+        while isinstance(node, exp.Paren):
+            node = node.this
+        if isinstance(node, exp.Subquery) and not is_query(node.this):
+            return self._joined(node.this, node.args.get("joins") or [])
+        relation, item = self._relation(node)
+        self.scope.items.append(item)
+        items, where = [FromItem(relation)], []
+        if isinstance(node, exp.Subquery):
+            for join in node.args.get("joins") or []:
+                items, where = self._join(items, where, join)
+        return items, where
+
+    def _join(
+        self, items: list[FromItem], where: list[Expression], join: exp.Expression
+    ) -> tuple[list[FromItem], list[Expression]]:
+        side = str(join.args.get("side") or "").upper()
+        kind = str(join.args.get("kind") or "").upper()
+        natural = str(join.args.get("method") or "").upper() == "NATURAL"
+        scope = self.scope
+        left_count = len(scope.items)
+        right_items, right_where = self._relation_list(join.this)
+        left_scope, right_scope = scope.items[:left_count], scope.items[left_count:]
+        using = self._using(join, natural, left_scope, right_scope)
+        on: list[Expression] = []
+        for name in using:
+            on.append(self._using_condition(name, left_scope, right_scope, side))
+        condition = join.args.get("on")
+        if condition is not None:
+            if natural:
+                raise SqlError("a NATURAL join may not have an ON or USING clause")
+            scope.items = [*left_scope, *right_scope]
+            on += conjuncts(ExpressionBinder(self.binder, scope).bind(condition))
+        if side in ("", "INNER"):
+            first = right_items[0]
+            if kind == "CROSS" and condition is None and join.args.get("cross_order"):
+                first = replace(first, join="cross")
+            return [*items, first, *right_items[1:]], [*where, *right_where, *on]
+        return self._outer(side, items, where, right_items, right_where, on, left_count)
+
+    def _outer(
+        self,
+        side: str,
+        items: list[FromItem],
+        where: list[Expression],
+        right_items: list[FromItem],
+        right_where: list[Expression],
+        on: list[Expression],
+        left_count: int,
+    ) -> tuple[list[FromItem], list[Expression]]:
+        """LEFT, RIGHT or FULL join of what stands so far with the new items."""
+        scope = self.scope
+        if side == "LEFT":
+            if len(right_items) > 1 or right_where:
+                relation, mapping = self._composite(
+                    right_items, right_where, scope.items[left_count:]
+                )
+                on = [_remap(condition, mapping) for condition in on]
+                self._repoint(mapping, range(left_count, len(scope.items)))
+                right_items = [FromItem(relation)]
+            self._null(range(left_count, len(scope.items)))
+            return [*items, FromItem(right_items[0].relation, "left", tuple(on))], where
+        if side == "RIGHT":
+            relation = items[0].relation
+            if len(items) > 1 or where:
+                relation, mapping = self._composite(items, where, scope.items[:left_count])
+                on = [_remap(condition, mapping) for condition in on]
+                self._repoint(mapping, range(left_count))
+            self._null(range(left_count))
+            return [*right_items, FromItem(relation, "left", tuple(on))], right_where
+        left, left_map = self._composite(items, where, scope.items[:left_count])
+        right, right_map = self._composite(right_items, right_where, scope.items[left_count:])
+        mapping = {**left_map, **right_map}
+        left_width, right_width = width(left.block), width(right.block)
+        source = self.binder.next_source()
+        block = OuterJoin(
+            left.block,
+            right.block,
+            left.source,
+            right.source,
+            left_width,
+            right_width,
+            tuple(_remap(condition, mapping) for condition in on),
+            True,
+        )
+        final: dict[tuple[int, int], ColumnRef] = {}
+        for key, reference in left_map.items():
+            final[key] = replace(reference, source=source, kinds=reference.kinds | 1)
+        for key, reference in right_map.items():
+            final[key] = replace(
+                reference,
+                source=source,
+                column=reference.column + left_width,
+                kinds=reference.kinds | 1,
+            )
+        self._repoint(final, range(len(scope.items)))
+        return [FromItem(DerivedRelation(source, block, ""))], []
+
+    def _composite(
+        self, items: list[FromItem], where: list[Expression], scope_items: list[ScopeItem]
+    ) -> tuple[DerivedRelation, dict[tuple[int, int], ColumnRef]]:
+        """A relation of its own of all columns of `items`, and where each column went."""
+        source = self.binder.next_source()
+        outputs: list[Expression] = []
+        mapping: dict[tuple[int, int], ColumnRef] = {}
+        for item in scope_items:
+            expressions = [column.expression for column in item.columns]
+            if item.rowid is not None:
+                expressions.append(item.rowid)
+            if item.key is not None:
+                expressions.append(item.key)
+            for expression in expressions:
+                if not isinstance(expression, ColumnRef):
+                    continue
+                key = (expression.source, expression.column)
+                if key not in mapping:
+                    mapping[key] = replace(expression, source=source, column=len(outputs))
+                    outputs.append(expression)
+        block = Select(items=tuple(items), where=tuple(where), outputs=tuple(outputs))
+        return DerivedRelation(source, block, ""), mapping
+
+    def _repoint(self, mapping: dict[tuple[int, int], ColumnRef], places: range) -> None:
+        for place in places:
+            item = self.scope.items[place]
+            columns = [
+                replace(column, expression=_remap(column.expression, mapping))
+                for column in item.columns
+            ]
+            rowid = None if item.rowid is None else _remap(item.rowid, mapping)
+            key = None if item.key is None else _remap(item.key, mapping)
+            made = ScopeItem(item.alias, columns, rowid, key, item.schema)
+            made.merged = item.merged
+            self.scope.items[place] = made
+        for name, column in list(self.scope.merged.items()):
+            self.scope.merged[name] = replace(column, expression=_remap(column.expression, mapping))
+
+    def _null(self, places: range) -> None:
+        for place in places:
+            self.scope.items[place] = nullable(self.scope.items[place])
+
+    def _using(
+        self,
+        join: exp.Expression,
+        natural: bool,
+        left: list[ScopeItem],
+        right: list[ScopeItem],
+    ) -> list[str]:
+        if natural:
+            names = []
+            for item in right:
+                for column in item.columns:
+                    if not column.hidden and any(
+                        column.name.lower() in other.by_name for other in left
+                    ):
+                        names.append(column.name)
+            return names
+        return [name.name for name in join.args.get("using") or ()]
+
+    def _using_condition(
+        self, name: str, left: list[ScopeItem], right: list[ScopeItem], side: str
+    ) -> Expression:
+        lowered = name.lower()
+        left_column = self.scope.merged.get(lowered)
+        if left_column is None:
+            for item in left:
+                if lowered in item.by_name and lowered not in item.merged:
+                    left_column = item.by_name[lowered]
+                    break
+        right_item = next((item for item in right if lowered in item.by_name), None)
+        if left_column is None or right_item is None:
+            raise SqlError(
+                f"cannot join using column {name} - column not present in both tables", token=name
+            )
+        right_column = right_item.by_name[lowered]
+        right_item.merged.add(lowered)
+        left_value, right_value = left_column.expression, right_column.expression
+        if side in ("RIGHT", "FULL"):
+            # The column shown once is whichever side has a value.
+            either = Case(
+                ((Compare("IS NOT", left_value, Literal(None)), left_value),), right_value
+            )
+            self.scope.merged[lowered] = replace(left_column, expression=either)
+        return compare("=", left_value, right_value)
+
+    # Single relations
+
+    def _relation(self, node: exp.Expression) -> tuple[Relation, ScopeItem]:
+        if isinstance(node, exp.Subquery) or is_query(node):
+            return self._subquery(node)
+        if isinstance(node, exp.Table):
+            if isinstance(node.this, (exp.Anonymous, exp.Func)):
+                return self._function(node)
+            return self._named(node)
+        raise SqlError(f'near "{node.key}": syntax error', offset=offset_of(node))
+
+    def _subquery(self, node: exp.Expression) -> tuple[Relation, ScopeItem]:
+        alias = node.alias if isinstance(node, (exp.Subquery, exp.Values)) else ""
+        block, result = self.binder.query(node, self.scope.parent)
+        return self._derived(block, result, alias)
+
+    def _derived(
+        self,
+        block: Block,
+        result: tuple[ResultColumn, ...],
+        alias: str,
+        shared: int | None = None,
+        hint: bool | None = None,
+    ) -> tuple[Relation, ScopeItem]:
+        source = self.binder.next_source()
+        columns = output_columns(self.binder, block, result, source, alias)
+        return DerivedRelation(source, block, alias, shared, hint), ScopeItem(
+            alias, columns, schema=None
+        )
+
+    def _function(self, node: exp.Table) -> tuple[Relation, ScopeItem]:
+        call = node.this
+        name = str(call.this) if isinstance(call, exp.Anonymous) else call.sql_name().lower()
+        provider = self.binder.env.relations and self.binder.env.relations(name.lower())
+        if not provider:
+            raise SqlNameError(f"no such table-valued function: {name}", token=name)
+        arguments = ExpressionBinder(self.binder, self.scope).bind_all(call.expressions)
+        if len(arguments) > len(provider.hidden):
+            raise SqlError(f"too many arguments on {name}() - max {len(provider.hidden)}")
+        return self._provided(provider, node.alias or name, arguments)
+
+    def _provided(
+        self, provider: Any, alias: str, arguments: tuple[Expression, ...]
+    ) -> tuple[Relation, ScopeItem]:
+        source = self.binder.next_source()
+        table = provider.table
+        item = table_item(table, source, alias, (31,) * len(table.columns))
+        item.rowid = None
+        item = ScopeItem(
+            alias,
+            [
+                replace(column, hidden=place in provider.hidden)
+                for place, column in enumerate(item.columns)
+            ],
+        )
+        return RowRelation(source, provider, alias, arguments), item
+
+    def _named(self, node: exp.Table) -> tuple[Relation, ScopeItem]:
+        name = node.name
+        database = node.args.get("db")
+        alias = node.alias or name
+        if database is None:
+            cte = self.binder.find_cte(name)
+            if cte is not None:
+                return self._cte(cte, alias)
+        elif database.name.lower() not in ("main", "temp"):
+            raise SqlNameError(
+                f"no such table: {database.name}.{name}", token=name, offset=offset_of(node)
+            )
+        schema = self.binder.env.schema
+        view = schema.view(name)
+        if view is not None:
+            return self._view(view, alias)
+        table = schema.table(name)
+        if table is not None:
+            source = self.binder.next_source()
+            relation = TableRelation(source, table, alias, self._index_hint(node, table.name))
+            kinds = self.binder.kinds_of(table)
+            return relation, table_item(table, source, alias, kinds)
+        provider = self.binder.env.relations and self.binder.env.relations(name.lower())
+        if provider:
+            return self._provided(provider, alias, ())
+        full = name if database is None else f"{database.name}.{name}"
+        error = SqlNameError(f"no such table: {full}", token=name, offset=offset_of(node))
+        known = [entry.name for entry in schema.tables.values()]
+        known += [entry.name for entry in schema.views.values()]
+        error.suggestions = nearest(name, known)
+        raise error
+
+    def _index_hint(self, node: exp.Table, table: str) -> str | bool | None:
+        hint: str | bool | None = node.meta.get("indexed_by")
+        if isinstance(hint, str):
+            known = [index.name.lower() for index in self.binder.env.schema.indexes_on(table)]
+            if hint.lower() not in known:
+                raise SqlError(f"no such index: {hint}", token=hint)
+        return hint
+
+    def _cte(self, cte: Any, alias: str) -> tuple[Relation, ScopeItem]:
+        work = cte.work
+        if work is not None:
+            work.used += 1
+            source = self.binder.next_source()
+            columns = output_columns(self.binder, work.block, work.columns, source, alias)
+            columns = [
+                replace(column, expression=replace(column.expression, kinds=31))
+                if isinstance(column.expression, ColumnRef)
+                else column
+                for column in columns
+            ]
+            relation = WorkRelation(source, work.number, len(work.columns), alias)
+            return relation, ScopeItem(alias, columns, schema=None)
+        if cte.binding:
+            raise SqlError(f"circular reference: {cte.name}", token=cte.name)
+        self.binder.cte_block(cte, self.scope.parent)
+        uses = self.binder.cte_uses
+        uses[cte.number] = uses.get(cte.number, 0) + 1
+        return self._derived(cte.block, cte.result, alias, cte.number, cte.hint)
+
+    def _view(self, view: Any, alias: str) -> tuple[Relation, ScopeItem]:
+        from sql.bind.queries import renamed
+
+        binder = self.binder
+        if binder._view_depth > VIEW_DEPTH_MAX:
+            raise SqlError(f"view {view.name} is circularly defined")
+        parse = binder.env.parse
+        if parse is None:
+            from sql.parse import parse_statement
+
+            def parse(text: str) -> Any:
+                return parse_statement(text).tree
+
+        saved, binder.ctes = binder.ctes, ()
+        extras, binder.env.extra_scopes = binder.env.extra_scopes, {}
+        binder._view_depth += 1
+        try:
+            block, result = binder.query(parse(view.select), None)
+        finally:
+            binder._view_depth -= 1
+            binder.ctes = saved
+            binder.env.extra_scopes = extras
+        if view.columns is not None and len(view.columns) != len(result):
+            raise SqlError(
+                f"expected {len(view.columns)} columns for '{view.name}' but got {len(result)}"
+            )
+        return self._derived(block, renamed(result, view.columns, view.name), alias)
+
+
+def _remap(node: Expression, mapping: dict[tuple[int, int], ColumnRef]) -> Expression:
+    from sql.plan.walk import map_expression
+
+    def rewrite(part: Expression) -> Expression:
+        if isinstance(part, ColumnRef):
+            return mapping.get((part.source, part.column), part)
+        return part
+
+    return map_expression(node, rewrite)

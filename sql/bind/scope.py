@@ -1,0 +1,182 @@
+"""Scopes: which names mean which columns, from the innermost SELECT outwards.
+
+SQLite's order (https://www.sqlite.org/lang_select.html, resolve.c `lookupName`): columns of the FROM
+clause, then the hidden rowid, then aliases of result columns, then the enclosing SELECT; a
+double-quoted name that nothing answers to is a string.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+
+from sql.errors import SqlError, SqlNameError
+from sql.expressions import ROWID, Affinity, ColumnRef, Expression
+from sql.plan import AggregateCall, WindowCall
+from sql.schema import Table
+
+ROWID_NAMES = frozenset({"rowid", "oid", "_rowid_"})
+INTEGER_KIND = 2
+ANY_KIND = 31
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeColumn:
+    """A column that a name may mean; `table`, `column`: its origin if it is a stored column."""
+
+    name: str
+    expression: Expression
+    declared_type: str | None = None
+    table: str | None = None
+    column: str | None = None
+    hidden: bool = False
+
+
+@dataclass(slots=True)
+class ScopeItem:
+    """One relation of FROM as names see it.  `merged`: names that an earlier USING or NATURAL join
+    shows once, so that an unqualified use or a star skips them here."""
+
+    alias: str
+    columns: list[ScopeColumn]
+    rowid: Expression | None = None
+    key: Expression | None = None
+    schema: str | None = "main"
+    merged: set[str] = field(default_factory=set)
+    by_name: dict[str, ScopeColumn] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for column in reversed(self.columns):
+            self.by_name[column.name.lower()] = column
+
+
+@dataclass(slots=True)
+class Scope:
+    """The names one SELECT sees, its aggregates and window calls as they are found."""
+
+    parent: Scope | None = None
+    items: list[ScopeItem] = field(default_factory=list)
+    aliases: dict[str, Expression] = field(default_factory=dict)
+    merged: dict[str, ScopeColumn] = field(default_factory=dict)
+    aggregate_source: int = -1
+    window_source: int = -1
+    key_count: int = 0
+    aggregates: list[AggregateCall] = field(default_factory=list)
+    windows: list[WindowCall] = field(default_factory=list)
+    aggregates_allowed: bool = False
+    windows_allowed: bool = False
+    aggregate_context: str = ""
+    named_windows: dict[str, object] = field(default_factory=dict)
+
+    def find(self, name: str, table: str | None) -> ScopeColumn | None:
+        """The column of this scope alone that the name means; an error if there are several."""
+        lowered = name.lower()
+        if table is None:
+            merged = self.merged.get(lowered)
+            if merged is not None:
+                return merged
+            found = None
+            for item in self.items:
+                column = item.by_name.get(lowered)
+                if column is None or lowered in item.merged:
+                    continue
+                if found is not None:
+                    raise SqlError(f"ambiguous column name: {name}", token=name)
+                found = column
+            if found is None and lowered in ROWID_NAMES:
+                return self._rowid(name)
+            return found
+        wanted = table.lower()
+        found = None
+        for item in self.items:
+            if item.alias.lower() != wanted:
+                continue
+            column = item.by_name.get(lowered)
+            if column is None and lowered in ROWID_NAMES and item.rowid is not None:
+                column = ScopeColumn(name, item.rowid, "INTEGER", item.alias, "rowid")
+            if column is not None:
+                if found is not None:
+                    raise SqlError(f"ambiguous column name: {table}.{name}", token=name)
+                found = column
+        return found
+
+    def _rowid(self, name: str) -> ScopeColumn | None:
+        if len(self.items) != 1 or self.items[0].rowid is None:
+            return None
+        item = self.items[0]
+        assert item.rowid is not None
+        return ScopeColumn(name, item.rowid, "INTEGER", item.alias, "rowid")
+
+    def names(self) -> list[str]:
+        return [column.name for item in self.items for column in item.columns]
+
+
+def no_such_column(
+    name: str, table: str | None, scope: Scope | None, offset: int | None
+) -> SqlNameError:
+    """`no such column: t.x`, with the nearest names that the scopes hold."""
+    known: list[str] = []
+    while scope is not None:
+        known += scope.names()
+        scope = scope.parent
+    full = f"{table}.{name}" if table else name
+    error = SqlNameError(f"no such column: {full}", offset=offset, token=name)
+    error.suggestions = nearest(name, known)
+    return error
+
+
+def nearest(name: str, known: list[str]) -> tuple[str, ...]:
+    """Up to three of `known` that look like `name`, best first."""
+    by_lower = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(name.lower(), list(by_lower), n=3, cutoff=0.6)
+    return tuple(by_lower[word] for word in close)
+
+
+def table_item(
+    table: Table, source: int, alias: str, kinds: tuple[int, ...], *, schema: str = "main"
+) -> ScopeItem:
+    """The scope item of a stored table's row, with source number `source`."""
+    columns = [
+        ScopeColumn(
+            column.name,
+            ColumnRef(
+                source,
+                position,
+                column.name,
+                table.name,
+                Affinity(column.affinity),
+                column.collation,
+                INTEGER_KIND if position == table.rowid_alias else kinds[position],
+            ),
+            column.declared_type,
+            table.name,
+            column.name,
+        )
+        for position, column in enumerate(table.columns)
+    ]
+    rowid: Expression | None = None
+    if not table.without_rowid and table.tree_id > 0:
+        if table.rowid_alias is not None:
+            rowid = columns[table.rowid_alias].expression
+        else:
+            rowid = ColumnRef(
+                source, ROWID, "rowid", table.name, Affinity.INTEGER, "BINARY", INTEGER_KIND
+            )
+    key = ColumnRef(source, ROWID, "_key_", table.name, Affinity.BLOB, "BINARY", ANY_KIND)
+    return ScopeItem(alias, columns, rowid, key, schema)
+
+
+def nullable(item: ScopeItem) -> ScopeItem:
+    """The item as seen outside of an outer join that may null it."""
+    columns = [
+        replace(column, expression=replace(column.expression, kinds=column.expression.kinds | 1))
+        if isinstance(column.expression, ColumnRef)
+        else column
+        for column in item.columns
+    ]
+    rowid = item.rowid
+    if isinstance(rowid, ColumnRef):
+        rowid = replace(rowid, kinds=rowid.kinds | 1)
+    made = ScopeItem(item.alias, columns, rowid, item.key, item.schema)
+    made.merged = item.merged
+    return made

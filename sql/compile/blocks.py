@@ -1,0 +1,638 @@
+"""Query blocks as functions of the generated module.
+
+Every block becomes `def q<N>(<free rows>)` that returns batches: lists of output tuples.  Free rows are
+the row variables of enclosing blocks that it refers to.  A SELECT is a join (one comprehension, see
+`levels`), then grouping, windows, projection, DISTINCT, ORDER BY and LIMIT, each a stage over batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, assert_never
+
+
+from sql.compile.groups import GroupCompiler, split_clauses
+from sql.compile.levels import Binding, LevelCompiler, variables_in
+from sql.compile.module import Lines, Module
+from sql.compile.scalar import ScalarCompiler
+from sql.compile.subqueries import SubqueryCompiler
+from sql.expressions import ColumnRef, Compare, Expression, SlotRef
+from sql.functions import FunctionRegistry
+from sql.optimise.planner import Planner
+from sql.plan import (
+    Block,
+    Compound,
+    DerivedRelation,
+    OuterJoin,
+    Recursive,
+    Select,
+    SortKey,
+    TableRelation,
+    Values,
+    WindowCall,
+    width,
+)
+from sql.plan.operators import Level, SelectPlan
+from sql.plan.walk import free_references, references, walk_block
+from sql.run import joins, sorting, stages, windows
+from sql.values import sort_key
+
+NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
+NUMBER = INTEGER | REAL
+EXTRA_SCOPES = 1_000_000
+"""Source numbers from here on are rows of an enclosing trigger or upsert."""
+
+STREAM_FAN_OUT = 64.0
+"""Joined rows per outer row from which a join streams instead of filling a list per batch."""
+
+
+class BlockCompiler:
+    """Compiles the blocks of one statement into one module."""
+
+    def __init__(
+        self,
+        module: Module,
+        planner: Planner,
+        functions: FunctionRegistry,
+        parameter_kinds: Sequence[int] | None,
+    ) -> None:
+        self.module = module
+        self.planner = planner
+        self.bindings: dict[int, Binding] = {}
+        self.scalar = ScalarCompiler(
+            self.resolve,
+            self._subquery,
+            module.constants,
+            once=module.once,
+            functions=functions,
+            parameter_kinds=parameter_kinds,
+        )
+        self.subqueries = SubqueryCompiler(self)
+        self._compiled: dict[tuple[int, tuple[str, ...]], tuple[str, list[str]]] = {}
+        self._kept: list[Block] = []  # so that ids stay unique
+        self._shared: dict[int, str] = {}
+
+    # -- names -----------------------------------------------------------------------------------
+
+    def resolve(self, e: ColumnRef | SlotRef) -> str:
+        """The source of a column's or slot's value."""
+        if isinstance(e, SlotRef):
+            return f"g{e.source}[{e.slot}]"
+        binding = self.bindings.get(e.source)
+        if binding is None:
+            if e.source < EXTRA_SCOPES:
+                raise AssertionError(f"{e.table}.{e.name} is not in scope here")
+            row, key = f"xr{e.source}", f"xk{e.source}"
+            self.module.setup.setdefault(row, f"ctx.outer_rows[{e.source}][1]")
+            self.module.setup.setdefault(key, f"ctx.outer_rows[{e.source}][0]")
+            binding = self.bindings[e.source] = Binding(row, key)
+        return binding.column(e.column)
+
+    def _subquery(self, e: Any) -> str:
+        return self.subqueries.source(e)
+
+    def _call(self, function: Callable[..., Any], *arguments: str) -> str:
+        return f"{self.module.function(function)}({', '.join(arguments)})"
+
+    def free_variables(self, block: Block) -> list[str]:
+        """The row variables of enclosing blocks that the block refers to."""
+        names: set[str] = set()
+        for reference in free_references(block):
+            names.update(variables_in(self.resolve(reference)))
+        return sorted(names)
+
+    # -- blocks ----------------------------------------------------------------------------------
+
+    def block(self, block: Block) -> tuple[str, list[str]]:
+        """The name of the block's function, and the variables that it has to be called with."""
+        free = self.free_variables(block)
+        key = (id(block), tuple(free))
+        known = self._compiled.get(key)
+        if known is None:
+            self._kept.append(block)
+            match block:
+                case Select():
+                    name = self._select(block, free)
+                case Values():
+                    name = self._values(block, free)
+                case Compound():
+                    name = self._compound(block, free)
+                case OuterJoin():
+                    name = self._outer_join(block, free)
+                case Recursive():
+                    name = self._recursive(block, free)
+                case _:
+                    assert_never(block)
+            known = self._compiled[key] = (name, free)
+        return known
+
+    def derived(self, relation: DerivedRelation) -> str:
+        """The batches of a derived relation; a CTE that is used more than once is kept."""
+        query, free = self.block(relation.block)
+        call = f"{query}({', '.join(free)})"
+        if free or relation.shared is None:
+            return call
+        name = self._shared.get(relation.shared)
+        if name is None:
+            name = self._shared[relation.shared] = f"m{self.module.number()}"
+            function = Lines()
+            function.add(f"{name}_ = None")
+            function.add(f"def {name}():")
+            function.depth = 1
+            function.add(f"nonlocal {name}_")
+            function.add(f"if {name}_ is None: {name}_ = list({call})")
+            function.add(f"return {name}_")
+            self.module.add(function)
+        return f"{name}()"
+
+    def _function(self, free: list[str]) -> tuple[str, Lines]:
+        name = f"q{self.module.number()}"
+        function = Lines()
+        function.add(f"def {name}({', '.join(free)}):")
+        function.depth = 1
+        return name, function
+
+    def _define(self, free: list[str], body: Lines) -> str:
+        name, function = self._function(free)
+        function.extend(body)
+        self.module.add(function)
+        return name
+
+    # -- SELECT ----------------------------------------------------------------------------------
+
+    def _select(self, block: Select, free: list[str]) -> str:
+        plan = self.planner.plan(block)
+        assert isinstance(plan, SelectPlan)
+        block = plan.block
+        if block.keys is not None:
+            groups = self._groups(plan, free)
+            row = f"g{block.aggregate_source}"
+            conditions = [f"if {self.scalar.true(condition)}" for condition in block.having]
+            clauses = " ".join([f"for {row} in {groups}({', '.join(free)})", *conditions])
+            joined = _Join("", clauses, None, 1.0)
+            body = Lines()
+        else:
+            body = Lines()
+            joined = self._join(plan, body)
+        if block.windows:
+            clauses = self._windows(block, joined, body, free)
+            body = Lines()
+            joined = _Join("", clauses, None, 1.0)
+        return self._projected(plan, joined, body, free)
+
+    def _join(self, plan: SelectPlan, body: Lines) -> _Join:
+        """The levels of the join as a header and clauses."""
+        block = plan.block
+        constant = " and ".join(self.scalar.true(condition) for condition in plan.constant)
+        if not plan.levels:
+            return _Join(
+                "", f"for _ in ({f'1 if {constant} else 0' if constant else '1'},) if _", None, 1.0
+            )
+        needed: dict[int, set[int]] = {}
+        for node in walk_block(block):
+            if isinstance(node, ColumnRef):
+                needed.setdefault(node.source, set()).add(node.column)
+        levels = LevelCompiler(self, needed, body)
+        first, *others = plan.levels
+        header, clauses, source = levels.header(first)
+        if constant:
+            if header:
+                head, iterable = header[:-1].split(" in ", 1)
+                header = f"{head} in ({iterable}) if {constant} else ():"
+            else:
+                clauses = [f"for _ in (1,) if {constant}", *clauses]
+        listed = [clauses, *[levels.inner(level) for level in others]]
+        fan_out = 1.0
+        for level in others:
+            fan_out *= max(level.fan_out, 1.0)
+        row = None
+        if not others and header:
+            row = split_clauses(clauses[0])[0].split(" in ", 1)[0].removeprefix("for ")
+            row = None if "," in row else row
+        single = source.single and all(self._at_most_one(level) for level in others)
+        return _Join(header, levels.joined(listed), row, fan_out, single)
+
+    def _at_most_one(self, level: Level) -> bool:
+        from sql.plan.operators import RowidLookup
+
+        return isinstance(level.access, RowidLookup) and not level.access.equality.many
+
+    def _projected(self, plan: SelectPlan, joined: _Join, body: Lines, free: list[str]) -> str:
+        block = plan.block
+        outputs = [self.scalar.value(output) for output in block.outputs]
+        order = () if plan.ordered else block.order
+        columns, passes = self._order(order, block.outputs)
+        element = self._element(outputs, columns, plan)
+        rows = self._rows_function(joined, element, body, free)
+        call = f"{rows}({', '.join(free)})"
+        if block.distinct:
+            call = self._distinct(call, block.outputs, len(outputs) if columns else None)
+        return self._ordered(call, passes, block, len(outputs), bool(columns), free)
+
+    def _element(self, outputs: list[str], columns: list[str], plan: SelectPlan) -> str:
+        """The output tuple's source; a whole row stands for itself."""
+        if not columns and len(plan.levels) == 1 and plan.block.keys is None:
+            level = plan.levels[0]
+            relation = level.relation
+            if isinstance(relation, TableRelation) and not plan.block.windows:
+                binding = self.bindings[relation.source]
+                count = len(relation.table.columns)
+                whole = [f"{binding.row}[{place}]" for place in range(count)]
+                if outputs == whole and binding.positions is None:
+                    return binding.row
+        return f"({''.join(f'{source}, ' for source in [*outputs, *columns])})"
+
+    def _rows_function(self, joined: _Join, element: str, body: Lines, free: list[str]) -> str:
+        """The function that gives the join's rows, as batches of `element`."""
+        if joined.header and joined.fan_out <= STREAM_FAN_OUT:
+            body.add(joined.header)
+            if element == joined.row and len(split_clauses(joined.clauses)) == 1:
+                listed = joined.clauses.split(" in ", 1)[1]
+                body.add(f"    if {listed}: yield {listed}")
+            else:
+                body.add(f"    out = [{element} {joined.clauses}]")
+                body.add("    if out: yield out")
+        elif joined.header or not joined.single:
+            if joined.header:
+                clauses = f"{joined.header[:-1]} {joined.clauses}"
+                if " if " in joined.header:  # a conditional iterable needs its brackets
+                    head, iterable = joined.header[:-1].split(" in ", 1)
+                    clauses = f"{head} in ({iterable}) {joined.clauses}"
+            else:
+                clauses = joined.clauses
+            body.add(f"return {self._call(stages.batched, f'({element} {clauses})', 'check')}")
+        else:
+            body.add(f"out = [{element} {joined.clauses}]")
+            body.add("return (out,) if out else ()")
+        return self._define(free, body)
+
+    # -- stages ----------------------------------------------------------------------------------
+
+    def sort_key_source(self, key: SortKey) -> str:
+        """A comparable stand-in for the key's value, direction left aside."""
+        source = self.scalar.value(key.expression)
+        kinds = self.scalar.kinds(key.expression)
+        fold = self.scalar.folding(key.collation)
+        if fold is not None and kinds & TEXT:
+            source = f"{self.module.function(fold)}({source})"
+            if key.collation.upper() not in ("NOCASE", "RTRIM"):
+                kinds = TEXT  # keys of one type: the program's own
+        plain = bool(kinds) and (not kinds & ~NUMBER or kinds in (TEXT, BLOB))
+        if key.nulls_first == key.descending and kinds & NULL:
+            first, name = self.scalar.named(source)
+            return f"({first} is None, {self._call(sort_key, name)})"
+        return source if plain else self._call(sort_key, source)
+
+    def _order(
+        self, order: Sequence[SortKey], outputs: Sequence[Expression]
+    ) -> tuple[list[str], str]:
+        """Columns to append to the output tuple to sort by, and the source of the passes."""
+        columns: list[str] = []
+        places: list[tuple[int, bool]] = []
+        spelled = {self.scalar.value(output): place for place, output in enumerate(outputs)}
+        for key in order:
+            source = self.sort_key_source(key)
+            place = spelled.get(source)
+            if place is None:
+                place = spelled[source] = len(outputs) + len(columns)
+                columns.append(source)
+            places.append((place, key.descending))
+        return columns, self.passes(places)
+
+    def passes(self, places: Sequence[tuple[int, bool]]) -> str:
+        """The passes that sort tuples by places and directions: a constant's name, "" for none."""
+        if not places:
+            return ""
+        runs: list[tuple[list[int], bool]] = []
+        for place, descending in places:
+            if runs and runs[-1][1] == descending:
+                runs[-1][0].append(place)
+            else:
+                runs.append(([place], descending))
+        passes = tuple((itemgetter(*run), descending) for run, descending in reversed(runs))
+        return self.module.constants.name(passes, "passes")
+
+    def _distinct(self, call: str, outputs: Sequence[Expression], width_: int | None) -> str:
+        folds = [self.scalar.folding(self._collation(output)) for output in outputs]
+        if not any(folds):
+            if width_ is None:
+                return self._call(stages.distinct_rows, call)
+            key: Any = itemgetter(slice(0, width_))
+        else:
+            key = folded_key(folds)
+        return self._call(stages.distinct_keys, call, self.module.constants.name(key, "key"))
+
+    def _collation(self, output: Expression) -> str:
+        from sql.bind.typing import collation_of
+
+        return collation_of(output)
+
+    def _ordered(
+        self,
+        call: str,
+        passes: str,
+        block: Select | Values | Compound | OuterJoin | Recursive,
+        width_: int,
+        strip: bool,
+        free: list[str],
+    ) -> str:
+        """ORDER BY and LIMIT over the batches of `call`; the function of the whole block."""
+        limit = None if block.limit is None else self.scalar.value(block.limit)
+        offset = "0" if block.offset is None else self.scalar.value(block.offset)
+        if passes and limit is not None:
+            count = self._call(top_count, limit, offset)
+            call = self._call(top_or_all, call, passes, count, "check", "ctx.memory_limit_bytes")
+        elif passes:
+            call = self._call(
+                sorting.sorted_batches, call, passes, "check", "ctx.memory_limit_bytes"
+            )
+        if limit is not None:
+            call = self._call(stages.limited, call, limit, offset)
+        if strip:
+            call = self._call(stages.stripped, call, str(width_))
+        body = Lines()
+        body.add(f"return {call}")
+        return self._define(free, body)
+
+    # -- grouping --------------------------------------------------------------------------------
+
+    def _groups(self, plan: SelectPlan, free: list[str]) -> str:
+        """The function that gives the list of the groups' tuples."""
+        block = plan.block
+        assert block.keys is not None
+        if plan.count_tree is not None:
+            body = Lines()
+            body.add(f"return [(len({self.module.tree(plan.count_tree)}),)]")
+            return self._define(free, body)
+        body = Lines()
+        joined = self._join(plan, body)
+        grouping = GroupCompiler(self, block)
+        if plan.first_row:
+            return self._first_row(plan, joined, body, free)
+        if block.keys:
+            loops, depth = self._loops(joined)
+            body.extend(grouping.grouped(loops, depth))
+        else:
+            body.extend(grouping.everything(joined.header, joined.clauses, simple_row=joined.row))
+        return self._define(free, body)
+
+    def _loops(self, joined: _Join) -> tuple[Lines, int]:
+        """The join as nested loop statements."""
+        loops = Lines()
+        if joined.header:
+            loops.add(joined.header)
+            loops.depth += 1
+        for clause in split_clauses(joined.clauses):
+            loops.add(f"{clause}:")
+            loops.depth += 1
+        return loops, loops.depth
+
+    def _first_row(self, plan: SelectPlan, joined: _Join, body: Lines, free: list[str]) -> str:
+        """min() or max() of rows that come in its order: the first one decides."""
+        block = plan.block
+        call = block.aggregates[0]
+        element = [self.scalar.value(call.arguments[0])]
+        element += [self.scalar.value(item) for item in block.bare]
+        row = f"({''.join(f'{item}, ' for item in element)})"
+        nothing = f"({'None, ' * len(element)})"
+        clauses = joined.clauses
+        if joined.header:
+            body.add(joined.header)
+            body.add(f"    for row in ({row} {clauses}): return [row]")
+        else:
+            body.add(f"for row in ({row} {clauses}): return [row]")
+        body.add(f"return [{nothing}]")
+        return self._define(free, body)
+
+    # -- windows ---------------------------------------------------------------------------------
+
+    def _windows(self, block: Select, joined: _Join, body: Lines, free: list[str]) -> str:
+        """The clause that gives the window stage's rows."""
+        columns = [self.scalar.value(item) for item in block.window_inputs]
+        count = len(columns)
+
+        def place(source: str) -> int:
+            if source not in columns[count:]:
+                columns.append(source)
+            return columns.index(source, count)
+
+        specs = []
+        offsets: list[str] = []
+        for call in block.windows:
+            specs.append(self._window(call, place, offsets))
+        element = f"({''.join(f'{column}, ' for column in columns)})"
+        rows = self._rows_function(joined, element, body, free)
+        computed = self._call(
+            windows.window_rows,
+            f"{rows}({', '.join(free)})",
+            self.module.constants.name(tuple(specs), "windows"),
+            f"({''.join(f'{offset}, ' for offset in offsets)})",
+            str(count),
+            "check",
+        )
+        return f"for g{block.window_source} in {computed}"
+
+    def _window(
+        self, call: WindowCall, place: Callable[[str], int], offsets: list[str]
+    ) -> windows.WindowSpec:
+        frame = call.frame
+        bounds = []
+        for expression in (frame.start_offset, frame.end_offset):
+            if expression is None:
+                bounds.append(-1)
+            else:
+                bounds.append(len(offsets))
+                offsets.append(self.scalar.value(expression))
+        ordering = tuple(
+            windows.OrderPlace(
+                place(self.sort_key_source(key)),
+                place(self.scalar.value(key.expression)),
+                key.descending,
+                key.nulls_first,
+            )
+            for key in call.order
+        )
+        return windows.WindowSpec(
+            call.name,
+            call.function,
+            tuple(place(self.scalar.argument(argument)) for argument in call.arguments),
+            -1 if call.where is None else place(f"(1 if {self.scalar.true(call.where)} else 0)"),
+            tuple(place(self.sort_key_source(key)) for key in call.partition),
+            ordering,
+            frame.unit,
+            frame.start,
+            frame.end,
+            bounds[0],
+            bounds[1],
+            frame.exclude,
+        )
+
+    # -- other blocks ----------------------------------------------------------------------------
+
+    def _values(self, block: Values, free: list[str]) -> str:
+        rows = [
+            f"({''.join(f'{self.scalar.value(item)}, ' for item in row)})" for row in block.rows
+        ]
+        return self._with_order(f"([{', '.join(rows)}],)", block, free)
+
+    def _with_order(
+        self, call: str, block: Values | Compound | OuterJoin | Recursive, free: list[str]
+    ) -> str:
+        """ORDER BY and LIMIT of a block whose rows sort keys see as slots."""
+        count = width(block)
+        places: list[tuple[int, bool]] = []
+        columns: list[str] = []
+        for key in block.order:
+            source = self.sort_key_source(key)
+            slot = key.expression.slot if isinstance(key.expression, SlotRef) else None
+            if slot is not None and source == self.scalar.value(key.expression):
+                places.append((slot, key.descending))
+            else:
+                places.append((count + len(columns), key.descending))
+                columns.append(source)
+        if columns:
+            row = f"g{block.source if isinstance(block, (Compound, Recursive)) else 0}"
+            rows = f"[(*{row}, {', '.join(columns)}) for {row} in batch]"
+            call = f"({rows} for batch in {call})"
+        return self._ordered(call, self.passes(places), block, count, bool(columns), free)
+
+    def _arm(self, block: Block) -> str:
+        query, free = self.block(block)
+        return f"{query}({', '.join(free)})"
+
+    def _compound(self, block: Compound, free: list[str]) -> str:
+        left, right = self._arm(block.left), self._arm(block.right)
+        if block.operator == "UNION ALL":
+            call = self._call(stages.chained, left, right)
+        else:
+            folds = [self.scalar.folding(collation) for collation in block.collations]
+            key = self.module.constants.name(folded_key(folds), "key") if any(folds) else "None"
+            name = block.operator
+            call = self._call(stages.set_operation, repr(name), left, right, key)
+        return self._with_order(call, block, free)
+
+    def _outer_join(self, block: OuterJoin, free: list[str]) -> str:
+        left, right = self._arm(block.left), self._arm(block.right)
+        a, b = f"r{block.left_source}", f"r{block.right_source}"
+        self.bindings[block.left_source] = Binding(a, f"k{block.left_source}")
+        self.bindings[block.right_source] = Binding(b, f"k{block.right_source}")
+        left_key = right_key = "None"
+        for condition in block.on:
+            keys = self._equality(condition, block.left_source, block.right_source)
+            if keys is not None:
+                left_key, right_key = f"lambda {a}: {keys[0]}", f"lambda {b}: {keys[1]}"
+                break
+        conditions = " and ".join(self.scalar.true(condition) for condition in block.on) or "True"
+        call = self._call(
+            joins.outer_join,
+            self._call(stages.all_rows, left),
+            self._call(stages.all_rows, right),
+            f"lambda {a}, {b}: {conditions}",
+            left_key,
+            right_key,
+            str(block.left_width),
+            str(block.right_width),
+            str(block.full),
+            "check",
+        )
+        return self._with_order(call, block, free)
+
+    def _equality(self, condition: Expression, left: int, right: int) -> tuple[str, str] | None:
+        """Sources of both sides of `left column = right column`, as hash keys."""
+        if not isinstance(condition, Compare) or condition.op != "=":
+            return None
+        sides = (
+            self.scalar.operand(condition.left, condition.left_affinity, condition.collation)[0],
+            self.scalar.operand(condition.right, condition.right_affinity, condition.collation)[0],
+        )
+        if references(condition.left) == {left} and references(condition.right) == {right}:
+            return sides
+        if references(condition.left) == {right} and references(condition.right) == {left}:
+            return sides[1], sides[0]
+        return None
+
+    def _recursive(self, block: Recursive, free: list[str]) -> str:
+        work = f"work{block.number}"
+        self.module.setup.setdefault(work, "[[]]")
+        initial = self._arm(block.initial)
+        steps = ", ".join(f"lambda: {self._arm(step)}" for step in block.steps)
+        order = "None"
+        if block.order:
+            keys = []
+            for key in block.order:
+                source = self.sort_key_source(key)
+                keys.append(self._call(descending_key, source) if key.descending else source)
+            row = f"g{block.source}"
+            order = f"lambda {row}: ({''.join(f'{key}, ' for key in keys)})"
+        call = self._call(
+            joins.recursive,
+            initial,
+            f"[{steps}]",
+            work,
+            "check",
+            f"distinct={self.module.function(same) if block.distinct else 'None'}",
+            f"order={order}",
+            f"one_by_one={len(block.steps) > 1}",
+        )
+        limit = None if block.limit is None else self.scalar.value(block.limit)
+        if limit is not None:
+            offset = "0" if block.offset is None else self.scalar.value(block.offset)
+            call = self._call(stages.limited, call, limit, offset)
+        body = Lines()
+        body.add(f"return {call}")
+        return self._define(free, body)
+
+
+class _Join:
+    """A join as source: the first level's batch loop (or ""), and the clauses of all levels.
+
+    `row`: the row variable if a single relation's batches are scanned; `single`: at most one row."""
+
+    __slots__ = ("clauses", "fan_out", "header", "row", "single")
+
+    def __init__(
+        self, header: str, clauses: str, row: str | None, fan_out: float, single: bool = False
+    ) -> None:
+        self.header = header
+        self.clauses = clauses
+        self.row = row
+        self.fan_out = fan_out
+        self.single = single or not header and clauses.startswith("for _ in (")
+
+
+def folded_key(folds: Sequence[Callable[[Any], Any] | None]) -> Callable[[Any], Any]:
+    """The key function of rows whose columns compare under collations."""
+
+    def key(row: Any) -> tuple[Any, ...]:
+        return tuple(
+            [
+                value if fold is None else fold(value)
+                for value, fold in zip(row, folds, strict=False)
+            ]
+        )
+
+    return key
+
+
+def same(row: Any) -> Any:
+    return row
+
+
+def descending_key(key: Any) -> Any:
+    return sorting.Descending(key)
+
+
+def top_count(limit: Any, offset: Any) -> int:
+    """How many rows LIMIT and OFFSET need sorted; -1 for all."""
+    count = stages.limit_of(limit, missing=-1)
+    return count if count < 0 else count + stages.limit_of(offset, missing=0)
+
+
+def top_or_all(
+    batches: Any, passes: Any, count: int, check: Callable[[], None], memory_limit_bytes: int
+) -> Any:
+    """The first `count` rows in order, or all of them when that is not few."""
+    if 0 <= count <= 100_000:
+        return sorting.in_batches(sorting.top_rows(batches, passes, count, check), check)
+    return sorting.sorted_batches(batches, passes, check, memory_limit_bytes)

@@ -1,0 +1,42 @@
+"""The namespace of a generated module: Python objects that its source refers to by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Constants:
+    """Gives each object a variable name; the same object, or an equal literal, gets the same name."""
+
+    def __init__(self) -> None:
+        self.namespace: dict[str, Any] = {}
+        self._by_identity: dict[int, str] = {}
+        self._by_value: dict[tuple[type, Any], str] = {}
+
+    def name(self, value: Any, hint: str = "k") -> str:
+        """A variable that holds `value` in the generated module."""
+        if value.__class__ in (int, float, str, bytes):
+            key = (value.__class__, value)
+            known = self._by_value.get(key)
+            if known is None:
+                known = self._by_value[key] = self._add(value, hint)
+            return known
+        known = self._by_identity.get(id(value))
+        if known is None:
+            known = self._by_identity[id(value)] = self._add(value, hint)
+        return known
+
+    def function(self, value: Any) -> str:
+        """A function under its own name, so that the generated source reads well."""
+        name = str(getattr(value, "__name__", "f"))
+        if self.namespace.get(name) is value:
+            return name
+        if name.isidentifier() and name not in self.namespace:
+            self.namespace[name] = value
+            return name
+        return self.name(value, "f")
+
+    def _add(self, value: Any, hint: str) -> str:
+        name = f"_{hint}{len(self.namespace)}"
+        self.namespace[name] = value
+        return name

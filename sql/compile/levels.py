@@ -1,0 +1,655 @@
+"""The join of a SELECT as the clauses of one comprehension.
+
+Every level of the plan becomes `for <variables> in <iterable>` and `if <condition>` clauses; put one
+behind the other they are the body of a list comprehension, a generator expression or nested loops:
+
+    for r1 in rows  if r1[2] > 5  for r2 in (get_t7(r1[0]),)  if r2 is not None
+
+Variables of relation 3: `r3` its row, `k3` its tree key, `i3` an index key that covers it.
+No `:=` may stand in a comprehension's iterable, so such a source moves into a function of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from sql.compile.module import Lines, Module
+from sql.expressions import (
+    ROWID,
+    Affinity,
+    ColumnRef,
+    Compare,
+    Expression,
+    InList,
+    InSubquery,
+    Literal,
+    Match,
+)
+from sql.plan import DerivedRelation, RowRelation, TableRelation, WorkRelation, width
+from sql.plan.operators import (
+    Access,
+    Bound,
+    Equality,
+    HashLookup,
+    KeyRange,
+    Level,
+    RowidLookup,
+    RowidRange,
+    RowidUnion,
+    RowsScan,
+    TableScan,
+)
+from sql.plan.walk import references
+from sql.run import arithmetic, ranges
+
+if TYPE_CHECKING:
+    from sql.compile.blocks import BlockCompiler
+
+NULL, INTEGER = 1, 2
+CLAUSES_MAX = 14
+"""`for` clauses of one comprehension; Python nests at most 20 loops."""
+
+_VARIABLE = re.compile(r"\b[kriwgch]\d+\b")
+
+
+def variables_in(source: str) -> list[str]:
+    """Row variables that a source mentions, sorted."""
+    return sorted(set(_VARIABLE.findall(source)))
+
+
+@dataclass(slots=True)
+class Binding:
+    """How the columns of a relation instance are read."""
+
+    row: str
+    key: str
+    positions: dict[int, int] | None = None  # of a covering index: column -> place in `row`
+
+    def column(self, column: int) -> str:
+        if self.positions is not None:
+            return f"{self.row}[{self.positions[column]}]"
+        return self.key if column == ROWID else f"{self.row}[{column}]"
+
+
+@dataclass(slots=True)
+class Source:
+    """An access as code: `batches` an iterator of (keys, values), or else ready `clauses`."""
+
+    batches: str | None
+    clauses: list[str]
+    variables: list[str]
+    covering: bool = False
+    single: bool = False  # at most one row
+
+
+class LevelCompiler:
+    """Makes the clauses of one SELECT's levels."""
+
+    def __init__(self, compiler: BlockCompiler, needed: dict[int, set[int]], body: Lines) -> None:
+        self.compiler = compiler
+        self.module: Module = compiler.module
+        self.scalar = compiler.scalar
+        self.needed = needed
+        self.body = body  # statements at the start of the block's function
+
+    # -- levels ----------------------------------------------------------------------------------
+
+    def header(self, level: Level) -> tuple[str, list[str], Source]:
+        """The first level: the `for keys, rows in ...` header ("" for none) and its clauses."""
+        source = self._bound(level)
+        if level.left or source.batches is None:
+            clauses = self._clauses(level, source)
+            return "", clauses, source
+        clauses = [self._batch_clause(level, source), *self._filters(level.filters)]
+        return f"for keys, rows in {source.batches}:", clauses, source
+
+    def inner(self, level: Level) -> list[str]:
+        """A later level's clauses."""
+        return self._clauses(level, self._bound(level))
+
+    def joined(self, clauses: list[list[str]]) -> str:
+        """All levels' clauses as one source, cut into functions where they are too many."""
+        flat: list[str] = []
+        loops = 0
+        for place, level in enumerate(clauses):
+            loops += sum(clause.startswith("for ") for clause in level)
+            if loops > CLAUSES_MAX and place:
+                flat.append(self._chunk(clauses[place:]))
+                break
+            flat += level
+        return " ".join(flat)
+
+    def _chunk(self, clauses: list[list[str]]) -> str:
+        """The remaining levels as a generator function's rows."""
+        inner = self.joined(clauses)
+        made: list[str] = []
+        for level in clauses:
+            for clause in level:
+                match = re.match(r"for (.+?) in ", clause)
+                if match is not None:
+                    made += _VARIABLE.findall(match[1])
+        targets = f"({', '.join(dict.fromkeys(made))},)"
+        free = [name for name in variables_in(inner) if name not in made]
+        name = f"j{self.module.number()}"
+        function = Lines()
+        function.add(f"def {name}({', '.join(free)}):")
+        function.depth = 1
+        function.add(f"return ({targets} {inner})")
+        self.module.add(function)
+        return f"for {targets} in {name}({', '.join(free)})"
+
+    def _filters(self, conditions: tuple[Expression, ...]) -> list[str]:
+        return [f"if {self.scalar.true(condition)}" for condition in conditions]
+
+    def _batch_clause(self, level: Level, source: Source) -> str:
+        row, key = self._wanted(level, source)
+        if row and key:
+            return f"for {key}, {row} in zip(keys, rows)"
+        if row:
+            return f"for {row} in {'keys' if source.covering else 'rows'}"
+        return f"for {key or '_'} in keys"
+
+    def _wanted(self, level: Level, source: Source) -> tuple[str, str]:
+        """The variables of row and key that anything refers to; "" where nothing does."""
+        number = level.relation.source
+        if source.covering:
+            return f"i{number}", ""
+        columns = self.needed.get(number, set())
+        row = f"r{number}" if any(column >= 0 for column in columns) else ""
+        key = f"k{number}" if ROWID in columns else ""
+        return row, key
+
+    def _clauses(self, level: Level, source: Source) -> list[str]:
+        if source.batches is not None:
+            row, key = self._wanted(level, source)
+            if row and key:
+                loop = self._for(f"{key}, {row}", self._call(ranges.entries_of, source.batches))
+            elif row and not source.covering:
+                loop = self._for(row, self._call(ranges.rows_of, source.batches))
+            else:
+                name = row or key or f"k{level.relation.source}"
+                loop = self._for(name, self._call(ranges.keys_of, source.batches))
+            source = Source(None, [loop], [name for name in (key, row) if name])
+        if not level.left:
+            return [*source.clauses, *self._filters(level.filters)]
+        return [*self._left(level, source), *self._filters(level.filters)]
+
+    def _for(self, target: str, iterable: str) -> str:
+        return f"for {target} in {self.safe(iterable)}"
+
+    def safe(self, source: str) -> str:
+        """The source, or a call of a function that returns it, fit for a comprehension's iterable."""
+        if ":=" not in source:
+            return source
+        free = variables_in(source)
+        name = f"e{self.module.number()}"
+        function = Lines()
+        function.add(f"def {name}({', '.join(free)}):")
+        function.depth = 1
+        function.add(f"return {source}")
+        self.module.add(function)
+        return f"{name}({', '.join(free)})"
+
+    def _call(self, function: Callable[..., object], *arguments: str) -> str:
+        return f"{self.module.function(function)}({', '.join(arguments)})"
+
+    def _left(self, level: Level, source: Source) -> list[str]:
+        """A LEFT join's level: its matches, or else one row of NULLs."""
+        relation = level.relation
+        binding = self.compiler.bindings[relation.source]
+        names = source.variables or [binding.row]
+        nulls = []
+        for name in names:
+            if name == binding.key:
+                nulls.append("None")
+            else:
+                count = self._width(level, binding)
+                nulls.append(self.module.constants.name((None,) * count, "nulls"))
+        target = ", ".join(names)
+        element = target if len(names) == 1 else f"({target})"
+        empty = nulls[0] if len(names) == 1 else f"({', '.join(nulls)})"
+        conditions = [f"if {self.scalar.true(condition)}" for condition in level.on]
+        clauses = [clause if clause.startswith("for ") else clause for clause in source.clauses]
+        matches = f"[{element} {' '.join([*clauses, *conditions])}]"
+        return [self._for(target, f"({matches} or ({empty},))")]
+
+    def _width(self, level: Level, binding: Binding) -> int:
+        if binding.positions is not None:
+            return max(binding.positions.values(), default=0) + 1
+        relation = level.relation
+        match relation:
+            case TableRelation():
+                return len(relation.table.columns)
+            case RowRelation():
+                return len(relation.provider.table.columns)
+            case DerivedRelation():
+                return width(relation.block)
+            case WorkRelation():
+                return relation.width
+
+    # -- accesses --------------------------------------------------------------------------------
+
+    def _bound(self, level: Level) -> Source:
+        """Bind the relation's variables, and turn its access into code."""
+        relation = level.relation
+        number = relation.source
+        access = level.access
+        inner = access.access if isinstance(access, HashLookup) else access
+        if isinstance(inner, KeyRange) and inner.covering and not inner.path.clustered:
+            binding = Binding(f"i{number}", f"k{number}", dict(inner.path.positions))
+        else:
+            binding = Binding(f"r{number}", f"k{number}")
+        # Bounds are compiled before the relation's own variables mean anything; hash keys after.
+        if isinstance(access, HashLookup):
+            return self._hash(level, access, binding)
+        source = self.access(relation, access, level)
+        self.compiler.bindings[number] = binding
+        return source
+
+    def access(
+        self,
+        relation: TableRelation | RowRelation | DerivedRelation | WorkRelation,
+        access: Access,
+        level: Level,
+    ) -> Source:
+        match access:
+            case RowsScan():
+                return self._rows(relation, level)
+            case TableScan():
+                assert isinstance(relation, TableRelation)
+                tree = self.module.tree(relation.table.tree_id)
+                reverse = ", True" if access.reverse else ""
+                return Source(self._call(ranges.scan, tree, f"check{reverse}"), [], [])
+            case RowidLookup():
+                assert isinstance(relation, TableRelation)
+                return self._rowid(relation, access)
+            case RowidRange():
+                assert isinstance(relation, TableRelation)
+                tree = self.module.tree(relation.table.tree_id)
+                batches = self._call(
+                    ranges.span,
+                    tree,
+                    "check",
+                    *self._bounds(access.low, access.high),
+                    str(access.reverse),
+                )
+                return Source(batches, [], [])
+            case KeyRange():
+                assert isinstance(relation, TableRelation)
+                return self._key_range(relation, access)
+            case RowidUnion():
+                assert isinstance(relation, TableRelation)
+                return self._union(relation, access)
+            case HashLookup():
+                raise AssertionError("a hash lookup inside a hash lookup")
+            case _:
+                assert_never(access)
+
+    def _rows(
+        self,
+        relation: TableRelation | RowRelation | DerivedRelation | WorkRelation,
+        level: Level,
+    ) -> Source:
+        match relation:
+            case DerivedRelation():
+                return self._row_batches(relation.source, self.compiler.derived(relation))
+            case RowRelation():
+                return self._row_batches(relation.source, self._provided(relation, level))
+            case WorkRelation():
+                return self._row_batches(relation.source, f"(work{relation.number}[0],)")
+            case _:
+                raise AssertionError("a stored table is scanned through its tree")
+
+    def _row_batches(self, number: int, batches: str) -> Source:
+        """Rows without keys, in batches."""
+        return Source(self._call(row_batches, batches, "check"), [], [f"r{number}"])
+
+    def _provided(self, relation: RowRelation, level: Level) -> str:
+        provider = self.module.constants.name(relation.provider, "provider")
+        if provider_ranges(relation):
+            bounds = self._provider_bounds(relation, level)
+            if bounds is not None:
+                return f"{provider}.range_rows(ctx, {', '.join(bounds)})"
+        arguments = "".join(f"{self.scalar.value(item)}, " for item in relation.arguments)
+        return f"{provider}.rows(ctx, ({arguments}))"
+
+    def _provider_bounds(self, relation: RowRelation, level: Level) -> list[str] | None:
+        """(lo, hi, lo inclusive, hi inclusive, reverse) of the conditions on the first column."""
+        low, high = "None", "None"
+        low_inclusive = high_inclusive = True
+        for condition in (*level.filters, *level.on):
+            found = first_column_condition(condition, relation.source)
+            if found is None:
+                continue
+            op, value = found
+            source = self.scalar.value(value)
+            if op.endswith("prefix"):
+                assert isinstance(value, Literal)
+                start = str(value.value)
+                # LIKE folds ASCII letters, and capitals sort first.
+                first, last = (start, start) if op[0] == "G" else folded_range(start)
+                low = self.module.constants.name(first)
+                high = self.module.constants.name(ranges.text_after(last))
+                low_inclusive, high_inclusive = True, False
+                break
+            if op == "=":
+                low = high = source
+                low_inclusive = high_inclusive = True
+                break
+            if op in (">", ">="):
+                low, low_inclusive = source, op == ">="
+            else:
+                high, high_inclusive = source, op == "<="
+        if low == high == "None":
+            return None
+        return [low, high, str(low_inclusive), str(high_inclusive), "False"]
+
+    def _rowid(self, relation: TableRelation, access: RowidLookup) -> Source:
+        number = relation.source
+        get = self.module.method(relation.table.tree_id, "get")
+        columns = self.needed.get(number, set())
+        row, key = f"r{number}", f"k{number}"
+        equality = access.equality
+        names = [name for name, used in ((key, ROWID in columns), (row, True)) if used]
+        if equality.many:
+            values = self._many(equality, "")
+            reverse = ", reverse=True" if access.reverse else ""
+            loop = self._for(key, f"{self._call(ranges.rowids_of, values + reverse)}")
+            return Source(
+                None, [loop, f"for {row} in ({get}({key}),)", f"if {row} is not None"], names
+            )
+        assert not isinstance(equality.value, (InList, InSubquery))
+        source, kinds = self.scalar.operand(equality.value, equality.affinity, "BINARY")
+        if kinds != INTEGER:
+            source = self._call(ranges.rowid_of, source)
+        if ROWID in columns:
+            clauses = [self._for(key, f"({source},)"), f"for {row} in ({get}({key}),)"]
+        else:
+            clauses = [self._for(row, f"({get}({source}),)")]
+        return Source(None, [*clauses, f"if {row} is not None"], names, single=True)
+
+    def _many(self, equality: Equality, convert: str) -> str:
+        """The values of `column IN (...)` as an iterable's source; `convert` folds them."""
+        value = equality.value
+        if isinstance(value, InSubquery):
+            values = self.compiler.subqueries.column_values(value)
+        elif isinstance(value, InList):
+            values = f"({''.join(f'{self.scalar.value(item)}, ' for item in value.items)})"
+        else:
+            values = f"({self.scalar.value(value)},)"
+        conversion = self._conversion(equality.affinity)
+        if conversion and convert:
+            folded = self._call(composed, conversion, convert)
+            return self._call(ranges.distinct, values, self.module.once(folded))
+        if conversion or convert:
+            return self._call(ranges.distinct, values, conversion or convert)
+        return self._call(ranges.distinct, values)
+
+    def _conversion(self, affinity: Affinity | None) -> str:
+        if affinity is None or affinity == Affinity.BLOB:
+            return ""
+        function = arithmetic.as_text if affinity == Affinity.TEXT else arithmetic.as_numeric
+        return self.module.function(function)
+
+    def _bounds(
+        self, low: Bound | None, high: Bound | None, collation: str = "BINARY"
+    ) -> list[str]:
+        """low, high, low inclusive, high inclusive."""
+        unbound = self.module.constants.name(ranges.UNBOUND, "unbound")
+        ends = []
+        for bound in (low, high):
+            if bound is None:
+                ends.append(unbound)
+            else:
+                ends.append(self.scalar.operand(bound.expression, bound.affinity, collation)[0])
+        inclusive = [str(bound is None or bound.inclusive) for bound in (low, high)]
+        return [*ends, *inclusive]
+
+    def _key_range(self, relation: TableRelation, access: KeyRange) -> Source:
+        path = access.path
+        if path.clustered and len(access.equal) == len(path.parts) and self._is_point(access):
+            return self._clustered_point(relation, access)
+        batches = self._key_batches(access)
+        if path.clustered:
+            return Source(batches, [], [])
+        if access.covering:
+            return Source(batches, [], [f"i{relation.source}"], covering=True)
+        get_many = self.module.method(relation.table.tree_id, "get_many")
+        if relation.table.without_rowid:
+            source = self._call(ranges.fetched_clustered, batches, get_many, str(path.key_start))
+        else:
+            source = self._call(ranges.fetched, batches, get_many, str(path.key_start))
+        return Source(source, [], [])
+
+    def _is_point(self, access: KeyRange) -> bool:
+        return not any(equality.many or equality.null_safe for equality in access.equal)
+
+    def _clustered_point(self, relation: TableRelation, access: KeyRange) -> Source:
+        get = self.module.method(relation.table.tree_id, "get")
+        number = relation.source
+        row, key = f"r{number}", f"k{number}"
+        parts = "".join(
+            f"{self._equal_source(access, place)}, " for place in range(len(access.equal))
+        )
+        names = [key, row] if ROWID in self.needed.get(number, set()) else [row]
+        if len(names) == 2:
+            clauses = [self._for(key, f"(({parts}),)"), f"for {row} in ({get}({key}),)"]
+        else:
+            clauses = [self._for(row, f"({get}(({parts})),)")]
+        return Source(None, [*clauses, f"if {row} is not None"], names, single=True)
+
+    def _equal_source(self, access: KeyRange, place: int) -> str:
+        equality = access.equal[place]
+        assert not isinstance(equality.value, (InList, InSubquery))
+        collation = access.path.parts[place].collation
+        return self.scalar.operand(equality.value, equality.affinity, collation)[0]
+
+    def _key_batches(self, access: KeyRange) -> str:
+        path = access.path
+        tree = self.module.tree(path.tree_id)
+        plain = []
+        choices = []
+        for place, equality in enumerate(access.equal):
+            if equality.many:
+                fold = self.scalar.folding(path.parts[place].collation)
+                convert = "" if fold is None else self.module.constants.name(fold, "fold")
+                choices.append(self._many(equality, convert))
+                continue
+            source = self._equal_source(access, place)
+            nullable = not equality.null_safe and self.scalar.nullable(equality.value)  # type: ignore[arg-type]
+            choices.append(self._call(ranges.one, source) if nullable else f"({source},)")
+            plain.append("" if nullable else source)
+        collation = (
+            path.parts[len(access.equal)].collation if len(access.equal) < len(path.parts) else ""
+        )
+        reverse = str(access.reverse)
+        if len(plain) == len(choices) and all(plain):
+            prefix = f"({''.join(f'{part}, ' for part in plain)})"
+            if access.prefix is not None:
+                start = self.scalar.operand(access.prefix, None, collation)[0]
+                return self._call(ranges.text_span, tree, "check", prefix, start, reverse)
+            bounds = self._bounds(access.low, access.high, collation or "BINARY")
+            return self._call(ranges.key_span, tree, "check", prefix, *bounds, reverse)
+        listed = f"({''.join(f'{choice}, ' for choice in choices)})"
+        if access.prefix is not None:
+            start = self.scalar.operand(access.prefix, None, collation)[0]
+            return self._call(text_spans, tree, "check", listed, start, reverse)
+        bounds = self._bounds(access.low, access.high, collation or "BINARY")
+        return self._call(ranges.spans, tree, "check", listed, *bounds, f"reverse={reverse}")
+
+    def _union(self, relation: TableRelation, access: RowidUnion) -> Source:
+        parts = []
+        for part in access.parts:
+            if isinstance(part, KeyRange):
+                batches = self._key_batches(part)
+                keys = self._call(ranges.keys_of, batches)
+                parts.append(f"[key[{part.path.key_start}] for key in {self.safe(keys)}]")
+            elif isinstance(part, RowidRange):
+                tree = self.module.tree(relation.table.tree_id)
+                batches = self._call(ranges.span, tree, "check", *self._bounds(part.low, part.high))
+                parts.append(self._call(ranges.keys_of, batches))
+            elif part.equality.many:
+                parts.append(self._call(ranges.rowids_of, self._many(part.equality, "")))
+            else:
+                assert not isinstance(part.equality.value, (InList, InSubquery))
+                source = self.scalar.operand(part.equality.value, part.equality.affinity, "BINARY")
+                parts.append(self._call(ranges.rowids_of, f"({source[0]},)"))
+        get_many = self.module.method(relation.table.tree_id, "get_many")
+        return Source(self._call(ranges.union, f"({', '.join(parts)},)", get_many), [], [])
+
+    # -- hash lookups ----------------------------------------------------------------------------
+
+    def _hash(self, level: Level, access: HashLookup, binding: Binding) -> Source:
+        """Probe a table that is built from the relation's rows once."""
+        number = level.relation.source
+        probes = [
+            self.scalar.operand(probe, affinity, collation)[0]
+            for probe, affinity, collation in zip(
+                access.probes, access.probe_affinities, access.collations, strict=True
+            )
+        ]
+        table = self._hash_table(level, access, binding)
+        source = Source(None, [], [], covering=binding.positions is not None)
+        row, key = self._wanted(level, source)
+        names = [name for name in (key, row) if name] or [binding.row]
+        target = ", ".join(names)
+        self.compiler.bindings[number] = binding
+        if not probes:
+            rows = self._call(ranges.checked, table, "check")
+        elif len(probes) == 1:
+            rows = f"{table}.get({probes[0]}, ())"
+        else:
+            rows = f"{table}.get(({', '.join(probes)}), ())"
+        return Source(None, [self._for(target, rows)], names)
+
+    def _hash_table(self, level: Level, access: HashLookup, binding: Binding) -> str:
+        """The variable of the table: key -> list of rows (or pairs), or a list without keys."""
+        number = level.relation.source
+        base = Level(level.relation, access.access, False, (), access.local)
+        built = LevelCompiler(self.compiler, self.needed, self.body)
+        header, clauses, source = built.header(base)
+        row, key = self._wanted(level, source)
+        names = [name for name in (key, row) if name] or [binding.row]
+        if not (row or key):
+            names = [clauses[0].split()[1]]
+        element = names[0] if len(names) == 1 else f"({', '.join(names)})"
+        keys = [
+            self.scalar.operand(expression, affinity, collation)
+            for expression, affinity, collation in zip(
+                access.keys, access.key_affinities, access.collations, strict=True
+            )
+        ]
+        function = Lines()
+        name = f"hash{self.module.number()}"
+        body = Lines()
+        pairs = ""
+        if keys:
+            sources = [source for source, _ in keys]
+            hashed = sources[0] if len(sources) == 1 else f"({', '.join(sources)})"
+            pairs = f"({hashed}, {element})"
+        listed = f"[{pairs or element} {' '.join(clauses)}]"
+        if header:
+            body.add("found = []")
+            body.add(header)
+            body.add(f"    found += {listed}")
+        else:
+            body.add(f"found = {listed}")
+        if keys:
+            nullable = any(kinds & NULL for _, kinds in keys)
+            body.add(f"return {self._call(hashed_rows, 'found', str(len(keys)), str(nullable))}")
+        else:
+            body.add("return found")
+        del self.compiler.bindings[number]
+        free = variables_in("\n".join(body.lines))
+        free = [variable for variable in free if variable[1:] != str(number)]
+        function.add(f"def {name}({', '.join(free)}):")
+        function.depth = 1
+        if not free:
+            function.add(f"nonlocal {name}_")
+            function.add(f"if {name}_ is None: {name}_ = {name}_build()")
+            function.add(f"return {name}_")
+            build = Lines()
+            build.add(f"{name}_ = None")
+            build.add(f"def {name}_build():")
+            build.depth = 1
+            build.extend(body)
+            self.module.add(build)
+        else:
+            function.extend(body)
+        self.module.add(function)
+        table = f"h{self.module.number()}"
+        self.body.add(f"{table} = {name}({', '.join(free)})")
+        return table
+
+
+def row_batches(batches, check):  # type: ignore[no-untyped-def]
+    """Batches of rows in the shape of a tree's batches; they have no keys."""
+    for rows in batches:
+        check()
+        yield rows, rows
+
+
+def text_spans(tree, check, choices, start, reverse):  # type: ignore[no-untyped-def]
+    """`ranges.text_span` for every combination of values of the first key parts."""
+    from itertools import product
+
+    prefixes = list(product(*choices))
+    for prefix in reversed(prefixes) if reverse else prefixes:
+        yield from ranges.text_span(tree, check, prefix, start, reverse)
+
+
+def composed(first, second):  # type: ignore[no-untyped-def]
+    return lambda value: second(first(value))
+
+
+def hashed_rows(pairs, width, nullable):  # type: ignore[no-untyped-def]
+    """key -> rows of that key, in order; keys with a NULL equal nothing and are left out."""
+    table = {}
+    get = table.get
+    for key, row in pairs:
+        if nullable and (key is None if width == 1 else None in key):
+            continue
+        rows = get(key)
+        if rows is None:
+            table[key] = [row]
+        else:
+            rows.append(row)
+    return table
+
+
+def provider_ranges(relation: RowRelation) -> bool:
+    """Whether the provider can give a range of its first column's values."""
+    return getattr(relation.provider, "range_rows", None) is not None
+
+
+def first_column_condition(condition: Expression, source: int) -> tuple[str, Expression] | None:
+    """(op, value) of a condition that bounds the relation's first column."""
+    match condition:
+        case Compare(op="=" | "<" | "<=" | ">" | ">=") if condition.collation == "BINARY":
+            left, right = condition.left, condition.right
+            if _is_first(left, source) and source not in references(right):
+                return condition.op, right
+            if _is_first(right, source) and source not in references(left):
+                flipped = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+                return flipped.get(condition.op, condition.op), left
+        case Match(op="LIKE" | "GLOB", negated=False, escape=None):
+            if _is_first(condition.operand, source) and isinstance(condition.pattern, Literal):
+                text = str(condition.pattern.value)
+                cut = re.match(r"[^%_]*" if condition.op == "LIKE" else r"[^*?\[]*", text)
+                assert cut is not None
+                if cut[0]:
+                    return f"{condition.op} prefix", Literal(cut[0])
+    return None
+
+
+def folded_range(start: str) -> tuple[str, str]:
+    """The least and the greatest spelling of a text whose ASCII letters fold."""
+    upper = "".join(char.upper() if char.isascii() else char for char in start)
+    return upper, "".join(char.lower() if char.isascii() else char for char in start)
+
+
+def _is_first(node: Expression, source: int) -> bool:
+    return isinstance(node, ColumnRef) and node.source == source and node.column == 0

@@ -1,0 +1,105 @@
+"""The generated module of one statement: its functions' source, and the objects that it refers to.
+
+    def run(ctx):
+        p, check, txn = ...                 # what every function sees
+        t5 = txn.tree(5)                    # trees, values computed once a run
+        def q2(r1): ...                     # one function per query block; free rows are arguments
+        def q1(): ...
+        return q1()
+
+Functions are closures inside `run`, so that one run's trees, hash tables and cached subqueries are
+plain variables and die with it.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from sql.compile.constants import Constants
+
+_numbers = count(1)
+
+
+class Lines:
+    """Source lines with an indentation."""
+
+    def __init__(self, depth: int = 0) -> None:
+        self.lines: list[str] = []
+        self.depth = depth
+
+    def add(self, line: str) -> None:
+        self.lines.append("    " * self.depth + line)
+
+    def extend(self, other: Lines) -> None:
+        """Append lines that were made for depth 0."""
+        indent = "    " * self.depth
+        self.lines += [indent + line for line in other.lines]
+
+
+class Module:
+    """Collects what `run` consists of."""
+
+    def __init__(self) -> None:
+        self.constants = Constants()
+        self.setup: dict[str, str] = {}  # variable -> source, in order of first use
+        self.functions: list[Lines] = []
+        self._once: dict[str, str] = {}
+        self._next = count(1)
+
+    def number(self) -> int:
+        """A number for a name that is unique in the module."""
+        return next(self._next)
+
+    def tree(self, tree_id: int) -> str:
+        """The variable of a tree."""
+        name = f"t{tree_id}"
+        self.setup.setdefault(name, f"txn.tree({tree_id})")
+        return name
+
+    def method(self, tree_id: int, method: str) -> str:
+        """The variable of a tree's bound method."""
+        tree = self.tree(tree_id)
+        name = f"{method}_{tree}"
+        self.setup.setdefault(name, f"{tree}.{method}")
+        return name
+
+    def once(self, source: str) -> str:
+        """The variable of a value that is computed once per run, before everything else."""
+        name = self._once.get(source)
+        if name is None:
+            name = self._once[source] = f"o{self.number()}"
+            self.setup[name] = source
+        return name
+
+    def function(self, value: Callable[..., Any]) -> str:
+        """The name of a runtime function."""
+        return self.constants.function(value)
+
+    def add(self, function: Lines) -> None:
+        """Add a function's source; functions it calls must have been added before or are called later."""
+        self.functions.append(function)
+
+    def source(self, main: str) -> str:
+        """The whole source; `main` is the expression that `run` returns."""
+        lines = Lines()
+        lines.add("def run(ctx):")
+        lines.depth = 1
+        lines.add("p, check, txn = ctx.parameters, ctx.check, ctx.transaction")
+        for name, source in self.setup.items():
+            lines.add(f"{name} = {source}")
+        for function in self.functions:
+            lines.extend(function)
+        lines.add(f"return {main}")
+        return "\n".join(lines.lines) + "\n"
+
+    def compile(self, source: str) -> Callable[[Any], Any]:
+        """The module's `run`.  The source is kept for tracebacks."""
+        name = f"<kvsh plan {next(_numbers)}>"
+        namespace = dict(self.constants.namespace)
+        exec(compile(source, name, "exec"), namespace)
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        run: Callable[[Any], Any] = namespace["run"]
+        return run

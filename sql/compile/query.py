@@ -1,0 +1,209 @@
+"""From a parsed query to something that runs: bind, plan, compile.
+
+A `CompiledQuery` may be run any number of times, in any transaction in which `is_still_valid` holds:
+the schema is the caller's affair, the kinds of value that trees have held are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sql.bind.expressions import ExpressionBinder
+from sql.bind.queries import Binder, bind_query
+from sql.bind.scope import Scope, table_item
+from sql.compile.blocks import BlockCompiler
+from sql.compile.levels import Binding
+from sql.compile.module import Lines, Module
+from sql.expressions import Expression, Parameter
+from sql.optimise.planner import Planner
+from sql.plan import Block, DerivedRelation, ResultColumn, Select, TableRelation
+from sql.plan.walk import walk_block
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+    from btree import Transaction
+    from sql.bind import BindEnvironment
+    from sql.context import Context
+    from sql.schema import Table
+
+Row = tuple[Any, ...]
+
+
+class CompiledQuery:
+    """A query ready to run.  `source` is the generated Python, `block` and `planner` what EXPLAIN draws."""
+
+    __slots__ = (
+        "_kinds",
+        "block",
+        "columns",
+        "parameters_used",
+        "planner",
+        "run",
+        "source",
+    )
+
+    def __init__(
+        self,
+        columns: tuple[ResultColumn, ...],
+        run: Callable[[Context], Iterable[list[Row]]],
+        source: str,
+        block: Block,
+        planner: Planner,
+        kinds: tuple[tuple[int, tuple[int, ...]], ...],
+        parameters_used: frozenset[int],
+    ) -> None:
+        self.columns = columns
+        self.run = run
+        self.source = source
+        self.block = block
+        self.planner = planner
+        self._kinds = kinds
+        self.parameters_used = parameters_used
+
+    def is_still_valid(self, transaction: Transaction) -> bool:
+        """Whether the trees hold no kinds of value that the code was not made for."""
+        for tree_id, kinds in self._kinds:
+            now = transaction.tree(tree_id).kinds
+            if now is not kinds and now != kinds:
+                return False
+        return True
+
+
+def prepare_select(
+    tree: exp.Expression, env: BindEnvironment, *, text: str | None = None
+) -> CompiledQuery:
+    """Bind, plan and compile a query."""
+    block, columns, _ = bind_query(tree, env)
+    return compile_block(block, columns, env)
+
+
+def compile_block(
+    block: Block, columns: tuple[ResultColumn, ...], env: BindEnvironment
+) -> CompiledQuery:
+    """Plan and compile a bound query."""
+    planner = Planner(env)
+    module = Module()
+    compiler = BlockCompiler(module, planner, env.functions, env.parameter_kinds)
+    query, free = compiler.block(block)
+    assert not free, "a whole query refers to no rows but its own"
+    source = module.source(f"{query}()")
+    kinds = tuple(
+        (tree_id, env.transaction.tree(tree_id).kinds) for tree_id in sorted(trees_of(block))
+    )
+    return CompiledQuery(
+        columns,
+        module.compile(source),
+        source,
+        block,
+        planner,
+        kinds,
+        frozenset(node.index for node in _parameters(block)),
+    )
+
+
+def _parameters(block: Block) -> list[Parameter]:
+    return [node for node in walk_block(block) if isinstance(node, Parameter)]
+
+
+def trees_of(block: Block) -> set[int]:
+    """The stored tables' trees that a query reads."""
+    from sql.plan.walk import subblocks
+
+    found: set[int] = set()
+    pending = [block]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, Select):
+            for item in current.items:
+                relation = item.relation
+                if isinstance(relation, TableRelation):
+                    found.add(relation.table.tree_id)
+                elif isinstance(relation, DerivedRelation):
+                    pending.append(relation.block)
+        pending += subblocks(current)
+        for node in walk_block(current):
+            inner = getattr(node, "plan", None)
+            if inner is not None:
+                pending.append(inner)
+    return found
+
+
+RowFunction = Callable[["Context", Row, Any], Row]
+
+
+def compile_row_function(
+    expressions: Sequence[exp.Expression], table: Table, env: BindEnvironment
+) -> RowFunction:
+    """A function (ctx, row, key) -> values of expressions over one row of `table`."""
+    binder = Binder(env)
+    scope = Scope()
+    source = binder.next_source()
+    masks = tuple(31 for _ in table.columns)
+    scope.items.append(table_item(table, source, table.name, masks))
+    bound = ExpressionBinder(binder, scope).bind_all(list(expressions))
+    return compile_bound_row(bound, source, env)
+
+
+def compile_bound_row(
+    bound: Sequence[Expression], source: int, env: BindEnvironment
+) -> RowFunction:
+    """The same of bound expressions whose row is relation `source`."""
+    module = Module()
+    compiler = BlockCompiler(module, Planner(env), env.functions, env.parameter_kinds)
+    row, key = f"r{source}", f"k{source}"
+    compiler.bindings[source] = Binding(row, key)
+    values = [compiler.scalar.value(expression) for expression in bound]
+    result = f"({''.join(f'{value}, ' for value in values)})"
+    return _function(module, f"row(ctx, {row}, {key})", result)
+
+
+def _function(module: Module, signature: str, result: str) -> Any:
+    """A function of its own rather than `run`; what `run` sets up is set up only where it is used."""
+    name = signature.split("(", 1)[0]
+    lines = Lines()
+    lines.add(f"def {signature}:")
+    lines.depth = 1
+    body = Lines()
+    for function in module.functions:
+        body.extend(function)
+    text = "\n".join([*body.lines, *module.setup.values(), result])
+    for variable, source in (
+        ("p", "ctx.parameters"),
+        ("check", "ctx.check"),
+        ("txn", "ctx.transaction"),
+    ):
+        if (
+            f"{variable}[" in text
+            or f"{variable}." in text
+            or f"{variable})" in text
+            or (f"{variable}," in text)
+        ):
+            lines.add(f"{variable} = {source}")
+    for variable, source in module.setup.items():
+        lines.add(f"{variable} = {source}")
+    lines.extend(body)
+    lines.add(f"return {result}")
+    namespace = dict(module.constants.namespace)
+    exec(compile("\n".join(lines.lines), f"<kvsh {name}>", "exec"), namespace)
+    return namespace[name]
+
+
+def compile_values(
+    rows: Sequence[Sequence[exp.Expression]], env: BindEnvironment
+) -> Callable[[Context], list[Row]]:
+    """A function ctx -> rows of VALUES; only `env.extra_scopes` are in scope."""
+    binder = Binder(env)
+    scope = Scope()
+    module = Module()
+    compiler = BlockCompiler(module, Planner(env), env.functions, env.parameter_kinds)
+    made = []
+    for row in rows:
+        bound = ExpressionBinder(binder, scope).bind_all(list(row))
+        values = [compiler.scalar.value(expression) for expression in bound]
+        made.append(f"({''.join(f'{value}, ' for value in values)})")
+    function: Callable[[Context], list[Row]] = _function(
+        module, "values(ctx)", f"[{', '.join(made)}]"
+    )
+    return function

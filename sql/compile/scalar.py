@@ -1,0 +1,702 @@
+"""Bound expressions as Python source.
+
+`value(e)` is the SQL value (None for NULL), `true(e)` an expression that is truthy iff the value is
+SQL-true, `false(e)` iff it is SQL-false (not NULL): a condition needs no three-valued result, so WHERE
+costs one comparison where the kinds of the operands are known.  `kinds(e)` says which kinds the value
+may have: `a < 5` on a column that only ever held integers becomes a bare `r[0] < 5`.
+
+Sources: parameters are `p[i]`, the run's context is `ctx`; helpers are names from `Constants`.  An
+operand that is used twice and is no plain name or subscript gets a name of its own by `:=`; so no
+source may stand in the iterable of a comprehension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, assert_never
+
+from sql import values as v
+from sql.bind.typing import kinds_of
+from sql.collations import folding, nocase_fold, rtrim_fold
+from sql.run import arithmetic as a
+from sql.compile import patterns
+from sql.compile.constants import Constants
+from sql.expressions import (
+    Affinity,
+    And,
+    Arithmetic,
+    Call,
+    Case,
+    Cast,
+    Collate,
+    ColumnRef,
+    Compare,
+    Exists,
+    Expression,
+    InList,
+    InSubquery,
+    Literal,
+    Match,
+    Not,
+    Or,
+    Parameter,
+    Raise,
+    ScalarSubquery,
+    SlotRef,
+    Truth,
+    Unary,
+)
+from sql.functions import Function, FunctionRegistry
+
+NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
+NUMBER = INTEGER | REAL
+ANY = 31
+INLINE_TEXT_MAX = 40
+TUPLE_ITEMS_MAX = 3
+
+_HELPERS: dict[str, Callable[..., Any]] = {
+    "+": a.add,
+    "-": a.subtract,
+    "*": a.multiply,
+    "/": a.divide,
+    "%": a.modulo,
+    "||": a.concat,
+    "&": a.bit_and,
+    "|": a.bit_or,
+    "<<": a.shift_left,
+    ">>": a.shift_right,
+}
+_OPPOSITE = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+_PYTHON = {"=": "==", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+
+
+class ScalarCompiler:
+    """Compiles expressions for one generated module.
+
+    `resolve` gives the source of a column's or slot's value, `subquery` that of a subquery's (1, 0 or
+    None; a ScalarSubquery's value).  `once` names a value that is computed once per run."""
+
+    def __init__(
+        self,
+        resolve: Callable[[ColumnRef | SlotRef], str],
+        subquery: Callable[[Exists | InSubquery | ScalarSubquery], str],
+        constants: Constants,
+        *,
+        once: Callable[[str], str] | None = None,
+        functions: FunctionRegistry | None = None,
+        parameter_kinds: Sequence[int] | None = None,
+    ) -> None:
+        self.resolve = resolve
+        self.subquery = subquery
+        self.constants = constants
+        self.once = once
+        self.functions = functions
+        self.parameter_kinds = parameter_kinds or ()
+        self.collations: Mapping[str, Callable[[str, str], int]] = (
+            {} if functions is None else functions.collations
+        )
+        self._names = 0
+
+    # -- what a value may be ---------------------------------------------------------------------
+
+    def kinds(self, e: Expression) -> int:
+        """Mask of the kinds the value may have."""
+        match e:
+            case Parameter():
+                if e.index < len(self.parameter_kinds):
+                    return self.parameter_kinds[e.index]
+                return ANY
+            case Collate() | Unary(op="+"):
+                return self.kinds(e.operand)
+            case Unary(op="-"):
+                return self._arithmetic_kinds(e.operand, e.operand)
+            case Arithmetic(op="+" | "-" | "*"):
+                return self._arithmetic_kinds(e.left, e.right)
+            case Arithmetic(op="||"):
+                return TEXT | ((self.kinds(e.left) | self.kinds(e.right)) & NULL)
+            case Compare(op="IS" | "IS NOT") | Exists() | Truth():
+                return INTEGER
+            case Compare():
+                return INTEGER | ((self.kinds(e.left) | self.kinds(e.right)) & NULL)
+            case And() | Or():
+                mask = INTEGER
+                for item in e.items:
+                    mask |= self.kinds(item) & NULL
+                return mask
+            case Not():
+                return INTEGER | (self.kinds(e.operand) & NULL)
+            case InList():
+                mask = self.kinds(e.operand)
+                for item in e.items:
+                    mask |= self.kinds(item)
+                return INTEGER | (mask & NULL)
+            case InSubquery():
+                return INTEGER | NULL
+            case Case():
+                mask = NULL if e.otherwise is None else self.kinds(e.otherwise)
+                for _, then in e.whens:
+                    mask |= self.kinds(then)
+                return mask
+            case Raise():
+                return NULL
+            case _:
+                return kinds_of(e)
+
+    def _arithmetic_kinds(self, left: Expression, right: Expression) -> int:
+        kinds = self.kinds(left) | self.kinds(right)
+        mask = kinds & NULL
+        if kinds & (TEXT | BLOB):
+            return mask | NUMBER | NULL
+        if kinds & REAL:
+            mask |= REAL | NULL  # inf - inf
+        if kinds & INTEGER:
+            mask |= INTEGER | REAL
+        return mask
+
+    def nullable(self, e: Expression) -> bool:
+        return bool(self.kinds(e) & NULL)
+
+    # -- names -----------------------------------------------------------------------------------
+
+    def _call(self, function: Callable[..., Any], *arguments: str) -> str:
+        return f"{self.constants.function(function)}({', '.join(arguments)})"
+
+    def named(self, source: str) -> tuple[str, str]:
+        """(source to evaluate first, source to use from then on)."""
+        if is_simple(source):
+            return source, source
+        self._names += 1
+        name = f"_t{self._names}_{len(self.constants.namespace)}"
+        return f"({name} := {source})", name
+
+    # -- conditions ------------------------------------------------------------------------------
+
+    def true(self, e: Expression) -> str:
+        """Source that is truthy iff the value is SQL-true."""
+        match e:
+            case Literal():
+                return "True" if v.truth(e.value) else "False"
+            case And():
+                return _joined("and", [self.true(item) for item in e.items])
+            case Or():
+                return _joined("or", [self.true(item) for item in e.items])
+            case Not():
+                return self.false(e.operand)
+            case Compare():
+                return self._compared(e, e.op)
+            case Truth():
+                wanted = self.true(e.operand) if e.value else self.false(e.operand)
+                return f"(not {wanted})" if e.negated else wanted
+            case InList():
+                return self._in_list(e, negated=e.negated)
+            case Match():
+                return self._matched(e, negated=e.negated)
+            case Exists() | InSubquery():
+                return self.subquery(e)
+            case Collate() | Unary(op="+"):
+                return self.true(e.operand)
+            case _:
+                source = self.value(e)
+                if self.kinds(e) & (TEXT | BLOB):
+                    return self._call(v.truth, source)
+                return source
+
+    def false(self, e: Expression) -> str:
+        """Source that is truthy iff the value is SQL-false."""
+        match e:
+            case Literal():
+                return "True" if v.truth(e.value) is False else "False"
+            case And():
+                return _joined("or", [self.false(item) for item in e.items])
+            case Or():
+                return _joined("and", [self.false(item) for item in e.items])
+            case Not():
+                return self.true(e.operand)
+            case Compare(op="IS"):
+                return self._compared(e, "IS NOT")
+            case Compare(op="IS NOT"):
+                return self._compared(e, "IS")
+            case Compare():
+                return self._compared(e, _OPPOSITE[e.op])
+            case Truth():
+                return f"(not {self.true(e)})"
+            case InList():
+                return self._in_list(e, negated=not e.negated)
+            case Match():
+                return self._matched(e, negated=not e.negated)
+            case Exists():
+                return f"(not {self.subquery(e)})"
+            case InSubquery():
+                return f"({self.subquery(e)} == 0)"
+            case Collate() | Unary(op="+"):
+                return self.false(e.operand)
+            case _:
+                source = self.value(e)
+                if self.kinds(e) & (TEXT | BLOB):
+                    return self._call(a.is_false, source)
+                return f"({source} == 0)"
+
+    # -- comparisons -----------------------------------------------------------------------------
+
+    def operand(self, e: Expression, affinity: Affinity | None, collation: str) -> tuple[str, int]:
+        """An operand's source and kinds once affinity and collation are applied to it."""
+        source, kinds = self.value(e), self.kinds(e)
+        if affinity is not None and affinity != Affinity.BLOB:
+            if affinity == Affinity.TEXT:
+                if kinds & NUMBER:
+                    source = self._converted(e, a.as_text, source)
+                    kinds = (kinds & ~NUMBER) | TEXT
+            elif kinds & TEXT:
+                source = self._converted(e, a.as_numeric, source)
+                kinds |= NUMBER
+        fold = self.folding(collation)
+        if fold is not None and kinds & TEXT:
+            source = self._converted(e, fold, source)
+            if fold not in (nocase_fold, rtrim_fold):
+                kinds = ANY  # keys of the program's own
+        return source, kinds
+
+    def _converted(self, e: Expression, function: Callable[..., Any], source: str) -> str:
+        if isinstance(e, Literal) and function in (
+            a.as_text,
+            a.as_numeric,
+            nocase_fold,
+            rtrim_fold,
+        ):
+            return self._literal(function(e.value))
+        source = self._call(function, source)
+        if self.once is not None and isinstance(e, Parameter):
+            return self.once(source)
+        return source
+
+    def folding(self, collation: str) -> Callable[[Any], Any] | None:
+        """The collation's function on values of any kind; None for BINARY."""
+        return folding(collation, dict(self.collations))
+
+    def _compared(self, e: Compare, op: str) -> str:
+        left, left_kinds = self.operand(e.left, e.left_affinity, e.collation)
+        right, right_kinds = self.operand(e.right, e.right_affinity, e.collation)
+        if op == "IS":
+            return f"({left} == {right})" if right != "None" else f"({left} is None)"
+        if op == "IS NOT":
+            return f"({left} != {right})" if right != "None" else f"({left} is not None)"
+        if left == "None" or right == "None":
+            return "False"
+        return self._ordered(op, left, left_kinds, right, right_kinds)
+
+    def _ordered(self, op: str, left: str, left_kinds: int, right: str, right_kinds: int) -> str:
+        guards = []
+        if op == "=" and not (left_kinds & right_kinds & NULL):
+            return f"({left} == {right})"
+        first_left, left = self.named(left) if left_kinds & NULL else (left, left)
+        if left_kinds & NULL:
+            guards.append(f"{first_left} is not None")
+        if right_kinds & NULL and op != "=":
+            first_right, right = self.named(right)
+            guards.append(f"{first_right} is not None")
+        if op in ("=", "<>") or _comparable(left_kinds, right_kinds):
+            test = f"{left} {_PYTHON[op]} {right}"
+        elif op == "<":
+            test = self._call(a.less, left, right)
+        elif op == "<=":
+            test = self._call(a.less_equal, left, right)
+        elif op == ">":
+            test = self._call(a.less, right, left)
+        else:
+            test = self._call(a.less_equal, right, left)
+        return f"({' and '.join([*guards, test])})"
+
+    def _compare_value(self, e: Compare) -> str:
+        if e.op in ("IS", "IS NOT") or not self.nullable(e):
+            return f"(1 if {self._compared(e, e.op)} else 0)"
+        left, left_kinds = self.operand(e.left, e.left_affinity, e.collation)
+        right, right_kinds = self.operand(e.right, e.right_affinity, e.collation)
+        if left == "None" or right == "None":
+            return "None"
+        first_left, left = self.named(left)
+        first_right, right = self.named(right)
+        guards = []
+        if left_kinds & NULL:
+            guards.append(f"{first_left} is None")
+        if right_kinds & NULL:
+            guards.append(f"{first_right} is None")
+        if not left_kinds & NULL and first_left != left:
+            guards.insert(0, f"({first_left} is None)")
+        if not right_kinds & NULL and first_right != right:
+            guards.append(f"({first_right} is None)")
+        bare = ~NULL
+        test = self._ordered(e.op, left, left_kinds & bare, right, right_kinds & bare)
+        return f"(None if {' or '.join(guards)} else 1 if {test} else 0)"
+
+    # -- IN, LIKE --------------------------------------------------------------------------------
+
+    def _in_list(self, e: InList, *, negated: bool) -> str:
+        """Truthy iff the operand is (or with `negated`: surely is not) among the items."""
+        if not e.items:
+            return "True" if negated else "False"
+        if not all(isinstance(item, (Literal, Parameter)) for item in e.items):
+            compared: list[Expression] = [
+                Compare("=", e.operand, item, None, e.affinity, e.collation) for item in e.items
+            ]
+            return self.false(Or(tuple(compared))) if negated else self.true(Or(tuple(compared)))
+        source, kinds = self.operand(e.operand, None, e.collation)
+        items, has_null = self._items(e)
+        if not negated:
+            return f"({source} in {items})"
+        if has_null == "True":
+            return "False"
+        guards = []
+        if has_null != "False":
+            guards.append(f"not {has_null}")
+        if kinds & NULL:
+            first, source = self.named(source)
+            guards.append(f"{first} is not None")
+        return f"({' and '.join([*guards, f'{source} not in {items}'])})"
+
+    def _items(self, e: InList) -> tuple[str, str]:
+        """Sources of the set of the items, NULL left out, and of whether NULL is among them."""
+        convert = self._item_conversion(e)
+        if all(isinstance(item, Literal) for item in e.items):
+            values = tuple(item.value for item in e.items if isinstance(item, Literal))
+            name = self.constants.name(a.item_set(values, convert), "items")
+            return name, str(None in values)
+        sources = ", ".join(self.value(item) for item in e.items)
+        null = any(self.nullable(item) for item in e.items)
+        listed = f"({sources},)"
+        if not null and convert is None and len(e.items) <= TUPLE_ITEMS_MAX:
+            return listed, "False"
+        name = "None" if convert is None else self.constants.name(convert, "convert")
+        made = self._call(a.item_set, listed, name)
+        if self.once is not None:
+            made = self.once(made)
+        return made, f"(None in {listed})" if null else "False"
+
+    def _item_conversion(self, e: InList) -> Callable[[Any], Any] | None:
+        fold = self.folding(e.collation)
+        change = None
+        if e.affinity == Affinity.TEXT:
+            change = a.as_text
+        elif e.affinity not in (None, Affinity.BLOB):
+            change = a.as_numeric
+        if change is None or fold is None:
+            return change or fold
+        return lambda value: fold(change(value))
+
+    def _matched(self, e: Match, *, negated: bool) -> str:
+        """Truthy iff the text matches (or with `negated`: is not NULL and does not match)."""
+        constant = self._constant_pattern(e)
+        if constant is None:
+            source = self._match_value(e)
+            return f"({source} == 0)" if negated else source
+        source, guards = self._text_operand(e.operand)
+        test = patterns.match_source(e.op, *constant, source, self.constants)
+        return f"({' and '.join([*guards, f'not {test}' if negated else test])})"
+
+    def _text_operand(self, e: Expression) -> tuple[str, list[str]]:
+        """A simple source of the operand as text, and the guards against NULL that come first."""
+        source, kinds = self.value(e), self.kinds(e)
+        if kinds & ~(TEXT | NULL):
+            source = self._call(v.value_to_text, source)
+        first, source = self.named(source)
+        if kinds & NULL:
+            return source, [f"{first} is not None"]
+        return source, [] if first == source else [f"{first} is not None"]
+
+    def _constant_pattern(self, e: Match) -> tuple[str, str | None] | None:
+        """(pattern, escape) if both are constants and the operator is the builtin one."""
+        if e.op not in ("LIKE", "GLOB") or not self._is_builtin(e):
+            return None
+        if not isinstance(e.pattern, Literal) or e.pattern.value is None:
+            return None
+        escape = None
+        if e.escape is not None:
+            if not isinstance(e.escape, Literal):
+                return None
+            escape = v.value_to_text(e.escape.value)
+            if escape is None or len(escape) != 1:
+                return None
+        return v.value_to_text(e.pattern.value) or "", escape
+
+    def _is_builtin(self, e: Match) -> bool:
+        if self.functions is None:
+            return e.op in ("LIKE", "GLOB")
+        function = self.functions.lookup(e.op.lower(), 2 if e.escape is None else 3)
+        return isinstance(function, Function) and function.builtin
+
+    def _match_value(self, e: Match) -> str:
+        """The value of the operator, `negated` left aside."""
+        constant = self._constant_pattern(e)
+        if constant is not None:
+            source, guards = self._text_operand(e.operand)
+            test = patterns.match_source(e.op, *constant, source, self.constants)
+            if not guards:
+                return f"(1 if {test} else 0)"
+            absent = guards[0].replace(" is not None", " is None")
+            return f"(None if {absent} else 1 if {test} else 0)"
+        operands = [self.value(e.operand), self.value(e.pattern)]
+        if self._is_builtin(e):
+            if e.op == "GLOB":
+                return self._call(patterns.glob, *operands)
+            if e.escape is None:
+                return self._call(patterns.like, *operands)
+            return self._call(patterns.like, *operands, self.value(e.escape), "True")
+        return self._overridden(e)
+
+    def _overridden(self, e: Match) -> str:
+        arguments = [e.pattern, e.operand, *([] if e.escape is None else [e.escape])]
+        name = e.op.lower()
+        function = None if self.functions is None else self.functions.lookup(name, len(arguments))
+        if not isinstance(function, Function):
+            from sql.errors import SqlNameError
+
+            if e.op == "MATCH":
+                raise SqlNameError("unable to use function MATCH in the requested context")
+            raise SqlNameError(f"no such function: {e.op}", token=e.op)
+        return self._invoked(function, [self.value(item) for item in arguments])
+
+    # -- values ----------------------------------------------------------------------------------
+
+    def value(self, e: Expression) -> str:
+        """Source of the SQL value."""
+        if isinstance(e, Call) and getattr(e.function, "returns_json", False):
+            return f"{self.constants.function(plain)}({self.argument(e)})"
+        return self.argument(e)
+
+    def argument(self, e: Expression) -> str:
+        """Like `value`, of a function's argument: JSON stays marked as JSON."""
+        match e:
+            case Literal():
+                return self._literal(e.value)
+            case Parameter():
+                return f"p[{e.index}]"
+            case ColumnRef() | SlotRef():
+                return self.resolve(e)
+            case Collate() | Unary(op="+"):
+                return self.value(e.operand)
+            case Unary(op="-"):
+                return self._call(a.negate, self.value(e.operand))
+            case Unary():
+                return self._call(a.bit_not, self.value(e.operand))
+            case Arithmetic():
+                return self._arithmetic(e)
+            case Compare():
+                return self._compare_value(e)
+            case And() | Or():
+                return self._logical(e)
+            case Not():
+                if not self.nullable(e):
+                    return f"(1 if {self.false(e.operand)} else 0)"
+                return self._call(a.logical_not, self.value(e.operand))
+            case Truth():
+                return f"(1 if {self.true(e)} else 0)"
+            case InList():
+                return self._in_value(e)
+            case Match():
+                source = self._match_value(e)
+                return self._call(a.logical_not, source) if e.negated else source
+            case Exists():
+                return f"(1 if {self.subquery(e)} else 0)"
+            case InSubquery() | ScalarSubquery():
+                return self.subquery(e)
+            case Case():
+                return self._case(e)
+            case Cast():
+                return self._cast(e)
+            case Call():
+                return self._function(e)
+            case Raise():
+                message = "None" if e.message is None else self.value(e.message)
+                return self._call(a.raise_in_trigger, repr(e.action), message)
+            case _:
+                assert_never(e)
+
+    def _literal(self, value: Any) -> str:
+        kind = value.__class__
+        if value is None:
+            return "None"
+        if kind is int:
+            return str(value) if value >= 0 else f"({value})"
+        if kind is float:
+            if value - value != 0:  # infinite
+                return self.constants.name(value)
+            return repr(value) if value >= 0 else f"({value!r})"
+        if len(value) > INLINE_TEXT_MAX:
+            return self.constants.name(value)
+        return repr(value)
+
+    def _arithmetic(self, e: Arithmetic) -> str:
+        left, right = self.value(e.left), self.value(e.right)
+        left_kinds, right_kinds = self.kinds(e.left), self.kinds(e.right)
+        if left == "None" or right == "None":
+            return "None"
+        both = left_kinds | right_kinds
+        if e.op == "||":
+            fits = not both & ~(TEXT | NULL)
+        else:
+            fits = not both & (TEXT | BLOB) and e.op in "+-*/"
+        if e.op == "/" and not _one_is_real(left_kinds, right_kinds):
+            fits = False
+        if not fits:
+            return self._call(_HELPERS[e.op], left, right)
+        guards = []
+        for is_left, kinds in ((True, left_kinds), (False, right_kinds)):
+            if kinds & NULL:
+                first, name = self.named(left if is_left else right)
+                guards.append(f"{first} is None")
+                left, right = (name, right) if is_left else (left, name)
+        if e.op == "/":
+            first, right = self.named(right)
+            guards.append(f"{first} == 0" if first == right else f"not {first}")
+        result = self._bare_arithmetic(e.op, left, left_kinds & ~NULL, right, right_kinds & ~NULL)
+        return f"(None if {' or '.join(guards)} else {result})" if guards else result
+
+    def _bare_arithmetic(
+        self, op: str, left: str, left_kinds: int, right: str, right_kinds: int
+    ) -> str:
+        """Operands of known kinds that are not NULL."""
+        if op == "||":
+            return f"({left} + {right})"
+        if op == "/":
+            return self._not_nan(f"({left} / {right})")
+        plain = f"({left} {op} {right})"
+        if _one_is_real(left_kinds, right_kinds):
+            return self._not_nan(plain)
+        if left_kinds == right_kinds == INTEGER:
+            first, name = self.named(plain)
+            first_left, left = self.named(left)
+            if first_left != left:  # a compound operand: leave the rare case to the helper
+                return self._call(_HELPERS[op], first_left, right)
+            rare = self._call(a.overflowed, left, right, repr(op))
+            return f"({name} if {v.INT_MIN} <= {first} <= {v.INT_MAX} else {rare})"
+        return self._call(_HELPERS[op], left, right)
+
+    def _not_nan(self, source: str) -> str:
+        first, name = self.named(source)
+        return f"({name} if {first} == {name} else None)"
+
+    def _logical(self, e: And | Or) -> str:
+        if not self.nullable(e):
+            return f"(1 if {self.true(e)} else 0)"
+        function = a.logical_and if isinstance(e, And) else a.logical_or
+        return self._call(function, *[self.value(item) for item in e.items])
+
+    def _in_value(self, e: InList) -> str:
+        if not e.items:
+            return "1" if e.negated else "0"
+        if not self.nullable(e):
+            return f"(1 if {self.true(e)} else 0)"
+        yes, no = self.true(e), self.false(e)
+        return f"(1 if {yes} else 0 if {no} else None)"
+
+    def _case(self, e: Case) -> str:
+        parts = [f"{self.value(then)} if {self.true(when)} else " for when, then in e.whens]
+        otherwise = "None" if e.otherwise is None else self.value(e.otherwise)
+        return f"({''.join(parts)}{otherwise})"
+
+    def _cast(self, e: Cast) -> str:
+        source, kinds = self.value(e.operand), self.kinds(e.operand)
+        wanted = {Affinity.INTEGER: INTEGER, Affinity.REAL: REAL, Affinity.TEXT: TEXT}
+        if e.affinity in wanted and not kinds & ~(wanted[e.affinity] | NULL):
+            return source
+        if e.affinity == Affinity.REAL and kinds == INTEGER:
+            return f"float({source})"
+        special = {
+            Affinity.INTEGER: v.to_integer,
+            Affinity.REAL: v.to_real,
+            Affinity.TEXT: v.value_to_text,
+        }
+        if e.affinity in special:
+            return self._call(special[e.affinity], source)
+        return self._call(v.cast, source, self.constants.name(e.affinity, "affinity"))
+
+    # -- functions -------------------------------------------------------------------------------
+
+    def _function(self, e: Call) -> str:
+        function: Function = e.function
+        if function.builtin:
+            match e.name:
+                case "coalesce" | "ifnull":
+                    return self._coalesce(e.arguments)
+                case "iif":
+                    when, then, otherwise = e.arguments
+                    return self._case(Case(((when, then),), otherwise))
+                case "nullif":
+                    left, right = e.arguments
+                    first, name = self.named(self.value(left))
+                    equal = self._call(
+                        nullif_equal,
+                        first,
+                        self.value(right),
+                        self.constants.name(self.folding(e.collation), "fold"),
+                    )
+                    return f"(None if {equal} else {name})"
+                case "min" | "max" if len(e.arguments) > 1:
+                    key = self.constants.name(self.folding(e.collation), "fold")
+                    items = [self.value(item) for item in e.arguments]
+                    return self._call(a.extreme, key, str(e.name == "max"), *items)
+        return self._invoked(function, [self.argument(item) for item in e.arguments], e.arguments)
+
+    def _invoked(
+        self, function: Function, arguments: list[str], expressions: Sequence[Expression] = ()
+    ) -> str:
+        name = self.constants.function(function.call)
+        if function.needs_context:
+            return f"{name}({', '.join(['ctx', *arguments])})"
+        if not function.propagates_null or not arguments:
+            return f"{name}({', '.join(arguments)})"
+        null = [self.nullable(item) for item in expressions] or [True] * len(arguments)
+        if not any(null):
+            return f"{name}({', '.join(arguments)})"
+        if len(arguments) == 1:
+            first, argument = self.named(arguments[0])
+            return f"(None if {first} is None else {name}({argument}))"
+        return self._call(a.call_strict, name, *arguments)
+
+    def _coalesce(self, arguments: Sequence[Expression]) -> str:
+        *others, last = arguments
+        parts = []
+        for argument in others:
+            if not self.nullable(argument):
+                last = argument
+                break
+            first, name = self.named(self.value(argument))
+            parts.append(f"{name} if {first} is not None else ")
+        return f"({''.join(parts)}{self.value(last)})"
+
+
+def plain(value: Any) -> Any:
+    """A value as it leaves an expression: text that was marked as JSON is text."""
+    return value if value.__class__ in _PLAIN else str(value)
+
+
+_PLAIN = frozenset((int, float, str, bytes, type(None)))
+
+
+def nullif_equal(left: Any, right: Any, fold: Callable[[Any], Any] | None) -> bool:
+    """Whether nullif()'s arguments are equal (NULL equals nothing)."""
+    if left is None or right is None:
+        return False
+    return bool(left == right if fold is None else fold(left) == fold(right))
+
+
+def is_simple(source: str) -> bool:
+    """Whether evaluating the source twice costs about as much as naming it."""
+    if source.isidentifier() or source.isdigit():
+        return True
+    head, bracket, rest = source.partition("[")
+    return bool(bracket) and head.isidentifier() and rest[:-1].isdigit() and rest[-1] == "]"
+
+
+def _joined(word: str, parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"({f' {word} '.join(parts)})"
+
+
+def _one_is_real(left_kinds: int, right_kinds: int) -> bool:
+    """Whether one operand can only be REAL, so that Python's arithmetic on numbers is SQL's."""
+    return left_kinds & ~NULL == REAL or right_kinds & ~NULL == REAL
+
+
+def _comparable(left_kinds: int, right_kinds: int) -> bool:
+    """Whether Python compares every pair of these kinds, and as SQL does."""
+    both = (left_kinds | right_kinds) & ~NULL
+    return not both & ~NUMBER or both in (TEXT, BLOB)

@@ -1,0 +1,91 @@
+"""Subqueries inside expressions: computed once per run where they depend on nothing, else per row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sql.compile.module import Lines
+from sql.expressions import Affinity, Exists, InSubquery, ScalarSubquery
+from sql.run import membership, stages
+
+if TYPE_CHECKING:
+    from sql.compile.blocks import BlockCompiler
+
+
+class SubqueryCompiler:
+    """Gives the Python source of subqueries' values."""
+
+    def __init__(self, compiler: BlockCompiler) -> None:
+        self.compiler = compiler
+        self.module = compiler.module
+        self._cached: dict[tuple[str, str], str] = {}
+
+    def source(self, e: Exists | InSubquery | ScalarSubquery) -> str:
+        """The value: 1, 0 or None; a scalar subquery's own value."""
+        query, free = self.compiler.block(e.plan)
+        call = f"{query}({', '.join(free)})"
+        match e:
+            case Exists():
+                found = self._once(f"{self._name(stages.any_row)}({call})", free)
+                return f"(not {found})" if e.negated else found
+            case ScalarSubquery():
+                if free:
+                    return f"{self._name(stages.first_value)}({call}, {e.column})"
+                row = self._once(f"{self._name(membership.first_row)}({call})", free)
+                return f"{self._name(membership.column_of)}({row}, {e.column})"
+            case InSubquery():
+                return self._membership(e, call, free)
+
+    def _name(self, function: object) -> str:
+        return self.module.function(function)  # type: ignore[arg-type]
+
+    def _membership(self, e: InSubquery, call: str, free: list[str]) -> str:
+        scalar = self.compiler.scalar
+        operands = [
+            scalar.operand(operand, affinity, collation)[0]
+            for operand, affinity, collation in zip(
+                e.operands, e.left_affinities, e.collations, strict=True
+            )
+        ]
+        converts = "".join(
+            f"{self._convert(affinity, collation)}, "
+            for affinity, collation in zip(e.right_affinities, e.collations, strict=True)
+        )
+        if len(operands) == 1:
+            made = self._once(f"{self._name(membership.value_set)}({call}, {converts[:-2]})", free)
+            test = f"{self._name(membership.in_values)}({operands[0]}, {made})"
+        else:
+            made = self._once(f"{self._name(membership.row_set)}({call}, ({converts}))", free)
+            row = f"({', '.join(operands)})"
+            test = f"{self._name(membership.in_rows)}({row}, {made})"
+        return f"{self._name(membership.negated)}({test})" if e.negated else test
+
+    def _convert(self, affinity: Affinity | None, collation: str) -> str:
+        """The name of the conversion of the subquery's column; "None" where none is needed."""
+        fold = self.compiler.scalar.folding(collation)
+        convert = membership.conversion(affinity, fold)
+        return "None" if convert is None else self.module.constants.name(convert, "convert")
+
+    def column_values(self, e: InSubquery) -> str:
+        """The values of the subquery's only column, as an iterable's source."""
+        query, free = self.compiler.block(e.plan)
+        values = f"{self._name(membership.first_column)}({query}({', '.join(free)}))"
+        return self._once(values, free)
+
+    def _once(self, source: str, free: list[str]) -> str:
+        """The source, or a call that computes it at its first use in a run."""
+        if free:
+            return source
+        key = ("once", source)
+        name = self._cached.get(key)
+        if name is None:
+            name = self._cached[key] = f"s{self.module.number()}"
+            function = Lines()
+            function.add(f"{name}_ = None")
+            function.add(f"def {name}():")
+            function.depth = 1
+            function.add(f"nonlocal {name}_")
+            function.add(f"if {name}_ is None: {name}_ = ({source},)")
+            function.add(f"return {name}_[0]")
+            self.module.add(function)
+        return f"{name}()"

@@ -1,0 +1,477 @@
+"""ALTER TABLE: rename, rename a column, add and drop a column.
+
+What is renamed is renamed in the text of every definition that means it, as SQLite does, and the
+records are made anew from the texts; trees stay.  ADD COLUMN and DROP COLUMN rewrite the table's rows, for a
+row tuple always holds every column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from btree import Kind, Tree
+from sql.ddl.expressions import check_expression, check_loops
+from sql.ddl.objects import forget_sequence, place_of
+from sql.ddl.rewrite import ColumnFinder, Edit, edited, quoted, table_edits
+from sql.ddl.tables import TableDraft
+from sql.ddl.work import RESERVED_NAMES, Work, no_such, objects_of
+from sql.errors import ConstraintError, SqlError, SqlNameError
+from sql.expressions import Affinity
+from sql.parse import parse_statement
+from sql.parse.lexer import tokens_of
+from sql.parse.statements import (
+    AddColumn,
+    Check,
+    ColumnDefinition,
+    CreateIndex,
+    CreateTable,
+    CreateTrigger,
+    CreateView,
+    Default,
+    DropColumn,
+    ForeignKey,
+    Generated,
+    NotNull,
+    ObjectName,
+    PrimaryKey,
+    RenameColumn,
+    RenameTable,
+    Statement,
+    Unique,
+)
+from sql.schema import Index, SchemaObject, Table, Trigger, View
+
+
+def _table(work: Work, name: ObjectName, *, if_view: str) -> Table:
+    """The table to be altered; `if_view` is said of a view."""
+    table = work.layer.table(name.name)
+    if table is None:
+        view = work.layer.view(name.name)
+        if view is not None:
+            raise SqlError(if_view.format(view.name), offset=name.start)
+        if name.name.lower() in RESERVED_NAMES:
+            raise SqlError(f"table {name.name} may not be altered", offset=name.start)
+        raise no_such("table", name, [item.name for item in work.layer.tables.values()])
+    if table.name.lower().startswith("sqlite_"):
+        raise SqlError(f"table {table.name} may not be altered", offset=name.start)
+    return table
+
+
+# -- records from texts -------------------------------------------------------------------------------------
+
+
+def _parsed(item: SchemaObject) -> Statement | None:
+    return parse_statement(item.sql) if item.sql else None
+
+
+def _remade(work: Work, item: SchemaObject, text: str, *, old: str, new: str) -> SchemaObject:
+    """The record of an object whose text was edited to `text` as table `old` became `new`."""
+    statement = parse_statement(text)
+    match statement:
+        case CreateTable():
+            assert isinstance(item, Table)
+            if statement.select is not None or item.name.lower() == "sqlite_sequence":
+                return msgspec.structs.replace(item, sql=text)
+            return _remade_table(work, item, statement)
+        case CreateIndex():
+            assert isinstance(item, Index)
+            parts = tuple(
+                part
+                if part.expression is None
+                else msgspec.structs.replace(part, expression=column.text)
+                for part, column in zip(item.columns, statement.columns, strict=True)
+            )
+            return msgspec.structs.replace(
+                item,
+                table=new if item.table.lower() == old.lower() else item.table,
+                columns=parts,
+                where=statement.where_text,
+                sql=text,
+            )
+        case CreateView():
+            return msgspec.structs.replace(item, select=statement.select_text, sql=text)
+        case CreateTrigger():
+            assert isinstance(item, Trigger)
+            return msgspec.structs.replace(
+                item,
+                table=new if item.table.lower() == old.lower() else item.table,
+                columns=statement.columns,
+                when=statement.when_text,
+                body=tuple(part.text for part in statement.body),
+                sql=text,
+            )
+        case _:
+            raise AssertionError("no definition in the catalog")
+
+
+def _remade_table(work: Work, item: Table, statement: CreateTable) -> Table:
+    made, _ = TableDraft(work, statement, check=False).finished()
+    return msgspec.structs.replace(made, tree_id=item.tree_id)
+
+
+def _rewrite(
+    work: Work, edits_of: Callable[[Statement], list[Edit]], *, old: str, new: str
+) -> None:
+    """Edit every definition of both layers that needs it, and enter its new record."""
+    schema = work.schema
+    items = objects_of(schema.main)
+    if schema.temp is not None:
+        items += objects_of(schema.temp)
+    for item in items:
+        statement = _parsed(item)
+        if statement is None:
+            assert isinstance(item, Index)
+            if item.table.lower() == old.lower() and old != new:
+                number = item.name.rsplit("_", 1)[1]
+                _replace(
+                    work,
+                    item,
+                    msgspec.structs.replace(
+                        item, name=f"sqlite_autoindex_{new}_{number}", table=new
+                    ),
+                )
+            continue
+        edits = edits_of(statement)
+        if edits:
+            text = edited(statement.text, edits)
+            _replace(work, item, _remade(work, item, text, old=old, new=new))
+
+
+def _replace(work: Work, old: SchemaObject, new: SchemaObject) -> None:
+    """Enter a record in the catalog of the layer that the object belongs to."""
+    temp = work.schema.temp
+    is_temporary = temp is not None and any(item is old for item in objects_of(temp))
+    if is_temporary == work.temporary:
+        work.catalog.replace(old, new)
+        return
+    # A temporary trigger or view that speaks of a table of the database, or the other way round.
+    work.session.ensure_writable(work.transaction, temporary=is_temporary)
+    Work(work.session, work.transaction, temporary=is_temporary).catalog.replace(old, new)
+
+
+# -- RENAME -------------------------------------------------------------------------------------------------
+
+
+def rename_table(work: Work, statement: RenameTable) -> None:
+    """ALTER TABLE ... RENAME TO."""
+    table = _table(work, statement.table, if_view="view {} may not be altered")
+    old, new = table.name, statement.to
+    layer = work.layer
+    taken = layer.table(new) or layer.view(new) or layer.find_index(new)
+    if taken is not None:
+        raise SqlError(f"there is already another table or index with this name: {new}")
+    if new.lower().startswith("sqlite_"):
+        raise SqlError(f"object name reserved for internal use: {new}", token=new)
+    _rewrite(work, lambda item: table_edits(item, old, new), old=old, new=new)
+    if table.autoincrement:
+        forget_sequence(work, old, new)
+
+
+def rename_column(work: Work, statement: RenameColumn) -> None:
+    """ALTER TABLE ... RENAME COLUMN."""
+    table = _table(work, statement.table, if_view='cannot rename columns of view "{}"')
+    old, new = statement.column, statement.to
+    if place_of(table, old) is None:
+        raise SqlNameError(f'no such column: "{old}"', token=old)
+    other = place_of(table, new)
+    if other is not None and other != place_of(table, old):
+        raise SqlError(f"error in table {table.name} after rename: duplicate column name: {new}")
+    from sql.ddl.table_as import quoted_if_needed
+
+    shown = quoted(new) if _is_quoted(statement) else quoted_if_needed(new)
+    finder = ColumnFinder(table, old, shown, work.schema)
+    _rewrite(work, finder.found, old=table.name, new=table.name)
+    check_views(work, "after rename")
+
+
+def _is_quoted(statement: RenameColumn) -> bool:
+    tokens = tokens_of(statement.text)
+    last = max(place for place, kind in enumerate(tokens.kinds) if kind not in ("", ";"))
+    return statement.text[tokens.starts[last]] in "\"`['"
+
+
+def check_views(work: Work, moment: str) -> None:
+    """Raise SqlError if a view's query no longer binds."""
+    from sql.pragma_tables import view_columns
+
+    context = work.context()
+    for view in work.schema.views.values():
+        try:
+            view_columns(context, view)
+        except SqlNameError as error:
+            if error.message.startswith("no such table") or _was_broken(view):
+                continue
+            raise SqlError(f"error in view {view.name} {moment}: {error.message}") from error
+
+
+def _was_broken(view: View) -> bool:
+    """Views that name what was never there are SQLite's business when they are used."""
+    return not view.select
+
+
+# -- ADD COLUMN -----------------------------------------------------------------------------------------------
+
+
+def add_column(work: Work, statement: AddColumn) -> None:
+    """ALTER TABLE ... ADD COLUMN: existing rows get the default, or the generated value."""
+    table = _table(work, statement.table, if_view="Cannot add a column to a view")
+    definition = statement.column
+    if place_of(table, definition.name) is not None:
+        raise SqlError(f"duplicate column name: {definition.name}", token=definition.name)
+    tree = work.transaction.tree(table.tree_id)
+    _check_added(work, definition, has_rows=len(tree) > 0)
+    old_statement = parse_statement(table.sql)
+    assert isinstance(old_statement, CreateTable)
+    text = _with_column(table, old_statement, statement.column_text)
+    new_statement = parse_statement(text)
+    assert isinstance(new_statement, CreateTable)
+    try:
+        made = _remade_table(work, table, new_statement)
+        _check_expressions(work, made, definition)
+    except SqlError as error:
+        raise SqlError(f"error in table {table.name} after add column: {error.message}") from error
+    work.catalog.replace(table, made)
+    _fill_column(work, made, tree)
+
+
+def _check_added(work: Work, definition: ColumnDefinition, *, has_rows: bool) -> None:
+    from sqlglot import exp
+
+    default: Any = None
+    not_null = generated = references = False
+    for constraint in definition.constraints:
+        match constraint:
+            case PrimaryKey():
+                raise SqlError("Cannot add a PRIMARY KEY column")
+            case Unique():
+                raise SqlError("Cannot add a UNIQUE column")
+            case Default():
+                default = constraint.expression
+            case NotNull():
+                not_null = True
+            case Generated():
+                generated = True
+                if constraint.stored and has_rows:
+                    raise SqlError("cannot add a STORED column")
+            case ForeignKey():
+                references = True
+            case _:
+                pass
+    if not has_rows or generated:
+        return
+    is_null = default is None or isinstance(default, exp.Null)
+    if references and work.session.foreign_keys and not is_null:
+        raise SqlError("Cannot add a REFERENCES column with non-NULL default value")
+    if not_null and is_null:
+        raise SqlError("Cannot add a NOT NULL column with default value NULL")
+    inner = default.this if isinstance(default, (exp.Neg, exp.Unary)) else default
+    if not is_null and not isinstance(inner, (exp.Literal, exp.Boolean, exp.HexString, exp.Null)):
+        raise SqlError("Cannot add a column with non-constant default")
+
+
+def _with_column(table: Table, statement: CreateTable, column_text: str) -> str:
+    """The table's text with a column definition after the last one."""
+    text = table.sql
+    tokens = tokens_of(text)
+    if statement.select is not None or not statement.columns:
+        end = text.rindex(")")
+    else:
+        last = statement.columns[-1].end
+        end = next(start for start in tokens.starts if start >= last)
+    return f"{text[:end]}, {column_text}{text[end:]}"
+
+
+def _check_expressions(work: Work, table: Table, definition: ColumnDefinition) -> None:
+    environment = work.environment()
+    for constraint in definition.constraints:
+        if isinstance(constraint, Check):
+            check_expression(
+                constraint.expression,
+                table,
+                environment,
+                what="CHECK constraints",
+                deterministic=False,
+            )
+        elif isinstance(constraint, Generated):
+            check_expression(
+                constraint.expression,
+                table,
+                environment,
+                what="generated columns",
+                deterministic=True,
+            )
+            check_loops(table, {len(table.columns) - 1: constraint.expression})
+
+
+def _fill_column(work: Work, table: Table, tree: Tree) -> None:
+    """Give every row its value in the new, last column, and hold it to the column's constraints."""
+    column = table.columns[-1]
+    expression = column.generated or column.default or "NULL"
+    if not len(tree):
+        return
+    from sql.compile import compile_row_function
+    from sql.parse import parse_expression
+    from sql.values import apply_affinity
+
+    value_of = compile_row_function([parse_expression(expression)], table, work.environment())
+    context = work.context()
+    batches = list(tree.batches())
+    made = []
+    mask = 0
+    for keys, rows in batches:
+        context.check()
+        longer = []
+        for key, row in zip(keys, rows, strict=True):
+            wide = (*row, None)
+            value = value_of(context, wide, key)[0]
+            if column.affinity is not Affinity.BLOB:
+                value = apply_affinity(value, column.affinity)
+            mask |= _KIND[value.__class__]
+            longer.append((*row, value))
+        made.append((keys, longer))
+    if column.not_null and mask & Kind.NULL:
+        raise ConstraintError("NOT NULL constraint failed", kind="NOT NULL")
+    _check_rows(work, table, made)
+    tree.widen((*[0] * (len(table.columns) - 1), mask))
+    for keys, rows in made:
+        tree.load(keys, rows)
+
+
+_KIND: dict[type, int] = {
+    type(None): int(Kind.NULL),
+    int: int(Kind.INTEGER),
+    float: int(Kind.REAL),
+    str: int(Kind.TEXT),
+    bytes: int(Kind.BLOB),
+}
+
+
+def _check_rows(work: Work, table: Table, batches: list[Any]) -> None:
+    """Hold the rows to the table's CHECK constraints."""
+    if not table.checks:
+        return
+    from sql.compile import compile_row_function
+    from sql.parse import parse_expression
+    from sql.values import truth
+
+    trees = [parse_expression(check.expression) for check in table.checks]
+    values_of = compile_row_function(trees, table, work.environment())
+    context = work.context()
+    for keys, rows in batches:
+        for key, row in zip(keys, rows, strict=True):
+            if any(truth(value) is False for value in values_of(context, row, key)):
+                raise ConstraintError("CHECK constraint failed", kind="CHECK")
+
+
+# -- DROP COLUMN ------------------------------------------------------------------------------------------------
+
+
+def drop_column(work: Work, statement: DropColumn) -> None:
+    """ALTER TABLE ... DROP COLUMN: refused while anything else uses the column."""
+    table = _table(work, statement.table, if_view='cannot drop column from view "{}"')
+    name = statement.column
+    place = place_of(table, name)
+    if place is None:
+        raise SqlNameError(f'no such column: "{name}"', token=name)
+    if place in table.primary_key:
+        raise SqlError(f'cannot drop PRIMARY KEY column: "{name}"')
+    parsed = parse_statement(table.sql)
+    assert isinstance(parsed, CreateTable)
+    own = parsed.columns[place].constraints if parsed.columns else ()
+    if any(isinstance(constraint, Unique) for constraint in own):
+        raise SqlError(f'cannot drop UNIQUE column: "{name}"')
+    if len(table.columns) == 1:
+        raise SqlError(f'cannot drop column "{name}": no other columns exist')
+    text = _without_column(table, parsed, place)
+    try:
+        made = _remade_text(work, table, text, place)
+    except SqlError as error:
+        raise SqlError(f"error in table {table.name} after drop column: {error.message}") from error
+    work.catalog.replace(table, made)
+    _move_indexes(work, table, made, place)
+    check_views(work, "after drop column")
+    _check_triggers(work, made, name)
+    tree = work.transaction.tree(table.tree_id)
+    for keys, rows in list(tree.batches()):
+        tree.load(keys, [row[:place] + row[place + 1 :] for row in rows])
+    # The masks of the columns behind the dropped one move: widened to both.
+    kinds = tree.kinds
+    if kinds:
+        tree.widen(kinds[:place] + kinds[place + 1 :])
+
+
+def _without_column(table: Table, parsed: CreateTable, place: int) -> str:
+    text = table.sql
+    if not parsed.columns:
+        raise SqlError("the columns of this table come from no text")
+    tokens = tokens_of(text)
+    column = parsed.columns[place]
+    if place + 1 < len(parsed.columns):
+        return text[: column.start] + text[parsed.columns[place + 1].start :]
+    before = max(
+        start
+        for kind, start in zip(tokens.kinds, tokens.starts, strict=True)
+        if kind == "," and start < column.start
+    )
+    return text[:before] + text[column.end :]
+
+
+def _remade_text(work: Work, table: Table, text: str, place: int) -> Table:
+    statement = parse_statement(text)
+    assert isinstance(statement, CreateTable)
+    draft = TableDraft(work, statement, check=True)
+    made, _ = draft.finished()
+    return msgspec.structs.replace(made, tree_id=table.tree_id)
+
+
+def _move_indexes(work: Work, old: Table, new: Table, dropped: int) -> None:
+    """Renumber the columns of the table's indexes; an index on the dropped one is an error."""
+    from sql.parse import parse_expression
+
+    environment = work.environment()
+    moved = {
+        place: place - (place > dropped) for place in range(len(old.columns)) if place != dropped
+    }
+    for index in list(work.layer.indexes_on(old.name)):
+        parts = []
+        try:
+            for part in index.columns:
+                if part.column is None or part.column < 0:
+                    parts.append(part)
+                elif part.column in moved:
+                    parts.append(msgspec.structs.replace(part, column=moved[part.column]))
+                else:
+                    raise SqlError(f"no such column: {old.columns[dropped].name}")
+            for text in [part.expression for part in parts] + [index.where]:
+                if text is not None:
+                    check_expression(
+                        parse_expression(text),
+                        new,
+                        environment,
+                        what="index expressions",
+                        deterministic=False,
+                    )
+        except SqlError as error:
+            raise SqlError(
+                f"error in index {index.name} after drop column: {error.message}"
+            ) from error
+        work.catalog.replace(index, msgspec.structs.replace(index, columns=tuple(parts)))
+
+
+def _check_triggers(work: Work, table: Table, dropped: str) -> None:
+    """Raise SqlError if a trigger of the table still speaks of the dropped column."""
+    for trigger in work.schema.triggers_on(table.name):
+        statement = parse_statement(trigger.sql)
+        finder = ColumnFinder(table, dropped, dropped, work.schema)
+        edits = finder.found(statement)
+        if edits:
+            start, end, _ = min(edits)
+            before = statement.text[max(0, start - 4) : start].lower()
+            qualifier = before if before in ("new.", "old.") else ""
+            raise SqlError(
+                f"error in trigger {trigger.name} after drop column: "
+                f"no such column: {qualifier}{statement.text[start:end]}"
+            )

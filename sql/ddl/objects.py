@@ -1,0 +1,282 @@
+"""CREATE INDEX, VIEW and TRIGGER, and DROP of everything."""
+
+from __future__ import annotations
+
+import msgspec
+
+from btree import TreeKind
+from sql.ddl.expressions import check_expression
+from sql.ddl.work import RESERVED_NAMES, Work, check_database, no_such, text_from_name
+from sql.errors import SqlError, SqlNameError
+from sql.parse.statements import (
+    CreateIndex,
+    CreateTrigger,
+    CreateView,
+    Drop,
+    IndexedColumn,
+    ObjectName,
+    Query,
+)
+from sql.schema import Index, IndexColumn, Table, Trigger, View
+
+# -- indexes ------------------------------------------------------------------------------------------
+
+
+def create_index(work: Work, statement: CreateIndex) -> None:
+    """Carry out CREATE INDEX: the index is filled from the table at once."""
+    check_database(statement.name)
+    name, table_name = statement.name, statement.table
+    layer = work.layer
+    if statement.if_not_exists and layer.find_index(name.name):
+        return
+    if table_name.name.lower() in RESERVED_NAMES:
+        raise SqlError(f"table {table_name.name} may not be indexed", offset=table_name.start)
+    if layer.view(table_name.name):
+        raise SqlError("views may not be indexed", offset=table_name.start)
+    table = layer.table(table_name.name)
+    if table is None:
+        known = [item.name for item in layer.tables.values()]
+        qualified = ObjectName(table_name.name, work.database, table_name.start, table_name.end)
+        raise no_such("table", qualified, known)
+    if table.name.lower().startswith("sqlite_"):
+        raise SqlError(f"table {table.name} may not be indexed", offset=table_name.start)
+    work.check_new_name(name, what="index")
+    parts = tuple(_part(work, table, column) for column in statement.columns)
+    if statement.where is not None:
+        check_expression(
+            statement.where,
+            table,
+            work.environment(),
+            what="partial index WHERE clauses",
+            deterministic=True,
+        )
+    index = Index(
+        name=name.name,
+        table=table.name,
+        tree_id=work.create_tree(TreeKind.INDEX),
+        columns=parts,
+        unique=statement.unique,
+        where=statement.where_text,
+        sql=text_from_name(
+            "UNIQUE INDEX" if statement.unique else "INDEX", statement.text, name.start
+        ),
+    )
+    work.catalog.add(index)
+    work.fill_index(table, index)
+
+
+def _part(work: Work, table: Table, column: IndexedColumn) -> IndexColumn:
+    if column.column is not None:
+        place = place_of(table, column.column)
+        if place is not None:
+            collation = column.collation or table.columns[place].collation
+            check_collation(work, collation)
+            return IndexColumn(place, None, collation.upper(), column.descending)
+        if not _is_string(column):
+            error = SqlNameError(
+                f"no such column: {column.column}", offset=column.start, token=column.column
+            )
+            raise error
+    if column.collation is not None:
+        check_collation(work, column.collation)
+    check_expression(
+        column.expression,
+        table,
+        work.environment(),
+        what="index expressions",
+        deterministic=True,
+    )
+    return IndexColumn(None, column.text, (column.collation or "BINARY").upper(), column.descending)
+
+
+def _is_string(column: IndexedColumn) -> bool:
+    return column.text[:1] in ("'", '"')
+
+
+def check_collation(work: Work, name: str) -> None:
+    """Raise SqlNameError if there is no such collation."""
+    from sql.collations import collation_key
+
+    collation_key(name, work.session.functions.collations)
+
+
+def place_of(table: Table, name: str) -> int | None:
+    """The position of a column, by its name."""
+    wanted = name.lower()
+    for place, column in enumerate(table.columns):
+        if column.name.lower() == wanted:
+            return place
+    return None
+
+
+# -- views and triggers ---------------------------------------------------------------------------------
+
+
+def create_view(work: Work, statement: CreateView) -> None:
+    """Carry out CREATE VIEW.  What it selects from is looked up when it is used."""
+    name = statement.name
+    check_database(name)
+    if statement.temporary and name.schema is not None and name.schema.lower() != "temp":
+        raise SqlError("temporary table name must be unqualified", offset=name.start)
+    layer = work.layer
+    if statement.if_not_exists and (layer.table(name.name) or layer.view(name.name)):
+        return
+    if statement.parameter_names:
+        raise SqlError("parameters are not allowed in views")
+    work.check_new_name(name, what="view")
+    work.catalog.add(
+        View(
+            name=name.name,
+            select=statement.select_text,
+            columns=statement.columns,
+            temporary=work.temporary,
+            sql=text_from_name("VIEW", statement.text, name.start),
+        )
+    )
+
+
+def create_trigger(work: Work, statement: CreateTrigger) -> None:
+    """Carry out CREATE TRIGGER.  Its body is looked at when it first fires."""
+    name, target = statement.name, statement.table
+    check_database(name)
+    schema = work.schema
+    # A temporary trigger may stand on any table.
+    table = schema.find_table(target.name, target.schema)
+    view = schema.find_view(target.name, target.schema)
+    if work.layer.find_trigger(name.name):
+        if statement.if_not_exists:
+            return
+        raise SqlError(f"trigger {name.name} already exists", offset=name.start, token=name.name)
+    if target.name.lower() in RESERVED_NAMES:
+        raise SqlError("cannot create trigger on system table", offset=target.start)
+    if table is None and view is None:
+        known = [item.name for item in schema.tables.values()]
+        raise no_such(
+            "table", ObjectName(target.name, work.database, target.start, target.end), known
+        )
+    if table is not None and table.name.lower().startswith("sqlite_"):
+        raise SqlError("cannot create trigger on system table", offset=target.start)
+    if view is not None and statement.timing != "INSTEAD OF":
+        raise SqlError(f"cannot create {statement.timing} trigger on view: {view.name}")
+    if table is not None and statement.timing == "INSTEAD OF":
+        raise SqlError(f"cannot create INSTEAD OF trigger on table: {table.name}")
+    if statement.parameter_names:
+        raise SqlError("trigger cannot use variables")
+    work.catalog.add(
+        Trigger(
+            name=name.name,
+            table=target.name if table is None else table.name,
+            timing=statement.timing,
+            event=statement.event,
+            columns=statement.columns,
+            when=statement.when_text,
+            body=tuple(part.text for part in statement.body),
+            temporary=work.temporary,
+            sql=text_from_name("TRIGGER", statement.text, name.start),
+        )
+    )
+
+
+def view_tree(view: View) -> Query:
+    """The parsed query of a view."""
+    from sql.parse import parse_statement
+
+    parsed = parse_statement(view.select)
+    assert isinstance(parsed, Query)
+    return parsed
+
+
+# -- DROP -----------------------------------------------------------------------------------------------
+
+
+def drop(work: Work, statement: Drop) -> None:
+    """Carry out DROP TABLE, INDEX, VIEW or TRIGGER."""
+    name = statement.name
+    layer = work.layer
+    table, view = layer.table(name.name), layer.view(name.name)
+    if statement.kind == "TABLE":
+        if view is not None:
+            raise SqlError(f"use DROP VIEW to delete view {view.name}", offset=name.start)
+        if table is not None:
+            _drop_table(work, table)
+            return
+        if name.name.lower() in RESERVED_NAMES:
+            raise SqlError(f"table {name.name} may not be dropped", offset=name.start)
+    elif statement.kind == "VIEW":
+        if table is not None:
+            raise SqlError(f"use DROP TABLE to delete table {table.name}", offset=name.start)
+        if view is not None:
+            _drop_triggers(work, view.name)
+            work.catalog.remove(view)
+            return
+    elif statement.kind == "INDEX":
+        index = layer.find_index(name.name)
+        if index is not None:
+            if index.sql is None:
+                raise SqlError(
+                    "index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped",
+                    offset=name.start,
+                )
+            work.catalog.remove(index)
+            work.transaction.drop_tree(index.tree_id)
+            return
+    else:
+        trigger = layer.find_trigger(name.name)
+        if trigger is not None:
+            work.catalog.remove(trigger)
+            return
+    if not statement.if_exists:
+        raise no_such(statement.kind.lower(), name, _known(work, statement.kind))
+
+
+def _known(work: Work, kind: str) -> list[str]:
+    schema = work.schema
+    found = {
+        "TABLE": schema.tables,
+        "VIEW": schema.views,
+        "INDEX": schema.indexes,
+        "TRIGGER": schema.triggers,
+    }[kind]
+    return [item.name for item in found.values()]
+
+
+def _drop_table(work: Work, table: Table) -> None:
+    if table.name.lower() == "sqlite_sequence":
+        raise SqlError(f"table {table.name} may not be dropped")
+    if work.session.foreign_keys:
+        from sql.dml import before_drop_table
+
+        before_drop_table(work.session, work.context(), table)
+    _drop_triggers(work, table.name)
+    for index in list(work.layer.indexes_on(table.name)):
+        work.catalog.remove(index)
+        work.transaction.drop_tree(index.tree_id)
+    work.catalog.remove(table)
+    work.transaction.drop_tree(table.tree_id)
+    if table.autoincrement:
+        forget_sequence(work, table.name)
+
+
+def _drop_triggers(work: Work, table: str) -> None:
+    for trigger in list(work.layer.triggers_on(table)):
+        work.catalog.remove(trigger)
+
+
+def forget_sequence(work: Work, table: str, rename_to: str | None = None) -> None:
+    """Take a table's row out of sqlite_sequence, or rename it there."""
+    sequence = work.layer.table("sqlite_sequence")
+    if sequence is None:
+        return
+    tree = work.transaction.tree(sequence.tree_id)
+    for rowids, rows in tree.batches():
+        for rowid, row in zip(rowids, rows, strict=True):
+            if isinstance(row[0], str) and row[0].lower() == table.lower():
+                if rename_to is None:
+                    tree.delete(rowid)
+                else:
+                    tree.put(rowid, (rename_to, *row[1:]))
+
+
+def replaced_trigger(trigger: Trigger, **changes: object) -> Trigger:
+    """A copy of the record with some fields changed."""
+    return msgspec.structs.replace(trigger, **changes)

@@ -1,0 +1,304 @@
+"""Names changed inside of SQL text: which places of a definition mean a table or a column.
+
+The text itself is edited, never regenerated, so that comments, layout and spelling stay.  A place is
+found through the tree where the parser keeps offsets, and through the tokens where it does not
+(column lists, REFERENCES).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from sqlglot import exp
+
+from sql.parse.lexer import Tokens, tokens_of
+from sql.parse.statements import (
+    CreateTable,
+    CreateTrigger,
+    Delete,
+    IndexedColumn,
+    Insert,
+    ObjectName,
+    Statement,
+    Update,
+)
+from sql.schema import Schema, Table
+
+Edit = tuple[int, int, str]
+
+
+def edited(text: str, edits: list[Edit]) -> str:
+    """`text` with every [start, end) replaced; an edit made twice counts once."""
+    for start, end, new in sorted(set(edits), reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def quoted(name: str) -> str:
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def parts_of(item: Any, kind: type) -> Iterator[Any]:
+    """Every instance of `kind` among the fields of a statement, sqlglot's trees left alone."""
+    if isinstance(item, kind):
+        yield item
+    if isinstance(item, (tuple, list)):
+        for part in item:
+            yield from parts_of(part, kind)
+    elif dataclasses.is_dataclass(item):
+        for field in dataclasses.fields(item):
+            yield from parts_of(getattr(item, field.name), kind)
+
+
+# -- renaming a table -------------------------------------------------------------------------------------
+
+
+def table_edits(statement: Statement, old: str, new: str) -> list[Edit]:
+    """Where `statement` means the table `old`."""
+    wanted, text = old.lower(), quoted(new)
+    edits: list[Edit] = []
+    for name in parts_of(statement, ObjectName):
+        if name.name.lower() == wanted and name.end > name.start:
+            edits.append((name.start, name.end, text))
+    for tree in parts_of(statement, exp.Expression):
+        edits += _table_edits(tree, wanted, text)
+    edits += _parent_edits(tokens_of(statement.text), wanted, text)
+    if isinstance(statement, CreateTrigger):
+        # The trigger's own name is no table's.
+        edits = [edit for edit in edits if edit[0] != statement.name.start]
+    return edits
+
+
+def _table_edits(tree: exp.Expression, wanted: str, text: str) -> list[Edit]:
+    for cte in tree.find_all(exp.CTE):
+        if cte.alias.lower() == wanted:
+            return []
+    edits = []
+    is_hidden = False
+    for table in tree.find_all(exp.Table):
+        if isinstance(table.this, exp.Identifier) and table.name.lower() == wanted:
+            edits.append(_identifier_edit(table.this, text))
+        if table.alias.lower() == wanted:
+            is_hidden = True
+    if not is_hidden:
+        for column in tree.find_all(exp.Column):
+            qualifier = column.args.get("table")
+            if qualifier is not None and qualifier.name.lower() == wanted:
+                edits.append(_identifier_edit(qualifier, text))
+    return [edit for edit in edits if edit is not None]
+
+
+def _identifier_edit(identifier: exp.Expression, text: str) -> Edit | None:
+    if "start" not in identifier.meta:
+        return None
+    return identifier.meta["start"], identifier.meta["end"], text
+
+
+def _parent_edits(tokens: Tokens, wanted: str, text: str) -> list[Edit]:
+    """The names after REFERENCES."""
+    return [
+        (tokens.starts[place], tokens.ends[place], text)
+        for place in range(1, len(tokens.kinds))
+        if tokens.kinds[place - 1] == "REFERENCES" and tokens.values[place].lower() == wanted
+    ]
+
+
+# -- renaming a column ------------------------------------------------------------------------------------
+
+
+class ColumnFinder:
+    """Finds where definitions mean the column `old` of `table`."""
+
+    def __init__(self, table: Table, old: str, new: str, schema: Schema) -> None:
+        self.table = table.name.lower()
+        self.old = old.lower()
+        self.new = new
+        self.schema = schema
+        self.edits: list[Edit] = []
+
+    def found(self, statement: Statement) -> list[Edit]:
+        """The edits that the statement's text needs."""
+        self.edits = []
+        tokens = tokens_of(statement.text)
+        if isinstance(statement, CreateTable):
+            self._in_table(statement, tokens)
+        else:
+            self._in_statement(statement, tokens, {})
+        return self.edits
+
+    def _edit(self, start: int, end: int) -> None:
+        self.edits.append((start, end, self.new))
+
+    # -- by tokens
+
+    def _list(self, tokens: Tokens, place: int) -> int:
+        """Edit the names of the parenthesised list at `place`, if one is there; the place after it."""
+        if tokens.kinds[place] != "(":
+            return place
+        depth = 0
+        while tokens.kinds[place] != "":
+            if tokens.kinds[place] == "(":
+                depth += 1
+            elif tokens.kinds[place] == ")":
+                depth -= 1
+                if depth == 0:
+                    return place + 1
+            elif (
+                depth == 1
+                and tokens.kinds[place - 1] in ("(", ",")
+                and tokens.values[place].lower() == self.old
+            ):
+                self._edit(tokens.starts[place], tokens.ends[place])
+            place += 1
+        return place
+
+    def _place_at(self, tokens: Tokens, offset: int) -> int:
+        return next(place for place, start in enumerate(tokens.starts) if start >= offset)
+
+    # -- CREATE TABLE
+
+    def _in_table(self, statement: CreateTable, tokens: Tokens) -> None:
+        is_own = statement.name.name.lower() == self.table
+        kinds = tokens.kinds
+        for place in range(len(kinds) - 2):
+            is_key = kinds[place] == "KEY" or kinds[place] == "UNIQUE"
+            if is_own and is_key and kinds[place + 1] == "(":
+                self._list(tokens, place + 1)
+            elif kinds[place] == "REFERENCES" and tokens.values[place + 1].lower() == self.table:
+                self._list(tokens, place + 2)
+        if not is_own:
+            return
+        for definition in statement.columns:
+            if definition.name.lower() == self.old:
+                self._edit(definition.name_start, definition.name_end)
+        for tree in parts_of(statement, exp.Expression):
+            self._in_tree(tree, {self.table: self.table})
+
+    # -- everything else
+
+    def _in_statement(self, statement: Statement, tokens: Tokens, outer: dict[str, str]) -> None:
+        sources = dict(outer)
+        nested: tuple[Statement, ...] = ()
+        if isinstance(statement, CreateTrigger):
+            target = statement.table.name.lower()
+            sources = {"new": target, "old": target}
+            nested = statement.body
+            if target == self.table and statement.columns:
+                self._update_of(tokens)
+            if statement.when is not None:
+                self._in_tree(statement.when, sources)
+            for part in nested:
+                self._in_statement(part, tokens, sources)
+            return
+        target_name = getattr(statement, "table", None)
+        is_own = False
+        if isinstance(target_name, ObjectName):
+            is_own = target_name.name.lower() == self.table
+            alias = getattr(statement, "alias", None) or target_name.name
+            sources[alias.lower()] = target_name.name.lower()
+        if isinstance(statement, Insert):
+            sources["excluded"] = statement.table.name.lower()
+            if is_own:
+                place = self._place_at(tokens, statement.table.end)
+                while tokens.kinds[place] in ("AS", "ID"):
+                    place += 1
+                self._list(tokens, place)
+        if isinstance(statement, (Update, Insert)) and is_own:
+            self._assignments(statement, tokens)
+        for part in parts_of(statement, IndexedColumn):
+            if is_own and part.column is not None and part.column.lower() == self.old:
+                self._edit(part.start, self._name_end(tokens, part.start))
+        hides = isinstance(statement, (Insert, Update, Delete)) or is_own
+        for tree in parts_of(statement, exp.Expression):
+            self._in_tree(tree, sources if hides else outer)
+
+    def _name_end(self, tokens: Tokens, start: int) -> int:
+        return tokens.ends[self._place_at(tokens, start)]
+
+    def _update_of(self, tokens: Tokens) -> None:
+        place = tokens.kinds.index("OF") + 1
+        while tokens.kinds[place] not in ("ON", ""):
+            if tokens.values[place].lower() == self.old:
+                self._edit(tokens.starts[place], tokens.ends[place])
+            place += 1
+
+    def _assignments(self, statement: Update | Insert, tokens: Tokens) -> None:
+        from sql.parse.statements import Assignment
+
+        for assignment in parts_of(statement, Assignment):
+            place = self._place_at(tokens, assignment.start)
+            if tokens.kinds[place] == "(":
+                self._list(tokens, place)
+            elif tokens.values[place].lower() == self.old:
+                self._edit(tokens.starts[place], tokens.ends[place])
+
+    # -- expressions and queries
+
+    def _in_tree(self, tree: exp.Expression, outer: dict[str, str]) -> None:
+        for column in tree.find_all(exp.Column):
+            identifier = column.this
+            if isinstance(identifier, exp.Identifier) and identifier.name.lower() == self.old:
+                if self._is_ours(column, outer) and "start" in identifier.meta:
+                    self._edit(identifier.meta["start"], identifier.meta["end"])
+
+    def _is_ours(self, column: exp.Column, outer: dict[str, str]) -> bool:
+        qualifier = column.args.get("table")
+        wanted = None if qualifier is None else qualifier.name.lower()
+        node: exp.Expression | None = column
+        while node is not None:
+            if isinstance(node, exp.Order) and wanted is None and self._is_alias(node):
+                return False
+            if isinstance(node, exp.Select):
+                answer = self._answer(_sources(node), wanted)
+                if answer is not None:
+                    return answer
+            node = node.parent
+        return bool(self._answer(outer, wanted))
+
+    def _is_alias(self, order: exp.Order) -> bool:
+        select = order.parent
+        return isinstance(select, exp.Select) and any(
+            isinstance(item, exp.Alias) and item.alias.lower() == self.old
+            for item in select.expressions
+        )
+
+    def _answer(self, sources: dict[str, str], wanted: str | None) -> bool | None:
+        """Whether the name means our column; None if these sources do not know it."""
+        if wanted is not None:
+            found = sources.get(wanted)
+            return None if found is None else found == self.table
+        visible = [name for alias, name in sources.items() if alias not in _QUALIFIED_ONLY]
+        if self.table in visible:
+            return True
+        for name in visible:
+            if not name:
+                return False  # a subquery: its own columns
+            table = self.schema.table(name)
+            if table is not None and any(item.name.lower() == self.old for item in table.columns):
+                return False
+        return None
+
+
+_QUALIFIED_ONLY = frozenset(("new", "old", "excluded"))
+
+
+def _sources(select: exp.Select) -> dict[str, str]:
+    """The relations of a FROM clause: alias to table name, "" for anything that is no table."""
+    from_ = select.args.get("from_")
+    if from_ is None:
+        return {}
+    found: dict[str, str] = {}
+    waiting = [from_.this, *[join.this for join in select.args.get("joins") or []]]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+            found[(node.alias or node.name).lower()] = node.name.lower()
+            waiting += [join.this for join in node.args.get("joins") or []]
+        elif isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
+            waiting += [node.this, *[join.this for join in node.args.get("joins") or []]]
+        else:
+            found[node.alias.lower()] = ""
+    return found

@@ -1,0 +1,129 @@
+"""CREATE TABLE ... AS SELECT: columns from the query's result, rows loaded at once."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from btree import Row, Tree
+from sql.ddl.work import Work
+from sql.errors import MisuseError
+from sql.expressions import Affinity
+from sql.parse.statements import CreateTable
+from sql.schema import Column, Table
+from sql.values import affinity_of_type, apply_affinity, kind_of
+
+if TYPE_CHECKING:
+    from sql.plan import ResultColumn
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*\Z")
+_TYPE_NAMES = {
+    Affinity.BLOB: None,
+    Affinity.TEXT: "TEXT",
+    Affinity.NUMERIC: "NUM",
+    Affinity.INTEGER: "INT",
+    Affinity.REAL: "REAL",
+}
+_ONE_LINE_MAX = 50
+_ROWS_AT_ONCE = 65536
+
+
+def create_table_as(work: Work, statement: CreateTable) -> None:
+    """Carry out the statement; its rows get rowids from 1 on, and the affinities of their columns."""
+    from sql.compile import prepare_select
+    from sql.ddl.tables import add_table
+
+    assert statement.select is not None
+    if statement.parameter_names:
+        raise MisuseError("parameters are not allowed in CREATE TABLE")
+    compiled = prepare_select(statement.select, work.environment(), text=statement.text)
+    columns = result_columns(compiled.columns)
+    name = statement.name.name
+    table = Table(
+        name=name,
+        tree_id=0,
+        columns=columns,
+        temporary=work.temporary,
+        sql=_text(name, columns),
+    )
+    context = work.context()
+    # The query is bound before the table exists, and runs on the trees as they were before.
+    batches = compiled.run(context)
+    add_table(work, table, [])
+    made = work.layer.table(name)
+    assert made is not None
+    load_rows(work.transaction.tree(made.tree_id), columns, batches)
+
+
+def result_columns(result: tuple[ResultColumn, ...]) -> tuple[Column, ...]:
+    """Columns for a query's result: repeated names are numbered, types say the affinity alone."""
+    columns: list[Column] = []
+    seen: set[str] = set()
+    for item in result:
+        name, count = item.name, 0
+        while name.lower() in seen:
+            count += 1
+            name = f"{item.name}:{count}"
+        seen.add(name.lower())
+        affinity = affinity_of_type(item.declared_type)
+        columns.append(Column(name, _TYPE_NAMES[affinity], affinity))
+    return tuple(columns)
+
+
+def load_rows(tree: Tree, columns: tuple[Column, ...], batches: Any) -> None:
+    """Append rows, with the affinity of each column applied."""
+    rows: list[Row] = []
+    rowid = 1
+    for batch in batches:
+        rows += batch
+        if len(rows) >= _ROWS_AT_ONCE:
+            rowid = _load(tree, columns, rows, rowid)
+            rows = []
+    if rows:
+        _load(tree, columns, rows, rowid)
+
+
+def _load(tree: Tree, columns: tuple[Column, ...], rows: list[Row], rowid: int) -> int:
+    by_column = [
+        list(values)
+        if column.affinity is Affinity.BLOB
+        else [apply_affinity(value, column.affinity) for value in values]
+        for column, values in zip(columns, zip(*rows, strict=True), strict=True)
+    ]
+    kinds = []
+    for values in by_column:
+        mask = 0
+        for kind in {value.__class__: kind_of(value) for value in values}.values():
+            mask |= kind
+        kinds.append(mask)
+    tree.widen(kinds)
+    tree.load(list(range(rowid, rowid + len(rows))), list(zip(*by_column, strict=True)))
+    return rowid + len(rows)
+
+
+def _text(table: str, columns: tuple[Column, ...]) -> str:
+    """The CREATE TABLE as SQLite writes it: on one line if it is short."""
+    parts = [
+        quoted_if_needed(column.name) + (f" {column.declared_type}" if column.declared_type else "")
+        for column in columns
+    ]
+    length = sum(_quoted_length(column.name) + 5 for column in columns) + _quoted_length(table)
+    if length < _ONE_LINE_MAX:
+        return f"CREATE TABLE {quoted_if_needed(table)}({','.join(parts)})"
+    body = ",\n  ".join(parts)
+    return f"CREATE TABLE {quoted_if_needed(table)}(\n  {body}\n)"
+
+
+def _quoted_length(name: str) -> int:
+    return len(name) + name.count('"') + 2
+
+
+def quoted_if_needed(name: str) -> str:
+    """The name, in double quotes unless it is a plain word and no keyword."""
+    from sql.parse.lexer import FALLBACK, JOIN_WORDS, RESERVED
+
+    upper = name.upper()
+    if _PLAIN_NAME.match(name) and upper not in RESERVED | JOIN_WORDS | FALLBACK:
+        return name
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'

@@ -1,0 +1,141 @@
+"""What every definition needs at hand: its database's layer of the schema, catalog and trees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from sql.catalog import Catalog
+from sql.context import Context
+from sql.errors import SqlError, SqlNameError
+from sql.schema import Index, Schema, SchemaObject, Table
+
+if TYPE_CHECKING:
+    from btree import Transaction, TreeKind
+    from sql.bind import BindEnvironment
+    from sql.parse.statements import ObjectName
+    from sql.session import Session
+    from sql.session_pair import PairedTransaction
+
+RESERVED_NAMES = frozenset(
+    ("sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema")
+)
+
+
+class Work:
+    """One definition being carried out in `transaction`, in the database that `temporary` says."""
+
+    __slots__ = ("_pair", "catalog", "session", "temporary", "transaction")
+
+    def __init__(self, session: Session, transaction: Transaction, *, temporary: bool) -> None:
+        self.session = session
+        self.transaction = transaction
+        self.temporary = temporary
+        self._pair = cast("PairedTransaction", transaction)
+        store_transaction = self._pair.temporary if temporary else transaction
+        self.catalog = Catalog(store_transaction, self.layer)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema as it is now, temporary objects over the others."""
+        return self.session.schema_of(self.transaction)
+
+    @property
+    def layer(self) -> Schema:
+        """The part of it that belongs to the database worked on."""
+        schema = self.schema
+        found = schema.temp if self.temporary else schema.main
+        assert found is not None
+        return found
+
+    @property
+    def database(self) -> str:
+        return "temp" if self.temporary else "main"
+
+    def create_tree(self, kind: TreeKind) -> int:
+        """A new tree in the database worked on."""
+        if self.temporary:
+            return self._pair.create_temporary_tree(kind)
+        return self.transaction.create_tree(kind)
+
+    def context(self, parameters: tuple[Any, ...] = ()) -> Context:
+        return self.session.context(self.transaction, parameters)
+
+    def environment(self) -> BindEnvironment:
+        return self.session.environment(self.transaction)
+
+    def fill_index(self, table: Table, index: Index) -> None:
+        """Fill the empty tree of `index` from the table's rows."""
+        from sql.dml import fill_index
+
+        fill_index(self.session, self.context(), table, index)
+
+    def check_new_name(self, name: ObjectName, *, what: str) -> None:
+        """Raise SqlError if an object of the database has the name already."""
+        if name.name.lower().startswith("sqlite_"):
+            raise SqlError(
+                f"object name reserved for internal use: {name.name}",
+                offset=name.start,
+                token=name.name,
+            )
+        layer = self.layer
+        if layer.table(name.name) or layer.view(name.name):
+            found = f"there is already a table named {name.name}"
+            if what != "index":
+                kind = "view" if layer.view(name.name) and what == "view" else what
+                kind = "view" if layer.view(name.name) else "table"
+                found = f"{kind} {name.name} already exists"
+            raise SqlError(found, offset=name.start, token=name.name)
+        if layer.find_index(name.name):
+            raise SqlError(
+                f"index {name.name} already exists"
+                if what == "index"
+                else f"there is already an index named {name.name}",
+                offset=name.start,
+                token=name.name,
+            )
+
+
+def no_such(kind: str, name: ObjectName | str, known: list[str] | None = None) -> SqlNameError:
+    """`no such table: t`, with the nearest of the known names."""
+    from difflib import get_close_matches
+
+    text = str(name)
+    bare = name if isinstance(name, str) else name.name
+    error = SqlNameError(
+        f"no such {kind}: {text}",
+        offset=None if isinstance(name, str) else name.start,
+        token=bare,
+    )
+    lowered = {item.lower(): item for item in known or ()}
+    error.suggestions = tuple(
+        lowered[match] for match in get_close_matches(bare.lower(), list(lowered), 3)
+    )
+    return error
+
+
+def check_database(name: ObjectName) -> None:
+    """Raise SqlError unless the name's schema is main or temp."""
+    if name.schema is not None and name.schema.lower() not in ("main", "temp"):
+        raise SqlError(f"unknown database {name.schema}", offset=name.start)
+
+
+def text_from_name(kind: str, text: str, start: int) -> str:
+    """The text kept in sqlite_master: `CREATE kind` and everything from the name on."""
+    from sql.parse.lexer import tokens_of
+
+    tokens = tokens_of(text)
+    end = start
+    for token_kind, token_end in zip(tokens.kinds, tokens.ends, strict=True):
+        if token_kind not in ("", ";"):
+            end = token_end
+    return f"CREATE {kind} {text[start:end]}"
+
+
+def objects_of(schema: Schema) -> list[SchemaObject]:
+    """Every object of a layer."""
+    return [
+        *schema.tables.values(),
+        *schema.indexes.values(),
+        *schema.views.values(),
+        *schema.triggers.values(),
+    ]

@@ -1,0 +1,5 @@
+"""Placeholder until written."""
+
+from sql.functions.registry import AnyFunction
+
+FUNCTIONS: tuple[AnyFunction, ...] = ()

@@ -1,0 +1,172 @@
+"""SQLite's functions on numbers: https://www.sqlite.org/lang_mathfunc.html."""
+
+from __future__ import annotations
+
+import math
+import os
+import random as random_numbers
+from collections.abc import Callable
+from typing import Any
+
+from sql.errors import SqlError
+from sql.functions.registry import AnyFunction, Function
+from sql.values import INT_MAX, INT_MIN, to_integer, to_number, to_real
+
+NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
+
+
+def abs_(value: Any) -> Any:
+    if value.__class__ is int:
+        if value == INT_MIN:
+            raise SqlError("integer overflow")
+        return abs(value)
+    if value.__class__ is float:
+        return abs(value)
+    return abs(float(to_number(value) or 0.0))
+
+
+def round_(value: Any, digits: Any = 0) -> Any:
+    """Half away from zero, at up to 30 digits; REAL always."""
+    places = min(max(to_integer(digits) or 0, 0), 30)
+    number = to_real(value) or 0.0
+    if not -4503599627370496.0 <= number <= 4503599627370496.0:
+        return number
+    if places == 0:
+        return float(int(number + (0.5 if number >= 0 else -0.5)))
+    from sql.functions.formats import format_text
+
+    return float(format_text(f"%!.{places}f", [number]))
+
+
+def sign(value: Any) -> Any:
+    if value.__class__ not in (int, float):
+        from sql.values import text_to_number
+
+        value = text_to_number(value) if value.__class__ is str else None
+        if value is None:
+            return None
+    return (value > 0) - (value < 0)
+
+
+def random() -> Any:
+    return random_numbers.randint(INT_MIN, INT_MAX)
+
+
+def randomblob(size: Any) -> Any:
+    return os.urandom(max(to_integer(size) or 0, 1))
+
+
+def _number(value: Any) -> int | float | None:
+    """The argument of a math function: a number, or a text that is one as a whole."""
+    if value.__class__ is int or value.__class__ is float:
+        return value  # type: ignore[no-any-return]
+    if value.__class__ is str:
+        from sql.values import text_to_number
+
+        return text_to_number(value)
+    return None
+
+
+def _math(function: Callable[..., float]) -> Callable[..., Any]:
+    """A function of C's library: NULL where it is not defined."""
+
+    def call(*arguments: Any) -> Any:
+        numbers = [_number(argument) for argument in arguments]
+        if None in numbers:
+            return None
+        try:
+            result = function(*[float(number) for number in numbers if number is not None])
+        except (ValueError, ZeroDivisionError):
+            return None
+        except OverflowError:
+            return math.inf
+        return result if result == result else None
+
+    return call
+
+
+def _rounding(function: Callable[[float], float]) -> Callable[[Any], Any]:
+    """ceil, floor, trunc: integers stay integers."""
+
+    def call(value: Any) -> Any:
+        number = _number(value)
+        if number is None or number.__class__ is int:
+            return number
+        if math.isinf(number):
+            return number
+        return float(function(number))
+
+    return call
+
+
+def log(*arguments: Any) -> Any:
+    """log(x) of base 10, or log(base, x)."""
+    numbers = [_number(argument) for argument in arguments]
+    if None in numbers:
+        return None
+    *base, value = [float(number) for number in numbers if number is not None]
+    if value <= 0 or (base and (base[0] <= 0 or base[0] == 1)):
+        return None
+    return math.log(value) / math.log(base[0]) if base else math.log10(value)
+
+
+def _positive_log(function: Callable[[float], float]) -> Callable[[Any], Any]:
+    return _math(lambda value: function(value) if value > 0 else math.nan)
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        negative = base < 0 and exponent == int(exponent) and int(exponent) % 2
+        return -math.inf if negative else math.inf
+
+
+def pi() -> Any:
+    return math.pi
+
+
+def _strict(name: str, call: Any, low: int, high: int, kinds: int = REAL) -> Function:
+    return Function(name, call, low, high, propagates_null=True, kinds=kinds | NULL)
+
+
+def _one(name: str, function: Callable[[float], float]) -> Function:
+    return _strict(name, _math(function), 1, 1)
+
+
+FUNCTIONS: tuple[AnyFunction, ...] = (
+    _strict("abs", abs_, 1, 1, INTEGER | REAL),
+    _strict("round", round_, 1, 2),
+    _strict("sign", sign, 1, 1, INTEGER),
+    Function("random", random, 0, 0, deterministic=False, kinds=INTEGER),
+    Function("randomblob", randomblob, 1, 1, deterministic=False, kinds=BLOB),
+    _one("acos", math.acos),
+    _one("acosh", math.acosh),
+    _one("asin", math.asin),
+    _one("asinh", math.asinh),
+    _one("atan", math.atan),
+    _one("atanh", math.atanh),
+    _strict("atan2", _math(math.atan2), 2, 2),
+    _strict("ceil", _rounding(math.ceil), 1, 1, INTEGER | REAL),
+    _strict("ceiling", _rounding(math.ceil), 1, 1, INTEGER | REAL),
+    _one("cos", math.cos),
+    _one("cosh", math.cosh),
+    _one("degrees", math.degrees),
+    _one("exp", math.exp),
+    _strict("floor", _rounding(math.floor), 1, 1, INTEGER | REAL),
+    _strict("ln", _positive_log(math.log), 1, 1),
+    _strict("log", log, 1, 2),
+    _strict("log10", _positive_log(math.log10), 1, 1),
+    _strict("log2", _positive_log(math.log2), 1, 1),
+    _strict("mod", _math(math.fmod), 2, 2),
+    Function("pi", pi, 0, 0, kinds=REAL),
+    _strict("pow", _math(_power), 2, 2),
+    _strict("power", _math(_power), 2, 2),
+    _one("radians", math.radians),
+    _one("sin", math.sin),
+    _one("sinh", math.sinh),
+    _one("sqrt", math.sqrt),
+    _one("tan", math.tan),
+    _one("tanh", math.tanh),
+    _strict("trunc", _rounding(math.trunc), 1, 1, INTEGER | REAL),
+)

@@ -1,0 +1,262 @@
+"""SQLite's functions on text and blobs, and those that choose among values.
+
+https://www.sqlite.org/lang_corefunc.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sql.errors import SqlError
+from sql.functions.formats import format_text
+from sql.functions.registry import AnyFunction, Function
+from sql.values import (
+    bytes_to_text,
+    compare,
+    real_to_text,
+    to_integer,
+    value_to_text,
+)
+
+NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
+LENGTH_MAX = 1_000_000_000
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_UPPER = {lower: lower - 32 for lower in range(ord("a"), ord("z") + 1)}
+
+
+def _text(value: Any) -> str:
+    return value if value.__class__ is str else value_to_text(value) or ""
+
+
+def length(value: Any) -> Any:
+    if value.__class__ is str:
+        end = value.find("\0")
+        return len(value) if end < 0 else end
+    if value.__class__ is bytes:
+        return len(value)
+    return len(_text(value))
+
+
+def lower(value: Any) -> Any:
+    text = _text(value)
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+def upper(value: Any) -> Any:
+    text = _text(value)
+    return text.upper() if text.isascii() else text.translate(_UPPER)
+
+
+def substr(value: Any, start: Any, size: Any = None) -> Any:
+    """Characters (of a blob: bytes) from `start`, counted from 1, or from the end if negative."""
+    source = value if value.__class__ is bytes else _text(value)
+    first = to_integer(start) or 0
+    count = None if size is None else to_integer(size)
+    total = len(source)
+    back = count is not None and count < 0
+    wanted = LENGTH_MAX if count is None else abs(count)
+    if first < 0:
+        first += total
+        if first < 0:
+            wanted = max(wanted + first, 0)
+            first = 0
+    elif first > 0:
+        first -= 1
+    elif wanted > 0 and not back:
+        wanted -= 1
+    if back:
+        first -= wanted
+        if first < 0:
+            wanted += first
+            first = 0
+    if first < 0 or wanted <= 0:
+        return source[:0]
+    return source[first : first + wanted]
+
+
+def instr(haystack: Any, needle: Any) -> Any:
+    if haystack.__class__ is bytes and needle.__class__ is bytes:
+        return haystack.find(needle) + 1
+    return _text(haystack).find(_text(needle)) + 1
+
+
+def replace(value: Any, old: Any, new: Any) -> Any:
+    text, pattern = _text(value), _text(old)
+    return text.replace(pattern, _text(new)) if pattern else text
+
+
+def _trimmed(value: Any, characters: Any, *, left: bool, right: bool) -> str:
+    text, chars = _text(value), _text(characters)
+    if left:
+        text = text.lstrip(chars) if chars else text
+    if right:
+        text = text.rstrip(chars) if chars else text
+    return text
+
+
+def trim(value: Any, characters: Any = " ") -> Any:
+    return _trimmed(value, characters, left=True, right=True)
+
+
+def ltrim(value: Any, characters: Any = " ") -> Any:
+    return _trimmed(value, characters, left=True, right=False)
+
+
+def rtrim(value: Any, characters: Any = " ") -> Any:
+    return _trimmed(value, characters, left=False, right=True)
+
+
+def hex_(value: Any) -> Any:
+    if value is None:
+        return ""
+    data = value if value.__class__ is bytes else _text(value).encode("utf-8", "surrogatepass")
+    return data.hex().upper()
+
+
+def quote(value: Any) -> Any:
+    """The value as an SQL literal."""
+    if value is None:
+        return "NULL"
+    if value.__class__ is int:
+        return str(value)
+    if value.__class__ is float:
+        return _quoted_real(value)
+    if value.__class__ is bytes:
+        return f"X'{value.hex().upper()}'"
+    text = str(value)
+    end = text.find("\0")
+    return "'" + (text if end < 0 else text[:end]).replace("'", "''") + "'"
+
+
+def _quoted_real(value: float) -> str:
+    text = real_to_text(value)
+    if value in (float("inf"), float("-inf")):
+        return "9.0e+999" if value > 0 else "-9.0e+999"
+    if float(text) == value:
+        return text
+    text = f"{value:.20e}"
+    digits, _, exponent = text.partition("e")
+    return f"{digits}e{exponent}"
+
+
+def char(*codes: Any) -> Any:
+    made = []
+    for code in codes:
+        number = to_integer(code) or 0
+        if not 0 <= number <= 0x10FFFF or 0xD800 <= number <= 0xDFFF:
+            number = 0xFFFD
+        made.append(chr(number))
+    return "".join(made)
+
+
+def unicode_(value: Any) -> Any:
+    text = _text(value)
+    return ord(text[0]) if text else None
+
+
+def typeof(value: Any) -> Any:
+    if value is None:
+        return "null"
+    kind = value.__class__
+    if kind is int:
+        return "integer"
+    if kind is float:
+        return "real"
+    return "blob" if kind is bytes else "text"
+
+
+def zeroblob(size: Any) -> Any:
+    count = max(to_integer(size) or 0, 0)
+    if count > LENGTH_MAX:
+        raise SqlError("string or blob too big")
+    return bytes(count)
+
+
+def coalesce(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def nullif(left: Any, right: Any) -> Any:
+    return None if left is not None and right is not None and compare(left, right) == 0 else left
+
+
+def iif(condition: Any, then: Any, otherwise: Any) -> Any:
+    from sql.values import truth
+
+    return then if truth(condition) else otherwise
+
+
+def _extreme(largest: bool, values: tuple[Any, ...]) -> Any:
+    best = values[0]
+    for value in values:
+        if value is None:
+            return None
+        order = compare(value, best)
+        if order > 0 if largest else order < 0:
+            best = value
+    return best
+
+
+def least(*values: Any) -> Any:
+    return _extreme(False, values)
+
+
+def greatest(*values: Any) -> Any:
+    return _extreme(True, values)
+
+
+def itself(value: Any, *_: Any) -> Any:
+    return value
+
+
+def like(pattern: Any, value: Any, *escape: Any) -> Any:
+    from sql.compile.patterns import like as matches
+
+    return matches(value, pattern, *escape, *([True] if escape else []))
+
+
+def glob(pattern: Any, value: Any) -> Any:
+    from sql.compile.patterns import glob as matches
+
+    return matches(value, pattern)
+
+
+def printf(form: Any = None, *arguments: Any) -> Any:
+    return None if form is None else format_text(_text(form), arguments)
+
+
+def _strict(name: str, call: Any, low: int, high: int | None, kinds: int = 31) -> Function:
+    return Function(name, call, low, high, propagates_null=True, kinds=kinds | NULL)
+
+
+FUNCTIONS: tuple[AnyFunction, ...] = (
+    _strict("length", length, 1, 1, INTEGER),
+    _strict("lower", lower, 1, 1, TEXT),
+    _strict("upper", upper, 1, 1, TEXT),
+    _strict("substr", substr, 2, 3),
+    _strict("substring", substr, 2, 3),
+    _strict("instr", instr, 2, 2, INTEGER),
+    _strict("replace", replace, 3, 3, TEXT),
+    _strict("trim", trim, 1, 2, TEXT),
+    _strict("ltrim", ltrim, 1, 2, TEXT),
+    _strict("rtrim", rtrim, 1, 2, TEXT),
+    Function("hex", hex_, 1, 1, kinds=TEXT),
+    Function("quote", quote, 1, 1, kinds=TEXT),
+    Function("char", char, 0, None, kinds=TEXT),
+    _strict("unicode", unicode_, 1, 1, INTEGER),
+    Function("typeof", typeof, 1, 1, kinds=TEXT),
+    Function("zeroblob", zeroblob, 1, 1, kinds=BLOB),
+    Function("coalesce", coalesce, 2, None),
+    Function("ifnull", coalesce, 2, 2),
+    Function("nullif", nullif, 2, 2),
+    Function("iif", iif, 3, 3),
+    Function("min", least, 2, None),
+    Function("max", greatest, 2, None),
+    Function("likely", itself, 1, 1),
+    Function("unlikely", itself, 1, 1),
+    Function("likelihood", itself, 2, 2),
+    _strict("like", like, 2, 3, INTEGER),
+    _strict("glob", glob, 2, 2, INTEGER),
+    Function("printf", printf, 0, None, kinds=NULL | TEXT),
+    Function("format", printf, 0, None, kinds=NULL | TEXT),
+)

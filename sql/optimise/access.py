@@ -1,0 +1,625 @@
+"""Access paths: which ranges of which trees a relation's conditions can become.
+
+A condition is *sargable* for a column when it compares the column, unconverted and under the key
+part's collation, with a value that does not depend on the relation itself.  Values known at run time
+only (parameters, outer rows) count like constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING
+
+from sql.expressions import (
+    ROWID,
+    Affinity,
+    And,
+    ColumnRef,
+    Compare,
+    Expression,
+    InList,
+    InSubquery,
+    Literal,
+    Match,
+    Or,
+    Parameter,
+)
+from sql.optimise.statistics import DEFAULT_EQUAL_SHARE, DEFAULT_RANGE_SHARE, Statistics
+from sql.plan import TableRelation
+from sql.plan.operators import (
+    Access,
+    Bound,
+    Equality,
+    KeyPart,
+    KeyPath,
+    KeyRange,
+    RowidLookup,
+    RowidRange,
+    RowidUnion,
+    TableScan,
+)
+from sql.plan.walk import references, walk_flat
+
+if TYPE_CHECKING:
+    from sql.optimise.planner import Planner
+
+# Costs in nanoseconds, as measured on leaves in the cache.
+SCAN_ROW = 40.0
+KEY_ROW = 45.0
+FETCH_ROW = 700.0
+SEEK = 2000.0
+LOOKUP = 900.0
+HASH_BUILD_ROW = 90.0
+HASH_PROBE = 70.0
+FILTER = 30.0
+
+_FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "IS": "IS"}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A sargable condition on one column (or on an index's expression): `conjunct` is the whole of it.
+
+    `exact`: the range alone makes the conjunct true, so that it need not be checked again."""
+
+    conjunct: Expression
+    target: Expression
+    op: str  # = IS IN < <= > >= PREFIX
+    value: Expression
+    affinity: Affinity | None
+    collation: str
+    needs: frozenset[int]
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An access with what it costs per use and how many rows it gives; `used` conjuncts it proves."""
+
+    access: Access
+    cost: float
+    rows: float
+    used: tuple[Expression, ...] = ()
+    order: tuple[tuple[int | Expression, bool], ...] = ()
+    constant_columns: frozenset[int] = frozenset()
+    unique: bool = False
+
+
+def terms_of(conjunct: Expression, source: int) -> Iterator[Term]:
+    """The ways in which a conjunct bounds something of the relation."""
+    match conjunct:
+        case Compare(op=op) if op in _FLIP:
+            left, right = conjunct.left, conjunct.right
+            if conjunct.left_affinity is None and _mine(left, source):
+                yield from _comparison(conjunct, left, op, right, conjunct.right_affinity, source)
+            if conjunct.right_affinity is None and _mine(right, source):
+                yield from _comparison(
+                    conjunct, right, _FLIP[op], left, conjunct.left_affinity, source
+                )
+        case InList(negated=False) if _mine(conjunct.operand, source):
+            needs: set[int] = set()
+            for item in conjunct.items:
+                needs |= references(item)
+            if source not in needs:
+                yield Term(
+                    conjunct,
+                    conjunct.operand,
+                    "IN",
+                    conjunct,
+                    conjunct.affinity,
+                    conjunct.collation,
+                    frozenset(needs),
+                )
+        case InSubquery(negated=False) if len(conjunct.operands) == 1 and _mine(
+            conjunct.operands[0], source
+        ):
+            if conjunct.left_affinities[0] is None:
+                from sql.plan.walk import free_references
+
+                needs = {reference.source for reference in free_references(conjunct.plan)}
+                if source not in needs:
+                    yield Term(
+                        conjunct,
+                        conjunct.operands[0],
+                        "IN",
+                        conjunct,
+                        conjunct.right_affinities[0],
+                        conjunct.collations[0],
+                        frozenset(needs),
+                    )
+        case Match(op=op, negated=False) if op in ("GLOB", "LIKE") and conjunct.escape is None:
+            operand = conjunct.operand
+            if isinstance(operand, ColumnRef) and operand.source == source:
+                prefix = _literal_prefix(conjunct)
+                if prefix:
+                    yield Term(
+                        conjunct,
+                        operand,
+                        "PREFIX",
+                        Literal(prefix),
+                        None,
+                        "BINARY" if op == "GLOB" else "NOCASE",
+                        frozenset(),
+                        False,
+                    )
+
+
+def _mine(node: Expression, source: int) -> bool:
+    if isinstance(node, ColumnRef):
+        return node.source == source
+    if isinstance(node, (Literal, Parameter)):
+        return False
+    return any(isinstance(part, ColumnRef) and part.source == source for part in walk_flat(node))
+
+
+def _comparison(
+    conjunct: Compare,
+    target: Expression,
+    op: str,
+    value: Expression,
+    affinity: Affinity | None,
+    source: int,
+) -> Iterator[Term]:
+    needs = references(value)
+    if source in needs:
+        return
+    if op == "IS" and not isinstance(target, ColumnRef):
+        return
+    yield Term(conjunct, target, op, value, affinity, conjunct.collation, frozenset(needs))
+
+
+def _literal_prefix(match: Match) -> str:
+    """The text before a LIKE or GLOB pattern's first wildcard."""
+    pattern = match.pattern
+    if not isinstance(pattern, Literal) or not isinstance(pattern.value, str):
+        return ""
+    # A value that is a number is matched as text, but does not lie among texts in the key.
+    operand = match.operand
+    if not isinstance(operand, ColumnRef) or operand.kinds & 6:
+        return ""
+    wildcards = "%_" if match.op == "LIKE" else "*?["
+    text = pattern.value
+    for place, character in enumerate(text):
+        if character in wildcards:
+            text = text[:place]
+            break
+    if match.op == "LIKE" and not text.isascii():
+        return ""
+    return text
+
+
+def key_paths(planner: Planner, relation: TableRelation) -> list[KeyPath]:
+    """The ordered trees of a table: its indexes, and a WITHOUT ROWID table's own tree."""
+    table = relation.table
+    paths: list[KeyPath] = []
+    if table.without_rowid:
+        parts = tuple(
+            KeyPart(column, None, table.columns[column].collation) for column in table.primary_key
+        )
+        paths.append(
+            KeyPath(f"{table.name}_primary_key", table.tree_id, parts, True, clustered=True)
+        )
+    for index in planner.env.schema.indexes_on(table.name):
+        where = planner.index_condition(relation, index)
+        parts = tuple(
+            KeyPart(
+                part.column,
+                None
+                if part.expression is None
+                else planner.index_expression(relation, part.expression),
+                part.collation,
+            )
+            for part in index.columns
+        )
+        positions = {
+            part.column: place
+            for place, part in reversed(list(enumerate(parts)))
+            if part.column is not None and part.collation == "BINARY"
+        }
+        start = len(parts)
+        if table.without_rowid:
+            for place, column in enumerate(table.primary_key):
+                if table.columns[column].collation == "BINARY":
+                    positions.setdefault(column, start + place)
+        else:
+            positions.setdefault(ROWID, start)
+            if table.rowid_alias is not None:
+                positions.setdefault(table.rowid_alias, start)
+        paths.append(
+            KeyPath(
+                index.name,
+                index.tree_id,
+                parts,
+                index.unique,
+                False,
+                tuple(sorted(positions.items())),
+                start,
+                index,
+                where,
+            )
+        )
+    return paths
+
+
+class TableAccess:
+    """Enumerates the accesses of one stored table under given conjuncts."""
+
+    __slots__ = ("conjuncts", "needed", "paths", "planner", "relation", "size", "terms")
+
+    def __init__(
+        self,
+        planner: Planner,
+        relation: TableRelation,
+        conjuncts: Iterable[Expression],
+        needed: frozenset[int],
+    ) -> None:
+        self.planner = planner
+        self.relation = relation
+        self.conjuncts = tuple(conjuncts)
+        self.needed = needed
+        self.terms = [
+            term for conjunct in self.conjuncts for term in terms_of(conjunct, relation.source)
+        ]
+        self.size = planner.statistics.rows(relation.table.tree_id)
+        paths = key_paths(planner, relation)
+        hint = relation.indexed_by
+        if hint is False:
+            paths = [path for path in paths if path.clustered]
+        elif isinstance(hint, str):
+            paths = [path for path in paths if path.name.lower() == hint.lower()]
+        self.paths = [path for path in paths if self._implied(path)]
+
+    @property
+    def statistics(self) -> Statistics:
+        return self.planner.statistics
+
+    def _implied(self, path: KeyPath) -> bool:
+        """A partial index serves only where the conditions imply its own."""
+        if not path.where:
+            return True
+        known = {repr(conjunct) for conjunct in self.conjuncts}
+        for condition in path.where:
+            if repr(condition) in known:
+                continue
+            if (
+                isinstance(condition, Compare)
+                and condition.op == "IS NOT"
+                and condition.right == Literal(None)
+                and isinstance(condition.left, ColumnRef)
+                and any(term.target == condition.left and term.op != "IS" for term in self.terms)
+            ):
+                continue
+            return False
+        return True
+
+    def candidates(self, bound: frozenset[int]) -> list[Candidate]:
+        """Every access usable when the sources in `bound` have values."""
+        terms = [term for term in self.terms if term.needs <= bound]
+        found: list[Candidate] = []
+        forced = isinstance(self.relation.indexed_by, str)
+        if not forced:
+            found.append(self._scan())
+            if not self.relation.table.without_rowid:
+                found += self._rowid(terms)
+        for path in self.paths:
+            found += self._path(path, terms)
+        if not forced and not self.relation.table.without_rowid:
+            union = self._union(bound)
+            if union is not None:
+                found.append(union)
+        if not found:
+            found.append(self._scan())
+        return found
+
+    def _scan(self) -> Candidate:
+        table = self.relation.table
+        order: tuple[tuple[int | Expression, bool], ...]
+        if table.without_rowid:
+            order = tuple((column, False) for column in table.primary_key)
+        else:
+            order = ((ROWID, False),)
+        return Candidate(TableScan(), SEEK + self.size * SCAN_ROW, float(self.size), (), order)
+
+    def _is_rowid(self, target: Expression) -> bool:
+        return (
+            isinstance(target, ColumnRef)
+            and target.source == self.relation.source
+            and target.column in (ROWID, self.relation.table.rowid_alias)
+        )
+
+    def _rowid(self, terms: list[Term]) -> list[Candidate]:
+        mine = [term for term in terms if self._is_rowid(term.target)]
+        found = []
+        low = high = None
+        used: list[Expression] = []
+        for term in mine:
+            if term.op in ("=", "IN"):
+                many = term.op == "IN"
+                count = self._list_length(term) if many else 1.0
+                found.append(
+                    Candidate(
+                        RowidLookup(Equality(term.value, term.affinity, False, many)),
+                        LOOKUP * count,
+                        min(float(self.size), count),
+                        (term.conjunct,),
+                        ((ROWID, False),),
+                        frozenset() if many else frozenset({ROWID}),
+                        unique=not many,
+                    )
+                )
+            elif term.op in (">", ">=") and low is None:
+                low = Bound(term.value, term.op == ">=", term.affinity)
+                used.append(term.conjunct)
+            elif term.op in ("<", "<=") and high is None:
+                high = Bound(term.value, term.op == "<=", term.affinity)
+                used.append(term.conjunct)
+        if low is not None or high is not None:
+            rows = self._range_rows(self.relation.table.tree_id, (), low, high, scalar=True)
+            found.append(
+                Candidate(
+                    RowidRange(low, high),
+                    SEEK + rows * SCAN_ROW,
+                    rows,
+                    tuple(used),
+                    ((ROWID, False),),
+                )
+            )
+        return found
+
+    def _list_length(self, term: Term) -> float:
+        if isinstance(term.value, InList):
+            return float(len(term.value.items))
+        if isinstance(term.value, InSubquery):
+            return max(1.0, self.planner.plan(term.value.plan).rows)
+        return 1.0
+
+    def _matches(self, part: KeyPart, term: Term) -> bool:
+        if term.collation != part.collation:
+            return False
+        target = term.target
+        if part.column is not None:
+            if (
+                isinstance(target, ColumnRef)
+                and target.source == self.relation.source
+                and (
+                    target.column == part.column
+                    or (
+                        target.column in (ROWID, self.relation.table.rowid_alias)
+                        and part.column in (ROWID, self.relation.table.rowid_alias)
+                    )
+                )
+            ):
+                return True
+            return False
+        return part.expression is not None and part.expression == target
+
+    def _path(self, path: KeyPath, terms: list[Term]) -> list[Candidate]:
+        """The best use of one key path: equalities on leading parts, then a range."""
+        equal: list[Equality] = []
+        used: list[Expression] = []
+        columns: set[int] = set()
+        lists = 1.0
+        many = False
+        place = 0
+        for part in path.parts:
+            match = [
+                term for term in terms if term.op in ("=", "IS", "IN") and self._matches(part, term)
+            ]
+            if not match:
+                break
+            term = min(match, key=lambda term: ("=", "IS", "IN").index(term.op))
+            if term.op == "IN":
+                lists *= self._list_length(term)
+                many = True
+            elif part.column is not None:
+                columns.add(part.column)
+            equal.append(Equality(term.value, term.affinity, term.op == "IS", term.op == "IN"))
+            used.append(term.conjunct)
+            place += 1
+        low = high = prefix = None
+        if place < len(path.parts):
+            part = path.parts[place]
+            for term in terms:
+                if not self._matches(part, term):
+                    continue
+                if term.op in (">", ">=") and low is None:
+                    low = Bound(term.value, term.op == ">=", term.affinity)
+                    used.append(term.conjunct)
+                elif term.op in ("<", "<=") and high is None:
+                    high = Bound(term.value, term.op == "<=", term.affinity)
+                    used.append(term.conjunct)
+                elif term.op == "PREFIX" and prefix is None:
+                    prefix = term.value
+            if prefix is not None and (low is not None or high is not None):
+                prefix = None
+        size = float(self.statistics.rows(path.tree_id))
+        unique = path.unique and place == len(path.parts) and not many
+        if (
+            path.unique
+            and place == len(path.parts)
+            and all(not equality.null_safe for equality in equal)
+        ):
+            rows = lists
+        elif place:
+            rows = self._equal_rows(path, tuple(equal), lists)
+        else:
+            rows = size
+        if low is not None or high is not None or prefix is not None:
+            rows = self._narrowed(path, tuple(equal), low, high, prefix, rows)
+        rows = min(rows, size)
+        covered = path.clustered or self.needed <= {column for column, _ in path.positions}
+        order = tuple(
+            (part.column if part.column is not None else part.expression, False)
+            for part in path.parts[place:]
+            if (part.column is not None or part.expression is not None)
+        )
+        if not path.clustered and not self.relation.table.without_rowid:
+            order = (*order, (ROWID, False))
+        order_collations = [part.collation for part in path.parts[place:]]
+        usable: list[tuple[int | Expression, bool]] = []
+        for position, entry in enumerate(order):
+            collation = order_collations[position] if position < len(order_collations) else "BINARY"
+            if not self._collation_fits(entry[0], collation):
+                break
+            usable.append(entry)  # type: ignore[arg-type]
+        if not used and not covered and not usable:
+            return []
+        per_row = KEY_ROW if covered else FETCH_ROW
+        if not covered and not path.clustered and rows > self.size / 8:
+            per_row = FETCH_ROW * 0.6
+        access = KeyRange(path, tuple(equal), low, high, prefix, covered)
+        return [
+            Candidate(
+                access,
+                SEEK * max(1.0, lists) + rows * per_row,
+                rows,
+                tuple(used),
+                tuple(usable) if not many else (),
+                frozenset(columns),
+                unique,
+            )
+        ]
+
+    def _collation_fits(self, column: int | Expression | None, collation: str) -> bool:
+        if not isinstance(column, int):
+            return collation == "BINARY"
+        if column == ROWID:
+            return True
+        return self.relation.table.columns[column].collation == collation
+
+    def _sampled(self, bound: Bound | Equality) -> object:
+        """The value a bound will have, as far as it is known at plan time; NotImplemented if not."""
+        node = bound.expression if isinstance(bound, Bound) else bound.value
+        if isinstance(node, Literal):
+            return node.value
+        sample = self.planner.env.parameters
+        if isinstance(node, Parameter) and sample is not None and node.index < len(sample):
+            return sample[node.index]
+        return NotImplemented
+
+    def _equal_rows(self, path: KeyPath, equal: tuple[Equality, ...], lists: float) -> float:
+        values = []
+        for equality, part in zip(equal, path.parts, strict=False):
+            value = self._sampled(equality)
+            if value is NotImplemented or value is None or part.collation != "BINARY":
+                break
+            values.append(value)
+        tree = self.statistics.tree(path.tree_id)
+        if len(values) == len(equal):
+            key = tuple(values)
+            return float(max(1, tree.estimate(key, key, hi_inclusive=True)))
+        return self.statistics.rows_per_prefix(path.tree_id, len(equal)) * lists
+
+    def _narrowed(
+        self,
+        path: KeyPath,
+        equal: tuple[Equality, ...],
+        low: Bound | None,
+        high: Bound | None,
+        prefix: Expression | None,
+        rows: float,
+    ) -> float:
+        if prefix is not None and isinstance(prefix, Literal) and isinstance(prefix.value, str):
+            if equal:
+                return rows * DEFAULT_RANGE_SHARE
+            text = prefix.value
+            tree = self.statistics.tree(path.tree_id)
+            last = text[:-1] + chr(min(ord(text[-1]) + 1, 0x10FFFF))
+            return float(max(1, tree.estimate((text,), (last,))))
+        if equal:
+            values = tuple(self._sampled(equality) for equality in equal)
+            if any(value is NotImplemented or value is None for value in values):
+                both = low is not None and high is not None
+                return rows * (DEFAULT_RANGE_SHARE / 2 if both else DEFAULT_RANGE_SHARE)
+        else:
+            values = ()
+        if path.parts[len(equal)].collation != "BINARY":
+            return rows * DEFAULT_RANGE_SHARE
+        return self._range_rows(path.tree_id, values, low, high, scalar=False, rows=rows)
+
+    def _range_rows(
+        self,
+        tree_id: int,
+        values: tuple[object, ...],
+        low: Bound | None,
+        high: Bound | None,
+        *,
+        scalar: bool,
+        rows: float | None = None,
+    ) -> float:
+        rows = float(self.size) if rows is None else rows
+        ends: list[object] = []
+        for bound in (low, high):
+            value = None if bound is None else self._sampled(bound)
+            if value is NotImplemented or (bound is not None and value is None):
+                both = low is not None and high is not None
+                return rows * (DEFAULT_RANGE_SHARE / 2 if both else DEFAULT_RANGE_SHARE)
+            if scalar and value is not None:
+                if not isinstance(value, (int, float)):
+                    return rows
+                value = int(value)
+            ends.append(value)
+        tree = self.statistics.tree(tree_id)
+        lo, hi = ends
+        if not scalar:
+            lo = (*values, lo) if lo is not None else (values or None)
+            hi = (*values, hi) if hi is not None else (values or None)
+        return float(max(1, tree.estimate(lo, hi, hi_inclusive=True)))
+
+    def _union(self, bound: frozenset[int]) -> Candidate | None:
+        """A multi-index OR: every alternative of some OR has its own access."""
+        best: Candidate | None = None
+        for conjunct in self.conjuncts:
+            if not isinstance(conjunct, Or):
+                continue
+            parts: list[RowidLookup | RowidRange | KeyRange] = []
+            cost = rows = 0.0
+            for alternative in conjunct.items:
+                inner = alternative.items if isinstance(alternative, And) else (alternative,)
+                narrowed = TableAccess(self.planner, self.relation, inner, frozenset({ROWID}))
+                usable = [
+                    candidate
+                    for candidate in narrowed.candidates(bound)
+                    if candidate.used
+                    and isinstance(candidate.access, (RowidLookup, RowidRange, KeyRange))
+                ]
+                if not usable:
+                    break
+                choice = min(usable, key=lambda candidate: candidate.cost)
+                assert isinstance(choice.access, (RowidLookup, RowidRange, KeyRange))
+                parts.append(choice.access)
+                cost += choice.cost
+                rows += choice.rows
+            else:
+                rows = min(rows, float(self.size))
+                made = Candidate(
+                    RowidUnion(tuple(parts)),
+                    cost + rows * FETCH_ROW,
+                    rows,
+                    (),
+                    ((ROWID, False),),
+                )
+                if best is None or made.cost < best.cost:
+                    best = made
+        return best
+
+
+def reversed_access(access: Access) -> Access:
+    """The same access, read backwards."""
+    if isinstance(access, (TableScan, RowidRange, KeyRange)):
+        return replace(access, reverse=True)
+    return access
+
+
+__all__ = [
+    "DEFAULT_EQUAL_SHARE",
+    "Candidate",
+    "TableAccess",
+    "Term",
+    "key_paths",
+    "product",
+    "reversed_access",
+    "terms_of",
+]

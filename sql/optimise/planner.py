@@ -1,0 +1,761 @@
+"""The planner: access paths and join order by cost, for one statement's blocks.
+
+Join order: dynamic programming over sets of relations for up to `DP_RELATIONS_MAX` of them, greedy
+beyond that (the next relation is the one that leaves the fewest rows, connected ones first).  A LEFT
+join's relation comes after whatever its ON refers to; otherwise order is free.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sql.expressions import (
+    ROWID,
+    Affinity,
+    Call,
+    ColumnRef,
+    Compare,
+    Exists,
+    Expression,
+    InList,
+    InSubquery,
+    Literal,
+    Match,
+    Parameter,
+    ScalarSubquery,
+    Truth,
+)
+from sql.optimise.access import (
+    FILTER,
+    HASH_BUILD_ROW,
+    HASH_PROBE,
+    SCAN_ROW,
+    SEEK,
+    Candidate,
+    TableAccess,
+    reversed_access,
+)
+from sql.optimise.statistics import FILTER_SHARE, Statistics
+from sql.plan import (
+    Block,
+    Compound,
+    DerivedRelation,
+    FromItem,
+    OuterJoin,
+    Recursive,
+    RowRelation,
+    Select,
+    SortKey,
+    TableRelation,
+    Values,
+    WorkRelation,
+)
+from sql.plan.operators import (
+    BlockPlan,
+    HashLookup,
+    Level,
+    Plan,
+    RowsScan,
+    SelectPlan,
+    TableScan,
+)
+from sql.plan.walk import block_expressions, references, subblocks, walk_block, walk_flat
+
+if TYPE_CHECKING:
+    from sql.bind import BindEnvironment
+    from sql.schema import Index
+
+DP_RELATIONS_MAX = 7
+ORDERED_JOIN_RELATIONS_MAX = 6
+REPEATS = 200.0
+ROWS_OF_UNKNOWN = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A relation placed in the join order with its chosen access."""
+
+    place: int
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A partial join: which relations (by place), in which order, at what cost, giving how many rows."""
+
+    steps: tuple[Step, ...]
+    bound: frozenset[int]
+    cost: float
+    rows: float
+
+
+class Planner:
+    """Plans the blocks of one statement; a block is planned once (by identity)."""
+
+    def __init__(self, env: BindEnvironment) -> None:
+        self.env = env
+        self.statistics = Statistics(env.transaction)
+        self._plans: dict[int, tuple[Block, Plan]] = {}
+        self._conditions: dict[tuple[str, int], tuple[Expression, ...]] = {}
+
+    def plan(self, block: Block, repeats: float = 1.0) -> Plan:
+        """The block's plan; `repeats` is about how often a correlated one will run."""
+        known = self._plans.get(id(block))
+        if known is not None:
+            return known[1]
+        match block:
+            case Select():
+                plan: Plan = SelectPlanner(self, block, repeats).plan()
+            case Values():
+                plan = BlockPlan(block, float(len(block.rows)))
+            case Compound():
+                left, right = self.plan(block.left), self.plan(block.right)
+                rows = left.rows
+                if block.operator in ("UNION", "UNION ALL"):
+                    rows += right.rows
+                plan = BlockPlan(block, self._limited(block, rows), left.cost + right.cost)
+            case OuterJoin():
+                left, right = self.plan(block.left), self.plan(block.right)
+                plan = BlockPlan(block, left.rows + right.rows, left.cost + right.cost)
+            case Recursive():
+                plan = BlockPlan(block, self._limited(block, ROWS_OF_UNKNOWN))
+        self._plans[id(block)] = (block, plan)
+        return plan
+
+    def value_of(self, node: Expression | None) -> Any:
+        """The value a constant or a sampled parameter has at plan time, else None."""
+        if isinstance(node, Literal):
+            return node.value
+        sample = self.env.parameters
+        if isinstance(node, Parameter) and sample is not None and node.index < len(sample):
+            return sample[node.index]
+        return None
+
+    def limit_of(self, block: Block) -> float | None:
+        """About how many rows LIMIT and OFFSET let through, None without a limit."""
+        if block.limit is None:
+            return None
+        limit = self.value_of(block.limit)
+        offset = self.value_of(block.offset)
+        if not isinstance(limit, int):
+            return ROWS_OF_UNKNOWN
+        if limit < 0:
+            return None
+        return float(limit + (offset if isinstance(offset, int) and offset > 0 else 0))
+
+    def _limited(self, block: Block, rows: float) -> float:
+        limit = self.limit_of(block)
+        return rows if limit is None else min(rows, max(1.0, limit))
+
+    # Expressions of indexes, bound in the relation that uses them
+
+    def index_condition(self, relation: TableRelation, index: Index) -> tuple[Expression, ...]:
+        if index.where is None:
+            return ()
+        from sql.plan import conjuncts
+
+        return conjuncts(self.index_expression(relation, index.where))
+
+    def index_expression(self, relation: TableRelation, text: str) -> Expression:
+        """An index's SQL text bound to the columns of `relation`."""
+        from sql.bind.texts import bind_text
+
+        key = (text, relation.source)
+        known = self._conditions.get(key)
+        if known is None:
+            known = (bind_text(text, relation.table, relation.source, self.env),)
+            self._conditions[key] = known
+        return known[0]
+
+
+def is_constant(node: Expression) -> bool:
+    """Whether the expression gives the same value however often it is evaluated in one run."""
+    for part in walk_flat(node):
+        if isinstance(part, Call) and not getattr(part.function, "deterministic", True):
+            return False
+    return True
+
+
+class SelectPlanner:
+    """Plans one SELECT."""
+
+    def __init__(self, planner: Planner, block: Select, repeats: float) -> None:
+        self.planner = planner
+        self.block = block
+        self.items = block.items
+        self.places = {item.relation.source: place for place, item in enumerate(block.items)}
+        self.own = frozenset(self.places)
+        self.needed: dict[int, set[int]] = {source: set() for source in self.own}
+        outer: set[int] = set()
+        for node in walk_block(block):
+            if isinstance(node, ColumnRef):
+                if node.source in self.needed:
+                    self.needed[node.source].add(node.column)
+                else:
+                    outer.add(node.source)
+        self.outer = frozenset(outer)
+        self.correlated = repeats > 1
+        self.repeats = repeats
+        self.constant: list[Expression] = []
+        self.conjuncts: list[Expression] = []
+        for conjunct in block.where:
+            refs = references(conjunct)
+            if refs & self.own or not is_constant(conjunct):
+                self.conjuncts.append(conjunct)
+            else:
+                self.constant.append(conjunct)
+        self.refs = {id(conjunct): references(conjunct) & self.own for conjunct in self.conjuncts}
+        self.on: list[tuple[Expression, ...]] = []
+        self.after: list[frozenset[int]] = []
+        for place, item in enumerate(self.items):
+            before: set[int] = set()
+            if item.join == "left":
+                for condition in item.on:
+                    before |= references(condition) & self.own
+                if not before - {item.relation.source} and place:
+                    before.add(self.items[0].relation.source)
+            if isinstance(item.relation, RowRelation):
+                for argument in item.relation.arguments:
+                    before |= references(argument) & self.own
+            if item.join == "cross":
+                before |= {other.relation.source for other in self.items[:place]}
+            before.discard(item.relation.source)
+            self.after.append(frozenset(before))
+        self._accesses: dict[int, TableAccess] = {}
+        self._candidates: dict[tuple[int, frozenset[int], bool], list[Candidate]] = {}
+        self._relevant: dict[int, frozenset[int]] = {}
+
+    # The whole
+
+    def plan(self) -> SelectPlan:
+        block = self.block
+        if not self.items:
+            return SelectPlan(block, (), tuple(block.where), True, rows=1.0)
+        counted = self._count_tree()
+        if counted is not None:
+            return SelectPlan(block, (), (), True, count_tree=counted)
+        order = self._wanted_order()
+        best = self._join_all(None)
+        ordered = False
+        extreme = block.keys is not None
+        if order:
+            other = self._join_all(order)
+            if other is not None and self._worth(other, best, extreme):
+                best, ordered = other, True
+        assert best is not None
+        levels = self._levels(best)
+        rows = best.rows
+        if block.keys is not None:
+            rows = 1.0 if not block.keys else max(1.0, min(rows, self._groups(rows)))
+        limit = self.planner.limit_of(block)
+        if limit is not None:
+            rows = min(rows, max(1.0, limit))
+        return SelectPlan(
+            block,
+            levels,
+            tuple(self.constant),
+            ordered and not extreme,
+            ordered and extreme,
+            None,
+            rows,
+            best.cost,
+        )
+
+    def _groups(self, rows: float) -> float:
+        assert self.block.keys is not None
+        groups = 1.0
+        for key in self.block.keys:
+            node = key.expression
+            share = 0.1
+            if isinstance(node, ColumnRef) and node.source in self.places:
+                relation = self.items[self.places[node.source]].relation
+                if isinstance(relation, TableRelation):
+                    groups *= max(1.0, self._distinct(relation, node.column))
+                    continue
+            groups *= max(1.0, rows * share)
+        return min(rows, groups)
+
+    def _count_tree(self) -> int | None:
+        """The tree whose length is the answer: count(*) of a whole table."""
+        block = self.block
+        if block.keys != () or block.where or len(self.items) != 1 or len(block.aggregates) != 1:
+            return None
+        call = block.aggregates[0]
+        relation = self.items[0].relation
+        if (
+            call.name == "count"
+            and not call.arguments
+            and call.where is None
+            and not block.bare
+            and isinstance(relation, TableRelation)
+        ):
+            return relation.table.tree_id
+        return None
+
+    def _wanted_order(self) -> tuple[SortKey, ...]:
+        """The order that would save a sort, or let one row decide min() or max()."""
+        block = self.block
+        if block.keys is not None:
+            if block.keys or len(block.aggregates) != 1:
+                return ()
+            call = block.aggregates[0]
+            if (
+                call.name in ("min", "max")
+                and len(call.arguments) == 1
+                and isinstance(call.arguments[0], ColumnRef)
+                and call.where is None
+            ):
+                column = call.arguments[0]
+                present = Compare("IS NOT", column, Literal(None))
+                if column.kinds & 1 and column.source in self.own:
+                    if present not in self.conjuncts:
+                        self.conjuncts.append(present)
+                        self.refs[id(present)] = {column.source}
+                descending = call.name == "max"
+                return (SortKey(column, descending, not descending, call.collation),)
+            return ()
+        if block.windows or (block.distinct and block.order):
+            return ()
+        return block.order
+
+    def _worth(self, ordered: State, best: State | None, extreme: bool) -> bool:
+        if best is None:
+            return True
+        if extreme:
+            share = 1.0 / max(1.0, best.rows)
+            return ordered.cost * share + SEEK <= best.cost + SEEK
+        limit = self.planner.limit_of(self.block)
+        rows = max(2.0, best.rows)
+        if limit is None:
+            sort = rows * (60.0 + 12.0 * math.log2(rows))
+            return ordered.cost <= best.cost + sort
+        share = min(1.0, max(1.0, limit) / max(1.0, ordered.rows))
+        return ordered.cost * share <= best.cost + rows * 25.0
+
+    # Join order
+
+    def _join_all(self, order: tuple[SortKey, ...] | None) -> State | None:
+        count = len(self.items)
+        if count == 1:
+            states = self._starts(0, order)
+            return min(states, key=lambda state: state.cost) if states else None
+        if count <= (ORDERED_JOIN_RELATIONS_MAX if order else DP_RELATIONS_MAX):
+            return self._dynamic(order)
+        return self._greedy(order)
+
+    def _starts(self, place: int, order: tuple[SortKey, ...] | None) -> list[State]:
+        if self.after[place] or (place and self.items[place].join == "left"):
+            return []
+        if self.items[place].join == "left":
+            return []
+        found = []
+        source = self.items[place].relation.source
+        for candidate in self._access(place, frozenset(), first=True):
+            if order is not None:
+                fitting = self._ordered(candidate, source, order)
+                if fitting is None:
+                    continue
+                candidate = fitting
+            rows, cost = self._filtered(place, candidate, frozenset())
+            found.append(State((Step(place, candidate),), frozenset({source}), cost, rows))
+        return found
+
+    def _dynamic(self, order: tuple[SortKey, ...] | None) -> State | None:
+        best: dict[frozenset[int], State] = {}
+        for place in range(len(self.items)):
+            for state in self._starts(place, order):
+                known = best.get(state.bound)
+                if known is None or state.cost < known.cost:
+                    best[state.bound] = state
+        for _ in range(len(self.items) - 1):
+            following: dict[frozenset[int], State] = {}
+            for state in best.values():
+                for place in self._next(state):
+                    made = self._extended(state, place)
+                    known = following.get(made.bound)
+                    if known is None or made.cost < known.cost:
+                        following[made.bound] = made
+            best = following
+        return min(best.values(), key=lambda state: state.cost) if best else None
+
+    def _greedy(self, order: tuple[SortKey, ...] | None) -> State | None:
+        starts = [state for place in range(len(self.items)) for state in self._starts(place, order)]
+        if not starts:
+            return None
+        best: State | None = None
+        for start in sorted(starts, key=lambda state: (state.rows, state.cost))[:3]:
+            state = start
+            while len(state.steps) < len(self.items):
+                places = self._next(state)
+                connected = [place for place in places if self._connected(state, place)]
+                options = [self._extended(state, place) for place in connected or places]
+                state = min(options, key=lambda option: (option.rows, option.cost))
+            if best is None or state.cost < best.cost:
+                best = state
+        return best
+
+    def _next(self, state: State) -> list[int]:
+        placed = {step.place for step in state.steps}
+        return [
+            place
+            for place in range(len(self.items))
+            if place not in placed and self.after[place] <= state.bound
+        ]
+
+    def _connected(self, state: State, place: int) -> bool:
+        item = self.items[place]
+        source = item.relation.source
+        if item.join == "left":
+            return True
+        return any(
+            source in self.refs[id(conjunct)] and self.refs[id(conjunct)] & state.bound
+            for conjunct in self.conjuncts
+        )
+
+    def _extended(self, state: State, place: int) -> State:
+        best: State | None = None
+        source = self.items[place].relation.source
+        for candidate in self._access(place, state.bound, first=False):
+            rows, cost = self._filtered(place, candidate, state.bound)
+            if isinstance(candidate.access, HashLookup):
+                once = candidate.cost / self.repeats
+                total = state.cost + once + state.rows * (HASH_PROBE + rows * 25.0)
+            else:
+                total = state.cost + state.rows * cost
+            if self.items[place].join == "left":
+                rows = max(1.0, rows)
+            made = State(
+                (*state.steps, Step(place, candidate)),
+                state.bound | {source},
+                total,
+                state.rows * rows,
+            )
+            if best is None or made.cost < best.cost:
+                best = made
+        assert best is not None
+        return best
+
+    # Accesses of one relation
+
+    def _usable(self, place: int) -> tuple[Expression, ...]:
+        """Conditions that may bound the relation: WHERE's, or of a LEFT join its ON's."""
+        item = self.items[place]
+        source = item.relation.source
+        if item.join == "left":
+            return item.on
+        return tuple(conjunct for conjunct in self.conjuncts if source in self.refs[id(conjunct)])
+
+    def _access(self, place: int, bound: frozenset[int], *, first: bool) -> list[Candidate]:
+        relation = self.items[place].relation
+        relevant = self._relevant.get(place)
+        if relevant is None:
+            gathered: set[int] = set()
+            for conjunct in self._usable(place):
+                gathered |= references(conjunct)
+            relevant = self._relevant[place] = frozenset(gathered & self.own)
+        key = (place, bound & relevant, first)
+        known = self._candidates.get(key)
+        if known is not None:
+            return known
+        found: list[Candidate] = []
+        if isinstance(relation, TableRelation):
+            access = self._accesses.get(place)
+            if access is None:
+                access = self._accesses[place] = TableAccess(
+                    self.planner,
+                    relation,
+                    self._usable(place),
+                    frozenset(self.needed[relation.source]),
+                )
+            found = access.candidates(bound | self.outer)
+            size = float(access.size)
+        else:
+            size = self._size(place)
+            found = [Candidate(RowsScan(), SEEK + size * SCAN_ROW, size)]
+        lateral = isinstance(relation, RowRelation) and any(
+            references(argument) for argument in relation.arguments
+        )
+        if (not first or self.correlated) and not lateral:
+            hashed = self._hash(place, bound, size, first)
+            if hashed is not None:
+                found = [*found, hashed]
+        self._candidates[key] = found
+        return found
+
+    def _size(self, place: int) -> float:
+        relation = self.items[place].relation
+        match relation:
+            case DerivedRelation():
+                return self.planner.plan(relation.block).rows
+            case WorkRelation() | RowRelation():
+                return ROWS_OF_UNKNOWN
+            case TableRelation():
+                return float(self.planner.statistics.rows(relation.table.tree_id))
+
+    def _hash(
+        self, place: int, bound: frozenset[int], size: float, first: bool
+    ) -> Candidate | None:
+        """A hash table of the relation on its equalities with what is bound; a list without any."""
+        relation = self.items[place].relation
+        source = relation.source
+        visible = bound | self.outer
+        keys: list[Expression] = []
+        probes: list[Expression] = []
+        key_affinities: list[Affinity | None] = []
+        probe_affinities: list[Affinity | None] = []
+        collations: list[str] = []
+        used: list[Expression] = []
+        local: list[Expression] = []
+        for conjunct in self._usable(place):
+            refs = references(conjunct)
+            if refs <= {source} and is_constant(conjunct):
+                local.append(conjunct)
+                continue
+            if not isinstance(conjunct, Compare) or conjunct.op not in ("=",):
+                continue
+            left, right = references(conjunct.left), references(conjunct.right)
+            if left == {source} and right <= visible and right:
+                mine, other = conjunct.left, conjunct.right
+                affinities = (conjunct.left_affinity, conjunct.right_affinity)
+            elif right == {source} and left <= visible and left:
+                mine, other = conjunct.right, conjunct.left
+                affinities = (conjunct.right_affinity, conjunct.left_affinity)
+            else:
+                continue
+            if not (is_constant(mine) and is_constant(other)):
+                continue
+            keys.append(mine)
+            probes.append(other)
+            key_affinities.append(affinities[0])
+            probe_affinities.append(affinities[1])
+            collations.append(conjunct.collation)
+            used.append(conjunct)
+        if first and not keys:
+            return None
+        build = SEEK + size * SCAN_ROW
+        access: Any = RowsScan()
+        local_rows = size
+        covered: tuple[Expression, ...] = ()
+        if isinstance(relation, TableRelation):
+            cheapest = min(
+                self._accesses[place].candidates(frozenset()), key=lambda choice: choice.cost
+            )
+            access, build, local_rows = cheapest.access, cheapest.cost, cheapest.rows
+            covered = cheapest.used
+        remaining = tuple(
+            conjunct for conjunct in local if not any(conjunct is other for other in covered)
+        )
+        for conjunct in remaining:
+            local_rows *= self._share(conjunct)
+        build += local_rows * HASH_BUILD_ROW
+        fan_out = local_rows
+        unique = False
+        for key in keys:
+            distinct = max(1.0, size * 0.1)
+            if isinstance(key, ColumnRef) and isinstance(relation, TableRelation):
+                distinct = self._distinct(relation, key.column)
+                unique = unique or (len(keys) == 1 and self._is_unique(relation, key.column))
+            fan_out /= max(1.0, distinct)
+            fan_out = max(fan_out, 0.01)
+        lookup = HashLookup(
+            tuple(keys),
+            tuple(probes),
+            tuple(key_affinities),
+            tuple(probe_affinities),
+            tuple(collations),
+            unique and len(keys) == 1,
+            remaining,
+            access,
+        )
+        proved = (*used, *local)
+        return Candidate(lookup, build, max(fan_out, 0.01), proved)
+
+    def _is_unique(self, relation: TableRelation, column: int) -> bool:
+        table = relation.table
+        if column in (ROWID, table.rowid_alias) and not table.without_rowid:
+            return True
+        if table.without_rowid and table.primary_key == (column,):
+            return table.columns[column].collation == "BINARY"
+        return any(
+            index.unique
+            and index.where is None
+            and len(index.columns) == 1
+            and index.columns[0].column == column
+            and index.columns[0].collation == "BINARY"
+            for index in self.planner.env.schema.indexes_on(table.name)
+        )
+
+    def _distinct(self, relation: TableRelation, column: int) -> float:
+        """About how many distinct values a column has."""
+        size = float(self.planner.statistics.rows(relation.table.tree_id))
+        if self._is_unique(relation, column):
+            return max(1.0, size)
+        for index in self.planner.env.schema.indexes_on(relation.table.name):
+            if index.columns[0].column == column and index.where is None:
+                per_key = self.planner.statistics.rows_per_prefix(index.tree_id, 1)
+                return max(1.0, size / per_key)
+        if column < 0:
+            return max(1.0, size)
+        return max(
+            1.0, size * self.planner.statistics.distinct_share(relation.table.tree_id, column)
+        )
+
+    def _filtered(
+        self, place: int, candidate: Candidate, bound: frozenset[int]
+    ) -> tuple[float, float]:
+        """Rows and cost per use after the conditions that the access does not prove."""
+        item = self.items[place]
+        source = item.relation.source
+        rows, cost = candidate.rows, candidate.cost
+        share = 1.0
+        now = bound | {source}
+        for conjunct in self._usable(place):
+            if any(conjunct is used for used in candidate.used):
+                continue
+            refs = references(conjunct) & self.own
+            if refs <= now:
+                share *= self._share(conjunct, place)
+                if not isinstance(candidate.access, HashLookup):
+                    cost += candidate.rows * FILTER
+        return max(rows * share, 0.01), cost
+
+    def _share(self, conjunct: Expression, place: int | None = None) -> float:
+        """A guess at the share of rows that pass a condition."""
+        match conjunct:
+            case Compare(op="=") | Compare(op="IS"):
+                for side in (conjunct.left, conjunct.right):
+                    if isinstance(side, ColumnRef) and side.source in self.places:
+                        relation = self.items[self.places[side.source]].relation
+                        if isinstance(relation, TableRelation):
+                            return 1.0 / self._distinct(relation, side.column)
+                return 0.1
+            case Compare(op="<>") | Compare(op="IS NOT"):
+                return 0.9
+            case InList(negated=False):
+                return min(0.5, 0.1 * len(conjunct.items))
+            case Truth() | Match() | Compare() | Exists() | InSubquery() | ScalarSubquery():
+                return FILTER_SHARE
+            case _:
+                return 0.5
+
+    # Order
+
+    def _ordered(
+        self, candidate: Candidate, source: int, order: tuple[SortKey, ...]
+    ) -> Candidate | None:
+        """The candidate, reversed if need be, if its rows come in the wanted order; else None."""
+        relation = self.items[self.places[source]].relation
+        if not isinstance(relation, TableRelation):
+            return None
+        table = relation.table
+        if candidate.unique:
+            return (
+                candidate if all(references(key.expression) <= {source} for key in order) else None
+            )
+        provided = list(candidate.order)
+        direction: bool | None = None
+        position = 0
+        for key in order:
+            node = key.expression
+            if not references(node):
+                return None
+            if isinstance(node, ColumnRef):
+                if node.source != source:
+                    return None
+                if node.column in candidate.constant_columns:
+                    continue
+                if key.collation != node.collation:
+                    return None
+            if key.nulls_first == key.descending:
+                if not isinstance(node, ColumnRef) or node.kinds & 1:
+                    return None
+            if position >= len(provided):
+                return None
+            target = provided[position][0]
+            if isinstance(target, int):
+                if not isinstance(node, ColumnRef):
+                    return None
+                same = node.column == target or (
+                    node.column in (ROWID, table.rowid_alias)
+                    and target in (ROWID, table.rowid_alias)
+                )
+            else:
+                same = target == node
+            if not same:
+                return None
+            position += 1
+            if direction is None:
+                direction = key.descending
+            elif direction != key.descending:
+                return None
+            if isinstance(node, ColumnRef) and node.column in (ROWID, table.rowid_alias):
+                break
+        if direction:
+            return (
+                replace(candidate, access=reversed_access(candidate.access))
+                if isinstance(reversed_access(candidate.access), type(candidate.access))
+                and candidate.access != reversed_access(candidate.access)
+                else None
+            )
+        return candidate
+
+    # From the join order to levels
+
+    def _levels(self, state: State) -> tuple[Level, ...]:
+        levels: list[Level] = []
+        bound: set[int] = set()
+        done: set[int] = set()
+        rows = 1.0
+        for step in state.steps:
+            item = self.items[step.place]
+            source = item.relation.source
+            bound.add(source)
+            access = step.candidate.access
+            used = step.candidate.used
+            left = item.join == "left"
+            on: tuple[Expression, ...] = ()
+            if left:
+                on = tuple(
+                    condition
+                    for condition in item.on
+                    if not any(condition is proved for proved in used)
+                )
+            else:
+                done |= {id(conjunct) for conjunct in used}
+            filters = []
+            for conjunct in self.conjuncts:
+                if id(conjunct) in done or not self.refs[id(conjunct)] <= bound:
+                    continue
+                done.add(id(conjunct))
+                filters.append(conjunct)
+            out, _ = self._filtered(step.place, step.candidate, frozenset(bound - {source}))
+            if left:
+                out = max(1.0, out)
+            rows *= out
+            levels.append(
+                Level(
+                    item.relation,
+                    access,
+                    left,
+                    on,
+                    tuple(sorted(filters, key=_filter_cost)),
+                    rows,
+                    step.candidate.rows,
+                )
+            )
+        return tuple(levels)
+
+
+def _filter_cost(conjunct: Expression) -> int:
+    """Subqueries last, so that cheap conditions spare them."""
+    for part in walk_flat(conjunct):
+        if isinstance(part, (Exists, InSubquery, ScalarSubquery)):
+            return 2
+        if isinstance(part, (Match, Call)):
+            return 1
+    return 0
+
+
+__all__ = ["FromItem", "Planner", "TableScan", "block_expressions", "subblocks"]

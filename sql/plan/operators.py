@@ -1,0 +1,165 @@
+"""Physical plans: how each block runs.
+
+A `SelectPlan` runs its relations as nested levels, each with the access path chosen for it: the first
+level is scanned in batches, every later one is looked up per row of those before it (by key, by index,
+in a hash table built once, or scanned again).  Hash joins and automatic indexes are the same thing here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sql.expressions import Affinity, Expression, InList, InSubquery
+from sql.plan.blocks import Block, Relation, Select
+from sql.schema import Index
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPart:
+    """A part of an ordered tree's key: a column's position, or None with a bound expression."""
+
+    column: int | None
+    expression: Expression | None = None
+    collation: str = "BINARY"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPath:
+    """An ordered tree that reaches a table's rows: an index, or a WITHOUT ROWID table's own tree.
+
+    `positions` maps columns that can be read from the key itself (stored under BINARY) to their place
+    in it; `key_start` is where the table's own key begins in an index key."""
+
+    name: str
+    tree_id: int
+    parts: tuple[KeyPart, ...]
+    unique: bool
+    clustered: bool = False
+    positions: tuple[tuple[int, int], ...] = ()
+    key_start: int = 0
+    index: Index | None = None
+    where: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One end of a range; the value converted by `affinity` before it is compared."""
+
+    expression: Expression
+    inclusive: bool
+    affinity: Affinity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Equality:
+    """`column = value`, `column IS value` (`null_safe`) or `column IN (...)`, for one key part."""
+
+    value: Expression | InList | InSubquery
+    affinity: Affinity | None = None
+    null_safe: bool = False
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableScan:
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowidLookup:
+    equality: Equality
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowidRange:
+    low: Bound | None
+    high: Bound | None
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """Entries of `path` whose first parts equal `equal` and whose next part lies in the range.
+
+    `prefix`: the next part starts with this text (LIKE 'x%', GLOB 'x*')."""
+
+    path: KeyPath
+    equal: tuple[Equality, ...] = ()
+    low: Bound | None = None
+    high: Bound | None = None
+    prefix: Expression | None = None
+    covering: bool = False
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowidUnion:
+    """Rows that any of several accesses finds, each once, in rowid order (a multi-index OR)."""
+
+    parts: tuple[RowidLookup | RowidRange | KeyRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HashLookup:
+    """A hash table on `keys` of the relation, built once, probed with `probes`.  No keys: a list.
+
+    The relation's `local` filters are applied while it is built, over `access`."""
+
+    keys: tuple[Expression, ...]
+    probes: tuple[Expression, ...]
+    key_affinities: tuple[Affinity | None, ...]
+    probe_affinities: tuple[Affinity | None, ...]
+    collations: tuple[str, ...]
+    unique: bool
+    local: tuple[Expression, ...]
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class RowsScan:
+    """A subquery's, provider's or work table's rows, in the order they come."""
+
+
+Access = TableScan | RowidLookup | RowidRange | KeyRange | RowidUnion | HashLookup | RowsScan
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One relation in join order.  `filters` hold once the level is bound; for a left join `on` decides
+    the match and `filters` come after the null row."""
+
+    relation: Relation
+    access: Access
+    left: bool = False
+    on: tuple[Expression, ...] = ()
+    filters: tuple[Expression, ...] = ()
+    rows: float = 1.0
+    fan_out: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SelectPlan:
+    """`constant`: conditions without columns, checked once.  `ordered`: rows come in ORDER BY's order.
+    `grouped`: rows come with equal group keys together.  `first_row`: one row decides (min / max)."""
+
+    block: Select
+    levels: tuple[Level, ...]
+    constant: tuple[Expression, ...] = ()
+    ordered: bool = False
+    first_row: bool = False
+    count_tree: int | None = None
+    rows: float = 1.0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPlan:
+    """Any other block: its arms are planned by themselves."""
+
+    block: Block
+    rows: float = 1.0
+    cost: float = 0.0
+
+
+Plan = SelectPlan | BlockPlan

@@ -1,0 +1,435 @@
+"""Walking and rebuilding expressions and blocks.
+
+`map_expression` rebuilds bottom-up; a node whose children did not change is returned as it is, so that
+rules that find nothing to do allocate nothing.  Both descend into the plans of subqueries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from sql.expressions import (
+    And,
+    Arithmetic,
+    Call,
+    Case,
+    Cast,
+    Collate,
+    ColumnRef,
+    Compare,
+    Exists,
+    Expression,
+    InList,
+    InSubquery,
+    Match,
+    Not,
+    Or,
+    Raise,
+    ScalarSubquery,
+    SlotRef,
+    Truth,
+    Unary,
+)
+from sql.plan.blocks import (
+    AggregateCall,
+    Block,
+    Compound,
+    DerivedRelation,
+    FromItem,
+    OuterJoin,
+    Recursive,
+    Relation,
+    RowRelation,
+    Select,
+    SortKey,
+    Values,
+    WindowCall,
+)
+
+Visit = Callable[[Expression], Expression]
+
+
+def children(node: Expression) -> tuple[Expression, ...]:
+    """The direct operands (not those inside subqueries' plans)."""
+    match node:
+        case Unary() | Not() | Truth() | Cast() | Collate():
+            return (node.operand,)
+        case Arithmetic() | Compare():
+            return (node.left, node.right)
+        case And() | Or():
+            return node.items
+        case InList():
+            return (node.operand, *node.items)
+        case InSubquery():
+            return node.operands
+        case Case():
+            parts = [part for when in node.whens for part in when]
+            return (*parts, node.otherwise) if node.otherwise is not None else tuple(parts)
+        case Match():
+            return tuple(
+                part for part in (node.operand, node.pattern, node.escape) if part is not None
+            )
+        case Call():
+            return node.arguments
+        case Raise():
+            return (node.message,) if node.message is not None else ()
+        case _:
+            return ()
+
+
+def map_expression(node: Expression, rewrite: Visit) -> Expression:
+    """`rewrite` applied to every node, operands first, subqueries' plans included."""
+
+    def visit(part: Expression) -> Expression:
+        return rewrite(rebuild(part, visit))
+
+    return visit(node)
+
+
+def map_block(block: Block, rewrite: Visit) -> Block:
+    """`map_expression` over every expression of the block, its relations' and subqueries' included."""
+
+    def visit(part: Expression) -> Expression:
+        return rewrite(rebuild(part, visit))
+
+    return rebuild_block(block, visit)
+
+
+def replace_outermost(
+    node: Expression, replacement: Callable[[Expression], Expression | None]
+) -> Expression:
+    """The outermost nodes that `replacement` answers are replaced; those it answers None to are searched."""
+
+    def visit(part: Expression) -> Expression:
+        found = replacement(part)
+        return rebuild(part, visit) if found is None else found
+
+    return visit(node)
+
+
+def rebuild(node: Expression, visit: Visit) -> Expression:
+    """The node with `visit` applied to its direct operands and to its plan's expressions."""
+    match node:
+        case Unary() | Not() | Truth() | Cast() | Collate():
+            operand = visit(node.operand)
+            if operand is not node.operand:
+                node = replace(node, operand=operand)
+        case Arithmetic() | Compare():
+            left = visit(node.left)
+            right = visit(node.right)
+            if left is not node.left or right is not node.right:
+                node = replace(node, left=left, right=right)
+        case And() | Or():
+            items = _map_all(node.items, visit)
+            if items is not node.items:
+                node = replace(node, items=items)
+        case InList():
+            operand = visit(node.operand)
+            items = _map_all(node.items, visit)
+            if operand is not node.operand or items is not node.items:
+                node = replace(node, operand=operand, items=items)
+        case InSubquery():
+            operands = _map_all(node.operands, visit)
+            plan = rebuild_block(node.plan, visit)
+            if operands is not node.operands or plan is not node.plan:
+                node = replace(node, operands=operands, plan=plan)
+        case Exists() | ScalarSubquery():
+            plan = rebuild_block(node.plan, visit)
+            if plan is not node.plan:
+                node = replace(node, plan=plan)
+        case Case():
+            node = _map_case(node, visit)
+        case Match():
+            operand = visit(node.operand)
+            pattern = visit(node.pattern)
+            escape = _map_optional(node.escape, visit)
+            if (
+                operand is not node.operand
+                or pattern is not node.pattern
+                or escape is not node.escape
+            ):
+                node = replace(node, operand=operand, pattern=pattern, escape=escape)
+        case Call():
+            arguments = _map_all(node.arguments, visit)
+            if arguments is not node.arguments:
+                node = replace(node, arguments=arguments)
+        case Raise():
+            message = _map_optional(node.message, visit)
+            if message is not node.message:
+                node = replace(node, message=message)
+        case _:
+            pass
+    return node
+
+
+def _map_case(node: Case, visit: Visit) -> Case:
+    whens = tuple((visit(when), visit(then)) for when, then in node.whens)
+    otherwise = _map_optional(node.otherwise, visit)
+    same = otherwise is node.otherwise and all(
+        a is c and b is d for (a, b), (c, d) in zip(whens, node.whens, strict=True)
+    )
+    return node if same else Case(whens, otherwise)
+
+
+def _map_optional(node: Expression | None, visit: Visit) -> Expression | None:
+    return None if node is None else visit(node)
+
+
+def _map_all(nodes: tuple[Expression, ...], visit: Visit) -> tuple[Expression, ...]:
+    mapped = tuple(visit(node) for node in nodes)
+    return nodes if all(a is b for a, b in zip(mapped, nodes, strict=True)) else mapped
+
+
+def map_keys(keys: tuple[SortKey, ...], visit: Visit) -> tuple[SortKey, ...]:
+    mapped = tuple(
+        key
+        if (expression := visit(key.expression)) is key.expression
+        else replace(key, expression=expression)
+        for key in keys
+    )
+    return keys if all(a is b for a, b in zip(mapped, keys, strict=True)) else mapped
+
+
+def _map_aggregate(call: AggregateCall, visit: Visit) -> AggregateCall:
+    arguments = _map_all(call.arguments, visit)
+    where = _map_optional(call.where, visit)
+    order = map_keys(call.order, visit)
+    if arguments is call.arguments and where is call.where and order is call.order:
+        return call
+    return replace(call, arguments=arguments, where=where, order=order)
+
+
+def _map_window(call: WindowCall, visit: Visit) -> WindowCall:
+    arguments = _map_all(call.arguments, visit)
+    where = _map_optional(call.where, visit)
+    partition = map_keys(call.partition, visit)
+    order = map_keys(call.order, visit)
+    frame = call.frame
+    start = _map_optional(frame.start_offset, visit)
+    end = _map_optional(frame.end_offset, visit)
+    if start is not frame.start_offset or end is not frame.end_offset:
+        frame = replace(frame, start_offset=start, end_offset=end)
+    if (
+        arguments is call.arguments
+        and where is call.where
+        and partition is call.partition
+        and order is call.order
+        and frame is call.frame
+    ):
+        return call
+    return replace(
+        call, arguments=arguments, where=where, partition=partition, order=order, frame=frame
+    )
+
+
+def _map_relation(relation: Relation, visit: Visit) -> Relation:
+    if isinstance(relation, DerivedRelation):
+        block = rebuild_block(relation.block, visit)
+        return relation if block is relation.block else replace(relation, block=block)
+    if isinstance(relation, RowRelation):
+        arguments = _map_all(relation.arguments, visit)
+        return (
+            relation if arguments is relation.arguments else replace(relation, arguments=arguments)
+        )
+    return relation
+
+
+def rebuild_block(block: Block, visit: Visit) -> Block:
+    """The block with `visit` applied to every expression of its own and of its subblocks."""
+    match block:
+        case Select():
+            return _map_select(block, visit)
+        case Values():
+            changed: Block = replace(block, rows=tuple(_map_all(row, visit) for row in block.rows))
+        case Compound():
+            changed = replace(
+                block,
+                left=rebuild_block(block.left, visit),
+                right=rebuild_block(block.right, visit),
+            )
+        case OuterJoin():
+            changed = replace(
+                block,
+                left=rebuild_block(block.left, visit),
+                right=rebuild_block(block.right, visit),
+                on=_map_all(block.on, visit),
+            )
+        case Recursive():
+            changed = replace(
+                block,
+                initial=rebuild_block(block.initial, visit),
+                steps=tuple(rebuild_block(step, visit) for step in block.steps),
+            )
+    changed = replace(
+        changed,
+        order=map_keys(block.order, visit),
+        limit=_map_optional(block.limit, visit),
+        offset=_map_optional(block.offset, visit),
+    )
+    return block if changed == block else changed
+
+
+def _map_item(item: FromItem, visit: Visit) -> FromItem:
+    relation = _map_relation(item.relation, visit)
+    on = _map_all(item.on, visit)
+    if relation is item.relation and on is item.on:
+        return item
+    return FromItem(relation, item.join, on)
+
+
+def _map_select(block: Select, visit: Visit) -> Select:
+    changes: dict[str, object] = {}
+
+    def note(name: str, old: object, new: object) -> None:
+        if new is not old:
+            changes[name] = new
+
+    items = tuple(_map_item(item, visit) for item in block.items)
+    if any(a is not b for a, b in zip(items, block.items, strict=True)):
+        changes["items"] = items
+    for name in ("where", "bare", "having", "window_inputs", "outputs"):
+        old = getattr(block, name)
+        note(name, old, _map_all(old, visit))
+    if block.keys is not None:
+        note("keys", block.keys, map_keys(block.keys, visit))
+    aggregates = tuple(_map_aggregate(call, visit) for call in block.aggregates)
+    if any(a is not b for a, b in zip(aggregates, block.aggregates, strict=True)):
+        changes["aggregates"] = aggregates
+    windows = tuple(_map_window(call, visit) for call in block.windows)
+    if any(a is not b for a, b in zip(windows, block.windows, strict=True)):
+        changes["windows"] = windows
+    note("order", block.order, map_keys(block.order, visit))
+    note("limit", block.limit, _map_optional(block.limit, visit))
+    note("offset", block.offset, _map_optional(block.offset, visit))
+    return replace(block, **changes) if changes else block  # type: ignore[arg-type]
+
+
+def walk(node: Expression) -> Iterator[Expression]:
+    """The node and everything under it, subqueries' plans included."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+    if isinstance(node, (Exists, InSubquery, ScalarSubquery)):
+        yield from walk_block(node.plan)
+
+
+def block_expressions(block: Block) -> Iterator[Expression]:
+    """Every expression that stands in the block itself (not in its subblocks)."""
+    if isinstance(block, Select):
+        for item in block.items:
+            yield from item.on
+            if isinstance(item.relation, RowRelation):
+                yield from item.relation.arguments
+        yield from block.where
+        for key in block.keys or ():
+            yield key.expression
+        for call in block.aggregates:
+            yield from call.arguments
+            if call.where is not None:
+                yield call.where
+            for key in call.order:
+                yield key.expression
+        yield from block.bare
+        yield from block.having
+        for window in block.windows:
+            yield from window.arguments
+            if window.where is not None:
+                yield window.where
+            for key in (*window.partition, *window.order):
+                yield key.expression
+            for bound in (window.frame.start_offset, window.frame.end_offset):
+                if bound is not None:
+                    yield bound
+        yield from block.window_inputs
+        yield from block.outputs
+    elif isinstance(block, Values):
+        for row in block.rows:
+            yield from row
+    elif isinstance(block, OuterJoin):
+        yield from block.on
+    for key in block.order:
+        yield key.expression
+    if block.limit is not None:
+        yield block.limit
+    if block.offset is not None:
+        yield block.offset
+
+
+def subblocks(block: Block) -> Iterator[Block]:
+    """The blocks that stand in the block's FROM or are its arms (not its expressions' subqueries)."""
+    match block:
+        case Select():
+            for item in block.items:
+                if isinstance(item.relation, DerivedRelation):
+                    yield item.relation.block
+        case Values():
+            return
+        case Compound() | OuterJoin():
+            yield block.left
+            yield block.right
+        case Recursive():
+            yield block.initial
+            yield from block.steps
+
+
+def walk_block(block: Block) -> Iterator[Expression]:
+    for expression in block_expressions(block):
+        yield from walk(expression)
+    for inner in subblocks(block):
+        yield from walk_block(inner)
+
+
+def own_sources(block: Block) -> frozenset[int]:
+    """Source numbers defined anywhere inside the block, its subqueries' included."""
+    found: set[int] = set()
+    _collect_sources(block, found)
+    return frozenset(found)
+
+
+def _collect_sources(block: Block, found: set[int]) -> None:
+    match block:
+        case Select():
+            found.update(item.relation.source for item in block.items)
+            found.add(block.aggregate_source)
+            found.add(block.window_source)
+        case Compound() | Recursive():
+            found.add(block.source)
+        case OuterJoin():
+            found.update((block.left_source, block.right_source))
+        case Values():
+            pass
+    for expression in block_expressions(block):
+        for node in walk_flat(expression):
+            if isinstance(node, (Exists, InSubquery, ScalarSubquery)):
+                _collect_sources(node.plan, found)
+    for inner in subblocks(block):
+        _collect_sources(inner, found)
+
+
+def walk_flat(node: Expression) -> Iterator[Expression]:
+    """The node and everything under it, without subqueries' plans."""
+    yield node
+    for child in children(node):
+        yield from walk_flat(child)
+
+
+def references(node: Expression) -> set[int]:
+    """The source numbers that the expression refers to, free ones of its subqueries included."""
+    found: set[int] = set()
+    for part in walk_flat(node):
+        if isinstance(part, (ColumnRef, SlotRef)):
+            found.add(part.source)
+        elif isinstance(part, (Exists, InSubquery, ScalarSubquery)):
+            found |= {reference.source for reference in free_references(part.plan)}
+    return found
+
+
+def free_references(block: Block) -> set[ColumnRef | SlotRef]:
+    """Columns and slots of enclosing blocks that the block refers to (its correlation)."""
+    own = own_sources(block)
+    return {
+        node
+        for node in walk_block(block)
+        if isinstance(node, (ColumnRef, SlotRef)) and node.source not in own
+    }

@@ -1,0 +1,297 @@
+"""PRAGMAs: what tools ask of SQLite, answered for this store.
+
+Each pragma that gives rows has its columns in `_COLUMNS` and a function in `_ROWS`, so that it is also a
+table-valued function (`pragma_table_info('t')`).  Settings that mean something here change it;
+settings of SQLite's that have no counterpart are remembered, shown, and change nothing; unknown pragmas
+do nothing, as in SQLite.
+
+Answers that need a word: `journal_mode` is "wal" for a file (its log is the database), "memory" without
+one, whatever is asked for; `synchronous` shows the store's durability, which is chosen when it is opened;
+`page_size` is nominal, and `page_count` the file's size in such pages.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from sql.catalog import Catalog, setting
+from sql.context import Context
+from sql.errors import SqlError, SqlNameError
+from sql.parse.statements import Pragma
+from sql.plan import ResultColumn
+from sql.pragma_tables import TABLE_PRAGMAS
+from sql.result import Result
+
+if TYPE_CHECKING:
+    from sql.session import Session
+
+Rows = Iterable[tuple[Any, ...]]
+
+PAGE_SIZE_BYTES = 4096
+_PROBLEMS_MAX = 100
+
+_FLAGS = ("foreign_keys", "defer_foreign_keys", "recursive_triggers", "ignore_check_constraints")
+_STORED = ("user_version", "application_id")
+_KEPT: dict[str, Any] = {
+    "analysis_limit": 0,
+    "auto_vacuum": 0,
+    "automatic_index": 1,
+    "cache_size": -262144,
+    "cache_spill": 1,
+    "cell_size_check": 0,
+    "checkpoint_fullfsync": 0,
+    "count_changes": 0,
+    "empty_result_callbacks": 0,
+    "full_column_names": 0,
+    "fullfsync": 0,
+    "hard_heap_limit": 0,
+    "journal_size_limit": -1,
+    "legacy_alter_table": 0,
+    "max_page_count": 1073741823,
+    "read_uncommitted": 0,
+    "reverse_unordered_selects": 0,
+    "secure_delete": 0,
+    "short_column_names": 1,
+    "soft_heap_limit": 0,
+    "temp_store": 2,
+    "threads": 0,
+    "trusted_schema": 1,
+    "wal_autocheckpoint": 1000,
+    "writable_schema": 0,
+}
+_SYNCHRONOUS = {"off": 0, "normal": 1, "full": 2}
+
+
+def execute_pragma(session: Session, statement: Pragma) -> Result:
+    """Carry out a PRAGMA statement."""
+    name = statement.name.lower()
+    database = None if statement.schema is None else statement.schema.lower()
+    if database not in (None, "main", "temp"):
+        raise SqlError(f"unknown database {statement.schema}")
+    value = statement.value
+    if value is not None and name not in _WITH_ARGUMENT:
+        return _set(session, name, value)
+    columns = pragma_columns(name)
+    if columns is None:
+        return Result((), [])
+    if name == "case_sensitive_like":
+        return Result((), [])
+    with session.reading() as transaction:
+        rows = list(pragma_rows(session.context(transaction), name, value, database))
+    shown = ("timeout",) if name == "busy_timeout" else columns
+    return Result(tuple(map(ResultColumn, shown)), [rows] if rows else [])
+
+
+def pragma_columns(name: str) -> tuple[str, ...] | None:
+    """The columns of the rows that pragma `name` gives; None if it gives none."""
+    table = TABLE_PRAGMAS.get(name)
+    if table is not None:
+        return table[0]
+    if name in _ROWS:
+        return _ROWS[name][0]
+    if name in _FLAGS or name in _STORED or name in _KEPT:
+        return (name,)
+    return None
+
+
+def pragma_rows(ctx: Context, name: str, argument: str | None, database: str | None) -> Rows:
+    """The rows of a pragma that reads.  `database`: main, temp, or None for both."""
+    table = TABLE_PRAGMAS.get(name)
+    if table is not None:
+        return table[1](ctx, argument, database)
+    if name in _ROWS:
+        return _ROWS[name][1](ctx, argument)
+    session = ctx.session
+    if name in _FLAGS:
+        return [(int(getattr(session, name)),)]
+    if name in _STORED:
+        return [(setting(ctx.schema, name),)]
+    return [(session.pragmas.get(name, _KEPT[name]),)]
+
+
+# -- settings -------------------------------------------------------------------------------------------
+
+
+def _set(session: Session, name: str, value: str) -> Result:
+    if name in _FLAGS or name == "case_sensitive_like":
+        _set_flag(session, name, is_on=_truth(value))
+    elif name in _STORED:
+        _store(session, name, _integer(value))
+    elif name == "busy_timeout":
+        session.busy_timeout = max(0, _integer(value)) / 1000
+        return Result((ResultColumn("timeout"),), [[(max(0, _integer(value)),)]])
+    elif name == "query_only":
+        session.query_only = _truth(value)
+    elif name == "journal_mode":
+        return execute_pragma(session, Pragma(text="", name=name))
+    elif name in _KEPT:
+        session.pragmas[name] = _integer(value) if _is_number(value) else int(_truth(value))
+    return Result((), [])
+
+
+def _set_flag(session: Session, name: str, *, is_on: bool) -> None:
+    if name == "foreign_keys" and session.in_transaction:
+        return  # as in SQLite: no effect within a transaction
+    if getattr(session, name) != is_on:
+        setattr(session, name, is_on)
+        session.forget_plans()
+
+
+def _store(session: Session, name: str, value: int) -> None:
+    joined = session.joined_transaction(temporary=False)
+    transaction = joined or session.begin_writing(temporary=False)
+    try:
+        main = session.schema_of(transaction).main
+        Catalog(getattr(transaction, "main", transaction), main).set_setting(name, value)
+    except BaseException:
+        if joined is None:
+            session.abandon(transaction)
+        raise
+    if joined is None:
+        session.commit_alone(transaction)
+
+
+def _truth(value: str) -> bool:
+    """SQLite's reading of a boolean setting: on, yes, true, or a number other than 0."""
+    return value.lower() in ("on", "yes", "true") or _integer(value) != 0
+
+
+def _is_number(value: str) -> bool:
+    return value.lstrip("+-").isdigit()
+
+
+def _integer(value: str) -> int:
+    """The number, as 32 bits; 0 if it is none."""
+    number = int(value) if _is_number(value) else 0
+    return number if -(1 << 31) <= number < 1 << 31 else 0
+
+
+# -- pragmas that read ------------------------------------------------------------------------------------
+
+
+def _integrity(ctx: Context, argument: str | None) -> Rows:
+    from sql.maintenance import check_database
+
+    limit, table = _PROBLEMS_MAX, None
+    if argument is not None:
+        if _is_number(argument):
+            limit = _integer(argument) or _PROBLEMS_MAX
+        else:
+            table = argument
+            if ctx.schema.table(table) is None:
+                raise SqlNameError(f"no such table: {table}", token=table)
+    return [(line,) for line in check_database(ctx.session, limit, table) or ["ok"]]
+
+
+def _foreign_key_check(ctx: Context, argument: str | None) -> Rows:
+    from sql.dml import check_foreign_keys
+
+    table = None
+    if argument is not None:
+        table = ctx.schema.table(argument)
+        if table is None:
+            raise SqlNameError(f"no such table: {argument}", token=argument)
+    return check_foreign_keys(ctx.session, ctx, table)
+
+
+def _database_list(ctx: Context, _: str | None) -> Rows:
+    yield 0, "main", os.path.abspath(ctx.session.store.path) if ctx.session.store.path else ""
+    if ctx.schema.temp is not None:
+        yield 1, "temp", ""
+
+
+def _collation_list(ctx: Context, _: str | None) -> Rows:
+    names = [*ctx.functions.collations, "RTRIM", "NOCASE", "BINARY"]
+    return list(enumerate(dict.fromkeys(names)))
+
+
+def _function_list(ctx: Context, _: str | None) -> Rows:
+    from sql.functions import Aggregate, Function, builtins
+
+    for name, variants in sorted(builtins().items()):
+        for function in variants:
+            kind = "s" if isinstance(function, Function) else "w"
+            if isinstance(function, Aggregate) and not function.slides:
+                kind = "a"
+            is_fixed = function.min_args == function.max_args
+            flags = 2048 if getattr(function, "deterministic", False) else 0
+            yield name, 1, kind, "utf8", function.min_args if is_fixed else -1, flags
+    for name in ctx.functions.names():
+        if name not in builtins():
+            yield name, 0, "s", "utf8", -1, 0
+
+
+def _synchronous(ctx: Context, _: str | None) -> Rows:
+    durability = getattr(ctx.session.store, "durability", "off")
+    return [(_SYNCHRONOUS.get(str(durability), 2),)]
+
+
+def _journal_mode(ctx: Context, _: str | None) -> Rows:
+    return [("wal" if ctx.session.store.path else "memory",)]
+
+
+def _page_count(ctx: Context, _: str | None) -> Rows:
+    path = ctx.session.store.path
+    size = os.path.getsize(path) if path else 0
+    return [(-(-size // PAGE_SIZE_BYTES),)]
+
+
+def _wal_checkpoint(ctx: Context, _: str | None) -> Rows:
+    session = ctx.session
+    if session.in_transaction or session.store.readonly:
+        return [(1, -1, -1)]
+    session.store.checkpoint()
+    return [(0, 0, 0)]
+
+
+def _busy_timeout(ctx: Context, _: str | None) -> Rows:
+    timeout = ctx.session.busy_timeout
+    if timeout is None:
+        timeout = getattr(ctx.session.store, "timeout", 5.0)
+    return [(int(timeout * 1000),)]
+
+
+def _constant(value: Any) -> Callable[[Context, str | None], Rows]:
+    return lambda ctx, argument: [(value,)]
+
+
+_ROWS: dict[str, tuple[tuple[str, ...], Callable[[Context, str | None], Rows]]] = {
+    "busy_timeout": (("timeout",), _busy_timeout),
+    "case_sensitive_like": (("case_sensitive_like",), _constant(0)),
+    "collation_list": (("seq", "name"), _collation_list),
+    "compile_options": (("compile_options",), lambda ctx, argument: []),
+    "data_version": (
+        ("data_version",),
+        lambda ctx, argument: [(ctx.transaction.commit_number,)],
+    ),
+    "database_list": (("seq", "name", "file"), _database_list),
+    "encoding": (("encoding",), _constant("UTF-8")),
+    "foreign_key_check": (("table", "rowid", "parent", "fkid"), _foreign_key_check),
+    "freelist_count": (("freelist_count",), _constant(0)),
+    "function_list": (("name", "builtin", "type", "enc", "narg", "flags"), _function_list),
+    "integrity_check": (("integrity_check",), _integrity),
+    "journal_mode": (("journal_mode",), _journal_mode),
+    "locking_mode": (("locking_mode",), _constant("normal")),
+    "module_list": (
+        ("name",),
+        lambda ctx, argument: [("generate_series",), ("json_each",), ("json_tree",)],
+    ),
+    "page_count": (("page_count",), _page_count),
+    "page_size": (("page_size",), _constant(PAGE_SIZE_BYTES)),
+    "pragma_list": (("name",), lambda ctx, argument: [(name,) for name in sorted(_ALL)]),
+    "query_only": (("query_only",), lambda ctx, argument: [(int(ctx.session.query_only),)]),
+    "quick_check": (("quick_check",), _integrity),
+    "schema_version": (
+        ("schema_version",),
+        lambda ctx, argument: [(setting(ctx.schema, "schema_version"),)],
+    ),
+    "synchronous": (("synchronous",), _synchronous),
+    "wal_checkpoint": (("busy", "log", "checkpointed"), _wal_checkpoint),
+}
+
+_WITH_ARGUMENT = frozenset(
+    [*TABLE_PRAGMAS, "integrity_check", "quick_check", "foreign_key_check", "wal_checkpoint"]
+)
+_ALL = frozenset([*TABLE_PRAGMAS, *_ROWS, *_FLAGS, *_STORED, *_KEPT])

@@ -1,0 +1,205 @@
+"""The pragmas that describe tables, indexes and foreign keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from sql.context import Context
+from sql.schema import Column, Index, IndexColumn, Schema, Table, View
+
+Rows = Iterable[tuple[Any, ...]]
+TablePragma = Callable[[Context, str | None, str | None], Rows]
+
+_EXPRESSION, _ROWID = -2, -1
+
+
+def view_columns(ctx: Context, view: View) -> list[Column]:
+    """The columns that a view shows now; raises SqlError if its query no longer binds."""
+    from sql.bind.queries import Binder
+    from sql.parse import parse_statement
+    from sql.parse.statements import Query
+
+    parsed = parse_statement(view.select)
+    assert isinstance(parsed, Query)
+    environment = ctx.session.environment(ctx.transaction)
+    _, result = Binder(environment).query(parsed.tree, None)
+    names = view.columns or [column.name for column in result]
+    return [Column(name, column.declared_type) for name, column in zip(names, result, strict=False)]
+
+
+def _columns(ctx: Context, name: str | None, database: str | None) -> tuple[Any, list[Column]]:
+    if name is None:
+        return None, []
+    table = ctx.schema.find_table(name, database)
+    if table is not None:
+        return table, list(table.columns)
+    view = ctx.schema.find_view(name, database)
+    if view is not None:
+        return None, view_columns(ctx, view)
+    from sql.relations import relation
+
+    known = relation(name.lower())
+    return None, [] if known is None else list(known.table.columns)
+
+
+def _table_info(ctx: Context, name: str | None, database: str | None) -> Rows:
+    shown = 0
+    for row in _table_xinfo(ctx, name, database):
+        if not row[6]:
+            yield (shown, *row[1:6])
+        shown += 1
+
+
+def _table_xinfo(ctx: Context, name: str | None, database: str | None) -> Rows:
+    table, columns = _columns(ctx, name, database)
+    for place, column in enumerate(columns):
+        key = table.primary_key if table is not None else ()
+        hidden = 0 if column.generated is None else 3 if column.stored else 2
+        yield (
+            place,
+            column.name,
+            column.declared_type or "",
+            int(column.not_null),
+            column.default_shown or column.default,
+            key.index(place) + 1 if place in key else 0,
+            hidden,
+        )
+
+
+def _table_list(ctx: Context, name: str | None, database: str | None) -> Rows:
+    for layer_name, layer in _layers(ctx.schema):
+        if database not in (None, layer_name):
+            continue
+        for row in _tables_of(ctx, layer_name, layer):
+            if name is None or row[1].lower() == name.lower():
+                yield row
+
+
+def _layers(schema: Schema) -> list[tuple[str, Schema]]:
+    layers = [("main", schema.main)]
+    if schema.temp is not None:
+        layers.append(("temp", schema.temp))
+    return layers
+
+
+def _tables_of(ctx: Context, database: str, layer: Schema) -> Iterator[tuple[Any, ...]]:
+    for table in reversed(layer.tables.values()):
+        yield (
+            database,
+            table.name,
+            "table",
+            len(table.columns),
+            int(table.without_rowid),
+            int(table.strict),
+        )
+    for view in reversed(layer.views.values()):
+        yield database, view.name, "view", len(view_columns(ctx, view)), 0, 0
+    name = "sqlite_schema" if database == "main" else "sqlite_temp_schema"
+    yield database, name, "table", 5, 0, 0
+
+
+def _indexes(ctx: Context, table: Table, database: str | None) -> list[Index]:
+    """The indexes of a table, the latest first; a clustered primary key counts as one."""
+    layer = ctx.schema.layer("temp" if table.temporary else database) or ctx.schema
+    found = list(reversed(layer.indexes_on(table.name)))
+    if table.without_rowid:
+        found.append(_primary_index(table))
+    return found
+
+
+def _primary_index(table: Table) -> Index:
+    parts = tuple(
+        IndexColumn(place, None, table.columns[place].collation) for place in table.primary_key
+    )
+    name = f"sqlite_autoindex_{table.name}_1"
+    return Index(name, table.name, table.tree_id, parts, unique=True, origin="pk")
+
+
+def _index_list(ctx: Context, name: str | None, database: str | None) -> Rows:
+    table = None if name is None else ctx.schema.find_table(name, database)
+    if table is None:
+        return
+    for place, index in enumerate(_indexes(ctx, table, database)):
+        yield place, index.name, int(index.unique), index.origin, int(index.where is not None)
+
+
+def _find_index(ctx: Context, name: str | None, database: str | None) -> tuple[Table, Index] | None:
+    if name is None:
+        return None
+    index = ctx.schema.find_index(name, database)
+    if index is not None:
+        table = ctx.schema.find_table(index.table, database)
+        return None if table is None else (table, index)
+    for table in ctx.schema.tables.values():
+        if table.without_rowid and f"sqlite_autoindex_{table.name}_1".lower() == name.lower():
+            return table, _primary_index(table)
+        if table.name.lower() == name.lower() and table.without_rowid:
+            return table, _primary_index(table)
+    return None
+
+
+def _index_info(ctx: Context, name: str | None, database: str | None) -> Rows:
+    for row in _index_xinfo(ctx, name, database):
+        if row[5]:
+            yield row[:3]
+
+
+def _index_xinfo(ctx: Context, name: str | None, database: str | None) -> Rows:
+    found = _find_index(ctx, name, database)
+    if found is None:
+        return
+    table, index = found
+    place = 0
+    for part in index.columns:
+        column = _EXPRESSION if part.column is None else part.column
+        shown = table.columns[column].name if column >= 0 else None
+        yield place, column, shown, int(part.descending), part.collation, 1
+        place += 1
+    if not table.without_rowid:
+        yield place, _ROWID, None, 0, "BINARY", 0
+        return
+    if index.tree_id == table.tree_id:
+        rest = [at for at in range(len(table.columns)) if at not in table.primary_key]
+    else:
+        own = {(part.column, part.collation) for part in index.columns}
+        rest = [at for at in table.primary_key if (at, table.columns[at].collation) not in own]
+    for at in rest:
+        column_record = table.columns[at]
+        yield place, at, column_record.name, 0, column_record.collation, 0
+        place += 1
+
+
+def _foreign_key_list(ctx: Context, name: str | None, database: str | None) -> Rows:
+    table = None if name is None else ctx.schema.find_table(name, database)
+    if table is None:
+        return
+    for number, key in enumerate(reversed(table.foreign_keys)):
+        for place, column in enumerate(key.columns):
+            yield (
+                number,
+                place,
+                key.parent,
+                table.columns[column].name,
+                None if key.parent_columns is None else key.parent_columns[place],
+                key.on_update,
+                key.on_delete,
+                "NONE",
+            )
+
+
+TABLE_PRAGMAS: dict[str, tuple[tuple[str, ...], TablePragma]] = {
+    "table_info": (("cid", "name", "type", "notnull", "dflt_value", "pk"), _table_info),
+    "table_xinfo": (
+        ("cid", "name", "type", "notnull", "dflt_value", "pk", "hidden"),
+        _table_xinfo,
+    ),
+    "table_list": (("schema", "name", "type", "ncol", "wr", "strict"), _table_list),
+    "index_list": (("seq", "name", "unique", "origin", "partial"), _index_list),
+    "index_info": (("seqno", "cid", "name"), _index_info),
+    "index_xinfo": (("seqno", "cid", "name", "desc", "coll", "key"), _index_xinfo),
+    "foreign_key_list": (
+        ("id", "seq", "table", "from", "to", "on_update", "on_delete", "match"),
+        _foreign_key_list,
+    ),
+}

@@ -1,0 +1,282 @@
+"""Relations that are no stored tables: the raw key space, the catalog, and table-valued functions.
+
+A relation is looked up by its lower-case name when no table or view has it.  `rows(ctx, arguments)` gives
+batches of full-width rows, hidden columns included; the hidden columns of a table-valued function are
+its arguments.
+
+`kv` shows the raw key space (bytes to bytes) as SQL values: bytes that are valid UTF-8 as TEXT, all
+others as BLOB, so that keys compare with string literals and join with text columns.  Writing goes
+the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import repeat
+from typing import Any
+
+from btree import CATALOG_TREE_ID, KeySpace, Row
+from sql.context import Context
+from sql.errors import SqlError
+from sql.expressions import Affinity, SqlValue
+from sql.schema import TEMP_TREE_BASE, Column, Table
+from sql.values import value_to_text
+
+Batches = Iterable[list[Row]]
+_ROWS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relation:
+    """Rows made on demand.  `range_rows(ctx, lo, hi, lo_inclusive, hi_inclusive, reverse)` has bounds on
+    the first column (None: no bound) and may give rows outside of them."""
+
+    table: Table
+    rows: Callable[[Context, Row], Batches]
+    hidden: frozenset[int] = frozenset()
+    range_rows: Callable[..., Batches] | None = None
+
+
+def relation(name: str) -> Relation | None:
+    """The relation of that lower-case name; None if there is none."""
+    make = _RELATIONS.get(name)
+    if make is not None:
+        return make()
+    if name.startswith("pragma_"):
+        return _pragma(name)
+    return None
+
+
+def _table(name: str, *columns: str | Column) -> Table:
+    return Table(
+        name,
+        0,
+        tuple(Column(item) if isinstance(item, str) else item for item in columns),
+    )
+
+
+# -- the raw key space ----------------------------------------------------------------------------------
+
+
+def shown(data: bytes) -> str | bytes:
+    """Raw bytes as a SQL value."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+def raw(value: SqlValue) -> bytes:
+    """A SQL value as raw bytes: text is UTF-8, numbers their text.  SqlError for NULL."""
+    if isinstance(value, bytes):
+        return value
+    text = value_to_text(value)
+    if text is None:
+        raise SqlError("keys and values of kv can't be NULL")
+    return text.encode()
+
+
+def _shown_all(items: list[bytes]) -> list[Any]:
+    try:
+        return [item.decode() for item in items]
+    except UnicodeDecodeError:
+        return [shown(item) for item in items]
+
+
+def _kv_rows(ctx: Context, _: Row) -> Iterator[list[Row]]:
+    return _kv_batches(ctx, None, None, reverse=False)
+
+
+def _kv_batches(
+    ctx: Context, lo: bytes | None, hi: bytes | None, *, reverse: bool
+) -> Iterator[list[Row]]:
+    for keys, values in KeySpace(ctx.transaction).batches(lo, hi, reverse=reverse):
+        ctx.check()
+        yield list(zip(_shown_all(keys), _shown_all(values), strict=True))
+
+
+def _kv_range(
+    ctx: Context,
+    lo: SqlValue,
+    hi: SqlValue,
+    lo_inclusive: bool = True,
+    hi_inclusive: bool = True,
+    reverse: bool = False,
+) -> Iterator[list[Row]]:
+    """Keys between two values, and perhaps some more: the caller's conditions stay in force.
+
+    Text keys are in the order of their bytes; keys that are no text sort after all text."""
+    if isinstance(hi, (int, float)):
+        return
+    first = lo.encode() if isinstance(lo, str) else None
+    if isinstance(hi, str):
+        last = hi.encode() + b"\0"
+        if first == last[:-1]:
+            # One key: a look-up.
+            value = KeySpace(ctx.transaction).get(last[:-1])
+            if value is not None:
+                yield [(hi, shown(value))]
+            return
+        yield from _kv_batches(ctx, first, last, reverse=reverse)
+        return
+    yield from _kv_batches(ctx, first, None, reverse=reverse)
+    if first is not None:
+        for batch in _kv_batches(ctx, None, first, reverse=reverse):
+            blobs = [row for row in batch if isinstance(row[0], bytes)]
+            if blobs:
+                yield blobs
+
+
+@cache
+def _kv() -> Relation:
+    table = _table("kv", Column("key", "TEXT", Affinity.TEXT), "value")
+    return Relation(table, _kv_rows, range_rows=_kv_range)
+
+
+# -- the catalog ----------------------------------------------------------------------------------------
+
+
+def _master_table(name: str) -> Table:
+    text = ("TEXT", Affinity.TEXT)
+    return _table(
+        name,
+        Column("type", *text),
+        Column("name", *text),
+        Column("tbl_name", *text),
+        Column("rootpage", "INT", Affinity.INTEGER),
+        Column("sql", *text),
+    )
+
+
+def _master_rows(ctx: Context, _: Row) -> Batches:
+    from sql.catalog import master_rows
+
+    return [master_rows(ctx.transaction.tree(CATALOG_TREE_ID))]
+
+
+def _temp_master_rows(ctx: Context, _: Row) -> Batches:
+    from sql.catalog import master_rows
+
+    temporary = getattr(ctx.transaction, "temporary", None)
+    if temporary is None:
+        return []
+    return [master_rows(temporary.tree(CATALOG_TREE_ID), TEMP_TREE_BASE)]
+
+
+@cache
+def _master() -> Relation:
+    return Relation(_master_table("sqlite_master"), _master_rows)
+
+
+@cache
+def _temp_master() -> Relation:
+    return Relation(_master_table("sqlite_temp_master"), _temp_master_rows)
+
+
+# -- table-valued functions -----------------------------------------------------------------------------
+
+_JSON_COLUMNS = ("key", "value", "type", "atom", "id", "parent", "fullkey", "path", "json", "root")
+
+
+def _in_batches(rows: Iterable[Row], ctx: Context) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) >= _ROWS_AT_ONCE:
+            ctx.check()
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _json_rows(ctx: Context, arguments: Row, *, deep: bool) -> Iterator[list[Row]]:
+    from sql.functions.json_functions import each_rows, tree_rows
+
+    if not arguments or arguments[0] is None or (len(arguments) > 1 and arguments[1] is None):
+        return iter(())
+    document = arguments[0]
+    root = arguments[1] if len(arguments) > 1 else None
+    rows = (tree_rows if deep else each_rows)(document, *arguments[1:2])
+    return _in_batches((tuple([*row[:8], document, root]) for row in rows), ctx)
+
+
+@cache
+def _json_each() -> Relation:
+    return Relation(
+        _table("json_each", *_JSON_COLUMNS),
+        lambda ctx, arguments: _json_rows(ctx, arguments, deep=False),
+        frozenset((8, 9)),
+    )
+
+
+@cache
+def _json_tree() -> Relation:
+    return Relation(
+        _table("json_tree", *_JSON_COLUMNS),
+        lambda ctx, arguments: _json_rows(ctx, arguments, deep=True),
+        frozenset((8, 9)),
+    )
+
+
+def _series_rows(ctx: Context, arguments: Row) -> Iterator[list[Row]]:
+    from sql.values import to_integer
+
+    if not arguments:
+        raise SqlError('first argument to "generate_series()" missing or unusable')
+    if any(value is None for value in arguments):
+        return
+    start = to_integer(arguments[0]) or 0
+    stop = 0xFFFFFFFF if len(arguments) < 2 else to_integer(arguments[1]) or 0
+    step = 1 if len(arguments) < 3 else (to_integer(arguments[2]) or 1)
+    series = range(start, stop + (1 if step > 0 else -1), step)
+    for place in range(0, len(series), _ROWS_AT_ONCE):
+        ctx.check()
+        part = series[place : place + _ROWS_AT_ONCE]
+        yield list(zip(part, repeat(start), repeat(stop), repeat(step), strict=False))
+
+
+@cache
+def _series() -> Relation:
+    integer = ("INTEGER", Affinity.INTEGER)
+    columns = [Column(name, *integer) for name in ("value", "start", "stop", "step")]
+    return Relation(_table("generate_series", *columns), _series_rows, frozenset((1, 2, 3)))
+
+
+@cache
+def _pragma(name: str) -> Relation | None:
+    from sql.pragma import pragma_columns, pragma_rows
+
+    pragma = name.removeprefix("pragma_")
+    columns = pragma_columns(pragma)
+    if columns is None:
+        return None
+    width = len(columns)
+
+    def rows(ctx: Context, arguments: Row) -> Batches:
+        argument = arguments[0] if arguments else None
+        schema = arguments[1] if len(arguments) > 1 else None
+        found = pragma_rows(
+            ctx,
+            pragma,
+            None if argument is None else value_to_text(argument),
+            None if schema is None else str(schema),
+        )
+        batch = [(*row, argument, schema) for row in found]
+        return [batch] if batch else []
+
+    return Relation(_table(name, *columns, "arg", "schema"), rows, frozenset((width, width + 1)))
+
+
+_RELATIONS: dict[str, Callable[[], Relation]] = {
+    "kv": _kv,
+    "sqlite_master": _master,
+    "sqlite_schema": _master,
+    "sqlite_temp_master": _temp_master,
+    "sqlite_temp_schema": _temp_master,
+    "json_each": _json_each,
+    "json_tree": _json_tree,
+    "generate_series": _series,
+}

@@ -1,0 +1,204 @@
+"""Rows of a tree's range, for generated code: bounds from SQL values, a check between batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, product
+from typing import Any
+
+from btree import Tree, order_key
+
+Batch = tuple[list[Any], list[Any]]
+Check = Callable[[], None]
+
+UNBOUND: Any = object()
+"""No bound; None is the value NULL."""
+
+CHECK_EVERY = 4096
+
+
+def rowid_of(value: Any) -> int | None:
+    """The rowid that a value equals, None if it can equal none."""
+    if value.__class__ is int:
+        return value  # type: ignore[no-any-return]
+    if value.__class__ is float and value == value // 1 and -9.3e18 < value < 9.3e18:
+        return int(value)
+    return None
+
+
+def rowids_of(values: Iterable[Any], *, reverse: bool = False) -> list[int]:
+    """The distinct rowids among the values, ascending."""
+    found = {rowid_of(value) for value in values}
+    found.discard(None)
+    return sorted(found, reverse=reverse)  # type: ignore[type-var, arg-type]
+
+
+def scan(tree: Tree, check: Check, reverse: bool = False) -> Iterator[Batch]:
+    """All of a tree."""
+    for batch in tree.batches(reverse=reverse):
+        check()
+        yield batch
+
+
+def span(
+    tree: Tree,
+    check: Check,
+    low: Any,
+    high: Any,
+    low_inclusive: bool = True,
+    high_inclusive: bool = True,
+    reverse: bool = False,
+) -> Iterator[Batch]:
+    """Rowids between two values; NULL as a bound gives nothing."""
+    if low is None or high is None:
+        return
+    for batch in tree.batches(
+        None if low is UNBOUND else low,
+        None if high is UNBOUND else high,
+        lo_inclusive=low_inclusive,
+        hi_inclusive=high_inclusive,
+        reverse=reverse,
+    ):
+        check()
+        yield batch
+
+
+def key_span(
+    tree: Tree,
+    check: Check,
+    prefix: tuple[Any, ...],
+    low: Any = UNBOUND,
+    high: Any = UNBOUND,
+    low_inclusive: bool = True,
+    high_inclusive: bool = True,
+    reverse: bool = False,
+) -> Iterator[Batch]:
+    """Keys that start with `prefix` and go on with a part between the bounds.
+
+    A bound on one side leaves NULL out, as comparisons do; so does a bound that is NULL."""
+    if low is None or high is None:
+        return
+    lo: Any = prefix or None
+    hi: Any = prefix or None
+    lo_inclusive = hi_inclusive = True
+    if low is not UNBOUND:
+        lo, lo_inclusive = (*prefix, low), low_inclusive
+    elif high is not UNBOUND:
+        lo, lo_inclusive = (*prefix, None), False
+    if high is not UNBOUND:
+        hi, hi_inclusive = (*prefix, high), high_inclusive
+    for batch in tree.batches(
+        lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive, reverse=reverse
+    ):
+        check()
+        yield batch
+
+
+def text_span(
+    tree: Tree, check: Check, prefix: tuple[Any, ...], start: str, reverse: bool = False
+) -> Iterator[Batch]:
+    """Keys that start with `prefix` and go on with a text that starts with `start`."""
+    hi: Any = (*prefix, text_after(start)) if start else None
+    for batch in tree.batches((*prefix, start), hi, reverse=reverse):
+        check()
+        yield batch
+
+
+def text_after(start: str) -> Any:
+    """The least value above every text that starts with `start`."""
+    for at in range(len(start) - 1, -1, -1):
+        code = ord(start[at])
+        if code < 0x10FFFF:
+            # Surrogates are no characters: the next one after U+D7FF is U+E000.
+            return start[:at] + chr(0xE000 if code == 0xD7FF else code + 1)
+    return b""
+
+
+def spans(
+    tree: Tree, check: Check, choices: Sequence[Sequence[Any]], *rest: Any, reverse: bool = False
+) -> Iterator[Batch]:
+    """`key_span` for every combination of values of the first key parts, in the tree's order."""
+    prefixes = list(product(*choices))
+    if reverse:
+        prefixes.reverse()
+    for prefix in prefixes:
+        if rest:
+            yield from key_span(tree, check, prefix, *rest, reverse=reverse)
+        else:
+            yield from key_span(tree, check, prefix, reverse=reverse)
+
+
+def distinct(values: Iterable[Any], convert: Callable[[Any], Any] | None = None) -> list[Any]:
+    """The distinct values that are not NULL, in SQL's order, converted."""
+    found = {value for value in values if value is not None}
+    if convert is not None:
+        found = {convert(value) for value in found}
+    try:
+        return sorted(found)
+    except TypeError:
+        return sorted(found, key=order_key)
+
+
+def one(value: Any) -> tuple[Any, ...]:
+    """The choices for `column = value`: none if it is NULL."""
+    return () if value is None else (value,)
+
+
+def keys_of(batches: Iterable[Batch]) -> Iterator[Any]:
+    """All keys."""
+    return chain.from_iterable(batch[0] for batch in batches)
+
+
+def rows_of(batches: Iterable[Batch]) -> Iterator[Any]:
+    """All values."""
+    return chain.from_iterable(batch[1] for batch in batches)
+
+
+def entries_of(batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
+    """All (key, value) pairs."""
+    return chain.from_iterable(zip(batch[0], batch[1], strict=True) for batch in batches)
+
+
+def fetched(
+    batches: Iterable[Batch], get_many: Callable[[list[Any]], list[Any]], at: int
+) -> Iterator[Batch]:
+    """The table's (rowids, rows) for batches of an index whose keys hold the rowid at `at`."""
+    for keys, _ in batches:
+        rowids = [key[at] for key in keys]
+        yield rowids, get_many(rowids)
+
+
+def fetched_clustered(
+    batches: Iterable[Batch], get_many: Callable[[list[Any]], list[Any]], start: int
+) -> Iterator[Batch]:
+    """The same for a WITHOUT ROWID table, whose key is the index key's tail from `start`."""
+    for keys, _ in batches:
+        table_keys = [key[start:] for key in keys]
+        yield table_keys, get_many(table_keys)
+
+
+def union(
+    parts: Iterable[Iterable[Any]], get_many: Callable[[list[Any]], list[Any]]
+) -> Iterator[Batch]:
+    """Rows of the rowids that any of the parts gives, each once, in rowid order."""
+    rowids = sorted(set(chain.from_iterable(parts)))
+    for at in range(0, len(rowids), CHECK_EVERY):
+        run = rowids[at : at + CHECK_EVERY]
+        found = get_many(run)
+        if None in found:
+            pairs = [(key, row) for key, row in zip(run, found, strict=True) if row is not None]
+            run, found = [key for key, _ in pairs], [row for _, row in pairs]
+        yield run, found
+
+
+def checked(rows: list[Any], check: Check) -> Iterable[Any]:
+    """A long list's rows with a check now and then."""
+    if len(rows) <= CHECK_EVERY:
+        return rows
+    return _checked(rows, check)
+
+
+def _checked(rows: list[Any], check: Check) -> Iterator[Any]:
+    for at in range(0, len(rows), CHECK_EVERY):
+        check()
+        yield from rows[at : at + CHECK_EVERY]

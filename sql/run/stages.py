@@ -1,0 +1,152 @@
+"""What happens to batches of rows behind the join: distinct, limit, and the ends of pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+from btree import order_key
+from sql.errors import SqlError
+from sql.run.sorting import Row
+
+Batches = Iterable[list[Row]]
+
+BATCH_ROWS = 1024
+
+
+def batched(rows: Iterable[Row], check: Callable[[], None]) -> Iterator[list[Row]]:
+    """A stream of rows in batches."""
+    rows = iter(rows)
+    while batch := list(islice(rows, BATCH_ROWS)):
+        check()
+        yield batch
+
+
+def distinct_rows(batches: Batches) -> Iterator[list[Row]]:
+    """Each row once, the first of equals.  Buffers every distinct row's key."""
+    seen: set[Row] = set()
+    for batch in batches:
+        fresh = dict.fromkeys(batch)
+        if seen:
+            new = [row for row in fresh if row not in seen]
+        else:
+            new = list(fresh)
+        if new:
+            seen.update(new)
+            yield new
+
+
+def distinct_keys(batches: Batches, key: Callable[[Row], Any]) -> Iterator[list[Row]]:
+    """Like `distinct_rows`, rows being equal when their keys are."""
+    seen: set[Any] = set()
+    for batch in batches:
+        new = []
+        for row in batch:
+            folded = key(row)
+            if folded not in seen:
+                seen.add(folded)
+                new.append(row)
+        if new:
+            yield new
+
+
+def limit_of(value: Any, *, missing: int) -> int:
+    """The value of LIMIT or OFFSET; `missing` for a negative one."""
+    if value.__class__ is str:
+        from sql.values import text_to_number
+
+        value = text_to_number(value)
+    if value.__class__ is float and value == value // 1:
+        value = int(value)
+    if value.__class__ is not int:
+        raise SqlError("datatype mismatch")
+    return value if value >= 0 else missing
+
+
+def limited(batches: Batches, limit: Any, offset: Any) -> Iterator[list[Row]]:
+    """Rows from `offset` on, at most `limit` of them."""
+    skip = limit_of(offset, missing=0)
+    left = limit_of(limit, missing=1 << 62)
+    if left == 0:
+        return
+    for batch in batches:
+        if skip:
+            if skip >= len(batch):
+                skip -= len(batch)
+                continue
+            batch = batch[skip:]
+            skip = 0
+        if len(batch) >= left:
+            yield batch[:left]
+            return
+        left -= len(batch)
+        yield batch
+
+
+def stripped(batches: Batches, width: int) -> Iterator[list[Row]]:
+    """The first `width` columns: what was only sorted by falls away."""
+    for batch in batches:
+        yield [row[:width] for row in batch]
+
+
+def all_rows(batches: Batches) -> list[Row]:
+    """Every row.  Buffers all."""
+    return list(chain.from_iterable(batches))
+
+
+def first_value(batches: Batches, column: int) -> Any:
+    """A column of the first row; NULL if there is none."""
+    for batch in batches:
+        for row in batch:
+            _close(batches)
+            return row[column]
+    return None
+
+
+def any_row(batches: Batches) -> bool:
+    """Whether there is a row at all."""
+    for batch in batches:
+        if batch:
+            _close(batches)
+            return True
+    return False
+
+
+def _close(batches: Any) -> None:
+    close = getattr(batches, "close", None)
+    if close is not None:
+        close()
+
+
+def chained(left: Batches, right: Batches) -> Iterator[list[Row]]:
+    """UNION ALL."""
+    yield from left
+    yield from right
+
+
+def set_operation(
+    operator: str, left: Batches, right: Batches, key: Callable[[Row], Any] | None
+) -> Iterator[list[Row]]:
+    """UNION, INTERSECT or EXCEPT; rows come in their own order, as from SQLite's sorter."""
+    identity = key is None
+    rows: dict[Any, Row] = {}
+    for batch in left:
+        for row in batch:
+            rows.setdefault(row if identity else key(row), row)  # type: ignore[misc]
+    if operator == "UNION":
+        for batch in right:
+            for row in batch:
+                rows.setdefault(row if identity else key(row), row)  # type: ignore[misc]
+    else:
+        others = {row if identity else key(row) for batch in right for row in batch}  # type: ignore[misc]
+        wanted = operator == "INTERSECT"
+        rows = {folded: row for folded, row in rows.items() if (folded in others) == wanted}
+    found = list(rows)
+    try:
+        found.sort()
+    except TypeError:
+        found.sort(key=order_key)
+    result = [rows[folded] for folded in found]
+    if result:
+        yield result

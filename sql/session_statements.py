@@ -1,0 +1,93 @@
+"""Statements that need no plan: transactions, definitions, pragmas, EXPLAIN, VACUUM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sql.ddl import DEFINITIONS, execute_definition, is_temporary
+from sql.errors import SqlError
+from sql.parse.statements import (
+    Attach,
+    Begin,
+    Commit,
+    Detach,
+    Empty,
+    Explain,
+    Pragma,
+    Release,
+    Rollback,
+    Savepoint,
+    Statement,
+    Vacuum,
+)
+from sql.result import Result
+
+if TYPE_CHECKING:
+    from sql.session import Session
+    from sql.session_plans import Values
+
+
+def execute_statement(session: Session, statement: Statement, values: Values) -> Result:
+    """Carry out `statement`, which is no query and no INSERT, UPDATE or DELETE."""
+    if isinstance(statement, DEFINITIONS):
+        _define(session, statement)
+        return Result()
+    match statement:
+        case Empty():
+            pass
+        case Begin():
+            session.begin(statement.mode)
+        case Commit():
+            session.commit()
+        case Rollback(savepoint=None):
+            session.rollback()
+        case Rollback():
+            session.rollback_to(str(statement.savepoint))
+        case Savepoint():
+            session.savepoint(statement.name)
+        case Release():
+            session.release(statement.name)
+        case Pragma():
+            from sql.pragma import execute_pragma
+
+            return execute_pragma(session, statement)
+        case Explain():
+            from sql.session_explain import execute_explain
+
+            return execute_explain(session, statement, values)
+        case Vacuum():
+            from sql.maintenance import vacuum
+
+            vacuum(session, statement, values)
+        case Attach():
+            raise SqlError("ATTACH is not supported: a session has one database, and temp")
+        case Detach():
+            raise SqlError(f"no such database: {statement.name.name}")
+        case _:
+            raise AssertionError(f"no plan for {type(statement).__name__}")
+    return Result()
+
+
+def _define(session: Session, statement: Statement) -> None:
+    """Run a definition as a transaction of its own, or as a step of the open one."""
+    temporary = is_temporary(session, statement)
+    if temporary:
+        session.temporary_store()
+    joined = session.joined_transaction(temporary=temporary)
+    transaction = joined or session.begin_writing(temporary=temporary)
+    savepoint = transaction.savepoint()
+    deferred = session.deferred_violations
+    try:
+        with session.running(transaction):
+            execute_definition(session, transaction, statement, temporary=temporary)
+    except BaseException:
+        if joined is None:
+            session.abandon(transaction)
+        else:
+            transaction.rollback_to(savepoint)
+            transaction.release(savepoint)
+            session.deferred_violations = deferred
+        raise
+    transaction.release(savepoint)
+    if joined is None:
+        session.commit_alone(transaction)

@@ -1,0 +1,232 @@
+"""SQL values: affinities, casts, truth, text of numbers, and the order of all kinds.
+
+A value is None, int (64 bits), float (never NaN), str or bytes.  The rules are SQLite's:
+https://www.sqlite.org/datatype3.html and https://www.sqlite.org/lang_expr.html#castexpr.
+"""
+
+# mypy: disable-error-code="no-any-return"
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from btree import Kind, order_key
+from sql.expressions import Affinity, SqlValue
+
+INT_MIN = -(1 << 63)
+INT_MAX = (1 << 63) - 1
+
+_SPACES = " \t\n\v\f\r"
+_PREFIX = re.compile(r"[ \t\n\v\f\r]*([+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?)")
+_INTEGER_PREFIX = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+
+sort_key = order_key
+"""A key under which values of all kinds compare in SQL's order: NULL, numbers, text, blobs."""
+
+
+@lru_cache(maxsize=512)
+def affinity_of_type(declared: str | None) -> Affinity:
+    """The affinity that a column's declared type gives it."""
+    if not declared:
+        return Affinity.BLOB
+    text = declared.upper()
+    if "INT" in text:
+        return Affinity.INTEGER
+    if "CHAR" in text or "CLOB" in text or "TEXT" in text:
+        return Affinity.TEXT
+    if "BLOB" in text:
+        return Affinity.BLOB
+    if "REAL" in text or "FLOA" in text or "DOUB" in text:
+        return Affinity.REAL
+    return Affinity.NUMERIC
+
+
+def kind_of(value: Any) -> int:
+    """The value's `btree.Kind` bit."""
+    return _KINDS[value.__class__]
+
+
+_KINDS: dict[type, int] = {
+    type(None): int(Kind.NULL),
+    int: int(Kind.INTEGER),
+    float: int(Kind.REAL),
+    str: int(Kind.TEXT),
+    bytes: int(Kind.BLOB),
+}
+
+
+def real_to_text(value: float) -> str:
+    """15 significant digits, always with a point or an exponent: SQLite's `%!.15g`."""
+    text = f"{value:.15g}"
+    if "." in text:
+        return text
+    if "e" in text:
+        return text.replace("e", ".0e", 1)
+    if text[-1] == "f":  # inf
+        return "-Inf" if text[0] == "-" else "Inf"
+    return text + ".0"
+
+
+def value_to_text(value: Any) -> str | None:
+    """The value as TEXT (CAST AS TEXT); None for NULL."""
+    kind = value.__class__
+    if kind is str or value is None:
+        return value
+    if kind is int:
+        return str(value)
+    if kind is float:
+        return real_to_text(value)
+    return bytes_to_text(value)
+
+
+def bytes_to_text(value: bytes) -> str:
+    """A blob read as text; bytes that are no UTF-8 become replacement characters."""
+    return value.decode("utf-8", "replace")
+
+
+def integral(value: float) -> int | float:
+    """An int where the REAL is a whole number that 64 bits hold without loss, else itself."""
+    if -9.3e18 < value < 9.3e18:
+        whole = int(value)
+        if whole == value and INT_MIN < whole < INT_MAX:
+            return whole
+    return value
+
+
+def text_to_number(text: str) -> int | float | None:
+    """The number that the whole text spells (blanks around it allowed), else None."""
+    match = _PREFIX.match(text)
+    if match is None or text[match.end() :].strip(_SPACES):
+        return None
+    return _number(match)
+
+
+def _number(match: re.Match[str]) -> int | float:
+    digits = match[1]
+    if match[2] is None and match[3] is None and match[4] is None:
+        whole = int(digits)
+        return whole if INT_MIN <= whole <= INT_MAX else float(digits)
+    return float(digits)
+
+
+def number_prefix(text: str) -> int | float:
+    """The longest prefix that is a number; 0 if there is none."""
+    match = _PREFIX.match(text)
+    return 0 if match is None else _number(match)
+
+
+def to_number(value: Any) -> int | float | None:
+    """The value as an operand of arithmetic; None for NULL."""
+    kind = value.__class__
+    if kind is int or kind is float or value is None:
+        return value
+    if kind is bytes:
+        value = bytes_to_text(value)
+    return number_prefix(value)
+
+
+def to_integer(value: Any) -> int | None:
+    """CAST AS INTEGER; None for NULL."""
+    kind = value.__class__
+    if kind is int or value is None:
+        return value
+    if kind is float:
+        return _truncated(value)
+    if kind is bytes:
+        value = bytes_to_text(value)
+    match = _INTEGER_PREFIX.match(value)
+    if match is None:
+        return 0
+    return min(max(int(match[1]), INT_MIN), INT_MAX)
+
+
+def _truncated(value: float) -> int:
+    if value >= 9223372036854775807.0:
+        return INT_MAX
+    if value <= -9223372036854775808.0:
+        return INT_MIN
+    return int(value)
+
+
+def to_real(value: Any) -> float | None:
+    """CAST AS REAL; None for NULL."""
+    number = to_number(value)
+    return None if number is None else float(number)
+
+
+def truth(value: Any) -> bool | None:
+    """Whether the value is true; None for NULL."""
+    if value is None:
+        return None
+    kind = value.__class__
+    if kind is int or kind is float:
+        return value != 0
+    return to_number(value) != 0
+
+
+def apply_affinity(value: Any, affinity: Affinity) -> SqlValue:
+    """The value as a column of that affinity stores it, or a comparison sees it."""
+    kind = value.__class__
+    if affinity == Affinity.TEXT:
+        if kind is int or kind is float:
+            return value_to_text(value)
+        return value
+    if affinity == Affinity.BLOB:
+        return value
+    if kind is str:
+        number = text_to_number(value)
+        if number is None:
+            return value
+        value, kind = number, number.__class__
+    if affinity == Affinity.REAL:
+        return float(value) if kind is int else value
+    if kind is float:
+        return integral(value)
+    return value
+
+
+def compared_as(value: Any, affinity: Affinity) -> SqlValue:
+    """`apply_affinity` before a comparison: numbers stay what they are, they compare exactly."""
+    if affinity == Affinity.TEXT:
+        return apply_affinity(value, affinity)
+    if value.__class__ is str:
+        number = text_to_number(value)
+        return value if number is None else number
+    return value
+
+
+def cast(value: Any, affinity: Affinity) -> SqlValue:
+    """CAST (value AS a type of that affinity)."""
+    if value is None:
+        return None
+    if affinity == Affinity.INTEGER:
+        return to_integer(value)
+    if affinity == Affinity.REAL:
+        return to_real(value)
+    if affinity == Affinity.TEXT:
+        return value_to_text(value)
+    kind = value.__class__
+    if affinity == Affinity.NUMERIC:
+        if kind is int or kind is float:
+            return value
+        number = to_number(value)
+        return integral(number) if number.__class__ is float else number
+    if kind is bytes:
+        return value
+    text = value_to_text(value)
+    return None if text is None else text.encode("utf-8", "surrogatepass")
+
+
+def compare(left: Any, right: Any) -> int:
+    """-1, 0 or 1 by SQL's order of all kinds; NULL is less than everything here."""
+    if left == right and left.__class__ is right.__class__:
+        return 0
+    a, b = sort_key(left), sort_key(right)
+    return -1 if a < b else 1 if b < a else 0
+
+
+def real(value: float) -> float | None:
+    """The result of REAL arithmetic: NaN is NULL."""
+    return value if value == value else None
