@@ -193,7 +193,8 @@ def _foreign_key_check(ctx: Context, argument: str | None) -> Rows:
         table = ctx.schema.table(argument)
         if table is None:
             raise SqlNameError(f"no such table: {argument}", token=argument)
-    return check_foreign_keys(ctx.session, ctx, table)
+    rows: Rows = check_foreign_keys(ctx.session, ctx, table)
+    return rows
 
 
 def _database_list(ctx: Context, _: str | None) -> Rows:
@@ -294,4 +295,4 @@ _ROWS: dict[str, tuple[tuple[str, ...], Callable[[Context, str | None], Rows]]] 
 _WITH_ARGUMENT = frozenset(
     [*TABLE_PRAGMAS, "integrity_check", "quick_check", "foreign_key_check", "wal_checkpoint"]
 )
-_ALL = frozenset([*TABLE_PRAGMAS, *_ROWS, *_FLAGS, *_STORED, *_KEPT])
+_ALL: frozenset[str] = frozenset([*TABLE_PRAGMAS, *_ROWS, *_FLAGS, *_STORED, *_KEPT])

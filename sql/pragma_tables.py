@@ -44,11 +44,9 @@ def _columns(ctx: Context, name: str | None, database: str | None) -> tuple[Any,
 
 
 def _table_info(ctx: Context, name: str | None, database: str | None) -> Rows:
-    shown = 0
     for row in _table_xinfo(ctx, name, database):
         if not row[6]:
-            yield (shown, *row[1:6])
-        shown += 1
+            yield row[:6]
 
 
 def _table_xinfo(ctx: Context, name: str | None, database: str | None) -> Rows:

@@ -200,7 +200,7 @@ def _json_rows(ctx: Context, arguments: Row, *, deep: bool) -> Iterator[list[Row
     document = arguments[0]
     root = arguments[1] if len(arguments) > 1 else None
     rows = (tree_rows if deep else each_rows)(document, *arguments[1:2])
-    return _in_batches((tuple([*row[:8], document, root]) for row in rows), ctx)
+    return _in_batches(((*row[:8], document, root) for row in rows), ctx)
 
 
 @cache

@@ -24,6 +24,7 @@ from sql.parse.statements import (
 
 if TYPE_CHECKING:
     from btree import Transaction
+    from sql.ddl.work import Work
     from sql.session import Session
 
 DEFINITIONS = (
@@ -87,7 +88,7 @@ def execute_definition(
     session: Session, transaction: Transaction, statement: Statement, *, temporary: bool
 ) -> None:
     """Carry out a definition in `transaction`, which is writable."""
-    from sql.ddl import alter, objects, rebuild, tables
+    from sql.ddl import objects, rebuild, tables
     from sql.ddl.work import Work
 
     work = Work(session, transaction, temporary=temporary)
@@ -104,6 +105,20 @@ def execute_definition(
             raise SqlError(f"no such module: {statement.module}")
         case Drop():
             objects.drop(work, statement)
+        case RenameTable() | RenameColumn() | AddColumn() | DropColumn():
+            _alter(work, statement)
+        case Reindex():
+            rebuild.reindex(work, statement)
+        case Analyze():
+            rebuild.analyze(work, statement)
+        case _:
+            raise AssertionError(f"no definition: {type(statement).__name__}")
+
+
+def _alter(work: Work, statement: Statement) -> None:
+    from sql.ddl import alter
+
+    match statement:
         case RenameTable():
             alter.rename_table(work, statement)
         case RenameColumn():
@@ -112,12 +127,8 @@ def execute_definition(
             alter.add_column(work, statement)
         case DropColumn():
             alter.drop_column(work, statement)
-        case Reindex():
-            rebuild.reindex(work, statement)
-        case Analyze():
-            rebuild.analyze(work, statement)
         case _:
-            raise AssertionError(f"no definition: {type(statement).__name__}")
+            raise AssertionError(f"no ALTER TABLE: {type(statement).__name__}")
 
 
 __all__ = ["DEFINITIONS", "execute_definition", "is_temporary"]

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from btree import Kind, Tree
-from sql.ddl.expressions import check_expression, check_loops
+from sql.ddl.expressions import check_expression
 from sql.ddl.objects import forget_sequence, place_of
 from sql.ddl.rewrite import ColumnFinder, Edit, edited, quoted, table_edits
-from sql.ddl.tables import TableDraft
+from sql.ddl.tables import TableDraft, check_loops
 from sql.ddl.work import RESERVED_NAMES, Work, no_such, objects_of
 from sql.errors import ConstraintError, SqlError, SqlNameError
 from sql.expressions import Affinity
@@ -314,56 +314,43 @@ def _fill_column(work: Work, table: Table, tree: Tree) -> None:
         return
     from sql.compile import compile_row_function
     from sql.parse import parse_expression
-    from sql.values import apply_affinity
+    from sql.values import apply_affinity, kind_of
 
     value_of = compile_row_function([parse_expression(expression)], table, work.environment())
     context = work.context()
-    batches = list(tree.batches())
-    made = []
-    mask = 0
-    for keys, rows in batches:
+    violated = _checker(work, table)
+    for keys, rows in tree.batches():
         context.check()
-        longer = []
+        longer, mask = [], 0
         for key, row in zip(keys, rows, strict=True):
-            wide = (*row, None)
-            value = value_of(context, wide, key)[0]
+            value = value_of(context, (*row, None), key)[0]
             if column.affinity is not Affinity.BLOB:
                 value = apply_affinity(value, column.affinity)
-            mask |= _KIND[value.__class__]
+            mask |= kind_of(value)
             longer.append((*row, value))
-        made.append((keys, longer))
-    if column.not_null and mask & Kind.NULL:
-        raise ConstraintError("NOT NULL constraint failed", kind="NOT NULL")
-    _check_rows(work, table, made)
-    tree.widen((*[0] * (len(table.columns) - 1), mask))
-    for keys, rows in made:
-        tree.load(keys, rows)
+        if column.not_null and mask & Kind.NULL:
+            raise ConstraintError("NOT NULL constraint failed", kind="NOT NULL")
+        if violated(context, keys, longer):
+            raise ConstraintError("CHECK constraint failed", kind="CHECK")
+        tree.widen((*[0] * (len(table.columns) - 1), mask))
+        tree.load(list(keys), longer)
 
 
-_KIND: dict[type, int] = {
-    type(None): int(Kind.NULL),
-    int: int(Kind.INTEGER),
-    float: int(Kind.REAL),
-    str: int(Kind.TEXT),
-    bytes: int(Kind.BLOB),
-}
-
-
-def _check_rows(work: Work, table: Table, batches: list[Any]) -> None:
-    """Hold the rows to the table's CHECK constraints."""
+def _checker(work: Work, table: Table) -> Callable[[Any, Any, Any], bool]:
+    """Whether any row of a batch violates a CHECK constraint of the table."""
     if not table.checks:
-        return
+        return lambda context, keys, rows: False
     from sql.compile import compile_row_function
     from sql.parse import parse_expression
     from sql.values import truth
 
     trees = [parse_expression(check.expression) for check in table.checks]
     values_of = compile_row_function(trees, table, work.environment())
-    context = work.context()
-    for keys, rows in batches:
-        for key, row in zip(keys, rows, strict=True):
-            if any(truth(value) is False for value in values_of(context, row, key)):
-                raise ConstraintError("CHECK constraint failed", kind="CHECK")
+    return lambda context, keys, rows: any(
+        truth(value) is False
+        for key, row in zip(keys, rows, strict=True)
+        for value in values_of(context, row, key)
+    )
 
 
 # -- DROP COLUMN ------------------------------------------------------------------------------------------------
@@ -395,12 +382,14 @@ def drop_column(work: Work, statement: DropColumn) -> None:
     check_views(work, "after drop column")
     _check_triggers(work, made, name)
     tree = work.transaction.tree(table.tree_id)
-    for keys, rows in list(tree.batches()):
-        tree.load(keys, [row[:place] + row[place + 1 :] for row in rows])
     # The masks of the columns behind the dropped one move: widened to both.
     kinds = tree.kinds
     if kinds:
         tree.widen(kinds[:place] + kinds[place + 1 :])
+    check = work.session.cancellation.check
+    for keys, rows in tree.batches():
+        check()
+        tree.load(list(keys), [row[:place] + row[place + 1 :] for row in rows])
 
 
 def _without_column(table: Table, parsed: CreateTable, place: int) -> str:

@@ -6,7 +6,14 @@ import msgspec
 
 from btree import TreeKind
 from sql.ddl.expressions import check_expression
-from sql.ddl.work import RESERVED_NAMES, Work, check_database, no_such, text_from_name
+from sql.ddl.work import (
+    RESERVED_NAMES,
+    Work,
+    check_collation,
+    check_database,
+    no_such,
+    text_from_name,
+)
 from sql.errors import SqlError, SqlNameError
 from sql.parse.statements import (
     CreateIndex,
@@ -91,13 +98,6 @@ def _part(work: Work, table: Table, column: IndexedColumn) -> IndexColumn:
 
 def _is_string(column: IndexedColumn) -> bool:
     return column.text[:1] in ("'", '"')
-
-
-def check_collation(work: Work, name: str) -> None:
-    """Raise SqlNameError if there is no such collation."""
-    from sql.collations import collation_key
-
-    collation_key(name, work.session.functions.collations)
 
 
 def place_of(table: Table, name: str) -> int | None:
@@ -192,6 +192,10 @@ def view_tree(view: View) -> Query:
 def drop(work: Work, statement: Drop) -> None:
     """Carry out DROP TABLE, INDEX, VIEW or TRIGGER."""
     name = statement.name
+    if name.schema is not None and name.schema.lower() not in ("main", "temp"):
+        if statement.if_exists:
+            return
+        raise no_such(statement.kind.lower(), name)
     layer = work.layer
     table, view = layer.table(name.name), layer.view(name.name)
     if statement.kind == "TABLE":
@@ -231,13 +235,13 @@ def drop(work: Work, statement: Drop) -> None:
 
 def _known(work: Work, kind: str) -> list[str]:
     schema = work.schema
-    found = {
-        "TABLE": schema.tables,
-        "VIEW": schema.views,
-        "INDEX": schema.indexes,
-        "TRIGGER": schema.triggers,
-    }[kind]
-    return [item.name for item in found.values()]
+    found: dict[str, list[str]] = {
+        "TABLE": [table.name for table in schema.tables.values()],
+        "VIEW": [view.name for view in schema.views.values()],
+        "INDEX": [index.name for index in schema.indexes.values()],
+        "TRIGGER": [trigger.name for trigger in schema.triggers.values()],
+    }
+    return found[kind]
 
 
 def _drop_table(work: Work, table: Table) -> None:

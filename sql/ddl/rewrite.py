@@ -240,14 +240,15 @@ class ColumnFinder:
     def _in_tree(self, tree: exp.Expression, outer: dict[str, str]) -> None:
         for column in tree.find_all(exp.Column):
             identifier = column.this
-            if isinstance(identifier, exp.Identifier) and identifier.name.lower() == self.old:
-                if self._is_ours(column, outer) and "start" in identifier.meta:
-                    self._edit(identifier.meta["start"], identifier.meta["end"])
+            if not isinstance(identifier, exp.Identifier) or "start" not in identifier.meta:
+                continue
+            if identifier.name.lower() == self.old and self._is_ours(column, outer):
+                self._edit(identifier.meta["start"], identifier.meta["end"])
 
     def _is_ours(self, column: exp.Column, outer: dict[str, str]) -> bool:
         qualifier = column.args.get("table")
         wanted = None if qualifier is None else qualifier.name.lower()
-        node: exp.Expression | None = column
+        node: Any = column
         while node is not None:
             if isinstance(node, exp.Order) and wanted is None and self._is_alias(node):
                 return False

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from btree import TreeKind
 from sql.ddl.expressions import check_expression, columns_named, is_constant
-from sql.ddl.work import Work, check_database, text_from_name
+from sql.ddl.work import Work, check_collation, check_database, text_from_name
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import Affinity
 from sql.parse.statements import (
@@ -44,6 +44,8 @@ def create_table(work: Work, statement: CreateTable) -> None:
     layer = work.layer
     if statement.if_not_exists and (layer.table(name.name) or layer.view(name.name)):
         return
+    if statement.if_not_exists and _is_raw_key_space(work, statement):
+        return
     work.check_new_name(name, what="table")
     if statement.select is not None:
         from sql.ddl.table_as import create_table_as
@@ -53,6 +55,13 @@ def create_table(work: Work, statement: CreateTable) -> None:
     draft = TableDraft(work, statement)
     table, indexes = draft.finished()
     add_table(work, table, indexes)
+
+
+def _is_raw_key_space(work: Work, statement: CreateTable) -> bool:
+    """CREATE TABLE IF NOT EXISTS kv(key, value) means what is there already, as dumps have it."""
+    names = [column.name.lower() for column in statement.columns]
+    is_kv = statement.name.name.lower() == "kv" and names == ["key", "value"]
+    return is_kv and not work.temporary
 
 
 def add_table(work: Work, table: Table, indexes: Sequence[Index]) -> None:
@@ -165,6 +174,8 @@ class TableDraft:
                 self.foreign_keys.append(_foreign_key(constraint, (place,)))
             case Generated():
                 self.generated[place] = constraint
+            case Collation() if self.check:
+                check_collation(self.work, constraint.collation)
             case _:
                 pass
 
@@ -220,17 +231,16 @@ class TableDraft:
         self.has_primary_key = True
         self.primary_key = tuple(dict.fromkeys(places))
         column = self.columns[places[0]]
-        is_integer = (column.declared_type or "").upper() == "INTEGER"
-        if len(places) == 1 and is_integer and not is_descending:
-            if not self.statement.without_rowid:
-                self.rowid_alias = places[0]
-                self.rowid_conflict = constraint.conflict
-                self.autoincrement = constraint.autoincrement
-                return
+        is_integer = len(places) == 1 and (column.declared_type or "").upper() == "INTEGER"
+        if is_integer and not is_descending and not self.statement.without_rowid:
+            self.rowid_alias = places[0]
+            self.rowid_conflict = constraint.conflict
+            self.autoincrement = constraint.autoincrement
+            return
         if constraint.autoincrement:
             raise SqlError(
                 "AUTOINCREMENT not allowed on WITHOUT ROWID tables"
-                if self.statement.without_rowid and len(places) == 1 and is_integer
+                if self.statement.without_rowid and is_integer
                 else "AUTOINCREMENT is only allowed on an INTEGER PRIMARY KEY"
             )
         parts = parts or (self._own_part(places[0]),)

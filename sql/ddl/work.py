@@ -65,6 +65,8 @@ class Work:
 
     def fill_index(self, table: Table, index: Index) -> None:
         """Fill the empty tree of `index` from the table's rows."""
+        if not len(self.transaction.tree(table.tree_id)):
+            return
         from sql.dml import fill_index
 
         fill_index(self.session, self.context(), table, index)
@@ -93,6 +95,13 @@ class Work:
                 offset=name.start,
                 token=name.name,
             )
+
+
+def check_collation(work: Work, name: str) -> None:
+    """Raise SqlNameError if there is no such collation."""
+    from sql.collations import collation_key
+
+    collation_key(name, work.session.functions.collations)
 
 
 def no_such(kind: str, name: ObjectName | str, known: list[str] | None = None) -> SqlNameError:

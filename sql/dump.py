@@ -1,0 +1,167 @@
+"""A database as SQL text, and a database copied into another.
+
+The text is what the sqlite3 module's `iterdump` gives: sqlite3 loads it, and so does kvsh.  Raw keys come
+last, as rows of a table `kv(key, value)`; sqlite3 makes that table, while here `CREATE TABLE IF NOT
+EXISTS kv(key, value)` means the raw key space, which is always there.  Expiry times are not in the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from btree import CATALOG_TREE_ID, RAW_TREE_ID, KeySpace, Row, Transaction, TreeKind
+from sql.errors import MisuseError
+from sql.schema import Index, Table
+
+if TYPE_CHECKING:
+    from sql.schema import Schema
+    from sql.session import Session
+
+KV_DEFINITION = "CREATE TABLE IF NOT EXISTS kv(key PRIMARY KEY, value) WITHOUT ROWID;"
+
+
+def dump_statements(session: Session) -> Iterator[str]:
+    """The statements that make the database anew, as of one moment; temporary objects left out."""
+    with session.reading() as transaction:
+        schema = session.schema_of(transaction).main
+        yield "BEGIN TRANSACTION;"
+        for table in sorted(schema.tables.values(), key=lambda table: table.name):
+            if not table.name.lower().startswith("sqlite_"):
+                yield f"{table.sql};"
+                yield from _inserts(transaction, table)
+        for kind in ("index", "trigger", "view"):
+            yield from _definitions(schema, kind)
+        sequence = schema.tables.get("sqlite_sequence")
+        if sequence is not None:
+            yield 'DELETE FROM "sqlite_sequence";'
+            yield from _inserts(transaction, sequence)
+        yield from _raw_inserts(transaction, schema)
+        yield "COMMIT;"
+
+
+def _definitions(schema: Schema, kind: str) -> Iterator[str]:
+    """CREATE statements of one kind, in the order of creation."""
+    items: dict[str, Any] = {
+        "index": schema.indexes,
+        "trigger": schema.triggers,
+        "view": schema.views,
+    }[kind]
+    for name, item in sorted(items.items(), key=lambda entry: schema.rowids[kind, entry[0]]):
+        if item.sql is not None and name:
+            yield f"{item.sql};"
+
+
+def _inserts(transaction: Transaction, table: Table) -> Iterator[str]:
+    """One INSERT for each row, generated columns left out."""
+    stored = [place for place, column in enumerate(table.columns) if column.generated is None]
+    escaped = table.name.replace('"', '""')
+    start = f'INSERT INTO "{escaped}" VALUES('
+    everything = len(stored) == len(table.columns)
+    for _, rows in transaction.tree(table.tree_id).batches():
+        for row in rows:
+            values = row if everything else [row[place] for place in stored]
+            yield f"{start}{','.join(map(literal, values))});"
+
+
+def _raw_inserts(transaction: Transaction, schema: Schema) -> Iterator[str]:
+    from sql.relations import shown
+
+    pairs = KeySpace(transaction).scan()
+    first = next(pairs, None)
+    if first is None:
+        return
+    if schema.tables.get("kv") or schema.views.get("kv"):
+        yield "-- The raw key space is not in this dump: a table named kv hides it."
+        return
+    yield KV_DEFINITION
+    pair: tuple[bytes, bytes] | None = first
+    while pair is not None:
+        key, value = pair
+        yield f'INSERT INTO "kv" VALUES({literal(shown(key))},{literal(shown(value))});'
+        pair = next(pairs, None)
+
+
+def literal(value: Any) -> str:
+    """The value as a SQL literal; text with NUL characters as an expression."""
+    make = _LITERALS[value.__class__]
+    return make(value)
+
+
+def _text(value: str) -> str:
+    escaped = value.replace("'", "''")
+    if "\0" in escaped:
+        escaped = escaped.replace("\0", "'||char(0)||'")
+        return f"('{escaped}')"
+    return f"'{escaped}'"
+
+
+def _real(value: float) -> str:
+    if value in (float("inf"), float("-inf")):
+        return "1e999" if value > 0 else "-1e999"
+    return repr(value)
+
+
+_LITERALS: dict[type, Callable[[Any], str]] = {
+    type(None): lambda value: "NULL",
+    int: str,
+    float: _real,
+    str: _text,
+    bytes: lambda value: f"X'{value.hex().upper()}'",
+}
+
+
+# -- copying ------------------------------------------------------------------------------------------------
+
+
+def copy_database(source: Session, target: Session) -> int:
+    """Replace the target's content by the source's, as of one moment; how many entries were copied.
+
+    Raw keys keep their expiry, rows their rowids.  One transaction: all of it, or nothing."""
+    if target.in_transaction:
+        raise MisuseError("the target has a transaction open")
+    copied = 0
+    with source.reading() as origin, target.writing() as goal:
+        origin, goal = getattr(origin, "main", origin), getattr(goal, "main", goal)
+        _drop_everything(goal)
+        copied += _copy_tree(origin, goal, RAW_TREE_ID, RAW_TREE_ID)
+        catalog = goal.tree(CATALOG_TREE_ID)
+        for rowids, rows in origin.tree(CATALOG_TREE_ID).batches():
+            for rowid, row in zip(rowids, rows, strict=True):
+                new_row, count = _copy_object(origin, goal, row)
+                catalog.put(rowid, new_row)
+                copied += count
+    target.forget_plans()
+    return copied
+
+
+def _drop_everything(transaction: Transaction) -> None:
+    for _, rows in list(transaction.tree(CATALOG_TREE_ID).batches()):
+        for row in rows:
+            if row[0] in ("table", "index"):
+                transaction.drop_tree(row[3])
+    transaction.tree(CATALOG_TREE_ID).clear()
+    transaction.tree(RAW_TREE_ID).clear()
+
+
+def _copy_object(origin: Transaction, goal: Transaction, row: Row) -> tuple[Row, int]:
+    kind, name, table, tree_id, sql, record = row
+    if kind not in ("table", "index"):
+        return row, 0
+    record_type: type[Table] | type[Index] = Table if kind == "table" else Index
+    item = msgspec.msgpack.decode(record, type=record_type)
+    new_id = goal.create_tree(TreeKind(origin.tree(tree_id).kind))
+    count = _copy_tree(origin, goal, tree_id, new_id)
+    encoded = msgspec.msgpack.encode(msgspec.structs.replace(item, tree_id=new_id))
+    return (kind, name, table, new_id, sql, encoded), count
+
+
+def _copy_tree(origin: Transaction, goal: Transaction, old_id: int, new_id: int) -> int:
+    old, new = origin.tree(old_id), goal.tree(new_id)
+    if old.kinds:
+        new.widen(old.kinds)
+    for keys, values in old.batches():
+        new.load(list(keys), list(values) if values else None)
+    return len(old)
