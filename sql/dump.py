@@ -32,8 +32,7 @@ def dump_statements(session: Session) -> Iterator[str]:
             if not table.name.lower().startswith("sqlite_"):
                 yield f"{table.sql};"
                 yield from _inserts(transaction, table)
-        for kind in ("index", "trigger", "view"):
-            yield from _definitions(schema, kind)
+        yield from _definitions(schema)
         sequence = schema.tables.get("sqlite_sequence")
         if sequence is not None:
             yield 'DELETE FROM "sqlite_sequence";'
@@ -42,16 +41,18 @@ def dump_statements(session: Session) -> Iterator[str]:
         yield "COMMIT;"
 
 
-def _definitions(schema: Schema, kind: str) -> Iterator[str]:
-    """CREATE statements of one kind, in the order of creation."""
-    items: dict[str, Any] = {
-        "index": schema.indexes,
-        "trigger": schema.triggers,
-        "view": schema.views,
-    }[kind]
-    for name, item in sorted(items.items(), key=lambda entry: schema.rowids[kind, entry[0]]):
-        if item.sql is not None and name:
-            yield f"{item.sql};"
+def _definitions(schema: Schema) -> Iterator[str]:
+    """CREATE of indexes, views and triggers, in the order of creation."""
+    found: list[tuple[int, str]] = []
+    for index in schema.indexes.values():
+        if index.sql is not None:
+            found.append((schema.rowids["index", index.name.lower()], index.sql))
+    for view in schema.views.values():
+        found.append((schema.rowids["view", view.name.lower()], view.sql))
+    for trigger in schema.triggers.values():
+        found.append((schema.rowids["trigger", trigger.name.lower()], trigger.sql))
+    for _, text in sorted(found):
+        yield f"{text};"
 
 
 def _inserts(transaction: Transaction, table: Table) -> Iterator[str]:

@@ -75,9 +75,9 @@ def execute_pragma(session: Session, statement: Pragma) -> Result:
         return _set(session, name, value)
     columns = pragma_columns(name)
     if columns is None:
-        return Result((), [])
+        return Result()
     if name == "case_sensitive_like":
-        return Result((), [])
+        return Result()
     with session.reading() as transaction:
         rows = list(pragma_rows(session.context(transaction), name, value, database))
     shown = ("timeout",) if name == "busy_timeout" else columns
@@ -128,7 +128,7 @@ def _set(session: Session, name: str, value: str) -> Result:
         return execute_pragma(session, Pragma(text="", name=name))
     elif name in _KEPT:
         session.pragmas[name] = _integer(value) if _is_number(value) else int(_truth(value))
-    return Result((), [])
+    return Result()
 
 
 def _set_flag(session: Session, name: str, *, is_on: bool) -> None:

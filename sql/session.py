@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import Store, Transaction
 from sql.context import Cancellation, Context
-from sql.errors import ConstraintError, MisuseError, SqlError
+from sql.errors import ConstraintError, SqlError, SqlNameError, SqlSyntaxError
 from sql.result import Result, WriteOutcome
 from sql.session_plans import Parameters, Prepared, QueryPlan, Values, WriteStatement
 from sql.session_transactions import TransactionState
@@ -176,10 +176,10 @@ class Session(TransactionState):
         if values:
             try:
                 return self._prepared(shape, lifted=True).run(self, values)
-            except ConstraintError:
-                raise
-            except SqlError:
-                # The literals may have been needed where they stood, and offsets are the text's own.
+            except SqlError as error:
+                # It does not parse or bind: the offsets are to be those of the text itself.
+                if error.offset is None and not isinstance(error, (SqlSyntaxError, SqlNameError)):
+                    raise
                 self._plans.pop(shape, None)
         plan = self._prepared(sql)
         if plan.count:
@@ -304,11 +304,11 @@ class Session(TransactionState):
     @contextmanager
     def running(self, transaction: Transaction) -> Iterator[None]:
         """While it lasts, what the session is asked to do happens inside of `transaction`."""
-        previous, self._current = self._current, transaction
+        previous, self.current = self.current, transaction
         try:
             yield
         finally:
-            self._current = previous
+            self.current = previous
 
 
 def _lift_at_first(sql: str) -> tuple[str, Values]:
@@ -329,5 +329,3 @@ _PLANS: dict[str, Callable[[Any], Prepared]] = {
     "Update": WriteStatement,
     "Delete": WriteStatement,
 }
-
-__all__ = ["MisuseError", "Session"]

@@ -114,7 +114,9 @@ def bound(value: Any) -> SqlValue:
 class _Checked(Prepared):
     """A plan that depends on the catalog, the functions and the tables' kinds."""
 
-    __slots__ = ("_commit_number", "_functions_version", "_state", "_temporary_state")
+    __slots__ = ("_commit_number", "_functions_version", "_schema", "_state", "_temporary_state")
+
+    _schema: Schema
 
     def __init__(self, statement: Statement) -> None:
         super().__init__(statement)
@@ -144,7 +146,7 @@ class _Checked(Prepared):
 class QueryPlan(_Checked):
     """A SELECT or VALUES.  `types` are the parameters' Python types that it was compiled for."""
 
-    __slots__ = ("_compiled", "_schema", "types")
+    __slots__ = ("_compiled", "types")
 
     statement: Query
 
@@ -152,7 +154,6 @@ class QueryPlan(_Checked):
         super().__init__(statement)
         self.types = types
         self._compiled: Any = None
-        self._schema: Schema
 
     def run(self, session: Session, values: Values) -> Result:
         transaction = session.reading_transaction()
@@ -249,7 +250,7 @@ class WriteStatement(_Checked):
         self._plan: WritePlan | None = None
 
     def run(self, session: Session, values: Values) -> Result:
-        temporary = session.is_temporary(self.statement.table)
+        temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)
         transaction = session.joined_transaction(temporary=temporary)
         if transaction is not None:
             outcome = self._run_joined(session, transaction, values)
@@ -259,7 +260,7 @@ class WriteStatement(_Checked):
 
     def run_many(self, session: Session, sets: Iterable[Parameters]) -> Result:
         """Execute for each set of parameters; the sets before one that fails stay done."""
-        temporary = session.is_temporary(self.statement.table)
+        temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)
         joined = session.joined_transaction(temporary=temporary)
         transaction = joined or session.begin_writing(temporary=temporary)
         total = WriteOutcome(0)
@@ -312,7 +313,7 @@ class WriteStatement(_Checked):
             plan = self.plan(session, transaction, chunk[0])
             savepoint = transaction.savepoint()
             try:
-                outcome = plan.run_many(session.context(transaction, chunk[0]), chunk)
+                outcome = plan.run_many(self._context(session, transaction, chunk[0]), chunk)
             except ConstraintError:
                 # One of them fails: one by one, those before it stay.
                 transaction.rollback_to(savepoint)
@@ -332,17 +333,19 @@ class WriteStatement(_Checked):
 
     def _run_alone(self, session: Session, values: Values, *, temporary: bool) -> WriteOutcome:
         transaction = session.begin_writing(temporary=temporary)
+        session.current = transaction
         try:
-            with session.running(transaction):
-                plan = self.plan(session, transaction, values)
-                outcome = plan.run(session.context(transaction, values))
+            plan = self.plan(session, transaction, values)
+            outcome = plan.run(self._context(session, transaction, values))
         except BaseException as error:
+            session.current = None
             if _conflict(error) == "FAIL" and session.deferred_violations <= 0:
                 session.count_changes(WriteOutcome(getattr(error, "changes", 0)))
                 transaction.commit()
             else:
                 session.abandon(transaction)
             raise
+        session.current = None
         session.commit_alone(transaction)
         return outcome
 
@@ -351,27 +354,40 @@ class WriteStatement(_Checked):
     ) -> WriteOutcome:
         deferred = session.deferred_violations
         savepoint: Savepoint | None = None
-        with session.running(transaction):
+        previous, session.current = session.current, transaction
+        try:
             plan = self.plan(session, transaction, values)
             if not plan.single_step:
                 savepoint = transaction.savepoint()
-            try:
-                outcome = plan.run(session.context(transaction, values))
-            except BaseException as error:
-                conflict = _conflict(error)
-                if conflict == "FAIL":
-                    session.count_changes(WriteOutcome(getattr(error, "changes", 0)))
-                elif savepoint is not None:
-                    transaction.rollback_to(savepoint)
-                    session.deferred_violations = deferred
-                if savepoint is not None:
-                    transaction.release(savepoint)
-                if conflict == "ROLLBACK":
-                    session.roll_back_all(transaction)
-                raise
+            outcome = plan.run(self._context(session, transaction, values))
+        except BaseException as error:
+            conflict = _conflict(error)
+            if conflict == "FAIL":
+                session.count_changes(WriteOutcome(getattr(error, "changes", 0)))
+            elif savepoint is not None:
+                transaction.rollback_to(savepoint)
+                session.deferred_violations = deferred
+            if savepoint is not None:
+                transaction.release(savepoint)
+            if conflict == "ROLLBACK":
+                session.roll_back_all(transaction)
+            raise
+        finally:
+            session.current = previous
         if savepoint is not None:
             transaction.release(savepoint)
         return outcome
+
+    def _context(self, session: Session, transaction: Transaction, values: Values) -> Context:
+        return Context(
+            transaction,
+            values,
+            self._schema,
+            session.functions,
+            session.cancellation,
+            session,
+            session.memory_limit_bytes,
+        )
 
     def _result(self, session: Session, outcome: WriteOutcome) -> Result:
         session.count_changes(outcome)
@@ -397,6 +413,7 @@ class WriteStatement(_Checked):
             environment: BindEnvironment = session.environment(transaction, parameters=values)
             made: WritePlan = prepare_write(session, transaction, self.statement, environment)
             plan = self._plan = made
+            self._schema = environment.schema
             self._note(session, transaction)
         return plan
 

@@ -52,7 +52,7 @@ class TransactionState:
         self._explicit = False
         self._opened_by_savepoint = False
         self._transaction: Transaction | None = None  # of the explicit one, once it has begun
-        self._current: Transaction | None = None  # the statement's that is being run
+        self.current: Transaction | None = None  # of the writing statement that is being run
         self._marks: list[Mark] = []
         self._open_results: weakref.WeakSet[Result] = weakref.WeakSet()
         self._schemas: SchemaCache | None = None  # of the store
@@ -176,7 +176,7 @@ class TransactionState:
 
     def reading_transaction(self) -> Transaction | None:
         """The transaction that a reading statement joins; None if it has to begin its own."""
-        transaction = self._current or self._transaction
+        transaction = self.current or self._transaction
         if transaction is None and self._explicit:
             transaction = self._transaction = self.begin_transaction(write=False)
         return transaction
@@ -185,7 +185,7 @@ class TransactionState:
         """The transaction that a writing statement joins, made writable; None outside of any."""
         if self.query_only:
             raise ReadOnlyError("attempt to write a readonly database")
-        transaction = self._current or self._transaction
+        transaction = self.current or self._transaction
         if transaction is None:
             if not self._explicit:
                 return None
@@ -222,7 +222,7 @@ class TransactionState:
             from sql.catalog import schema_cache
             from sql.session_pair import PairSavepoint
 
-            assert self._current is None
+            assert self.current is None
             store = self._temporary_store = open_memory()
             self._temporary_schemas = schema_cache(store)
             if self._transaction is not None:
@@ -248,7 +248,7 @@ class TransactionState:
     @property
     def schema(self) -> Schema:
         """What the catalog holds now, as the running statement or the open transaction sees it."""
-        transaction = self._current or self._transaction
+        transaction = self.current or self._transaction
         if transaction is not None:
             return self.schema_of(transaction)
         with Reading(self) as transaction:

@@ -116,12 +116,15 @@ class ColumnFinder:
         self.table = table.name.lower()
         self.old = old.lower()
         self.new = new
+        self.new_quoted = new if new[0] in "\"`['" else quoted(new)
         self.schema = schema
+        self.text = ""
         self.edits: list[Edit] = []
 
     def found(self, statement: Statement) -> list[Edit]:
         """The edits that the statement's text needs."""
         self.edits = []
+        self.text = statement.text
         tokens = tokens_of(statement.text)
         if isinstance(statement, CreateTable):
             self._in_table(statement, tokens)
@@ -130,7 +133,9 @@ class ColumnFinder:
         return self.edits
 
     def _edit(self, start: int, end: int) -> None:
-        self.edits.append((start, end, self.new))
+        # What stood in quotes stays in quotes.
+        is_plain = self.text[start] not in "\"`['"
+        self.edits.append((start, end, self.new if is_plain else self.new_quoted))
 
     # -- by tokens
 

@@ -32,7 +32,7 @@ from sql.schema import Check, Column, ForeignKey, Index, IndexColumn, Table
 from sql.values import affinity_of_type
 
 COLUMNS_MAX = 2000
-_STRICT_TYPES = frozenset(("INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"))
+_STANDARD_TYPES = frozenset(("INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"))
 
 
 def create_table(work: Work, statement: CreateTable) -> None:
@@ -346,10 +346,12 @@ def column_record(table: str, definition: ColumnDefinition, *, strict: bool) -> 
     if strict:
         if declared is None:
             raise SqlError(f"missing datatype for {table}.{definition.name}")
-        if declared.upper() not in _STRICT_TYPES:
+        if declared.upper() not in _STANDARD_TYPES:
             raise SqlError(f'unknown datatype for {table}.{definition.name}: "{declared}"')
+    if declared is not None and declared.upper() in _STANDARD_TYPES:
+        declared = declared.upper()
     affinity = affinity_of_type(declared)
-    if strict and declared is not None and declared.upper() == "ANY":
+    if strict and declared == "ANY":
         affinity = Affinity.BLOB
     collation, not_null, conflict = "BINARY", False, None
     default = shown = generated = None

@@ -129,15 +129,16 @@ def check_database(name: ObjectName) -> None:
 
 
 def text_from_name(kind: str, text: str, start: int) -> str:
-    """The text kept in sqlite_master: `CREATE kind` and everything from the name on."""
+    """The text kept in sqlite_master: `CREATE kind` and everything from the name on.
+
+    As in SQLite, a comment after the last token belongs to an index and a view, and to no other."""
     from sql.parse.lexer import tokens_of
 
     tokens = tokens_of(text)
-    end = start
-    for token_kind, token_end in zip(tokens.kinds, tokens.ends, strict=True):
-        if token_kind not in ("", ";"):
-            end = token_end
-    return f"CREATE {kind} {text[start:end]}"
+    last = max(place for place, token in enumerate(tokens.kinds) if token not in ("", ";"))
+    end = tokens.ends[last] if kind in ("TABLE", "TRIGGER") else tokens.starts[last + 1]
+    found = text[start:end]
+    return f"CREATE {kind} {found.rstrip() if kind == 'VIEW' else found}"
 
 
 def objects_of(schema: Schema) -> list[SchemaObject]:

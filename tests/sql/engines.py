@@ -1,0 +1,82 @@
+"""kvsh's SQL layer and sqlite3 behind one face, for tests that compare them or run either."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+Rows = list[tuple[Any, ...]]
+
+
+class EngineError(Exception):
+    """The engine refused the statement; the message is the engine's own."""
+
+
+class Engine(Protocol):
+    """One session on an empty database in memory, in autocommit."""
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Rows: ...
+
+    @property
+    def columns(self) -> list[str]: ...
+
+    @property
+    def in_transaction(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+class SqliteEngine:
+    """sqlite3, the oracle.  Text that is no UTF-8 comes back as bytes do, marked by a surrogate."""
+
+    def __init__(self) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+        self.columns: list[str] = []
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Rows:
+        try:
+            cursor = self.connection.execute(statement, parameters)
+            self.columns = [entry[0] for entry in cursor.description or ()]
+            return cursor.fetchall()
+        except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
+            raise EngineError(str(error)) from error
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.connection.in_transaction
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class KvshEngine:
+    """The SQL layer on the store in memory."""
+
+    def __init__(self, *, leaf_limit: int = 64) -> None:
+        from btree import open_memory
+        from sql import Session
+
+        self.store = open_memory(leaf_limit=leaf_limit)
+        self.session = Session(self.store)
+        self.columns: list[str] = []
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Rows:
+        from sql import SqlError
+
+        try:
+            result = self.session.execute(statement, parameters)
+            self.columns = [column.name for column in result.columns or ()]
+            rows = list(result)
+            result.close()
+            return rows
+        except SqlError as error:
+            raise EngineError(error.message) from error
+
+    @property
+    def in_transaction(self) -> bool:
+        return bool(self.session.in_transaction)
+
+    def close(self) -> None:
+        self.store.close()
