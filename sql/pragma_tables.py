@@ -44,9 +44,9 @@ def _columns(ctx: Context, name: str | None, database: str | None) -> tuple[Any,
 
 
 def _table_info(ctx: Context, name: str | None, database: str | None) -> Rows:
-    for row in _table_xinfo(ctx, name, database):
-        if not row[6]:
-            yield row[:6]
+    shown = [row for row in _table_xinfo(ctx, name, database) if not row[6]]
+    for place, row in enumerate(shown):
+        yield (place, *row[1:6])
 
 
 def _table_xinfo(ctx: Context, name: str | None, database: str | None) -> Rows:

@@ -130,14 +130,17 @@ class Session(TransactionState):
 
     def run_script(self, sql: str) -> Iterator[Result]:
         """Run the statements of `sql` one after the other, as the results are asked for."""
+        import re
+
         from sql.parse import next_statement
 
+        blank = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))*\Z")
         start = 0
         while start < len(sql):
             end = next_statement(sql, start)
             text = sql[start : len(sql) if end is None else end]
             start += len(text)
-            if text.strip(" \t\r\n\f;"):
+            if not blank.match(text):
                 yield self.execute(text)
 
     def close(self) -> None:

@@ -76,9 +76,12 @@ class Prepared:
                     f"{self.count}, and there are {len(parameters)} supplied."
                 )
             values = tuple(parameters)
-        if _PLAIN(map(type, values)):
-            return values
-        return tuple(map(bound, values))
+        if not _PLAIN(map(type, values)):
+            return tuple(map(bound, values))
+        for value in values:
+            if value.__class__ is int and not _INT_MIN <= value <= _INT_MAX:
+                raise MisuseError("integer out of the range of 64 bits")
+        return values
 
 
 def _named(name: str | None, parameters: Mapping[str, Any]) -> Any:
