@@ -15,6 +15,7 @@ import msgspec
 from btree import CATALOG_TREE_ID, RAW_TREE_ID, KeySpace, Row, Transaction, TreeKind
 from sql.errors import MisuseError
 from sql.schema import Index, Table
+from sql.values import real_to_text
 
 if TYPE_CHECKING:
     from sql.schema import Schema
@@ -102,7 +103,8 @@ def _text(value: str) -> str:
 def _real(value: float) -> str:
     if value in (float("inf"), float("-inf")):
         return "1e999" if value > 0 else "-1e999"
-    return repr(value)
+    text = real_to_text(value)
+    return text if float(text) == value else repr(value)
 
 
 _LITERALS: dict[type, Callable[[Any], str]] = {
