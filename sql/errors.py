@@ -8,7 +8,13 @@ from __future__ import annotations
 
 
 class SqlError(Exception):
-    """Root.  `offset` is a character offset into the statement's text, or None if unknown."""
+    """Root.  `offset` is a character offset into the statement's text, or None if unknown.
+
+    `conflict` says what becomes of a writing statement: ABORT undoes it, FAIL keeps what it has done
+    (`changes` rows), ROLLBACK undoes the whole transaction."""
+
+    conflict: str = "ABORT"
+    changes: int = 0
 
     def __init__(
         self, message: str, *, offset: int | None = None, token: str | None = None

@@ -29,7 +29,12 @@ BINARY: dict[type[exp.Expression], str] = {
     exp.Like: "LIKE",
     exp.Glob: "GLOB",
 }
-PREFIX: dict[type[exp.Expression], str] = {exp.Neg: "-", exp.Unary: "+", exp.BitwiseNot: "~", exp.Not: "NOT "}
+PREFIX: dict[type[exp.Expression], str] = {
+    exp.Neg: "-",
+    exp.Unary: "+",
+    exp.BitwiseNot: "~",
+    exp.Not: "NOT ",
+}
 
 
 def regenerate(node: exp.Expression) -> str:

@@ -1,0 +1,109 @@
+"""Filling an index from its table, and proving that they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from btree import order_key
+from sql.dml.records import IndexKeys, TableRecords
+from sql.errors import ConstraintError
+
+if TYPE_CHECKING:
+    from sql.context import Context
+    from sql.schema import Index, Table
+    from sql.session import Session
+
+Row = tuple[Any, ...]
+
+
+def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> None:
+    """Write all entries of an empty index.  Buffers its keys.
+
+    Raises ConstraintError if a unique index would hold a value twice."""
+    env = session.environment(ctx.transaction)
+    keys = IndexKeys(index, table, env)
+    entries: list[Row] = []
+    make = keys.key
+    for row_keys, rows in ctx.transaction.tree(table.tree_id).batches():
+        ctx.check()
+        if keys.condition is None:
+            entries += [make(ctx, row, key) for key, row in zip(row_keys, rows, strict=True)]
+        else:
+            entries += [
+                make(ctx, row, key)
+                for key, row in zip(row_keys, rows, strict=True)
+                if keys.applies(ctx, row, key)
+            ]
+    ctx.check()
+    try:
+        entries.sort()
+    except TypeError:
+        entries.sort(key=order_key)
+    ctx.check()
+    if index.unique:
+        _check_unique(keys, table, entries)
+    ctx.transaction.tree(index.tree_id).load(entries)
+
+
+def _check_unique(keys: IndexKeys, table: Table, entries: list[Row]) -> None:
+    parts = keys.parts
+    before: Any = None
+    for entry in entries:
+        part = entry[:parts]
+        if part == before and None not in part:
+            raise ConstraintError(keys.message(table), kind="UNIQUE")
+        before = part
+
+
+def check_table(session: Session, ctx: Context, table: Table) -> Iterator[str]:
+    """Problems of a table's rows and indexes, in the words of PRAGMA integrity_check."""
+    env = session.environment(ctx.transaction)
+    records = TableRecords(table, env)
+    transaction = ctx.transaction
+    counts = [0] * len(records.indexes)
+    number = 0
+    for keys, rows in transaction.tree(table.tree_id).batches():
+        ctx.check()
+        for key, row in zip(keys, rows, strict=True):
+            number += 1
+            yield from _row_problems(records, ctx, key, row, number)
+            for place, index in enumerate(records.indexes):
+                if index.applies(ctx, row, key):
+                    counts[place] += 1
+                    if index.key(ctx, row, key) not in transaction.tree(index.tree_id):
+                        yield f"row {number} missing from index {index.index.name}"
+    for count, index in zip(counts, records.indexes, strict=True):
+        if len(transaction.tree(index.tree_id)) != count:
+            yield f"wrong # of entries in index {index.index.name}"
+        elif index.unique:
+            yield from _unique_problems(index, transaction.tree(index.tree_id))
+
+
+def _row_problems(
+    records: TableRecords, ctx: Context, key: Any, row: Row, number: int
+) -> Iterator[str]:
+    table = records.table
+    if len(row) != len(table.columns):
+        yield f"row {number} of {table.name} has {len(row)} columns, not {len(table.columns)}"
+        return
+    for place, column in records.not_null:
+        if row[place] is None:
+            yield f"NULL value in {table.name}.{column.name}"
+    if records.has_checks and records.failed_check(ctx, row, key) is not None:
+        yield f"CHECK constraint failed in {table.name}"
+    if records.strict:
+        try:
+            records.check_types(row)
+        except ConstraintError:
+            yield f"non-matching value in STRICT table {table.name}"
+
+
+def _unique_problems(index: IndexKeys, tree: Any) -> Iterator[str]:
+    before: Any = None
+    for keys, _ in tree.batches():
+        for entry in keys:
+            part = entry[: index.parts]
+            if part == before and None not in part:
+                yield f"non-unique entry in index {index.index.name}"
+            before = part

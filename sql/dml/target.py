@@ -1,0 +1,189 @@
+"""What INSERT, UPDATE and DELETE have in common: the table or view they name, and its surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from sql.dml.records import TableRecords
+from sql.dml.triggers import Triggers
+from sql.errors import SqlError, SqlNameError
+from sql.result import WriteOutcome
+
+if TYPE_CHECKING:
+    from btree import Transaction
+    from sql.bind import BindEnvironment
+    from sql.context import Context
+    from sql.dml.foreign_keys import ForeignKeys
+    from sql.parse.statements import Delete, Insert, ObjectName, Update
+    from sql.plan import ResultColumn
+    from sql.schema import Table, View
+    from sql.session import Session
+
+Values = tuple[Any, ...]
+
+
+class WritePlan:
+    """A prepared INSERT, UPDATE or DELETE: what the session runs, any number of times."""
+
+    is_insert = False
+    single_step = False
+    temporary = False
+    columns: tuple[ResultColumn, ...] | None = None
+
+    def is_still_valid(self, transaction: Transaction) -> bool:
+        """Whether what was compiled for the kinds of value in the trees still fits."""
+        return True
+
+    def run(self, ctx: Context) -> WriteOutcome:
+        raise NotImplementedError
+
+    def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
+        """Execute for each set of parameters."""
+        total = WriteOutcome(0)
+        for values in parameter_sets:
+            ctx.check()
+            ctx.parameters = values
+            outcome = self.run(ctx)
+            total.changes += outcome.changes
+            total.total_changes += outcome.total_changes
+            if outcome.rows:
+                total.rows = [*(total.rows or ()), *outcome.rows]
+        return total
+
+
+class Target:
+    """A stored table as the target of a statement, with its triggers and foreign keys."""
+
+    def __init__(self, session: Session, env: BindEnvironment, table: Table, event: str) -> None:
+        from sql.dml.foreign_keys import ForeignKeys
+
+        self.session = session
+        self.env = env
+        self.table = table
+        self.records = TableRecords(table, env)
+        self.triggers = Triggers(session, env, table, event)
+        self.delete_triggers = (
+            self.triggers
+            if event == "DELETE" or not session.recursive_triggers
+            else Triggers(session, env, table, "DELETE")
+        )
+        self.foreign_keys: ForeignKeys | None = None
+        if session.foreign_keys:
+            keys = ForeignKeys(session, env, table)
+            if keys.matters:
+                self.foreign_keys = keys
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but the table and its indexes is touched."""
+        return self.foreign_keys is None and not self.triggers.any
+
+
+def find_target(
+    statement: Insert | Update | Delete, env: BindEnvironment
+) -> tuple[Table | None, View | None]:
+    """The table or view that the statement names.  Raises SqlNameError, SqlError."""
+    name: ObjectName = statement.table
+    schema = env.schema
+    view = schema.find_view(name.name, name.schema)
+    table = schema.find_table(name.name, name.schema)
+    if table is None and view is None:
+        if name.schema is not None and name.schema.lower() not in ("main", "temp"):
+            raise SqlNameError(f"no such table: {name}", offset=name.start, token=name.name)
+        lowered = name.name.lower()
+        if lowered in (
+            "sqlite_master",
+            "sqlite_schema",
+            "sqlite_temp_master",
+            "sqlite_temp_schema",
+        ):
+            raise SqlError(f"table {name.name} may not be modified", offset=name.start)
+        from sql.bind.scope import nearest
+
+        error = SqlNameError(f"no such table: {name}", offset=name.start, token=name.name)
+        error.suggestions = nearest(name.name, [item.name for item in schema.tables.values()])
+        raise error
+    return table, view
+
+
+def column_place(table: Table, name: str, offset: int | None = None) -> int:
+    """A column's position; -1 for the rowid's names.  SqlNameError if there is none."""
+    lowered = name.lower()
+    for place, column in enumerate(table.columns):
+        if column.name.lower() == lowered:
+            return place
+    if not table.without_rowid and lowered in ("rowid", "oid", "_rowid_"):
+        return -1 if table.rowid_alias is None else table.rowid_alias
+    from sql.bind.scope import nearest
+
+    error = SqlNameError(f"no such column: {name}", offset=offset, token=name)
+    error.suggestions = nearest(name, [column.name for column in table.columns])
+    raise error
+
+
+def scan_query(
+    statement: Update | Delete,
+    alias: str,
+    outputs: Sequence[exp.Expression],
+    *,
+    from_: exp.From | None = None,
+    joins: Sequence[exp.Join] = (),
+) -> exp.Select:
+    """The SELECT that finds the rows of an UPDATE or DELETE: `outputs` over the target's rows."""
+    name = statement.table
+    table = exp.Table(
+        this=exp.to_identifier(name.name, quoted=True),
+        db=None if name.schema is None else exp.to_identifier(name.schema, quoted=True),
+    )
+    if alias.lower() != name.name.lower():
+        table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
+    if statement.indexed_by is not None:
+        table.meta["indexed_by"] = statement.indexed_by
+    select = exp.Select(expressions=[output.copy() for output in outputs])
+    select.set("from_", exp.From(this=table))
+    if from_ is not None:
+        select.set("joins", [exp.Join(this=from_.this.copy()), *[join.copy() for join in joins]])
+    if statement.where is not None:
+        select.set("where", exp.Where(this=_condition(statement.where)))
+    if statement.order is not None:
+        select.set("order", statement.order.copy())
+    if statement.limit is not None:
+        select.set("limit", _wrapped(exp.Limit, statement.limit))
+    if statement.offset is not None:
+        select.set("offset", _wrapped(exp.Offset, statement.offset))
+    if statement.with_ is not None:
+        select.set("with_", statement.with_.copy())
+    return select
+
+
+def _condition(where: exp.Expression) -> exp.Expression:
+    node = where.this if isinstance(where, exp.Where) else where
+    assert isinstance(node, exp.Expression)
+    return node.copy()
+
+
+def _wrapped(kind: type[exp.Expression], node: exp.Expression) -> exp.Expression:
+    if isinstance(node, kind):
+        return node.copy()
+    return kind(expression=node.copy())
+
+
+def tree_key(alias: str) -> exp.Expression:
+    """The target's tree key as a column."""
+    column = exp.column("_key_", table=exp.to_identifier(alias, quoted=True))
+    column.meta["tree_key"] = True
+    return column
+
+
+def row_columns(table: Table, alias: str) -> list[exp.Expression]:
+    """All columns of the target's row."""
+    return [
+        exp.column(
+            exp.to_identifier(column.name, quoted=True),
+            table=exp.to_identifier(alias, quoted=True),
+        )
+        for column in table.columns
+    ]
