@@ -7,6 +7,9 @@ up case-insensitively (ASCII), and keep the spelling of their creation.
 
 from __future__ import annotations
 
+from operator import is_not
+from typing import cast
+
 import msgspec
 
 from sql.expressions import Affinity
@@ -202,6 +205,58 @@ class Schema:
             self.triggers[name] = item
             self.triggers_of.setdefault(item.table.lower(), []).append(item)
             self.rowids["trigger", name] = rowid
+
+
+class ObservedSchema(Schema):
+    """A schema that remembers what it was asked, so that a plan knows whether a change concerns it."""
+
+    __slots__ = ("_asked",)
+
+    def __init__(self, schema: Schema) -> None:
+        self.tables, self.views = schema.tables, schema.views
+        self.indexes, self.triggers = schema.indexes, schema.triggers
+        self.indexes_of, self.triggers_of = schema.indexes_of, schema.triggers_of
+        self.rowids, self.settings = schema.rowids, schema.settings
+        self.main, self.temp = schema.main, schema.temp
+        self._asked: dict[tuple[str, str, str | None], object] = {}
+
+    def table(self, name: str) -> Table | None:
+        return self.find_table(name)
+
+    def view(self, name: str) -> View | None:
+        return self.find_view(name)
+
+    def find_table(self, name: str, database: str | None = None) -> Table | None:
+        found = super().find_table(name, database)
+        self._asked["find_table", name, database] = found
+        return found
+
+    def find_view(self, name: str, database: str | None = None) -> View | None:
+        found = super().find_view(name, database)
+        self._asked["find_view", name, database] = found
+        return found
+
+    def find_index(self, name: str, database: str | None = None) -> Index | None:
+        found = super().find_index(name, database)
+        self._asked["find_index", name, database] = found
+        return found
+
+    def indexes_on(self, table: str) -> list[Index]:
+        found = super().indexes_on(table)
+        self._asked["indexes_on", table, None] = found
+        return found
+
+    def answers_alike(self, schema: Schema) -> bool:
+        """Whether `schema` gives the very same objects as answers to all that was asked."""
+        for (method, name, database), answer in self._asked.items():
+            if method == "indexes_on":
+                now = schema.indexes_on(name)
+                known = cast("list[Index]", answer)
+                if len(now) != len(known) or any(map(is_not, now, known)):
+                    return False
+            elif getattr(schema, method)(name, database) is not answer:
+                return False
+        return True
 
 
 _NOTHING = Schema()

@@ -33,7 +33,9 @@ def execute_explain(session: Session, statement: Explain, values: Values) -> Res
 def _compiled(session: Session, transaction: Transaction, inner: Any, values: Values) -> Any:
     """The compiled query of a statement: its own, or the scan that feeds its writes; None without one."""
     if isinstance(inner, Query):
-        return QueryPlan(inner, None).compiled(session, transaction, values)
+        query = QueryPlan(inner, None)
+        query.keeps_planner = True
+        return query.compiled(session, transaction, values)
     if isinstance(inner, (Insert, Update, Delete)):
         with session.running(transaction):
             plan = WriteStatement(inner).plan(session, transaction, values)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sql.expressions import SqlValue
     from sql.parse.statements import Delete, Insert, Query, Statement, Update
     from sql.plan import ResultColumn
-    from sql.schema import Schema
+    from sql.schema import ObservedSchema, Schema
     from sql.session import Session
 
 Values = tuple["SqlValue", ...]
@@ -149,13 +149,16 @@ class _Checked(Prepared):
 class QueryPlan(_Checked):
     """A SELECT or VALUES.  `types` are the parameters' Python types that it was compiled for."""
 
-    __slots__ = ("_compiled", "types")
+    __slots__ = ("_compiled", "_observed", "keeps_planner", "types")
+
+    _observed: ObservedSchema
 
     statement: Query
 
     def __init__(self, statement: Query, types: tuple[type, ...] | None) -> None:
         super().__init__(statement)
         self.types = types
+        self.keeps_planner = False  # EXPLAIN draws it
         self._compiled: Any = None
 
     def run(self, session: Session, values: Values) -> Result:
@@ -210,25 +213,39 @@ class QueryPlan(_Checked):
         return self._compiled
 
     def _check(self, session: Session, transaction: Transaction, values: Values) -> None:
-        if (
-            self._compiled is None
-            or not self._is_current(session, transaction)
-            or not self._compiled.is_still_valid(transaction)
-        ):
-            from sql.compile import prepare_select
-
-            environment = session.environment(
-                transaction,
-                parameters=values,
-                parameter_kinds=None if self.types is None else _kinds(self.types),
-            )
-            # Binding may change the tree: only a copy is given away.
-            self._compiled = prepare_select(
-                self.statement.tree.copy(), environment, text=self.statement.text
-            )
-            self._schema = environment.schema
+        if not self._is_current(session, transaction):
+            schema = session.schema_of(transaction)
+            if (
+                self._compiled is None
+                or self._functions_version != session.functions.version
+                or not self._observed.answers_alike(schema)
+                or not self._compiled.is_still_valid(transaction)
+            ):
+                self._compile(session, transaction, values)
+            self._schema = schema
             self._note(session, transaction)
+        elif not self._compiled.is_still_valid(transaction):
+            self._compile(session, transaction, values)
         self._commit_number = -1 if transaction.writable else transaction.commit_number
+
+    def _compile(self, session: Session, transaction: Transaction, values: Values) -> None:
+        from sql.compile import prepare_select
+        from sql.schema import ObservedSchema
+
+        self._compiled = None
+        environment = session.environment(
+            transaction,
+            parameters=values,
+            parameter_kinds=None if self.types is None else _kinds(self.types),
+        )
+        self._observed = environment.schema = ObservedSchema(environment.schema)
+        # Binding may change the tree: only a copy is given away.
+        self._compiled = prepare_select(
+            self.statement.tree.copy(), environment, text=self.statement.text
+        )
+        if not self.keeps_planner:
+            # It holds the transaction, and with it a version of all trees.
+            self._compiled.planner = None
 
 
 def _resumed(first: list[Any], rest: Iterator[list[Any]]) -> Iterator[list[Any]]:

@@ -10,6 +10,7 @@ import pytest
 
 from btree import RAW_TREE_ID, BusyError, ConflictError, ReadOnlyError, open_memory, open_store
 from sql import Interrupted, MisuseError, Session, SqlError, SqlNameError, SqlSyntaxError
+from sql.session_plans import QueryPlan
 from tests.sql.engines import EngineError, KvshEngine, SqliteEngine
 
 
@@ -248,6 +249,30 @@ def test_a_plan_follows_the_schema() -> None:
     session.execute("drop table t")
     with pytest.raises(SqlNameError, match="no such table: t"):
         session.execute("select * from t")
+
+
+def test_a_plan_outlives_changes_that_do_not_concern_it() -> None:
+    session = Session(open_memory())
+    session.execute("create table t(a)")
+    query = "select * from t"
+    session.execute(query)
+    plan = session.prepare(query)
+    assert isinstance(plan, QueryPlan)
+
+    def is_kept(statement: str) -> bool:
+        with session.reading() as transaction:
+            before = plan.compiled(session, transaction, ())
+        session.execute(statement)
+        with session.reading() as transaction:
+            return bool(plan.compiled(session, transaction, ()) is before)
+
+    assert is_kept("create table other(a)")
+    assert is_kept("pragma user_version = 3")
+    assert is_kept("create index o on other(a)")
+    assert not is_kept("create index i on t(a)")
+    assert not is_kept("drop index i")
+    assert not is_kept("alter table t rename column a to b")
+    assert not is_kept("create temp table t(x)")
 
 
 def test_the_schema_is_there_after_reopening(tmp_path: Path) -> None:
