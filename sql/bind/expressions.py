@@ -51,6 +51,7 @@ from sql.expressions import (
 from sql.functions import Aggregate, Function, WindowFunction
 from sql.plan import AggregateCall, Block, Frame, SortKey, WindowCall, width
 from sql.plan.walk import references, walk_flat
+from sql.run.arithmetic import OPERATORS, negate
 from sql.values import affinity_of_type
 
 if TYPE_CHECKING:
@@ -217,7 +218,8 @@ class ExpressionBinder:
                 return Literal(MINIMUM_INTEGER)
             value = number(operand.this)
             return Literal(-value if value else value)
-        return Unary("-", self.bind(operand))
+        bound = self.bind(operand)
+        return Literal(negate(bound.value)) if isinstance(bound, Literal) else Unary("-", bound)
 
     def unary_not_bits(self, node: exp.BitwiseNot) -> Expression:
         return Unary("~", self.bind(node.this))
@@ -226,9 +228,11 @@ class ExpressionBinder:
         return Unary("+", self.bind(node.this))
 
     def arithmetic(self, node: exp.Binary) -> Expression:
-        return Arithmetic(
-            _ARITHMETIC[type(node)], self.scalar(node.this), self.scalar(node.expression)
-        )
+        op = _ARITHMETIC[type(node)]
+        left, right = self.scalar(node.this), self.scalar(node.expression)
+        if isinstance(left, Literal) and isinstance(right, Literal):
+            return Literal(OPERATORS[op](left.value, right.value))
+        return Arithmetic(op, left, right)
 
     def scalar(self, node: exp.Expression) -> Expression:
         """Bind where one value is needed."""

@@ -185,6 +185,11 @@ class BlockCompiler:
         """The levels of the join as a header and clauses."""
         block = plan.block
         constant = " and ".join(self.scalar.true(condition) for condition in plan.constant)
+        if constant:
+            # A name of its own: the condition may hold `:=`, which no iterable may.
+            name = f"h{self.module.number()}"
+            body.add(f"{name} = {constant}")
+            constant = name
         if not plan.levels:
             return _Join(
                 "", f"for _ in ({f'1 if {constant} else 0' if constant else '1'},) if _", None, 1.0

@@ -54,18 +54,6 @@ ANY = 31
 INLINE_TEXT_MAX = 40
 TUPLE_ITEMS_MAX = 3
 
-_HELPERS: dict[str, Callable[..., Any]] = {
-    "+": a.add,
-    "-": a.subtract,
-    "*": a.multiply,
-    "/": a.divide,
-    "%": a.modulo,
-    "||": a.concat,
-    "&": a.bit_and,
-    "|": a.bit_or,
-    "<<": a.shift_left,
-    ">>": a.shift_right,
-}
 _OPPOSITE = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _PYTHON = {"=": "==", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
@@ -101,6 +89,9 @@ class ScalarCompiler:
 
     def kinds(self, e: Expression) -> int:
         """Mask of the kinds the value may have."""
+        folded = constant(e)
+        if folded is not None:
+            return v.kind_of(folded.value)
         match e:
             case Parameter():
                 if e.index < len(self.parameter_kinds):
@@ -173,9 +164,10 @@ class ScalarCompiler:
 
     def true(self, e: Expression) -> str:
         """Source that is truthy iff the value is SQL-true."""
+        folded = constant(e)
+        if folded is not None:
+            return "True" if v.truth(folded.value) else "False"
         match e:
-            case Literal():
-                return "True" if v.truth(e.value) else "False"
             case And():
                 return _joined("and", [self.true(item) for item in e.items])
             case Or():
@@ -203,9 +195,10 @@ class ScalarCompiler:
 
     def false(self, e: Expression) -> str:
         """Source that is truthy iff the value is SQL-false."""
+        folded = constant(e)
+        if folded is not None:
+            return "True" if v.truth(folded.value) is False else "False"
         match e:
-            case Literal():
-                return "True" if v.truth(e.value) is False else "False"
             case And():
                 return _joined("or", [self.false(item) for item in e.items])
             case Or():
@@ -276,13 +269,18 @@ class ScalarCompiler:
     def _compared(self, e: Compare, op: str) -> str:
         left, left_kinds = self.operand(e.left, e.left_affinity, e.collation)
         right, right_kinds = self.operand(e.right, e.right_affinity, e.collation)
-        if op == "IS":
-            return f"({left} == {right})" if right != "None" else f"({left} is None)"
-        if op == "IS NOT":
-            return f"({left} != {right})" if right != "None" else f"({left} is not None)"
+        if op in ("IS", "IS NOT"):
+            return self._identical(op, left, left_kinds, right)
         if left == "None" or right == "None":
             return "False"
         return self._ordered(op, left, left_kinds, right, right_kinds)
+
+    def _identical(self, op: str, left: str, left_kinds: int, right: str) -> str:
+        if right != "None":
+            return f"({left} {'==' if op == 'IS' else '!='} {right})"
+        if not left_kinds & NULL:
+            return "False" if op == "IS" else "True"
+        return f"({left} is None)" if op == "IS" else f"({left} is not None)"
 
     def _ordered(self, op: str, left: str, left_kinds: int, right: str, right_kinds: int) -> str:
         guards = []
@@ -464,6 +462,9 @@ class ScalarCompiler:
 
     def argument(self, e: Expression) -> str:
         """Like `value`, of a function's argument: JSON stays marked as JSON."""
+        folded = constant(e)
+        if folded is not None:
+            return self._literal(folded.value)
         match e:
             case Literal():
                 return self._literal(e.value)
@@ -537,7 +538,7 @@ class ScalarCompiler:
         if e.op == "/" and not _one_is_real(left_kinds, right_kinds):
             fits = False
         if not fits:
-            return self._call(_HELPERS[e.op], left, right)
+            return self._call(a.OPERATORS[e.op], left, right)
         guards = []
         for is_left, kinds in ((True, left_kinds), (False, right_kinds)):
             if kinds & NULL:
@@ -565,10 +566,10 @@ class ScalarCompiler:
             first, name = self.named(plain)
             first_left, left = self.named(left)
             if first_left != left:  # a compound operand: leave the rare case to the helper
-                return self._call(_HELPERS[op], first_left, right)
+                return self._call(a.OPERATORS[op], first_left, right)
             rare = self._call(a.overflowed, left, right, repr(op))
             return f"({name} if {v.INT_MIN} <= {first} <= {v.INT_MAX} else {rare})"
-        return self._call(_HELPERS[op], left, right)
+        return self._call(a.OPERATORS[op], left, right)
 
     def _not_nan(self, source: str) -> str:
         first, name = self.named(source)
@@ -662,6 +663,39 @@ class ScalarCompiler:
             first, name = self.named(self.value(argument))
             parts.append(f"{name} if {first} is not None else ")
         return f"({''.join(parts)}{self.value(last)})"
+
+
+def constant(e: Expression) -> Literal | None:
+    """The value of an expression of nothing but literals, where that is plain to see."""
+    match e:
+        case Literal():
+            return e
+        case Collate() | Unary() | Cast() | Not():
+            inner = constant(e.operand)
+            if inner is None:
+                return None
+            return Literal(_applied(e, inner.value))
+        case Arithmetic():
+            left, right = constant(e.left), constant(e.right)
+            if left is None or right is None:
+                return None
+            return Literal(a.OPERATORS[e.op](left.value, right.value))
+        case _:
+            return None
+
+
+def _applied(e: Collate | Unary | Cast | Not, value: Any) -> Any:
+    match e:
+        case Cast():
+            return v.cast(value, e.affinity)
+        case Not():
+            return a.logical_not(value)
+        case Unary(op="-"):
+            return a.negate(value)
+        case Unary(op="~"):
+            return a.bit_not(value)
+        case _:
+            return value
 
 
 def plain(value: Any) -> Any:

@@ -255,3 +255,18 @@ def extreme(key: Callable[[SqlValue], Any] | None, largest: bool, *values: SqlVa
         if order > 0 if largest else order < 0:
             best = value
     return best
+
+
+OPERATORS: dict[str, Callable[[Any, Any], SqlValue]] = {
+    "+": add,
+    "-": subtract,
+    "*": multiply,
+    "/": divide,
+    "%": modulo,
+    "||": concat,
+    "&": bit_and,
+    "|": bit_or,
+    "<<": shift_left,
+    ">>": shift_right,
+}
+"""Binary operators as functions."""
