@@ -163,7 +163,7 @@ class Program:
             return prepare_select(statement.tree.copy(), env)
         table = env.schema.find_table(statement.table.name, statement.table.schema)
         if table is not None:
-            self.session.ensure_writable(ctx.transaction, table.temporary)
+            self.session.ensure_writable(ctx.transaction, temporary=table.temporary)
         return prepare_write(self.session, ctx.transaction, statement, env)
 
 
