@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Protocol
+from operator import ne
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from btree import CATALOG_TREE_ID, Savepoint, Transaction
 from sql.context import Context
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Values = tuple["SqlValue", ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-_PLAIN = frozenset((int, str, bytes, type(None))).issuperset
+_PLAIN = frozenset((int, str, bytes, float, type(None))).issuperset
 _SETS_AT_ONCE = 4096
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -67,7 +68,8 @@ class Prepared:
 
     def bind(self, parameters: Parameters) -> Values:
         """The parameters' values in their order.  Raises MisuseError for a wrong number of them."""
-        if isinstance(parameters, Mapping):
+        kind = parameters.__class__
+        if kind is not tuple and kind is not list and isinstance(parameters, Mapping):
             values = tuple([_named(name, parameters) for name in self.names])
         else:
             if len(parameters) != self.count:
@@ -76,12 +78,16 @@ class Prepared:
                     f"{self.count}, and there are {len(parameters)} supplied."
                 )
             values = tuple(parameters)
-        if not _PLAIN(map(type, values)):
-            return tuple(map(bound, values))
-        for value in values:
-            if value.__class__ is int and not _INT_MIN <= value <= _INT_MAX:
-                raise MisuseError("integer out of the range of 64 bits")
-        return values
+        if _PLAIN(map(type, values)):
+            for value in values:
+                if value.__class__ is int:
+                    if not _INT_MIN <= value <= _INT_MAX:
+                        break
+                elif value != value:  # NaN
+                    break
+            else:
+                return values
+        return tuple(map(bound, values))
 
 
 def _named(name: str | None, parameters: Mapping[str, Any]) -> Any:
@@ -95,6 +101,17 @@ def _named(name: str | None, parameters: Mapping[str, Any]) -> Any:
         raise MisuseError(
             f"You did not supply a value for binding parameter :{name[1:]}."
         ) from error
+
+
+def _has_odd_number(column: Sequence[Any]) -> bool:
+    """Whether there is a NaN among values of plain types, or an integer beyond 64 bits."""
+    types = set(map(type, column))
+    if float in types and any(map(ne, column, column)):
+        return True
+    if int not in types:
+        return False
+    numbers = column if len(types) == 1 else [value for value in column if type(value) is int]
+    return min(numbers) < _INT_MIN or max(numbers) > _INT_MAX
 
 
 def bound(value: Any) -> SqlValue:
@@ -308,18 +325,34 @@ class WriteStatement(_Checked):
     ) -> None:
         source = iter(sets)
         while True:
-            chunk: list[Values] = []
+            raw: list[Parameters] = []
             failure: BaseException | None = None
             try:
-                chunk.extend(map(self.bind, islice(source, _SETS_AT_ONCE)))
+                raw.extend(islice(source, _SETS_AT_ONCE))
             except BaseException as error:  # raised below, after the sets before it
                 failure = error
+            chunk = self._bound_as_they_are(raw)
+            if chunk is None:
+                chunk = []
+                try:
+                    chunk.extend(map(self.bind, raw))
+                except MisuseError as error:
+                    failure = error
             if chunk:
                 self._run_chunk(session, transaction, chunk, total)
             if failure is not None:
                 raise failure
             if len(chunk) < _SETS_AT_ONCE:
                 return
+
+    def _bound_as_they_are(self, sets: list[Parameters]) -> list[Values] | None:
+        """The sets themselves if all are tuples of values that need no conversion; else None."""
+        if set(map(type, sets)) != {tuple} or set(map(len, sets)) != {self.count}:
+            return None
+        if not _PLAIN(set(map(type, chain.from_iterable(sets)))):
+            return None
+        found = cast("list[Values]", sets)
+        return None if any(map(_has_odd_number, zip(*found, strict=True))) else found
 
     def _run_chunk(
         self,
