@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from btree import BusyError
 from sql.catalog import Catalog, setting
 from sql.context import Context
 from sql.errors import SqlError, SqlNameError
@@ -243,7 +244,10 @@ def _wal_checkpoint(ctx: Context, _: str | None) -> Rows:
     session = ctx.session
     if session.in_transaction or session.store.readonly:
         return [(1, -1, -1)]
-    session.store.checkpoint()
+    try:
+        session.store.checkpoint()
+    except BusyError:
+        return [(1, -1, -1)]
     return [(0, 0, 0)]
 
 

@@ -49,8 +49,7 @@ class Session(TransactionState):
     """One connection's state on `store`.
 
     `memory_limit_bytes`: what a sort, group or join may take before it spills to disk.
-    `busy_timeout`: seconds to wait for another writer (None: the store's own).
-    `timeout`: seconds that a statement may run, None for no limit."""
+    `busy_timeout`: seconds to wait for another writer (None: the store's own)."""
 
     def __init__(
         self,
@@ -61,7 +60,7 @@ class Session(TransactionState):
     ) -> None:
         super().__init__(store, busy_timeout)
         self.memory_limit_bytes = memory_limit_bytes
-        self.timeout: float | None = None
+        self._timeout: float | None = None
         self.cancellation = Cancellation()
         self.foreign_keys = False
         self.recursive_triggers = False
@@ -92,8 +91,8 @@ class Session(TransactionState):
             self._check_open()
         cancellation = self.cancellation
         cancellation.requested = False
-        if self.timeout is not None:
-            cancellation.deadline = time.monotonic() + self.timeout
+        if self._timeout is not None:
+            cancellation.deadline = time.monotonic() + self._timeout
         plans = self._plans
         plan = plans.get(sql)
         if plan is None and not parameters:
@@ -152,6 +151,16 @@ class Session(TransactionState):
             self.closed = True
             if self._temporary_store is not None:
                 self._temporary_store.close()
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a statement may run, the fetching of its rows included; None for no limit."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._timeout = seconds
+        self.cancellation.deadline = None
 
     def interrupt(self) -> None:
         """Stop the running statement, from any thread: it raises Interrupted and undoes itself."""

@@ -32,6 +32,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 _PLAIN = frozenset((int, str, bytes, float, type(None))).issuperset
 _SETS_AT_ONCE = 4096
+_NEVER = -2  # a commit number that no transaction has (a pair's is -1)
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
 
@@ -140,7 +141,7 @@ class _Checked(Prepared):
 
     def __init__(self, statement: Statement) -> None:
         super().__init__(statement)
-        self._commit_number = -1
+        self._commit_number = _NEVER
         self._functions_version = -1
         self._state: object = None
         self._temporary_state: object = None
@@ -243,7 +244,8 @@ class QueryPlan(_Checked):
             self._note(session, transaction)
         elif not self._compiled.is_still_valid(transaction):
             self._compile(session, transaction, values)
-        self._commit_number = -1 if transaction.writable else transaction.commit_number
+        number = transaction.commit_number
+        self._commit_number = _NEVER if transaction.writable or number < 0 else number
 
     def _compile(self, session: Session, transaction: Transaction, values: Values) -> None:
         from sql.compile import prepare_select
@@ -389,11 +391,17 @@ class WriteStatement(_Checked):
         session.current = transaction
         try:
             plan = self.plan(session, transaction, values)
+        except BaseException:
+            session.current = None
+            session.abandon(transaction)
+            raise
+        try:
             outcome = plan.run(self._context(session, transaction, values))
         except BaseException as error:
             session.current = None
+            session.changes = 0
             if _conflict(error) == "FAIL" and session.deferred_violations <= 0:
-                session.count_changes(WriteOutcome(getattr(error, "changes", 0)))
+                session.count_changes(WriteOutcome(_changes(error)))
                 transaction.commit()
             else:
                 session.abandon(transaction)
@@ -410,13 +418,18 @@ class WriteStatement(_Checked):
         previous, session.current = session.current, transaction
         try:
             plan = self.plan(session, transaction, values)
+        except BaseException:
+            session.current = previous
+            raise
+        try:
             if not plan.single_step:
                 savepoint = transaction.savepoint()
             outcome = plan.run(self._context(session, transaction, values))
         except BaseException as error:
             conflict = _conflict(error)
+            session.changes = 0
             if conflict == "FAIL":
-                session.count_changes(WriteOutcome(getattr(error, "changes", 0)))
+                session.count_changes(WriteOutcome(_changes(error)))
             elif savepoint is not None:
                 transaction.rollback_to(savepoint)
                 session.deferred_violations = deferred
@@ -472,7 +485,11 @@ class WriteStatement(_Checked):
 
 
 def _conflict(error: BaseException) -> str:
-    return getattr(error, "conflict", "ABORT") if isinstance(error, SqlError) else "ABORT"
+    return error.conflict if isinstance(error, SqlError) else "ABORT"
+
+
+def _changes(error: BaseException) -> int:
+    return error.changes if isinstance(error, SqlError) else 0
 
 
 def _add(total: WriteOutcome, outcome: WriteOutcome) -> None:

@@ -24,6 +24,7 @@ from sql.parse.statements import (
     ObjectName,
     Query,
 )
+from sql.result import WriteOutcome
 from sql.schema import Index, IndexColumn, Table, Trigger, View
 
 # -- indexes ------------------------------------------------------------------------------------------
@@ -248,9 +249,7 @@ def _drop_table(work: Work, table: Table) -> None:
     if table.name.lower() == "sqlite_sequence":
         raise SqlError(f"table {table.name} may not be dropped")
     if work.session.foreign_keys:
-        from sql.dml import before_drop_table
-
-        before_drop_table(work.session, work.context(), table)
+        _delete_rows(work, table)
     _drop_triggers(work, table.name)
     for index in list(work.layer.indexes_on(table.name)):
         work.catalog.remove(index)
@@ -259,6 +258,20 @@ def _drop_table(work: Work, table: Table) -> None:
     work.transaction.drop_tree(table.tree_id)
     if table.autoincrement:
         forget_sequence(work, table.name)
+
+
+def _delete_rows(work: Work, table: Table) -> None:
+    """Delete a parent table's rows as DELETE FROM would, foreign key actions and counters included."""
+    from sql.dml import before_drop_table
+
+    name = table.name.lower()
+    others = work.schema.tables.values()
+    if not any(key.parent.lower() == name for other in others for key in other.foreign_keys):
+        return
+    session, deleted = work.session, len(work.transaction.tree(table.tree_id))
+    session.changes = 0
+    before_drop_table(session, work.context(), table)
+    session.count_changes(WriteOutcome(deleted))
 
 
 def _drop_triggers(work: Work, table: str) -> None:
