@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 MEMORY_LIMIT_BYTES = 256 << 20
 _PLANS_MAX = 1024
 _TEXT_CACHED_MAX = 1 << 16
+_LONG = 1024  # characters: beyond, an INSERT is first tried as rows of literals
+_RUN_MAX = 4096
 
 _CONTROL = {
     "BEGIN": "begin",
@@ -96,6 +98,10 @@ class Session(TransactionState):
         plans = self._plans
         plan = plans.get(sql)
         if plan is None and not parameters:
+            if len(sql) > _LONG:
+                result = self._literal_insert(sql)
+                if result is not None:
+                    return result
             shape, values = self._lift(sql)
             plan = plans.get(shape)
             if plan is None:
@@ -127,8 +133,28 @@ class Session(TransactionState):
             total += max(result.rowcount, 0)
         return Result(rowcount=total)
 
+    def execute_inserts(self, text: str, start: int = 0) -> int:
+        """Run the INSERTs of literals that begin alike from `start` on, as far as they reach; the
+        place after them.  `start` itself if there are not two, or if one of them would fail: they
+        have to be run one by one then, and none of them has been.
+
+        Outside of a transaction they are one; `changes` is that of the last."""
+        from sql.session_inserts import statement_run
+
+        self._check_open()
+        run = statement_run(text, start, _RUN_MAX)
+        if run is None:
+            return start
+        end, statement, rows = run
+        result = self._insert_rows(statement, rows, raises=False)
+        if result is None:
+            return start
+        self.changes = 1
+        return end
+
     def run_script(self, sql: str) -> Iterator[Result]:
-        """Run the statements of `sql` one after the other, as the results are asked for."""
+        """Run the statements of `sql` one after the other, as the results are asked for.  A run of
+        INSERTs of literals that begin alike gives one result."""
         import re
 
         from sql.parse import next_statement
@@ -139,8 +165,13 @@ class Session(TransactionState):
             end = next_statement(sql, start)
             text = sql[start : len(sql) if end is None else end]
             start += len(text)
-            if not blank.match(text):
-                yield self.execute(text)
+            if blank.match(text):
+                continue
+            yield self.execute(text)
+            if text.lstrip()[:6].upper() == "INSERT":
+                while (after := self.execute_inserts(sql, start)) > start:
+                    yield Result()
+                    start = after
 
     def close(self) -> None:
         """Roll back what is open.  The store stays open.  Closing twice is harmless."""
@@ -185,7 +216,11 @@ class Session(TransactionState):
         if control is not None:
             getattr(self, control)()
             return Result()
-        if values:
+        if not values:
+            result = self._literal_insert(sql)
+            if result is not None:
+                return result
+        else:
             try:
                 return self._prepared(shape, lifted=True).run(self, values)
             except SqlError as error:
@@ -197,6 +232,24 @@ class Session(TransactionState):
         if plan.count:
             plan.bind(())
         return plan.run(self, ())
+
+    def _literal_insert(self, sql: str) -> Result | None:
+        """Run `sql` if it is an INSERT of nothing but literals; None if it is not."""
+        from sql.session_inserts import literal_rows
+
+        found = literal_rows(sql)
+        return None if found is None else self._insert_rows(*found, raises=True)
+
+    def _insert_rows(self, statement: str, rows: list[Values], *, raises: bool) -> Result | None:
+        plan = self._plans.get(statement)
+        if plan is None:
+            try:
+                plan = self._prepared(statement)
+            except SqlError:
+                return None
+        if not isinstance(plan, WriteStatement):
+            return None
+        return plan.run_rows(self, rows, raises=raises)
 
     def _prepared(self, sql: str, *, lifted: bool = False) -> Prepared:
         from sql.parse import parse_statement

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from btree import CATALOG_TREE_ID, Savepoint, Transaction
 from sql.context import Context
-from sql.errors import ConstraintError, MisuseError, SqlError
+from sql.errors import ConstraintError, Interrupted, MisuseError, SqlError
 from sql.result import Result, WriteOutcome
 
 if TYPE_CHECKING:
@@ -297,6 +297,39 @@ class WriteStatement(_Checked):
             outcome = self._run_alone(session, values, temporary=temporary)
         return self._result(session, outcome)
 
+    def run_rows(self, session: Session, rows: list[Values], *, raises: bool) -> Result | None:
+        """Run once for each of `rows`, as one statement.  None, and nothing done, if it fails in a way
+        that depends on the statement's form, or without `raises` in any way."""
+        temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)
+        joined = session.joined_transaction(temporary=temporary)
+        transaction = joined or session.begin_writing(temporary=temporary)
+        deferred = session.deferred_violations
+        previous, session.current = session.current, transaction
+        savepoint = transaction.savepoint()
+        try:
+            plan = self.plan(session, transaction, rows[0])
+            outcome = plan.run_many(self._context(session, transaction, rows[0]), rows)
+            session.current = previous
+            if joined is None:
+                session.commit_alone(transaction)
+        except BaseException as error:
+            session.current = previous
+            if joined is None:
+                session.abandon(transaction)
+            else:
+                transaction.rollback_to(savepoint)
+                transaction.release(savepoint)
+                session.deferred_violations = deferred
+            if not isinstance(error, SqlError) or isinstance(error, Interrupted):
+                raise
+            if not raises or not _is_final(error):
+                return None
+            session.changes = 0
+            raise
+        if joined is not None:
+            transaction.release(savepoint)
+        return self._result(session, outcome)
+
     def run_many(self, session: Session, sets: Iterable[Parameters]) -> Result:
         """Execute for each set of parameters; the sets before one that fails stay done."""
         temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)
@@ -486,6 +519,15 @@ class WriteStatement(_Checked):
 
 def _conflict(error: BaseException) -> str:
     return error.conflict if isinstance(error, SqlError) else "ABORT"
+
+
+def _is_final(error: SqlError) -> bool:
+    """Whether a statement with all rows at once would have failed in the same way."""
+    return (
+        isinstance(error, ConstraintError)
+        and error.conflict == "ABORT"
+        and error.kind in ("UNIQUE", "PRIMARY KEY", "NOT NULL", "CHECK", "DATATYPE")
+    )
 
 
 def _changes(error: BaseException) -> int:

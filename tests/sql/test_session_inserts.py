@@ -1,0 +1,153 @@
+"""INSERTs of literals by regular expression: what is taken, what is not, and that nothing differs."""
+
+from __future__ import annotations
+
+import pytest
+
+from btree import open_memory
+from sql import ConstraintError, Session, SqlError
+from sql.session_inserts import literal_rows, statement_run
+from tests.sql.engines import EngineError, KvshEngine, SqliteEngine
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "insert into t values (1, 2), (3)",
+        "insert into t values (1) returning a",
+        "insert into t values (1 + 1)",
+        "insert into t values (1) -- comment",
+        "insert into t values (1); select 1",
+        "insert into t values ('a' 'b')",
+        "insert into t values (- 1)",
+        "insert into t values (-'1')",
+        "insert into t values ()",
+        "insert into t values (''')",
+        "insert into t values (1 2)",
+        "insert into t values (1a)",
+        "insert into t values (0x10)",
+        "insert into t values (1,)",
+        "insert into t values (x'0')",
+        "insert into t values (true)",
+        "insert into t values (?)",
+        'insert into t values ("a")',
+        "insert into t select 1",
+        "insert into t default values",
+        "with x as (select 1) insert into t values (1)",
+        "select 1",
+    ],
+)
+def test_what_is_not_certain_goes_the_ordinary_way(text: str) -> None:
+    assert literal_rows(text) is None
+
+
+def test_literals_become_the_values_that_sqlite_reads() -> None:
+    literals = (
+        "1, -1, +7, 007, 9223372036854775807, -9223372036854775808, 9223372036854775808, 1., .5, 1e3,"
+        " -2.5E-3, 9e999, '', 'it''s', '''', 'a;b), (c', null, NULL, x'', X'00fF', 'naïve 😀'"
+    )
+    found = literal_rows(f"INSERT INTO t VALUES ({literals}),\n ( {literals} ) ;\n")
+    assert found is not None
+    expected = SqliteEngine().execute(f"select {literals}")[0]
+    for row in found[1]:
+        assert row == expected
+        assert list(map(type, row)) == list(map(type, expected))
+
+
+def test_heads_keep_their_names_and_clauses() -> None:
+    for head in (
+        "insert into t values",
+        'INSERT OR IGNORE INTO "a ""b" . [c d] (`x`, y_1) VALUES',
+        "replace into main.t(a)values",
+    ):
+        found = literal_rows(f"  {head}(1)")
+        assert found == (f"{head} (?)", [(1,)])
+
+
+def test_a_run_ends_where_something_else_begins() -> None:
+    text = (
+        "insert into t values(1,';');\n insert into t values(2,'x') ;insert into t values(3,4);"
+        "insert into t values(3),(4);insert into t values(5,6)"
+    )
+    found = statement_run(text, 0, 100)
+    assert found is not None
+    assert found[1:] == ("insert into t values (?,?)", [(1, ";"), (2, "x"), (3, 4)])
+    assert text[found[0] :].startswith("insert into t values(3),(4)")
+    assert statement_run(text, 0, 2) is not None
+    assert statement_run("insert into t values(1);insert into u values(1);", 0, 9) is None
+
+
+MULTI = "insert{} into [t] values " + ", ".join(f"({i}, 'name {i}', {i % 7})" for i in range(500))
+
+
+@pytest.mark.parametrize("conflict", ["", " or ignore", " or replace", " or fail", " or rollback"])
+@pytest.mark.parametrize("explicit", [False, True])
+def test_many_rows_of_literals_are_one_statement_all_the_same(
+    conflict: str, explicit: bool
+) -> None:
+    ours, theirs = KvshEngine(), SqliteEngine()
+    for statement in (
+        "create table t(a integer primary key, b unique, c check (c < 7))",
+        "insert into t values (250, 'there', 1), (1000, 'name 300', 2)",
+        *(["begin"] if explicit else []),
+        MULTI.format(conflict),
+        "select count(*), sum(a), min(b) from t",
+        "select changes(), total_changes(), last_insert_rowid()",
+        "insert into [t] values (3000, 'a', 1), (3001, 'b', 9)",
+        "select count(*) from t",
+        "commit",
+        "select count(*) from t",
+    ):
+        answers = []
+        for engine in (ours, theirs):
+            try:
+                answers.append(str(engine.execute(statement)))
+            except EngineError as error:
+                answers.append(str(error))
+        assert answers[0] == answers[1], statement
+
+
+def test_rows_that_refer_to_later_rows_pass_as_in_one_statement() -> None:
+    ours, theirs = KvshEngine(), SqliteEngine()
+    for statement in (
+        "pragma foreign_keys = on",
+        'create table "t"(a integer primary key, parent references "t")',
+        'insert into "t" values (1, 2), (2, 3), (3, null)',
+        'insert into "t" values (4, 5), (6, null)',
+        'select * from "t"',
+    ):
+        answers = []
+        for engine in (ours, theirs):
+            try:
+                answers.append(str(engine.execute(statement)))
+            except EngineError as error:
+                answers.append(str(error))
+        assert answers[0] == answers[1], statement
+
+
+def test_a_wrong_statement_is_told_as_it_stands() -> None:
+    session = Session(open_memory())
+    session.execute("create table t(a, b)")
+    with pytest.raises(SqlError, match="table t has 2 columns but 3 values were supplied"):
+        session.execute('insert into "t" values (1, 2, 3), (4, 5, 6)')
+    with pytest.raises(SqlError, match="no such table: nope") as raised:
+        session.execute('insert into "nope" values (1, 2, 3), (4, 5, 6)')
+    assert raised.value.offset == 12
+
+
+def test_a_script_of_inserts_runs_in_bulk_and_stops_where_one_fails() -> None:
+    session = Session(open_memory())
+    session.execute("create table t(a integer primary key, b)")
+    script = "".join(f"INSERT INTO \"t\" VALUES({i}, '{i}');\n" for i in range(5000))
+    for _ in session.run_script(f"BEGIN; {script} COMMIT;"):
+        pass
+    assert session.execute("select count(*), sum(a) from t").fetch_all() == [(5000, 12497500)]
+    assert session.changes == 1
+    assert session.total_changes == 5000
+    more = script.replace("VALUES(", "VALUES(1").replace("(10,", "(99999,")
+    session.execute("delete from t where a > 4000")
+    with pytest.raises(ConstraintError, match=r"UNIQUE constraint failed: t\.a"):
+        for _ in session.run_script(more):
+            pass
+    # 99999 went in, then 11: taken.
+    assert session.execute("select count(*), max(a) from t").fetch_all() == [(4002, 99999)]
