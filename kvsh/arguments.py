@@ -1,0 +1,166 @@
+"""The words of a command line: bare, 'single' or "double" quoted, `x'00ff'` for bytes; and its options."""
+
+from __future__ import annotations
+
+import re
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+        [xX]'(?P<hex>[^']*)'(?=\s|\Z)
+      | '(?P<single>(?:[^']|'')*)'(?=\s|\Z)
+      | "(?P<double>(?:[^"\\]|\\.)*)"(?=\s|\Z)
+      | (?P<bare>[^\s'"][^\s]*)
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
+
+
+class UsageError(Exception):
+    """A command was used wrongly; the message says how, `column` where (from 1)."""
+
+    def __init__(self, message: str, column: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.column = column
+
+
+class Word:
+    """One argument: its text, or its bytes if it was written as x'..'."""
+
+    __slots__ = ("column", "data", "quoted", "text")
+
+    def __init__(self, text: str, data: bytes | None, quoted: bool, column: int) -> None:
+        self.text = text
+        self.data = data
+        self.quoted = quoted
+        self.column = column
+
+    @property
+    def bytes(self) -> bytes:
+        """The word as a key or value."""
+        return self.text.encode("utf-8", "surrogateescape") if self.data is None else self.data
+
+
+def split(line: str) -> list[Word]:
+    """The words of a line.  Raises UsageError for an unclosed quote or bad hex."""
+    words: list[Word] = []
+    at = 0
+    end = len(line.rstrip())
+    while at < end:
+        match = _TOKEN.match(line, at)
+        if match is None:
+            place = at + len(line[at:]) - len(line[at:].lstrip())
+            if line[place] in "'\"" or line[place : place + 2].lower() == "x'":
+                raise UsageError(f"unclosed quote: {line[place:].rstrip()}", place + 1)
+            raise UsageError(f"unexpected {line[place:].rstrip()!r}", place + 1)
+        column = match.end() - len(match[0].lstrip()) + 1
+        if match["hex"] is not None:
+            words.append(Word("", _hex(match["hex"], column), True, column))
+        elif match["single"] is not None:
+            words.append(Word(match["single"].replace("''", "'"), None, True, column))
+        elif match["double"] is not None:
+            words.append(Word(_unescaped(match["double"]), None, True, column))
+        else:
+            words.append(Word(match["bare"], None, False, column))
+        at = match.end()
+    return words
+
+
+def _hex(digits: str, column: int) -> bytes:
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        raise UsageError(f"x'{digits}' is not pairs of hexadecimal digits", column) from None
+
+
+def _unescaped(text: str) -> str:
+    if "\\" not in text:
+        return text
+    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), text, flags=re.DOTALL)
+
+
+def given(tokens: list[str]) -> list[Word]:
+    """Words from argv: taken as they are, but for `x'..'`."""
+    words = []
+    for place, token in enumerate(tokens, 1):
+        match = re.fullmatch(r"[xX]'([0-9A-Fa-f]*)'", token)
+        data = None if match is None else _hex(match[1], place)
+        words.append(Word("" if data is not None else token, data, False, place))
+    return words
+
+
+class Arguments:
+    """The words after a command's name, options apart."""
+
+    __slots__ = ("options", "rest", "words")
+
+    def __init__(self, words: list[Word], options: dict[str, str], rest: str = "") -> None:
+        self.words = words
+        self.options = options
+        self.rest = rest  # the line after the name, as it was written
+
+    def texts(self) -> list[str]:
+        return [word.text for word in self.words]
+
+    def number(self, option: str) -> int | None:
+        """An option's whole number.  Raises UsageError."""
+        text = self.options.get(option)
+        if text is None:
+            return None
+        if not text.isdecimal():
+            raise UsageError(f"{option} needs a number, not {text!r}")
+        return int(text)
+
+
+def parse(words: list[Word], known: dict[str, str], rest: str = "") -> Arguments:
+    """Separate options (`--name`, `--name VALUE`, `--name=VALUE`; `--` ends them) from words.
+
+    `known`: option -> hint of its value, "" for a flag.  Raises UsageError for an unknown one."""
+    plain: list[Word] = []
+    options: dict[str, str] = {}
+    at = 0
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if word.quoted or not word.text.startswith("--") or word.data is not None:
+            plain.append(word)
+            continue
+        if word.text == "--":
+            plain += words[at:]
+            break
+        name, equals, value = word.text.partition("=")
+        if name not in known:
+            raise UsageError(f"unknown option: {name}{_nearest(name, known)}", word.column)
+        if not known[name]:
+            if equals:
+                raise UsageError(f"{name} takes no value", word.column)
+            options[name] = ""
+            continue
+        if not equals:
+            if at >= len(words):
+                raise UsageError(f"{name} needs a value", word.column)
+            value = words[at].text
+            at += 1
+        options[name] = value
+    return Arguments(plain, options, rest)
+
+
+def _nearest(name: str, known: dict[str, str]) -> str:
+    if not known:
+        return ""
+    from kvsh.themes import nearest
+
+    return nearest(name, list(known)) or f" (known: {', '.join(known)})"
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\Z")
+_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(text: str) -> float:
+    """A duration such as 500ms, 30s, 5m, 2h, 7d; a bare number is seconds.  Raises UsageError."""
+    match = _DURATION.match(text.strip().lower())
+    if match is None:
+        raise UsageError(f"{text!r} is no duration: write 500ms, 30s, 5m, 2h or 7d")
+    return float(match[1]) * _UNITS[match[2]]

@@ -1,0 +1,42 @@
+"""The one table of commands: the raw commands and the dot commands, for the executor, help and completion."""
+
+from __future__ import annotations
+
+from kvsh.commands.command import Command
+from kvsh.commands.table import COMMANDS
+
+HINTS: dict[str, str] = {
+    "\\q": ".quit",
+    "\\d": ".schema or .tables",
+    "\\dt": ".tables",
+    "\\di": ".indexes",
+    "\\l": ".databases",
+    "\\i": ".read FILE",
+    "\\o": ".output FILE",
+    "\\x": ".mode line",
+    "\\timing": ".timer on",
+    "\\h": ".help",
+    "\\?": ".help",
+    "keys": "scan --keys [--prefix P]",
+}
+"""What users of other shells try, and what it is called here."""
+
+
+def find(name: str) -> Command:
+    """The command of that name or alias.  Raises UsageError, with the nearest name."""
+    command = COMMANDS.get(name.lower())
+    if command is not None:
+        return command
+    from kvsh.arguments import UsageError
+
+    hint = HINTS.get(name.lower())
+    if hint is not None:
+        raise UsageError(f"{name} is not known here: use {hint}")
+    if name.startswith("\\"):
+        raise UsageError(f"unknown command: {name}: commands begin with a dot; see .help")
+    from kvsh.themes import nearest
+
+    raise UsageError(f"unknown command: {name}{nearest(name, list(COMMANDS))}; see .help")
+
+
+__all__ = ["COMMANDS", "HINTS", "Command", "find"]

@@ -1,0 +1,79 @@
+"""What the table says of a command."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kvsh.arguments import Arguments
+
+
+class Command:
+    """A command: `kind` raw or dot; `handler` is "module:function" under `kvsh.commands`.
+
+    `arguments` are completion hints, one per argument (`...` at the end of the last one: repeatable);
+    `least` how many must be there; `is_verbatim`: the handler takes the line as it is."""
+
+    __slots__ = (
+        "aliases",
+        "arguments",
+        "example",
+        "handler",
+        "help",
+        "is_verbatim",
+        "kind",
+        "least",
+        "name",
+        "options",
+        "summary",
+        "usage",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        handler: str,
+        usage: str,
+        summary: str,
+        help_text: str,
+        example: str,
+        *,
+        arguments: tuple[str, ...] = (),
+        options: dict[str, str] | None = None,
+        least: int = 0,
+        aliases: tuple[str, ...] = (),
+        is_verbatim: bool = False,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.handler = handler
+        self.usage = usage
+        self.summary = summary
+        self.help = help_text
+        self.example = example
+        self.arguments = arguments
+        self.options = options or {}
+        self.least = least
+        self.aliases = aliases
+        self.is_verbatim = is_verbatim
+
+    def call(self, environment: Any, arguments: Arguments) -> None:
+        """Run the handler."""
+        module, _, function = self.handler.partition(":")
+        getattr(import_module(f"kvsh.commands.{module}"), function)(environment, arguments)
+
+    def run(self, environment: Any, arguments: Arguments) -> None:
+        """Check the number of arguments, then run the handler.  Raises UsageError."""
+        from kvsh.arguments import UsageError
+
+        count = len(arguments.words)
+        most = len(self.arguments)
+        repeatable = most > 0 and self.arguments[-1].endswith("...")
+        if count < self.least or (count > most and not repeatable):
+            column = len(self.name) + 2
+            if count > most and most < len(arguments.words):
+                column += max(arguments.words[most].column - 1, 0)
+            raise UsageError(f"usage: {self.usage}", column)
+        self.call(environment, arguments)

@@ -1,0 +1,87 @@
+"""Commands that show what the database consists of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kvsh.arguments import Arguments, UsageError
+
+if TYPE_CHECKING:
+    from kvsh.environment import Environment
+
+
+def _like(pattern: str | None, name: str) -> bool:
+    if pattern is None:
+        return True
+    from sql.compile.patterns import like_predicate
+
+    return bool(like_predicate(pattern, None)(name))
+
+
+def tables(environment: Environment, arguments: Arguments) -> None:
+    pattern = arguments.words[0].text if arguments.words else None
+    schema = environment.session.schema
+    names = sorted(
+        item.name
+        for item in (*schema.tables.values(), *schema.views.values())
+        if not item.name.startswith("sqlite_") and _like(pattern, item.name)
+    )
+    _columns(environment, names)
+
+
+def _columns(environment: Environment, names: list[str]) -> None:
+    """Names side by side where there is a screen, else a line each."""
+    if not environment.target.is_terminal or not names:
+        environment.write("".join(f"{name}\n" for name in names))
+        return
+    width = max(map(len, names)) + 2
+    across = max(1, (environment.screen or 80) // width)
+    rows = -(-len(names) // across)
+    for row in range(rows):
+        line = "".join(name.ljust(width) for name in names[row::rows])
+        environment.write(line.rstrip() + "\n")
+
+
+def schema(environment: Environment, arguments: Arguments) -> None:
+    pattern = arguments.words[0].text if arguments.words else None
+    found = environment.session.schema
+    statements = []
+    owners = set()
+    for table in found.tables.values():
+        if _like(pattern, table.name) and not table.name.startswith("sqlite_"):
+            owners.add(table.name.lower())
+            statements.append(table.sql)
+    for view in found.views.values():
+        if _like(pattern, view.name):
+            owners.add(view.name.lower())
+            statements.append(view.sql)
+    for item in (*found.indexes.values(), *found.triggers.values()):
+        if item.sql and (item.table.lower() in owners or _like(pattern, item.name)):
+            statements.append(item.sql)
+    if pattern is not None and not statements:
+        raise UsageError(f"no table, view, index or trigger is called {pattern}")
+    for statement in statements:
+        text = f"{statement};\n"
+        if environment.paint and environment.target.is_terminal:
+            from kvsh.highlight import highlighted
+
+            text = highlighted(text, environment.paint)
+        environment.write(text)
+
+
+def indexes(environment: Environment, arguments: Arguments) -> None:
+    found = environment.session.schema
+    wanted = arguments.words[0].text.lower() if arguments.words else None
+    if wanted is not None and wanted not in found.tables:
+        raise UsageError(f"no such table: {arguments.words[0].text}")
+    names = sorted(
+        index.name
+        for index in found.indexes.values()
+        if wanted is None or index.table.lower() == wanted
+    )
+    _columns(environment, names)
+
+
+def databases(environment: Environment, arguments: Arguments) -> None:
+    access = "read-only" if environment.store.readonly else "read/write"
+    environment.write(f"main: {environment.path or 'in memory'} ({access})\n")

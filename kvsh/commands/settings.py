@@ -1,0 +1,207 @@
+"""Commands that set or show how the shell behaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kvsh.arguments import Arguments, UsageError, seconds
+from kvsh.output import MODES
+
+if TYPE_CHECKING:
+    from kvsh.environment import Environment
+
+
+def help_(environment: Environment, arguments: Arguments) -> None:
+    from kvsh.commands import COMMANDS, find
+
+    if arguments.words:
+        name = arguments.words[0].text
+        if name.lower() not in COMMANDS and f".{name.lower()}" in COMMANDS:
+            name = f".{name}"
+        command = find(name)
+        lines = [
+            f"usage: {command.usage}",
+            "",
+            f"  {command.summary[0].upper()}{command.summary[1:]}.",
+        ]
+        lines += [f"  {line}" for line in _wrapped(command.help, 76)]
+        if command.aliases:
+            lines.append(f"  Also: {', '.join(command.aliases)}")
+        lines += ["", f"example: {command.example}"]
+        environment.write("\n".join(lines) + "\n")
+        return
+    seen = set()
+    groups: dict[str, list[str]] = {"raw": [], "dot": []}
+    for command in COMMANDS.values():
+        if command.name in seen:
+            continue
+        seen.add(command.name)
+        usage = command.usage if len(command.usage) <= 30 else command.name + " ..."
+        groups[command.kind].append(f"  {usage:<31} {command.summary}")
+    environment.write(
+        "SQL ends with a semicolon and may span lines; commands end with the line.\n\n"
+        "Raw keys (also the SQL table kv):\n"
+        + "\n".join(groups["raw"])
+        + "\n\nCommands (.help NAME explains one, with an example):\n"
+        + "\n".join(groups["dot"])
+        + "\n"
+    )
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width)
+
+
+def quit_(environment: Environment, arguments: Arguments) -> None:
+    from kvsh.environment import Leave
+
+    status = 0
+    if arguments.words:
+        text = arguments.words[0].text
+        if not text.isdecimal() or int(text) > 255:
+            raise UsageError(f"the exit status is a number up to 255, not {text!r}")
+        status = int(text)
+    raise Leave(status)
+
+
+def mode(environment: Environment, arguments: Arguments) -> None:
+    if not arguments.words:
+        environment.write(f"{environment.mode}\n")
+        return
+    name = arguments.words[0].text.lower()
+    name = {"tabs": "tsv", "columns": "column", "lines": "line", "ascii": "list"}.get(name, name)
+    if name not in MODES:
+        from kvsh.themes import nearest
+
+        raise UsageError(
+            f"no such mode: {name}{nearest(name, list(MODES))}; there are {', '.join(MODES)}"
+        )
+    environment.mode = name
+    environment.separator = None
+    if len(arguments.words) > 1:
+        environment.table_name = arguments.words[1].text
+
+
+def _switch(arguments: Arguments) -> bool:
+    text = arguments.words[0].text.lower()
+    if text in ("on", "yes", "1", "true"):
+        return True
+    if text in ("off", "no", "0", "false"):
+        return False
+    raise UsageError(f"on or off, not {text!r}")
+
+
+def headers(environment: Environment, arguments: Arguments) -> None:
+    environment.headers = _switch(arguments)
+
+
+def timer(environment: Environment, arguments: Arguments) -> None:
+    environment.timer = _switch(arguments)
+
+
+def echo(environment: Environment, arguments: Arguments) -> None:
+    environment.echo = _switch(arguments)
+
+
+def changes(environment: Environment, arguments: Arguments) -> None:
+    environment.changes_shown = _switch(arguments)
+
+
+def nullvalue(environment: Environment, arguments: Arguments) -> None:
+    environment.null = arguments.words[0].text
+
+
+def separator(environment: Environment, arguments: Arguments) -> None:
+    environment.separator = arguments.words[0].text.replace("\\t", "\t")
+
+
+def width(environment: Environment, arguments: Arguments) -> None:
+    widths = []
+    for word in arguments.words:
+        try:
+            widths.append(int(word.text))
+        except ValueError:
+            raise UsageError(f"a width is a number, not {word.text!r}") from None
+    environment.widths = widths
+
+
+_EXPLAINS = {"off": "", "plan": "", "analyze": "ANALYZE", "code": "CODE"}
+
+
+def explain(environment: Environment, arguments: Arguments) -> None:
+    name = arguments.words[0].text.lower()
+    if name not in _EXPLAINS:
+        raise UsageError(f"off, plan, analyze or code, not {name!r}")
+    environment.explain = " " if name == "plan" else _EXPLAINS[name]
+
+
+def timeout(environment: Environment, arguments: Arguments) -> None:
+    limit = seconds(arguments.words[0].text)
+    environment.set_timeout(limit or None)
+
+
+def show(environment: Environment, arguments: Arguments) -> None:
+    headers_shown = (
+        "as the mode has it" if environment.headers is None else _on(environment.headers)
+    )
+    limit = environment.statement_timeout
+    rows = [
+        ("database", environment.path or "memory"),
+        ("readonly", _on(environment.store.readonly)),
+        ("mode", environment.mode),
+        ("headers", headers_shown),
+        ("nullvalue", repr(environment.null)),
+        ("separator", repr(environment.separator or "")),
+        ("width", " ".join(map(str, environment.widths))),
+        ("timer", _on(environment.timer)),
+        ("changes", _on(environment.changes_shown)),
+        ("echo", _on(environment.echo)),
+        (
+            "explain",
+            environment.explain.strip().lower() or ("plan" if environment.explain else "off"),
+        ),
+        ("timeout", f"{limit:g}s" if limit else "none"),
+    ]
+    environment.write("".join(f"{name:>10}: {value}\n" for name, value in rows))
+
+
+def _on(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def param(environment: Environment, arguments: Arguments) -> None:
+    action, *words = arguments.words
+    parameters = environment.parameters
+    match action.text.lower(), len(words):
+        case "set", 2:
+            word = words[1]
+            value: Any = word.bytes if word.data is not None else word.text
+            if word.data is None and not word.quoted:
+                value = _number(word.text)
+            parameters[words[0].text.lstrip(":@$")] = value
+        case "list", 0:
+            from kvsh.output.values import literal
+
+            for name, value in sorted(parameters.items()):
+                environment.write(f":{name} {literal(value)}\n")
+        case "unset", 1:
+            if parameters.pop(words[0].text.lstrip(":@$"), _ABSENT) is _ABSENT:
+                raise UsageError(f"no such parameter: {words[0].text}")
+        case "clear", 0:
+            parameters.clear()
+        case _:
+            raise UsageError("usage: .param set NAME VALUE | list | unset NAME | clear")
+
+
+_ABSENT = object()
+
+
+def _number(text: str) -> Any:
+    if text.upper() == "NULL":
+        return None
+    from sql.values import text_to_number
+
+    number = text_to_number(text)
+    return text if number is None else number

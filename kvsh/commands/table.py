@@ -1,0 +1,313 @@
+"""All commands.  `docs/shell.md` has a line for each, and a test sees to that."""
+
+from __future__ import annotations
+
+from kvsh.commands.command import Command
+
+_MODES = "one of box table column list line csv tsv json jsonl markdown insert quote html"
+_SWITCH = "one of on off"
+
+_ALL = (
+    # -- raw keys -------------------------------------------------------------------------------
+    Command(
+        "put", "raw", "raw:put", "put KEY VALUE [--ttl TIME]",
+        "set a key",
+        "Keys and values are bare words, 'single' or \"double\" quoted, or x'00ff' for bytes. With --ttl the"
+        " key expires after that time (500ms, 30s, 5m, 2h, 7d).",
+        'put user:1 "Ada Lovelace" --ttl 7d',
+        arguments=("key", ""), options={"--ttl": "time"}, least=2, aliases=("set",),
+    ),
+    Command(
+        "get", "raw", "raw:get", "get KEY", "print a key's value",
+        "Prints nothing and ends with status 1 if there is no such key.",
+        "get user:1", arguments=("key",), least=1,
+    ),
+    Command(
+        "delete", "raw", "raw:delete", "delete KEY...", "delete keys",
+        "Keys that are not there are no error. DELETE FROM is SQL.",
+        "delete user:1", arguments=("key...",), least=1, aliases=("del",),
+    ),
+    Command(
+        "exists", "raw", "raw:exists", "exists KEY", "print 1 if the key is there, else 0",
+        "Ends with status 1 if it is not there.",
+        "exists user:1", arguments=("key",), least=1,
+    ),
+    Command(
+        "scan", "raw", "raw:scan",
+        "scan [FROM [TO]] [--prefix P] [--limit N] [--reverse] [--keys]",
+        "print keys and values in order",
+        "From FROM on, up to but without TO. --keys prints the keys only.",
+        "scan --prefix user: --limit 10",
+        arguments=("key", "key"),
+        options={"--prefix": "key", "--limit": "number", "--reverse": "", "--keys": ""},
+    ),
+    Command(
+        "count", "raw", "raw:count", "count [--prefix P]", "print how many keys there are",
+        "With --prefix, those that start with P.",
+        "count --prefix user:", options={"--prefix": "key"},
+    ),
+    Command(
+        "incr", "raw", "raw:incr", "incr KEY [N]", "add 1 or N to a number, and print it",
+        "A key that is not there counts as 0. The value must be a whole number.",
+        "incr visits 10", arguments=("key", "number"), least=1,
+    ),
+    Command(
+        "expire", "raw", "raw:expire", "expire KEY TIME", "let a key expire",
+        "After TIME (500ms, 30s, 5m, 2h, 7d) the key is gone. Ends with status 1 if there is no such key.",
+        "expire session:9 30m", arguments=("key", "time"), least=2,
+    ),
+    Command(
+        "ttl", "raw", "raw:ttl", "ttl KEY", "print the seconds until a key expires",
+        "Prints -1 for a key that does not expire; status 1 if there is no such key.",
+        "ttl session:9", arguments=("key",), least=1,
+    ),
+    Command(
+        "persist", "raw", "raw:persist", "persist KEY", "take a key's expiry away",
+        "Ends with status 1 if there is no such key.",
+        "persist session:9", arguments=("key",), least=1,
+    ),
+    Command(
+        "begin", "raw", "raw:begin", "begin", "begin a transaction",
+        "Raw commands and SQL share it. BEGIN; is the same.", "begin",
+    ),
+    Command(
+        "commit", "raw", "raw:commit", "commit", "commit the transaction",
+        "COMMIT; is the same.", "commit",
+    ),
+    Command(
+        "rollback", "raw", "raw:rollback", "rollback", "undo the transaction",
+        "ROLLBACK; is the same.", "rollback",
+    ),
+    # -- help and leaving -----------------------------------------------------------------------
+    Command(
+        ".help", "dot", "settings:help_", ".help [TOPIC]", "list the commands, or explain one",
+        "TOPIC is a command, with or without its dot.", ".help .import", arguments=("command",),
+    ),
+    Command(
+        ".quit", "dot", "settings:quit_", ".quit [STATUS]", "leave",
+        "With the exit status given, else 0.", ".quit", arguments=("number",),
+        aliases=(".exit",),
+    ),
+    # -- the schema -----------------------------------------------------------------------------
+    Command(
+        ".tables", "dot", "schema:tables", ".tables [PATTERN]", "list tables and views",
+        "PATTERN is a LIKE pattern.", ".tables inv%", arguments=("table",),
+    ),
+    Command(
+        ".schema", "dot", "schema:schema", ".schema [NAME]", "print CREATE statements",
+        "Of the table, view, index or trigger NAME (a LIKE pattern), or of all.",
+        ".schema track", arguments=("table",),
+    ),
+    Command(
+        ".indexes", "dot", "schema:indexes", ".indexes [TABLE]", "list indexes",
+        "Of TABLE, or all of them.", ".indexes track", arguments=("table",), aliases=(".indices",),
+    ),
+    Command(
+        ".databases", "dot", "schema:databases", ".databases", "print the open database",
+        "Its file, and whether it is read-only.", ".databases",
+    ),
+    # -- output ---------------------------------------------------------------------------------
+    Command(
+        ".mode", "dot", "settings:mode", ".mode [MODE] [TABLE]", "set the output mode",
+        "box, table, column, list, line, csv, tsv, json, jsonl, markdown, insert, quote, html. TABLE is"
+        " the name that insert uses. Without MODE, print the mode in force.",
+        ".mode csv", arguments=(_MODES, "table"),
+    ),
+    Command(
+        ".headers", "dot", "settings:headers", ".headers on|off", "print column names or not",
+        "Each mode has a default of its own until this is set.", ".headers on",
+        arguments=(_SWITCH,), least=1, aliases=(".header",),
+    ),
+    Command(
+        ".nullvalue", "dot", "settings:nullvalue", ".nullvalue TEXT", "set what NULL prints as",
+        "Default: nothing.", ".nullvalue NULL", arguments=("",), least=1,
+    ),
+    Command(
+        ".separator", "dot", "settings:separator", ".separator TEXT",
+        "set the separator of list, csv and quote",
+        "\\t in double quotes is a tab.", '.separator "\\t"', arguments=("",), least=1,
+    ),
+    Command(
+        ".width", "dot", "settings:width", ".width [N...]", "set column widths of drawn tables",
+        "0 is automatic; without numbers all are.", ".width 20 0 10", arguments=("number...",),
+    ),
+    Command(
+        ".output", "dot", "files:output", ".output [FILE | '|COMMAND']",
+        "send results to a file or a command",
+        "Without an argument, back to standard output.", ".output result.csv",
+        arguments=("file",),
+    ),
+    Command(
+        ".once", "dot", "files:once", ".once FILE | '|COMMAND'",
+        "send the next result to a file or a command",
+        "Only the next statement's.", ".once '|sort -n'", arguments=("file",), least=1,
+    ),
+    Command(
+        ".timer", "dot", "settings:timer", ".timer on|off", "print how long statements take",
+        "On standard error.", ".timer on", arguments=(_SWITCH,), least=1,
+    ),
+    Command(
+        ".changes", "dot", "settings:changes", ".changes on|off",
+        "print how many rows a statement changed",
+        "On standard error.", ".changes on", arguments=(_SWITCH,), least=1,
+    ),
+    Command(
+        ".echo", "dot", "settings:echo", ".echo on|off", "print each statement before it runs",
+        "For logs of scripts.", ".echo on", arguments=(_SWITCH,), least=1,
+    ),
+    Command(
+        ".explain", "dot", "settings:explain", ".explain off|plan|analyze|code",
+        "show plans instead of results",
+        "Queries are shown as EXPLAIN, EXPLAIN ANALYZE or EXPLAIN CODE would.",
+        ".explain plan", arguments=("one of off plan analyze code",), least=1,
+    ),
+    Command(
+        ".show", "dot", "settings:show", ".show", "print the settings in force",
+        "One a line.", ".show",
+    ),
+    Command(
+        ".param", "dot", "settings:param", ".param set NAME VALUE | list | unset NAME | clear",
+        "set parameters of statements",
+        "Values are bound, not spliced in: numbers as numbers, x'..' as bytes, all else as text.",
+        ".param set artist 'AC/DC'", arguments=("one of set list unset clear", "", ""), least=1,
+        aliases=(".parameter",),
+    ),
+    Command(
+        ".timeout", "dot", "settings:timeout", ".timeout TIME", "cancel statements that run longer",
+        "5s, 2m; 0 is never.", ".timeout 5s", arguments=("time",), least=1,
+    ),
+    # -- files ----------------------------------------------------------------------------------
+    Command(
+        ".open", "dot", "files:open_", ".open [--readonly] [FILE]", "open another database",
+        "Without FILE, a scratch database in memory.", ".open --readonly app.db",
+        arguments=("file",), options={"--readonly": ""},
+    ),
+    Command(
+        ".read", "dot", "files:read", ".read FILE", "run the statements of a file",
+        "Stops at the first error.", ".read load.sql", arguments=("file",), least=1,
+    ),
+    Command(
+        ".import", "dot", "transfer:import_",
+        ".import FILE [TABLE] [--format F] [--delimiter D] [--encoding E] [--no-header] [--header] [--strict]",
+        "load csv, tsv, json, jsonl or sql",
+        "The table is made if it is not there, with types inferred from the data; its name is the file's"
+        " unless given. All rows or none: rejected rows are reported by line; --strict stops at the first.",
+        ".import people.csv people", arguments=("file", "table"),
+        options={
+            "--format": "one of csv tsv json jsonl sql", "--delimiter": "char", "--encoding": "name",
+            "--no-header": "", "--header": "", "--strict": "", "--csv": "",
+        },
+        least=1,
+    ),
+    Command(
+        ".export", "dot", "transfer:export", ".export FILE [TABLE | SELECT ...] [--format F]",
+        "write a table or a query to a file",
+        "The format is the file's ending: csv, tsv, json, jsonl, sql, md, html. Without a table, all tables"
+        " as SQL.",
+        ".export people.csv people", arguments=("file", "table", "..."),
+        options={"--format": "one of csv tsv json jsonl sql md html"}, least=1,
+    ),
+    Command(
+        ".dump", "dot", "transfer:dump", ".dump [TABLE...]", "print the database as SQL",
+        "sqlite3 loads it too.", ".dump", arguments=("table...",),
+    ),
+    Command(
+        ".backup", "dot", "files:backup", ".backup FILE", "copy the database to a file, as of now",
+        "Consistent, while others read and write.", ".backup copy.db", arguments=("file",), least=1,
+    ),
+    # -- looking after the file -----------------------------------------------------------------
+    Command(
+        ".check", "dot", "upkeep:check", ".check", "check the file, its trees and its indexes",
+        "Prints ok, or every problem found; then the status is 1.", ".check",
+    ),
+    Command(
+        ".repair", "dot", "upkeep:repair", ".repair FILE TARGET",
+        "salvage a damaged database into a new file",
+        "Every page that can be read is used; what is lost is said. FILE is not changed.",
+        ".repair broken.db mended.db", arguments=("file", "file"), least=2,
+    ),
+    Command(
+        ".compact", "dot", "upkeep:compact", ".compact", "rewrite the file without its dead bytes",
+        "Others go on reading and writing meanwhile. VACUUM; is the same.", ".compact",
+    ),
+    Command(
+        ".checkpoint", "dot", "upkeep:checkpoint", ".checkpoint",
+        "write what the next open would have to replay",
+        "Done by itself now and then, and at close.", ".checkpoint",
+    ),
+    Command(
+        ".stats", "dot", "upkeep:stats", ".stats", "print figures of the file and the cache",
+        "Bytes live and dead, pages, commits.", ".stats",
+    ),
+    # -- looking inside -------------------------------------------------------------------------
+    Command(
+        ".log", "dot", "inside:log", ".log [N]", "show the commits in the file",
+        "The newest N (20). kvsh --at COMMIT opens the database as it was then.", ".log 5",
+        arguments=("number",),
+    ),
+    Command(
+        ".tree", "dot", "inside:tree", ".tree [NAME] [--path KEY]", "draw a B-tree",
+        "NAME is a table, an index, or kv. --path draws the way to a key.", ".tree track",
+        arguments=("relation",), options={"--path": "key"},
+    ),
+    Command(
+        ".page", "dot", "inside:page", ".page N", "show what is on a page",
+        "Its place in the file, its head, and its cells.", ".page 2", arguments=("number",), least=1,
+    ),
+    Command(
+        ".where", "dot", "inside:where", ".where SELECT ... FROM TABLE ...",
+        "show where rows lie: keys, pages, bytes",
+        "For the rows of one table, with their index entries.",
+        ".where SELECT * FROM track WHERE trackid = 7", arguments=("sql",), least=1, is_verbatim=True,
+    ),
+    Command(
+        ".crash", "dot", "inside:crash", ".crash [N]", "cut copies of the file and recover them",
+        "Copies the file, cuts it at N places (5), and shows what recovery makes of it.", ".crash 3",
+        arguments=("number",),
+    ),
+    # -- tools ----------------------------------------------------------------------------------
+    Command(
+        ".chart", "dot", "tools:chart", ".chart bar|line|hist|spark SELECT ...", "draw a query's result",
+        "The first column labels, the numbers after it are drawn.",
+        ".chart bar SELECT genreid, count(*) FROM track GROUP BY 1",
+        arguments=("one of bar line hist spark", "sql"), least=2, is_verbatim=True,
+    ),
+    Command(
+        ".watch", "dot", "tools:watch", ".watch TIME [--times N] STATEMENT", "run a statement again and again",
+        "Until Ctrl-C.", ".watch 2s SELECT count(*) FROM invoice",
+        arguments=("time", "sql"), least=2, is_verbatim=True,
+    ),
+    Command(
+        ".dry", "dot", "tools:dry", ".dry STATEMENT", "say what a statement would change",
+        "It runs and is rolled back: the counts are exact, triggers and cascades included.",
+        ".dry DELETE FROM invoice WHERE total < 1", arguments=("sql",), least=1, is_verbatim=True,
+    ),
+    Command(
+        ".undo", "dot", "tools:undo", ".undo", "take the last committed statement back",
+        "On a terminal; several times for several statements. Refused once somebody else has committed.",
+        ".undo",
+    ),
+    Command(
+        ".edit", "dot", "tools:edit", ".edit", "write the next statement in $EDITOR",
+        "What you save stands at the next prompt.", ".edit",
+    ),
+    Command(
+        ".config", "dot", "tools:config", ".config [NAME [VALUE]]", "show or set the shell's settings",
+        "Each with its value and where that came from.", ".config theme dark", arguments=("setting", ""),
+    ),
+    Command(
+        ".theme", "dot", "tools:theme", ".theme [NAME]", "show or choose the colours",
+        "auto, dark, light, mono, or one of the configuration file.", ".theme light", arguments=("theme",),
+    ),
+    Command(
+        ".completions", "dot", "tools:completions", ".completions bash|zsh|fish",
+        "print a completion script for your login shell",
+        "Put it where the shell looks for it.", ".completions bash",
+        arguments=("one of bash zsh fish",), least=1,
+    ),
+)  # fmt: skip
+
+COMMANDS: dict[str, Command] = {}
+for _command in _ALL:
+    for _name in (_command.name, *_command.aliases):
+        COMMANDS[_name] = _command

@@ -1,0 +1,183 @@
+"""Charts, dry runs, undo, watching, the editor, settings and colours of the interactive shell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kvsh.arguments import Arguments, UsageError, seconds
+
+if TYPE_CHECKING:
+    from kvsh.config import Config
+    from kvsh.environment import Environment
+
+CHART_ROWS_MAX = 100_000
+
+
+def _head(line: str) -> tuple[str, str]:
+    """The first word of a line, and the rest."""
+    word, _, rest = line.partition(" ")
+    return word, rest.strip()
+
+
+def chart(environment: Environment, arguments: Arguments) -> None:
+    from itertools import chain, islice
+
+    from kvsh.chart import draw
+
+    kind, query = _head(arguments.rest)
+    if kind not in ("bar", "line", "hist", "spark") or not query:
+        raise UsageError("usage: .chart bar|line|hist|spark SELECT ...", 8)
+    result = environment.session.execute(query)
+    try:
+        if result.columns is None:
+            raise UsageError("a chart needs a query that gives rows")
+        names = [column.name for column in result.columns]
+        rows = list(islice(chain.from_iterable(result.batches()), CHART_ROWS_MAX))
+    finally:
+        result.close()
+    lines = draw(kind, names, rows, environment.canvas())
+    environment.write("\n".join(lines) + "\n")
+
+
+def watch(environment: Environment, arguments: Arguments) -> None:
+    from kvsh.reader import Reader
+
+    interval, statement = _head(arguments.rest)
+    pause = seconds(interval)
+    times = None
+    if statement.startswith("--times "):
+        number, statement = _head(statement.removeprefix("--times ").strip())
+        if not number.isdecimal():
+            raise UsageError(f"--times needs a number, not {number!r}")
+        times = int(number)
+    if not statement:
+        raise UsageError("usage: .watch TIME [--times N] STATEMENT", 8)
+    reader = Reader()
+    reader.feed(statement)
+    units = list(reader.units(final=True))
+    done = 0
+    while True:
+        for unit in units:
+            environment.run(unit)
+        environment.target.flush()
+        done += 1
+        if times is not None and done >= times:
+            return
+        end = time.monotonic() + pause
+        while time.monotonic() < end:
+            if environment.interrupted:
+                return
+            time.sleep(min(0.05, max(end - time.monotonic(), 0)))
+
+
+def dry(environment: Environment, arguments: Arguments) -> None:
+    from kvsh.undo import dry_run, said
+
+    text = arguments.rest
+    if not text:
+        raise UsageError("usage: .dry STATEMENT", 6)
+    session = environment.session
+    changes = dry_run(session, lambda: session.execute(text).close())
+    lines = said(changes, ("deletes", "inserts", "changes"))
+    environment.write("\n".join(lines or ["changes nothing"]) + "\n")
+
+
+def undo(environment: Environment, arguments: Arguments) -> None:
+    from kvsh.undo import said
+
+    if environment.undo_log is None:
+        raise UsageError(".undo works in the interactive shell only; a script has ROLLBACK")
+    statement, changes = environment.undo_log.undo(environment.session)
+    environment.write(f"undone: {statement}\n")
+    for line in said(changes, ("takes away", "brings back", "restores")):
+        environment.write(f"  {line}\n")
+
+
+def edit(environment: Environment, arguments: Arguments) -> None:
+    if not environment.interactive:
+        raise UsageError(".edit works in the interactive shell only")
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory(prefix="kvsh-") as folder:
+        path = Path(folder) / "statement.sql"
+        path.write_text("", encoding="utf-8")
+        status = subprocess.run(f'{editor} "{path}"', shell=True, check=False).returncode
+        if status:
+            raise UsageError(f"{editor} ended with status {status}: nothing was taken over")
+        environment.next_input = path.read_text(encoding="utf-8").rstrip()
+
+
+def _config(environment: Environment) -> Config:
+    if environment.config is None:
+        from kvsh.config import Config
+
+        environment.config = Config()
+    return environment.config
+
+
+def config(environment: Environment, arguments: Arguments) -> None:
+    settings = _config(environment)
+    words = arguments.texts()
+    if len(words) == 2:
+        settings.set(words[0], words[1], "session")
+        return
+    rows = [row for row in settings.rows() if not words or row[0] == words[0]]
+    if words and not rows:
+        from kvsh.config import setting
+
+        setting(words[0])  # raises, with the nearest name
+    for name, value, origin, help_text in rows:
+        environment.write(f"{name:<14} {value:<26} {origin:<16} {help_text}\n")
+
+
+def theme(environment: Environment, arguments: Arguments) -> None:
+    settings = _config(environment)
+    if arguments.words:
+        settings.set("theme", arguments.words[0].text, "session")
+        return
+    chosen = settings["theme"]
+    for name in settings.themes:
+        environment.write(f"{'*' if name == chosen else ' '} {name}\n")
+
+
+_SCRIPTS = {
+    "bash": """\
+_kvsh() {
+    local current=${COMP_WORDS[COMP_CWORD]}
+    if [[ $COMP_CWORD -eq 1 || $current == */* ]]; then
+        COMPREPLY=($(compgen -f -- "$current"))
+    elif [[ $current == -* ]]; then
+        COMPREPLY=($(compgen -W "@OPTIONS@" -- "$current"))
+    else
+        COMPREPLY=($(compgen -W "@VERBS@" -- "$current"))
+    fi
+}
+complete -o default -F _kvsh kvsh
+""",
+    "zsh": """\
+#compdef kvsh
+_arguments '1:database:_files' '2:command:(@VERBS@)' '*:options:(@OPTIONS@)'
+""",
+    "fish": """\
+complete -c kvsh -n 'test (count (commandline -opc)) -eq 1' -F
+complete -c kvsh -n 'test (count (commandline -opc)) -ge 2' -f -a '@VERBS@ @OPTIONS@'
+""",
+}
+
+
+def completions(environment: Environment, arguments: Arguments) -> None:
+    from kvsh.commands import COMMANDS
+    from kvsh.output import MODES
+
+    shell = arguments.words[0].text
+    if shell not in _SCRIPTS:
+        raise UsageError(f"bash, zsh or fish, not {shell!r}")
+    verbs = " ".join(sorted(name for name, item in COMMANDS.items() if item.kind == "raw"))
+    options = ["--readonly", "--at", "--file", "--command", "--no-bail", "--help", "--version"]
+    options += [f"--{mode}" for mode in MODES]
+    script = _SCRIPTS[shell].replace("@VERBS@", verbs).replace("@OPTIONS@", " ".join(options))
+    environment.write(script)

@@ -1,0 +1,82 @@
+"""Commands that look after the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kvsh.arguments import Arguments, UsageError
+
+if TYPE_CHECKING:
+    from kvsh.environment import Environment
+
+
+class ProblemsFound(Exception):
+    """`.check` found problems: they are printed, the status is 1."""
+
+
+def check(environment: Environment, arguments: Arguments) -> None:
+    problems = list(environment.store.check())
+    if not problems:
+        rows = environment.session.execute("PRAGMA integrity_check").fetch_all()
+        problems = [row[0] for row in rows if row[0] != "ok"]
+    if not problems:
+        environment.write("ok\n")
+        return
+    environment.write("".join(f"{problem}\n" for problem in problems))
+    raise ProblemsFound
+
+
+def repair(environment: Environment, arguments: Arguments) -> None:
+    from btree import repair as salvage
+
+    if environment.options.safe:
+        raise UsageError("not available with --safe: it reads or writes files")
+    source, target = arguments.texts()
+    for line in salvage(source, target):
+        environment.write(line + "\n")
+
+
+def compact(environment: Environment, arguments: Arguments) -> None:
+    if environment.in_transaction():
+        raise UsageError("a transaction is open: commit or roll it back first")
+    before = _file_bytes(environment)
+    environment.store.compact()
+    after = _file_bytes(environment)
+    if before is not None and after is not None:
+        from kvsh.draw.pen import size_text
+
+        environment.say(f"{size_text(before)} before, {size_text(after)} now")
+
+
+def _file_bytes(environment: Environment) -> int | None:
+    stats = getattr(environment.store, "stats", None)
+    return None if stats is None else int(stats()["file_bytes"])
+
+
+def checkpoint(environment: Environment, arguments: Arguments) -> None:
+    if environment.in_transaction():
+        raise UsageError("a transaction is open: commit or roll it back first")
+    environment.store.checkpoint()
+
+
+def stats(environment: Environment, arguments: Arguments) -> None:
+    figures = getattr(environment.store, "stats", None)
+    if figures is None:
+        environment.write("the scratch database in memory has no file\n")
+        return
+    names = {
+        "file_bytes": "bytes in the file",
+        "log_bytes": "bytes of log",
+        "live_bytes": "bytes of live pages",
+        "dead_bytes": "bytes that compaction frees",
+        "redo_bytes": "bytes of redo to replay",
+        "redo_commits": "commits to replay",
+        "pages": "live pages",
+        "commit": "newest commit",
+        "next_page": "next page number",
+        "cache_bytes": "bytes of nodes in memory",
+        "cache_budget_bytes": "bytes that they may take",
+        "cache_evictions": "nodes evicted",
+    }
+    for name, value in figures().items():
+        environment.write(f"{names.get(name, name):<28} {value:>16,}\n")

@@ -1,0 +1,142 @@
+"""The options of the command line, by click."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from kvsh.cli import MODE_OPTIONS
+
+
+def parse_options(arguments: list[str]) -> dict[str, Any] | int:
+    """What the arguments ask for; an exit status if they were wrong, or asked for help."""
+    found: dict[str, Any] = {}
+
+    def callback(**given: Any) -> None:
+        found.update(_arranged(given))
+
+    command = click.Command(
+        "kvsh",
+        callback=callback,
+        params=_parameters(),
+        help=_HELP,
+        context_settings={"ignore_unknown_options": False, "help_option_names": ["-h", "--help"]},
+        epilog="Without a statement: a shell on a terminal, else a script on standard input.",
+    )
+    try:
+        command.main(arguments, prog_name="kvsh", standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        return int(leaving.exit_code)
+    except click.ClickException as error:
+        click.echo(f"kvsh: {error.format_message()}", err=True)
+        click.echo("kvsh --help says more", err=True)
+        return 2
+    except click.Abort:
+        return 130
+    return found if found else 0
+
+
+_HELP = """A database in one file: raw keys and SQL, in one shell.
+
+\b
+kvsh app.db                           a shell (or a script on stdin)
+kvsh app.db "SELECT count(*) FROM t"  one statement, or several
+kvsh app.db put user:1 "Ada"          a raw command
+kvsh app.db < load.sql                a script; also -f load.sql
+kvsh                                  a scratch database in memory
+"""
+
+
+def _parameters() -> list[click.Parameter]:
+    flag: dict[str, Any] = {"is_flag": True}
+    options: list[click.Parameter] = [
+        click.Argument(["database"], required=False),
+        click.Argument(["words"], nargs=-1, type=click.UNPROCESSED),
+        click.Option(["-c", "--command", "commands"], multiple=True, help="Run SQL or a command."),
+        click.Option(["-f", "--file", "files"], multiple=True, help="Run a script (- is stdin)."),
+        click.Option(
+            ["--mode"], type=click.Choice(MODE_OPTIONS), help="Output mode; also --csv, --json ..."
+        ),
+    ]
+    options += [
+        click.Option([f"--{mode}"], is_flag=True, hidden=mode not in ("csv", "json", "box"))
+        for mode in MODE_OPTIONS
+    ]
+    options += [
+        click.Option(["--headers/--no-headers"], default=None, help="Print column names or not."),
+        click.Option(["--null"], help="What NULL prints as."),
+        click.Option(["--separator"], help="Separator of list, csv, quote."),
+        click.Option(["--readonly"], **flag, help="Change nothing."),
+        click.Option(["--at"], type=int, help="The database as it was at commit N."),
+        click.Option(
+            ["--durability"],
+            type=click.Choice(("full", "normal", "off")),
+            default="full",
+            help="When a commit is on the disk.",
+        ),
+        click.Option(["--timeout"], default="5s", help="How long to wait for another writer."),
+        click.Option(["--statement-timeout"], help="Cancel statements that run longer."),
+        click.Option(["--cache"], type=int, default=256, help="Memory for pages, in MB."),
+        click.Option(["--no-bail", "keep_going"], **flag, help="Go on after an error."),
+        click.Option(["--safe"], **flag, help="Touch no file but the database."),
+        click.Option(["--yes"], **flag, help="Ask nothing."),
+        click.Option(["--timer"], **flag, help="Print how long statements take."),
+        click.Option(["--echo"], **flag, help="Print statements before they run."),
+        click.Option(["-v", "--verbose"], count=True, help="Log what the engine does."),
+        click.Option(["--log-file"], help="Where to log it."),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            help="Print the version.",
+        ),
+    ]
+    return options
+
+
+def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"kvsh {version('kvsh')}")
+        context.exit()
+
+
+def _arranged(given: dict[str, Any]) -> dict[str, Any]:
+    from kvsh.arguments import UsageError, seconds
+
+    chosen = [mode for mode in MODE_OPTIONS if given.pop(mode)]
+    if len(chosen) + (given["mode"] is not None) > 1:
+        raise click.UsageError(f"more than one output mode: {', '.join(chosen)}")
+    if chosen:
+        given["mode"] = chosen[0]
+    if given["headers"] is None:
+        del given["headers"]
+    try:
+        given["timeout"] = seconds(given["timeout"])
+        if given["statement_timeout"]:
+            given["statement_timeout"] = seconds(given["statement_timeout"])
+    except UsageError as error:
+        raise click.UsageError(error.message) from None
+    given["cache_bytes"] = max(given.pop("cache"), 1) << 20
+    _log(given.pop("verbose"), given.pop("log_file"))
+    return given
+
+
+def _log(verbose: int, path: str | None) -> None:
+    """Recoveries, checkpoints, compactions, lock waits: silent unless asked for."""
+    if not verbose and path is None:
+        return
+    import logging
+
+    handler: logging.Handler
+    try:
+        handler = logging.StreamHandler() if path is None else logging.FileHandler(path)
+    except OSError as error:
+        raise click.UsageError(f"{path}: {error.strerror}") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    logger = logging.getLogger("kvsh")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)

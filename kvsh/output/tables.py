@@ -1,0 +1,278 @@
+"""Drawn tables: box, table, markdown, column.  Streaming: widths come from the first rows.
+
+On a terminal columns are fitted to its width, long cells are wrapped (or cut in later rows), and a table
+that can't fit turns into lines.  In a pipe nothing is ever cut: a later, wider cell just sticks out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+
+from wcwidth import wcswidth
+
+from kvsh.output.plain import Batches, Row, Style, Write, write_lines
+from kvsh.output.values import cell
+
+SAMPLE_ROWS = 500
+COLUMN_MIN = 6
+WRAP_LINES_MAX = 12
+
+Paint = Callable[[str, str], str]
+
+
+class Frame:
+    """The characters of a table's lines."""
+
+    __slots__ = ("bottom", "cross", "edge", "header_left", "row", "top")
+
+    def __init__(self, row: str, edge: str, top: str, cross: str, bottom: str) -> None:
+        self.row = row  # vertical line between cells
+        self.edge = edge  # horizontal line
+        self.top = top  # left, middle, right
+        self.cross = cross
+        self.bottom = bottom
+
+
+BOX = Frame("│", "─", "┌┬┐", "├┼┤", "└┴┘")
+ASCII = Frame("|", "-", "+++", "+++", "+++")
+
+
+def width_of(text: str) -> int:
+    """Cells that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    width = wcswidth(text)
+    return width if width >= 0 else len(text)
+
+
+def padded(text: str, width: int, *, right: bool) -> str:
+    room = width - width_of(text)
+    if room <= 0:
+        return text
+    return " " * room + text if right else text + " " * room
+
+
+def cut(text: str, width: int) -> str:
+    """The text's beginning in at most `width` cells, with an ellipsis if something is left out."""
+    if width_of(text) <= width:
+        return text
+    kept, used = [], 0
+    for char in text:
+        cells = width_of(char)
+        if used + cells > width - 1:
+            break
+        kept.append(char)
+        used += cells
+    return "".join(kept) + "…"
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` cells, broken at blanks where it can be."""
+    lines: list[str] = []
+    while width_of(text) > width and len(lines) < WRAP_LINES_MAX - 1:
+        used = at = 0
+        for at, char in enumerate(text):  # noqa: B007
+            used += width_of(char)
+            if used > width:
+                break
+        blank = text.rfind(" ", 1, at + 1)
+        end = blank if blank > width // 3 else max(at, 1)
+        lines.append(text[:end].rstrip())
+        text = text[end:].lstrip()
+    lines.append(cut(text, width))
+    return lines
+
+
+class TableWriter:
+    """Writes one result as a table."""
+
+    def __init__(
+        self,
+        write: Write,
+        style: Style,
+        *,
+        frame: Frame | None,
+        screen: int | None,
+        paint: Paint | None = None,
+    ) -> None:
+        """`frame` None: columns with two blanks between.  `screen`: cells to fit into, None: no limit."""
+        self.write = write
+        self.style = style
+        self.frame = frame
+        self.screen = screen
+        self.paint = paint
+
+    def table(self, names: Sequence[str], batches: Batches) -> int:
+        """Write everything; the number of rows."""
+        rows = chain.from_iterable(batches)
+        sample = list(islice(rows, SAMPLE_ROWS))
+        texts = [[cell(value, self.style.null) for value in row] for row in sample]
+        headers = [cell(name) for name in names]
+        widths = [width_of(name) for name in headers] if self.style.headers else [0] * len(names)
+        for row in texts:
+            for place, text in enumerate(row):
+                if len(text) > widths[place] or not text.isascii():
+                    widths[place] = max(widths[place], width_of(text))
+        right = [_is_numeric(sample, place) for place in range(len(names))]
+        widths = self._fitted(widths)
+        if widths is None:
+            write_lines(self.write, names, [sample, *_batched(rows)], self.style)
+            return len(sample)
+        for place, width in enumerate(self.style.widths[: len(widths)]):
+            if width:
+                widths[place] = abs(width)
+        self._head(headers, widths, right)
+        count = len(sample)
+        self._rows(texts, sample, widths, right)
+        for batch in _batched(rows):
+            texts = [[cell(value, self.style.null) for value in row] for row in batch]
+            self._rows(texts, batch, widths, right)
+            count += len(batch)
+        if self.frame is not None:
+            self.write(self._line(self.frame.bottom, widths))
+        return count
+
+    def _fitted(self, widths: list[int]) -> list[int] | None:
+        """Widths that the screen holds; None if columns would get too narrow to read."""
+        if self.screen is None:
+            return widths
+        overhead = 3 * len(widths) + 1 if self.frame is not None else 2 * (len(widths) - 1)
+        room = self.screen - overhead
+        if sum(widths) <= room:
+            return widths
+        if room < COLUMN_MIN * len(widths):
+            return None
+        fitted = list(widths)
+        while sum(fitted) > room:
+            widest = max(range(len(fitted)), key=fitted.__getitem__)
+            others = sorted(fitted, reverse=True)
+            target = others[1] if len(others) > 1 and others[1] < fitted[widest] else 0
+            excess = sum(fitted) - room
+            fitted[widest] = max(fitted[widest] - excess, target, COLUMN_MIN)
+            if target and fitted[widest] == others[1] and fitted[widest] > COLUMN_MIN:
+                fitted[widest] -= 1
+        return fitted
+
+    def _line(self, corners: str, widths: Sequence[int]) -> str:
+        assert self.frame is not None
+        inner = corners[1].join(self.frame.edge * (width + 2) for width in widths)
+        return self._painted("frame", f"{corners[0]}{inner}{corners[2]}") + "\n"
+
+    def _painted(self, role: str, text: str) -> str:
+        return text if self.paint is None else self.paint(role, text)
+
+    def _head(self, headers: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> None:
+        frame = self.frame
+        if frame is not None:
+            self.write(self._line(frame.top, widths))
+        if not self.style.headers:
+            return
+        cells = [
+            self._painted("header", padded(cut(name, width), width, right=at_right))
+            for name, width, at_right in zip(headers, widths, right, strict=True)
+        ]
+        if frame is not None:
+            self.write(self._joined(cells))
+            self.write(self._line(frame.cross, widths))
+        else:
+            self.write("  ".join(cells).rstrip() + "\n")
+            self.write("  ".join("-" * width for width in widths) + "\n")
+
+    def _joined(self, cells: Sequence[str]) -> str:
+        assert self.frame is not None
+        bar = self._painted("frame", self.frame.row)
+        return f"{bar} {f' {bar} '.join(cells)} {bar}\n"
+
+    def _rows(
+        self,
+        texts: list[list[str]],
+        rows: Sequence[Row],
+        widths: Sequence[int],
+        right: Sequence[bool],
+    ) -> None:
+        out: list[str] = []
+        for text_row, row in zip(texts, rows, strict=True):
+            fits = all(
+                len(text) <= width if text.isascii() else width_of(text) <= width
+                for text, width in zip(text_row, widths, strict=True)
+            )
+            if fits or self.screen is None:
+                out.append(self._row([text_row], row, widths, right))
+                continue
+            columns = [wrapped(text, width) for text, width in zip(text_row, widths, strict=True)]
+            height = max(map(len, columns))
+            lines = [
+                [column[at] if at < len(column) else "" for column in columns]
+                for at in range(height)
+            ]
+            out.append(self._row(lines, row, widths, right))
+        if out:
+            self.write("".join(out))
+
+    def _row(
+        self, lines: list[list[str]], row: Row, widths: Sequence[int], right: Sequence[bool]
+    ) -> str:
+        made = []
+        for texts in lines:
+            cells = []
+            for text, value, width, at_right in zip(texts, row, widths, right, strict=True):
+                shown = padded(text, width, right=at_right)
+                if self.paint is not None:
+                    if value is None:
+                        shown = self.paint("null", shown)
+                    elif at_right:
+                        shown = self.paint("number", shown)
+                cells.append(shown)
+            if self.frame is not None:
+                made.append(self._joined(cells))
+            else:
+                made.append("  ".join(cells).rstrip() + "\n")
+        return "".join(made)
+
+
+def _is_numeric(sample: Sequence[Row], place: int) -> bool:
+    kinds = {row[place].__class__ for row in sample}
+    kinds.discard(type(None))
+    return bool(kinds) and kinds <= {int, float}
+
+
+def _batched(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, SAMPLE_ROWS)):
+        yield batch
+
+
+def write_markdown(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
+    """A GitHub-flavoured table."""
+
+    def escaped(text: str) -> str:
+        return text.replace("\\", "\\\\").replace("|", "\\|")
+
+    rows: Iterable[Row] = chain.from_iterable(batches)
+    stream = iter(rows)
+    sample = list(islice(stream, SAMPLE_ROWS))
+    texts = [[escaped(cell(value, style.null)) for value in row] for row in sample]
+    headers = [escaped(cell(name)) for name in names]
+    widths = [
+        max([3, width_of(name), *[width_of(row[place]) for row in texts]])
+        for place, name in enumerate(headers)
+    ]
+    right = [_is_numeric(sample, place) for place in range(len(names))]
+
+    def line(cells: Sequence[str]) -> str:
+        shown = [
+            padded(text, width, right=at_right)
+            for text, width, at_right in zip(cells, widths, right, strict=True)
+        ]
+        return f"| {' | '.join(shown)} |\n"
+
+    write(line(headers))
+    rule = [
+        "-" * (width - 1) + ":" if at_right else "-" * width
+        for width, at_right in zip(widths, right, strict=True)
+    ]
+    write(f"| {' | '.join(rule)} |\n")
+    for row in texts:
+        write(line(row))
+    for batch in _batched(stream):
+        write("".join(line([escaped(cell(value, style.null)) for value in row]) for row in batch))

@@ -1,0 +1,94 @@
+"""Errors as people read them: where, what, a caret under the place, and the nearest name.
+
+load.sql:3:15: error: no such table: artst
+  SELECT * FROM artst;
+                ^ did you mean artist?
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from btree import StoreError
+from kvsh.arguments import UsageError
+
+if TYPE_CHECKING:
+    from kvsh.environment import Environment
+    from kvsh.reader import Unit
+
+LINE_MAX = 160
+
+
+def is_known(error: BaseException) -> bool:
+    """Whether the error is one that a user can be told in a sentence."""
+    if isinstance(error, (StoreError, UsageError, OSError, UnicodeError)):
+        return True
+    from kvsh.chart import ChartError
+    from kvsh.config import SettingError
+    from kvsh.undo import UndoError
+    from sql import SqlError
+
+    return isinstance(error, (SqlError, ChartError, SettingError, UndoError))
+
+
+def message_of(error: BaseException) -> str:
+    """The error in one sentence."""
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{error.filename}: " if error.filename else ""
+        return f"{name}{error.strerror}"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    text = str(error)
+    return text or type(error).__name__
+
+
+def report(environment: Environment, error: Exception, unit: Unit) -> bool:
+    """Print a unit's error; False if it is none that users should see (a bug of ours)."""
+    if not is_known(error):
+        return False
+    for line in lines_of(environment, error, unit):
+        environment.say(line)
+    return True
+
+
+def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str]:
+    """The lines to print for an error."""
+    offset = getattr(error, "offset", None)
+    if isinstance(error, UsageError):
+        offset = error.column - 1
+    text = unit.text
+    line, column, shown = unit.line, unit.column, ""
+    if offset is not None and 0 <= offset <= len(text):
+        before = text[:offset]
+        rows = before.count("\n")
+        line += rows
+        start = before.rfind("\n") + 1
+        column = offset - start + (unit.column if rows == 0 else 1)
+        end = text.find("\n", offset)
+        shown = text[start : end if end >= 0 else len(text)]
+        caret = offset - start
+    message = message_of(error)
+    if environment.interactive:
+        head = f"error: {message}"
+        if environment.paint:
+            head = f"{environment.paint('error', 'error:')} {message}"
+    else:
+        head = f"{environment.source}:{line}:{column}: error: {message}"
+    lines = [head]
+    hint = _hint(error)
+    if shown and offset is not None:
+        if caret > LINE_MAX // 2:
+            cut = caret - LINE_MAX // 2
+            shown, caret = "…" + shown[cut:], caret - cut + 1
+        lines.append("  " + shown[:LINE_MAX].replace("\t", " "))
+        lines.append("  " + " " * caret + "^" + (f" {hint}" if hint else ""))
+    elif hint:
+        lines.append(f"  {hint}")
+    return lines
+
+
+def _hint(error: Exception) -> str:
+    names = getattr(error, "suggestions", ())
+    if not names:
+        return ""
+    return f"did you mean {' or '.join(names[:3])}?"
