@@ -14,8 +14,9 @@ TablePragma = Callable[[Context, str | None, str | None], Rows]
 _EXPRESSION, _ROWID = -2, -1
 
 
-def view_columns(ctx: Context, view: View) -> list[Column]:
-    """The columns that a view shows now; raises SqlError if its query no longer binds."""
+def view_columns(ctx: Context, view: View, schema: Schema | None = None) -> list[Column]:
+    """The columns that a view shows now, its names looked up in `schema`; raises SqlError if its
+    query does not bind."""
     from sql.bind.queries import Binder
     from sql.parse import parse_statement
     from sql.parse.statements import Query
@@ -23,6 +24,8 @@ def view_columns(ctx: Context, view: View) -> list[Column]:
     parsed = parse_statement(view.select)
     assert isinstance(parsed, Query)
     environment = ctx.session.environment(ctx.transaction)
+    if schema is not None:
+        environment.schema = schema
     _, result = Binder(environment).query(parsed.tree, None)
     names = view.columns or [column.name for column in result]
     return [Column(name, column.declared_type) for name, column in zip(names, result, strict=False)]

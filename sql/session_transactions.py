@@ -190,13 +190,16 @@ class TransactionState:
             if not self._explicit:
                 return None
             transaction = self._transaction = self.begin_transaction(write=not temporary)
-            for mark in self._marks:
-                mark.token = self._token()
+            if transaction.writable:
+                self._take_tokens(transaction)
         self.ensure_writable(transaction, temporary=temporary)
         return transaction
 
     def ensure_writable(self, transaction: Transaction, *, temporary: bool) -> None:
         """Make the half of `transaction` that is to be written writable."""
+        is_pair = hasattr(transaction, "temporary")
+        if is_pair and transaction is self._transaction:
+            self._take_tokens(transaction)  # a pair's fill themselves in as its halves are upgraded
         if temporary:
             _as_pair(transaction).upgrade_temporary()
         elif not transaction.writable:
@@ -210,9 +213,13 @@ class TransactionState:
                     " began; ROLLBACK and start again"
                 ) from error
             if transaction is self._transaction:
-                for mark in self._marks:
-                    if mark.token is None:
-                        mark.token = transaction.savepoint()
+                self._take_tokens(transaction)
+
+    def _take_tokens(self, transaction: Transaction) -> None:
+        """Savepoints for the marks that were set before anything was written."""
+        for mark in self._marks:
+            if mark.token is None:
+                mark.token = transaction.savepoint()
 
     def temporary_store(self) -> Store:
         """The store of temporary objects, made at the first call; an open transaction takes it in."""

@@ -8,6 +8,7 @@ row tuple always holds every column.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from btree import Kind, Tree
 from sql.ddl.expressions import check_expression
 from sql.ddl.objects import forget_sequence, place_of
-from sql.ddl.rewrite import ColumnFinder, Edit, edited, quoted, table_edits
+from sql.ddl.rewrite import ColumnFinder, Edit, edited, quoted, table_edits, tables_named
 from sql.ddl.tables import TableDraft, check_loops
 from sql.ddl.work import RESERVED_NAMES, Work, no_such, objects_of
 from sql.errors import ConstraintError, SqlError, SqlNameError
@@ -42,7 +43,7 @@ from sql.parse.statements import (
     Statement,
     Unique,
 )
-from sql.schema import Index, SchemaObject, Table, Trigger, View
+from sql.schema import Index, Schema, SchemaObject, Table, Trigger, View
 
 
 def _table(work: Work, name: ObjectName, *, if_view: str) -> Table:
@@ -115,11 +116,14 @@ def _remade_table(work: Work, item: Table, statement: CreateTable) -> Table:
 def _rewrite(
     work: Work, edits_of: Callable[[Statement], list[Edit]], *, old: str, new: str
 ) -> None:
-    """Edit every definition of both layers that needs it, and enter its new record."""
+    """Edit every definition that needs it, and enter its new record.
+
+    What is not temporary can only mean what is not; temporary definitions mean temporary tables first."""
     schema = work.schema
-    items = objects_of(schema.main)
-    if schema.temp is not None:
-        items += objects_of(schema.temp)
+    temp = schema.temp
+    items = [] if work.temporary else objects_of(schema.main)
+    if temp is not None and (work.temporary or not (temp.table(old) or temp.view(old))):
+        items += objects_of(temp)
     for item in items:
         statement = _parsed(item)
         if statement is None:
@@ -165,6 +169,7 @@ def rename_table(work: Work, statement: RenameTable) -> None:
         raise SqlError(f"there is already another table or index with this name: {new}")
     if new.lower().startswith("sqlite_"):
         raise SqlError(f"object name reserved for internal use: {new}", token=new)
+    check_definitions(work)
     _rewrite(work, lambda item: table_edits(item, old, new), old=old, new=new)
     if table.autoincrement:
         forget_sequence(work, old, new)
@@ -176,15 +181,16 @@ def rename_column(work: Work, statement: RenameColumn) -> None:
     old, new = statement.column, statement.to
     if place_of(table, old) is None:
         raise SqlNameError(f'no such column: "{old}"', token=old)
+    check_definitions(work)
     other = place_of(table, new)
     if other is not None and other != place_of(table, old):
         raise SqlError(f"error in table {table.name} after rename: duplicate column name: {new}")
     from sql.ddl.table_as import quoted_if_needed
 
     shown = quoted(new) if _is_quoted(statement) else quoted_if_needed(new)
-    finder = ColumnFinder(table, old, shown, work.schema)
+    finder = ColumnFinder(table, old, shown, work.layer)
     _rewrite(work, finder.found, old=table.name, new=table.name)
-    check_views(work, "after rename")
+    check_definitions(work, " after rename")
 
 
 def _is_quoted(statement: RenameColumn) -> bool:
@@ -193,23 +199,42 @@ def _is_quoted(statement: RenameColumn) -> bool:
     return statement.text[tokens.starts[last]] in "\"`['"
 
 
-def check_views(work: Work, moment: str) -> None:
-    """Raise SqlError if a view's query no longer binds."""
-    from sql.pragma_tables import view_columns
+def check_definitions(work: Work, moment: str = "") -> None:
+    """Raise SqlError if a view's query does not bind, or a trigger names a table that is not there."""
+    schema = work.schema
+    for layer in (schema.main, schema.temp):
+        if layer is None or (work.temporary and layer is schema.main):
+            continue
+        found: list[tuple[int, View | Trigger]] = [
+            *((layer.rowids["view", view.name.lower()], view) for view in layer.views.values()),
+            *(
+                (layer.rowids["trigger", item.name.lower()], item)
+                for item in layer.triggers.values()
+            ),
+        ]
+        for _, item in sorted(found, key=itemgetter(0)):
+            visible = schema if layer is schema.temp else layer
+            try:
+                _check_definition(work, item, visible)
+            except SqlError as error:
+                kind = "view" if isinstance(item, View) else "trigger"
+                message = error.message
+                if layer is schema.main and message.startswith("no such table: "):
+                    message = message.replace(": ", ": main.", 1)
+                raise SqlError(f"error in {kind} {item.name}{moment}: {message}") from error
 
-    context = work.context()
-    for view in work.schema.views.values():
-        try:
-            view_columns(context, view)
-        except SqlNameError as error:
-            if error.message.startswith("no such table") or _was_broken(view):
-                continue
-            raise SqlError(f"error in view {view.name} {moment}: {error.message}") from error
 
+def _check_definition(work: Work, item: View | Trigger, schema: Schema) -> None:
+    if isinstance(item, View):
+        from sql.pragma_tables import view_columns
 
-def _was_broken(view: View) -> bool:
-    """Views that name what was never there are SQLite's business when they are used."""
-    return not view.select
+        view_columns(work.context(), item, schema)
+        return
+    from sql.relations import relation
+
+    for name in tables_named(parse_statement(item.sql)):
+        if not (schema.table(name) or schema.view(name) or relation(name.lower())):
+            raise no_such("table", name)
 
 
 # -- ADD COLUMN -----------------------------------------------------------------------------------------------
@@ -372,6 +397,7 @@ def drop_column(work: Work, statement: DropColumn) -> None:
         raise SqlError(f'cannot drop UNIQUE column: "{name}"')
     if len(table.columns) == 1:
         raise SqlError(f'cannot drop column "{name}": no other columns exist')
+    check_definitions(work)
     text = _without_column(table, parsed, place)
     try:
         made = _remade_text(work, table, text, place)
@@ -379,7 +405,7 @@ def drop_column(work: Work, statement: DropColumn) -> None:
         raise SqlError(f"error in table {table.name} after drop column: {error.message}") from error
     work.catalog.replace(table, made)
     _move_indexes(work, table, made, place)
-    check_views(work, "after drop column")
+    check_definitions(work, " after drop column")
     _check_triggers(work, made, name)
     tree = work.transaction.tree(table.tree_id)
     # The masks of the columns behind the dropped one move: widened to both.

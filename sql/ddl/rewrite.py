@@ -53,6 +53,21 @@ def parts_of(item: Any, kind: type) -> Iterator[Any]:
             yield from parts_of(getattr(item, field.name), kind)
 
 
+def tables_named(statement: Statement) -> list[str]:
+    """The tables and views that a statement reads or writes, by the names it gives them."""
+    found = [name.name for name in parts_of(statement, ObjectName)]
+    if isinstance(statement, CreateTrigger):
+        found.remove(statement.name.name)
+    for tree in parts_of(statement, exp.Expression):
+        own = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+        found += [
+            table.name
+            for table in tree.find_all(exp.Table)
+            if isinstance(table.this, exp.Identifier) and table.name.lower() not in own
+        ]
+    return found
+
+
 # -- renaming a table -------------------------------------------------------------------------------------
 
 

@@ -37,7 +37,7 @@ def create_table_as(work: Work, statement: CreateTable) -> None:
     if statement.parameter_names:
         raise MisuseError("parameters are not allowed in CREATE TABLE")
     compiled = prepare_select(statement.select, work.environment(), text=statement.text)
-    columns = result_columns(compiled.columns)
+    columns = result_columns(work, compiled.columns)
     name = statement.name.name
     table = Table(
         name=name,
@@ -55,7 +55,7 @@ def create_table_as(work: Work, statement: CreateTable) -> None:
     load_rows(work.transaction.tree(made.tree_id), columns, batches)
 
 
-def result_columns(result: tuple[ResultColumn, ...]) -> tuple[Column, ...]:
+def result_columns(work: Work, result: tuple[ResultColumn, ...]) -> tuple[Column, ...]:
     """Columns for a query's result: repeated names are numbered, types say the affinity alone."""
     columns: list[Column] = []
     seen: set[str] = set()
@@ -65,9 +65,19 @@ def result_columns(result: tuple[ResultColumn, ...]) -> tuple[Column, ...]:
             count += 1
             name = f"{item.name}:{count}"
         seen.add(name.lower())
-        affinity = affinity_of_type(item.declared_type)
+        affinity = _affinity(work, item)
         columns.append(Column(name, _TYPE_NAMES[affinity], affinity))
     return tuple(columns)
+
+
+def _affinity(work: Work, item: ResultColumn) -> Affinity:
+    """The affinity of the column that a result column is; none for an expression."""
+    table = None if item.table is None else work.schema.table(item.table)
+    if table is not None:
+        for column in table.columns:
+            if column.name == item.column:
+                return column.affinity
+    return affinity_of_type(item.declared_type)
 
 
 def load_rows(tree: Tree, columns: tuple[Column, ...], batches: Any) -> None:

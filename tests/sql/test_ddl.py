@@ -210,6 +210,45 @@ def test_renaming_a_column_renames_it_where_it_is_meant() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "create view b as select nope from t",
+        "create view b as select * from nope",
+        "create trigger b after insert on t begin insert into nope values (1); end",
+        "create temp view b as select * from nope",
+        "create trigger b after insert on t begin update t set nope = 1; end",
+    ],
+)
+def test_nothing_is_altered_while_a_definition_is_broken(broken: str) -> None:
+    compare(
+        "create table t(a, b)",
+        "create table u(a, b)",
+        "create temp table tt(a, b)",
+        broken,
+        "alter table u rename to u2",
+        "alter table u rename column a to b",
+        "alter table u drop column b",
+        "alter table u add column c",
+        "alter table tt rename to tt2",
+    )
+
+
+def test_a_temporary_table_is_renamed_where_only_it_is_meant() -> None:
+    compare(
+        "create table t(a, b)",
+        "create table child(a references t)",
+        "create view v as select a from t",
+        "create temp table t(a, c)",
+        "create temp view tv as select a from t",
+        "create temp trigger tr after insert on t begin delete from t where a = 1; end",
+        "alter table t rename to t2",
+        "select type, name, tbl_name, sql from sqlite_temp_master",
+        "alter table t rename to main_t",
+        "select type, name, tbl_name, sql from sqlite_temp_master",
+    )
+
+
 def test_a_column_is_not_renamed_under_a_view_that_would_break() -> None:
     compare(
         "create table t(a, b)",

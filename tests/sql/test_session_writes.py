@@ -373,3 +373,18 @@ def test_temporary_tables_take_part_in_transactions() -> None:
         "drop table tt",
         "select * from tt",
     )
+
+
+def test_a_savepoint_holds_for_temporary_tables_read_before_they_are_written() -> None:
+    """Found by fuzzing: the savepoint was taken at the first write of the database, too late."""
+    compare(
+        "create table t(a)",
+        "create temp table tt(a)",
+        "savepoint s",
+        "select * from t",
+        "drop table tt",
+        "insert into t values (1)",
+        "rollback to s",
+        "select * from tt",
+        "select * from t",
+    )
