@@ -25,6 +25,10 @@ class UsageError(Exception):
         self.column = column
 
 
+class Unfulfilled(Exception):
+    """Not an error, but the status is 1: a key that is not there, problems that `.check` found."""
+
+
 class Word:
     """One argument: its text, or its bytes if it was written as x'..'."""
 

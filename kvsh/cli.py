@@ -133,7 +133,7 @@ def _dispatch(environment: Any, given: dict[str, Any]) -> int:
     if words and words[0].lower() in RAW_WORDS:
         return _raw(environment, words)
     if not (words or commands or files) and os.isatty(0) and os.isatty(1):
-        from kvsh.repl import run as run_shell
+        from kvsh.repl.run import run as run_shell
 
         return run_shell(environment)
     return _script(environment, given, words, commands, files)

@@ -439,6 +439,10 @@ def _parsed_path(
     return path, readonly
 
 
+def enable_callback_tracebacks(flag: bool, /) -> None:
+    """Accepted for the sqlite3 module's sake: an error in a callback is the `__cause__` of ours anyway."""
+
+
 def _store(
     path: str | None, timeout: float, durability: str, *, readonly: bool, at: int | None
 ) -> Store:

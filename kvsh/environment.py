@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kvsh.arguments import UsageError, parse, split
+from kvsh.arguments import Unfulfilled, UsageError, parse, split
 from kvsh.reader import Reader, Unit
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Environment:
         self.next_input = ""
         self.last_seconds: float | None = None
         self.interrupted = False
+        self.unfulfilled = False  # the latest unit was no error, but the status is 1
         self.source = "<stdin>"
         self._once = False
         self.path: str | None = None
@@ -271,8 +272,13 @@ class Environment:
         """Run a unit; report its error.  False if there was one."""
         from kvsh.report import report
 
+        self.unfulfilled = False
         try:
             self.run(unit)
+        except Unfulfilled as why:
+            self.unfulfilled = True
+            if self.interactive:
+                self.say(str(why))
         except Leave as leave:
             self.leave_status = leave.status
         except BrokenPipeError:
@@ -339,7 +345,9 @@ class Environment:
         with provisional(session) as provision:
             session.execute(text).close()
             touched = session.changes
-            if (danger.verb in ("delete", "update") and not touched) or self.confirm(question(danger, schema, touched=touched, total=total)):
+            if (danger.verb in ("delete", "update") and not touched) or self.confirm(
+                question(danger, schema, touched=touched, total=total)
+            ):
                 provision.keep()
             else:
                 self.say("undone: nothing was changed")

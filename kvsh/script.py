@@ -42,10 +42,7 @@ class Script:
                 self.environment.target.flush()
         except UnicodeDecodeError as error:
             return self._undecodable(reader, error)
-        for unit in reader.units(final=True):
-            if not self.unit(unit):
-                return False
-        return True
+        return all(self.unit(unit) for unit in reader.units(final=True))
 
     def _undecodable(self, reader: Reader, error: UnicodeDecodeError) -> bool:
         environment = self.environment
@@ -59,15 +56,10 @@ class Script:
 
     def unit(self, unit: Unit) -> bool:
         """Run one.  False if the script has to stop."""
-        from kvsh.commands.raw import MissingKey
-        from kvsh.commands.upkeep import ProblemsFound
-
         environment = self.environment
-        try:
-            done = environment.attempt(unit)
-        except (MissingKey, ProblemsFound):
+        done = environment.attempt(unit)
+        if environment.unfulfilled:
             self.status = FAILED
-            return True
         if environment.leave_status is not None:
             self.status = environment.leave_status
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kvsh.arguments import Arguments, UsageError
+from kvsh.arguments import Arguments, Unfulfilled, UsageError
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
@@ -23,7 +23,8 @@ def check(environment: Environment, arguments: Arguments) -> None:
         environment.write("ok\n")
         return
     environment.write("".join(f"{problem}\n" for problem in problems))
-    raise ProblemsFound
+    count = len(problems)
+    raise Unfulfilled(f"{count} problem{'' if count == 1 else 's'}")
 
 
 def repair(environment: Environment, arguments: Arguments) -> None:

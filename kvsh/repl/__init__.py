@@ -1,0 +1,1 @@
+"""The interactive shell.  `kvsh.repl.run.run` puts it together; imported only on a terminal."""

@@ -1,0 +1,168 @@
+"""Putting the interactive shell together: configuration, editor, completion, guards, and the loop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kvsh.commands import COMMANDS
+from kvsh.complete import Candidate, CommandSpec, Completer
+from kvsh.config import SETTINGS, config_path, history_path, load
+from kvsh.environment import describe_path
+from kvsh.reader import is_command, is_complete
+from kvsh.repl.ask import ask
+from kvsh.repl.live import LiveCatalog
+from kvsh.repl.plain import PlainEditor
+from kvsh.repl.shell import LineSource, Shell
+from kvsh.repl.status import Status, prompt_text
+from kvsh.themes import MONOCHROME, Painter, colour_depth
+from kvsh.undo import UndoLog
+
+if TYPE_CHECKING:
+    from kvsh.config import Config
+    from kvsh.environment import Environment
+
+
+def run(environment: Environment) -> int:
+    """The shell on a terminal; the exit status."""
+    config = environment.config = load(config_path())
+    for problem in config.problems:
+        environment.say(f"warning: {problem}")
+    _apply(environment, config)
+    environment.interactive = True
+    environment.changes_shown = True
+    environment.undo_log = UndoLog(environment.store)
+    catalog = LiveCatalog(environment.session)
+    environment.on_open.append(lambda: catalog.attach(environment.session))
+    environment.on_open.append(lambda: _new_undo_log(environment))
+    if config["confirm"]:
+        environment.confirm = lambda question: (
+            ask(question, "yn", "n", source=sys.stdin, output=sys.stdout) == "y"
+        )
+    shell: Shell
+    source, remember = _source(environment, config, catalog, lambda: shell.warm_up())
+    shell = Shell(environment, source, catalog, remember=remember)
+    if isinstance(source, PlainEditor):
+        shell.warm_up()
+    if environment.path is None:
+        environment.say("a scratch database in memory; .open FILE opens one on disk, .help helps")
+    for text in config["init"]:
+        shell.execute(text)
+    status = shell.run()
+    shell.wait_for_warming()
+    return status
+
+
+def _new_undo_log(environment: Environment) -> None:
+    environment.undo_log = UndoLog(environment.store)
+
+
+def _apply(environment: Environment, config: Config) -> None:
+    """Let the settings count, now and whenever they change."""
+
+    def changed(name: str, value: object) -> None:
+        if name == "mode":
+            environment.mode = str(value)
+        elif name == "nullvalue":
+            environment.null = str(value)
+        elif name == "headers" and not value:
+            environment.headers = False
+        elif name == "timer":
+            environment.timer = bool(value)
+        elif name == "theme":
+            depth = colour_depth(sys.stdout)
+            environment.paint = Painter(config.theme, depth) if depth != MONOCHROME else None
+        elif name == "unicode" and value != "auto":
+            environment.unicode = value == "on"
+        elif name == "timeout":
+            from kvsh.arguments import seconds
+
+            environment.set_timeout(seconds(str(value)) or None)
+
+    given_mode = environment.mode
+    for name in ("mode", "nullvalue", "headers", "timer", "theme", "unicode", "timeout"):
+        changed(name, config[name])
+    if given_mode != "box":  # the command line wins
+        environment.mode = given_mode
+    config.on_change.append(changed)
+
+
+def _status(environment: Environment) -> Status:
+    """What the prompt and the toolbar show now."""
+    environment.screen = shutil.get_terminal_size().columns
+    session = environment.session
+    open_transaction = environment.in_transaction()
+    figures = getattr(environment.store, "stats", None)
+    pending = ""
+    if figures is not None and not open_transaction:
+        waiting = figures()["redo_commits"]
+        pending = f"{waiting} commit{'' if waiting == 1 else 's'}" if waiting else ""
+    return Status(
+        database=describe_path(environment.path),
+        in_transaction=open_transaction,
+        changes=session.total_changes if open_transaction else 0,
+        readonly=environment.store.readonly,
+        mode=environment.mode,
+        pending=pending,
+        last_seconds=environment.last_seconds,
+        at=environment.options.at,
+    )
+
+
+def _source(
+    environment: Environment,
+    config: Config,
+    catalog: LiveCatalog,
+    on_painted: Callable[[], None],
+) -> tuple[LineSource, Callable[[str], None]]:
+    """The line editor and what remembers statements; plain lines on a dumb terminal."""
+    if os.environ.get("TERM", "") in ("dumb", "unknown", ""):
+        editor = PlainEditor(
+            is_complete,
+            lambda: prompt_text(config["prompt"], _status(environment)),
+            source=sys.stdin,
+            output=sys.stdout,
+        )
+        return editor, lambda text: None
+    from kvsh.repl.editor import Editor, Surroundings
+    from kvsh.repl.history import StatementHistory
+
+    history = StatementHistory(
+        history_path(), config["history_size"], lambda text: environment.say(f"warning: {text}")
+    )
+    completer = Completer(catalog, _specs(), _hints(config), is_command, config["keyword_case"])
+    interactive = Editor(
+        Surroundings(lambda: _status(environment), is_complete, is_command, on_painted),
+        completer,
+        history,
+        config,
+        depth=colour_depth(sys.stdout),
+        unicode=environment.unicode,
+    )
+    return interactive, lambda text: None
+
+
+def _specs() -> dict[str, CommandSpec]:
+    """The table of commands as completion wants it."""
+    return {
+        name: CommandSpec(name, command.kind, command.summary, command.arguments, command.options)
+        for name, command in COMMANDS.items()
+    }
+
+
+def _hints(config: Config) -> Callable[[str, str], list[Candidate]]:
+    """Values of the hints that only the shell knows."""
+
+    def hints(hint: str, typed: str) -> list[Candidate]:
+        if hint == "setting":
+            return [
+                Candidate(name, "option", setting.help, 1) for name, setting in SETTINGS.items()
+            ]
+        if hint == "theme":
+            return [Candidate(name, "option", "", 1) for name in config.themes]
+        return []
+
+    return hints
