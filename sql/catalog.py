@@ -39,11 +39,12 @@ _decoders = {name: msgspec.msgpack.Decoder(record) for name, record in _RECORDS.
 class SchemaCache:
     """The latest schemas of one store."""
 
-    __slots__ = ("_records", "_schemas")
+    __slots__ = ("_latest", "_records", "_schemas")
 
     def __init__(self) -> None:
         self._schemas: list[tuple[object, Schema]] = []  # (state of the catalog's tree, schema)
-        self._records: dict[int, tuple[Row, SchemaObject]] = {}
+        self._records: dict[int, tuple[Row, SchemaObject]] = {}  # of the latest one loaded
+        self._latest: Schema | None = None
 
     def schema(self, tree: Tree) -> Schema:
         """The schema that the catalog `tree` describes."""
@@ -56,20 +57,32 @@ class SchemaCache:
         return schema
 
     def _load(self, tree: Tree) -> Schema:
-        schema = Schema()
-        records = {}
+        settings: dict[str, tuple[int, int]] = {}  # name: (rowid, value)
+        records: dict[int, tuple[Row, SchemaObject]] = {}
+        added: list[int] = []
+        previous = self._records
         for rowids, rows in tree.batches():
             for rowid, row in zip(rowids, rows, strict=True):
                 if row[0] == "setting":
-                    schema.settings[row[1]] = row[3]
-                    schema.rowids["setting", row[1]] = rowid
+                    settings[row[1]] = rowid, row[3]
                     continue
-                known = self._records.get(rowid)
+                known = previous.get(rowid)
                 if known is None or (known[0] is not row and known[0] != row):
                     known = (row, _decoders[row[0]].decode(row[5]))
+                    added.append(rowid)
                 records[rowid] = known
-                schema.add(known[1], rowid)
-        self._records = records
+        # Mostly something was added at the end, and the rest of the schema is as before.
+        is_extended = len(records) == len(previous) + len(added) and self._latest is not None
+        if is_extended and self._latest is not None:
+            schema = self._latest.extended()
+        else:
+            schema, added = Schema(), list(records)
+        for rowid in added:
+            schema.add(records[rowid][1], rowid)
+        for name, (rowid, value) in settings.items():
+            schema.settings[name] = value
+            schema.rowids["setting", name] = rowid
+        self._records, self._latest = records, schema
         return schema
 
 

@@ -188,6 +188,15 @@ class Schema:
         layer = self.layer(database)
         return None if layer is None else layer.triggers.get(name.lower())
 
+    def extended(self) -> Schema:
+        """A copy to add to; settings are left out."""
+        made = Schema()
+        made.tables, made.views = self.tables.copy(), self.views.copy()
+        made.indexes, made.triggers = self.indexes.copy(), self.triggers.copy()
+        made.indexes_of, made.triggers_of = self.indexes_of.copy(), self.triggers_of.copy()
+        made.rowids = {key: rowid for key, rowid in self.rowids.items() if key[0] != "setting"}
+        return made
+
     def add(self, item: SchemaObject, rowid: int) -> None:
         """Put an object in; those of a table come after it.  For the catalog's loader."""
         name = item.name.lower()
@@ -196,14 +205,16 @@ class Schema:
             self.rowids["table", name] = rowid
         elif item.__class__ is Index:
             self.indexes[name] = item
-            self.indexes_of.setdefault(item.table.lower(), []).append(item)
+            table = item.table.lower()
+            self.indexes_of[table] = [*self.indexes_of.get(table, ()), item]
             self.rowids["index", name] = rowid
         elif item.__class__ is View:
             self.views[name] = item
             self.rowids["view", name] = rowid
         elif item.__class__ is Trigger:
             self.triggers[name] = item
-            self.triggers_of.setdefault(item.table.lower(), []).append(item)
+            table = item.table.lower()
+            self.triggers_of[table] = [*self.triggers_of.get(table, ()), item]
             self.rowids["trigger", name] = rowid
 
 

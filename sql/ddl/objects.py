@@ -144,10 +144,6 @@ def create_trigger(work: Work, statement: CreateTrigger) -> None:
     # A temporary trigger may stand on any table.
     table = schema.find_table(target.name, target.schema)
     view = schema.find_view(target.name, target.schema)
-    if work.layer.find_trigger(name.name):
-        if statement.if_not_exists:
-            return
-        raise SqlError(f"trigger {name.name} already exists", offset=name.start, token=name.name)
     if target.name.lower() in RESERVED_NAMES:
         raise SqlError("cannot create trigger on system table", offset=target.start)
     if table is None and view is None:
@@ -157,6 +153,10 @@ def create_trigger(work: Work, statement: CreateTrigger) -> None:
         )
     if table is not None and table.name.lower().startswith("sqlite_"):
         raise SqlError("cannot create trigger on system table", offset=target.start)
+    if work.layer.find_trigger(name.name):
+        if statement.if_not_exists:
+            return
+        raise SqlError(f"trigger {name.name} already exists", offset=name.start, token=name.name)
     if view is not None and statement.timing != "INSTEAD OF":
         raise SqlError(f"cannot create {statement.timing} trigger on view: {view.name}")
     if table is not None and statement.timing == "INSTEAD OF":
