@@ -108,8 +108,9 @@ def _kv_range(
     """Keys between two values, and perhaps some more: the caller's conditions stay in force.
 
     Text keys are in the order of their bytes; keys that are no text sort after all text."""
-    if isinstance(hi, (int, float)):
-        return
+    # The column has TEXT affinity: numbers compare as their text.
+    lo = value_to_text(lo) if isinstance(lo, (int, float)) else lo
+    hi = value_to_text(hi) if isinstance(hi, (int, float)) else hi
     first = lo.encode() if isinstance(lo, str) else None
     if isinstance(hi, str):
         last = hi.encode() + b"\0"
