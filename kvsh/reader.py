@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 RAW_WORDS = frozenset(
     (
@@ -22,10 +22,17 @@ RAW_WORDS = frozenset(
 """First words of raw commands; `kvsh.commands` has the same names."""
 
 _TRANSACTION_WORDS = frozenset(("begin", "commit", "rollback"))
-_GAP = re.compile(r"(?:[\s;\ufeff]+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
+_ALONE = frozenset(
+    ("quit", "exit", "help")
+)  # typed from habit; no SQL statement is one word of these
+_GAP = re.compile(r"(?:[\s;\ufeff]+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*+", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]+(?=[\s;]|\Z)")
 _NEXT_WORD = re.compile(r"\s*(\w*)")
-_PUT_RUN = re.compile(r"(?:put [\w:./@+=-]+ [\w:./@+=-]+\n){2,}")
+_BARE = r"[^\s'\";\\-][^\s'\";\\]*"
+_PLAIN = rf"(?:{_BARE}|'[^'\n]*'|\"[^\"\\\n]*\")"
+_PUT_RUN = re.compile(rf"(?:put {_PLAIN} {_PLAIN}\n){{2,}}+")
+_PUT_LINES = re.compile(rf"put ({_PLAIN}) ({_PLAIN})\n")
+_SHORT = 1 << 16
 
 
 class Unit:
@@ -44,50 +51,78 @@ class Unit:
 
 
 class Reader:
-    """Takes text as it arrives and gives the units that are whole."""
+    """Takes text as it arrives and gives the units that are whole.
+
+    Reading a statement costs its length, however many pieces it arrives in: while an SQL statement is open,
+    pieces without a `;` are only kept."""
 
     def __init__(self, *, runs: bool = False) -> None:
         """`runs`: several plain `put` lines may come as one unit."""
         self._text = ""
-        self._at = 0
-        self._line = 1
-        self._line_at = 0  # where line `_line` begins in the text
+        self._at = 0  # what is before has been given out
+        self._line = 1  # of the character at `_counted`
+        self._line_at = 0  # where that line begins in the text
+        self._counted = 0
         self._runs = runs
+        self._is_open = False  # an SQL statement has begun and no `;` ended it
+        self._kept: list[str] = []
 
     def feed(self, text: str) -> None:
         """More input."""
-        if self._at > 1 << 16:
-            self._advance(self._at)
+        if self._is_open and ";" not in text:
+            self._kept.append(text)
+            return
+        if self._kept:
+            text = "".join((*self._kept, text))
+            self._kept.clear()
+        if self._at > _SHORT:
+            self._count_lines(self._at)
             self._text = self._text[self._at :] + text
             self._line_at -= self._at
-            self._at = 0
+            self._at = self._counted = 0
         else:
             self._text += text
+        self._is_open = False
 
     def units(self, *, final: bool = False) -> Iterator[Unit]:
         """The whole units of what was fed; with `final` the rest counts as whole."""
+        if self._is_open and not final:
+            return
+        if self._kept:
+            self._text += "".join(self._kept)
+            self._kept.clear()
         while True:
             found = self._next(final)
             if found is None:
                 return
             yield found
 
+    def run_on(self, execute: Callable[[str, int], int]) -> None:
+        """Let `execute(text, start) -> end` take statements off the text that has arrived."""
+        self._at = execute(self._text, self._at)
+
     @property
     def rest(self) -> str:
         """What was fed and not given out yet."""
-        return self._text[self._at :]
+        return "".join((self._text[self._at :], *self._kept))
 
     @property
-    def line(self) -> int:
-        """The line that has been reached."""
-        return self._line
+    def pending(self) -> int:
+        """How many characters wait for the end of their statement."""
+        return len(self._text) - self._at + sum(map(len, self._kept))
 
-    def _advance(self, to: int) -> None:
-        """Count lines up to offset `to`."""
-        count = self._text.count("\n", max(self._line_at, 0), to)
+    def end(self) -> tuple[int, int]:
+        """Line and column (from 1) just past all that was fed."""
+        text = "".join((self._text, *self._kept))
+        line = self._line + text.count("\n", self._counted)
+        return line, len(text) - max(text.rfind("\n") + 1, self._line_at) + 1
+
+    def _count_lines(self, to: int) -> None:
+        count = self._text.count("\n", self._counted, to)
         if count:
             self._line += count
-            self._line_at = self._text.rindex("\n", 0, to) + 1
+            self._line_at = self._text.rindex("\n", self._counted, to) + 1
+        self._counted = to
 
     def _next(self, final: bool) -> Unit | None:
         text = self._text
@@ -95,9 +130,8 @@ class Reader:
         assert gap is not None
         start = gap.end()
         if start >= len(text):
-            self._at = start
-            return None
-        if text.startswith("/*", start) and not final:
+            if not final and "\n" not in text[-1:] and "--" in text[self._at :]:
+                return None  # perhaps in the middle of a comment: it is looked at again
             self._at = start
             return None
         if self._runs and text.startswith("put ", start):
@@ -119,15 +153,29 @@ class Reader:
         found = next_statement(text, start)
         if found is None:
             if not final:
+                self._is_open = True
                 return None
             found = len(text)
         return self._unit("sql", start, found)
 
     def _unit(self, kind: str, start: int, end: int) -> Unit:
-        self._advance(start)
+        self._count_lines(start)
         unit = Unit(kind, self._text[start:end], self._line, start - self._line_at + 1)
         self._at = end
         return unit
+
+
+def put_pairs(run: str) -> tuple[list[bytes], list[bytes]]:
+    """Keys and values of a run of plain `put` lines."""
+    pairs = _PUT_LINES.findall(run)
+    keys, values = zip(*pairs, strict=True)
+    if "'" not in run and '"' not in run:
+        return [key.encode() for key in keys], [value.encode() for value in values]
+    return [_unquoted(key) for key in keys], [_unquoted(value) for value in values]
+
+
+def _unquoted(word: str) -> bytes:
+    return (word[1:-1] if word[0] in "'\"" else word).encode()
 
 
 def line_kind(text: str, start: int, *, final: bool = True) -> str | None:
@@ -138,7 +186,7 @@ def line_kind(text: str, start: int, *, final: bool = True) -> str | None:
     if word is None:
         return "sql"
     lowered = word[0].lower()
-    if lowered not in RAW_WORDS:
+    if lowered not in RAW_WORDS and lowered not in _ALONE:
         return "sql"
     end = text.find("\n", start)
     if end < 0:
@@ -146,12 +194,14 @@ def line_kind(text: str, start: int, *, final: bool = True) -> str | None:
             return None
         end = len(text)
     rest = text[word.end() : end]
+    if lowered in _ALONE:
+        return "dot" if not rest.strip(" \t\r;") else "sql"
     if lowered in _TRANSACTION_WORDS:
         return "raw" if not rest.strip() else "sql"
     if lowered == "delete":
         following = _NEXT_WORD.match(rest)
         assert following is not None
-        if following[1].lower() == "from" or (not following[1] and not rest.strip()):
+        if following[1].lower() == "from" or not rest.strip() or rest.lstrip()[:2] in ("--", "/*"):
             return "sql"
     return "raw"
 
