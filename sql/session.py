@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import Store, Transaction
 from sql.context import Cancellation, Context
-from sql.errors import ConstraintError, SqlError, SqlNameError, SqlSyntaxError
+from sql.errors import ConstraintError, MisuseError, SqlError, SqlNameError, SqlSyntaxError
 from sql.result import Result, WriteOutcome
 from sql.session_plans import Parameters, Prepared, QueryPlan, Values, WriteStatement
 from sql.session_transactions import TransactionState
@@ -95,6 +95,8 @@ class Session(TransactionState):
         cancellation.requested = False
         if self._timeout is not None:
             cancellation.deadline = time.monotonic() + self._timeout
+        if cancellation.progress is not None:
+            cancellation.check()
         plans = self._plans
         plan = plans.get(sql)
         if plan is None and not parameters:
@@ -105,7 +107,7 @@ class Session(TransactionState):
             shape, values = self._lift(sql)
             plan = plans.get(shape)
             if plan is None:
-                return self._first_run(sql, shape, values)
+                return self._first_run(sql, shape, values, parameters)
             if len(values) == plan.count:
                 return plan.run(self, values)
         if plan is None:
@@ -207,7 +209,7 @@ class Session(TransactionState):
         """Empty the plan cache: a setting that plans depend on has changed."""
         self._plans.clear()
 
-    def _first_run(self, sql: str, shape: str, values: Values) -> Result:
+    def _first_run(self, sql: str, shape: str, values: Values, parameters: Parameters) -> Result:
         if self._lift is _lift_at_first:
             from sql.parse import lift_literals
 
@@ -228,10 +230,12 @@ class Session(TransactionState):
                 if error.offset is None and not isinstance(error, (SqlSyntaxError, SqlNameError)):
                     raise
                 self._plans.pop(shape, None)
+        # An empty mapping may still make values up (`__missing__`).
         plan = self._prepared(sql)
-        if plan.count:
-            plan.bind(())
-        return plan.run(self, ())
+        values = plan.bind(parameters) if plan.count else ()
+        if values and isinstance(plan, QueryPlan):
+            plan = self._typed(plan, sql, tuple(map(type, values)))
+        return plan.run(self, values)
 
     def _literal_insert(self, sql: str) -> Result | None:
         """Run `sql` if it is an INSERT of nothing but literals; None if it is not."""
@@ -254,7 +258,14 @@ class Session(TransactionState):
     def _prepared(self, sql: str, *, lifted: bool = False) -> Prepared:
         from sql.parse import parse_statement
 
-        statement = parse_statement(sql)
+        try:
+            statement = parse_statement(sql)
+        except SqlError as error:
+            if error.message == "only one statement at a time can be executed":
+                raise MisuseError(
+                    "You can only execute one statement at a time.", offset=error.offset
+                ) from error
+            raise
         plan = _plan_of(statement)
         if lifted and isinstance(plan, QueryPlan):
             plan.types = None

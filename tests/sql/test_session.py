@@ -366,6 +366,24 @@ def test_the_wrong_number_of_parameters_is_told_as_the_sqlite3_module_does() -> 
         session.execute("select ?", {"b": 1})
 
 
+def test_a_mapping_may_make_its_values_up() -> None:
+    class Doubling(dict[str, object]):
+        def __missing__(self, name: str) -> object:
+            return name * 2
+
+    session = Session(open_memory())
+    for _ in range(2):
+        assert session.execute("select :x", Doubling()).fetch_all() == [("xx",)]
+
+
+def test_several_statements_are_refused() -> None:
+    session = Session(open_memory())
+    for statement in ("select 1; select 2", "select 1; // no comment", "select 1; /* */ a"):
+        with pytest.raises(MisuseError, match="You can only execute one statement at a time"):
+            session.execute(statement)
+    assert session.execute("select 1; -- comment\n ; /* another */").fetch_all() == [(1,)]
+
+
 def test_python_values_become_sqls() -> None:
     session = Session(open_memory())
     values = (True, float("nan"), bytearray(b"x"), memoryview(b"y"), 2.0)
