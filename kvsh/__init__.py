@@ -20,7 +20,7 @@ version = "2.6.0"
 version_info = (2, 6, 0)
 
 _FROM = {
-    "kvsh.adapters": (
+    "kvsh.adapting": (
         "Binary", "Date", "DateFromTicks", "PARSE_COLNAMES", "PARSE_DECLTYPES", "PrepareProtocol",
         "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks", "adapt", "adapters",
         "converters", "register_adapter", "register_converter",

@@ -74,15 +74,37 @@ class Connection:
         level = _checked_level(isolation_level)
         path, readonly = _parsed_path(database, uri=uri, readonly=readonly)
         try:
-            self._store: Store = _store(path, timeout, durability, readonly=readonly, at=at)
-            self._session: Any = Session(self._store, busy_timeout=timeout)
+            store = _store(path, timeout, durability, readonly=readonly, at=at)
         except LOWER_ERRORS as error:
             raise translated(error) from error
+        thread = threading.get_ident() if check_same_thread else None
+        self._set_up(store, timeout, level, detect_types, thread, owns_store=True)
+
+    @classmethod
+    def on_store(cls, store: Store, timeout: float) -> Connection:
+        """An autocommit connection on a store that is open already and stays so."""
+        connection = cls.__new__(cls)
+        connection._set_up(store, timeout, None, 0, None, owns_store=False)
+        return connection
+
+    def _set_up(
+        self,
+        store: Store,
+        timeout: float,
+        level: str | None,
+        detect_types: int,
+        thread: int | None,
+        *,
+        owns_store: bool,
+    ) -> None:
+        self._store = store
+        self._owns_store = owns_store
+        self._session: Any = Session(store, busy_timeout=timeout)
         self.row_factory: Callable[[Any, tuple[Any, ...]], Any] | None = None
         self.text_factory: Callable[[bytes], Any] = str
         self._isolation_level = level
         self._detect_types = detect_types
-        self._thread = threading.get_ident() if check_same_thread else None
+        self._thread = thread
         self._trace_callback: Callable[[str], Any] | None = None
         self._limits: dict[int, int] = {}
         self._initialised = True
@@ -153,7 +175,8 @@ class Connection:
         if session is not None:
             try:
                 session.close()
-                self._store.close()
+                if self._owns_store:
+                    self._store.close()
             except LOWER_ERRORS as error:
                 raise translated(error) from error
 
@@ -177,6 +200,13 @@ class Connection:
         else:
             self.rollback()
         return False
+
+    @property
+    def session(self) -> Session:
+        """The SQL session below."""
+        self._check_open()
+        session: Session = self._session
+        return session
 
     @property
     def in_transaction(self) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from kvsh import adapters
+from kvsh import adapting
 from kvsh.errors import LOWER_ERRORS, DataError, InterfaceError, ProgrammingError, translated
 from sql import Result, is_complete, next_statement
 
@@ -29,7 +29,7 @@ _NOTHING_LEFT = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*(?:\*/
 _DML_WORDS = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
 _CONVERTER_HINT = re.compile(r"\s*\[([^\]]*)\]\s*$")
 
-_is_plain = adapters.PLAIN_TYPES.issuperset
+_is_plain = adapting.PLAIN_TYPES.issuperset
 
 
 def first_word(sql: str) -> str:
@@ -159,13 +159,13 @@ class Cursor:
                 return parameters
             if kind is list:  # an adapter may change the list under our feet: read it by index
                 count = len(parameters)
-                return tuple(adapters.bindable(parameters[i], i + 1) for i in range(count))
-            return adapters.bind_all(parameters)
+                return tuple(adapting.bindable(parameters[i], i + 1) for i in range(count))
+            return adapting.bind_all(parameters)
         if isinstance(parameters, Mapping | dict):
             return _BoundMapping(parameters)
         if hasattr(parameters, "__len__") and hasattr(parameters, "__getitem__"):
             count = len(parameters)
-            return tuple(adapters.bindable(parameters[i], i + 1) for i in range(count))
+            return tuple(adapting.bindable(parameters[i], i + 1) for i in range(count))
         raise ProgrammingError("parameters are of unsupported type")
 
     @staticmethod
@@ -174,11 +174,11 @@ class Cursor:
         for value in values:
             kind = type(value)
             if kind is int:
-                if not adapters.INTEGER_MIN <= value <= adapters.INTEGER_MAX:
+                if not adapting.INTEGER_MIN <= value <= adapting.INTEGER_MAX:
                     return True
             elif kind is str and not value.isascii():
                 value.encode()
-        return bool(adapters.plain_adapters)
+        return bool(adapting.plain_adapters)
 
     def _adopt(self, result: Result, *, is_dml: bool) -> None:
         self._result = result
@@ -200,7 +200,7 @@ class Cursor:
             self.lastrowid = result.lastrowid
 
     def _column_name(self, name: str) -> str:
-        if self.connection._detect_types & adapters.PARSE_COLNAMES:
+        if self.connection._detect_types & adapting.PARSE_COLNAMES:
             return _CONVERTER_HINT.sub("", name)
         return name
 
@@ -248,15 +248,15 @@ class Cursor:
 
     @staticmethod
     def _converter(column: Any, detect: int) -> Callable[[bytes], Any] | None:
-        if detect & adapters.PARSE_COLNAMES:
+        if detect & adapting.PARSE_COLNAMES:
             hint = _CONVERTER_HINT.search(column.name)
             if hint:
-                found = adapters.converters.get(hint.group(1).upper())
+                found = adapting.converters.get(hint.group(1).upper())
                 if found is not None:
                     return found
-        if detect & adapters.PARSE_DECLTYPES and column.declared_type:
+        if detect & adapting.PARSE_DECLTYPES and column.declared_type:
             key = re.split(r"[ (]", column.declared_type, maxsplit=1)[0].upper()
-            return adapters.converters.get(key)
+            return adapting.converters.get(key)
         return None
 
     # -- fetching --------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ class _BoundMapping(Mapping[str, Any]):
         self._values = values
 
     def __getitem__(self, name: str) -> Any:
-        return adapters.bindable(self._values[name], name)
+        return adapting.bindable(self._values[name], name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

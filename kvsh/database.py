@@ -1,287 +1,167 @@
-"""`kvsh.open(path)`: the ordered key space as a Python mapping, and SQL beside it.
+"""The ordered key space as a Python object: `kvsh.open(path)`.
 
-Keys and values are bytes; str is taken as UTF-8, bytes come back.  Any number of threads may share one
-`Database`: each has transactions of its own, and commits of several threads are synced together.
+    db = kvsh.open("app.db")
+    db.put("user:1", b"Ada"); db.get("user:1"); db["user:1"]; "user:1" in db
+    for key, value in db.scan(prefix="user:"): ...
+    with db.transaction():
+        db.incr("visits"); db.execute("INSERT INTO log VALUES (?)", ("seen",))
 
-    >>> import kvsh
-    >>> db = kvsh.open(":memory:")
-    >>> db.put("user:1", "Ada")
-    >>> db.get("user:1"), db.get("user:2")
-    (b'Ada', None)
-    >>> with db.transaction():
-    ...     db.put("user:2", b"Grace")
-    ...     _ = db.execute("CREATE TABLE t(a)")
-    >>> list(db.scan(prefix="user:"))
-    [(b'user:1', b'Ada'), (b'user:2', b'Grace')]
-    >>> db.close()
+Keys and values are bytes, or str that is encoded as UTF-8; bytes come back, and None for what is absent.
+SQL's tables are in the same file and join the same transactions.
+
+A read outside of a transaction takes the newest commit: one read transaction is kept and used again as
+long as `Store.view()` gives the same object, so that a get costs the descent and little more.  A
+write outside of a transaction is one of its own, durable when it returns; threads that write at the same
+time share their waits for the disk.
+
+Threads: a `Database` may be shared.  A transaction belongs to the thread that began it, and what that
+thread does on the database joins it.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice, starmap
+from threading import get_ident
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
 
-from btree import RAW_TREE_ID, KeySpace, open_memory, open_store
-from btree.keyspace import now_ms, prefix_end
-from kvsh.errors import LOWER_ERRORS, ProgrammingError, translated
+from btree import CATALOG_TREE_ID, RAW_TREE_ID, KeySpace, open_memory, open_store
+from kvsh.errors import LOWER_ERRORS, DataError, OperationalError, ProgrammingError, translated
+from kvsh.transaction import Joined, Transaction, expires_in
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from btree import Store
+    from kvsh.connection import Connection
+    from kvsh.cursor import Cursor
 
-    from btree import Store, Transaction
-    from engine import Durability
-    from sql import Session
+Text = str | bytes | bytearray | memoryview
+Durability = Literal["full", "normal", "off"]
 
-Key = bytes | str
+CACHE_BYTES = 256 << 20
+INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 
 
-class _State(threading.local):
-    """What belongs to one thread."""
+def open(
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    durability: Durability = "full",
+    readonly: bool = False,
+    timeout: float = 5.0,
+    at: int | None = None,
+    cache_bytes: int = CACHE_BYTES,
+) -> Database:
+    """The database in the file at `path`, made if it is not there; ":memory:" is a scratch one.
 
-    def __init__(self) -> None:
-        self.view: object = None  # what `reader` was begun on
-        self.reader: Transaction | None = None
-        self.get: Any = None  # the raw tree's lookup, of the reader or the open transaction
-        self.put: Any = None  # the raw tree's, while a transaction is open
-        self.transaction: Transaction | None = None
-        self.session: Session | None = None
+    `durability`: "full" (a commit is on the disk when it returns), "normal" (it may be lost by a power
+    cut, but never half of it) or "off".  `timeout`: seconds to wait for another writer.  `at`: the number of
+    a commit to see the database as it was then, read-only.  `cache_bytes`: the memory that
+    decoded pages may take.  Raises OperationalError if the file can't be opened, DatabaseError if it
+    is no kvsh database or damaged.
+
+    >>> db = open(":memory:")
+    >>> db.put("greeting", "hello")
+    >>> db.get("greeting")
+    b'hello'
+    """
+    name = os.fsdecode(path)
+    try:
+        if name == ":memory:":
+            store = open_memory()
+        else:
+            store = open_store(
+                name,
+                durability=durability,
+                readonly=readonly,
+                timeout=timeout,
+                at=at,
+                cache_bytes=cache_bytes,
+            )
+    except LOWER_ERRORS as error:
+        raise translated(error) from error
+    return Database(store, timeout)
+
+
+class _Current:
+    """A read transaction on the newest commit, as of `view`."""
+
+    __slots__ = ("get", "space", "view")
+
+    def __init__(self, store: Store, view: object) -> None:
+        transaction = store.begin()
+        self.view = view
+        self.space = KeySpace(transaction)
+        self.get = transaction.tree(RAW_TREE_ID).get
+
+
+def _as_bytes(text: Any) -> bytes:
+    if isinstance(text, str):
+        return text.encode()
+    if isinstance(text, bytes | bytearray | memoryview):
+        return bytes(text)
+    raise TypeError(f"keys and values are bytes or str, not {type(text).__name__}")
+
+
+def _bound(text: Text | None) -> bytes | None:
+    return None if text is None else _as_bytes(text)
 
 
 class Database:
-    """An open database; make one with `kvsh.open`."""
+    """An open database; made by `kvsh.open`.  Closed by `close()` or at the end of a `with`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, timeout: float) -> None:
         self._store = store
-        self._view: Any = getattr(store, "view", None)
-        self._state = _State()
+        self._timeout = timeout
+        self._view: Any = _view_of(store)
+        self._current: Any = _NOTHING
+        self._transactions: dict[int, Joined] = {}  # by thread
+        self._local = threading.local()
         self._closed = False
 
-    # -- single keys -----------------------------------------------------------------------------
+    # -- one key -----------------------------------------------------------------------------------
 
-    def get(self, key: Key) -> bytes | None:
-        """The value at `key`, None if it is absent or has expired.  O(log n), no lock, no system call."""
+    def get(self, key: Text, default: bytes | None = None) -> bytes | None:
+        """The value at `key`, else `default`."""
         if key.__class__ is not bytes:
-            key = _bytes(key)
-        state = self._state
-        if state.transaction is None:
-            try:
-                if self._view() is not state.view:
-                    self._renew(state)
-            except TypeError:
-                self._renew(state)
-            except LOWER_ERRORS as error:
-                raise translated(error) from error
+            key = _as_bytes(key)
         try:
-            value = state.get(key)
+            if self._transactions:
+                value = self._keys().get(key)
+                return default if value is None else value
+            current = self._current
+            if current.view is not self._view():
+                current = self._renewed()
+            value = current.get(key)
+            if value.__class__ is bytes:
+                return value  # type: ignore[no-any-return]
+            value = current.space.get(key)  # absent, or with an expiry
+            return default if value is None else value
         except LOWER_ERRORS as error:
             raise translated(error) from error
-        if value.__class__ is tuple:
-            return value[0] if value[1] > now_ms() else None  # type: ignore[no-any-return]
-        return value  # type: ignore[no-any-return]
 
-    def _renew(self, state: _State) -> None:
-        """Begin this thread's reader on the newest commit."""
-        try:
-            if state.reader is not None:
-                state.reader.rollback()
-            state.reader = self._store.begin()
-        except LOWER_ERRORS as error:
-            raise translated(error) from error
-        state.view = None if self._view is None else self._view()
-        state.get = state.reader.tree(RAW_TREE_ID).get
-
-    def put(self, key: Key, value: Key, ttl: float | None = None) -> None:
-        """Set a key.  `ttl`: seconds until it expires.  Outside a transaction durable when it returns."""
+    def put(self, key: Text, value: Text, ttl: float | None = None) -> None:
+        """Insert or replace; with `ttl`, the key is gone after so many seconds."""
         if key.__class__ is not bytes:
-            key = _bytes(key)
+            key = _as_bytes(key)
         if value.__class__ is not bytes:
-            value = _bytes(value)
-        state = self._state
-        if state.put is not None and ttl is None:
-            try:
-                state.put(key, value)
-            except LOWER_ERRORS as error:
-                raise translated(error) from error
-            return
-        with self._writing() as transaction:
-            if ttl is None:
-                transaction.tree(RAW_TREE_ID).put(key, value)
-            else:
-                KeySpace(transaction).put(key, value, now_ms() + int(ttl * 1000))  # type: ignore[arg-type]
-
-    def delete(self, key: Key) -> bool:
-        """Remove a key; whether it was there."""
-        with self._writing() as transaction:
-            return KeySpace(transaction).delete(_bytes(key))
-
-    def exists(self, key: Key) -> bool:
-        """Whether the key is there."""
-        return self.get(key) is not None
-
-    def incr(self, key: Key, step: int = 1) -> int:
-        """Add to a whole number (an absent key is 0); the new value.  ValueError if it is none."""
-        name = _bytes(key)
-        with self._writing() as transaction:
-            space = KeySpace(transaction)
-            value = int(space.get(name) or b"0") + step
-            left = space.ttl(name)
-            space.put(name, b"%d" % value, None if left is None else now_ms() + left)
-            return value
-
-    def expire(self, key: Key, ttl: float) -> bool:
-        """Let a key expire in `ttl` seconds; False if there is no such key."""
-        with self._writing() as transaction:
-            return KeySpace(transaction).expire(_bytes(key), now_ms() + int(ttl * 1000))
-
-    def ttl(self, key: Key) -> float | None:
-        """Seconds until the key expires; None if it is absent or does not."""
-        with self._reading() as transaction:
-            left = KeySpace(transaction).ttl(_bytes(key))
-            return None if left is None else left / 1000
-
-    def persist(self, key: Key) -> bool:
-        """Take a key's expiry away; False if it had none."""
-        with self._writing() as transaction:
-            return KeySpace(transaction).persist(_bytes(key))
-
-    # -- ranges ----------------------------------------------------------------------------------
-
-    def scan(
-        self,
-        lo: Key | None = None,
-        hi: Key | None = None,
-        prefix: Key | None = None,
-        reverse: bool = False,
-        limit: int | None = None,
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """(key, value) pairs with lo <= key < hi, in key order or reversed, of one snapshot."""
-        low, high = _range(lo, hi, prefix)
-        transaction = self._state.transaction
-        own = None
+            value = _as_bytes(value)
         try:
-            if transaction is None:
-                own = transaction = self._store.begin()
-            batches = KeySpace(transaction).batches(low, high, reverse=reverse)
-        except LOWER_ERRORS as error:
-            raise translated(error) from error
-        pairs = chain.from_iterable(zip(keys, values, strict=True) for keys, values in batches)
-        found: Iterator[tuple[bytes, bytes]] = pairs if limit is None else islice(pairs, limit)
-        return found if own is None else _ending(found, own)
-
-    def count(self, lo: Key | None = None, hi: Key | None = None, prefix: Key | None = None) -> int:
-        """How many keys the range has."""
-        low, high = _range(lo, hi, prefix)
-        with self._reading() as transaction:
-            return KeySpace(transaction).count(low, high)
-
-    # -- the mapping protocol --------------------------------------------------------------------
-
-    def __getitem__(self, key: Key) -> bytes:
-        value = self.get(key)
-        if value is None:
-            raise KeyError(key)
-        return value
-
-    def __setitem__(self, key: Key, value: Key) -> None:
-        self.put(key, value)
-
-    def __delitem__(self, key: Key) -> None:
-        if not self.delete(key):
-            raise KeyError(key)
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, (bytes, str)) and self.get(key) is not None
-
-    def __iter__(self) -> Iterator[bytes]:
-        return (key for key, _ in self.scan())
-
-    def __len__(self) -> int:
-        return self.count()
-
-    def __bool__(self) -> bool:
-        return True
-
-    # -- transactions ----------------------------------------------------------------------------
-
-    @contextmanager
-    def transaction(self) -> Iterator[Database]:
-        """Everything this thread does inside is one transaction: committed at the end, rolled back on an
-        exception.  Inside of another one it is a savepoint."""
-        state = self._state
-        session = self._session()
-        if state.transaction is not None:
-            with self._savepoint(session):
-                yield self
-            return
-        try:
-            session.begin("IMMEDIATE")
-            transaction = session.joined_transaction(temporary=False)
-        except LOWER_ERRORS as error:
-            raise translated(error) from error
-        assert transaction is not None
-        self._enter(state, transaction)
-        try:
-            yield self
-        except BaseException:
-            self._leave(state)
-            session.rollback()
-            raise
-        self._leave(state)
-        try:
-            session.commit()
-        except LOWER_ERRORS as error:
-            if session.in_transaction:
-                session.rollback()
-            raise translated(error) from error
-
-    @contextmanager
-    def _savepoint(self, session: Session) -> Iterator[None]:
-        session.savepoint("kvsh nested")
-        try:
-            yield
-        except BaseException:
-            session.rollback_to("kvsh nested")
-            session.release("kvsh nested")
-            raise
-        session.release("kvsh nested")
-
-    def _enter(self, state: _State, transaction: Transaction) -> None:
-        tree = transaction.tree(RAW_TREE_ID)
-        state.transaction = transaction
-        state.get, state.put = tree.get, tree.put
-
-    def _leave(self, state: _State) -> None:
-        state.transaction = state.put = state.get = state.view = None
-
-    @contextmanager
-    def _reading(self) -> Iterator[Transaction]:
-        transaction = self._state.transaction
-        try:
-            if transaction is not None:
-                yield transaction
-                return
-            transaction = self._store.begin()
-            try:
-                yield transaction
-            finally:
-                transaction.rollback()
-        except LOWER_ERRORS as error:
-            raise translated(error) from error
-
-    @contextmanager
-    def _writing(self) -> Iterator[Transaction]:
-        transaction = self._state.transaction
-        try:
-            if transaction is not None:
-                yield transaction
-                return
+            transactions = self._transactions
+            if transactions:
+                joined = transactions.get(get_ident())
+                if joined is not None:
+                    if ttl is None:
+                        joined.put(key, value)
+                    else:
+                        joined.writing().put(key, value, expires_in(ttl))  # type: ignore[arg-type]
+                    return
             transaction = self._store.begin(write=True)
             try:
-                yield transaction
+                if ttl is None:
+                    transaction.tree(RAW_TREE_ID).put(key, value)
+                else:
+                    KeySpace(transaction).put(key, value, expires_in(ttl))  # type: ignore[arg-type]
             except BaseException:
                 transaction.rollback()
                 raise
@@ -289,68 +169,226 @@ class Database:
         except LOWER_ERRORS as error:
             raise translated(error) from error
 
-    # -- SQL -------------------------------------------------------------------------------------
+    def delete(self, key: Text) -> bool:
+        """Remove; False if there is no such key."""
+        name = _as_bytes(key)
+        with self._writing() as space:
+            return space.delete(name)
 
-    def _session(self) -> Session:
-        if self._closed:
-            raise ProgrammingError("Cannot operate on a closed database.")
-        state = self._state
-        if state.session is None:
-            from sql import Session
+    def exists(self, key: Text) -> bool:
+        """Whether `key` is there."""
+        return self.get(key) is not None
 
-            state.session = Session(self._store)
-        return state.session
+    def incr(self, key: Text, by: int = 1) -> int:
+        """Add `by` to the decimal number at `key` (an absent one counts as 0); the new number.
 
-    def execute(
-        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
-    ) -> list[tuple[Any, ...]]:
-        """Run one SQL statement, in this thread's transaction if one is open; all its rows."""
+        Keeps an expiry.  Raises DataError if the value is no number, or the sum leaves 64 bits."""
+        name = _as_bytes(key)
+        with self._writing() as space:
+            old = space.get(name)
+            try:
+                number = int(old or b"0") + by
+            except ValueError:
+                raise DataError(f"the value of {name!r} is no whole number") from None
+            if not INTEGER_MIN <= number <= INTEGER_MAX:
+                raise DataError(f"the value of {name!r} would leave 64 bits")
+            left_ms = space.ttl(name)
+            space.put(name, b"%d" % number, None if left_ms is None else expires_in(left_ms / 1000))
+            return number
+
+    # -- expiry ------------------------------------------------------------------------------------
+
+    def expire(self, key: Text, ttl: float) -> bool:
+        """Let `key` be gone after `ttl` seconds; False if there is no such key."""
+        name = _as_bytes(key)
+        with self._writing() as space:
+            return space.expire(name, expires_in(ttl))
+
+    def ttl(self, key: Text) -> float | None:
+        """Seconds that `key` has left; None if it is absent or does not expire."""
+        left_ms = self._reading().ttl(_as_bytes(key))
+        return None if left_ms is None else left_ms / 1000
+
+    def persist(self, key: Text) -> bool:
+        """Take the expiry away; False if there is no such key or it had none."""
+        name = _as_bytes(key)
+        with self._writing() as space:
+            return space.persist(name)
+
+    # -- many keys ---------------------------------------------------------------------------------
+
+    def scan(
+        self,
+        lo: Text | None = None,
+        hi: Text | None = None,
+        prefix: Text | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) pairs in the order of their keys (or reversed), at most `limit`.
+
+        Keys are `lo <= key < hi` and start with `prefix`.  The pairs are those of one moment: the call's."""
+        batches = self._reading().batches(
+            _bound(lo), _bound(hi), prefix=_bound(prefix), reverse=reverse
+        )
+        pairs = chain.from_iterable(starmap(zip, _translating(batches)))
+        return pairs if limit is None else islice(pairs, max(limit, 0))
+
+    def count(
+        self, lo: Text | None = None, hi: Text | None = None, prefix: Text | None = None
+    ) -> int:
+        """How many keys `scan` would give; O(1) for all of them if none ever had an expiry."""
+        space = self._reading()
         try:
-            return self._session().execute(sql, parameters).fetch_all()
+            return space.count(_bound(lo), _bound(hi), _bound(prefix))
         except LOWER_ERRORS as error:
             raise translated(error) from error
 
-    # -- the file --------------------------------------------------------------------------------
+    def update(self, pairs: Mapping[Any, Text] | Iterable[tuple[Text, Text]]) -> None:
+        """Put all of `pairs` in one transaction, in bulk."""
+        items = pairs.items() if isinstance(pairs, Mapping) else pairs
+        latest = {_as_bytes(key): _as_bytes(value) for key, value in items}
+        with self.transaction():
+            self._transactions[get_ident()].load(latest)
+
+    def keys(self) -> Iterator[bytes]:
+        """All keys in order."""
+        batches = self._reading().batches()
+        return chain.from_iterable(keys for keys, _ in _translating(batches))
+
+    def values(self) -> Iterator[bytes]:
+        """All values in the order of their keys."""
+        batches = self._reading().batches()
+        return chain.from_iterable(values for _, values in _translating(batches))
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All pairs: `scan()`."""
+        return self.scan()
+
+    __iter__ = keys
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, key: Text) -> bool:
+        return self.get(key) is not None
+
+    def __getitem__(self, key: Text) -> bytes:
+        value = self.get(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key: Text, value: Text) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: Text) -> None:
+        if not self.delete(key):
+            raise KeyError(key)
+
+    # -- transactions and SQL ----------------------------------------------------------------------
+
+    def transaction(self) -> Transaction:
+        """A transaction of this thread: `with db.transaction(): ...`.
+
+        It takes the writer's lock (on a read-only database, a snapshot) at its beginning; leaving the
+        block commits, an exception rolls back.  Inside of one, it is a savepoint."""
+        self._check_open()
+        return Transaction(self, self._transactions)
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Cursor:
+        """Run one SQL statement; its cursor.  It joins this thread's transaction, or is one of its own."""
+        self._check_open()
+        connection = self.connection()
+        try:
+            return connection.execute(sql, parameters)
+        finally:
+            self._follow(connection)
+
+    def connection(self) -> Connection:
+        """This thread's SQL connection, on which `execute` runs (autocommit)."""
+        self._check_open()
+        known: Connection | None = getattr(self._local, "connection", None)
+        if known is None:
+            from kvsh.connection import Connection
+
+            known = self._local.connection = Connection.on_store(self._store, self._timeout)
+        return known
+
+    def _follow(self, connection: Connection) -> None:
+        """Note a transaction that SQL began or ended."""
+        thread = get_ident()
+        joined = self._transactions.get(thread)
+        if connection.in_transaction:
+            if joined is None:
+                self._transactions[thread] = Joined(connection.session)
+        elif joined is not None:
+            del self._transactions[thread]
+
+    # -- the file ----------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str | None:
+        """The file's path, None for a database in memory."""
+        return self._store.path
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
 
     def checkpoint(self) -> None:
         """Write what the next open would have to replay."""
-        self._upkeep(self._store.checkpoint)
+        self._on_store("checkpoint")
 
     def compact(self) -> None:
-        """Rewrite the file without its dead bytes; others go on reading and writing."""
-        self._upkeep(self._store.compact)
+        """Rewrite the file without its dead bytes."""
+        self._current = _NOTHING
+        self._on_store("compact")
 
     def backup(self, path: str | os.PathLike[str]) -> None:
-        """A consistent copy of the newest commit at `path`."""
-        self._upkeep(lambda: self._store.backup(os.fspath(path)))
+        """Copy the database, as of now, to a file; others go on reading and writing."""
+        self._on_store("backup", os.fspath(path))
 
     def check(self) -> list[str]:
-        """Every problem of the file and its trees as a sentence; [] when all is well."""
-        problems: list[str] = []
-        self._upkeep(lambda: problems.extend(self._store.check()))
-        return problems
+        """Every problem of the file, its trees, tables and indexes, a sentence each; [] if all is well."""
+        problems: list[str] = self._on_store("check")
+        if problems or not len(self._store.begin().tree(CATALOG_TREE_ID)):
+            return problems
+        rows = self.execute("PRAGMA integrity_check(1000)").fetchall()
+        return [row[0] for row in rows if row[0] != "ok"]
 
-    def _upkeep(self, action: Any) -> None:
+    def _on_store(self, operation: str, *arguments: Any) -> Any:
+        self._check_open()
+        if get_ident() in self._transactions and operation != "check":
+            raise OperationalError(f"cannot {operation} within a transaction")
         try:
-            action()
+            return getattr(self._store, operation)(*arguments)
         except LOWER_ERRORS as error:
             raise translated(error) from error
 
     def close(self) -> None:
-        """Let go of the file.  Closing twice is harmless."""
+        """Roll back what is open and let go of the file.  Closing twice is harmless."""
         if self._closed:
             return
         self._closed = True
-        state = self._state
-        if state.reader is not None:
-            state.reader.rollback()
-            state.reader = None
-        if state.session is not None:
-            state.session.close()
-            state.session = None
-        self._upkeep(self._store.close)
+        self._current = _NOTHING
+        try:
+            for joined in list(self._transactions.values()):
+                joined.abandon()
+            self._transactions.clear()
+            connection = getattr(self._local, "connection", None)
+            if connection is not None:
+                connection.close()
+            self._store.close()
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
 
     def __enter__(self) -> Database:
+        self._check_open()
         return self
 
     def __exit__(
@@ -361,64 +399,103 @@ class Database:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        state = " (closed)" if self._closed else ""
+        return f"<kvsh.Database {self.path or ':memory:'}{state}>"
 
-def _bytes(key: object) -> bytes:
-    if isinstance(key, str):
-        return key.encode()
-    if isinstance(key, (bytes, bytearray, memoryview)):
-        return bytes(key)
-    raise TypeError(f"keys and values are bytes or str, not {type(key).__name__}")
+    # -- what reads and writes run in ----------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ProgrammingError("Cannot operate on a closed database.")
+
+    def _renewed(self) -> _Current:
+        """A read transaction on the newest commit, kept for the reads to come."""
+        self._check_open()
+        current = _Current(self._store, self._view())
+        self._current = current
+        return current
+
+    def _keys(self) -> KeySpace:
+        """The keys as this thread sees them now."""
+        joined = self._transactions.get(get_ident())
+        if joined is not None:
+            return joined.reading()
+        current = self._current
+        if current.view is not self._view():
+            current = self._renewed()
+        space: KeySpace = current.space
+        return space
+
+    def _reading(self) -> KeySpace:
+        self._check_open()
+        try:
+            return self._keys()
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+
+    def _writing(self) -> _Writing:
+        self._check_open()
+        return _Writing(self._store, self._transactions.get(get_ident()))
 
 
-def _range(lo: Key | None, hi: Key | None, prefix: Key | None) -> tuple[bytes | None, bytes | None]:
-    low = None if lo is None else _bytes(lo)
-    high = None if hi is None else _bytes(hi)
-    if prefix is not None:
-        start = _bytes(prefix)
-        end = prefix_end(start)
-        low = start if low is None else max(low, start)
-        if end is not None:
-            high = end if high is None else min(high, end)
-    return low, high
+class _Nothing:
+    """Stands for the current read transaction where there is none."""
+
+    view = object()
 
 
-def _ending(
-    pairs: Iterator[tuple[bytes, bytes]], transaction: Transaction
-) -> Iterator[tuple[bytes, bytes]]:
-    """The pairs; their transaction ends with them."""
+_NOTHING = _Nothing()
+
+
+class _Writing:
+    """`with` it: the key space to write, of the open transaction or of one that commits at the end."""
+
+    __slots__ = ("_joined", "_own", "_store")
+
+    def __init__(self, store: Store, joined: Joined | None) -> None:
+        self._store = store
+        self._joined = joined
+        self._own: Any = None
+
+    def __enter__(self) -> KeySpace:
+        try:
+            if self._joined is not None:
+                return self._joined.writing()
+            self._own = self._store.begin(write=True)
+            return KeySpace(self._own)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        try:
+            if self._own is not None:
+                if error is None:
+                    self._own.commit()
+                else:
+                    self._own.rollback()
+        except LOWER_ERRORS as failure:
+            raise translated(failure) from failure
+        if isinstance(error, LOWER_ERRORS):
+            raise translated(error) from error
+        return False
+
+
+def _view_of(store: Store) -> Any:
+    """A callable that gives the same object as long as nothing new was committed."""
+    view = getattr(store, "view", None)
+    return (lambda: store.version) if view is None else view  # type: ignore[attr-defined]
+
+
+def _translating(
+    batches: Iterator[tuple[list[bytes], list[bytes]]],
+) -> Iterator[tuple[list[bytes], list[bytes]]]:
     try:
-        yield from pairs
-    finally:
-        transaction.rollback()
-
-
-def open_database(
-    path: str | os.PathLike[str],
-    *,
-    durability: Durability = "full",
-    readonly: bool = False,
-    timeout: float = 5.0,
-    at: int | None = None,
-    cache_bytes: int = 256 << 20,
-) -> Database:
-    """Open the database at `path`, made if it is not there; ":memory:" is a scratch one.
-
-    `durability`: "full" (a commit is on the disk when it returns), "normal" or "off".  `timeout`:
-    seconds to wait for another writer.  `at`: as it was at that commit, read-only.  `cache_bytes`:
-    memory that pages may take.  Raises OperationalError, DatabaseError."""
-    name = os.fspath(path)
-    try:
-        if name == ":memory:":
-            return Database(open_memory())
-        return Database(
-            open_store(
-                name,
-                durability=durability,
-                readonly=readonly,
-                timeout=timeout,
-                at=at,
-                cache_bytes=cache_bytes,
-            )
-        )
+        yield from batches
     except LOWER_ERRORS as error:
         raise translated(error) from error

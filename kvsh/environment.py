@@ -309,6 +309,7 @@ class Environment:
                 self._command(unit.text)
         finally:
             self.last_seconds = time.perf_counter() - started
+            self.target.flush_if_eager()
             if once:
                 self.target.restore()
         if self.timer and unit.kind == "sql":

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, assert_never
-
+from typing import TYPE_CHECKING, Any, assert_never
 
 from sql.compile.groups import GroupCompiler, split_clauses
 from sql.compile.levels import Binding, LevelCompiler, variables_in
@@ -38,6 +37,9 @@ from sql.plan.walk import free_references, references, walk_block
 from sql.run import joins, sorting, stages, windows
 from sql.values import sort_key
 
+if TYPE_CHECKING:
+    from sql.run.analysis import Analysis
+
 NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 NUMBER = INTEGER | REAL
 EXTRA_SCOPES = 1_000_000
@@ -60,6 +62,7 @@ class BlockCompiler:
         self.module = module
         self.planner = planner
         self.bindings: dict[int, Binding] = {}
+        self.analysis: Analysis | None = None
         self.scalar = ScalarCompiler(
             self.resolve,
             self._subquery,
@@ -603,7 +606,7 @@ class _Join:
         self.clauses = clauses
         self.row = row
         self.fan_out = fan_out
-        self.single = single or not header and clauses.startswith("for _ in (")
+        self.single = single or (not header and clauses.startswith("for _ in ("))
 
 
 def folded_key(folds: Sequence[Callable[[Any], Any] | None]) -> Callable[[Any], Any]:

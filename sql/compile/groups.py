@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sql.compile.module import Lines
-
 from sql.plan import AggregateCall, Select
 from sql.run import grouping
 
@@ -188,10 +187,9 @@ class GroupCompiler:
                     argument = "x"
                 else:
                     guards.append(f"{argument} is not None")
-            elif len(code.arguments) == 1 and len(code.update("y")) > 1 and "(" in argument:
-                body.add(f"x = {argument}")
-                argument = "x"
-            elif len(code.arguments) == 1 and any(line.count("Q") > 1 for line in code.update("Q")):
+            elif (len(code.arguments) == 1 and len(code.update("y")) > 1 and "(" in argument) or (
+                len(code.arguments) == 1 and any(line.count("Q") > 1 for line in code.update("Q"))
+            ):
                 body.add(f"x = {argument}")
                 argument = "x"
             if guards:
@@ -252,9 +250,7 @@ class GroupCompiler:
         """The groups in order of their keys, as SQLite's sorter gives them."""
         assert self.block.keys is not None
         kinds = [self.scalar.kinds(key.expression) for key in self.block.keys]
-        simple = all(
-            bare == TEXT or bare == BLOB or (bare and not bare & ~NUMBER) for bare in kinds
-        )
+        simple = all(bare in (TEXT, BLOB) or (bare and not bare & ~NUMBER) for bare in kinds)
         return self._call(grouping.sorted_groups, "groups", str(simple))
 
     def _bare_updates(self, codes: list[AggregateCode], at: int, bare: list[str]) -> Lines:
@@ -412,7 +408,7 @@ def split_clauses(source: str) -> list[str]:
             depth -= 1
         elif depth == 0 and at > start and char == " ":
             rest = source[at + 1 :]
-            if rest.startswith("for ") or (rest.startswith("if ")):
+            if rest.startswith(("for ", "if ")):
                 parts.append(source[start:at])
                 start = at + 1
         at += 1

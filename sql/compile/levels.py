@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from sql.compile.module import Lines, Module
 from sql.expressions import (
@@ -101,14 +101,31 @@ class LevelCompiler:
         """The first level: the `for keys, rows in ...` header ("" for none) and its clauses."""
         source = self._bound(level)
         if level.left or source.batches is None:
-            clauses = self._clauses(level, source)
+            clauses = self._counted(level, self._clauses(level, source))
             return "", clauses, source
         clauses = [self._batch_clause(level, source), *self._filters(level.filters)]
-        return f"for keys, rows in {source.batches}:", clauses, source
+        batches = source.batches
+        analysis = self.compiler.analysis
+        if analysis is not None:
+            number = analysis.number(level)
+            batches = f"{self.module.constants.name(analysis.timed, 'timed')}({number}, {batches})"
+            clauses.append(f"if {self.module.constants.name(analysis.hit, 'hit')}({number})")
+        return f"for keys, rows in {batches}:", clauses, source
 
     def inner(self, level: Level) -> list[str]:
         """A later level's clauses."""
-        return self._clauses(level, self._bound(level))
+        return self._counted(level, self._clauses(level, self._bound(level)))
+
+    def _counted(self, level: Level, clauses: list[str]) -> list[str]:
+        """EXPLAIN ANALYZE: the clauses with counters in them."""
+        analysis = self.compiler.analysis
+        if analysis is None:
+            return clauses
+        number = analysis.number(level)
+        head, iterable = clauses[0].split(" in ", 1)
+        timed = self.module.constants.name(analysis.timed, "timed")
+        hit = self.module.constants.name(analysis.hit, "hit")
+        return [f"{head} in {timed}({number}, {iterable})", *clauses[1:], f"if {hit}({number})"]
 
     def joined(self, clauses: list[list[str]]) -> str:
         """All levels' clauses as one source, cut into functions where they are too many."""
@@ -212,8 +229,7 @@ class LevelCompiler:
         element = target if len(names) == 1 else f"({target})"
         empty = nulls[0] if len(names) == 1 else f"({', '.join(nulls)})"
         conditions = [f"if {self.scalar.true(condition)}" for condition in level.on]
-        clauses = [clause if clause.startswith("for ") else clause for clause in source.clauses]
-        matches = f"[{element} {' '.join([*clauses, *conditions])}]"
+        matches = f"[{element} {' '.join([*source.clauses, *conditions])}]"
         return [self._for(target, f"({matches} or ({empty},))")]
 
     def _width(self, level: Level, binding: Binding) -> int:
@@ -459,7 +475,7 @@ class LevelCompiler:
                 choices.append(self._many(equality, convert))
                 continue
             source = self._equal_source(access, place)
-            nullable = not equality.null_safe and self.scalar.nullable(equality.value)  # type: ignore[arg-type]
+            nullable = not equality.null_safe and self.scalar.nullable(equality.value)
             choices.append(self._call(ranges.one, source) if nullable else f"({source},)")
             plain.append("" if nullable else source)
         collation = (
@@ -607,7 +623,7 @@ def composed(first, second):  # type: ignore[no-untyped-def]
 
 def hashed_rows(pairs, width, nullable):  # type: ignore[no-untyped-def]
     """key -> rows of that key, in order; keys with a NULL equal nothing and are left out."""
-    table = {}
+    table: dict[Any, list[Any]] = {}
     get = table.get
     for key, row in pairs:
         if nullable and (key is None if width == 1 else None in key):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from btree import Transaction
     from sql.bind import BindEnvironment
     from sql.context import Context
+    from sql.run.analysis import Analysis
     from sql.schema import Table
 
 Row = tuple[Any, ...]
@@ -80,12 +81,18 @@ def prepare_select(
 
 
 def compile_block(
-    block: Block, columns: tuple[ResultColumn, ...], env: BindEnvironment
+    block: Block,
+    columns: tuple[ResultColumn, ...],
+    env: BindEnvironment,
+    *,
+    planner: Planner | None = None,
+    analysis: Analysis | None = None,
 ) -> CompiledQuery:
-    """Plan and compile a bound query."""
-    planner = Planner(env)
+    """Plan and compile a bound query.  With `analysis` it counts what its levels do."""
+    planner = planner or Planner(env)
     module = Module()
     compiler = BlockCompiler(module, planner, env.functions, env.parameter_kinds)
+    compiler.analysis = analysis
     query, free = compiler.block(block)
     assert not free, "a whole query refers to no rows but its own"
     source = module.source(f"{query}()")
@@ -156,7 +163,8 @@ def compile_bound_row(
     compiler.bindings[source] = Binding(row, key)
     values = [compiler.scalar.value(expression) for expression in bound]
     result = f"({''.join(f'{value}, ' for value in values)})"
-    return _function(module, f"row(ctx, {row}, {key})", result)
+    function: RowFunction = _function(module, f"row(ctx, {row}, {key})", result)
+    return function
 
 
 def _function(module: Module, signature: str, result: str) -> Any:

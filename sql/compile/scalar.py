@@ -18,7 +18,6 @@ from typing import Any, assert_never
 from sql import values as v
 from sql.bind.typing import kinds_of
 from sql.collations import folding, nocase_fold, rtrim_fold
-from sql.run import arithmetic as a
 from sql.compile import patterns
 from sql.compile.constants import Constants
 from sql.expressions import (
@@ -47,6 +46,7 @@ from sql.expressions import (
     Unary,
 )
 from sql.functions import Function, FunctionRegistry
+from sql.run import arithmetic as a
 
 NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 NUMBER = INTEGER | REAL

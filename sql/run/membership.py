@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sql.run.arithmetic import as_numeric, as_text
 from sql.expressions import Affinity
+from sql.run.arithmetic import as_numeric, as_text
 
 Row = tuple[Any, ...]
 Convert = Callable[[Any], Any]

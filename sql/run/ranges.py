@@ -20,7 +20,8 @@ CHECK_EVERY = 4096
 def rowid_of(value: Any) -> int | None:
     """The rowid that a value equals, None if it can equal none."""
     if value.__class__ is int:
-        return value  # type: ignore[no-any-return]
+        number: int = value
+        return number
     if value.__class__ is float and value == value // 1 and -9.3e18 < value < 9.3e18:
         return int(value)
     return None
@@ -30,7 +31,7 @@ def rowids_of(values: Iterable[Any], *, reverse: bool = False) -> list[int]:
     """The distinct rowids among the values, ascending."""
     found = {rowid_of(value) for value in values}
     found.discard(None)
-    return sorted(found, reverse=reverse)  # type: ignore[type-var, arg-type]
+    return sorted(found, reverse=reverse)  # type: ignore[arg-type]
 
 
 def scan(tree: Tree, check: Check, reverse: bool = False) -> Iterator[Batch]:
@@ -115,17 +116,21 @@ def text_after(start: str) -> Any:
 
 
 def spans(
-    tree: Tree, check: Check, choices: Sequence[Sequence[Any]], *rest: Any, reverse: bool = False
+    tree: Tree,
+    check: Check,
+    choices: Sequence[Sequence[Any]],
+    low: Any = UNBOUND,
+    high: Any = UNBOUND,
+    low_inclusive: bool = True,
+    high_inclusive: bool = True,
+    reverse: bool = False,
 ) -> Iterator[Batch]:
     """`key_span` for every combination of values of the first key parts, in the tree's order."""
     prefixes = list(product(*choices))
     if reverse:
         prefixes.reverse()
     for prefix in prefixes:
-        if rest:
-            yield from key_span(tree, check, prefix, *rest, reverse=reverse)
-        else:
-            yield from key_span(tree, check, prefix, reverse=reverse)
+        yield from key_span(tree, check, prefix, low, high, low_inclusive, high_inclusive, reverse)
 
 
 def distinct(values: Iterable[Any], convert: Callable[[Any], Any] | None = None) -> list[Any]:

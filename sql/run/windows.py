@@ -270,7 +270,7 @@ class _Frames:
             return place if unit == "ROWS" else peers.starts[group]
         sign = -1 if bound == "PRECEDING" else 1
         if unit == "ROWS":
-            return min(max(place + sign * offset, 0), peers.count)
+            return int(min(max(place + sign * offset, 0), peers.count))
         if unit == "GROUPS":
             return peers.start(max(group + sign * offset, 0))
         return int(ranges.low(place, sign * offset))
@@ -284,7 +284,7 @@ class _Frames:
             return place + 1 if unit == "ROWS" else peers.end(group)
         sign = -1 if bound == "PRECEDING" else 1
         if unit == "ROWS":
-            return min(max(place + sign * offset + 1, 0), peers.count)
+            return int(min(max(place + sign * offset + 1, 0), peers.count))
         if unit == "GROUPS":
             return peers.end(group + sign * offset) if group + sign * offset >= 0 else 0
         return int(ranges.high(place, sign * offset))
@@ -342,7 +342,7 @@ def _picked(
     """first_value(), last_value(), nth_value()."""
     value_at = spec.arguments[0]
     for place, at in enumerate(partition):
-        wanted: int | None = 0
+        wanted = 0
         if spec.name == "nth_value":
             number = rows[at][spec.arguments[1]]
             if number.__class__ is float and number == number // 1:

@@ -1,0 +1,163 @@
+"""Transactions of `kvsh.Database`: one per thread, shared by raw keys and SQL.
+
+A transaction is that of a SQL session, so that statements and raw keys see and undo the same work.
+`Joined` is what the database's methods use while their thread has one open; `Transaction` is what the
+caller holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import get_ident
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from btree import RAW_TREE_ID, KeySpace
+from kvsh.errors import LOWER_ERRORS, ProgrammingError, translated
+
+if TYPE_CHECKING:
+    from kvsh.database import Database
+    from sql import Session
+
+
+def expires_in(seconds: float) -> int:
+    """The moment `seconds` from now, in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000 + int(seconds * 1000)
+
+
+class Joined:
+    """The open transaction of a thread.
+
+    `put(key, value)` is the tree's own method once the transaction is the writer's."""
+
+    __slots__ = ("_session", "_space", "put")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._space: KeySpace | None = None
+        self.put: Callable[[Any, Any], None] = self._first_put
+        transaction = session.reading_transaction()
+        if transaction is not None and transaction.writable:
+            self.writing()
+
+    def reading(self) -> KeySpace:
+        """The keys as the transaction sees them."""
+        if self._space is not None:
+            return self._space
+        with self._session.reading() as transaction:
+            return KeySpace(transaction)
+
+    def writing(self) -> KeySpace:
+        """The keys, to write them too.  Raises ConflictError, BusyError, ReadOnlyError."""
+        if self._space is None:
+            with self._session.writing() as transaction:
+                self._space = KeySpace(transaction)
+                self.put = transaction.tree(RAW_TREE_ID).put
+        return self._space
+
+    def _first_put(self, key: bytes, value: bytes) -> None:
+        self.writing()
+        self.put(key, value)
+
+    def load(self, items: dict[bytes, bytes]) -> None:
+        """Put all of `items`."""
+        with self._session.writing() as transaction:
+            keys = sorted(items)
+            transaction.tree(RAW_TREE_ID).load(keys, [items[key] for key in keys])
+
+    def abandon(self) -> None:
+        """Roll back."""
+        if self._session.in_transaction:
+            self._session.rollback()
+
+
+class Transaction:
+    """`with db.transaction(): ...`; begun at `__enter__`, ended at `__exit__` or before by
+    `commit()` or `rollback()`."""
+
+    __slots__ = ("_database", "_is_savepoint", "_name", "_session", "_thread", "_transactions")
+
+    def __init__(self, database: Database, transactions: dict[int, Joined]) -> None:
+        self._database = database
+        self._transactions = transactions
+        self._session: Session | None = None
+        self._thread = 0
+        self._is_savepoint = False
+        self._name = f"kvsh {id(self)}"
+
+    def __enter__(self) -> Transaction:
+        if self._session is not None:
+            raise ProgrammingError("this transaction has begun already")
+        session = self._database.connection().session
+        self._thread = get_ident()
+        try:
+            if self._thread in self._transactions:
+                self._is_savepoint = True
+                session.savepoint(self._name)
+            else:
+                session.begin("DEFERRED" if session.store.readonly else "IMMEDIATE")
+                self._transactions[self._thread] = Joined(session)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+        self._session = session
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        if self._session is not None:
+            if error is None:
+                self.commit()
+            else:
+                self.rollback()
+        return False
+
+    def commit(self) -> None:
+        """Durable and visible when it returns (of a nested transaction: part of the outer one)."""
+        session = self._ended()
+        try:
+            if session is None:
+                return
+            if self._is_savepoint:
+                session.release(self._name)
+                return
+            try:
+                session.commit()
+            except LOWER_ERRORS:
+                if session.in_transaction:
+                    session.rollback()
+                raise
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+
+    def rollback(self) -> None:
+        """Undo all that was done since the beginning, and end."""
+        session = self._ended()
+        try:
+            if session is None:
+                return
+            if self._is_savepoint:
+                session.rollback_to(self._name)
+                session.release(self._name)
+                return
+            session.rollback()
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+
+    def _ended(self) -> Session | None:
+        """The session whose transaction or savepoint is to end now; None if SQL has ended it."""
+        session, self._session = self._session, None
+        if session is None:
+            raise ProgrammingError("this transaction has ended")
+        if get_ident() != self._thread:
+            self._session = session
+            raise ProgrammingError("a transaction is ended by the thread that began it")
+        if not self._is_savepoint:
+            self._transactions.pop(self._thread, None)
+        if session.closed or not session.in_transaction:
+            return None
+        return session
