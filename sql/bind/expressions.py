@@ -61,7 +61,7 @@ COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})
 MINIMUM_INTEGER = -(2**63)
 MAXIMUM_INTEGER = 2**63 - 1
 
-_COMPARISONS = {
+_COMPARISONS: dict[Any, str] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
     exp.LT: "<",
@@ -72,7 +72,7 @@ _COMPARISONS = {
     exp.NullSafeEQ: "IS",
     exp.NullSafeNEQ: "IS NOT",
 }
-_ARITHMETIC = {
+_ARITHMETIC: dict[Any, str] = {
     exp.Add: "+",
     exp.Sub: "-",
     exp.Mul: "*",
@@ -287,7 +287,7 @@ class ExpressionBinder:
             return Exists(bound.plan, True)
         return Not(bound)
 
-    def comparison(self, node: exp.Binary) -> Expression:
+    def comparison(self, node: Any) -> Expression:
         op = _COMPARISONS[type(node)]
         left, right = node.this, node.expression
         if isinstance(node, exp.Is) and isinstance(right, exp.Not):
@@ -477,7 +477,7 @@ class ExpressionBinder:
     def anonymous(self, node: exp.Anonymous) -> Expression:
         return self.call(str(node.this), node.expressions, node)
 
-    def _typed_function(self, node: exp.Func) -> Expression:
+    def _typed_function(self, node: Any) -> Expression:
         """A function sqlglot has a class for: its SQLite spelling says name and arguments."""
         text = node.sql(dialect="sqlite")
         name = text.split("(", 1)[0]
@@ -593,7 +593,7 @@ class ExpressionBinder:
         collation = collation_of(bound[0]) if bound else "BINARY"
         call = AggregateCall(name.lower(), function, bound, distinct, condition, keys, collation)
         spelled = repr(call)
-        for slot, known in enumerate(owner.aggregates):
+        for slot, known in enumerate(owner.aggregates):  # noqa: B007
             if repr(known) == spelled:
                 break
         else:
@@ -677,7 +677,7 @@ class ExpressionBinder:
             collation_of(bound[0]) if bound else "BINARY",
         )
         spelled = repr(call)
-        for slot, known in enumerate(scope.windows):
+        for slot, known in enumerate(scope.windows):  # noqa: B007
             if repr(known) == spelled:
                 break
         else:
@@ -809,7 +809,7 @@ def compare_rows(
     return result
 
 
-_MATCHES: dict[type[exp.Expression], str] = {
+_MATCHES: dict[Any, str] = {
     exp.Like: "LIKE",
     exp.Glob: "GLOB",
     exp.RegexpLike: "REGEXP",
@@ -855,11 +855,8 @@ _HANDLERS: dict[type[exp.Expression], _Handler] = {
     exp.Tuple: ExpressionBinder.tuple_,
     exp.Alias: ExpressionBinder.alias,
 }
-for _kind in _COMPARISONS:
-    _HANDLERS[_kind] = ExpressionBinder.comparison
-for _kind in _ARITHMETIC:
-    _HANDLERS[_kind] = ExpressionBinder.arithmetic
-for _kind in _MATCHES:
-    _HANDLERS[_kind] = ExpressionBinder.match
+_HANDLERS.update(dict.fromkeys(_COMPARISONS, ExpressionBinder.comparison))
+_HANDLERS.update(dict.fromkeys(_ARITHMETIC, ExpressionBinder.arithmetic))
+_HANDLERS.update(dict.fromkeys(_MATCHES, ExpressionBinder.match))
 
 __all__ = ["NO_AFFINITY", "ColumnRef", "ExpressionBinder", "is_query", "number", "offset_of"]

@@ -10,7 +10,7 @@ from sqlglot import exp
 from sql.bind.environment import BindEnvironment
 from sql.bind.expressions import ExpressionBinder, is_query, number, offset_of
 from sql.bind.relations import FromBinder, output_columns
-from sql.bind.scope import Scope, nearest
+from sql.bind.scope import Scope, ScopeColumn, nearest
 from sql.bind.typing import affinity_of, collation_of, implicit_collation, kinds_of
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import (
@@ -604,7 +604,7 @@ class Binder:
             inner = inner.this
         if isinstance(inner, exp.Column):
             found = binder.resolve(inner)
-            if not isinstance(found, (ColumnRef, Literal)) and hasattr(found, "declared_type"):
+            if isinstance(found, ScopeColumn):
                 return ResultColumn(
                     alias if alias is not None else found.name,
                     found.declared_type,

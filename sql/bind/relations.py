@@ -101,7 +101,8 @@ class FromBinder:
             return self._joined(node.this, node.args.get("joins") or [])
         relation, item = self._relation(node)
         self.scope.items.append(item)
-        items, where = [FromItem(relation)], []
+        items = [FromItem(relation)]
+        where: list[Expression] = []
         if isinstance(node, exp.Subquery):
             for join in node.args.get("joins") or []:
                 items, where = self._join(items, where, join)
@@ -146,6 +147,7 @@ class FromBinder:
     ) -> tuple[list[FromItem], list[Expression]]:
         """LEFT, RIGHT or FULL join of what stands so far with the new items."""
         scope = self.scope
+        relation: Relation
         if side == "LEFT":
             if len(right_items) > 1 or right_where:
                 relation, mapping = self._composite(
@@ -405,9 +407,12 @@ class FromBinder:
         parse = binder.env.parse
         if parse is None:
             from sql.parse import parse_statement
+            from sql.parse.statements import Query
 
             def parse(text: str) -> Any:
-                return parse_statement(text).tree
+                statement = parse_statement(text)
+                assert isinstance(statement, Query)
+                return statement.tree
 
         saved, binder.ctes = binder.ctes, ()
         extras, binder.env.extra_scopes = binder.env.extra_scopes, {}

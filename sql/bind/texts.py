@@ -12,20 +12,17 @@ from sql.expressions import Expression
 from sql.schema import Table
 
 
-def parse_expression(text: str, env: BindEnvironment) -> Any:
+def expression_tree(text: str, env: BindEnvironment) -> Any:
     """The sqlglot tree of one expression's text."""
-    statement = f"SELECT {text}"
     if env.parse is not None:
-        tree = env.parse(statement)
-    else:
-        from sql.parse import parse_statement
+        return env.parse(f"SELECT {text}").expressions[0]
+    from sql.parse import parse_expression
 
-        tree = parse_statement(statement).tree
-    return tree.expressions[0]
+    return parse_expression(text)
 
 
 def bind_text(text: str, table: Table, source: int, env: BindEnvironment) -> Expression:
     """The expression of `text` over the columns of `table`, under source number `source`."""
     scope = Scope()
     scope.items.append(table_item(table, source, table.name, env.kinds_of(table)))
-    return ExpressionBinder(Binder(env), scope).bind(parse_expression(text, env))
+    return ExpressionBinder(Binder(env), scope).bind(expression_tree(text, env))

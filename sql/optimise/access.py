@@ -380,19 +380,12 @@ class TableAccess:
             return False
         target = term.target
         if part.column is not None:
-            if (
-                isinstance(target, ColumnRef)
-                and target.source == self.relation.source
-                and (
-                    target.column == part.column
-                    or (
-                        target.column in (ROWID, self.relation.table.rowid_alias)
-                        and part.column in (ROWID, self.relation.table.rowid_alias)
-                    )
-                )
-            ):
-                return True
-            return False
+            if not isinstance(target, ColumnRef) or target.source != self.relation.source:
+                return False
+            rowids = (ROWID, self.relation.table.rowid_alias)
+            return target.column == part.column or (
+                target.column in rowids and part.column in rowids
+            )
         return part.expression is not None and part.expression == target
 
     def _path(self, path: KeyPath, terms: list[Term]) -> list[Candidate]:

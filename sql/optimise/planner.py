@@ -206,7 +206,9 @@ class SelectPlanner:
                 self.conjuncts.append(conjunct)
             else:
                 self.constant.append(conjunct)
-        self.refs = {id(conjunct): references(conjunct) & self.own for conjunct in self.conjuncts}
+        self.refs: dict[int, set[int]] = {
+            id(conjunct): references(conjunct) & self.own for conjunct in self.conjuncts
+        }
         self.on: list[tuple[Expression, ...]] = []
         self.after: list[frozenset[int]] = []
         for place, item in enumerate(self.items):
@@ -309,10 +311,10 @@ class SelectPlanner:
             ):
                 column = call.arguments[0]
                 present = Compare("IS NOT", column, Literal(None))
-                if column.kinds & 1 and column.source in self.own:
-                    if present not in self.conjuncts:
-                        self.conjuncts.append(present)
-                        self.refs[id(present)] = {column.source}
+                wanted = column.kinds & 1 and column.source in self.own
+                if wanted and present not in self.conjuncts:
+                    self.conjuncts.append(present)
+                    self.refs[id(present)] = {column.source}
                 descending = call.name == "max"
                 return (SortKey(column, descending, not descending, call.collation),)
             return ()
@@ -668,9 +670,10 @@ class SelectPlanner:
                     continue
                 if key.collation != node.collation:
                     return None
-            if key.nulls_first == key.descending:
-                if not isinstance(node, ColumnRef) or node.kinds & 1:
-                    return None
+            if key.nulls_first == key.descending and (
+                not isinstance(node, ColumnRef) or node.kinds & 1
+            ):
+                return None
             if position >= len(provided):
                 return None
             target = provided[position][0]

@@ -7,6 +7,7 @@ and size class (the power of two of its length).
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Statistics:
             share = 1.0
         elif len(sample) * 2 < len(rows):
             # Few values: those seen are about all there are, unless equal ones lie together.
-            run = sum(1 for a, b in zip(rows, rows[1:], strict=False) if a[column] == b[column])
+            run = sum(1 for a, b in pairwise(rows) if a[column] == b[column])
             clustered = run > len(rows) / 4
             share = len(sample) / len(rows) if clustered else len(sample) / size
         else:
