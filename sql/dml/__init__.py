@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sql.dml.delete import DeletePlan
-from sql.dml.foreign_keys import check_foreign_keys
+from sql.dml.foreign_keys import ForeignKeys, check_foreign_keys
 from sql.dml.indexing import check_table, fill_index
 from sql.dml.insert import InsertPlan
 from sql.dml.key_value import KeyValueDelete, KeyValueInsert, KeyValueUpdate
-from sql.dml.target import WritePlan, find_target
+from sql.dml.target import Target, WritePlan, find_target
 from sql.dml.update import UpdatePlan
 from sql.dml.views import ViewPlan
 from sql.errors import SqlError
@@ -74,11 +74,17 @@ def _is_stored(environment: BindEnvironment, name: ObjectName) -> bool:
 
 
 def before_drop_table(session: Session, ctx: Context, table: Table) -> None:
-    """With foreign keys on, a DROP TABLE deletes the rows first, as DELETE FROM would."""
+    """With foreign keys on, a DROP TABLE deletes the rows first: their actions run, triggers do not.
+
+    Raises ConstraintError if that leaves an immediate foreign key violated."""
     if not session.foreign_keys:
         return
     environment = session.environment(ctx.transaction)
-    name = ObjectName(table.name, None)
-    plan = DeletePlan(session, Delete(text="", table=name), table, environment)
-    if plan.target.foreign_keys is not None and plan.target.foreign_keys.referring:
-        plan.run(ctx)
+    keys = ForeignKeys(session, environment, table, "DELETE", lenient=True)
+    if not keys.parents and not any(
+        child.key.deferred or session.defer_foreign_keys for child in keys.own
+    ):
+        return
+    target = Target(session, environment, table, "DROP", foreign_keys=keys)
+    statement = Delete(text="", table=ObjectName(table.name, "temp" if table.temporary else "main"))
+    DeletePlan(session, statement, table, environment, target).run(ctx)

@@ -1,21 +1,23 @@
-"""DELETE: the rows to go are found by a query; a whole table is cleared at once."""
+"""DELETE: a query finds the rows to go; a whole table is cleared at once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sql.compile import prepare_select
+from sql.dml.index_keys import sort_entries
 from sql.dml.records import Row
 from sql.dml.returning import Returning
+from sql.dml.rows import RowChanges
 from sql.dml.target import Target, WritePlan, row_columns, scan_query, tree_key
-from sql.dml.triggers import fire
-from sql.dml.writer import TableWriter
+from sql.dml.undo import guarded
 from sql.result import WriteOutcome
-from sql.run.arithmetic import RaiseIgnore
 
 if TYPE_CHECKING:
     from btree import Transaction
     from sql.bind import BindEnvironment
+    from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.parse.statements import Delete
     from sql.schema import Table
@@ -25,97 +27,79 @@ if TYPE_CHECKING:
 class DeletePlan(WritePlan):
     """A prepared DELETE from a stored table."""
 
+    query: CompiledQuery
+
     def __init__(
-        self, session: Session, statement: Delete, table: Table, env: BindEnvironment
+        self,
+        session: Session,
+        statement: Delete,
+        table: Table,
+        env: BindEnvironment,
+        target: Target | None = None,
     ) -> None:
         self.session = session
         self.temporary = table.temporary
         self.table = table
-        self.target = Target(session, env, table, "DELETE")
+        self.target = target or Target(session, env, table, "DELETE")
         alias = statement.alias or statement.table.name
         self.returning: Returning | None = None
         if statement.returning:
-            self.returning = Returning(statement.returning, table, statement.alias, env)
+            self.returning = Returning(statement.returning, table, env)
             self.columns = self.returning.columns
-        self.plain = self.target.plain and self.returning is None
-        self.whole = self.plain and statement.where is None and statement.limit is None
+        self.plain = self.single_step = self.target.plain
+        self.whole = (
+            self.plain
+            and self.returning is None
+            and statement.where is None
+            and statement.limit is None
+        )
         outputs = [tree_key(alias)]
-        self.needs_rows = not self.plain or bool(self.target.records.indexes)
+        self.needs_rows = (
+            not self.plain or bool(self.target.records.indexes) or self.returning is not None
+        )
         if self.needs_rows:
             outputs += row_columns(table, alias)
         self.query = prepare_select(scan_query(statement, alias, outputs), env)
 
     def is_still_valid(self, transaction: Transaction) -> bool:
+        if self.returning is not None and self.returning.volatile:
+            return False
         return self.query.is_still_valid(transaction)
 
     def run(self, ctx: Context) -> WriteOutcome:
+        if self.whole:
+            return self._cleared(ctx)
+        with guarded(ctx, guards=False):
+            found = [row for batch in self.query.run(ctx) for row in batch]
+            if self.plain:
+                return self._in_bulk(ctx, found)
+            changes = RowChanges(ctx, self.target, returning=self.returning)
+            changes.each(found, lambda item: changes.delete(item[0], item[1:]))
+            return changes.finished()
+
+    def _cleared(self, ctx: Context) -> WriteOutcome:
         transaction = ctx.transaction
         tree = transaction.tree(self.table.tree_id)
-        if self.whole:
-            changes = len(tree)
+        count = len(tree)
+        if count:
             tree.clear()
             for index in self.target.records.indexes:
                 transaction.tree(index.tree_id).clear()
-            return WriteOutcome(changes)
-        found = [row for batch in self.query.run(ctx) for row in batch]
-        if self.plain:
-            return self._in_bulk(ctx, found)
-        return self._one_by_one(ctx, found)
+        return WriteOutcome(count)
 
-    def _in_bulk(self, ctx: Context, found: list[Row]) -> WriteOutcome:
-        keys = [item[0] for item in found]
-        for index in self.target.records.indexes:
-            ctx.check()
-            make = index.key
-            entries = [
-                make(ctx, item[1:], item[0])
-                for item in found
-                if index.condition is None or index.applies(ctx, item[1:], item[0])
-            ]
-            _sort(entries)
-            ctx.transaction.tree(index.tree_id).delete_many(entries)
-        ctx.check()
-        _sort(keys)
+    def _in_bulk(self, ctx: Context, found: Sequence[Row]) -> WriteOutcome:
+        """Take rows away that nothing but the table and its indexes knows of."""
+        returned: list[Row] | None = None
+        if self.returning is not None:
+            make = self.returning.row
+            returned = [make(ctx, item[1:], item[0]) for item in found]
+        keys: list[Any] = [item[0] for item in found]
+        if self.target.records.indexes and found:
+            rows = [item[1:] for item in found]
+            for index in self.target.records.indexes:
+                entries = index.entries(ctx, rows, keys)
+                sort_entries(entries)
+                ctx.transaction.tree(index.tree_id).delete_many(entries)
+        sort_entries(keys)
         ctx.transaction.tree(self.table.tree_id).delete_many(keys)
-        return WriteOutcome(len(keys))
-
-    def _one_by_one(self, ctx: Context, found: list[Row]) -> WriteOutcome:
-        target = self.target
-        writer = TableWriter(ctx, target.records, None)
-        keys = target.foreign_keys
-        if keys is not None:
-            keys.start(ctx)
-        changes = others = 0
-        rows: list[Row] = []
-        for item in found:
-            key, row = item[0], item[1:]
-            try:
-                others += fire(target.triggers.before, ctx, (key, row), None)
-            except RaiseIgnore:
-                continue
-            current = writer.tree.get(key)
-            if current is None:
-                continue
-            row = current
-            writer.delete(key, row)
-            changes += 1
-            if keys is not None:
-                others += keys.deleted(ctx, key, row)
-            try:
-                others += fire(target.triggers.after, ctx, (key, row), None)
-            except RaiseIgnore:
-                pass
-            if self.returning is not None:
-                rows.append(self.returning.row(ctx, row, key))
-        if keys is not None:
-            others += keys.finish(ctx)
-        return WriteOutcome(changes, changes + others, rows if self.returning is not None else None)
-
-
-def _sort(entries: list[Any]) -> None:
-    try:
-        entries.sort()
-    except TypeError:
-        from btree import order_key
-
-        entries.sort(key=order_key)
+        return WriteOutcome(len(keys), None, returned)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from btree import order_key
-from sql.dml.records import IndexKeys, TableRecords
+from sql.dml.bulk import repeated_unique
+from sql.dml.index_keys import IndexKeys, sort_entries
+from sql.dml.records import TableRecords
 from sql.errors import ConstraintError
 
 if TYPE_CHECKING:
@@ -24,36 +25,17 @@ def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> No
     env = session.environment(ctx.transaction)
     keys = IndexKeys(index, table, env)
     entries: list[Row] = []
-    make = keys.key
+    is_plain = keys.columns is not None and not table.without_rowid
     for row_keys, rows in ctx.transaction.tree(table.tree_id).batches():
         ctx.check()
-        if keys.condition is None:
-            entries += [make(ctx, row, key) for key, row in zip(row_keys, rows, strict=True)]
-        else:
-            entries += [
-                make(ctx, row, key)
-                for key, row in zip(row_keys, rows, strict=True)
-                if keys.applies(ctx, row, key)
-            ]
+        columns = list(zip(*rows, strict=True)) if is_plain else None
+        entries += keys.entries(ctx, rows, row_keys, columns)
     ctx.check()
-    try:
-        entries.sort()
-    except TypeError:
-        entries.sort(key=order_key)
+    sort_entries(entries)
     ctx.check()
-    if index.unique:
-        _check_unique(keys, table, entries)
+    if index.unique and repeated_unique(entries, keys.parts):
+        raise ConstraintError(keys.message(table), kind="UNIQUE")
     ctx.transaction.tree(index.tree_id).load(entries)
-
-
-def _check_unique(keys: IndexKeys, table: Table, entries: list[Row]) -> None:
-    parts = keys.parts
-    before: Any = None
-    for entry in entries:
-        part = entry[:parts]
-        if part == before and None not in part:
-            raise ConstraintError(keys.message(table), kind="UNIQUE")
-        before = part
 
 
 def check_table(session: Session, ctx: Context, table: Table) -> Iterator[str]:

@@ -9,9 +9,9 @@ from sqlglot import exp
 
 from btree import KeySpace
 from sql.compile import compile_row_function, compile_values, prepare_select
+from sql.dml.assignments import assigned
 from sql.dml.returning import Returning
 from sql.dml.target import WritePlan, column_place, scan_query
-from sql.dml.update import assigned
 from sql.dml.upsert import EXCLUDED_SOURCE
 from sql.errors import ConstraintError, SqlError
 from sql.relations import raw, relation, shown
@@ -41,7 +41,7 @@ class _KeyValuePlan(WritePlan):
         self.query: Any = None
         self.returning: Returning | None = None
         if statement.returning:
-            self.returning = Returning(statement.returning, self.table, statement.alias, env)
+            self.returning = Returning(statement.returning, self.table, env)
             self.columns = self.returning.columns
 
     def is_still_valid(self, transaction: Transaction) -> bool:
@@ -161,7 +161,7 @@ class KeyValueUpdate(_KeyValuePlan):
     def __init__(self, statement: Update, env: BindEnvironment) -> None:
         super().__init__(statement, env)
         alias = statement.alias or statement.table.name
-        self.places, values = assigned(statement, self.table)
+        self.places, values = assigned(statement.assignments, self.table)
         outputs: list[exp.Expression] = [
             exp.column("key", table=exp.to_identifier(alias, quoted=True)),
             exp.column("value", table=exp.to_identifier(alias, quoted=True)),

@@ -1,7 +1,9 @@
-"""Rows of one table as they are stored: affinities, generated columns, constraints, index keys.
+"""Rows of one table as they are stored: affinities, generated columns, constraints of single rows.
 
-`TableRecords` is made once per plan from the table's definition; what it does to a row is generated
-Python where it is done to every row.  Row tuples are as wide as the table.
+`TableRecords` is made once per plan from the table's definition.  Most rows need no conversion at all,
+and whether one does is a matter of its values' classes alone: `plain` remembers the tuples of classes
+that are stored as they are, each with the tree's mask of kinds that is known to cover it, so
+that a row of a known shape costs one dictionary look-up.  Row tuples are as wide as the table.
 """
 
 from __future__ import annotations
@@ -10,87 +12,40 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sql.collations import folding
-from sql.compile import compile_row_function
+from sql.compile import compile_row_function, compile_values
+from sql.dml.index_keys import IndexKeys, RowFunction
 from sql.errors import ConstraintError, SqlError
-from sql.expressions import ROWID, Affinity
+from sql.expressions import Affinity
 from sql.parse import parse_expression
 from sql.values import apply_affinity, truth
 
 if TYPE_CHECKING:
-    from btree import Transaction
+    from btree import Tree
     from sql.bind import BindEnvironment
     from sql.context import Context
-    from sql.schema import Index, Table
+    from sql.schema import Column, Index, Table
 
 Row = tuple[Any, ...]
-RowFunction = Callable[["Context", Row, Any], Row]
+Shape = tuple[type, ...]
 
-_KIND_BITS: dict[type, int] = {type(None): 1, int: 2, float: 4, str: 8, bytes: 16}
-_RIGHT_CLASS = {
-    Affinity.INTEGER: "int",
-    Affinity.NUMERIC: "int",
-    Affinity.REAL: "float",
-    Affinity.TEXT: "str",
+NULL = type(None)
+KIND_BITS: dict[type, int] = {NULL: 1, int: 2, float: 4, str: 8, bytes: 16}
+_TYPE_NAMES = {int: "INT", float: "REAL", str: "TEXT", bytes: "BLOB"}
+
+_UNCHANGED: dict[Affinity, frozenset[type]] = {
+    Affinity.BLOB: frozenset((NULL, int, float, str, bytes)),
+    Affinity.TEXT: frozenset((NULL, str, bytes)),
+    Affinity.NUMERIC: frozenset((NULL, int, bytes)),
+    Affinity.INTEGER: frozenset((NULL, int, bytes)),
+    Affinity.REAL: frozenset((NULL, float, bytes)),
 }
-_STRICT_CLASSES: dict[str, tuple[type, ...]] = {
-    "INT": (int,),
-    "INTEGER": (int,),
-    "REAL": (float,),
-    "TEXT": (str,),
-    "BLOB": (bytes,),
+_STRICT_CLASSES: dict[str, frozenset[type]] = {
+    "INT": frozenset((NULL, int)),
+    "INTEGER": frozenset((NULL, int)),
+    "REAL": frozenset((NULL, float)),
+    "TEXT": frozenset((NULL, str)),
+    "BLOB": frozenset((NULL, bytes)),
 }
-
-
-class IndexKeys:
-    """How an index's keys are made from rows."""
-
-    __slots__ = ("condition", "index", "key", "parts", "tree_id", "unique")
-
-    def __init__(self, index: Index, table: Table, env: BindEnvironment) -> None:
-        self.index = index
-        self.tree_id = index.tree_id
-        self.unique = index.unique
-        self.parts = len(index.columns)
-        self.condition: RowFunction | None = None
-        if index.where is not None:
-            self.condition = compile_row_function([parse_expression(index.where)], table, env)
-        self.key: Callable[[Context | None, Row, Any], Row] = self._key(index, table, env)
-
-    def _key(self, index: Index, table: Table, env: BindEnvironment) -> Any:
-        names: dict[str, Any] = {}
-        sources = []
-        for place, part in enumerate(index.columns):
-            if part.expression is not None:
-                names[f"e{place}"] = compile_row_function(
-                    [parse_expression(part.expression)], table, env
-                )
-                source = f"e{place}(ctx, row, key)[0]"
-            elif part.column == ROWID:
-                source = "key"
-            else:
-                source = f"row[{part.column}]"
-            fold = folding(part.collation, env.functions.collations)
-            if fold is not None:
-                names[f"f{place}"] = fold
-                source = f"f{place}({source})"
-            sources.append(source)
-        tail = "*key" if table.without_rowid else "key"
-        return eval(f"lambda ctx, row, key: ({', '.join([*sources, tail])},)", names)
-
-    def applies(self, ctx: Context, row: Row, key: Any) -> bool:
-        """Whether the row belongs in the (partial) index."""
-        return self.condition is None or bool(truth(self.condition(ctx, row, key)[0]))
-
-    def message(self, table: Table) -> str:
-        """UNIQUE constraint failed: t.a, t.b."""
-        if any(part.expression is not None for part in self.index.columns):
-            return f"UNIQUE constraint failed: index '{self.index.name}'"
-        names = []
-        for part in self.index.columns:
-            assert part.column is not None
-            name = "rowid" if part.column == ROWID else table.columns[part.column].name
-            names.append(f"{table.name}.{name}")
-        return f"UNIQUE constraint failed: {', '.join(names)}"
 
 
 class TableRecords:
@@ -100,8 +55,12 @@ class TableRecords:
         self.table = table
         self.env = env
         self.width = len(table.columns)
-        self.convert: Callable[[Row], Row] = self._conversion(table)
-        self.indexes = [IndexKeys(index, table, env) for index in env.schema.indexes_on(table.name)]
+        self.alias = table.rowid_alias
+        self.affinities = [Affinity(column.affinity) for column in table.columns]
+        self.unchanged = [_UNCHANGED[affinity] for affinity in self.affinities]
+        self.strict = [_strict_classes(table, column) for column in table.columns]
+        self.allowed = [self._allowed(place, column) for place, column in enumerate(table.columns)]
+        self.plain: dict[Shape, tuple[int, ...]] = {}
         self.not_null = [
             (place, column)
             for place, column in enumerate(table.columns)
@@ -110,80 +69,60 @@ class TableRecords:
         self.generated = [
             place for place, column in enumerate(table.columns) if column.generated is not None
         ]
-        self._generate: list[tuple[int, RowFunction]] | None = None
-        self._checks: RowFunction | None = None
-        self.strict = [
-            (place, _STRICT_CLASSES[(column.declared_type or "").upper()], column)
-            for place, column in enumerate(table.columns)
-            if table.strict and (column.declared_type or "").upper() in _STRICT_CLASSES
-        ]
+        self.indexes = _in_order_of_checks(table, env)
+        self.constraints = _constraints(table, self.indexes)
         self.primary_key: Callable[[Row], Row] | None = None
         if table.without_rowid:
-            self.primary_key = self._primary_key(table)
+            self.primary_key = _primary_key(table, env)
+        self._generate: list[tuple[int, RowFunction]] | None = None
+        self._checks: RowFunction | None = None
+        self._defaults: dict[int, Callable[[Context], list[Row]]] = {}
+
+    def _allowed(self, place: int, column: Column) -> frozenset[type]:
+        """The classes of values that the column stores as they are."""
+        classes = self.unchanged[place]
+        strict = self.strict[place]
+        if strict is not None:
+            classes &= strict
+        if column.not_null and place != self.alias:
+            classes -= {NULL}
+        return classes
 
     # -- conversions -----------------------------------------------------------------------------
 
-    def _conversion(self, table: Table) -> Any:
-        names: dict[str, Any] = {"apply_affinity": apply_affinity}
-        sources = []
-        changed = False
-        for place, column in enumerate(table.columns):
-            right = _RIGHT_CLASS.get(column.affinity)
-            if right is None:
-                sources.append(f"row[{place}]")
-                continue
-            changed = True
-            names[f"a{place}"] = column.affinity
-            sources.append(
-                f"row[{place}] if row[{place}].__class__ is {right} or row[{place}] is None"
-                f" else apply_affinity(row[{place}], a{place})"
-            )
-        if not changed:
-            return lambda row: row
-        return eval(f"lambda row: ({', '.join(sources)},)", names)
+    def convert(self, row: Row) -> Row:
+        """The row under the columns' affinities."""
+        for value, classes in zip(row, self.unchanged, strict=True):
+            if value.__class__ not in classes:
+                return tuple(map(apply_affinity, row, self.affinities))
+        return row
 
-    def convert_many(self, rows: list[Row]) -> tuple[list[Row], list[set[type]]]:
-        """Rows under the columns' affinities, and per column the classes of their values."""
-        columns = list(zip(*rows, strict=True))
-        classes: list[set[type]] = []
-        changed = False
-        for place, column in enumerate(self.table.columns):
-            found = set(map(type, columns[place]))
-            right = _RIGHT_CLASS.get(column.affinity)
-            if right is not None:
-                wanted = {int: "int", float: "float", str: "str", type(None): right}
-                if any(wanted.get(kind, "") != right for kind in found):
-                    affinity = column.affinity
-                    columns[place] = tuple(
-                        [apply_affinity(value, affinity) for value in columns[place]]
-                    )
-                    found = set(map(type, columns[place]))
-                    changed = True
-            classes.append(found)
-        if changed:
-            rows = list(zip(*columns, strict=True))
-        return rows, classes
+    def is_plain(self, row: Row, tree: Tree) -> bool:
+        """Whether the row is stored as it is, breaks no NOT NULL nor STRICT type, and is of kinds that
+        the tree is known to hold.  Widens the tree's kinds for a new shape."""
+        shape = tuple(map(type, row))
+        plain = self.plain
+        kinds = tree.kinds
+        if plain.get(shape) is kinds and kinds:
+            return True
+        for kind, classes in zip(shape, self.allowed, strict=True):
+            if kind not in classes:
+                return False
+        widen_by_classes(tree, [(kind,) for kind in shape])
+        if len(plain) > 256:
+            plain.clear()
+        plain[shape] = tree.kinds
+        return True
 
-    def _primary_key(self, table: Table) -> Any:
-        names: dict[str, Any] = {}
-        sources = []
-        for place in table.primary_key:
-            fold = folding(table.columns[place].collation, self.env.functions.collations)
-            source = f"row[{place}]"
-            if fold is not None:
-                names[f"f{place}"] = fold
-                source = f"f{place}({source})"
-            sources.append(source)
-        return eval(f"lambda row: ({', '.join(sources)},)", names)
-
-    def primary_key_message(self) -> str:
-        table = self.table
-        if table.rowid_alias is not None:
-            return f"UNIQUE constraint failed: {table.name}.{table.columns[table.rowid_alias].name}"
-        if table.without_rowid:
-            names = [f"{table.name}.{table.columns[place].name}" for place in table.primary_key]
-            return f"UNIQUE constraint failed: {', '.join(names)}"
-        return f"UNIQUE constraint failed: {table.name}.rowid"
+    def default_value(self, ctx: Context, place: int) -> Any:
+        """The value of a column's DEFAULT now; NULL without one."""
+        text = self.table.columns[place].default
+        if text is None:
+            return None
+        function = self._defaults.get(place)
+        if function is None:
+            function = self._defaults[place] = compile_values([[parse_expression(text)]], self.env)
+        return function(ctx)[0][0]
 
     # -- constraints of a row --------------------------------------------------------------------
 
@@ -196,7 +135,7 @@ class TableRecords:
         values = list(row)
         for place, function in self._generate:
             value = function(ctx, tuple(values), key)[0]
-            values[place] = apply_affinity(value, self.table.columns[place].affinity)
+            values[place] = apply_affinity(value, self.affinities[place])
         return tuple(values)
 
     def _generators(self) -> list[tuple[int, RowFunction]]:
@@ -223,12 +162,12 @@ class TableRecords:
 
     def check_types(self, row: Row) -> None:
         """STRICT: every value is of its column's type."""
-        for place, classes, column in self.strict:
-            value = row[place]
-            if value is not None and value.__class__ not in classes:
-                kinds = {int: "INT", float: "REAL", str: "TEXT", bytes: "BLOB"}
+        if not self.table.strict:
+            return
+        for value, classes, column in zip(row, self.strict, self.table.columns, strict=True):
+            if classes is not None and value.__class__ not in classes:
                 raise ConstraintError(
-                    f"cannot store {kinds[value.__class__]} value in "
+                    f"cannot store {_TYPE_NAMES[value.__class__]} value in "
                     f"{(column.declared_type or '').upper()} column {self.table.name}.{column.name}",
                     kind="DATATYPE",
                 )
@@ -237,38 +176,101 @@ class TableRecords:
     def has_checks(self) -> bool:
         return bool(self.table.checks)
 
+    def check_function(self) -> RowFunction:
+        """(ctx, row, key) -> the values of all CHECK expressions."""
+        if self._checks is None:
+            trees = [parse_expression(check.expression) for check in self.table.checks]
+            self._checks = compile_row_function(trees, self.table, self.env)
+        return self._checks
+
     def failed_check(self, ctx: Context, row: Row, key: Any) -> str | None:
         """The message of the first CHECK that the row breaks."""
         if not self.table.checks:
             return None
-        if self._checks is None:
-            trees = [parse_expression(check.expression) for check in self.table.checks]
-            self._checks = compile_row_function(trees, self.table, self.env)
-        for value, check in zip(self._checks(ctx, row, key), self.table.checks, strict=True):
+        for value, check in zip(
+            self.check_function()(ctx, row, key), self.table.checks, strict=True
+        ):
             if truth(value) is False:
                 return f"CHECK constraint failed: {check.name or check.expression}"
         return None
 
-    # -- kinds -----------------------------------------------------------------------------------
+    # -- what constraints are called ---------------------------------------------------------------
 
-    def widen(self, transaction: Transaction, row: Row) -> None:
-        """Make sure that the table's mask of kinds covers a row that is about to be written."""
-        tree = transaction.tree(self.table.tree_id)
-        kinds = tree.kinds
-        if len(kinds) == len(row):
-            for value, mask in zip(row, kinds, strict=True):
-                if not _KIND_BITS[value.__class__] & mask:
-                    break
-            else:
-                return
-        tree.widen([_KIND_BITS[value.__class__] for value in row])
+    def message(self, index: IndexKeys | None) -> str:
+        """`UNIQUE constraint failed: t.a`; None is the tree's own key."""
+        if index is not None:
+            return index.message(self.table)
+        table = self.table
+        if table.without_rowid:
+            names = [f"{table.name}.{table.columns[place].name}" for place in table.primary_key]
+            return f"UNIQUE constraint failed: {', '.join(names)}"
+        alias = table.rowid_alias
+        name = "rowid" if alias is None else table.columns[alias].name
+        return f"UNIQUE constraint failed: {table.name}.{name}"
 
-    def widen_classes(self, transaction: Transaction, classes: Sequence[set[type]]) -> None:
-        """The same for many rows, by the classes of their values per column."""
-        tree = transaction.tree(self.table.tree_id)
-        masks = [sum({_KIND_BITS[kind] for kind in found}) for found in classes]
-        kinds = tree.kinds
-        if len(kinds) != len(masks) or any(
-            mask & ~known for mask, known in zip(masks, kinds, strict=True)
-        ):
-            tree.widen(masks)
+    def own_conflict(self, index: IndexKeys | None) -> str | None:
+        """The constraint's own ON CONFLICT clause."""
+        return self.table.rowid_conflict if index is None else index.index.conflict
+
+
+def widen_by_classes(tree: Tree, classes: Sequence[Sequence[type] | set[type]]) -> None:
+    """Make sure that a tree's mask covers values of these classes, given per column."""
+    masks = [sum([KIND_BITS[kind] for kind in found]) for found in classes]
+    kinds = tree.kinds
+    if len(kinds) != len(masks) or any(
+        mask & ~known for mask, known in zip(masks, kinds, strict=True)
+    ):
+        tree.widen(masks)
+
+
+def _strict_classes(table: Table, column: Column) -> frozenset[type] | None:
+    if not table.strict:
+        return None
+    return _STRICT_CLASSES.get((column.declared_type or "").upper())
+
+
+def _primary_key(table: Table, env: BindEnvironment) -> Any:
+    names: dict[str, Any] = {}
+    sources = []
+    for place in table.primary_key:
+        fold = folding(table.columns[place].collation, env.functions.collations)
+        source = f"row[{place}]"
+        if fold is not None:
+            names[f"f{place}"] = fold
+            source = f"f{place}({source})"
+        sources.append(source)
+    return eval(f"lambda row: ({', '.join(sources)},)", names)
+
+
+def _in_order_of_checks(table: Table, env: BindEnvironment) -> list[IndexKeys]:
+    """SQLite looks at the newest index first, at those that REPLACE last."""
+    layer = env.schema.layer("temp" if table.temporary else "main")
+    assert layer is not None
+    indexes: list[Index] = [
+        index for index in reversed(layer.indexes_on(table.name)) if index.tree_id > 0
+    ]
+    indexes.sort(key=lambda index: index.conflict == "REPLACE")
+    return [IndexKeys(index, table, env) for index in indexes]
+
+
+def _constraints(table: Table, indexes: list[IndexKeys]) -> list[IndexKeys | None]:
+    """The unique constraints in the order of checks; None is the tree's own key.
+
+    A rowid comes first.  The key of a WITHOUT ROWID table has its place among the constraints'
+    indexes: the number that their names leave out."""
+    unique: list[IndexKeys | None] = [keys for keys in indexes if keys.unique]
+    if not table.without_rowid:
+        return [None, *unique]
+    prefix = f"sqlite_autoindex_{table.name}_".lower()
+    numbers = [
+        int(keys.index.name[len(prefix) :])
+        if keys is not None and keys.index.name.lower().startswith(prefix)
+        else 1 << 30
+        for keys in unique
+    ]
+    own = next(number for number in range(1, len(numbers) + 2) if number not in numbers)
+    at = sum([number > own for number in numbers])
+    if table.rowid_conflict == "REPLACE":
+        at = len(unique)
+    unique.insert(at, None)
+    return unique

@@ -13,39 +13,52 @@ from sql.plan import ResultColumn
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
-    from sql.context import Context
-    from sql.schema import Table
+    from sql.schema import Column, Table
 
 Row = tuple[Any, ...]
 
 
 class Returning:
-    """The terms of a RETURNING clause."""
+    """The terms of a RETURNING clause; they see the table by its own name, not by an alias.
 
-    def __init__(
-        self, terms: Sequence[exp.Expression], table: Table, alias: str | None, env: BindEnvironment
-    ) -> None:
+    `volatile`: they hold subqueries, whose code fits only the kinds of value of the moment."""
+
+    def __init__(self, terms: Sequence[exp.Expression], table: Table, env: BindEnvironment) -> None:
         trees: list[exp.Expression] = []
         columns: list[ResultColumn] = []
         for term in terms:
             if isinstance(term, exp.Star):
                 for column in table.columns:
                     trees.append(exp.column(exp.to_identifier(column.name, quoted=True)))
-                    columns.append(
-                        ResultColumn(column.name, column.declared_type, table.name, column.name)
-                    )
+                    columns.append(_result(table, column))
                 continue
             if isinstance(term, exp.Column) and isinstance(term.this, exp.Star):
                 raise SqlError('RETURNING may not use "TABLE.*" wildcards')
-            name = term.meta.get("text")
-            tree = term
-            if isinstance(term, exp.Alias):
-                name, tree = term.alias, term.this
-            trees.append(tree)
-            columns.append(ResultColumn(str(name if name is not None else tree.name)))
+            tree = term.this if isinstance(term, exp.Alias) else term
+            trees.append(tree.copy())
+            columns.append(_named(term, tree, table))
         self.columns = tuple(columns)
-        self._function = compile_row_function(trees, table, env)
+        self.volatile = any(tree.find(exp.Select) is not None for tree in trees)
+        self.row = compile_row_function(trees, table, env)
+        """(ctx, row, key) -> the clause's values for one written row."""
 
-    def row(self, ctx: Context, row: Row, key: Any) -> Row:
-        """The clause's values for one written row."""
-        return self._function(ctx, row, key)
+
+def _result(table: Table, column: Column) -> ResultColumn:
+    return ResultColumn(column.name, column.declared_type, table.name, column.name)
+
+
+def _named(term: exp.Expression, tree: exp.Expression, table: Table) -> ResultColumn:
+    """The result column of one term: its alias, a plain column's own name, or its text."""
+    origin = None
+    if isinstance(tree, exp.Column):
+        wanted = tree.name.lower()
+        origin = next((item for item in table.columns if item.name.lower() == wanted), None)
+    if isinstance(term, exp.Alias):
+        name = term.alias
+    elif origin is not None:
+        name = origin.name
+    else:
+        name = str(term.meta.get("text") or tree.name)
+    if origin is None:
+        return ResultColumn(name)
+    return ResultColumn(name, origin.declared_type, table.name, origin.name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from sql.dml.foreign_keys import ForeignKeys
 from sql.dml.records import TableRecords
 from sql.dml.triggers import Triggers
 from sql.errors import SqlError, SqlNameError
@@ -15,8 +16,8 @@ from sql.result import WriteOutcome
 if TYPE_CHECKING:
     from btree import Transaction
     from sql.bind import BindEnvironment
+    from sql.compile import CompiledQuery
     from sql.context import Context
-    from sql.dml.foreign_keys import ForeignKeys
     from sql.parse.statements import Delete, Insert, ObjectName, Update
     from sql.plan import ResultColumn
     from sql.schema import Table, View
@@ -26,18 +27,23 @@ Values = tuple[Any, ...]
 
 
 class WritePlan:
-    """A prepared INSERT, UPDATE or DELETE: what the session runs, any number of times."""
+    """A prepared INSERT, UPDATE or DELETE: what the session runs, any number of times.
+
+    With `single_step` the plan undoes itself where it fails half-way; the session takes no savepoint
+    then.  `query` is the scan that feeds the statement, for EXPLAIN."""
 
     is_insert = False
     single_step = False
     temporary = False
     columns: tuple[ResultColumn, ...] | None = None
+    query: CompiledQuery | None = None
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         """Whether what was compiled for the kinds of value in the trees still fits."""
         return True
 
     def run(self, ctx: Context) -> WriteOutcome:
+        """Execute once, in a writable transaction."""
         raise NotImplementedError
 
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
@@ -55,31 +61,51 @@ class WritePlan:
 
 
 class Target:
-    """A stored table as the target of a statement, with its triggers and foreign keys."""
+    """A stored table as the target of one kind of statement: its records, triggers and foreign keys.
 
-    def __init__(self, session: Session, env: BindEnvironment, table: Table, event: str) -> None:
-        from sql.dml.foreign_keys import ForeignKeys
+    `changed` are the positions of the columns that an UPDATE assigns to."""
 
+    def __init__(
+        self,
+        session: Session,
+        env: BindEnvironment,
+        table: Table,
+        event: str,
+        changed: frozenset[int] | None = None,
+        *,
+        records: TableRecords | None = None,
+        foreign_keys: ForeignKeys | None = None,
+    ) -> None:
         self.session = session
         self.env = env
         self.table = table
-        self.records = TableRecords(table, env)
-        self.triggers = Triggers(session, env, table, event)
-        self.delete_triggers = (
-            self.triggers
-            if event == "DELETE" or not session.recursive_triggers
-            else Triggers(session, env, table, "DELETE")
-        )
-        self.foreign_keys: ForeignKeys | None = None
-        if session.foreign_keys:
-            keys = ForeignKeys(session, env, table)
-            if keys.matters:
-                self.foreign_keys = keys
+        self.records = records or TableRecords(table, env)
+        names = None
+        if changed is not None:
+            names = frozenset(table.columns[place].name.lower() for place in changed if place >= 0)
+        self.triggers = Triggers(session, env, table, event, names)
+        self._removal: tuple[Triggers, ForeignKeys | None] | None = None
+        self.foreign_keys = foreign_keys
+        if session.foreign_keys and foreign_keys is None:
+            keys = ForeignKeys(session, env, table, event, changed)
+            self.foreign_keys = keys if keys.matters else None
 
     @property
     def plain(self) -> bool:
-        """Whether nothing but the table and its indexes is touched."""
+        """Whether nothing but the table and its indexes is touched or looked at."""
         return self.foreign_keys is None and not self.triggers.any
+
+    def removal(self, transaction: Transaction) -> tuple[Triggers, ForeignKeys | None]:
+        """The triggers and foreign keys that a row removed by REPLACE concerns."""
+        if self._removal is None:
+            session, table = self.session, self.table
+            env = session.environment(transaction)
+            keys = None
+            if session.foreign_keys:
+                found = ForeignKeys(session, env, table, "DELETE")
+                keys = found if found.matters else None
+            self._removal = Triggers(session, env, table, "DELETE"), keys
+        return self._removal
 
 
 def find_target(

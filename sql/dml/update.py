@@ -1,80 +1,46 @@
-"""UPDATE: the rows to change are found by a query, all of them, before the first is written."""
+"""UPDATE: a query finds the rows to change, all of them, before the first is written.
+
+The query gives each row's tree key, the row as it will be, and the old values of the columns that are
+assigned to.  Where neither keys nor triggers nor foreign keys are concerned, the new rows are
+loaded in bulk, and only the entries of indexes on changed columns are written.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from btree import order_key
 from sql.compile import prepare_select
-from sql.dml.records import Row
+from sql.dml.assignments import assigned
+from sql.dml.bulk import breaks_checks, breaks_types, repeated_unique, stored_columns
+from sql.dml.conflicts import resolutions
+from sql.dml.index_keys import IndexKeys, sort_entries
+from sql.dml.records import Row, widen_by_classes
 from sql.dml.returning import Returning
-from sql.dml.target import (
-    Target,
-    WritePlan,
-    column_place,
-    row_columns,
-    scan_query,
-    tree_key,
-)
-from sql.dml.triggers import Triggers, fire
-from sql.dml.writer import Skipped, TableWriter
-from sql.errors import ConstraintError, SqlError
+from sql.dml.rows import RowChanges
+from sql.dml.target import Target, WritePlan, row_columns, scan_query, tree_key
+from sql.dml.undo import guarded
 from sql.result import WriteOutcome
-from sql.run.arithmetic import RaiseIgnore
-from sql.values import apply_affinity, integral
 
 if TYPE_CHECKING:
-    from btree import Transaction
+    from btree import Transaction, Tree
     from sql.bind import BindEnvironment
+    from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.parse.statements import Update
     from sql.schema import Table
     from sql.session import Session
 
-
-def assigned(statement: Update, table: Table) -> tuple[list[int], list[exp.Expression]]:
-    """Positions (-1: the rowid) and expressions of SET, in order."""
-    places: list[int] = []
-    values: list[exp.Expression] = []
-    for assignment in statement.assignments:
-        columns = assignment.columns
-        items: list[exp.Expression] = [assignment.value]
-        if len(columns) > 1:
-            items = _row_values(assignment.value, len(columns))
-        for name, item in zip(columns, items, strict=True):
-            place = column_place(table, name, assignment.start)
-            if place >= 0 and table.columns[place].generated is not None:
-                raise SqlError(f'cannot UPDATE generated column "{table.columns[place].name}"')
-            places.append(place)
-            values.append(item)
-    return places, values
-
-
-def _row_values(value: exp.Expression, count: int) -> list[exp.Expression]:
-    """`(a, b) = (1, 2)` or `(a, b) = (SELECT 1, 2)`: one expression per column."""
-    node = value
-    while isinstance(node, exp.Paren):
-        node = node.this
-    if isinstance(node, exp.Tuple):
-        if len(node.expressions) != count:
-            raise SqlError(f"{count} columns assigned {len(node.expressions)} values")
-        return list(node.expressions)
-    query = node.this if isinstance(node, exp.Subquery) else node
-    if not isinstance(query, exp.Select):
-        raise SqlError(f"{count} columns assigned 1 values")
-    if len(query.expressions) != count:
-        raise SqlError(f"{count} columns assigned {len(query.expressions)} values")
-    made: list[exp.Expression] = []
-    for place in range(count):
-        one = query.copy()
-        one.set("expressions", [one.expressions[place]])
-        made.append(exp.Subquery(this=one))
-    return made
+_FEW = 4
 
 
 class UpdatePlan(WritePlan):
     """A prepared UPDATE of a stored table."""
+
+    query: CompiledQuery
 
     def __init__(
         self, session: Session, statement: Update, table: Table, env: BindEnvironment
@@ -83,203 +49,178 @@ class UpdatePlan(WritePlan):
         self.temporary = table.temporary
         self.statement = statement
         self.table = table
-        self.target = Target(session, env, table, "UPDATE")
+        self.width = len(table.columns)
         alias = statement.alias or statement.table.name
-        self.places, values = assigned(statement, table)
-        changed = frozenset(
-            table.columns[place].name.lower() for place in self.places if place >= 0
-        )
-        self.triggers = Triggers(session, env, table, "UPDATE", changed)
-        outputs = [tree_key(alias), *row_columns(table, alias), *values]
+        self.places, values = assigned(statement.assignments, table)
+        self.assigned = frozenset(self.places)
+        self.target = target = Target(session, env, table, "UPDATE", self.assigned)
+        self.order = resolutions(target.records, statement.or_conflict)
+        self.olds = [place for place in self.places if place >= 0]
+        outputs = self._outputs(alias, dict(zip(self.places, values, strict=True)))
         select = scan_query(statement, alias, outputs, from_=statement.from_, joins=statement.joins)
         self.query = prepare_select(select, env)
         self.returning: Returning | None = None
         if statement.returning:
-            self.returning = Returning(statement.returning, table, statement.alias, env)
+            self.returning = Returning(statement.returning, table, env)
             self.columns = self.returning.columns
-        records = self.target.records
-        touched = set(self.places)
-        key_places = set(table.primary_key) | (
-            set() if table.rowid_alias is None else {table.rowid_alias}
-        )
-        self.bulk = (
-            self.target.foreign_keys is None
-            and not self.triggers.any
-            and self.returning is None
-            and statement.from_ is None
-            and -1 not in touched
-            and not touched & key_places
-            and not records.generated
-            and not records.has_checks
-            and not records.strict
-            and not any(place in touched for place, _ in records.not_null)
-            and not any(_depends(index, touched) for index in records.indexes)
-        )
+        records = target.records
+        changed = self.assigned | set(records.generated)
+        self.indexes = [
+            index for index in records.indexes if index.columns is None or index.columns & changed
+        ]
+        self.bulk = target.plain and not self._moves()
+        self.single_step = target.plain
+
+    def _outputs(self, alias: str, values: dict[int, exp.Expression]) -> list[exp.Expression]:
+        """The scan's columns: tree key, new row, a new rowid if one is assigned apart from the columns,
+        and the old values of assigned columns."""
+        columns = row_columns(self.table, alias)
+        outputs = [tree_key(alias)]
+        outputs += [values.get(place, column) for place, column in enumerate(columns)]
+        if -1 in values:
+            outputs.append(values[-1])
+        return [*outputs, *[columns[place] for place in self.olds]]
+
+    def _moves(self) -> bool:
+        """Whether rows may get another tree key."""
+        keys = set(self.table.primary_key) if self.table.without_rowid else set()
+        if self.table.rowid_alias is not None:
+            keys.add(self.table.rowid_alias)
+        return -1 in self.assigned or bool(keys & self.assigned)
 
     def is_still_valid(self, transaction: Transaction) -> bool:
+        if self.returning is not None and self.returning.volatile:
+            return False
         return self.query.is_still_valid(transaction)
 
+    # -- running ---------------------------------------------------------------------------------
+
     def run(self, ctx: Context) -> WriteOutcome:
-        if self.bulk:
-            return self._in_bulk(ctx)
-        found = [row for batch in self.query.run(ctx) for row in batch]
-        run = _Change(self, ctx)
-        width = len(self.table.columns)
-        seen: set[Any] = set()
-        try:
-            for item in found:
-                key = item[0]
-                if self.statement.from_ is not None:
-                    if key in seen:
-                        continue
-                    seen.add(key)
-                run.one(key, item[1 : width + 1], item[width + 1 :])
-        except SqlError as error:
-            if error.conflict == "FAIL":
-                error.changes = run.changes
-            raise
-        return run.finished()
+        with guarded(ctx, self.single_step) as undo:
+            found = [row for batch in self.query.run(ctx) for row in batch]
+            if self.statement.from_ is not None:
+                # Of several matches of a row the last one counts.
+                last = {row[0]: row for row in found}
+                found = [last[key] for key in sorted(last, key=order_key)]
+            if not found:
+                return WriteOutcome(0, 0, None if self.returning is None else [])
+            if self.bulk:
+                done = self._in_bulk(ctx, found)
+                if done is not None:
+                    return done
+            if len(found) > 1:
+                undo.needed()
+            changes = RowChanges(
+                ctx, self.target, self.statement.or_conflict, self.order, self.returning
+            )
+            changes.each(found, lambda item: self._one(changes, item))
+            return changes.finished()
 
-    def _in_bulk(self, ctx: Context) -> WriteOutcome:
-        """Columns that no index, key, constraint or trigger looks at."""
-        records = self.target.records
+    def _one(self, changes: RowChanges, item: Row) -> None:
+        width = self.width
+        key, row = item[0], item[1 : width + 1]
+        current = changes.writer.tree.get(key)
+        if current is None:
+            return  # a program, or REPLACE, has removed it meanwhile
+        new_key = item[width + 1] if -1 in self.assigned else key
+        made = list(current)
+        for place in self.olds:
+            made[place] = row[place]
+        changes.update(key, current, new_key, tuple(made), self.assigned)
+
+    # -- in bulk ---------------------------------------------------------------------------------
+
+    def _in_bulk(self, ctx: Context, found: list[Row]) -> WriteOutcome | None:
+        """Write all new rows at once; None, with nothing written, if they need a closer look."""
+        records, end = self.target.records, self.width + 1
         tree = ctx.transaction.tree(self.table.tree_id)
-        width = len(self.table.columns)
-        last = {place: number for number, place in enumerate(self.places)}
-        sources = ", ".join(
-            f"item[{width + 1 + last[place]}]" if place in last else f"item[{place + 1}]"
-            for place in range(width)
-        )
-        make = eval(f"lambda item: ({sources},)")
-        changes = 0
-        pending: list[tuple[list[Any], list[Row]]] = []
-        for batch in self.query.run(ctx):
-            rows, classes = records.convert_many([make(item) for item in batch])
-            records.widen_classes(ctx.transaction, classes)
-            pending.append(([item[0] for item in batch], rows))
-            changes += len(rows)
-        for keys, rows in pending:
-            ctx.check()
-            if any(not a < b for a, b in zip(keys, keys[1:], strict=False)):
-                for key, row in zip(keys, rows, strict=True):
-                    tree.put(key, row)
-            else:
-                tree.load(keys, rows)
-        return WriteOutcome(changes)
-
-
-def _depends(index: Any, touched: set[int]) -> bool:
-    """Whether an index's entries may change with these columns."""
-    if index.condition is not None:
-        return True
-    return any(part.column is None or part.column in touched for part in index.index.columns)
-
-
-class _Change:
-    """One execution of an UpdatePlan, row by row."""
-
-    def __init__(self, plan: UpdatePlan, ctx: Context) -> None:
-        self.plan = plan
-        self.ctx = ctx
-        self.target = plan.target
-        self.changes = 0
-        self.others = 0
-        self.rows: list[Row] = []
-        self.writer = TableWriter(
-            ctx, self.target.records, plan.statement.or_conflict, self._on_delete
-        )
-        if self.target.foreign_keys is not None:
-            self.target.foreign_keys.start(ctx)
-
-    def _on_delete(self, key: Any, row: Row) -> None:
-        if self.target.foreign_keys is not None:
-            self.others += self.target.foreign_keys.deleted(self.ctx, key, row)
-
-    def one(self, key: Any, old: Row, values: Row) -> None:
-        plan = self.plan
-        row = list(old)
-        new_key = key
-        if self.writer.tree.get(key) != old:  # a trigger changed or removed it meanwhile
-            current = self.writer.tree.get(key)
-            if current is None:
-                return
-            old = current
-            row = list(old)
-        for place, value in zip(plan.places, values, strict=True):
-            if place < 0:
-                new_key = value
-            else:
-                row[place] = value
-        made = update_row(
-            self.writer, self.target, plan.triggers, key, old, new_key, tuple(row), self
-        )
-        if made is not None:
-            self.changes += 1
-            if plan.returning is not None:
-                self.rows.append(plan.returning.row(self.ctx, made[1], made[0]))
-
-    def finished(self) -> WriteOutcome:
-        self.writer.finish()
-        if self.target.foreign_keys is not None:
-            self.others += self.target.foreign_keys.finish(self.ctx)
-        rows = self.rows if self.plan.returning is not None else None
-        return WriteOutcome(self.changes, self.changes + self.others, rows)
-
-
-def update_row(
-    writer: TableWriter,
-    target: Target,
-    triggers: Triggers,
-    old_key: Any,
-    old: Row,
-    key: Any,
-    row: Row,
-    run: Any,
-) -> tuple[Any, Row] | None:
-    """Change one row, triggers and foreign keys included; (key, row) as written, None if skipped."""
-    ctx = writer.ctx
-    records, table = target.records, target.table
-    try:
-        row = records.convert(row)
-        key, row = _key_of(table, row, old_key, key)
-        if triggers.before:
-            run.others += fire(triggers.before, ctx, (old_key, old), (key, row))
-            current = writer.tree.get(old_key)
-            if current is None:
+        keys: list[Any] = [item[0] for item in found]
+        rows: Sequence[Row] = [item[1:end] for item in found]
+        if (
+            len(rows) > _FEW
+            or records.generated
+            or not all(records.is_plain(row, tree) for row in rows)
+        ):
+            columns, classes = stored_columns(records, rows)
+            rows = list(zip(*columns, strict=True))
+            if records.generated:
+                fill = records.fill_generated
+                rows = [fill(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
+                classes = [set(map(type, column)) for column in zip(*rows, strict=True)]
+            if breaks_types(records, classes):
                 return None
-            old = current
-        if records.generated:
-            row = records.fill_generated(ctx, row, key)
-        row = writer.checked(row, key)
-        if records.primary_key is not None:
-            key = records.primary_key(row)
-        for conflict in writer.conflicts(key, row, old_key):
-            writer.resolve(conflict)
-    except (Skipped, RaiseIgnore):
-        return None
-    writer.replace(old_key, old, key, row)
-    if target.foreign_keys is not None:
-        run.others += target.foreign_keys.updated(ctx, old_key, old, key, row)
-    if triggers.after:
-        try:
-            run.others += fire(triggers.after, ctx, (old_key, old), (key, row))
-        except RaiseIgnore:
-            pass
-    return key, row
+            widen_by_classes(tree, classes)
+        if breaks_checks(ctx, records, rows, keys):
+            return None
+        work = []
+        if self.indexes:
+            olds = self._old_rows(ctx, found, keys)
+            for index in self.indexes:
+                done = _index_changes(ctx, index, keys, olds, rows)
+                if done is None:
+                    return None
+                work.append(done)
+        returned = None
+        if self.returning is not None:
+            make = self.returning.row
+            returned = [make(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
+        _load(tree, keys, rows)
+        for index_tree, gone, new in work:
+            index_tree.delete_many(gone)
+            index_tree.load(new)
+        return WriteOutcome(len(rows), None, returned)
+
+    def _old_rows(self, ctx: Context, found: Sequence[Row], keys: Sequence[Any]) -> list[Row]:
+        """The rows as they are, put together from what the scan gave."""
+        if self.target.records.generated:
+            return ctx.transaction.tree(self.table.tree_id).get_many(keys)
+        end = self.width + 1
+        number = {place: at for at, place in enumerate(self.olds, end)}
+        sources = [f"item[{number.get(place, place + 1)}]" for place in range(self.width)]
+        make = eval(f"lambda found: [({', '.join(sources)},) for item in found]")
+        rows: list[Row] = make(found)
+        return rows
 
 
-def _key_of(table: Table, row: Row, old_key: Any, key: Any) -> tuple[Any, Row]:
-    """The rowid after the change, and the row with it in place."""
-    if table.without_rowid:
-        return old_key, row
-    alias = table.rowid_alias
-    value = row[alias] if alias is not None and key == old_key else key
-    if value.__class__ is not int:
-        value = apply_affinity(value, 3)  # type: ignore[arg-type]
-        if value.__class__ is float:
-            value = integral(value)
-        if value.__class__ is not int:
-            raise ConstraintError("datatype mismatch", kind="DATATYPE")
-    if alias is not None and row[alias] != value:
-        row = (*row[:alias], value, *row[alias + 1 :])
-    return value, row
+def _index_changes(
+    ctx: Context, index: IndexKeys, keys: Sequence[Any], olds: Sequence[Row], rows: Sequence[Row]
+) -> tuple[Tree, list[Row], list[Row]] | None:
+    """An index's tree, and its entries to delete and to write, sorted; None if a unique index has, at
+    any moment of the statement, one of the new values already."""
+    tree = ctx.transaction.tree(index.tree_id)
+    if index.condition is None:
+        before = index.entries(ctx, olds, keys)
+        after = index.entries(ctx, rows, keys)
+        pairs = [
+            (old, new)
+            for old, new in zip(before, after, strict=True)
+            if old != new or list(map(type, old)) != list(map(type, new))
+        ]
+        gone, new = [old for old, _ in pairs], [new for _, new in pairs]
+    else:
+        gone = index.entries(ctx, olds, keys)
+        new = index.entries(ctx, rows, keys)
+    sort_entries(gone)
+    sort_entries(new)
+    if index.unique and new:
+        parts = index.parts
+        if index.condition is not None or repeated_unique(new, parts):
+            return None
+        if index.taken(tree, [entry[:parts] for entry in new if None not in entry[:parts]]):
+            return None
+    return tree, gone, new
+
+
+def _load(tree: Tree, keys: Sequence[Any], rows: Sequence[Row]) -> None:
+    """Put rows in the place of those that are there."""
+    if len(keys) <= _FEW:
+        for key, row in zip(keys, rows, strict=True):
+            tree.put(key, row)
+        return
+    try:
+        ordered = sorted(range(len(keys)), key=keys.__getitem__)
+    except TypeError:
+        for key, row in zip(keys, rows, strict=True):
+            tree.put(key, row)
+        return
+    tree.load([keys[at] for at in ordered], [rows[at] for at in ordered])

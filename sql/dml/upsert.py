@@ -4,162 +4,156 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlglot import exp
 
+from sql.bind.queries import ordinal
 from sql.compile import compile_row_function
-from sql.dml.records import IndexKeys, Row
-from sql.dml.target import Target, column_place
-from sql.dml.triggers import Triggers
+from sql.dml.assignments import assigned
+from sql.dml.conflicts import resolutions
+from sql.dml.index_keys import IndexKeys
+from sql.dml.target import Target
 from sql.errors import SqlError
+from sql.parse import parse_expression
 from sql.values import truth
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
-    from sql.dml.writer import Conflict
-    from sql.parse.statements import Upsert
+    from sql.dml.records import Row
+    from sql.dml.rows import RowChanges
+    from sql.parse.statements import IndexedColumn, Insert, Upsert
+    from sql.schema import Table
     from sql.session import Session
 
 EXCLUDED_SOURCE = 1_000_002
+_ROWID_NAMES = frozenset(("rowid", "oid", "_rowid_"))
 
 
-class Upserts:
-    """The clauses of one statement, in order."""
+def upsert_clauses(
+    session: Session, env: BindEnvironment, target: Target, statement: Insert
+) -> list[UpsertClause]:
+    """The clauses of a statement, in order.  SqlError for a target that is no constraint's."""
+    clauses: list[UpsertClause] = []
+    for number, clause in enumerate(statement.upserts, 1):
+        which = "" if len(statement.upserts) == 1 else f"{number}{ordinal(number)[-2:]} "
+        clauses.append(UpsertClause(session, env, target, clause, statement.alias, which=which))
+    return clauses
+
+
+def with_excluded(env: BindEnvironment, table: Table) -> BindEnvironment:
+    """The surroundings of a DO UPDATE: `excluded` is in scope."""
+    return type(env)(
+        env.schema,
+        env.functions,
+        env.transaction,
+        extra_scopes={**env.extra_scopes, "excluded": (table, EXCLUDED_SOURCE)},
+        relations=env.relations,
+        parameters=env.parameters,
+        parameter_kinds=env.parameter_kinds,
+        parse=env.parse,
+    )
+
+
+class UpsertClause:
+    """One clause: DO NOTHING or DO UPDATE.  `everything`: it names no constraint."""
 
     def __init__(
         self,
         session: Session,
         env: BindEnvironment,
         target: Target,
-        clauses: tuple[Upsert, ...],
+        clause: Upsert,
+        alias: str | None,
+        *,
+        which: str,
     ) -> None:
-        self.clauses = [UpsertClause(session, env, target, clause) for clause in clauses]
-
-    def clause_for(self, conflict: Conflict) -> UpsertClause | None:
-        """The first clause that is for the constraint in conflict."""
-        for clause in self.clauses:
-            if clause.covers(conflict.index):
-                return clause
-        return None
-
-
-class UpsertClause:
-    """One clause: DO NOTHING or DO UPDATE."""
-
-    def __init__(
-        self, session: Session, env: BindEnvironment, target: Target, clause: Upsert
-    ) -> None:
-        self.session = session
-        self.target = target
         self.clause = clause
         self.everything = not clause.target
-        self.indexes: list[IndexKeys | None] = []
+        self.constraint: IndexKeys | None = None
         if clause.target:
-            self.indexes = self._matching()
-            if not self.indexes:
-                raise SqlError(
-                    "ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint"
-                )
-        self.places: list[int] = []
-        self.values: Any = None
-        self.where: Any = None
+            self.constraint = _constraint(target, clause, which)
+        self.volatile = False
         if clause.assignments is not None:
-            self._prepare(env)
+            self._prepare(session, env, target, alias)
 
-    def _matching(self) -> list[IndexKeys | None]:
-        """The constraints on just the columns that the clause names; None is the primary key."""
-        table = self.target.table
-        wanted = {(item.column or item.text).lower() for item in self.clause.target}
-        found: list[IndexKeys | None] = []
-        if table.without_rowid:
-            names = {table.columns[place].name.lower() for place in table.primary_key}
-            if names == wanted:
-                found.append(None)
-        elif table.rowid_alias is not None:
-            if wanted == {table.columns[table.rowid_alias].name.lower()} or (
-                len(wanted) == 1 and wanted <= {"rowid", "oid", "_rowid_"}
-            ):
-                found.append(None)
-        for keys in self.target.records.indexes:
-            if not keys.unique:
-                continue
-            if keys.index.where is not None and self.clause.target_where is None:
-                continue
-            names = set()
-            for part in keys.index.columns:
-                if part.column is None:
-                    names.add((part.expression or "").lower())
-                elif part.column >= 0:
-                    names.add(table.columns[part.column].name.lower())
-            if names == wanted:
-                found.append(keys)
-        return found
-
-    def covers(self, index: IndexKeys | None) -> bool:
+    def covers(self, constraint: IndexKeys | None) -> bool:
         """Whether the clause is for a conflict in this constraint."""
-        return self.everything or any(index is item for item in self.indexes)
+        return self.everything or constraint is self.constraint
 
-    def _prepare(self, env: BindEnvironment) -> None:
-        table = self.target.table
-        scopes = {**env.extra_scopes, "excluded": (table, EXCLUDED_SOURCE)}
-        inner = type(env)(
-            env.schema,
-            env.functions,
-            env.transaction,
-            extra_scopes=scopes,
-            relations=env.relations,
-            parameters=env.parameters,
-            parameter_kinds=env.parameter_kinds,
-            parse=env.parse,
-        )
-        trees: list[exp.Expression] = []
+    def _prepare(
+        self, session: Session, env: BindEnvironment, target: Target, alias: str | None
+    ) -> None:
+        table = target.table
         assert self.clause.assignments is not None
-        for assignment in self.clause.assignments:
-            values = [assignment.value]
-            if len(assignment.columns) > 1:
-                if not isinstance(assignment.value, exp.Tuple):
-                    raise SqlError("row values of subqueries are not supported in DO UPDATE")
-                values = list(assignment.value.expressions)
-                if len(values) != len(assignment.columns):
-                    raise SqlError(
-                        f"{len(assignment.columns)} columns assigned {len(values)} values"
-                    )
-            for name, value in zip(assignment.columns, values, strict=True):
-                self.places.append(column_place(table, name))
-                trees.append(value.copy())
-        self.values = compile_row_function(trees, table, inner)
-        if self.clause.where is not None:
-            where = self.clause.where
-            node = where.this if isinstance(where, exp.Where) else where
-            self.where = compile_row_function([node.copy()], table, inner)
-        changed = frozenset(
-            table.columns[place].name.lower() for place in self.places if place >= 0
-        )
-        self.triggers = Triggers(self.session, env, table, "UPDATE", changed)
+        self.places, trees = assigned(self.clause.assignments, table)
+        self.assigned = frozenset(self.places)
+        self.target = Target(session, env, table, "UPDATE", self.assigned, records=target.records)
+        self.order = resolutions(target.records, None)
+        inner = with_excluded(env, table)
+        named = table if alias is None else msgspec.structs.replace(table, name=alias)
+        where = [] if self.clause.where is None else [self.clause.where]
+        self.volatile = any(tree.find(exp.Select) is not None for tree in [*trees, *where])
+        self._values = compile_row_function([tree.copy() for tree in trees], named, inner)
+        self._where: Any = None
+        if where:
+            self._where = compile_row_function([where[0].copy()], named, inner)
 
-    def apply(self, run: Any, conflict: Conflict, new_key: Any, new_row: Row) -> int:
-        """Do what the clause says to the row in the way; how many rows changed."""
-        if self.clause.assignments is None:
-            return 0
+    def apply(self, run: RowChanges, old_key: Any, new_key: Any, new_row: Row) -> int:
+        """Change the row in the way as the clause says; how many rows programs changed."""
+        from sql.dml.rows import RowChanges
+
         ctx = run.ctx
-        writer = run.writer
-        old_row = writer.tree.get(conflict.key)
+        old_row = run.writer.tree.get(old_key)
         ctx.outer_rows[EXCLUDED_SOURCE] = (new_key, new_row)
-        if self.where is not None and not truth(self.where(ctx, old_row, conflict.key)[0]):
+        if self._where is not None and not truth(self._where(ctx, old_row, old_key)[0]):
             return 0
-        values = list(old_row)
-        key = conflict.key
-        for place, value in zip(self.places, self.values(ctx, old_row, conflict.key), strict=True):
+        row, key = list(old_row), old_key
+        for place, value in zip(self.places, self._values(ctx, old_row, old_key), strict=True):
             if place < 0:
                 key = value
             else:
-                values[place] = value
-        from sql.dml.update import update_row
+                row[place] = value
+        change = RowChanges(ctx, self.target, None, self.order, run.returning)
+        change.update(old_key, old_row, key, tuple(row), self.assigned)
+        run.changes += change.changes
+        run.rows += change.rows
+        return change.others
 
-        row = update_row(
-            writer, self.target, self.triggers, conflict.key, old_row, key, tuple(values), run
-        )
-        if row is None:
-            return 0
-        if run.plan.returning is not None:
-            run.rows.append(run.plan.returning.row(ctx, row[1], row[0]))
-        return 1
+
+def _constraint(target: Target, clause: Upsert, which: str) -> IndexKeys | None:
+    """The constraint on just what the clause names; None is the tree's own key."""
+    table = target.table
+    wanted = [_name(item) for item in clause.target]
+    if table.without_rowid:
+        names = [table.columns[place].name.lower() for place in table.primary_key]
+        if sorted(names) == sorted(wanted):
+            return None
+    elif table.rowid_alias is not None:
+        alias = table.columns[table.rowid_alias].name.lower()
+        if len(wanted) == 1 and (wanted[0] == alias or wanted[0] in _ROWID_NAMES):
+            return None
+    for keys in target.records.indexes:
+        if keys.unique and _matches(keys, table, wanted, clause):
+            return keys
+    raise SqlError(f"{which}ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint")
+
+
+def _name(item: IndexedColumn) -> str:
+    return item.expression.sql().lower() if item.column is None else item.column.lower()
+
+
+def _matches(keys: IndexKeys, table: Table, wanted: list[str], clause: Upsert) -> bool:
+    if keys.index.where is not None and (
+        clause.target_where is None
+        or clause.target_where.sql().lower() != parse_expression(keys.index.where).sql().lower()
+    ):
+        return False
+    names = []
+    for part in keys.index.columns:
+        if part.expression is not None:
+            names.append(parse_expression(part.expression).sql().lower())
+        elif part.column is not None and part.column >= 0:
+            names.append(table.columns[part.column].name.lower())
+        else:
+            names.append("rowid")
+    return sorted(names) == sorted(wanted)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp
-
-from sql.compile import compile_values, prepare_select
-from sql.dml.target import WritePlan, column_place, row_columns, scan_query
+from sql.compile import prepare_select
+from sql.dml.assignments import assigned
+from sql.dml.programs import Keyed, ProgramContext, with_state
+from sql.dml.returning import Returning
+from sql.dml.sources import Source
+from sql.dml.target import WritePlan, row_columns, scan_query
 from sql.dml.triggers import Triggers, fire
-from sql.dml.update import assigned
+from sql.dml.undo import guarded
 from sql.errors import SqlError
 from sql.parse import parse_statement
 from sql.parse.statements import Delete, Insert, Update
 from sql.result import WriteOutcome
 from sql.run.arithmetic import RaiseIgnore
 from sql.schema import Column, Table
+from sql.values import affinity_of_type
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from btree import Transaction
     from sql.bind import BindEnvironment
     from sql.context import Context
@@ -37,111 +42,99 @@ class ViewPlan(WritePlan):
         view: View,
         env: BindEnvironment,
     ) -> None:
-        self.session = session
         self.temporary = view.temporary
         self.is_insert = isinstance(statement, Insert)
-        self.table = _as_table(view, env)
         event = type(statement).__name__.upper()
         changed = None
         if isinstance(statement, Update):
             changed = frozenset(
                 name.lower() for item in statement.assignments for name in item.columns
             )
+        self.table = _as_table(view, env)
         self.triggers = Triggers(session, env, self.table, event, changed)
         if not self.triggers.instead:
             raise SqlError(f"cannot modify {view.name} because it is a view")
-        if statement.returning:
-            raise SqlError("RETURNING is not available on views")
         self.width = len(self.table.columns)
-        self.places: list[int] = []
-        self._values: Any = None
-        self.query: Any = None
+        self.or_conflict = getattr(statement, "or_conflict", None)
+        self.source: Source | None = None
         alias = statement.alias or statement.table.name
+        columns = row_columns(self.table, alias)
         match statement:
             case Insert():
-                self._prepare_insert(statement, env)
+                if statement.upserts:
+                    raise SqlError("cannot UPSERT a view")
+                self.source = Source(statement, self.table, env)
+                self.query = self.source.query
             case Update():
-                self.places, values = assigned(statement, self.table)
-                outputs = [*row_columns(self.table, alias), *values]
+                places, values = assigned(statement.assignments, self.table)
+                new = dict(zip(places, values, strict=True))
+                outputs = [*columns, *[new.get(at, item) for at, item in enumerate(columns)]]
                 select = scan_query(
                     statement, alias, outputs, from_=statement.from_, joins=statement.joins
                 )
                 self.query = prepare_select(select, env)
             case Delete():
-                self.query = prepare_select(
-                    scan_query(statement, alias, row_columns(self.table, alias)), env
-                )
-        self.run_row = {"INSERT": self._insert, "UPDATE": self._update, "DELETE": self._delete}[
-            event
-        ]
-
-    def _prepare_insert(self, statement: Insert, env: BindEnvironment) -> None:
-        self.places = [column_place(self.table, name) for name in statement.columns] or list(
-            range(self.width)
-        )
-        source = statement.source
-        if isinstance(source, exp.Values) and statement.with_ is None:
-            rows = [[item.copy() for item in row.expressions] for row in source.expressions]
-            self._values = compile_values(rows, env)
-            counts = {len(row) for row in rows}
-        elif source is None:
-            self._values = lambda ctx: [(None,) * len(self.places)]
-            counts = {len(self.places)}
-        else:
-            tree = source.copy()
-            if statement.with_ is not None:
-                tree.set("with_", statement.with_.copy())
-            self.query = prepare_select(tree, env)
-            counts = {len(self.query.columns)}
-        if counts != {len(self.places)}:
-            raise SqlError(
-                f"table {self.table.name} has {self.width} columns but"
-                f" {max(counts)} values were supplied"
-            )
+                self.query = prepare_select(scan_query(statement, alias, columns), env)
+        self.event = event
+        self.returning: Returning | None = None
+        if statement.returning:
+            self.returning = Returning(statement.returning, self.table, env)
+            self.columns = self.returning.columns
 
     def is_still_valid(self, transaction: Transaction) -> bool:
-        return self.query is None or bool(self.query.is_still_valid(transaction))
-
-    def _insert(self, values: Row) -> tuple[Any, Any]:
-        row: list[Any] = [None] * self.width
-        for place, value in zip(self.places, values, strict=True):
-            row[place] = value
-        return None, (-1, tuple(row))
-
-    def _update(self, values: Row) -> tuple[Any, Any]:
-        row = list(values[: self.width])
-        for place, value in zip(self.places, values[self.width :], strict=True):
-            row[place] = value
-        return (None, values[: self.width]), (None, tuple(row))
-
-    def _delete(self, values: Row) -> tuple[Any, Any]:
-        return (None, values), None
+        return self.query is None or self.query.is_still_valid(transaction)
 
     def run(self, ctx: Context) -> WriteOutcome:
-        if self._values is not None:
-            found = self._values(ctx)
+        ctx, outermost = with_state(ctx)
+        with guarded(ctx, guards=False):
+            others, returned = 0, []
+            for values in self._found(ctx):
+                old, new = self._rows(values)
+                try:
+                    others += fire(self.triggers.instead, ctx, old, new, self.or_conflict)
+                except RaiseIgnore:
+                    continue
+                if self.returning is not None:
+                    shown = new or old
+                    assert shown is not None
+                    returned.append(self.returning.row(ctx, shown[1], None))
+            if outermost and ctx.state.violations > 0:
+                from sql.dml.foreign_keys import failed
+
+                raise failed()
+        return WriteOutcome(0, others, None if self.returning is None else returned)
+
+    def _found(self, ctx: ProgramContext) -> list[Row]:
+        batches: Iterable[list[Row]]
+        if self.source is not None:
+            batches = self.source.batches(ctx)
         else:
-            found = [row for batch in self.query.run(ctx) for row in batch]
-        changes = others = 0
-        for values in found:
-            old, new = self.run_row(values)
-            changes += 1
-            try:
-                others += fire(self.triggers.instead, ctx, old, new)
-            except RaiseIgnore:
-                changes -= 1
-        return WriteOutcome(changes, changes + others)
+            assert self.query is not None
+            batches = self.query.run(ctx)
+        return [row for batch in batches for row in batch]
+
+    def _rows(self, values: Row) -> tuple[Keyed | None, Keyed | None]:
+        """OLD and NEW of one row."""
+        if self.event == "INSERT":
+            return None, (-1, values)
+        if self.event == "DELETE":
+            return (None, values), None
+        return (None, values[: self.width]), (None, values[self.width :])
 
 
 def _as_table(view: View, env: BindEnvironment) -> Table:
     """The view's columns as a table's record, for NEW and OLD."""
+    database = "temp" if view.temporary else "main"
     name = view.name.replace('"', '""')
-    statement: Any = parse_statement(f'SELECT * FROM "{name}"')
+    statement: Any = parse_statement(f'SELECT * FROM {database}."{name}"')
     columns = prepare_select(statement.tree, env).columns
     return Table(
         view.name,
         0,
-        tuple(Column(column.name, column.declared_type) for column in columns),
+        tuple(
+            Column(column.name, column.declared_type, affinity_of_type(column.declared_type))
+            for column in columns
+        ),
         without_rowid=True,
         temporary=view.temporary,
     )

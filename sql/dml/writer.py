@@ -1,84 +1,73 @@
-"""`TableWriter`: inserts, changes and deletes rows of one table, its indexes and constraints included.
+"""`TableWriter`: checks and writes rows of one table, one at a time, with their index entries.
 
-A row is checked whole before anything of it is written.  Conflicts are resolved as SQLite does: the
-statement's OR clause wins over the constraint's own ON CONFLICT clause, which wins over ABORT.
-https://www.sqlite.org/lang_conflict.html
+A row is checked whole before anything of it is written; what happens to rows in its way is decided by
+`conflicts`.  Triggers and foreign keys are not known here: `remove`, which REPLACE calls for a row in
+the way, belongs to the caller.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sql.dml.records import IndexKeys, Row, TableRecords
-from sql.errors import ConstraintError, SqlError
-from sql.values import INT_MAX, apply_affinity, integral
+from sql.dml.conflicts import (
+    Resolution,
+    Skipped,
+    constraint_error,
+    datatype_mismatch,
+    full,
+)
+from sql.dml.index_keys import IndexKeys
+from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
+from sql.expressions import Affinity
+from sql.values import INT_MAX, apply_affinity
 
 if TYPE_CHECKING:
     from btree import Tree
     from sql.context import Context
+    from sql.schema import Column
 
 _ROWID_ATTEMPTS = 100
 
 
-class Skipped(Exception):  # noqa: N818
-    """OR IGNORE: the row is left out."""
+class Found:
+    """A row in the way of another: its tree key, and what is to be done."""
 
+    __slots__ = ("key", "resolution")
 
-class Conflict:
-    """A row in the way: the unique constraint (None: the primary key) and the key of that row."""
-
-    __slots__ = ("index", "key")
-
-    def __init__(self, index: IndexKeys | None, key: Any) -> None:
-        self.index = index
+    def __init__(self, key: Any, resolution: Resolution) -> None:
         self.key = key
-
-
-def constraint_error(message: str, kind: str, conflict: str) -> ConstraintError:
-    error = ConstraintError(message, kind=kind)
-    error.conflict = conflict
-    return error
+        self.resolution = resolution
 
 
 class TableWriter:
-    """Writes rows in one transaction, for one statement.
+    """Writes rows in one transaction, for one run of a statement."""
 
-    `on_delete` is called with (key, row) for a row that REPLACE removes, before it goes."""
-
-    def __init__(
-        self,
-        ctx: Context,
-        records: TableRecords,
-        or_conflict: str | None,
-        on_delete: Callable[[Any, Row], None] | None = None,
-    ) -> None:
+    def __init__(self, ctx: Context, records: TableRecords, or_conflict: str | None) -> None:
         self.ctx = ctx
         self.records = records
         self.table = records.table
         self.or_conflict = or_conflict
-        self.on_delete = on_delete
         transaction = ctx.transaction
         self.tree: Tree = transaction.tree(self.table.tree_id)
-        self.index_trees: list[Tree] = [
-            transaction.tree(index.tree_id) for index in records.indexes
-        ]
-        self.replaced = 0
-        self._sequence: _Sequence | None = None
+        self.index_trees: dict[int, Tree] = {
+            index.tree_id: transaction.tree(index.tree_id) for index in records.indexes
+        }
+        self.sequence: LargestRowid | None = None
         if self.table.autoincrement:
-            self._sequence = _Sequence(ctx, self.table.name)
+            self.sequence = LargestRowid(ctx, self.table.name, temporary=self.table.temporary)
 
-    # -- preparing a row -------------------------------------------------------------------------
+    # -- checking a row --------------------------------------------------------------------------
 
-    def prepared(self, row: Row, key: Any = None, *, skip: bool = True) -> tuple[Any, Row]:
-        """(key, row as it is stored) of a row to insert.  Raises ConstraintError, `Skipped`.
+    def prepared(self, row: Row, key: Any = None) -> tuple[Any, Row]:
+        """(tree key, row as it is stored) of a row to insert.  Raises ConstraintError, `Skipped`.
 
         `key`: the rowid if it is given apart from the columns."""
-        records, table = self.records, self.table
+        records = self.records
+        if not self.table.without_rowid:
+            key, row = self.with_rowid(row, key)
         row = records.convert(row)
-        if not table.without_rowid:
-            key, row = self._rowid(row, key)
         if records.generated:
             row = records.fill_generated(self.ctx, row, key)
         row = self.checked(row, key)
@@ -86,21 +75,23 @@ class TableWriter:
             key = records.primary_key(row)
         return key, row
 
-    def _rowid(self, row: Row, key: Any) -> tuple[int, Row]:
+    def checked(self, row: Row, key: Any) -> Row:
+        """NOT NULL, STRICT and CHECK; the tree is made ready for the row's kinds of value."""
+        if not self.records.is_plain(row, self.tree):
+            row = self._looked_at(row)
+        if self.records.has_checks:
+            self._check(row, key)
+        return row
+
+    def with_rowid(self, row: Row, key: Any) -> tuple[int, Row]:
+        """The row's rowid, a new one if none is given, and the row with it in place."""
         alias = self.table.rowid_alias
-        value = row[alias] if alias is not None else key
-        if alias is not None and value is None:
-            value = key
-        if value is None:
-            value = self.new_rowid()
-        elif value.__class__ is not int:
-            value = apply_affinity(value, 3)  # type: ignore[arg-type]
-            if value.__class__ is float:
-                value = integral(value)
-            if value.__class__ is not int:
-                raise ConstraintError("datatype mismatch", kind="DATATYPE")
-        if self._sequence is not None:
-            self._sequence.note(value)
+        value = key
+        if value is None and alias is not None:
+            value = row[alias]
+        value = self.new_rowid() if value is None else rowid_value(value)
+        if self.sequence is not None:
+            self.sequence.note(value)
         if alias is not None and row[alias] is not value:
             row = (*row[:alias], value, *row[alias + 1 :])
         return value, row
@@ -108,146 +99,137 @@ class TableWriter:
     def new_rowid(self) -> int:
         """One more than the largest; past the end of 64 bits a random one that is free."""
         last = self.tree.last()
-        largest = 0 if last is None else last[0]
-        if self._sequence is not None:
-            largest = max(largest, self._sequence.value)
+        largest: int = 0 if last is None else last[0]
+        if self.sequence is not None:
+            largest = max(largest, self.sequence.value)
             if largest == INT_MAX:
-                raise SqlError("database or disk is full")
-            return max(largest + 1, 1)
+                raise full()
+            return largest + 1
         if largest < INT_MAX:
-            return max(largest + 1, 1)
+            return largest + 1
         for _ in range(_ROWID_ATTEMPTS):
-            candidate = random.randint(1, INT_MAX)
+            candidate = random.randint(1, INT_MAX >> 1)
             if candidate not in self.tree:
                 return candidate
-        raise SqlError("database or disk is full")
+        raise full()
 
-    def checked(self, row: Row, key: Any) -> Row:
-        """NOT NULL, STRICT and CHECK."""
-        records = self.records
-        for place, column in records.not_null:
+    def _looked_at(self, row: Row) -> Row:
+        """NOT NULL and STRICT of a row whose classes alone don't prove it right."""
+        for place, column in self.records.not_null:
             if row[place] is None:
-                row = self._null(row, place, column)
-        if records.strict:
-            records.check_types(row)
-        if records.has_checks and not self.ctx.session.ignore_check_constraints:
-            message = records.failed_check(self.ctx, row, key)
-            if message is not None:
-                conflict = self.or_conflict or "ABORT"
-                if conflict == "IGNORE":
-                    raise Skipped
-                if conflict == "REPLACE":
-                    conflict = "ABORT"
-                raise constraint_error(message, "CHECK", conflict)
+                row = self._not_null(row, place, column)
+        self.records.check_types(row)
+        widen_by_classes(self.tree, [(value.__class__,) for value in row])
         return row
 
-    def _null(self, row: Row, place: int, column: Any) -> Row:
+    def _not_null(self, row: Row, place: int, column: Column) -> Row:
         conflict = self.or_conflict or column.not_null_conflict or "ABORT"
         if conflict == "IGNORE":
             raise Skipped
         if conflict == "REPLACE":
-            if column.default is not None:
-                from sql.dml.defaults import default_value
-
-                value = default_value(self.ctx, self.records, place)
-                if value is not None:
-                    return (*row[:place], value, *row[place + 1 :])
+            value = self.records.default_value(self.ctx, place)
+            if value is not None:
+                value = apply_affinity(value, Affinity(column.affinity))
+                return (*row[:place], value, *row[place + 1 :])
             conflict = "ABORT"
         message = f"NOT NULL constraint failed: {self.table.name}.{column.name}"
         raise constraint_error(message, "NOT NULL", conflict)
 
-    # -- conflicts -------------------------------------------------------------------------------
-
-    def conflicts(self, key: Any, row: Row, old_key: Any = None) -> list[Conflict]:
-        """Rows in the way of a row that is to be written in the place of `old_key` (None: inserted)."""
-        found = []
-        if key != old_key and key in self.tree:
-            found.append(Conflict(None, key))
-        for index, tree in zip(self.records.indexes, self.index_trees, strict=True):
-            if index.unique:
-                other = self._taken(index, tree, key, row)
-                if other is not None and other != old_key:
-                    found.append(Conflict(index, other))
-        return found
-
-    def _taken(self, index: IndexKeys, tree: Tree, key: Any, row: Row) -> Any:
-        """The key of the row that has the same values in a unique index; None if there is none."""
-        if not index.applies(self.ctx, row, key):
-            return None
-        prefix = index.key(self.ctx, row, key)[: index.parts]
-        if None in prefix:
-            return None
-        for keys, _ in tree.batches(prefix, prefix, hi_inclusive=True):
-            found = keys[0]
-            return found[index.parts :] if self.table.without_rowid else found[index.parts]
-        return None
-
-    def resolve(self, found: Conflict) -> None:
-        """Make way for a row, or raise: ConstraintError, `Skipped`."""
-        conflict = self.or_conflict or self._own_conflict(found.index) or "ABORT"
+    def _check(self, row: Row, key: Any) -> None:
+        if self.ctx.session.ignore_check_constraints:
+            return
+        message = self.records.failed_check(self.ctx, row, key)
+        if message is None:
+            return
+        conflict = self.or_conflict or "ABORT"
         if conflict == "IGNORE":
             raise Skipped
-        if conflict == "REPLACE":
-            self.remove(found.key)
-            return
-        raise constraint_error(self.message(found.index), self.kind(found.index), conflict)
+        raise constraint_error(message, "CHECK", "ABORT" if conflict == "REPLACE" else conflict)
 
-    def _own_conflict(self, index: IndexKeys | None) -> str | None:
-        return self.table.rowid_conflict if index is None else index.index.conflict
+    # -- rows in the way -------------------------------------------------------------------------
 
-    def message(self, index: IndexKeys | None) -> str:
-        if index is None:
-            return self.records.primary_key_message()
-        return index.message(self.table)
+    def make_way(
+        self,
+        order: Sequence[Resolution],
+        key: Any,
+        row: Row,
+        remove: Callable[[Any], bool],
+        old_key: Any = None,
+    ) -> Found | None:
+        """See that nothing is in the way of a row that is to be written (in the place of `old_key`).
 
-    def kind(self, index: IndexKeys | None) -> str:
-        return "PRIMARY KEY" if index is None or index.index.origin == "pk" else "UNIQUE"
+        Raises ConstraintError or `Skipped`; gives what an upsert has to update instead.  `remove(key)`
+        takes a row away and says whether programs ran that may have changed anything."""
+        again = False
+        for resolution in order:
+            other = self.other(resolution.constraint, key, row, old_key)
+            if other is None:
+                continue
+            action = resolution.action
+            if action == "REPLACE":
+                again = remove(other) or again
+            elif action == "IGNORE":
+                raise Skipped
+            elif action == "UPDATE":
+                return Found(other, resolution)
+            else:
+                raise self.violation(resolution.constraint, action)
+        if again:
+            for resolution in order:
+                if self.other(resolution.constraint, key, row, old_key) is not None:
+                    raise self.violation(resolution.constraint, "ABORT")
+        return None
 
-    def remove(self, key: Any) -> None:
-        """REPLACE: take a row away, with what hangs on it."""
-        row = self.tree.get(key)
-        if row is None:
-            return
-        if self.on_delete is not None:
-            self.on_delete(key, row)
-            row = self.tree.get(key)
-            if row is None:
-                return
-        self.delete(key, row)
-        self.replaced += 1
+    def other(self, constraint: IndexKeys | None, key: Any, row: Row, old_key: Any) -> Any:
+        """The tree key of the row that has the same values in a unique constraint; None without."""
+        if constraint is None:
+            return key if key != old_key and key in self.tree else None
+        entry = constraint.entry(self.ctx, row, key)
+        if entry is None:
+            return None
+        found = constraint.other(self.index_trees[constraint.tree_id], entry)
+        return None if found == old_key else found
+
+    def violation(self, constraint: IndexKeys | None, action: str) -> Exception:
+        """The error of a row in the way."""
+        is_key = constraint is None or constraint.index.origin == "pk"
+        return constraint_error(
+            self.records.message(constraint), "PRIMARY KEY" if is_key else "UNIQUE", action
+        )
 
     # -- writing ---------------------------------------------------------------------------------
 
     def insert(self, key: Any, row: Row) -> None:
         """Write a row that nothing is in the way of."""
-        ctx = self.ctx
-        self.records.widen(ctx.transaction, row)
         self.tree.put(key, row)
-        for index, tree in zip(self.records.indexes, self.index_trees, strict=True):
-            if index.condition is None or index.applies(ctx, row, key):
-                tree.put(index.key(ctx, row, key))
+        ctx, trees = self.ctx, self.index_trees
+        for index in self.records.indexes:
+            if index.condition is None:
+                trees[index.tree_id].put(index.key(ctx, row, key))
+            else:
+                entry = index.entry(ctx, row, key)
+                if entry is not None:
+                    trees[index.tree_id].put(entry)
 
     def delete(self, key: Any, row: Row) -> None:
         """Take a row away."""
-        ctx = self.ctx
         self.tree.delete(key)
-        for index, tree in zip(self.records.indexes, self.index_trees, strict=True):
-            if index.condition is None or index.applies(ctx, row, key):
-                tree.delete(index.key(ctx, row, key))
+        ctx, trees = self.ctx, self.index_trees
+        for index in self.records.indexes:
+            entry = index.entry(ctx, row, key)
+            if entry is not None:
+                trees[index.tree_id].delete(entry)
 
     def replace(self, old_key: Any, old_row: Row, key: Any, row: Row) -> None:
         """Write a row in the place of another; only the index entries that differ are touched."""
         ctx = self.ctx
-        self.records.widen(ctx.transaction, row)
         if key != old_key:
             self.tree.delete(old_key)
         self.tree.put(key, row)
-        for index, tree in zip(self.records.indexes, self.index_trees, strict=True):
-            had = index.condition is None or index.applies(ctx, old_row, old_key)
-            has = index.condition is None or index.applies(ctx, row, key)
-            old = index.key(ctx, old_row, old_key) if had else None
-            new = index.key(ctx, row, key) if has else None
-            if old != new:
+        for index in self.records.indexes:
+            old, new = index.entry(ctx, old_row, old_key), index.entry(ctx, row, key)
+            if not same(old, new):
+                tree = self.index_trees[index.tree_id]
                 if old is not None:
                     tree.delete(old)
                 if new is not None:
@@ -255,36 +237,59 @@ class TableWriter:
 
     def finish(self) -> None:
         """The statement is done: note the largest rowid given, for AUTOINCREMENT."""
-        if self._sequence is not None:
-            self._sequence.write()
+        if self.sequence is not None:
+            self.sequence.write()
 
 
-class _Sequence:
+def same(old: Row | None, new: Row | None) -> bool:
+    """Whether two index entries are the same to the byte: 1 and 1.0 are equal and not the same."""
+    return old == new and (
+        old is None or new is None or list(map(type, old)) == list(map(type, new))
+    )
+
+
+def rowid_value(value: Any) -> int:
+    """A value given for a rowid as an integer.  ConstraintError `datatype mismatch`."""
+    if value.__class__ is not int:
+        value = apply_affinity(value, Affinity.INTEGER)
+        if value.__class__ is not int:
+            raise datatype_mismatch()
+    number: int = value
+    return number
+
+
+class LargestRowid:
     """A table's row of sqlite_sequence: the largest rowid it ever had."""
 
-    def __init__(self, ctx: Context, name: str) -> None:
+    def __init__(self, ctx: Context, name: str, *, temporary: bool) -> None:
         self.name = name
         self.changed = False
         self.value = 0
         self.key: int | None = None
-        table = ctx.schema.find_table("sqlite_sequence")
+        table = ctx.schema.find_table("sqlite_sequence", "temp" if temporary else "main")
         assert table is not None, "made with the first AUTOINCREMENT table"
         self.tree: Tree = ctx.transaction.tree(table.tree_id)
         for keys, rows in self.tree.batches():
             for key, row in zip(keys, rows, strict=True):
-                if row[0] == name:
+                if self.key is None and row[0] == name:
                     self.key, self.value = key, row[1] if row[1].__class__ is int else 0
 
     def note(self, rowid: int) -> None:
+        """A rowid was given."""
         if rowid > self.value:
             self.value = rowid
             self.changed = True
 
     def write(self) -> None:
-        if not self.changed:
+        """Store the largest rowid; a row is made for a table's first."""
+        if not self.changed and self.key is not None:
             return
         if self.key is None:
             last = self.tree.last()
             self.key = 1 if last is None else last[0] + 1
-        self.tree.widen((8, 2))
+        widen_by_classes(self.tree, ((str,), (int,)))
         self.tree.put(self.key, (self.name, self.value))
+        self.changed = False
+
+
+__all__ = ["NULL", "Found", "LargestRowid", "TableWriter", "rowid_value", "same"]

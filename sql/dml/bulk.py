@@ -1,0 +1,345 @@
+"""Many rows at once: conversions and checks per column, index entries sorted and loaded per index.
+
+`BulkInsert.load` first looks at everything and writes only if every row goes in as it is (or, under OR
+IGNORE, is left out for a row that is in its way).  For anything else it returns None with nothing
+written, and the caller goes row by row, where errors and conflicts find their exact form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import lt
+from typing import TYPE_CHECKING, Any
+
+from sql.dml.index_keys import IndexKeys, sort_entries
+from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
+from sql.values import INT_MAX, apply_affinity, truth
+
+if TYPE_CHECKING:
+    from btree import Tree
+    from sql.context import Context
+    from sql.dml.conflicts import Resolution
+    from sql.dml.writer import LargestRowid
+
+Columns = list[Sequence[Any]]
+
+
+class Loaded:
+    """What was written: tree keys and rows, in the order given."""
+
+    __slots__ = ("keys", "rows")
+
+    def __init__(self, keys: Sequence[Any], rows: Sequence[Row]) -> None:
+        self.keys = keys
+        self.rows = rows
+
+
+def stored_columns(records: TableRecords, rows: Sequence[Row]) -> tuple[Columns, list[set[type]]]:
+    """The rows' columns as they are stored, and the classes of their values.  [] of no rows."""
+    columns: Columns = list(zip(*rows, strict=True))
+    classes: list[set[type]] = []
+    for place, values in enumerate(columns):
+        found = set(map(type, values))
+        if not found <= records.unchanged[place]:
+            affinity = records.affinities[place]
+            columns[place] = values = [apply_affinity(value, affinity) for value in values]
+            found = set(map(type, values))
+        classes.append(found)
+    return columns, classes
+
+
+def breaks_types(records: TableRecords, classes: Sequence[set[type]]) -> bool:
+    """Whether a column holds a NULL or a class that it may not."""
+    for strict, found in zip(records.strict, classes, strict=True):
+        if strict is not None and not found <= strict:
+            return True
+    return any(NULL in classes[place] for place, _ in records.not_null)
+
+
+def breaks_checks(
+    ctx: Context, records: TableRecords, rows: Sequence[Row], keys: Sequence[Any]
+) -> bool:
+    """Whether a CHECK is false of any row."""
+    if not records.has_checks or ctx.session.ignore_check_constraints:
+        return False
+    check = records.check_function()
+    for row, key in zip(rows, keys, strict=True):
+        for value in check(ctx, row, key):
+            if value != 1 and truth(value) is False:
+                return True
+    return False
+
+
+def repeated_unique(entries: Sequence[Row], parts: int) -> bool:
+    """Whether sorted entries of a unique index hold two of the same values, none of them NULL."""
+    before: Any = None
+    if parts == 1:
+        firsts = [entry[0] for entry in entries]
+        if all(map(lt, firsts, firsts[1:])) if _one_kind(firsts) else False:
+            return False
+        for value in firsts:
+            if value == before and value is not None:
+                return True
+            before = value
+        return False
+    for entry in entries:
+        prefix = entry[:parts]
+        if prefix == before and None not in prefix:
+            return True
+        before = prefix
+    return False
+
+
+def _one_kind(values: Sequence[Any]) -> bool:
+    kinds = set(map(type, values))
+    return kinds <= {int, float} or kinds == {str} or kinds == {bytes}
+
+
+class BulkInsert:
+    """Inserts many rows of one table; made per plan.  `order` is the statement's conflict resolution."""
+
+    def __init__(self, records: TableRecords, order: Sequence[Resolution]) -> None:
+        self.records = records
+        self.ignores = all(item.action == "IGNORE" for item in order)
+
+    def load(
+        self,
+        ctx: Context,
+        rows: Sequence[Row],
+        given: Sequence[Any] | None = None,
+        sequence: LargestRowid | None = None,
+    ) -> Loaded | None:
+        """Write all rows; None, with nothing written, if they need a closer look.
+
+        `given` are rowids that stand apart from the columns."""
+        done = self._load(ctx, rows, given, sequence)
+        if done is None and self.ignores and sequence is None:
+            chosen = self._without_conflicts(ctx, rows, given)
+            if chosen is not None:
+                if not chosen:
+                    return Loaded([], [])
+                rows = [rows[place] for place in chosen]
+                given = None if given is None else [given[place] for place in chosen]
+                return self._load(ctx, rows, given, None)
+        return done
+
+    def _load(
+        self,
+        ctx: Context,
+        rows: Sequence[Row],
+        given: Sequence[Any] | None,
+        sequence: LargestRowid | None,
+    ) -> Loaded | None:
+        records = self.records
+        tree = ctx.transaction.tree(records.table.tree_id)
+        columns, classes = stored_columns(records, rows)
+        keys: Sequence[Any] | None
+        if records.primary_key is None:
+            keys = self._rowids(tree, columns, classes, given, sequence, len(rows))
+            if keys is None:
+                return None
+            rows = self._finished_rows(ctx, rows, columns, classes, keys)
+        else:
+            rows = self._finished_rows(ctx, rows, columns, classes, None)
+            keys = list(map(records.primary_key, rows))
+        if breaks_types(records, classes) or breaks_checks(ctx, records, rows, keys):
+            return None
+        return self._write(ctx, tree, rows, keys, columns, classes, sequence)
+
+    def _finished_rows(
+        self,
+        ctx: Context,
+        rows: Sequence[Row],
+        columns: Columns,
+        classes: list[set[type]],
+        keys: Sequence[Any] | None,
+    ) -> Sequence[Row]:
+        """The rows after conversion, with rowids in place and generated columns computed."""
+        records = self.records
+        alias = records.alias
+        if alias is not None and keys is not None and columns[alias] is not keys:
+            columns[alias] = keys
+            classes[alias] = {int}
+        if not all(map(_is_tuple_column, columns)):
+            rows = list(zip(*columns, strict=True))
+        if records.generated:
+            fill = records.fill_generated
+            if keys is None:
+                rows = [fill(ctx, row, None) for row in rows]
+            else:
+                rows = [fill(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
+            columns[:] = list(zip(*rows, strict=True))
+            for place in records.generated:
+                classes[place] = set(map(type, columns[place]))
+        return rows
+
+    def _rowids(
+        self,
+        tree: Tree,
+        columns: Columns,
+        classes: list[set[type]],
+        given: Sequence[Any] | None,
+        sequence: LargestRowid | None,
+        count: int,
+    ) -> Sequence[Any] | None:
+        """The rows' rowids: those given, or new ones; None if it takes a look at each row."""
+        alias = self.records.alias
+        if given is None and alias is not None:
+            given = columns[alias]
+            kinds = classes[alias]
+        else:
+            kinds = set(map(type, given or ()))
+        if given is not None and kinds != {NULL}:
+            return given if kinds == {int} else None
+        last = tree.last()
+        largest = 0 if last is None else last[0]
+        if sequence is not None:
+            largest = max(largest, sequence.value)
+        if largest + count > INT_MAX:
+            return None
+        return range(largest + 1, largest + 1 + count)
+
+    def _write(
+        self,
+        ctx: Context,
+        tree: Tree,
+        rows: Sequence[Row],
+        keys: Sequence[Any],
+        columns: Columns,
+        classes: Sequence[set[type]],
+        sequence: LargestRowid | None,
+    ) -> Loaded | None:
+        records = self.records
+        ordered_keys, ordered_rows = keys, rows
+        if keys.__class__ is not range and not _ascending(keys):
+            try:
+                places = sorted(range(len(keys)), key=keys.__getitem__)
+            except TypeError:
+                return None
+            ordered_keys = [keys[place] for place in places]
+            ordered_rows = [rows[place] for place in places]
+        entries: list[tuple[Tree, list[Row]]] = []
+        conflict = self._keys_taken(tree, ordered_keys)
+        for index in records.indexes:
+            if conflict:
+                break
+            index_tree = ctx.transaction.tree(index.tree_id)
+            made = index.entries(ctx, rows, keys, columns)
+            sort_entries(made)
+            conflict = index.unique and self._taken(index, index_tree, made)
+            entries.append((index_tree, made))
+        if conflict:
+            return None
+        widen_by_classes(tree, classes)
+        tree.load(ordered_keys, ordered_rows)
+        for index_tree, made in entries:
+            index_tree.load(made)
+        if sequence is not None:
+            sequence.note(ordered_keys[-1])
+        return Loaded(keys, rows)
+
+    def _keys_taken(self, tree: Tree, keys: Sequence[Any]) -> bool:
+        """Whether ascending keys repeat, or one is there already."""
+        if keys.__class__ is range:
+            return False
+        last = tree.last()
+        if any(map(_equal, keys, keys[1:])):
+            return True
+        if last is None:
+            return False
+        try:
+            if keys[0] > last[0]:
+                return False
+        except TypeError:
+            return True
+        return any(value is not None for value in tree.get_many(keys))
+
+    def _taken(self, index: IndexKeys, tree: Tree, entries: Sequence[Row]) -> bool:
+        """Whether sorted entries break a unique index, among themselves or with what is there."""
+        parts = index.parts
+        if repeated_unique(entries, parts):
+            return True
+        if not len(tree) or not entries:
+            return False
+        last = tree.last()
+        assert last is not None
+        try:
+            if entries[0][:parts] > last[0][:parts]:
+                return False
+        except TypeError:
+            pass  # of two kinds: looked up below
+        return bool(index.taken(tree, [e[:parts] for e in entries if None not in e[:parts]]))
+
+    def _without_conflicts(
+        self, ctx: Context, rows: Sequence[Row], given: Sequence[Any] | None
+    ) -> list[int] | None:
+        """OR IGNORE: the places of the rows that neither a stored row nor an earlier one is in the way
+        of; None if that is not easily told."""
+        records = self.records
+        uniques = [index for index in records.indexes if index.unique]
+        if records.generated or any(index.columns is None for index in uniques):
+            return None
+        tree = ctx.transaction.tree(records.table.tree_id)
+        columns, classes = stored_columns(records, rows)
+        if given is None and records.alias is not None:
+            given = columns[records.alias]
+        rows = list(zip(*columns, strict=True))
+        keys: Sequence[Any] = range(len(rows))
+        marks: list[tuple[Sequence[Any], set[Any]]] = []
+        if records.primary_key is not None:
+            if any(NULL in classes[place] for place in records.table.primary_key):
+                return None
+            keys = list(map(records.primary_key, rows))
+        elif given is not None:
+            kinds = set(map(type, given))
+            if kinds != {NULL}:
+                if kinds != {int}:
+                    return None
+                keys = given
+        if keys.__class__ is not range:
+            found = tree.get_many(keys)
+            there = {key for key, value in zip(keys, found, strict=True) if value is not None}
+            marks.append((keys, there))
+        for index in uniques:
+            marks.append(self._prefixes(ctx, index, rows, keys))
+        return _first_of_each(len(rows), marks)
+
+    def _prefixes(
+        self, ctx: Context, index: IndexKeys, rows: Sequence[Row], keys: Sequence[Any]
+    ) -> tuple[Sequence[Any], set[Any]]:
+        """The unique values of each row (None with a NULL among them), and those that are there."""
+        parts = index.parts
+        prefixes = [entry[:parts] for entry in index.entries(ctx, rows, keys)]
+        wanted = [prefix for prefix in set(prefixes) if None not in prefix]
+        sort_entries(wanted)
+        taken: set[Any] = index.taken(ctx.transaction.tree(index.tree_id), wanted)
+        return [None if None in prefix else prefix for prefix in prefixes], taken
+
+
+def _first_of_each(count: int, marks: Sequence[tuple[Sequence[Any], set[Any]]]) -> list[int]:
+    """Places where no value is taken, by what was there or by an earlier place of these."""
+    chosen: list[int] = []
+    for place in range(count):
+        if any(values[place] in taken for values, taken in marks):
+            continue
+        for values, taken in marks:
+            if values[place] is not None:
+                taken.add(values[place])
+        chosen.append(place)
+    return chosen
+
+
+def _ascending(keys: Sequence[Any]) -> bool:
+    try:
+        return all(map(lt, keys, keys[1:]))
+    except TypeError:
+        return False
+
+
+def _equal(left: Any, right: Any) -> bool:
+    return bool(left == right)
+
+
+def _is_tuple_column(column: Sequence[Any]) -> bool:
+    """Whether a column is still what `zip` gave: no value in it was converted."""
+    return column.__class__ is tuple

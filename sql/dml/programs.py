@@ -1,0 +1,198 @@
+"""Programs: statements that run once for a row that a statement writes, with OLD and NEW in scope.
+
+Triggers are programs, and so are the actions of foreign keys.  Their statements are prepared when the
+program first runs, and again when what they were compiled for no longer holds.  What a statement and
+the programs that it starts have in common is a `StatementState`: the programs that are running, and the
+counter of violated foreign keys that has to be zero when the statement ends.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from sql.compile import compile_values, prepare_select
+from sql.context import Context
+from sql.errors import SqlError, SqlNameError
+from sql.parse.statements import Query, Statement
+from sql.run.arithmetic import RaiseError
+from sql.values import truth
+
+if TYPE_CHECKING:
+    from btree import Transaction
+    from sql.bind import BindEnvironment
+    from sql.schema import Table
+    from sql.session import Session
+
+Row = tuple[Any, ...]
+Keyed = tuple[Any, Row]
+"""A row with its tree key before it: what OLD and NEW are."""
+
+NEW_SOURCE = 1_000_000
+OLD_SOURCE = 1_000_001
+DEPTH_MAX = 1000
+_FRAMES_MAX = 60_000
+
+
+class StatementState:
+    """What a statement shares with the programs that it starts."""
+
+    __slots__ = ("changed", "running", "violations")
+
+    def __init__(self) -> None:
+        self.running: list[Program] = []
+        self.changed = 0  # rows that programs' statements have changed so far
+        self.violations = 0  # of immediate foreign keys
+
+
+class ProgramContext(Context):
+    """A context with the state of the outermost statement."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, outer: Context, parameters: Row, state: StatementState) -> None:
+        super().__init__(
+            outer.transaction,
+            parameters,
+            outer.schema,
+            outer.functions,
+            outer.cancellation,
+            outer.session,
+            outer.memory_limit_bytes,
+        )
+        self.now = outer.now
+        self.state = state
+
+
+def with_state(ctx: Context) -> tuple[ProgramContext, bool]:
+    """The context with a statement's state, and whether the statement is the outermost one."""
+    if isinstance(ctx, ProgramContext):
+        return ctx, False
+    made = ProgramContext(ctx, ctx.parameters, StatementState())
+    made.outer_rows = ctx.outer_rows
+    return made, True
+
+
+class Program:
+    """Statements with OLD and NEW, rows of `table`, in scope.
+
+    `repeats`: whether it may start itself again (actions of foreign keys may, triggers only where
+    recursive_triggers is on).  `main_only`: names mean objects of the database, never temporary ones."""
+
+    def __init__(
+        self,
+        session: Session,
+        table: Table,
+        statements: tuple[Statement, ...],
+        *,
+        when: exp.Expression | None = None,
+        scopes: Iterable[str] = ("old", "new"),
+        repeats: bool = False,
+        main_only: bool = False,
+    ) -> None:
+        self.session = session
+        self.statements = statements
+        self.when = when
+        self.repeats = repeats
+        self.main_only = main_only
+        sources = {"old": OLD_SOURCE, "new": NEW_SOURCE}
+        self.scopes = {name: (table, sources[name]) for name in scopes}
+        self._condition: Any = None
+        self._plans: dict[str | None, list[Any]] = {}
+        self._made_for: tuple[Any, ...] = ()
+
+    def environment(self, transaction: Transaction) -> BindEnvironment:
+        """What the statements are bound against."""
+        env = self.session.environment(transaction, extra_scopes=self.scopes)
+        if self.main_only:
+            env.schema = env.schema.main
+        return env
+
+    def run(
+        self,
+        ctx: ProgramContext,
+        old: Keyed | None,
+        new: Keyed | None,
+        or_conflict: str | None = None,
+    ) -> int:
+        """Run for one row; how many rows the statements changed.
+
+        `or_conflict` of the statement that started the program wins over those of its own."""
+        session, state = self.session, ctx.state
+        running = state.running
+        if self in running and not self.repeats and not session.recursive_triggers:
+            return 0
+        if len(running) >= DEPTH_MAX:
+            raise SqlError("too many levels of trigger recursion")
+        if len(running) == 8 and sys.getrecursionlimit() < _FRAMES_MAX:
+            sys.setrecursionlimit(_FRAMES_MAX)
+        inner = ProgramContext(ctx, (), state)
+        if new is not None:
+            inner.outer_rows[NEW_SOURCE] = new
+        if old is not None:
+            inner.outer_rows[OLD_SOURCE] = old
+        saved = session.changes, session.last_insert_rowid
+        running.append(self)
+        try:
+            return self._run(inner, or_conflict)
+        except RaiseError as error:
+            error.conflict = error.action
+            raise
+        finally:
+            running.pop()
+            session.changes, session.last_insert_rowid = saved
+
+    def _run(self, ctx: ProgramContext, or_conflict: str | None) -> int:
+        made_for = (ctx.schema, ctx.functions.version, self.session.foreign_keys)
+        if self._made_for != made_for:
+            self._made_for = made_for
+            self._condition = None
+            self._plans.clear()
+        if self.when is not None and not self._holds(ctx):
+            return 0
+        plans = self._plans.get(or_conflict)
+        if plans is None:
+            plans = self._plans[or_conflict] = [None] * len(self.statements)
+        changed = 0
+        for place, statement in enumerate(self.statements):
+            plan = plans[place]
+            if plan is None or not plan.is_still_valid(ctx.transaction):
+                plan = plans[place] = self._prepared(ctx, statement, or_conflict)
+            if isinstance(statement, Query):
+                for _ in plan.run(ctx):
+                    ctx.check()
+                continue
+            self.session.ensure_writable(ctx.transaction, temporary=plan.temporary)
+            outcome = plan.run(ctx)
+            changed += outcome.total_changes
+            ctx.state.changed += outcome.changes
+            self.session.changes = outcome.changes
+        return changed
+
+    def _holds(self, ctx: ProgramContext) -> bool:
+        condition = self._condition
+        assert self.when is not None
+        if condition is None or self.when.find(exp.Select) is not None:
+            env = self.environment(ctx.transaction)
+            condition = self._condition = compile_values([[self.when.copy()]], env)
+        return bool(truth(condition(ctx)[0][0]))
+
+    def _prepared(self, ctx: Context, statement: Any, or_conflict: str | None) -> Any:
+        from sql.dml import prepare_write
+
+        env = self.environment(ctx.transaction)
+        try:
+            if isinstance(statement, Query):
+                return prepare_select(statement.tree.copy(), env)
+            if or_conflict is not None and hasattr(statement, "or_conflict"):
+                statement = replace(statement, or_conflict=or_conflict)
+            return prepare_write(self.session, ctx.transaction, statement, env)
+        except SqlNameError as error:
+            name = error.message.removeprefix("no such table: ")
+            if self.main_only and name != error.message and "." not in name:
+                raise SqlNameError(f"no such table: main.{name}", token=name) from error
+            raise

@@ -1,0 +1,235 @@
+"""`RowChanges`: one run of a statement, row by row, with triggers and foreign keys.
+
+The order of steps for a row is SQLite's (insert.c, update.c, delete.c): BEFORE triggers, constraints,
+foreign keys of the old row, the write, foreign keys of the new row, their actions, AFTER triggers.
+RAISE(IGNORE) in a program leaves the rest of the row's steps out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sql.dml.conflicts import Resolution, Skipped, resolutions
+from sql.dml.foreign_keys import failed
+from sql.dml.programs import with_state
+from sql.dml.triggers import fire
+from sql.dml.writer import Found, TableWriter, rowid_value
+from sql.errors import SqlError
+from sql.result import WriteOutcome
+from sql.run.arithmetic import RaiseIgnore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sql.context import Context
+    from sql.dml.records import Row
+    from sql.dml.returning import Returning
+    from sql.dml.target import Target
+
+
+class RowChanges:
+    """Counts and gathers what one run does.  `order` is the target's conflict resolution."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        target: Target,
+        or_conflict: str | None = None,
+        order: Sequence[Resolution] | None = None,
+        returning: Returning | None = None,
+    ) -> None:
+        self.target = target
+        self.ctx, self.outermost = with_state(ctx)
+        self.or_conflict = or_conflict
+        self.order = resolutions(target.records, or_conflict) if order is None else order
+        self.returning = returning
+        self.writer = TableWriter(self.ctx, target.records, or_conflict)
+        self.changes = 0
+        self.others = 0  # rows that programs changed
+        self.rows: list[Row] = []
+        self._rowid_before = ctx.session.last_insert_rowid
+
+    # -- the run as a whole ------------------------------------------------------------------------
+
+    def each(self, rows: Sequence[Any], change: Callable[[Any], None]) -> None:
+        """Call `change` for each of `rows`, stopping between them when cancelled."""
+        try:
+            for number, row in enumerate(rows):
+                if not number & 255:
+                    self.ctx.check()
+                change(row)
+        except SqlError as error:
+            if self.outermost:
+                self.ctx.session.total_changes += self.ctx.state.changed
+                if error.conflict == "FAIL":
+                    self.writer.finish()
+                    error.changes = self.changes
+            raise
+
+    def finished(self) -> WriteOutcome:
+        """The end of the statement.  ConstraintError if it leaves a foreign key violated."""
+        self.writer.finish()
+        if self.outermost and self.ctx.state.violations > 0:
+            session = self.ctx.session
+            session.total_changes += self.ctx.state.changed
+            if self.changes == 1 and not self.target.triggers.any:
+                session.last_insert_rowid = self._rowid_before
+            raise failed()
+        rows = self.rows if self.returning is not None else None
+        return WriteOutcome(self.changes, self.changes + self.others, rows)
+
+    def _changed(self, row: Row, key: Any) -> None:
+        self.changes += 1
+        if self.returning is not None:
+            self.rows.append(self.returning.row(self.ctx, row, key))
+
+    # -- inserting ---------------------------------------------------------------------------------
+
+    def insert(self, row: Row, key: Any = None) -> None:
+        """Insert one row; `key` is a rowid that was given apart from the columns."""
+        target, writer, ctx = self.target, self.writer, self.ctx
+        try:
+            if target.triggers.before:
+                self._before_insert(row, key)
+            key, row = writer.prepared(row, key)
+            found = writer.make_way(self.order, key, row, self.remove)
+        except (Skipped, RaiseIgnore):
+            return
+        if found is not None:
+            self._upsert(found, key, row)
+            return
+        writer.insert(key, row)
+        if key.__class__ is int:
+            ctx.session.last_insert_rowid = key
+        keys = target.foreign_keys
+        if keys is not None:
+            keys.after(ctx, (key, row))
+        self._changed(row, key)
+        if target.triggers.after:
+            self._fire(target.triggers.after, None, (key, row))
+
+    def _before_insert(self, row: Row, key: Any) -> None:
+        """BEFORE INSERT triggers; a rowid that is still to be chosen shows as -1."""
+        records = self.target.records
+        alias = records.alias
+        shown = records.convert(row)
+        if alias is not None:
+            rowid = shown[alias] if key is None else key
+            rowid = -1 if rowid is None else rowid_value(rowid)
+            shown = (*shown[:alias], rowid, *shown[alias + 1 :])
+        else:
+            rowid = -1 if key is None else rowid_value(key)
+        if records.generated:
+            shown = records.fill_generated(self.ctx, shown, rowid)
+        before = self.target.triggers.before
+        self.others += fire(before, self.ctx, None, (rowid, shown), self.or_conflict)
+
+    def _upsert(self, found: Found, key: Any, row: Row) -> None:
+        clause = found.resolution.clause
+        assert clause is not None
+        self.others += clause.apply(self, found.key, key, row)
+
+    def _fire(self, programs: Any, old: Any, new: Any) -> None:
+        """AFTER triggers, which may end the row's steps but no longer undo it."""
+        try:
+            self.others += fire(programs, self.ctx, old, new, self.or_conflict)
+        except RaiseIgnore:
+            return
+
+    # -- changing ----------------------------------------------------------------------------------
+
+    def update(self, key: Any, old: Row, new_key: Any, row: Row, assigned: frozenset[int]) -> None:
+        """Change one row.  `new_key` is its rowid from now on (as assigned), or its old tree key;
+        `assigned` are the places of `row` that are new."""
+        target, writer, ctx = self.target, self.writer, self.ctx
+        records, triggers = target.records, target.triggers
+        try:
+            new_key, row = self._new_key(key, new_key, row, assigned)
+            row = records.convert(row)
+            if triggers.before:
+                if records.generated:
+                    row = records.fill_generated(ctx, row, new_key)
+                before = triggers.before
+                self.others += fire(before, ctx, (key, old), (new_key, row), self.or_conflict)
+                current = writer.tree.get(key)
+                if current is None:
+                    return
+                if current != old:
+                    row = tuple(
+                        [
+                            new if place in assigned else now
+                            for place, (new, now) in enumerate(zip(row, current, strict=True))
+                        ]
+                    )
+                    old = current
+            if records.generated:
+                row = records.fill_generated(ctx, row, new_key)
+            row = writer.checked(row, new_key)
+            if records.primary_key is not None:
+                new_key = records.primary_key(row)
+            writer.make_way(self.order, new_key, row, self.remove, key)
+        except (Skipped, RaiseIgnore):
+            return
+        keys = target.foreign_keys
+        if keys is not None:
+            keys.before(ctx, (key, old), row)
+        writer.replace(key, old, new_key, row)
+        if keys is not None:
+            keys.after(ctx, (new_key, row), old)
+            self.others += keys.act(ctx, (key, old), (new_key, row))
+        self._changed(row, new_key)
+        if triggers.after:
+            self._fire(triggers.after, (key, old), (new_key, row))
+
+    def _new_key(
+        self, key: Any, new_key: Any, row: Row, assigned: frozenset[int]
+    ) -> tuple[Any, Row]:
+        """The rowid after the change, and the row with it in place."""
+        alias = self.target.records.alias
+        if alias is not None and alias in assigned:
+            value = rowid_value(row[alias])
+            if value is not row[alias]:
+                row = (*row[:alias], value, *row[alias + 1 :])
+            return value, row
+        return (rowid_value(new_key) if -1 in assigned else key), row
+
+    # -- deleting ----------------------------------------------------------------------------------
+
+    def delete(self, key: Any, row: Row) -> None:
+        """Delete one row of the statement's own."""
+        triggers = self.target.triggers
+        try:
+            if triggers.before:
+                self.others += fire(triggers.before, self.ctx, (key, row), None)
+            current = self.writer.tree.get(key)
+            if current is None:
+                return
+        except RaiseIgnore:
+            return
+        self._delete(key, current, self.target.foreign_keys)
+        self._changed(row, key)
+        if triggers.after:
+            self._fire(triggers.after, (key, row), None)
+
+    def _delete(self, key: Any, row: Row, keys: Any) -> None:
+        if keys is not None:
+            keys.before(self.ctx, (key, row))
+        self.writer.delete(key, row)
+        if keys is not None:
+            self.others += keys.act(self.ctx, (key, row), None)
+
+    def remove(self, key: Any) -> bool:
+        """REPLACE: take a row out of the way; whether programs ran."""
+        row = self.writer.tree.get(key)
+        if row is None:
+            return False
+        triggers, keys = self.target.removal(self.ctx.transaction)
+        if not self.ctx.session.recursive_triggers or not triggers.any:
+            self._delete(key, row, keys)
+            return keys is not None
+        self.others += fire(triggers.before, self.ctx, (key, row), None, self.or_conflict)
+        if self.writer.tree.get(key) is not None:
+            self._delete(key, row, keys)
+            self._fire(triggers.after, (key, row), None)
+        return True

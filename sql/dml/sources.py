@@ -1,0 +1,203 @@
+"""Where the rows of an INSERT come from: VALUES, a query, or the columns' defaults alone.
+
+A `Source` gives rows as wide as the table.  VALUES are compiled in that width, with defaults and NULLs in
+the places that the statement leaves out, so that nothing is rearranged at run time; VALUES of
+nothing but parameters are the bound values themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from sql.compile import CompiledQuery, compile_values, prepare_select
+from sql.dml.target import column_place
+from sql.errors import SqlError, SqlNameError
+from sql.parse import parse_expression
+
+if TYPE_CHECKING:
+    from sql.bind import BindEnvironment
+    from sql.context import Context
+    from sql.parse.statements import Insert
+    from sql.schema import Table
+
+Row = tuple[Any, ...]
+
+
+class Source:
+    """The rows of one statement.
+
+    `values(ctx)` gives them where they are VALUES, else `query` and `arrange` do.  `parameters_only`:
+    there is one row, and it is the statement's parameters in their order.  `rowid_last`: behind the
+    columns, each row has its rowid."""
+
+    def __init__(self, statement: Insert, table: Table, env: BindEnvironment) -> None:
+        self.statement = statement
+        self.table = table
+        self.env = env
+        self.values: Callable[[Context], list[Row]] | None = None
+        self.query: CompiledQuery | None = None
+        self.arrange: Callable[[Context, Row], Row] | None = None
+        self.parameters_only = False
+        self.row_count: int | None = None
+        self.reads_nothing = True
+        self.places = [] if statement.source is None else self._places()
+        self.rowid_last = -1 in self.places
+        self._prepare()
+
+    # -- preparing -------------------------------------------------------------------------------
+
+    def _places(self) -> list[int]:
+        """Where the statement's values go: column positions, -1 for a rowid that is no column."""
+        table = self.table
+        if not self.statement.columns:
+            return [place for place, column in enumerate(table.columns) if column.generated is None]
+        return [insert_place(table, name) for name in self.statement.columns]
+
+    def _prepare(self) -> None:
+        source, env = self.statement.source, self.env
+        if source is None:
+            self.row_count = 1
+            self.values = compile_values([self._full([])], env)
+            return
+        if self._is_plain_values(source):
+            rows = [row.expressions for row in source.expressions]
+            widths = set(map(len, rows))
+            if len(widths) > 1:
+                raise SqlError("all VALUES must have the same number of terms")
+            self._check_count(widths.pop())
+            self.row_count = len(rows)
+            self.values = self._parameters(rows)
+            if self.values is None:
+                self.values = compile_values([self._full(row) for row in rows], env)
+            return
+        tree = source.copy()
+        if self.statement.with_ is not None:
+            tree.set("with_", self.statement.with_.copy())
+        self.query = prepare_select(tree, env)
+        self._check_count(len(self.query.columns))
+        if self.places != list(range(len(self.table.columns))):
+            self.arrange = self._arrangement()
+
+    def _is_plain_values(self, source: exp.Expression) -> bool:
+        """VALUES without a query in them: they need no plan that depends on the data."""
+        return (
+            isinstance(source, exp.Values)
+            and self.statement.with_ is None
+            and not any(source.args.get(name) for name in ("with_", "order", "limit", "offset"))
+            and source.find(exp.Select, exp.SetOperation) is None
+            and not any(node is not source for node in source.find_all(exp.Values))
+            and source.find(exp.In) is None
+        )
+
+    def _check_count(self, count: int) -> None:
+        if count == len(self.places):
+            return
+        if self.statement.columns:
+            raise SqlError(f"{count} values for {len(self.places)} columns")
+        raise SqlError(
+            f"table {self.table.name} has {len(self.places)} columns"
+            f" but {count} values were supplied"
+        )
+
+    def _parameters(
+        self, rows: Sequence[Sequence[exp.Expression]]
+    ) -> Callable[[Context], list[Row]] | None:
+        """Rows of nothing but parameters in their order, for all columns: slices of the bound values."""
+        width = len(rows[0])
+        if self.places != list(range(len(self.table.columns))):
+            return None
+        number = 0
+        for row in rows:
+            for item in row:
+                if not isinstance(item, exp.Placeholder) or item.meta.get("index") != number:
+                    return None
+                number += 1
+        self.parameters_only = len(rows) == 1
+        if self.parameters_only:
+            return lambda ctx: [ctx.parameters]
+        return lambda ctx: list(zip(*[iter(ctx.parameters)] * width, strict=True))
+
+    def _full(self, row: Sequence[exp.Expression]) -> list[exp.Expression]:
+        """One VALUES row's expressions in the table's width; of a column named twice the first counts,
+        of a rowid the last."""
+        full: list[exp.Expression] = []
+        for place, column in enumerate(self.table.columns):
+            at = self._source_of(place)
+            if at is not None:
+                full.append(row[at].copy())
+            elif column.default is not None and column.generated is None:
+                full.append(parse_expression(column.default))
+            else:
+                full.append(exp.Null())
+        if self.rowid_last:
+            at = self._source_of(-1)
+            assert at is not None
+            full.append(row[at].copy())
+        return full
+
+    def _source_of(self, place: int) -> int | None:
+        """Which of the statement's values goes to a place."""
+        found = [at for at, item in enumerate(self.places) if item == place]
+        if not found:
+            return None
+        return found[-1] if place in (-1, self.table.rowid_alias) else found[0]
+
+    def _arrangement(self) -> Callable[[Context, Row], Row]:
+        """(ctx, row of the query) -> row in the table's width."""
+        names: dict[str, Any] = {}
+        sources = []
+        for place, column in enumerate(self.table.columns):
+            at = self._source_of(place)
+            if at is not None:
+                sources.append(f"row[{at}]")
+            elif column.default is not None and column.generated is None:
+                names[f"d{place}"] = compile_values([[parse_expression(column.default)]], self.env)
+                sources.append(f"d{place}(ctx)[0][0]")
+            else:
+                sources.append("None")
+        if self.rowid_last:
+            sources.append(f"row[{self._source_of(-1)}]")
+        made: Callable[[Context, Row], Row] = eval(
+            f"lambda ctx, row: ({', '.join(sources)},)", names
+        )
+        return made
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def batches(self, ctx: Context) -> Iterable[list[Row]]:
+        """The rows, in the table's width."""
+        if self.values is not None:
+            return (self.values(ctx),)
+        assert self.query is not None
+        arrange = self.arrange
+        if arrange is None:
+            return self.query.run(ctx)
+        return ([arrange(ctx, row) for row in batch] for batch in self.query.run(ctx))
+
+    def of_sets(self, ctx: Context, sets: Sequence[Row]) -> list[Row]:
+        """The rows of many executions of VALUES, each with its own parameters."""
+        if self.parameters_only:
+            return sets if isinstance(sets, list) else list(sets)
+        assert self.values is not None
+        values = self.values
+        rows: list[Row] = []
+        for parameters in sets:
+            ctx.parameters = parameters
+            rows += values(ctx)
+        return rows
+
+
+def insert_place(table: Table, name: str) -> int:
+    """The position of a column that an INSERT lists."""
+    try:
+        place = column_place(table, name)
+    except SqlNameError as error:
+        made = SqlNameError(f"table {table.name} has no column named {name}", token=name)
+        made.suggestions = error.suggestions
+        raise made from None
+    if place >= 0 and table.columns[place].generated is not None:
+        raise SqlError(f'cannot INSERT into generated column "{table.columns[place].name}"')
+    return place
