@@ -477,10 +477,11 @@ def _move_indexes(work: Work, old: Table, new: Table, dropped: int) -> None:
 
 
 def _check_triggers(work: Work, table: Table, dropped: str) -> None:
-    """Raise SqlError if a trigger of the table still speaks of the dropped column."""
-    for trigger in work.schema.triggers_on(table.name):
+    """Raise SqlError if an expression in a trigger still names the dropped column."""
+    for trigger in work.layer.triggers.values():
         statement = parse_statement(trigger.sql)
-        finder = ColumnFinder(table, dropped, dropped, work.schema)
+        finder = ColumnFinder(table, dropped, dropped, work.layer)
+        finder.in_lists = False
         edits = finder.found(statement)
         if edits:
             start, end, _ = min(edits)

@@ -134,6 +134,7 @@ class ColumnFinder:
         self.new_quoted = new if new[0] in "\"`['" else quoted(new)
         self.schema = schema
         self.text = ""
+        self.in_lists = True  # names in column lists and of assignments, not of expressions alone
         self.edits: list[Edit] = []
 
     def found(self, statement: Statement) -> list[Edit]:
@@ -156,7 +157,7 @@ class ColumnFinder:
 
     def _list(self, tokens: Tokens, place: int) -> int:
         """Edit the names of the parenthesised list at `place`, if one is there; the place after it."""
-        if tokens.kinds[place] != "(":
+        if tokens.kinds[place] != "(" or not self.in_lists:
             return place
         depth = 0
         while tokens.kinds[place] != "":
@@ -206,7 +207,7 @@ class ColumnFinder:
             target = statement.table.name.lower()
             sources = {"new": target, "old": target}
             nested = statement.body
-            if target == self.table and statement.columns:
+            if target == self.table and statement.columns and self.in_lists:
                 self._update_of(tokens)
             if statement.when is not None:
                 self._in_tree(statement.when, sources)
@@ -226,7 +227,7 @@ class ColumnFinder:
                 while tokens.kinds[place] in ("AS", "ID"):
                     place += 1
                 self._list(tokens, place)
-        if isinstance(statement, (Update, Insert)) and is_own:
+        if isinstance(statement, (Update, Insert)) and is_own and self.in_lists:
             self._assignments(statement, tokens)
         for part in parts_of(statement, IndexedColumn):
             if is_own and part.column is not None and part.column.lower() == self.old:

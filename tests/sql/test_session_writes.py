@@ -71,7 +71,7 @@ def test_a_failing_statement_undoes_itself_alone() -> None:
 
 
 def test_raise_in_a_trigger_ends_what_it_names() -> None:
-    for action in ("abort",):
+    for action in ("abort", "rollback", "fail"):
         compare(
             "create table t(a)",
             "create table log(a)",
