@@ -28,7 +28,7 @@ _FROM = {
     "kvsh.blob": ("Blob",),
     "kvsh.connection": ("Connection", "connect", "enable_callback_tracebacks"),
     "kvsh.cursor": ("Cursor", "complete_statement"),
-    "kvsh.database": ("Database",),
+    "kvsh.database": ("Database", "open"),
     "kvsh.errors": (
         "DataError", "DatabaseError", "Error", "IntegrityError", "InterfaceError",
         "InternalError", "NotSupportedError", "OperationalError", "ProgrammingError", "Warning",
@@ -40,11 +40,6 @@ _MODULES = {name: module for module, names in _FROM.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "open":
-        from kvsh.database import open_database
-
-        globals()["open"] = open_database
-        return open_database
     module = _MODULES.get(name)
     if module is not None:
         value = getattr(importlib.import_module(module), name)
@@ -65,4 +60,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES, "open"})
+    return sorted({*globals(), *_MODULES})

@@ -1,0 +1,134 @@
+"""kill -9 at random moments, and several processes on one file."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import kvsh
+from tests.end_to_end.program import COMMAND, ROOT, environment, lines
+
+KILLS = int(os.environ.get("KVSH_TEST_KILLS", "100"))
+
+
+def test_kill_dash_nine_loses_no_acknowledged_commit(tmp_path: Path) -> None:
+    """A script commits pairs of keys and a row, and prints each number once it is committed."""
+    path = tmp_path / "app.db"
+    assert lines(path, stdin="CREATE TABLE t(n INTEGER PRIMARY KEY, twice INTEGER);\n") == []
+    seed = random.randrange(1 << 30)
+    random_numbers = random.Random(seed)
+    acknowledged = -1
+    base = 0
+    for _ in range(KILLS):
+        script = "".join(
+            f"begin\nput a:{n} {n}\nINSERT INTO t VALUES ({n}, {2 * n});\nput b:{n} {n}\ncommit\nSELECT {n};\n"
+            for n in range(base, base + 400)
+        )
+        process = subprocess.Popen(
+            [*COMMAND, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(script.encode())
+        process.stdin.flush()
+        first = process.stdout.readline()
+        time.sleep(random_numbers.random() * 0.03)
+        process.kill()
+        out, _ = process.communicate()
+        seen = [int(line) for line in (first + out).split(b"\n")[:-1] if line]
+        acknowledged = max([acknowledged, *seen])
+        with kvsh.open(path, readonly=True) as database:
+            rows = database.execute("SELECT n, twice FROM t ORDER BY n")
+            numbers = [n for n, _ in rows]
+            assert all(twice == 2 * n for n, twice in rows), seed
+            assert numbers == list(range(len(numbers))), f"seed {seed}"
+            assert len(numbers) > acknowledged, f"seed {seed}"
+            for prefix in ("a:", "b:"):
+                keys = {int(key[2:]) for key, _ in database.scan(prefix=prefix)}
+                assert keys == set(numbers), f"seed {seed}: half a transaction is there"
+        base = len(numbers)
+    with kvsh.open(path) as database:
+        assert database.check() == []
+
+
+_WRITER = textwrap.dedent(
+    """
+    import sys, kvsh
+    path, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    db = kvsh.open(path, timeout=60)
+    for n in range(count):
+        with db.transaction():
+            db.put(f"{name}:{n}", str(n))
+            total = int(db.get("total") or b"0")
+            db.put("total", str(total + 1))
+    db.close()
+    """
+)
+
+
+def test_two_writers_lose_nothing_and_a_reader_sees_whole_commits(tmp_path: Path) -> None:
+    path, count = tmp_path / "app.db", 300
+    kvsh.open(path).close()
+
+    def launch(program: str, *arguments: object) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *map(str, arguments)],
+            env=environment(),
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+        )
+
+    writers = [launch(_WRITER, path, name, count) for name in ("left", "right")]
+    reader = launch(_SNAPSHOT_READER, path, 2 * count)
+    for process in (*writers, reader):
+        _, errors = process.communicate(timeout=120)
+        assert (process.returncode, errors.decode()) == (0, "")
+    with kvsh.open(path) as database:
+        assert database.get("total") == str(2 * count).encode()
+        assert database.count(prefix="left:") == database.count(prefix="right:") == count
+
+
+_SNAPSHOT_READER = textwrap.dedent(
+    """
+    import sys, time, kvsh
+    path, wanted = sys.argv[1], int(sys.argv[2])
+    end = time.monotonic() + 100
+    db = kvsh.open(path, readonly=True)
+    total = 0
+    while time.monotonic() < end and total < wanted:
+        pairs = dict(db.scan())
+        total = int(pairs.pop(b"total", b"0"))
+        assert len(pairs) == total, (len(pairs), total)
+    assert total == wanted
+    db.close()
+    """
+)
+
+
+def test_a_terminated_script_rolls_back_and_leaves_cleanly(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    process = subprocess.Popen(
+        [*COMMAND, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(b"put kept 1\nbegin\nput lost 1\nSELECT 1;\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"1\n"
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 143 and b"Traceback" not in errors
+    with kvsh.open(path) as database:
+        assert list(database) == [b"kept"]
