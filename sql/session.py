@@ -161,7 +161,7 @@ class Session(TransactionState):
 
         from sql.parse import next_statement
 
-        blank = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))*\Z")
+        blank = re.compile(r"(?:[\s;]|--[^\n]*+(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z))*+\Z")
         start = 0
         while start < len(sql):
             end = next_statement(sql, start)

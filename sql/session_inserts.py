@@ -18,8 +18,8 @@ Row = tuple[Value, ...]
 
 _NAME = r"""(?:[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*|"(?:[^"]|"")*+"|`[^`]*+`|\[[^\]]*+\])"""
 _HEAD = re.compile(
-    rf"\s*((?:INSERT(?:\s+OR\s+\w+)?|REPLACE)\s+INTO\s+{_NAME}(?:\s*\.\s*{_NAME})?"
-    rf"\s*(?:\(\s*{_NAME}(?:\s*,\s*{_NAME})*+\s*\)\s*)?VALUES)\s*(?=\()",
+    rf"\s*+((?:INSERT(?:\s++OR\s++\w++)?|REPLACE)\s++INTO\s++{_NAME}(?:\s*+\.\s*+{_NAME})?"
+    rf"\s*+(?:\(\s*+{_NAME}(?:\s*+,\s*+{_NAME})*+\s*+\)\s*+)?VALUES)\s*+(?=\()",
     re.IGNORECASE,
 )
 _LITERAL_TEXT = (

@@ -151,3 +151,17 @@ def test_a_script_of_inserts_runs_in_bulk_and_stops_where_one_fails() -> None:
             pass
     # 99999 went in, then 11: taken.
     assert session.execute("select count(*), max(a) from t").fetch_all() == [(4002, 99999)]
+
+
+def test_long_blanks_and_broken_rows_are_given_up_at_once() -> None:
+    """Patterns that back up over blanks would take hours for these."""
+    blank = " " * 100_000
+    for text in (
+        f"insert into t{blank}",
+        f"insert into t{blank}(a{blank}){blank}x",
+        f"insert into t values{blank}({blank}1{blank}",
+        "insert into t values " + "(1, 'a')," * 20_000 + "(",
+        "insert into t values ('" + "''" * 100_000,
+    ):
+        assert literal_rows(text) is None
+        assert statement_run(text, 0, 10) is None
