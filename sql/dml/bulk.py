@@ -8,7 +8,7 @@ written, and the caller goes row by row, where errors and conflicts find their e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import lt
+from operator import eq, lt
 from typing import TYPE_CHECKING, Any
 
 from sql.dml.index_keys import IndexKeys, sort_entries
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 Columns = list[Sequence[Any]]
 
+_FEW = 4
+_SCATTERED = 3
+"""So many times as many entries in a tree as are written to it: they rarely share a leaf."""
+
+_COLUMNS_AT_ONCE = 4096
+
 
 class Loaded:
     """What was written: tree keys and rows, in the order given."""
@@ -36,7 +42,11 @@ class Loaded:
 
 def stored_columns(records: TableRecords, rows: Sequence[Row]) -> tuple[Columns, list[set[type]]]:
     """The rows' columns as they are stored, and the classes of their values.  [] of no rows."""
-    columns: Columns = list(zip(*rows, strict=True))
+    columns: Columns
+    if len(rows) <= _COLUMNS_AT_ONCE:
+        columns = list(zip(*rows, strict=True))
+    else:
+        columns = [tuple([row[place] for row in rows]) for place in range(records.width)]
     classes: list[set[type]] = []
     for place, values in enumerate(columns):
         found = set(map(type, values))
@@ -46,6 +56,31 @@ def stored_columns(records: TableRecords, rows: Sequence[Row]) -> tuple[Columns,
             found = set(map(type, values))
         classes.append(found)
     return columns, classes
+
+
+def write_entries(tree: Tree, keys: Sequence[Any], values: Sequence[Any] | None = None) -> None:
+    """Put ascending keys: leaf by leaf, or one by one where few of them fall in any one leaf."""
+    if len(keys) > _FEW and len(tree) <= _SCATTERED * len(keys):
+        tree.load(keys, values)
+        return
+    last = tree.last()
+    if len(keys) > _FEW and last is not None and _above(keys[0], last[0]):
+        tree.load(keys, values)
+        return
+    put = tree.put
+    if values is None:
+        for key in keys:
+            put(key)
+    else:
+        for key, value in zip(keys, values, strict=True):
+            put(key, value)
+
+
+def _above(key: Any, last: Any) -> bool:
+    try:
+        return bool(key > last)
+    except TypeError:
+        return False
 
 
 def breaks_types(records: TableRecords, classes: Sequence[set[type]]) -> bool:
@@ -112,16 +147,16 @@ class BulkInsert:
         """Write all rows; None, with nothing written, if they need a closer look.
 
         `given` are rowids that stand apart from the columns."""
-        done = self._load(ctx, rows, given, sequence)
-        if done is None and self.ignores and sequence is None:
+        if self.ignores and sequence is None:
             chosen = self._without_conflicts(ctx, rows, given)
             if chosen is not None:
                 if not chosen:
                     return Loaded([], [])
-                rows = [rows[place] for place in chosen]
-                given = None if given is None else [given[place] for place in chosen]
-                return self._load(ctx, rows, given, None)
-        return done
+                if len(chosen) < len(rows):
+                    rows = [rows[place] for place in chosen]
+                    given = None if given is None else [given[place] for place in chosen]
+                return self._load(ctx, rows, given, None, known_free=True)
+        return self._load(ctx, rows, given, sequence)
 
     def _load(
         self,
@@ -129,6 +164,8 @@ class BulkInsert:
         rows: Sequence[Row],
         given: Sequence[Any] | None,
         sequence: LargestRowid | None,
+        *,
+        known_free: bool = False,
     ) -> Loaded | None:
         records = self.records
         tree = ctx.transaction.tree(records.table.tree_id)
@@ -144,7 +181,15 @@ class BulkInsert:
             keys = list(map(records.primary_key, rows))
         if breaks_types(records, classes) or breaks_checks(ctx, records, rows, keys):
             return None
-        return self._write(ctx, tree, rows, keys, columns, classes, sequence)
+        work = self._checked(ctx, tree, rows, keys, columns, known_free)
+        if work is None:
+            return None
+        widen_by_classes(tree, classes)
+        for written, ordered, values in work:
+            write_entries(written, ordered, values)
+        if sequence is not None:
+            sequence.note(max(keys))
+        return Loaded(keys, rows)
 
     def _finished_rows(
         self,
@@ -199,52 +244,46 @@ class BulkInsert:
             return None
         return range(largest + 1, largest + 1 + count)
 
-    def _write(
+    def _checked(
         self,
         ctx: Context,
         tree: Tree,
         rows: Sequence[Row],
         keys: Sequence[Any],
         columns: Columns,
-        classes: Sequence[set[type]],
-        sequence: LargestRowid | None,
-    ) -> Loaded | None:
-        records = self.records
+        known_free: bool,
+    ) -> list[tuple[Tree, Sequence[Any], Sequence[Row] | None]] | None:
+        """What is to be written to the table's tree and the indexes', in order; None if a unique
+        constraint is in the way of a row."""
         ordered_keys, ordered_rows = keys, rows
-        if keys.__class__ is not range and not _ascending(keys):
+        if keys.__class__ is not range and not ascending(keys):
             try:
                 places = sorted(range(len(keys)), key=keys.__getitem__)
             except TypeError:
                 return None
             ordered_keys = [keys[place] for place in places]
             ordered_rows = [rows[place] for place in places]
-        entries: list[tuple[Tree, list[Row]]] = []
-        conflict = self._keys_taken(tree, ordered_keys)
-        for index in records.indexes:
-            if conflict:
-                break
+            if not known_free and any(map(eq, ordered_keys, ordered_keys[1:])):
+                return None
+        if not known_free and self._keys_taken(tree, ordered_keys):
+            return None
+        work: list[tuple[Tree, Sequence[Any], Sequence[Row] | None]] = [
+            (tree, ordered_keys, ordered_rows)
+        ]
+        for index in self.records.indexes:
             index_tree = ctx.transaction.tree(index.tree_id)
             made = index.entries(ctx, rows, keys, columns)
             sort_entries(made)
-            conflict = index.unique and self._taken(index, index_tree, made)
-            entries.append((index_tree, made))
-        if conflict:
-            return None
-        widen_by_classes(tree, classes)
-        tree.load(ordered_keys, ordered_rows)
-        for index_tree, made in entries:
-            index_tree.load(made)
-        if sequence is not None:
-            sequence.note(ordered_keys[-1])
-        return Loaded(keys, rows)
+            if index.unique and not known_free and self._taken(index, index_tree, made):
+                return None
+            work.append((index_tree, made, None))
+        return work
 
     def _keys_taken(self, tree: Tree, keys: Sequence[Any]) -> bool:
-        """Whether ascending keys repeat, or one is there already."""
+        """Whether one of ascending keys is there already."""
         if keys.__class__ is range:
             return False
         last = tree.last()
-        if any(map(_equal, keys, keys[1:])):
-            return True
         if last is None:
             return False
         try:
@@ -329,15 +368,12 @@ def _first_of_each(count: int, marks: Sequence[tuple[Sequence[Any], set[Any]]]) 
     return chosen
 
 
-def _ascending(keys: Sequence[Any]) -> bool:
+def ascending(keys: Sequence[Any]) -> bool:
+    """Whether keys ascend strictly, by Python's order alone."""
     try:
         return all(map(lt, keys, keys[1:]))
     except TypeError:
         return False
-
-
-def _equal(left: Any, right: Any) -> bool:
-    return bool(left == right)
 
 
 def _is_tuple_column(column: Sequence[Any]) -> bool:

@@ -8,7 +8,6 @@ rows in bulk (`bulk`), and row by row with all constraints, triggers, foreign ke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sql.compile.query import trees_of
@@ -42,6 +41,8 @@ class InsertPlan(WritePlan):
     """A prepared INSERT."""
 
     is_insert = True
+    atomic_many = False
+    """Whether `run_many` that raises has undone what it did."""
 
     def __init__(
         self, session: Session, statement: Insert, table: Table, env: BindEnvironment
@@ -68,6 +69,7 @@ class InsertPlan(WritePlan):
         if not target.triggers.any and self._parents_settle_it():
             self.bulk = BulkInsert(records, self.order)
         self.single_step = target.plain
+        self.atomic_many = target.plain and self.source.values is not None and not self.volatile
         self._buffers = not target.plain or (
             self.query is not None and self.tree_id in trees_of(self.query.block)
         )
@@ -94,20 +96,23 @@ class InsertPlan(WritePlan):
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
         if self.source.values is None or self.volatile:
             return super().run_many(ctx, parameter_sets)
-        sets = iter(parameter_sets)
-        return self._insert(ctx, self._rows_of(ctx, sets))
+        sets = list(parameter_sets)
+        return self._insert(ctx, self._rows_of(ctx, sets), whole=len(sets) <= _ROWS_AT_ONCE)
 
-    def _rows_of(self, ctx: Context, sets: Iterator[Values]) -> Iterator[list[Row]]:
-        while chunk := list(islice(sets, _ROWS_AT_ONCE)):
-            yield self.source.of_sets(ctx, chunk)
+    def _rows_of(self, ctx: Context, sets: list[Values]) -> Iterator[list[Row]]:
+        for start in range(0, len(sets), _ROWS_AT_ONCE):
+            yield self.source.of_sets(ctx, sets[start : start + _ROWS_AT_ONCE])
 
-    def _insert(self, ctx: Context, batches: Iterable[list[Row]]) -> WriteOutcome:
+    def _insert(
+        self, ctx: Context, batches: Iterable[list[Row]], *, whole: bool = True
+    ) -> WriteOutcome:
+        """Write the rows of one execution; `whole`: VALUES come in one batch."""
         if self._buffers:
             batches = [[row for batch in batches for row in batch]]
         outcome = WriteOutcome(0)
         returned: list[Row] | None = None if self.returning is None else []
         with guarded(ctx, self.single_step) as undo:
-            if self.query is not None or returned is not None:
+            if self.query is not None or returned is not None or not whole:
                 undo.needed()
             for rows in _gathered(batches):
                 ctx.check()

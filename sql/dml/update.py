@@ -15,7 +15,7 @@ from sqlglot import exp
 from btree import order_key
 from sql.compile import prepare_select
 from sql.dml.assignments import assigned
-from sql.dml.bulk import breaks_checks, breaks_types, repeated_unique, stored_columns
+from sql.dml.bulk import ascending, breaks_checks, breaks_types, repeated_unique, write_entries
 from sql.dml.conflicts import resolutions
 from sql.dml.index_keys import IndexKeys, sort_entries
 from sql.dml.records import Row, widen_by_classes
@@ -24,6 +24,7 @@ from sql.dml.rows import RowChanges
 from sql.dml.target import Target, WritePlan, row_columns, scan_query, tree_key
 from sql.dml.undo import guarded
 from sql.result import WriteOutcome
+from sql.values import apply_affinity
 
 if TYPE_CHECKING:
     from btree import Transaction, Tree
@@ -136,20 +137,12 @@ class UpdatePlan(WritePlan):
         tree = ctx.transaction.tree(self.table.tree_id)
         keys: list[Any] = [item[0] for item in found]
         rows: Sequence[Row] = [item[1:end] for item in found]
-        if (
-            len(rows) > _FEW
-            or records.generated
-            or not all(records.is_plain(row, tree) for row in rows)
-        ):
-            columns, classes = stored_columns(records, rows)
-            rows = list(zip(*columns, strict=True))
-            if records.generated:
-                fill = records.fill_generated
-                rows = [fill(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
-                classes = [set(map(type, column)) for column in zip(*rows, strict=True)]
-            if breaks_types(records, classes):
+        few = len(rows) <= _FEW and not records.generated
+        if not few or not all(records.is_plain(row, tree) for row in rows):
+            made = self._stored(ctx, tree, rows, keys)
+            if made is None:
                 return None
-            widen_by_classes(tree, classes)
+            rows = made
         if breaks_checks(ctx, records, rows, keys):
             return None
         work = []
@@ -167,8 +160,40 @@ class UpdatePlan(WritePlan):
         _load(tree, keys, rows)
         for index_tree, gone, new in work:
             index_tree.delete_many(gone)
-            index_tree.load(new)
+            write_entries(index_tree, new)
         return WriteOutcome(len(rows), None, returned)
+
+    def _stored(
+        self, ctx: Context, tree: Tree, rows: Sequence[Row], keys: Sequence[Any]
+    ) -> Sequence[Row] | None:
+        """The rows as they are stored; None if one breaks a NOT NULL or STRICT type.
+
+        Columns that are not assigned to are so already."""
+        records = self.target.records
+        classes: list[set[type]] = [set() for _ in range(self.width)]
+        converted: dict[int, list[Any]] = {}
+        for place in self.olds:
+            values = [row[place] for row in rows]
+            found = set(map(type, values))
+            if not found <= records.unchanged[place]:
+                affinity = records.affinities[place]
+                values = converted[place] = [apply_affinity(value, affinity) for value in values]
+                found = set(map(type, values))
+            classes[place] = found
+        if converted:
+            columns: list[Any] = list(zip(*rows, strict=True))
+            for place, values in converted.items():
+                columns[place] = values
+            rows = list(zip(*columns, strict=True))
+        if records.generated:
+            fill = records.fill_generated
+            rows = [fill(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
+            for place in records.generated:
+                classes[place] = {row[place].__class__ for row in rows}
+        if breaks_types(records, classes):
+            return None
+        widen_by_classes(tree, classes)
+        return rows
 
     def _old_rows(self, ctx: Context, found: Sequence[Row], keys: Sequence[Any]) -> list[Row]:
         """The rows as they are, put together from what the scan gave."""
@@ -217,10 +242,13 @@ def _load(tree: Tree, keys: Sequence[Any], rows: Sequence[Row]) -> None:
         for key, row in zip(keys, rows, strict=True):
             tree.put(key, row)
         return
+    if ascending(keys):
+        write_entries(tree, keys, rows)
+        return
     try:
         ordered = sorted(range(len(keys)), key=keys.__getitem__)
     except TypeError:
         for key, row in zip(keys, rows, strict=True):
             tree.put(key, row)
         return
-    tree.load([keys[at] for at in ordered], [rows[at] for at in ordered])
+    write_entries(tree, [keys[at] for at in ordered], [rows[at] for at in ordered])
