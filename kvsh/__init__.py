@@ -1,48 +1,96 @@
-"""kvsh: a database in one file, raw keys and SQL over one B-tree store.
+"""kvsh: an ordered key-value store and SQL in one durable file.
 
-    db = kvsh.open("app.db")         an ordered key space; `kvsh.database.Database`
-    con = kvsh.connect("app.db")     PEP 249, as the sqlite3 module has it; `kvsh.connection.Connection`
+    db = kvsh.open("app.db")           # the raw key space: see kvsh.database
+    con = kvsh.connect("app.db")       # SQL, PEP 249: see kvsh.connection
 
-Names are imported when they are first used, so that `import kvsh` costs nothing.
+`import kvsh as sqlite3` works for code that was written for the sqlite3 module, as far as its SQL is covered.
+Names are imported when they are first used, so that `import kvsh` costs next to nothing.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+TYPE_CHECKING = False  # as typing's, whose import would be most of this module's cost
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kvsh.adapting import (
+        PARSE_COLNAMES,
+        PARSE_DECLTYPES,
+        Binary,
+        Date,
+        DateFromTicks,
+        PrepareProtocol,
+        Time,
+        TimeFromTicks,
+        Timestamp,
+        TimestampFromTicks,
+        adapt,
+        adapters,
+        converters,
+        register_adapter,
+        register_converter,
+    )
+    from kvsh.blob import Blob
+    from kvsh.connection import Connection, connect
+    from kvsh.cursor import Cursor, complete_statement
+    from kvsh.database import Database, open
+    from kvsh.errors import (
+        DatabaseError,
+        DataError,
+        Error,
+        IntegrityError,
+        InterfaceError,
+        InternalError,
+        NotSupportedError,
+        OperationalError,
+        ProgrammingError,
+        Warning,
+    )
+    from kvsh.row import Row
+    from kvsh.tracebacks import enable_callback_tracebacks
+    from kvsh.transaction import Transaction
 
 apilevel = "2.0"
-threadsafety = 1
 paramstyle = "qmark"
-sqlite_version = "3.40.1"
-sqlite_version_info = (3, 40, 1)
+threadsafety = 1
+"""Threads may share the module, not connections (PEP 249); a `Database` may be shared."""
+
 version = "2.6.0"
+"""What the sqlite3 module calls its own version."""
+
 version_info = (2, 6, 0)
+sqlite_version = "3.40.1"
+"""The version of SQLite whose language and answers kvsh gives."""
 
-_FROM = {
+sqlite_version_info = (3, 40, 1)
+
+_HOMES = {
     "kvsh.adapting": (
-        "Binary", "Date", "DateFromTicks", "PARSE_COLNAMES", "PARSE_DECLTYPES", "PrepareProtocol",
-        "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks", "adapt", "adapters",
-        "converters", "register_adapter", "register_converter",
+        "PARSE_COLNAMES PARSE_DECLTYPES Binary Date DateFromTicks PrepareProtocol Time TimeFromTicks"
+        " Timestamp TimestampFromTicks adapt adapters converters register_adapter register_converter"
     ),
-    "kvsh.blob": ("Blob",),
-    "kvsh.connection": ("Connection", "connect", "enable_callback_tracebacks"),
-    "kvsh.cursor": ("Cursor", "complete_statement"),
-    "kvsh.database": ("Database", "open"),
+    "kvsh.blob": "Blob",
+    "kvsh.connection": "Connection connect",
+    "kvsh.cursor": "Cursor complete_statement",
+    "kvsh.database": "Database open",
     "kvsh.errors": (
-        "DataError", "DatabaseError", "Error", "IntegrityError", "InterfaceError",
-        "InternalError", "NotSupportedError", "OperationalError", "ProgrammingError", "Warning",
+        "DatabaseError DataError Error IntegrityError InterfaceError InternalError"
+        " NotSupportedError OperationalError ProgrammingError Warning"
     ),
-    "kvsh.row": ("Row",),
-}  # fmt: skip
-
-_MODULES = {name: module for module, names in _FROM.items() for name in names}
+    "kvsh.row": "Row",
+    "kvsh.tracebacks": "enable_callback_tracebacks",
+    "kvsh.transaction": "Transaction",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is not None:
-        value = getattr(importlib.import_module(module), name)
+    value: Any
+    home = _HOME_OF.get(name)
+    if home is not None:
+        from importlib import import_module
+
+        value = getattr(import_module(home), name)
     elif name == "__version__":
         from importlib.metadata import version as installed
 
@@ -60,4 +108,52 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    from kvsh.codes import CODES
+
+    return sorted({*globals(), *_HOME_OF, *CODES})
+
+
+__all__ = [
+    "PARSE_COLNAMES",
+    "PARSE_DECLTYPES",
+    "Binary",
+    "Blob",
+    "Connection",
+    "Cursor",
+    "DataError",
+    "Database",
+    "DatabaseError",
+    "Date",
+    "DateFromTicks",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "NotSupportedError",
+    "OperationalError",
+    "PrepareProtocol",
+    "ProgrammingError",
+    "Row",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
+    "Transaction",
+    "Warning",
+    "adapt",
+    "adapters",
+    "apilevel",
+    "complete_statement",
+    "connect",
+    "converters",
+    "enable_callback_tracebacks",
+    "open",
+    "paramstyle",
+    "register_adapter",
+    "register_converter",
+    "sqlite_version",
+    "sqlite_version_info",
+    "threadsafety",
+    "version",
+    "version_info",
+]

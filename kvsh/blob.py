@@ -1,21 +1,29 @@
-"""`Connection.blobopen`: one stored blob (or text) as something like a file of fixed size.
+"""A stored blob as a file-like object: `Connection.blobopen`, as the sqlite3 module has it.
 
-Every read sees the row as it is then, every write is an UPDATE in the connection's transaction."""
+The blob is read whole when it is opened; a write changes the copy and updates the row at once, within the
+connection's transaction.  The length can't change.  A handle expires when its row is changed by
+anybody else, which is noticed at the next use.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from kvsh.errors import OperationalError, ProgrammingError
+from kvsh.errors import LOWER_ERRORS, OperationalError, ProgrammingError, translated
 
 if TYPE_CHECKING:
     from kvsh.connection import Connection
 
 
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 class Blob:
-    """Made by `Connection.blobopen`."""
+    """Made by `Connection.blobopen()`: read, write, seek, tell, close, len, indexing and slices."""
 
     def __init__(
         self,
@@ -27,119 +35,99 @@ class Blob:
         readonly: bool,
         schema: str,
     ) -> None:
-        def quoted(name: str) -> str:
-            return '"' + name.replace('"', '""') + '"'
-
         self._connection = connection
-        target = f"{quoted(schema)}.{quoted(table)}"
-        self._select = f"SELECT {quoted(column)} FROM {target} WHERE rowid = ?"
-        self._update = f"UPDATE {target} SET {quoted(column)} = ? WHERE rowid = ?"
-        self._row = row
         self._readonly = readonly
-        self._at = 0
         self._closed = False
-        self._length = len(self._value())
+        self._position = 0
+        where = f"{_quoted(schema)}.{_quoted(table)}"
+        self._select = f"SELECT {_quoted(column)} FROM {where} WHERE rowid = ?"
+        self._update = f"UPDATE {where} SET {_quoted(column)} = ? WHERE rowid = ?"
+        self._row = row
+        value = self._fetch(lambda: OperationalError(f"no such rowid: {row}"))
+        if not isinstance(value, bytes | str):
+            kind = {type(None): "null", int: "integer", float: "real"}[type(value)]
+            raise OperationalError(f"cannot open value of type {kind}")
+        self._is_text = isinstance(value, str)
+        self._data = value.encode() if isinstance(value, str) else value
 
-    def _value(self) -> bytes:
+    def _fetch(self, missing: Callable[[], Exception]) -> Any:
+        try:
+            rows = self._connection.session.execute(self._select, (self._row,)).fetch_all()
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+        if not rows:
+            raise missing()
+        return rows[0][0]
+
+    def _check(self) -> None:
+        self._connection._check_thread()
+        self._connection._check_open()
         if self._closed:
             raise ProgrammingError("Cannot operate on a closed blob.")
-        found = self._connection._session.execute(self._select, (self._row,)).fetch_all()
-        if not found:
-            raise OperationalError(f"no such rowid: {self._row}")
-        value = found[0][0]
-        if isinstance(value, str):
-            return value.encode()
-        if not isinstance(value, bytes):
-            kind = "null" if value is None else "real" if isinstance(value, float) else "integer"
-            raise OperationalError(f"cannot open value of type {kind}")
-        return value
 
-    def _store(self, value: bytes) -> None:
-        if self._readonly:
-            raise OperationalError("attempt to write a readonly database")
-        self._connection.execute(self._update, (value, self._row))
-
-    def __len__(self) -> int:
-        return len(self._value())
-
-    def read(self, length: int = -1, /) -> bytes:
-        """Up to `length` bytes from the position on; all that is left if negative."""
-        value = self._value()
-        end = len(value) if length < 0 else min(self._at + length, len(value))
-        data = value[self._at : end]
-        self._at = max(end, self._at)
-        return data
-
-    def write(self, data: bytes, /) -> None:
-        """Overwrite from the position on.  ValueError past the end: a blob keeps its size."""
-        value = self._value()
-        data = bytes(data)
-        if self._at + len(data) > len(value):
-            raise ValueError("data longer than blob length")
-        self._store(value[: self._at] + data + value[self._at + len(data) :])
-        self._at += len(data)
-
-    def seek(self, offset: int, origin: int = os.SEEK_SET, /) -> None:
-        """Move the position."""
-        length = len(self._value())
-        if origin == os.SEEK_CUR:
-            offset += self._at
-        elif origin == os.SEEK_END:
-            offset += length
-        elif origin != os.SEEK_SET:
-            raise ValueError("'origin' should be os.SEEK_SET, os.SEEK_CUR, or os.SEEK_END")
-        if not 0 <= offset <= length:
-            raise ValueError("offset out of blob range")
-        self._at = offset
-
-    def tell(self) -> int:
-        """The position."""
-        self._value()
-        return self._at
-
-    def _index(self, key: Any) -> int:
-        if not hasattr(key, "__index__"):
-            raise TypeError("Blob indices must be integers")
-        at = int(key.__index__())
-        length = len(self._value())
-        at = at + length if at < 0 else at
-        if not 0 <= at < length:
-            raise IndexError("Blob index out of range")
-        return at
-
-    def __getitem__(self, key: Any) -> Any:
-        value = self._value()
-        return value[key] if isinstance(key, slice) else value[self._index(key)]
-
-    def __setitem__(self, key: Any, data: Any) -> None:
-        value = bytearray(self._value())
-        if not isinstance(key, slice):
-            at = self._index(key)
-            if not isinstance(data, int):
-                raise TypeError(
-                    f"'{type(data).__name__}' object cannot be interpreted as an integer"
-                )
-            if not 0 <= data <= 255:
-                raise ValueError("byte must be in range(0, 256)")
-            value[at] = data
-        else:
-            places = range(*key.indices(len(value)))
-            data = bytes(data)
-            if len(places) != len(data):
-                raise IndexError("Blob slice assignment is wrong size")
-            for at, byte in zip(places, data, strict=True):
-                value[at] = byte
-        self._store(bytes(value))
-
-    def __delitem__(self, key: Any) -> None:
-        raise TypeError("Blob doesn't support item deletion")
+    def _check_current(self) -> None:
+        """Raise OperationalError if somebody else changed the row."""
+        value = self._fetch(_expired)
+        data = value.encode() if isinstance(value, str) else value
+        if data != self._data:
+            raise _expired()
 
     def close(self) -> None:
-        """Let go of it.  Closing twice is harmless."""
+        """End the use of the blob; closing twice is harmless."""
+        self._connection._check_thread()
+        self._connection._check_open()
         self._closed = True
 
+    def read(self, length: int = -1, /) -> bytes:
+        """`length` bytes from the position on (-1: all that are left)."""
+        self._check()
+        self._check_current()
+        end = len(self._data) if length < 0 else self._position + length
+        data = self._data[self._position : end]
+        self._position += len(data)
+        return data
+
+    def write(self, data: Any, /) -> None:
+        """Put `data` over the bytes at the position, which moves on.  The length can't change."""
+        self._check()
+        with memoryview(data) as view:
+            given = bytes(view)
+        if self._position + len(given) > len(self._data):
+            raise ValueError("data longer than blob length")
+        self._store(self._position, given)
+        self._position += len(given)
+
+    def _store(self, start: int, given: bytes) -> None:
+        if self._readonly:
+            raise OperationalError("attempt to write a readonly database")
+        self._check_current()
+        data = self._data[:start] + given + self._data[start + len(given) :]
+        try:
+            value = data.decode() if self._is_text else data
+            self._connection.session.execute(self._update, (value, self._row)).close()
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+        self._data = data
+
+    def seek(self, offset: int, origin: int = os.SEEK_SET, /) -> None:
+        """Move the position, counted from the start, the position, or the end."""
+        self._check()
+        if origin not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END):
+            raise ValueError("'origin' should be os.SEEK_SET, os.SEEK_CUR, or os.SEEK_END")
+        base = (0, self._position, len(self._data))[origin]
+        if abs(offset) > 2**31 - 1 - base:
+            raise OverflowError("seek offset results in offset overflow")
+        if not 0 <= base + offset <= len(self._data):
+            raise ValueError("offset out of blob range")
+        self._position = base + offset
+
+    def tell(self) -> int:
+        """The position, in bytes from the start."""
+        self._check()
+        return self._position
+
     def __enter__(self) -> Blob:
-        self._value()
+        self._check()
         return self
 
     def __exit__(
@@ -147,6 +135,80 @@ class Blob:
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
-        self._value()
+    ) -> Literal[False]:
+        self._check()
         self.close()
+        return False
+
+    def __len__(self) -> int:
+        self._check()
+        return len(self._data)
+
+    def __bool__(self) -> bool:
+        return bool(len(self))
+
+    def __iter__(self) -> Any:
+        raise TypeError("'Blob' object is not iterable")
+
+    def __contains__(self, item: object) -> bool:
+        raise TypeError("argument of type 'Blob' is not iterable")
+
+    def __getitem__(self, index: Any) -> int | bytes:
+        self._check()
+        if isinstance(index, slice):
+            index.indices(len(self._data))
+            self._check_current()
+            return self._data[index]
+        place = self._place(index)
+        self._check_current()
+        return self._data[place]
+
+    def _place(self, index: Any) -> int:
+        if not hasattr(index, "__index__"):
+            raise TypeError("Blob indices must be integers")
+        number = int(index.__index__())
+        if abs(number) >= 2**63:
+            raise IndexError(f"cannot fit '{type(index).__name__}' into an index-sized integer")
+        place = number + len(self._data) if number < 0 else number
+        if not 0 <= place < len(self._data):
+            raise IndexError("Blob index out of range")
+        return place
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._check()
+        if self._readonly:
+            raise OperationalError("Cannot write to a readonly blob")
+        if isinstance(index, slice):
+            self._set_slice(index, value)
+            return
+        place = self._place(index)
+        if not isinstance(value, int):
+            raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
+        if not 0 <= value <= 255:
+            raise ValueError("byte must be in range(0, 256)")
+        self._store(place, bytes([value]))
+
+    def _set_slice(self, index: slice, value: Any) -> None:
+        places = range(*index.indices(len(self._data)))
+        with memoryview(value) as view:
+            given = bytes(view)
+        if len(given) != len(places):
+            raise IndexError("Blob slice assignment is wrong size")
+        if not places:
+            return
+        changed = bytearray(self._data)
+        changed[index] = given
+        self._store(0, bytes(changed))
+
+    def __delitem__(self, index: Any) -> None:
+        self._check()
+        if isinstance(index, slice):
+            raise TypeError("Blob doesn't support slice deletion")
+        raise TypeError("Blob doesn't support item deletion")
+
+
+def _expired() -> OperationalError:
+    error = OperationalError("requested query aborted")
+    error.sqlite_errorname = "SQLITE_ABORT"
+    error.sqlite_errorcode = 4
+    return error

@@ -52,6 +52,7 @@ class Connection:
     NotSupportedError = errors.NotSupportedError
 
     _initialised = False
+    _session: Any = None
 
     def __init__(
         self,
@@ -68,9 +69,8 @@ class Connection:
         readonly: bool = False,
         at: int | None = None,
     ) -> None:
-        if self._initialised:
-            self._initialised = False
-            self._session = None
+        self._initialised = False
+        self._session = None
         level = _checked_level(isolation_level)
         path, readonly = _parsed_path(database, uri=uri, readonly=readonly)
         try:
@@ -99,7 +99,7 @@ class Connection:
     ) -> None:
         self._store = store
         self._owns_store = owns_store
-        self._session: Any = Session(store, busy_timeout=timeout)
+        self._session = Session(store, busy_timeout=timeout)
         self.row_factory: Callable[[Any, tuple[Any, ...]], Any] | None = None
         self.text_factory: Callable[[bytes], Any] = str
         self._isolation_level = level
@@ -469,12 +469,13 @@ def _parsed_path(
     return path, readonly
 
 
-def enable_callback_tracebacks(flag: bool, /) -> None:
-    """Accepted for the sqlite3 module's sake: an error in a callback is the `__cause__` of ours anyway."""
-
-
 def _store(
-    path: str | None, timeout: float, durability: str, *, readonly: bool, at: int | None
+    path: str | None,
+    timeout: float,
+    durability: Literal["full", "normal", "off"],
+    *,
+    readonly: bool,
+    at: int | None,
 ) -> Store:
     if path is None:
         return open_memory()

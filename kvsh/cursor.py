@@ -154,7 +154,7 @@ class Cursor:
         self, parameters: Sequence[Any] | Mapping[str, Any]
     ) -> Sequence[Any] | Mapping[str, Any]:
         kind = type(parameters)
-        if kind is tuple or kind is list:
+        if isinstance(parameters, tuple | list) and (kind is tuple or kind is list):
             if _is_plain(map(type, parameters)) and not self._needs_adapting(parameters):
                 return parameters
             if kind is list:  # an adapter may change the list under our feet: read it by index
@@ -164,8 +164,8 @@ class Cursor:
         if isinstance(parameters, Mapping | dict):
             return _BoundMapping(parameters)
         if hasattr(parameters, "__len__") and hasattr(parameters, "__getitem__"):
-            count = len(parameters)
-            return tuple(adapting.bindable(parameters[i], i + 1) for i in range(count))
+            items: Any = parameters
+            return tuple(adapting.bindable(items[i], i + 1) for i in range(len(parameters)))
         raise ProgrammingError("parameters are of unsupported type")
 
     @staticmethod
@@ -348,7 +348,7 @@ def _as_bytes(value: Any) -> bytes:
         return value.encode()
     from sql import value_to_text
 
-    return value_to_text(value).encode()
+    return (value_to_text(value) or "").encode()
 
 
 def complete_statement(statement: str) -> bool:

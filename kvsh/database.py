@@ -134,7 +134,7 @@ class Database:
                 current = self._renewed()
             value = current.get(key)
             if value.__class__ is bytes:
-                return value  # type: ignore[no-any-return]
+                return value  # type: ignore[no-any-return,unused-ignore]
             value = current.space.get(key)  # absent, or with an expiry
             return default if value is None else value
         except LOWER_ERRORS as error:
@@ -154,14 +154,14 @@ class Database:
                     if ttl is None:
                         joined.put(key, value)
                     else:
-                        joined.writing().put(key, value, expires_in(ttl))  # type: ignore[arg-type]
+                        joined.writing().put(key, value, expires_in(ttl))
                     return
             transaction = self._store.begin(write=True)
             try:
                 if ttl is None:
                     transaction.tree(RAW_TREE_ID).put(key, value)
                 else:
-                    KeySpace(transaction).put(key, value, expires_in(ttl))  # type: ignore[arg-type]
+                    KeySpace(transaction).put(key, value, expires_in(ttl))
             except BaseException:
                 transaction.rollback()
                 raise

@@ -14,6 +14,9 @@ class Row:
 
     __slots__ = ("_description", "_values")
 
+    _description: Any
+    _values: tuple[Any, ...]
+
     def __new__(cls, cursor: Cursor, values: tuple[Any, ...], /) -> Row:
         from kvsh.cursor import Cursor
 
@@ -56,7 +59,7 @@ class Row:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Row):
             return NotImplemented
-        return self._description == other._description and self._values == other._values
+        return bool(self._description == other._description and self._values == other._values)
 
     def __repr__(self) -> str:
         return f"<kvsh.Row {dict(zip(self.keys(), self._values, strict=False))!r}>"
