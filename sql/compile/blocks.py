@@ -7,6 +7,7 @@ the row variables of enclosing blocks that it refers to.  A SELECT is a join (on
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, assert_never
@@ -63,6 +64,7 @@ class BlockCompiler:
         self.planner = planner
         self.bindings: dict[int, Binding] = {}
         self.analysis: Analysis | None = None
+        self.cte_uses: Counter[int] = Counter()
         self.scalar = ScalarCompiler(
             self.resolve,
             self._subquery,
@@ -134,7 +136,7 @@ class BlockCompiler:
         """The batches of a derived relation; a CTE that is used more than once is kept."""
         query, free = self.block(relation.block)
         call = f"{query}({', '.join(free)})"
-        if free or relation.shared is None:
+        if free or relation.shared is None or self.cte_uses[relation.shared] < 2:
             return call
         name = self._shared.get(relation.shared)
         if name is None:

@@ -1,6 +1,8 @@
 """LIKE and GLOB: patterns turned into predicates, and into Python source where they are constant.
 
 LIKE folds ASCII letters only, as SQLite's does; GLOB is case-sensitive and knows `*`, `?`, `[...]`.
+Numbers are matched as the text they print as.  Blobs match nothing: SQLite as distributions build it
+(SQLITE_LIKE_DOESNT_MATCH_BLOBS, which its authors recommend), and 0 even where the other side is NULL.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from sql.errors import SqlError
 from sql.expressions import SqlValue
 from sql.values import value_to_text
 
+PATTERN_BYTES_MAX = 50_000
 Predicate = Callable[[str], object]
 """Truthy iff the text matches."""
 
@@ -21,31 +24,66 @@ Predicate = Callable[[str], object]
 def like(
     text: SqlValue, pattern: SqlValue, escape: SqlValue = None, escaped: bool = False
 ) -> SqlValue:
-    """`text LIKE pattern [ESCAPE escape]`; NULL if any of them is."""
-    if text is None or pattern is None or (escaped and escape is None):
+    """`text LIKE pattern [ESCAPE escape]`: 0 with a blob among the first two, else NULL with a NULL."""
+    if text.__class__ is bytes or pattern.__class__ is bytes:
+        return 0
+    spelled = value_to_text(pattern)
+    _check_length(spelled)
+    single = value_to_text(escape)
+    if escaped:
+        if single is None:
+            return None
+        if len(single) != 1:
+            raise SqlError("ESCAPE expression must be a single character")
+    if text is None or spelled is None:
         return None
-    single = None if not escaped else value_to_text(escape)
-    if single is not None and len(single) != 1:
-        raise SqlError("ESCAPE expression must be a single character")
-    matches = like_predicate(value_to_text(pattern) or "", single)
-    return 1 if matches(value_to_text(text) or "") else 0
+    return 1 if like_predicate(spelled, single)(value_to_text(text) or "") else 0
 
 
 def glob(text: SqlValue, pattern: SqlValue) -> SqlValue:
-    """`text GLOB pattern`."""
-    if text is None or pattern is None:
+    """`text GLOB pattern`: 0 with a blob among them, else NULL with a NULL."""
+    if text.__class__ is bytes or pattern.__class__ is bytes:
+        return 0
+    spelled = value_to_text(pattern)
+    _check_length(spelled)
+    if text is None or spelled is None:
         return None
-    return 1 if glob_predicate(value_to_text(pattern) or "")(value_to_text(text) or "") else 0
+    return 1 if glob_predicate(spelled)(value_to_text(text) or "") else 0
+
+
+def _check_length(pattern: str | None) -> None:
+    if pattern is not None and len(pattern) * 4 > PATTERN_BYTES_MAX:
+        size = len(pattern.encode("utf-8", "surrogatepass"))
+        if size > PATTERN_BYTES_MAX:
+            raise SqlError("LIKE or GLOB pattern too complex")
+
+
+def number_as_text(value: SqlValue) -> SqlValue:
+    """The operand of LIKE or GLOB: numbers as text; blobs stay blobs, which match nothing."""
+    kind = value.__class__
+    return value_to_text(value) if kind is int or kind is float else value
 
 
 @lru_cache(maxsize=256)
 def like_predicate(pattern: str, escape: str | None) -> Predicate:
     """The pattern as a predicate."""
-    expression = "".join(
-        {"%": ".*", "_": "."}.get(part, re.escape(part)) if wild else re.escape(part)
-        for part, wild in _like_parts(pattern, escape)
-    )
+    pieces: list[list[str]] = [[]]  # between the %
+    for char, is_wild in _like_parts(pattern, escape):
+        if is_wild and char == "%":
+            pieces.append([])
+        else:
+            pieces[-1].append("." if is_wild else re.escape(char))
+    expression = _joined(["".join(piece) for piece in pieces])
     return re.compile(expression, re.IGNORECASE | re.ASCII | re.DOTALL).fullmatch
+
+
+def _joined(pieces: list[str]) -> str:
+    """Pieces with any text between them.  Whatever matches, matches with every piece but the last as far
+    left as it can stand: so nothing is tried again (atomic groups), and time does not explode."""
+    if len(pieces) == 1:
+        return pieces[0]
+    first, *middle, last = pieces
+    return f"{first}{''.join(f'(?>.*?{piece})' for piece in middle if piece)}.*{last}"
 
 
 def _like_parts(pattern: str, escape: str | None) -> list[tuple[str, bool]]:
@@ -79,73 +117,103 @@ def glob_predicate(pattern: str) -> Predicate:
 
 def _glob_expression(pattern: str) -> str | None:
     """A regular expression; None for a pattern that matches nothing (an unclosed bracket)."""
-    parts: list[str] = []
+    pieces: list[str] = [""]  # between the *
     at = 0
     while at < len(pattern):
         char = pattern[at]
         at += 1
         if char == "*":
-            if not parts or parts[-1] != ".*":
-                parts.append(".*")
+            pieces.append("")
         elif char == "?":
-            parts.append(".")
+            pieces[-1] += "."
         elif char == "[":
             inverted = at < len(pattern) and pattern[at] == "^"
             start = at + inverted
             end = pattern.find("]", start + 1)
             if end < 0:
                 return None
-            parts.append(_bracket(pattern[start:end], inverted))
+            pieces[-1] += _bracket(pattern[start:end], inverted)
             at = end + 1
         else:
-            parts.append(re.escape(char))
-    return "".join(parts)
+            pieces[-1] += re.escape(char)
+    return _joined(pieces)
 
 
 def _bracket(content: str, inverted: bool) -> str:
+    """What stands in brackets, never empty.  The start of a range is a member whatever the end; a `]`
+    that comes first starts none, nor does the end of another."""
     items: list[str] = []
+    low = ""
     at = 0
     while at < len(content):
-        if at + 2 < len(content) and content[at + 1] == "-":
-            if content[at] <= content[at + 2]:
-                items.append(f"{re.escape(content[at])}-{re.escape(content[at + 2])}")
-            at += 3
-        else:
-            items.append(re.escape(content[at]))
+        char = content[at]
+        if char == "-" and low and at + 1 < len(content):
             at += 1
-    if not items:
-        return "." if inverted else "(?!)"
+            if low <= content[at]:
+                items.append(f"{re.escape(low)}-{re.escape(content[at])}")
+            low = ""
+        else:
+            items.append(re.escape(char))
+            low = "" if char == "]" and at == 0 else char
+        at += 1
     return f"[{'^' if inverted else ''}{''.join(items)}]"
 
 
 def match_source(op: str, pattern: str, escape: str | None, text: str, constants: Constants) -> str:
-    """Python source, truthy iff the text in the simple expression `text` matches a constant pattern."""
+    """Python source, truthy iff the str in the simple expression `text` matches a constant pattern."""
     if op == "GLOB":
         return _glob_source(pattern, text, constants)
     parts = _like_parts(pattern, escape)
-    wild = [at for at, (_, is_wild) in enumerate(parts) if is_wild]
     body = "".join(char for char, is_wild in parts if not is_wild)
-    plain = body.isascii() and not any(part == ("_", True) for part in parts)
-    if plain and wild in ([len(parts) - 1], [0, len(parts) - 1]) and body:
-        low = body.lower()
-        same = low == body.upper()
-        name = constants.name(low)
-        if len(wild) == 1:
-            if same:
-                return f"{text}.startswith({name})"
-            cut = f"{text}[:{len(body)}]"
-            return f"({cut}.lower() == {name} and {cut}.isascii())"
-        if same:
-            return f"({name} in {text})"
-        matches = constants.name(like_predicate(pattern, escape), "like")
-        return f"({name} in {text}.lower() if {text}.isascii() else {matches}({text}) is not None)"
+    wild = [at for at, (_, is_wild) in enumerate(parts) if is_wild]
+    if ("_", True) not in parts and body.isascii():
+        ends = wild[:1] == [0], wild[-1:] == [len(parts) - 1]
+        if not body and wild:
+            return "True"
+        if len(wild) == sum(ends):
+            source = _like_source(body, ends, text, constants)
+            if source is not None:
+                return source
     matches = constants.name(like_predicate(pattern, escape), "like")
     return f"({matches}({text}) is not None)"
 
 
+def _like_source(
+    body: str, open_ends: tuple[bool, bool], text: str, constants: Constants
+) -> str | None:
+    """Source for an ASCII body with `%` at the ends where `open_ends` says so."""
+    low = body.lower()
+    name = constants.name(low)
+    same = low == body.upper()
+    if open_ends == (True, True):
+        if same:
+            return f"({name} in {text})"
+        if "%" in low or "_" in low:  # they were escaped
+            return None
+        anywhere = constants.name(like_predicate(f"%{low}%", None), "like")
+        return f"({name} in {text}.lower() if {text}.isascii() else {anywhere}({text}) is not None)"
+    if open_ends == (False, True):
+        test, cut = f"{text}.startswith({name})", f"{text}[:{len(body)}]"
+    elif open_ends == (True, False):
+        test, cut = f"{text}.endswith({name})", f"{text}[-{len(body)}:]"
+    else:
+        test, cut = f"({text} == {name})", text
+    return test if same else f"({cut}.lower() == {name} and {cut}.isascii())"
+
+
 def _glob_source(pattern: str, text: str, constants: Constants) -> str:
-    if pattern.endswith("*") and not any(char in "*?[" for char in pattern[:-1]):
-        return f"{text}.startswith({constants.name(pattern[:-1])})"
-    if not any(char in "*?[" for char in pattern):
-        return f"({text} == {constants.name(pattern)})"
+    body = pattern.strip("*")
+    if not any(char in "*?[" for char in body):
+        name = constants.name(body)
+        match pattern.startswith("*"), pattern.endswith("*"):
+            case _, _ if not body:
+                return "True" if pattern else f"({text} == {name})"
+            case True, True:
+                return f"({name} in {text})"
+            case True, False:
+                return f"{text}.endswith({name})"
+            case False, True:
+                return f"{text}.startswith({name})"
+            case _:
+                return f"({text} == {name})"
     return f"bool({constants.name(glob_predicate(pattern), 'glob')}({text}))"

@@ -6,6 +6,7 @@ the schema is the caller's affair, the kinds of value that trees have held are o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from sql.compile.module import Lines, Module
 from sql.expressions import Expression, Parameter
 from sql.optimise.planner import Planner
 from sql.plan import Block, DerivedRelation, ResultColumn, Select, TableRelation
-from sql.plan.walk import walk_block
+from sql.plan.walk import block_expressions, subblocks, walk_block, walk_flat
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -93,6 +94,7 @@ def compile_block(
     module = Module()
     compiler = BlockCompiler(module, planner, env.functions, env.parameter_kinds)
     compiler.analysis = analysis
+    compiler.cte_uses = cte_uses(block)
     query, free = compiler.block(block)
     assert not free, "a whole query refers to no rows but its own"
     source = module.source(f"{query}()")
@@ -114,10 +116,32 @@ def _parameters(block: Block) -> list[Parameter]:
     return [node for node in walk_block(block) if isinstance(node, Parameter)]
 
 
+def cte_uses(block: Block) -> Counter[int]:
+    """How often each CTE stands in a FROM clause of the query."""
+    found: Counter[int] = Counter()
+    pending = [block]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if isinstance(current, Select):
+            for item in current.items:
+                relation = item.relation
+                if isinstance(relation, DerivedRelation) and relation.shared is not None:
+                    found[relation.shared] += 1
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        pending += subblocks(current)
+        for expression in block_expressions(current):
+            for node in walk_flat(expression):
+                inner = getattr(node, "plan", None)
+                if inner is not None:
+                    pending.append(inner)
+    return found
+
+
 def trees_of(block: Block) -> set[int]:
     """The stored tables' trees that a query reads."""
-    from sql.plan.walk import subblocks
-
     found: set[int] = set()
     pending = [block]
     while pending:

@@ -54,6 +54,8 @@ ANY = 31
 INLINE_TEXT_MAX = 40
 TUPLE_ITEMS_MAX = 3
 
+OPERATORS = {**a.OPERATORS, "%": v.remainder}
+
 _OPPOSITE = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _PYTHON = {"=": "==", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
@@ -386,25 +388,34 @@ class ScalarCompiler:
         if constant is None:
             source = self._match_value(e)
             return f"({source} == 0)" if negated else source
-        source, guards = self._text_operand(e.operand)
-        test = patterns.match_source(e.op, *constant, source, self.constants)
-        return f"({' and '.join([*guards, f'not {test}' if negated else test])})"
+        absent, test = self._tested(e, *constant)
+        if negated:
+            test = f"not {test}"
+        return f"(not ({absent}) and {test})" if absent else f"({test})"
 
-    def _text_operand(self, e: Expression) -> tuple[str, list[str]]:
-        """A simple source of the operand as text, and the guards against NULL that come first."""
-        source, kinds = self.value(e), self.kinds(e)
-        if kinds & ~(TEXT | NULL):
-            source = self._call(v.value_to_text, source)
-        first, source = self.named(source)
-        if kinds & NULL:
-            return source, [f"{first} is not None"]
-        return source, [] if first == source else [f"{first} is not None"]
+    def _tested(self, e: Match, pattern: str, escape: str | None) -> tuple[str, str]:
+        """Sources of whether the operand is NULL ("" if it can't be), and then of whether it matches."""
+        source, kinds = self.value(e.operand), self.kinds(e.operand)
+        if kinds & NUMBER:
+            change = patterns.number_as_text if kinds & BLOB else v.value_to_text
+            source = self._call(change, source)
+        first, text = self.named(source)
+        absent = f"{first} is None" if kinds & NULL or first != text else ""
+        test = patterns.match_source(e.op, pattern, escape, text, self.constants)
+        if kinds & BLOB:
+            test = f"({text}.__class__ is str and {test})"
+        return absent, test
 
     def _constant_pattern(self, e: Match) -> tuple[str, str | None] | None:
         """(pattern, escape) if both are constants and the operator is the builtin one."""
         if e.op not in ("LIKE", "GLOB") or not self._is_builtin(e):
             return None
-        if not isinstance(e.pattern, Literal) or e.pattern.value is None:
+        if not isinstance(e.pattern, Literal):
+            return None
+        pattern = v.value_to_text(e.pattern.value)
+        if pattern is None or e.pattern.value.__class__ is bytes:
+            return None
+        if len(pattern) * 4 > patterns.PATTERN_BYTES_MAX:
             return None
         escape = None
         if e.escape is not None:
@@ -413,7 +424,7 @@ class ScalarCompiler:
             escape = v.value_to_text(e.escape.value)
             if escape is None or len(escape) != 1:
                 return None
-        return v.value_to_text(e.pattern.value) or "", escape
+        return pattern, escape
 
     def _is_builtin(self, e: Match) -> bool:
         if self.functions is None:
@@ -425,11 +436,9 @@ class ScalarCompiler:
         """The value of the operator, `negated` left aside."""
         constant = self._constant_pattern(e)
         if constant is not None:
-            source, guards = self._text_operand(e.operand)
-            test = patterns.match_source(e.op, *constant, source, self.constants)
-            if not guards:
+            absent, test = self._tested(e, *constant)
+            if not absent:
                 return f"(1 if {test} else 0)"
-            absent = guards[0].replace(" is not None", " is None")
             return f"(None if {absent} else 1 if {test} else 0)"
         operands = [self.value(e.operand), self.value(e.pattern)]
         if self._is_builtin(e):
@@ -538,7 +547,7 @@ class ScalarCompiler:
         if e.op == "/" and not _one_is_real(left_kinds, right_kinds):
             fits = False
         if not fits:
-            return self._call(a.OPERATORS[e.op], left, right)
+            return self._call(OPERATORS[e.op], left, right)
         guards = []
         for is_left, kinds in ((True, left_kinds), (False, right_kinds)):
             if kinds & NULL:
@@ -566,10 +575,10 @@ class ScalarCompiler:
             first, name = self.named(plain)
             first_left, left = self.named(left)
             if first_left != left:  # a compound operand: leave the rare case to the helper
-                return self._call(a.OPERATORS[op], first_left, right)
+                return self._call(OPERATORS[op], first_left, right)
             rare = self._call(a.overflowed, left, right, repr(op))
             return f"({name} if {v.INT_MIN} <= {first} <= {v.INT_MAX} else {rare})"
-        return self._call(a.OPERATORS[op], left, right)
+        return self._call(OPERATORS[op], left, right)
 
     def _not_nan(self, source: str) -> str:
         first, name = self.named(source)
@@ -670,6 +679,8 @@ def constant(e: Expression) -> Literal | None:
     match e:
         case Literal():
             return e
+        case InList(items=()):
+            return Literal(int(e.negated))
         case Collate() | Unary() | Cast() | Not():
             inner = constant(e.operand)
             if inner is None:
@@ -679,7 +690,7 @@ def constant(e: Expression) -> Literal | None:
             left, right = constant(e.left), constant(e.right)
             if left is None or right is None:
                 return None
-            return Literal(a.OPERATORS[e.op](left.value, right.value))
+            return Literal(OPERATORS[e.op](left.value, right.value))
         case _:
             return None
 
