@@ -7,8 +7,8 @@ written, and the caller goes row by row, where errors and conflicts find their e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from operator import eq, lt
+from collections.abc import Mapping, Sequence
+from operator import eq, itemgetter, lt
 from typing import TYPE_CHECKING, Any
 
 from sql.dml.index_keys import IndexKeys, sort_entries
@@ -21,13 +21,9 @@ if TYPE_CHECKING:
     from sql.dml.conflicts import Resolution
     from sql.dml.writer import LargestRowid
 
-Columns = list[Sequence[Any]]
-
 _FEW = 4
 _SCATTERED = 3
 """So many times as many entries in a tree as are written to it: they rarely share a leaf."""
-
-_COLUMNS_AT_ONCE = 4096
 
 
 class Loaded:
@@ -40,22 +36,39 @@ class Loaded:
         self.rows = rows
 
 
-def stored_columns(records: TableRecords, rows: Sequence[Row]) -> tuple[Columns, list[set[type]]]:
-    """The rows' columns as they are stored, and the classes of their values.  [] of no rows."""
-    columns: Columns
-    if len(rows) <= _COLUMNS_AT_ONCE:
-        columns = list(zip(*rows, strict=True))
-    else:
-        columns = [tuple([row[place] for row in rows]) for place in range(records.width)]
-    classes: list[set[type]] = []
-    for place, values in enumerate(columns):
-        found = set(map(type, values))
+def stored_rows(
+    records: TableRecords, rows: Sequence[Row], places: Sequence[int] | None = None
+) -> tuple[Sequence[Row], list[set[type]]]:
+    """The rows as they are stored, and per column the classes of its values.
+
+    `places`: the columns to look at, where the others are known to be stored so already; their sets of
+    classes are empty then.  Columns are picked out one at a time: `zip(*rows)` would make an
+    iterator for every row, all of them for the garbage collector to visit."""
+    classes: list[set[type]] = [set() for _ in range(records.width)]
+    converted: dict[int, list[Any]] = {}
+    for place in range(records.width) if places is None else places:
+        found = set(map(type, map(itemgetter(place), rows)))
         if not found <= records.unchanged[place]:
             affinity = records.affinities[place]
-            columns[place] = values = [apply_affinity(value, affinity) for value in values]
+            values = [apply_affinity(row[place], affinity) for row in rows]
+            converted[place] = values
             found = set(map(type, values))
-        classes.append(found)
-    return columns, classes
+        classes[place] = found
+    return with_columns(rows, records.width, converted), classes
+
+
+def with_columns(
+    rows: Sequence[Row], width: int, columns: Mapping[int, Sequence[Any]]
+) -> Sequence[Row]:
+    """The rows with other values in some columns."""
+    if not columns:
+        return rows
+    return list(
+        zip(
+            *[columns.get(place) or map(itemgetter(place), rows) for place in range(width)],
+            strict=True,
+        )
+    )
 
 
 def write_entries(tree: Tree, keys: Sequence[Any], values: Sequence[Any] | None = None) -> None:
@@ -169,19 +182,19 @@ class BulkInsert:
     ) -> Loaded | None:
         records = self.records
         tree = ctx.transaction.tree(records.table.tree_id)
-        columns, classes = stored_columns(records, rows)
+        rows, classes = stored_rows(records, rows)
         keys: Sequence[Any] | None
         if records.primary_key is None:
-            keys = self._rowids(tree, columns, classes, given, sequence, len(rows))
+            keys = self._rowids(tree, rows, classes, given, sequence)
             if keys is None:
                 return None
-            rows = self._finished_rows(ctx, rows, columns, classes, keys)
+            rows = self._finished_rows(ctx, rows, classes, keys)
         else:
-            rows = self._finished_rows(ctx, rows, columns, classes, None)
+            rows = self._finished_rows(ctx, rows, classes, None)
             keys = list(map(records.primary_key, rows))
         if breaks_types(records, classes) or breaks_checks(ctx, records, rows, keys):
             return None
-        work = self._checked(ctx, tree, rows, keys, columns, known_free)
+        work = self._checked(ctx, tree, rows, keys, known_free)
         if work is None:
             return None
         widen_by_classes(tree, classes)
@@ -195,54 +208,55 @@ class BulkInsert:
         self,
         ctx: Context,
         rows: Sequence[Row],
-        columns: Columns,
         classes: list[set[type]],
         keys: Sequence[Any] | None,
     ) -> Sequence[Row]:
-        """The rows after conversion, with rowids in place and generated columns computed."""
+        """The rows with new rowids in place and generated columns computed."""
         records = self.records
         alias = records.alias
-        if alias is not None and keys is not None and columns[alias] is not keys:
-            columns[alias] = keys
+        if alias is not None and keys.__class__ is not list:
+            assert keys is not None
+            rows = with_columns(rows, records.width, {alias: keys})
             classes[alias] = {int}
-        if not all(map(_is_tuple_column, columns)):
-            rows = list(zip(*columns, strict=True))
         if records.generated:
             fill = records.fill_generated
             if keys is None:
                 rows = [fill(ctx, row, None) for row in rows]
             else:
                 rows = [fill(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
-            columns[:] = list(zip(*rows, strict=True))
             for place in records.generated:
-                classes[place] = set(map(type, columns[place]))
+                classes[place] = set(map(type, map(itemgetter(place), rows)))
         return rows
 
     def _rowids(
         self,
         tree: Tree,
-        columns: Columns,
+        rows: Sequence[Row],
         classes: list[set[type]],
         given: Sequence[Any] | None,
         sequence: LargestRowid | None,
-        count: int,
     ) -> Sequence[Any] | None:
-        """The rows' rowids: those given, or new ones; None if it takes a look at each row."""
+        """The rows' rowids: those given by the column that stands for them (a list), or given apart (a
+        tuple), or new ones (a range); None if it takes a look at each row."""
         alias = self.records.alias
-        if given is None and alias is not None:
-            given = columns[alias]
-            kinds = classes[alias]
+        if given is not None:
+            kinds = set(map(type, given))
         else:
-            kinds = set(map(type, given or ()))
-        if given is not None and kinds != {NULL}:
-            return given if kinds == {int} else None
+            kinds = {NULL} if alias is None else classes[alias]
+        if kinds == {int}:
+            if given is not None:
+                return tuple(given)
+            assert alias is not None
+            return list(map(itemgetter(alias), rows))
+        if kinds != {NULL}:
+            return None
         last = tree.last()
         largest = 0 if last is None else last[0]
         if sequence is not None:
             largest = max(largest, sequence.value)
-        if largest + count > INT_MAX:
+        if largest + len(rows) > INT_MAX:
             return None
-        return range(largest + 1, largest + 1 + count)
+        return range(largest + 1, largest + 1 + len(rows))
 
     def _checked(
         self,
@@ -250,7 +264,6 @@ class BulkInsert:
         tree: Tree,
         rows: Sequence[Row],
         keys: Sequence[Any],
-        columns: Columns,
         known_free: bool,
     ) -> list[tuple[Tree, Sequence[Any], Sequence[Row] | None]] | None:
         """What is to be written to the table's tree and the indexes', in order; None if a unique
@@ -272,7 +285,7 @@ class BulkInsert:
         ]
         for index in self.records.indexes:
             index_tree = ctx.transaction.tree(index.tree_id)
-            made = index.entries(ctx, rows, keys, columns)
+            made = index.entries(ctx, rows, keys)
             sort_entries(made)
             if index.unique and not known_free and self._taken(index, index_tree, made):
                 return None
@@ -319,10 +332,9 @@ class BulkInsert:
         if records.generated or any(index.columns is None for index in uniques):
             return None
         tree = ctx.transaction.tree(records.table.tree_id)
-        columns, classes = stored_columns(records, rows)
+        rows, classes = stored_rows(records, rows)
         if given is None and records.alias is not None:
-            given = columns[records.alias]
-        rows = list(zip(*columns, strict=True))
+            given = list(map(itemgetter(records.alias), rows))
         keys: Sequence[Any] = range(len(rows))
         marks: list[tuple[Sequence[Any], set[Any]]] = []
         if records.primary_key is not None:
@@ -374,8 +386,3 @@ def ascending(keys: Sequence[Any]) -> bool:
         return all(map(lt, keys, keys[1:]))
     except TypeError:
         return False
-
-
-def _is_tuple_column(column: Sequence[Any]) -> bool:
-    """Whether a column is still what `zip` gave: no value in it was converted."""
-    return column.__class__ is tuple

@@ -7,6 +7,7 @@ key: one rowid, or the elements of a WITHOUT ROWID table's key.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from btree import order_key
@@ -94,21 +95,17 @@ class IndexKeys:
             return self.key(ctx, row, key)
         return None
 
-    def entries(
-        self,
-        ctx: Context,
-        rows: Sequence[Row],
-        keys: Sequence[Any],
-        columns: Sequence[Sequence[Any]] | None = None,
-    ) -> list[Row]:
+    def entries(self, ctx: Context, rows: Sequence[Row], keys: Sequence[Any]) -> list[Row]:
         """The entries of many rows, in their order; those of rows outside of a partial index are left
-        out.  `columns` are the rows' columns, where they are at hand."""
-        if self.columns is not None and columns is not None and not self._without_rowid:
+        out."""
+        if self.columns is not None and not self._without_rowid:
             parts: list[Any] = []
             for part, fold in zip(self.index.columns, self._folds, strict=True):
                 assert part.column is not None
-                values = keys if part.column == ROWID else columns[part.column]
-                parts.append(values if fold is None else list(map(fold, values)))
+                values: Any = keys
+                if part.column != ROWID:
+                    values = map(itemgetter(part.column), rows)
+                parts.append(values if fold is None else map(fold, values))
             return list(zip(*parts, keys, strict=True))
         make = self.key
         if self.condition is None:

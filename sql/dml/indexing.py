@@ -25,11 +25,9 @@ def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> No
     env = session.environment(ctx.transaction)
     keys = IndexKeys(index, table, env)
     entries: list[Row] = []
-    is_plain = keys.columns is not None and not table.without_rowid
     for row_keys, rows in ctx.transaction.tree(table.tree_id).batches():
         ctx.check()
-        columns = list(zip(*rows, strict=True)) if is_plain else None
-        entries += keys.entries(ctx, rows, row_keys, columns)
+        entries += keys.entries(ctx, rows, row_keys)
     ctx.check()
     sort_entries(entries)
     ctx.check()

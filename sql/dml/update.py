@@ -15,7 +15,14 @@ from sqlglot import exp
 from btree import order_key
 from sql.compile import prepare_select
 from sql.dml.assignments import assigned
-from sql.dml.bulk import ascending, breaks_checks, breaks_types, repeated_unique, write_entries
+from sql.dml.bulk import (
+    ascending,
+    breaks_checks,
+    breaks_types,
+    repeated_unique,
+    stored_rows,
+    write_entries,
+)
 from sql.dml.conflicts import resolutions
 from sql.dml.index_keys import IndexKeys, sort_entries
 from sql.dml.records import Row, widen_by_classes
@@ -24,7 +31,6 @@ from sql.dml.rows import RowChanges
 from sql.dml.target import Target, WritePlan, row_columns, scan_query, tree_key
 from sql.dml.undo import guarded
 from sql.result import WriteOutcome
-from sql.values import apply_affinity
 
 if TYPE_CHECKING:
     from btree import Transaction, Tree
@@ -170,21 +176,7 @@ class UpdatePlan(WritePlan):
 
         Columns that are not assigned to are so already."""
         records = self.target.records
-        classes: list[set[type]] = [set() for _ in range(self.width)]
-        converted: dict[int, list[Any]] = {}
-        for place in self.olds:
-            values = [row[place] for row in rows]
-            found = set(map(type, values))
-            if not found <= records.unchanged[place]:
-                affinity = records.affinities[place]
-                values = converted[place] = [apply_affinity(value, affinity) for value in values]
-                found = set(map(type, values))
-            classes[place] = found
-        if converted:
-            columns: list[Any] = list(zip(*rows, strict=True))
-            for place, values in converted.items():
-                columns[place] = values
-            rows = list(zip(*columns, strict=True))
+        rows, classes = stored_rows(records, rows, self.olds)
         if records.generated:
             fill = records.fill_generated
             rows = [fill(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
