@@ -17,6 +17,8 @@ from sql.expressions import Affinity, SqlValue
 
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
+DIGITS_MAX = 40  # more digits than any integer of 64 bits has; Python refuses to read thousands
+EXACT_CAST_MAX = 1 << 51  # CAST AS NUMERIC makes whole numbers below this INTEGER
 
 _SPACES = " \t\n\v\f\r"
 _PREFIX = re.compile(r"[ \t\n\v\f\r]*([+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?)")
@@ -58,8 +60,11 @@ _KINDS: dict[type, int] = {
 
 
 def real_to_text(value: float) -> str:
-    """15 significant digits, always with a point or an exponent: SQLite's `%!.15g`."""
-    text = f"{value:.15g}"
+    """15 significant digits, always with a point or an exponent: SQLite's `%!.15g`.
+
+    Zero has no sign.  Of two decimals that are equally near (16 digits, the last a 5) Python takes the
+    even one; SQLite 3.40 takes what its 80-bit arithmetic happens to give."""
+    text = f"{value:.15g}" if value else "0"
     if "." in text:
         return text
     if "e" in text:
@@ -106,9 +111,18 @@ def text_to_number(text: str) -> int | float | None:
 def _number(match: re.Match[str]) -> int | float:
     digits = match[1]
     if match[2] is None and match[3] is None and match[4] is None:
-        whole = int(digits)
+        whole = _clamped(digits)
         return whole if INT_MIN <= whole <= INT_MAX else float(digits)
     return float(digits)
+
+
+def _clamped(digits: str) -> int:
+    """The integer that the digits spell; any that 64 bits do not hold where they are too many."""
+    if len(digits) <= DIGITS_MAX:
+        return int(digits)
+    negative, digits = digits[0] == "-", digits.lstrip("+-").lstrip("0")
+    whole = int(digits or "0") if len(digits) <= DIGITS_MAX else INT_MAX + 2
+    return -whole if negative else whole
 
 
 def number_prefix(text: str) -> int | float:
@@ -139,7 +153,7 @@ def to_integer(value: Any) -> int | None:
     match = _INTEGER_PREFIX.match(value)
     if match is None:
         return 0
-    return min(max(int(match[1]), INT_MIN), INT_MAX)
+    return min(max(_clamped(match[1]), INT_MIN), INT_MAX)
 
 
 def _truncated(value: float) -> int:
@@ -148,6 +162,21 @@ def _truncated(value: float) -> int:
     if value <= -9223372036854775808.0:
         return INT_MIN
     return int(value)
+
+
+def remainder(left: Any, right: Any) -> SqlValue:
+    """`left % right`: of the operands as integers, with the sign of the left; REAL if one is REAL."""
+    a, b = to_number(left), to_number(right)
+    if a is None or b is None:
+        return None
+    m, n = to_integer(left), to_integer(right)
+    assert m is not None
+    if not n:
+        return None
+    rest = abs(m) % abs(n)
+    if m < 0:
+        rest = -rest
+    return float(rest) if a.__class__ is float or b.__class__ is float else rest
 
 
 def to_real(value: Any) -> float | None:
@@ -212,7 +241,9 @@ def cast(value: Any, affinity: Affinity) -> SqlValue:
         if kind is int or kind is float:
             return value
         number = to_number(value)
-        return integral(number) if number.__class__ is float else number
+        if number.__class__ is float and -EXACT_CAST_MAX <= number < EXACT_CAST_MAX:
+            return integral(number)
+        return number
     if kind is bytes:
         return value
     text = value_to_text(value)
