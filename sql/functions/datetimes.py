@@ -1,5 +1,145 @@
-"""Placeholder until written."""
+"""SQLite's date and time functions: https://www.sqlite.org/lang_datefunc.html.
 
-from sql.functions.registry import AnyFunction
+'now' is one moment throughout a statement: the first function that asks for it sets `ctx.now`.
+"""
 
-FUNCTIONS: tuple[AnyFunction, ...] = ()
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sql.functions.formats import format_text
+from sql.functions.moments import DAY_MS, EPOCH_MS, HALF_DAY_MS, Moment, moment_of
+from sql.functions.registry import AnyFunction, Function
+from sql.values import value_to_text
+
+NULL, INTEGER, REAL, TEXT = 1, 2, 4, 8
+
+
+def _clock(ctx: Any) -> Callable[[], float]:
+    def now() -> float:
+        if ctx.now is None:
+            ctx.now = time.time()
+        return float(ctx.now)
+
+    return now
+
+
+def _moment(ctx: Any, arguments: tuple[Any, ...]) -> Moment | None:
+    moment = moment_of(arguments, _clock(ctx))
+    if moment is not None:
+        moment.split()
+    return moment
+
+
+def _date(moment: Moment) -> str:
+    sign = "-" if moment.year < 0 else ""
+    return f"{sign}{abs(moment.year):04}-{moment.month:02}-{moment.day:02}"
+
+
+def _time(moment: Moment) -> str:
+    return f"{moment.hour:02}:{moment.minute:02}:{int(moment.second):02}"
+
+
+def date(ctx: Any, *arguments: Any) -> Any:
+    moment = _moment(ctx, arguments)
+    return None if moment is None else _date(moment)
+
+
+def time_(ctx: Any, *arguments: Any) -> Any:
+    moment = _moment(ctx, arguments)
+    return None if moment is None else _time(moment)
+
+
+def datetime(ctx: Any, *arguments: Any) -> Any:
+    moment = _moment(ctx, arguments)
+    return None if moment is None else f"{_date(moment)} {_time(moment)}"
+
+
+def julianday(ctx: Any, *arguments: Any) -> Any:
+    moment = moment_of(arguments, _clock(ctx))
+    return None if moment is None else moment.julian_ms / 86400000.0
+
+
+def unixepoch(ctx: Any, *arguments: Any) -> Any:
+    moment = moment_of(arguments, _clock(ctx))
+    return None if moment is None else _unix_seconds(moment)
+
+
+def _unix_seconds(moment: Moment) -> int:
+    return moment.julian_ms // 1000 - EPOCH_MS // 1000
+
+
+def strftime(ctx: Any, form: Any = None, *arguments: Any) -> Any:
+    """The moment by the format's conversions; NULL if one of them is unknown."""
+    if form is None:
+        return None
+    moment = _moment(ctx, arguments)
+    if moment is None:
+        return None
+    text = (value_to_text(form) or "").partition("\0")[0]
+    parts: list[str] = []
+    at = 0
+    while (found := text.find("%", at)) >= 0:
+        parts.append(text[at:found])
+        convert = _CONVERSIONS.get(text[found + 1 : found + 2])
+        if convert is None:
+            return None
+        parts.append(convert(moment))
+        at = found + 2
+    return "".join([*parts, text[at:]])
+
+
+def _day_of_year(moment: Moment) -> int:
+    first = Moment(
+        year=moment.year,
+        month=1,
+        day=1,
+        hour=moment.hour,
+        minute=moment.minute,
+        second=moment.second,
+        has_date=True,
+        has_clock=True,
+    )
+    first.reckon()
+    return (moment.julian_ms - first.julian_ms + HALF_DAY_MS) // DAY_MS
+
+
+def _week(moment: Moment) -> str:
+    weekday = (moment.julian_ms + HALF_DAY_MS) // DAY_MS % 7
+    return f"{(_day_of_year(moment) + 7 - weekday) // 7:02}"
+
+
+_CONVERSIONS: dict[str, Callable[[Moment], str]] = {
+    "d": lambda moment: f"{moment.day:02}",
+    "f": lambda moment: format_text("%06.3f", [min(moment.second, 59.999)]),
+    "H": lambda moment: f"{moment.hour:02}",
+    "j": lambda moment: f"{_day_of_year(moment) + 1:03}",
+    "J": lambda moment: format_text("%.16g", [moment.julian_ms / 86400000.0]),
+    "m": lambda moment: f"{moment.month:02}",
+    "M": lambda moment: f"{moment.minute:02}",
+    "s": lambda moment: str(_unix_seconds(moment)),
+    "S": lambda moment: f"{int(moment.second):02}",
+    "w": lambda moment: str((moment.julian_ms + DAY_MS + HALF_DAY_MS) // DAY_MS % 7),
+    "W": _week,
+    "Y": lambda moment: f"{moment.year:04}",
+    "%": lambda moment: "%",
+}
+
+
+def _function(name: str, call: Any, high: int | None, kinds: int) -> Function:
+    return Function(name, call, 0, high, kinds=kinds, needs_context=True)
+
+
+FUNCTIONS: tuple[AnyFunction, ...] = (
+    _function("date", date, None, NULL | TEXT),
+    _function("time", time_, None, NULL | TEXT),
+    _function("datetime", datetime, None, NULL | TEXT),
+    _function("julianday", julianday, None, NULL | REAL),
+    _function("unixepoch", unixepoch, None, NULL | INTEGER),
+    _function("strftime", strftime, None, NULL | TEXT),
+    _function("current_date", date, 0, TEXT),
+    _function("current_time", time_, 0, TEXT),
+    _function("current_timestamp", datetime, 0, TEXT),
+)
