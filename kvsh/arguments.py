@@ -9,20 +9,24 @@ _TOKEN = re.compile(
         [xX]'(?P<hex>[^']*)'(?=\s|\Z)
       | '(?P<single>(?:[^']|'')*)'(?=\s|\Z)
       | "(?P<double>(?:[^"\\]|\\.)*)"(?=\s|\Z)
-      | (?P<bare>[^\s'"][^\s]*)
+      | (?P<bare>(?![xX]')[^\s'"][^\s]*)
     )""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 
 
-class UsageError(Exception):
-    """A command was used wrongly; the message says how, `column` where (from 1)."""
+class CommandError(Exception):
+    """A command could not be done; the message says why, `column` at which word (from 1)."""
 
     def __init__(self, message: str, column: int = 1) -> None:
         super().__init__(message)
         self.message = message
         self.column = column
+
+
+class UsageError(CommandError):
+    """A command was used wrongly; the message says how."""
 
 
 class Unfulfilled(Exception):
@@ -97,24 +101,38 @@ def given(tokens: list[str]) -> list[Word]:
 class Arguments:
     """The words after a command's name, options apart."""
 
-    __slots__ = ("options", "rest", "words")
+    __slots__ = ("_options", "rest", "words")
 
-    def __init__(self, words: list[Word], options: dict[str, str], rest: str = "") -> None:
+    def __init__(self, words: list[Word], options: dict[str, Word | None], rest: str = "") -> None:
         self.words = words
-        self.options = options
+        self._options = options
         self.rest = rest  # the line after the name, as it was written
 
     def texts(self) -> list[str]:
+        """The words as text."""
         return [word.text for word in self.words]
+
+    def has(self, option: str) -> bool:
+        """Whether the option was given."""
+        return option in self._options
+
+    def option(self, name: str) -> Word | None:
+        """The value given to an option; None if it was not given."""
+        return self._options.get(name)
+
+    def text(self, option: str) -> str | None:
+        """The value given to an option, as text."""
+        word = self._options.get(option)
+        return None if word is None else word.text
 
     def number(self, option: str) -> int | None:
         """An option's whole number.  Raises UsageError."""
-        text = self.options.get(option)
-        if text is None:
+        word = self._options.get(option)
+        if word is None:
             return None
-        if not text.isdecimal():
-            raise UsageError(f"{option} needs a number, not {text!r}")
-        return int(text)
+        if not word.text.isdecimal():
+            raise UsageError(f"{option} needs a number, not {word.text!r}", word.column)
+        return int(word.text)
 
 
 def parse(words: list[Word], known: dict[str, str], rest: str = "") -> Arguments:
@@ -122,7 +140,7 @@ def parse(words: list[Word], known: dict[str, str], rest: str = "") -> Arguments
 
     `known`: option -> hint of its value, "" for a flag.  Raises UsageError for an unknown one."""
     plain: list[Word] = []
-    options: dict[str, str] = {}
+    options: dict[str, Word | None] = {}
     at = 0
     while at < len(words):
         word = words[at]
@@ -133,18 +151,19 @@ def parse(words: list[Word], known: dict[str, str], rest: str = "") -> Arguments
         if word.text == "--":
             plain += words[at:]
             break
-        name, equals, value = word.text.partition("=")
+        name, equals, text = word.text.partition("=")
         if name not in known:
             raise UsageError(f"unknown option: {name}{_nearest(name, known)}", word.column)
         if not known[name]:
             if equals:
                 raise UsageError(f"{name} takes no value", word.column)
-            options[name] = ""
+            options[name] = None
             continue
+        value = Word(text, None, False, word.column)
         if not equals:
             if at >= len(words):
                 raise UsageError(f"{name} needs a value", word.column)
-            value = words[at].text
+            value = words[at]
             at += 1
         options[name] = value
     return Arguments(plain, options, rest)

@@ -1,27 +1,27 @@
 """What statements and commands run in: the open database, the settings of the output, and where it goes.
 
-The terminal, scripts and argv share it, so that all three do the same.  Data goes to `out`, messages,
-timings and questions to `err`.  `execute` runs the units of a text and reports errors; `run` runs one unit and
-lets errors out.
+The terminal, scripts and argv share it, so that all three do the same.  Data goes to `target`, messages,
+timings and errors to `err`.  `execute` runs the units of a text and reports errors; `attempt` one unit;
+`run` lets errors out.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kvsh.arguments import Unfulfilled, UsageError, parse, split
+from kvsh.opened import OpenDatabase, Options
+from kvsh.output import HEADERS_BY_DEFAULT, Style, write_rows
+from kvsh.output.target import PagerLeft, Target
 from kvsh.reader import Reader, Unit
 
 if TYPE_CHECKING:
-    from btree import Store, Transaction
     from kvsh.chart import Canvas
     from kvsh.config import Config
     from kvsh.undo import UndoLog
-    from sql import Session
 
 
 class Leave(Exception):
@@ -32,28 +32,13 @@ class Leave(Exception):
         self.status = status
 
 
-class Options:
-    """How to open databases, and what the command line decided."""
-
-    def __init__(self, **given: Any) -> None:
-        self.readonly: bool = given.get("readonly", False)
-        self.at: int | None = given.get("at")
-        self.durability: str = given.get("durability", "full")
-        self.timeout: float = given.get("timeout", 5.0)
-        self.cache_bytes: int = given.get("cache_bytes", 256 << 20)
-        self.safe: bool = given.get("safe", False)
-        self.yes: bool = given.get("yes", False)
-
-
-class Environment:
+class Environment(OpenDatabase):
     """One shell, script or one-shot command."""
 
     def __init__(self, path: str | None, options: Options, *, out: Any, err: TextIO) -> None:
-        from kvsh.output.target import Target
-
-        self.options = options
         self.err = err
-        self.target: Target = Target(out)
+        self.target = Target(out)
+        # how results look
         self.mode = "list"
         self.headers: bool | None = None  # None: as the mode has it
         self.null = ""
@@ -64,8 +49,8 @@ class Environment:
         self.echo = False
         self.changes_shown = False
         self.explain = ""  # what EXPLAIN to put before queries
-        self.statement_timeout: float | None = None
         self.parameters: dict[str, Any] = {}
+        # the terminal
         self.interactive = False
         self.screen: int | None = None
         self.unicode = True
@@ -73,128 +58,31 @@ class Environment:
         self.config: Config | None = None
         self.confirm: Callable[[str], bool] | None = None
         self.undo_log: UndoLog | None = None
-        self.on_open: list[Callable[[], None]] = []
-        self.leave_status: int | None = None
         self.next_input = ""
-        self.last_seconds: float | None = None
-        self.interrupted = False
-        self.unfulfilled = False  # the latest unit was no error, but the status is 1
+        # what happens
         self.source = "<stdin>"
+        self.busy = False  # a statement runs
+        self.interrupted = False  # the latest unit was told to stop
+        self.terminated = False  # SIGTERM came while something ran
+        self.unfulfilled = False  # the latest unit was no error, but the status is 1
+        self.last_error: Exception | None = None
+        self.leave_status: int | None = None
+        self.last_seconds: float | None = None
         self._once = False
-        self.path: str | None = None
-        self._session: Session | None = None
-        self.store: Store = self._opened(path)
-
-    # -- the database ----------------------------------------------------------------------------
-
-    def _opened(self, path: str | None) -> Store:
-        import btree
-
-        options = self.options
-        self.path = path
-        if path is None:
-            return btree.open_memory()
-        return btree.open_store(
-            path,
-            durability=options.durability,  # type: ignore[arg-type]
-            readonly=options.readonly,
-            at=options.at,
-            timeout=options.timeout,
-            cache_bytes=options.cache_bytes,
-        )
-
-    @property
-    def session(self) -> Session:
-        """The SQL session; made at its first use."""
-        if self._session is None:
-            from sql import Session
-
-            self._session = Session(self.store)
-            if self.statement_timeout is not None:
-                self._set_timeout(self._session)
-        return self._session
-
-    def set_timeout(self, seconds: float | None) -> None:
-        """Cancel statements that run longer; None never."""
-        self.statement_timeout = seconds
-
-    def _set_timeout(self, session: Session) -> None:
-        seconds = self.statement_timeout
-        session.cancellation.deadline = None if seconds is None else time.monotonic() + seconds
-
-    def open(self, path: str | None, *, readonly: bool) -> None:
-        """Go on with another database."""
-        if self.in_transaction():
-            raise UsageError("a transaction is open: commit or roll it back first")
-        before = self.options.readonly, self.options.at
-        self.options.readonly, self.options.at = readonly, None
-        old_path = self.path
-        try:
-            store = self._opened(path)
-        except BaseException:
-            self.path = old_path
-            self.options.readonly, self.options.at = before
-            raise
-        self._let_go()
-        self.store = store
-        for notify in self.on_open:
-            notify()
-
-    def _let_go(self) -> None:
-        if self.undo_log is not None:
-            self.undo_log.forget()
-        if self._session is not None:
-            self._session.close()
-            self._session = None
-        self.store.close()
+        super().__init__(path, options)
 
     def close(self) -> None:
         """Flush the output and close the database."""
         try:
             self.target.close()
         finally:
-            self._let_go()
+            self.close_database()
 
-    @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        """A transaction to read raw keys in: the open one, or one of its own."""
-        if self._session is not None:
-            with self._session.reading() as transaction:
-                yield transaction
-            return
-        transaction = self.store.begin()
-        try:
-            yield transaction
-        finally:
-            transaction.rollback()
-
-    @contextmanager
-    def writing(self) -> Iterator[Transaction]:
-        """A transaction to write raw keys in: the open one, or one that commits at the end."""
-        if self._session is not None:
-            with self._session.writing() as transaction:
-                yield transaction
-            return
-        transaction = self.store.begin(write=True)
-        try:
-            yield transaction
-        except BaseException:
-            transaction.rollback()
-            raise
-        transaction.commit()
-
-    def in_transaction(self) -> bool:
-        return self._session is not None and self._session.in_transaction
-
-    def changes(self) -> int:
-        """Rows changed in this session."""
-        return 0 if self._session is None else self._session.total_changes
-
-    def commit(self) -> None:
-        self.session.commit()
-
-    def rollback(self) -> None:
-        self.session.rollback()
+    def close_database(self) -> None:
+        """Let the undo log go, too."""
+        if self.undo_log is not None:
+            self.undo_log.forget()
+        super().close_database()
 
     def interrupt(self) -> None:
         """Ctrl-C: ask what runs to stop."""
@@ -214,10 +102,8 @@ class Environment:
         self.err.write(text + "\n")
         self.err.flush()
 
-    def style(self) -> Any:
+    def style(self) -> Style:
         """How results look now."""
-        from kvsh.output import HEADERS_BY_DEFAULT, Style
-
         headers = self.mode in HEADERS_BY_DEFAULT if self.headers is None else self.headers
         return Style(
             null=self.null,
@@ -228,21 +114,26 @@ class Environment:
         )
 
     def show(self, names: list[str], batches: Any, *, mode: str | None = None) -> None:
-        """A result, in the mode in force."""
-        from kvsh.output import write_rows
-
-        direct = self.target.is_terminal
-        write_rows(
-            self.target.write,
-            mode or self.mode,
-            names,
-            batches,
-            self.style(),
-            screen=self.screen if direct else None,
-            unicode=self.unicode,
-            paint=self.paint if direct and self.paint else None,
-        )
-        self.target.flush_if_eager()
+        """A result, in the mode in force; through the pager if it is long and there is one."""
+        target = self.target
+        direct = target.is_terminal
+        target.start_pages()
+        try:
+            write_rows(
+                target.write,
+                mode or self.mode,
+                names,
+                batches,
+                self.style(),
+                screen=self.screen if direct else None,
+                unicode=self.unicode,
+                paint=self.paint if direct and self.paint else None,
+            )
+        except PagerLeft:
+            pass  # the reader has seen enough
+        finally:
+            target.end_pages()
+        target.flush_if_eager()
 
     def canvas(self) -> Canvas:
         """Where charts are drawn."""
@@ -251,9 +142,9 @@ class Environment:
         paint = self.paint if self.paint and self.target.is_terminal else plain
         return Canvas(self.screen or 80, 16, self.unicode, paint)
 
-    def redirect_once(self, target: Any) -> None:
-        """The next statement's output goes to `target`."""
-        self.target.redirect(target)
+    def redirect_once(self, name: str) -> None:
+        """The next statement's output goes to the file or command."""
+        self.target.redirect(name)
         self._once = True
 
     # -- running ---------------------------------------------------------------------------------
@@ -263,18 +154,21 @@ class Environment:
         reader = Reader()
         reader.feed(text)
         for unit in reader.units(final=True):
-            if not self.attempt(unit):
-                return
-            if self.leave_status is not None:
+            if not self.attempt(unit) or self.leave_status is not None:
                 return
 
     def attempt(self, unit: Unit) -> bool:
         """Run a unit; report its error.  False if there was one."""
-        from kvsh.report import report
+        return self.guarded(unit, lambda: self.run(unit))
 
+    def guarded(self, unit: Unit, action: Callable[[], None]) -> bool:
+        """Do what a unit asks for; report its error.  False if there was one."""
         self.unfulfilled = False
+        self.interrupted = False
+        self.last_error = None
+        outer, self.busy = self.busy, True
         try:
-            self.run(unit)
+            action()
         except Unfulfilled as why:
             self.unfulfilled = True
             if self.interactive:
@@ -283,19 +177,23 @@ class Environment:
             self.leave_status = leave.status
         except BrokenPipeError:
             raise
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             self.interrupted = True
-            self.say("interrupted")
+            self.report(error)
             return False
         except Exception as error:
+            self.last_error = error
+            from kvsh.report import report
+
             if not report(self, error, unit):
                 raise
             return False
+        finally:
+            self.busy = outer
         return True
 
     def run(self, unit: Unit) -> None:
         """Run a unit; errors come out."""
-        self.interrupted = False
         if self.echo:
             self.write(unit.text.rstrip() + "\n")
         once, self._once = self._once, False
@@ -318,16 +216,19 @@ class Environment:
             self.say(f"Run time: {duration(self.last_seconds)}")
 
     def _sql(self, text: str) -> None:
-        guarded = None
+        if self.undo_log is None and self.confirm is None:
+            self.query(text)
+            return
+        danger = None
         if self.confirm is not None and not self.options.yes:
             from kvsh.guard import danger_of
 
-            guarded = danger_of(text)
+            danger = danger_of(text)
         if self.undo_log is not None:
             self.undo_log.before(self.session)
         try:
-            if guarded is not None:
-                self._guarded(text, guarded)
+            if danger is not None:
+                self._guarded(text, danger)
             else:
                 self.query(text)
         finally:
@@ -344,31 +245,25 @@ class Environment:
             total = rows_of(danger, schema, transaction)
         assert self.confirm is not None
         with provisional(session) as provision:
-            session.execute(text).close()
+            session.execute(text, self._bound()).close()
             touched = session.changes
-            if (danger.verb in ("delete", "update") and not touched) or self.confirm(
-                question(danger, schema, touched=touched, total=total)
-            ):
+            is_harmless = danger.verb in ("delete", "update") and not touched
+            if is_harmless or self.confirm(question(danger, schema, touched=touched, total=total)):
                 provision.keep()
+                if self.changes_shown and danger.verb in ("delete", "update"):
+                    self._say_changed(touched)
             else:
                 self.say("undone: nothing was changed")
 
     def query(self, text: str) -> None:
         """Execute one SQL statement and show what it gives."""
-        session = self.session
-        self._set_timeout(session)
-        if self.explain:
-            head = text.lstrip()[:8].lower()
-            if head.startswith(("select", "with", "values")):
-                text = f"EXPLAIN {self.explain} {text}"
-        parameters: Any = _Parameters(self.parameters) if self.parameters else ()
-        result = session.execute(text, parameters)
+        if self.explain and text.lstrip()[:8].lower().startswith(("select", "with", "values")):
+            text = f"EXPLAIN {self.explain} {text}"
+        result = self.session.execute(text, self._bound())
         try:
             if result.columns is None:
                 if self.changes_shown and result.rowcount >= 0:
-                    self.say(
-                        f"{result.rowcount:,} row{'' if result.rowcount == 1 else 's'} changed"
-                    )
+                    self._say_changed(result.rowcount)
                 return
             names = [column.name for column in result.columns]
             if len(names) == 1 and text.lstrip()[:7].lower() == "explain":
@@ -379,24 +274,23 @@ class Environment:
         finally:
             result.close()
 
-    def _puts(self, text: str) -> None:
-        """A run of plain `put K V` lines."""
-        from btree import KeySpace
+    def _bound(self) -> Any:
+        """What `.param` has set, for a statement."""
+        return _Parameters(self.parameters) if self.parameters else ()
 
-        lines = text.encode().split(b"\n")
-        if self.in_transaction():
-            with self.writing() as transaction:
-                put = KeySpace(transaction).put
-                for line in lines:
-                    if line:
-                        _, key, value = line.split(b" ")
-                        put(key, value)
-            return
-        for line in lines:
-            if line:
-                _, key, value = line.split(b" ")
-                with self.writing() as transaction:
-                    KeySpace(transaction).put(key, value)
+    def _say_changed(self, count: int) -> None:
+        self.say(f"{count:,} row{'' if count == 1 else 's'} changed")
+
+    def _puts(self, text: str) -> None:
+        """A run of plain `put K V` lines, in one transaction."""
+        from btree import RAW_TREE_ID
+        from kvsh.reader import put_pairs
+
+        keys, values = put_pairs(text)
+        pairs = dict(zip(keys, values, strict=True))
+        keys = sorted(pairs)
+        with self.writing() as transaction:
+            transaction.tree(RAW_TREE_ID).load(keys, [pairs[key] for key in keys])
 
     def _command(self, line: str) -> None:
         from kvsh.commands import find
@@ -413,15 +307,28 @@ class Environment:
             return
         try:
             words = split(rest)
+            arguments = parse(words, command.options, rest.strip())
         except UsageError as error:
             raise UsageError(error.message, len(name) + 1 + error.column) from None
-        command.run(self, parse(words, command.options, rest.strip()))
+        command.run(self, arguments)
+
+    def run_words(self, words: list[str]) -> None:
+        """Run a command whose words came one by one; errors come out."""
+        from kvsh.arguments import Arguments, given
+        from kvsh.commands import find
+
+        command = find(words[0])
+        if command.is_verbatim:
+            command.call(self, Arguments([], {}, " ".join(words[1:])))
+        else:
+            command.run(self, parse(given(words[1:]), command.options, " ".join(words[1:])))
 
     def report(self, error: BaseException) -> None:
         """Print an error that came from outside a statement."""
         from kvsh.report import message_of
 
-        self.say(f"error: {message_of(error)}")
+        message = message_of(error)
+        self.say(message if isinstance(error, KeyboardInterrupt) else f"error: {message}")
 
 
 class _Parameters(dict[str, Any]):
@@ -434,3 +341,6 @@ class _Parameters(dict[str, Any]):
 def describe_path(path: str | None) -> str:
     """What the prompt calls the database."""
     return "memory" if path is None else os.path.basename(path)
+
+
+__all__ = ["Environment", "Leave", "Options", "describe_path"]

@@ -7,15 +7,17 @@ from typing import Any
 
 import click
 
-from kvsh.cli import MODE_OPTIONS
+from kvsh.cli import is_command_word
+from kvsh.output import MODES
 
 
 def parse_options(arguments: list[str]) -> dict[str, Any] | int:
     """What the arguments ask for; an exit status if they were wrong, or asked for help."""
     found: dict[str, Any] = {}
+    protected, order = _arrangement(arguments)
 
     def callback(**given: Any) -> None:
-        found.update(_arranged(given))
+        found.update(_arranged(given, order))
 
     command = click.Command(
         "kvsh",
@@ -26,7 +28,7 @@ def parse_options(arguments: list[str]) -> dict[str, Any] | int:
         epilog="Without a statement: a shell on a terminal, else a script on standard input.",
     )
     try:
-        command.main(arguments, prog_name="kvsh", standalone_mode=False)
+        command.main(protected, prog_name="kvsh", standalone_mode=False)
     except click.exceptions.Exit as leaving:
         return int(leaving.exit_code)
     except click.ClickException as error:
@@ -36,6 +38,37 @@ def parse_options(arguments: list[str]) -> dict[str, Any] | int:
     except click.Abort:
         return 130
     return found if found else 0
+
+
+_VALUED = frozenset(
+    (
+        "-c", "--command", "-f", "--file", "--mode", "--null", "--separator", "--at", "--durability",
+        "--timeout", "--statement-timeout", "--cache", "--log-file",
+    )
+)  # fmt: skip
+
+
+def _arrangement(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The arguments with a `--` before the words of a command, whose options are its own; and the
+    order of -c and -f."""
+    order: list[str] = []
+    positions: list[int] = []
+    at = 0
+    while at < len(arguments):
+        argument = arguments[at]
+        name = argument.partition("=")[0]
+        if argument == "--":
+            break
+        if not argument.startswith("-") or argument == "-":
+            positions.append(at)
+            if len(positions) == 2 and is_command_word(arguments[at:]):
+                return [*arguments[:at], "--", *arguments[at:]], order
+        elif name in ("-c", "--command") or argument[:2] == "-c":
+            order.append("command")
+        elif name in ("-f", "--file") or argument[:2] == "-f":
+            order.append("file")
+        at += 2 if argument in _VALUED else 1
+    return arguments, order
 
 
 _HELP = """A database in one file: raw keys and SQL, in one shell.
@@ -57,12 +90,12 @@ def _parameters() -> list[click.Parameter]:
         click.Option(["-c", "--command", "commands"], multiple=True, help="Run SQL or a command."),
         click.Option(["-f", "--file", "files"], multiple=True, help="Run a script (- is stdin)."),
         click.Option(
-            ["--mode"], type=click.Choice(MODE_OPTIONS), help="Output mode; also --csv, --json ..."
+            ["--mode"], type=click.Choice(MODES), help="Output mode; also --csv, --json ..."
         ),
     ]
     options += [
         click.Option([f"--{mode}"], is_flag=True, hidden=mode not in ("csv", "json", "box"))
-        for mode in MODE_OPTIONS
+        for mode in MODES
     ]
     options += [
         click.Option(["--headers/--no-headers"], default=None, help="Print column names or not."),
@@ -104,16 +137,16 @@ def _version(context: click.Context, parameter: click.Parameter, value: bool) ->
         context.exit()
 
 
-def _arranged(given: dict[str, Any]) -> dict[str, Any]:
+def _arranged(given: dict[str, Any], order: list[str]) -> dict[str, Any]:
     from kvsh.arguments import UsageError, seconds
 
-    chosen = [mode for mode in MODE_OPTIONS if given.pop(mode)]
+    chosen = [mode for mode in MODES if given.pop(mode)]
     if len(chosen) + (given["mode"] is not None) > 1:
         raise click.UsageError(f"more than one output mode: {', '.join(chosen)}")
     if chosen:
         given["mode"] = chosen[0]
-    if given["headers"] is None:
-        del given["headers"]
+    texts = {"command": list(given.pop("commands")), "file": list(given.pop("files"))}
+    given["inputs"] = [(kind, texts[kind].pop(0)) for kind in order if texts[kind]]
     try:
         given["timeout"] = seconds(given["timeout"])
         if given["statement_timeout"]:

@@ -97,9 +97,10 @@ class Reader:
                 return
             yield found
 
-    def run_on(self, execute: Callable[[str, int], int]) -> None:
-        """Let `execute(text, start) -> end` take statements off the text that has arrived."""
-        self._at = execute(self._text, self._at)
+    def run_on(self, execute: Callable[[str, int], int]) -> bool:
+        """Let `execute(text, start) -> end` take statements off the text; whether it took any."""
+        before, self._at = self._at, execute(self._text, self._at)
+        return self._at > before
 
     @property
     def rest(self) -> str:
@@ -110,6 +111,11 @@ class Reader:
     def pending(self) -> int:
         """How many characters wait for the end of their statement."""
         return len(self._text) - self._at + sum(map(len, self._kept))
+
+    def place(self) -> tuple[int, int]:
+        """Line and column (from 1) that have been reached."""
+        self._count_lines(self._at)
+        return self._line, self._at - self._line_at + 1
 
     def end(self) -> tuple[int, int]:
         """Line and column (from 1) just past all that was fed."""

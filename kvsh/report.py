@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from btree import StoreError
-from kvsh.arguments import UsageError
+from kvsh.arguments import CommandError
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
@@ -21,7 +21,7 @@ LINE_MAX = 160
 
 def is_known(error: BaseException) -> bool:
     """Whether the error is one that a user can be told in a sentence."""
-    if isinstance(error, (StoreError, UsageError, OSError, UnicodeError)):
+    if isinstance(error, (StoreError, CommandError, OSError, UnicodeError)):
         return True
     from kvsh.chart import ChartError
     from kvsh.config import SettingError
@@ -39,6 +39,9 @@ def message_of(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     text = str(error)
+    token = getattr(error, "token", None) or ""
+    if text.startswith("unrecognized token") and token[:1] in ("'", '"', "`", "["):
+        return f"unclosed quote: {token.splitlines()[0][:40]}"
     return text or type(error).__name__
 
 
@@ -54,7 +57,7 @@ def report(environment: Environment, error: Exception, unit: Unit) -> bool:
 def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str]:
     """The lines to print for an error."""
     offset = getattr(error, "offset", None)
-    if isinstance(error, UsageError):
+    if isinstance(error, CommandError):
         offset = error.column - 1
     text = unit.text
     line, column, shown = unit.line, unit.column, ""
@@ -68,6 +71,8 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
         shown = text[start : end if end >= 0 else len(text)]
         caret = offset - start
     message = message_of(error)
+    if not environment.source:  # one command from argv: there is no place to point at
+        return [f"kvsh: {message}"]
     if environment.interactive:
         head = f"error: {message}"
         if environment.paint:

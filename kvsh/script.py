@@ -2,25 +2,37 @@
 
 Each finished statement runs, and its output is flushed, before more input is awaited.  A script stops at its
 first error; with `keep_going` it goes on, and the status still says so.
+
+What has arrived together may run together: plain `put` lines, and INSERTs of literals that begin alike, are
+loaded as one transaction each run, with the same outcome as one by one.
 """
 
 from __future__ import annotations
 
-import codecs
 import os
+import signal
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from kvsh.arguments import UsageError
+from kvsh.arguments import CommandError, UsageError
 from kvsh.reader import Reader, Unit
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
 
-CHUNK_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 20
 READ_DEPTH_MAX = 20
 
-OK, FAILED, INTERRUPTED = 0, 1, 130
+OK, FAILED, MISUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+
+class Undecodable(Exception):
+    """The input is not UTF-8 from here on."""
+
+    def __init__(self, byte: int) -> None:
+        super().__init__(byte)
+        self.byte = byte
 
 
 class Script:
@@ -39,62 +51,106 @@ class Script:
                 for unit in reader.units():
                     if not self.unit(unit):
                         return False
+                    if unit.kind == "sql" and unit.text[:1] in "iIrR" and not self._run_on(reader):
+                        return False
                 self.environment.target.flush()
-        except UnicodeDecodeError as error:
+        except Undecodable as error:
             return self._undecodable(reader, error)
         return all(self.unit(unit) for unit in reader.units(final=True))
 
-    def _undecodable(self, reader: Reader, error: UnicodeDecodeError) -> bool:
+    def _run_on(self, reader: Reader) -> bool:
+        """INSERTs that begin like the one that just ran, in bulk; one that fails is left to `unit`."""
         environment = self.environment
-        byte = error.object[error.start]
-        environment.say(
-            f"{environment.source}:{reader.line + reader.rest.count(chr(10))}: error: the input is no"
-            f" UTF-8 text (byte 0x{byte:02x}): nothing after this line was run"
+        if environment.echo or environment.timer or environment.changes_shown:
+            return True
+        execute = environment.session.execute_inserts
+
+        def inserts() -> None:
+            while reader.run_on(execute):
+                pass
+
+        line, column = reader.place()
+        return self.finish(environment.guarded(Unit("sql", "", line, column), inserts))
+
+    def _undecodable(self, reader: Reader, error: Undecodable) -> bool:
+        line, column = reader.end()
+        self.environment.say(
+            f"{self.environment.source}:{line}:{column}: error: byte 0x{error.byte:02x} is not UTF-8 text"
         )
         self.status = FAILED
         return False
 
     def unit(self, unit: Unit) -> bool:
         """Run one.  False if the script has to stop."""
+        return self.finish(self.environment.attempt(unit))
+
+    def finish(self, done: bool) -> bool:
+        """Note how a unit ended.  False if the script has to stop."""
         environment = self.environment
-        done = environment.attempt(unit)
         if environment.unfulfilled:
             self.status = FAILED
-        if environment.leave_status is not None:
-            self.status = environment.leave_status
+        if environment.terminated:
+            self.status = TERMINATED
             return False
-        if done:
-            return True
         if environment.interrupted:
             self.status = INTERRUPTED
             return False
+        if environment.leave_status is not None:
+            self.status = environment.leave_status or self.status
+            return False
+        if done:
+            return True
         self.status = FAILED
         return self.keep_going
 
 
-def chunks_of(descriptor: int) -> Iterator[str]:
-    """A pipe's or file's text as it arrives.  Raises UnicodeDecodeError."""
+def chunks_of(descriptor: int, reader: Reader) -> Iterator[str]:
+    """A pipe's or file's text as it arrives; more at once while a long statement is open.
+    Raises Undecodable, OSError."""
+    import codecs
+    import select
+
     decoder = codecs.getincrementaldecoder("utf-8")()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
     while data := os.read(descriptor, CHUNK_BYTES):
-        yield decoder.decode(data)
-    yield decoder.decode(b"", final=True)
+        wanted = reader.pending // 4
+        parts = [data]
+        size = len(data)
+        while size < wanted and poll.poll(0) and (more := os.read(descriptor, CHUNK_BYTES)):
+            parts.append(more)
+            size += len(more)
+        yield from _decoded(decoder, b"".join(parts), final=False)
+    yield from _decoded(decoder, b"", final=True)
+
+
+def _decoded(decoder: Any, data: bytes, *, final: bool) -> Iterator[str]:
+    try:
+        yield decoder.decode(data, final)
+    except UnicodeDecodeError as error:
+        good = error.object[: error.start].decode()
+        byte = error.object[error.start]
+        yield good
+        raise Undecodable(byte) from None
 
 
 def run_stdin(script: Script, descriptor: int) -> bool:
     """The script on standard input."""
     script.environment.source = "<stdin>"
-    return script.run(Reader(runs=True), chunks_of(descriptor))
+    reader = Reader(runs=True)
+    return script.run(reader, chunks_of(descriptor, reader))
 
 
 def run_path(script: Script, path: str) -> bool:
-    """The script in a file; `-` is standard input."""
+    """The script in a file; `-` is standard input.  Raises OSError."""
     environment = script.environment
     if path == "-":
         return run_stdin(script, 0)
-    before, environment.source = environment.source, path
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    before, environment.source = environment.source, path
+    reader = Reader(runs=True)
     try:
-        return script.run(Reader(runs=True), chunks_of(descriptor))
+        return script.run(reader, chunks_of(descriptor, reader))
     except IsADirectoryError as error:
         raise IsADirectoryError(error.errno, error.strerror, path) from None
     finally:
@@ -108,21 +164,59 @@ def run_text(script: Script, text: str, source: str) -> bool:
     return script.run(Reader(), iter((text,)))
 
 
+def run_words(script: Script, words: list[str]) -> bool:
+    """One raw or dot command from argv: its words are taken as they are."""
+    environment = script.environment
+    environment.source = ""
+    unit = Unit("words", " ".join(words), 1, 1)
+    done = script.finish(environment.guarded(unit, lambda: environment.run_words(words)))
+    if isinstance(environment.last_error, UsageError):
+        script.status = MISUSED
+    environment.target.flush()
+    return done
+
+
+@contextmanager
+def signals(environment: Environment) -> Iterator[None]:
+    """SIGINT and SIGTERM stop what runs, which undoes itself; with nothing running they end the script
+    at once.  Raises KeyboardInterrupt and SystemExit."""
+
+    def interrupt(_number: int, _frame: Any) -> None:
+        if not environment.busy or environment.interrupted:
+            raise KeyboardInterrupt
+        environment.interrupt()
+
+    def terminate(_number: int, _frame: Any) -> None:
+        if not environment.busy or environment.terminated:
+            raise SystemExit(TERMINATED)
+        environment.terminated = True
+        environment.interrupt()
+
+    before_interrupt = signal.signal(signal.SIGINT, interrupt)
+    before_terminate = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before_interrupt)
+        signal.signal(signal.SIGTERM, before_terminate)
+
+
 _depth = 0
 
 
-class ScriptFailed(UsageError):
+class ScriptFailed(CommandError):
     """`.read`: the file's error has been reported."""
 
 
 def run_file(environment: Environment, path: str) -> None:
-    """`.read`: a file inside a script or at the prompt.  Raises UsageError if it stopped at an error."""
+    """`.read`: a file inside a script or at the prompt.  Raises ScriptFailed if it stopped at an error."""
     global _depth
     if _depth >= READ_DEPTH_MAX:
-        raise UsageError(f".read is nested more than {READ_DEPTH_MAX} deep: {path}")
+        raise CommandError(f".read is nested more than {READ_DEPTH_MAX} deep: {path}")
     script = Script(environment)
     was_interactive, environment.interactive = environment.interactive, False
     confirm, environment.confirm = environment.confirm, None
+    changes_shown, environment.changes_shown = environment.changes_shown, False
     _depth += 1
     try:
         run_path(script, path)
@@ -130,5 +224,8 @@ def run_file(environment: Environment, path: str) -> None:
         _depth -= 1
         environment.interactive = was_interactive
         environment.confirm = confirm
-    if script.status == FAILED:
+        environment.changes_shown = changes_shown
+    if script.status == INTERRUPTED:
+        raise KeyboardInterrupt
+    if script.status != OK and environment.leave_status is None:
         raise ScriptFailed(f"{path}: stopped at an error")

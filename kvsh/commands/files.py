@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kvsh.arguments import Arguments, UsageError
+from kvsh.arguments import Arguments, CommandError
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
@@ -15,13 +15,13 @@ READ_DEPTH_MAX = 20
 def _allowed(environment: Environment) -> None:
     """--safe: no file but the database is touched."""
     if environment.options.safe:
-        raise UsageError("not available with --safe: it reads or writes files")
+        raise CommandError("not available with --safe: it reads or writes files")
 
 
 def open_(environment: Environment, arguments: Arguments) -> None:
     _allowed(environment)
     path = arguments.words[0].text if arguments.words else None
-    environment.open(path, readonly="--readonly" in arguments.options)
+    environment.open(path, readonly=arguments.has("--readonly"))
 
 
 def read(environment: Environment, arguments: Arguments) -> None:

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from btree import KeySpace
-from kvsh.arguments import Arguments, UsageError, seconds
+from kvsh.arguments import Arguments, CommandError, Unfulfilled, UsageError, seconds
 
 if TYPE_CHECKING:
+    from kvsh.arguments import Word
     from kvsh.environment import Environment
 
 INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
 
 
-class MissingKey(Exception):
-    """A key that is not there: nothing is printed, the status is 1."""
+def _missing(word: Word) -> Unfulfilled:
+    """Nothing is printed, the status is 1; a person at a terminal is told."""
+    return Unfulfilled(f"no such key: {shown(word.bytes)}")
 
 
 def put(environment: Environment, arguments: Arguments) -> None:
     key, value = arguments.words
-    expires = None
-    if "--ttl" in arguments.options:
-        expires = _moment(arguments.options["--ttl"])
+    lifetime = arguments.text("--ttl")
+    expires = None if lifetime is None else _moment(lifetime)
     with environment.writing() as transaction:
         KeySpace(transaction).put(key.bytes, value.bytes, expires)
 
 
 def _moment(duration: str) -> int:
-    from btree.keyspace import now_ms
+    return _now_ms() + int(seconds(duration) * 1000)
 
-    return now_ms() + int(seconds(duration) * 1000)
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def get(environment: Environment, arguments: Arguments) -> None:
     with environment.reading() as transaction:
         value = KeySpace(transaction).get(arguments.words[0].bytes)
     if value is None:
-        raise MissingKey
+        raise _missing(arguments.words[0])
     if environment.target.is_terminal:
         environment.write(shown(value) + "\n")
     else:
@@ -66,34 +70,40 @@ def exists(environment: Environment, arguments: Arguments) -> None:
         there = KeySpace(transaction).exists(arguments.words[0].bytes)
     environment.write("1\n" if there else "0\n")
     if not there:
-        raise MissingKey
+        raise _missing(arguments.words[0])
 
 
 def scan(environment: Environment, arguments: Arguments) -> None:
     low, high = _range(arguments)
     limit = arguments.number("--limit")
-    reverse = "--reverse" in arguments.options
-    keys_only = "--keys" in arguments.options
+    reverse = arguments.has("--reverse")
+    keys_only = arguments.has("--keys")
     with environment.reading() as transaction:
-        batches = KeySpace(transaction).batches(low, high, reverse=reverse)
-        rows = _rows(batches, keys_only=keys_only, limit=limit)
+        batches = KeySpace(transaction).batches(
+            low, high, prefix=_prefix(arguments), reverse=reverse
+        )
+        rows = _rows(_checked(environment, batches), keys_only=keys_only, limit=limit)
         environment.show(["key"] if keys_only else ["key", "value"], rows)
 
 
 def _range(arguments: Arguments) -> tuple[bytes | None, bytes | None]:
     words = [word.bytes for word in arguments.words]
-    low = words[0] if words else None
-    high = words[1] if len(words) > 1 else None
-    prefix = arguments.options.get("--prefix")
-    if prefix is not None:
-        from btree.keyspace import prefix_end
+    return (words[0] if words else None), (words[1] if len(words) > 1 else None)
 
-        start = prefix.encode("utf-8", "surrogateescape")
-        end = prefix_end(start)
-        low = start if low is None else max(low, start)
-        if end is not None:
-            high = end if high is None else min(high, end)
-    return low, high
+
+def _prefix(arguments: Arguments) -> bytes | None:
+    prefix = arguments.option("--prefix")
+    return None if prefix is None else prefix.bytes
+
+
+def _checked(
+    environment: Environment, batches: Iterator[tuple[list[bytes], list[bytes]]]
+) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """The batches, until Ctrl-C."""
+    for batch in batches:
+        if environment.interrupted:
+            raise KeyboardInterrupt
+        yield batch
 
 
 def _rows(
@@ -132,7 +142,8 @@ def _text(item: bytes) -> Any:
 def count(environment: Environment, arguments: Arguments) -> None:
     low, high = _range(arguments)
     with environment.reading() as transaction:
-        environment.write(f"{KeySpace(transaction).count(low, high)}\n")
+        found = KeySpace(transaction).count(low, high, _prefix(arguments))
+    environment.write(f"{found}\n")
 
 
 def incr(environment: Environment, arguments: Arguments) -> None:
@@ -149,15 +160,11 @@ def incr(environment: Environment, arguments: Arguments) -> None:
         try:
             value = int(old or b"0") + step
         except ValueError:
-            raise UsageError(f"the value of {shown(key)} is no whole number") from None
+            raise CommandError(f"the value of {shown(key)} is no whole number") from None
         if not INT_MIN <= value <= INT_MAX:
-            raise UsageError(f"the value of {shown(key)} would leave 64 bits")
+            raise CommandError(f"the value of {shown(key)} would leave 64 bits")
         remaining = space.ttl(key)
-        expires = None
-        if remaining is not None:
-            from btree.keyspace import now_ms
-
-            expires = now_ms() + remaining
+        expires = None if remaining is None else _now_ms() + remaining
         space.put(key, str(value).encode(), expires)
     environment.write(f"{value}\n")
 
@@ -166,7 +173,7 @@ def expire(environment: Environment, arguments: Arguments) -> None:
     moment = _moment(arguments.words[1].text)
     with environment.writing() as transaction:
         if not KeySpace(transaction).expire(arguments.words[0].bytes, moment):
-            raise MissingKey
+            raise _missing(arguments.words[0])
 
 
 def ttl(environment: Environment, arguments: Arguments) -> None:
@@ -174,7 +181,7 @@ def ttl(environment: Environment, arguments: Arguments) -> None:
     with environment.reading() as transaction:
         space = KeySpace(transaction)
         if not space.exists(key):
-            raise MissingKey
+            raise _missing(arguments.words[0])
         remaining = space.ttl(key)
     environment.write("-1\n" if remaining is None else f"{max(remaining, 0) / 1000:g}\n")
 
@@ -184,7 +191,7 @@ def persist(environment: Environment, arguments: Arguments) -> None:
     with environment.writing() as transaction:
         space = KeySpace(transaction)
         if not space.exists(key):
-            raise MissingKey
+            raise _missing(arguments.words[0])
         space.persist(key)
 
 

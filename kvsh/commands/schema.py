@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kvsh.arguments import Arguments, UsageError
+from kvsh.arguments import Arguments, CommandError
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
 
 
 def _like(pattern: str | None, name: str) -> bool:
+    """Whether the name fits a LIKE pattern."""
     if pattern is None:
         return True
-    from sql.compile.patterns import like_predicate
+    import re
 
-    return bool(like_predicate(pattern, None)(name))
+    signs = {"%": ".*", "_": "."}
+    text = "".join(signs.get(char) or re.escape(char) for char in pattern)
+    return re.fullmatch(text, name, re.IGNORECASE | re.DOTALL) is not None
+
+
+def _objects(*kinds: Any) -> list[Any]:
+    """The objects of several kinds in one list."""
+    return [item for kind in kinds for item in kind.values()]
 
 
 def tables(environment: Environment, arguments: Arguments) -> None:
@@ -23,7 +31,7 @@ def tables(environment: Environment, arguments: Arguments) -> None:
     schema = environment.session.schema
     names = sorted(
         item.name
-        for item in (*schema.tables.values(), *schema.views.values())
+        for item in _objects(schema.tables, schema.views)
         if not item.name.startswith("sqlite_") and _like(pattern, item.name)
     )
     _columns(environment, names)
@@ -55,11 +63,11 @@ def schema(environment: Environment, arguments: Arguments) -> None:
         if _like(pattern, view.name):
             owners.add(view.name.lower())
             statements.append(view.sql)
-    for item in (*found.indexes.values(), *found.triggers.values()):
+    for item in _objects(found.indexes, found.triggers):
         if item.sql and (item.table.lower() in owners or _like(pattern, item.name)):
             statements.append(item.sql)
     if pattern is not None and not statements:
-        raise UsageError(f"no table, view, index or trigger is called {pattern}")
+        raise CommandError(f"no table, view, index or trigger is called {pattern}")
     for statement in statements:
         text = f"{statement};\n"
         if environment.paint and environment.target.is_terminal:
@@ -73,7 +81,7 @@ def indexes(environment: Environment, arguments: Arguments) -> None:
     found = environment.session.schema
     wanted = arguments.words[0].text.lower() if arguments.words else None
     if wanted is not None and wanted not in found.tables:
-        raise UsageError(f"no such table: {arguments.words[0].text}")
+        raise CommandError(f"no such table: {arguments.words[0].text}")
     names = sorted(
         index.name
         for index in found.indexes.values()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from kvsh.arguments import Arguments, UsageError, seconds
+from kvsh.arguments import Arguments, CommandError, UsageError, seconds
 from kvsh.output import MODES
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def param(environment: Environment, arguments: Arguments) -> None:
                 environment.write(f":{name} {literal(value)}\n")
         case "unset", 1:
             if parameters.pop(words[0].text.lstrip(":@$"), _ABSENT) is _ABSENT:
-                raise UsageError(f"no such parameter: {words[0].text}")
+                raise CommandError(f"no such parameter: {words[0].text}")
         case "clear", 0:
             parameters.clear()
         case _:
@@ -201,7 +202,8 @@ _ABSENT = object()
 def _number(text: str) -> Any:
     if text.upper() == "NULL":
         return None
-    from sql.values import text_to_number
-
-    number = text_to_number(text)
-    return text if number is None else number
+    if re.fullmatch(r"[+-]?[0-9]+", text):
+        return int(text)
+    if re.fullmatch(r"[+-]?([0-9]+\.[0-9]*|\.?[0-9]+)([eE][+-]?[0-9]+)?", text):
+        return float(text)
+    return text

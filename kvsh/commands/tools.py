@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kvsh.arguments import Arguments, UsageError, seconds
+from kvsh.arguments import Arguments, CommandError, UsageError, seconds
 
 if TYPE_CHECKING:
     from kvsh.config import Config
@@ -35,7 +35,7 @@ def chart(environment: Environment, arguments: Arguments) -> None:
     result = environment.session.execute(query)
     try:
         if result.columns is None:
-            raise UsageError("a chart needs a query that gives rows")
+            raise CommandError("a chart needs a query that gives rows")
         names = [column.name for column in result.columns]
         rows = list(islice(chain.from_iterable(result.batches()), CHART_ROWS_MAX))
     finally:
@@ -91,7 +91,7 @@ def undo(environment: Environment, arguments: Arguments) -> None:
     from kvsh.undo import said
 
     if environment.undo_log is None:
-        raise UsageError(".undo works in the interactive shell only; a script has ROLLBACK")
+        raise CommandError(".undo works in the interactive shell only; a script has ROLLBACK")
     statement, changes = environment.undo_log.undo(environment.session)
     environment.write(f"undone: {statement}\n")
     for line in said(changes, ("takes away", "brings back", "restores")):
@@ -100,14 +100,14 @@ def undo(environment: Environment, arguments: Arguments) -> None:
 
 def edit(environment: Environment, arguments: Arguments) -> None:
     if not environment.interactive:
-        raise UsageError(".edit works in the interactive shell only")
+        raise CommandError(".edit works in the interactive shell only")
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     with tempfile.TemporaryDirectory(prefix="kvsh-") as folder:
         path = Path(folder) / "statement.sql"
         path.write_text("", encoding="utf-8")
         status = subprocess.run(f'{editor} "{path}"', shell=True, check=False).returncode
         if status:
-            raise UsageError(f"{editor} ended with status {status}: nothing was taken over")
+            raise CommandError(f"{editor} ended with status {status}: nothing was taken over")
         environment.next_input = path.read_text(encoding="utf-8").rstrip()
 
 

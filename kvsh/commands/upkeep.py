@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kvsh.arguments import Arguments, Unfulfilled, UsageError
+from kvsh.arguments import Arguments, CommandError, Unfulfilled
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
-
-
-class ProblemsFound(Exception):
-    """`.check` found problems: they are printed, the status is 1."""
 
 
 def check(environment: Environment, arguments: Arguments) -> None:
@@ -31,7 +27,7 @@ def repair(environment: Environment, arguments: Arguments) -> None:
     from btree import repair as salvage
 
     if environment.options.safe:
-        raise UsageError("not available with --safe: it reads or writes files")
+        raise CommandError("not available with --safe: it reads or writes files")
     source, target = arguments.texts()
     for line in salvage(source, target):
         environment.write(line + "\n")
@@ -39,7 +35,7 @@ def repair(environment: Environment, arguments: Arguments) -> None:
 
 def compact(environment: Environment, arguments: Arguments) -> None:
     if environment.in_transaction():
-        raise UsageError("a transaction is open: commit or roll it back first")
+        raise CommandError("a transaction is open: commit or roll it back first")
     before = _file_bytes(environment)
     environment.store.compact()
     after = _file_bytes(environment)
@@ -56,7 +52,7 @@ def _file_bytes(environment: Environment) -> int | None:
 
 def checkpoint(environment: Environment, arguments: Arguments) -> None:
     if environment.in_transaction():
-        raise UsageError("a transaction is open: commit or roll it back first")
+        raise CommandError("a transaction is open: commit or roll it back first")
     environment.store.checkpoint()
 
 

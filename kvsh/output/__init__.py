@@ -1,23 +1,13 @@
-"""Results as text: fourteen modes, all of them streaming in constant memory."""
+"""Results as text: thirteen modes, all of them streaming in constant memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from kvsh.output.plain import (
-    Batches,
-    Style,
-    Write,
-    write_csv,
-    write_html,
-    write_insert,
-    write_json,
-    write_jsonl,
-    write_lines,
-    write_list,
-    write_quote,
-    write_tsv,
-)
+Row = tuple[Any, ...]
+Batches = Iterable[list[Row]]
+Write = Callable[[str], None]
 
 MODES = (
     "box",
@@ -35,20 +25,29 @@ MODES = (
     "html",
 )
 
-_BY_ROW = {
-    "list": write_list,
-    "line": write_lines,
-    "csv": write_csv,
-    "tsv": write_tsv,
-    "json": write_json,
-    "jsonl": write_jsonl,
-    "insert": write_insert,
-    "quote": write_quote,
-    "html": write_html,
-}
-
 HEADERS_BY_DEFAULT = frozenset(("box", "table", "column", "csv", "tsv", "markdown", "html"))
 """Modes that print the columns' names unless told not to; the others unless told to."""
+
+
+class Style:
+    """What a mode may be told: NULL's text, headers, separator, the table's name for insert, widths."""
+
+    __slots__ = ("headers", "null", "separator", "table", "widths")
+
+    def __init__(
+        self,
+        *,
+        null: str = "",
+        headers: bool = True,
+        separator: str | None = None,
+        table: str = "t",
+        widths: Sequence[int] = (),
+    ) -> None:
+        self.null = null
+        self.headers = headers
+        self.separator = separator
+        self.table = table
+        self.widths = tuple(widths)
 
 
 def write_rows(
@@ -63,7 +62,10 @@ def write_rows(
     paint: Callable[[str, str], str] | None = None,
 ) -> None:
     """Write one result in the mode.  `screen`: the terminal's width, None where there is none."""
-    by_row = _BY_ROW.get(mode)
+    from kvsh.output.plain import WRITERS
+
+    batches = filter(None, batches)
+    by_row = WRITERS.get(mode)
     if by_row is not None:
         by_row(write, names, batches, style)
         return

@@ -1,104 +1,91 @@
-"""Output modes that write each row by itself: list, csv, tsv, json, jsonl, insert, quote, line, html."""
+"""Output modes that write each row by itself: list, csv, tsv, json, jsonl, insert, quote, line, html.
+
+A batch is turned on its side, each column becomes text at once, and the rows are joined again: nothing is
+done for a single value unless the values of a column differ in kind.
+"""
 
 from __future__ import annotations
 
-import csv
-import html
-import io
-import json
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from kvsh.output.values import json_value, literal, name_literal, plain
-
-Row = tuple[Any, ...]
-Batches = Iterable[list[Row]]
-Write = Callable[[str], None]
-
-_AS_TEXT = frozenset((str, int))
-
-
-class Style:
-    """What a mode may be told: NULL's text, headers, separator, the table's name for insert."""
-
-    __slots__ = ("headers", "null", "separator", "table", "widths")
-
-    def __init__(
-        self,
-        *,
-        null: str = "",
-        headers: bool = True,
-        separator: str | None = None,
-        table: str = "t",
-        widths: Sequence[int] = (),
-    ) -> None:
-        self.null = null
-        self.headers = headers
-        self.separator = separator
-        self.table = table
-        self.widths = tuple(widths)
-
-
-def _texts(batch: list[Row], null: str) -> Iterable[Iterable[str]]:
-    """The batch's values as text."""
-    kinds = set(map(type, chain.from_iterable(batch)))
-    if kinds <= {str}:
-        return batch
-    if kinds <= _AS_TEXT:
-        return [map(str, row) for row in batch]
-    return [[plain(value, null) for value in row] for row in batch]
+from kvsh.output import Batches, Style, Write
+from kvsh.output.values import (
+    columns_of,
+    json_column,
+    literal,
+    literal_column,
+    name_literal,
+    plain,
+    plain_column,
+)
 
 
 def write_list(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
+    """Values with a separator between."""
     separator = style.separator if style.separator is not None else "|"
     if style.headers:
         write(separator.join(names) + "\n")
     for batch in batches:
-        write("\n".join(map(separator.join, _texts(batch, style.null))) + "\n")
+        columns = [plain_column(column, style.null) for column in columns_of(batch)]
+        write("\n".join(map(separator.join, zip(*columns, strict=True))) + "\n")
 
 
 def write_csv(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
-    separator = style.separator if style.separator is not None else ","
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter=separator[:1] or ",", lineterminator="\n")
+    """RFC 4180 with plain newlines; an empty text is `""`, NULL is nothing (or `.nullvalue`)."""
+    separator = style.separator or ","
+    special = re.compile(rf'["\r\n]|{re.escape(separator)}').search
     if style.headers:
-        writer.writerow(names)
+        write(separator.join(_csv_column(names, "", special)) + "\n")
     for batch in batches:
-        kinds = set(map(type, chain.from_iterable(batch)))
-        if float in kinds or bytes in kinds or (style.null and type(None) in kinds):
-            writer.writerows(_texts(batch, style.null))
-        else:
-            writer.writerows(batch)
-        write(buffer.getvalue())
-        buffer.seek(0)
-        buffer.truncate()
-    if buffer.tell():
-        write(buffer.getvalue())
+        columns = [_csv_column(column, style.null, special) for column in columns_of(batch)]
+        write("\n".join(map(separator.join, zip(*columns, strict=True))) + "\n")
+
+
+def _csv_column(column: Sequence[Any], null: str, special: Callable[[str], Any]) -> Sequence[str]:
+    if None in column:
+        return [null if value is None else _csv_value(plain(value), special) for value in column]
+    texts = list(plain_column(column, null))
+    if "" not in texts and not special("".join(texts)):
+        return texts
+    return [_csv_value(text, special) for text in texts]
+
+
+def _csv_value(text: str, special: Callable[[str], Any]) -> str:
+    if text and not special(text):
+        return text
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"'
+
+
+_TSV_SPECIAL = re.compile(r"[\\\t\n\r]")
+_TSV_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def write_tsv(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """Tab-separated; tabs, newlines and backslashes in values are escaped."""
-
-    def escaped(text: str) -> str:
-        if "\\" in text or "\t" in text or "\n" in text or "\r" in text:
-            text = text.replace("\\", "\\\\").replace("\t", "\\t")
-            text = text.replace("\n", "\\n").replace("\r", "\\r")
-        return text
-
     if style.headers:
-        write("\t".join(map(escaped, names)) + "\n")
+        write("\t".join(_tsv_column(names)) + "\n")
     for batch in batches:
-        lines = ["\t".join(map(escaped, row)) for row in _texts(batch, style.null)]
-        write("\n".join(lines) + "\n")
+        columns = [
+            _tsv_column(list(plain_column(column, style.null))) for column in columns_of(batch)
+        ]
+        write("\n".join(map("\t".join, zip(*columns, strict=True))) + "\n")
+
+
+def _tsv_column(texts: Sequence[str]) -> Sequence[str]:
+    if not _TSV_SPECIAL.search("".join(texts)):
+        return texts
+    return [_TSV_SPECIAL.sub(lambda match: _TSV_ESCAPES[match[0]], text) for text in texts]
 
 
 def write_json(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """One array of objects, a row a line."""
     before = "["
     for batch in batches:
-        rows = _objects(names, batch)
-        write(before + ",\n".join(rows))
+        write(before + ",\n".join(_objects(names, batch)))
         before = ",\n"
     write("[]\n" if before == "[" else "]\n")
 
@@ -109,59 +96,76 @@ def write_jsonl(write: Write, names: Sequence[str], batches: Batches, style: Sty
         write("\n".join(_objects(names, batch)) + "\n")
 
 
-def _objects(names: Sequence[str], batch: list[Row]) -> list[str]:
-    kinds = set(map(type, chain.from_iterable(batch)))
-    dumps = _ENCODER.encode
-    if bytes in kinds or float in kinds:
-        return [dumps(dict(zip(names, map(json_value, row), strict=True))) for row in batch]
-    return [dumps(dict(zip(names, row, strict=True))) for row in batch]
+def _objects(names: Sequence[str], batch: Sequence[Sequence[Any]]) -> map[str]:
+    from json.encoder import encode_basestring as encode
 
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+    keys = [encode(name).replace("%", "%%") for name in names]
+    template = "{" + ",".join(f"{key}:%s" for key in keys) + "}"
+    columns = [json_column(column, encode) for column in columns_of(batch)]
+    return map(template.__mod__, zip(*columns, strict=True))
 
 
 def write_insert(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
+    """INSERT statements."""
     table = name_literal(style.table)
     columns = f"({','.join(map(name_literal, names))})" if style.headers else ""
+    head = f"INSERT INTO {table}{columns} VALUES("
     for batch in batches:
-        lines = [
-            f"INSERT INTO {table}{columns} VALUES({','.join(map(literal, row))});" for row in batch
-        ]
-        write("\n".join(lines) + "\n")
+        literals = [literal_column(column) for column in columns_of(batch)]
+        rows = map(",".join, zip(*literals, strict=True))
+        write(head + f");\n{head}".join(rows) + ");\n")
 
 
 def write_quote(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
+    """SQL literals with a separator between."""
     separator = style.separator if style.separator is not None else ","
     if style.headers:
-        write(separator.join(literal(name) for name in names) + "\n")
+        write(separator.join(map(literal, names)) + "\n")
     for batch in batches:
-        write("\n".join(separator.join(map(literal, row)) for row in batch) + "\n")
+        literals = [literal_column(column) for column in columns_of(batch)]
+        write("\n".join(map(separator.join, zip(*literals, strict=True))) + "\n")
 
 
 def write_lines(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """`name = value`, a line a column, an empty line between rows."""
     width = max(map(len, names), default=0)
-    first = True
+    heads = [f"{name.rjust(width)} = " for name in names]
+    before = ""
     for batch in batches:
-        parts = []
-        for row in batch:
-            if not first:
-                parts.append("")
-            first = False
-            for name, value in zip(names, row, strict=True):
-                parts.append(f"{name.rjust(width)} = {plain(value, style.null)}")
-        write("\n".join(parts) + "\n")
+        columns = [
+            [head + text for text in plain_column(column, style.null)]
+            for head, column in zip(heads, columns_of(batch), strict=True)
+        ]
+        write(before + "\n\n".join(map("\n".join, zip(*columns, strict=True))) + "\n")
+        before = "\n"
 
 
 def write_html(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
+    """A table of HTML."""
+    from html import escape
+
     write("<table>\n")
     if style.headers:
-        cells = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-        write(f"<tr>{cells}</tr>\n")
+        cells = "</th><th>".join(map(escape, names))
+        write(f"<tr><th>{cells}</th></tr>\n")
     for batch in batches:
-        lines = []
-        for row in _texts(batch, style.null):
-            cells = "".join(f"<td>{html.escape(text)}</td>" for text in row)
-            lines.append(f"<tr>{cells}</tr>\n")
-        write("".join(lines))
+        columns = [
+            map(partial(escape, quote=False), plain_column(column, style.null))
+            for column in columns_of(batch)
+        ]
+        rows = map("</td><td>".join, zip(*columns, strict=True))
+        write("".join(f"<tr><td>{row}</td></tr>\n" for row in rows))
     write("</table>\n")
+
+
+WRITERS: dict[str, Callable[[Write, Sequence[str], Batches, Style], None]] = {
+    "list": write_list,
+    "line": write_lines,
+    "csv": write_csv,
+    "tsv": write_tsv,
+    "json": write_json,
+    "jsonl": write_jsonl,
+    "insert": write_insert,
+    "quote": write_quote,
+    "html": write_html,
+}

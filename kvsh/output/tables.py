@@ -6,16 +6,19 @@ that can't fit turns into lines.  In a pipe nothing is ever cut: a later, wider 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 
 from wcwidth import wcswidth
 
-from kvsh.output.plain import Batches, Row, Style, Write, write_lines
-from kvsh.output.values import cell
+from kvsh.output import Batches, Row, Style, Write
+from kvsh.output.plain import write_lines
+from kvsh.output.values import cell, cell_column, columns_of
 
 SAMPLE_ROWS = 500
 COLUMN_MIN = 6
+_TRAILING = re.compile(r" +$", re.MULTILINE)
 WRAP_LINES_MAX = 12
 
 Paint = Callable[[str, str], str]
@@ -103,35 +106,35 @@ class TableWriter:
         self.screen = screen
         self.paint = paint
 
-    def table(self, names: Sequence[str], batches: Batches) -> int:
-        """Write everything; the number of rows."""
+    def table(self, names: Sequence[str], batches: Batches) -> None:
+        """Write everything."""
         rows = chain.from_iterable(batches)
         sample = list(islice(rows, SAMPLE_ROWS))
-        texts = [[cell(value, self.style.null) for value in row] for row in sample]
+        null = self.style.null
+        columns = [cell_column(column, null) for column in columns_of(sample)]
+        columns = columns or [()] * len(names)
         headers = [cell(name) for name in names]
-        widths = [width_of(name) for name in headers] if self.style.headers else [0] * len(names)
-        for row in texts:
-            for place, text in enumerate(row):
-                if len(text) > widths[place] or not text.isascii():
-                    widths[place] = max(widths[place], width_of(text))
-        right = [_is_numeric(sample, place) for place in range(len(names))]
-        widths = self._fitted(widths)
-        if widths is None:
-            write_lines(self.write, names, [sample, *_batched(rows)], self.style)
-            return len(sample)
+        shown = headers if self.style.headers else [""] * len(names)
+        natural = [
+            max(width_of(name), _widest(column))
+            for name, column in zip(shown, columns, strict=True)
+        ]
+        fitted = self._fitted(natural)
+        if fitted is None:
+            write_lines(self.write, names, chain([sample], _batched(rows)), self.style)
+            return
+        widths = fitted
         for place, width in enumerate(self.style.widths[: len(widths)]):
             if width:
                 widths[place] = abs(width)
+        right = [_is_numeric(sample, place) for place in range(len(names))]
         self._head(headers, widths, right)
-        count = len(sample)
-        self._rows(texts, sample, widths, right)
+        self._rows(columns, sample, widths, right)
         for batch in _batched(rows):
-            texts = [[cell(value, self.style.null) for value in row] for row in batch]
-            self._rows(texts, batch, widths, right)
-            count += len(batch)
+            columns = [cell_column(column, null) for column in columns_of(batch)]
+            self._rows(columns, batch, widths, right)
         if self.frame is not None:
             self.write(self._line(self.frame.bottom, widths))
-        return count
 
     def _fitted(self, widths: list[int]) -> list[int] | None:
         """Widths that the screen holds; None if columns would get too narrow to read."""
@@ -186,32 +189,43 @@ class TableWriter:
 
     def _rows(
         self,
-        texts: list[list[str]],
+        columns: Sequence[Sequence[str]],
         rows: Sequence[Row],
         widths: Sequence[int],
         right: Sequence[bool],
     ) -> None:
+        if not rows:
+            return
+        if self.paint is None and all(map(_is_simple, columns, widths)):
+            template = self._template(widths, right)
+            text = "\n".join(map(template.__mod__, zip(*columns, strict=True)))
+            if self.frame is None:
+                text = _TRAILING.sub("", text)
+            self.write(text + "\n")
+            return
         out: list[str] = []
-        for text_row, row in zip(texts, rows, strict=True):
-            fits = all(
-                len(text) <= width if text.isascii() else width_of(text) <= width
-                for text, width in zip(text_row, widths, strict=True)
-            )
-            if fits or self.screen is None:
-                out.append(self._row([text_row], row, widths, right))
+        for texts, row in zip(zip(*columns, strict=True), rows, strict=True):
+            if self.screen is None or all(map(_fits, texts, widths)):
+                out.append(self._row([texts], row, widths, right))
                 continue
-            columns = [wrapped(text, width) for text, width in zip(text_row, widths, strict=True)]
-            height = max(map(len, columns))
-            lines = [
-                [column[at] if at < len(column) else "" for column in columns]
-                for at in range(height)
-            ]
+            parts = [wrapped(text, width) for text, width in zip(texts, widths, strict=True)]
+            height = max(map(len, parts))
+            lines = [[part[at] if at < len(part) else "" for part in parts] for at in range(height)]
             out.append(self._row(lines, row, widths, right))
-        if out:
-            self.write("".join(out))
+        self.write("".join(out))
+
+    def _template(self, widths: Sequence[int], right: Sequence[bool]) -> str:
+        cells = [
+            f"%{width}s" if at_right else f"%-{width}s"
+            for width, at_right in zip(widths, right, strict=True)
+        ]
+        if self.frame is None:
+            return "  ".join(cells)
+        bar = self.frame.row
+        return f"{bar} {f' {bar} '.join(cells)} {bar}"
 
     def _row(
-        self, lines: list[list[str]], row: Row, widths: Sequence[int], right: Sequence[bool]
+        self, lines: Sequence[Sequence[str]], row: Row, widths: Sequence[int], right: Sequence[bool]
     ) -> str:
         made = []
         for texts in lines:
@@ -231,6 +245,23 @@ class TableWriter:
         return "".join(made)
 
 
+def _is_simple(column: Sequence[str], width: int) -> bool:
+    """Whether `%` formatting pads the column rightly: a character is a cell, and none is wider."""
+    return "".join(column).isascii() and max(map(len, column)) <= width
+
+
+def _fits(text: str, width: int) -> bool:
+    return width_of(text) <= width
+
+
+def _widest(column: Sequence[str]) -> int:
+    if not column:
+        return 0
+    if "".join(column).isascii():
+        return max(map(len, column))
+    return max(map(width_of, column))
+
+
 def _is_numeric(sample: Sequence[Row], place: int) -> bool:
     kinds = {row[place].__class__ for row in sample}
     kinds.discard(type(None))
@@ -244,18 +275,19 @@ def _batched(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 def write_markdown(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """A GitHub-flavoured table."""
-
-    def escaped(text: str) -> str:
-        return text.replace("\\", "\\\\").replace("|", "\\|")
-
-    rows: Iterable[Row] = chain.from_iterable(batches)
-    stream = iter(rows)
+    stream = chain.from_iterable(batches)
     sample = list(islice(stream, SAMPLE_ROWS))
-    texts = [[escaped(cell(value, style.null)) for value in row] for row in sample]
-    headers = [escaped(cell(name)) for name in names]
+
+    def columns(rows: Sequence[Row]) -> list[list[str]]:
+        return [
+            [_markdown(text) for text in cell_column(column, style.null)]
+            for column in columns_of(rows)
+        ]
+
+    texts = columns(sample) or [[]] * len(names)
+    headers = [_markdown(cell(name)) for name in names]
     widths = [
-        max([3, width_of(name), *[width_of(row[place]) for row in texts]])
-        for place, name in enumerate(headers)
+        max(3, width_of(name), _widest(column)) for name, column in zip(headers, texts, strict=True)
     ]
     right = [_is_numeric(sample, place) for place in range(len(names))]
 
@@ -266,13 +298,15 @@ def write_markdown(write: Write, names: Sequence[str], batches: Batches, style: 
         ]
         return f"| {' | '.join(shown)} |\n"
 
-    write(line(headers))
     rule = [
         "-" * (width - 1) + ":" if at_right else "-" * width
         for width, at_right in zip(widths, right, strict=True)
     ]
-    write(f"| {' | '.join(rule)} |\n")
-    for row in texts:
-        write(line(row))
+    write(line(headers) + f"| {' | '.join(rule)} |\n")
+    write("".join(map(line, zip(*texts, strict=True))))
     for batch in _batched(stream):
-        write("".join(line([escaped(cell(value, style.null)) for value in row]) for row in batch))
+        write("".join(map(line, zip(*columns(batch), strict=True))))
+
+
+def _markdown(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|")

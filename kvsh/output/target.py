@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
 
 BUFFER_CHARS = 1 << 16
+
+
+class PagerLeft(Exception):
+    """The pager was left before it had seen everything."""
 
 
 class Target:
@@ -23,11 +28,14 @@ class Target:
         self._size = 0
         self.is_terminal = False
         self._base_terminal = False
-        self.eager = False  # flush after each result
-        self.pager: str | None = None
-        self.lines_max = 0
+        self.eager = False  # flush after each statement
+        self.pager: str | None = None  # a command; None: no pager
+        self.screen_lines = 0
+        self._lines_left: int | None = None  # that still fit on the screen; None: not counted
+        self._pager: subprocess.Popen[bytes] | None = None
 
     def set_terminal(self, is_terminal: bool) -> None:
+        """Say what the base is."""
         self.is_terminal = self._base_terminal = is_terminal
 
     @property
@@ -36,8 +44,13 @@ class Target:
         return self._stream is not self._base
 
     def write(self, text: str) -> None:
+        """Text, to be encoded as UTF-8."""
         self._parts.append(text)
         self._size += len(text)
+        if self._lines_left is not None:
+            self._lines_left -= text.count("\n")
+            if self._lines_left < 0 or self._size > BUFFER_CHARS:
+                self._open_pager()
         if self._size > BUFFER_CHARS:
             self._pass_on()
 
@@ -47,11 +60,19 @@ class Target:
         self._stream.write(data)
 
     def _pass_on(self) -> None:
-        if self._parts:
-            text = "".join(self._parts)
-            self._parts = []
-            self._size = 0
-            self._stream.write(text.encode("utf-8", "surrogateescape"))
+        if not self._parts:
+            return
+        data = "".join(self._parts).encode("utf-8", "surrogateescape")
+        self._parts = []
+        self._size = 0
+        if self._pager is None:
+            self._stream.write(data)
+            return
+        assert self._pager.stdin is not None
+        try:
+            self._pager.stdin.write(data)
+        except BrokenPipeError:
+            raise PagerLeft from None
 
     def flush(self) -> None:
         """Everything written so far is out.  Raises BrokenPipeError, OSError."""
@@ -59,14 +80,52 @@ class Target:
         self._stream.flush()
 
     def flush_if_eager(self) -> None:
+        """Flush where somebody looks on."""
         if self.eager:
             self.flush()
+
+    # -- the pager -------------------------------------------------------------------------------
+
+    def start_pages(self) -> None:
+        """What follows goes to the pager once it is longer than the screen."""
+        if self.pager is not None and self.is_terminal and self.screen_lines:
+            self.flush()
+            self._lines_left = self.screen_lines - 2
+
+    def _open_pager(self) -> None:
+        import subprocess
+
+        assert self.pager is not None
+        self._lines_left = None
+        self._pager = subprocess.Popen(self.pager, shell=True, stdin=subprocess.PIPE)
+
+    def end_pages(self) -> None:
+        """The result is whole; waits until the pager is left."""
+        self._lines_left = None
+        process = self._pager
+        if process is None:
+            return
+        try:
+            self._pass_on()
+            assert process.stdin is not None
+            process.stdin.close()
+        except (PagerLeft, BrokenPipeError):
+            pass  # left early
+        finally:
+            self._pager = None
+            self._parts = []
+            self._size = 0
+            process.wait()
+
+    # -- elsewhere -------------------------------------------------------------------------------
 
     def redirect(self, name: str) -> None:
         """To a file, or with `|command` to a command's input.  Raises OSError."""
         self.restore()
         self.flush()
         if name.startswith("|"):
+            import subprocess
+
             command = name[1:].strip()
             self._process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE)
             self._stream = self._process.stdin
@@ -75,20 +134,22 @@ class Target:
         self.is_terminal = False
 
     def restore(self) -> None:
-        """Back to the base."""
+        """Back to the base.  Raises OSError if what was written did not arrive."""
         if self._stream is self._base:
             return
+        process, self._process = self._process, None
         try:
             self.flush()
             self._stream.close()
         except BrokenPipeError:
-            pass  # the command read as much as it wanted
+            if process is None:
+                raise
+            # else the command read as much as it wanted
         finally:
             self._parts = []
             self._size = 0
             self._stream = self._base
             self.is_terminal = self._base_terminal
-            process, self._process = self._process, None
             if process is not None:
                 process.wait()
 
@@ -98,13 +159,15 @@ class Target:
         self.flush()
 
 
-def pager_command(setting: str) -> list[str] | None:
-    """The pager's command line; None for no pager."""
+def pager_command(setting: str) -> str | None:
+    """The pager's command line by the setting: auto, off, or a command; None for no pager."""
     if setting == "off":
         return None
     if setting != "auto":
-        return shlex.split(setting)
+        return setting
+    import shutil
+
     own = os.environ.get("PAGER")
-    if own:
-        return shlex.split(own)
-    return ["less", "-FRSX"]
+    if own is not None:
+        return own or None
+    return "less -FRSX" if shutil.which("less") else None

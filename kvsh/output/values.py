@@ -1,15 +1,28 @@
-"""Values as text, per output mode."""
+"""Values as text, a value or a whole column at a time.
+
+A column of a batch is nearly always of one type, so the columns' functions look at the types once and go
+through the values at C speed.
+"""
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sql.values import real_to_text
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+)
 _NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_STR, _INT = {str}, {int}
+
+
+def real_text(value: float) -> str:
+    """A REAL as SQL's CAST AS TEXT has it."""
+    from sql import value_to_text
+
+    return value_to_text(value) or ""
 
 
 def plain(value: Any, null: str = "") -> str:
@@ -20,27 +33,64 @@ def plain(value: Any, null: str = "") -> str:
     if value is None:
         return null
     if kind is float:
-        return real_to_text(value)
+        return real_text(value)
     if kind is bytes:
-        try:
-            return value.decode()  # type: ignore[no-any-return]
-        except UnicodeDecodeError:
-            return literal(value)
+        return bytes_text(value)
     return str(value)
+
+
+def bytes_text(value: bytes) -> str:
+    """Bytes as the text that they are, else as a literal."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return literal(value)
+
+
+def plain_column(column: Sequence[Any], null: str) -> Iterable[str]:
+    """`plain` of every value."""
+    kinds = set(map(type, column))
+    if kinds == _STR:
+        return column
+    if kinds == _INT:
+        return map(str, column)
+    if kinds == {float}:
+        from sql import value_to_text
+
+        return map(value_to_text, column)  # type: ignore[arg-type]
+    if kinds == {str, type(None)}:
+        return [null if value is None else value for value in column]
+    return [plain(value, null) for value in column]
 
 
 def cell(value: Any, null: str = "") -> str:
     """The value as a cell of a drawn table: control characters escaped, blobs in hex."""
     kind = value.__class__
     if kind is str:
-        return _CONTROL.sub(_escaped, value) if not value.isprintable() else value
+        return value if value.isprintable() else escaped(value)
     if kind is bytes:
         return literal(value)
     return plain(value, null)
 
 
-def _escaped(match: re.Match[str]) -> str:
-    return _NAMES.get(match[0], f"\\x{ord(match[0]):02x}")
+def cell_column(column: Sequence[Any], null: str) -> Sequence[str]:
+    """`cell` of every value."""
+    kinds = set(map(type, column))
+    if kinds == _INT:
+        return list(map(str, column))
+    if kinds == _STR and "".join(column).isprintable():
+        return column
+    return [cell(value, null) for value in column]
+
+
+def escaped(text: str) -> str:
+    """Control characters, and those that turn the direction of writing, as escapes."""
+    return _CONTROL.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return _NAMES.get(match[0]) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
 
 
 def literal(value: Any) -> str:
@@ -49,35 +99,60 @@ def literal(value: Any) -> str:
     if value is None:
         return "NULL"
     if kind is str:
-        return "'" + value.replace("'", "''") + "'"
+        if "\0" in value:
+            return f"CAST(X'{value.encode('utf-8', 'surrogateescape').hex()}' AS TEXT)"
+        doubled: str = value.replace("'", "''")
+        return f"'{doubled}'"
     if kind is bytes:
         return f"X'{value.hex()}'"
     if kind is float:
-        if value in (float("inf"), float("-inf")):
-            return "9e999" if value > 0 else "-9e999"
+        if value - value != 0:
+            return "9.0e+999" if value > 0 else "-9.0e+999"
         return repr(value)
     return str(value)
 
 
-def json_value(value: Any) -> Any:
-    """The value as JSON can say it: blobs are text if they can be, else hex."""
-    if value.__class__ is bytes:
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return value.hex()
-    if value.__class__ is float and value - value != 0:
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
+def literal_column(column: Sequence[Any]) -> Iterable[str]:
+    """`literal` of every value."""
+    if set(map(type, column)) == _INT:
+        return map(str, column)
+    return [literal(value) for value in column]
 
 
-def to_json(value: Any) -> str:
-    return json.dumps(json_value(value), ensure_ascii=False)
+def json_column(column: Sequence[Any], encode: Callable[[str], str]) -> Iterable[str]:
+    """Every value as JSON; `encode` is for strings.  Blobs are text if they can be, else hex."""
+    kinds = set(map(type, column))
+    if kinds == _STR:
+        return map(encode, column)
+    if kinds == _INT:
+        return map(str, column)
+
+    def text(value: Any) -> str:
+        if value is None:
+            return "null"
+        kind = value.__class__
+        if kind is str:
+            return encode(value)
+        if kind is bytes:
+            try:
+                return encode(value.decode())
+            except UnicodeDecodeError:
+                return encode(value.hex())
+        if kind is float and value - value != 0:
+            return "1e999" if value > 0 else "-1e999"
+        return repr(value)
+
+    return [text(value) for value in column]
+
+
+def columns_of(batch: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """The batch turned on its side."""
+    return list(zip(*batch, strict=True))
 
 
 def name_literal(name: str) -> str:
     """An identifier, quoted if it has to be."""
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+    if _NAME.fullmatch(name):
         return name
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'

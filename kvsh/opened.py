@@ -1,0 +1,133 @@
+"""The open database of a shell: its store, its SQL session (made when first needed), its transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kvsh.arguments import CommandError
+
+if TYPE_CHECKING:
+    from btree import Store, Transaction
+    from sql import Session
+
+
+class Options:
+    """How to open databases, and what the command line decided."""
+
+    def __init__(self, **given: Any) -> None:
+        self.readonly: bool = given.get("readonly", False)
+        self.at: int | None = given.get("at")
+        self.durability: str = given.get("durability", "full")
+        self.timeout: float = given.get("timeout", 5.0)
+        self.cache_bytes: int = given.get("cache_bytes", 256 << 20)
+        self.safe: bool = given.get("safe", False)
+        self.yes: bool = given.get("yes", False)
+
+
+class OpenDatabase:
+    """A store and what is open in it.  `path` None is the scratch database in memory."""
+
+    def __init__(self, path: str | None, options: Options) -> None:
+        self.options = options
+        self.on_open: list[Callable[[], None]] = []
+        self.statement_timeout: float | None = None
+        self._session: Session | None = None
+        self.path = path
+        self.store: Store = self._opened(path, readonly=options.readonly, at=options.at)
+
+    def _opened(self, path: str | None, *, readonly: bool, at: int | None) -> Store:
+        import btree
+
+        options = self.options
+        if path is None:
+            return btree.open_memory()
+        return btree.open_store(
+            path,
+            durability=options.durability,  # type: ignore[arg-type]
+            readonly=readonly,
+            at=at,
+            timeout=options.timeout,
+            cache_bytes=options.cache_bytes,
+        )
+
+    def open(self, path: str | None, *, readonly: bool) -> None:
+        """Go on with another database.  Raises CommandError in a transaction, and what opening raises:
+        then the old one stays."""
+        if self.in_transaction():
+            raise CommandError("a transaction is open: commit or roll it back first")
+        store = self._opened(path, readonly=readonly, at=None)
+        self.close_database()
+        self.options.readonly, self.options.at = readonly, None
+        self.path = path
+        self.store = store
+        for notify in self.on_open:
+            notify()
+
+    def close_database(self) -> None:
+        """Roll back what is open, and close."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        self.store.close()
+
+    @property
+    def session(self) -> Session:
+        """The SQL session; made at its first use."""
+        if self._session is None:
+            from sql import Session
+
+            self._session = Session(self.store)
+            self._session.timeout = self.statement_timeout
+        return self._session
+
+    def set_timeout(self, seconds: float | None) -> None:
+        """Cancel statements that run longer; None never."""
+        self.statement_timeout = seconds
+        if self._session is not None:
+            self._session.timeout = seconds
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """A transaction to read raw keys in: the open one, or one of its own."""
+        if self._session is not None:
+            with self._session.reading() as transaction:
+                yield transaction
+            return
+        transaction = self.store.begin()
+        try:
+            yield transaction
+        finally:
+            transaction.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        """A transaction to write raw keys in: the open one, or one that commits at the end."""
+        if self._session is not None:
+            with self._session.writing() as transaction:
+                yield transaction
+            return
+        transaction = self.store.begin(write=True)
+        try:
+            yield transaction
+        except BaseException:
+            transaction.rollback()
+            raise
+        transaction.commit()
+
+    def in_transaction(self) -> bool:
+        """Whether `begin` was said and no end came."""
+        return self._session is not None and self._session.in_transaction
+
+    def changes(self) -> int:
+        """Rows changed in this session."""
+        return 0 if self._session is None else self._session.total_changes
+
+    def commit(self) -> None:
+        """End the open transaction and keep it."""
+        self.session.commit()
+
+    def rollback(self) -> None:
+        """End the open transaction without a trace."""
+        self.session.rollback()
