@@ -147,9 +147,7 @@ def _rocksdict(path: str, durable: bool) -> KeyValuePeer:
     def nothing() -> None:
         """RocksDB's batches have no reads of their own writes: every put stands alone."""
 
-    return KeyValuePeer(
-        db.get, db.__setitem__, db.__delitem__, scan, nothing, nothing, db.close
-    )
+    return KeyValuePeer(db.get, db.__setitem__, db.__delitem__, scan, nothing, nothing, db.close)
 
 
 _OPENERS: dict[str, Callable[[str, bool], KeyValuePeer]] = {

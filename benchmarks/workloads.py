@@ -74,9 +74,7 @@ def workload(
     """Register the decorated function as a workload."""
 
     def register(run: Run) -> Run:
-        WORKLOADS[name] = Workload(
-            name, title, goal, run, peers, size, quick_size or size, rounds
-        )
+        WORKLOADS[name] = Workload(name, title, goal, run, peers, size, quick_size or size, rounds)
         return run
 
     return register

@@ -57,10 +57,25 @@ def _get(job: Job) -> int:
 
 
 workload("kv-get-100k", "get, hit, 100k keys", goal=4, peers=ALL, size=100_000)(_get)
-workload("kv-get-1m", "get, hit, 1M keys, warm", goal=4, peers=ALL, size=1_000_000, quick_size=300_000, rounds=3)(_get)
+workload(
+    "kv-get-1m",
+    "get, hit, 1M keys, warm",
+    goal=4,
+    peers=ALL,
+    size=1_000_000,
+    quick_size=300_000,
+    rounds=3,
+)(_get)
 
 
-@workload("kv-put-sequential", "put, sequential, one transaction", goal=2, peers=ALL, size=500_000, quick_size=100_000)
+@workload(
+    "kv-put-sequential",
+    "put, sequential, one transaction",
+    goal=2,
+    peers=ALL,
+    size=500_000,
+    quick_size=100_000,
+)
 def _put_sequential(job: Job) -> None:
     peer = open_peer(job.peer, job.path())
     pairs = [(key_of(number), value_of(number)) for number in range(job.size)]
@@ -74,7 +89,14 @@ def _put_sequential(job: Job) -> None:
     job.notes["bytes_per_entry"] = round(_database_bytes(job) / job.size, 1)
 
 
-@workload("kv-put-random", "put, random, one transaction", goal=2.5, peers=ALL, size=500_000, quick_size=100_000)
+@workload(
+    "kv-put-random",
+    "put, random, one transaction",
+    goal=2.5,
+    peers=ALL,
+    size=500_000,
+    quick_size=100_000,
+)
 def _put_random(job: Job) -> None:
     peer = open_peer(job.peer, job.path())
     pairs = [(key_of(number), value_of(number)) for number in shuffled(job.size)]
@@ -98,17 +120,28 @@ def _put_autocommit(job: Job, *, durable: bool) -> int:
     return sum(1 for _ in peer.scan(None, None))
 
 
-@workload("kv-put-autocommit-off", "put, autocommit, durability off", goal=2, peers=ALL, size=20_000)
+@workload(
+    "kv-put-autocommit-off", "put, autocommit, durability off", goal=2, peers=ALL, size=20_000
+)
 def _put_autocommit_off(job: Job) -> int:
     return _put_autocommit(job, durable=False)
 
 
-@workload("kv-put-autocommit-full", "put, autocommit, durability full", goal=1.2, peers=ALL, size=2_000)
+@workload(
+    "kv-put-autocommit-full", "put, autocommit, durability full", goal=1.2, peers=ALL, size=2_000
+)
 def _put_autocommit_full(job: Job) -> int:
     return _put_autocommit(job, durable=True)
 
 
-@workload("kv-put-8-threads-full", "8 threads, autocommit, full, against one thread", goal=4, peers=("kvsh", "kvsh-one-thread"), size=4_000, quick_size=2_000)
+@workload(
+    "kv-put-8-threads-full",
+    "8 threads, autocommit, full, against one thread",
+    goal=4,
+    peers=("kvsh", "kvsh-one-thread"),
+    size=4_000,
+    quick_size=2_000,
+)
 def _put_threads(job: Job) -> int:
     peer = open_peer("kvsh", job.path(), durable=True)
     threads = 8 if job.peer == "kvsh" else 1
@@ -154,7 +187,9 @@ def _ranges(job: Job) -> int:
     return total
 
 
-@workload("kv-delete", "delete 10 %, one transaction", goal=2, peers=ALL, size=300_000, quick_size=100_000)
+@workload(
+    "kv-delete", "delete 10 %, one transaction", goal=2, peers=ALL, size=300_000, quick_size=100_000
+)
 def _delete(job: Job) -> int:
     peer = loaded(job, job.size)
     keys = [key_of(number) for number in shuffled(job.size)[: job.size // 10]]
@@ -167,7 +202,15 @@ def _delete(job: Job) -> int:
     return sum(1 for _ in peer.scan(None, None))
 
 
-@workload("kv-put-into-1m", "put, random, into 1M keys", goal=3, peers=ALL, size=1_000_000, quick_size=300_000, rounds=3)
+@workload(
+    "kv-put-into-1m",
+    "put, random, into 1M keys",
+    goal=3,
+    peers=ALL,
+    size=1_000_000,
+    quick_size=300_000,
+    rounds=3,
+)
 def _put_into(job: Job) -> None:
     peer = loaded(job, job.size)
     pairs = [(key_of(number) + b"x", value_of(number)) for number in shuffled(job.size)[:100_000]]
@@ -201,11 +244,34 @@ def _growth(job: Job) -> None:
     job.notes["us_per_put"] = round(job.watch.seconds / min(job.size, 100_000) * 1e6, 2)
 
 
-workload("kv-growth-10k", "put, random, growing to 10k keys", goal=None, peers=SQLITE, size=10_000, rounds=3)(_growth)
-workload("kv-growth-3m", "put, random, growing to 3M keys", goal=3, peers=SQLITE, size=3_000_000, quick_size=300_000, rounds=1)(_growth)
+workload(
+    "kv-growth-10k",
+    "put, random, growing to 10k keys",
+    goal=None,
+    peers=SQLITE,
+    size=10_000,
+    rounds=3,
+)(_growth)
+workload(
+    "kv-growth-3m",
+    "put, random, growing to 3M keys",
+    goal=3,
+    peers=SQLITE,
+    size=3_000_000,
+    quick_size=300_000,
+    rounds=1,
+)(_growth)
 
 
-@workload("kv-get-32mb-cache", "get, random, 1M keys, 32 MB cache", goal=None, peers=("kvsh-32mb", "sqlite"), size=1_000_000, quick_size=300_000, rounds=3)
+@workload(
+    "kv-get-32mb-cache",
+    "get, random, 1M keys, 32 MB cache",
+    goal=None,
+    peers=("kvsh-32mb", "sqlite"),
+    size=1_000_000,
+    quick_size=300_000,
+    rounds=3,
+)
 def _get_small_cache(job: Job) -> int:
     peer = loaded(job, job.size)
     keys = [key_of(number) for number in shuffled(job.size)[:20_000]]
@@ -213,7 +279,15 @@ def _get_small_cache(job: Job) -> int:
         return sum(1 for key in keys if peer.get(key) is not None)
 
 
-@workload("kv-overwrite", "tenfold random overwriting: file size", goal=None, peers=("kvsh", "sqlite"), size=100_000, quick_size=30_000, rounds=1)
+@workload(
+    "kv-overwrite",
+    "tenfold random overwriting: file size",
+    goal=None,
+    peers=("kvsh", "sqlite"),
+    size=100_000,
+    quick_size=30_000,
+    rounds=1,
+)
 def _overwrite(job: Job) -> int:
     peer = loaded(job, job.size)
     for turn in range(10):

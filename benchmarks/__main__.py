@@ -1,0 +1,44 @@
+"""`python -m benchmarks [--quick] [--rounds N] [--write] [NAME...]`: run, print, and write the document."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from benchmarks import load_all
+from benchmarks.report import line, markdown
+from benchmarks.runner import run
+from benchmarks.workloads import WORKLOADS
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", help="workloads whose names start so (default: all)")
+    parser.add_argument("--quick", action="store_true", help="small sizes, under five minutes")
+    parser.add_argument("--rounds", type=int, help="rounds per workload")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--list", action="store_true", help="list the workloads")
+    options = parser.parse_args()
+    load_all()
+    chosen = [
+        workload
+        for workload in WORKLOADS.values()
+        if not options.names or workload.name.startswith(tuple(options.names))
+    ]
+    if options.list:
+        for workload in chosen:
+            print(f"{workload.name:<24} {workload.title}")
+        return
+    outcomes = []
+    for workload in chosen:
+        outcomes.append(run(workload, quick=options.quick, rounds=options.rounds))
+        print(line(outcomes[-1]), flush=True)
+    if options.write:
+        DOCUMENT.write_text(markdown(outcomes, quick=options.quick), encoding="utf-8")
+        print(f"written: {DOCUMENT.relative_to(DOCUMENT.parents[1])}")
+
+
+if __name__ == "__main__":
+    main()

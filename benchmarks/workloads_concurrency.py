@@ -1,0 +1,98 @@
+"""Readers beside a committing writer, and writers beside each other, in threads of one process."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import Any
+
+from benchmarks.workloads import Job, workload
+from benchmarks.workloads_kv import key_of, value_of
+
+SECONDS = 1.5
+
+
+def _filled(job: Job) -> Any:
+    import kvsh
+
+    db = kvsh.open(job.path(), durability="full")
+    with db.transaction():
+        for number in range(job.size):
+            db.put(key_of(number), value_of(number))
+    return db
+
+
+def _read(db: Any, size: int, stop: threading.Event, counts: list[int]) -> None:
+    numbers = random.Random(threading.get_ident())
+    keys = [key_of(numbers.randrange(size)) for _ in range(1000)]
+    done = 0
+    while not stop.is_set():
+        for key in keys:
+            db.get(key)
+        done += len(keys)
+    counts.append(done)
+
+
+def _write(db: Any, stop: threading.Event, counts: list[int]) -> None:
+    done = 0
+    while not stop.is_set():
+        db.put(key_of(done), b"w" * 100)
+        done += 1
+    counts.append(done)
+
+
+def _measured(db: Any, size: int, readers: int, writers: int) -> tuple[float, float]:
+    """Reads and commits per second."""
+    stop = threading.Event()
+    reads: list[int] = []
+    commits: list[int] = []
+    threads = [threading.Thread(target=_read, args=(db, size, stop, reads)) for _ in range(readers)]
+    threads += [threading.Thread(target=_write, args=(db, stop, commits)) for _ in range(writers)]
+    for thread in threads:
+        thread.start()
+    time.sleep(SECONDS)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return sum(reads) / SECONDS, sum(commits) / SECONDS
+
+
+@workload(
+    "threads-readers",
+    "readers beside a durable writer (goals: 80 % of reads, 1,000 commits/s)",
+    goal=None,
+    peers=("kvsh",),
+    size=100_000,
+    rounds=1,
+)
+def _readers(job: Job) -> Any:
+    db = _filled(job)
+    with job.watch:
+        for readers in (1, 4, 8):
+            alone, _ = _measured(db, job.size, readers, 0)
+            beside, commits = _measured(db, job.size, readers, 1)
+            job.notes[f"{readers} readers: share of reads kept"] = round(beside / alone, 2)
+            job.notes[f"{readers} readers: commits/s"] = round(commits)
+    db.close()
+    return None
+
+
+@workload(
+    "threads-commits",
+    "8 threads commit, durability full (goal: 4x one thread)",
+    goal=None,
+    peers=("kvsh",),
+    size=1000,
+    rounds=1,
+)
+def _commits(job: Job) -> Any:
+    db = _filled(job)
+    with job.watch:
+        _, one = _measured(db, job.size, 0, 1)
+        _, eight = _measured(db, job.size, 0, 8)
+    job.notes["commits/s, 1 thread"] = round(one)
+    job.notes["commits/s, 8 threads"] = round(eight)
+    job.notes["ratio"] = round(eight / one, 2)
+    db.close()
+    return None
