@@ -16,7 +16,7 @@ class Constants:
     def name(self, value: Any, hint: str = "k") -> str:
         """A variable that holds `value` in the generated module."""
         if value.__class__ in (int, float, str, bytes):
-            key = (value.__class__, value)
+            key = (value.__class__, value if value else repr(value))  # 0.0 is not -0.0
             known = self._by_value.get(key)
             if known is None:
                 known = self._by_value[key] = self._add(value, hint)

@@ -17,7 +17,7 @@ from typing import Any, assert_never
 
 from sql import values as v
 from sql.bind.typing import kinds_of
-from sql.collations import folding, nocase_fold, rtrim_fold
+from sql.collations import comparing
 from sql.compile import patterns
 from sql.compile.constants import Constants
 from sql.expressions import (
@@ -235,30 +235,33 @@ class ScalarCompiler:
 
     def operand(self, e: Expression, affinity: Affinity | None, collation: str) -> tuple[str, int]:
         """An operand's source and kinds once affinity and collation are applied to it."""
-        source, kinds = self.value(e), self.kinds(e)
-        if affinity is not None and affinity != Affinity.BLOB:
-            if affinity == Affinity.TEXT:
-                if kinds & NUMBER:
-                    source = self._converted(e, a.as_text, source)
-                    kinds = (kinds & ~NUMBER) | TEXT
-            elif kinds & TEXT:
-                source = self._converted(e, a.as_numeric, source)
-                kinds |= NUMBER
         fold = self.folding(collation)
+        literal = constant(e)
+        if literal is not None:
+            return self._literal_operand(literal.value, affinity, fold)
+        source, kinds = self.value(e), self.kinds(e)
+        if affinity == Affinity.TEXT:
+            if kinds & NUMBER:
+                source = self._converted(e, a.as_text, source)
+                kinds = (kinds & ~NUMBER) | TEXT
+        elif affinity not in (None, Affinity.BLOB) and kinds & TEXT:
+            source = self._converted(e, a.as_numeric, source)
+            kinds |= NUMBER
         if fold is not None and kinds & TEXT:
             source = self._converted(e, fold, source)
-            if fold not in (nocase_fold, rtrim_fold):
-                kinds = ANY  # keys of the program's own
         return source, kinds
 
+    def _literal_operand(
+        self, value: Any, affinity: Affinity | None, fold: Callable[[Any], Any] | None
+    ) -> tuple[str, int]:
+        if affinity not in (None, Affinity.BLOB):
+            value = v.compared_as(value, affinity)
+        kinds = v.kind_of(value)
+        if fold is not None:
+            value = fold(value)
+        return self._literal(value) if type(value) in _PLAIN else self.constants.name(value), kinds
+
     def _converted(self, e: Expression, function: Callable[..., Any], source: str) -> str:
-        if isinstance(e, Literal) and function in (
-            a.as_text,
-            a.as_numeric,
-            nocase_fold,
-            rtrim_fold,
-        ):
-            return self._literal(function(e.value))
         source = self._call(function, source)
         if self.once is not None and isinstance(e, Parameter):
             return self.once(source)
@@ -266,7 +269,7 @@ class ScalarCompiler:
 
     def folding(self, collation: str) -> Callable[[Any], Any] | None:
         """The collation's function on values of any kind; None for BINARY."""
-        return folding(collation, dict(self.collations))
+        return comparing(collation, self.collations)
 
     def _compared(self, e: Compare, op: str) -> str:
         left, left_kinds = self.operand(e.left, e.left_affinity, e.collation)
@@ -643,7 +646,7 @@ class ScalarCompiler:
                 case "min" | "max" if len(e.arguments) > 1:
                     key = self.constants.name(self.folding(e.collation), "fold")
                     items = [self.value(item) for item in e.arguments]
-                    return self._call(a.extreme, key, str(e.name == "max"), *items)
+                    return self._call(extreme, key, str(e.name == "max"), *items)
         return self._invoked(function, [self.argument(item) for item in e.arguments], e.arguments)
 
     def _invoked(
@@ -722,6 +725,21 @@ def nullif_equal(left: Any, right: Any, fold: Callable[[Any], Any] | None) -> bo
     if left is None or right is None:
         return False
     return bool(left == right if fold is None else fold(left) == fold(right))
+
+
+def extreme(fold: Callable[[Any], Any] | None, largest: bool, *values: Any) -> Any:
+    """Scalar min() and max(): NULL if any is NULL; of equals max() gives the first, min() the last."""
+    best, best_key = None, None
+    for value in values:
+        if value is None:
+            return None
+        key = value if fold is None else fold(value)
+        if best is not None:
+            order = v.compare(key, best_key)
+            if order <= 0 if largest else order > 0:
+                continue
+        best, best_key = value, key
+    return best
 
 
 def is_simple(source: str) -> bool:
