@@ -1,0 +1,270 @@
+"""Random work on a store, and a dict model of every commit it made.
+
+A workload knows, for each commit, what the trees held after it, and at which operation of the disk the
+store acknowledged it.  The limits that decide when the store checkpoints, splits or snapshots its
+page table are lowered while it runs, so that little work passes through every path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import btree.disk
+import engine.store
+import engine.writer
+from btree import RAW_TREE_ID, StoreError, TreeKind, open_store
+from tests.engine.simulated import SimulatedDisk
+
+PATH = "db"
+BACKUP = "backup"
+Content = dict[int, dict[Any, Any]]
+"""tree id -> key -> value."""
+
+
+@contextlib.contextmanager
+def small_limits() -> Iterator[None]:
+    """Checkpoints, page commits, early writes and table snapshots after some hundred bytes."""
+    with contextlib.ExitStack() as stack:
+        for module, name, value in (
+            (btree.disk, "REDO_BYTES_MAX", 600),
+            (btree.disk, "CLOSE_REDO_BYTES_MAX", 300),
+            (engine.store, "REDO_TAIL_BYTES_MAX", 2500),
+            (engine.store, "TABLE_EVERY_BYTES", 3000),
+            (engine.store, "_GROW_BYTES_MIN", 2048),
+            (engine.writer, "_BUFFER_BYTES", 700),
+        ):
+            stack.enter_context(mock.patch.object(module, name, value))
+        yield
+
+
+def opened(disk: Any, path: str = PATH, **options: Any) -> Any:
+    """A store with tiny pages on a simulated disk."""
+    options.setdefault("page_bytes", 160)
+    options.setdefault("timeout", 0)
+    return open_store(path, files=disk, **options)
+
+
+def content_of(transaction: Any) -> Content:
+    """Everything in the trees."""
+    content: Content = {}
+    for tree_id in transaction.tree_ids():
+        entries: dict[Any, Any] = {}
+        for keys, values in transaction.tree(tree_id).batches():
+            entries.update(zip(keys, values or [None] * len(keys), strict=True))
+        content[tree_id] = entries
+    return content
+
+
+def commit_without_waiting(transaction: Any) -> Any:
+    """Append a commit as one thread of a group does, before the group is synced."""
+    writer = transaction._writer
+    commit = transaction.store.append(transaction, writer)
+    transaction._writer = None
+    transaction._end()
+    return commit
+
+
+class Workload:
+    """Random transactions and upkeep on `PATH` of a disk; `run` does them."""
+
+    def __init__(
+        self, seed: int, *, disk: SimulatedDisk | None = None, durability: str = "full"
+    ) -> None:
+        self.rng = random.Random(seed)
+        self.disk = SimulatedDisk() if disk is None else disk
+        self.durability = durability
+        self.page_bytes = self.rng.choice([64, 160, 160, 1024])
+        self.model: Content = {RAW_TREE_ID: {}, 2: {}}
+        self.kinds: dict[int, TreeKind] = {RAW_TREE_ID: TreeKind.RAW, 2: TreeKind.TABLE}
+        self.commits: dict[int, Content] = {0: {RAW_TREE_ID: {}, 2: {}}}  # by lsn
+        self.acknowledged: list[tuple[int, int]] = []  # (operations done, lsn)
+        self.backups: list[tuple[int, int]] = []  # (operations done, lsn) of backups that ended
+        self.stores: list[Any] = []
+
+    def run(self, steps: int) -> Workload:
+        """Open, do `steps` steps, close."""
+        self.stores = [self._opened() for _ in range(self.rng.choice([1, 1, 2]))]
+        for _ in range(steps):
+            self.step()
+        for store in self.stores:
+            store.close()
+            self.note_newest()
+        return self
+
+    def _opened(self) -> Any:
+        return opened(self.disk, durability=self.durability, page_bytes=self.page_bytes)
+
+    def newest(self) -> int:
+        return max(self.commits)
+
+    def note(self, content: Content, lsn: int) -> None:
+        """A commit with this content is appended."""
+        known = self.commits.setdefault(lsn, content)
+        assert known == content, f"commit {lsn} was made twice"
+
+    def note_newest(self) -> None:
+        """Everything so far is acknowledged; commits of upkeep changed nothing."""
+        lsn = max(store.pages.current_log.lsn for store in self.stores)
+        for number in range(self.newest() + 1, lsn + 1):
+            self.commits[number] = self.commits[number - 1]
+        self.acknowledged.append((len(self.disk.operations), lsn))
+
+    def step(self) -> None:
+        """One transaction, one group of them, or some upkeep."""
+        at = self.rng.randrange(len(self.stores))
+        store = self.stores[at]
+        dice = self.rng.random()
+        if dice < 0.68:
+            self.transaction(store)
+        elif dice < 0.76:
+            self.group(store)
+        elif dice < 0.82:
+            store.checkpoint()
+        elif dice < 0.87:
+            store.compact()
+        elif dice < 0.90:
+            store.backup(BACKUP)
+            self.backups.append((len(self.disk.operations), self.newest()))
+        elif dice < 0.96:
+            store.close()
+            self.note_newest()
+            self.stores[at] = self._opened()
+        else:
+            reader = store.begin()
+            assert content_of(reader) == self.model
+            reader.rollback()
+        self.note_newest()
+
+    def transaction(self, store: Any) -> None:
+        """One transaction, rolled back now and then."""
+        transaction = store.begin(write=True)
+        model = self.change(transaction)
+        if self.rng.random() < 0.12:
+            transaction.rollback()
+            return
+        lsn = transaction.commit_number + 1
+        transaction.commit()
+        if store.pages.current_log.lsn >= lsn:  # it was not empty
+            self.note(model, lsn)
+        self.model = model
+
+    def group(self, store: Any) -> None:
+        """Several commits that wait for one sync, as those of several threads do."""
+        commits = []
+        before = self.newest()
+        for _ in range(self.rng.randint(2, 4)):
+            transaction = store.begin(write=True)
+            model = self.change(transaction)
+            if not model or model == self.model:
+                transaction.rollback()
+                continue
+            lsn = transaction.commit_number + 1
+            commits.append(commit_without_waiting(transaction))
+            self.note(model, lsn)
+            self.model = model
+        if self.durability == "full":
+            reader = store.begin()  # never sees what is not durable
+            assert reader.commit_number <= before
+            reader.rollback()
+        for commit in commits:
+            commit.wait()
+
+    def change(self, transaction: Any, depth: int = 0) -> Content:
+        """Random changes to a transaction; the model of what it holds then."""
+        rng = self.rng
+        model = {tree_id: dict(entries) for tree_id, entries in self.model.items()}
+        base, self.model = self.model, model
+        try:
+            for _ in range(rng.choice([1, 1, 2, 3, 20])):
+                self.one_change(transaction, model)
+                if depth < 2 and rng.random() < 0.12:
+                    savepoint = transaction.savepoint()
+                    changed = self.change(transaction, depth + 1)
+                    if rng.random() < 0.5:
+                        transaction.rollback_to(savepoint)
+                    else:
+                        model.clear()
+                        model.update(changed)
+                        if rng.random() < 0.7:
+                            transaction.release(savepoint)
+        finally:
+            self.model = base
+        return model
+
+    def one_change(self, transaction: Any, model: Content) -> None:
+        rng = self.rng
+        dice = rng.random()
+        tree_id = rng.choice(list(model))
+        if dice < 0.03 and len(model) < 6:
+            kind = rng.choice(list(TreeKind))
+            tree_id = transaction.create_tree(kind)
+            self.kinds[tree_id] = kind
+            model[tree_id] = {}
+            return
+        if dice < 0.05 and tree_id > 2:
+            transaction.drop_tree(tree_id)
+            del model[tree_id]
+            return
+        tree, entries, kind = transaction.tree(tree_id), model[tree_id], self.kinds[tree_id]
+        if dice < 0.06:
+            tree.clear()
+            entries.clear()
+        elif dice < 0.30:
+            for key in rng.sample(sorted(entries), min(len(entries), rng.choice([1, 2, 9]))):
+                assert tree.delete(key)
+                del entries[key]
+        elif dice < 0.36:
+            keys = sorted({self.key(kind) for _ in range(30)})
+            values = [self.value(kind) for _ in keys]
+            tree.load(keys, None if kind is TreeKind.INDEX else values)
+            entries.update(zip(keys, values, strict=True))
+        else:
+            for _ in range(rng.choice([1, 1, 1, 4])):
+                key, value = self.key(kind), self.value(kind)
+                tree.put(key, value)
+                entries[key] = value
+
+    def key(self, kind: TreeKind) -> Any:
+        number = self.rng.randrange(60)
+        if kind is TreeKind.RAW:
+            return b"%d" % number
+        return number if kind is TreeKind.TABLE else (number // 8, number % 8)
+
+    def value(self, kind: TreeKind) -> Any:
+        rng = self.rng
+        size = rng.choice([0, 3, 8, 8, 30, 30, 200]) if rng.random() < 0.97 else 3000
+        if kind is TreeKind.INDEX:
+            return None
+        if kind is TreeKind.RAW:
+            value = rng.randbytes(size)
+            return value if rng.random() < 0.9 else (value, rng.randrange(1 << 50))
+        return (rng.randrange(100), "x" * size, None)
+
+
+def broken_promises(
+    disk: SimulatedDisk, commits: dict[int, Content], at_least: int, **options: Any
+) -> tuple[list[str], int]:
+    """Open the database on `disk`: what is wrong with it, and its newest commit."""
+    try:
+        store = opened(disk, **options)
+    except StoreError as error:
+        return [f"it can't be opened: {error}"], -1
+    try:
+        reader = store.begin()
+        lsn = reader.commit_number
+        problems = []
+        if lsn < at_least:
+            problems.append(f"acknowledged commit {at_least} is lost: the newest is {lsn}")
+        if lsn not in commits:
+            problems.append(f"it holds commit {lsn}, which was never made")
+        elif content_of(reader) != commits[lsn]:
+            problems.append(f"the content is not that of commit {lsn}")
+        reader.rollback()
+        problems += store.check()
+        return problems, lsn
+    finally:
+        store.close()
