@@ -519,7 +519,8 @@ class BlockCompiler:
             folds = [self.scalar.folding(collation) for collation in block.collations]
             key = self.module.constants.name(folded_key(folds), "key") if any(folds) else "None"
             name = block.operator
-            call = self._call(stages.set_operation, repr(name), left, right, key)
+            merged = f"sorted_after={bool(block.order)}"
+            call = self._call(stages.set_operation, repr(name), left, right, key, merged)
         return self._with_order(call, block, free)
 
     def _outer_join(self, block: OuterJoin, free: list[str]) -> str:

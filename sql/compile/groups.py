@@ -55,7 +55,7 @@ class GroupCompiler:
         arguments = [self.scalar.argument(item) for item in call.arguments]
         if call.order:
             return self._ordered(call, arguments, at)
-        if call.distinct:
+        if call.distinct and not (call.name in ("min", "max") and call.function.builtin):
             return self._distinct(call, arguments, at)
         if call.function.builtin and len(call.arguments) <= 1:
             code = self._inline(call, arguments, at)

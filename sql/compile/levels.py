@@ -195,13 +195,16 @@ class LevelCompiler:
         return [*self._left(level, source), *self._filters(level.filters)]
 
     def _for(self, target: str, iterable: str) -> str:
-        return f"for {target} in {self.safe(iterable)}"
+        return f"for {target} in {self.safe(iterable, target)}"
 
-    def safe(self, source: str) -> str:
-        """The source, or a call of a function that returns it, fit for a comprehension's iterable."""
+    def safe(self, source: str, bound: str = "") -> str:
+        """The source, or a call of a function that returns it, fit for a comprehension's iterable.
+
+        `bound` names variables that the source binds by itself."""
         if ":=" not in source:
             return source
-        free = variables_in(source)
+        own = variables_in(bound)
+        free = [variable for variable in variables_in(source) if variable not in own]
         name = f"e{self.module.number()}"
         function = Lines()
         function.add(f"def {name}({', '.join(free)}):")

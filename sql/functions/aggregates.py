@@ -12,7 +12,7 @@ from typing import Any
 from btree import order_key
 from sql.errors import SqlError
 from sql.functions.registry import Aggregate, AnyFunction, WindowFunction
-from sql.values import INT_MAX, INT_MIN, bytes_to_text, to_number, value_to_text
+from sql.values import INT_MAX, INT_MIN, bytes_to_text, text_to_number, to_number, value_to_text
 
 
 class Count:
@@ -86,9 +86,8 @@ def _measured(value: Any) -> int | float:
         return float(value)
     if value.__class__ is bytes:
         return float(to_number(value) or 0)
-    number = to_number(value)
-    assert number is not None
-    return number
+    number = text_to_number(value)
+    return float(to_number(value) or 0) if number is None else number
 
 
 class Total(Sum):

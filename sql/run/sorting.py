@@ -2,36 +2,27 @@
 
 A sort is given as *passes*, the most significant last: each is a key function and a direction, and the
 sort is stable, so that passes of different directions add up.  Past the memory limit sorted runs go to
-a temporary file and are merged (Knuth, TAOCP 3, 5.4.1).
+temporary files and are merged (Knuth, TAOCP 3, 5.4.1): of the chunks at the front of all runs, what is
+not behind the least of their last rows is sorted at once, which finds the runs in it and merges them.
 """
 
 from __future__ import annotations
 
-import heapq
-import sys
-import tempfile
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any
+from typing import Any
 
-import msgspec
+from sql.run.spill import Chunks, RowFile, Unspillable, row_bytes
 
 Row = tuple[Any, ...]
 Pass = tuple[Callable[[Row], Any], bool]
 """(key function, descending)."""
 
 BATCH_ROWS = 1024
-_SAMPLE_ROWS = 16
-_encode = msgspec.msgpack.Encoder().encode
-_decode: Callable[[bytes], list[Row]] = msgspec.msgpack.Decoder(list[tuple[Any, ...]]).decode
-
-
-def row_bytes(rows: Sequence[Row]) -> int:
-    """About how much memory a row takes, by a sample."""
-    if not rows:
-        return 64
-    sample = rows[:: max(1, len(rows) // _SAMPLE_ROWS)]
-    total = sum(sys.getsizeof(row) + 16 + sum(map(sys.getsizeof, row)) for row in sample)
-    return total // len(sample) + 8
+FIRST_WEIGHED = 4096
+"""Buffered rows at which their memory is looked at for the first time."""
+RUNS_MAX = 48
+"""Runs merged at once: more of them are merged into one before."""
 
 
 def sort_rows(rows: list[Row], passes: Sequence[Pass]) -> None:
@@ -48,29 +39,37 @@ def sorted_batches(
 ) -> Iterator[list[Row]]:
     """All rows in order.  Buffers up to the limit (a third of it for rows: keys and copies come on top)."""
     rows: list[Row] = []
-    runs: list[_Run] = []
     room = memory_limit_bytes // 3
-    used = 0
+    weigh_at = FIRST_WEIGHED
+    runs: _Runs | None = None
     try:
         for batch in batches:
             rows += batch
-            used += row_bytes(batch) * len(batch)
-            if used > room:
-                sort_rows(rows, passes)
-                runs.append(_Run(rows, check))
-                rows, used = [], 0
+            if len(rows) < weigh_at:
+                continue
+            check()
+            size = row_bytes(rows)
+            weigh_at = max(FIRST_WEIGHED // 4, room // size)
+            if len(rows) < weigh_at:
+                weigh_at = min(weigh_at, 2 * len(rows))
+                continue
+            if runs is None:
+                runs = _Runs(passes, check, room // size)
+            sort_rows(rows, passes)
+            if not runs.add(rows):
+                weigh_at = 1 << 62  # what can't be written stays in memory
+                continue
+            rows = []
         check()
         sort_rows(rows, passes)
         check()
-        if not runs:
+        if runs is None:
             yield from in_batches(rows, check)
-            return
-        streams = [run.rows() for run in runs]
-        merged = heapq.merge(*streams, rows, key=_merge_key(passes))
-        yield from in_batches(merged, check)
+        else:
+            yield from runs.merged(rows)
     finally:
-        for run in runs:
-            run.close()
+        if runs is not None:
+            runs.close()
 
 
 def in_batches(rows: Iterable[Row], check: Callable[[], None]) -> Iterator[list[Row]]:
@@ -95,25 +94,86 @@ def in_batches(rows: Iterable[Row], check: Callable[[], None]) -> Iterator[list[
         yield batch
 
 
-class _Run:
-    """A sorted run in a temporary file."""
+class _Runs:
+    """Sorted runs on disk, in the order of their rows' arrival."""
 
-    def __init__(self, rows: list[Row], check: Callable[[], None]) -> None:
-        self.file: IO[bytes] = tempfile.TemporaryFile(prefix="kvsh-sort-")  # noqa: SIM115
+    def __init__(
+        self, passes: Sequence[Pass], check: Callable[[], None], rows_in_memory: int
+    ) -> None:
+        self.passes = passes
+        self.key = _merge_key(passes)
+        self.check = check
+        self.chunk_rows = min(BATCH_ROWS, max(16, rows_in_memory // RUNS_MAX))
+        self.file = RowFile()
+        self.runs: list[Chunks] = []
+
+    def add(self, rows: list[Row]) -> bool:
+        """Write a sorted run; False, and nothing kept, if its rows can't be written."""
+        run = Chunks(self.file)
         try:
-            for at in range(0, len(rows), BATCH_ROWS):
-                check()
-                data = _encode(rows[at : at + BATCH_ROWS])
-                self.file.write(len(data).to_bytes(4, "little"))
-                self.file.write(data)
-            self.file.seek(0)
-        except BaseException:
-            self.file.close()
-            raise
+            for at in range(0, len(rows), self.chunk_rows):
+                self.check()
+                run.append(rows[at : at + self.chunk_rows])
+        except Unspillable:
+            return False
+        self.runs.append(run)
+        if len(self.runs) >= RUNS_MAX:
+            self._merge_all()
+        return True
 
-    def rows(self) -> Iterator[Row]:
-        while head := self.file.read(4):
-            yield from _decode(self.file.read(int.from_bytes(head, "little")))
+    def _merge_all(self) -> None:
+        """All runs become one, in a new file."""
+        old = self.file
+        self.file = RowFile()
+        merged = Chunks(self.file)
+        try:
+            pending: list[Row] = []
+            for batch in self.merged([]):
+                pending += batch
+                while len(pending) >= self.chunk_rows:
+                    merged.append(pending[: self.chunk_rows])
+                    del pending[: self.chunk_rows]
+            if pending:
+                merged.append(pending)
+        finally:
+            old.close()
+        self.runs = [merged]
+
+    def merged(self, last: list[Row]) -> Iterator[list[Row]]:
+        """All rows in order; `last` is a run in memory, the latest to arrive."""
+        key = self.key
+        streams = [iter(run) for run in self.runs]
+        fronts = [next(stream, []) for stream in streams]
+        streams.append(in_batches(last, self.check))
+        fronts.append(next(streams[-1], []))
+        while True:
+            live = [place for place, front in enumerate(fronts) if front]
+            if not live:
+                return
+            self.check()
+            if len(live) == 1:
+                place = live[0]
+                yield fronts[place]
+                yield from streams[place]
+                return
+            # Rows up to the least last row are complete, but for equals of it in the same run, which
+            # go before equals of later runs.
+            owner = min(live, key=lambda place: key(fronts[place][-1]))
+            threshold = key(fronts[owner][-1])
+            found: list[Row] = []
+            for place in live:
+                front = fronts[place]
+                if place == owner:
+                    found += front
+                    fronts[place] = next(streams[place], [])
+                    continue
+                search = bisect_right if place < owner else bisect_left
+                cut = search(front, threshold, key=key)
+                if cut:
+                    found += front[:cut]
+                    fronts[place] = front[cut:] or next(streams[place], [])
+            sort_rows(found, self.passes)
+            yield found
 
     def close(self) -> None:
         self.file.close()
@@ -135,6 +195,7 @@ class Descending:
 
 
 def _merge_key(passes: Sequence[Pass]) -> Callable[[Row], Any]:
+    """One key for all passes, for the few comparisons between runs."""
     if len(passes) == 1 and not passes[0][1]:
         return passes[0][0]
     significant = list(reversed(passes))

@@ -125,23 +125,42 @@ def chained(left: Batches, right: Batches) -> Iterator[list[Row]]:
     yield from right
 
 
-def set_operation(
-    operator: str, left: Batches, right: Batches, key: Callable[[Row], Any] | None
-) -> Iterator[list[Row]]:
-    """UNION, INTERSECT or EXCEPT; rows come in their own order, as from SQLite's sorter."""
-    identity = key is None
+def _by_key(
+    batches: Batches, key: Callable[[Row], Any] | None, *, keep_first: bool
+) -> dict[Any, Row]:
+    """The distinct rows by the key that they are compared by."""
     rows: dict[Any, Row] = {}
-    for batch in left:
-        for row in batch:
-            rows.setdefault(row if identity else key(row), row)  # type: ignore[misc]
+    for batch in batches:
+        keys = batch if key is None else map(key, batch)
+        if keep_first:
+            for folded, row in zip(keys, batch, strict=True):
+                rows.setdefault(folded, row)
+        else:
+            rows.update(zip(keys, batch, strict=True))
+    return rows
+
+
+def set_operation(
+    operator: str,
+    left: Batches,
+    right: Batches,
+    key: Callable[[Row], Any] | None,
+    *,
+    sorted_after: bool,
+) -> Iterator[list[Row]]:
+    """UNION, INTERSECT or EXCEPT; rows come in their own order, as from SQLite's sorter.
+
+    Which of equal rows (1 and 1.0, or of texts under a collation) is shown is as in SQLite: the last
+    one that went into its index; but where ORDER BY makes it merge sorted arms (`sorted_after`) the
+    first of its arm, and of a UNION the right arm's."""
+    rows = _by_key(left, key, keep_first=sorted_after)
+    others = _by_key(right, key, keep_first=sorted_after)
     if operator == "UNION":
-        for batch in right:
-            for row in batch:
-                rows.setdefault(row if identity else key(row), row)  # type: ignore[misc]
+        rows.update(others)
+    elif operator == "INTERSECT":
+        rows = {folded: row for folded, row in rows.items() if folded in others}
     else:
-        others = {row if identity else key(row) for batch in right for row in batch}  # type: ignore[misc]
-        wanted = operator == "INTERSECT"
-        rows = {folded: row for folded, row in rows.items() if (folded in others) == wanted}
+        rows = {folded: row for folded, row in rows.items() if folded not in others}
     found = list(rows)
     try:
         found.sort()
