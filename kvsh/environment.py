@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kvsh.arguments import Unfulfilled, UsageError, parse, split
@@ -224,16 +225,23 @@ class Environment(OpenDatabase):
             from kvsh.guard import danger_of
 
             danger = danger_of(text)
-        if self.undo_log is not None:
-            self.undo_log.before(self.session)
-        try:
+        with self.recording(text):
             if danger is not None:
                 self._guarded(text, danger)
             else:
                 self.query(text)
+
+    @contextmanager
+    def recording(self, text: str) -> Iterator[None]:
+        """What the block changes can be taken back by `.undo`."""
+        if self.undo_log is None:
+            yield
+            return
+        self.undo_log.before(self.session)
+        try:
+            yield
         finally:
-            if self.undo_log is not None:
-                self.undo_log.after(self.session, text)
+            self.undo_log.after(self.session, text)
 
     def _guarded(self, text: str, danger: Any) -> None:
         """Do it, say what it did, and keep it only if the user wants that."""
@@ -310,7 +318,11 @@ class Environment(OpenDatabase):
             arguments = parse(words, command.options, rest.strip())
         except UsageError as error:
             raise UsageError(error.message, len(name) + 1 + error.column) from None
-        command.run(self, arguments)
+        if command.kind == "raw" and self.undo_log is not None:
+            with self.recording(line):
+                command.run(self, arguments)
+        else:
+            command.run(self, arguments)
 
     def run_words(self, words: list[str]) -> None:
         """Run a command whose words came one by one; errors come out."""

@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 READ_DEPTH_MAX = 20
 
 
-def _allowed(environment: Environment) -> None:
+def allowed(environment: Environment) -> None:
     """--safe: no file but the database is touched."""
     if environment.options.safe:
         raise CommandError("not available with --safe: it reads or writes files")
 
 
 def open_(environment: Environment, arguments: Arguments) -> None:
-    _allowed(environment)
+    allowed(environment)
     path = arguments.words[0].text if arguments.words else None
     environment.open(path, readonly=arguments.has("--readonly"))
 
 
 def read(environment: Environment, arguments: Arguments) -> None:
-    _allowed(environment)
+    allowed(environment)
     from kvsh.script import run_file
 
     run_file(environment, arguments.words[0].text)
@@ -35,17 +35,17 @@ def output(environment: Environment, arguments: Arguments) -> None:
     if not arguments.words or arguments.words[0].text in ("stdout", "-"):
         environment.target.restore()
         return
-    _allowed(environment)
+    allowed(environment)
     environment.target.redirect(" ".join(arguments.texts()))
 
 
 def once(environment: Environment, arguments: Arguments) -> None:
-    _allowed(environment)
+    allowed(environment)
     environment.redirect_once(arguments.words[0].text)
 
 
 def backup(environment: Environment, arguments: Arguments) -> None:
-    _allowed(environment)
+    allowed(environment)
     path = arguments.words[0].text
     if environment.path is None:
         from btree import open_store

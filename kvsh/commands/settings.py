@@ -180,7 +180,7 @@ def param(environment: Environment, arguments: Arguments) -> None:
             word = words[1]
             value: Any = word.bytes if word.data is not None else word.text
             if word.data is None and not word.quoted:
-                value = _number(word.text)
+                value = number_or_text(word.text)
             parameters[words[0].text.lstrip(":@$")] = value
         case "list", 0:
             from kvsh.output.values import literal
@@ -199,7 +199,7 @@ def param(environment: Environment, arguments: Arguments) -> None:
 _ABSENT = object()
 
 
-def _number(text: str) -> Any:
+def number_or_text(text: str) -> Any:
     if text.upper() == "NULL":
         return None
     if re.fullmatch(r"[+-]?[0-9]+", text):

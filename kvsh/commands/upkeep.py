@@ -24,8 +24,11 @@ def check(environment: Environment, arguments: Arguments) -> None:
 
 
 def repair(environment: Environment, arguments: Arguments) -> None:
-    from btree import repair as salvage
+    import btree
 
+    salvage = getattr(btree, "repair", None)
+    if salvage is None:
+        raise CommandError("this build of the engine can't salvage: restore a backup")
     if environment.options.safe:
         raise CommandError("not available with --safe: it reads or writes files")
     source, target = arguments.texts()

@@ -97,7 +97,7 @@ def _page_line(pen: Pen, page: PageShape, shape: TreeShape, indent: int) -> str:
     kind = "leaf" if page.is_leaf else "branch"
     role = "page.leaf" if page.is_leaf else "page.branch"
     entries = counted(page.entries, shape.noun) if page.is_leaf else f"{page.entries:,} children"
-    name = f"page {page.page}"
+    name = f"page {page.page}" if page.page else "unwritten"
     head = f"{name:<10} {kind:<6} {entries:>12}  {size_text(page.size_bytes):>8} "
     gauge_cells = 8
     gauge = pen.gauge(page.size_bytes / shape.capacity_bytes, gauge_cells)

@@ -7,7 +7,7 @@ from typing import Any
 
 Row = tuple[Any, ...]
 Batches = Iterable[list[Row]]
-Write = Callable[[str], None]
+Write = Callable[[str], object]
 
 MODES = (
     "box",
