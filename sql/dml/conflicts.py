@@ -45,7 +45,7 @@ def resolutions(
         _resolution(records, constraint, or_conflict, clauses) for constraint in records.constraints
     ]
     if clauses and not clauses[0].everything:
-        return _by_clauses(found, clauses)
+        return _by_clauses(found, clauses, has_rowid=not records.table.without_rowid)
     if (
         or_conflict is None
         and found[0].constraint is None
@@ -69,7 +69,9 @@ def _resolution(
     return Resolution(constraint, or_conflict or records.own_conflict(constraint) or "ABORT")
 
 
-def _by_clauses(found: list[Resolution], clauses: Sequence[UpsertClause]) -> list[Resolution]:
+def _by_clauses(
+    found: list[Resolution], clauses: Sequence[UpsertClause], *, has_rowid: bool
+) -> list[Resolution]:
     """Constraints that clauses name come first, in the clauses' order; a rowid at least second."""
     ordered: list[Resolution] = []
     for clause in clauses:
@@ -79,7 +81,9 @@ def _by_clauses(found: list[Resolution], clauses: Sequence[UpsertClause]) -> lis
             if item.clause is clause and not clause.everything and item not in ordered
         ]
     first = ordered[:1]
-    own_key = [item for item in found if item.constraint is None and item not in first]
+    own_key = [
+        item for item in found if has_rowid and item.constraint is None and item not in first
+    ]
     rest = [item for item in [*ordered, *found] if item not in first and item not in own_key]
     unique: list[Resolution] = []
     for item in [*first, *own_key, *rest]:

@@ -54,8 +54,8 @@ class DeletePlan(WritePlan):
             and statement.limit is None
         )
         outputs = [tree_key(alias)]
-        self.needs_rows = (
-            not self.plain or bool(self.target.records.indexes) or self.returning is not None
+        self.needs_rows = self.plain and (
+            bool(self.target.records.indexes) or self.returning is not None
         )
         if self.needs_rows:
             outputs += row_columns(table, alias)
@@ -74,7 +74,7 @@ class DeletePlan(WritePlan):
             if self.plain:
                 return self._in_bulk(ctx, found)
             changes = RowChanges(ctx, self.target, returning=self.returning)
-            changes.each(found, lambda item: changes.delete(item[0], item[1:]))
+            changes.each(found, lambda item: changes.delete(item[0]))
             return changes.finished()
 
     def _cleared(self, ctx: Context) -> WriteOutcome:

@@ -60,8 +60,8 @@ class Children:
             for place, own in zip(self.parent.places, self.key.columns, strict=True)
         ]
 
-    def _where(self) -> str:
-        return " AND ".join(f"OLD.{theirs} = {own}" for theirs, own in self._pairs())
+    def _where(self, scope: str = "OLD") -> str:
+        return " AND ".join(f"{scope}.{theirs} = {own}" for theirs, own in self._pairs())
 
     def count(self, ctx: ProgramContext, old: Keyed) -> int:
         """Rows that refer to a parent row, itself left out."""
@@ -75,36 +75,38 @@ class Children:
 
     def _prepared_count(self, ctx: ProgramContext) -> Any:
         child, parent = self.child, self.parent.table
-        text = f"SELECT count(*) FROM {_target(child)} WHERE {self._where()}"
+        text = f"SELECT count(*) FROM {_target(child)} WHERE {self._where('parent')}"
         if child.tree_id == parent.tree_id:
             if child.without_rowid:
                 keys = [quoted(child.columns[place].name) for place in child.primary_key]
-                same = " AND ".join(f"{key} IS OLD.{key}" for key in keys)
+                same = " AND ".join(f"{key} IS parent.{key}" for key in keys)
                 text += f" AND NOT ({same})"
             else:
-                text += " AND rowid <> OLD.rowid"
-        env = self.session.environment(ctx.transaction, extra_scopes={"old": (parent, OLD_SOURCE)})
+                text += " AND rowid <> parent.rowid"
+        env = self.session.environment(
+            ctx.transaction, extra_scopes={"parent": (parent, OLD_SOURCE)}
+        )
         statement: Any = parse_statement(text)
         return prepare_select(statement.tree, env)
 
     # -- actions ---------------------------------------------------------------------------------
 
-    def act(self, ctx: ProgramContext, old: Keyed, new: Keyed | None) -> int:
-        """What the constraint says for a deleted or changed row; how many rows that changed."""
+    def act(self, ctx: ProgramContext, old: Keyed, new: Keyed | None) -> None:
+        """What the constraint says for a deleted or changed row."""
         action = self.key.on_delete if new is None else self.key.on_update
         if action == "NO ACTION":
-            return 0
+            return
         if new is not None and self._equal(ctx, old[1], new[1]):
-            return 0
+            return
         if action == "RESTRICT":
             if not self.session.defer_foreign_keys and self.count(ctx, old):
                 raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
-            return 0
+            return
         event = "DELETE" if new is None else "UPDATE"
         program = self._programs.get(event)
         if program is None:
             program = self._programs[event] = self._program(action, event)
-        return program.run(ctx, old, new)
+        program.run(ctx, old, new)
 
     def _equal(self, ctx: ProgramContext, old: Row, new: Row) -> bool:
         """Whether the key is the same under the parent's collations."""

@@ -109,13 +109,11 @@ class ForeignKeys:
             if self.counter(ctx, children.key) and not children.same_key(new[1], old):
                 self.add(ctx, children.key, -children.count(ctx, new))
 
-    def act(self, ctx: ProgramContext, old: Keyed, new: Keyed | None) -> int:
-        """Run the actions of a deletion or (with `new`) a change; how many rows they changed."""
-        changed = 0
+    def act(self, ctx: ProgramContext, old: Keyed, new: Keyed | None) -> None:
+        """Run the actions of a deletion or (with `new`) a change."""
         for children in self.parents:
             if not children.same_key(old[1], None if new is None else new[1]):
-                changed += children.act(ctx, old, new)
-        return changed
+                children.act(ctx, old, new)
 
 
 class Child:

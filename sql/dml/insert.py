@@ -125,6 +125,8 @@ class InsertPlan(WritePlan):
                 outcome.total_changes += done.total_changes
                 if returned is not None:
                     returned += done.rows or ()
+        if self.table.autoincrement and not outcome.changes:
+            LargestRowid(ctx, self.table.name, temporary=self.temporary).write()
         outcome.rows = returned
         return outcome
 

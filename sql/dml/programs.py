@@ -118,14 +118,14 @@ class Program:
         old: Keyed | None,
         new: Keyed | None,
         or_conflict: str | None = None,
-    ) -> int:
-        """Run for one row; how many rows the statements changed.
+    ) -> None:
+        """Run for one row.
 
         `or_conflict` of the statement that started the program wins over those of its own."""
         session, state = self.session, ctx.state
         running = state.running
         if self in running and not self.repeats and not session.recursive_triggers:
-            return 0
+            return
         if len(running) >= DEPTH_MAX:
             raise SqlError("too many levels of trigger recursion")
         if len(running) == 8 and sys.getrecursionlimit() < _FRAMES_MAX:
@@ -138,7 +138,7 @@ class Program:
         saved = session.changes, session.last_insert_rowid
         running.append(self)
         try:
-            return self._run(inner, or_conflict)
+            self._run(inner, or_conflict)
         except RaiseError as error:
             error.conflict = error.action
             raise
@@ -146,18 +146,17 @@ class Program:
             running.pop()
             session.changes, session.last_insert_rowid = saved
 
-    def _run(self, ctx: ProgramContext, or_conflict: str | None) -> int:
+    def _run(self, ctx: ProgramContext, or_conflict: str | None) -> None:
         made_for = (ctx.schema, ctx.functions.version, self.session.foreign_keys)
         if self._made_for != made_for:
             self._made_for = made_for
             self._condition = None
             self._plans.clear()
         if self.when is not None and not self._holds(ctx):
-            return 0
+            return
         plans = self._plans.get(or_conflict)
         if plans is None:
             plans = self._plans[or_conflict] = [None] * len(self.statements)
-        changed = 0
         for place, statement in enumerate(self.statements):
             plan = plans[place]
             if plan is None or not plan.is_still_valid(ctx.transaction):
@@ -168,10 +167,8 @@ class Program:
                 continue
             self.session.ensure_writable(ctx.transaction, temporary=plan.temporary)
             outcome = plan.run(ctx)
-            changed += outcome.total_changes
             ctx.state.changed += outcome.changes
             self.session.changes = outcome.changes
-        return changed
 
     def _holds(self, ctx: ProgramContext) -> bool:
         condition = self._condition

@@ -269,8 +269,17 @@ def _constraints(table: Table, indexes: list[IndexKeys]) -> list[IndexKeys | Non
         for keys in unique
     ]
     own = next(number for number in range(1, len(numbers) + 2) if number not in numbers)
+    if [(table.columns[place].declared_type or "").upper() for place in table.primary_key] == [
+        "INTEGER"
+    ]:
+        own = len(unique) + 1  # SQLite takes it for a rowid until the end of the definition
     at = sum([number > own for number in numbers])
     if table.rowid_conflict == "REPLACE":
         at = len(unique)
+    else:
+        replacing = [
+            keys for keys in unique if keys is not None and keys.index.conflict == "REPLACE"
+        ]
+        at = min(at, len(unique) - len(replacing))
     unique.insert(at, None)
     return unique

@@ -46,7 +46,6 @@ class RowChanges:
         self.returning = returning
         self.writer = TableWriter(self.ctx, target.records, or_conflict)
         self.changes = 0
-        self.others = 0  # rows that programs changed
         self.rows: list[Row] = []
         self._rowid_before = ctx.session.last_insert_rowid
 
@@ -77,7 +76,8 @@ class RowChanges:
                 session.last_insert_rowid = self._rowid_before
             raise failed()
         rows = self.rows if self.returning is not None else None
-        return WriteOutcome(self.changes, self.changes + self.others, rows)
+        others = self.ctx.state.changed if self.outermost else 0
+        return WriteOutcome(self.changes, self.changes + others, rows)
 
     def _changed(self, row: Row, key: Any) -> None:
         self.changes += 1
@@ -123,17 +123,17 @@ class RowChanges:
         if records.generated:
             shown = records.fill_generated(self.ctx, shown, rowid)
         before = self.target.triggers.before
-        self.others += fire(before, self.ctx, None, (rowid, shown), self.or_conflict)
+        fire(before, self.ctx, None, (rowid, shown), self.or_conflict)
 
     def _upsert(self, found: Found, key: Any, row: Row) -> None:
         clause = found.resolution.clause
         assert clause is not None
-        self.others += clause.apply(self, found.key, key, row)
+        clause.apply(self, found.key, key, row)
 
     def _fire(self, programs: Any, old: Any, new: Any) -> None:
         """AFTER triggers, which may end the row's steps but no longer undo it."""
         try:
-            self.others += fire(programs, self.ctx, old, new, self.or_conflict)
+            fire(programs, self.ctx, old, new, self.or_conflict)
         except RaiseIgnore:
             return
 
@@ -151,7 +151,7 @@ class RowChanges:
                 if records.generated:
                     row = records.fill_generated(ctx, row, new_key)
                 before = triggers.before
-                self.others += fire(before, ctx, (key, old), (new_key, row), self.or_conflict)
+                fire(before, ctx, (key, old), (new_key, row), self.or_conflict)
                 current = writer.tree.get(key)
                 if current is None:
                     return
@@ -177,7 +177,7 @@ class RowChanges:
         writer.replace(key, old, new_key, row)
         if keys is not None:
             keys.after(ctx, (new_key, row), old)
-            self.others += keys.act(ctx, (key, old), (new_key, row))
+            keys.act(ctx, (key, old), (new_key, row))
         self._changed(row, new_key)
         if triggers.after:
             self._fire(triggers.after, (key, old), (new_key, row))
@@ -196,12 +196,15 @@ class RowChanges:
 
     # -- deleting ----------------------------------------------------------------------------------
 
-    def delete(self, key: Any, row: Row) -> None:
-        """Delete one row of the statement's own."""
+    def delete(self, key: Any) -> None:
+        """Delete one row of the statement's own, if it is still there."""
         triggers = self.target.triggers
+        row = self.writer.tree.get(key)
+        if row is None:
+            return
         try:
             if triggers.before:
-                self.others += fire(triggers.before, self.ctx, (key, row), None)
+                fire(triggers.before, self.ctx, (key, row), None)
             current = self.writer.tree.get(key)
             if current is None:
                 return
@@ -217,7 +220,7 @@ class RowChanges:
             keys.before(self.ctx, (key, row))
         self.writer.delete(key, row)
         if keys is not None:
-            self.others += keys.act(self.ctx, (key, row), None)
+            keys.act(self.ctx, (key, row), None)
 
     def remove(self, key: Any) -> bool:
         """REPLACE: take a row out of the way; whether programs ran."""
@@ -228,7 +231,10 @@ class RowChanges:
         if not self.ctx.session.recursive_triggers or not triggers.any:
             self._delete(key, row, keys)
             return keys is not None
-        self.others += fire(triggers.before, self.ctx, (key, row), None, self.or_conflict)
+        try:
+            fire(triggers.before, self.ctx, (key, row), None, self.or_conflict)
+        except RaiseIgnore:
+            return True  # it stays in the way
         if self.writer.tree.get(key) is not None:
             self._delete(key, row, keys)
             self._fire(triggers.after, (key, row), None)

@@ -128,7 +128,8 @@ class Source:
             at = self._source_of(place)
             if at is not None:
                 full.append(row[at].copy())
-            elif column.default is not None and column.generated is None:
+            elif self._has_default(place):
+                assert column.default is not None
                 full.append(parse_expression(column.default))
             else:
                 full.append(exp.Null())
@@ -137,6 +138,15 @@ class Source:
             assert at is not None
             full.append(row[at].copy())
         return full
+
+    def _has_default(self, place: int) -> bool:
+        """Whether a column that is left out gets a value of its own; a rowid's DEFAULT means nothing."""
+        column = self.table.columns[place]
+        return (
+            column.default is not None
+            and column.generated is None
+            and place != self.table.rowid_alias
+        )
 
     def _source_of(self, place: int) -> int | None:
         """Which of the statement's values goes to a place."""
@@ -153,7 +163,8 @@ class Source:
             at = self._source_of(place)
             if at is not None:
                 sources.append(f"row[{at}]")
-            elif column.default is not None and column.generated is None:
+            elif self._has_default(place):
+                assert column.default is not None
                 names[f"d{place}"] = compile_values([[parse_expression(column.default)]], self.env)
                 sources.append(f"d{place}(ctx)[0][0]")
             else:

@@ -98,9 +98,7 @@ def fire(
     old: Keyed | None,
     new: Keyed | None,
     or_conflict: str | None = None,
-) -> int:
-    """Run the programs for one row; how many rows they changed.  `RaiseIgnore` skips the row."""
-    changed = 0
+) -> None:
+    """Run the programs for one row.  `RaiseIgnore` skips the row."""
     for program in programs:
-        changed += program.run(ctx, old, new, or_conflict)
-    return changed
+        program.run(ctx, old, new, or_conflict)

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlglot import exp
 
 from btree import order_key
-from sql.compile import prepare_select
+from sql.compile import compile_row_function, prepare_select
 from sql.dml.assignments import assigned
 from sql.dml.bulk import (
     ascending,
@@ -24,7 +25,7 @@ from sql.dml.bulk import (
     write_entries,
 )
 from sql.dml.conflicts import resolutions
-from sql.dml.index_keys import IndexKeys, sort_entries
+from sql.dml.index_keys import IndexKeys, RowFunction, sort_entries
 from sql.dml.records import Row, widen_by_classes
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
@@ -63,6 +64,8 @@ class UpdatePlan(WritePlan):
         self.target = target = Target(session, env, table, "UPDATE", self.assigned)
         self.order = resolutions(target.records, statement.or_conflict)
         self.olds = [place for place in self.places if place >= 0]
+        self._values = values
+        self._set: RowFunction | None = None
         outputs = self._outputs(alias, dict(zip(self.places, values, strict=True)))
         select = scan_query(statement, alias, outputs, from_=statement.from_, joins=statement.joins)
         self.query = prepare_select(select, env)
@@ -124,16 +127,39 @@ class UpdatePlan(WritePlan):
             return changes.finished()
 
     def _one(self, changes: RowChanges, item: Row) -> None:
-        width = self.width
-        key, row = item[0], item[1 : width + 1]
+        """Change one row as it is now: an earlier row's programs, or REPLACE, may have got at it."""
+        key, width = item[0], self.width
         current = changes.writer.tree.get(key)
         if current is None:
-            return  # a program, or REPLACE, has removed it meanwhile
+            return
+        end = width + 2 if -1 in self.assigned else width + 1
+        scanned = list(item[1 : width + 1])
+        for place, value in zip(self.olds, item[end:], strict=True):
+            scanned[place] = value
         new_key = item[width + 1] if -1 in self.assigned else key
-        made = list(current)
-        for place in self.olds:
-            made[place] = row[place]
-        changes.update(key, current, new_key, tuple(made), self.assigned)
+        row = list(current)
+        if self.statement.from_ is not None or current == tuple(scanned):
+            for place in self.olds:
+                row[place] = item[place + 1]
+        else:
+            values = self._settings(changes.ctx)(changes.ctx, current, key)
+            for place, value in zip(self.places, values, strict=True):
+                if place < 0:
+                    new_key = value
+                else:
+                    row[place] = value
+        changes.update(key, current, new_key, tuple(row), self.assigned)
+
+    def _settings(self, ctx: Context) -> RowFunction:
+        """The values of SET for a row that is not what the scan saw."""
+        if self._set is None:
+            statement = self.statement
+            table = self.table
+            if statement.alias is not None:
+                table = msgspec.structs.replace(table, name=statement.alias)
+            trees = [value.copy() for value in self._values]
+            self._set = compile_row_function(trees, table, self.target.env)
+        return self._set
 
     # -- in bulk ---------------------------------------------------------------------------------
 

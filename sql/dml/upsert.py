@@ -88,7 +88,7 @@ class UpsertClause:
         self.places, trees = assigned(self.clause.assignments, table)
         self.assigned = frozenset(self.places)
         self.target = Target(session, env, table, "UPDATE", self.assigned, records=target.records)
-        self.order = resolutions(target.records, None)
+        self.order = resolutions(target.records, "ABORT")
         inner = with_excluded(env, table)
         named = table if alias is None else msgspec.structs.replace(table, name=alias)
         where = [] if self.clause.where is None else [self.clause.where]
@@ -98,26 +98,25 @@ class UpsertClause:
         if where:
             self._where = compile_row_function([where[0].copy()], named, inner)
 
-    def apply(self, run: RowChanges, old_key: Any, new_key: Any, new_row: Row) -> int:
-        """Change the row in the way as the clause says; how many rows programs changed."""
+    def apply(self, run: RowChanges, old_key: Any, new_key: Any, new_row: Row) -> None:
+        """Change the row in the way as the clause says."""
         from sql.dml.rows import RowChanges
 
         ctx = run.ctx
         old_row = run.writer.tree.get(old_key)
         ctx.outer_rows[EXCLUDED_SOURCE] = (new_key, new_row)
         if self._where is not None and not truth(self._where(ctx, old_row, old_key)[0]):
-            return 0
+            return
         row, key = list(old_row), old_key
         for place, value in zip(self.places, self._values(ctx, old_row, old_key), strict=True):
             if place < 0:
                 key = value
             else:
                 row[place] = value
-        change = RowChanges(ctx, self.target, None, self.order, run.returning)
+        change = RowChanges(ctx, self.target, "ABORT", self.order, run.returning)
         change.update(old_key, old_row, key, tuple(row), self.assigned)
         run.changes += change.changes
         run.rows += change.rows
-        return change.others
 
 
 def _constraint(target: Target, clause: Upsert, which: str) -> IndexKeys | None:

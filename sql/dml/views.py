@@ -87,11 +87,11 @@ class ViewPlan(WritePlan):
     def run(self, ctx: Context) -> WriteOutcome:
         ctx, outermost = with_state(ctx)
         with guarded(ctx, guards=False):
-            others, returned = 0, []
+            returned = []
             for values in self._found(ctx):
                 old, new = self._rows(values)
                 try:
-                    others += fire(self.triggers.instead, ctx, old, new, self.or_conflict)
+                    fire(self.triggers.instead, ctx, old, new, self.or_conflict)
                 except RaiseIgnore:
                     continue
                 if self.returning is not None:
@@ -102,6 +102,7 @@ class ViewPlan(WritePlan):
                 from sql.dml.foreign_keys import failed
 
                 raise failed()
+        others = ctx.state.changed if outermost else 0
         return WriteOutcome(0, others, None if self.returning is None else returned)
 
     def _found(self, ctx: ProgramContext) -> list[Row]:

@@ -78,7 +78,7 @@ class TableWriter:
     def checked(self, row: Row, key: Any) -> Row:
         """NOT NULL, STRICT and CHECK; the tree is made ready for the row's kinds of value."""
         if not self.records.is_plain(row, self.tree):
-            row = self._looked_at(row)
+            row = self._looked_at(row, key)
         if self.records.has_checks:
             self._check(row, key)
         return row
@@ -113,12 +113,18 @@ class TableWriter:
                 return candidate
         raise full()
 
-    def _looked_at(self, row: Row) -> Row:
+    def _looked_at(self, row: Row, key: Any) -> Row:
         """NOT NULL and STRICT of a row whose classes alone don't prove it right."""
-        for place, column in self.records.not_null:
+        records, given = self.records, row
+        for place, column in records.not_null:
+            if row[place] is None and column.generated is None:
+                row = self._not_null(row, place, column)
+        if row is not given and records.generated:
+            row = records.fill_generated(self.ctx, row, key)
+        for place, column in records.not_null:
             if row[place] is None:
                 row = self._not_null(row, place, column)
-        self.records.check_types(row)
+        records.check_types(row)
         widen_by_classes(self.tree, [(value.__class__,) for value in row])
         return row
 
