@@ -234,36 +234,36 @@ def crash(environment: Environment, arguments: Arguments) -> None:
         if not text.isdecimal() or not int(text):
             raise UsageError(f".crash takes a number of cuts, not {text!r}")
         count = int(text)
-    store: Any = environment.store
     with tempfile.TemporaryDirectory(prefix="kvsh-") as folder:
         image = os.path.join(folder, "image.db")
-        newest = _crash_image(path, os.path.join(folder, "live.db"), image)
+        newest, places = _crash_image(path, os.path.join(folder, "live.db"), image, count)
         size = os.path.getsize(image)
-        commits = list(store.log())
-        # in the middle of each of the newest commits, and last behind all of them
-        places = [_middle(info) for info in commits[len(commits) - count + 1 :]]
         copy = os.path.join(folder, "copy.db")
         cuts = [_cut(image, copy, at) for at in (*places, size)]
     _print(environment, files.crash(_pen(environment), path, size, newest, cuts))
 
 
-def _crash_image(path: str, live: str, image: str) -> int:
-    """Make `image` what a crash would leave of the file; its newest commit before that."""
+def _crash_image(path: str, live: str, image: str, count: int) -> tuple[int, list[int]]:
+    """Copy the file, commit `count` times more, and make `image` what a crash would leave then.  The
+    newest commit, and a place in the middle of each of those."""
     from btree import KeySpace, open_store
 
     shutil.copyfile(path, live)
-    store = open_store(live)
+    store: Any = open_store(live)
     try:
-        transaction = store.begin(write=True)
-        newest = transaction.commit_number
-        space = KeySpace(transaction)
-        space.put(_PROBE, b"")
-        space.delete(_PROBE)
-        transaction.commit()  # from here on the file does not say that it was closed in order
+        newest = 0
+        for _ in range(count):
+            transaction = store.begin(write=True)
+            newest = newest or transaction.commit_number
+            space = KeySpace(transaction)
+            space.put(_PROBE, _PROBE * 20)
+            space.delete(_PROBE)
+            transaction.commit()
+        places = [_middle(info) for info in store.log() if info.lsn > newest]
         shutil.copyfile(live, image)
     finally:
         store.close()
-    return newest
+    return newest + count, places
 
 
 _PROBE = b"\0kvsh: crash"

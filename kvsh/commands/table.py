@@ -262,7 +262,8 @@ _ALL = (
     ),
     Command(
         ".crash", "dot", "inside:crash", ".crash [N]", "cut copies of the file and recover them",
-        "Copies the file, cuts it at N places (5), and shows what recovery makes of it.", ".crash 3",
+        "Copies the file, commits N times (5) to the copy, cuts it in the middle of each of those commits as a"
+        " crash would, and shows what recovery makes of it.", ".crash 3",
         arguments=("number",),
     ),
     # -- tools ----------------------------------------------------------------------------------
