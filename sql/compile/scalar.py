@@ -398,7 +398,14 @@ class ScalarCompiler:
 
     def _tested(self, e: Match, pattern: str, escape: str | None) -> tuple[str, str]:
         """Sources of whether the operand is NULL ("" if it can't be), and then of whether it matches."""
+        literal = constant(e.operand)
+        if literal is not None:
+            match = patterns.glob if e.op == "GLOB" else patterns.like
+            found = match(literal.value, pattern, *([escape, True] if escape is not None else []))
+            return "" if found is not None else "True", str(bool(found))
         source, kinds = self.value(e.operand), self.kinds(e.operand)
+        if source == "None":
+            return "True", "False"
         if kinds & NUMBER:
             change = patterns.number_as_text if kinds & BLOB else v.value_to_text
             source = self._call(change, source)
