@@ -33,14 +33,14 @@ def test_raw_commands_and_sql_share_a_transaction(tmp_path: Path) -> None:
 
 
 def test_a_script_on_a_pipe_runs_as_it_arrives(tmp_path: Path) -> None:
-    process = start(tmp_path / "app.db")
-    assert process.stdin is not None and process.stdout is not None
-    for number in range(3):
-        process.stdin.write(f"SELECT {number} + 1;\n".encode())
-        process.stdin.flush()
-        assert process.stdout.readline() == f"{number + 1}\n".encode()
-    process.stdin.close()
-    assert process.wait() == 0
+    with start(tmp_path / "app.db") as process:
+        assert process.stdin is not None and process.stdout is not None
+        for number in range(3):
+            process.stdin.write(f"SELECT {number} + 1;\n".encode())
+            process.stdin.flush()
+            assert process.stdout.readline() == f"{number + 1}\n".encode()
+        process.stdin.close()
+        assert process.wait() == 0
 
 
 def test_output_into_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
