@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sql.dump import copy_database, dump_statements
+    from sql.dump import copy_database, dump_statements, literal
     from sql.errors import (
         ConstraintError,
         Interrupted,
@@ -38,6 +38,7 @@ _MODULES = {
     "copy_database": "sql.dump",
     "dump_statements": "sql.dump",
     "is_complete": "sql.parse",
+    "literal": "sql.dump",
     "next_statement": "sql.parse",
     "value_to_text": "sql.values",
 }
@@ -64,6 +65,7 @@ __all__ = [
     "copy_database",
     "dump_statements",
     "is_complete",
+    "literal",
     "next_statement",
     "value_to_text",
 ]

@@ -7,7 +7,8 @@ EXISTS kv(key, value)` means the raw key space, which is always there.  Expiry t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,48 +25,58 @@ if TYPE_CHECKING:
 KV_DEFINITION = "CREATE TABLE IF NOT EXISTS kv(key PRIMARY KEY, value) WITHOUT ROWID;"
 
 
-def dump_statements(session: Session) -> Iterator[str]:
-    """The statements that make the database anew, as of one moment; temporary objects left out."""
+def dump_statements(session: Session, names: Set[str] | None = None) -> Iterator[str]:
+    """The statements that make the database anew, as of one moment; temporary objects left out.
+
+    `names`: the lower-case names of the tables and views to give, with their indexes and triggers."""
     with session.reading() as transaction:
         schema = session.schema_of(transaction).main
         yield "BEGIN TRANSACTION;"
         for table in sorted(schema.tables.values(), key=lambda table: table.name):
-            if not table.name.lower().startswith("sqlite_"):
+            name = table.name.lower()
+            if not name.startswith("sqlite_") and (names is None or name in names):
                 yield f"{table.sql};"
                 yield from _inserts(transaction, table)
-        yield from _definitions(schema)
+        yield from _definitions(schema, names)
         sequence = schema.tables.get("sqlite_sequence")
-        if sequence is not None:
+        if sequence is not None and names is None:
             yield 'DELETE FROM "sqlite_sequence";'
             yield from _inserts(transaction, sequence)
-        yield from _raw_inserts(transaction, schema)
+        if names is None:
+            yield from _raw_inserts(transaction, schema)
         yield "COMMIT;"
 
 
-def _definitions(schema: Schema) -> Iterator[str]:
+def _definitions(schema: Schema, names: Set[str] | None) -> Iterator[str]:
     """CREATE of indexes, views and triggers, in the order of creation."""
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int, str, str]] = []
     for index in schema.indexes.values():
         if index.sql is not None:
-            found.append((schema.rowids["index", index.name.lower()], index.sql))
+            rowid = schema.rowids["index", index.name.lower()]
+            found.append((rowid, index.table, index.sql))
     for view in schema.views.values():
-        found.append((schema.rowids["view", view.name.lower()], view.sql))
+        found.append((schema.rowids["view", view.name.lower()], view.name, view.sql))
     for trigger in schema.triggers.values():
-        found.append((schema.rowids["trigger", trigger.name.lower()], trigger.sql))
-    for _, text in sorted(found):
-        yield f"{text};"
+        rowid = schema.rowids["trigger", trigger.name.lower()]
+        found.append((rowid, trigger.table, trigger.sql))
+    for _, owner, text in sorted(found):
+        if names is None or owner.lower() in names:
+            yield f"{text};"
 
 
 def _inserts(transaction: Transaction, table: Table) -> Iterator[str]:
-    """One INSERT for each row, generated columns left out."""
+    """One INSERT for each row, generated columns left out; formatted a leaf at a time."""
     stored = [place for place, column in enumerate(table.columns) if column.generated is None]
-    escaped = table.name.replace('"', '""')
-    start = f'INSERT INTO "{escaped}" VALUES('
-    everything = len(stored) == len(table.columns)
+    escaped = table.name.replace('"', '""').replace("%", "%%")
+    template = f'INSERT INTO "{escaped}" VALUES({",".join(["%s"] * len(stored))});'
     for _, rows in transaction.tree(table.tree_id).batches():
-        for row in rows:
-            values = row if everything else [row[place] for place in stored]
-            yield f"{start}{','.join(map(literal, values))});"
+        columns = [_literals(list(map(itemgetter(place), rows))) for place in stored]
+        yield from map(template.__mod__, zip(*columns, strict=True))
+
+
+def _literals(column: list[Any]) -> Iterable[Any]:
+    """A column's values as what `%s` makes literals of."""
+    return column if set(map(type, column)) == {int} else map(literal, column)
 
 
 def _raw_inserts(transaction: Transaction, schema: Schema) -> Iterator[str]:

@@ -1,0 +1,136 @@
+"""A table or a query written to a file: csv, tsv, json, jsonl, sql.
+
+The file appears only when it is complete: it is written beside its place and renamed.  Rows are
+written a batch at a time, as they come from the query.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from kvsh.transfer.formats import TransferError, checked_format, quoted
+from kvsh.transfer.progress import Progress
+from kvsh.transfer.writers import WRITERS
+
+if TYPE_CHECKING:
+    from sql import Result, Session
+
+_QUERY = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/|\()*(SELECT|WITH|VALUES|PRAGMA|EXPLAIN)\b",
+    re.IGNORECASE,
+)
+_BUFFER_BYTES = 1 << 18
+
+
+def export_file(
+    session: Session,
+    path: str | TextIO,
+    source: str | None = None,
+    *,
+    format: str | None = None,
+    encoding: str = "utf-8",
+    table_name: str | None = None,
+    progress: TextIO | None = None,
+) -> int:
+    """Write `source` (a table's or view's name, or a query; None: the database, as SQL) to `path`.
+
+    `path`: a file, "-" for standard output, or a text stream.  `table_name`: what the INSERTs of sql
+    name (for a query: "t").  Returns the number of rows (for a whole database: of statements)."""
+    given = path if isinstance(path, str) else ""
+    kind = "sql" if source is None and format is None else checked_format(format, given)
+    if source is None and kind != "sql":
+        raise TransferError(f"say which table or query to write as {kind}")
+    bar = Progress(progress, "writing")
+    try:
+        if source is None:
+            return _write_database(session, path, encoding, bar)
+        is_query = _QUERY.match(source) is not None and not _is_name(session, source)
+        result = session.execute(source if is_query else f"SELECT * FROM {quoted(source)}")
+        try:
+            if result.columns is None:
+                raise TransferError("the statement gives no rows to write")
+            name = table_name or ("t" if is_query else source)
+            head = "" if is_query or kind != "sql" else _definition(session, source)
+            with _target(path, encoding) as out:
+                return _write(result, out, kind, name, head, bar)
+        finally:
+            result.close()
+    finally:
+        bar.finish()
+
+
+def _is_name(session: Session, name: str) -> bool:
+    schema = session.schema
+    return schema.find_table(name) is not None or schema.find_view(name) is not None
+
+
+def _definition(session: Session, name: str) -> str:
+    table = session.schema.find_table(name)
+    return "" if table is None else f"{table.sql};\n"
+
+
+def _write_database(session: Session, path: str | TextIO, encoding: str, bar: Progress) -> int:
+    from kvsh.transfer.dump import pieces
+
+    count = 0
+    with _target(path, encoding) as out:
+        for piece in pieces(session):
+            out.write("\n".join(piece) + "\n")
+            count += len(piece)
+            bar.update(count)
+    return count
+
+
+def _write(result: Result, out: TextIO, kind: str, name: str, head: str, bar: Progress) -> int:
+    assert result.columns is not None
+    names = [column.name for column in result.columns]
+    write = WRITERS[kind](out, names, name)
+    out.write(head)
+    count = 0
+    for batch in result.batches():
+        write(batch)
+        count += len(batch)
+        bar.update(count)
+    if kind == "json":
+        out.write("\n]\n" if count else "[]\n")
+    return count
+
+
+@contextmanager
+def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
+    """The stream to write to.  A file takes its place when it is complete."""
+    if not isinstance(path, str):
+        yield path
+        path.flush()
+        return
+    if path == "-":
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    if os.path.isdir(path):
+        raise TransferError(f"{path} is a directory")
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe, a device: no renaming
+        with open(path, "w", encoding=encoding, newline="") as out:
+            yield out
+        return
+    beside = f"{path}.{os.getpid()}.part"
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise TransferError(f"no such directory: {os.path.dirname(path)}")
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise TransferError(f"unknown encoding {encoding!r}") from None
+    try:
+        with open(beside, "w", encoding=encoding, newline="", buffering=_BUFFER_BYTES) as out:
+            yield out
+        os.replace(beside, path)
+    except BaseException:
+        if os.path.exists(beside):
+            os.unlink(beside)
+        raise

@@ -1,0 +1,45 @@
+"""The file formats by name and by ending, and the one error of this package."""
+
+from __future__ import annotations
+
+import os
+
+FORMATS = ("csv", "tsv", "json", "jsonl", "sql")
+
+_BY_ENDING = {
+    ".csv": "csv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".sql": "sql",
+    ".tab": "tsv",
+    ".tsv": "tsv",
+    ".txt": "csv",
+}
+
+
+class TransferError(Exception):
+    """A file that can't be loaded or written as it was asked; the message is one sentence."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+def guess_format(path: str) -> str:
+    """The format by the file's ending; csv where that says nothing."""
+    return _BY_ENDING.get(os.path.splitext(path)[1].lower(), "csv")
+
+
+def checked_format(name: str | None, path: str) -> str:
+    """`name`, or the guess.  Raises TransferError for an unknown one."""
+    if name is None:
+        return guess_format(path)
+    if name not in FORMATS:
+        raise TransferError(f"unknown format {name!r}: it is one of {', '.join(FORMATS)}")
+    return name
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

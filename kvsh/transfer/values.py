@@ -1,0 +1,123 @@
+"""Text fields as SQL values: what a column of them can be, and turning a whole column at C speed.
+
+A column is INTEGER if every field is a whole number that its digits give back ("007" is text), REAL
+if every field is a decimal number, else TEXT; empty fields are NULL in numeric columns and empty in
+text ones.  A column is looked at as one joined string where that decides, so that a field costs some
+tens of nanoseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+INTEGER, REAL, TEXT, BLOB = "INTEGER", "REAL", "TEXT", "BLOB"
+
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\Z")
+_WIDE_INTEGER = re.compile(r"-?[1-9][0-9]{18,}\Z")
+_REAL = re.compile(r"[+-]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?\Z")
+_DIGIT = re.compile(r"[0-9]")
+_WITHOUT_INTEGER_CHARACTERS = dict.fromkeys(map(ord, "0123456789-\n"))
+_WITHOUT_REAL_CHARACTERS = dict.fromkeys(map(ord, "0123456789.-\n"))
+_PADDED = re.compile(r"\n-?0[0-9]")
+_PADDED_INTEGER = re.compile(r"\n(?:0[0-9]|-0)")
+_INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
+
+Column = Sequence[Any]
+
+
+class Misfit(ValueError):
+    """A field does not fit the type that was inferred for its column."""
+
+
+def kind_of(field: str) -> str:
+    """INTEGER, REAL, TEXT, or "" for an empty field."""
+    if not field:
+        return ""
+    if _INTEGER.match(field):
+        return INTEGER
+    if _WIDE_INTEGER.match(field):  # beyond 64 bits, its digits would be lost
+        return INTEGER if len(field) <= 20 and _INT_MIN <= int(field) <= _INT_MAX else TEXT
+    if len(field) <= 40 and _REAL.match(field) and _DIGIT.search(field):
+        return REAL
+    return TEXT
+
+
+def wider(one: str, other: str) -> str:
+    """The narrowest type that holds both; "" is no value at all."""
+    if one == other or not other:
+        return one
+    if not one:
+        return other
+    return REAL if {one, other} == {INTEGER, REAL} else TEXT
+
+
+def kinds_of(fields: Iterable[str]) -> str:
+    """The type of a whole column."""
+    kind = ""
+    for known in set(map(kind_of, fields)):
+        kind = wider(kind, known)
+    return kind
+
+
+def converted(fields: Column, affinity: str, *, exact: bool) -> Column:
+    """A column of text fields as values for a column of `affinity`.
+
+    `exact`: the type was inferred, and a field that does not fit it raises Misfit; otherwise it stays
+    text, for the table's own rules to decide."""
+    if affinity == TEXT:
+        return fields
+    if "" in fields:
+        present = [field for field in fields if field]
+        values = iter(converted(present, affinity, exact=exact)) if present else iter(())
+        return [next(values) if field else None for field in fields]
+    if affinity == BLOB:
+        return fields
+    fast = _reals(fields) if affinity == REAL else _integers(fields)
+    return _one_by_one(fields, affinity, exact=exact) if fast is None else fast
+
+
+def _integers(fields: Column) -> list[int] | None:
+    """The whole column as integers, if that loses nothing."""
+    lines = "\n" + "\n".join(fields)
+    if lines.translate(_WITHOUT_INTEGER_CHARACTERS) or lines.count("\n") != len(fields):
+        return None
+    if ("\n0" in lines or "\n-0" in lines) and _PADDED_INTEGER.search(lines):
+        return None
+    try:
+        numbers = list(map(int, fields))
+    except ValueError:  # a sign in a wrong place
+        return None
+    fits = min(numbers) >= _INT_MIN and max(numbers) <= _INT_MAX
+    return numbers if fits else None
+
+
+def _reals(fields: Column) -> list[float] | None:
+    """The whole column as floats, if all fields are numbers."""
+    lines = "\n" + "\n".join(fields)
+    if lines.translate(_WITHOUT_REAL_CHARACTERS) or lines.count("\n") != len(fields):
+        return None
+    if ("\n0" in lines or "\n-0" in lines) and _PADDED.search(lines):
+        return None
+    try:
+        return list(map(float, fields))
+    except ValueError:  # "-", "1-2", "."
+        return None
+
+
+def _one_by_one(fields: Column, affinity: str, *, exact: bool) -> Column:
+    values: list[Any] = []
+    for field in fields:
+        kind = kind_of(field)
+        if kind == REAL or (kind == INTEGER and affinity == REAL):
+            if exact and affinity == INTEGER:
+                raise Misfit(field)
+            values.append(float(field))
+        elif kind == INTEGER:
+            values.append(int(field))
+        elif exact:
+            raise Misfit(field)
+        else:
+            values.append(field)
+    return values
