@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from sql.session import Session
 
 
+_FEW = 4
+
+
 class DeletePlan(WritePlan):
     """A prepared DELETE from a stored table."""
 
@@ -69,10 +72,15 @@ class DeletePlan(WritePlan):
     def run(self, ctx: Context) -> WriteOutcome:
         if self.whole:
             return self._cleared(ctx)
+        if self.plain:
+            try:
+                found = [row for batch in self.query.run(ctx) for row in batch]
+                return self._in_bulk(ctx, found)
+            except BaseException:
+                ctx.session.changes = 0
+                raise
         with guarded(ctx, guards=False):
             found = [row for batch in self.query.run(ctx) for row in batch]
-            if self.plain:
-                return self._in_bulk(ctx, found)
             changes = RowChanges(ctx, self.target, returning=self.returning)
             changes.each(found, lambda item: changes.delete(item[0]))
             return changes.finished()
@@ -93,6 +101,9 @@ class DeletePlan(WritePlan):
         if self.returning is not None:
             make = self.returning.row
             returned = [make(ctx, item[1:], item[0]) for item in found]
+        if len(found) <= _FEW:
+            self._few(ctx, found)
+            return WriteOutcome(len(found), None, returned)
         keys: list[Any] = [item[0] for item in found]
         if self.target.records.indexes and found:
             rows = [item[1:] for item in found]
@@ -103,3 +114,15 @@ class DeletePlan(WritePlan):
         sort_entries(keys)
         ctx.transaction.tree(self.table.tree_id).delete_many(keys)
         return WriteOutcome(len(keys), None, returned)
+
+    def _few(self, ctx: Context, found: Sequence[Row]) -> None:
+        transaction = ctx.transaction
+        tree = transaction.tree(self.table.tree_id)
+        indexes = self.target.records.indexes
+        for item in found:
+            key = item[0]
+            for index in indexes:
+                entry = index.entry(ctx, item[1:], key)
+                if entry is not None:
+                    transaction.tree(index.tree_id).delete(entry)
+            tree.delete(key)

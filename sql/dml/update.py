@@ -7,7 +7,7 @@ loaded in bulk, and only the entries of indexes on changed columns are written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,6 +31,7 @@ from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
 from sql.dml.target import Target, WritePlan, row_columns, scan_query, tree_key
 from sql.dml.undo import guarded
+from sql.dml.writer import same
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
@@ -80,6 +81,15 @@ class UpdatePlan(WritePlan):
         ]
         self.bulk = target.plain and not self._moves()
         self.single_step = target.plain
+        self._old_rows_of = self._old_rows_function()
+        self._simple = (
+            self.bulk
+            and statement.from_ is None
+            and self.returning is None
+            and not records.generated
+            and not records.has_checks
+            and all(index.condition is None for index in self.indexes)
+        )
 
     def _outputs(self, alias: str, values: dict[int, exp.Expression]) -> list[exp.Expression]:
         """The scan's columns: tree key, new row, a new rowid if one is assigned apart from the columns,
@@ -106,7 +116,7 @@ class UpdatePlan(WritePlan):
     # -- running ---------------------------------------------------------------------------------
 
     def run(self, ctx: Context) -> WriteOutcome:
-        with guarded(ctx, self.single_step) as undo:
+        try:
             found = [row for batch in self.query.run(ctx) for row in batch]
             if self.statement.from_ is not None:
                 # Of several matches of a row the last one counts.
@@ -114,6 +124,12 @@ class UpdatePlan(WritePlan):
                 found = [last[key] for key in sorted(last, key=order_key)]
             if not found:
                 return WriteOutcome(0, 0, None if self.returning is None else [])
+            if self._simple and len(found) <= _FEW and self._few(ctx, found):
+                return WriteOutcome(len(found))
+        except BaseException:
+            ctx.session.changes = 0
+            raise
+        with guarded(ctx, self.single_step) as undo:
             if self.bulk:
                 done = self._in_bulk(ctx, found)
                 if done is not None:
@@ -160,6 +176,38 @@ class UpdatePlan(WritePlan):
             trees = [value.copy() for value in self._values]
             self._set = compile_row_function(trees, table, self.target.env)
         return self._set
+
+    # -- a few rows ------------------------------------------------------------------------------
+
+    def _few(self, ctx: Context, found: list[Row]) -> bool:
+        """Write a few rows; False, with nothing written, if they need a closer look."""
+        transaction, records, end = ctx.transaction, self.target.records, self.width + 1
+        tree = transaction.tree(self.table.tree_id)
+        rows = [item[1:end] for item in found]
+        for row in rows:
+            if not records.is_plain(row, tree):
+                return False
+        work: list[tuple[Tree, Row, Row]] = []
+        if self.indexes:
+            olds = self._old_rows_of(found)
+            for index in self.indexes:
+                index_tree = transaction.tree(index.tree_id)
+                for item, old_row, row in zip(found, olds, rows, strict=True):
+                    key = item[0]
+                    old, new = index.key(ctx, old_row, key), index.key(ctx, row, key)
+                    if same(old, new):
+                        continue
+                    if index.unique and (
+                        len(found) > 1 or index.other(index_tree, new) is not None
+                    ):
+                        return False
+                    work.append((index_tree, old, new))
+        for item, row in zip(found, rows, strict=True):
+            tree.put(item[0], row)
+        for index_tree, old, new in work:
+            index_tree.delete(old)
+            index_tree.put(new)
+        return True
 
     # -- in bulk ---------------------------------------------------------------------------------
 
@@ -217,12 +265,16 @@ class UpdatePlan(WritePlan):
         """The rows as they are, put together from what the scan gave."""
         if self.target.records.generated:
             return ctx.transaction.tree(self.table.tree_id).get_many(keys)
+        return self._old_rows_of(found)
+
+    def _old_rows_function(self) -> Callable[[Sequence[Row]], list[Row]]:
         end = self.width + 1
         number = {place: at for at, place in enumerate(self.olds, end)}
         sources = [f"item[{number.get(place, place + 1)}]" for place in range(self.width)]
-        make = eval(f"lambda found: [({', '.join(sources)},) for item in found]")
-        rows: list[Row] = make(found)
-        return rows
+        made: Callable[[Sequence[Row]], list[Row]] = eval(
+            f"lambda found: [({', '.join(sources)},) for item in found]"
+        )
+        return made
 
 
 def _index_changes(
