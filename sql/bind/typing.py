@@ -59,9 +59,9 @@ def explicit_collation(node: Expression) -> str | None:
 
 
 def implicit_collation(node: Expression) -> str | None:
-    """The collation a column brings with it, also through a CAST or a unary plus."""
+    """The collation a column brings with it, also through a CAST or a unary plus; not a subquery's."""
     match node:
-        case ColumnRef() | SlotRef() | ScalarSubquery():
+        case ColumnRef() | SlotRef():
             return node.collation
         case Cast():
             return implicit_collation(node.operand)

@@ -659,7 +659,8 @@ class SelectPlanner:
         provided = list(candidate.order)
         direction: bool | None = None
         position = 0
-        for key in order:
+        own = {source} if len(self.items) > 1 else self.own
+        for place, key in enumerate(order):
             node = key.expression
             if not references(node):
                 return None
@@ -694,7 +695,10 @@ class SelectPlanner:
             elif direction != key.descending:
                 return None
             if isinstance(node, ColumnRef) and node.column in (ROWID, table.rowid_alias):
-                break
+                # Nothing of this relation is left to sort by; rows of others are.
+                if all(references(other.expression) <= own for other in order[place + 1 :]):
+                    break
+                return None
         if direction:
             return (
                 replace(candidate, access=reversed_access(candidate.access))
