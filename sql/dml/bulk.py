@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from operator import eq, itemgetter, lt
 from typing import TYPE_CHECKING, Any
 
+from sql.dml.collector import CollectorPaused
 from sql.dml.index_keys import IndexKeys, sort_entries
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
 from sql.values import INT_MAX, apply_affinity, truth
@@ -160,6 +161,16 @@ class BulkInsert:
         """Write all rows; None, with nothing written, if they need a closer look.
 
         `given` are rowids that stand apart from the columns."""
+        with CollectorPaused():
+            return self._loaded(ctx, rows, given, sequence)
+
+    def _loaded(
+        self,
+        ctx: Context,
+        rows: Sequence[Row],
+        given: Sequence[Any] | None,
+        sequence: LargestRowid | None,
+    ) -> Loaded | None:
         if self.ignores and sequence is None:
             chosen = self._without_conflicts(ctx, rows, given)
             if chosen is not None:
@@ -329,10 +340,16 @@ class BulkInsert:
         of; None if that is not easily told."""
         records = self.records
         uniques = [index for index in records.indexes if index.unique]
-        if records.generated or any(index.columns is None for index in uniques):
+        if (
+            records.generated
+            or records.has_checks
+            or any(index.columns is None for index in uniques)
+        ):
             return None
         tree = ctx.transaction.tree(records.table.tree_id)
         rows, classes = stored_rows(records, rows)
+        if breaks_types(records, classes):
+            return None
         if given is None and records.alias is not None:
             given = list(map(itemgetter(records.alias), rows))
         keys: Sequence[Any] = range(len(rows))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sql.compile import prepare_select
+from sql.dml.collector import CollectorPaused
 from sql.dml.index_keys import sort_entries
 from sql.dml.records import Row
 from sql.dml.returning import Returning
@@ -104,6 +105,11 @@ class DeletePlan(WritePlan):
         if len(found) <= _FEW:
             self._few(ctx, found)
             return WriteOutcome(len(found), None, returned)
+        with CollectorPaused():
+            self._many(ctx, found)
+        return WriteOutcome(len(found), None, returned)
+
+    def _many(self, ctx: Context, found: Sequence[Row]) -> None:
         keys: list[Any] = [item[0] for item in found]
         if self.target.records.indexes and found:
             rows = [item[1:] for item in found]
@@ -113,7 +119,6 @@ class DeletePlan(WritePlan):
                 ctx.transaction.tree(index.tree_id).delete_many(entries)
         sort_entries(keys)
         ctx.transaction.tree(self.table.tree_id).delete_many(keys)
-        return WriteOutcome(len(keys), None, returned)
 
     def _few(self, ctx: Context, found: Sequence[Row]) -> None:
         transaction = ctx.transaction

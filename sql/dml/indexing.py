@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sql.dml.bulk import repeated_unique
+from sql.dml.collector import CollectorPaused
 from sql.dml.index_keys import IndexKeys, sort_entries
 from sql.dml.records import TableRecords
 from sql.errors import ConstraintError
@@ -22,6 +23,11 @@ def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> No
     """Write all entries of an empty index.  Buffers its keys.
 
     Raises ConstraintError if a unique index would hold a value twice."""
+    with CollectorPaused():
+        _fill(session, ctx, table, index)
+
+
+def _fill(session: Session, ctx: Context, table: Table, index: Index) -> None:
     env = session.environment(ctx.transaction)
     keys = IndexKeys(index, table, env)
     entries: list[Row] = []

@@ -24,6 +24,7 @@ from sql.dml.bulk import (
     stored_rows,
     write_entries,
 )
+from sql.dml.collector import CollectorPaused
 from sql.dml.conflicts import resolutions
 from sql.dml.index_keys import IndexKeys, RowFunction, sort_entries
 from sql.dml.records import Row, widen_by_classes
@@ -131,7 +132,8 @@ class UpdatePlan(WritePlan):
             raise
         with guarded(ctx, self.single_step) as undo:
             if self.bulk:
-                done = self._in_bulk(ctx, found)
+                with CollectorPaused():
+                    done = self._in_bulk(ctx, found)
                 if done is not None:
                     return done
             if len(found) > 1:
