@@ -309,7 +309,10 @@ class Binder:
         initial, result = self.query(arms[0][1], parent)
         for operator, arm in arms[1:first]:
             other, _ = self.query(arm, parent)
-            initial = self._joined(operator, initial, other)
+            if width(initial) != width(other):
+                raise mismatch(operator)
+            collations = self._collations([initial, other])
+            initial = Compound(operator, initial, other, self.next_source(), collations)
         result = renamed(result, cte.columns, cte.name)
         work = WorkTable(cte.number, result, initial)
         cte.work = work
@@ -375,19 +378,22 @@ class Binder:
         blocks = [block]
         for operator, right_node in reversed(arms):
             right, _ = self.query(right_node, parent)
+            if width(block) != width(right):
+                raise mismatch(operator)
             blocks.append(right)
-            block = self._joined(operator, block, right)
+        collations = self._collations(blocks)
+        for (operator, _), right in zip(reversed(arms), blocks[1:], strict=True):
+            block = Compound(operator, block, right, self.next_source(), collations)
         return self._ordered_compound(block, blocks, node, result, parent), result
 
-    def _joined(self, operator: str, left: Block, right: Block) -> Compound:
-        if width(left) != width(right):
-            raise mismatch(operator)
+    def _collations(self, arms: list[Block]) -> tuple[str, ...]:
+        """Per column the first collation that any arm brings: all of a chain compare by it."""
         collations = []
-        for slot in range(width(left)):
-            outputs = (self.output_of(left, slot), self.output_of(right, slot))
+        for slot in range(width(arms[0])):
+            outputs = [self.output_of(arm, slot) for arm in arms]
             found = [implicit_or_explicit(output) for output in outputs if output is not None]
             collations.append(next((name for name in found if name), "BINARY"))
-        return Compound(operator, left, right, self.next_source(), tuple(collations))
+        return tuple(collations)
 
     def _ordered_compound(
         self,

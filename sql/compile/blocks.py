@@ -382,7 +382,7 @@ class BlockCompiler:
             return self._first_row(plan, joined, body, free)
         if block.keys:
             loops, depth = self._loops(joined)
-            body.extend(grouping.grouped(loops, depth))
+            body.extend(grouping.grouped(loops, depth, joined.clauses, joined.header))
         else:
             body.extend(grouping.everything(joined.header, joined.clauses, simple_row=joined.row))
         return self._define(free, body)

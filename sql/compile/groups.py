@@ -1,17 +1,24 @@
 """Grouping as code: GROUP BY by a dict of states, and aggregates over everything in bulk.
 
-A group's state is a list of fields; each aggregate owns one or two.  Where the kinds of its argument are
-known, it is updated by bare Python (`s[1] += r1[3]`); DISTINCT collects into a dict, ORDER BY into a
-list, and the rest steps an `Accumulator`.  Without GROUP BY each batch is reduced by builtins.
+A group's state is a list of *fields*, each with a start, an update per row and perhaps a guard.  Where
+the kinds of an argument are known a field is updated by bare Python (`s[1] += r1[3]`); DISTINCT collects
+into a dict, ORDER BY into a list, and the rest steps an `Accumulator`.  Aggregates share fields: count(*),
+sum(x) and avg(x) of a column without NULLs keep one count and one sum.  A state of a single sum or count is
+no list but the number itself.  Without GROUP BY each batch is reduced by builtins.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sql.compile.module import Lines
+from sql.compile.scalar import is_simple
+from sql.expressions import Literal
 from sql.plan import AggregateCall, Select
 from sql.run import grouping
 
@@ -22,18 +29,27 @@ NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 NUMBER = INTEGER | REAL
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One slot of a state.  `update` and `bulk` say `S` for the slot, `x` for the argument's value and
+    `v` for the list of a batch's values; `guard` is the condition under which a row counts.
+
+    `skip_null`: rows whose argument is NULL do not count.  `bulk` is None where there is no bulk form."""
+
+    start: str
+    update: str
+    argument: str = ""
+    guard: str = ""
+    skip_null: bool = False
+    bulk: tuple[str, ...] | None = None
+
+
 @dataclass(slots=True)
 class AggregateCode:
-    """How one aggregate is kept in a state `s`: fields, updates per row, and its final value.
+    """Fields of one aggregate, by place in the state, and its final value (`S0`, `S1` stand for them)."""
 
-    `bulk` are the statements that take in a batch whose argument values are the list `v`."""
-
-    fields: list[str]
-    update: Callable[[str], list[str]]  # source of the argument -> statements
+    places: list[int]
     value: str
-    bulk: list[str] | None = None
-    nullable: bool = False  # the updates are for values that are not NULL only
-    arguments: list[str] = field(default_factory=list)
 
 
 class GroupCompiler:
@@ -44,68 +60,90 @@ class GroupCompiler:
         self.module = compiler.module
         self.scalar = compiler.scalar
         self.block = block
+        self.fields: list[Field] = []
 
     def _call(self, function: Callable[..., Any], *arguments: str) -> str:
         return f"{self.module.function(function)}({', '.join(arguments)})"
 
     # -- aggregates ------------------------------------------------------------------------------
 
-    def aggregate(self, call: AggregateCall, at: int) -> AggregateCode:
-        """Code for the aggregate whose first field is `s[at]`."""
+    def layout(self) -> list[AggregateCode]:
+        """Code of all aggregates; fills `fields`."""
+        return [self._aggregate(call) for call in self.block.aggregates]
+
+    def _use(self, fields: list[Field], value: str) -> AggregateCode:
+        places = []
+        for field in fields:
+            if field.start.endswith(("0", "None")) and field in self.fields:
+                places.append(self.fields.index(field))
+            else:
+                places.append(len(self.fields))
+                self.fields.append(field)
+        return AggregateCode(places, value)
+
+    def _aggregate(self, call: AggregateCall) -> AggregateCode:
         arguments = [self.scalar.argument(item) for item in call.arguments]
+        guard = "" if call.where is None else self.scalar.true(call.where)
+        extreme = call.name in ("min", "max") and call.function.builtin
         if call.order:
-            return self._ordered(call, arguments, at)
-        if call.distinct and not (call.name in ("min", "max") and call.function.builtin):
-            return self._distinct(call, arguments, at)
-        if call.function.builtin and len(call.arguments) <= 1:
-            code = self._inline(call, arguments, at)
+            return self._ordered(call, arguments, guard)
+        if call.distinct and not extreme:
+            return self._distinct(call, arguments, guard)
+        if call.function.builtin:
+            code = self._inline(call, arguments, guard)
             if code is not None:
                 return code
-        return self._stepped(call, arguments, at)
+        return self._stepped(call, arguments, guard)
 
-    def _inline(self, call: AggregateCall, arguments: list[str], at: int) -> AggregateCode | None:
-        s, t = f"s[{at}]", f"s[{at + 1}]"
+    def _inline(
+        self, call: AggregateCall, arguments: list[str], guard: str
+    ) -> AggregateCode | None:
         if call.name == "count":
-            if not arguments:
-                return AggregateCode(["0"], lambda _: [f"{s} += 1"], s, [f"{s} += len(v)"])
-            nullable = self.scalar.nullable(call.arguments[0])
-            return AggregateCode(
-                ["0"], lambda _: [f"{s} += 1"], s, [f"{s} += len(v)"], nullable, arguments
-            )
-        if not arguments:
-            return None
+            return self._use([self._count(call, arguments, guard)], "S0")
         kinds = self.scalar.kinds(call.arguments[0])
-        nullable = bool(kinds & NULL)
-        bare = kinds & ~NULL
-        if call.name in ("sum", "total", "avg") and bare and not bare & ~NUMBER:
-            value = {
-                "sum": self._call(grouping.sum_of, s, t),
-                "total": f"float({s})",
-                "avg": f"({s} / {t} if {t} else None)",
-            }[call.name]
-            return AggregateCode(
-                ["0", "0"],
-                lambda x: [f"{s} += {x}", f"{t} += 1"],
-                value,
-                [f"{s} = sum(v, {s})", f"{t} += len(v)"],
-                nullable,
-                arguments,
-            )
-        homogeneous = bare and (not bare & ~NUMBER or bare in (TEXT, BLOB))
+        skip, bare = bool(kinds & NULL), kinds & ~NULL
+        if call.name == "group_concat":
+            return self._concatenated(call, arguments, guard, kinds)
+        numbers = bool(bare) and not bare & ~NUMBER
+        if call.name in ("sum", "total", "avg") and numbers:
+            total = Field("0", "S += x", arguments[0], guard, skip, ("S = sum(v, S)",))
+            if call.name == "total":
+                return self._use([total], self._call(grouping.total_of, "S0"))
+            if call.name == "sum" and self.block.keys and not skip and not guard:
+                return self._use([total], self._call(grouping.sum_of, "S0", "1"))
+            count = self._count(call, arguments, guard)
+            if call.name == "sum":
+                return self._use([total, count], self._call(grouping.sum_of, "S0", "S1"))
+            return self._use([total, count], self._call(grouping.average_of, "S0", "S1"))
+        homogeneous = numbers or bare in (TEXT, BLOB)
         if call.name in ("min", "max") and homogeneous and call.collation.upper() == "BINARY":
             sign = "<" if call.name == "min" else ">"
-            return AggregateCode(
-                ["None"],
-                lambda x: [f"if {s} is None or {x} {sign} {s}: {s} = {x}"],
-                s,
-                [
-                    f"if v: s_ = {call.name}(v)",
-                    f"if v and ({s} is None or s_ {sign} {s}): {s} = s_",
-                ],
-                nullable,
-                arguments,
+            bulk = (
+                f"if v: s_ = {call.name}(v)",
+                f"if v and (S is None or s_ {sign} S): S = s_",
             )
+            update = f"if S is None or x {sign} S: S = x"
+            return self._use([Field("None", update, arguments[0], guard, skip, bulk)], "S0")
         return None
+
+    def _count(self, call: AggregateCall, arguments: list[str], guard: str) -> Field:
+        if arguments and self.scalar.nullable(call.arguments[0]):
+            return Field("0", "S += 1", arguments[0], guard, True, ("S += len(v)",))
+        return Field("0", "S += 1", "", guard, False, ("S += len(v)",))
+
+    def _concatenated(
+        self, call: AggregateCall, arguments: list[str], guard: str, kinds: int
+    ) -> AggregateCode | None:
+        separator = ","
+        if len(arguments) > 1:
+            given = call.arguments[1]
+            if not isinstance(given, Literal) or not isinstance(given.value, str):
+                return None
+            separator = given.value
+        field = Field("[]", "S.append(x)", arguments[0], guard, bool(kinds & NULL), ("S += v",))
+        texts = str(not kinds & ~(TEXT | NULL))
+        joined = self._call(grouping.joined, "S0", self.module.constants.name(separator), texts)
+        return self._use([field], joined)
 
     def _make(self, call: AggregateCall) -> str:
         """Source of a fresh accumulator."""
@@ -114,99 +152,84 @@ class GroupCompiler:
             return self._call(grouping.Extreme, str(call.name == "max"), fold)
         return f"{self.module.constants.name(call.function.make, f'make_{call.name}_')}()"
 
-    def _stepped(self, call: AggregateCall, arguments: list[str], at: int) -> AggregateCode:
-        s = f"s[{at}]"
-        step = f"{s}.step"
-        bulk = None
-        if len(arguments) == 1:
-            bulk = [f"for x in v: {step}(x)"]
-        return AggregateCode(
-            [self._make(call)],
-            lambda x: [f"{step}({x})"],
-            f"{s}.finish()",
-            bulk,
-            False,
-            arguments,
-        )
+    def _stepped(self, call: AggregateCall, arguments: list[str], guard: str) -> AggregateCode:
+        bulk = ("step_ = S.step", "for x in v: step_(x)") if len(arguments) == 1 else None
+        argument = arguments[0] if len(arguments) == 1 else ""
+        given = "x" if len(arguments) == 1 else ", ".join(arguments)
+        field = Field(self._make(call), f"S.step({given})", argument, guard, False, bulk)
+        return self._use([field], "S0.finish()")
 
-    def _distinct(self, call: AggregateCall, arguments: list[str], at: int) -> AggregateCode:
-        s = f"s[{at}]"
+    def _distinct(self, call: AggregateCall, arguments: list[str], guard: str) -> AggregateCode:
         fold = self.scalar.folding(call.collation)
         make = self._make(call) if call.name != "count" else "None"
-        value = self._call(grouping.distinct_value, s, repr(call.name), make)
-        if fold is None:
-            return AggregateCode(
-                ["{}"],
-                lambda x: [f"{s}.setdefault({x}, {x})"],
-                value,
-                [f"for x in v: {s}.setdefault(x, x)"],
-                self.scalar.nullable(call.arguments[0]),
-                arguments,
-            )
-        folding = self.module.constants.name(fold, "fold")
-        return AggregateCode(
-            ["{}"],
-            lambda x: [f"{s}.setdefault({folding}({x}), {x})"],
-            value,
-            None,
-            self.scalar.nullable(call.arguments[0]),
-            arguments,
-        )
+        value = self._call(grouping.distinct_value, "S0", repr(call.name), make)
+        skip = self.scalar.nullable(call.arguments[0])
+        if fold is None and call.name == "count":
+            field = Field("set()", "S.add(x)", arguments[0], guard, skip, ("S.update(v)",))
+        elif fold is None:
+            bulk = ("S.update(dict.fromkeys(v))",)
+            field = Field("{}", "S.setdefault(x)", arguments[0], guard, skip, bulk)
+        else:
+            folding = self.module.constants.name(fold, "fold")
+            value = self._call(grouping.distinct_value, "S0.values()", repr(call.name), make)
+            update = f"S.setdefault({folding}(x), x)"
+            field = Field("{}", update, arguments[0], guard, skip, None)
+        return self._use([field], value)
 
-    def _ordered(self, call: AggregateCall, arguments: list[str], at: int) -> AggregateCode:
-        s = f"s[{at}]"
+    def _ordered(self, call: AggregateCall, arguments: list[str], guard: str) -> AggregateCode:
         keys = [self.compiler.sort_key_source(key) for key in call.order]
         entry = f"(({', '.join([*arguments, ''])}), {', '.join(keys)})"
         directions = tuple(key.descending for key in call.order)
-        value = self._call(grouping.ordered_value, s, repr(directions), self._make(call))
-        return AggregateCode(
-            ["[]"], lambda x: [f"{s}.append({entry})"], value, None, False, arguments
-        )
+        value = self._call(grouping.ordered_value, "S0", repr(directions), self._make(call))
+        return self._use([Field("[]", f"S.append({entry})", "", guard)], value)
 
     # -- the groups ------------------------------------------------------------------------------
 
-    def layout(self) -> tuple[list[AggregateCode], int]:
-        """Code of all aggregates, fields one behind the other; the number of fields."""
-        codes = []
-        at = 0
-        for call in self.block.aggregates:
-            code = self.aggregate(call, at)
-            codes.append(code)
-            at += len(code.fields)
-        return codes, at
-
-    def updates(self, codes: list[AggregateCode]) -> Lines:
+    def updates(self) -> Lines:
         """Statements that take one row into the state `s`."""
         body = Lines()
-        for call, code in zip(self.block.aggregates, codes, strict=True):
-            guards = [] if call.where is None else [self.scalar.true(call.where)]
-            argument = ", ".join(code.arguments)
-            if code.nullable:
-                if not argument.replace("[", "").replace("]", "").isidentifier():
-                    guards.append(f"(x := {argument}) is not None")
-                    argument = "x"
-                else:
-                    guards.append(f"{argument} is not None")
-            elif (len(code.arguments) == 1 and len(code.update("y")) > 1 and "(" in argument) or (
-                len(code.arguments) == 1 and any(line.count("Q") > 1 for line in code.update("Q"))
-            ):
+        latest = None
+        for place, field in enumerate(self.fields):
+            conditions = [field.guard] if field.guard else []
+            argument = field.argument
+            simple = is_simple(argument)
+            if field.skip_null:
+                conditions.append(f"{argument if simple else f'(x := {argument})'} is not None")
+                name = argument if simple else "x"
+            elif argument and not simple and (_uses(field.update) > 1 or ":=" in argument):
+                body.depth, latest = 0, None
                 body.add(f"x = {argument}")
-                argument = "x"
-            if guards:
-                body.add(f"if {' and '.join(guards)}:")
-                body.depth = 1
-            for line in code.update(argument):
-                body.add(line)
-            body.depth = 0
+                name = "x"
+            else:
+                name = argument
+            statement = _with_argument(field.update, f"s[{place}]", name)
+            condition = " and ".join(conditions)
+            if condition and (condition != latest or ":=" in condition):
+                body.depth = 0
+                body.add(f"if {condition}:")
+            body.depth = 1 if condition else 0
+            latest = condition
+            body.add(statement)
+        body.depth = 0
         return body
 
-    def grouped(self, loops: Lines, depth: int) -> Lines:
+    def values(self, codes: list[AggregateCode], state: str) -> list[str]:
+        """The aggregates' final values; `state` gives the field of a place."""
+        made = []
+        for code in codes:
+            value = code.value
+            for number, place in enumerate(code.places):
+                value = value.replace(f"S{number}", state.format(place))
+            made.append(value)
+        return made
+
+    def grouped(self, loops: Lines, depth: int, clauses: str, header: str) -> Lines:
         """The body of a function that gives the groups' tuples, for GROUP BY.
 
         `loops` are the loop headers; rows are taken in `depth` levels deep."""
         block = self.block
         assert block.keys is not None
-        codes, fields = self.layout()
+        codes = self.layout()
         originals = [self.scalar.value(key.expression) for key in block.keys]
         folded = []
         plain = True
@@ -219,22 +242,39 @@ class GroupCompiler:
                 folded.append(f"{self.module.function(fold)}({source})")
         key_source = folded[0] if len(folded) == 1 else f"({', '.join(folded)})"
         bare = [self.scalar.value(item) for item in block.bare]
-        extra = bare if plain else [*originals, *bare]
-        initial = ", ".join([*[name for code in codes for name in code.fields], *extra])
+        single = plain and not bare and self._is_number()
         body = Lines()
-        body.add("groups = {}")
-        body.add("get = groups.get")
-        body.extend(loops)
-        body.depth = depth
-        body.add(f"g = {key_source}")
-        body.add("s = get(g)")
-        body.add(f"if s is None: s = groups[g] = [{initial}]")
-        body.extend(self._bare_updates(codes, fields + (0 if plain else len(originals)), bare))
-        body.extend(self.updates(codes))
-        body.depth = 0
+        if single and self.fields[0].update == "S += 1" and header:
+            lists = f"[{key_source} {clauses}] {header[:-1]}"
+            body.add(
+                f"groups = {self._call(Counter, self._call(chain.from_iterable, f'({lists})'))}"
+            )
+            body.add("check()")
+        elif single:
+            body.add("groups = {}")
+            body.extend(loops)
+            body.depth = depth
+            self._add_to_number(body, key_source)
+            body.depth = 0
+        else:
+            body.add("groups = {}")
+            body.extend(loops)
+            body.depth = depth
+            extra = bare if plain else [*originals, *bare]
+            initial = ", ".join([*[field.start for field in self.fields], *extra])
+            simple = all(map(is_simple, folded))
+            if not simple:
+                body.add(f"g = {key_source}")
+            name = key_source if simple else "g"
+            body.add(f"try: s = groups[{name}]")
+            body.add(f"except KeyError: s = groups[{name}] = [{initial}]")
+            at = len(self.fields) + (0 if plain else len(originals))
+            body.extend(self._bare_updates(codes, at, bare))
+            body.extend(self.updates())
+            body.depth = 0
         body.add("check()")
-        values = [code.value for code in codes]
-        first = fields
+        values = self.values(codes, "s" if single else "s[{}]")
+        first = len(self.fields)
         if plain:
             keys = ["g"] if len(folded) == 1 else [f"g[{place}]" for place in range(len(folded))]
         else:
@@ -242,11 +282,29 @@ class GroupCompiler:
             first += len(originals)
         passed = [f"s[{first + place}]" for place in range(len(bare))]
         row = f"({''.join(f'{item}, ' for item in [*keys, *values, *passed])})"
-        sortable = self._sorted_items(len(folded))
-        body.add(f"return [{row} for g, s in {sortable}]")
+        body.add(f"return [{row} for g, s in {self._sorted_items()}]")
         return body
 
-    def _sorted_items(self, count: int) -> str:
+    def _is_number(self) -> bool:
+        """Whether the whole state is one number that every row adds to."""
+        if len(self.fields) != 1:
+            return False
+        field = self.fields[0]
+        return field.update in ("S += 1", "S += x") and not field.guard and not field.skip_null
+
+    def _add_to_number(self, body: Lines, key: str) -> None:
+        field = self.fields[0]
+        added = "1" if field.update == "S += 1" else field.argument
+        if not is_simple(key):
+            body.add(f"g = {key}")
+            key = "g"
+        if not is_simple(added):
+            body.add(f"x = {added}")
+            added = "x"
+        body.add(f"try: groups[{key}] += {added}")
+        body.add(f"except KeyError: groups[{key}] = {added}")
+
+    def _sorted_items(self) -> str:
         """The groups in order of their keys, as SQLite's sorter gives them."""
         assert self.block.keys is not None
         kinds = [self.scalar.kinds(key.expression) for key in self.block.keys]
@@ -261,7 +319,7 @@ class GroupCompiler:
             return body
         call = block.aggregates[block.bare_from]
         argument = self.scalar.value(call.arguments[0])
-        slot = sum(len(code.fields) for code in codes[: block.bare_from])
+        slot = codes[block.bare_from].places[0]
         where = "" if call.where is None else f"{self.scalar.true(call.where)} and "
         fold = self.module.constants.name(self.scalar.folding(call.collation), "fold")
         test = self._call(grouping.beats, argument, f"s[{slot}]", str(call.name == "max"), fold)
@@ -270,120 +328,127 @@ class GroupCompiler:
             body.add(f"    s[{at + place}] = {source}")
         return body
 
+    # -- everything in one group -----------------------------------------------------------------
+
     def everything(self, header: str, clauses: str, *, simple_row: str | None) -> Lines:
         """The body for no GROUP BY: one state for all rows; gives a list of one tuple.
 
         `simple_row`: the only row variable, where the rows come from one relation's batches."""
         block = self.block
-        codes, fields = self.layout()
+        codes = self.layout()
+        count = len(self.fields)
         bare = [self.scalar.value(item) for item in block.bare]
-        initial = ", ".join(
-            [*[name for code in codes for name in code.fields], *["None"] * len(bare)]
-        )
+        initial = ", ".join([*[field.start for field in self.fields], *["None"] * len(bare)])
         body = Lines()
         body.add(f"s = [{initial}]")
-        bulk = not bare and all(code.bulk is not None for code in codes)
-        if bulk:
-            self._bulk(body, codes, header, clauses, simple_row)
+        if not bare and all(field.bulk is not None for field in self.fields):
+            self._bulk(body, header, clauses, simple_row)
         else:
             if bare:
                 body.add("first = True")
-            source = clauses
             if header:
                 body.add(header)
                 body.depth = 1
-            self._loops(body, source)
+            for clause in split_clauses(clauses):
+                body.add(f"{clause}:")
+                body.depth += 1
             if bare:
                 if block.bare_from is not None:
-                    body.extend(self._bare_updates(codes, fields, bare))
+                    body.extend(self._bare_updates(codes, count, bare))
                 body.add("if first:")
                 body.add("    first = False")
                 for place, item in enumerate(bare):
-                    body.add(f"    s[{fields + place}] = {item}")
-            body.extend(self.updates(codes))
+                    body.add(f"    s[{count + place}] = {item}")
+            body.extend(self.updates())
             body.depth = 0
-        values = [code.value for code in codes]
-        passed = [f"s[{fields + place}]" for place in range(len(bare))]
-        body.add(f"return [({''.join(f'{item}, ' for item in [*values, *passed])})]")
+        passed = [f"s[{count + place}]" for place in range(len(bare))]
+        row = "".join(f"{item}, " for item in [*self.values(codes, "s[{}]"), *passed])
+        body.add(f"return [({row})]")
         return body
 
-    def _loops(self, body: Lines, clauses: str) -> None:
-        """Clauses as nested statements."""
-        for clause in split_clauses(clauses):
-            body.add(f"{clause}:")
-            body.depth += 1
-
-    def _bulk(
-        self,
-        body: Lines,
-        codes: list[AggregateCode],
-        header: str,
-        clauses: str,
-        simple_row: str | None,
-    ) -> None:
-        """Per batch one list of values per aggregate, reduced by builtins."""
-        calls = self.block.aggregates
+    def _bulk(self, body: Lines, header: str, clauses: str, simple_row: str | None) -> None:
+        """Per batch one list of values per argument, reduced by builtins."""
         if header:
             body.add(header)
             body.depth = 1
-        several = len(codes) > 1
-        source = clauses
-        if several:
-            if simple_row is not None:
-                loop, *conditions = split_clauses(clauses)
-                if conditions:
-                    body.add(f"b = [{simple_row} {clauses}]")
-                    source = f"for {simple_row} in b"
-                else:
-                    source = loop
-            else:
-                # Several values per joined row: gathered once, then taken column by column.
-                return self._bulk_columns(body, codes, clauses)
-        for call, code in zip(calls, codes, strict=True):
-            assert code.bulk is not None
-            self._values(body, call, code, source)
-            for line in code.bulk:
-                body.add(line)
+        source, rows = clauses, None
+        lists = {(field.argument, field.guard, field.skip_null) for field in self.fields}
+        if simple_row is not None:
+            loop, *conditions = split_clauses(clauses)
+            if not conditions:
+                source, rows = loop, loop.split(" in ", 1)[1]
+            elif len(lists) > 1:
+                body.add(f"b = [{simple_row} {clauses}]")
+                source, rows = f"for {simple_row} in b", "b"
+        elif len(lists) > 1:
+            # Several values per joined row: gathered once, then taken column by column.
+            self._bulk_columns(body, clauses)
+            return
+        done = None
+        order = sorted(range(len(self.fields)), key=lambda place: self._list_of(place))
+        for place in order:
+            field = self.fields[place]
+            wanted = self._list_of(place)
+            if wanted != done:
+                self._values(body, field, source, rows)
+                done = wanted
+            assert field.bulk is not None
+            for line in field.bulk:
+                body.add(_with_argument(line, f"s[{place}]", "x"))
         body.depth = 0
-        return None
 
-    def _values(self, body: Lines, call: AggregateCall, code: AggregateCode, source: str) -> None:
-        argument = ", ".join(code.arguments) or "1"
-        conditions = "" if call.where is None else f" if {self.scalar.true(call.where)}"
-        if not code.arguments and not conditions and len(split_clauses(source)) == 1:
-            listed = source.split(" in ", 1)[1]
-            if listed.isidentifier():
-                body.add(f"v = {listed}")
-                return
-        if code.nullable:
-            if argument.replace("[", "").replace("]", "").isidentifier():
+    def _list_of(self, place: int) -> tuple[str, str, bool]:
+        field = self.fields[place]
+        return field.argument, field.guard, field.skip_null
+
+    def _values(self, body: Lines, field: Field, source: str, rows: str | None) -> None:
+        """`v`, the list of a batch's values; `rows` is a list of the very rows of `source`."""
+        if not field.argument and not field.guard and rows is not None:
+            body.add(f"v = {rows}")
+            return
+        argument = field.argument or "1"
+        conditions = f" if {field.guard}" if field.guard else ""
+        if field.skip_null:
+            if is_simple(argument):
                 conditions += f" if {argument} is not None"
             else:
                 conditions += f" if (x := {argument}) is not None"
                 argument = "x"
         body.add(f"v = [{argument} {source}{conditions}]")
 
-    def _bulk_columns(self, body: Lines, codes: list[AggregateCode], clauses: str) -> None:
-        calls = self.block.aggregates
-        columns: list[str] = []
-        for call, code in zip(calls, codes, strict=True):
-            columns.append(", ".join(code.arguments) or "1")
-            if call.where is not None:
-                columns[-1] = f"({columns[-1]} if {self.scalar.true(call.where)} else absent)"
+    def _bulk_columns(self, body: Lines, clauses: str) -> None:
         absent = self.module.constants.name(grouping.ABSENT, "absent")
-        columns = [column.replace(" else absent)", f" else {absent})") for column in columns]
-        body.add(f"b = [({''.join(f'{column}, ' for column in columns)}) {clauses}]")
-        for place, (call, code) in enumerate(zip(calls, codes, strict=True)):
-            conditions = ""
-            if call.where is not None:
-                conditions += f" if x[{place}] is not {absent}"
-            if code.nullable:
-                conditions += f" if x[{place}] is not None"
-            body.add(f"v = [x[{place}] for x in b{conditions}]")
-            assert code.bulk is not None
-            for line in code.bulk:
-                body.add(line)
+        columns: list[str] = []
+        for field in self.fields:
+            value = field.argument or "1"
+            columns.append(f"({value} if {field.guard} else {absent})" if field.guard else value)
+        spelled = list(dict.fromkeys(columns))
+        body.add(f"b = [({''.join(f'{column}, ' for column in spelled)}) {clauses}]")
+        for place, (field, column) in enumerate(zip(self.fields, columns, strict=True)):
+            at = spelled.index(column)
+            conditions = f" if x[{at}] is not {absent}" if field.guard else ""
+            if field.skip_null:
+                conditions += f" if x[{at}] is not None"
+            if column == "1":
+                body.add("v = b")
+            else:
+                body.add(f"v = [x[{at}] for x in b{conditions}]")
+            assert field.bulk is not None
+            for line in field.bulk:
+                body.add(_with_argument(line, f"s[{place}]", "x"))
         body.depth = 0
+
+
+_NAMES = re.compile(r"\b[Sx]\b")
+
+
+def _uses(template: str) -> int:
+    return _NAMES.findall(template).count("x")
+
+
+def _with_argument(template: str, slot: str, argument: str) -> str:
+    """The template with its slot and its argument filled in."""
+    return _NAMES.sub(lambda match: slot if match[0] == "S" else argument, template)
 
 
 def split_clauses(source: str) -> list[str]:

@@ -13,6 +13,7 @@ source may stand in the iterable of a comprehension.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, assert_never
 
 from sql import values as v
@@ -45,7 +46,7 @@ from sql.expressions import (
     Truth,
     Unary,
 )
-from sql.functions import Function, FunctionRegistry
+from sql.functions import JSON, Function, FunctionRegistry
 from sql.run import arithmetic as a
 
 NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
@@ -479,8 +480,30 @@ class ScalarCompiler:
             return f"{self.constants.function(plain)}({self.argument(e)})"
         return self.argument(e)
 
+    def marked(self, e: Expression) -> str:
+        """Like `value`, of a JSON function's argument: JSON is marked as JSON."""
+        match e:
+            case Call(name="coalesce" | "ifnull") if e.function.builtin:
+                return self._coalesce(e.arguments, self.marked)
+            case Call(name="iif") if e.function.builtin:
+                when, then, otherwise = e.arguments
+                return self._case(Case(((when, then),), otherwise), self.marked)
+            case Call() if e.function.returns_json:
+                return self.argument(e)
+            case Case():
+                return self._case(e, self.marked)
+            case Collate() | Unary(op="+"):
+                return self.marked(e.operand)
+            case SlotRef() | ScalarSubquery() if e.kinds & JSON:
+                return self._call(as_json, self.value(e))
+            case ColumnRef(column=1, name="value", table="json_each" | "json_tree"):
+                node_type = self.resolve(replace(e, column=2, name="type"))
+                return self._call(as_json, self.value(e), node_type)
+            case _:
+                return self.value(e)
+
     def argument(self, e: Expression) -> str:
-        """Like `value`, of a function's argument: JSON stays marked as JSON."""
+        """Like `value`, but what a JSON function gives stays marked as JSON."""
         folded = constant(e)
         if folded is not None:
             return self._literal(folded.value)
@@ -608,9 +631,10 @@ class ScalarCompiler:
         yes, no = self.true(e), self.false(e)
         return f"(1 if {yes} else 0 if {no} else None)"
 
-    def _case(self, e: Case) -> str:
-        parts = [f"{self.value(then)} if {self.true(when)} else " for when, then in e.whens]
-        otherwise = "None" if e.otherwise is None else self.value(e.otherwise)
+    def _case(self, e: Case, value: Callable[[Expression], str] | None = None) -> str:
+        value = value or self.value
+        parts = [f"{value(then)} if {self.true(when)} else " for when, then in e.whens]
+        otherwise = "None" if e.otherwise is None else value(e.otherwise)
         return f"({''.join(parts)}{otherwise})"
 
     def _cast(self, e: Cast) -> str:
@@ -654,7 +678,8 @@ class ScalarCompiler:
                     key = self.constants.name(self.folding(e.collation), "fold")
                     items = [self.value(item) for item in e.arguments]
                     return self._call(extreme, key, str(e.name == "max"), *items)
-        return self._invoked(function, [self.argument(item) for item in e.arguments], e.arguments)
+        compiled = self.marked if function.takes_json else self.value
+        return self._invoked(function, [compiled(item) for item in e.arguments], e.arguments)
 
     def _invoked(
         self, function: Function, arguments: list[str], expressions: Sequence[Expression] = ()
@@ -672,16 +697,19 @@ class ScalarCompiler:
             return f"(None if {first} is None else {name}({argument}))"
         return self._call(a.call_strict, name, *arguments)
 
-    def _coalesce(self, arguments: Sequence[Expression]) -> str:
+    def _coalesce(
+        self, arguments: Sequence[Expression], value: Callable[[Expression], str] | None = None
+    ) -> str:
+        value = value or self.value
         *others, last = arguments
         parts = []
         for argument in others:
             if not self.nullable(argument):
                 last = argument
                 break
-            first, name = self.named(self.value(argument))
+            first, name = self.named(value(argument))
             parts.append(f"{name} if {first} is not None else ")
-        return f"({''.join(parts)}{self.value(last)})"
+        return f"({''.join(parts)}{value(last)})"
 
 
 def constant(e: Expression) -> Literal | None:
@@ -717,6 +745,14 @@ def _applied(e: Collate | Unary | Cast | Not, value: Any) -> Any:
             return a.bit_not(value)
         case _:
             return value
+
+
+def as_json(value: Any, node_type: str = "array") -> Any:
+    """Text that is known to be JSON, marked as such; with a node's type, that of arrays and objects."""
+    from sql.functions.json_text import JsonText
+
+    is_json = value.__class__ is str and node_type in ("array", "object")
+    return JsonText(value) if is_json else value
 
 
 def plain(value: Any) -> Any:

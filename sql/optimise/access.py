@@ -428,12 +428,11 @@ class TableAccess:
             if prefix is not None and (low is not None or high is not None):
                 prefix = None
         size = float(self.statistics.rows(path.tree_id))
-        unique = path.unique and place == len(path.parts) and not many
-        if (
-            path.unique
-            and place == len(path.parts)
-            and all(not equality.null_safe for equality in equal)
-        ):
+        whole = path.unique and place == len(path.parts)
+        if whole and any(equality.null_safe for equality in equal):
+            whole = False  # a unique index may hold any number of NULLs
+        unique = whole and not many
+        if whole:
             rows = lists
         elif place:
             rows = self._equal_rows(path, tuple(equal), lists)

@@ -1,16 +1,32 @@
-"""What generated grouping code calls: final values, extremes under a collation, groups in key order."""
+"""What generated grouping code calls: final values, extremes under a collation, groups in key order;
+and how GROUP BY goes on past its memory limit.
+
+Groups are a dict of states.  When it outgrows the limit, rows of known groups go on being taken in, and
+rows of others go to partitions on disk by the hash of their key; each partition is then grouped by
+itself, with a fresh dict (hybrid hashing: Shapiro, TODS 11(3), 1986).  Results are sorted runs, merged.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from operator import itemgetter
 from typing import Any
 
 from btree import order_key
+from sql.context import Context
 from sql.errors import SqlError
-from sql.values import INT_MAX, INT_MIN, compare
+from sql.run.partitions import FIRST_ROOM, PARTITIONS, Partitions, overfull
+from sql.run.sorting import SortedRuns
+from sql.values import INT_MAX, INT_MIN, bytes_to_text, compare, value_to_text
+
+__all__ = ["FIRST_ROOM"]
 
 ABSENT = object()
 """In the place of a value that a FILTER keeps from an aggregate."""
+
+Row = tuple[Any, ...]
+Groups = dict[Any, Any]
+Missing = Callable[[Any, Row], None]
 
 
 def sum_of(total: int | float, count: int) -> int | float | None:
@@ -22,7 +38,7 @@ def sum_of(total: int | float, count: int) -> int | float | None:
     return total if total == total else None
 
 
-def sorted_groups(groups: dict[Any, Any], simple: bool) -> Iterable[tuple[Any, Any]]:
+def sorted_groups(groups: Groups, simple: bool) -> Iterable[tuple[Any, Any]]:
     """(key, state) by key.  `simple`: all keys compare with each other."""
     if len(groups) < 2:
         return groups.items()
@@ -32,6 +48,85 @@ def sorted_groups(groups: dict[Any, Any], simple: bool) -> Iterable[tuple[Any, A
     else:
         keys.sort(key=order_key)
     return [(key, groups[key]) for key in keys]
+
+
+# -- past the memory limit -------------------------------------------------------------------------
+
+
+def over(groups: Groups, ctx: Context, depth: int = 0) -> tuple[int, Missing | None]:
+    """Called when there are more groups than the room last given.
+
+    (Room from now on, None), or past the limit (no end, what takes rows of unknown groups)."""
+    room, partitions = overfull(groups, ctx, depth)
+    return room, None if partitions is None else partitions.add
+
+
+def spilled_groups(
+    groups: Groups,
+    missing: Missing,
+    take_in: Callable[[list[Row], Groups, Missing | None], None],
+    finish: Callable[[Groups], list[Row]],
+    simple: bool,
+    ctx: Context,
+) -> Iterator[Row]:
+    """The groups' rows in key order: of those in memory, and of those in `missing`'s partitions.
+
+    `take_in(rows, groups, missing)` groups rows, and hands rows of unknown groups to `missing` unless
+    that is None; `finish(groups)` gives their output rows in key order."""
+    partitions = getattr(missing, "__self__")  # noqa: B009  (a bound method, says `over`)
+    results = SortedRuns([(itemgetter(0), False)], ctx.check, ctx.memory_limit_bytes // 3 // 300)
+    kept: list[Row] = []
+
+    def put(done: Groups) -> None:
+        keys: list[Any] = [key for key, _ in sorted_groups(done, simple)]
+        if not simple:
+            keys = [order_key(key) for key in keys]
+        run = list(zip(keys, finish(done), strict=True))
+        done.clear()
+        if not results.add(run):
+            kept.extend(run)
+
+    try:
+        put(groups)
+        _regroup(partitions, take_in, put, ctx)
+        kept.sort(key=itemgetter(0))
+        for batch in results.merged(kept):
+            for _, row in batch:
+                yield row
+    finally:
+        results.close()
+        partitions.close()
+
+
+def _regroup(
+    partitions: Partitions,
+    take_in: Callable[[list[Row], Groups, Missing | None], None],
+    put: Callable[[Groups], None],
+    ctx: Context,
+) -> None:
+    """Group each partition by itself."""
+    for place in range(PARTITIONS):
+        groups: Groups = {}
+        room = FIRST_ROOM
+        missing: Missing | None = None
+        inner: Partitions | None = None
+        try:
+            for rows in partitions.partition(place):
+                ctx.check()
+                take_in(rows, groups, missing)
+                if len(groups) > room:
+                    room, missing = over(groups, ctx, partitions.depth + 1)
+                    inner = getattr(missing, "__self__", None)
+            if groups:
+                put(groups)
+            if inner is not None:
+                _regroup(inner, take_in, put, ctx)
+        finally:
+            if inner is not None:
+                inner.close()
+
+
+# -- aggregates ------------------------------------------------------------------------------------
 
 
 class Extreme:
@@ -66,11 +161,38 @@ def beats(value: Any, best: Any, largest: bool, fold: Callable[[Any], Any] | Non
     return order > 0 if largest else order < 0
 
 
-def distinct_value(values: dict[Any, Any], name: str, accumulator: Any) -> Any:
+def total_of(total: int | float) -> float:
+    """total()'s value."""
+    return float(total) if total == total else 0.0
+
+
+def average_of(total: int | float, count: int) -> float | None:
+    """avg()'s value."""
+    average = total / count if count else None
+    return average if average == average else None
+
+
+def joined(values: list[Any], separator: str, texts: bool) -> str | None:
+    """group_concat()'s value; `texts`: there are only texts."""
+    if not values:
+        return None
+    if not texts:
+        values = [
+            value
+            if value.__class__ is str
+            else bytes_to_text(value)
+            if value.__class__ is bytes
+            else value_to_text(value) or ""
+            for value in values
+        ]
+    return separator.join(values)
+
+
+def distinct_value(values: Collection[Any], name: str, accumulator: Any) -> Any:
     """An aggregate over the distinct values."""
     if name == "count":
         return len(values)
-    for value in values.values():
+    for value in values:
         accumulator.step(value)
     return accumulator.finish()
 

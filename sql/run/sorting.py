@@ -41,7 +41,7 @@ def sorted_batches(
     rows: list[Row] = []
     room = memory_limit_bytes // 3
     weigh_at = FIRST_WEIGHED
-    runs: _Runs | None = None
+    runs: SortedRuns | None = None
     try:
         for batch in batches:
             rows += batch
@@ -54,7 +54,7 @@ def sorted_batches(
                 weigh_at = min(weigh_at, 2 * len(rows))
                 continue
             if runs is None:
-                runs = _Runs(passes, check, room // size)
+                runs = SortedRuns(passes, check, room // size)
             sort_rows(rows, passes)
             if not runs.add(rows):
                 weigh_at = 1 << 62  # what can't be written stays in memory
@@ -94,7 +94,7 @@ def in_batches(rows: Iterable[Row], check: Callable[[], None]) -> Iterator[list[
         yield batch
 
 
-class _Runs:
+class SortedRuns:
     """Sorted runs on disk, in the order of their rows' arrival."""
 
     def __init__(

@@ -26,8 +26,8 @@ _FORMAT = 2  # the newest without references between objects, which cost more th
 _SAMPLE_ROWS = 64
 
 
-class Unspillable(Exception):
-    """The rows hold something that can't be written: keys of a collation that the program added."""
+class Unspillable(SqlError):
+    """The rows hold something that can't be written: sort keys of a collation that the program added."""
 
 
 def value_bytes(value: Any, depth: int = 4) -> int:
@@ -82,7 +82,7 @@ class RowFile:
         try:
             data = marshal.dumps(rows, _FORMAT)
         except ValueError as error:
-            raise Unspillable from error
+            raise Unspillable("rows that cannot be written to a temporary file") from error
         place = (self._end, len(data))
         try:
             self._file.seek(self._end)
@@ -128,6 +128,10 @@ class Chunks:
         self._offsets.append(offset)
         self._lengths.append(length)
         self.rows += len(rows)
+
+    def chunk(self, number: int) -> list[Any]:
+        """One chunk's rows."""
+        return self._file.read((self._offsets[number], self._lengths[number]))
 
     def __iter__(self) -> Iterator[list[Any]]:
         for place in zip(self._offsets, self._lengths, strict=True):

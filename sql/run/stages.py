@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from btree import order_key
 from sql.errors import SqlError
+from sql.run.partitions import FIRST_ROOM, PARTITIONS, Partitions, overfull
 from sql.run.sorting import Row
+
+if TYPE_CHECKING:
+    from sql.context import Context
 
 Batches = Iterable[list[Row]]
 
@@ -23,32 +28,51 @@ def batched(rows: Iterable[Row], check: Callable[[], None]) -> Iterator[list[Row
         yield batch
 
 
-def distinct_rows(batches: Batches) -> Iterator[list[Row]]:
-    """Each row once, the first of equals.  Buffers every distinct row's key."""
-    seen: set[Row] = set()
-    for batch in batches:
-        fresh = dict.fromkeys(batch)
-        if seen:
-            new = [row for row in fresh if row not in seen]
-        else:
-            new = list(fresh)
-        if new:
-            seen.update(new)
-            yield new
+def distinct_rows(batches: Batches, ctx: Context | None = None) -> Iterator[list[Row]]:
+    """Each row once, the first of equals.  Buffers every distinct row, on disk past `ctx`'s memory limit."""
+    return _distinct(batches, None, ctx, 0)
 
 
-def distinct_keys(batches: Batches, key: Callable[[Row], Any]) -> Iterator[list[Row]]:
+def distinct_keys(
+    batches: Batches, key: Callable[[Row], Any], ctx: Context | None = None
+) -> Iterator[list[Row]]:
     """Like `distinct_rows`, rows being equal when their keys are."""
+    return _distinct(batches, key, ctx, 0)
+
+
+def _distinct(
+    batches: Batches, key: Callable[[Row], Any] | None, ctx: Context | None, depth: int
+) -> Iterator[list[Row]]:
+    """Past the limit, rows that are not known go to partitions by hash, which are treated alike."""
     seen: set[Any] = set()
-    for batch in batches:
-        new = []
-        for row in batch:
-            folded = key(row)
-            if folded not in seen:
-                seen.add(folded)
-                new.append(row)
-        if new:
-            yield new
+    room = sys.maxsize if ctx is None else FIRST_ROOM
+    partitions: Partitions | None = None
+    try:
+        for batch in batches:
+            if key is None:
+                new = [row for row in dict.fromkeys(batch) if row not in seen]
+                keys: list[Any] = new
+            else:
+                fresh: dict[Any, Row] = {}
+                for row in batch:
+                    fresh.setdefault(key(row), row)
+                keys = [folded for folded in fresh if folded not in seen]
+                new = [fresh[folded] for folded in keys]
+            if partitions is not None:
+                for folded, row in zip(keys, new, strict=True):
+                    partitions.add(folded, row)
+            elif new:
+                seen.update(keys)
+                yield new
+                if ctx is not None and len(seen) > room:
+                    room, partitions = overfull(seen, ctx, depth)
+        if partitions is not None:
+            seen.clear()
+            for place in range(PARTITIONS):
+                yield from _distinct(partitions.partition(place), key, ctx, depth + 1)
+    finally:
+        if partitions is not None:
+            partitions.close()
 
 
 def limit_of(value: Any, *, missing: int) -> int:
