@@ -19,8 +19,6 @@ from sql.run.partitions import FIRST_ROOM, PARTITIONS, Partitions, overfull
 from sql.run.sorting import SortedRuns
 from sql.values import INT_MAX, INT_MIN, bytes_to_text, compare, value_to_text
 
-__all__ = ["FIRST_ROOM"]
-
 ABSENT = object()
 """In the place of a value that a FILTER keeps from an aggregate."""
 
