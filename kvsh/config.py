@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kvsh.output import MODES
 from kvsh.themes import THEMES, Theme, ThemeError, make_theme, nearest
 
 
@@ -75,7 +76,7 @@ SETTINGS: dict[str, Setting] = {
     for setting in (
         Setting("theme", "auto", "colours: auto, dark, light, mono, or a theme of this file"),
         Setting("keys", "emacs", "key bindings", ("emacs", "vi")),
-        Setting("mode", "box", "output mode of results on a terminal"),
+        Setting("mode", "box", "output mode of results on a terminal", MODES),
         Setting("nullvalue", "", "what to print for NULL"),
         Setting("headers", True, "print the names of columns"),
         Setting("timer", True, "print how long each statement took"),

@@ -198,6 +198,8 @@ class Environment(OpenDatabase):
         if self.echo:
             self.write(unit.text.rstrip() + "\n")
         once, self._once = self._once, False
+        if self._session is not None and not self._session.in_transaction:
+            self._changes_before = self._session.total_changes
         started = time.perf_counter()
         try:
             if unit.kind == "sql":

@@ -34,6 +34,7 @@ class OpenDatabase:
         self.on_open: list[Callable[[], None]] = []
         self.statement_timeout: float | None = None
         self._session: Session | None = None
+        self._changes_before = 0  # the session's changes when nothing was open
         self.path = path
         self.store: Store = self._opened(path, readonly=options.readonly, at=options.at)
 
@@ -121,8 +122,10 @@ class OpenDatabase:
         return self._session is not None and self._session.in_transaction
 
     def changes(self) -> int:
-        """Rows changed in this session."""
-        return 0 if self._session is None else self._session.total_changes
+        """Rows changed in the open transaction."""
+        if self._session is None or not self._session.in_transaction:
+            return 0
+        return self._session.total_changes - self._changes_before
 
     def commit(self) -> None:
         """End the open transaction and keep it."""

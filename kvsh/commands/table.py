@@ -81,12 +81,12 @@ _ALL = (
     # -- help and leaving -----------------------------------------------------------------------
     Command(
         ".help", "dot", "settings:help_", ".help [TOPIC]", "list the commands, or explain one",
-        "TOPIC is a command, with or without its dot.", ".help .import", arguments=("command",),
+        "TOPIC is a command, with or without its dot.", ".help .import", arguments=("command",), aliases=("help",),
     ),
     Command(
         ".quit", "dot", "settings:quit_", ".quit [STATUS]", "leave",
         "With the exit status given, else 0.", ".quit", arguments=("number",),
-        aliases=(".exit",),
+        aliases=(".exit", "quit", "exit"),
     ),
     # -- the schema -----------------------------------------------------------------------------
     Command(

@@ -12,6 +12,7 @@ from kvsh.commands import COMMANDS
 from kvsh.complete import Candidate, CommandSpec, Completer
 from kvsh.config import SETTINGS, config_path, history_path, load
 from kvsh.environment import describe_path
+from kvsh.output.target import pager_command
 from kvsh.reader import is_command, is_complete
 from kvsh.repl.ask import ask
 from kvsh.repl.live import LiveCatalog
@@ -38,10 +39,6 @@ def run(environment: Environment) -> int:
     catalog = LiveCatalog(environment.session)
     environment.on_open.append(lambda: catalog.attach(environment.session))
     environment.on_open.append(lambda: _new_undo_log(environment))
-    if config["confirm"]:
-        environment.confirm = lambda question: (
-            ask(question, "yn", "n", source=sys.stdin, output=sys.stdout) == "y"
-        )
     shell: Shell
     source, remember = _source(environment, config, catalog, lambda: shell.warm_up())
     shell = Shell(environment, source, catalog, remember=remember)
@@ -68,45 +65,54 @@ def _apply(environment: Environment, config: Config) -> None:
             environment.mode = str(value)
         elif name == "nullvalue":
             environment.null = str(value)
-        elif name == "headers" and not value:
-            environment.headers = False
+        elif name == "headers":
+            environment.headers = None if value else False
         elif name == "timer":
             environment.timer = bool(value)
         elif name == "theme":
             depth = colour_depth(sys.stdout)
             environment.paint = Painter(config.theme, depth) if depth != MONOCHROME else None
-        elif name == "unicode" and value != "auto":
-            environment.unicode = value == "on"
+        elif name == "unicode":
+            environment.unicode = unicode_shown if value == "auto" else value == "on"
+        elif name == "confirm":
+            environment.confirm = _confirm if value else None
+        elif name == "pager":
+            environment.target.pager = pager_command(str(value))
         elif name == "timeout":
             from kvsh.arguments import seconds
 
             environment.set_timeout(seconds(str(value)) or None)
 
-    given_mode = environment.mode
-    for name in ("mode", "nullvalue", "headers", "timer", "theme", "unicode", "timeout"):
+    unicode_shown = environment.unicode
+    given = {name: getattr(environment, name) for name in _GIVEN}
+    for name in _LIVE_SETTINGS:
         changed(name, config[name])
-    if given_mode != "box":  # the command line wins
-        environment.mode = given_mode
+    for name, default in _GIVEN.items():
+        if given[name] != default:  # the command line wins
+            setattr(environment, name, given[name])
     config.on_change.append(changed)
+
+
+_LIVE_SETTINGS = (
+    "mode", "nullvalue", "headers", "timer", "theme", "unicode", "timeout", "confirm", "pager",
+)  # fmt: skip
+_GIVEN: dict[str, object] = {"mode": "box", "null": "", "headers": None}
+
+
+def _confirm(question: str) -> bool:
+    return ask(question, "yn", "n", source=sys.stdin, output=sys.stdout) == "y"
 
 
 def _status(environment: Environment) -> Status:
     """What the prompt and the toolbar show now."""
-    environment.screen = shutil.get_terminal_size().columns
-    session = environment.session
-    open_transaction = environment.in_transaction()
-    figures = getattr(environment.store, "stats", None)
-    pending = ""
-    if figures is not None and not open_transaction:
-        waiting = figures()["redo_commits"]
-        pending = f"{waiting} commit{'' if waiting == 1 else 's'}" if waiting else ""
+    size = shutil.get_terminal_size()
+    environment.screen, environment.target.screen_lines = size
     return Status(
         database=describe_path(environment.path),
-        in_transaction=open_transaction,
-        changes=session.total_changes if open_transaction else 0,
+        in_transaction=environment.in_transaction(),
+        changes=environment.changes(),
         readonly=environment.store.readonly,
         mode=environment.mode,
-        pending=pending,
         last_seconds=environment.last_seconds,
         at=environment.options.at,
     )

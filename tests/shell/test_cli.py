@@ -1,0 +1,288 @@
+"""The command line: three ways in, exit statuses, what goes where, what each way imports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.shell.running import command, environ, kvsh
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A database with a table and some keys."""
+    path = tmp_path / "app.db"
+    script = """
+        CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, born INT);
+        INSERT INTO person VALUES (1, 'Ada', 1815), (2, 'Grace', 1906), (3, 'Edsger', NULL);
+        put user:1 "Ada Lovelace"
+        put user:2 Grace
+        put x'00ff' x'ff00'
+    """
+    done = kvsh(path, stdin="\n".join(line.strip() for line in script.splitlines()))
+    assert done == (0, "", "")
+    return path
+
+
+# -- raw commands from argv --------------------------------------------------------------------------
+
+
+def test_a_key_put_from_argv_is_read_in_a_script_and_in_sql(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    assert kvsh(path, "put", "user:1", "Ada Lovelace") == (0, "", "")
+    assert kvsh(path, "get", "user:1") == (0, "Ada Lovelace\n", "")
+    assert kvsh(path, stdin="get user:1\n") == (0, "Ada Lovelace\n", "")
+    query = "SELECT value FROM kv WHERE key LIKE 'user:%'"
+    assert kvsh(path, query) == (0, "Ada Lovelace\n", "")
+
+
+def test_words_from_argv_are_taken_as_they_are(database: Path) -> None:
+    awkward = 'it\'s "quoted"; -- no comment\n\\n'
+    assert kvsh(database, "put", "k", awkward).status == 0
+    assert kvsh(database, "get", "k").out == awkward + "\n"
+    assert kvsh(database, "put", "--", "--ttl", "x").status == 0
+    assert kvsh(database, "get", "--", "--ttl").out == "x\n"
+
+
+def test_bytes_can_be_written_in_hexadecimal(database: Path) -> None:
+    done = subprocess.run(
+        command(str(database), "get", "x'00ff'"), capture_output=True, env=environ(), check=True
+    )
+    assert done.stdout == b"\xff\x00\n"
+
+
+def test_options_after_a_raw_command_are_its_own(database: Path) -> None:
+    assert kvsh(database, "scan", "--prefix", "user:", "--keys").out == "user:1\nuser:2\n"
+    assert kvsh("--readonly", database, "scan", "--prefix", "user:", "--limit", "1").out == (
+        "user:1|Ada Lovelace\n"
+    )
+    assert kvsh("--csv", database, "scan", "user:2", "user:3").out == "key,value\nuser:2,Grace\n"
+
+
+def test_get_of_a_missing_key_prints_nothing_and_ends_with_1(database: Path) -> None:
+    assert kvsh(database, "get", "nobody") == (1, "", "")
+    assert kvsh(database, "exists", "nobody") == (1, "0\n", "")
+    assert kvsh(database, "exists", "user:1") == (0, "1\n", "")
+
+
+def test_reading_a_database_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+    done = kvsh(path, "get", "k")
+    assert done == (1, "", f"kvsh: {path}: no such database\n")
+    assert kvsh("--readonly", path, "SELECT 1").status == 1
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("put", "k"), ("get",), ("incr", "a", "b", "c"), ("scan", "--limit", "x"), (".mod",)]
+)
+def test_wrong_usage_of_a_command_ends_with_2(database: Path, words: tuple[str, ...]) -> None:
+    done = kvsh(database, *words)
+    assert done.status == 2 and done.out == "" and done.err.startswith("kvsh: ")
+
+
+# -- statements ------------------------------------------------------------------------------------------
+
+
+def test_statements_from_argv(database: Path) -> None:
+    assert kvsh(database, "SELECT name FROM person WHERE id = 1").out == "Ada\n"
+    assert kvsh(database, "SELECT 1; SELECT 2").out == "1\n2\n"
+    assert kvsh(database, "SELECT 1", "SELECT 2").out == "1\n2\n"
+    assert kvsh(database, "select", "1", "+", "1").out == "2\n"
+    assert kvsh(database, "get user:2").out == "Grace\n"
+    assert kvsh(database, ".mode csv\nSELECT 1 AS a").out == "a\n1\n"
+    assert kvsh("", "SELECT 1").out == "1\n"
+
+
+def test_commands_and_files_run_in_the_order_given(tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text("SELECT 'file';\n")
+    done = kvsh("-c", "SELECT 'one'", "-f", "a.sql", "-c", "SELECT 'two'", cwd=tmp_path)
+    assert done == (0, "one\nfile\ntwo\n", "")
+    assert kvsh("-f", "-", stdin="SELECT 3;").out == "3\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("--csv", "a,b\n1,\n"),
+        ("--json", '[{"a":1,"b":null}]\n'),
+        ("--jsonl", '{"a":1,"b":null}\n'),
+        ("--mode=tsv", "a\tb\n1\t\n"),
+        ("--mode=quote", "1,NULL\n"),
+        ("--null=NIL", "1|NIL\n"),
+        ("--headers", "a|b\n1|\n"),
+    ],
+)
+def test_options_say_how_results_look(option: str, text: str) -> None:
+    assert kvsh(option, "", "SELECT 1 AS a, NULL AS b") == (0, text, "")
+    assert kvsh("", option, "SELECT 1 AS a, NULL AS b") == (0, text, "")
+
+
+def test_an_error_ends_with_1_and_names_the_place_and_the_nearest_name(database: Path) -> None:
+    done = kvsh(database, "SELECT *\nFROM persn")
+    assert done.status == 1 and done.out == ""
+    assert done.err == (
+        "<argument>:2:6: error: no such table: persn\n  FROM persn\n       ^ did you mean person?\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [("--nonsense",), ("--mode", "nice"), ("--csv", "--json")])
+def test_wrong_usage_of_the_options_ends_with_2(arguments: tuple[str, ...]) -> None:
+    done = kvsh(*arguments)
+    assert done.status == 2 and done.out == "" and "kvsh: " in done.err
+
+
+def test_help_and_version() -> None:
+    assert "kvsh app.db put user:1" in kvsh("--help").out
+    assert kvsh("--version").out.startswith("kvsh ")
+
+
+def test_readonly_refuses_to_write(database: Path) -> None:
+    done = kvsh("--readonly", database, "DELETE FROM person")
+    assert done.status == 1 and "read" in done.err
+    assert kvsh("--readonly", database, "put", "a", "b").status == 1
+    assert kvsh(database, "SELECT count(*) FROM person").out == "3\n"
+
+
+def test_the_database_as_it_was_at_a_commit(database: Path) -> None:
+    assert kvsh(database, "put", "user:1", "changed").status == 0
+    log = kvsh(database, ".log").out
+    newest = max(int(line.split()[0]) for line in log.splitlines() if line[:8].strip().isdigit())
+    assert kvsh("--at", str(newest), database, "get", "user:1").out == "changed\n"
+    assert kvsh("--at", str(newest - 1), database, "get", "user:1").out == "Ada Lovelace\n"
+
+
+# -- databases that are none -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\x89PNG\r\n\x1a\n" + bytes(500), b"SQLite format 3\0" + bytes(4080), b"hello\n", b"\0" * 9],
+)
+def test_a_file_that_is_no_database_is_refused_and_left_alone(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "file.db"
+    path.write_bytes(content)
+    for words in (("SELECT 1",), ("put", "a", "b")):
+        done = kvsh(path, *words)
+        assert done.status == 1 and done.out == ""
+        assert done.err.startswith("kvsh: ") and str(path) in done.err
+        assert "Traceback" not in done.err
+    assert path.read_bytes() == content
+
+
+def test_a_directory_or_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "no" / "where.db"):
+        done = kvsh(path, "SELECT 1")
+        assert done.status == 1 and str(path) in done.err and "Traceback" not in done.err
+
+
+# -- streams and signals ---------------------------------------------------------------------------------
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(database: Path) -> None:
+    query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    process = subprocess.Popen(
+        command(str(database), query),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environ(),
+    )
+    assert process.stdout is not None and process.stderr is not None
+    with process.stdout as stdout, process.stderr as stderr:
+        assert stdout.readline() == b"1\n"
+        stdout.close()
+        assert stderr.read() == b""
+    assert process.wait(timeout=60) == 0
+
+
+def test_output_that_can_not_be_written_is_an_error(database: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command(str(database), "SELECT * FROM person"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environ(),
+            check=False,
+        )
+    assert done.returncode == 1
+    assert b"No space left on device" in done.stderr and b"Traceback" not in done.stderr
+
+
+_ENDLESS = (
+    "BEGIN; INSERT INTO person VALUES (9, 'Alan', 1912); SELECT 'running';"
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;"
+)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_what_runs_and_leaves_the_database_whole(
+    database: Path, number: int, status: int
+) -> None:
+    process = subprocess.Popen(
+        command(str(database)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environ(),
+    )
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(_ENDLESS.split("SELECT 'running';")[0].encode() + b"SELECT 'running';\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"running\n"
+    process.stdin.write(_ENDLESS.split("SELECT 'running';")[1].encode())
+    process.stdin.flush()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert b"Traceback" not in err
+    assert kvsh(database, "SELECT count(*) FROM person").out == "3\n"
+    assert kvsh(database, ".check").out == "ok\n"
+
+
+# -- what each way imports -------------------------------------------------------------------------------
+
+_HEAVY = ("sqlglot", "click", "prompt_toolkit", "pygments", "dataclasses_json", "tomllib")
+_PROBE = """
+import atexit, sys
+from kvsh.cli import main
+atexit.register(lambda: print(*[m for m in {heavy} if m in sys.modules], file=sys.stderr))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def _imported(*arguments: str) -> set[str]:
+    done = subprocess.run(
+        [*command()[:1], "-c", _PROBE.format(heavy=_HEAVY), *arguments],
+        capture_output=True,
+        env=environ(),
+        stdin=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    )
+    return set(done.stderr.split())
+
+
+def test_a_raw_command_imports_no_parser_and_no_terminal(database: Path) -> None:
+    assert _imported(str(database), "get", "user:1") == set()
+    assert _imported(str(database), "put", "user:1", "x") == set()
+    assert _imported(str(database), "scan", "--limit", "2") == set()
+
+
+def test_a_statement_imports_the_parser_and_nothing_else(database: Path) -> None:
+    assert _imported(str(database), "SELECT 1") == {"sqlglot"}
+    assert _imported(str(database)) == set()
+
+
+def test_only_options_import_click(database: Path) -> None:
+    assert _imported("--csv", str(database), "get", "user:1") == {"click"}
+
+
+def test_the_installed_command_is_the_module(tmp_path: Path) -> None:
+    assert os.path.basename(command()[0]).startswith("python")
+    assert kvsh("", "SELECT 40 + 2", cwd=tmp_path).out == "42\n"

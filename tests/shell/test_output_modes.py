@@ -1,0 +1,191 @@
+"""Output modes: what each looks like, what is quoted and escaped, widths, streaming."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from kvsh.output import HEADERS_BY_DEFAULT, MODES, Style, write_rows
+from kvsh.output.tables import width_of
+
+Row = tuple[Any, ...]
+
+NAMES = ["id", "name", "note"]
+ROWS: list[Row] = [(1, "Ada", None), (2, 'O"Hara, Jr.', ""), (3, "two\nlines", b"\xff\x00")]
+
+
+def shown(
+    mode: str,
+    names: Sequence[str] = NAMES,
+    rows: Sequence[Row] = ROWS,
+    *,
+    screen: int | None = None,
+    unicode: bool = True,
+    batch: int = 2,
+    **style: Any,
+) -> str:
+    parts: list[str] = []
+    style.setdefault("headers", mode in HEADERS_BY_DEFAULT)
+    batches = [list(rows[at : at + batch]) for at in range(0, len(rows), batch)]
+    write_rows(parts.append, mode, names, batches, Style(**style), screen=screen, unicode=unicode)
+    return "".join(parts)
+
+
+def test_list_puts_a_separator_between() -> None:
+    assert shown("list", rows=ROWS[:1]) == "1|Ada|\n"
+    assert shown("list", rows=ROWS[:1], null="-", separator=", ") == "1, Ada, -\n"
+
+
+def test_csv_quotes_what_needs_it_and_tells_null_from_the_empty_text() -> None:
+    text = shown("csv")
+    assert text == 'id,name,note\n1,Ada,\n2,"O""Hara, Jr.",""\n3,"two\nlines",X\'ff00\'\n'
+    assert list(csv.reader(io.StringIO(text)))[2] == ["2", 'O"Hara, Jr.', ""]
+
+
+def test_csv_of_every_awkward_text_comes_back_from_a_csv_reader() -> None:
+    texts = ["", "a", "a,b", 'a"b', '"', "\n", "\r\n", "a\rb", " a ", "日本", "\t", ",", "'", "#"]
+    rows = [(one, other, 1.5) for one in texts for other in texts]
+    for batch in (1, 7, 1000):
+        text = shown("csv", ["a", "b", "c"], rows, batch=batch)
+        read = list(csv.reader(io.StringIO(text, newline="")))
+        assert read == [["a", "b", "c"], *[[one, other, "1.5"] for one, other, _ in rows]]
+
+
+def test_tsv_has_one_line_a_row() -> None:
+    rows = [("a\tb", "c\nd", "e\\f")]
+    assert shown("tsv", rows=rows) == "id\tname\tnote\na\\tb\tc\\nd\te\\\\f\n"
+
+
+def test_json_is_json() -> None:
+    rows: list[Row] = [*ROWS, (1 << 62, "100%", 1.5), (None, "\x00\x1f\u2028", float("inf"))]
+    parsed = json.loads(shown("json", rows=rows))
+    assert [list(row) for row in parsed] == [NAMES] * 5
+    assert parsed[1] == {"id": 2, "name": 'O"Hara, Jr.', "note": ""}
+    assert parsed[3] == {"id": 1 << 62, "name": "100%", "note": 1.5}
+    assert parsed[4] == {"id": None, "name": "\x00\x1f\u2028", "note": float("inf")}
+    assert json.loads(shown("json", rows=[])) == []
+
+
+def test_jsonl_is_an_object_a_line() -> None:
+    lines = shown("jsonl", ["a%s", 'b"'], [(1, "x"), (2, "y\nz")]).splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"a%s": 1, 'b"': "x"},
+        {"a%s": 2, 'b"': "y\nz"},
+    ]
+
+
+def test_insert_and_quote_write_literals_that_sqlite_reads_back() -> None:
+    rows: list[Row] = [*ROWS, (1 << 62, "a\0b", 0.1), (-1, "'", float("-inf"))]
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE t(id, name, note)")
+    connection.executescript(shown("insert", rows=rows, headers=True))
+    assert connection.execute("SELECT * FROM t").fetchall() == rows
+    line = shown("quote", rows=rows[3:4]).strip()
+    assert connection.execute(f"SELECT {line}").fetchall() == rows[3:4]
+    connection.close()
+
+
+def test_line_has_a_line_a_column() -> None:
+    assert shown("line", ["a", "long"], [(1, 2), (3, None)], null="NULL", batch=1) == (
+        "   a = 1\nlong = 2\n\n   a = 3\nlong = NULL\n"
+    )
+
+
+def test_html_escapes() -> None:
+    assert shown("html", ["<a>"], [("b & c",)]) == (
+        "<table>\n<tr><th>&lt;a&gt;</th></tr>\n<tr><td>b &amp; c</td></tr>\n</table>\n"
+    )
+
+
+def test_markdown_aligns_numbers_and_escapes_bars() -> None:
+    assert shown("markdown", ["n", "text"], [(1, "a|b"), (20, "c")]) == (
+        "|   n | text |\n| --: | ---- |\n|   1 | a\\|b |\n|  20 | c    |\n"
+    )
+
+
+def test_box_pads_wide_characters_rightly_and_escapes_control_characters() -> None:
+    rows = [("日本語", 1), ("e\u0301a", 22), ("👩‍👩‍👧 x", 3), ("tab\there", 4), ("\x1b[31m", 5)]
+    lines = shown("box", ["名", "n"], rows).splitlines()
+    assert lines[0][0] == "┌" and lines[-1][0] == "└"
+    assert "tab\\there" in "".join(lines) and "\\x1b[31m" in "".join(lines)
+    assert len({width_of(line) for line in lines}) == 1
+
+
+def test_table_is_plain_ascii_and_so_is_box_without_unicode() -> None:
+    expected = "+---+\n| a |\n+---+\n| 1 |\n+---+\n"
+    assert shown("table", ["a"], [(1,)]) == expected
+    assert shown("box", ["a"], [(1,)], unicode=False) == expected
+
+
+@pytest.mark.parametrize("mode", sorted(HEADERS_BY_DEFAULT - {"html"}))
+def test_an_empty_result_still_has_its_headers(mode: str) -> None:
+    text = shown(mode, ["a", "long name"], [])
+    assert "a" in text and "long name" in text
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_without_headers_there_are_none(mode: str) -> None:
+    if mode in ("json", "jsonl", "line", "markdown"):
+        return  # there they are part of the form
+    assert "zebra" not in shown(mode, ["zebra"], [(1,), (2,)], headers=False)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_batches_make_no_difference(mode: str) -> None:
+    rows = [(i, f"text {i}", None if i % 3 else i / 4) for i in range(1200)]
+    whole = shown(mode, rows=rows, batch=1200)
+    assert shown(mode, rows=rows, batch=1) == whole
+    assert shown(mode, rows=rows, batch=500) == whole
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_empty_batches_are_not_seen(mode: str) -> None:
+    parts: list[str] = []
+    write_rows(parts.append, mode, ["a"], [[], [(1,)], [], [(2,)]], Style())
+    assert "".join(parts) == shown(mode, ["a"], [(1,), (2,)], headers=True)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_output_starts_before_the_result_ends(mode: str) -> None:
+    seen: list[str] = []
+    when_half: list[int] = []
+
+    def batches() -> Iterator[list[Row]]:
+        for number in range(20):
+            if number == 10:
+                when_half.append(len(seen))
+            yield [(number, "x")] * 100
+
+    write_rows(seen.append, mode, ["a", "b"], batches(), Style())
+    assert when_half[0] > 0
+
+
+def test_a_table_is_fitted_to_the_screen_and_long_cells_wrapped() -> None:
+    words = "the quick brown fox jumps over the lazy dog " * 4
+    text = shown("box", ["n", "text"], [(1, words), (2, "short")], screen=40)
+    lines = text.splitlines()
+    assert {len(line) for line in lines} == {40}
+    cells = [line.split("│")[2] for line in lines if "│" in line]
+    assert " ".join(cells).split() == ["text", *words.split(), "short"]
+
+
+def test_a_table_that_can_not_fit_turns_into_lines() -> None:
+    names = [f"column{i}" for i in range(30)]
+    text = shown("box", names, [tuple(range(30))], screen=60)
+    assert " column0 = 0\n" in text and "column29 = 29\n" in text
+
+
+def test_in_a_pipe_nothing_is_cut() -> None:
+    rows: list[Row] = [("a",)] * 600 + [("x" * 300,)]
+    assert "x" * 300 in shown("box", ["a"], rows)
+
+
+def test_widths_that_were_set_count() -> None:
+    lines = shown("column", ["a", "b"], [(1, "x")], widths=[5, 0]).splitlines()
+    assert lines == ["    a  b", "-----  -", "    1  x"]

@@ -1,0 +1,145 @@
+"""The statement reader: one grammar for the terminal, scripts and argv."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from kvsh.reader import Reader, Unit, is_command, is_complete, put_pairs
+
+SCRIPT = """\
+-- a comment; with a semicolon
+select 1; select ';'; -- more
+/* over
+; lines */ put a b
+  get "a; b"
+begin
+commit; begin immediate;
+delete k1 k2
+delete from t where a = 'x;
+y';
+DELETE
+FROM t;
+.mode csv
+quit
+create trigger x after insert on t begin select 1; select 2; end;
+insert into t values ('it''s', "--", [;], `;`) -- the last
+"""
+
+UNITS = [
+    ("sql", "select 1;", 2, 1),
+    ("sql", "select ';';", 2, 11),
+    ("raw", "put a b", 4, 12),
+    ("raw", 'get "a; b"', 5, 3),
+    ("raw", "begin", 6, 1),
+    ("sql", "commit;", 7, 1),
+    ("sql", "begin immediate;", 7, 9),
+    ("raw", "delete k1 k2", 8, 1),
+    ("sql", "delete from t where a = 'x;\ny';", 9, 1),
+    ("sql", "DELETE\nFROM t;", 11, 1),
+    ("dot", ".mode csv", 13, 1),
+    ("dot", "quit", 14, 1),
+    ("sql", "create trigger x after insert on t begin select 1; select 2; end;", 15, 1),
+    ("sql", "insert into t values ('it''s', \"--\", [;], `;`) -- the last\n", 16, 1),
+]
+
+
+def read(text: str, *, piece: int | None = None, runs: bool = False) -> list[Unit]:
+    """All units of a text that arrives in pieces of so many characters."""
+    reader = Reader(runs=runs)
+    units = []
+    for start in range(0, len(text), piece or len(text) or 1):
+        reader.feed(text[start : start + (piece or len(text))])
+        units += reader.units()
+    return units + list(reader.units(final=True))
+
+
+def facts(units: list[Unit]) -> list[tuple[str, str, int, int]]:
+    return [(unit.kind, unit.text, unit.line, unit.column) for unit in units]
+
+
+def test_statements_and_commands_are_told_apart_and_located() -> None:
+    assert facts(read(SCRIPT)) == UNITS
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 5, 7, 16, 64])
+def test_it_does_not_matter_in_what_pieces_the_text_arrives(piece: int) -> None:
+    assert facts(read(SCRIPT, piece=piece)) == UNITS
+
+
+def test_a_unit_is_given_out_as_soon_as_it_is_whole() -> None:
+    reader = Reader()
+    reader.feed("select 1; sel")
+    assert [unit.text for unit in reader.units()] == ["select 1;"]
+    reader.feed("ect 2")
+    assert list(reader.units()) == []
+    reader.feed(";put a b")
+    assert [unit.text for unit in reader.units()] == ["select 2;"]
+    reader.feed("\n")
+    assert [unit.text for unit in reader.units()] == ["put a b"]
+    assert reader.rest.strip() == ""
+
+
+def test_a_raw_verb_that_begins_an_sql_statement_is_sql() -> None:
+    assert facts(read("delete /* all */ from t;"))[0][0] == "sql"
+    assert facts(read("BEGIN;"))[0][0] == "sql"
+    assert facts(read("begin"))[0][0] == "raw"
+    assert facts(read("begin transaction;"))[0][0] == "sql"
+
+
+def test_habits_of_other_shells_are_commands_and_not_the_start_of_sql() -> None:
+    for line in ("\\d", "\\q", "exit", "quit;", "help", "KEYS *", "SET k v", "DEL k"):
+        assert is_command(line), line
+        assert is_complete(line), line
+
+
+@pytest.mark.parametrize("text", ["select 1;", "select 1; -- x", ".tables", "get k", "", "begin"])
+def test_whole_input_is_complete(text: str) -> None:
+    assert is_complete(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select 1",
+        "select 'a;",
+        "select 1; select",
+        "/* open",
+        "create trigger x after insert on t begin select 1;",
+    ],
+)
+def test_half_input_is_not_complete(text: str) -> None:
+    assert not is_complete(text)
+
+
+def test_plain_puts_that_arrived_together_come_as_one_unit() -> None:
+    text = "put a 1\nput b \"x y\"\nput c 'z'\nput d it's\nput e x'00'\nput f 6 --ttl 1s\nput g;\n"
+    units = read(text, runs=True)
+    assert [unit.kind for unit in units] == ["puts", "raw", "raw", "raw", "raw"]
+    assert put_pairs(units[0].text) == ([b"a", b"b", b"c"], [b"1", b"x y", b"z"])
+    assert [unit.line for unit in units] == [1, 4, 5, 6, 7]
+
+
+def test_a_long_statement_in_small_pieces_costs_its_length() -> None:
+    rows = ",\n".join(f"({i},'text {i}')" for i in range(200_000))
+    started = time.perf_counter()
+    (unit,) = read(f"insert into t values {rows};", piece=1 << 12)
+    assert unit.kind == "sql" and len(unit.text) > 4_000_000
+    assert time.perf_counter() - started < 5
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm() -> None:
+    units = facts(read("\ufeffselect 1;\r\nput a b\r\nget a\r\n"))
+    assert [(kind, text.strip(), line) for kind, text, line, _ in units] == [
+        ("sql", "select 1;", 1),
+        ("raw", "put a b", 2),
+        ("raw", "get a", 3),
+    ]
+
+
+def test_the_end_of_what_was_fed_has_a_line_and_a_column() -> None:
+    reader = Reader()
+    reader.feed("select 1;\nselect '")
+    assert len(list(reader.units())) == 1
+    assert reader.end() == (2, 9)
