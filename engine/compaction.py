@@ -81,13 +81,30 @@ def compact(store: PageStore, order: Sequence[int], progress: Progress | None = 
                 _switch(store, old, copy, target, position, seen)
             finally:
                 copy.close()
-        except OSError as error:
-            raise store.refused(error) from error
+        except (OSError, StorageError) as error:
+            store.check_usable()
+            raise StorageError(
+                f"{store.path}: the compaction was abandoned, the database is as it was"
+                f" ({_reason(error)})"
+            ) from error
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                store.files.unlink(target)
+            _remove(target, store.files)
     after = store.current_log.file.size()
     _log.info("%s: compacted from %d to %d bytes", store.path, before, after)
+
+
+def _reason(error: OSError | StorageError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _remove(path: str, files: FileSystem) -> None:
+    """Remove a temporary file if it is there; one that stays is removed by the next compaction."""
+    try:
+        files.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        _log.warning("%s: can't be removed: %s", path, error)
 
 
 def _switch(
@@ -132,11 +149,9 @@ def backup(seen: Snapshot, path: str, files: FileSystem, progress: Progress | No
                 copy.close()
             files.rename(target, path)
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                files.unlink(target)
-    except OSError as error:
-        what = error.strerror or str(error)
-        raise StorageError(f"{path}: the backup can't be written: {what}") from error
+            _remove(target, files)
+    except (OSError, StorageError) as error:
+        raise StorageError(f"{path}: the backup can't be written: {_reason(error)}") from error
 
 
 def _check_replaceable(path: str, files: FileSystem, own: Log) -> None:

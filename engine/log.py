@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Iterator, MutableSequence
 from dataclasses import dataclass
 
-from engine.errors import CorruptionError
+from engine.errors import CorruptionError, StorageError
 from engine.file import File
 from engine.format import (
     CHAIN_BYTES,
@@ -92,7 +92,7 @@ class Log:
         self.file = file
         self.path = path
         self.words: MutableSequence[int] = [0] * WORDS if stop_lsn is not None else file.words()
-        self.slots = decode_header(file.read(LOG_START, 0), path)
+        self.slots = decode_header(self.read(LOG_START, 0), path)
         self.salt = salt_of(self.slots[0].database_id)
         self.stop_lsn = stop_lsn
         self.table = PageTable()
@@ -131,10 +131,20 @@ class Log:
 
     # -- reading records -------------------------------------------------------------------------
 
+    def read(self, length: int, offset: int) -> bytes:
+        """Bytes of the file; StorageError if the operating system refuses."""
+        try:
+            return self.file.read(length, offset)
+        except OSError as error:
+            raise StorageError(
+                f"{self.path}: disk I/O error: {length} bytes at offset {offset} can't be read"
+                f" ({error.strerror or error})"
+            ) from error
+
     def read_page(self, page: int, location: int) -> bytes:
         """The page's bytes at `location`; CorruptionError if they are not what was written there."""
         offset, span = location >> 24 << 3, location_span(location)
-        record = decode_record(self.salt, self.file.read(span, offset))
+        record = decode_record(self.salt, self.read(span, offset))
         if record is None or record.kind != KIND_PAGE or record.page != page:
             found = "no valid record" if record is None else f"page {record.page}"
             raise CorruptionError(
@@ -147,7 +157,7 @@ class Log:
         """The record at `position`, or None if there is no whole and valid one before `size`."""
         at = position - self._window_at
         if at < 0 or at + RECORD_BYTES > len(self._window):
-            self._window = self.file.read(min(_WINDOW_BYTES, size - position), position)
+            self._window = self.read(min(_WINDOW_BYTES, size - position), position)
             self._window_at, at = position, 0
         if len(self._window) - at < RECORD_BYTES:
             return None
@@ -156,7 +166,7 @@ class Log:
             return None  # fact 6: a length is bounded before it is used
         if at + RECORD_BYTES + length > len(self._window):
             wanted = max(RECORD_BYTES + length, min(_WINDOW_BYTES, size - position))
-            self._window = self.file.read(wanted, position)
+            self._window = self.read(wanted, position)
             self._window_at, at = position, 0
         return decode_record(self.salt, self._window, at)
 
@@ -254,7 +264,7 @@ class Log:
         position = end
         overlap = RECORD_BYTES
         while position < size:
-            window = self.file.read(min(_WINDOW_BYTES, size - position), position)
+            window = self.read(min(_WINDOW_BYTES, size - position), position)
             if not window:
                 break
             found = window.find(_MARK_BYTES)

@@ -22,6 +22,7 @@ After a failed sync the records past the last synced offset are taken back and t
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -220,6 +221,10 @@ class PageStore:
             if self._table_due():
                 self._write_table()
             return Writer(self, self.current_log)
+        except OSError as error:
+            self.writer_ended()
+            self.unlock_if_idle()
+            raise self.refused(error) from error
         except BaseException:
             self.writer_ended()
             self.unlock_if_idle()
@@ -411,6 +416,29 @@ class PageStore:
         except OSError as second:
             _log.error("%s: taking back the unsynced commits failed too: %s", self.path, second)
 
+    def _sync(self, log: Log) -> None:
+        """A writer's sync outside of a group; if it fails the handle is dead (fact 9)."""
+        try:
+            log.file.sync()
+        except OSError as error:
+            with self.mutex:
+                self.die(error)
+            raise StorageError(self._dead) from error
+
+    def take_back(self, log: Log) -> None:
+        """After a failed write: let nothing of it stand where a reopen could see it.
+
+        Synced, because a power cut must not bring back what was reported as failed."""
+        try:
+            log.file.truncate(log.end)
+        except OSError as error:
+            with self.mutex:
+                self.die(error)
+            return
+        if self.durability != "off":
+            with contextlib.suppress(StorageError):  # the handle is dead then; the caller reports
+                self._sync(log)
+
     def writer_ended(self) -> None:
         """A writer is done (committed or rolled back)."""
         self._active = False
@@ -460,12 +488,8 @@ class PageStore:
             self._append_table()
         except OSError as error:
             _log.warning("%s: no page table snapshot: %s", self.path, error)
-            try:
-                self.current_log.file.truncate(self.current_log.end)
-            except OSError as second:
-                with self.mutex:
-                    self.die(second)
-                raise StorageError(self._dead) from second
+            self.take_back(self.current_log)
+            self.check_usable()
 
     def _append_table(self) -> None:
         """Fact 8: what the slot refers to is synced before the slot is written."""
@@ -473,7 +497,7 @@ class PageStore:
         record, _ = encode_record(log.salt, KIND_TABLE, log.lsn, 0, table_payload(log))
         self.reserve(log.end + len(record))
         log.file.write(record, log.end)
-        log.file.sync()
+        self._sync(log)
         with self.mutex:
             log.table_hint = (log.end, log.lsn)
             log.end += len(record)
@@ -540,14 +564,16 @@ class PageStore:
         """Let go of the file; a clean end is noted in its header.  Closing twice is harmless."""
         if self._dead == "closed":
             return
-        if self._changed and self._dead is None and not self.readonly:
-            self._close_cleanly()
-        with self.mutex:
-            self._dead = "closed"
-            self._visible = None
-            if not self._live:
-                self.current_log.file.close()
-        _open_stores.discard(self)
+        try:
+            if self._changed and self._dead is None and not self.readonly:
+                self._close_cleanly()
+        finally:
+            with self.mutex:
+                self._dead = "closed"
+                self._visible = None
+                if not self._live:
+                    self.current_log.file.close()
+            _open_stores.discard(self)
 
     def _close_cleanly(self) -> None:
         try:
@@ -561,8 +587,11 @@ class PageStore:
             else:
                 self._trim()
         except OSError as error:
-            # Every commit is durable already; a trim that fails loses space, not data.
+            # Every commit is as durable as promised; a trim that fails loses space, not data.
             _log.warning("%s: not trimmed at close: %s", self.path, error)
+        except StorageError:
+            if self.durability == "normal":  # here its last commits were to reach the disk
+                raise
         finally:
             writer.rollback()
 
@@ -570,14 +599,14 @@ class PageStore:
         """Leave no space behind the log, and a header that knows its end; a writer's work."""
         log = self.current_log
         log.file.truncate(log.end)
-        log.file.sync()
+        self._sync(log)
         self._note_synced(log.end)
         if not log.redo and log.end - log.table_end > TABLE_EVERY_BYTES // 16:
             self._append_table()
             log.file.truncate(log.end)
         else:
             self.write_slot(log)
-        log.file.sync()
+        self._sync(log)
 
     def seal(self) -> None:
         """Everything on the disk, whatever the handle's durability, and the header up to date."""

@@ -12,7 +12,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
-from engine.errors import EngineError
+from engine.errors import EngineError, StorageError
 from engine.format import (
     CHAIN,
     KIND_DELETE,
@@ -61,6 +61,7 @@ class Writer:
         "_buffered",
         "_changes",
         "_ended",
+        "_failed",
         "_log",
         "_next_page",
         "_pages_crc",
@@ -84,6 +85,7 @@ class Writer:
         self._pages_crc = 0
         self._records = 0
         self._ended = False
+        self._failed = False
 
     def allocate(self) -> int:
         """A page number that was never used; void if the writer rolls back."""
@@ -106,6 +108,8 @@ class Writer:
         """The version of `page` at `location`, this writer's own early ones included."""
         if location >> 24 << 3 >= self._position:
             self._flush()
+        if self._failed:
+            self._check_whole()
         return self._log.read_page(page, location)
 
     def put(self, page: int, payload: bytes) -> None:
@@ -129,6 +133,7 @@ class Writer:
 
     def _add(self, kind: int, page: int, payload: bytes) -> int:
         assert not self._ended, "the writer has ended"
+        self._check_whole()
         record, crc = encode_record(self._log.salt, kind, self.lsn + 1, page, payload)
         self._pages_crc = zlib.crc32(crc.to_bytes(4, "little"), self._pages_crc)
         self._records += 1
@@ -138,6 +143,13 @@ class Writer:
         if self._buffered > _BUFFER_BYTES:
             self._flush()
         return offset
+
+    def _check_whole(self) -> None:
+        if self._failed:
+            raise StorageError(
+                f"{self._log.path}: a write of this transaction failed before, so it can't go on:"
+                " roll it back and try again"
+            )
 
     def _flush(self) -> None:
         """Write the buffer behind what is written."""
@@ -149,20 +161,12 @@ class Writer:
             store.reserve(self._position + len(data))
             self._log.file.write(data, self._position)
         except OSError as error:
-            self._take_back()
+            self._failed = True  # what was written early is gone too
+            store.take_back(self._log)
             raise store.refused(error) from error
         self._position += len(data)
         self._buffer = []
         self._buffered = 0
-
-    def _take_back(self) -> None:
-        """After a failed write: let nothing of it stand where a reopen could see it."""
-        log = self._log
-        try:
-            log.file.truncate(log.end)
-        except OSError as error:
-            with self._store.mutex:
-                self._store.die(error)
 
     def commit_pages(self) -> Commit:
         """Make every put and delete count, and end the redo tail."""
@@ -179,6 +183,7 @@ class Writer:
         assert not self._ended, "the writer has ended"
         log, store = self._log, self._store
         store.check_usable()
+        self._check_whole()
         lsn = self.lsn + 1
         chain = CHAIN.pack(
             log.chain_crc,

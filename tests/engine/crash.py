@@ -85,7 +85,7 @@ def second_cut(
         if cut.point == point:
             # What a reader has seen must stay.
             least = seen if point == shown else at_least
-            problems, lsn = broken_promises(cut.state(rng), commits, least)
+            problems, _ = broken_promises(cut.state(rng), commits, least)
             return [f"after a second cut at {point} of {shown}: {p}" for p in problems]
     raise AssertionError("no such point")
 

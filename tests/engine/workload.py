@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from unittest import mock
 
@@ -62,7 +62,11 @@ def content_of(transaction: Any) -> Content:
 def commit_without_waiting(transaction: Any) -> Any:
     """Append a commit as one thread of a group does, before the group is synced."""
     writer = transaction._writer
-    commit = transaction.store.append(transaction, writer)
+    try:
+        commit = transaction.store.append(transaction, writer)
+    except StoreError:
+        transaction.rollback()
+        raise
     transaction._writer = None
     transaction._end()
     return commit
@@ -83,6 +87,7 @@ class Workload:
         self.commits: dict[int, Content] = {0: {RAW_TREE_ID: {}, 2: {}}}  # by lsn
         self.acknowledged: list[tuple[int, int]] = []  # (operations done, lsn)
         self.backups: list[tuple[int, int]] = []  # (operations done, lsn) of backups that ended
+        self.attempt: tuple[int, Content] = (0, {})
         self.stores: list[Any] = []
 
     def run(self, steps: int) -> Workload:
@@ -142,11 +147,12 @@ class Workload:
     def transaction(self, store: Any) -> None:
         """One transaction, rolled back now and then."""
         transaction = store.begin(write=True)
-        model = self.change(transaction)
+        model = self.change_or_roll_back(transaction)
         if self.rng.random() < 0.12:
             transaction.rollback()
             return
         lsn = transaction.commit_number + 1
+        self.attempt = (lsn, model)
         transaction.commit()
         if store.pages.current_log.lsn >= lsn:  # it was not empty
             self.note(model, lsn)
@@ -156,22 +162,36 @@ class Workload:
         """Several commits that wait for one sync, as those of several threads do."""
         commits = []
         before = self.newest()
-        for _ in range(self.rng.randint(2, 4)):
-            transaction = store.begin(write=True)
-            model = self.change(transaction)
-            if not model or model == self.model:
-                transaction.rollback()
-                continue
-            lsn = transaction.commit_number + 1
-            commits.append(commit_without_waiting(transaction))
-            self.note(model, lsn)
-            self.model = model
+        try:
+            for _ in range(self.rng.randint(2, 4)):
+                transaction = store.begin(write=True)
+                model = self.change_or_roll_back(transaction)
+                if model == self.model:
+                    transaction.rollback()
+                    continue
+                lsn = transaction.commit_number + 1
+                commits.append(commit_without_waiting(transaction))
+                self.note(model, lsn)
+                self.model = model
+        except StoreError:
+            for commit in commits:
+                commit.wait()
+                self.note_newest()
+            raise
         if self.durability == "full":
             reader = store.begin()  # never sees what is not durable
             assert reader.commit_number <= before
             reader.rollback()
         for commit in commits:
             commit.wait()
+
+    def change_or_roll_back(self, transaction: Any) -> Content:
+        """`change`; a failure rolls the transaction back."""
+        try:
+            return self.change(transaction)
+        except StoreError:
+            transaction.rollback()
+            raise
 
     def change(self, transaction: Any, depth: int = 0) -> Content:
         """Random changes to a transaction; the model of what it holds then."""
@@ -246,9 +266,15 @@ class Workload:
 
 
 def broken_promises(
-    disk: SimulatedDisk, commits: dict[int, Content], at_least: int, **options: Any
+    disk: SimulatedDisk,
+    commits: dict[int, Content],
+    at_least: int,
+    doubtful: Sequence[tuple[int, Content]] = (),
+    **options: Any,
 ) -> tuple[list[str], int]:
-    """Open the database on `disk`: what is wrong with it, and its newest commit."""
+    """Open the database on `disk`: what is wrong with it, and its newest commit.
+
+    `doubtful`: commits that were neither acknowledged nor reported as failed when the power went."""
     try:
         store = opened(disk, **options)
     except StoreError as error:
@@ -259,9 +285,9 @@ def broken_promises(
         problems = []
         if lsn < at_least:
             problems.append(f"acknowledged commit {at_least} is lost: the newest is {lsn}")
-        if lsn not in commits:
+        if lsn not in commits and all(lsn != number for number, _ in doubtful):
             problems.append(f"it holds commit {lsn}, which was never made")
-        elif content_of(reader) != commits[lsn]:
+        elif (content := content_of(reader)) != commits.get(lsn) and (lsn, content) not in doubtful:
             problems.append(f"the content is not that of commit {lsn}")
         reader.rollback()
         problems += store.check()
