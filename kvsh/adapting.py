@@ -110,7 +110,10 @@ def bindable(value: Any, position: int | str) -> Any:
     if isinstance(value, float):
         return float(value)
     try:
-        return bytes(memoryview(value))
+        view = memoryview(value)
+        if not view.c_contiguous:
+            raise BufferError("memoryview: underlying buffer is not C-contiguous")
+        return bytes(view)
     except TypeError:
         where = f"parameter {position}" if isinstance(position, int) else f"parameter ':{position}'"
         raise ProgrammingError(

@@ -25,8 +25,22 @@ def _quoted(name: str) -> str:
 class Blob:
     """Made by `Connection.blobopen()`: read, write, seek, tell, close, len, indexing and slices."""
 
-    def __init__(
-        self,
+    _connection: Connection
+    _readonly: bool
+    _closed: bool
+    _position: int
+    _select: str
+    _update: str
+    _row: int
+    _is_text: bool
+    _data: bytes
+
+    def __new__(cls, *arguments: object, **options: object) -> Blob:
+        raise TypeError(f"cannot create '{cls.__module__}.{cls.__qualname__}' instances")
+
+    @classmethod
+    def on(
+        cls,
         connection: Connection,
         table: str,
         column: str,
@@ -34,7 +48,10 @@ class Blob:
         *,
         readonly: bool,
         schema: str,
-    ) -> None:
+    ) -> Blob:
+        """The value of one row's column.  Raises OperationalError if there is none."""
+        self = super().__new__(cls)
+        _check_names(connection, table, column, schema)
         self._connection = connection
         self._readonly = readonly
         self._closed = False
@@ -49,6 +66,7 @@ class Blob:
             raise OperationalError(f"cannot open value of type {kind}")
         self._is_text = isinstance(value, str)
         self._data = value.encode() if isinstance(value, str) else value
+        return self
 
     def _fetch(self, missing: Callable[[], Exception]) -> Any:
         try:
@@ -116,7 +134,7 @@ class Blob:
             raise ValueError("'origin' should be os.SEEK_SET, os.SEEK_CUR, or os.SEEK_END")
         base = (0, self._position, len(self._data))[origin]
         if abs(offset) > 2**31 - 1 - base:
-            raise OverflowError("seek offset results in offset overflow")
+            raise OverflowError("seek offset results in overflow")
         if not 0 <= base + offset <= len(self._data):
             raise ValueError("offset out of blob range")
         self._position = base + offset
@@ -191,6 +209,8 @@ class Blob:
     def _set_slice(self, index: slice, value: Any) -> None:
         places = range(*index.indices(len(self._data)))
         with memoryview(value) as view:
+            if not view.c_contiguous:
+                raise BufferError("memoryview: underlying buffer is not C-contiguous")
             given = bytes(view)
         if len(given) != len(places):
             raise IndexError("Blob slice assignment is wrong size")
@@ -205,6 +225,22 @@ class Blob:
         if isinstance(index, slice):
             raise TypeError("Blob doesn't support slice deletion")
         raise TypeError("Blob doesn't support item deletion")
+
+
+def _check_names(connection: Connection, table: str, column: str, database: str) -> None:
+    """Raise OperationalError unless there is such a column, in a table that has rowids."""
+    if database.lower() not in ("main", "temp"):
+        raise OperationalError(f"no such database: {database}")
+    schema = connection.session.schema
+    known = schema.find_table(table, database.lower())
+    if known is None:
+        if schema.find_view(table, database.lower()) is not None:
+            raise OperationalError(f"cannot open view: {table}")
+        raise OperationalError(f"no such table: {database}.{table}")
+    if known.without_rowid:
+        raise OperationalError(f"cannot open table without rowid: {table}")
+    if column.lower() not in [field.name.lower() for field in known.columns]:
+        raise OperationalError(f'no such column: "{column}"')
 
 
 def _expired() -> OperationalError:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from btree import open_memory, open_store
-from kvsh import errors
+from kvsh import callbacks, errors
 from kvsh.codes import LIMITS
 from kvsh.cursor import Cursor
 from kvsh.errors import LOWER_ERRORS, NotSupportedError, ProgrammingError, translated
@@ -25,6 +25,7 @@ from sql import Session
 if TYPE_CHECKING:
     from btree import Store
     from kvsh.blob import Blob
+    from sql import FunctionRegistry
 
 AnyCursor = TypeVar("AnyCursor", bound=Cursor)
 
@@ -76,7 +77,7 @@ class Connection:
         try:
             store = _store(path, timeout, durability, readonly=readonly, at=at)
         except LOWER_ERRORS as error:
-            raise translated(error) from error
+            raise translated(error, opening=True) from error
         thread = threading.get_ident() if check_same_thread else None
         self._set_up(store, timeout, level, detect_types, thread, owns_store=True)
 
@@ -136,13 +137,17 @@ class Connection:
         """`cursor().executescript(...)`."""
         return self.cursor().executescript(script)
 
-    def __call__(self, sql: str, /) -> Any:
-        """Check that `sql` is one statement that could be prepared, and give it back."""
+    def __call__(self, *arguments: Any) -> Statement:
+        """Check that the argument is one statement that could be prepared."""
         self._check_thread()
         self._check_open()
+        if len(arguments) != 1:
+            raise TypeError(f"Connection takes exactly 1 argument ({len(arguments)} given)")
+        sql = arguments[0]
         if not isinstance(sql, str):
             raise TypeError(f"argument 1 must be str, not {type(sql).__name__}")
-        return self.cursor()._begin_use(sql) and sql
+        self.cursor()._begin_use(sql)
+        return Statement.of(sql)
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -257,30 +262,29 @@ class Connection:
         deterministic: bool = False,
     ) -> None:
         """Call `func` for the SQL function `name` of `narg` arguments (-1: any); None removes it."""
-        self._extend("create_function", name, narg, func, deterministic=deterministic)
+        callbacks.add_function(self._functions(), name, narg, func, deterministic=deterministic)
 
     def create_aggregate(self, name: str, n_arg: int, aggregate_class: Any, /) -> None:
         """`aggregate_class()` with `step(*args)` and `finalize()`; None removes it."""
-        self._extend("create_aggregate", name, n_arg, aggregate_class)
+        callbacks.add_aggregate(self._functions(), name, n_arg, aggregate_class, slides=False)
 
     def create_window_function(self, name: str, num_params: int, aggregate_class: Any, /) -> None:
         """As `create_aggregate`, with `value()` and `inverse(*args)` besides."""
-        self._extend("create_window_function", name, num_params, aggregate_class)
+        callbacks.add_aggregate(self._functions(), name, num_params, aggregate_class, slides=True)
 
     def create_collation(self, name: str, callback: Callable[[str, str], int] | None, /) -> None:
         """Order text by `callback(a, b)` -> negative, 0 or positive; None removes it."""
-        name.encode()
+        if not isinstance(name, str):
+            raise TypeError(f"argument 1 must be str, not {type(name).__name__}")
         if callback is not None and not callable(callback):
             raise TypeError("parameter must be callable")
-        self._extend("create_collation", name, callback)
+        callbacks.add_collation(self._functions(), name, callback)
 
-    def _extend(self, method: str, *arguments: Any, **options: Any) -> None:
+    def _functions(self) -> FunctionRegistry:
         self._check_thread()
         self._check_open()
-        try:
-            getattr(self._session.functions, method)(*arguments, **options)
-        except LOWER_ERRORS as error:
-            raise translated(error) from error
+        registry: FunctionRegistry = self._session.functions
+        return registry
 
     # -- watching and stopping -------------------------------------------------------------------
 
@@ -295,13 +299,19 @@ class Connection:
         `n` (SQLite's virtual machine instructions) is accepted and not used."""
         self._check_thread()
         self._check_open()
-        self._session.cancellation.progress = progress_handler
+        self._session.cancellation.progress = (
+            None
+            if progress_handler is None
+            else callbacks.watched(progress_handler, otherwise=True)
+        )
 
     def set_trace_callback(self, trace_callback: Callable[[str], Any] | None) -> None:
         """Call `trace_callback` with the text of every statement that is run, implicit ones too."""
         self._check_thread()
         self._check_open()
-        self._trace_callback = trace_callback
+        self._trace_callback = (
+            None if trace_callback is None else callbacks.watched(trace_callback, otherwise=False)
+        )
 
     def set_authorizer(self, authorizer_callback: Any) -> None:
         """Not supported; None (no authorizer) is accepted."""
@@ -376,12 +386,13 @@ class Connection:
         self._check_open()
         from kvsh.blob import Blob
 
-        return Blob(self, table, column, row, readonly=readonly, schema=name)
+        return Blob.on(self, table, column, row, readonly=readonly, schema=name)
 
     # -- limits ----------------------------------------------------------------------------------
 
     def getlimit(self, category: int, /) -> int:
         """The limit `SQLITE_LIMIT_*`; only the length of a statement and its variables are enforced."""
+        self._check_thread()
         self._check_open()
         self._check_category(category)
         return self._limits.get(category, _SQL_LENGTH_MAX)
@@ -397,6 +408,11 @@ class Connection:
     def _check_category(category: int) -> None:
         if not 0 <= category < len(LIMITS):
             raise ProgrammingError("'category' is out of bounds")
+
+    def _check_variables(self, sql: str) -> None:
+        limit = self._limits.get(LIMITS.index("VARIABLE_NUMBER"))
+        if limit is not None and self._session.prepare(sql).count > limit:
+            raise errors.OperationalError("too many SQL variables")
 
     def _sql_length_limit(self) -> int:
         return self._limits.get(1, _SQL_LENGTH_MAX)
@@ -418,6 +434,22 @@ class Connection:
                 f"The object was created in thread id {self._thread} and this is thread id "
                 f"{threading.get_ident()}."
             )
+
+
+class Statement:
+    """What calling a connection gives; it can't be made otherwise, and does nothing."""
+
+    def __new__(cls) -> Statement:
+        raise TypeError(f"cannot create '{cls.__module__}.{cls.__qualname__}' instances")
+
+    @classmethod
+    def of(cls, sql: str) -> Statement:
+        """The statement in `sql`."""
+        made = super().__new__(cls)
+        made.sql = sql
+        return made
+
+    sql: str
 
 
 def connect(

@@ -78,6 +78,8 @@ class Cursor:
             if word in _DML_WORDS:
                 connection._begin_implicitly()
             connection._trace(sql)
+            if connection._limits:
+                connection._check_variables(sql)
             bound = self._bound(parameters)
             result = connection._session.execute(sql, bound)
             self._adopt(result, is_dml=word in _DML_WORDS)
@@ -113,6 +115,8 @@ class Cursor:
 
     def executescript(self, script: str, /) -> Cursor:
         """Commit, then run all statements of `script`; rows they give are read and dropped."""
+        if isinstance(script, str) and "\0" in script:
+            raise ValueError("embedded null character")
         connection = self._begin_use(script)
         try:
             self._busy = True
@@ -233,10 +237,12 @@ class Cursor:
                 values = tuple(
                     value
                     if value is None
+                    else None
+                    if convert is not None and value == b""
                     else convert(_as_bytes(value))
                     if convert is not None
-                    else text_factory(value.encode())
-                    if not plain_text and type(value) is str
+                    else connection.text_factory(value.encode())
+                    if type(value) is str and connection.text_factory is not str
                     else value
                     for value, convert in zip(row, fields, strict=True)
                 )

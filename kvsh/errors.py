@@ -65,6 +65,14 @@ class NotSupportedError(DatabaseError):
     """A feature of the sqlite3 module that kvsh does not have."""
 
 
+class CallbackError(SqlError):
+    """A program's function failed inside of a statement.  Translated, it is an OperationalError, or a DataError."""
+
+    def __init__(self, message: str, *, is_data_error: bool = False) -> None:
+        super().__init__(message)
+        self.is_data_error = is_data_error
+
+
 _CONSTRAINT_NAMES = {
     "UNIQUE": "SQLITE_CONSTRAINT_UNIQUE",
     "PRIMARY KEY": "SQLITE_CONSTRAINT_PRIMARYKEY",
@@ -76,8 +84,10 @@ _CONSTRAINT_NAMES = {
 }
 
 
-def translated(error: Exception) -> Error:
-    """The public exception for a lower layer's; the caller raises it `from error`."""
+def translated(error: Exception, *, opening: bool = False) -> Error:
+    """The public exception for a lower layer's; the caller raises it `from error`.
+
+    `opening`: it came while the database was being opened."""
     if isinstance(error, ConstraintError):
         return _coded(
             IntegrityError(str(error)), _CONSTRAINT_NAMES.get(error.kind, "SQLITE_CONSTRAINT")
@@ -86,6 +96,8 @@ def translated(error: Exception) -> Error:
         return _coded(OperationalError(str(error)), "SQLITE_INTERRUPT")
     if isinstance(error, MisuseError):
         return _coded(ProgrammingError(str(error)), "SQLITE_MISUSE")
+    if isinstance(error, CallbackError) and error.is_data_error:
+        return _coded(DataError(str(error)), "SQLITE_TOOBIG")
     if isinstance(error, SqlError):
         return _coded(OperationalError(str(error)), "SQLITE_ERROR")
     if isinstance(error, BusyError | ConflictError):
@@ -96,7 +108,7 @@ def translated(error: Exception) -> Error:
         return _coded(DatabaseError(str(error)), "SQLITE_NOTADB")
     if isinstance(error, CorruptionError):
         return _coded(DatabaseError(str(error)), "SQLITE_CORRUPT")
-    return _coded(OperationalError(str(error)), "SQLITE_IOERR")
+    return _coded(OperationalError(str(error)), "SQLITE_CANTOPEN" if opening else "SQLITE_IOERR")
 
 
 def _coded(error: Error, name: str) -> Error:

@@ -20,7 +20,7 @@ class Row:
     def __new__(cls, cursor: Cursor, values: tuple[Any, ...], /) -> Row:
         from kvsh.cursor import Cursor
 
-        if not isinstance(cursor, Cursor):
+        if not issubclass(type(cursor), Cursor):
             raise TypeError(f"argument 1 must be kvsh.Cursor, not {type(cursor).__name__}")
         if not isinstance(values, tuple):
             raise TypeError(f"argument 2 must be tuple, not {type(values).__name__}")
@@ -35,9 +35,9 @@ class Row:
 
     def __getitem__(self, index: int | slice | str) -> Any:
         if isinstance(index, str):
-            wanted = index.lower()
+            wanted = _folded(index)
             for position, column in enumerate(self._description or ()):
-                if column[0] == index or column[0].lower() == wanted:
+                if column[0] == index or _folded(column[0]) == wanted:
                     return self._values[position]
             raise IndexError("No item with that key")
         if isinstance(index, int | slice) or hasattr(index, "__index__"):
@@ -63,6 +63,11 @@ class Row:
 
     def __repr__(self) -> str:
         return f"<kvsh.Row {dict(zip(self.keys(), self._values, strict=False))!r}>"
+
+
+def _folded(name: str) -> str:
+    """ASCII letters in lower case, others as they are: names compare so in SQL."""
+    return name.lower() if name.isascii() else name.encode().lower().decode()
 
 
 Sequence.register(Row)

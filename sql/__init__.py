@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         SqlNameError,
         SqlSyntaxError,
     )
+    from sql.functions import Aggregate, Function, FunctionRegistry
     from sql.parse import is_complete, next_statement
     from sql.plan import ResultColumn
     from sql.result import Result
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from sql.values import value_to_text
 
 _MODULES = {
+    "Aggregate": "sql.functions",
     "ConstraintError": "sql.errors",
+    "Function": "sql.functions",
+    "FunctionRegistry": "sql.functions",
     "Interrupted": "sql.errors",
     "MisuseError": "sql.errors",
     "Result": "sql.result",
@@ -53,7 +57,10 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "Aggregate",
     "ConstraintError",
+    "Function",
+    "FunctionRegistry",
     "Interrupted",
     "MisuseError",
     "Result",

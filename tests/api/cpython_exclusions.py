@@ -1,0 +1,31 @@
+"""Which of CPython's tests of the sqlite3 module do not apply to kvsh, and why."""
+
+from __future__ import annotations
+
+_AUTHORIZER = "kvsh has no authorizer callbacks: set_authorizer() raises NotSupportedError"
+_FINALIZE = "a window's aggregate is asked for value() alone, finalize() is not called for its sake"
+_DEPRECATED = "a deprecated name of the sqlite3 module, gone from Python 3.12 on"
+_BACKUP_STEPS = "a backup is one step: a snapshot can't change meanwhile, so `pages` has no meaning"
+_TRACE = "the trace callback gets statements as they are written, parameters not filled in"
+
+EXCLUDED: dict[str, str] = {
+    "backup.BackupTests.test_database_source_name": "ATTACH: a connection has one database",
+    "backup.BackupTests.test_modifying_progress": _BACKUP_STEPS,
+    "backup.BackupTests.test_progress": _BACKUP_STEPS,
+    "dbapi.ModuleTests.test_shared_cache_deprecated": _DEPRECATED,
+    "dbapi.MultiprocessTests": "its other process imports the real sqlite3 module",
+    "dump.DumpTests.test_dump_virtual_tables": "no virtual tables: the full text search of SQLite",
+    "factory.TextFactoryTests.test_optimized_unicode": _DEPRECATED,
+    "hooks.TraceCallbackTests.test_trace_expanded_sql": _TRACE,
+    "hooks.TraceCallbackTests.test_trace_too_much_expanded_sql": _TRACE,
+    "regression.RegressionTests.test_bpo37347": _AUTHORIZER,
+    "regression.RegressionTests.test_error_msg_decode_error": "text is never invalid UTF-8 in kvsh",
+    "userfunctions.AuthorizerIllegalTypeTests": _AUTHORIZER,
+    "userfunctions.AuthorizerLargeIntegerTests": _AUTHORIZER,
+    "userfunctions.AuthorizerRaiseExceptionTests": _AUTHORIZER,
+    "userfunctions.AuthorizerTests": _AUTHORIZER,
+    "userfunctions.FunctionTests.test_func_too_many_args": "SQLITE_LIMIT_FUNCTION_ARG is not enforced",
+    "userfunctions.WindowFunctionTests.test_win_exception_in_finalize": _FINALIZE,
+    "userfunctions.WindowFunctionTests.test_win_missing_finalize": _FINALIZE,
+}
+"""Test (`module.Class.test`), class or module -> reason."""
