@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from math import copysign
+from typing import TYPE_CHECKING, Any
 
 from btree import Kind, order_key
 from sql.expressions import Affinity, SqlValue
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
@@ -60,11 +64,10 @@ _KINDS: dict[type, int] = {
 
 
 def real_to_text(value: float) -> str:
-    """15 significant digits, always with a point or an exponent: SQLite's `%!.15g`.
-
-    Zero has no sign.  Of two decimals that are equally near (16 digits, the last a 5) Python takes the
-    even one; SQLite 3.40 takes what its 80-bit arithmetic happens to give."""
+    """15 significant digits, always with a point or an exponent: SQLite's `%!.15g`.  Zero has no sign."""
     text = f"{value:.15g}" if value else "0"
+    if float(text) != value and _is_between(value):
+        text = f"{_rounded_by_sqlite(value):.15g}"
     if "." in text:
         return text
     if "e" in text:
@@ -72,6 +75,64 @@ def real_to_text(value: float) -> str:
     if text[-1] == "f":  # inf
         return "-Inf" if text[0] == "-" else "Inf"
     return text + ".0"
+
+
+def _is_between(value: float) -> bool:
+    """Whether two decimals of 15 digits are so nearly equally near that SQLite's errors decide.
+
+    They are below one part in 10^17, but for its inexact 1e100."""
+    digits, _, exponent = f"{abs(value):.15e}".partition("e")
+    if digits[-1] != "5":
+        return False
+    middle, power = int(digits[0] + digits[2:]), int(exponent) - 15
+    number, divisor = abs(value).as_integer_ratio()
+    if power < 0:
+        number *= 10**-power
+    else:
+        middle *= 10**power
+    near: int = 10 ** (17 if power < 80 else 15)
+    return abs(number - middle * divisor) * near < number
+
+
+def _rounded_by_sqlite(value: float) -> float:
+    """To 15 digits by the steps of `sqlite3_str_vappendf` in SQLite 3.40, in x86's 80-bit arithmetic.
+
+    Its errors decide which way a value goes that lies half-way: Python takes the even digit, and
+    SQLite usually, though not always, the larger one."""
+    from fractions import Fraction
+
+    rest, exponent, scale = Fraction(abs(value)), 0, Fraction(1)
+    for power in (100, 10, 1):
+        step = Fraction(float(f"1e{power}"))
+        while rest >= _extended(scale * step):
+            scale = _extended(scale * step)
+            exponent += power
+    rest = _extended(rest / scale)
+    for power, below in ((8, Fraction(1e-8)), (1, Fraction(1))):
+        while rest < below:
+            rest = _extended(rest * 10**power)
+            exponent -= power
+    rest = _extended(rest + Fraction(5e-5 * 1e-10))
+    if rest >= 10:
+        rest = _extended(rest * Fraction(0.1))
+        exponent += 1
+    digits = ""
+    for _ in range(15):
+        digit = int(rest)
+        digits += str(digit)
+        rest = _extended(_extended(rest - digit) * 10)
+    return copysign(float(f"{digits[0]}.{digits[1:]}e{exponent}"), value)
+
+
+def _extended(number: Fraction) -> Fraction:
+    """Rounded to the 64 bits of an x86 extended's mantissa."""
+    if not number:
+        return number
+    shift = 64 - number.numerator.bit_length() + number.denominator.bit_length()
+    unit = number.__class__(1, 1 << shift) if shift >= 0 else number.__class__(1 << -shift)
+    if number / unit >= 1 << 64:
+        unit *= 2
+    return round(number / unit) * unit
 
 
 def value_to_text(value: Any) -> str | None:
