@@ -466,7 +466,7 @@ class BlockCompiler:
         return windows.WindowSpec(
             call.name,
             call.function,
-            tuple(place(self.scalar.argument(argument)) for argument in call.arguments),
+            tuple(map(place, self.scalar.arguments(call.function, call.arguments))),
             -1 if call.where is None else place(f"(1 if {self.scalar.true(call.where)} else 0)"),
             tuple(place(self.sort_key_source(key)) for key in call.partition),
             ordering,

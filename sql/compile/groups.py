@@ -82,7 +82,7 @@ class GroupCompiler:
         return AggregateCode(places, value)
 
     def _aggregate(self, call: AggregateCall) -> AggregateCode:
-        arguments = [self.scalar.argument(item) for item in call.arguments]
+        arguments = self.scalar.arguments(call.function, call.arguments)
         guard = "" if call.where is None else self.scalar.true(call.where)
         extreme = call.name in ("min", "max") and call.function.builtin
         if call.order:
@@ -429,7 +429,7 @@ class GroupCompiler:
             conditions = f" if x[{at}] is not {absent}" if field.guard else ""
             if field.skip_null:
                 conditions += f" if x[{at}] is not None"
-            if column == "1":
+            if not field.argument and not field.guard:
                 body.add("v = b")
             else:
                 body.add(f"v = [x[{at}] for x in b{conditions}]")

@@ -46,7 +46,7 @@ from sql.expressions import (
     Truth,
     Unary,
 )
-from sql.functions import JSON, Function, FunctionRegistry
+from sql.functions import JSON, AnyFunction, Function, FunctionRegistry
 from sql.run import arithmetic as a
 
 NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
@@ -480,6 +480,11 @@ class ScalarCompiler:
             return f"{self.constants.function(plain)}({self.argument(e)})"
         return self.argument(e)
 
+    def arguments(self, function: AnyFunction, items: Sequence[Expression]) -> list[str]:
+        """Sources of a function's arguments, JSON marked for one that asks for it."""
+        takes_json = getattr(function, "takes_json", False)
+        return [self.marked(item) if takes_json else self.value(item) for item in items]
+
     def marked(self, e: Expression) -> str:
         """Like `value`, of a JSON function's argument: JSON is marked as JSON."""
         match e:
@@ -678,8 +683,7 @@ class ScalarCompiler:
                     key = self.constants.name(self.folding(e.collation), "fold")
                     items = [self.value(item) for item in e.arguments]
                     return self._call(extreme, key, str(e.name == "max"), *items)
-        compiled = self.marked if function.takes_json else self.value
-        return self._invoked(function, [compiled(item) for item in e.arguments], e.arguments)
+        return self._invoked(function, self.arguments(function, e.arguments), e.arguments)
 
     def _invoked(
         self, function: Function, arguments: list[str], expressions: Sequence[Expression] = ()

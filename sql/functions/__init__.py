@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from sql.functions.registry import (
+    JSON,
     Accumulator,
     Aggregate,
     AnyFunction,
@@ -28,6 +29,7 @@ def builtins() -> dict[str, tuple[AnyFunction, ...]]:
 
 
 __all__ = [
+    "JSON",
     "Accumulator",
     "Aggregate",
     "AnyFunction",

@@ -59,7 +59,7 @@ def randomblob(size: Any) -> Any:
 def _number(value: Any) -> int | float | None:
     """The argument of a math function: a number, or a text that is one as a whole."""
     if value.__class__ is int or value.__class__ is float:
-        return value  # type: ignore[no-any-return]
+        return value
     if value.__class__ is str:
         from sql.values import text_to_number
 

@@ -12,6 +12,9 @@ from typing import Any, Protocol
 
 from sql.expressions import SqlValue
 
+JSON = 32
+"""A bit of `kinds` beside those of `btree.Kind`: what is TEXT is JSON."""
+
 
 class Accumulator(Protocol):
     """One group's state of an aggregate.  `step` is called per row, NULL arguments included."""
@@ -32,7 +35,7 @@ class SlidingAccumulator(Accumulator, Protocol):
 class Function:
     """A scalar function: `call(*arguments)`, or `call(ctx, *arguments)` with `needs_context`.
 
-    `max_args` is None for any number.  `kinds`: mask of `btree.Kind` bits the result may have.
+    `max_args` is None for any number.  `kinds`: mask of `btree.Kind` bits the result may have, and `JSON`.
     `propagates_null`: NULL whenever an argument is NULL, and `call` is never given one then."""
 
     name: str
@@ -45,6 +48,7 @@ class Function:
     needs_context: bool = False
     returns_json: bool = False  # a `JsonText` where its value is another function's argument
     builtin: bool = True
+    takes_json: bool = False  # wants JSON among its arguments marked as such, and not as plain text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +66,7 @@ class Aggregate:
     slides: bool = False
     kinds: int = 31
     builtin: bool = True
+    takes_json: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +113,10 @@ class FunctionRegistry:
         from sql.functions import builtins
 
         yield from sorted({name for name, _ in self._own} | set(builtins()))
+
+    def collation(self, name: str) -> Callable[[str, str], int] | None:
+        """The program's collation of that name in any case, or None."""
+        return self.collations.get(name.upper())
 
     def register(self, function: AnyFunction, argument_count: int) -> None:
         """Add a program's function for `argument_count` arguments (-1: any number)."""

@@ -11,7 +11,6 @@ from sql.errors import SqlError
 from sql.functions.formats import format_text
 from sql.functions.registry import AnyFunction, Function
 from sql.values import (
-    bytes_to_text,
     compare,
     real_to_text,
     to_integer,
