@@ -113,6 +113,8 @@ class Binder:
             bound: Expression = column.expression
             if isinstance(bound, ColumnRef):
                 bound = replace(bound, kinds=31)
+                if table.lower() in ("new", "old", "excluded"):
+                    bound = replace(bound, affinity=Affinity.BLOB)  # as in SQLite: none
             return bound
         if name.lower() in ROWID_NAMES and item.rowid is not None:
             rowid: Expression = item.rowid
@@ -128,8 +130,7 @@ class Binder:
     def check_collation(self, name: str) -> None:
         if name.upper() in ("BINARY", "NOCASE", "RTRIM"):
             return
-        known = getattr(self.env.functions, "collation", None)
-        if known is None or known(name) is None:
+        if name.upper() not in self.env.functions.collations:
             raise SqlError(f"no such collation sequence: {name}", token=name)
 
     def scope_sources(self, scope: Scope) -> set[int]:

@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
+
+_RESERVED = frozenset(dir(builtins)) | frozenset(
+    [
+        "run",
+        "p",
+        "check",
+        "txn",
+        "ctx",
+        "keys",
+        "rows",
+        "groups",
+        "g",
+        "s",
+        "v",
+        "b",
+        "x",
+        "s_",
+        "step_",
+        "first",
+        "out",
+        "row",
+        "batch",
+        "found",
+    ]
+)
+"""Names that generated code uses for itself."""
 
 
 class Constants:
@@ -31,10 +58,13 @@ class Constants:
         name = str(getattr(value, "__name__", "f"))
         if self.namespace.get(name) is value:
             return name
-        if name.isidentifier() and name not in self.namespace:
+        if not name.isidentifier():
+            return self.name(value, "f")
+        ours = str(getattr(value, "__module__", "")).startswith("sql.")
+        if ours and name not in self.namespace and name not in _RESERVED:
             self.namespace[name] = value
             return name
-        return self.name(value, "f")
+        return self.name(value, name)
 
     def _add(self, value: Any, hint: str) -> str:
         name = f"_{hint}{len(self.namespace)}"

@@ -14,13 +14,18 @@ plain variables and die with it.
 from __future__ import annotations
 
 import linecache
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 from sql.compile.constants import Constants
 
+SOURCES_KEPT = 512
+"""Latest sources that tracebacks can show."""
+
 _numbers = count(1)
+_sources: deque[str] = deque()
 
 
 class Lines:
@@ -101,5 +106,8 @@ class Module:
         namespace = dict(self.constants.namespace)
         exec(compile(source, name, "exec"), namespace)
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        _sources.append(name)
+        if len(_sources) > SOURCES_KEPT:
+            linecache.cache.pop(_sources.popleft(), None)
         run: Callable[[Any], Any] = namespace["run"]
         return run
