@@ -255,7 +255,8 @@ class QueryPlan(_Checked):
         environment = session.environment(
             transaction,
             parameters=values,
-            parameter_kinds=None if self.types is None else _kinds(self.types),
+            # A lifted shape says its values' types.
+            parameter_kinds=_kinds(self.types or tuple(map(type, values))),
         )
         self._observed = environment.schema = ObservedSchema(environment.schema)
         # Binding may change the tree: only a copy is given away.
