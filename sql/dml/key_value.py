@@ -35,6 +35,13 @@ def kv_table() -> Table:
     return found.table
 
 
+def taken(conflict: str, changes: int) -> ConstraintError:
+    """The error of a key that is there already."""
+    error = ConstraintError("UNIQUE constraint failed: kv.key", kind="PRIMARY KEY")
+    error.conflict, error.changes = conflict, changes
+    return error
+
+
 class _KeyValuePlan(WritePlan):
     def __init__(self, statement: Insert | Update | Delete, env: BindEnvironment) -> None:
         self.table = kv_table()
@@ -133,10 +140,7 @@ class KeyValueInsert(_KeyValuePlan):
             if conflict == "IGNORE":
                 return
             if conflict != "REPLACE":
-                error = ConstraintError("UNIQUE constraint failed: kv.key", kind="PRIMARY KEY")
-                error.conflict = conflict
-                error.changes = len(done)
-                raise error
+                raise taken(conflict, len(done))
         space.put(name, raw(value))
         done.append((shown(name), value))
 
@@ -160,6 +164,7 @@ class KeyValueInsert(_KeyValuePlan):
 class KeyValueUpdate(_KeyValuePlan):
     def __init__(self, statement: Update, env: BindEnvironment) -> None:
         super().__init__(statement, env)
+        self.or_conflict = statement.or_conflict or "ABORT"
         alias = statement.alias or statement.table.name
         self.places, values = assigned(statement.assignments, self.table)
         outputs: list[exp.Expression] = [
@@ -181,7 +186,10 @@ class KeyValueUpdate(_KeyValuePlan):
             old, name = raw(item[0]), raw(row[0])
             if name != old:
                 if space.exists(name):
-                    raise ConstraintError("UNIQUE constraint failed: kv.key", kind="PRIMARY KEY")
+                    if self.or_conflict == "IGNORE":
+                        continue
+                    if self.or_conflict != "REPLACE":
+                        raise taken(self.or_conflict, len(done))
                 space.delete(old)
             space.put(name, raw(row[1]))
             done.append(tuple(row))

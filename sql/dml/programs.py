@@ -35,7 +35,9 @@ Keyed = tuple[Any, Row]
 NEW_SOURCE = 1_000_000
 OLD_SOURCE = 1_000_001
 DEPTH_MAX = 1000
+_DEEP = 8
 _FRAMES_MAX = 60_000
+"""Python frames that `DEPTH_MAX` programs inside one another may take; asked for from `_DEEP` on."""
 
 
 class StatementState:
@@ -128,7 +130,9 @@ class Program:
             return
         if len(running) >= DEPTH_MAX:
             raise SqlError("too many levels of trigger recursion")
-        if len(running) == 8 and sys.getrecursionlimit() < _FRAMES_MAX:
+        frames = 0
+        if len(running) == _DEEP and sys.getrecursionlimit() < _FRAMES_MAX:
+            frames = sys.getrecursionlimit()
             sys.setrecursionlimit(_FRAMES_MAX)
         inner = ProgramContext(ctx, (), state)
         if new is not None:
@@ -143,6 +147,8 @@ class Program:
             error.conflict = error.action
             raise
         finally:
+            if frames:
+                sys.setrecursionlimit(frames)
             running.pop()
             session.changes, session.last_insert_rowid = saved
 

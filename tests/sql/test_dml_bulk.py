@@ -1,0 +1,183 @@
+"""Many rows at once: bulk writes leave what sqlite3 leaves, errors and indexes included."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from btree import open_memory
+from sql import Session, SqlError
+
+Row = tuple[Any, ...]
+ROWS = 3000
+
+TABLES = {
+    "rowids given": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL)",
+    "rowids of its own": "CREATE TABLE t(a INT, b TEXT, c)",
+    "two indexes": "CREATE TABLE t(a INT, b TEXT UNIQUE, c REAL); CREATE INDEX tc ON t(c, a)",
+    "without rowid": "CREATE TABLE t(a, b TEXT COLLATE NOCASE, c, PRIMARY KEY(b, a)) WITHOUT ROWID",
+    "autoincrement": "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT, b, c UNIQUE)",
+    "partial": "CREATE TABLE t(a, b, c); CREATE UNIQUE INDEX p ON t(a) WHERE c > 1500;"
+    "CREATE INDEX e ON t(a + 1, b COLLATE NOCASE)",
+    "generated": "CREATE TABLE t(a, b, c, d AS (a || b) UNIQUE, e INTEGER AS (c) STORED)",
+    "checked": "CREATE TABLE t(a INT NOT NULL, b TEXT CHECK(length(b) < 12), c)",
+    "strict": "CREATE TABLE t(a INTEGER, b TEXT, c ANY) STRICT",
+    "nulls": "CREATE TABLE t(a UNIQUE, b, c, UNIQUE(b, c))",
+}
+
+
+class Engines:
+    """kvsh and sqlite3 with the same table."""
+
+    def __init__(self, definition: str) -> None:
+        self.session = Session(open_memory(leaf_limit=32))
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        for statement in definition.split(";"):
+            self.both(statement)
+
+    def both(self, statement: str) -> None:
+        """Run a statement in both; the same changes, or the same message."""
+        assert self._ours(statement) == self._theirs(statement)
+
+    def many(self, statement: str, rows: list[Row]) -> None:
+        """Run a statement for each of `rows` in one transaction."""
+        self.both("BEGIN")
+        ours = theirs = ""
+        try:
+            self.session.execute_many(statement, rows)
+        except SqlError as error:
+            ours = error.message
+        try:
+            self.connection.executemany(statement, rows)
+        except sqlite3.Error as error:
+            theirs = str(error)
+        assert ours == theirs
+        self.both("COMMIT")
+
+    def _ours(self, statement: str) -> object:
+        try:
+            result = self.session.execute(statement)
+        except SqlError as error:
+            return error.message
+        return result.rowcount
+
+    def _theirs(self, statement: str) -> object:
+        try:
+            return self.connection.execute(statement).rowcount
+        except sqlite3.Error as error:
+            return str(error)
+
+    def compare(self) -> None:
+        """The same rows in the same order of keys, and indexes that agree with them."""
+        key = "*"
+        if "WITHOUT ROWID" not in str(self.session.schema.tables["t"].sql):
+            key = "rowid, *"
+        query = f"SELECT {key} FROM t ORDER BY {'rowid' if 'rowid' in key else '2, 1'}"
+        ours = list(self.session.execute(query))
+        theirs = self.connection.execute(query).fetchall()
+        assert [list(map(repr, row)) for row in ours] == [list(map(repr, row)) for row in theirs]
+        assert list(self.session.execute("PRAGMA integrity_check")) == [("ok",)]
+
+    def close(self) -> None:
+        self.session.close()
+        self.connection.close()
+
+
+@pytest.fixture(params=TABLES.values(), ids=TABLES.keys())
+def engines(request: pytest.FixtureRequest) -> Iterator[Engines]:
+    made = Engines(request.param)
+    yield made
+    made.close()
+
+
+def ascending(seed: int) -> list[Row]:
+    return [(place + seed, f"text {place}", place * 0.5) for place in range(ROWS)]
+
+
+def scattered(seed: int, *, of: int) -> list[Row]:
+    random = Random(seed)
+    return [
+        (random.randrange(of), f"Text {random.randrange(of)}", random.randrange(of))
+        for _ in range(ROWS)
+    ]
+
+
+COLUMNS = "INTO t(a, b, c) VALUES(?, ?, ?)"
+
+
+def test_rows_in_order_are_appended(engines: Engines) -> None:
+    engines.many(f"INSERT {COLUMNS}", ascending(1))
+    engines.many(f"INSERT {COLUMNS}", ascending(1 + ROWS))
+    engines.compare()
+
+
+def test_rows_in_no_order_find_their_places(engines: Engines) -> None:
+    engines.many(f"INSERT {COLUMNS}", scattered(1, of=1 << 40))
+    engines.many(f"INSERT {COLUMNS}", scattered(2, of=1 << 40))
+    engines.compare()
+
+
+def test_rows_in_the_way_are_kept_under_or_ignore(engines: Engines) -> None:
+    engines.many(f"INSERT OR IGNORE {COLUMNS}", scattered(3, of=2000))
+    engines.many(f"INSERT OR IGNORE {COLUMNS}", scattered(4, of=2000))
+    engines.many(f"INSERT {COLUMNS} ON CONFLICT DO NOTHING", scattered(5, of=2000))
+    engines.compare()
+
+
+def test_rows_in_the_way_give_way_under_or_replace(engines: Engines) -> None:
+    engines.many(f"INSERT OR REPLACE {COLUMNS}", scattered(6, of=1500)[:1000])
+    engines.many(f"REPLACE {COLUMNS}", scattered(7, of=1500)[:1000])
+    engines.compare()
+
+
+def test_the_rows_before_one_that_fails_stay(engines: Engines) -> None:
+    engines.many(f"INSERT {COLUMNS}", ascending(1))
+    rows = [*ascending(1 + 2 * ROWS)[:700], (5, "text 4", 2.0), (None, None, None)]
+    engines.many(f"INSERT {COLUMNS}", rows)
+    engines.compare()
+
+
+def test_values_are_converted_column_by_column(engines: Engines) -> None:
+    rows = [(str(place), place * 2, str(place * 0.25)) for place in range(1, 500)]
+    engines.many(f"INSERT {COLUMNS}", rows)
+    engines.compare()
+
+
+def test_a_query_fills_a_table_from_itself(engines: Engines) -> None:
+    engines.many(f"INSERT {COLUMNS}", ascending(1)[:400])
+    engines.both("INSERT INTO t(a, b, c) SELECT a + 10000, b || 'x', c + 20000 FROM t")
+    engines.both("INSERT INTO t(a, b, c) SELECT a, b, c FROM t ORDER BY a")
+    engines.compare()
+
+
+def test_updates_in_bulk_keep_indexes_true(engines: Engines) -> None:
+    engines.many(f"INSERT {COLUMNS}", ascending(1)[:1200])
+    engines.both("UPDATE t SET c = c + 0.25")
+    engines.both("UPDATE t SET b = b || 'y' WHERE c > 200")
+    engines.both("UPDATE t SET c = 'new', b = c WHERE a BETWEEN 100 AND 120")
+    engines.both("UPDATE t SET a = a + 100000 WHERE c > 250")
+    engines.both("UPDATE t SET b = 'text 3' WHERE a IN (5, 6)")
+    engines.compare()
+
+
+def test_deletes_in_bulk_keep_indexes_true(engines: Engines) -> None:
+    engines.many(f"INSERT {COLUMNS}", scattered(8, of=1 << 40)[:1500])
+    engines.both("DELETE FROM t WHERE c % 3 = 0")
+    engines.both("DELETE FROM t WHERE a > 500000000000")
+    engines.many("DELETE FROM t WHERE a = ?", [(row[0],) for row in scattered(8, of=1 << 40)[:300]])
+    engines.compare()
+    engines.both("DELETE FROM t")
+    engines.compare()
+
+
+def test_an_index_made_later_holds_every_row(engines: Engines) -> None:
+    engines.many(f"INSERT {COLUMNS}", scattered(9, of=1 << 40)[:1500])
+    engines.both("CREATE INDEX later ON t(b COLLATE NOCASE, c)")
+    engines.both("CREATE UNIQUE INDEX single ON t(a)")
+    engines.both("UPDATE t SET c = 1 WHERE a % 2 = 0")
+    engines.both("CREATE UNIQUE INDEX double ON t(c)")
+    engines.compare()
