@@ -29,6 +29,7 @@ from btree.protocols import (
     TreeKind,
     Value,
 )
+from btree.repair import repair
 
 __all__ = [
     "CATALOG_TREE_ID",
@@ -53,4 +54,5 @@ __all__ = [
     "open_memory",
     "open_store",
     "order_key",
+    "repair",
 ]

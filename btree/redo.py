@@ -47,13 +47,18 @@ def encode_redo(
     return encoded(record)
 
 
-def replay(transaction: LocalTransaction, record: bytes) -> None:
-    """Apply a redo record to a writable transaction."""
+def decode_redo(record: bytes) -> list[tuple[int, int, Any]]:
+    """The operations in a redo record; CorruptionError if it is none."""
     try:
-        operations = _decode(record)
+        operations: list[tuple[int, int, Any]] = _decode(record)
     except msgspec.DecodeError as error:
         raise CorruptionError(f"a redo record can't be read: {error}") from error
-    for operation, tree_id, argument in operations:
+    return operations
+
+
+def replay(transaction: LocalTransaction, record: bytes) -> None:
+    """Apply a redo record to a writable transaction."""
+    for operation, tree_id, argument in decode_redo(record):
         apply = _APPLY.get(operation)
         if apply is None:
             raise CorruptionError(f"a redo record holds an unknown operation: {operation}")

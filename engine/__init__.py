@@ -12,6 +12,7 @@ from engine.errors import (
 )
 from engine.file import File, FileSystem, OsFile, OsFileSystem
 from engine.log import CommitInfo
+from engine.salvage import Salvage, salvage
 from engine.snapshot import Snapshot
 from engine.store import Durability, PageStore
 from engine.writer import Commit, Writer
@@ -32,7 +33,9 @@ __all__ = [
     "PageStore",
     "Progress",
     "ReadOnlyError",
+    "Salvage",
     "Snapshot",
     "StorageError",
     "Writer",
+    "salvage",
 ]

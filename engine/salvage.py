@@ -1,0 +1,261 @@
+"""Every readable record of a damaged file, found by looking at all of its bytes.
+
+The file is scanned from its start.  Where no valid record begins, the next one is looked for by the
+mark that every record carries; its checksum proves it.  A page record counts if a valid commit follows
+it in the file: commits are numbered without gaps, so a later one proves the earlier ones, even those
+whose commit record is damaged.  What follows the newest valid commit was never acknowledged.
+
+If both header slots are gone, so is the database id that all checksums start from.  A crc is linear
+in its start, so the start can be computed from any whole record; the one that most records agree on
+is it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from engine.errors import NotADatabaseError, StorageError
+from engine.file import File, FileSystem, OsFileSystem
+from engine.format import (
+    CHAIN_BYTES,
+    COMMIT_KINDS,
+    KIND_DELETE,
+    KIND_PAGE,
+    KIND_PAGES,
+    KIND_REDO,
+    KIND_TABLE,
+    LOG_START,
+    PAYLOAD_BYTES_MAX,
+    RECORD,
+    RECORD_BYTES,
+    RECORD_MARK,
+    Record,
+    decode_record,
+    decode_slot,
+    location_offset,
+    location_span,
+    pack_location,
+    padded,
+    salt_of,
+)
+
+_WINDOW_BYTES = 1 << 20
+_MARK_BYTES = bytes((0,)) + RECORD_MARK.to_bytes(2, "little")
+_MARK_AT = 25
+_SALT_RECORDS = 64
+_SALT_RECORD_BYTES_MAX = 1 << 16
+
+
+@dataclass
+class Salvage:
+    """What the scan found."""
+
+    file: File
+    salt: int
+    versions: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    """page -> (lsn, location) of its committed versions, oldest first; location 0 is a deletion"""
+    redo: list[tuple[int, bytes]] = field(default_factory=list)
+    commits: list[int] = field(default_factory=list)
+    base_lsn: int = 0
+    """The newest commit of pages; the redo after it is not in them."""
+    notes: list[str] = field(default_factory=list)
+
+    def read(self, page: int, location: int) -> bytes | None:
+        """The page's bytes at `location`, None if they can't be read any more."""
+        record = self._record(location_offset(location), location_span(location))
+        return record.payload if record is not None and record.page == page else None
+
+    def _record(self, offset: int, span: int) -> Record | None:
+        try:
+            return decode_record(self.salt, self.file.read(span, offset))
+        except OSError:
+            return None  # a bad sector: as good as damaged
+
+
+def salvage(path: str, files: FileSystem | None = None) -> Salvage:
+    """Scan the file at `path`, which is only read.
+
+    NotADatabaseError if not one record of a database is in it, StorageError if it can't be read at all."""
+    system: FileSystem = OsFileSystem() if files is None else files
+    try:
+        file = system.open(path, readonly=True)
+        size = file.size()
+        header = file.read(LOG_START, 0)
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise StorageError(f"{path}: unable to open database file: {what}") from error
+    slots = [decode_slot(header[at : at + 512]) for at in (0, 512)]
+    found = [slot for slot in slots if slot is not None]
+    if found:
+        salvaged = Salvage(file, salt_of(found[0].database_id))
+    else:
+        salt = _guessed_salt(file, size)
+        if salt is None:
+            file.close()
+            raise NotADatabaseError(f"{path}: nothing of a kvsh database was found in it")
+        salvaged = Salvage(file, salt)
+        salvaged.notes.append("the header is damaged; the records in the log do without it")
+    _Scan(salvaged, size).run()
+    return salvaged
+
+
+class _Scan:
+    def __init__(self, salvaged: Salvage, size: int) -> None:
+        self.salvaged = salvaged
+        self.size = size
+        self.pending: list[tuple[int, int, int]] = []  # (page, lsn, location)
+        self.window = b""
+        self.window_at = 0
+
+    def run(self) -> None:
+        position = LOG_START
+        damaged_from: int | None = None
+        damage: list[tuple[int, int]] = []
+        while position < self.size:
+            record = self._at(position)
+            if record is None:
+                damaged_from = position if damaged_from is None else damaged_from
+                position = self._next_mark(position + 8)
+                continue
+            if damaged_from is not None:
+                damage.append((damaged_from, position))
+                damaged_from = None
+            self._take(record, position)
+            position += record.span
+        salvaged = self.salvaged
+        for start, end in damage:
+            salvaged.notes.append(f"{end - start} bytes at offset {start} are damaged")
+        if self.pending:
+            salvaged.notes.append(
+                f"{len(self.pending)} pages at the end belong to no commit and were left out"
+            )
+        self._note_missing_commits()
+
+    def _take(self, record: Record, position: int) -> None:
+        salvaged = self.salvaged
+        if record.kind == KIND_PAGE:
+            location = pack_location(position, record.length)
+            self.pending.append((record.page, record.lsn, location))
+        elif record.kind == KIND_DELETE:
+            self.pending.append((record.page, record.lsn, 0))
+        elif record.kind in COMMIT_KINDS:
+            salvaged.commits.append(record.lsn)
+            newest = record.lsn if record.kind == KIND_PAGES else 0
+            for page, lsn, location in self.pending:
+                salvaged.versions.setdefault(page, []).append((lsn, location))
+                newest = max(newest, lsn)
+            salvaged.base_lsn = max(salvaged.base_lsn, newest)
+            self.pending = []
+            if record.kind == KIND_REDO:
+                salvaged.redo.append((record.lsn, record.payload[CHAIN_BYTES:]))
+
+    def _note_missing_commits(self) -> None:
+        commits = self.salvaged.commits
+        for before, after in pairwise(commits):
+            if after > before + 1:
+                what = f"commits {before + 1} to {after - 1}"
+                if after == before + 2:
+                    what = f"commit {before + 1}"
+                self.salvaged.notes.append(f"the record of {what} is damaged")
+
+    def _read(self, length: int, offset: int) -> bytes:
+        try:
+            return self.salvaged.file.read(length, offset)
+        except OSError:
+            return self._read_sectors(length, offset)
+
+    def _read_sectors(self, length: int, offset: int) -> bytes:
+        """What can be read around bad sectors, zeros in their place."""
+        parts = []
+        for at in range(offset, offset + length, 4096):
+            wanted = min(4096, offset + length - at)
+            try:
+                parts.append(self.salvaged.file.read(wanted, at).ljust(wanted, b"\0"))
+            except OSError:
+                parts.append(bytes(wanted))
+        return b"".join(parts)
+
+    def _at(self, position: int) -> Record | None:
+        at = position - self.window_at
+        if at < 0 or at + RECORD_BYTES > len(self.window):
+            self._load(position, _WINDOW_BYTES)
+            at = 0
+        if len(self.window) - at < RECORD_BYTES:
+            return None
+        _, length, *_, mark, _ = RECORD.unpack_from(self.window, at)
+        end = RECORD_BYTES + length
+        if mark != RECORD_MARK or length > PAYLOAD_BYTES_MAX or position + end > self.size:
+            return None
+        if at + end > len(self.window):
+            self._load(position, max(end, _WINDOW_BYTES))
+            at = 0
+        return decode_record(self.salvaged.salt, self.window, at)
+
+    def _load(self, position: int, length: int) -> None:
+        self.window = self._read(min(length, self.size - position), position)
+        self.window_at = position
+
+    def _next_mark(self, position: int) -> int:
+        """Where a record may begin, at `position` or after it; the size if nowhere."""
+        while position < self.size:
+            at = position - self.window_at
+            if at < 0 or at + RECORD_BYTES > len(self.window):
+                self._load(position, _WINDOW_BYTES)
+                at = 0
+            found = self.window.find(_MARK_BYTES, at + _MARK_AT)
+            if found >= 0:
+                start = self.window_at + found - _MARK_AT
+                if start % 8 == 0:
+                    return start
+                position = start + 8 - start % 8
+                continue
+            behind = self.window_at + len(self.window)
+            if behind >= self.size:
+                break
+            position = (behind - RECORD_BYTES) // 8 * 8 + 8
+        return self.size
+
+
+def _guessed_salt(file: File, size: int) -> int | None:
+    """The start of the checksums that most of the first records agree on."""
+    scan = _Scan(Salvage(file, 0), size)
+    votes: Counter[int] = Counter()
+    position = scan._next_mark(LOG_START)
+    while position < size and votes.total() < _SALT_RECORDS:
+        window = scan.window[position - scan.window_at :][:RECORD_BYTES]
+        if len(window) == RECORD_BYTES:
+            crc, length, *_, kind, _, _, _ = RECORD.unpack(window)
+            plausible = KIND_PAGE <= kind <= KIND_TABLE and length <= _SALT_RECORD_BYTES_MAX
+            if plausible and position + RECORD_BYTES + length <= size:
+                data = file.read(RECORD_BYTES - 4 + length, position + 4)
+                votes[start_of_crc(data, crc)] += 1
+                position += padded(length) + RECORD_BYTES - 8
+        position = scan._next_mark(position + 8)
+    if not votes:
+        return None
+    salt, count = votes.most_common(1)[0]
+    return salt if count > 1 else None
+
+
+def start_of_crc(data: bytes, crc: int) -> int:
+    """The `start` for which zlib.crc32(data, start) == crc."""
+    # crc32(data, start) = crc32(data) ^ M(start), M linear over bits: solved by elimination.
+    zeros = bytes(len(data))
+    nothing = zlib.crc32(zeros)
+    rows: dict[int, tuple[int, int]] = {}  # top bit -> (image, start)
+    for bit in range(32):
+        image, start = zlib.crc32(zeros, 1 << bit) ^ nothing, 1 << bit
+        while image:
+            top = image.bit_length()
+            if top not in rows:
+                rows[top] = (image, start)
+                break
+            image, start = image ^ rows[top][0], start ^ rows[top][1]
+    wanted, result = crc ^ zlib.crc32(data), 0
+    while wanted:
+        image, start = rows[wanted.bit_length()]
+        wanted, result = wanted ^ image, result ^ start
+    return result

@@ -1,0 +1,115 @@
+"""Repair: what of a damaged file comes back, and what is said about the rest."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from btree import NotADatabaseError, StoreError, TreeKind, open_store, repair
+from tests.engine.workload import content_of
+
+ROWS = 600
+
+
+def made(path: Path, *, redo: bool = False) -> dict[int, dict[Any, Any]]:
+    """A database with every kind of tree and large values; its content."""
+    store = open_store(path, page_bytes=512)
+    transaction = store.begin(write=True)
+    ids = [transaction.create_tree(kind) for kind in TreeKind]
+    for number in range(ROWS):
+        transaction.tree(1).put(b"%05d" % number, b"v" * (number % 40))
+        transaction.tree(ids[1]).put(number * 3, (number, f"row {number}", None, 1.5))
+        transaction.tree(ids[2]).put((number % 7, number), (number % 7, number, "x"))
+        transaction.tree(ids[3]).put((f"k{number}", number))
+    for number in range(0, ROWS, 100):
+        transaction.tree(1).put(b"large%d" % number, bytes([number % 251]) * 5000)
+        transaction.tree(ids[1]).put(number * 3 + 1, (number, "y" * 3000))
+    transaction.commit()
+    store.checkpoint()
+    for number in range(0, ROWS, 3):
+        transaction = store.begin(write=True)
+        transaction.tree(1).put(b"%05d" % number, b"changed")
+        transaction.tree(ids[1]).delete(number * 9)
+        transaction.commit()
+        if number == 300 and not redo:
+            store.checkpoint()
+    if not redo:
+        store.checkpoint()
+    content = content_of(store.begin())
+    store.close()
+    return content
+
+
+def salvaged(source: Path, target: Path) -> tuple[dict[int, dict[Any, Any]], list[str]]:
+    sentences = repair(source, target)
+    store = open_store(target)
+    assert store.check() == []
+    content = content_of(store.begin())
+    store.close()
+    return content, sentences
+
+
+@pytest.mark.parametrize("redo", [False, True])
+def test_a_file_that_is_not_damaged_comes_back_whole(tmp_path: Path, redo: bool) -> None:
+    content = made(tmp_path / "a", redo=redo)
+    before = (tmp_path / "a").read_bytes()
+    found, sentences = salvaged(tmp_path / "a", tmp_path / "b")
+    assert found == content
+    assert "nothing was damaged" in sentences[1]
+    assert (tmp_path / "a").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_file_whose_header_is_gone_comes_back_whole(tmp_path: Path) -> None:
+    content = made(tmp_path / "a")
+    damaged = bytearray((tmp_path / "a").read_bytes())
+    damaged[:4096] = bytes(4096)
+    (tmp_path / "a").write_bytes(damaged)
+    found, sentences = salvaged(tmp_path / "a", tmp_path / "b")
+    assert found == content
+    assert "header" in sentences[1]
+
+
+@pytest.mark.parametrize("redo", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+def test_damage_costs_little_and_never_gives_a_value_that_was_never_there(
+    tmp_path: Path, seed: int, redo: bool
+) -> None:
+    content = made(tmp_path / "a", redo=redo)
+    damaged = bytearray((tmp_path / "a").read_bytes())
+    rng = random.Random(seed)
+    for _ in range(6):
+        at = rng.randrange(4096, len(damaged) - 600)
+        damaged[at : at + 512] = rng.choice([bytes(512), rng.randbytes(512)])
+    (tmp_path / "a").write_bytes(damaged)
+    found, sentences = salvaged(tmp_path / "a", tmp_path / "b")
+    assert any("damaged" in sentence for sentence in sentences)
+    lost = 0
+    for tree_id, entries in content.items():
+        got = found.get(tree_id, {})
+        lost += len(entries.keys() - got.keys())
+        for key, value in got.items():
+            if tree_id == 1 and not key.startswith(b"large"):
+                assert value in (b"v" * (int(key) % 40), b"changed")
+            elif key in entries:
+                assert value == entries[key]
+    assert lost < 900, sentences  # six leaves at most, of the 2,400 entries
+
+
+def test_a_target_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    made(tmp_path / "a")
+    (tmp_path / "b").write_bytes(b"mine")
+    with pytest.raises(StoreError, match="is there already"):
+        repair(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("junk", [b"", b"x", b"SQLite format 3\0" * 900, bytes(100_000)])
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, junk: bytes) -> None:
+    (tmp_path / "a").write_bytes(junk)
+    with pytest.raises(NotADatabaseError):
+        repair(tmp_path / "a", tmp_path / "b")
+    assert not (tmp_path / "b").exists()
