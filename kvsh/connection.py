@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from btree import open_memory, open_store
 from kvsh import callbacks, errors
 from kvsh.codes import LIMITS
-from kvsh.cursor import Cursor
+from kvsh.cursor import DML_WORDS, Cursor, first_word
 from kvsh.errors import LOWER_ERRORS, NotSupportedError, ProgrammingError, translated
 from sql import Session
 
@@ -31,6 +31,8 @@ AnyCursor = TypeVar("AnyCursor", bound=Cursor)
 
 _ISOLATION_LEVELS = frozenset(("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"))
 _SQL_LENGTH_MAX = 1_000_000_000
+_SEEN_MAX = 512
+_SEEN_LENGTH_MAX = 4096
 
 
 class Connection:
@@ -108,6 +110,8 @@ class Connection:
         self._thread = thread
         self._trace_callback: Callable[[str], Any] | None = None
         self._limits: dict[int, int] = {}
+        self._seen: dict[str, bool] = {}  # statements that passed the checks: whether each is DML
+        self._is_watched = False
         self._initialised = True
 
     # -- statements ------------------------------------------------------------------------------
@@ -125,7 +129,14 @@ class Connection:
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         """`cursor().execute(...)`: run one statement, give the cursor."""
-        return self.cursor().execute(sql, parameters)
+        if self.__class__ is not Connection or not self._initialised:
+            return self.cursor().execute(sql, parameters)
+        cursor = Cursor.__new__(Cursor)  # as `cursor()` makes it, whose checks `execute` repeats
+        cursor.connection = self
+        cursor._initialised = True
+        if self.row_factory is not None:
+            cursor.row_factory = self.row_factory
+        return cursor.execute(sql, parameters)
 
     def executemany(
         self, sql: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]], /
@@ -312,6 +323,7 @@ class Connection:
         self._trace_callback = (
             None if trace_callback is None else callbacks.watched(trace_callback, otherwise=False)
         )
+        self._note_watchers()
 
     def set_authorizer(self, authorizer_callback: Any) -> None:
         """Not supported; None (no authorizer) is accepted."""
@@ -402,12 +414,27 @@ class Connection:
         previous = self.getlimit(category)
         if limit >= 0:
             self._limits[category] = limit
+            self._seen.clear()
+            self._note_watchers()
         return previous
 
     @staticmethod
     def _check_category(category: int) -> None:
         if not 0 <= category < len(LIMITS):
             raise ProgrammingError("'category' is out of bounds")
+
+    def _note_watchers(self) -> None:
+        """Whether anything but the statement itself has to be done when one is executed."""
+        self._is_watched = bool(self._limits) or self._trace_callback is not None
+
+    def _note_statement(self, sql: str) -> bool:
+        """Whether `sql`, which passed the checks, is DML; remembered."""
+        is_dml = first_word(sql) in DML_WORDS
+        if len(sql) <= _SEEN_LENGTH_MAX:
+            if len(self._seen) >= _SEEN_MAX:
+                self._seen.clear()
+            self._seen[sql] = is_dml
+        return is_dml
 
     def _check_variables(self, sql: str) -> None:
         limit = self._limits.get(LIMITS.index("VARIABLE_NUMBER"))

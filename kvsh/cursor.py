@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kvsh import adapting
 from kvsh.errors import LOWER_ERRORS, DataError, InterfaceError, ProgrammingError, translated
@@ -21,15 +22,20 @@ from sql import Result, is_complete, next_statement
 
 if TYPE_CHECKING:
     from kvsh.connection import Connection
+    from sql import ResultColumn
 
 Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*(?:\*/|$))*(\w*)")
 _NOTHING_LEFT = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*(?:\*/|$))*\Z")
-_DML_WORDS = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
+DML_WORDS = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
 _CONVERTER_HINT = re.compile(r"\s*\[([^\]]*)\]\s*$")
 
-_is_plain = adapting.PLAIN_TYPES.issuperset
+_PLAIN = adapting.PLAIN_TYPES
+_NO_PARAMETERS: tuple[Any, ...] = ()
+_INTEGER_LIMIT = 1 << 63
+_NO_ROWS: Iterator[Any] = iter(())
+_LIST_ITERATOR: type = type(iter([0]))
 
 
 def first_word(sql: str) -> str:
@@ -38,10 +44,29 @@ def first_word(sql: str) -> str:
     return match.group(1).upper() if match else ""
 
 
+class _NoConnection:
+    """Stands for the connection of a cursor whose `__init__` was not called."""
+
+    _session = None
+    _thread = None
+    _seen: ClassVar[dict[str, bool]] = {}
+
+
 class Cursor:
     """Made by `Connection.cursor()` or `Connection.execute()`; used by one thread at a time."""
 
     _initialised = False
+    connection: Connection = _NoConnection()  # type: ignore[assignment]
+    arraysize = 1
+    row_factory: Callable[[Cursor, tuple[Any, ...]], Any] | None = None
+    rowcount = -1
+    lastrowid: int | None = None
+    _description: Description | None = None
+    _columns: tuple[ResultColumn, ...] | None = None
+    _result: Result | None = None
+    _rows: Iterator[Any] = _NO_ROWS
+    _busy = False
+    _closed = False
 
     def __init__(self, connection: Connection, /) -> None:
         from kvsh.connection import Connection
@@ -52,17 +77,22 @@ class Cursor:
             )
         if self._initialised:
             self._check_not_busy()
+        self.__dict__.clear()
         self.connection = connection
-        self.arraysize = 1
-        self.row_factory: Callable[[Cursor, tuple[Any, ...]], Any] | None = None
-        self.description: Description | None = None
-        self.rowcount = -1
-        self.lastrowid: int | None = None
-        self._result: Result | None = None
-        self._rows: Iterator[Any] = iter(())
-        self._busy = False
-        self._closed = False
         self._initialised = True
+
+    @property
+    def description(self) -> Description | None:
+        """A 7-tuple for each column of the rows, its name and six times None; None if there are no rows."""
+        known = self._description
+        if known is None and self._columns is not None:
+            known = self._description = tuple(
+                [
+                    (self._column_name(column.name), None, None, None, None, None, None)
+                    for column in self._columns
+                ]
+            )
+        return known
 
     # -- executing -------------------------------------------------------------------------------
 
@@ -71,18 +101,30 @@ class Cursor:
 
         Raises ProgrammingError for several statements or a wrong number of parameters, and the
         other errors of PEP 249 for what the statement itself meets."""
-        connection = self._begin_use(sql)
-        word = first_word(sql)
+        connection = self.connection
+        session = connection._session
+        is_dml = connection._seen.get(sql)
+        if (
+            is_dml is None
+            or self._busy
+            or self._closed
+            or session is None
+            or (connection._thread is not None and connection._thread != get_ident())
+        ):
+            is_dml = self._begin_use(sql)._note_statement(sql)
+        elif self._result is not None:
+            self._drop_result()
         try:
             self._busy = True
-            if word in _DML_WORDS:
+            if is_dml and not session.in_transaction:
                 connection._begin_implicitly()
-            connection._trace(sql)
-            if connection._limits:
+            if connection._is_watched:
+                connection._trace(sql)
                 connection._check_variables(sql)
-            bound = self._bound(parameters)
-            result = connection._session.execute(sql, bound)
-            self._adopt(result, is_dml=word in _DML_WORDS)
+            result = session.execute(
+                sql, () if parameters is _NO_PARAMETERS else self._bound(parameters)
+            )
+            self._adopt(result, is_dml=is_dml)
         except LOWER_ERRORS as error:
             raise translated(error) from error
         finally:
@@ -97,7 +139,7 @@ class Cursor:
         `rowcount` is the sum; the statement is prepared once and inserts are loaded in bulk."""
         connection = self._begin_use(sql)
         word = first_word(sql)
-        if word not in _DML_WORDS and word != "WITH":
+        if word not in DML_WORDS and word != "WITH":
             raise ProgrammingError("executemany() can only execute DML statements.")
         sets = iter(parameters)
         try:
@@ -158,62 +200,60 @@ class Cursor:
         self, parameters: Sequence[Any] | Mapping[str, Any]
     ) -> Sequence[Any] | Mapping[str, Any]:
         kind = type(parameters)
-        if isinstance(parameters, tuple | list) and (kind is tuple or kind is list):
-            if _is_plain(map(type, parameters)) and not self._needs_adapting(parameters):
-                return parameters
-            if kind is list:  # an adapter may change the list under our feet: read it by index
-                count = len(parameters)
-                return tuple(adapting.bindable(parameters[i], i + 1) for i in range(count))
-            return adapting.bind_all(parameters)
-        if isinstance(parameters, Mapping | dict):
+        if kind is tuple or kind is list:
+            value: Any
+            for value in parameters:
+                kind = value.__class__
+                if kind is int:
+                    if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
+                        break
+                elif kind is str:
+                    if not value.isascii():
+                        value.encode()  # lone surrogates: UnicodeEncodeError
+                elif kind not in _PLAIN:
+                    break
+            else:
+                if not adapting.plain_adapters:
+                    return parameters
+        elif isinstance(parameters, Mapping):
             return _BoundMapping(parameters)
-        if hasattr(parameters, "__len__") and hasattr(parameters, "__getitem__"):
-            items: Any = parameters
-            return tuple(adapting.bindable(items[i], i + 1) for i in range(len(parameters)))
-        raise ProgrammingError("parameters are of unsupported type")
-
-    @staticmethod
-    def _needs_adapting(values: Sequence[Any]) -> bool:
-        """Whether a value of a plain type still has to pass `bindable`: wide integers, odd text."""
-        for value in values:
-            kind = type(value)
-            if kind is int:
-                if not adapting.INTEGER_MIN <= value <= adapting.INTEGER_MAX:
-                    return True
-            elif kind is str and not value.isascii():
-                value.encode()
-        return bool(adapting.plain_adapters)
+        elif not (hasattr(parameters, "__len__") and hasattr(parameters, "__getitem__")):
+            raise ProgrammingError("parameters are of unsupported type")
+        # An adapter may change a list under our feet: it is read by index.
+        items: Any = parameters
+        return tuple([adapting.bindable(items[i], i + 1) for i in range(len(items))])
 
     def _adopt(self, result: Result, *, is_dml: bool) -> None:
         self._result = result
-        columns = result.columns
+        columns = self._columns = result.columns
         if columns is None:
-            self.description = None
-            self._rows = iter(())
+            self._rows = _NO_ROWS
         else:
-            self.description = tuple(
-                (self._column_name(column.name), None, None, None, None, None, None)
-                for column in columns
-            )
-            self._rows = chain.from_iterable(self._batches(result))
-            make = self._row_maker(columns)
-            if make is not None:
-                self._rows = map(make, self._rows)
-        self.rowcount = result.rowcount if is_dml else -1
+            self._description = None
+            batches = result.batches()
+            if batches.__class__ is not _LIST_ITERATOR:
+                batches = _translating(batches)
+            rows: Iterator[Any] = chain.from_iterable(batches)
+            connection = self.connection
+            if (
+                self.row_factory is not None
+                or connection.text_factory is not str
+                or connection._detect_types
+            ):
+                make = self._row_maker(columns)
+                if make is not None:
+                    rows = map(make, rows)
+            self._rows = rows
         if is_dml:
+            self.rowcount = result.rowcount
             self.lastrowid = result.lastrowid
+        else:
+            self.rowcount = -1
 
     def _column_name(self, name: str) -> str:
         if self.connection._detect_types & adapting.PARSE_COLNAMES:
             return _CONVERTER_HINT.sub("", name)
         return name
-
-    def _batches(self, result: Result) -> Iterator[list[tuple[Any, ...]]]:
-        """The result's batches, errors translated and the connection's state checked once a batch."""
-        try:
-            yield from result.batches()
-        except LOWER_ERRORS as error:
-            raise translated(error) from error
 
     def _row_maker(self, columns: Sequence[Any]) -> Callable[[tuple[Any, ...]], Any] | None:
         """What has to be done to each row, or None: converters, text factory, row factory."""
@@ -271,15 +311,22 @@ class Cursor:
         return self
 
     def __next__(self) -> Any:
-        if self._busy or self._closed or not self._initialised or self.connection._session is None:
+        if self._busy or self._closed or self.connection._session is None:
             self._check_open()
             self._check_not_busy()
         return next(self._rows)
 
     def fetchone(self) -> Any:
         """The next row, or None at the end."""
-        self._check_open()
-        self._check_not_busy()
+        connection = self.connection
+        if (
+            self._busy
+            or self._closed
+            or connection._session is None
+            or (connection._thread is not None and connection._thread != get_ident())
+        ):
+            self._check_open()
+            self._check_not_busy()
         return next(self._rows, None)
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
@@ -312,8 +359,8 @@ class Cursor:
 
     def _drop_result(self) -> None:
         result, self._result = self._result, None
-        self._rows = iter(())
-        self.description = None
+        self._rows = _NO_ROWS
+        self._columns = self._description = None
         if result is not None:
             result.close()
 
@@ -344,6 +391,14 @@ class _BoundMapping(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+def _translating(batches: Iterator[list[tuple[Any, ...]]]) -> Iterator[list[tuple[Any, ...]]]:
+    """The batches, with the lower layers' errors translated."""
+    try:
+        yield from batches
+    except LOWER_ERRORS as error:
+        raise translated(error) from error
 
 
 def _as_bytes(value: Any) -> bytes:
