@@ -150,6 +150,9 @@ def _dispatch(environment: Environment, given: dict[str, Any]) -> int:
     with signals(environment):
         try:
             _run(script, inputs, words)
+            if environment.in_transaction():
+                environment.rollback()
+                environment.say("kvsh: the transaction that was still open was rolled back")
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise

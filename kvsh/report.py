@@ -61,7 +61,8 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
         offset = error.column - 1
     text = unit.text
     line, column, shown = unit.line, unit.column, ""
-    if offset is not None and 0 <= offset <= len(text):
+    if offset is not None:
+        offset = min(max(offset, 0), len(text))
         before = text[:offset]
         rows = before.count("\n")
         line += rows
@@ -71,6 +72,8 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
         shown = text[start : end if end >= 0 else len(text)]
         caret = offset - start
     message = message_of(error)
+    if message == "interrupted" and not environment.interrupted and environment.statement_timeout:
+        message = f"cancelled: it took longer than {environment.statement_timeout:g} s (.timeout)"
     if not environment.source:  # one command from argv: there is no place to point at
         return [f"kvsh: {message}"]
     if environment.interactive:

@@ -1,0 +1,191 @@
+"""Scripts: from a pipe as they arrive, from files; where they stop, what they say, what they leave."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.shell.running import ROOT, command, environ, kvsh
+
+
+def test_a_script_that_only_writes_says_nothing(tmp_path: Path) -> None:
+    script = "create table t(a);\ninsert into t values (1);\nput a b\nbegin\nput c d\ncommit\n"
+    assert kvsh(tmp_path / "a.db", stdin=script) == (0, "", "")
+    assert kvsh(tmp_path / "a.db", stdin="select * from t;\ncount\n") == (0, "1\n2\n", "")
+
+
+def test_each_statement_runs_before_more_input_is_awaited(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(str(tmp_path / "a.db")),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environ(),
+    )
+    assert process.stdin is not None and process.stdout is not None
+    for text, answer in (
+        (b"select 1;\n", b"1\n"),
+        (b"put k v\nget k\n", b"v\n"),
+        (b"select\n  2; select ", b"2\n"),
+        (b"3;", b"3\n"),
+        (b".mode csv\nselect 4 as four;", b"four\n4\n"),
+    ):
+        process.stdin.write(text)
+        process.stdin.flush()
+        assert b"".join(process.stdout.readline() for _ in answer.splitlines()) == answer
+    process.stdin.close()
+    assert process.stdout.read() == b""
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+
+
+def test_a_script_stops_at_its_first_error_and_names_the_place(tmp_path: Path) -> None:
+    script = "select 1;\n\n  select * frm t;\nselect 2;\n"
+    done = kvsh(tmp_path / "a.db", stdin=script)
+    assert (done.status, done.out) == (1, "1\n")
+    assert done.err.startswith("<stdin>:3:12: error: ")
+    lines = done.err.splitlines()
+    assert lines[2].index("^") == lines[1].index("frm")
+
+
+def test_no_bail_goes_on_and_still_ends_with_1(tmp_path: Path) -> None:
+    script = "select 1;\nselect * frm t;\nput x\n.nonsense\nselect 2;\n"
+    done = kvsh("--no-bail", tmp_path / "a.db", stdin=script)
+    assert done.status == 1 and done.out == "1\n2\n"
+    heads = [line for line in done.err.splitlines() if line.startswith("<stdin>")]
+    assert [head.split(" ")[0] for head in heads] == [
+        "<stdin>:2:10:",
+        "<stdin>:3:5:",
+        "<stdin>:4:1:",
+    ]
+
+
+def test_a_missing_key_is_no_error_but_the_status_is_1(tmp_path: Path) -> None:
+    assert kvsh(tmp_path / "a.db", stdin="get a\nput a 1\nget a\n") == (1, "1\n", "")
+
+
+def test_files_are_named_in_errors(tmp_path: Path) -> None:
+    (tmp_path / "load.sql").write_text("create table t(a);\ninsert into t values (1, 2);\n")
+    done = kvsh("a.db", "-f", "load.sql", cwd=tmp_path)
+    assert done.status == 1
+    assert done.err.startswith("load.sql:2:") and "1 column" in done.err
+    done = kvsh("a.db", "-f", "none.sql", cwd=tmp_path)
+    assert done == (1, "", "kvsh: none.sql: No such file or directory\n")
+    done = kvsh("a.db", "-f", ".", cwd=tmp_path)
+    assert done == (1, "", "kvsh: .: Is a directory\n")
+
+
+def test_read_runs_a_file_and_stops_at_its_error(tmp_path: Path) -> None:
+    (tmp_path / "inner.sql").write_text("select 'inner';\nselect nonsense;\n")
+    (tmp_path / "outer.sql").write_text(".read inner.sql\nselect 'never';\n")
+    done = kvsh("a.db", stdin=".read outer.sql\nselect 'never';\n", cwd=tmp_path)
+    assert done.status == 1 and done.out == "inner\n"
+    assert done.err.startswith("inner.sql:2:8: error: no such column: nonsense")
+    assert "outer.sql:1:1: error: inner.sql: stopped at an error" in done.err
+
+
+def test_a_file_that_reads_itself_is_stopped(tmp_path: Path) -> None:
+    (tmp_path / "loop.sql").write_text("select 1;\n.read loop.sql\n")
+    done = kvsh("a.db", stdin=".read loop.sql\n", cwd=tmp_path)
+    assert done.status == 1 and "nested" in done.err
+
+
+@pytest.mark.parametrize(
+    ("script", "place", "message"),
+    [
+        (b"select 1;\nselect 'abc;\n", "2:8", "unclosed quote"),
+        (b'select 1;\nput a "b\n', "2:7", "unclosed quote"),
+        (b"select 1;\nput a x'0g'\n", "2:7", "hexadecimal"),
+        (b"select 1;\nselect '\xff';\n", "2:9", "UTF-8"),
+        (b"select 1;\nput a \xe2\x28\xa1\n", "2:7", "UTF-8"),
+        (b"select 1;\nget\n", "2:4", "usage: get KEY"),
+        (b"select 1;\n.mode nice\n", "2:1", "no such mode"),
+        (b"select 1;\n.tabels\n", "2:1", "did you mean .tables?"),
+        (b"select 1;\n\\d t\n", "2:1", ".schema"),
+        (b"select 1;\nKEYS *\n", "2:1", "scan --keys"),
+    ],
+)
+def test_bad_input_is_located(tmp_path: Path, script: bytes, place: str, message: str) -> None:
+    done = kvsh(tmp_path / "a.db", stdin=script)
+    assert done.status == 1 and done.out == "1\n"
+    assert done.err.startswith(f"<stdin>:{place}: error: "), done.err
+    assert message in done.err and "Traceback" not in done.err
+
+
+def test_binary_on_stdin_is_refused_at_its_first_byte(tmp_path: Path) -> None:
+    done = kvsh(tmp_path / "a.db", stdin=b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
+    assert done == (1, "", "<stdin>:1:1: error: byte 0x89 is not UTF-8 text\n")
+
+
+def test_a_failed_statement_leaves_nothing_half_done(tmp_path: Path) -> None:
+    script = """
+        create table t(a integer primary key);
+        begin;
+        insert into t values (1);
+        insert into t values (2), (3), (1);
+        commit;
+    """
+    done = kvsh("--no-bail", tmp_path / "a.db", stdin=script)
+    assert done.status == 1 and "UNIQUE constraint failed: t.a" in done.err
+    assert "<stdin>:5:" in done.err
+    assert kvsh(tmp_path / "a.db", "select group_concat(a) from t").out == "1\n"
+
+
+def test_an_open_transaction_at_the_end_is_rolled_back_and_said(tmp_path: Path) -> None:
+    done = kvsh(tmp_path / "a.db", stdin="put a 1\nbegin\nput a 2\n")
+    assert done.status == 0 and "rolled back" in done.err
+    assert kvsh(tmp_path / "a.db", "get", "a").out == "1\n"
+
+
+@pytest.mark.parametrize("count", [10, 5000])
+def test_runs_of_inserts_end_as_one_by_one(tmp_path: Path, count: int) -> None:
+    """The one that fails is named, those before it stay, and those after it have not been run."""
+    lines = ["create table t(a integer primary key, b text);"]
+    lines += [f"insert into t values ({i}, 'text {i}; --');" for i in range(count)]
+    lines += ["insert into t values (3, 'again');"]
+    lines += [f"insert into t values ({i}, 'late');" for i in range(count, count + 5)]
+    done = kvsh(tmp_path / "a.db", stdin="\n".join(lines))
+    assert done.status == 1
+    assert done.err.startswith(f"<stdin>:{count + 2}:1: error: UNIQUE constraint failed: t.a")
+    out = kvsh(tmp_path / "a.db", "select count(*), max(a), min(b) from t").out
+    assert out == f"{count}|{count - 1}|text 0; --\n"
+    done = kvsh("--no-bail", tmp_path / "b.db", stdin="\n".join(lines))
+    assert kvsh(tmp_path / "b.db", "select count(*) from t").out == f"{count + 5}\n"
+
+
+def test_runs_of_puts_end_as_one_by_one(tmp_path: Path) -> None:
+    lines = [f"put k:{i % 700} {i}" for i in range(2000)]
+    lines[1500] = 'put k:1 "x y" --ttl 1h'
+    script = "\n".join([*lines, "count", "get k:0", "get k:1", "get k:699", ""])
+    assert kvsh(tmp_path / "a.db", stdin=script).out == ("700\n1400\nx y\n1399\n")
+    script = "begin\n" + "\n".join(lines) + "\nrollback\ncount\n"
+    assert kvsh(tmp_path / "b.db", stdin=script).out == "0\n"
+
+
+def test_quit_ends_with_the_status_given(tmp_path: Path) -> None:
+    assert kvsh(stdin="select 1;\n.quit 7\nselect 2;\n") == (7, "1\n", "")
+    assert kvsh(stdin="exit\nselect 2;\n") == (0, "", "")
+
+
+def test_echo_and_timer_say_what_runs_and_how_long(tmp_path: Path) -> None:
+    done = kvsh("--echo", "--timer", stdin="select 1;\nput a b\n")
+    assert done.out == "select 1;\n1\nput a b\n"
+    assert done.err.startswith("Run time: ")
+
+
+def test_a_statement_that_takes_too_long_is_cancelled() -> None:
+    endless = (
+        "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n;"
+    )
+    done = kvsh(stdin=f".timeout 100ms\n{endless}\n")
+    assert done.status == 1
+    assert done.err.startswith("<stdin>:2:1: error: cancelled: it took longer than 0.1 s")
+
+
+def test_the_demo_script_runs(tmp_path: Path) -> None:
+    path = tmp_path / "demo.db"
+    assert kvsh(path, "-f", ROOT / "examples" / "demo.sql") == (0, "", "")
+    assert kvsh(path, ".check").out == "ok\n"
+    assert int(kvsh(path, "count").out) > 0
+    assert len(kvsh(path, ".tables").out.split()) >= 3
