@@ -204,7 +204,7 @@ _ALL = (
         "write a table or a query to a file",
         "The format is the file's ending: csv, tsv, json, jsonl, sql, md, html. Without a table, all tables"
         " as SQL.",
-        ".export people.csv people", arguments=("file", "table", "..."),
+        ".export track.csv track", arguments=("file", "table", "..."),
         options={"--format": "one of csv tsv json jsonl sql md html"}, least=1,
     ),
     Command(

@@ -1,0 +1,262 @@
+"""The table of commands: each has help, an example that runs, and does what it says."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kvsh.arguments import UsageError
+from kvsh.commands import COMMANDS, HINTS, find
+from kvsh.environment import Environment, Options
+from tests.shell.running import kvsh
+
+SETUP = """
+CREATE TABLE track (trackid INTEGER PRIMARY KEY, name TEXT, genreid INT, price REAL);
+CREATE INDEX track_name ON track(name);
+CREATE INDEX track_genre ON track(genreid);
+CREATE TABLE invoice (id INTEGER PRIMARY KEY, total REAL);
+CREATE VIEW cheap AS SELECT * FROM track WHERE price < 1;
+INSERT INTO track VALUES (1, 'One', 1, 0.99), (2, 'Two', 1, 1.99), (7, 'Seven', 2, NULL);
+INSERT INTO invoice VALUES (1, 0.5), (2, 20);
+put user:1 "Ada Lovelace"
+put user:2 Grace
+put session:9 x --ttl 1h
+put visits 41
+"""
+
+NAMES = sorted({command.name for command in COMMANDS.values()})
+
+
+class Shell:
+    """An environment whose output is kept."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.out = io.BytesIO()
+        self.err = io.StringIO()
+        text = None if path is None else str(path)
+        self.environment = Environment(text, Options(), out=self.out, err=self.err)
+        self.environment.source = "<test>"
+
+    def __call__(self, text: str) -> str:
+        """Run statements; what they print."""
+        begin = self.out.tell()
+        self.environment.execute(text)
+        self.environment.target.flush()
+        return self.out.getvalue()[begin:].decode()
+
+    def error(self, text: str) -> str:
+        """Run statements; what they complain of."""
+        begin = self.err.tell()
+        self(text)
+        return self.err.getvalue()[begin:]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    monkeypatch.chdir(tmp_path)
+    made = Shell(tmp_path / "app.db")
+    made(SETUP)
+    assert made.err.getvalue() == ""
+    yield made
+    made.environment.close()
+
+
+EXPECTED = {
+    "put": ("put a b --ttl 7d\nget a", "b\n"),
+    "get": ("get user:1", "Ada Lovelace\n"),
+    "delete": ("delete user:1 user:2 nobody\ncount", "2\n"),
+    "exists": ("exists user:1\nexists nobody", "1\n0\n"),
+    "scan": ("scan --prefix user: --limit 10", "user:1|Ada Lovelace\nuser:2|Grace\n"),
+    "count": ("count --prefix user:\ncount", "2\n4\n"),
+    "incr": ("incr visits\nincr visits -2\nincr new 5", "42\n40\n5\n"),
+    "expire": ("expire user:1 30m\nexpire user:2 0\nexists user:2", "0\n"),
+    "ttl": ("ttl user:1", "-1\n"),
+    "persist": ("persist session:9\nttl session:9", "-1\n"),
+    "begin": ("begin\nput a b\nrollback\nexists a", "0\n"),
+    "commit": ("begin\nput a b\nCOMMIT;\nexists a", "1\n"),
+    "rollback": ("BEGIN;\nDELETE FROM track;\nrollback\nSELECT count(*) FROM track;", "3\n"),
+    ".help": (".help get", "usage: get KEY\n"),
+    ".quit": (".quit 3", ""),
+    ".tables": (".tables\n.tables inv%", "cheap\ninvoice\ntrack\ninvoice\n"),
+    ".schema": (".schema invoice", "CREATE TABLE invoice (id INTEGER PRIMARY KEY, total REAL);\n"),
+    ".indexes": (".indexes track", "track_genre\ntrack_name\n"),
+    ".databases": (".databases", "app.db (read/write)\n"),
+    ".mode": (".mode csv\n.mode\nSELECT 1 AS a, 'x y';", "csv\na,'x y'\n1,x y\n"),
+    ".headers": (".headers on\nSELECT 1 AS a;", "a\n1\n"),
+    ".nullvalue": (".nullvalue NIL\nSELECT NULL;", "NIL\n"),
+    ".separator": ('.separator "\\t"\nSELECT 1, 2;', "1\t2\n"),
+    ".width": (".mode column\n.width 5\nSELECT 1 AS a;", "    a\n-----\n    1\n"),
+    ".output": (".output x.csv\nSELECT 1;\n.output\nSELECT 2;", "2\n"),
+    ".once": (".once y.csv\nSELECT 1;\nSELECT 2;", "2\n"),
+    ".timer": (".timer on\nSELECT 1;", "1\n"),
+    ".changes": (".changes on\nDELETE FROM invoice;", ""),
+    ".echo": (".echo on\nSELECT 1;", "SELECT 1;\n1\n"),
+    ".explain": (".explain plan\nSELECT * FROM track WHERE trackid = 7;", "track"),
+    ".show": (".show", "mode: list\n"),
+    ".param": (
+        ".param set who 'O''Neil'\n.param set n 7\n.param list\nSELECT :who, :n + 1, typeof(:n);",
+        ":n 7\n:who 'O''Neil'\nO'Neil|8|integer\n",
+    ),
+    ".timeout": (".timeout 5s\n.show", "timeout: 5s"),
+    ".open": (".open other.db\n.tables\n.open app.db\n.tables inv%", "invoice\n"),
+    ".read": (".read script.sql", "from a file\n"),
+    ".import": (".import people.csv people\nSELECT * FROM people;", "Ada|36\nGrace|85\n"),
+    ".export": (
+        ".export out.csv invoice\n.import out.csv copy\nSELECT * FROM copy;",
+        "1|0.5\n2|20.0\n",
+    ),
+    ".dump": (".dump invoice", "INSERT INTO"),
+    ".backup": (".backup copy.db\n.open copy.db\nSELECT count(*) FROM track;", "3\n"),
+    ".check": (".check", "ok\n"),
+    ".repair": None,
+    ".compact": (".compact\nSELECT count(*) FROM track;", "3\n"),
+    ".checkpoint": (".checkpoint", ""),
+    ".stats": (".stats", "bytes in the file"),
+    ".log": (".log 5", "commit  kind"),
+    ".tree": (".tree track\n.tree --path user:1\n.tree", "table track (tree"),
+    ".page": (".checkpoint\n.page 2", "page 2: leaf of"),
+    ".where": (
+        ".where SELECT * FROM track WHERE trackid = 7",
+        "'Seven', 7",
+    ),
+    ".crash": (".crash 2", "sound"),
+    ".chart": (".chart bar SELECT name, trackid FROM track", "Seven"),
+    ".watch": (".watch 10ms --times 2 SELECT count(*) FROM invoice", "2\n2\n"),
+    ".dry": (".dry DELETE FROM invoice WHERE total < 1", "deletes 1 of 2 rows of invoice\n"),
+    ".undo": None,
+    ".edit": None,
+    ".config": (".config", "theme"),
+    ".theme": (".theme", "dark"),
+    ".completions": (".completions bash", "complete -o default -F _kvsh kvsh"),
+}
+
+
+def _files(folder: Path) -> None:
+    (folder / "people.csv").write_text("name,age\nAda,36\nGrace,85\n")
+    (folder / "script.sql").write_text("SELECT 'from a file';\n")
+    (folder / "load.sql").write_text("SELECT 'loaded';\n")
+
+
+def test_every_command_has_a_test() -> None:
+    assert sorted(EXPECTED) == NAMES
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if EXPECTED[name] is not None])
+def test_the_command_does_what_it_says(shell: Shell, tmp_path: Path, name: str) -> None:
+    _files(tmp_path)
+    expected = EXPECTED[name]
+    assert expected is not None
+    script, shown = expected
+    out = shell(script)
+    errors = [line for line in shell.err.getvalue().splitlines() if "error:" in line]
+    assert errors == []
+    assert shown in out if shown else out == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_help_with_an_example(shell: Shell, name: str) -> None:
+    command = find(name)
+    out = shell(f".help {name}")
+    assert out.startswith(f"usage: {command.usage}\n")
+    assert command.summary[1:] in out and f"example: {command.example}" in out
+    assert command.summary == command.summary.rstrip(".") and len(command.summary) <= 60
+    assert name in shell(".help")
+    assert command.usage.split()[0] == name and command.example.split()[0] == name
+    for alias in command.aliases:
+        assert find(alias) is command
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in (".repair", ".undo", ".edit")]
+)
+def test_the_example_of_its_help_runs(shell: Shell, tmp_path: Path, name: str) -> None:
+    _files(tmp_path)
+    setup = {"commit": "begin", "rollback": "begin", ".open": ".backup app2.db"}.get(name, "")
+    example = find(name).example.replace(".watch 2s", ".watch 1ms --times 1")
+    shell(f"{setup}\n{example}")
+    assert [line for line in shell.err.getvalue().splitlines() if "error:" in line] == []
+
+
+def test_commands_that_need_a_terminal_say_so(shell: Shell) -> None:
+    assert "interactive shell" in shell.error(".undo")
+    assert "interactive shell" in shell.error(".edit")
+
+
+@pytest.mark.parametrize("name", sorted(HINTS))
+def test_what_other_shells_call_it_is_hinted(shell: Shell, name: str) -> None:
+    assert f"use {HINTS[name]}" in shell.error(f"{name} x")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(".tabels", ".tables"), (".impotr", ".import"), (".schmea", ".schema")]
+)
+def test_a_misspelt_command_gets_the_nearest_name(typed: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"did you mean {meant}"):
+        find(typed)
+
+
+def test_too_few_and_too_many_arguments_show_the_usage(shell: Shell) -> None:
+    assert "usage: get KEY" in shell.error("get")
+    assert "usage: get KEY" in shell.error("get a b")
+    assert "unknown option: --limits; did you mean --limit?" in shell.error("scan --limits 3")
+    assert "--limit needs a value" in shell.error("scan --limit")
+
+
+def test_redirected_results_arrive_in_files_and_commands(shell: Shell, tmp_path: Path) -> None:
+    shell(".mode csv\n.once a.csv\nSELECT 1 AS a;\n.output b.csv\nSELECT 2 AS b;\n.output")
+    assert (tmp_path / "a.csv").read_text() == "a\n1\n"
+    assert (tmp_path / "b.csv").read_text() == "b\n2\n"
+    shell(".once '|cat > c.csv'\nSELECT 3 AS c;")
+    assert (tmp_path / "c.csv").read_text() == "c\n3\n"
+    assert "No such file" in shell.error(".output no/where.csv")
+    assert shell(".mode list\nSELECT 4;") == "4\n"
+
+
+def test_safe_touches_no_file_but_the_database(tmp_path: Path) -> None:
+    for text in (
+        ".read x.sql", ".output x", ".once '|cat'", ".open x.db", ".backup x.db", ".import x.csv",
+        ".export x.csv track", ".crash", ".repair a b",
+    ):  # fmt: skip
+        done = kvsh("--safe", tmp_path / "app.db", text, cwd=tmp_path)
+        assert done.status == 1 and "--safe" in done.err, text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["app.db"]
+
+
+def test_ttl_counts_down_and_incr_keeps_it(shell: Shell) -> None:
+    left = float(shell("ttl session:9"))
+    assert 3590 < left <= 3600
+    shell("put counter 1 --ttl 1h\nincr counter")
+    assert 3590 < float(shell("ttl counter")) <= 3600
+    assert shell("put counter 1\nttl counter") == "-1\n"
+    assert "no whole number" in shell.error("incr user:1")
+    assert "64 bits" in shell.error("put big 9223372036854775807\nincr big")
+
+
+def test_an_expired_key_is_gone_from_every_read(shell: Shell) -> None:
+    shell("expire user:1 0")
+    assert shell("get user:1") == ""
+    assert shell("scan --prefix user: --keys") == "user:2\n"
+    assert shell("count --prefix user:") == "1\n"
+    assert shell("SELECT key FROM kv WHERE key LIKE 'user:%';") == "user:2\n"
+
+
+def test_bytes_that_are_no_text_are_shown_in_hexadecimal(shell: Shell) -> None:
+    shell("put x'00ff' x'ff'")
+    assert "X'ff'" in shell("scan --limit 1")
+    assert shell("count --prefix x'00'") == "1\n"
+    assert shell("scan x'00' x'01' --keys --reverse") == "X'00ff'\n"
+
+
+def test_a_statement_runs_in_the_transaction_of_raw_commands(shell: Shell) -> None:
+    shell("begin\nput user:3 Edsger\nINSERT INTO invoice VALUES (3, 1.0);")
+    query = "SELECT count(*) FROM kv JOIN invoice ON kv.key = 'user:' || invoice.id;"
+    assert shell(query) == "3\n"
+    shell("rollback")
+    assert shell(query) == "2\n"
+    assert "no transaction is active" in shell.error("commit")
+    shell("begin")
+    assert "within a transaction" in shell.error("begin")
+    assert "a transaction is open" in shell.error(".open other.db")
