@@ -12,15 +12,14 @@ source may stand in the iterable of a comprehension.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, assert_never
 
 from sql import values as v
-from sql.bind.typing import kinds_of
-from sql.collations import comparing
 from sql.compile import patterns
-from sql.compile.constants import Constants
+from sql.compile.scalar_compare import OPPOSITE, PLAIN_CLASSES, ComparisonCompiler, is_simple
+from sql.compile.scalar_kinds import BLOB, INTEGER, NULL, NUMBER, OPERATORS, REAL, TEXT, constant
 from sql.expressions import (
     Affinity,
     And,
@@ -46,122 +45,17 @@ from sql.expressions import (
     Truth,
     Unary,
 )
-from sql.functions import JSON, AnyFunction, Function, FunctionRegistry
+from sql.functions import JSON, AnyFunction, Function
 from sql.run import arithmetic as a
 
-NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
-NUMBER = INTEGER | REAL
-ANY = 31
-INLINE_TEXT_MAX = 40
-TUPLE_ITEMS_MAX = 3
-
-OPERATORS = {**a.OPERATORS, "%": v.remainder}
-
-_OPPOSITE = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-_PYTHON = {"=": "==", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+__all__ = ["ScalarCompiler", "is_simple"]
 
 
-class ScalarCompiler:
+class ScalarCompiler(ComparisonCompiler):
     """Compiles expressions for one generated module.
 
     `resolve` gives the source of a column's or slot's value, `subquery` that of a subquery's (1, 0 or
     None; a ScalarSubquery's value).  `once` names a value that is computed once per run."""
-
-    def __init__(
-        self,
-        resolve: Callable[[ColumnRef | SlotRef], str],
-        subquery: Callable[[Exists | InSubquery | ScalarSubquery], str],
-        constants: Constants,
-        *,
-        once: Callable[[str], str] | None = None,
-        functions: FunctionRegistry | None = None,
-        parameter_kinds: Sequence[int] | None = None,
-    ) -> None:
-        self.resolve = resolve
-        self.subquery = subquery
-        self.constants = constants
-        self.once = once
-        self.functions = functions
-        self.parameter_kinds = parameter_kinds or ()
-        self.collations: Mapping[str, Callable[[str, str], int]] = (
-            {} if functions is None else functions.collations
-        )
-        self._names = 0
-
-    # -- what a value may be ---------------------------------------------------------------------
-
-    def kinds(self, e: Expression) -> int:
-        """Mask of the kinds the value may have."""
-        folded = constant(e)
-        if folded is not None:
-            return v.kind_of(folded.value)
-        match e:
-            case Parameter():
-                if e.index < len(self.parameter_kinds):
-                    return self.parameter_kinds[e.index]
-                return ANY
-            case Collate() | Unary(op="+"):
-                return self.kinds(e.operand)
-            case Unary(op="-"):
-                return self._arithmetic_kinds(e.operand, e.operand)
-            case Arithmetic(op="+" | "-" | "*"):
-                return self._arithmetic_kinds(e.left, e.right)
-            case Arithmetic(op="||"):
-                return TEXT | ((self.kinds(e.left) | self.kinds(e.right)) & NULL)
-            case Compare(op="IS" | "IS NOT") | Exists() | Truth():
-                return INTEGER
-            case Compare():
-                return INTEGER | ((self.kinds(e.left) | self.kinds(e.right)) & NULL)
-            case And() | Or():
-                mask = INTEGER
-                for item in e.items:
-                    mask |= self.kinds(item) & NULL
-                return mask
-            case Not():
-                return INTEGER | (self.kinds(e.operand) & NULL)
-            case InList():
-                mask = self.kinds(e.operand)
-                for item in e.items:
-                    mask |= self.kinds(item)
-                return INTEGER | (mask & NULL)
-            case InSubquery():
-                return INTEGER | NULL
-            case Case():
-                mask = NULL if e.otherwise is None else self.kinds(e.otherwise)
-                for _, then in e.whens:
-                    mask |= self.kinds(then)
-                return mask
-            case Raise():
-                return NULL
-            case _:
-                return kinds_of(e)
-
-    def _arithmetic_kinds(self, left: Expression, right: Expression) -> int:
-        kinds = self.kinds(left) | self.kinds(right)
-        mask = kinds & NULL
-        if kinds & (TEXT | BLOB):
-            return mask | NUMBER | NULL
-        if kinds & REAL:
-            mask |= REAL | NULL  # inf - inf
-        if kinds & INTEGER:
-            mask |= INTEGER | REAL
-        return mask
-
-    def nullable(self, e: Expression) -> bool:
-        return bool(self.kinds(e) & NULL)
-
-    # -- names -----------------------------------------------------------------------------------
-
-    def _call(self, function: Callable[..., Any], *arguments: str) -> str:
-        return f"{self.constants.function(function)}({', '.join(arguments)})"
-
-    def named(self, source: str) -> tuple[str, str]:
-        """(source to evaluate first, source to use from then on)."""
-        if is_simple(source):
-            return source, source
-        self._names += 1
-        name = f"_t{self._names}_{len(self.constants.namespace)}"
-        return f"({name} := {source})", name
 
     # -- conditions ------------------------------------------------------------------------------
 
@@ -213,7 +107,7 @@ class ScalarCompiler:
             case Compare(op="IS NOT"):
                 return self._compared(e, "IS")
             case Compare():
-                return self._compared(e, _OPPOSITE[e.op])
+                return self._compared(e, OPPOSITE[e.op])
             case Truth():
                 return f"(not {self.true(e)})"
             case InList():
@@ -232,159 +126,7 @@ class ScalarCompiler:
                     return self._call(a.is_false, source)
                 return f"({source} == 0)"
 
-    # -- comparisons -----------------------------------------------------------------------------
-
-    def operand(self, e: Expression, affinity: Affinity | None, collation: str) -> tuple[str, int]:
-        """An operand's source and kinds once affinity and collation are applied to it."""
-        fold = self.folding(collation)
-        literal = constant(e)
-        if literal is not None:
-            return self._literal_operand(literal.value, affinity, fold)
-        source, kinds = self.value(e), self.kinds(e)
-        if affinity == Affinity.TEXT:
-            if kinds & NUMBER:
-                source = self._converted(e, a.as_text, source)
-                kinds = (kinds & ~NUMBER) | TEXT
-        elif affinity not in (None, Affinity.BLOB) and kinds & TEXT:
-            source = self._converted(e, a.as_numeric, source)
-            kinds |= NUMBER
-        if fold is not None and kinds & TEXT:
-            source = self._converted(e, fold, source)
-        return source, kinds
-
-    def _literal_operand(
-        self, value: Any, affinity: Affinity | None, fold: Callable[[Any], Any] | None
-    ) -> tuple[str, int]:
-        if affinity not in (None, Affinity.BLOB):
-            value = v.compared_as(value, affinity)
-        kinds = v.kind_of(value)
-        if fold is not None:
-            value = fold(value)
-        return self._literal(value) if type(value) in _PLAIN else self.constants.name(value), kinds
-
-    def _converted(self, e: Expression, function: Callable[..., Any], source: str) -> str:
-        source = self._call(function, source)
-        if self.once is not None and isinstance(e, Parameter):
-            return self.once(source)
-        return source
-
-    def folding(self, collation: str) -> Callable[[Any], Any] | None:
-        """The collation's function on values of any kind; None for BINARY."""
-        return comparing(collation, self.collations)
-
-    def _compared(self, e: Compare, op: str) -> str:
-        left, left_kinds = self.operand(e.left, e.left_affinity, e.collation)
-        right, right_kinds = self.operand(e.right, e.right_affinity, e.collation)
-        if op in ("IS", "IS NOT"):
-            return self._identical(op, left, left_kinds, right)
-        if left == "None" or right == "None":
-            return "False"
-        return self._ordered(op, left, left_kinds, right, right_kinds)
-
-    def _identical(self, op: str, left: str, left_kinds: int, right: str) -> str:
-        if right != "None":
-            return f"({left} {'==' if op == 'IS' else '!='} {right})"
-        if not left_kinds & NULL:
-            return "False" if op == "IS" else "True"
-        return f"({left} is None)" if op == "IS" else f"({left} is not None)"
-
-    def _ordered(self, op: str, left: str, left_kinds: int, right: str, right_kinds: int) -> str:
-        guards = []
-        if op == "=" and not (left_kinds & right_kinds & NULL):
-            return f"({left} == {right})"
-        first_left, left = self.named(left) if left_kinds & NULL else (left, left)
-        if left_kinds & NULL:
-            guards.append(f"{first_left} is not None")
-        if right_kinds & NULL and op != "=":
-            first_right, right = self.named(right)
-            guards.append(f"{first_right} is not None")
-        if op in ("=", "<>") or _comparable(left_kinds, right_kinds):
-            test = f"{left} {_PYTHON[op]} {right}"
-        elif op == "<":
-            test = self._call(a.less, left, right)
-        elif op == "<=":
-            test = self._call(a.less_equal, left, right)
-        elif op == ">":
-            test = self._call(a.less, right, left)
-        else:
-            test = self._call(a.less_equal, right, left)
-        return f"({' and '.join([*guards, test])})"
-
-    def _compare_value(self, e: Compare) -> str:
-        if e.op in ("IS", "IS NOT") or not self.nullable(e):
-            return f"(1 if {self._compared(e, e.op)} else 0)"
-        left, left_kinds = self.operand(e.left, e.left_affinity, e.collation)
-        right, right_kinds = self.operand(e.right, e.right_affinity, e.collation)
-        if left == "None" or right == "None":
-            return "None"
-        first_left, left = self.named(left)
-        first_right, right = self.named(right)
-        guards = []
-        if left_kinds & NULL:
-            guards.append(f"{first_left} is None")
-        if right_kinds & NULL:
-            guards.append(f"{first_right} is None")
-        if not left_kinds & NULL and first_left != left:
-            guards.insert(0, f"({first_left} is None)")
-        if not right_kinds & NULL and first_right != right:
-            guards.append(f"({first_right} is None)")
-        bare = ~NULL
-        test = self._ordered(e.op, left, left_kinds & bare, right, right_kinds & bare)
-        return f"(None if {' or '.join(guards)} else 1 if {test} else 0)"
-
-    # -- IN, LIKE --------------------------------------------------------------------------------
-
-    def _in_list(self, e: InList, *, negated: bool) -> str:
-        """Truthy iff the operand is (or with `negated`: surely is not) among the items."""
-        if not e.items:
-            return "True" if negated else "False"
-        if not all(isinstance(item, (Literal, Parameter)) for item in e.items):
-            compared: list[Expression] = [
-                Compare("=", e.operand, item, None, e.affinity, e.collation) for item in e.items
-            ]
-            return self.false(Or(tuple(compared))) if negated else self.true(Or(tuple(compared)))
-        source, kinds = self.operand(e.operand, None, e.collation)
-        items, has_null = self._items(e)
-        if not negated:
-            return f"({source} in {items})"
-        if has_null == "True":
-            return "False"
-        guards = []
-        if has_null != "False":
-            guards.append(f"not {has_null}")
-        if kinds & NULL:
-            first, source = self.named(source)
-            guards.append(f"{first} is not None")
-        return f"({' and '.join([*guards, f'{source} not in {items}'])})"
-
-    def _items(self, e: InList) -> tuple[str, str]:
-        """Sources of the set of the items, NULL left out, and of whether NULL is among them."""
-        convert = self._item_conversion(e)
-        if all(isinstance(item, Literal) for item in e.items):
-            values = tuple(item.value for item in e.items if isinstance(item, Literal))
-            name = self.constants.name(a.item_set(values, convert), "items")
-            return name, str(None in values)
-        sources = ", ".join(self.value(item) for item in e.items)
-        null = any(self.nullable(item) for item in e.items)
-        listed = f"({sources},)"
-        if not null and convert is None and len(e.items) <= TUPLE_ITEMS_MAX:
-            return listed, "False"
-        name = "None" if convert is None else self.constants.name(convert, "convert")
-        made = self._call(a.item_set, listed, name)
-        if self.once is not None:
-            made = self.once(made)
-        return made, f"(None in {listed})" if null else "False"
-
-    def _item_conversion(self, e: InList) -> Callable[[Any], Any] | None:
-        fold = self.folding(e.collation)
-        change = None
-        if e.affinity == Affinity.TEXT:
-            change = a.as_text
-        elif e.affinity not in (None, Affinity.BLOB):
-            change = a.as_numeric
-        if change is None or fold is None:
-            return change or fold
-        return lambda value: fold(change(value))
+    # -- LIKE and its kin ------------------------------------------------------------------------
 
     def _matched(self, e: Match, *, negated: bool) -> str:
         """Truthy iff the text matches (or with `negated`: is not NULL and does not match)."""
@@ -558,20 +300,6 @@ class ScalarCompiler:
             case _:
                 assert_never(e)
 
-    def _literal(self, value: Any) -> str:
-        kind = value.__class__
-        if value is None:
-            return "None"
-        if kind is int:
-            return str(value) if value >= 0 else f"({value})"
-        if kind is float:
-            if value - value != 0:  # infinite
-                return self.constants.name(value)
-            return repr(value) if value >= 0 else f"({value!r})"
-        if len(value) > INLINE_TEXT_MAX:
-            return self.constants.name(value)
-        return repr(value)
-
     def _arithmetic(self, e: Arithmetic) -> str:
         left, right = self.value(e.left), self.value(e.right)
         left_kinds, right_kinds = self.kinds(e.left), self.kinds(e.right)
@@ -716,41 +444,6 @@ class ScalarCompiler:
         return f"({''.join(parts)}{value(last)})"
 
 
-def constant(e: Expression) -> Literal | None:
-    """The value of an expression of nothing but literals, where that is plain to see."""
-    match e:
-        case Literal():
-            return e
-        case InList(items=()):
-            return Literal(int(e.negated))
-        case Collate() | Unary() | Cast() | Not():
-            inner = constant(e.operand)
-            if inner is None:
-                return None
-            return Literal(_applied(e, inner.value))
-        case Arithmetic():
-            left, right = constant(e.left), constant(e.right)
-            if left is None or right is None:
-                return None
-            return Literal(OPERATORS[e.op](left.value, right.value))
-        case _:
-            return None
-
-
-def _applied(e: Collate | Unary | Cast | Not, value: Any) -> Any:
-    match e:
-        case Cast():
-            return v.cast(value, e.affinity)
-        case Not():
-            return a.logical_not(value)
-        case Unary(op="-"):
-            return a.negate(value)
-        case Unary(op="~"):
-            return a.bit_not(value)
-        case _:
-            return value
-
-
 def as_json(value: Any, node_type: str = "array") -> Any:
     """Text that is known to be JSON, marked as such; with a node's type, that of arrays and objects."""
     from sql.functions.json_text import JsonText
@@ -761,10 +454,7 @@ def as_json(value: Any, node_type: str = "array") -> Any:
 
 def plain(value: Any) -> Any:
     """A value as it leaves an expression: text that was marked as JSON is text."""
-    return value if value.__class__ in _PLAIN else str(value)
-
-
-_PLAIN = frozenset((int, float, str, bytes, type(None)))
+    return value if value.__class__ in PLAIN_CLASSES else str(value)
 
 
 def nullif_equal(left: Any, right: Any, fold: Callable[[Any], Any] | None) -> bool:
@@ -789,14 +479,6 @@ def extreme(fold: Callable[[Any], Any] | None, largest: bool, *values: Any) -> A
     return best
 
 
-def is_simple(source: str) -> bool:
-    """Whether evaluating the source twice costs about as much as naming it."""
-    if source.isidentifier() or source.isdigit():
-        return True
-    head, bracket, rest = source.partition("[")
-    return bool(bracket) and head.isidentifier() and rest[:-1].isdigit() and rest[-1] == "]"
-
-
 def _joined(word: str, parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"({f' {word} '.join(parts)})"
 
@@ -804,9 +486,3 @@ def _joined(word: str, parts: list[str]) -> str:
 def _one_is_real(left_kinds: int, right_kinds: int) -> bool:
     """Whether one operand can only be REAL, so that Python's arithmetic on numbers is SQL's."""
     return left_kinds & ~NULL == REAL or right_kinds & ~NULL == REAL
-
-
-def _comparable(left_kinds: int, right_kinds: int) -> bool:
-    """Whether Python compares every pair of these kinds, and as SQL does."""
-    both = (left_kinds | right_kinds) & ~NULL
-    return not both & ~NUMBER or both in (TEXT, BLOB)

@@ -1,0 +1,273 @@
+"""Comparisons and IN lists as Python source: bare wherever the kinds of the operands allow.
+
+Where NULL is possible it is asked for first; where kinds may meet that Python does not compare, a
+helper is called.  An operand that is used twice and is no plain name gets one by `:=`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sql import values as v
+from sql.collations import comparing
+from sql.compile.constants import Constants
+from sql.compile.scalar_kinds import BLOB, NULL, NUMBER, TEXT, KindInference, constant
+from sql.expressions import (
+    Affinity,
+    ColumnRef,
+    Compare,
+    Exists,
+    Expression,
+    InList,
+    InSubquery,
+    Literal,
+    Or,
+    Parameter,
+    ScalarSubquery,
+    SlotRef,
+)
+from sql.functions import FunctionRegistry
+from sql.run import arithmetic as a
+
+INLINE_TEXT_MAX = 40
+TUPLE_ITEMS_MAX = 3
+PLAIN_CLASSES = frozenset((int, float, str, bytes, type(None)))
+
+OPPOSITE = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+_PYTHON = {"=": "==", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+
+
+class ComparisonCompiler(KindInference, ABC):
+    """The part of `sql.compile.scalar.ScalarCompiler` that compares."""
+
+    def __init__(
+        self,
+        resolve: Callable[[ColumnRef | SlotRef], str],
+        subquery: Callable[[Exists | InSubquery | ScalarSubquery], str],
+        constants: Constants,
+        *,
+        once: Callable[[str], str] | None = None,
+        functions: FunctionRegistry | None = None,
+        parameter_kinds: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(parameter_kinds)
+        self.resolve = resolve
+        self.subquery = subquery
+        self.constants = constants
+        self.once = once
+        self.functions = functions
+        self.collations: Mapping[str, Callable[[str, str], int]] = (
+            {} if functions is None else functions.collations
+        )
+        self._names = 0
+
+    @abstractmethod
+    def value(self, e: Expression) -> str:
+        """Source of the SQL value."""
+
+    @abstractmethod
+    def true(self, e: Expression) -> str:
+        """Source that is truthy iff the value is SQL-true."""
+
+    @abstractmethod
+    def false(self, e: Expression) -> str:
+        """Source that is truthy iff the value is SQL-false."""
+
+    # -- names and literals ----------------------------------------------------------------------
+
+    def _call(self, function: Callable[..., Any], *arguments: str) -> str:
+        return f"{self.constants.function(function)}({', '.join(arguments)})"
+
+    def named(self, source: str) -> tuple[str, str]:
+        """(source to evaluate first, source to use from then on)."""
+        if is_simple(source):
+            return source, source
+        self._names += 1
+        name = f"_t{self._names}_{len(self.constants.namespace)}"
+        return f"({name} := {source})", name
+
+    def _literal(self, value: Any) -> str:
+        kind = value.__class__
+        if value is None:
+            return "None"
+        if kind is int:
+            return str(value) if value >= 0 else f"({value})"
+        if kind is float:
+            if value - value != 0:  # infinite
+                return self.constants.name(value)
+            return repr(value) if value >= 0 else f"({value!r})"
+        if len(value) > INLINE_TEXT_MAX:
+            return self.constants.name(value)
+        return repr(value)
+
+    # -- comparisons -----------------------------------------------------------------------------
+
+    def operand(self, e: Expression, affinity: Affinity | None, collation: str) -> tuple[str, int]:
+        """An operand's source and kinds once affinity and collation are applied to it."""
+        fold = self.folding(collation)
+        literal = constant(e)
+        if literal is not None:
+            return self._literal_operand(literal.value, affinity, fold)
+        source, kinds = self.value(e), self.kinds(e)
+        if affinity == Affinity.TEXT:
+            if kinds & NUMBER:
+                source = self._converted(e, a.as_text, source)
+                kinds = (kinds & ~NUMBER) | TEXT
+        elif affinity not in (None, Affinity.BLOB) and kinds & TEXT:
+            source = self._converted(e, a.as_numeric, source)
+            kinds |= NUMBER
+        if fold is not None and kinds & TEXT:
+            source = self._converted(e, fold, source)
+        return source, kinds
+
+    def _literal_operand(
+        self, value: Any, affinity: Affinity | None, fold: Callable[[Any], Any] | None
+    ) -> tuple[str, int]:
+        if affinity not in (None, Affinity.BLOB):
+            value = v.compared_as(value, affinity)
+        kinds = v.kind_of(value)
+        if fold is not None:
+            value = fold(value)
+        return self._literal(value) if type(value) in PLAIN_CLASSES else self.constants.name(
+            value
+        ), kinds
+
+    def _converted(self, e: Expression, function: Callable[..., Any], source: str) -> str:
+        source = self._call(function, source)
+        if self.once is not None and isinstance(e, Parameter):
+            return self.once(source)
+        return source
+
+    def folding(self, collation: str) -> Callable[[Any], Any] | None:
+        """The collation's function on values of any kind; None for BINARY."""
+        return comparing(collation, self.collations)
+
+    def _compared(self, e: Compare, op: str) -> str:
+        left, left_kinds = self.operand(e.left, e.left_affinity, e.collation)
+        right, right_kinds = self.operand(e.right, e.right_affinity, e.collation)
+        if op in ("IS", "IS NOT"):
+            return self._identical(op, left, left_kinds, right)
+        if left == "None" or right == "None":
+            return "False"
+        return self._ordered(op, left, left_kinds, right, right_kinds)
+
+    def _identical(self, op: str, left: str, left_kinds: int, right: str) -> str:
+        if right != "None":
+            return f"({left} {'==' if op == 'IS' else '!='} {right})"
+        if not left_kinds & NULL:
+            return "False" if op == "IS" else "True"
+        return f"({left} is None)" if op == "IS" else f"({left} is not None)"
+
+    def _ordered(self, op: str, left: str, left_kinds: int, right: str, right_kinds: int) -> str:
+        guards = []
+        if op == "=" and not (left_kinds & right_kinds & NULL):
+            return f"({left} == {right})"
+        first_left, left = self.named(left) if left_kinds & NULL else (left, left)
+        if left_kinds & NULL:
+            guards.append(f"{first_left} is not None")
+        if right_kinds & NULL and op != "=":
+            first_right, right = self.named(right)
+            guards.append(f"{first_right} is not None")
+        if op in ("=", "<>") or _comparable(left_kinds, right_kinds):
+            test = f"{left} {_PYTHON[op]} {right}"
+        elif op == "<":
+            test = self._call(a.less, left, right)
+        elif op == "<=":
+            test = self._call(a.less_equal, left, right)
+        elif op == ">":
+            test = self._call(a.less, right, left)
+        else:
+            test = self._call(a.less_equal, right, left)
+        return f"({' and '.join([*guards, test])})"
+
+    def _compare_value(self, e: Compare) -> str:
+        if e.op in ("IS", "IS NOT") or not self.nullable(e):
+            return f"(1 if {self._compared(e, e.op)} else 0)"
+        left, left_kinds = self.operand(e.left, e.left_affinity, e.collation)
+        right, right_kinds = self.operand(e.right, e.right_affinity, e.collation)
+        if left == "None" or right == "None":
+            return "None"
+        first_left, left = self.named(left)
+        first_right, right = self.named(right)
+        guards = []
+        if left_kinds & NULL:
+            guards.append(f"{first_left} is None")
+        if right_kinds & NULL:
+            guards.append(f"{first_right} is None")
+        if not left_kinds & NULL and first_left != left:
+            guards.insert(0, f"({first_left} is None)")
+        if not right_kinds & NULL and first_right != right:
+            guards.append(f"({first_right} is None)")
+        bare = ~NULL
+        test = self._ordered(e.op, left, left_kinds & bare, right, right_kinds & bare)
+        return f"(None if {' or '.join(guards)} else 1 if {test} else 0)"
+
+    # -- IN ---------------------------------------------------------------------------------------
+
+    def _in_list(self, e: InList, *, negated: bool) -> str:
+        """Truthy iff the operand is (or with `negated`: surely is not) among the items."""
+        if not e.items:
+            return "True" if negated else "False"
+        if not all(isinstance(item, (Literal, Parameter)) for item in e.items):
+            compared: list[Expression] = [
+                Compare("=", e.operand, item, None, e.affinity, e.collation) for item in e.items
+            ]
+            return self.false(Or(tuple(compared))) if negated else self.true(Or(tuple(compared)))
+        source, kinds = self.operand(e.operand, None, e.collation)
+        items, has_null = self._items(e)
+        if not negated:
+            return f"({source} in {items})"
+        if has_null == "True":
+            return "False"
+        guards = []
+        if has_null != "False":
+            guards.append(f"not {has_null}")
+        if kinds & NULL:
+            first, source = self.named(source)
+            guards.append(f"{first} is not None")
+        return f"({' and '.join([*guards, f'{source} not in {items}'])})"
+
+    def _items(self, e: InList) -> tuple[str, str]:
+        """Sources of the set of the items, NULL left out, and of whether NULL is among them."""
+        convert = self._item_conversion(e)
+        if all(isinstance(item, Literal) for item in e.items):
+            values = tuple(item.value for item in e.items if isinstance(item, Literal))
+            name = self.constants.name(a.item_set(values, convert), "items")
+            return name, str(None in values)
+        sources = ", ".join(self.value(item) for item in e.items)
+        null = any(self.nullable(item) for item in e.items)
+        listed = f"({sources},)"
+        if not null and convert is None and len(e.items) <= TUPLE_ITEMS_MAX:
+            return listed, "False"
+        name = "None" if convert is None else self.constants.name(convert, "convert")
+        made = self._call(a.item_set, listed, name)
+        if self.once is not None:
+            made = self.once(made)
+        return made, f"(None in {listed})" if null else "False"
+
+    def _item_conversion(self, e: InList) -> Callable[[Any], Any] | None:
+        fold = self.folding(e.collation)
+        change = None
+        if e.affinity == Affinity.TEXT:
+            change = a.as_text
+        elif e.affinity not in (None, Affinity.BLOB):
+            change = a.as_numeric
+        if change is None or fold is None:
+            return change or fold
+        return lambda value: fold(change(value))
+
+
+def is_simple(source: str) -> bool:
+    """Whether evaluating the source twice costs about as much as naming it."""
+    if source.isidentifier() or source.isdigit():
+        return True
+    head, bracket, rest = source.partition("[")
+    return bool(bracket) and head.isidentifier() and rest[:-1].isdigit() and rest[-1] == "]"
+
+
+def _comparable(left_kinds: int, right_kinds: int) -> bool:
+    """Whether Python compares every pair of these kinds, and as SQL does."""
+    both = (left_kinds | right_kinds) & ~NULL
+    return not both & ~NUMBER or both in (TEXT, BLOB)

@@ -1,0 +1,138 @@
+"""What kinds of value an expression may have, and its value where nothing but literals decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sql import values as v
+from sql.bind.typing import kinds_of
+from sql.expressions import (
+    And,
+    Arithmetic,
+    Case,
+    Cast,
+    Collate,
+    Compare,
+    Exists,
+    Expression,
+    InList,
+    InSubquery,
+    Literal,
+    Not,
+    Or,
+    Parameter,
+    Raise,
+    Truth,
+    Unary,
+)
+from sql.run import arithmetic as a
+
+NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
+NUMBER = INTEGER | REAL
+ANY = 31
+
+OPERATORS = {**a.OPERATORS, "%": v.remainder}
+"""Binary operators as functions."""
+
+
+class KindInference:
+    """`parameter_kinds` are the masks of the parameters' kinds, as far as they are known."""
+
+    def __init__(self, parameter_kinds: Sequence[int] | None = None) -> None:
+        self.parameter_kinds = parameter_kinds or ()
+
+    def kinds(self, e: Expression) -> int:
+        """Mask of the kinds the value may have."""
+        folded = constant(e)
+        if folded is not None:
+            return v.kind_of(folded.value)
+        match e:
+            case Parameter():
+                if e.index < len(self.parameter_kinds):
+                    return self.parameter_kinds[e.index]
+                return ANY
+            case Collate() | Unary(op="+"):
+                return self.kinds(e.operand)
+            case Unary(op="-"):
+                return self._arithmetic_kinds(e.operand, e.operand)
+            case Arithmetic(op="+" | "-" | "*"):
+                return self._arithmetic_kinds(e.left, e.right)
+            case Arithmetic(op="||"):
+                return TEXT | ((self.kinds(e.left) | self.kinds(e.right)) & NULL)
+            case Compare(op="IS" | "IS NOT") | Exists() | Truth():
+                return INTEGER
+            case Compare():
+                return INTEGER | ((self.kinds(e.left) | self.kinds(e.right)) & NULL)
+            case And() | Or():
+                mask = INTEGER
+                for item in e.items:
+                    mask |= self.kinds(item) & NULL
+                return mask
+            case Not():
+                return INTEGER | (self.kinds(e.operand) & NULL)
+            case InList():
+                mask = self.kinds(e.operand)
+                for item in e.items:
+                    mask |= self.kinds(item)
+                return INTEGER | (mask & NULL)
+            case InSubquery():
+                return INTEGER | NULL
+            case Case():
+                mask = NULL if e.otherwise is None else self.kinds(e.otherwise)
+                for _, then in e.whens:
+                    mask |= self.kinds(then)
+                return mask
+            case Raise():
+                return NULL
+            case _:
+                return kinds_of(e)
+
+    def _arithmetic_kinds(self, left: Expression, right: Expression) -> int:
+        kinds = self.kinds(left) | self.kinds(right)
+        mask = kinds & NULL
+        if kinds & (TEXT | BLOB):
+            return mask | NUMBER | NULL
+        if kinds & REAL:
+            mask |= REAL | NULL  # inf - inf
+        if kinds & INTEGER:
+            mask |= INTEGER | REAL
+        return mask
+
+    def nullable(self, e: Expression) -> bool:
+        return bool(self.kinds(e) & NULL)
+
+
+def constant(e: Expression) -> Literal | None:
+    """The value of an expression of nothing but literals, where that is plain to see."""
+    match e:
+        case Literal():
+            return e
+        case InList(items=()):
+            return Literal(int(e.negated))
+        case Collate() | Unary() | Cast() | Not():
+            inner = constant(e.operand)
+            if inner is None:
+                return None
+            return Literal(_applied(e, inner.value))
+        case Arithmetic():
+            left, right = constant(e.left), constant(e.right)
+            if left is None or right is None:
+                return None
+            return Literal(OPERATORS[e.op](left.value, right.value))
+        case _:
+            return None
+
+
+def _applied(e: Collate | Unary | Cast | Not, value: Any) -> Any:
+    match e:
+        case Cast():
+            return v.cast(value, e.affinity)
+        case Not():
+            return a.logical_not(value)
+        case Unary(op="-"):
+            return a.negate(value)
+        case Unary(op="~"):
+            return a.bit_not(value)
+        case _:
+            return value
