@@ -48,8 +48,11 @@ def _csv_column(column: Sequence[Any], null: str, special: Callable[[str], Any])
     if None in column:
         return [null if value is None else _csv_value(plain(value), special) for value in column]
     texts = list(plain_column(column, null))
-    if "" not in texts and not special("".join(texts)):
-        return texts
+    joined = "".join(texts)
+    if not special(joined):
+        return texts if "" not in texts else [text or '""' for text in texts]
+    if '"' not in joined:
+        return [f'"{text}"' if not text or special(text) else text for text in texts]
     return [_csv_value(text, special) for text in texts]
 
 

@@ -15,7 +15,9 @@ _CONTROL = re.compile(
 )
 _NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_STR, _INT = {str}, {int}
+_LETTER = re.compile("[a-z]")
+_STR, _INT, _FLOAT = {str}, {int}, {float}
+_REPR_MAX = 16  # 15 digits and a point
 
 
 def real_text(value: float) -> str:
@@ -54,13 +56,21 @@ def plain_column(column: Sequence[Any], null: str) -> Iterable[str]:
         return column
     if kinds == _INT:
         return map(str, column)
-    if kinds == {float}:
-        from sql import value_to_text
-
-        return map(value_to_text, column)  # type: ignore[arg-type]
+    if kinds == _FLOAT:
+        return real_column(column)
     if kinds == {str, type(None)}:
         return [null if value is None else value for value in column]
     return [plain(value, null) for value in column]
+
+
+def real_column(column: Sequence[float]) -> Iterable[str]:
+    """`real_text` of every value.  `repr` says the same wherever 15 digits and no exponent are enough."""
+    texts = list(map(repr, column))
+    if max(map(len, texts)) <= _REPR_MAX and not _LETTER.search("".join(texts)):
+        return texts
+    from sql import value_to_text
+
+    return [value_to_text(value) or "" for value in column]
 
 
 def cell(value: Any, null: str = "") -> str:
@@ -78,6 +88,8 @@ def cell_column(column: Sequence[Any], null: str) -> Sequence[str]:
     kinds = set(map(type, column))
     if kinds == _INT:
         return list(map(str, column))
+    if kinds == _FLOAT:
+        return list(real_column(column))
     if kinds == _STR and "".join(column).isprintable():
         return column
     return [cell(value, null) for value in column]

@@ -189,3 +189,13 @@ def test_in_a_pipe_nothing_is_cut() -> None:
 def test_widths_that_were_set_count() -> None:
     lines = shown("column", ["a", "b"], [(1, "x")], widths=[5, 0]).splitlines()
     assert lines == ["    a  b", "-----  -", "    1  x"]
+
+
+def test_reals_look_as_sql_casts_them() -> None:
+    reals = [0.1, 1 / 3, 1e15, 123456789012345.0, 1e-5, 12345.678, -0.5, 1e300, 3.0, 2**53 + 0.0]
+    connection = sqlite3.connect(":memory:")
+    expected = [connection.execute("SELECT CAST(? AS TEXT)", (x,)).fetchone()[0] for x in reals]
+    connection.close()
+    rows = [(x,) for x in reals]
+    assert shown("list", ["a"], rows, batch=100).splitlines() == expected
+    assert shown("list", ["a"], rows, batch=1).splitlines() == expected
