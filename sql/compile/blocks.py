@@ -7,6 +7,7 @@ the row variables of enclosing blocks that it refers to.  A SELECT is a join (on
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import itemgetter
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from sql.compile.groups import GroupCompiler, split_clauses
 from sql.compile.levels import Binding, LevelCompiler, variables_in
 from sql.compile.module import Lines, Module
-from sql.compile.scalar import ScalarCompiler
+from sql.compile.scalar import ScalarCompiler, is_simple
 from sql.compile.subqueries import SubqueryCompiler
 from sql.expressions import ColumnRef, Compare, Expression, SlotRef
 from sql.functions import FunctionRegistry
@@ -232,6 +233,10 @@ class BlockCompiler:
         block = plan.block
         outputs = [self.scalar.value(output) for output in block.outputs]
         order = () if plan.ordered else block.order
+        if order and joined.row is not None and not block.distinct:
+            late = self._projected_late(plan, joined, outputs, body, free)
+            if late is not None:
+                return late
         columns, passes = self._order(order, block.outputs)
         element = self._element(outputs, columns, plan)
         rows = self._rows_function(joined, element, body, free)
@@ -239,6 +244,47 @@ class BlockCompiler:
         if block.distinct:
             call = self._distinct(call, block.outputs, len(outputs) if columns else None)
         return self._ordered(call, passes, block, len(outputs), bool(columns), free)
+
+    def _projected_late(
+        self, plan: SelectPlan, joined: _Join, outputs: list[str], body: Lines, free: list[str]
+    ) -> str | None:
+        """ORDER BY of one relation's rows as they are, and the projection behind it.
+
+        No tuple is made but those that are given out, and a LIMIT's rows are found without any.  None
+        where a key is more than a column: it might cost more than its tuple does, twice."""
+        block, row = plan.block, joined.row
+        assert row is not None
+        if not all(is_simple(self.scalar.value(key.expression)) for key in block.order):
+            return None
+        passes = []
+        for key in reversed(block.order):
+            source = self.sort_key_source(key)
+            plain = re.fullmatch(rf"{row}\[(\d+)\]", source)
+            if plain is not None:
+                function = self.module.constants.name(itemgetter(int(plain[1])), "column")
+            elif variables_in(source) == [row]:
+                made = Lines()
+                function = f"key{self.module.number()}"
+                made.add(f"def {function}({row}): return {source}")
+                self.module.add(made)
+            else:
+                return None
+            passes.append(f"({function}, {key.descending})")
+        element = self._element(outputs, [], plan)
+        rows = self._rows_function(joined, row, body, free)
+        call = f"{rows}({', '.join(free)})"
+        call = self._sorted(call, f"({', '.join(passes)},)", block)
+        if element != row:
+            stage = Lines()
+            stage.add(f"for rows in {call}:")
+            stage.add(f"    yield [{element} for {row} in rows]")
+            return self._define(free, stage)
+        return self._define_call(free, call)
+
+    def _define_call(self, free: list[str], call: str) -> str:
+        body = Lines()
+        body.add(f"return {call}")
+        return self._define(free, body)
 
     def _element(self, outputs: list[str], columns: list[str], plan: SelectPlan) -> str:
         """The output tuple's source; a whole row stands for itself."""
@@ -314,13 +360,8 @@ class BlockCompiler:
         """The passes that sort tuples by places and directions: a constant's name, "" for none."""
         if not places:
             return ""
-        runs: list[tuple[list[int], bool]] = []
-        for place, descending in places:
-            if runs and runs[-1][1] == descending:
-                runs[-1][0].append(place)
-            else:
-                runs.append(([place], descending))
-        passes = tuple((itemgetter(*run), descending) for run, descending in reversed(runs))
+        # One pass a key: comparing bare values in several passes beats comparing tuples in one.
+        passes = tuple((itemgetter(place), descending) for place, descending in reversed(places))
         return self.module.constants.name(passes, "passes")
 
     def _distinct(self, call: str, outputs: Sequence[Expression], width_: int | None) -> str:
@@ -348,6 +389,14 @@ class BlockCompiler:
         free: list[str],
     ) -> str:
         """ORDER BY and LIMIT over the batches of `call`; the function of the whole block."""
+        call = self._sorted(call, passes, block)
+        if strip:
+            call = self._call(stages.stripped, call, str(width_))
+        return self._define_call(free, call)
+
+    def _sorted(
+        self, call: str, passes: str, block: Select | Values | Compound | OuterJoin | Recursive
+    ) -> str:
         limit = None if block.limit is None else self.scalar.value(block.limit)
         offset = "0" if block.offset is None else self.scalar.value(block.offset)
         if passes and limit is not None:
@@ -359,11 +408,7 @@ class BlockCompiler:
             )
         if limit is not None:
             call = self._call(stages.limited, call, limit, offset)
-        if strip:
-            call = self._call(stages.stripped, call, str(width_))
-        body = Lines()
-        body.add(f"return {call}")
-        return self._define(free, body)
+        return call
 
     # -- grouping --------------------------------------------------------------------------------
 
