@@ -35,6 +35,7 @@ from engine.errors import NotADatabaseError
 
 MAGIC = b"kvshdb\r\n"
 FORMAT_VERSION = 1
+_SQLITE_MAGIC = b"SQLite format 3\0"
 SLOT_BYTES = 512
 WORDS_OFFSET = 1024
 LOG_START = 4096
@@ -172,9 +173,10 @@ def decode_header(data: bytes, path: str) -> tuple[Slot, ...]:
         if slot is not None
     ]
     if not slots:
-        raise NotADatabaseError(
-            f"{path}: file is not a database: it has no kvsh header, and was left as it is"
+        what = (
+            "it is one of SQLite's" if data.startswith(_SQLITE_MAGIC) else "it has no kvsh header"
         )
+        raise NotADatabaseError(f"{path}: file is not a database: {what}, and was left as it is")
     newest = max(slot.version for slot in slots)
     if newest > FORMAT_VERSION:
         raise NotADatabaseError(
