@@ -1,101 +1,152 @@
-"""printf() as SQLite has it: https://www.sqlite.org/printf.html."""
+"""printf() as SQLite has it: https://www.sqlite.org/printf.html.
+
+Widths and precisions of %s, %q and their kin count bytes of UTF-8, and characters with the flag `!`.
+Where a count of bytes cuts a character in two, U+FFFD stands for the part.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from sql.functions.decimals import (
+    DIGITS_MAX,
+    DIGITS_MAX_ALTERNATE,
+    fixed_digits,
+    general_digits,
+)
 from sql.values import to_integer, to_real, value_to_text
 
-_FIELD = re.compile(r"%([-+ 0#!,]*)(\*|\d+)?(?:\.(\*|\d+)?)?(?:l{0,2})(.?)", re.DOTALL)
-WIDTH_MAX = 1_000_000
+LENGTH_MAX = 1_000_000_000
+PRECISION_MAX = 100_000_000
+
+_FIELD = re.compile(
+    r"""(?P<flags>[-+\ \#!0,]*)
+        (?P<width>\*|[1-9][0-9]*)?
+        (?:\.(?P<precision>\*|[0-9]*))?
+        l{0,2}
+        (?P<kind>.?)""",
+    re.DOTALL | re.VERBOSE,
+)
+
+
+@dataclass(slots=True)
+class Field:
+    """One conversion: its flags, its width (0: none) and its precision (-1: none)."""
+
+    flags: str
+    width: int
+    precision: int
+    kind: str
+
+    @property
+    def left(self) -> bool:
+        return "-" in self.flags
+
+    @property
+    def alternate(self) -> bool:
+        return "!" in self.flags
+
+    @property
+    def sign(self) -> str:
+        """What stands before a number that is not negative: the last of the flags that ask for it."""
+        return next((flag for flag in reversed(self.flags) if flag in "+ "), "")
 
 
 def format_text(form: str, arguments: Sequence[Any]) -> str:
-    """The format with its conversions filled in; missing arguments are 0 or empty."""
+    """The format with its conversions filled in; missing arguments are 0 or NULL.
+
+    The format ends at a NUL character, and an unknown conversion ends the output; a width of more than
+    `LENGTH_MAX` leaves nothing at all."""
+    form = form.partition("\0")[0]
     values = iter(arguments)
     parts: list[str] = []
     at = 0
-    for match in _FIELD.finditer(form):
-        if match.start() < at:
-            continue
-        parts.append(form[at : match.start()])
+    while (found := form.find("%", at)) >= 0:
+        parts.append(form[at:found])
+        if found + 1 == len(form):
+            return "".join([*parts, "%"])
+        match = _FIELD.match(form, found + 1)
+        assert match is not None
         at = match.end()
-        made = _converted(match, values)
-        if made is None:  # an unknown conversion ends the output
+        field = _field(match, values)
+        if field is None:
+            return ""
+        convert = _CONVERSIONS.get(field.kind)
+        if convert is None:
             return "".join(parts)
-        parts.append(made)
-    parts.append(form[at:])
-    return "".join(parts)
+        parts.append(convert(field, values))
+    return "".join([*parts, form[at:]])
 
 
-def _number(text: str | None, values: Iterator[Any]) -> int | None:
-    if text is None:
+def _field(match: re.Match[str], values: Iterator[Any]) -> Field | None:
+    """The conversion with its arguments; None if it would be longer than any text may be."""
+    flags, width, precision = match["flags"], 0, -1
+    if match["width"] == "*":
+        width = c_int(to_integer(next(values, 0)) or 0)
+        if width < 0:
+            flags += "-"
+            width = -width if width >= -0x7FFFFFFF else 0
+    elif match["width"]:
+        width = int(match["width"]) & 0x7FFFFFFF
+    if match["precision"] == "*":
+        precision = c_int(to_integer(next(values, 0)) or 0)
+        if precision < 0:
+            precision = -precision if precision >= -0x7FFFFFFF else -1
+    elif match["precision"] is not None:
+        precision = int(match["precision"] or 0) & 0x7FFFFFFF
+    if width > LENGTH_MAX or (precision > LENGTH_MAX and match["kind"] in "diuxXopr"):
         return None
-    if text == "*":
-        return to_integer(next(values, 0)) or 0
-    return int(text)
+    return Field(flags, width, precision, match["kind"])
 
 
-def _converted(match: re.Match[str], values: Iterator[Any]) -> str | None:
-    flags, kind = match[1], match[4]
-    width = _number(match[2], values)
-    precision = _number(match[3], values)
-    if precision is None and "." in match[0][: match.end(0) - match.start(0) - 1].replace(kind, ""):
-        precision = 0
-    left = "-" in flags
-    if width is not None and width < 0:
-        left, width = True, -width
-    width = min(width or 0, WIDTH_MAX)
-    if precision is not None:
-        precision = min(abs(precision), WIDTH_MAX)
-    if kind == "%":
-        return "%"
-    if kind == "":
-        return "%"
-    zero = "0" in flags and not left
-    if kind in "diu":
-        text = _integer(next(values, 0), flags, kind, precision, width if zero else 0)
-    elif kind in "xXop":
-        text = _based(next(values, 0), flags, kind, precision, width if zero else 0)
-    elif kind in "fFeEgG":
-        text = _real(next(values, 0), flags, kind, precision, width if zero else 0)
-    elif kind in "sz":
-        text = value_to_text(next(values, None)) or ""
-        text = text if precision is None else text[:precision]
-    elif kind == "c":
-        text = (value_to_text(next(values, None)) or "")[:1]
-        text *= max(precision or 1, 1)
-    elif kind in "qQw":
-        text = _quoted(next(values, None), kind, precision)
-    elif kind == "n":
-        return ""
-    else:
-        return None
-    if len(text) < width:
-        return text.ljust(width) if left else text.rjust(width)
-    return text
+def c_int(value: int) -> int:
+    """The low 32 bits, signed."""
+    return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
-def _signed(negative: bool, flags: str) -> str:
-    return "-" if negative else "+" if "+" in flags else " " if " " in flags else ""
+def _padded(field: Field, text: str) -> str:
+    return text.ljust(field.width) if field.left else text.rjust(field.width)
 
 
-def _padded(sign: str, digits: str, width: int) -> str:
-    return sign + digits.rjust(max(width - len(sign), 0), "0")
+# -- numbers -------------------------------------------------------------------------------------
 
 
-def _integer(value: Any, flags: str, kind: str, precision: int | None, width: int) -> str:
-    number = to_integer(value) or 0
-    if kind == "u":
-        number &= (1 << 64) - 1
-    digits = str(abs(number)).rjust(precision or 0, "0")
-    sign = _signed(number < 0, flags if kind != "u" else "")
-    if "," in flags:
-        digits = _grouped(digits.rjust(max(width - len(sign), 0), "0") if width else digits)
-        return sign + digits
-    return _padded(sign, digits, width)
+def _decimal(field: Field, values: Iterator[Any]) -> str:
+    number = to_integer(next(values, 0)) or 0
+    if field.kind == "u":
+        return _integer(field, "", str(number & (1 << 64) - 1), comma="," in field.flags)
+    sign = "-" if number < 0 else field.sign
+    return _integer(field, sign, str(abs(number)), comma="," in field.flags)
+
+
+def _ordinal(field: Field, values: Iterator[Any]) -> str:
+    """%r: 1st, 2nd, 3rd."""
+    number = to_integer(next(values, 0)) or 0
+    last = abs(number) % 10
+    if last >= 4 or abs(number) // 10 % 10 == 1:
+        last = 0
+    sign = "-" if number < 0 else field.sign
+    return _integer(field, sign, str(abs(number)) + ("th", "st", "nd", "rd")[last])
+
+
+def _based(field: Field, values: Iterator[Any]) -> str:
+    number = (to_integer(next(values, 0)) or 0) & (1 << 64) - 1
+    digits = format(number, {"o": "o", "x": "x"}.get(field.kind, "X"))
+    prefix = ""
+    if "#" in field.flags and number:
+        prefix = {"o": "0", "X": "0X"}.get(field.kind, "0x")
+    return _integer(field, "", digits, prefix=prefix)
+
+
+def _integer(field: Field, sign: str, digits: str, *, prefix: str = "", comma: bool = False) -> str:
+    least = field.precision
+    if "0" in field.flags:
+        least = max(least, field.width - len(sign))
+    digits = digits.rjust(least, "0")
+    return _padded(field, prefix + sign + (_grouped(digits) if comma else digits))
 
 
 def _grouped(digits: str) -> str:
@@ -105,87 +156,113 @@ def _grouped(digits: str) -> str:
     return ",".join(parts)
 
 
-def _based(value: Any, flags: str, kind: str, precision: int | None, width: int) -> str:
-    number = (to_integer(value) or 0) & ((1 << 64) - 1)
-    digits = f"{number:o}" if kind == "o" else f"{number:x}"
-    if kind in "Xp":
-        digits = digits.upper()
-    digits = digits.rjust(precision or 0, "0")
-    prefix = ""
-    if "#" in flags and number:
-        prefix = {"o": "0", "x": "0x", "X": "0X", "p": "0x"}[kind]
-    return prefix + digits.rjust(max(width - len(prefix), 0), "0")
-
-
-def _real(value: Any, flags: str, kind: str, precision: int | None, width: int) -> str:
-    number = to_real(value) or 0.0
-    places = 6 if precision is None else precision
-    if number != number:
-        return "NaN"
-    sign = _signed(number < 0, flags)
+def _real(field: Field, values: Iterator[Any]) -> str:
+    number = to_real(next(values, 0)) or 0.0
+    sign = "-" if number < 0 else field.sign
     number = abs(number)
     if number == float("inf"):
-        return sign + "Inf"
-    if kind in "gG":
-        digits = _general(number, max(places, 1), flags)
-    elif kind in "eE":
-        digits = f"{number:.{places}e}"
+        return _padded(field, sign + "Inf")
+    text = real_digits(number, field.kind, field.precision, field.flags)
+    if "0" in field.flags and not field.left:
+        text = text.rjust(field.width - len(sign), "0")
+    return _padded(field, sign + text)
+
+
+def real_digits(number: float, kind: str, precision: int, flags: str = "") -> str:
+    """A finite number >= 0 by %f, %e, %E, %g or %G; a precision of -1 is 6."""
+    alternate = "!" in flags
+    places = 6 if precision < 0 else min(precision, PRECISION_MAX)
+    count_max = DIGITS_MAX_ALTERNATE if alternate else DIGITS_MAX
+    exponential, trims = kind in "eE", alternate
+    if kind == "f":
+        digits, power = fixed_digits(number, places, count_max)
     else:
-        digits = f"{number:.{places}f}"
-        if "!" not in flags:
-            digits = _significant(number, digits)
-    if "#" in flags and "." not in digits:
-        digits = _with_point(digits)
-    if "!" in flags:
-        if "." not in digits:
-            digits = (
-                _with_point(digits) + "0" if "e" not in digits else digits.replace("e", ".0e", 1)
-            )
-    if "," in flags and "e" not in digits:
-        whole, point, fraction = digits.partition(".")
-        digits = _grouped(whole) + point + fraction
-    if kind in "EG":
-        digits = digits.upper()
-    return _padded(sign, digits, width)
-
-
-def _with_point(digits: str) -> str:
-    return digits + "." if "e" not in digits else digits.replace("e", ".e", 1)
-
-
-def _general(number: float, places: int, flags: str) -> str:
-    text = f"{number:#.{places}g}" if "#" in flags else f"{number:.{places}g}"
+        if kind in "gG":
+            places = max(places - 1, 0)
+        digits, power = general_digits(number, places, count_max)
+        if kind in "gG":
+            trims = "#" not in flags
+            exponential = power < -4 or power > places
+            places -= 0 if exponential else power
+    point = places > 0 or "#" in flags or alternate
+    first = 0 if exponential else power
+    whole = "0" if first < 0 else digits[: first + 1].ljust(first + 1, "0")
+    rest = "0" * (-first - 1) + digits if first < 0 else digits[first + 1 :]
+    text = whole
+    if point:
+        text += "." + rest[:places].ljust(places, "0")
+        if trims:
+            text = text.rstrip("0")
+            if text.endswith("."):
+                text = text + "0" if alternate else text[:-1]
+    if exponential:
+        text += f"{'e' if kind in 'eg' else 'E'}{'-' if power < 0 else '+'}{abs(power):02}"
     return text
 
 
-def _significant(number: float, digits: str) -> str:
-    """SQLite prints 16 significant digits and zeros behind them."""
-    whole = digits.split(".", 1)[0]
-    if len(whole) + (len(digits) - len(whole) - 1 if "." in digits else 0) <= 16:
-        return digits
-    exact = f"{number:.15e}"
-    mantissa, _, exponent = exact.partition("e")
-    figures = mantissa.replace(".", "")
-    power = int(exponent)
-    places = len(digits.split(".", 1)[1]) if "." in digits else 0
-    if power >= 0:
-        figures = figures.ljust(power + 1 + places, "0")
-        whole, fraction = figures[: power + 1], figures[power + 1 : power + 1 + places]
+# -- text ----------------------------------------------------------------------------------------
+
+
+def _argument(values: Iterator[Any]) -> str | None:
+    text = value_to_text(next(values, None))
+    return None if text is None else text.partition("\0")[0]
+
+
+def _cut(field: Field, text: str, count: int) -> str:
+    """The text's first characters or bytes; all of it if `count` is negative."""
+    if count < 0:
+        return text
+    if field.alternate or text.isascii():
+        return text[:count]
+    return text.encode("utf-8", "surrogatepass")[:count].decode("utf-8", "replace")
+
+
+def _filled(field: Field, text: str) -> str:
+    """The text padded to the field's width in bytes, or with `!` in characters."""
+    if not field.width or field.alternate or text.isascii():
+        return _padded(field, text)
+    lacking = max(field.width - len(text.encode("utf-8", "surrogatepass")), 0)
+    return text + " " * lacking if field.left else " " * lacking + text
+
+
+def _string(field: Field, values: Iterator[Any]) -> str:
+    return _filled(field, _cut(field, _argument(values) or "", field.precision))
+
+
+def _character(field: Field, values: Iterator[Any]) -> str:
+    """%c: the first character, `precision` times; a NUL where there is none."""
+    character = (_argument(values) or "")[:1] or "\0"
+    return _padded(field, character * max(field.precision, 1))
+
+
+def _quoted(field: Field, values: Iterator[Any]) -> str:
+    """%q, %Q and %w: quote marks doubled."""
+    text = _argument(values)
+    mark = '"' if field.kind == "w" else "'"
+    if text is None:
+        text, quoted = "NULL" if field.kind == "Q" else "(NULL)", False
     else:
-        figures = "0" * (-power - 1) + figures
-        whole, fraction = "0", figures.ljust(places, "0")[:places]
-        if len(figures) > places:
-            return digits
-    return f"{whole}.{fraction}" if places else whole
+        quoted = field.kind == "Q"
+    text = _cut(field, text, field.precision).replace(mark, mark * 2)
+    return _filled(field, f"{mark}{text}{mark}" if quoted else text)
 
 
-def _quoted(value: Any, kind: str, precision: int | None) -> str:
-    if value is None:
-        return "NULL" if kind == "Q" else "(NULL)"
-    text = value_to_text(value) or ""
-    if precision is not None:
-        text = text[:precision]
-    if kind == "w":
-        return text.replace('"', '""')
-    text = text.replace("'", "''")
-    return f"'{text}'" if kind == "Q" else text
+def _percent(field: Field, values: Iterator[Any]) -> str:
+    return _padded(field, "%")
+
+
+def _nothing(field: Field, values: Iterator[Any]) -> str:
+    return ""
+
+
+_CONVERSIONS: dict[str, Callable[[Field, Iterator[Any]], str]] = {
+    **dict.fromkeys("diu", _decimal),
+    **dict.fromkeys("oxXp", _based),
+    **dict.fromkeys("feEgG", _real),
+    **dict.fromkeys("sz", _string),
+    **dict.fromkeys("qQw", _quoted),
+    "r": _ordinal,
+    "c": _character,
+    "n": _nothing,
+    "%": _percent,
+}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sql.errors import SqlError
+from sql.functions.formats import c_int, real_digits
 from sql.functions.registry import AnyFunction, Function
 from sql.values import INT_MAX, INT_MIN, to_integer, to_number, to_real
 
@@ -27,15 +28,17 @@ def abs_(value: Any) -> Any:
 
 def round_(value: Any, digits: Any = 0) -> Any:
     """Half away from zero, at up to 30 digits; REAL always."""
-    places = min(max(to_integer(digits) or 0, 0), 30)
+    places = min(max(c_int(to_integer(digits) or 0), 0), 30)
     number = to_real(value) or 0.0
     if not -4503599627370496.0 <= number <= 4503599627370496.0:
         return number
     if places == 0:
         return float(int(number + (0.5 if number >= 0 else -0.5)))
-    from sql.functions.formats import format_text
-
-    return float(format_text(f"%!.{places}f", [number]))
+    scaled = abs(number) * 10.0**places
+    if scaled < 1e14 and abs(scaled % 1.0 - 0.5) > scaled * 2e-15 + 1e-9:
+        return round(number, places)  # far enough from a tie for SQLite to agree
+    rounded = float(real_digits(abs(number), "f", places))
+    return rounded if number >= 0 else -rounded
 
 
 def sign(value: Any) -> Any:

@@ -221,7 +221,8 @@ def glob(pattern: Any, value: Any) -> Any:
 
 
 def printf(form: Any = None, *arguments: Any) -> Any:
-    return None if form is None else format_text(_text(form), arguments)
+    """The format filled in; NULL if nothing comes of it."""
+    return None if form is None else format_text(_text(form), arguments) or None
 
 
 def _strict(name: str, call: Any, low: int, high: int | None, kinds: int = 31) -> Function:
