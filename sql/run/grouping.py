@@ -16,7 +16,7 @@ from btree import order_key
 from sql.context import Context
 from sql.errors import SqlError
 from sql.run.partitions import FIRST_ROOM, PARTITIONS, Partitions, overfull
-from sql.run.sorting import SortedRuns
+from sql.run.sorting import SortedRuns, in_batches
 from sql.values import INT_MAX, INT_MIN, bytes_to_text, compare, value_to_text
 
 ABSENT = object()
@@ -51,27 +51,20 @@ def sorted_groups(groups: Groups, simple: bool) -> Iterable[tuple[Any, Any]]:
 # -- past the memory limit -------------------------------------------------------------------------
 
 
-def over(groups: Groups, ctx: Context, depth: int = 0) -> tuple[int, Missing | None]:
-    """Called when there are more groups than the room last given.
-
-    (Room from now on, None), or past the limit (no end, what takes rows of unknown groups)."""
-    room, partitions = overfull(groups, ctx, depth)
-    return room, None if partitions is None else partitions.add
-
-
 def spilled_groups(
     groups: Groups,
-    missing: Missing,
+    partitions: Partitions,
+    rest: Iterable[Row],
     take_in: Callable[[list[Row], Groups, Missing | None], None],
     finish: Callable[[Groups], list[Row]],
     simple: bool,
     ctx: Context,
 ) -> Iterator[Row]:
-    """The groups' rows in key order: of those in memory, and of those in `missing`'s partitions.
+    """The groups' rows in key order: of those in memory, and of those in the partitions.
 
-    `take_in(rows, groups, missing)` groups rows, and hands rows of unknown groups to `missing` unless
-    that is None; `finish(groups)` gives their output rows in key order."""
-    partitions = getattr(missing, "__self__")  # noqa: B009  (a bound method, says `over`)
+    `rest` are the rows that were not yet taken in.  `take_in(rows, groups, missing)` groups rows, and
+    hands rows of unknown groups to `missing` unless that is None; `finish(groups)` gives their output
+    rows in key order."""
     results = SortedRuns([(itemgetter(0), False)], ctx.check, ctx.memory_limit_bytes // 3 // 300)
     kept: list[Row] = []
 
@@ -85,6 +78,8 @@ def spilled_groups(
             kept.extend(run)
 
     try:
+        for batch in in_batches(rest, ctx.check):
+            take_in(batch, groups, partitions.add)
         put(groups)
         _regroup(partitions, take_in, put, ctx)
         kept.sort(key=itemgetter(0))
@@ -106,15 +101,13 @@ def _regroup(
     for place in range(PARTITIONS):
         groups: Groups = {}
         room = FIRST_ROOM
-        missing: Missing | None = None
         inner: Partitions | None = None
         try:
             for rows in partitions.partition(place):
                 ctx.check()
-                take_in(rows, groups, missing)
+                take_in(rows, groups, None if inner is None else inner.add)
                 if len(groups) > room:
-                    room, missing = over(groups, ctx, partitions.depth + 1)
-                    inner = getattr(missing, "__self__", None)
+                    room, inner = overfull(groups, ctx, partitions.depth + 1)
             if groups:
                 put(groups)
             if inner is not None:

@@ -78,12 +78,12 @@ def outer_joined(
     on disk past the memory limit."""
     nulls_left, nulls_right = (None,) * left_width, (None,) * right_width
     used = bytearray()
-    numbers = count()
 
     def numbered() -> Iterator[list[Any]]:
         for batch in right:
+            pairs = list(enumerate(batch, len(used)))
             used.extend(bytes(len(batch)))
-            yield list(zip(numbers, batch, strict=False))
+            yield pairs
 
     everything = kept_rows(numbered(), ctx)
     table: Any = None

@@ -25,7 +25,7 @@ DEPTH_MAX = 6
 
 
 def overfull(
-    known: dict[Any, Any] | set[Any], ctx: Context, depth: int
+    known: dict[Any, Any] | set[Any], ctx: Context, depth: int = 0
 ) -> tuple[int, Partitions | None]:
     """Called when there are more keys than the room last given.
 

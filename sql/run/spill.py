@@ -9,12 +9,13 @@ as long as the statement, and are read by the process that wrote them alone.
 from __future__ import annotations
 
 import marshal
+import os
 import sys
 import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import IO, Any
+from typing import Any
 
 from sql.errors import SqlError
 
@@ -68,11 +69,15 @@ def row_bytes(rows: Sequence[Row]) -> int:
 
 
 class RowFile:
-    """Chunks of rows in a temporary file.  SqlError when it can't be written or read."""
+    """Chunks of rows in a temporary file, which goes with the object.  SqlError when it can't be used."""
+
+    __slots__ = ("_descriptor", "_end")
 
     def __init__(self) -> None:
+        self._descriptor = -1
         try:
-            self._file: IO[bytes] = tempfile.TemporaryFile(prefix="kvsh-")  # noqa: SIM115
+            with tempfile.TemporaryFile(prefix="kvsh-", buffering=0) as file:
+                self._descriptor = os.dup(file.fileno())
         except OSError as error:
             raise _failed(error) from error
         self._end = 0
@@ -84,9 +89,11 @@ class RowFile:
         except ValueError as error:
             raise Unspillable("rows that cannot be written to a temporary file") from error
         place = (self._end, len(data))
+        left = memoryview(data)
         try:
-            self._file.seek(self._end)
-            self._file.write(data)
+            os.lseek(self._descriptor, self._end, os.SEEK_SET)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
         except OSError as error:
             raise _failed(error) from error
         self._end += len(data)
@@ -96,8 +103,13 @@ class RowFile:
         """The chunk at `place`."""
         offset, length = place
         try:
-            self._file.seek(offset)
-            data = self._file.read(length)
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            data = os.read(self._descriptor, length)
+            while len(data) < length:
+                more = os.read(self._descriptor, length - len(data))
+                if not more:
+                    raise SqlError("cannot use a temporary file: it ends too early")
+                data += more
         except OSError as error:
             raise _failed(error) from error
         rows: list[Any] = marshal.loads(data)
@@ -105,8 +117,13 @@ class RowFile:
 
     def close(self) -> None:
         """Give the space back; the file is gone."""
-        with suppress(OSError):  # what is still buffered may not fit the disk; nobody needs it
-            self._file.close()
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            with suppress(OSError):  # nobody needs what could not be written
+                os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _failed(error: OSError) -> SqlError:

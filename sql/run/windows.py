@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from sql.errors import SqlError
 from sql.functions import Aggregate
@@ -18,8 +19,7 @@ from sql.values import to_integer
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OrderPlace:
+class OrderPlace(Struct, frozen=True):
     """A key of the window's ORDER BY: where its comparable and its own value stand."""
 
     key: int
@@ -28,8 +28,7 @@ class OrderPlace:
     nulls_first: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WindowSpec:
+class WindowSpec(Struct, frozen=True):
     """One call with its window.  Offsets are numbers of the run's offset values, -1 for none."""
 
     name: str

@@ -87,7 +87,10 @@ def test_values_of_every_kind_and_their_sort_keys_come_back_from_disk_as_they_we
 
 
 def test_keys_that_cannot_be_written_are_sorted_in_memory() -> None:
-    fold = cmp_to_key(lambda a, b: (a > b) - (a < b))
+    def compared(left: str, right: str) -> int:
+        return (left > right) - (left < right)
+
+    fold = cmp_to_key(compared)
     rows: list[Row] = [(place, fold(str(place))) for place in range(20_000)]
     passes: list[Pass] = [(itemgetter(1), False)]
     batches = sorted_batches(in_batches(rows, 100), passes, unchecked, 100_000)
