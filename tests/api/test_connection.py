@@ -1,0 +1,190 @@
+"""`kvsh.connect`: what CPython's tests of the sqlite3 module leave out."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+import kvsh
+
+
+@pytest.fixture
+def con() -> kvsh.Connection:
+    return kvsh.connect(":memory:")
+
+
+def test_a_connection_and_a_key_space_share_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with kvsh.open(path) as db:
+        db.put("k", "v")
+    con = kvsh.connect(path, isolation_level=None)
+    assert con.execute("SELECT key, value FROM kv").fetchall() == [("k", "v")]
+    con.execute("INSERT INTO kv VALUES ('k2', 'v2')")
+    con.close()
+    with kvsh.open(path) as db:
+        assert db.get("k2") == b"v2"
+
+
+def test_text_beyond_ascii_and_wide_integers_bind(con: kvsh.Connection) -> None:
+    row = ("ä€\U0001f600", 2**63 - 1, -(2**63), 1.5, b"\x00", None, "")
+    assert con.execute("SELECT ?, ?, ?, ?, ?, ?, ?", row).fetchone() == row
+    with pytest.raises(OverflowError):
+        con.execute("SELECT ?", (2**63,))
+    with pytest.raises(kvsh.ProgrammingError, match="type 'object' is not supported"):
+        con.execute("SELECT ?", (object(),))
+    assert con.execute("SELECT ?, ?", (True, bytearray(b"x"))).fetchone() == (1, b"x")
+
+
+def test_named_parameters_may_be_made_up_by_the_mapping(con: kvsh.Connection) -> None:
+    class Made(dict[str, str]):
+        def __missing__(self, key: str) -> str:
+            return key * 2
+
+    assert con.execute("SELECT :ab, :c", Made()).fetchone() == ("abab", "cc")
+
+
+def test_a_statement_seen_before_is_checked_all_the_same(con: kvsh.Connection) -> None:
+    cursor = con.execute("SELECT 1")
+    con.setlimit(kvsh.SQLITE_LIMIT_SQL_LENGTH, 5)
+    with pytest.raises(kvsh.DataError, match="too large"):
+        cursor.execute("SELECT 1")
+    con.setlimit(kvsh.SQLITE_LIMIT_SQL_LENGTH, 100)
+    cursor.execute("SELECT 1")
+    cursor.close()
+    with pytest.raises(kvsh.ProgrammingError, match="closed cursor"):
+        cursor.execute("SELECT 1")
+    cursor = con.execute("SELECT 1")
+    con.close()
+    with pytest.raises(kvsh.ProgrammingError, match="closed database"):
+        cursor.execute("SELECT 1")
+    with pytest.raises(kvsh.ProgrammingError, match="closed database"):
+        cursor.fetchone()
+    with pytest.raises(kvsh.ProgrammingError, match="closed database"):
+        con.execute("SELECT 1")
+
+
+def test_a_cursor_of_another_thread_is_refused(con: kvsh.Connection) -> None:
+    cursor = con.execute("SELECT 1")
+    errors: list[BaseException] = []
+
+    def use() -> None:
+        for call in (cursor.fetchone, lambda: con.execute("SELECT 1")):
+            try:
+                call()
+            except kvsh.ProgrammingError as error:
+                errors.append(error)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert len(errors) == 2
+
+
+def test_the_description_names_the_columns(con: kvsh.Connection) -> None:
+    cursor = con.execute("SELECT 1 AS one, 2 two")
+    assert cursor.description is not None
+    assert [column[0] for column in cursor.description] == ["one", "two"]
+    cursor.execute("CREATE TABLE t(a)")
+    assert cursor.description is None
+
+
+def test_changes_are_counted(con: kvsh.Connection) -> None:
+    con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY)")
+    cursor = con.executemany("INSERT INTO t VALUES (?)", [(number,) for number in range(10)])
+    assert cursor.rowcount == 10
+    cursor = con.execute("DELETE FROM t WHERE a < 4")
+    assert cursor.rowcount == 4
+    assert con.total_changes == 14
+    assert con.execute("INSERT INTO t VALUES (77)").lastrowid == 77
+
+
+def test_executemany_inside_a_failure_keeps_the_transaction(con: kvsh.Connection) -> None:
+    con.execute("CREATE TABLE t(a UNIQUE)")
+    con.execute("INSERT INTO t VALUES (1)")
+    with pytest.raises(kvsh.IntegrityError, match=r"UNIQUE constraint failed: t\.a") as caught:
+        con.execute("INSERT INTO t VALUES (1)")
+    assert caught.value.sqlite_errorname == "SQLITE_CONSTRAINT_UNIQUE"
+    assert con.in_transaction
+    con.commit()
+    assert con.execute("SELECT count(*) FROM t").fetchone() == (1,)
+
+
+def test_a_function_named_as_generated_code_names_its_own_works(con: kvsh.Connection) -> None:
+    for name in ("run", "ctx", "rows", "keys", "out"):
+        con.create_function(name, 1, lambda value: value * 2)
+        assert con.execute(f"SELECT {name}(21)").fetchone() == (42,)
+
+
+def test_an_aggregate_of_the_program_groups(con: kvsh.Connection) -> None:
+    class Longest:
+        def __init__(self) -> None:
+            self.best = ""
+
+        def step(self, word: str) -> None:
+            self.best = max(self.best, word, key=len)
+
+        def finalize(self) -> str:
+            return self.best
+
+    con.create_aggregate("longest", 1, Longest)
+    con.execute("CREATE TABLE t(a, b)")
+    con.executemany("INSERT INTO t VALUES (?, ?)", [(1, "a"), (1, "bcd"), (2, "ef"), (2, "g")])
+    rows = con.execute("SELECT a, longest(b) FROM t GROUP BY a ORDER BY a").fetchall()
+    assert rows == [(1, "bcd"), (2, "ef")]
+
+
+def test_a_blob_is_read_and_written_in_place(con: kvsh.Connection) -> None:
+    con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+    con.execute("INSERT INTO t VALUES (1, zeroblob(8))")
+    with con.blobopen("t", "b", 1) as blob:
+        blob.write(b"abc")
+        blob.seek(-1, os.SEEK_END)
+        blob.write(b"z")
+        blob[4:6] = b"xy"
+        assert blob.tell() == 8
+        assert len(blob) == 8
+    assert con.execute("SELECT b FROM t").fetchone() == (b"abc\x00xy\x00z",)
+    with pytest.raises(kvsh.OperationalError, match="no such column"):
+        con.blobopen("t", "c", 1)
+
+
+def test_a_database_is_dumped_and_copied(tmp_path: Path, con: kvsh.Connection) -> None:
+    con.execute("CREATE TABLE t(a, b)")
+    con.executemany("INSERT INTO t VALUES (?, ?)", [(1, "it's"), (None, b"\x01")])
+    con.commit()
+    other = kvsh.connect(tmp_path / "b.db")
+    other.executescript("\n".join(con.iterdump()))
+    assert list(other.iterdump()) == list(con.iterdump())
+    third = kvsh.connect(tmp_path / "c.db")
+    con.backup(third)
+    assert list(third.iterdump()) == list(con.iterdump())
+    other.close()
+    third.close()
+
+
+def test_opening_errors_have_sqlite3s_codes(tmp_path: Path) -> None:
+    with pytest.raises(kvsh.OperationalError, match="unable to open database file") as caught:
+        kvsh.connect(tmp_path)
+    assert caught.value.sqlite_errorname == "SQLITE_CANTOPEN"
+    with pytest.raises(kvsh.OperationalError, match="unable to open database file"):
+        kvsh.connect(f"file:{tmp_path}/none.db?mode=rw", uri=True)
+    (tmp_path / "text.db").write_text("no database " * 100)
+    with pytest.raises(kvsh.DatabaseError) as caught_other:
+        kvsh.connect(tmp_path / "text.db")
+    assert caught_other.value.sqlite_errorname == "SQLITE_NOTADB"
+
+
+def test_read_only_and_time_travel(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    con = kvsh.connect(path)
+    con.execute("CREATE TABLE t(a)")
+    con.commit()
+    con.close()
+    con = kvsh.connect(f"file:{path}?mode=ro", uri=True)
+    with pytest.raises(kvsh.OperationalError) as caught:
+        con.execute("INSERT INTO t VALUES (1)")
+    assert caught.value.sqlite_errorname == "SQLITE_READONLY"
+    con.close()

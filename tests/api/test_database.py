@@ -1,0 +1,328 @@
+"""`kvsh.open`: the raw key space as a Python object."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import kvsh
+
+
+@pytest.fixture(params=["file", "memory"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[kvsh.Database]:
+    path = ":memory:" if request.param == "memory" else str(tmp_path / "a.db")
+    with kvsh.open(path, durability="off") as opened:
+        yield opened
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the wall clock ahead by so many seconds."""
+    ahead = [0]
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + ahead[0])
+
+    def move(seconds: float) -> None:
+        ahead[0] += int(seconds * 1e9)
+
+    return move
+
+
+def test_text_goes_in_as_utf8_and_bytes_come_back(db: kvsh.Database) -> None:
+    db.put("ключ", "значение")
+    assert db.get("ключ") == "значение".encode()
+    assert db.get("ключ".encode()) == "значение".encode()
+    db.put(bytearray(b"k"), memoryview(b"v"))
+    assert db.get(b"k") == b"v"
+
+
+def test_what_is_absent_is_none_or_the_default(db: kvsh.Database) -> None:
+    assert db.get("no") is None
+    assert db.get("no", b"x") == b"x"
+    assert not db.exists("no")
+    assert not db.delete("no")
+
+
+def test_an_empty_value_is_not_absent(db: kvsh.Database) -> None:
+    db.put("", "")
+    assert db.get("") == b""
+    assert db.exists("")
+    assert list(db.scan()) == [(b"", b"")]
+
+
+@pytest.mark.parametrize("wrong", [1, None, 1.5, ["a"]])
+def test_other_types_of_key_and_value_are_refused(db: kvsh.Database, wrong: object) -> None:
+    with pytest.raises(TypeError, match="bytes or str"):
+        db.put(wrong, b"v")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="bytes or str"):
+        db.put(b"k", wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="bytes or str"):
+        db.get(wrong)  # type: ignore[arg-type]
+    assert len(db) == 0
+
+
+def test_it_is_a_mapping(db: kvsh.Database) -> None:
+    db["b"] = "2"
+    db["a"] = b"1"
+    assert db["a"] == b"1"
+    assert "a" in db
+    assert b"c" not in db
+    assert list(db) == [b"a", b"b"]
+    assert list(db.items()) == [(b"a", b"1"), (b"b", b"2")]
+    assert list(db.values()) == [b"1", b"2"]
+    del db["a"]
+    assert len(db) == 1
+    with pytest.raises(KeyError):
+        db["a"]
+    with pytest.raises(KeyError):
+        del db["a"]
+    assert bool(db)
+
+
+def test_a_scan_keeps_to_its_bounds_both_ways(db: kvsh.Database) -> None:
+    db.update({f"k{number:04}": str(number) for number in range(1000)})
+    assert [key for key, _ in db.scan("k0010", "k0013")] == [b"k0010", b"k0011", b"k0012"]
+    backwards = list(db.scan("k0010", "k0013", reverse=True))
+    assert backwards == list(db.scan("k0010", "k0013"))[::-1]
+    assert len(list(db.scan(prefix="k00"))) == 100
+    assert db.count(prefix="k00") == 100
+    assert list(db.scan(prefix="k00", lo="k0098", limit=5)) == [
+        (b"k0098", b"98"),
+        (b"k0099", b"99"),
+    ]
+    assert list(db.scan(limit=0)) == []
+    assert len(list(db.scan(limit=2000))) == 1000
+    assert list(db.scan("z", "a")) == []
+    assert list(db.scan(prefix=b"\xff")) == []
+
+
+def test_a_scan_sees_one_moment(db: kvsh.Database) -> None:
+    db.update({f"k{number:04}": "old" for number in range(1000)})
+    scan = db.scan()
+    next(scan)
+    db.update({f"k{number:04}": "new" for number in range(1000)})
+    db.put("k9999", "new")
+    assert {value for _, value in scan} == {b"old"}
+    assert db.get("k0000") == b"new"
+
+
+def test_a_transaction_commits_or_leaves_no_trace(db: kvsh.Database) -> None:
+    with db.transaction():
+        db.put("a", "1")
+        assert db.get("a") == b"1"
+    with pytest.raises(ZeroDivisionError), db.transaction():
+        db.put("a", "2")
+        db.put("b", "2")
+        db.delete("a")
+        raise ZeroDivisionError
+    assert list(db.scan()) == [(b"a", b"1")]
+
+
+def test_a_transaction_in_a_transaction_is_a_savepoint(db: kvsh.Database) -> None:
+    with db.transaction():
+        db.put("a", "1")
+        with pytest.raises(ZeroDivisionError), db.transaction():
+            db.put("a", "2")
+            with db.transaction():
+                db.put("b", "2")
+            raise ZeroDivisionError
+        assert list(db.scan()) == [(b"a", b"1")]
+        with db.transaction():
+            db.put("c", "3")
+    assert list(db.scan()) == [(b"a", b"1"), (b"c", b"3")]
+
+
+def test_a_transaction_can_be_ended_within_its_block(db: kvsh.Database) -> None:
+    with db.transaction() as transaction:
+        db.put("a", "1")
+        transaction.rollback()
+    assert db.get("a") is None
+    with db.transaction() as transaction:
+        db.put("a", "1")
+        transaction.commit()
+    assert db.get("a") == b"1"
+    with pytest.raises(kvsh.ProgrammingError, match="has ended"):
+        transaction.commit()
+
+
+def test_sql_and_raw_keys_share_transactions(db: kvsh.Database) -> None:
+    db.execute("CREATE TABLE t(a)")
+    with pytest.raises(ZeroDivisionError), db.transaction():
+        db.put("a", "1")
+        db.execute("INSERT INTO t VALUES (1)")
+        assert db.execute("SELECT key, value FROM kv").fetchall() == [("a", "1")]
+        raise ZeroDivisionError
+    assert db.execute("SELECT * FROM t").fetchall() == []
+    db.execute("BEGIN")
+    db.put("a", "1")
+    db.execute("INSERT INTO t VALUES (1)")
+    db.execute("ROLLBACK")
+    assert db.get("a") is None
+    with db.transaction():
+        db.put("a", "1")
+        db.execute("COMMIT")
+        db.put("b", "1")  # a transaction of its own by now
+    assert db.count() == 2
+
+
+def test_another_thread_does_not_join_the_transaction(tmp_path: Path) -> None:
+    seen: list[object] = []
+    with kvsh.open(tmp_path / "a.db", durability="off", timeout=0.05) as db:
+
+        def other() -> None:
+            seen.append(db.get("a"))
+            try:
+                db.put("b", "1")
+            except kvsh.OperationalError as error:
+                seen.append(error.sqlite_errorname)
+
+        with db.transaction():
+            db.put("a", "1")
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join()
+        assert seen == [None, "SQLITE_BUSY"]
+        assert db.get("a") == b"1"
+
+
+def test_threads_that_write_lose_nothing(tmp_path: Path) -> None:
+    with kvsh.open(tmp_path / "a.db", durability="normal") as db:
+        errors: list[BaseException] = []
+
+        def work(name: str) -> None:
+            try:
+                for number in range(50):
+                    db.put(f"{name}{number:03}", str(number))
+                    db.incr("total")
+                    assert db.get(f"{name}{number:03}") == str(number).encode()
+            except BaseException as error:
+                errors.append(error)
+                raise
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        assert db.get("total") == b"200"
+        assert len(db) == 201
+    with kvsh.open(tmp_path / "a.db") as db:
+        assert db.get("total") == b"200"
+        assert db.check() == []
+
+
+def test_a_key_with_a_ttl_goes_when_its_time_has_come(
+    db: kvsh.Database, clock: Callable[[float], None]
+) -> None:
+    db.put("a", "1", ttl=30)
+    db.put("b", "2")
+    left = db.ttl("a")
+    assert left is not None and 29 < left <= 30
+    assert db.ttl("b") is None
+    assert db.expire("b", 60)
+    assert not db.expire("no", 60)
+    clock(31)
+    assert db.get("a") is None
+    assert "a" not in db
+    assert list(db.scan()) == [(b"b", b"2")]
+    assert db.count() == 1
+    assert db.persist("b")
+    assert not db.persist("b")
+    clock(1000)
+    assert db.get("b") == b"2"
+
+
+def test_put_without_ttl_takes_an_expiry_away(
+    db: kvsh.Database, clock: Callable[[float], None]
+) -> None:
+    db.put("a", "1", ttl=30)
+    db.put("a", "2")
+    clock(31)
+    assert db.get("a") == b"2"
+
+
+def test_incr_counts_and_keeps_the_expiry(db: kvsh.Database) -> None:
+    assert db.incr("n") == 1
+    assert db.incr("n", 41) == 42
+    assert db.incr("n", -2) == 40
+    db.expire("n", 30)
+    assert db.incr("n") == 41
+    assert db.ttl("n") is not None
+    db.put("word", "x")
+    with pytest.raises(kvsh.DataError, match="no whole number"):
+        db.incr("word")
+    db.put("wide", str(2**63 - 1))
+    with pytest.raises(kvsh.DataError, match="64 bits"):
+        db.incr("wide")
+    assert db.get("wide") == str(2**63 - 1).encode()
+
+
+def test_what_is_written_is_there_after_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with kvsh.open(path) as db:
+        db.put("a", b"\x00" * 1_000_000)
+        db.execute("CREATE TABLE t(a)")
+    with kvsh.open(path, readonly=True) as db:
+        assert db.get("a") == b"\x00" * 1_000_000
+        with pytest.raises(kvsh.OperationalError) as caught:
+            db.put("a", "1")
+        assert caught.value.sqlite_errorname == "SQLITE_READONLY"
+        with db.transaction():
+            assert len(db) == 1
+
+
+def test_a_read_after_another_handles_commit_sees_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with kvsh.open(path, durability="normal") as one, kvsh.open(path, durability="normal") as two:
+        for number in range(20):
+            one.put("n", str(number))
+            assert two.get("n") == str(number).encode()
+        two.execute("CREATE TABLE t(a)")
+        assert one.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+def test_looking_after_the_file(tmp_path: Path) -> None:
+    with kvsh.open(tmp_path / "a.db", durability="off") as db:
+        db.update({str(number): "x" * 100 for number in range(2000)})
+        db.execute("CREATE TABLE t(a UNIQUE)")
+        db.checkpoint()
+        db.compact()
+        db.backup(tmp_path / "b.db")
+        assert db.check() == []
+        with db.transaction(), pytest.raises(kvsh.OperationalError, match="within a transaction"):
+            db.compact()
+    with kvsh.open(tmp_path / "b.db") as copy:
+        assert len(copy) == 2000
+
+
+def test_a_closed_database_says_so(db: kvsh.Database) -> None:
+    db.close()
+    db.close()
+    assert db.closed
+    for use in (lambda: db.get("a"), lambda: db.put("a", "1"), db.scan, db.transaction, db.count):
+        with pytest.raises(kvsh.Error, match="closed"):
+            use()
+
+
+def test_every_error_of_open_is_the_packages_own(tmp_path: Path) -> None:
+    (tmp_path / "image.png").write_bytes(b"\x89PNG" * 5000)
+    with pytest.raises(kvsh.DatabaseError, match="not a database"):
+        kvsh.open(tmp_path / "image.png")
+    with pytest.raises(kvsh.OperationalError):
+        kvsh.open(tmp_path)
+    with pytest.raises(kvsh.OperationalError):
+        kvsh.open(tmp_path / "none.db", readonly=True)
+
+
+def test_close_within_a_transaction_rolls_it_back(tmp_path: Path) -> None:
+    db = kvsh.open(tmp_path / "a.db")
+    with db.transaction():
+        db.put("a", "1")
+        db.close()
+    with kvsh.open(tmp_path / "a.db") as again:
+        assert again.get("a") is None
