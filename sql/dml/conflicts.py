@@ -56,6 +56,19 @@ def resolutions(
     return found
 
 
+def touched(
+    order: Sequence[Resolution], records: TableRecords, assigned: frozenset[int]
+) -> list[Resolution]:
+    """Those constraints that an UPDATE of these columns (-1: the rowid) may break."""
+    changed = assigned | set(records.generated)
+    moves = records.moves(assigned)
+    return [
+        item
+        for item in order
+        if (moves if item.constraint is None else item.constraint.depends_on(changed))
+    ]
+
+
 def _resolution(
     records: TableRecords,
     constraint: IndexKeys | None,

@@ -50,7 +50,9 @@ class DeletePlan(WritePlan):
         if statement.returning:
             self.returning = Returning(statement.returning, table, env)
             self.columns = self.returning.columns
-        self.plain = self.single_step = self.target.plain
+        keys = self.target.foreign_keys
+        self.plain = self.target.plain
+        self._children_only = keys is not None and not keys.parents and not self.target.triggers.any
         self.whole = (
             self.plain
             and self.returning is None
@@ -58,7 +60,8 @@ class DeletePlan(WritePlan):
             and statement.limit is None
         )
         outputs = [tree_key(alias)]
-        self.needs_rows = self.plain and (
+        self.single_step = self.plain
+        self.needs_rows = (self.plain or self._children_only) and (
             bool(self.target.records.indexes) or self.returning is not None
         )
         if self.needs_rows:
@@ -73,7 +76,8 @@ class DeletePlan(WritePlan):
     def run(self, ctx: Context) -> WriteOutcome:
         if self.whole:
             return self._cleared(ctx)
-        if self.plain:
+        keys = self.target.foreign_keys
+        if self.plain or (self._children_only and keys is not None and keys.undisturbed(ctx, ())):
             try:
                 found = [row for batch in self.query.run(ctx) for row in batch]
                 return self._in_bulk(ctx, found)

@@ -9,7 +9,7 @@ first, or whether an action repairs what its statement broke.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sql.dml.foreign_key_actions import Children
@@ -48,6 +48,7 @@ class ForeignKeys:
         lenient: bool = False,
     ) -> None:
         self.session = session
+        self.table = table
         schema = layer_of(env.schema, table)
         self.own = [
             Child(session, key, ParentKey(schema, table, key))
@@ -84,6 +85,22 @@ class ForeignKeys:
             self.session.deferred_violations += count
         else:
             ctx.state.violations += count
+
+    # -- in bulk ---------------------------------------------------------------------------------
+
+    def undisturbed(self, ctx: Context, rows: Sequence[Row]) -> bool:
+        """Whether nothing needs to be counted for new rows of a statement: no violation is waiting to be
+        repaired, and every row has its parents, none of them in this very table."""
+        if self.session.deferred_violations or isinstance(ctx, ProgramContext):
+            return False
+        for child in self.own:
+            if child.parent.table.tree_id == self.table.tree_id:
+                return False
+            wanted = {child.values(row) for row in rows}
+            wanted.discard(None)
+            if not all(child.parent.exists(ctx, values) for values in wanted if values):
+                return False
+        return True
 
     # -- rows ------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ key: one rowid, or the elements of a WITHOUT ROWID table's key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,10 @@ class IndexKeys:
             sources.append(source)
         tail = "*key" if table.without_rowid else "key"
         return eval(f"lambda ctx, row, key: ({', '.join([*sources, tail])},)", names)
+
+    def depends_on(self, changed: Collection[int]) -> bool:
+        """Whether entries may change with these columns of a row."""
+        return self.columns is None or not self.columns.isdisjoint(changed)
 
     def applies(self, ctx: Context, row: Row, key: Any) -> bool:
         """Whether the row belongs in the (partial) index."""

@@ -66,19 +66,14 @@ class InsertPlan(WritePlan):
             self.returning is not None and self.returning.volatile
         )
         self.bulk: BulkInsert | None = None
-        if not target.triggers.any and self._parents_settle_it():
+        if not target.triggers.any:
             self.bulk = BulkInsert(records, self.order)
-        self.single_step = target.plain
-        self.atomic_many = target.plain and self.source.values is not None and not self.volatile
+        self.single_step = not target.triggers.any
+        self.atomic_many = self.single_step and self.source.values is not None and not self.volatile
         self._buffers = not target.plain or (
             self.query is not None and self.tree_id in trees_of(self.query.block)
         )
         self._one = self._single() if self._is_simple() else None
-
-    def _parents_settle_it(self) -> bool:
-        """Whether new rows can be held to their foreign keys in bulk: none refers to the table itself."""
-        keys = self.target.foreign_keys
-        return keys is None or all(child.parent.table.tree_id != self.tree_id for child in keys.own)
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         return not self.volatile and (self.query is None or self.query.is_still_valid(transaction))
@@ -154,7 +149,8 @@ class InsertPlan(WritePlan):
         if self.source.rowid_last:
             given = [row[-1] for row in rows]
             stored = [row[:-1] for row in rows]
-        if not self._parents_exist(ctx, stored):
+        keys = self.target.foreign_keys
+        if keys is not None and not keys.undisturbed(ctx, stored):
             return None
         sequence = None
         if self.table.autoincrement:
@@ -174,19 +170,6 @@ class InsertPlan(WritePlan):
         make = self.returning.row
         return [make(ctx, row, key) for row, key in zip(loaded.rows, loaded.keys, strict=True)]
 
-    def _parents_exist(self, ctx: Context, rows: Sequence[Row]) -> bool:
-        """Whether every row's foreign keys are satisfied, and no violation waits for these rows."""
-        keys = self.target.foreign_keys
-        if keys is None:
-            return True
-        if keys.parents and (self.session.deferred_violations or hasattr(ctx, "state")):
-            return False
-        for child in keys.own:
-            for values in {child.values(row) for row in rows}:
-                if values is not None and not child.parent.exists(ctx, values):
-                    return False
-        return True
-
     # -- one row ---------------------------------------------------------------------------------
 
     def _is_simple(self) -> bool:
@@ -195,7 +178,7 @@ class InsertPlan(WritePlan):
         return (
             self.source.row_count == 1
             and not self.source.rowid_last
-            and self.target.plain
+            and not self.target.triggers.any
             and self.returning is None
             and not records.generated
             and not records.has_checks
@@ -213,6 +196,7 @@ class InsertPlan(WritePlan):
         parameters_only = self.source.parameters_only
         indexes = records.indexes
         is_plain = records.is_plain
+        foreign_keys = self.target.foreign_keys
 
         def insert(ctx: Context) -> WriteOutcome | None:
             row = ctx.parameters if parameters_only else values(ctx)[0]  # type: ignore[misc]
@@ -229,6 +213,8 @@ class InsertPlan(WritePlan):
                 if alias is not None:
                     row = (*row[:alias], key, *row[alias + 1 :])
             if plain.get(tuple(map(type, row))) is not tree.kinds and not is_plain(row, tree):
+                return None
+            if foreign_keys is not None and not foreign_keys.undisturbed(ctx, (row,)):
                 return None
             if not indexes:
                 if not tree.insert(key, row):

@@ -124,6 +124,12 @@ class TableRecords:
             function = self._defaults[place] = compile_values([[parse_expression(text)]], self.env)
         return function(ctx)[0][0]
 
+    def moves(self, assigned: frozenset[int]) -> bool:
+        """Whether an UPDATE of these columns (-1: the rowid) may give a row another tree key."""
+        if self.table.without_rowid:
+            return not assigned.isdisjoint(self.table.primary_key)
+        return -1 in assigned or self.alias in assigned
+
     # -- constraints of a row --------------------------------------------------------------------
 
     def fill_generated(self, ctx: Context, row: Row, key: Any) -> Row:

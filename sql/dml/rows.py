@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sql.context import Context
+    from sql.dml.index_keys import IndexKeys
     from sql.dml.records import Row
     from sql.dml.returning import Returning
     from sql.dml.target import Target
 
 
 class RowChanges:
-    """Counts and gathers what one run does.  `order` is the target's conflict resolution."""
+    """Counts and gathers what one run does.  `order` is the target's conflict resolution, `indexes` are
+    those that an UPDATE may change where it leaves the tree key."""
 
     def __init__(
         self,
@@ -38,12 +40,15 @@ class RowChanges:
         or_conflict: str | None = None,
         order: Sequence[Resolution] | None = None,
         returning: Returning | None = None,
+        indexes: Sequence[IndexKeys] | None = None,
     ) -> None:
         self.target = target
         self.ctx, self.outermost = with_state(ctx)
         self.or_conflict = or_conflict
         self.order = resolutions(target.records, or_conflict) if order is None else order
         self.returning = returning
+        self.indexes = target.records.indexes if indexes is None else indexes
+        self.upserts: dict[int, RowChanges] = {}  # of DO UPDATE clauses, by their objects' id
         self.writer = TableWriter(self.ctx, target.records, or_conflict)
         self.changes = 0
         self.rows: list[Row] = []
@@ -174,7 +179,7 @@ class RowChanges:
         keys = target.foreign_keys
         if keys is not None:
             keys.before(ctx, (key, old), row)
-        writer.replace(key, old, new_key, row)
+        writer.replace(key, old, new_key, row, self.indexes)
         if keys is not None:
             keys.after(ctx, (new_key, row), old)
             keys.act(ctx, (key, old), (new_key, row))

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 class Undo:
     """The savepoint of one run, if it has one."""
 
-    __slots__ = ("_ctx", "_guards", "savepoint")
+    __slots__ = ("_ctx", "_guards", "deferred_violations", "savepoint")
 
     def __init__(self, ctx: Context, guards: bool) -> None:
         self._ctx = ctx
         self._guards = guards
         self.savepoint: Savepoint | None = None
+        self.deferred_violations = ctx.session.deferred_violations
 
     def needed(self) -> None:
         """What is written from now on may have to be undone."""
@@ -47,6 +48,7 @@ def guarded(ctx: Context, guards: bool) -> Iterator[Undo]:
         if undo.savepoint is not None:
             if not (isinstance(error, SqlError) and error.conflict == "FAIL"):
                 ctx.transaction.rollback_to(undo.savepoint)
+                ctx.session.deferred_violations = undo.deferred_violations
             ctx.transaction.release(undo.savepoint)
         raise
     if undo.savepoint is not None:

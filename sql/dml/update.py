@@ -25,7 +25,7 @@ from sql.dml.bulk import (
     write_entries,
 )
 from sql.dml.collector import CollectorPaused
-from sql.dml.conflicts import resolutions
+from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys, RowFunction, sort_entries
 from sql.dml.records import Row, widen_by_classes
 from sql.dml.returning import Returning
@@ -64,8 +64,11 @@ class UpdatePlan(WritePlan):
         self.places, values = assigned(statement.assignments, table)
         self.assigned = frozenset(self.places)
         self.target = target = Target(session, env, table, "UPDATE", self.assigned)
-        self.order = resolutions(target.records, statement.or_conflict)
+        records = target.records
+        order = resolutions(records, statement.or_conflict)
+        self.order = touched(order, records, self.assigned)
         self.olds = [place for place in self.places if place >= 0]
+        self._foreign_keys = target.foreign_keys
         self._values = values
         self._set: RowFunction | None = None
         outputs = self._outputs(alias, dict(zip(self.places, values, strict=True)))
@@ -75,13 +78,11 @@ class UpdatePlan(WritePlan):
         if statement.returning:
             self.returning = Returning(statement.returning, table, env)
             self.columns = self.returning.columns
-        records = target.records
         changed = self.assigned | set(records.generated)
-        self.indexes = [
-            index for index in records.indexes if index.columns is None or index.columns & changed
-        ]
-        self.bulk = target.plain and not self._moves()
-        self.single_step = target.plain
+        self.indexes = [index for index in records.indexes if index.depends_on(changed)]
+        keys = target.foreign_keys
+        self.single_step = not target.triggers.any and (keys is None or not keys.parents)
+        self.bulk = self.single_step and not records.moves(self.assigned)
         self._old_rows_of = self._old_rows_function()
         self._simple = (
             self.bulk
@@ -101,13 +102,6 @@ class UpdatePlan(WritePlan):
         if -1 in values:
             outputs.append(values[-1])
         return [*outputs, *[columns[place] for place in self.olds]]
-
-    def _moves(self) -> bool:
-        """Whether rows may get another tree key."""
-        keys = set(self.table.primary_key) if self.table.without_rowid else set()
-        if self.table.rowid_alias is not None:
-            keys.add(self.table.rowid_alias)
-        return -1 in self.assigned or bool(keys & self.assigned)
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         if self.returning is not None and self.returning.volatile:
@@ -139,7 +133,12 @@ class UpdatePlan(WritePlan):
             if len(found) > 1:
                 undo.needed()
             changes = RowChanges(
-                ctx, self.target, self.statement.or_conflict, self.order, self.returning
+                ctx,
+                self.target,
+                self.statement.or_conflict,
+                self.order,
+                self.returning,
+                self.indexes,
             )
             changes.each(found, lambda item: self._one(changes, item))
             return changes.finished()
@@ -189,6 +188,8 @@ class UpdatePlan(WritePlan):
         for row in rows:
             if not records.is_plain(row, tree):
                 return False
+        if self._foreign_keys is not None and not self._foreign_keys.undisturbed(ctx, rows):
+            return False
         work: list[tuple[Tree, Row, Row]] = []
         if self.indexes:
             olds = self._old_rows_of(found)
@@ -226,6 +227,8 @@ class UpdatePlan(WritePlan):
                 return None
             rows = made
         if breaks_checks(ctx, records, rows, keys):
+            return None
+        if self._foreign_keys is not None and not self._foreign_keys.undisturbed(ctx, rows):
             return None
         work = []
         if self.indexes:

@@ -10,7 +10,7 @@ from sqlglot import exp
 from sql.bind.queries import ordinal
 from sql.compile import compile_row_function
 from sql.dml.assignments import assigned
-from sql.dml.conflicts import resolutions
+from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys
 from sql.dml.target import Target
 from sql.errors import SqlError
@@ -88,7 +88,10 @@ class UpsertClause:
         self.places, trees = assigned(self.clause.assignments, table)
         self.assigned = frozenset(self.places)
         self.target = Target(session, env, table, "UPDATE", self.assigned, records=target.records)
-        self.order = resolutions(target.records, "ABORT")
+        records = target.records
+        self.order = touched(resolutions(records, "ABORT"), records, self.assigned)
+        changed = self.assigned | set(records.generated)
+        self.indexes = [index for index in records.indexes if index.depends_on(changed)]
         inner = with_excluded(env, table)
         named = table if alias is None else msgspec.structs.replace(table, name=alias)
         where = [] if self.clause.where is None else [self.clause.where]
@@ -113,10 +116,15 @@ class UpsertClause:
                 key = value
             else:
                 row[place] = value
-        change = RowChanges(ctx, self.target, "ABORT", self.order, run.returning)
+        change = run.upserts.get(id(self))
+        if change is None:
+            change = run.upserts[id(self)] = RowChanges(
+                ctx, self.target, "ABORT", self.order, run.returning, self.indexes
+            )
+        change.changes = 0
+        change.rows = run.rows
         change.update(old_key, old_row, key, tuple(row), self.assigned)
         run.changes += change.changes
-        run.rows += change.rows
 
 
 def _constraint(target: Target, clause: Upsert, which: str) -> IndexKeys | None:

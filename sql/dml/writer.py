@@ -54,6 +54,7 @@ class TableWriter:
         self.index_trees: dict[int, Tree] = {
             index.tree_id: transaction.tree(index.tree_id) for index in records.indexes
         }
+        self.fresh = False  # the latest rowid that was chosen here: nothing can have it
         self.sequence: LargestRowid | None = None
         if self.table.autoincrement:
             self.sequence = LargestRowid(ctx, self.table.name, temporary=self.table.temporary)
@@ -89,6 +90,7 @@ class TableWriter:
         value = key
         if value is None and alias is not None:
             value = row[alias]
+        self.fresh = value is None
         value = self.new_rowid() if value is None else rowid_value(value)
         if self.sequence is not None:
             self.sequence.note(value)
@@ -181,6 +183,7 @@ class TableWriter:
             else:
                 raise self.violation(resolution.constraint, action)
         if again:
+            self.fresh = False
             for resolution in order:
                 if self.other(resolution.constraint, key, row, old_key) is not None:
                     raise self.violation(resolution.constraint, "ABORT")
@@ -189,6 +192,8 @@ class TableWriter:
     def other(self, constraint: IndexKeys | None, key: Any, row: Row, old_key: Any) -> Any:
         """The tree key of the row that has the same values in a unique constraint; None without."""
         if constraint is None:
+            if self.fresh and old_key is None:
+                return None
             return key if key != old_key and key in self.tree else None
         entry = constraint.entry(self.ctx, row, key)
         if entry is None:
@@ -226,13 +231,17 @@ class TableWriter:
             if entry is not None:
                 trees[index.tree_id].delete(entry)
 
-    def replace(self, old_key: Any, old_row: Row, key: Any, row: Row) -> None:
-        """Write a row in the place of another; only the index entries that differ are touched."""
+    def replace(
+        self, old_key: Any, old_row: Row, key: Any, row: Row, indexes: Sequence[IndexKeys]
+    ) -> None:
+        """Write a row in the place of another; only the index entries that differ are touched.
+
+        `indexes`: those that depend on columns that have changed, if the tree key has not."""
         ctx = self.ctx
         if key != old_key:
             self.tree.delete(old_key)
         self.tree.put(key, row)
-        for index in self.records.indexes:
+        for index in indexes if key == old_key else self.records.indexes:
             old, new = index.entry(ctx, old_row, old_key), index.entry(ctx, row, key)
             if not same(old, new):
                 tree = self.index_trees[index.tree_id]
