@@ -13,8 +13,9 @@ source may stand in the iterable of a comprehension.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, assert_never
+
+from msgspec.structs import replace
 
 from sql import values as v
 from sql.compile import patterns
@@ -47,6 +48,8 @@ from sql.expressions import (
 )
 from sql.functions import JSON, AnyFunction, Function
 from sql.run import arithmetic as a
+
+INT_OR_NULL = INTEGER | NULL
 
 __all__ = ["ScalarCompiler", "is_simple"]
 
@@ -264,7 +267,7 @@ class ScalarCompiler(ComparisonCompiler):
             case Collate() | Unary(op="+"):
                 return self.value(e.operand)
             case Unary(op="-"):
-                return self._call(a.negate, self.value(e.operand))
+                return self._negated(e)
             case Unary():
                 return self._call(a.bit_not, self.value(e.operand))
             case Arithmetic():
@@ -313,6 +316,8 @@ class ScalarCompiler(ComparisonCompiler):
         if e.op == "/" and not _one_is_real(left_kinds, right_kinds):
             fits = False
         if not fits:
+            if e.op in "/%" and right.isdigit() and right != "0" and not left_kinds & ~INT_OR_NULL:
+                return self._truncated(e.op, left, left_kinds, right)
             return self._call(OPERATORS[e.op], left, right)
         guards = []
         for is_left, kinds in ((True, left_kinds), (False, right_kinds)):
@@ -345,6 +350,25 @@ class ScalarCompiler(ComparisonCompiler):
             rare = self._call(a.overflowed, left, right, repr(op))
             return f"({name} if {v.INT_MIN} <= {first} <= {v.INT_MAX} else {rare})"
         return self._call(OPERATORS[op], left, right)
+
+    def _truncated(self, op: str, left: str, left_kinds: int, right: str) -> str:
+        """Division of an integer by a positive constant: toward zero, where Python's goes down."""
+        op = "//" if op == "/" else op
+        first, left = self.named(left)
+        null = f"None if {first} is None else " if left_kinds & NULL else ""
+        begin = left if null else first
+        return f"({null}{left} {op} {right} if {begin} >= 0 else -(-{left} {op} {right}))"
+
+    def _negated(self, e: Unary) -> str:
+        source, kinds = self.value(e.operand), self.kinds(e.operand)
+        if kinds & (TEXT | BLOB):
+            return self._call(a.negate, source)
+        first, source = self.named(source)
+        null = f"None if {first} is None else " if kinds & NULL else ""
+        begin = source if null else first
+        if not kinds & INTEGER:
+            return f"({null}-{begin})"
+        return f"({null}-{source} if {begin} != {v.INT_MIN} else {-float(v.INT_MIN)!r})"
 
     def _not_nan(self, source: str) -> str:
         first, name = self.named(source)

@@ -442,6 +442,17 @@ def test_arithmetic_of_reals_and_texts_is_bare() -> None:
     assert "(r[0] * r[1])" in product and "multiply" not in product
 
 
+@pytest.mark.parametrize("text", ["-i", "-r", "i / 7", "i % 7", "n % 1", "(i + 0) / 2", "-(i * 1)"])
+def test_division_and_sign_of_known_integers_give_what_sqlite_gives(
+    oracle: Oracle, text: str
+) -> None:
+    numbers = [value for value in VALUES if isinstance(value, (int, float))]
+    rows = [
+        (None, value, value, None, value, None, None) for value in (None, -7, 13, -13, *numbers)
+    ]
+    check_all(oracle, f"({text})", rows)
+
+
 def test_integers_that_leave_64_bits_become_real() -> None:
     compiler, constants = scalar_compiler()
     total = made(compiler.value(Arithmetic("+", column(0, INTEGER), column(1, INTEGER))), constants)
