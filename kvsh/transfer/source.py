@@ -27,11 +27,12 @@ class Source:
 
     def __init__(self, path: str, encoding: str | None) -> None:
         self.name = "stdin" if path == "-" else path
+        known = _checked(encoding)
         self._raw = _spooled_input() if path == "-" else _opened(path)
         self.size_bytes = self._raw.seek(0, os.SEEK_END)
         self._raw.seek(0)
         head = self._raw.read(4)
-        self.encoding = _checked(encoding) or next(
+        self.encoding = known or next(
             (name for mark, name in _MARKS if head.startswith(mark)), "utf-8"
         )
         if encoding is not None and head.startswith(codecs.BOM_UTF8) and _is_utf8(encoding):

@@ -14,7 +14,7 @@ from typing import Any
 
 INTEGER, REAL, TEXT, BLOB = "INTEGER", "REAL", "TEXT", "BLOB"
 
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\Z")
+_INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})\Z")
 _WIDE_INTEGER = re.compile(r"-?[1-9][0-9]{18,}\Z")
 _REAL = re.compile(r"[+-]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?\Z")
 _DIGIT = re.compile(r"[0-9]")

@@ -1,0 +1,186 @@
+"""`kvsh.transfer.export_file` and `dump`: what is written can be loaded again, by sqlite3 too."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from btree import open_memory
+from kvsh.transfer import TransferError, dump, export_file, import_file
+from sql import Session
+
+AWKWARD: list[tuple[Any, ...]] = [
+    (1, "plain", 1.5, b"blob"),
+    (2, "None", None, None),
+    (3, 'q"uote', -0.0, b"\xff\x00"),
+    (4, "com,ma", 1e300, b""),
+    (5, "new\nline\r\n", 0.1 + 0.2, b"'"),
+    (6, "", 5e-324, b"x'"),
+    (7, "it's é \U0001f600 %s", float("inf"), None),
+    (8, "tab\t", -1.0, b"b'x'"),
+]
+
+
+@pytest.fixture
+def session() -> Session:
+    opened = Session(open_memory())
+    opened.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, s TEXT, r REAL, b BLOB)")
+    opened.execute_many("INSERT INTO t VALUES (?, ?, ?, ?)", AWKWARD)
+    return opened
+
+
+def written(session: Session, source: str | None, kind: str | None) -> str:
+    out = io.StringIO()
+    export_file(session, out, source, format=kind)
+    return out.getvalue()
+
+
+def shown(blob: bytes | None) -> str:
+    return "" if blob is None else blob.decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize(("kind", "delimiter"), [("csv", ","), ("tsv", "\t")])
+def test_csv_reads_back_what_was_written(session: Session, kind: str, delimiter: str) -> None:
+    text = written(session, "t", kind)
+    header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    assert header == ["a", "s", "r", "b"]
+    assert rows == [[str(a), s, "" if r is None else repr(r), shown(b)] for a, s, r, b in AWKWARD]
+
+
+def test_plain_rows_and_careful_ones_look_the_same(session: Session) -> None:
+    whole = written(session, "SELECT a, s, r, b FROM t", "csv")
+    single = "".join(
+        [
+            written(session, f"SELECT a, s, r, b FROM t WHERE a = {row[0]}", "csv").split("\n", 1)[
+                1
+            ]
+            for row in AWKWARD
+        ]
+    )
+    assert whole == "a,s,r,b\n" + single
+
+
+def test_a_lone_empty_field_is_no_empty_line(session: Session) -> None:
+    text = written(session, "SELECT s FROM t WHERE a IN (1, 6) UNION ALL SELECT NULL", "csv")
+    assert list(csv.reader(io.StringIO(text))) == [["s"], ["plain"], [""], [""]]
+    assert written(session, "SELECT 'x' AS s UNION ALL SELECT ''", "csv") == 's\nx\n""\n'
+
+
+def test_json_is_json(session: Session) -> None:
+    rows = json.loads(written(session, "t", "json").replace("1e999", "Infinity"))
+    assert [(row["a"], row["s"], row["r"]) for row in rows] == [row[:3] for row in AWKWARD]
+    assert [row["b"] for row in rows] == [
+        None if row[3] is None else shown(row[3]) for row in AWKWARD
+    ]
+    lines = written(session, "SELECT a, s FROM t", "jsonl").splitlines()
+    assert [json.loads(line) for line in lines] == [{"a": row[0], "s": row[1]} for row in AWKWARD]
+    assert json.loads(written(session, "SELECT 1 AS x WHERE 0", "json")) == []
+    assert written(session, "SELECT 1 AS x WHERE 0", "jsonl") == ""
+    odd_name = """SELECT 1 AS "a %s ""b\"\"\""""
+    assert json.loads(written(session, odd_name, "jsonl")) == {'a %s "b"': 1}
+
+
+def test_sql_loads_into_sqlite3(session: Session) -> None:
+    oracle = sqlite3.connect(":memory:")
+    oracle.executescript(written(session, "t", "sql"))
+    assert oracle.execute("SELECT * FROM t").fetchall() == AWKWARD
+    oracle.execute("DELETE FROM t")
+    inserts = written(session, "SELECT * FROM t WHERE a < 3", "sql")
+    oracle.executescript(inserts)
+    assert oracle.execute("SELECT * FROM t").fetchall() == AWKWARD[:2]
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.tsv", "o.json", "o.jsonl", "o.sql"])
+def test_what_is_exported_can_be_imported(session: Session, tmp_path: Path, name: str) -> None:
+    path = str(tmp_path / name)
+    query = "SELECT a, s, coalesce(r, 0.5) AS r FROM t WHERE a <> 7"
+    assert export_file(session, path, query, table_name="u") == 7
+    other = Session(open_memory())
+    if name == "o.sql":
+        other.execute("CREATE TABLE u(a, s, r)")
+    import_file(other, path, None if name == "o.sql" else "u")
+    assert other.execute("SELECT * FROM u").fetch_all() == session.execute(query).fetch_all()
+
+
+def test_a_file_appears_only_when_it_is_complete(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "o.csv"
+    path.write_text("before")
+    query = "SELECT a, abs(CASE WHEN a = 8 THEN -9223372036854775807 - 1 ELSE a END) FROM t"
+    with pytest.raises(Exception, match="integer overflow"):
+        export_file(session, str(path), query)
+    assert path.read_text() == "before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["o.csv"]
+    export_file(session, str(path), "SELECT 1 AS a")
+    assert path.read_text() == "a\n1\n"
+
+
+def test_mistakes_are_said_in_a_sentence(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(TransferError, match="unknown format 'xml'"):
+        export_file(session, "o", "t", format="xml")
+    with pytest.raises(TransferError, match="is a directory"):
+        export_file(session, str(tmp_path), "t", format="csv")
+    with pytest.raises(TransferError, match="no such directory"):
+        export_file(session, str(tmp_path / "no" / "o.csv"), "t")
+    with pytest.raises(TransferError, match="which table or query"):
+        export_file(session, "o.csv", None, format="csv")
+    with pytest.raises(TransferError, match="unknown encoding"):
+        export_file(session, str(tmp_path / "o.csv"), "t", encoding="klingon")
+    with pytest.raises(Exception, match="no such table: nothing"):
+        export_file(session, str(tmp_path / "o.csv"), "nothing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_may_be_named_like_a_query(session: Session, tmp_path: Path) -> None:
+    session.execute('CREATE TABLE "select x"(a)')
+    session.execute('INSERT INTO "select x" VALUES (1)')
+    assert written(session, "select x", "csv") == "a\n1\n"
+
+
+def dumped(session: Session, *tables: str) -> str:
+    out = io.StringIO()
+    dump(session, out.write, tables)
+    return out.getvalue()
+
+
+def test_a_dump_loaded_again_gives_the_same_dump(session: Session, tmp_path: Path) -> None:
+    session.execute("CREATE TABLE u(x, y AS (x * 2))")
+    session.execute("INSERT INTO u VALUES (1), (NULL)")
+    session.execute("CREATE INDEX i ON t(s)")
+    session.execute("CREATE VIEW v AS SELECT a FROM t")
+    session.execute("CREATE TRIGGER tr AFTER INSERT ON u BEGIN DELETE FROM t WHERE a = 99; END")
+    with session.writing() as transaction:
+        transaction.tree(1).put(b"key", b"it's")
+    text = dumped(session)
+    path = tmp_path / "d.sql"
+    path.write_text(text)
+    other = Session(open_memory())
+    import_file(other, str(path))
+    assert dumped(other) == text
+    oracle = sqlite3.connect(":memory:")
+    oracle.executescript(text)
+    assert oracle.execute("SELECT * FROM t").fetchall() == AWKWARD
+    assert oracle.execute("SELECT * FROM kv").fetchall() == [("key", "it's")]
+
+
+def test_a_dump_of_some_tables_has_their_indexes_and_triggers(session: Session) -> None:
+    session.execute("CREATE TABLE u(x)")
+    session.execute("CREATE TABLE users(x)")
+    session.execute("CREATE INDEX i ON t(s)")
+    session.execute("CREATE INDEX j ON u(x)")
+    session.execute("CREATE TRIGGER tr AFTER INSERT ON u BEGIN DELETE FROM t WHERE a = 99; END")
+    text = dumped(session, "U")
+    assert "CREATE TABLE u(x)" in text
+    assert "INDEX j" in text
+    assert "TRIGGER tr" in text
+    assert "TABLE t(" not in text
+    assert "INDEX i " not in text
+    assert "TABLE users" not in text
+    assert "TABLE users" in dumped(session, "u%")
+    with pytest.raises(TransferError, match="no such table: nothing"):
+        dumped(session, "nothing")

@@ -1,0 +1,406 @@
+"""`kvsh.transfer.import_file`: csv, tsv, json, jsonl and sql files into tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from btree import open_memory
+from kvsh.transfer import ImportOutcome, TransferError, import_file
+from kvsh.transfer.progress import Progress
+from sql import ConstraintError, Interrupted, Session
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session(open_memory())
+
+
+Load = Callable[..., ImportOutcome]
+
+
+@pytest.fixture
+def load(session: Session, tmp_path: Path) -> Load:
+    """Write a file and load it; what was reported is in `load.reports`."""
+
+    def run(name: str, content: str | bytes, table: str | None = None, **options: Any) -> Any:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        reports: list[str] = []
+        run.reports = reports  # type: ignore[attr-defined]
+        return import_file(
+            session,
+            str(path),
+            table,
+            report=lambda line: reports.append(line.replace(f"{tmp_path}/", "")),
+            **options,
+        )
+
+    return run
+
+
+def rows(session: Session, query: str) -> list[tuple[Any, ...]]:
+    return session.execute(query).fetch_all()
+
+
+def definition(session: Session) -> str:
+    return str(rows(session, "SELECT sql FROM sqlite_master")[0][0])
+
+
+def test_a_new_table_gets_names_and_types_from_the_file(session: Session, load: Load) -> None:
+    outcome = load("people.csv", "id,name,height,zip\n1,Ada,1.7,01234\n2,Bob,,00007\n")
+    assert definition(session) == (
+        'CREATE TABLE "people"("id" INTEGER, "name" TEXT, "height" REAL, "zip" TEXT)'
+    )
+    assert rows(session, "SELECT * FROM people") == [
+        (1, "Ada", 1.7, "01234"),
+        (2, "Bob", None, "00007"),
+    ]
+    assert str(outcome).startswith("2 rows into people (made), 0.")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        (["1", "-5", "0", "9223372036854775807"], "INTEGER"),
+        (["1", "9223372036854775808"], "TEXT"),
+        (["007", "1"], "TEXT"),
+        (["-0", "1"], "REAL"),
+        (["1", "2.5", "1e3", "-.5"], "REAL"),
+        (["1.5", "007"], "TEXT"),
+        (["1", "", "2"], "INTEGER"),
+        (["", ""], "TEXT"),
+        (["1 ", "2"], "TEXT"),
+        (["1_000"], "TEXT"),
+        (["٣"], "TEXT"),
+        (["inf", "nan"], "TEXT"),
+        (["+1"], "REAL"),
+        (["0x10"], "TEXT"),
+        (["-"], "TEXT"),
+        (["1\n"], "TEXT"),
+    ],
+)
+def test_a_columns_type_loses_nothing(
+    session: Session, load: Load, fields: list[str], kind: str
+) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows([["v", "w"], *[[field, "x"] for field in fields]])
+    load("a.csv", text.getvalue())
+    assert f'"v" {kind}' in definition(session)
+    values = [value for value, _ in rows(session, "SELECT * FROM a")]
+    if kind == "TEXT":
+        assert values == fields
+    else:
+        number = int if kind == "INTEGER" else float
+        assert values == [number(field) if field else None for field in fields]
+
+
+def test_a_field_that_does_not_fit_the_first_rows_type_widens_the_column(
+    session: Session, load: Load
+) -> None:
+    """The first 4096 rows look like integers: the file is looked at again, and nothing is lost."""
+    lines = [f"{number},{number}" for number in range(5000)]
+    outcome = load("a.csv", "n,m\n" + "\n".join([*lines, "007,1.5"]) + "\n")
+    assert outcome.rows == 5001
+    assert definition(session) == 'CREATE TABLE "a"("n" TEXT, "m" REAL)'
+    assert rows(session, "SELECT n, m FROM a WHERE rowid = 5001") == [("007", 1.5)]
+    assert rows(session, "SELECT n, m FROM a WHERE rowid = 5000") == [("4999", 4999.0)]
+
+
+def test_quotes_newlines_and_delimiters_within_fields(session: Session, load: Load) -> None:
+    load("a.csv", 'a,b\r\n"x, ""y""\r\nz",1\r\n,2\r\n')
+    assert rows(session, "SELECT * FROM a") == [('x, "y"\r\nz', 1), ("", 2)]
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        ("\ufeffn;ö\n1;é\n".encode(), {}),
+        ("n;ö\n1;é\n".encode("utf-16"), {}),
+        ("n;ö\n1;é\n".encode("utf-16-le"), {"encoding": "utf-16-le"}),
+        ("n;ö\n1;é\n".encode("latin-1"), {"encoding": "latin-1"}),
+        ("n\tö\n1\té\n".encode(), {}),
+        ("n|ö\n1|é\n".encode(), {"delimiter": "|"}),
+        ("\ufeffn,ö\n1,é\n".encode(), {"encoding": "utf8"}),
+    ],
+)
+def test_encodings_marks_and_delimiters(
+    session: Session, load: Load, data: bytes, options: dict[str, str]
+) -> None:
+    load("a.csv", data, **options)
+    assert rows(session, 'SELECT n, "ö" FROM a') == [(1, "é")]
+
+
+def test_bytes_of_another_encoding_are_an_error_that_says_what_to_do(load: Load) -> None:
+    with pytest.raises(TransferError, match=r"byte 0xe9 is not utf-8: .* --encoding latin-1"):
+        load("a.csv", "n\né\n".encode("latin-1"))
+    with pytest.raises(TransferError, match="unknown encoding 'klingon'"):
+        load("a.csv", "n\n", encoding="klingon")
+
+
+def test_rows_of_another_width_are_rejected_by_their_lines(session: Session, load: Any) -> None:
+    outcome = load("a.csv", 'a,b\n1,"x\ny"\n2\n\n3,z,extra\n4,"q"q\n5,ok\n6,"open\nend')
+    assert rows(session, "SELECT * FROM a") == [(1, "x\ny"), (5, "ok")]
+    assert load.reports == [
+        "a.csv:4: 1 field, expected 2",
+        "a.csv:6: 3 fields, expected 2",
+        "a.csv:7: text between a closing quote and the next ','",
+        "a.csv:9: a quote is opened and never closed",
+    ]
+    assert (outcome.rows, outcome.rejected) == (2, 4)
+
+
+def test_rows_that_break_a_constraint_are_rejected_by_their_lines(
+    session: Session, load: Any
+) -> None:
+    session.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT NOT NULL CHECK (b <> 'bad'))")
+    lines = [f"{number},x" for number in range(5000)]
+    lines[1] = "0,twice"
+    lines[4500] = "4500,bad"
+    lines[4501] = "word,x"
+    outcome = load("t.csv", "\n".join(lines))
+    assert load.reports == [
+        "t.csv:2: UNIQUE constraint failed: t.a",
+        "t.csv:4501: CHECK constraint failed: b <> 'bad'",
+        "t.csv:4502: datatype mismatch",
+    ]
+    assert (outcome.rows, outcome.rejected, outcome.created) == (4997, 3, False)
+    assert rows(session, "SELECT count(*) FROM t") == [(4997,)]
+
+
+def test_strict_stops_at_the_first_rejected_row_and_loads_nothing(
+    session: Session, load: Load
+) -> None:
+    with pytest.raises(TransferError, match=r"a\.csv:3: 1 field, expected 2; nothing was loaded"):
+        load("a.csv", "a,b\n1,x\n2\n3\n", strict=True)
+    assert rows(session, "SELECT * FROM sqlite_master") == []
+    session.execute("CREATE TABLE t(a UNIQUE)")
+    with pytest.raises(TransferError, match=r"t\.csv:2: UNIQUE constraint failed: t\.a; nothing"):
+        load("t.csv", "1\n1\n2\n", strict=True)
+    assert rows(session, "SELECT * FROM t") == []
+
+
+def test_many_rejected_rows_are_counted_after_the_first_twenty(load: Any) -> None:
+    outcome = load("a.csv", "a,b\n" + "x\n" * 50 + "1,2\n")
+    assert len(load.reports) == 21
+    assert load.reports[-1].endswith("a.csv: 30 more rows rejected")
+    assert outcome.rejected == 50
+
+
+def test_it_is_a_part_of_an_open_transaction(session: Session, load: Load) -> None:
+    session.execute("CREATE TABLE t(a)")
+    session.begin()
+    session.execute("INSERT INTO t VALUES (0)")
+    load("t.csv", "1\n2\n")
+    with pytest.raises(TransferError):
+        load("u.csv", "a,b\n1\n", strict=True)
+    assert session.in_transaction
+    assert rows(session, "SELECT a FROM t") == [(0,), ("1",), ("2",)]
+    session.rollback()
+    assert rows(session, "SELECT a FROM t") == []
+
+
+def test_headers_name_the_columns_of_a_table_that_is_there(session: Session, load: Load) -> None:
+    session.execute("CREATE TABLE t(a INTEGER, b TEXT DEFAULT 'd', c AS (a * 2))")
+    load("t.csv", "B,A\nx,1\n")
+    load("t.csv", "2,y\n")
+    load("t.csv", "a\n3\n")
+    load("t.csv", "q,w\n4,z\n", header=True)
+    assert rows(session, "SELECT * FROM t") == [
+        (1, "x", 2),
+        (2, "y", 4),
+        (3, "d", 6),
+        (4, "z", 8),
+    ]
+    with pytest.raises(TransferError, match="table t has no column named q"):
+        load("t.csv", "a,q,b\n1,2,3\n", header=True)
+
+
+def test_a_first_row_of_numbers_is_data(session: Session, load: Load) -> None:
+    load("a.csv", "1,2\n3,4\n")
+    assert rows(session, "SELECT c1, c2 FROM a") == [(1, 2), (3, 4)]
+    load("b.csv", "1,2\n3,4\n", header=True)
+    assert rows(session, 'SELECT "1", "2" FROM b') == [(3, 4)]
+    load("c.csv", "x,y\n3,4\n", header=False)
+    assert rows(session, "SELECT c1, c2 FROM c") == [("x", "y"), ("3", "4")]
+
+
+def test_odd_headers_become_usable_names(session: Session, load: Load) -> None:
+    load("a.csv", 'x,X,,"a ""b"" %s",x\n1,2,3,4,5\n')
+    assert definition(session) == (
+        'CREATE TABLE "a"("x" INTEGER, "X_2" INTEGER, "c3" INTEGER, "a ""b"" %s" INTEGER, "x_3" INTEGER)'
+    )
+
+
+def test_affinity_decides_in_a_table_that_is_there_as_in_sqlite3(
+    session: Session, load: Load
+) -> None:
+    schema = "CREATE TABLE t(i INTEGER, r REAL, n NUMERIC, x TEXT, b BLOB)"
+    fields = ["1", "007", "1.0", "1.5", "abc", "1e3", " 2", "-0", "9223372036854775808", "+4"]
+    oracle = sqlite3.connect(":memory:")
+    oracle.execute(schema)
+    oracle.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", [(field,) * 5 for field in fields])
+    session.execute(schema)
+    load("t.csv", "".join([",".join([field] * 5) + "\n" for field in fields]), header=False)
+    query = "SELECT typeof(i), i, typeof(r), r, typeof(n), n, typeof(x), x, typeof(b), b FROM t"
+    assert rows(session, query) == oracle.execute(query).fetchall()
+
+
+def test_random_tables_come_back_as_they_were_written(session: Session, load: Load) -> None:
+    seed = random.randrange(1 << 30)
+    random_source = random.Random(seed)
+    pieces = ["a", "é", '"', ",", "\n", "\r\n", ";", "\t", " ", "0", "7", "-", ".", "None", "b'"]
+    for round_number in range(20):
+        width = random_source.randrange(2, 5)
+        table = [
+            [
+                "".join(random_source.choices(pieces, k=random_source.randrange(6)))
+                for _ in range(width)
+            ]
+            for _ in range(random_source.randrange(1, 30))
+        ]
+        text = io.StringIO()
+        csv.writer(text).writerows([[f"n{place}" for place in range(width)], *table])
+        load("a.csv", text.getvalue(), f"t{round_number}")
+        loaded = rows(session, f"SELECT * FROM t{round_number}")
+        shown = [["" if value is None else value for value in row] for row in loaded]
+        for row, wanted in zip(shown, table, strict=True):
+            for value, field in zip(row, wanted, strict=True):
+                same = value == field or (isinstance(value, int | float) and value == float(field))
+                assert same, f"seed {seed}: {value!r} for {field!r}"
+
+
+def test_json_objects_become_rows(session: Session, load: Any) -> None:
+    load(
+        "a.json",
+        '[{"n": 1, "s": "x", "deep": {"k": [1, "é"]}},\n {"n": 2.5, "t": true}, {"s": null}]',
+    )
+    assert definition(session) == ('CREATE TABLE "a"("n" REAL, "s" TEXT, "deep" TEXT, "t" INTEGER)')
+    assert rows(session, "SELECT * FROM a") == [
+        (1.0, "x", '{"k":[1,"é"]}', None),
+        (2.5, None, None, 1),
+        (None, None, None, None),
+    ]
+
+
+def test_jsonl_rejects_by_line(session: Session, load: Any) -> None:
+    outcome = load("a.jsonl", '{"n": 1}\n\n{"n": 2\n[1]\n"x"\n{"n": 3}')
+    assert rows(session, "SELECT n FROM a") == [(1,), (3,)]
+    assert [report.split(": ")[0] for report in load.reports] == [
+        "a.jsonl:3",
+        "a.jsonl:4",
+        "a.jsonl:5",
+    ]
+    assert outcome.rejected == 3
+
+
+def test_a_json_array_is_read_across_blocks(
+    session: Session, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvsh.transfer.documents._BLOCK_CHARACTERS", 7)
+    objects = ",\n".join(
+        [f'{{"n": {number}, "s": "{"x" * (number % 9)}"}}' for number in range(99)]
+    )
+    load("a.json", f"[{objects}]\n")
+    assert rows(session, "SELECT sum(n), max(s) FROM a") == [(4851, "xxxxxxxx")]
+    with pytest.raises(TransferError, match=r"b\.json:3: no JSON"):
+        load("b.json", '[{"n": 1},\n{"n": 2},\n{"n" 3}]')
+    with pytest.raises(TransferError, match="never closed"):
+        load("b.json", '[{"n": 1},\n{"n": 2}')
+
+
+def test_names_that_are_no_columns_are_rejected(session: Session, load: Any) -> None:
+    session.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+    load("t.json", '[{"A": 1, "b": 2},\n{"a": 2, "z": 3}]')
+    assert rows(session, "SELECT * FROM t") == [(1, 2)]
+    assert load.reports == ["t.json:2: there is no column 'z'"]
+
+
+def test_a_script_is_one_transaction(session: Session, load: Load) -> None:
+    outcome = load(
+        "a.sql",
+        "BEGIN TRANSACTION;\nCREATE TABLE t(a);\nINSERT INTO t VALUES (1);\n"
+        "INSERT INTO t VALUES (2);\n-- a comment\nCOMMIT;\n",
+    )
+    assert rows(session, "SELECT * FROM t") == [(1,), (2,)]
+    assert (outcome.rows, outcome.table) == (2, None)
+    with pytest.raises(TransferError, match=r"b\.sql:3: no such table: u; nothing was loaded"):
+        load("b.sql", "INSERT INTO t VALUES (3);\n\nINSERT INTO u VALUES (1);")
+    assert rows(session, "SELECT count(*) FROM t") == [(2,)]
+
+
+def test_what_is_no_file_is_said_so(session: Session, tmp_path: Path, load: Load) -> None:
+    with pytest.raises(TransferError, match="no such file"):
+        import_file(session, str(tmp_path / "none.csv"))
+    with pytest.raises(TransferError, match="is a directory"):
+        import_file(session, str(tmp_path))
+    with pytest.raises(TransferError, match="is empty"):
+        load("a.csv", "")
+    with pytest.raises(TransferError, match="unknown format 'xml'"):
+        load("a.csv", "a\n", format="xml")
+    session.execute("CREATE VIEW v AS SELECT 1 a")
+    with pytest.raises(TransferError, match="v is a view"):
+        load("v.csv", "a\n1\n")
+
+
+def test_an_interrupt_leaves_nothing_half_done(
+    session: Session, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kvsh.transfer.load import Loading
+
+    insert = Loading.insert
+
+    def interrupted(self: Loading, *arguments: Any) -> None:
+        insert(self, *arguments)
+        self.session.interrupt()
+
+    monkeypatch.setattr(Loading, "insert", interrupted)
+    with pytest.raises(Interrupted):
+        load("a.csv", "a,b\n" + "1,2\n" * 10_000)
+    assert not session.in_transaction
+    assert rows(session, "SELECT * FROM sqlite_master") == []
+
+
+def test_a_foreign_key_is_checked_row_by_row(session: Session, load: Any) -> None:
+    session.execute("PRAGMA foreign_keys = ON")
+    session.execute("CREATE TABLE p(a INTEGER PRIMARY KEY)")
+    session.execute("INSERT INTO p VALUES (1)")
+    session.execute("CREATE TABLE t(a REFERENCES p)")
+    load("t.csv", "1\n2\n1\n", header=False)
+    assert load.reports == ["t.csv:2: FOREIGN KEY constraint failed"]
+    assert rows(session, "SELECT count(*) FROM t") == [(2,)]
+    with pytest.raises(ConstraintError):
+        session.execute("INSERT INTO t VALUES (5)")
+
+
+def test_the_bar_shows_share_rate_and_what_is_left() -> None:
+    bar = Progress(None, "loading a.csv")
+    line = bar.line(10.0, 500_000, 25, 100)
+    assert (
+        line == "loading a.csv [######------------------]  25%  500,000 rows  50,000/s  0:30 left"
+    )
+    assert "left" not in bar.line(10.0, 5, 0, None)
+
+
+def test_the_bar_appears_after_a_second_and_is_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    out = io.StringIO()
+    bar = Progress(out, "loading")
+    bar.update(10, done=1, total=10)
+    assert out.getvalue() == ""
+    now[0] = 1.5
+    bar.update(10, done=1, total=10)
+    drawn = out.getvalue()
+    assert "10%" in drawn
+    bar.update(10, done=2, total=10)
+    assert out.getvalue() == drawn
+    bar.finish()
+    assert out.getvalue().endswith("\r\x1b[2K")
