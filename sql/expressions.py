@@ -8,8 +8,9 @@ Affinity and collation rules: https://www.sqlite.org/datatype3.html, sections 3,
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 SqlValue = None | int | float | str | bytes
 """A value of a row: NULL, INTEGER (64 bits, signed), REAL (never NaN), TEXT, BLOB."""
@@ -28,20 +29,17 @@ class Affinity(enum.IntEnum):
     REAL = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     value: SqlValue
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """The `index`-th (from 0) bound value of the statement, its lifted literals included."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnRef:
+class ColumnRef(Struct, frozen=True):
     """A column of one relation of the FROM clause (or of an enclosing query's: correlated).
 
     `source` numbers the relation instance, unique within the statement; `column` is the position in
@@ -57,21 +55,18 @@ class ColumnRef:
     kinds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(Struct, frozen=True):
     op: str  # - + ~
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
+class Arithmetic(Struct, frozen=True):
     op: str  # + - * / % & | << >> ||
     left: Expression
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(Struct, frozen=True):
     """A comparison, after SQLite's rules chose which affinity to apply to which side (None: as it is)."""
 
     op: str  # = <> < <= > >= IS "IS NOT"
@@ -82,23 +77,19 @@ class Compare:
     collation: str = "BINARY"
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(Struct, frozen=True):
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(Struct, frozen=True):
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Struct, frozen=True):
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(Struct, frozen=True):
     """`x IS [NOT] TRUE / FALSE`."""
 
     operand: Expression
@@ -106,8 +97,7 @@ class Truth:
     negated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class InList:
+class InList(Struct, frozen=True):
     """`x IN (a, b)`; `affinity` is applied to the items' side when x has one."""
 
     operand: Expression
@@ -117,8 +107,7 @@ class InList:
     collation: str = "BINARY"
 
 
-@dataclass(frozen=True, slots=True)
-class InSubquery:
+class InSubquery(Struct, frozen=True):
     """`(x, y) IN (SELECT ...)`; `plan` is the query layer's; affinities per operand as for `=`."""
 
     operands: tuple[Expression, ...]
@@ -129,14 +118,12 @@ class InSubquery:
     collations: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Exists:
+class Exists(Struct, frozen=True):
     plan: Any
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarSubquery:
+class ScalarSubquery(Struct, frozen=True):
     """First row, column `column`, else NULL.  Row values of subqueries use several, sharing `plan`."""
 
     plan: Any
@@ -146,8 +133,7 @@ class ScalarSubquery:
     kinds: int = 31
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """Searched CASE; a base operand has been turned into comparisons by the binder, which keeps it in
     `base` evaluated once when it is not a plain column or constant."""
 
@@ -155,15 +141,13 @@ class Case:
     otherwise: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
+class Cast(Struct, frozen=True):
     operand: Expression
     affinity: Affinity
     type_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """LIKE, GLOB, REGEXP, MATCH as operators (functions of the same name may be overridden by the user)."""
 
     op: str  # LIKE GLOB REGEXP MATCH
@@ -173,8 +157,7 @@ class Match:
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A scalar function; `function` is a `sql.functions.Function`."""
 
     name: str
@@ -183,14 +166,12 @@ class Call:
     collation: str = "BINARY"
 
 
-@dataclass(frozen=True, slots=True)
-class Collate:
+class Collate(Struct, frozen=True):
     operand: Expression
     collation: str
 
 
-@dataclass(frozen=True, slots=True)
-class SlotRef:
+class SlotRef(Struct, frozen=True):
     """A value computed by the operator below (an aggregate, a window function, a group key): position
     `slot` of that operator's output row.  `source` is that operator's relation number."""
 
@@ -201,8 +182,7 @@ class SlotRef:
     kinds: int = 31
 
 
-@dataclass(frozen=True, slots=True)
-class Raise:
+class Raise(Struct, frozen=True):
     """RAISE(action, message) in a trigger's body."""
 
     action: str  # IGNORE ROLLBACK ABORT FAIL

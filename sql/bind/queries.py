@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlglot import exp
 
 from sql.bind.environment import BindEnvironment
@@ -37,8 +38,7 @@ from sql.plan.walk import replace_outermost, walk_flat
 _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
 
 
-@dataclass(slots=True)
-class Cte:
+class Cte(Struct):
     """A common table expression; bound at its first use.  `scope_ctes` are the names it may use."""
 
     name: str
@@ -54,8 +54,7 @@ class Cte:
     work: WorkTable | None = None
 
 
-@dataclass(slots=True)
-class WorkTable:
+class WorkTable(Struct):
     """The queue of a recursive CTE while its steps are bound."""
 
     number: int

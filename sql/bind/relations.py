@@ -7,9 +7,9 @@ columns keep their names.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from sqlglot import exp
 
 from sql.bind.expressions import ExpressionBinder, is_query, offset_of

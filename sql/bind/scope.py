@@ -8,7 +8,9 @@ double-quoted name that nothing answers to is a string.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import ROWID, Affinity, ColumnRef, Expression
@@ -20,8 +22,7 @@ INTEGER_KIND = 2
 ANY_KIND = 31
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeColumn:
+class ScopeColumn(Struct, frozen=True):
     """A column that a name may mean; `table`, `column`: its origin if it is a stored column."""
 
     name: str
@@ -32,8 +33,7 @@ class ScopeColumn:
     hidden: bool = False
 
 
-@dataclass(slots=True)
-class ScopeItem:
+class ScopeItem(Struct):
     """One relation of FROM as names see it.  `merged`: names that an earlier USING or NATURAL join
     shows once, so that an unqualified use or a star skips them here."""
 
@@ -50,8 +50,7 @@ class ScopeItem:
             self.by_name[column.name.lower()] = column
 
 
-@dataclass(slots=True)
-class Scope:
+class Scope(Struct):
     """The names one SELECT sees, its aggregates and window calls as they are found."""
 
     parent: Scope | None = None

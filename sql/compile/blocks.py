@@ -368,11 +368,12 @@ class BlockCompiler:
         folds = [self.scalar.folding(self._collation(output)) for output in outputs]
         if not any(folds):
             if width_ is None:
-                return self._call(stages.distinct_rows, call)
+                return self._call(stages.distinct_rows, call, "ctx")
             key: Any = itemgetter(slice(0, width_))
         else:
             key = folded_key(folds)
-        return self._call(stages.distinct_keys, call, self.module.constants.name(key, "key"))
+        name = self.module.constants.name(key, "key")
+        return self._call(stages.distinct_keys, call, name, "ctx")
 
     def _collation(self, output: Expression) -> str:
         from sql.bind.typing import collation_of
@@ -581,16 +582,16 @@ class BlockCompiler:
                 break
         conditions = " and ".join(self.scalar.true(condition) for condition in block.on) or "True"
         call = self._call(
-            joins.outer_join,
-            self._call(stages.all_rows, left),
-            self._call(stages.all_rows, right),
+            joins.outer_joined,
+            left,
+            right,
             f"lambda {a}, {b}: {conditions}",
             left_key,
             right_key,
             str(block.left_width),
             str(block.right_width),
             str(block.full),
-            "check",
+            "ctx",
         )
         return self._with_order(call, block, free)
 

@@ -12,15 +12,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
 from sql.expressions import Literal
 from sql.plan import AggregateCall, Select
 from sql.run import grouping
+from sql.run.partitions import FIRST_ROOM, overfull
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
@@ -29,8 +31,7 @@ NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 NUMBER = INTEGER | REAL
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One slot of a state.  `update` and `bulk` say `S` for the slot, `x` for the argument's value and
     `v` for the list of a batch's values; `guard` is the condition under which a row counts.
 
@@ -44,8 +45,7 @@ class Field:
     bulk: tuple[str, ...] | None = None
 
 
-@dataclass(slots=True)
-class AggregateCode:
+class AggregateCode(Struct):
     """Fields of one aggregate, by place in the state, and its final value (`S0`, `S1` stand for them)."""
 
     places: list[int]
@@ -242,37 +242,28 @@ class GroupCompiler:
                 folded.append(f"{self.module.function(fold)}({source})")
         key_source = folded[0] if len(folded) == 1 else f"({', '.join(folded)})"
         bare = [self.scalar.value(item) for item in block.bare]
+        extra = bare if plain else [*originals, *bare]
+        initial = ", ".join([*[field.start for field in self.fields], *extra])
         single = plain and not bare and self._is_number()
-        body = Lines()
-        if single and self.fields[0].update == "S += 1" and header:
-            lists = f"[{key_source} {clauses}] {header[:-1]}"
-            body.add(
-                f"groups = {self._call(Counter, self._call(chain.from_iterable, f'({lists})'))}"
-            )
-            body.add("check()")
-        elif single:
-            body.add("groups = {}")
-            body.extend(loops)
-            body.depth = depth
-            self._add_to_number(body, key_source)
-            body.depth = 0
-        else:
-            body.add("groups = {}")
-            body.extend(loops)
-            body.depth = depth
-            extra = bare if plain else [*originals, *bare]
-            initial = ", ".join([*[field.start for field in self.fields], *extra])
-            simple = all(map(is_simple, folded))
-            if not simple:
-                body.add(f"g = {key_source}")
-            name = key_source if simple else "g"
-            body.add(f"try: s = groups[{name}]")
-            body.add(f"except KeyError: s = groups[{name}] = [{initial}]")
+        step = Lines()
+        if not single:
             at = len(self.fields) + (0 if plain else len(originals))
-            body.extend(self._bare_updates(codes, at, bare))
-            body.extend(self.updates())
+            step.extend(self._bare_updates(codes, at, bare))
+            step.extend(self.updates())
+        body = Lines()
+        body.add("groups = {}")
+        if header:
+            body.add(f"room, source = {FIRST_ROOM}, iter({header[:-1].split(' in ', 1)[1]})")
+            loops.lines[0] = "for keys, rows in source:"
+        if single and self.fields[0].update == "S += 1" and header:
+            body.lines[0] = f"groups = {self._call(Counter)}"
+            body.add(loops.lines[0])
+            body.add(f"    groups.update([{key_source} {clauses}])")
+        else:
+            body.extend(loops)
+            body.depth = depth
+            self._take_in(body, key_source, initial, step, single, "")
             body.depth = 0
-        body.add("check()")
         values = self.values(codes, "s" if single else "s[{}]")
         first = len(self.fields)
         if plain:
@@ -282,8 +273,78 @@ class GroupCompiler:
             first += len(originals)
         passed = [f"s[{first + place}]" for place in range(len(bare))]
         row = f"({''.join(f'{item}, ' for item in [*keys, *values, *passed])})"
-        body.add(f"return [{row} for g, s in {self._sorted_items()}]")
+        result = f"[{row} for g, s in {self._sorted_items()}]"
+        if not header:
+            body.add("check()")
+            body.add(f"return {result}")
+            return body
+        over = self._call(overfull, "groups", "ctx")
+        body.add("    if len(groups) > room:")
+        body.add(f"        room, spill = {over}")
+        body.add("        if spill: break")
+        body.add(f"else: return {result}")
+        # Past the memory limit: the rest of the rows, then what went to disk, by a function.
+        variables = self._loop_variables(loops, [key_source, initial, *step.lines, *self._added()])
+        body.add("def take_in(rows, groups, missing):")
+        body.depth = 1
+        body.add(f"for {variables or '_'} in rows:")
+        body.depth = 2
+        self._take_in(body, key_source, initial, step, single, f"missing(g, ({variables}))")
+        body.depth = 0
+        body.add(f"def finish(groups): return {result}")
+        rest = f"(({variables}) for keys, rows in source {clauses})"
+        simple = str(self._simple_keys())
+        arguments = ["groups", "spill", rest, "take_in", "finish", simple, "ctx"]
+        body.add(f"return {self._call(grouping.spilled_groups, *arguments)}")
         return body
+
+    def _take_in(
+        self, body: Lines, key: str, initial: str, step: Lines, single: bool, missing: str
+    ) -> None:
+        """Statements that take one row into its group.
+
+        `missing`: a call for rows of unknown groups, where the function of that name is not None."""
+        if missing or not is_simple(key):
+            body.add(f"g = {key}")
+            key = "g"
+        if single:
+            added = self._added()[0]
+            if not is_simple(added):
+                body.add(f"x = {added}")
+                added = "x"
+            known, fresh = f"groups[{key}] += {added}", f"groups[{key}] = {added}"
+        else:
+            known, fresh = f"s = groups[{key}]", f"s = groups[{key}] = [{initial}]"
+        body.add(f"try: {known}")
+        if missing:
+            body.add("except KeyError:")
+            body.add("    if missing is not None:")
+            body.add(f"        {missing}")
+            body.add("        continue")
+            body.add(f"    {fresh}")
+        else:
+            body.add(f"except KeyError: {fresh}")
+        if not single:
+            body.extend(step)
+
+    def _added(self) -> list[str]:
+        """What a row adds to a state that is one number."""
+        field = self.fields[0] if self.fields else None
+        if field is None or not self._is_number():
+            return []
+        return ["1" if field.update == "S += 1" else field.argument]
+
+    def _loop_variables(self, loops: Lines, used: list[str]) -> str:
+        """The variables that the loops bind and the sources use, as a tuple's elements."""
+        from sql.compile.levels import variables_in
+
+        bound = {
+            name
+            for line in loops.lines
+            if line.lstrip().startswith("for ")
+            for name in variables_in(line.split(" in ", 1)[0])
+        }
+        return "".join(f"{name}, " for name in variables_in("\n".join(used)) if name in bound)
 
     def _is_number(self) -> bool:
         """Whether the whole state is one number that every row adds to."""
@@ -292,24 +353,15 @@ class GroupCompiler:
         field = self.fields[0]
         return field.update in ("S += 1", "S += x") and not field.guard and not field.skip_null
 
-    def _add_to_number(self, body: Lines, key: str) -> None:
-        field = self.fields[0]
-        added = "1" if field.update == "S += 1" else field.argument
-        if not is_simple(key):
-            body.add(f"g = {key}")
-            key = "g"
-        if not is_simple(added):
-            body.add(f"x = {added}")
-            added = "x"
-        body.add(f"try: groups[{key}] += {added}")
-        body.add(f"except KeyError: groups[{key}] = {added}")
-
     def _sorted_items(self) -> str:
         """The groups in order of their keys, as SQLite's sorter gives them."""
+        return self._call(grouping.sorted_groups, "groups", str(self._simple_keys()))
+
+    def _simple_keys(self) -> bool:
+        """Whether all groups' keys compare with each other as they are."""
         assert self.block.keys is not None
         kinds = [self.scalar.kinds(key.expression) for key in self.block.keys]
-        simple = all(bare in (TEXT, BLOB) or (bare and not bare & ~NUMBER) for bare in kinds)
-        return self._call(grouping.sorted_groups, "groups", str(simple))
+        return all(bare in (TEXT, BLOB) or (bare and not bare & ~NUMBER) for bare in kinds)
 
     def _bare_updates(self, codes: list[AggregateCode], at: int, bare: list[str]) -> Lines:
         """Bare columns come from the row of min() or max(), if there is one of them."""

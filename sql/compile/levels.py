@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
+
+from msgspec import Struct
 
 from sql.compile.module import Lines, Module
 from sql.expressions import (
@@ -44,6 +45,8 @@ from sql.plan.operators import (
 )
 from sql.plan.walk import references
 from sql.run import arithmetic, ranges
+from sql.run.hashing import hash_table, kept_rows
+from sql.run.sorting import in_batches
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
@@ -60,8 +63,7 @@ def variables_in(source: str) -> list[str]:
     return sorted(set(_VARIABLE.findall(source)))
 
 
-@dataclass(slots=True)
-class Binding:
+class Binding(Struct):
     """How the columns of a relation instance are read."""
 
     row: str
@@ -74,8 +76,7 @@ class Binding:
         return self.key if column == ROWID else f"{self.row}[{column}]"
 
 
-@dataclass(slots=True)
-class Source:
+class Source(Struct):
     """An access as code: `batches` an iterator of (keys, values), or else ready `clauses`."""
 
     batches: str | None
@@ -125,7 +126,11 @@ class LevelCompiler:
         head, iterable = clauses[0].split(" in ", 1)
         timed = self.module.constants.name(analysis.timed, "timed")
         hit = self.module.constants.name(analysis.hit, "hit")
-        return [f"{head} in {timed}({number}, {iterable})", *clauses[1:], f"if {hit}({number})"]
+        return [
+            f"{head} in {timed}({number}, lambda: {iterable})",
+            *clauses[1:],
+            f"if {hit}({number})",
+        ]
 
     def joined(self, clauses: list[list[str]]) -> str:
         """All levels' clauses as one source, cut into functions where they are too many."""
@@ -569,18 +574,20 @@ class LevelCompiler:
             sources = [source for source, _ in keys]
             hashed = sources[0] if len(sources) == 1 else f"({', '.join(sources)})"
             pairs = f"({hashed}, {element})"
-        listed = f"[{pairs or element} {' '.join(clauses)}]"
+        source_text = f"{pairs or element} {' '.join(clauses)}"
         if header:
-            body.add("found = []")
-            body.add(header)
-            body.add(f"    found += {listed}")
+            body.add("def found():")
+            body.add(f"    {header}")
+            body.add(f"        yield [{source_text}]")
+            batches = "found()"
         else:
-            body.add(f"found = {listed}")
+            batches = self._call(in_batches, f"({source_text})", "check")
         if keys:
             nullable = any(kinds & NULL for _, kinds in keys)
-            body.add(f"return {self._call(hashed_rows, 'found', str(len(keys)), str(nullable))}")
+            arguments = [batches, str(len(keys)), str(nullable), "ctx"]
+            body.add(f"return {self._call(hash_table, *arguments)}")
         else:
-            body.add("return found")
+            body.add(f"return {self._call(kept_rows, batches, 'ctx')}")
         del self.compiler.bindings[number]
         free = variables_in("\n".join(body.lines))
         free = [variable for variable in free if variable[1:] != str(number)]
@@ -622,21 +629,6 @@ def text_spans(tree, check, choices, start, reverse):  # type: ignore[no-untyped
 
 def composed(first, second):  # type: ignore[no-untyped-def]
     return lambda value: second(first(value))
-
-
-def hashed_rows(pairs, width, nullable):  # type: ignore[no-untyped-def]
-    """key -> rows of that key, in order; keys with a NULL equal nothing and are left out."""
-    table: dict[Any, list[Any]] = {}
-    get = table.get
-    for key, row in pairs:
-        if nullable and (key is None if width == 1 else None in key):
-            continue
-        rows = get(key)
-        if rows is None:
-            table[key] = [row]
-        else:
-            rows.append(row)
-    return table
 
 
 def provider_ranges(relation: RowRelation) -> bool:

@@ -7,10 +7,10 @@ found through the tree where the parser keeps offsets, and through the tokens wh
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import Struct
 from sqlglot import exp
 
 from sql.parse.lexer import Tokens, tokens_of
@@ -48,9 +48,9 @@ def parts_of(item: Any, kind: type) -> Iterator[Any]:
     if isinstance(item, (tuple, list)):
         for part in item:
             yield from parts_of(part, kind)
-    elif dataclasses.is_dataclass(item):
-        for field in dataclasses.fields(item):
-            yield from parts_of(getattr(item, field.name), kind)
+    elif isinstance(item, Struct):
+        for name in item.__struct_fields__:
+            yield from parts_of(getattr(item, name), kind)
 
 
 def tables_named(statement: Statement) -> list[str]:

@@ -8,9 +8,11 @@ only (parameters, outer rows) count like constants.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sql.expressions import (
     ROWID,
@@ -58,8 +60,7 @@ FILTER = 30.0
 _FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "IS": "IS"}
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """A sargable condition on one column (or on an index's expression): `conjunct` is the whole of it.
 
     `exact`: the range alone makes the conjunct true, so that it need not be checked again."""
@@ -74,8 +75,7 @@ class Term:
     exact: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """An access with what it costs per use and how many rows it gives; `used` conjuncts it proves."""
 
     access: Access

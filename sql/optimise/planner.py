@@ -8,8 +8,10 @@ join's relation comes after whatever its ON refers to; otherwise order is free.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sql.expressions import (
     ROWID,
@@ -73,16 +75,14 @@ REPEATS = 200.0
 ROWS_OF_UNKNOWN = 100.0
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """A relation placed in the join order with its chosen access."""
 
     place: int
     candidate: Candidate
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """A partial join: which relations (by place), in which order, at what cost, giving how many rows."""
 
     steps: tuple[Step, ...]

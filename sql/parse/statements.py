@@ -12,15 +12,15 @@ FAIL, IGNORE, REPLACE, or None where none was written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectName:
+class ObjectName(Struct, frozen=True):
     """`name` or `schema.name`, with the place of `name` in the text."""
 
     name: str
@@ -32,31 +32,27 @@ class ObjectName:
         return self.name if self.schema is None else f"{self.schema}.{self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class Statement(Struct, frozen=True, kw_only=True):
     """Root.  `parameter_names[i]` names parameter i as written (`:a`, `@a`, `$a`, `?3`), None for `?`."""
 
     text: str
     parameter_names: tuple[str | None, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Empty(Statement):
+class Empty(Statement, frozen=True, kw_only=True):
     """Nothing but whitespace, comments and semicolons."""
 
 
 # Queries and data
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query(Statement):
+class Query(Statement, frozen=True, kw_only=True):
     """SELECT, VALUES, compounds; `tree` is a Select, SetOperation or Values, WITH inside."""
 
     tree: exp.Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Struct, frozen=True):
     """`column = value`, or `(a, b) = row`: then several columns and a Tuple or Subquery as value."""
 
     columns: tuple[str, ...]
@@ -64,8 +60,7 @@ class Assignment:
     start: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class IndexedColumn:
+class IndexedColumn(Struct, frozen=True):
     """A key part: a plain column if `column` is given, else an expression with its text."""
 
     expression: exp.Expression
@@ -77,8 +72,7 @@ class IndexedColumn:
     end: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Upsert:
+class Upsert(Struct, frozen=True):
     """One ON CONFLICT clause.  `target` is empty for a bare ON CONFLICT; `assignments` None: DO NOTHING."""
 
     target: tuple[IndexedColumn, ...] = ()
@@ -88,8 +82,7 @@ class Upsert:
     where: exp.Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Insert(Statement):
+class Insert(Statement, frozen=True, kw_only=True):
     """INSERT or REPLACE (`or_conflict` REPLACE).  `source` None: DEFAULT VALUES; exp.Values for VALUES.
 
     `columns` is empty where none were listed.  RETURNING's terms are like a select list's: each is an
@@ -105,8 +98,7 @@ class Insert(Statement):
     with_: exp.With | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update(Statement):
+class Update(Statement, frozen=True, kw_only=True):
     """`indexed_by` is an index's name, False for NOT INDEXED, None for neither.
 
     UPDATE ... FROM a JOIN b: `from_` holds exp.From of a, `joins` the rest, as in exp.Select."""
@@ -126,8 +118,7 @@ class Update(Statement):
     with_: exp.With | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delete(Statement):
+class Delete(Statement, frozen=True, kw_only=True):
     table: ObjectName
     alias: str | None = None
     indexed_by: str | bool | None = None
@@ -142,15 +133,13 @@ class Delete(Statement):
 # Tables and their constraints
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constraint:
+class Constraint(Struct, frozen=True, kw_only=True):
     """A column's or a table's constraint, in the order written.  `name` is what CONSTRAINT gave."""
 
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrimaryKey(Constraint):
+class PrimaryKey(Constraint, frozen=True, kw_only=True):
     """`columns` is empty as a column's constraint; `descending` is then PRIMARY KEY DESC."""
 
     columns: tuple[IndexedColumn, ...] = ()
@@ -159,45 +148,38 @@ class PrimaryKey(Constraint):
     conflict: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unique(Constraint):
+class Unique(Constraint, frozen=True, kw_only=True):
     columns: tuple[IndexedColumn, ...] = ()
     conflict: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotNull(Constraint):
+class NotNull(Constraint, frozen=True, kw_only=True):
     conflict: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check(Constraint):
+class Check(Constraint, frozen=True, kw_only=True):
     expression: exp.Expression
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Default(Constraint):
+class Default(Constraint, frozen=True, kw_only=True):
     """`text` is a literal, a signed number, or the expression inside of the parentheses."""
 
     expression: exp.Expression
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collation(Constraint):
+class Collation(Constraint, frozen=True, kw_only=True):
     collation: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generated(Constraint):
+class Generated(Constraint, frozen=True, kw_only=True):
     expression: exp.Expression
     text: str
     stored: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignKey(Constraint):
+class ForeignKey(Constraint, frozen=True, kw_only=True):
     """REFERENCES; `columns` is empty as a column's constraint, `parent_columns` None where not listed."""
 
     columns: tuple[str, ...] = ()
@@ -208,8 +190,7 @@ class ForeignKey(Constraint):
     deferred: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnDefinition:
+class ColumnDefinition(Struct, frozen=True, kw_only=True):
     """`declared_type` as written, inner whitespace kept to one blank as SQLite shows it; None without one.
 
     `text[start:end]` is the whole definition, `text[name_start:name_end]` the (quoted) name."""
@@ -223,8 +204,7 @@ class ColumnDefinition:
     name_end: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateTable(Statement):
+class CreateTable(Statement, frozen=True, kw_only=True):
     """`select` is given for CREATE TABLE ... AS, and `columns` is empty then."""
 
     name: ObjectName
@@ -237,16 +217,14 @@ class CreateTable(Statement):
     select: exp.Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateVirtualTable(Statement):
+class CreateVirtualTable(Statement, frozen=True, kw_only=True):
     name: ObjectName
     module: str
     arguments: tuple[str, ...] = ()
     if_not_exists: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateIndex(Statement):
+class CreateIndex(Statement, frozen=True, kw_only=True):
     name: ObjectName
     table: ObjectName
     columns: tuple[IndexedColumn, ...]
@@ -256,8 +234,7 @@ class CreateIndex(Statement):
     where_text: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateView(Statement):
+class CreateView(Statement, frozen=True, kw_only=True):
     name: ObjectName
     select: exp.Expression
     select_text: str
@@ -266,8 +243,7 @@ class CreateView(Statement):
     if_not_exists: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateTrigger(Statement):
+class CreateTrigger(Statement, frozen=True, kw_only=True):
     """`timing` BEFORE, AFTER or INSTEAD OF (BEFORE where none is written), `event` INSERT, UPDATE or DELETE.
 
     `body` holds Insert, Update, Delete and Query statements, each with its own `text`."""
@@ -284,8 +260,7 @@ class CreateTrigger(Statement):
     if_not_exists: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drop(Statement):
+class Drop(Statement, frozen=True, kw_only=True):
     """`kind` is TABLE, INDEX, VIEW or TRIGGER."""
 
     kind: str
@@ -293,28 +268,24 @@ class Drop(Statement):
     if_exists: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenameTable(Statement):
+class RenameTable(Statement, frozen=True, kw_only=True):
     table: ObjectName
     to: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenameColumn(Statement):
+class RenameColumn(Statement, frozen=True, kw_only=True):
     table: ObjectName
     column: str
     to: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddColumn(Statement):
+class AddColumn(Statement, frozen=True, kw_only=True):
     table: ObjectName
     column: ColumnDefinition
     column_text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropColumn(Statement):
+class DropColumn(Statement, frozen=True, kw_only=True):
     table: ObjectName
     column: str
 
@@ -322,35 +293,29 @@ class DropColumn(Statement):
 # Transactions and the rest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begin(Statement):
+class Begin(Statement, frozen=True, kw_only=True):
     mode: str = "DEFERRED"  # DEFERRED, IMMEDIATE, EXCLUSIVE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit(Statement):
+class Commit(Statement, frozen=True, kw_only=True):
     """COMMIT or END."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rollback(Statement):
+class Rollback(Statement, frozen=True, kw_only=True):
     """`savepoint` is given for ROLLBACK TO."""
 
     savepoint: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Savepoint(Statement):
+class Savepoint(Statement, frozen=True, kw_only=True):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release(Statement):
+class Release(Statement, frozen=True, kw_only=True):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pragma(Statement):
+class Pragma(Statement, frozen=True, kw_only=True):
     """`value` is the text after `=` or within `( )`, unquoted, with its sign; None where there is none."""
 
     name: str
@@ -359,36 +324,30 @@ class Pragma(Statement):
     form: str | None = None  # "=" or "("
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explain(Statement):
+class Explain(Statement, frozen=True, kw_only=True):
     """`mode` is tree (plain EXPLAIN), query plan, analyze or code."""
 
     mode: str
     statement: Statement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reindex(Statement):
+class Reindex(Statement, frozen=True, kw_only=True):
     name: ObjectName | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analyze(Statement):
+class Analyze(Statement, frozen=True, kw_only=True):
     name: ObjectName | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vacuum(Statement):
+class Vacuum(Statement, frozen=True, kw_only=True):
     schema: str | None = None
     into: exp.Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attach(Statement):
+class Attach(Statement, frozen=True, kw_only=True):
     file: exp.Expression
     name: exp.Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detach(Statement):
+class Detach(Statement, frozen=True, kw_only=True):
     name: exp.Expression

@@ -11,15 +11,15 @@ All blocks are frozen: the optimiser's rules make new ones.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from sql.expressions import Expression
 from sql.schema import Table
 
 
-@dataclass(frozen=True, slots=True)
-class ResultColumn:
+class ResultColumn(Struct, frozen=True):
     """A column of a result.  `table`, `column`: where it comes from if it is a plain column."""
 
     name: str
@@ -28,16 +28,14 @@ class ResultColumn:
     column: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SortKey:
+class SortKey(Struct, frozen=True):
     expression: Expression
     descending: bool = False
     nulls_first: bool = True
     collation: str = "BINARY"
 
 
-@dataclass(frozen=True, slots=True)
-class TableRelation:
+class TableRelation(Struct, frozen=True):
     """A stored table.  `indexed_by`: an index's name, False for NOT INDEXED, None for free choice."""
 
     source: int
@@ -46,8 +44,7 @@ class TableRelation:
     indexed_by: str | bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RowRelation:
+class RowRelation(Struct, frozen=True):
     """Rows made by a provider (`kv`, sqlite_master, json_each(...)); `arguments` may be correlated."""
 
     source: int
@@ -56,8 +53,7 @@ class RowRelation:
     arguments: tuple[Expression, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DerivedRelation:
+class DerivedRelation(Struct, frozen=True):
     """A subquery, view or CTE in FROM.  `shared` is not None for a CTE used more than once: equal
     numbers share one materialisation.  `hint`: True to materialise, False to prefer not to."""
 
@@ -68,8 +64,7 @@ class DerivedRelation:
     hint: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WorkRelation:
+class WorkRelation(Struct, frozen=True):
     """The rows of the latest round of the recursive CTE `number`."""
 
     source: int
@@ -81,8 +76,7 @@ class WorkRelation:
 Relation = TableRelation | RowRelation | DerivedRelation | WorkRelation
 
 
-@dataclass(frozen=True, slots=True)
-class FromItem:
+class FromItem(Struct, frozen=True):
     """`join` says how the relation joins what stands left of it: inner, cross (order is kept) or left."""
 
     relation: Relation
@@ -90,8 +84,7 @@ class FromItem:
     on: tuple[Expression, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AggregateCall:
+class AggregateCall(Struct, frozen=True):
     name: str
     function: Any
     arguments: tuple[Expression, ...]
@@ -101,8 +94,7 @@ class AggregateCall:
     collation: str = "BINARY"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """`start` and `end`: "UNBOUNDED", "CURRENT", "PRECEDING" or "FOLLOWING" (of an UNBOUNDED start the
     first row, of an end the last); the offsets go with the last two."""
 
@@ -114,8 +106,7 @@ class Frame:
     exclude: str = "NO OTHERS"
 
 
-@dataclass(frozen=True, slots=True)
-class WindowCall:
+class WindowCall(Struct, frozen=True):
     name: str
     function: Any
     arguments: tuple[Expression, ...]
@@ -126,8 +117,7 @@ class WindowCall:
     collation: str = "BINARY"
 
 
-@dataclass(frozen=True, slots=True)
-class Select:
+class Select(Struct, frozen=True):
     """One SELECT.  With `keys` (possibly ()) it groups: expressions after the grouping see only
     SlotRef(aggregate_source, i): the keys, then the aggregates, then `bare` columns, whose values
     come from one row of the group (of the min()/max() row if `bare_from` names that aggregate)."""
@@ -150,16 +140,14 @@ class Select:
     offset: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(Struct, frozen=True):
     rows: tuple[tuple[Expression, ...], ...]
     order: tuple[SortKey, ...] = ()
     limit: Expression | None = None
     offset: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Compound:
+class Compound(Struct, frozen=True):
     """`left OP right`, OP one of UNION ALL, UNION, INTERSECT, EXCEPT.  `order` refers to the output
     row as SlotRef(source, position)."""
 
@@ -173,8 +161,7 @@ class Compound:
     offset: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OuterJoin:
+class OuterJoin(Struct, frozen=True):
     """FULL or RIGHT join of two blocks.  `on` sees their rows as ColumnRef(left_source / right_source);
     the output is left's columns, then right's."""
 
@@ -191,8 +178,7 @@ class OuterJoin:
     offset: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recursive:
+class Recursive(Struct, frozen=True):
     """A recursive CTE: rows of `initial`, then of each step run on the rows queued so far."""
 
     number: int

@@ -7,15 +7,14 @@ in a hash table built once, or scanned again).  Hash joins and automatic indexes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from sql.expressions import Affinity, Expression, InList, InSubquery
 from sql.plan.blocks import Block, Relation, Select
 from sql.schema import Index
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPart:
+class KeyPart(Struct, frozen=True):
     """A part of an ordered tree's key: a column's position, or None with a bound expression."""
 
     column: int | None
@@ -23,8 +22,7 @@ class KeyPart:
     collation: str = "BINARY"
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPath:
+class KeyPath(Struct, frozen=True):
     """An ordered tree that reaches a table's rows: an index, or a WITHOUT ROWID table's own tree.
 
     `positions` maps columns that can be read from the key itself (stored under BINARY) to their place
@@ -41,8 +39,7 @@ class KeyPath:
     where: tuple[Expression, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """One end of a range; the value converted by `affinity` before it is compared."""
 
     expression: Expression
@@ -50,8 +47,7 @@ class Bound:
     affinity: Affinity | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Equality:
+class Equality(Struct, frozen=True):
     """`column = value`, `column IS value` (`null_safe`) or `column IN (...)`, for one key part."""
 
     value: Expression | InList | InSubquery
@@ -60,26 +56,22 @@ class Equality:
     many: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TableScan:
+class TableScan(Struct, frozen=True):
     reverse: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RowidLookup:
+class RowidLookup(Struct, frozen=True):
     equality: Equality
     reverse: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RowidRange:
+class RowidRange(Struct, frozen=True):
     low: Bound | None
     high: Bound | None
     reverse: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRange:
+class KeyRange(Struct, frozen=True):
     """Entries of `path` whose first parts equal `equal` and whose next part lies in the range.
 
     `prefix`: the next part starts with this text (LIKE 'x%', GLOB 'x*')."""
@@ -93,15 +85,13 @@ class KeyRange:
     reverse: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RowidUnion:
+class RowidUnion(Struct, frozen=True):
     """Rows that any of several accesses finds, each once, in rowid order (a multi-index OR)."""
 
     parts: tuple[RowidLookup | RowidRange | KeyRange, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HashLookup:
+class HashLookup(Struct, frozen=True):
     """A hash table on `keys` of the relation, built once, probed with `probes`.  No keys: a list.
 
     The relation's `local` filters are applied while it is built, over `access`."""
@@ -116,16 +106,14 @@ class HashLookup:
     access: Access
 
 
-@dataclass(frozen=True, slots=True)
-class RowsScan:
+class RowsScan(Struct, frozen=True):
     """A subquery's, provider's or work table's rows, in the order they come."""
 
 
 Access = TableScan | RowidLookup | RowidRange | KeyRange | RowidUnion | HashLookup | RowsScan
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """One relation in join order.  `filters` hold once the level is bound; for a left join `on` decides
     the match and `filters` come after the null row."""
 
@@ -138,8 +126,7 @@ class Level:
     fan_out: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class SelectPlan:
+class SelectPlan(Struct, frozen=True):
     """`constant`: conditions without columns, checked once.  `ordered`: rows come in ORDER BY's order.
     `grouped`: rows come with equal group keys together.  `first_row`: one row decides (min / max)."""
 
@@ -153,8 +140,7 @@ class SelectPlan:
     cost: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class BlockPlan:
+class BlockPlan(Struct, frozen=True):
     """Any other block: its arms are planned by themselves."""
 
     block: Block

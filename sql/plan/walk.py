@@ -7,7 +7,8 @@ rules that find nothing to do allocate nothing.  Both descend into the plans of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from sql.expressions import (
     And,
@@ -302,7 +303,7 @@ def _map_select(block: Select, visit: Visit) -> Select:
     note("order", block.order, map_keys(block.order, visit))
     note("limit", block.limit, _map_optional(block.limit, visit))
     note("offset", block.offset, _map_optional(block.offset, visit))
-    return replace(block, **changes) if changes else block  # type: ignore[arg-type]
+    return replace(block, **changes) if changes else block
 
 
 def walk(node: Expression) -> Iterator[Expression]:
