@@ -19,7 +19,7 @@ from sql.dml.conflicts import (
     full,
 )
 from sql.dml.index_keys import IndexKeys
-from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
+from sql.dml.records import Row, TableRecords, widen_by_classes
 from sql.expressions import Affinity
 from sql.values import INT_MAX, apply_affinity
 
@@ -305,6 +305,3 @@ class LargestRowid:
         widen_by_classes(self.tree, ((str,), (int,)))
         self.tree.put(self.key, (self.name, self.value))
         self.changed = False
-
-
-__all__ = ["NULL", "Found", "LargestRowid", "TableWriter", "rowid_value", "same"]
