@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from sql.dml.programs import Keyed, Program, ProgramContext
 from sql.parse import parse_expression, parse_statement
@@ -67,13 +66,13 @@ def _programs(
     return [_program(session, table, trigger) for trigger in triggers if trigger.timing == timing]
 
 
-_known: WeakKeyDictionary[Session, dict[int, tuple[Trigger, Table, Program]]] = WeakKeyDictionary()
-
-
 def _program(session: Session, table: Table, trigger: Trigger) -> Program:
     """The one program of a trigger in a session: all plans share it, and it knows itself again when a
-    statement of its own fires it.  Records are made anew when the catalog changes."""
-    programs = _known.setdefault(session, {})
+    statement of its own fires it.  Records are made anew when the catalog changes.
+
+    The programs are kept in the session's own dictionary, so that they end with it."""
+    programs: dict[int, tuple[Trigger, Table, Program]]
+    programs = vars(session).setdefault("trigger_programs", {})
     found = programs.get(id(trigger))
     if found is not None and found[0] is trigger and found[1] == table:
         return found[2]
