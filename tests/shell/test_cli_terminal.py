@@ -1,0 +1,179 @@
+"""The whole shell on a terminal: what a person sees from the first prompt to leaving."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kvsh.output.tables import width_of
+from tests.shell.running import ROOT, kvsh
+from tests.shell.terminal import Terminal
+
+SCRIPT = """
+CREATE TABLE artist (id INTEGER PRIMARY KEY, name TEXT);
+INSERT INTO artist VALUES (1, 'Ada'), (2, 'Björk'), (3, '椎名林檎');
+CREATE TABLE album (id INTEGER PRIMARY KEY, artist_id INT REFERENCES artist(id), title TEXT);
+INSERT INTO album VALUES (1, 2, 'Debut'), (2, 2, 'Post'), (3, 3, '無罪モラトリアム');
+put user:1 "Ada Lovelace"
+"""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "music.db"
+    assert kvsh(path, stdin=SCRIPT) == (0, "", "")
+    return path
+
+
+@pytest.fixture
+def terminal(database: Path) -> Iterator[Terminal]:
+    with shell(database) as made:
+        yield made
+
+
+def shell(*arguments: str | Path, columns: int = 80, rows: int = 24, **environ: str) -> Terminal:
+    """A shell that has painted its prompt."""
+    made = Terminal(
+        [str(argument) for argument in arguments],
+        columns=columns,
+        rows=rows,
+        environ={"PYTHONPATH": str(ROOT), **environ},
+    )
+    made.wait_for_prompt("> ")
+    return made
+
+
+def test_a_statement_over_several_lines_and_its_result_in_a_box(terminal: Terminal) -> None:
+    assert terminal.lines[0].startswith("music.db>")
+    terminal.send("SELECT id, name\r")
+    terminal.send("FROM artist;\r")
+    terminal.wait_for("^└")
+    box = [line for line in terminal.lines if line and line[0] in "┌│├└"]
+    assert box[0].startswith("┌────┬") and "│  3 │ 椎名林檎 │" in box[5]
+    assert {width_of(line) for line in box} == {width_of(box[0])}
+
+
+def test_an_error_has_a_caret_and_the_nearest_name(terminal: Terminal) -> None:
+    terminal.send("SELECT * FROM artst;\r")
+    terminal.wait_for("did you mean artist")
+    lines = terminal.lines
+    (at,) = [number for number, line in enumerate(lines) if "error: no such table" in line]
+    assert lines[at + 2].index("^") == lines[at + 1].index("artst")
+
+
+def test_tab_completes_names_of_the_open_database(terminal: Terminal) -> None:
+    terminal.send("SELECT * FROM alb\t")
+    terminal.wait_for("SELECT \\* FROM album")
+    terminal.send(";\r")
+    terminal.wait_for("Debut")
+    terminal.send("get us\t")
+    terminal.wait_for("get user:")
+
+
+def test_the_prompt_shows_a_transaction_and_the_toolbar_what_it_changed(
+    terminal: Terminal,
+) -> None:
+    terminal.send("begin;\r")
+    terminal.wait_for(r"^music\.db\*>")
+    terminal.send("UPDATE album SET title = 'x' WHERE id < 3;\r")
+    terminal.wait_for("2 rows changed")
+    terminal.wait_for("in transaction, 2 rows changed")
+    terminal.send("\x04")
+    terminal.wait_for(r"commit, roll back, or stay\?")
+    terminal.send("r\r")
+    assert terminal.wait_for_exit() == 0
+
+
+def test_a_delete_without_where_is_asked_about(terminal: Terminal, database: Path) -> None:
+    terminal.send("DELETE FROM album;\r")
+    terminal.wait_for(r"deletes 3 of 3 rows of album - keep\? \[y/N\]")
+    terminal.send("n\r")
+    terminal.wait_for("nothing was changed")
+    terminal.wait_for_prompt("> ")
+    terminal.send("DELETE FROM album;\r")
+    terminal.wait_for(r"(?s)keep\?.*keep\? \[y/N\]")
+    terminal.send("y\r")
+    terminal.wait_for("3 rows changed")
+    terminal.wait_for_prompt("> ")
+    terminal.send(".undo\r")
+    terminal.wait_for("undone: DELETE FROM album")
+    terminal.wait_for_prompt("> ")
+    terminal.send("\x04")
+    assert terminal.wait_for_exit() == 0
+    assert kvsh(database, "SELECT count(*) FROM album").out == "3\n"
+
+
+def test_ctrl_c_stops_what_runs_and_keeps_the_session(terminal: Terminal) -> None:
+    terminal.send("begin;\r")
+    terminal.wait_for(r"^music\.db\*>")
+    terminal.send("SELECT 40 + 2;\r")
+    terminal.wait_for("42")
+    terminal.send("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)\r")
+    terminal.send("SELECT count(*) FROM n;\r")
+    terminal.wait_for(r"FROM n;")
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until:
+        terminal.pump()
+    started = time.monotonic()
+    terminal.interrupt()
+    terminal.wait_for("interrupted")
+    assert time.monotonic() - started < 2
+    terminal.wait_for_prompt("> ")
+    assert terminal.cursor_line.startswith("music.db*>")
+
+
+def test_drawings_and_charts_fit_the_terminal(terminal: Terminal) -> None:
+    terminal.send(".tree\r")
+    terminal.wait_for("table artist")
+    terminal.wait_for_prompt("> ")
+    terminal.send(".chart bar SELECT title, id FROM album\r")
+    terminal.wait_for("Debut")
+    terminal.wait_for_prompt("> ")
+    assert "█" in terminal.text
+
+
+def test_a_long_result_goes_to_the_pager(database: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    with shell(database, PAGER=f"cat > {seen}") as terminal:
+        terminal.send("SELECT value FROM generate_series(1, 3);\r")
+        terminal.wait_for("^└")
+        assert not seen.exists()
+        terminal.send("SELECT value FROM generate_series(1, 500);\r")
+        terminal.wait_for(r"(?s)500\);.*Run time")
+        terminal.wait_for_prompt("> ")
+        terminal.send("\x04")
+        assert terminal.wait_for_exit() == 0
+    assert len(seen.read_text().splitlines()) == 504
+
+
+def test_a_dumb_terminal_gets_plain_lines(database: Path) -> None:
+    with shell(database, TERM="dumb") as terminal:
+        terminal.send("SELECT name FROM artist\r")
+        terminal.send("WHERE id = 1;\r")
+        terminal.wait_for(r"\| Ada")
+        terminal.wait_for_prompt("> ")
+        terminal.send(".quit 3\r")
+        assert terminal.wait_for_exit() == 3
+        assert b"\x1b" not in terminal.raw
+
+
+def test_no_color_is_honoured(database: Path) -> None:
+    with shell(database, NO_COLOR="1") as terminal:
+        terminal.send("SELECT * FROM artist;\r")
+        terminal.wait_for("^└")
+        terminal.send("exit\r")
+        assert terminal.wait_for_exit() == 0
+    box = terminal.raw.partition("┌".encode())[2].partition("└".encode())[0]
+    assert b"\x1b[3" not in box
+
+
+def test_the_scratch_database_says_what_it_is() -> None:
+    with shell() as terminal:
+        terminal.wait_for("a scratch database in memory")
+        terminal.send(".help\r")
+        terminal.wait_for(r"\.quit")
+        terminal.send("quit\r")
+        assert terminal.wait_for_exit() == 0
