@@ -240,6 +240,7 @@ class DiskStore:
             flush.undo()
             raise
         flush.settle(commit)
+        _log.info("%s: checkpointed commit %d: %d pages", self.path, commit.lsn, flush.count)
         return commit, Version(commit.lsn, trees, old.next_tree_id, base_lsn=commit.lsn)
 
     def make_room(self, extra: list[Node]) -> None:
@@ -266,6 +267,16 @@ class DiskStore:
                 with_writer.commit()
         finally:
             with_writer.rollback()
+
+    @property
+    def durability(self) -> str:
+        """When a commit counts as made: "full", "normal" or "off"."""
+        durability: str = self.pages.durability
+        return durability
+
+    def compaction_due(self) -> bool:
+        """Whether `compact` would free much; a shell asks while it idles, and compacts in the background."""
+        return not self.closed and not self.readonly and self.pages.compaction_due()
 
     def compact(self) -> None:
         self.check_open()

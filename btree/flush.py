@@ -199,6 +199,11 @@ class Flush:
         """Put the directory."""
         self.writer.put(DIRECTORY_PAGE, encode_directory(next_tree_id, states))
 
+    @property
+    def count(self) -> int:
+        """Pages put so far, large values and the directory included."""
+        return len(self.written) + len(self.large) + 1
+
     def settle(self, commit: Commit) -> None:
         """Note in the nodes where their pages lie."""
         location = commit.location

@@ -187,24 +187,8 @@ class OsFileSystem:
         return OsFile(descriptor, readonly=readonly)
 
     def create(self, path: str, content: bytes, *, replace: bool) -> None:
-        temporary = f"{path}.{os.getpid()}.new"
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        mode = os.stat(path).st_mode & 0o777 if replace else 0o644
-        descriptor = os.open(temporary, flags, mode)
-        try:
-            file = OsFile(descriptor, readonly=False)
-            try:
-                file.write(content, 0)
-                os.fsync(descriptor)
-            finally:
-                file.close()
-            if replace:
-                os.rename(temporary, path)
-            else:
-                os.link(temporary, path)  # unlike rename, never takes another's file away
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+        if replace or not _create_unnamed(path, content):
+            _create_by_name(path, content, replace=replace)
         sync_directory(path)
 
     def rename(self, source: str, target: str) -> None:
@@ -223,6 +207,58 @@ class OsFileSystem:
         except FileNotFoundError:
             return None
         return status.st_dev, status.st_ino
+
+
+def _create_unnamed(path: str, content: bytes) -> bool:
+    """Write a file that has no name yet, so that a crash leaves nothing, then give it its name.
+
+    False if this system or file system has no such files."""
+    if not hasattr(os, "O_TMPFILE"):
+        return False
+    directory = os.path.dirname(os.path.abspath(path))
+    try:
+        descriptor = os.open(directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+            return False
+        raise
+    try:
+        _write_and_sync(descriptor, content)
+        # With a directory's descriptor Python calls linkat, which can follow the symbolic link.
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EXDEV, errno.EPERM, errno.EINVAL):
+            return False  # there is no /proc, or it is not to be followed
+        raise
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _create_by_name(path: str, content: bytes, *, replace: bool) -> None:
+    temporary = f"{path}.{os.getpid()}.new"
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    mode = os.stat(path).st_mode & 0o777 if replace else 0o644
+    descriptor = os.open(temporary, flags, mode)
+    try:
+        try:
+            _write_and_sync(descriptor, content)
+        finally:
+            os.close(descriptor)
+        if replace:
+            os.rename(temporary, path)
+        else:
+            os.link(temporary, path)  # unlike rename, never takes another's file away
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _write_and_sync(descriptor: int, content: bytes) -> None:
+    written = 0
+    while written < len(content):
+        written += os.write(descriptor, memoryview(content)[written:])
+    os.fsync(descriptor)
 
 
 def sync_directory(path: str) -> None:

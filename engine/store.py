@@ -61,10 +61,15 @@ TABLE_EVERY_BYTES = 16 << 20
 """A snapshot of the page table is due when the log has grown by this (or 32 bytes a page): it bounds
 the scan at open."""
 
+COMPACTION_BYTES_MIN = 16 << 20
+COMPACTION_FACTOR = 2
+"""A compaction is due when more than so many bytes are dead, and so many times the live ones."""
+
 _GROW_BYTES_MIN = 64 << 10
 _GROW_BYTES_MAX = 8 << 20
 _POLL_SECONDS_MAX = 0.004
 _YIELD_MS = 50
+_LONG_WAIT_SECONDS = 0.1
 
 _log = logging.getLogger("kvsh.engine")
 _log.addHandler(logging.NullHandler())
@@ -243,7 +248,11 @@ class PageStore:
                 self._unlock()
         if self._locked_last and self._others_wait():
             time.sleep(0.001)
+        began = time.monotonic()
         self._await_lock(deadline, seconds)
+        waited = time.monotonic() - began
+        if waited > _LONG_WAIT_SECONDS:
+            _log.info("%s: waited %.2f s for the lock", self.path, waited)
         with self.mutex:
             self._locked = self._locked_last = self._active = True
             try:
@@ -441,6 +450,8 @@ class PageStore:
 
     def writer_ended(self) -> None:
         """A writer is done (committed or rolled back)."""
+        if self._pid != os.getpid():
+            return  # the parent's writer; see `forked`
         self._active = False
         self._writing.release()
 
@@ -459,6 +470,13 @@ class PageStore:
             log.words[WORD_HOLDER] = 0
         log.file.unlock()
         self.mutex.notify_all()
+
+    def compaction_due(self) -> bool:
+        """Whether a compaction would free much: dead bytes far outweigh live ones."""
+        log = self.current_log
+        live = log.live_bytes + log.redo_bytes
+        dead = log.end - LOG_START - live
+        return dead > COMPACTION_BYTES_MIN and dead > COMPACTION_FACTOR * live
 
     def checkpoint_due(self) -> bool:
         """Whether the redo tail has outgrown its bound."""

@@ -1,0 +1,291 @@
+"""One store in many threads: groups of commits, snapshots, one writer at a time, dead handles."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from btree import BusyError, ConflictError, ReadOnlyError, StorageError, StoreError, open_store
+from engine import OsFile, OsFileSystem
+
+ACCOUNTS = 10
+FUNDS = 1000
+
+
+class CountingFile(OsFile):
+    """Counts its syncs; each waits until `gate` lets it go on."""
+
+    syncs = 0
+    failing = False
+
+    def sync(self) -> None:
+        if self.failing:
+            raise OSError(errno.EIO, "Input/output error")
+        CountingFile.syncs += 1
+        super().sync()
+
+
+class CountingFiles(OsFileSystem):
+    def open(self, path: str, *, readonly: bool) -> CountingFile:
+        file = super().open(path, readonly=readonly)
+        counting = CountingFile(os.dup(file._fd), readonly=readonly)
+        file.close()
+        return counting
+
+
+def in_threads(works: list[Callable[[], None]]) -> None:
+    """Run all of them at once; the first failure is raised here."""
+    failures: list[BaseException] = []
+
+    def run(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive(), "a thread hangs"
+    if failures:
+        raise failures[0]
+
+
+def test_the_commits_of_eight_threads_share_syncs(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "db", files=CountingFiles())
+    barrier = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        barrier.wait()
+        for count in range(40):
+            transaction = store.begin(write=True, timeout=30)
+            transaction.tree(1).put(b"%d:%d" % (number, count), b"v")
+            transaction.commit()
+
+    CountingFile.syncs = 0
+    in_threads([lambda number=number: work(number) for number in range(8)])
+    assert CountingFile.syncs <= 320
+    syncs = CountingFile.syncs
+    store.close()
+    store = open_store(tmp_path / "db", readonly=True)
+    assert len(store.begin().tree(1)) == 320
+    assert store.check() == []
+    assert syncs < 300, "no two commits ever shared a sync"
+
+
+def test_a_commit_is_not_seen_before_it_is_durable(tmp_path: Path) -> None:
+    store: Any = open_store(tmp_path / "db")
+    from tests.engine.workload import commit_without_waiting
+
+    transaction = store.begin(write=True)
+    transaction.tree(1).put(b"k", b"v")
+    commit = commit_without_waiting(transaction)
+    assert store.begin().tree(1).get(b"k") is None
+    following = store.begin(write=True)  # the next writer of the process builds on it
+    assert following.tree(1).get(b"k") == b"v"
+    following.rollback()
+    commit.wait()
+    assert store.begin().tree(1).get(b"k") == b"v"
+
+
+def test_after_a_failed_sync_the_commits_are_taken_back_and_the_handle_is_dead(
+    tmp_path: Path,
+) -> None:
+    store = open_store(tmp_path / "db", files=CountingFiles())
+    transaction = store.begin(write=True)
+    transaction.tree(1).put(b"kept", b"v")
+    transaction.commit()
+    CountingFile.failing = True
+    try:
+        transaction = store.begin(write=True)
+        transaction.tree(1).put(b"lost", b"v")
+        with pytest.raises(StorageError, match="open the database again"):
+            transaction.commit()
+    finally:
+        CountingFile.failing = False
+    for write in (False, True):
+        with pytest.raises(StorageError, match="dead"):
+            store.begin(write=write)
+    again = open_store(tmp_path / "db")
+    assert [keys for keys, _ in again.begin().tree(1).batches()] == [[b"kept"]]
+    store.close()
+
+
+def transfer(store: Any, rng: random.Random) -> None:
+    transaction = store.begin(write=True, timeout=30)
+    tree = transaction.tree(1)
+    one, other = rng.sample(range(ACCOUNTS), 2)
+    amount = rng.randrange(50)
+    tree.put(b"%d" % one, b"%d" % (int(tree.get(b"%d" % one)) - amount))
+    tree.put(b"%d" % other, b"%d" % (int(tree.get(b"%d" % other)) + amount))
+    tree.put(b"last%d" % rng.randrange(200), rng.randbytes(300))
+    transaction.commit()
+
+
+def balance(store: Any) -> int:
+    reader = store.begin()
+    tree = reader.tree(1)
+    total = sum(int(tree.get(b"%d" % account)) for account in range(ACCOUNTS))
+    reader.rollback()
+    return total
+
+
+def bank(path: Path) -> Any:
+    store = open_store(path, page_bytes=512)
+    transaction = store.begin(write=True)
+    for account in range(ACCOUNTS):
+        transaction.tree(1).put(b"%d" % account, b"%d" % FUNDS)
+    transaction.commit()
+    return store
+
+
+def test_the_funds_of_a_bank_are_the_same_in_every_snapshot_while_it_is_compacted(
+    tmp_path: Path,
+) -> None:
+    store = bank(tmp_path / "db")
+    busy = threading.Event()
+    left = [3]
+
+    def write(seed: int) -> None:
+        rng = random.Random(seed)
+        for _ in range(40):
+            transfer(store, rng)
+        left[0] -= 1
+        if not left[0]:
+            busy.set()
+
+    def read() -> None:
+        while not busy.wait(0.0005):
+            assert balance(store) == ACCOUNTS * FUNDS
+
+    def compact() -> None:
+        while not busy.is_set():
+            store.compact()
+
+    in_threads([*[lambda seed=seed: write(seed) for seed in range(3)], read, read, compact])
+    assert balance(store) == ACCOUNTS * FUNDS
+    assert store.check() == []
+    store.close()
+
+
+def test_two_handles_of_one_process_exclude_each_other(tmp_path: Path) -> None:
+    one, other = open_store(tmp_path / "db"), open_store(tmp_path / "db", timeout=0.01)
+    writer = one.begin(write=True)
+    with pytest.raises(BusyError, match=f"this process \\({os.getpid()}\\)"):
+        other.begin(write=True)
+    writer.tree(1).put(b"k", b"1")
+    writer.commit()
+    assert other.begin().tree(1).get(b"k") == b"1"
+    writer = other.begin(write=True)
+    writer.tree(1).put(b"k", b"2")
+    writer.commit()
+    assert one.begin().tree(1).get(b"k") == b"2"
+    one.close()
+    other.close()
+
+
+def test_a_transaction_that_read_before_another_committed_cannot_write(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "db")
+    reader = store.begin()
+    writer = store.begin(write=True)
+    writer.tree(1).put(b"k", b"v")
+    writer.commit()
+    with pytest.raises(ConflictError):
+        reader.upgrade()
+    assert reader.tree(1).get(b"k") is None
+    store.begin(write=True, timeout=0).rollback()  # the lock was given back
+
+
+def test_a_reader_keeps_its_snapshot_across_a_compaction(tmp_path: Path) -> None:
+    store = bank(tmp_path / "db")
+    store.checkpoint()
+    reader = store.begin()
+    rng = random.Random(1)
+    for _ in range(50):
+        transfer(store, rng)
+    store.compact()
+    assert [reader.tree(1).get(b"%d" % account) for account in range(ACCOUNTS)] == [b"1000"] * 10
+    assert balance(store) == ACCOUNTS * FUNDS
+    store.close()
+
+
+def test_a_read_only_handle_writes_nothing_even_to_recover(tmp_path: Path) -> None:
+    store = bank(tmp_path / "db")
+    store.checkpoint()
+    transfer(store, random.Random(1))
+    torn = (tmp_path / "db").read_bytes() + b"torn tail"  # as a crash leaves it
+    store.close()
+    directory = tmp_path / "media"
+    directory.mkdir()
+    path = directory / "db"
+    path.write_bytes(torn)
+    os.utime(path, (1, 1))
+    path.chmod(0o444)
+    directory.chmod(0o555)
+    reading = open_store(path, readonly=True)
+    assert balance(reading) == ACCOUNTS * FUNDS
+    assert reading.check() == []
+    with pytest.raises(ReadOnlyError):
+        reading.begin(write=True)
+    with pytest.raises(ReadOnlyError):
+        reading.compact()
+    reading.close()
+    assert path.read_bytes() == torn
+    assert path.stat().st_mtime == 1
+    directory.chmod(0o755)
+
+
+def test_time_travel_shows_every_commit_as_it_was(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "db")
+    seen = {}
+    for number in range(1, 30):
+        transaction = store.begin(write=True)
+        transaction.tree(1).put(b"k", b"%d" % number)
+        transaction.commit()
+        if number % 10 == 0:
+            store.checkpoint()
+        seen[store.begin().commit_number] = b"%d" % number
+    for commit, value in seen.items():
+        past = open_store(tmp_path / "db", at=commit)
+        assert past.begin().tree(1).get(b"k") == value
+        with pytest.raises(ReadOnlyError):
+            past.begin(write=True)
+        past.close()
+    with pytest.raises(StoreError, match="has no commit 999"):
+        open_store(tmp_path / "db", at=999)
+    store.close()
+
+
+def test_a_closed_handle_says_so(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "db")
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.begin()
+
+
+def test_checkpoints_compactions_and_recoveries_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "kvsh")
+    store = bank(tmp_path / "db")
+    store.checkpoint()
+    store.compact()
+    store.close()
+    with open(tmp_path / "db", "ab") as file:
+        file.write(b"torn tail")
+    open_store(tmp_path / "db").close()
+    text = "\n".join(record.getMessage() for record in caplog.records)
+    assert "checkpointed commit" in text
+    assert "compacted from" in text
+    assert "recovery cut a torn tail" in text
