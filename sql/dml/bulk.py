@@ -145,10 +145,17 @@ def _one_kind(values: Sequence[Any]) -> bool:
 
 
 class BulkInsert:
-    """Inserts many rows of one table; made per plan.  `order` is the statement's conflict resolution."""
+    """Inserts many rows of one table; made per plan.  `order` is the statement's conflict resolution.
 
-    def __init__(self, records: TableRecords, order: Sequence[Resolution]) -> None:
+    `removes_alone`: rows that REPLACE removes concern no trigger and no foreign key."""
+
+    def __init__(
+        self, records: TableRecords, order: Sequence[Resolution], *, removes_alone: bool
+    ) -> None:
         self.records = records
+        self.replaces = removes_alone and [(item.constraint, item.action) for item in order] == [
+            (None, "REPLACE")
+        ]
         self.ignores = all(item.action == "IGNORE" for item in order)
 
     def load(
@@ -205,12 +212,52 @@ class BulkInsert:
             keys = list(map(records.primary_key, rows))
         if breaks_types(records, classes) or breaks_checks(ctx, records, rows, keys):
             return None
+        if self.replaces and keys.__class__ is not range:
+            return self._replace(ctx, tree, rows, keys, classes, sequence)
         work = self._checked(ctx, tree, rows, keys, known_free)
         if work is None:
             return None
         widen_by_classes(tree, classes)
         for written, ordered, values in work:
             write_entries(written, ordered, values)
+        if sequence is not None:
+            sequence.note(max(keys))
+        return Loaded(keys, rows)
+
+    def _replace(
+        self,
+        ctx: Context,
+        tree: Tree,
+        rows: Sequence[Row],
+        keys: Sequence[Any],
+        classes: list[set[type]],
+        sequence: LargestRowid | None,
+    ) -> Loaded | None:
+        """Write rows in the place of those that have their keys, where the tree's own key is the only
+        unique constraint: of rows with one key the last counts."""
+        latest = dict(zip(keys, rows, strict=True))
+        try:
+            ordered = sorted(latest)
+        except TypeError:
+            return None
+        new = [latest[key] for key in ordered]
+        if self.records.primary_key is not None:
+            ordered = list(
+                map(self.records.primary_key, new)
+            )  # of equal keys, the last one's classes
+        old = tree.get_many(ordered) if self.records.indexes else []
+        gone = [(key, row) for key, row in zip(ordered, old, strict=False) if row is not None]
+        gone_keys, gone_rows = [key for key, _ in gone], [row for _, row in gone]
+        widen_by_classes(tree, classes)
+        write_entries(tree, ordered, new)
+        for index in self.records.indexes:
+            index_tree = ctx.transaction.tree(index.tree_id)
+            entries = index.entries(ctx, gone_rows, gone_keys)
+            sort_entries(entries)
+            index_tree.delete_many(entries)
+            entries = index.entries(ctx, new, ordered)
+            sort_entries(entries)
+            write_entries(index_tree, entries)
         if sequence is not None:
             sequence.note(max(keys))
         return Loaded(keys, rows)

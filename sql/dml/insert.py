@@ -67,13 +67,19 @@ class InsertPlan(WritePlan):
         )
         self.bulk: BulkInsert | None = None
         if not target.triggers.any:
-            self.bulk = BulkInsert(records, self.order)
+            self.bulk = BulkInsert(records, self.order, removes_alone=self._removes_alone(env))
         self.single_step = not target.triggers.any
         self.atomic_many = self.single_step and self.source.values is not None and not self.volatile
         self._buffers = not target.plain or (
             self.query is not None and self.tree_id in trees_of(self.query.block)
         )
         self._one = self._single() if self._is_simple() else None
+
+    def _removes_alone(self, env: BindEnvironment) -> bool:
+        if not any(item.action == "REPLACE" for item in self.order):
+            return False
+        triggers, keys = self.target.removal(env.transaction)
+        return keys is None and not triggers.any
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         return not self.volatile and (self.query is None or self.query.is_still_valid(transaction))
