@@ -19,8 +19,8 @@ from msgspec.structs import replace
 
 from sql import values as v
 from sql.compile import patterns
-from sql.compile.scalar_compare import OPPOSITE, PLAIN_CLASSES, ComparisonCompiler, is_simple
-from sql.compile.scalar_kinds import BLOB, INTEGER, NULL, NUMBER, OPERATORS, REAL, TEXT, constant
+from sql.compile.scalar_compare import NAMED, OPPOSITE, PLAIN_CLASSES, ComparisonCompiler, is_simple
+from sql.compile.scalar_kinds import BLOB, INTEGER, NULL, NUMBER, OPERATORS, REAL, TEXT, spine
 from sql.expressions import (
     Affinity,
     And,
@@ -49,6 +49,7 @@ from sql.expressions import (
 from sql.functions import JSON, AnyFunction, Function
 from sql.run import arithmetic as a
 
+CHAIN_MAX = 24  # operands: more would be nested too deeply
 INT_OR_NULL = INTEGER | NULL
 
 __all__ = ["ScalarCompiler", "is_simple"]
@@ -64,7 +65,7 @@ class ScalarCompiler(ComparisonCompiler):
 
     def true(self, e: Expression) -> str:
         """Source that is truthy iff the value is SQL-true."""
-        folded = constant(e)
+        folded = self.constant(e)
         if folded is not None:
             return "True" if v.truth(folded.value) else "False"
         match e:
@@ -95,7 +96,7 @@ class ScalarCompiler(ComparisonCompiler):
 
     def false(self, e: Expression) -> str:
         """Source that is truthy iff the value is SQL-false."""
-        folded = constant(e)
+        folded = self.constant(e)
         if folded is not None:
             return "True" if v.truth(folded.value) is False else "False"
         match e:
@@ -144,7 +145,7 @@ class ScalarCompiler(ComparisonCompiler):
 
     def _tested(self, e: Match, pattern: str, escape: str | None) -> tuple[str, str]:
         """Sources of whether the operand is NULL ("" if it can't be), and then of whether it matches."""
-        literal = constant(e.operand)
+        literal = self.constant(e.operand)
         if literal is not None:
             match = patterns.glob if e.op == "GLOB" else patterns.like
             found = match(literal.value, pattern, *([escape, True] if escape is not None else []))
@@ -254,7 +255,7 @@ class ScalarCompiler(ComparisonCompiler):
 
     def argument(self, e: Expression) -> str:
         """Like `value`, but what a JSON function gives stays marked as JSON."""
-        folded = constant(e)
+        folded = self.constant(e)
         if folded is not None:
             return self._literal(folded.value)
         match e:
@@ -262,6 +263,8 @@ class ScalarCompiler(ComparisonCompiler):
                 return self._literal(e.value)
             case Parameter():
                 return f"p[{e.index}]"
+            case ColumnRef() if e.source == NAMED:
+                return e.name
             case ColumnRef() | SlotRef():
                 return self.resolve(e)
             case Collate() | Unary(op="+"):
@@ -303,7 +306,20 @@ class ScalarCompiler(ComparisonCompiler):
             case _:
                 assert_never(e)
 
+    def _chain(self, parts: Sequence[Expression]) -> str:
+        """A long chain of operators, which as nested source Python would refuse to read."""
+        operators, operands = [], [self.value(parts[0])]
+        for part in parts[1:]:
+            assert isinstance(part, Arithmetic)
+            operators.append(OPERATORS[part.op])
+            operands.append(self.value(part.right))
+        name = self.constants.name(tuple(operators), "operators")
+        return self._call(chained, name, *operands)
+
     def _arithmetic(self, e: Arithmetic) -> str:
+        parts = spine(e)
+        if len(parts) > CHAIN_MAX:
+            return self._chain(parts)
         left, right = self.value(e.left), self.value(e.right)
         left_kinds, right_kinds = self.kinds(e.left), self.kinds(e.right)
         if left == "None" or right == "None":
@@ -379,14 +395,6 @@ class ScalarCompiler(ComparisonCompiler):
             return f"(1 if {self.true(e)} else 0)"
         function = a.logical_and if isinstance(e, And) else a.logical_or
         return self._call(function, *[self.value(item) for item in e.items])
-
-    def _in_value(self, e: InList) -> str:
-        if not e.items:
-            return "1" if e.negated else "0"
-        if not self.nullable(e):
-            return f"(1 if {self.true(e)} else 0)"
-        yes, no = self.true(e), self.false(e)
-        return f"(1 if {yes} else 0 if {no} else None)"
 
     def _case(self, e: Case, value: Callable[[Expression], str] | None = None) -> str:
         value = value or self.value
@@ -501,6 +509,13 @@ def extreme(fold: Callable[[Any], Any] | None, largest: bool, *values: Any) -> A
                 continue
         best, best_key = value, key
     return best
+
+
+def chained(operators: Sequence[Callable[[Any, Any], Any]], first: Any, *others: Any) -> Any:
+    """Operators applied one after the other from the left."""
+    for operator, operand in zip(operators, others, strict=True):
+        first = operator(first, operand)
+    return first
 
 
 def _joined(word: str, parts: list[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from sql import values as v
 from sql.collations import comparing
 from sql.compile.constants import Constants
-from sql.compile.scalar_kinds import BLOB, NULL, NUMBER, TEXT, KindInference, constant
+from sql.compile.scalar_kinds import BLOB, NULL, NUMBER, TEXT, KindInference
 from sql.expressions import (
     Affinity,
     ColumnRef,
@@ -33,6 +33,8 @@ from sql.run import arithmetic as a
 
 INLINE_TEXT_MAX = 40
 TUPLE_ITEMS_MAX = 3
+NAMED = -2
+"""`ColumnRef.source` of a value that the generated code has given the name `ColumnRef.name`."""
 PLAIN_CLASSES = frozenset((int, float, str, bytes, type(None)))
 
 OPPOSITE = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -107,7 +109,7 @@ class ComparisonCompiler(KindInference, ABC):
     def operand(self, e: Expression, affinity: Affinity | None, collation: str) -> tuple[str, int]:
         """An operand's source and kinds once affinity and collation are applied to it."""
         fold = self.folding(collation)
-        literal = constant(e)
+        literal = self.constant(e)
         if literal is not None:
             return self._literal_operand(literal.value, affinity, fold)
         source, kinds = self.value(e), self.kinds(e)
@@ -210,24 +212,55 @@ class ComparisonCompiler(KindInference, ABC):
         """Truthy iff the operand is (or with `negated`: surely is not) among the items."""
         if not e.items:
             return "True" if negated else "False"
-        if not all(isinstance(item, (Literal, Parameter)) for item in e.items):
-            compared: list[Expression] = [
-                Compare("=", e.operand, item, None, e.affinity, e.collation) for item in e.items
-            ]
-            return self.false(Or(tuple(compared))) if negated else self.true(Or(tuple(compared)))
-        source, kinds = self.operand(e.operand, None, e.collation)
+        first, source, kinds = self._in_operand(e)
+        absent = f"{first} is not None" if kinds & NULL or first != source else ""
+        test, known = self._in_test(e, source, kinds, negated=negated)
+        if not known:
+            return "False"
+        return f"({absent} and {test})" if absent else test
+
+    def _in_value(self, e: InList) -> str:
+        """The value of IN over a list that is not empty."""
+        first, source, kinds = self._in_operand(e)
+        absent = f"None if {first} is None else " if kinds & NULL or first != source else ""
+        yes, _ = self._in_test(e, source, kinds, negated=False)
+        no, known = self._in_test(e, source, kinds, negated=True)
+        if e.negated:
+            yes, no = no, yes
+        if not self._items_nullable(e):
+            return f"({absent}1 if {yes} else 0)"
+        if not known:
+            return (
+                f"({absent}0 if {no} else None)" if e.negated else f"({absent}1 if {yes} else None)"
+            )
+        return f"({absent}1 if {yes} else 0 if {no} else None)"
+
+    def _items_nullable(self, e: InList) -> bool:
+        return any(self.nullable(item) for item in e.items)
+
+    def _in_operand(self, e: InList) -> tuple[str, str, int]:
+        """Source to evaluate the operand first, source to use then, and its kinds."""
+        if _is_set(e):
+            source, kinds = self.operand(e.operand, None, e.collation)
+        else:
+            source, kinds = self.value(e.operand), self.kinds(e.operand)
+        return *self.named(source), kinds
+
+    def _in_test(self, e: InList, source: str, kinds: int, *, negated: bool) -> tuple[str, bool]:
+        """Source of whether the operand, not NULL, is (surely is not) among the items, and whether that
+        can be at all."""
+        if not _is_set(e):
+            operand = ColumnRef(NAMED, 0, source, "", Affinity.BLOB, "BINARY", kinds & ~NULL)
+            compared = Or(
+                tuple(Compare("=", operand, i, None, e.affinity, e.collation) for i in e.items)
+            )
+            return self.false(compared) if negated else self.true(compared), True
         items, has_null = self._items(e)
         if not negated:
-            return f"({source} in {items})"
-        if has_null == "True":
-            return "False"
-        guards = []
-        if has_null != "False":
-            guards.append(f"not {has_null}")
-        if kinds & NULL:
-            first, source = self.named(source)
-            guards.append(f"{first} is not None")
-        return f"({' and '.join([*guards, f'{source} not in {items}'])})"
+            return f"({source} in {items})", True
+        if has_null == "False":
+            return f"({source} not in {items})", True
+        return f"(not {has_null} and {source} not in {items})", has_null != "True"
 
     def _items(self, e: InList) -> tuple[str, str]:
         """Sources of the set of the items, NULL left out, and of whether NULL is among them."""
@@ -257,6 +290,11 @@ class ComparisonCompiler(KindInference, ABC):
         if change is None or fold is None:
             return change or fold
         return lambda value: fold(change(value))
+
+
+def _is_set(e: InList) -> bool:
+    """Whether the items can be one set, made before the rows are seen."""
+    return all(isinstance(item, (Literal, Parameter)) for item in e.items)
 
 
 def is_simple(source: str) -> bool:

@@ -41,10 +41,46 @@ class KindInference:
 
     def __init__(self, parameter_kinds: Sequence[int] | None = None) -> None:
         self.parameter_kinds = parameter_kinds or ()
+        self._kinds: dict[int, tuple[Expression, int]] = {}  # by identity, which the node keeps
+        self._constants: dict[int, tuple[Expression, Literal | None]] = {}
 
     def kinds(self, e: Expression) -> int:
         """Mask of the kinds the value may have."""
-        folded = constant(e)
+        known = self._kinds.get(id(e))
+        if known is None:
+            for part in spine(e):
+                known = self._kinds[id(part)] = part, self._inferred(part)
+        assert known is not None
+        return known[1]
+
+    def constant(self, e: Expression) -> Literal | None:
+        """The value of an expression of nothing but literals, where that is plain to see."""
+        known = self._constants.get(id(e))
+        if known is None:
+            for part in spine(e):
+                known = self._constants[id(part)] = part, self._folded(part)
+        assert known is not None
+        return known[1]
+
+    def _folded(self, e: Expression) -> Literal | None:
+        match e:
+            case Literal():
+                return e
+            case InList(items=()):
+                return Literal(int(e.negated))
+            case Collate() | Unary() | Cast() | Not():
+                inner = self.constant(e.operand)
+                return None if inner is None else Literal(_applied(e, inner.value))
+            case Arithmetic():
+                left, right = self.constant(e.left), self.constant(e.right)
+                if left is None or right is None:
+                    return None
+                return Literal(OPERATORS[e.op](left.value, right.value))
+            case _:
+                return None
+
+    def _inferred(self, e: Expression) -> int:
+        folded = self.constant(e)
         if folded is not None:
             return v.kind_of(folded.value)
         match e:
@@ -103,25 +139,13 @@ class KindInference:
         return bool(self.kinds(e) & NULL)
 
 
-def constant(e: Expression) -> Literal | None:
-    """The value of an expression of nothing but literals, where that is plain to see."""
-    match e:
-        case Literal():
-            return e
-        case InList(items=()):
-            return Literal(int(e.negated))
-        case Collate() | Unary() | Cast() | Not():
-            inner = constant(e.operand)
-            if inner is None:
-                return None
-            return Literal(_applied(e, inner.value))
-        case Arithmetic():
-            left, right = constant(e.left), constant(e.right)
-            if left is None or right is None:
-                return None
-            return Literal(OPERATORS[e.op](left.value, right.value))
-        case _:
-            return None
+def spine(e: Expression) -> list[Expression]:
+    """The left operands of a chain of operators, the innermost first, and `e`: no recursion along it."""
+    parts = [e]
+    while isinstance(e, Arithmetic):
+        e = e.left
+        parts.append(e)
+    return parts[::-1]
 
 
 def _applied(e: Collate | Unary | Cast | Not, value: Any) -> Any:

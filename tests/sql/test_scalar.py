@@ -574,3 +574,30 @@ def test_operands_used_twice_are_evaluated_once() -> None:
         seen.clear()
         made(compiler.value(e), constants)((7,))
         assert seen == [7], e
+
+
+@pytest.mark.parametrize("operator", ["+", "||", "%", "/"])
+@pytest.mark.parametrize("kinds", [ANY, INTEGER, INTEGER | NULL, REAL, TEXT])
+def test_long_chains_compile_quickly_to_what_python_can_read(operator: str, kinds: int) -> None:
+    """Python reads no more than some 200 nested parentheses, and recurses a thousand deep."""
+    for length in (20, 24, 25, 900):
+        chain: Expression = column(0, kinds)
+        for _ in range(length):
+            chain = Arithmetic(operator, chain, column(0, kinds))
+        compiler, constants = scalar_compiler()
+        function = made(compiler.value(chain), constants)
+        one: Any = {REAL: 1.0, TEXT: "1"}.get(kinds, 1)
+        wanted = {"+": one * (length + 1), "||": "1" * (length + 1), "%": 0, "/": 1}[operator]
+        if kinds == REAL and operator == "||":
+            wanted = "1.0" * (length + 1)
+        if kinds == TEXT and operator == "+":
+            wanted = length + 1
+        assert function((one,)) == wanted
+
+
+def test_lists_within_lists_do_not_multiply_the_code() -> None:
+    e: Expression = column(0, ANY)
+    for _ in range(12):
+        e = InList(e, (Literal(1), column(1, ANY), Literal(None)))
+    source = scalar_compiler()[0].value(e)
+    assert len(source) < 5000
