@@ -3,6 +3,10 @@
 `open_store(path)` opens a database file, `open_memory()` gives a scratch store; both kinds of store keep to the protocols of `btree.protocols`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from btree.errors import (
     BusyError,
     ConflictError,
@@ -29,7 +33,19 @@ from btree.protocols import (
     TreeKind,
     Value,
 )
-from btree.repair import repair
+
+if TYPE_CHECKING:
+    from btree.repair import repair
+
+
+def __getattr__(name: str) -> Any:
+    if name != "repair":
+        raise AttributeError(f"module 'btree' has no attribute {name!r}")
+    from btree.repair import repair  # seldom needed, so imported when it is
+
+    globals()[name] = repair
+    return repair
+
 
 __all__ = [
     "CATALOG_TREE_ID",

@@ -18,7 +18,6 @@ list item is assigned in one step), and one sweep runs at a time.
 
 from __future__ import annotations
 
-import random
 import sys
 import threading
 from collections.abc import Iterable
@@ -44,7 +43,7 @@ class Cache:
         self._cooling: dict[int, Node] = {}
         self._factors: dict[int, float] = {}
         self._sweeping = threading.Lock()
-        self._random = random.Random(0)
+        self._draws = 0x9E3779B9
 
     @property
     def has_room(self) -> bool:
@@ -105,6 +104,11 @@ class Cache:
                 self.evictions += 1
         self.used_bytes = used + cooling_bytes
 
+    def _draw(self) -> float:
+        """A number in [0, 1), random enough to choose nodes by (Lehmer's generator)."""
+        self._draws = self._draws * 48271 % 0x7FFFFFFF
+        return self._draws / 0x7FFFFFFF
+
     def _cool(self, branch: Node, chance: float) -> int:
         """Move some clean nodes below `branch` to the cooling stage; how many bytes."""
         children = branch.children
@@ -112,7 +116,7 @@ class Cache:
         if children is None or pages is None:
             return 0
         cooled = 0
-        draw = self._random.random
+        draw = self._draw
         for slot, child in enumerate(children):
             if child.__class__ is not Node:
                 continue

@@ -16,7 +16,6 @@ gets the engine's lock next finds the version that belongs to it; never while on
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -31,11 +30,12 @@ from btree.redo import encode_redo, replay
 from btree.spill import Spill
 from btree.transaction import LocalTransaction, Version
 from btree.tree import Tree, TreeState
+from engine import Journal
 
 if TYPE_CHECKING:
     from btree.pages import PageStore, Snapshot, Writer
 
-_log = logging.getLogger("kvsh.btree")
+_log = Journal("kvsh.btree")
 
 REDO_BYTES_MAX = 256 * 1024
 """A transaction with more redo than this is written as pages."""

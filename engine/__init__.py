@@ -1,6 +1,9 @@
 """A durable, transactional key-value store of pages in one append-only file."""
 
-from engine.compaction import Progress
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from engine.errors import (
     BusyError,
     ConflictError,
@@ -11,11 +14,28 @@ from engine.errors import (
     StorageError,
 )
 from engine.file import File, FileSystem, OsFile, OsFileSystem
+from engine.journal import Journal
 from engine.log import CommitInfo
-from engine.salvage import Salvage, salvage
 from engine.snapshot import Snapshot
 from engine.store import Durability, PageStore
 from engine.writer import Commit, Writer
+
+if TYPE_CHECKING:
+    from engine.compaction import Progress
+    from engine.salvage import Salvage, salvage
+
+_LATER = {"Progress": "engine.compaction", "Salvage": "engine.salvage", "salvage": "engine.salvage"}
+"""What is seldom needed is imported when it is first asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return value
+
 
 __all__ = [
     "BusyError",
@@ -27,6 +47,7 @@ __all__ = [
     "EngineError",
     "File",
     "FileSystem",
+    "Journal",
     "NotADatabaseError",
     "OsFile",
     "OsFileSystem",

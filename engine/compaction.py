@@ -13,7 +13,6 @@ Readers of older snapshots go on reading the old file, which stays until they le
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from engine.format import (
     encode_header,
     new_database_id,
 )
+from engine.journal import Journal
 from engine.log import Log
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ Progress = Callable[[int, int], None]
 _CATCH_UP_ROUNDS = 8
 _CATCH_UP_BYTES = 1 << 20
 _PROGRESS_PAGES = 16
-_log = logging.getLogger("kvsh.engine")
+_log = Journal("kvsh.engine")
 
 
 @dataclass(frozen=True, slots=True)

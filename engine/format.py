@@ -28,7 +28,6 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.errors import NotADatabaseError
@@ -88,8 +87,7 @@ def location_span(location: int) -> int:
     return RECORD_BYTES + ((location & 0xFFFFFF) << 3)
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One header slot."""
 
     database_id: bytes

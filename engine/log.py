@@ -16,7 +16,7 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Iterator, MutableSequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine.errors import CorruptionError, StorageError
 from engine.file import File
@@ -52,8 +52,7 @@ _MARK_BYTES = bytes((0,)) + RECORD_MARK.to_bytes(2, "little")
 _MARK_AT = 25  # the zero byte and the mark stand here in a record
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What a reader of one commit sees."""
 
     lsn: int
@@ -65,8 +64,7 @@ class State:
     epoch: object
 
 
-@dataclass(frozen=True, slots=True)
-class CommitInfo:
+class CommitInfo(NamedTuple):
     """One commit in the file, for people who look inside."""
 
     lsn: int

@@ -6,7 +6,6 @@ under a shared lock, or, while a writer is at work, goes by the offset which tha
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 
@@ -22,12 +21,13 @@ from engine.format import (
     encode_header,
     new_database_id,
 )
+from engine.journal import Journal
 from engine.log import Log
 
 _COPY_BYTES = 4 << 20
 _SECTORS_BYTES = 4096
 _ATTEMPTS = 20
-_log = logging.getLogger("kvsh.engine")
+_log = Journal("kvsh.engine")
 
 
 def open_log(

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import threading
 import time
@@ -47,6 +46,7 @@ from engine.format import (
     encode_record,
     encode_slot,
 )
+from engine.journal import Journal
 from engine.log import CommitInfo, Log, State, table_payload
 from engine.opening import needs_securing, open_log, secure_tail
 from engine.snapshot import Snapshot
@@ -71,8 +71,7 @@ _POLL_SECONDS_MAX = 0.004
 _YIELD_MS = 50
 _LONG_WAIT_SECONDS = 0.1
 
-_log = logging.getLogger("kvsh.engine")
-_log.addHandler(logging.NullHandler())
+_log = Journal("kvsh.engine")
 
 _open_stores: weakref.WeakSet[PageStore] = weakref.WeakSet()
 

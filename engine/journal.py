@@ -1,0 +1,40 @@
+"""What the engine tells the logging module, silent by default.
+
+The module is not imported for our sake, since that costs a one-shot command milliseconds: where nobody has
+imported it, nobody listens.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+class Journal:
+    """Stands for the logger of a name: `info`, `warning`, `error`, `debug` with %-arguments."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def _tell(self, level: str, message: str, arguments: tuple[Any, ...]) -> None:
+        logging = sys.modules.get("logging")
+        if logging is None:
+            return
+        logger = logging.getLogger(self._name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+        getattr(logger, level)(message, *arguments)
+
+    def debug(self, message: str, *arguments: Any) -> None:
+        self._tell("debug", message, arguments)
+
+    def info(self, message: str, *arguments: Any) -> None:
+        self._tell("info", message, arguments)
+
+    def warning(self, message: str, *arguments: Any) -> None:
+        self._tell("warning", message, arguments)
+
+    def error(self, message: str, *arguments: Any) -> None:
+        self._tell("error", message, arguments)
