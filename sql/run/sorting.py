@@ -21,14 +21,48 @@ Pass = tuple[Callable[[Row], Any], bool]
 BATCH_ROWS = 1024
 FIRST_WEIGHED = 4096
 """Buffered rows at which their memory is looked at for the first time."""
+BUCKETS_FROM = 20_000
+"""Rows from which it may pay to gather rows of equal keys before they are sorted."""
 RUNS_MAX = 48
 """Runs merged at once: more of them are merged into one before."""
 
 
 def sort_rows(rows: list[Row], passes: Sequence[Pass]) -> None:
     """Sort in place."""
+    if len(rows) >= BUCKETS_FROM and _repeats(rows, passes):
+        _sort_in_buckets(rows, passes)
+        return
     for key, descending in passes:
         rows.sort(key=key, reverse=descending)
+
+
+def _repeats(rows: list[Row], passes: Sequence[Pass]) -> bool:
+    """Whether it pays to gather rows of equal keys: few values in many rows, but not so few that what
+    is left to sort under each of them is nearly all of it (50 to 1,000 values in 1M rows: 0.6x the time)."""
+    key = passes[-1][0]
+    sample = [key(row) for row in rows[:: len(rows) // 512]]
+    try:
+        values = len(set(sample))
+    except TypeError:  # keys of a collation that the program added have no hash
+        return False
+    return values * 5 < len(sample) * 4 and (values > 16 or len(passes) == 1)
+
+
+def _sort_in_buckets(rows: list[Row], passes: Sequence[Pass]) -> None:
+    """Rows of equal most significant keys are gathered first, then sorted among themselves."""
+    *others, (key, descending) = passes
+    buckets: dict[Any, list[Row]] = {}
+    for place, row in zip(map(key, rows), rows, strict=True):
+        try:
+            buckets[place].append(row)
+        except KeyError:
+            buckets[place] = [row]
+    rows.clear()
+    for place in sorted(buckets, reverse=descending):
+        bucket = buckets.pop(place)
+        for inner, reverse in others:
+            bucket.sort(key=inner, reverse=reverse)
+        rows += bucket
 
 
 def sorted_batches(
@@ -37,9 +71,9 @@ def sorted_batches(
     check: Callable[[], None],
     memory_limit_bytes: int,
 ) -> Iterator[list[Row]]:
-    """All rows in order.  Buffers up to the limit (a third of it for rows: keys and copies come on top)."""
+    """All rows in order.  Buffers up to the limit (half of it for rows: keys and copies come on top)."""
     rows: list[Row] = []
-    room = memory_limit_bytes // 3
+    room = memory_limit_bytes // 2
     weigh_at = FIRST_WEIGHED
     runs: SortedRuns | None = None
     try:
@@ -49,17 +83,19 @@ def sorted_batches(
                 continue
             check()
             size = row_bytes(rows)
-            weigh_at = max(FIRST_WEIGHED // 4, room // size)
-            if len(rows) < weigh_at:
-                weigh_at = min(weigh_at, 2 * len(rows))
+            if len(rows) * size < room:
+                # What a cache holds now may be ours alone soon, so look again before it can be much.
+                weigh_at = min(room // size, len(rows) * 5 // 4)
+                weigh_at = max(weigh_at, len(rows) + FIRST_WEIGHED // 4)
                 continue
             if runs is None:
-                runs = SortedRuns(passes, check, room // size)
+                runs = SortedRuns(passes, check, len(rows))
             sort_rows(rows, passes)
             if not runs.add(rows):
                 weigh_at = 1 << 62  # what can't be written stays in memory
                 continue
             rows = []
+            weigh_at = max(FIRST_WEIGHED // 4, weigh_at // 2)
         check()
         sort_rows(rows, passes)
         check()

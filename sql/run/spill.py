@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import marshal
 import os
-import sys
 import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from sys import getrefcount, getsizeof
 from typing import Any
 
 from sql.errors import SqlError
@@ -33,7 +33,7 @@ class Unspillable(SqlError):
 
 def value_bytes(value: Any, depth: int = 4) -> int:
     """About how much memory a value takes, what it refers to included."""
-    size = sys.getsizeof(value) + 8
+    size = getsizeof(value) + 8
     kind = value.__class__
     if kind is int or kind is str or kind is float or kind is bytes or value is None or not depth:
         return size
@@ -55,17 +55,40 @@ def _sample(items: Any) -> list[Any]:
     if len(items) <= _SAMPLE_ROWS:
         return list(items)
     if isinstance(items, (list, tuple)):
-        return list(items[:: len(items) // _SAMPLE_ROWS])
+        return list(items[:: len(items) // _SAMPLE_ROWS][:_SAMPLE_ROWS])
     iterator = iter(items)
     return [next(iterator) for _ in range(_SAMPLE_ROWS)]
 
 
 def row_bytes(rows: Sequence[Row]) -> int:
-    """About how much memory one of the rows takes in a list, by a sample; at least 1."""
+    """About how much memory one of the rows takes in a list, by a sample; at least 1.
+
+    Rows and values that somebody else holds too (the cache of nodes, whose budget pays for them) count
+    as the pointer to them alone, as long as they are held: ask again when rows have come."""
     if not rows:
         return 64
     sample = _sample(rows)
-    return sum(map(value_bytes, sample)) // len(sample) + 1
+    total = 0
+    while sample:
+        row = sample.pop()
+        if getrefcount(row) <= _OWN_REFERENCES:
+            total += _own_bytes(row)
+        total += 8
+    return total // min(len(rows), _SAMPLE_ROWS) + 1
+
+
+_OWN_REFERENCES = 3  # a row's: the list of rows, the variable, the argument
+
+
+def _own_bytes(row: Any) -> int:
+    """What a row and those of its values that it holds alone take."""
+    if row.__class__ is not tuple:
+        return value_bytes(row)
+    size = getsizeof(row) + 16  # the collector's header
+    for value in row:
+        if getrefcount(value) <= _OWN_REFERENCES:
+            size += value_bytes(value)
+    return size
 
 
 class RowFile:

@@ -50,6 +50,8 @@ def _distinct(
     try:
         for batch in batches:
             if key is None:
+                if seen.issuperset(batch):
+                    continue
                 new = [row for row in dict.fromkeys(batch) if row not in seen]
                 keys: list[Any] = new
             else:

@@ -131,6 +131,25 @@ def test_an_interrupted_sort_lets_its_file_go() -> None:
     abandoned.close()  # type: ignore[attr-defined]
 
 
-def test_the_weight_of_rows_grows_with_what_they_hold() -> None:
-    assert row_bytes([(1, 2)] * 10) < row_bytes([(1, 2, "a longer text than that")] * 10)
-    assert row_bytes([("x" * 1000,)]) > 1000
+def test_the_weight_of_rows_grows_with_what_they_alone_hold() -> None:
+    numbers: list[Row] = [(place, place + 1000) for place in range(1000, 1010)]
+    texts: list[Row] = [(place, f"number {place} " * 5) for place in range(1000, 1010)]
+    assert 50 < row_bytes(numbers) < row_bytes(texts)
+    assert row_bytes([("x" * size,) for size in range(1000, 1010)]) > 1000
+    cache = [list(texts)]
+    assert row_bytes(texts) < 20, "the cache holds the rows as well"
+    cache[0] = [(text,) for _, text in texts]
+    assert row_bytes(texts) < row_bytes(numbers) + 20, "now their texts only"
+    assert len(cache) == 1
+
+
+def test_rows_of_few_keys_are_sorted_in_buckets_and_stay_in_order() -> None:
+    rng = random.Random(11)
+    for values in (3, 40, 900):
+        rows: list[Row] = [
+            (rng.randrange(values), rng.randrange(4), place) for place in range(25_000)
+        ]
+        for passes in PASSES[:4]:
+            found = list(rows)
+            sorting.sort_rows(found, passes)
+            assert found == sorted_by(rows, passes)
