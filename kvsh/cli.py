@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from kvsh.reader import RAW_WORDS
 
@@ -74,7 +74,7 @@ def run(given: dict[str, Any]) -> int:
     if path is not None and not os.path.exists(path) and _needs_file(words, given):
         return _failed(f"{path}: no such database")
     try:
-        environment = Environment(path, Options(**given), out=sys.stdout.buffer, err=sys.stderr)
+        environment = Environment(path, Options(**given), out=_stdout(), err=sys.stderr)
     except (StoreError, OSError) as error:
         return _failed(_sentence(error))
     status = FAILED
@@ -84,6 +84,13 @@ def run(given: dict[str, Any]) -> int:
     finally:
         status = _close(environment, status)
     return status
+
+
+def _stdout() -> BinaryIO:
+    """Standard output; nowhere if it was closed."""
+    if sys.stdout is None:
+        return open(os.devnull, "wb")
+    return sys.stdout.buffer
 
 
 def _needs_file(words: list[str], given: dict[str, Any]) -> bool:
@@ -146,7 +153,8 @@ def _dispatch(environment: Environment, given: dict[str, Any]) -> int:
         return run_shell(environment)
     from kvsh.script import Script, signals
 
-    script = Script(environment, keep_going=given.get("keep_going", False))
+    environment.keep_going = given.get("keep_going", False)
+    script = Script(environment)
     with signals(environment):
         try:
             _run(script, inputs, words)

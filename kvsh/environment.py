@@ -49,6 +49,7 @@ class Environment(OpenDatabase):
         self.timer = False
         self.echo = False
         self.changes_shown = False
+        self.keep_going = False  # a script goes on after an error
         self.explain = ""  # what EXPLAIN to put before queries
         self.parameters: dict[str, Any] = {}
         # the terminal
@@ -186,8 +187,7 @@ class Environment(OpenDatabase):
             self.last_error = error
             from kvsh.report import report
 
-            if not report(self, error, unit):
-                raise
+            report(self, error, unit)
             return False
         finally:
             self.busy = outer

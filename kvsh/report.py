@@ -38,6 +38,12 @@ def message_of(error: BaseException) -> str:
         return f"{name}{error.strerror}"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(error, RecursionError):
+        return "the statement is nested too deeply"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if not is_known(error):
+        return _internal(error)
     text = str(error)
     token = getattr(error, "token", None) or ""
     if text.startswith("unrecognized token") and token[:1] in ("'", '"', "`", "["):
@@ -45,13 +51,23 @@ def message_of(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-def report(environment: Environment, error: Exception, unit: Unit) -> bool:
-    """Print a unit's error; False if it is none that users should see (a bug of ours)."""
-    if not is_known(error):
-        return False
+def _internal(error: BaseException) -> str:
+    """A bug of ours: what and where, in one line that can be reported."""
+    import logging
+    import traceback
+
+    logging.getLogger("kvsh").debug("internal error", exc_info=error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    file = "/".join(place.filename.split("/")[-2:])
+    return (
+        f"internal error: {type(error).__name__}: {error} ({file}:{place.lineno}); please report it"
+    )
+
+
+def report(environment: Environment, error: Exception, unit: Unit) -> None:
+    """Print a unit's error."""
     for line in lines_of(environment, error, unit):
         environment.say(line)
-    return True
 
 
 def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str]:

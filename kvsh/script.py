@@ -1,7 +1,7 @@
 """Scripts: from a pipe as they arrive, from files, from argv.
 
 Each finished statement runs, and its output is flushed, before more input is awaited.  A script stops at its
-first error; with `keep_going` it goes on, and the status still says so.
+first error; with `environment.keep_going` it goes on, and the status still says so.
 
 What has arrived together may run together: plain `put` lines, and INSERTs of literals that begin alike, are
 loaded as one transaction each run, with the same outcome as one by one.
@@ -38,9 +38,8 @@ class Undecodable(Exception):
 class Script:
     """Runs units one after the other and keeps the status."""
 
-    def __init__(self, environment: Environment, *, keep_going: bool = False) -> None:
+    def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        self.keep_going = keep_going
         self.status = OK
 
     def run(self, reader: Reader, chunks: Iterator[str]) -> bool:
@@ -101,7 +100,7 @@ class Script:
         if done:
             return True
         self.status = FAILED
-        return self.keep_going
+        return environment.keep_going
 
 
 def chunks_of(descriptor: int, reader: Reader) -> Iterator[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
-from kvsh.arguments import Arguments, CommandError
+from kvsh.arguments import Arguments, CommandError, UsageError
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
-
-READ_DEPTH_MAX = 20
 
 
 def allowed(environment: Environment) -> None:
@@ -35,18 +35,46 @@ def output(environment: Environment, arguments: Arguments) -> None:
     if not arguments.words or arguments.words[0].text in ("stdout", "-"):
         environment.target.restore()
         return
-    allowed(environment)
-    environment.target.redirect(" ".join(arguments.texts()))
+    environment.target.redirect(_goal(environment, arguments))
 
 
 def once(environment: Environment, arguments: Arguments) -> None:
+    environment.redirect_once(_goal(environment, arguments))
+
+
+def _goal(environment: Environment, arguments: Arguments) -> str:
+    """The file, or the command behind a bar, that output goes to."""
     allowed(environment)
-    environment.redirect_once(arguments.words[0].text)
+    if arguments.words[0].text.startswith("|"):
+        bare = not arguments.words[0].quoted
+        return arguments.rest if bare else arguments.words[0].text
+    if len(arguments.words) > 1:
+        raise UsageError("one file, or |COMMAND; a name with blanks is quoted")
+    return not_database(environment, arguments.words[0].text)
+
+
+def not_database(environment: Environment, path: str) -> str:
+    """The path of a file to write, if that is not the open database's own.  Raises CommandError."""
+    try:
+        is_own = environment.path is not None and os.path.samefile(path, environment.path)
+    except FileNotFoundError:
+        is_own = False
+    if is_own:
+        raise CommandError(f"{path} is the open database itself")
+    return path
+
+
+def system(environment: Environment, arguments: Arguments) -> None:
+    allowed(environment)
+    environment.target.flush()
+    status = subprocess.run(arguments.rest, shell=True, check=False).returncode
+    if status:
+        raise CommandError(f"the command ended with status {status}")
 
 
 def backup(environment: Environment, arguments: Arguments) -> None:
     allowed(environment)
-    path = arguments.words[0].text
+    path = not_database(environment, arguments.words[0].text)
     if environment.path is None:
         from btree import open_store
         from sql import Session, copy_database

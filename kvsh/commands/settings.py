@@ -102,6 +102,14 @@ def timer(environment: Environment, arguments: Arguments) -> None:
     environment.timer = _switch(arguments)
 
 
+def bail(environment: Environment, arguments: Arguments) -> None:
+    environment.keep_going = not _switch(arguments)
+
+
+def print_(environment: Environment, arguments: Arguments) -> None:
+    environment.write(" ".join(arguments.texts()) + "\n")
+
+
 def echo(environment: Environment, arguments: Arguments) -> None:
     environment.echo = _switch(arguments)
 

@@ -132,19 +132,28 @@ _ALL = (
         "0 is automatic; without numbers all are.", ".width 20 0 10", arguments=("number...",),
     ),
     Command(
-        ".output", "dot", "files:output", ".output [FILE | '|COMMAND']",
+        ".output", "dot", "files:output", ".output [FILE | |COMMAND]",
         "send results to a file or a command",
         "Without an argument, back to standard output.", ".output result.csv",
-        arguments=("file",),
+        arguments=("file...",),
     ),
     Command(
-        ".once", "dot", "files:once", ".once FILE | '|COMMAND'",
+        ".once", "dot", "files:once", ".once FILE | |COMMAND",
         "send the next result to a file or a command",
-        "Only the next statement's.", ".once '|sort -n'", arguments=("file",), least=1,
+        "Only the next statement's.", ".once |sort -n", arguments=("file...",), least=1,
     ),
     Command(
         ".timer", "dot", "settings:timer", ".timer on|off", "print how long statements take",
         "On standard error.", ".timer on", arguments=(_SWITCH,), least=1,
+    ),
+    Command(
+        ".print", "dot", "settings:print_", ".print TEXT...", "print a text",
+        "To where results go.", ".print 'now the totals'", arguments=("...",),
+    ),
+    Command(
+        ".bail", "dot", "settings:bail", ".bail on|off", "stop a script at its first error, or not",
+        "On at the start; --no-bail is .bail off. A script with an error ends with status 1 either way.",
+        ".bail off", arguments=(_SWITCH,), least=1,
     ),
     Command(
         ".changes", "dot", "settings:changes", ".changes on|off",
@@ -177,6 +186,11 @@ _ALL = (
         "5s, 2m; 0 is never.", ".timeout 5s", arguments=("time",), least=1,
     ),
     # -- files ----------------------------------------------------------------------------------
+    Command(
+        ".system", "dot", "files:system", ".system COMMAND", "run a command of the operating system",
+        "Its output goes to the terminal.", ".system ls", arguments=("file...",), least=1,
+        aliases=(".shell",),
+    ),
     Command(
         ".open", "dot", "files:open_", ".open [--readonly] [FILE]", "open another database",
         "Without FILE, a scratch database in memory.", ".open --readonly app.db",

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kvsh.arguments import Arguments, CommandError
-from kvsh.commands.files import allowed
+from kvsh.commands.files import allowed, not_database
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -53,7 +53,7 @@ def export(environment: Environment, arguments: Arguments) -> None:
     from kvsh.transfer import TransferError, export_file
 
     allowed(environment)
-    path = arguments.words[0].text
+    path = not_database(environment, arguments.words[0].text)
     source = " ".join(arguments.texts()[1:]) or None
     kind = arguments.text("--format") or path.rpartition(".")[2].lower()
     if kind in ("md", "markdown", "html"):
