@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sql.compile import prepare_select
-from sql.dml.collector import CollectorPaused
+from sql.dml.collector import CollectorPaused, gathered
 from sql.dml.index_keys import sort_entries
 from sql.dml.records import Row
 from sql.dml.returning import Returning
@@ -79,7 +79,7 @@ class DeletePlan(WritePlan):
         keys = self.target.foreign_keys
         if self.plain or (self._children_only and keys is not None and keys.undisturbed(ctx, ())):
             try:
-                found = [row for batch in self.query.run(ctx) for row in batch]
+                found = gathered(self.query.run(ctx))
                 return self._in_bulk(ctx, found)
             except BaseException:
                 ctx.session.changes = 0

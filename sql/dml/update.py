@@ -24,7 +24,7 @@ from sql.dml.bulk import (
     stored_rows,
     write_entries,
 )
-from sql.dml.collector import CollectorPaused
+from sql.dml.collector import CollectorPaused, gathered
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys, RowFunction, sort_entries
 from sql.dml.records import Row, widen_by_classes
@@ -112,7 +112,7 @@ class UpdatePlan(WritePlan):
 
     def run(self, ctx: Context) -> WriteOutcome:
         try:
-            found = [row for batch in self.query.run(ctx) for row in batch]
+            found = gathered(self.query.run(ctx))
             if self.statement.from_ is not None:
                 # Of several matches of a row the last one counts.
                 last = {row[0]: row for row in found}
