@@ -46,6 +46,7 @@ from sql.plan.operators import (
 from sql.plan.walk import references
 from sql.run import arithmetic, ranges
 from sql.run.hashing import hash_table, kept_rows
+from sql.run.lookups import unique_table
 from sql.run.sorting import in_batches
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Source(Struct):
     variables: list[str]
     covering: bool = False
     single: bool = False  # at most one row
+    lookup: str = ""  # of a single row: a call that gives it, or the default put at its `%s`
 
 
 class LevelCompiler:
@@ -236,6 +238,8 @@ class LevelCompiler:
         target = ", ".join(names)
         element = target if len(names) == 1 else f"({target})"
         empty = nulls[0] if len(names) == 1 else f"({', '.join(nulls)})"
+        if source.lookup and not level.on:
+            return [self._for(target, f"({source.lookup.replace('%s', f', {empty}')},)")]
         conditions = [f"if {self.scalar.true(condition)}" for condition in level.on]
         matches = f"[{element} {' '.join([*source.clauses, *conditions])}]"
         return [self._for(target, f"({matches} or ({empty},))")]
@@ -389,10 +393,9 @@ class LevelCompiler:
         source, kinds = self.scalar.operand(equality.value, equality.affinity, "BINARY")
         if kinds != INTEGER:
             source = self._call(ranges.rowid_of, source)
-        if ROWID in columns:
-            clauses = [self._for(key, f"({source},)"), f"for {row} in ({get}({key}),)"]
-        else:
-            clauses = [self._for(row, f"({get}({source}),)")]
+        if ROWID not in columns:
+            return self._found([row], f"{get}({source}%s)")
+        clauses = [self._for(key, f"({source},)"), f"for {row} in ({get}({key}),)"]
         return Source(None, [*clauses, f"if {row} is not None"], names, single=True)
 
     def _many(self, equality: Equality, convert: str) -> str:
@@ -535,12 +538,14 @@ class LevelCompiler:
                 access.probes, access.probe_affinities, access.collations, strict=True
             )
         ]
-        table = self._hash_table(level, access, binding)
+        table, unique = self._hash_table(level, access, binding)
         source = Source(None, [], [], covering=binding.positions is not None)
         row, key = self._wanted(level, source)
         names = [name for name in (key, row) if name] or [binding.row]
         target = ", ".join(names)
         self.compiler.bindings[number] = binding
+        if unique:
+            return self._found(names, f"{table}.get({probes[0]}%s)")
         if not probes:
             rows = self._call(ranges.checked, table, "check")
         elif len(probes) == 1:
@@ -549,8 +554,24 @@ class LevelCompiler:
             rows = f"{table}.get(({', '.join(probes)}), ())"
         return Source(None, [self._for(target, rows)], names)
 
-    def _hash_table(self, level: Level, access: HashLookup, binding: Binding) -> str:
-        """The variable of the table: key -> list of rows (or pairs), or a list without keys."""
+    def _found(self, names: list[str], lookup: str) -> Source:
+        """A source of at most one row: what the call gives, None for nothing."""
+        if len(names) == 1:
+            name = names[0]
+            clauses = [self._for(name, f"({lookup.replace('%s', '')},)"), f"if {name} is not None"]
+            return Source(None, clauses, names, single=True, lookup=lookup)
+        pair = f"e{self.module.number()}"
+        clauses = [
+            self._for(pair, f"({lookup.replace('%s', '')},)"),
+            f"if {pair} is not None",
+            f"for {', '.join(names)} in ({pair},)",
+        ]
+        return Source(None, clauses, names, single=True)
+
+    def _hash_table(self, level: Level, access: HashLookup, binding: Binding) -> tuple[str, bool]:
+        """The variable of the table: key -> list of rows (or pairs), or a list without keys.
+
+        True with it if keys are unique and the table has the rows themselves."""
         number = level.relation.source
         base = Level(level.relation, access.access, False, (), access.local)
         built = LevelCompiler(self.compiler, self.needed, self.body)
@@ -570,19 +591,24 @@ class LevelCompiler:
         name = f"hash{self.module.number()}"
         body = Lines()
         pairs = ""
+        unique = access.unique and keys[0][0] == self.scalar.value(access.keys[0])
         if keys:
             sources = [source for source, _ in keys]
             hashed = sources[0] if len(sources) == 1 else f"({', '.join(sources)})"
             pairs = f"({hashed}, {element})"
         source_text = f"{pairs or element} {' '.join(clauses)}"
-        if header:
+        if unique:
+            self._build_unique(body, level, (header, clauses), (keys[0][0], element))
+        elif header:
             body.add("def found():")
             body.add(f"    {header}")
             body.add(f"        yield [{source_text}]")
             batches = "found()"
         else:
             batches = self._call(in_batches, f"({source_text})", "check")
-        if keys:
+        if unique:
+            body.add(f"return {self._call(unique_table, 'found()', 'ctx')}")
+        elif keys:
             nullable = any(kinds & NULL for _, kinds in keys)
             arguments = [batches, str(len(keys)), str(nullable), "ctx"]
             body.add(f"return {self._call(hash_table, *arguments)}")
@@ -608,7 +634,29 @@ class LevelCompiler:
         self.module.add(function)
         table = f"h{self.module.number()}"
         self.body.add(f"{table} = {name}({', '.join(free)})")
-        return table
+        return table, unique
+
+    def _build_unique(
+        self, body: Lines, level: Level, loop: tuple[str, list[str]], entry: tuple[str, str]
+    ) -> None:
+        """`found()`, which gives batches of (key, row) for `unique_table`."""
+        header, clauses = loop
+        key, element = entry
+        body.add("def found():")
+        relation = level.relation
+        number = relation.source
+        if header:
+            body.add(f"    {header}")
+            body.depth = 1
+        rowids = [f"k{number}"]
+        if isinstance(relation, TableRelation) and relation.table.rowid_alias is not None:
+            rowids.append(f"r{number}[{relation.table.rowid_alias}]")
+        whole = len(clauses) == 1 and element == f"r{number}"
+        if header and whole and key in rowids and clauses[0].endswith((" in rows", "(keys, rows)")):
+            body.add("    yield zip(keys, rows)")
+        else:
+            body.add(f"    yield {{{key}: {element} {' '.join(clauses)}}}")
+        body.depth = 0
 
 
 def row_batches(batches, check):  # type: ignore[no-untyped-def]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import product
+from math import log2
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -52,10 +53,20 @@ SCAN_ROW = 40.0
 KEY_ROW = 45.0
 FETCH_ROW = 700.0
 SEEK = 2000.0
-LOOKUP = 900.0
-HASH_BUILD_ROW = 90.0
-HASH_PROBE = 70.0
 FILTER = 30.0
+HASH_UNIQUE_ROW = 80.0
+HASH_ROW, HASH_KEY = 110.0, 400.0
+
+
+def lookup_cost(size: float) -> float:
+    """One look-up by key in a tree of so many entries: the larger, the more of it is in no cache."""
+    return 200.0 + 130.0 * max(0.0, log2(max(size, 1.0) / 1000.0))
+
+
+def probe_cost(size: float) -> float:
+    """One look-up in a hash table of so many rows."""
+    return 60.0 + 30.0 * max(0.0, log2(max(size, 1.0) / 1000.0))
+
 
 _FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "IS": "IS"}
 
@@ -341,7 +352,7 @@ class TableAccess:
                 found.append(
                     Candidate(
                         RowidLookup(Equality(term.value, term.affinity, False, many)),
-                        LOOKUP * count,
+                        lookup_cost(self.size) * count,
                         min(float(self.size), count),
                         (term.conjunct,),
                         ((ROWID, False),),

@@ -31,12 +31,14 @@ from sql.expressions import (
 )
 from sql.optimise.access import (
     FILTER,
-    HASH_BUILD_ROW,
-    HASH_PROBE,
+    HASH_KEY,
+    HASH_ROW,
+    HASH_UNIQUE_ROW,
     SCAN_ROW,
     SEEK,
     Candidate,
     TableAccess,
+    probe_cost,
     reversed_access,
 )
 from sql.optimise.statistics import FILTER_SHARE, Statistics
@@ -423,7 +425,8 @@ class SelectPlanner:
             rows, cost = self._filtered(place, candidate, state.bound)
             if isinstance(candidate.access, HashLookup):
                 once = candidate.cost / self.repeats
-                total = state.cost + once + state.rows * (HASH_PROBE + rows * 25.0)
+                probe = probe_cost(candidate.access.rows)
+                total = state.cost + once + state.rows * (probe + rows * 25.0)
             else:
                 total = state.cost + state.rows * cost
             if self.items[place].join == "left":
@@ -551,7 +554,6 @@ class SelectPlanner:
         )
         for conjunct in remaining:
             local_rows *= self._share(conjunct)
-        build += local_rows * HASH_BUILD_ROW
         fan_out = local_rows
         unique = False
         for key in keys:
@@ -561,15 +563,19 @@ class SelectPlanner:
                 unique = unique or (len(keys) == 1 and self._is_unique(relation, key.column))
             fan_out /= max(1.0, distinct)
             fan_out = max(fan_out, 0.01)
+        unique = unique and len(keys) == 1
+        lists = 1.0 / max(fan_out, 1.0) if keys else 0.0
+        build += local_rows * (HASH_UNIQUE_ROW if unique else HASH_ROW + HASH_KEY * lists)
         lookup = HashLookup(
             tuple(keys),
             tuple(probes),
             tuple(key_affinities),
             tuple(probe_affinities),
             tuple(collations),
-            unique and len(keys) == 1,
+            unique,
             remaining,
             access,
+            local_rows,
         )
         proved = (*used, *local)
         return Candidate(lookup, build, max(fan_out, 0.01), proved)

@@ -7,6 +7,7 @@ and size class (the power of two of its length).
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from btree import Transaction, Tree
 
 SAMPLES = 6
+SAMPLE_LEAVES = 8
 DEFAULT_RANGE_SHARE = 0.25
 DEFAULT_EQUAL_SHARE = 0.1
 FILTER_SHARE = 0.33
@@ -25,11 +27,12 @@ _CACHE_ENTRIES_MAX = 4096
 class Statistics:
     """What one transaction's trees look like at plan time."""
 
-    __slots__ = ("_ratios", "transaction")
+    __slots__ = ("_ratios", "_samples", "transaction")
 
     def __init__(self, transaction: Transaction) -> None:
         self.transaction = transaction
         self._ratios: dict[tuple[int, int], float] = {}
+        self._samples: dict[int, list[Any]] = {}
 
     def tree(self, tree_id: int) -> Tree:
         return self.transaction.tree(tree_id)
@@ -62,31 +65,57 @@ class Statistics:
         _prefix_rows[cache_key] = average
         return average
 
+    def _sample(self, tree: Tree) -> list[Any]:
+        """Rows of a few leaves of a table."""
+        known = self._samples.get(tree.id)
+        if known is None:
+            known = []
+            for start in _leaf_starts(tree):
+                for _, values in tree.batches(start):
+                    known += values
+                    break
+            if len(known) < len(tree) and len(known) < SAMPLE_LEAVES * 16:
+                for _, values in tree.batches(reverse=True):
+                    known += values
+                    break
+            self._samples[tree.id] = known
+        return known
+
     def distinct_share(self, tree_id: int, column: int) -> float:
-        """Distinct values of a column as a share of the rows, judged by the table's first leaf and last."""
+        """Distinct values of a column as a share of the rows, judged by a few leaves of the table.
+
+        How many values the sample did not meet is told by how many it met once and twice (Chao 1984)."""
         known = self._ratios.get((tree_id, column))
         if known is not None:
             return known
         tree = self.tree(tree_id)
-        rows: list[Any] = []
-        for reverse in (False, True):
-            for _, values in tree.batches(reverse=reverse):
-                rows += values
-                break
         size = max(1, len(tree))
-        sample = {row[column] for row in rows if row is not None and column < len(row)}
-        if not rows:
+        values = [row[column] for row in self._sample(tree) if column < len(row)]
+        counts = Counter(values)
+        together = sum(a == b for a, b in pairwise(values))
+        if not values:
             share = 1.0
-        elif len(sample) * 2 < len(rows):
-            # Few values: those seen are about all there are, unless equal ones lie together.
-            run = sum(1 for a, b in pairwise(rows) if a[column] == b[column])
-            clustered = run > len(rows) / 4
-            share = len(sample) / len(rows) if clustered else len(sample) / size
+        elif len(values) >= size or together > len(values) / 4:
+            share = len(counts) / len(values)  # all seen; or equal values lie together
         else:
-            share = len(sample) / len(rows)
+            times = Counter(counts.values())
+            once, twice = times[1], times[2]
+            unseen = once * once / (2 * twice) if twice else once * (once - 1) / 2
+            share = 1.0 if len(counts) == len(values) else (len(counts) + unseen) / size
         share = min(1.0, max(share, 1.0 / size))
         self._ratios[(tree_id, column)] = share
         return share
+
+
+def _leaf_starts(tree: Tree) -> list[Any]:
+    """Keys spread over a tree, to read a leaf at each; None for the start."""
+    first, last = tree.first(), tree.last()
+    if first is None or last is None:
+        return []
+    low, high = first[0], last[0]
+    if not isinstance(low, int) or not isinstance(high, int) or len(tree) < 512:
+        return [None]
+    return [low + (high - low) * place // SAMPLE_LEAVES for place in range(SAMPLE_LEAVES)]
 
 
 def _anchor(key: Any) -> object:

@@ -104,6 +104,7 @@ class HashLookup(Struct, frozen=True):
     unique: bool
     local: tuple[Expression, ...]
     access: Access
+    rows: float = 0.0
 
 
 class RowsScan(Struct, frozen=True):
