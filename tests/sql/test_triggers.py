@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+import weakref
+
+from btree import open_memory
+from sql import Session
 from tests.sql.dml_scripts import compare
 
 
@@ -139,3 +145,35 @@ def test_views_are_written_by_instead_of_triggers() -> None:
         delete from v where a=50 returning *;
         """
     )
+
+
+def test_programs_nest_a_thousand_deep_and_no_deeper() -> None:
+    frames = sys.getrecursionlimit()
+    compare(
+        """
+        pragma recursive_triggers = on;
+        create table r(n);
+        create trigger again after insert on r when new.n <> 900 begin
+          insert into r values(new.n + 1);
+        end;
+        insert into r values(1);
+        select count(*) from r;
+        insert into r values(901);
+        select count(*) from r;
+        """
+    )
+    assert sys.getrecursionlimit() == frames
+
+
+def test_programs_end_with_their_session() -> None:
+    """The programs of triggers refer to their session: a table of them outside of it kept it alive."""
+    session = Session(open_memory())
+    session.execute("CREATE TABLE t(a)")
+    session.execute("CREATE TABLE log(a)")
+    session.execute("CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO log VALUES(NEW.a); END")
+    session.execute("INSERT INTO t VALUES(1)")
+    session.close()
+    reference = weakref.ref(session)
+    del session
+    gc.collect()
+    assert reference() is None
