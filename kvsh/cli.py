@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from kvsh.reader import RAW_WORDS
 
@@ -27,6 +27,7 @@ _READING_WORDS = ("get", "exists", "scan", "count", "ttl")
 def main(argv: list[str] | None = None) -> int:
     """Run kvsh; the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
+    _open_standard_streams()
     try:
         signal.signal(signal.SIGTERM, _terminated)
         if _is_plain(arguments):
@@ -40,6 +41,20 @@ def main(argv: list[str] | None = None) -> int:
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _open_standard_streams() -> None:
+    """A stream that the caller closed leads nowhere: else the database file would get its number, be read
+    as a script or have messages written into it."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
 
 
 def _is_plain(arguments: list[str]) -> bool:
@@ -74,7 +89,7 @@ def run(given: dict[str, Any]) -> int:
     if path is not None and not os.path.exists(path) and _needs_file(words, given):
         return _failed(f"{path}: no such database")
     try:
-        environment = Environment(path, Options(**given), out=_stdout(), err=sys.stderr)
+        environment = Environment(path, Options(**given), out=sys.stdout.buffer, err=sys.stderr)
     except (StoreError, OSError) as error:
         return _failed(_sentence(error))
     status = FAILED
@@ -84,13 +99,6 @@ def run(given: dict[str, Any]) -> int:
     finally:
         status = _close(environment, status)
     return status
-
-
-def _stdout() -> BinaryIO:
-    """Standard output; nowhere if it was closed."""
-    if sys.stdout is None:
-        return open(os.devnull, "wb")
-    return sys.stdout.buffer
 
 
 def _needs_file(words: list[str], given: dict[str, Any]) -> bool:

@@ -214,6 +214,23 @@ def test_output_that_can_not_be_written_is_an_error(database: Path) -> None:
     assert b"No space left on device" in done.stderr and b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_not_mistaken_for_the_database(database: Path, closed: str) -> None:
+    """The number of a closed stream went to the database file, which was then read as a script."""
+    words = " ".join(command(str(database)))
+    for more in ("", "get user:1", "get nobody", "nonsense"):
+        subprocess.run(
+            f"{words} {more} {closed}",
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environ(),
+            check=False,
+        )
+    assert kvsh(database, ".check") == (0, "ok\n", "")
+    assert subprocess.call(f"{words} <&-", shell=True, env=environ()) == 0
+
+
 _ENDLESS = (
     "BEGIN; INSERT INTO person VALUES (9, 'Alan', 1912); SELECT 'running';"
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;"
