@@ -11,7 +11,7 @@ import pytest
 from kvsh.arguments import UsageError
 from kvsh.commands import COMMANDS, HINTS, find
 from kvsh.environment import Environment, Options
-from tests.shell.running import kvsh
+from tests.shell.running import ROOT, kvsh
 
 SETUP = """
 CREATE TABLE track (trackid INTEGER PRIMARY KEY, name TEXT, genreid INT, price REAL);
@@ -273,3 +273,11 @@ def test_a_statement_runs_in_the_transaction_of_raw_commands(shell: Shell) -> No
     shell("begin")
     assert "within a transaction" in shell.error("begin")
     assert "a transaction is open" in shell.error(".open other.db")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_a_line_in_the_documentation(name: str) -> None:
+    text = (ROOT / "docs" / "shell.md").read_text(encoding="utf-8")
+    command = find(name)
+    usage = command.usage.replace("|", "\\|")
+    assert f"| `{usage}` | {command.summary}." in text
