@@ -171,9 +171,16 @@ class Database:
 
     def delete(self, key: Text) -> bool:
         """Remove; False if there is no such key."""
-        name = _as_bytes(key)
-        with self._writing() as space:
-            return space.delete(name)
+        if key.__class__ is not bytes:
+            key = _as_bytes(key)
+        joined = self._transactions.get(get_ident()) if self._transactions else None
+        if joined is None:
+            with self._writing() as space:
+                return space.delete(key)
+        try:
+            return joined.writing().delete(key)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
 
     def exists(self, key: Text) -> bool:
         """Whether `key` is there."""
