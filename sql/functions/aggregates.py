@@ -12,7 +12,7 @@ from typing import Any
 from btree import order_key
 from sql.errors import SqlError
 from sql.functions.registry import Aggregate, AnyFunction, WindowFunction
-from sql.values import INT_MAX, INT_MIN, bytes_to_text, text_to_number, to_number, value_to_text
+from sql.values import INT_MAX, INT_MIN, real, text_to_number, to_real, value_to_text
 
 
 class Count:
@@ -36,15 +36,18 @@ class Count:
 
 
 class Sum:
-    """sum(): exact for integers, REAL once a REAL (or a text that is none) was seen."""
+    """sum(): exact for integers; REAL for good once there was a REAL, or a text that is no integer's.
 
-    __slots__ = ("count", "reals", "total", "whole")
+    Integers that leave 64 bits before that are an error, even if later ones bring the sum back."""
+
+    __slots__ = ("approximate", "count", "overflowed", "total", "whole")
 
     def __init__(self) -> None:
         self.count = 0
-        self.reals = 0
         self.whole = 0
         self.total = 0.0
+        self.approximate = False
+        self.overflowed = False
 
     def step(self, value: Any) -> None:
         if value is None:
@@ -52,11 +55,13 @@ class Sum:
         self.count += 1
         if value.__class__ is not int:
             value = _measured(value)
-        if value.__class__ is int:
-            self.whole += value
-        else:
-            self.reals += 1
         self.total += value
+        if value.__class__ is not int:
+            self.approximate = True
+        elif not self.approximate:
+            self.whole += value
+            if not INT_MIN <= self.whole <= INT_MAX:
+                self.approximate = self.overflowed = True
 
     def inverse(self, value: Any) -> None:
         if value is None:
@@ -64,30 +69,25 @@ class Sum:
         self.count -= 1
         if value.__class__ is not int:
             value = _measured(value)
+        self.total -= value
         if value.__class__ is int:
             self.whole -= value
-        else:
-            self.reals -= 1
-        self.total -= value
 
     def finish(self) -> Any:
         if not self.count:
             return None
-        if self.reals:
-            return self.total if self.total == self.total else None
-        if not INT_MIN <= self.whole <= INT_MAX:
+        if self.overflowed:
             raise SqlError("integer overflow")
-        return self.whole
+        return real(self.total) if self.approximate else self.whole
 
 
 def _measured(value: Any) -> int | float:
-    """A value as sum() counts it: text that is an integer's is one."""
-    if value.__class__ is float:
-        return float(value)
-    if value.__class__ is bytes:
-        return float(to_number(value) or 0)
-    number = text_to_number(value)
-    return float(to_number(value) or 0) if number is None else number
+    """A value as sum() counts it: text that is a whole number's is one, and other text a REAL."""
+    if value.__class__ is str:
+        number = text_to_number(value)
+        if number is not None:
+            return number
+    return to_real(value) or 0.0
 
 
 class Total(Sum):
@@ -96,7 +96,7 @@ class Total(Sum):
     __slots__ = ()
 
     def finish(self) -> Any:
-        return self.total if self.count and self.total == self.total else 0.0
+        return real(self.total)
 
 
 class Average(Sum):
@@ -105,7 +105,7 @@ class Average(Sum):
     __slots__ = ()
 
     def finish(self) -> Any:
-        return self.total / self.count if self.count else None
+        return real(self.total / self.count) if self.count else None
 
 
 class Extreme:
@@ -140,8 +140,8 @@ class GroupConcat:
     def step(self, value: Any, separator: Any = ",") -> None:
         if value is None:
             return
-        between = "" if separator is None else _text(separator)
-        self.parts.append((between, _text(value)))
+        between = value_to_text(separator) or ""
+        self.parts.append((between, value_to_text(value) or ""))
 
     def inverse(self, value: Any, separator: Any = ",") -> None:
         if value is not None:
@@ -158,12 +158,6 @@ class GroupConcat:
         return "".join(made)
 
 
-def _text(value: Any) -> str:
-    if value.__class__ is bytes:
-        return bytes_to_text(value)
-    return value_to_text(value) or ""
-
-
 def _minimum() -> Extreme:
     return Extreme(False)
 
@@ -177,7 +171,7 @@ NULL, INTEGER, REAL, TEXT = 1, 2, 4, 8
 FUNCTIONS: tuple[AnyFunction, ...] = (
     Aggregate("count", Count, 0, 1, slides=True, kinds=INTEGER),
     Aggregate("sum", Sum, 1, 1, slides=True, kinds=NULL | INTEGER | REAL),
-    Aggregate("total", Total, 1, 1, slides=True, kinds=REAL),
+    Aggregate("total", Total, 1, 1, slides=True, kinds=NULL | REAL),
     Aggregate("avg", Average, 1, 1, slides=True, kinds=NULL | REAL),
     Aggregate("min", _minimum, 1, 1),
     Aggregate("max", _maximum, 1, 1),

@@ -258,10 +258,6 @@ class GroupObject:
         return f"{{{','.join(self.parts)}}}"
 
 
-def _group_array(values: list[Any]) -> Any:
-    return f"[{','.join(map(json_of, values))}]"
-
-
 # -- what is registered --------------------------------------------------------------------------
 
 
@@ -299,7 +295,6 @@ FUNCTIONS: tuple[AnyFunction, ...] = (
         GroupArray,
         1,
         1,
-        bulk=_group_array,
         slides=True,
         kinds=DOCUMENT,
         takes_json=True,

@@ -21,9 +21,10 @@ def abs_(value: Any) -> Any:
         if value == INT_MIN:
             raise SqlError("integer overflow")
         return abs(value)
-    if value.__class__ is float:
-        return abs(value)
-    return abs(float(to_number(value) or 0.0))
+    number = to_number(value)
+    assert number is not None
+    number = float(number)
+    return -number if number < 0 else number
 
 
 def round_(value: Any, digits: Any = 0) -> Any:
@@ -83,7 +84,7 @@ def _math(function: Callable[..., float]) -> Callable[..., Any]:
             return None
         except OverflowError:
             return math.inf
-        return result if result == result else None
+        return None if result != result else result
 
     return call
 
@@ -97,32 +98,51 @@ def _rounding(function: Callable[[float], float]) -> Callable[[Any], Any]:
             return number
         if math.isinf(number):
             return number
-        return float(function(number))
+        return math.copysign(function(number), number)
 
     return call
 
 
 def log(*arguments: Any) -> Any:
-    """log(x) of base 10, or log(base, x)."""
-    numbers = [_number(argument) for argument in arguments]
-    if None in numbers:
+    """log(x) of base 10, or log(base, x); the base is more than 1, and x the prefix that is a number."""
+    first = _number(arguments[0])
+    if first is None or first <= 0:
         return None
-    *base, value = [float(number) for number in numbers if number is not None]
-    if value <= 0 or (base and (base[0] <= 0 or base[0] == 1)):
+    if len(arguments) == 1:
+        return math.log(first) / _LN10
+    value = to_real(arguments[1]) or 0.0
+    if first <= 1 or value <= 0:
         return None
-    return math.log(value) / math.log(base[0]) if base else math.log10(value)
+    result = math.log(value) / math.log(first)
+    return result if result == result else None
 
 
-def _positive_log(function: Callable[[float], float]) -> Callable[[Any], Any]:
-    return _math(lambda value: function(value) if value > 0 else math.nan)
+_LN10, _LN2 = math.log(10.0), math.log(2.0)
+
+
+def _log_of(base_log: float) -> Callable[[Any], Any]:
+    return _math(lambda value: math.log(value) / base_log)
 
 
 def _power(base: float, exponent: float) -> float:
     try:
         return math.pow(base, exponent)
+    except (OverflowError, ValueError):
+        if base < 0 and exponent != int(exponent):
+            return math.nan
+        odd = exponent == int(exponent) and int(exponent) % 2
+        return math.copysign(math.inf, base) if odd else math.inf
+
+
+def _atanh(value: float) -> float:
+    return math.copysign(math.inf, value) if abs(value) == 1 else math.atanh(value)
+
+
+def _sinh(value: float) -> float:
+    try:
+        return math.sinh(value)
     except OverflowError:
-        negative = base < 0 and exponent == int(exponent) and int(exponent) % 2
-        return -math.inf if negative else math.inf
+        return math.copysign(math.inf, value)
 
 
 def pi() -> Any:
@@ -148,7 +168,7 @@ FUNCTIONS: tuple[AnyFunction, ...] = (
     _one("asin", math.asin),
     _one("asinh", math.asinh),
     _one("atan", math.atan),
-    _one("atanh", math.atanh),
+    _one("atanh", _atanh),
     _strict("atan2", _math(math.atan2), 2, 2),
     _strict("ceil", _rounding(math.ceil), 1, 1, INTEGER | REAL),
     _strict("ceiling", _rounding(math.ceil), 1, 1, INTEGER | REAL),
@@ -157,17 +177,17 @@ FUNCTIONS: tuple[AnyFunction, ...] = (
     _one("degrees", math.degrees),
     _one("exp", math.exp),
     _strict("floor", _rounding(math.floor), 1, 1, INTEGER | REAL),
-    _strict("ln", _positive_log(math.log), 1, 1),
+    _strict("ln", _log_of(1.0), 1, 1),
     _strict("log", log, 1, 2),
-    _strict("log10", _positive_log(math.log10), 1, 1),
-    _strict("log2", _positive_log(math.log2), 1, 1),
+    _strict("log10", _log_of(_LN10), 1, 1),
+    _strict("log2", _log_of(_LN2), 1, 1),
     _strict("mod", _math(math.fmod), 2, 2),
     Function("pi", pi, 0, 0, kinds=REAL),
     _strict("pow", _math(_power), 2, 2),
     _strict("power", _math(_power), 2, 2),
     _one("radians", math.radians),
     _one("sin", math.sin),
-    _one("sinh", math.sinh),
+    _one("sinh", _sinh),
     _one("sqrt", math.sqrt),
     _one("tan", math.tan),
     _one("tanh", math.tanh),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sql.errors import SqlError
-from sql.functions.formats import format_text
+from sql.functions.formats import c_int, format_text
 from sql.functions.registry import AnyFunction, Function
 from sql.values import (
     compare,
@@ -48,9 +48,11 @@ def upper(value: Any) -> Any:
 
 def substr(value: Any, start: Any, size: Any = None) -> Any:
     """Characters (of a blob: bytes) from `start`, counted from 1, or from the end if negative."""
-    source = value if value.__class__ is bytes else _text(value)
-    first = to_integer(start) or 0
-    count = None if size is None else to_integer(size)
+    source = value if value.__class__ is bytes else _text(value).partition("\0")[0]
+    if source == b"":
+        return None
+    first = c_int(to_integer(start) or 0)
+    count = None if size is None else c_int(to_integer(size) or 0)
     total = len(source)
     back = count is not None and count < 0
     wanted = LENGTH_MAX if count is None else abs(count)
@@ -80,12 +82,17 @@ def instr(haystack: Any, needle: Any) -> Any:
 
 
 def replace(value: Any, old: Any, new: Any) -> Any:
-    text, pattern = _text(value), _text(old)
-    return text.replace(pattern, _text(new)) if pattern else text
+    """Nothing to replace leaves the value as it is, whatever `new` is."""
+    if value is None or old is None:
+        return None
+    pattern = _text(old)
+    if not pattern or pattern[0] == "\0":
+        return _text(value) if value.__class__ is bytes else value
+    return None if new is None else _text(value).replace(pattern, _text(new))
 
 
 def _trimmed(value: Any, characters: Any, *, left: bool, right: bool) -> str:
-    text, chars = _text(value), _text(characters)
+    text, chars = _text(value), _text(characters).partition("\0")[0]
     if left:
         text = text.lstrip(chars) if chars else text
     if right:
@@ -128,14 +135,9 @@ def quote(value: Any) -> Any:
 
 
 def _quoted_real(value: float) -> str:
+    """Fifteen digits if they are enough to read the same value again, else 21."""
     text = real_to_text(value)
-    if value in (float("inf"), float("-inf")):
-        return "9.0e+999" if value > 0 else "-9.0e+999"
-    if float(text) == value:
-        return text
-    text = f"{value:.20e}"
-    digits, _, exponent = text.partition("e")
-    return f"{digits}e{exponent}"
+    return text if float(text) == value else format_text("%!.20e", [value])
 
 
 def char(*codes: Any) -> Any:
@@ -150,7 +152,7 @@ def char(*codes: Any) -> Any:
 
 def unicode_(value: Any) -> Any:
     text = _text(value)
-    return ord(text[0]) if text else None
+    return ord(text[0]) or None if text else None
 
 
 def typeof(value: Any) -> Any:
@@ -209,15 +211,29 @@ def itself(value: Any, *_: Any) -> Any:
 
 
 def like(pattern: Any, value: Any, *escape: Any) -> Any:
+    """The operator LIKE as a function; blobs match nothing."""
     from sql.compile.patterns import like as matches
 
+    if bytes in (pattern.__class__, value.__class__):
+        return 0
+    if escape and escape[0] is not None and len(_text(escape[0])) != 1:
+        raise SqlError("ESCAPE expression must be a single character")
+    value, pattern = _c_text(value), _c_text(pattern)
     return matches(value, pattern, *escape, *([True] if escape else []))
 
 
+def _c_text(value: Any) -> Any:
+    """The value as text that ends at the first NUL character; NULL stays NULL."""
+    return None if value is None else _text(value).partition("\0")[0]
+
+
 def glob(pattern: Any, value: Any) -> Any:
+    """The operator GLOB as a function; blobs match nothing."""
     from sql.compile.patterns import glob as matches
 
-    return matches(value, pattern)
+    if bytes in (pattern.__class__, value.__class__):
+        return 0
+    return matches(_c_text(value), _c_text(pattern))
 
 
 def printf(form: Any = None, *arguments: Any) -> Any:
@@ -236,7 +252,7 @@ FUNCTIONS: tuple[AnyFunction, ...] = (
     _strict("substr", substr, 2, 3),
     _strict("substring", substr, 2, 3),
     _strict("instr", instr, 2, 2, INTEGER),
-    _strict("replace", replace, 3, 3, TEXT),
+    Function("replace", replace, 3, 3),
     _strict("trim", trim, 1, 2, TEXT),
     _strict("ltrim", ltrim, 1, 2, TEXT),
     _strict("rtrim", rtrim, 1, 2, TEXT),
@@ -255,8 +271,8 @@ FUNCTIONS: tuple[AnyFunction, ...] = (
     Function("likely", itself, 1, 1),
     Function("unlikely", itself, 1, 1),
     Function("likelihood", itself, 2, 2),
-    _strict("like", like, 2, 3, INTEGER),
-    _strict("glob", glob, 2, 2, INTEGER),
+    Function("like", like, 2, 3, kinds=NULL | INTEGER),
+    Function("glob", glob, 2, 2, kinds=NULL | INTEGER),
     Function("printf", printf, 0, None, kinds=NULL | TEXT),
     Function("format", printf, 0, None, kinds=NULL | TEXT),
 )

@@ -380,12 +380,14 @@ def _aggregated(
         if (new_low, new_high) != (low, high):
             if new_high < high or new_low < low or (new_low > low and not slides) or new_low > high:
                 state, low, high = make(), new_low, new_low
+            for other in range(
+                low, new_low
+            ):  # rows leave first, as in SQLite: REAL sums round alike
+                if used[other]:
+                    state.inverse(*arguments[other])
             for other in range(high, new_high):
                 if used[other]:
                     state.step(*arguments[other])
-            for other in range(low, new_low):
-                if used[other]:
-                    state.inverse(*arguments[other])
             low, high = new_low, new_high
             value = state.finish()
         elif place == 0:
