@@ -121,13 +121,18 @@ class Session(TransactionState):
                 plan = self._typed(plan, sql, types)
         return plan.run(self, values)
 
-    def execute_many(self, sql: str, parameter_sets: Iterable[Parameters]) -> Result:
-        """Run one INSERT, UPDATE or DELETE for each set of parameters; `rowcount` is the sum."""
+    def execute_many(
+        self, sql: str, parameter_sets: Iterable[Parameters], *, plain: bool = False
+    ) -> Result:
+        """Run one INSERT, UPDATE or DELETE for each set of parameters; `rowcount` is the sum.
+
+        `plain` promises tuples of as many values as there are parameters, all of them None, int of 64
+        bits, float but NaN, str or bytes: they are taken unseen."""
         self._check_open()
         self.cancellation.requested = False
         plan = self._plans.get(sql) or self._prepared(sql)
         if plan.__class__ is WriteStatement:
-            return plan.run_many(self, parameter_sets)
+            return plan.run_many(self, parameter_sets, plain=plain)
         total = 0
         for parameters in parameter_sets:
             result = plan.run(self, plan.bind(parameters))
@@ -181,6 +186,7 @@ class Session(TransactionState):
             if self._explicit:
                 self._roll_back()
             self._plans.clear()
+            self.drop_reader()
             self.closed = True
             if self._temporary_store is not None:
                 self._temporary_store.close()

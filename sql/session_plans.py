@@ -9,9 +9,10 @@ check needs no check at all.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from operator import ne
+from operator import itemgetter, ne
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from btree import CATALOG_TREE_ID, Savepoint, Transaction
@@ -104,15 +105,23 @@ def _named(name: str | None, parameters: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def _has_odd_number(column: Sequence[Any]) -> bool:
-    """Whether there is a NaN among values of plain types, or an integer beyond 64 bits."""
+def _is_plain(column: list[Any]) -> bool:
+    """Whether all values are SQL's as they are: of the five types, no NaN, no integer beyond 64 bits."""
     types = set(map(type, column))
-    if float in types and any(map(ne, column, column)):
-        return True
-    if int not in types:
+    if not _PLAIN(types):
         return False
-    numbers = column if len(types) == 1 else [value for value in column if type(value) is int]
-    return min(numbers) < _INT_MIN or max(numbers) > _INT_MAX
+    if int in types:
+        numbers = column if len(types) == 1 else [value for value in column if type(value) is int]
+        try:
+            array("q", numbers)
+        except OverflowError:
+            return False
+    if float in types:
+        numbers = column if len(types) == 1 else [value for value in column if type(value) is float]
+        total = sum(numbers)
+        # A NaN makes the sum one; so do infinities of both signs, which are looked at one by one.
+        return bool(total == total) or not any(map(ne, numbers, numbers))
+    return True
 
 
 def bound(value: Any) -> SqlValue:
@@ -183,7 +192,7 @@ class QueryPlan(_Checked):
         transaction = session.reading_transaction()
         own = None
         if transaction is None:
-            own = transaction = session.begin_transaction(write=False)
+            own = transaction = session.lent_reader()
         try:
             if (
                 transaction.commit_number != self._commit_number
@@ -203,12 +212,16 @@ class QueryPlan(_Checked):
             )
             batches = compiled.run(context)
             if batches.__class__ is not list:
+                if own is not None and session.keeps(own):
+                    session.give_reader_away()
                 return self._streaming(session, batches, own)
         except BaseException:
             if own is not None:
+                if session.keeps(own):
+                    session.give_reader_away()
                 own.rollback()
             raise
-        if own is not None:
+        if own is not None and not session.keeps(own):
             own.rollback()
         return Result(compiled.columns, batches)
 
@@ -331,14 +344,18 @@ class WriteStatement(_Checked):
             transaction.release(savepoint)
         return self._result(session, outcome)
 
-    def run_many(self, session: Session, sets: Iterable[Parameters]) -> Result:
-        """Execute for each set of parameters; the sets before one that fails stay done."""
+    def run_many(
+        self, session: Session, sets: Iterable[Parameters], *, plain: bool = False
+    ) -> Result:
+        """Execute for each set of parameters; the sets before one that fails stay done.
+
+        `plain`: they are tuples of the right length, of values that need no conversion."""
         temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)
         joined = session.joined_transaction(temporary=temporary)
         transaction = joined or session.begin_writing(temporary=temporary)
         total = WriteOutcome(0)
         try:
-            self._run_sets(session, transaction, sets, total)
+            self._run_sets(session, transaction, sets, total, plain=plain)
         except BaseException as error:
             session.count_changes(total)
             if joined is None:
@@ -358,6 +375,8 @@ class WriteStatement(_Checked):
         transaction: Transaction,
         sets: Iterable[Parameters],
         total: WriteOutcome,
+        *,
+        plain: bool,
     ) -> None:
         source = iter(sets)
         while True:
@@ -367,7 +386,7 @@ class WriteStatement(_Checked):
                 raw.extend(islice(source, _SETS_AT_ONCE))
             except BaseException as error:  # raised below, after the sets before it
                 failure = error
-            chunk = self._bound_as_they_are(raw)
+            chunk = cast("list[Values]", raw) if plain else self._bound_as_they_are(raw)
             if chunk is None:
                 chunk = []
                 try:
@@ -385,10 +404,10 @@ class WriteStatement(_Checked):
         """The sets themselves if all are tuples of values that need no conversion; else None."""
         if set(map(type, sets)) != {tuple} or set(map(len, sets)) != {self.count}:
             return None
-        if not _PLAIN(set(map(type, chain.from_iterable(sets)))):
-            return None
-        found = cast("list[Values]", sets)
-        return None if any(map(_has_odd_number, zip(*found, strict=True))) else found
+        for place in range(self.count):
+            if not _is_plain(list(map(itemgetter(place), cast("list[Values]", sets)))):
+                return None
+        return cast("list[Values]", sets)
 
     def _run_chunk(
         self,

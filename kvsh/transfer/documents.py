@@ -71,8 +71,12 @@ def _load(loading: Loading, fields: dict[str, str], *, by_line: bool) -> None:
                     unknown = next(name for name in document if name not in known)
                     loading.reject(line, f"there is no column {unknown!r}")
                 else:
-                    rows.append(tuple([_value(document.get(name)) for name in fields]))
-                    lines.append(line)
+                    row = tuple([_value(document.get(name)) for name in fields])
+                    if _has_lone_surrogate(row):
+                        loading.reject(line, "text with half of a surrogate pair")
+                    else:
+                        rows.append(row)
+                        lines.append(line)
             if rows:
                 loading.insert(statement, rows, lines.__getitem__)
             loading.check(text)
@@ -107,6 +111,17 @@ def _value(value: Any) -> Any:
     if kind is bool:
         return int(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _has_lone_surrogate(row: tuple[Any, ...]) -> bool:
+    """Whether a text came from an escape that is half of a surrogate pair: it has no UTF-8 form."""
+    for value in row:
+        if value.__class__ is str and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return True
+    return False
 
 
 def _named(value: Any) -> str:

@@ -200,7 +200,7 @@ class Loading:
         session = self.session
         session.savepoint(_CHUNK)
         try:
-            session.execute_many(statement, rows)
+            session.execute_many(statement, rows, plain=True)
             self.outcome.rows += len(rows)
         except ConstraintError:
             session.rollback_to(_CHUNK)

@@ -86,7 +86,7 @@ def _as_json(fields: Column, decoder: msgspec.json.Decoder[Any]) -> Column | Non
     JSON's grammar has no leading zeros or signs, so that what it takes loses nothing; but for -0, white
     space, and a comma within a field.  A field costs 20 ns so, against 80 for `int` and the checks."""
     text = f"[{','.join(fields)}]"
-    if "-0," in text or "-0]" in text or any([space in text for space in " \t\r\n"]):
+    if "-0," in text or "-0]" in text or any(space in text for space in " \t\r\n"):
         return None
     try:
         numbers: list[Any] = decoder.decode(text)

@@ -316,6 +316,12 @@ def test_a_json_array_is_read_across_blocks(
         load("b.json", '[{"n": 1},\n{"n": 2}')
 
 
+def test_half_a_surrogate_pair_is_no_text(session: Session, load: Any) -> None:
+    load("a.jsonl", '{"s": "\\ud83d\\ude00"}\n{"s": "\\ud800"}\n')
+    assert rows(session, "SELECT s FROM a") == [("\U0001f600",)]
+    assert load.reports == ["a.jsonl:2: text with half of a surrogate pair"]
+
+
 def test_names_that_are_no_columns_are_rejected(session: Session, load: Any) -> None:
     session.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
     load("t.json", '[{"A": 1, "b": 2},\n{"a": 2, "z": 3}]')
