@@ -54,6 +54,8 @@ class TransactionState:
         self._transaction: Transaction | None = None  # of the explicit one, once it has begun
         self.current: Transaction | None = None  # of the writing statement that is being run
         self._marks: list[Mark] = []
+        self._reader: Transaction | None = None  # kept from one reading statement to the next
+        self._reader_view: object = None
         self._open_results: weakref.WeakSet[Result] = weakref.WeakSet()
         self._schemas: SchemaCache | None = None  # of the store
         self._temporary_schemas: SchemaCache | None = None
@@ -173,6 +175,37 @@ class TransactionState:
         if self._temporary_store is None:
             return main
         return _pair(main, self._temporary_store.begin())
+
+    def lent_reader(self) -> Transaction:
+        """A transaction on the newest commit for one reading statement that is over at once.
+
+        It is kept, and lent again as long as the store's view is the same: so a point query begins none."""
+        view = getattr(self.store, "view", None)
+        if view is None or self._temporary_store is not None:
+            return self.begin_transaction(write=False)
+        newest = view()
+        if newest is self._reader_view:
+            assert self._reader is not None
+            return self._reader
+        self.drop_reader()
+        reader = self.store.begin()
+        if view() is newest:
+            self._reader, self._reader_view = reader, newest
+        return reader
+
+    def keeps(self, reader: Transaction) -> bool:
+        """Whether `reader` is the one that is kept, not to be ended by who borrowed it."""
+        return reader is self._reader
+
+    def give_reader_away(self) -> None:
+        """The kept reader goes to a result that streams from it, and ends with that."""
+        self._reader = self._reader_view = None
+
+    def drop_reader(self) -> None:
+        """End the kept reader."""
+        reader, self._reader, self._reader_view = self._reader, None, None
+        if reader is not None:
+            reader.rollback()
 
     def reading_transaction(self) -> Transaction | None:
         """The transaction that a reading statement joins; None if it has to begin its own."""
