@@ -155,11 +155,13 @@ def _configure(environment: Environment, given: dict[str, Any]) -> None:
 def _dispatch(environment: Environment, given: dict[str, Any]) -> int:
     words = list(given.get("words", []))
     inputs: list[tuple[str, str]] = given.get("inputs", [])
+    from kvsh.script import Script, signals, terminable
+
     if not words and not inputs and os.isatty(0) and os.isatty(1):
         from kvsh.repl.run import run as run_shell
 
-        return run_shell(environment)
-    from kvsh.script import Script, signals
+        with terminable(environment):
+            return run_shell(environment)
 
     environment.keep_going = given.get("keep_going", False)
     script = Script(environment)

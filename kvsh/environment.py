@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from kvsh.undo import UndoLog
 
 
+TERMINATED = 143
+"""The exit status after SIGTERM."""
+
+_READERS = frozenset((".check", ".crash", ".dump", ".export", ".log", ".page", ".stats", ".tree"))
+"""Commands that do not ask now and then whether they are to stop, and can be stopped anywhere."""
+
+
 class Leave(Exception):
     """`.quit`: the status to exit with."""
 
@@ -71,6 +78,7 @@ class Environment(OpenDatabase):
         self.leave_status: int | None = None
         self.last_seconds: float | None = None
         self._once = False
+        self._only_reads = False  # what runs can be torn off anywhere
         super().__init__(path, options)
 
     def close(self) -> None:
@@ -87,8 +95,12 @@ class Environment(OpenDatabase):
         super().close_database()
 
     def interrupt(self) -> None:
-        """Ctrl-C: ask what runs to stop."""
+        """Ctrl-C: ask what runs to stop.  Raises KeyboardInterrupt, in the signal's handler, out of a
+        command that only reads."""
         self.interrupted = True
+        if self._only_reads:
+            self._only_reads = False
+            raise KeyboardInterrupt
         if self._session is not None:
             self._session.interrupt()
 
@@ -156,7 +168,12 @@ class Environment(OpenDatabase):
         reader = Reader()
         reader.feed(text)
         for unit in reader.units(final=True):
-            if not self.attempt(unit) or self.leave_status is not None:
+            done = self.attempt(unit)
+            if self.terminated:
+                self.leave_status = TERMINATED
+                if self.in_transaction():
+                    self.rollback()
+            if not done or self.leave_status is not None:
                 return
 
     def attempt(self, unit: Unit) -> bool:
@@ -324,7 +341,11 @@ class Environment(OpenDatabase):
             with self.recording(line):
                 command.run(self, arguments)
         else:
-            command.run(self, arguments)
+            self._only_reads = command.name in _READERS
+            try:
+                command.run(self, arguments)
+            finally:
+                self._only_reads = False
 
     def run_words(self, words: list[str]) -> None:
         """Run a command whose words came one by one; errors come out."""

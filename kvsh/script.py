@@ -185,19 +185,29 @@ def signals(environment: Environment) -> Iterator[None]:
             raise KeyboardInterrupt
         environment.interrupt()
 
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with terminable(environment):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def terminable(environment: Environment) -> Iterator[None]:
+    """SIGTERM stops what runs, as SIGINT does, and then the environment asks to be left."""
+
     def terminate(_number: int, _frame: Any) -> None:
         if not environment.busy or environment.terminated:
             raise SystemExit(TERMINATED)
         environment.terminated = True
         environment.interrupt()
 
-    before_interrupt = signal.signal(signal.SIGINT, interrupt)
-    before_terminate = signal.signal(signal.SIGTERM, terminate)
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before_interrupt)
-        signal.signal(signal.SIGTERM, before_terminate)
+        signal.signal(signal.SIGTERM, before)
 
 
 _depth = 0

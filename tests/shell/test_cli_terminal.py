@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,3 +178,15 @@ def test_the_scratch_database_says_what_it_is() -> None:
         terminal.wait_for(r"\.quit")
         terminal.send("quit\r")
         assert terminal.wait_for_exit() == 0
+
+
+def test_sigterm_rolls_back_what_is_open_and_ends_the_shell(database: Path) -> None:
+    with shell(database) as terminal:
+        terminal.send("begin;\r")
+        terminal.wait_for(r"^music\.db\*>")
+        terminal.send("DELETE FROM album WHERE id = 1; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL")
+        terminal.send(" SELECT i + 1 FROM n) SELECT 'on and on', count(*) FROM n;\r")
+        terminal.wait_for("1 row changed")
+        terminal.child.kill(signal.SIGTERM)
+        assert terminal.wait_for_exit() == 143
+    assert kvsh(database, "SELECT count(*) FROM album").out == "3\n"
