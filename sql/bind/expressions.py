@@ -290,8 +290,6 @@ class ExpressionBinder:
     def comparison(self, node: Any) -> Expression:
         op = _COMPARISONS[type(node)]
         left, right = node.this, node.expression
-        if isinstance(node, exp.Is) and isinstance(right, exp.Not):
-            op, right = "IS NOT", right.this
         if isinstance(node, exp.Is) and isinstance(right, exp.Boolean):
             return Truth(self.bind(left), bool(right.this), op == "IS NOT")
         left_row, right_row = self._row(left), self._row(right)

@@ -304,8 +304,8 @@ class BlockCompiler:
         if joined.header and joined.fan_out <= STREAM_FAN_OUT:
             body.add(joined.header)
             if element == joined.row and len(split_clauses(joined.clauses)) == 1:
-                listed = joined.clauses.split(" in ", 1)[1]
-                body.add(f"    if {listed}: yield {listed}")
+                body.add(f"    out = {joined.clauses.split(' in ', 1)[1]}")
+                body.add("    if out: yield out")
             else:
                 body.add(f"    out = [{element} {joined.clauses}]")
                 body.add("    if out: yield out")
@@ -320,7 +320,7 @@ class BlockCompiler:
             body.add(f"return {self._call(stages.batched, f'({element} {clauses})', 'check')}")
         else:
             body.add(f"out = [{element} {joined.clauses}]")
-            body.add("return (out,) if out else ()")
+            body.add("return [out] if out else []")
         return self._define(free, body)
 
     # -- stages ----------------------------------------------------------------------------------
@@ -332,8 +332,6 @@ class BlockCompiler:
         fold = self.scalar.folding(key.collation)
         if fold is not None and kinds & TEXT:
             source = f"{self.module.function(fold)}({source})"
-            if key.collation.upper() not in ("NOCASE", "RTRIM"):
-                kinds = TEXT  # keys of one type: the program's own
         plain = bool(kinds) and (not kinds & ~NUMBER or kinds in (TEXT, BLOB))
         if key.nulls_first == key.descending and kinds & NULL:
             first, name = self.scalar.named(source)

@@ -7,7 +7,6 @@ https://www.sqlite.org/lang_expr.html#operators_and_parse_affecting_attributes
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import fmod
 from typing import Any
 
 from sql.errors import ConstraintError, SqlError
@@ -15,7 +14,7 @@ from sql.expressions import SqlValue
 from sql.values import (
     INT_MAX,
     INT_MIN,
-    compare,
+    remainder,
     sort_key,
     text_to_number,
     to_integer,
@@ -99,21 +98,6 @@ def int_divide(a: int, b: int) -> SqlValue:
     if (a < 0) != (b < 0):
         return -quotient
     return quotient if quotient <= INT_MAX else float(quotient)
-
-
-def modulo(left: SqlValue, right: SqlValue) -> SqlValue:
-    a, b = to_number(left), to_number(right)
-    if a is None or b is None:
-        return None
-    m, n = to_integer(a), to_integer(b)
-    assert m is not None and n is not None
-    if n == 0:
-        return None
-    rest = abs(m) % abs(n)
-    rest = -rest if m < 0 else rest
-    if a.__class__ is float or b.__class__ is float:
-        return fmod(float(m), float(n)) if abs(m) < 1 << 53 and abs(n) < 1 << 53 else float(rest)
-    return rest
 
 
 def negate(value: SqlValue) -> SqlValue:
@@ -244,25 +228,12 @@ def item_set(
     return frozenset(present if convert is None else map(convert, present))
 
 
-def extreme(key: Callable[[SqlValue], Any] | None, largest: bool, *values: SqlValue) -> SqlValue:
-    """Scalar min() and max(): NULL if any is NULL; of equals the first."""
-    best = values[0]
-    for value in values:
-        if value is None or best is None:
-            return None
-        a, b = (value, best) if key is None else (key(value), key(best))
-        order = compare(a, b)
-        if order > 0 if largest else order < 0:
-            best = value
-    return best
-
-
 OPERATORS: dict[str, Callable[[Any, Any], SqlValue]] = {
     "+": add,
     "-": subtract,
     "*": multiply,
     "/": divide,
-    "%": modulo,
+    "%": remainder,
     "||": concat,
     "&": bit_and,
     "|": bit_or,

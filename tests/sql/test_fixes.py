@@ -1,0 +1,91 @@
+"""Small statements that were once answered otherwise than by sqlite3."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from btree import open_memory
+from sql import Session
+from tests.sql.engines import EngineError, KvshEngine, SqliteEngine
+
+REMAINDERS = [
+    f"SELECT a % b, typeof(a % b) FROM (SELECT {a} AS a, {b} AS b)"
+    for a in ("7", "-7.5", "'7.9'", "'1e2'", "x'37'", "'abc'", "9223372036854775807", "1e300")
+    for b in ("3", "3.9", "'3.9'", "'2e1'", "0", "'x'", "-1", "NULL", "-9223372036854775808")
+]
+SCRIPTS: dict[str, list[str]] = {
+    "the negation of an operand of IS stays": [
+        "SELECT 5 IS NOT (NOT 1), 5 IS (NOT 1), 0 IS (NOT 1), 0 IS NOT (NOT 5), 1 IS NOT NOT 1",
+        "SELECT NULL IS NOT (NOT NULL), (NOT 1) IS (NOT 2), 1 IS (NOT 0), 2 IS NOT TRUE",
+        "SELECT 2 IS NOT (NOT TRUE), NOT 2 IS TRUE, 2 IS NOT (1), 2 IS NOT NULL",
+    ],
+}
+
+
+def answers(engine: KvshEngine | SqliteEngine, script: list[str]) -> list[object]:
+    found: list[object] = []
+    for statement in script:
+        try:
+            found.append([(row, [*map(type, row)]) for row in engine.execute(statement)])
+        except EngineError as error:
+            found.append(str(error))
+    return found
+
+
+def compared(script: list[str]) -> None:
+    kvsh, oracle = KvshEngine(), SqliteEngine()
+    try:
+        for statement, ours, theirs in zip(
+            script, answers(kvsh, script), answers(oracle, script), strict=True
+        ):
+            assert ours == theirs, statement
+    finally:
+        kvsh.close()
+        oracle.close()
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_statements_are_answered_as_by_sqlite3(script: list[str]) -> None:
+    compared(script)
+
+
+def test_a_remainder_is_of_the_operands_as_integers() -> None:
+    table = ["CREATE TABLE t (a, b)"]
+    table += [
+        f"INSERT INTO t VALUES ({a}, {b})" for a in ("7", "'1e2'", "-7.5") for b in ("3", "'2e1'")
+    ]
+    compared([*REMAINDERS, *table, "SELECT a % b, typeof(a % b), a % 4, 100 % b FROM t"])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT x FROM t ORDER BY x COLLATE backwards, rowid",
+        "SELECT x FROM t ORDER BY x COLLATE backwards DESC, rowid",
+        "SELECT x FROM t ORDER BY x COLLATE backwards DESC NULLS FIRST, rowid",
+        "SELECT x, count(*) FROM t GROUP BY x COLLATE backwards ORDER BY 2, 1",
+        "SELECT DISTINCT x COLLATE backwards FROM t ORDER BY rowid",
+        "SELECT max(x COLLATE backwards), min(x COLLATE backwards) FROM t",
+    ],
+)
+def test_a_collation_of_the_program_orders_values_of_all_kinds(query: str) -> None:
+    def backwards(left: str, right: str) -> int:
+        return (left < right) - (left > right)
+
+    script = [
+        "CREATE TABLE t (x)",
+        "INSERT INTO t VALUES ('b'), (NULL), (1), ('a'), (x'61'), (2.5), ('c'), (NULL), (1.0), ('a')",
+    ]
+    session = Session(open_memory())
+    session.functions.collations["BACKWARDS"] = backwards
+    session.functions.version += 1
+    oracle = sqlite3.connect(":memory:", isolation_level=None)
+    oracle.create_collation("backwards", backwards)
+    for statement in script:
+        session.execute(statement).close()
+        oracle.execute(statement)
+    assert list(session.execute(query)) == oracle.execute(query).fetchall()
+    session.close()
+    oracle.close()
