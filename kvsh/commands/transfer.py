@@ -92,9 +92,10 @@ def _export_drawn(environment: Environment, path: str, source: str | None, mode:
 
 
 def dump(environment: Environment, arguments: Arguments) -> None:
-    from kvsh.transfer import TransferError, dump
+    from kvsh.transfer import TransferError
+    from kvsh.transfer.dump import dump as dump_database  # the package's `dump` may be this module
 
     try:
-        dump(environment.session, environment.write, tuple(arguments.texts()))
+        dump_database(environment.session, environment.write, tuple(arguments.texts()))
     except TransferError as error:
         raise CommandError(str(error)) from error

@@ -281,3 +281,12 @@ def test_every_command_has_a_line_in_the_documentation(name: str) -> None:
     command = find(name)
     usage = command.usage.replace("|", "\\|")
     assert f"| `{usage}` | {command.summary}." in text
+
+
+def test_a_database_goes_out_as_sql_and_comes_back(shell: Shell) -> None:
+    shell(".export all.sql")
+    dumped = shell(".dump")
+    assert shell.err.getvalue() == ""
+    again = shell(".open copy.db\n.read all.sql\n.dump")
+    assert again == dumped
+    assert shell("get user:1") == "Ada Lovelace\n"
