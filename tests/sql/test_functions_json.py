@@ -177,7 +177,10 @@ def test_any_document_answers_as_in_sqlite(
     assert_call("json_remove", document, path, second)
     assert_call("json_patch", document, other)
     for name in ("json_insert", "json_set", "json_replace"):
-        assert_call(name, document, path, value, second, 7)
+        if "[" in path:  # 3.40 loses its way in an array that the same call has appended to
+            assert_call(name, document, path, value)
+        else:
+            assert_call(name, document, path, value, second, 7)
         assert_same(f"{name}(?, ?, json(?))", document, path, other)
     for name in ("json_each", "json_tree"):
         assert_same(f"{TABLE} from {name}(?)", document)
@@ -196,3 +199,8 @@ def test_a_document_nested_too_deeply_is_malformed() -> None:
     assert_call("json", deep)
     assert_call("json_set", deep, "$[0][0]", 1)
     assert_same("count(*) from json_tree(?)", deep)
+
+
+def test_a_path_finds_its_way_in_an_array_that_the_same_call_has_appended_to() -> None:
+    """SQLite 3.40 gives [1,2,3,7] here."""
+    assert outcome(engines()[0], "json_set('[1,2,3]', '$[#]', 4, '$[2]', 7)") == "[('[1,2,7,4]',)]"
