@@ -5,6 +5,9 @@ Every message is one sentence that names the file and says what to do next.
 
 from __future__ import annotations
 
+import errno
+import os
+
 
 class EngineError(Exception):
     """Root of the engine's errors."""
@@ -32,3 +35,28 @@ class CorruptionError(EngineError):
 
 class StorageError(EngineError):
     """The operating system refused a read, a write or a sync (disk full, I/O error)."""
+
+
+FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def refused(path: str, error: OSError) -> StorageError:
+    """The operating system's refusal of a write as one clear sentence."""
+    what = error.strerror or str(error)
+    if error.errno in FULL_ERRORS:
+        return StorageError(
+            f"{path}: database or disk is full ({what}): nothing of this transaction was kept;"
+            " free some space and try again"
+        )
+    return StorageError(f"{path}: disk I/O error ({what})")
+
+
+def busy(path: str, holder: int, seconds: float) -> BusyError:
+    """Process `holder` (0: unknown) kept the lock for longer than `seconds`."""
+    who = f"process {holder}" if holder else "another process"
+    if holder == os.getpid():
+        who = f"another connection of this process ({holder})"
+    return BusyError(
+        f"database is locked: {who} is writing {path}, waited {seconds:g} s;"
+        " try again or raise the timeout"
+    )

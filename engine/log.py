@@ -153,6 +153,8 @@ class Log:
 
     def record_at(self, position: int, size: int) -> Record | None:
         """The record at `position`, or None if there is no whole and valid one before `size`."""
+        if position + RECORD_BYTES > size:
+            return None
         at = position - self._window_at
         if at < 0 or at + RECORD_BYTES > len(self._window):
             self._window = self.read(min(_WINDOW_BYTES, size - position), position)

@@ -31,35 +31,27 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from engine.errors import BusyError, EngineError, ReadOnlyError, StorageError
+from engine.errors import BusyError, EngineError, ReadOnlyError, StorageError, busy, refused
 from engine.file import FileSystem, OsFileSystem
 from engine.format import (
-    KIND_TABLE,
     LOG_START,
-    SLOT_BYTES,
     SUPERSEDED,
     WORD_HOLDER,
     WORD_SYNCED,
     WORD_VISIBLE,
     WORD_WAITING,
-    Slot,
-    encode_record,
-    encode_slot,
 )
 from engine.journal import Journal
-from engine.log import CommitInfo, Log, State, table_payload
+from engine.log import CommitInfo, Log, State
 from engine.opening import needs_securing, open_log, secure_tail
 from engine.snapshot import Snapshot
+from engine.table_snapshot import table_due, trim, write_table
 from engine.writer import Writer
 
 Durability = Literal["full", "normal", "off"]
 
 REDO_TAIL_BYTES_MAX = 4 << 20
 """Redo past this asks for a checkpoint: it bounds the time to open."""
-
-TABLE_EVERY_BYTES = 16 << 20
-"""A snapshot of the page table is due when the log has grown by this (or 32 bytes a page): it bounds
-the scan at open."""
 
 COMPACTION_BYTES_MIN = 16 << 20
 COMPACTION_FACTOR = 2
@@ -218,17 +210,17 @@ class PageStore:
         seconds = self.timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
         if not self._writing.acquire(timeout=max(seconds, 0)):
-            raise self._busy(os.getpid(), seconds)
+            raise busy(self.path, os.getpid(), seconds)
         try:
             self.check_usable()
             self._lock_file(deadline, seconds)
-            if self._table_due():
-                self._write_table()
+            if table_due(self):
+                write_table(self)
             return Writer(self, self.current_log)
         except OSError as error:
             self.writer_ended()
             self.unlock_if_idle()
-            raise self.refused(error) from error
+            raise refused(self.path, error) from error
         except BaseException:
             self.writer_ended()
             self.unlock_if_idle()
@@ -237,14 +229,18 @@ class PageStore:
     def _lock_file(self, deadline: float, seconds: float) -> None:
         """Take the file's lock if this handle has it not yet, and take in what is new."""
         with self.mutex:
-            if self._locked:
-                if not self._others_wait():
+            if self._locked and not self._others_wait():
+                self._active = True
+                return
+        if self._locked:
+            self._settle()  # let the group end, then others in
+            with self.mutex:
+                self.check_usable()
+                if self._locked and not self._unsynced:
+                    self._unlock()
+                elif self._locked:
                     self._active = True
                     return
-                while self._unsynced:  # let the group end, then others in
-                    self.mutex.wait(0.01)
-                    self.check_usable()
-                self._unlock()
         if self._locked_last and self._others_wait():
             time.sleep(0.001)
         began = time.monotonic()
@@ -258,7 +254,7 @@ class PageStore:
                 self._catch_up()
             except OSError as error:
                 self._unlock()
-                raise self.refused(error) from error
+                raise refused(self.path, error) from error
             except BaseException:
                 self._unlock()
                 raise
@@ -281,7 +277,7 @@ class PageStore:
             self._locked_last = False
             left = deadline - time.monotonic()
             if left <= 0:
-                raise self._busy(log.words[WORD_HOLDER], seconds)
+                raise busy(self.path, log.words[WORD_HOLDER], seconds)
             log.words[WORD_WAITING] = time.time_ns() // 1_000_000
             time.sleep(min(pause, left))
             pause = min(pause * 2, _POLL_SECONDS_MAX)
@@ -291,22 +287,22 @@ class PageStore:
         since = self.current_log.words[WORD_WAITING]
         return since != 0 and abs(time.time_ns() // 1_000_000 - since) < _YIELD_MS
 
-    def _busy(self, holder: int, seconds: float) -> BusyError:
-        who = f"process {holder}" if holder else "another process"
-        if holder == os.getpid():
-            who = f"another connection of this process ({holder})"
-        return BusyError(
-            f"database is locked: {who} is writing {self.path}, waited {seconds:g} s;"
-            " try again or raise the timeout"
-        )
-
     def _catch_up(self) -> None:
         """With the file's lock just taken: see everything, and make sure of the log's end."""
         log = self.current_log
         words = log.words
         clean = words[WORD_HOLDER] == 0  # whoever had the lock before gave it back himself
-        if words[WORD_VISIBLE] != log.end or not clean:
+        visible = words[WORD_VISIBLE]
+        taken_back = visible < log.end
+        if visible != log.end or not clean:
             log.scan(oldest_lsn=self._oldest_lsn())
+        if taken_back or log.end < visible < SUPERSEDED:
+            # Without full durability commits are seen before they are synced.
+            self._dead = (
+                f"{self.path}: commits that this handle had seen were taken back by another process"
+                " after a failed sync: open the database again"
+            )
+            raise StorageError(self._dead)
         if not clean:
             if words[WORD_HOLDER] != 0:
                 _log.info("%s: takes over from process %d", self.path, words[WORD_HOLDER])
@@ -337,32 +333,22 @@ class PageStore:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     raise
 
-    def refused(self, error: OSError) -> StorageError:
-        """The operating system's refusal as one clear sentence."""
-        what = error.strerror or str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return StorageError(
-                f"{self.path}: database or disk is full ({what}): nothing of this transaction was"
-                " kept; free some space and try again"
-            )
-        return StorageError(f"{self.path}: disk I/O error ({what})")
-
     def appended(self) -> None:
         """A commit stands in the log; called by its writer under the mutex."""
         self._changed = True
         if self.durability == "full":
             self._unsynced += 1
         else:
-            self._publish(self.current_log.state())
+            self.publish(self.current_log.state())
 
-    def _publish(self, state: State) -> None:
+    def publish(self, state: State) -> None:
         """Let readers see `state`; under the mutex."""
         log = self.current_log
         self._set_visible(state)
         log.words[WORD_VISIBLE] = state.end
         log.table.sink(self._oldest_lsn())
 
-    def _note_synced(self, end: int) -> None:
+    def note_synced(self, end: int) -> None:
         log = self.current_log
         log.synced = max(log.synced, end)
         log.words[WORD_SYNCED] = log.synced
@@ -372,41 +358,60 @@ class PageStore:
         try:
             if self.durability == "full" or (self.durability == "normal" and pages):
                 self._wait_synced(lsn)
+        except EngineError:
+            raise
+        except BaseException:
+            # Interrupted (Ctrl-C): a commit left without its sync would keep others out for good.
+            self._settle()
+            raise
         finally:
             self.unlock_if_idle()
 
     def _wait_synced(self, lsn: int) -> None:
-        mutex = self.mutex
         full = self.durability == "full"
-        with mutex:
+        with self.mutex:
             while not full or self._synced_lsn < lsn:
                 if self._dead is not None:
                     raise StorageError(self._dead)
                 if self._syncing:
-                    mutex.wait()
+                    self.mutex.wait()
                     continue
                 # The first that comes syncs for all that have been appended by now.
-                self._syncing = True
-                log = self.current_log
-                target, group = log.state(), self._unsynced
-                mutex.release()
-                failure: OSError | None = None
-                try:
-                    log.file.sync()
-                except OSError as error:
-                    failure = error
-                finally:
-                    mutex.acquire()
-                    self._syncing = False
-                    mutex.notify_all()
-                if failure is not None:
-                    self.die(failure)
-                    raise StorageError(self._dead) from failure
-                self._note_synced(target.end)
+                self._sync_group()
                 if not full:
                     return
-                self._unsynced -= group
-                self._publish(target)
+
+    def _settle(self) -> None:
+        """Sync what is appended, whoever was to wait for it."""
+        with self.mutex:
+            while self._unsynced and self._dead is None:
+                if self._syncing:
+                    self.mutex.wait(0.01)
+                else:
+                    self._sync_group()
+
+    def _sync_group(self) -> None:
+        """Sync for all that have been appended by now; under the mutex, which is let go meanwhile."""
+        self._syncing = True
+        log = self.current_log
+        target, group = log.state(), self._unsynced
+        self.mutex.release()
+        failure: OSError | None = None
+        try:
+            log.file.sync()
+        except OSError as error:
+            failure = error
+        finally:
+            self.mutex.acquire()
+            self._syncing = False
+            self.mutex.notify_all()
+        if failure is not None:
+            self.die(failure)
+            raise StorageError(self._dead) from failure
+        self.note_synced(target.end)
+        if self.durability == "full":
+            self._unsynced -= group
+            self.publish(target)
 
     def die(self, error: OSError) -> None:
         """Fact 9: never retry a failed sync and believe it.  Take the records back; under the mutex."""
@@ -419,12 +424,14 @@ class PageStore:
         self._unsynced = 0
         self._visible = None
         try:
+            if self._locked:
+                log.words[WORD_VISIBLE] = min(log.words[WORD_VISIBLE], log.synced)
             log.file.truncate(max(log.synced, LOG_START))
             log.file.sync()
         except OSError as second:
             _log.error("%s: taking back the unsynced commits failed too: %s", self.path, second)
 
-    def _sync(self, log: Log) -> None:
+    def sync_alone(self, log: Log) -> None:
         """A writer's sync outside of a group; if it fails the handle is dead (fact 9)."""
         try:
             log.file.sync()
@@ -445,7 +452,7 @@ class PageStore:
             return
         if self.durability != "off":
             with contextlib.suppress(StorageError):  # the handle is dead then; the caller reports
-                self._sync(log)
+                self.sync_alone(log)
 
     def writer_ended(self) -> None:
         """A writer is done (committed or rolled back)."""
@@ -484,52 +491,6 @@ class PageStore:
     def redo_bytes(self) -> int:
         """Bytes of redo that the next open would have to replay."""
         return self.current_log.redo_bytes
-
-    # -- table snapshots -------------------------------------------------------------------------
-
-    def _table_due(self) -> bool:
-        log = self.current_log
-        return (
-            log.end - log.table_end > TABLE_EVERY_BYTES
-            and log.end - log.table_end > 32 * len(log.table.base)
-            and not log.redo
-            and not self._unsynced
-            and self.durability != "off"
-        )
-
-    def _write_table(self) -> None:
-        """Append a snapshot of the page table and let a header slot point to it; a writer's work.
-
-        A disk that is full costs the snapshot, not the commit: it is only a hint."""
-        try:
-            self._append_table()
-        except OSError as error:
-            _log.warning("%s: no page table snapshot: %s", self.path, error)
-            self.take_back(self.current_log)
-            self.check_usable()
-
-    def _append_table(self) -> None:
-        """Fact 8: what the slot refers to is synced before the slot is written."""
-        log = self.current_log
-        record, _ = encode_record(log.salt, KIND_TABLE, log.lsn, 0, table_payload(log))
-        self.reserve(log.end + len(record))
-        log.file.write(record, log.end)
-        self._sync(log)
-        with self.mutex:
-            log.table_hint = (log.end, log.lsn)
-            log.end += len(record)
-            log.table_end = log.end
-            self._note_synced(log.end)
-            self._publish(log.state())
-        self.write_slot(log)
-
-    def write_slot(self, log: Log) -> None:
-        """Overwrite the older header slot; the other one stays whole (fact 5)."""
-        old = log.slot
-        offset, lsn = log.table_hint
-        slot = Slot(old.database_id, old.sequence + 1, offset, lsn, log.synced)
-        log.file.write(encode_slot(slot), (slot.sequence % 2) * SLOT_BYTES)
-        log.slots = (slot, old)
 
     # -- the whole file --------------------------------------------------------------------------
 
@@ -602,7 +563,7 @@ class PageStore:
             if self.durability == "off":
                 self.current_log.file.truncate(self.current_log.end)
             else:
-                self._trim()
+                trim(self)
         except OSError as error:
             # Every commit is as durable as promised; a trim that fails loses space, not data.
             _log.warning("%s: not trimmed at close: %s", self.path, error)
@@ -612,24 +573,11 @@ class PageStore:
         finally:
             writer.rollback()
 
-    def _trim(self) -> None:
-        """Leave no space behind the log, and a header that knows its end; a writer's work."""
-        log = self.current_log
-        log.file.truncate(log.end)
-        self._sync(log)
-        self._note_synced(log.end)
-        if not log.redo and log.end - log.table_end > TABLE_EVERY_BYTES // 16:
-            self._append_table()
-            log.file.truncate(log.end)
-        else:
-            self.write_slot(log)
-        self._sync(log)
-
     def seal(self) -> None:
         """Everything on the disk, whatever the handle's durability, and the header up to date."""
         writer = self.begin()
         try:
-            self._trim()
+            trim(self)
             self._changed = False
         finally:
             writer.rollback()

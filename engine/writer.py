@@ -12,7 +12,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
-from engine.errors import EngineError, StorageError
+from engine.errors import EngineError, StorageError, refused
 from engine.format import (
     CHAIN,
     KIND_DELETE,
@@ -163,7 +163,7 @@ class Writer:
         except OSError as error:
             self._failed = True  # what was written early is gone too
             store.take_back(self._log)
-            raise store.refused(error) from error
+            raise refused(store.path, error) from error
         self._position += len(data)
         self._buffer = []
         self._buffered = 0

@@ -142,7 +142,7 @@ class SimulatedFile:
         apply_data(content, operation)
 
     def read(self, length: int, offset: int) -> bytes:
-        assert not self.closed
+        assert not self.closed and length >= 0 and offset >= 0
         self._disk.fail("read")
         return bytes(self._inode.content[offset : offset + length])
 

@@ -289,3 +289,64 @@ def test_checkpoints_compactions_and_recoveries_are_logged(
     assert "checkpointed commit" in text
     assert "compacted from" in text
     assert "recovery cut a torn tail" in text
+
+
+def test_an_interrupted_commit_leaves_no_lock_behind(tmp_path: Path) -> None:
+    class InterruptedFile(CountingFile):
+        interruptions = 1
+
+        def sync(self) -> None:
+            super().sync()
+            if InterruptedFile.interruptions:
+                InterruptedFile.interruptions -= 1
+                raise KeyboardInterrupt
+
+    class InterruptedFiles(OsFileSystem):
+        def open(self, path: str, *, readonly: bool) -> CountingFile:
+            file = super().open(path, readonly=readonly)
+            return InterruptedFile(os.dup(file._fd), readonly=readonly)
+
+    InterruptedFile.interruptions = 0
+    store = open_store(tmp_path / "db", files=InterruptedFiles())
+    transaction = store.begin(write=True)
+    transaction.tree(1).put(b"k", b"v")
+    InterruptedFile.interruptions = 1
+    with pytest.raises(KeyboardInterrupt):
+        transaction.commit()
+    other = open_store(tmp_path / "db", timeout=0.05)
+    writer = other.begin(write=True)
+    assert writer.tree(1).get(b"k") == b"v"
+    writer.rollback()
+    other.close()
+    store.close()
+
+
+def test_a_handle_that_has_seen_commits_which_were_taken_back_does_not_build_on_them(
+    tmp_path: Path,
+) -> None:
+    one = open_store(tmp_path / "db", durability="normal", files=CountingFiles())
+    other = open_store(tmp_path / "db", durability="normal")
+    for number in range(3):
+        transaction = one.begin(write=True)
+        transaction.tree(1).put(b"%d" % number, b"v")
+        transaction.commit()
+    transaction = one.begin(write=True)
+    transaction.tree(1).put(b"unsynced", b"v")
+    transaction.commit()
+    assert other.begin().tree(1).get(b"unsynced") == b"v"
+    CountingFile.failing = True
+    try:
+        with pytest.raises(StorageError, match="sync failed"):
+            one.checkpoint()
+    finally:
+        CountingFile.failing = False
+    with pytest.raises(StorageError, match="taken back"):
+        other.begin(write=True)
+    again = open_store(tmp_path / "db")
+    transaction = again.begin(write=True)
+    transaction.tree(1).put(b"new", b"v")
+    transaction.commit()
+    again.close()
+    assert open_store(tmp_path / "db").check() == []
+    one.close()
+    other.close()
