@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
@@ -423,11 +424,16 @@ class GroupCompiler:
             body.add(header)
             body.depth = 1
         source, rows = clauses, None
+        self._share_lists()
         lists = {(field.argument, field.guard, field.skip_null) for field in self.fields}
         if simple_row is not None:
             loop, *conditions = split_clauses(clauses)
-            if not conditions:
-                source, rows = loop, loop.split(" in ", 1)[1]
+            iterable = loop.split(" in ", 1)[1]
+            if not conditions and (iterable.isidentifier() or len(lists) == 1):
+                source, rows = loop, iterable
+            elif not conditions:
+                body.add(f"b = {iterable}")
+                source, rows = f"for {simple_row} in b", "b"
             elif len(lists) > 1:
                 body.add(f"b = [{simple_row} {clauses}]")
                 source, rows = f"for {simple_row} in b", "b"
@@ -447,6 +453,16 @@ class GroupCompiler:
             for line in field.bulk:
                 body.add(_with_argument(line, f"s[{place}]", "x"))
         body.depth = 0
+
+    def _share_lists(self) -> None:
+        """A count of rows counts a list that is made anyway."""
+        for place, field in enumerate(self.fields):
+            if field.argument or field.skip_null:
+                continue
+            for other in self.fields:
+                if other.argument and other.guard == field.guard and not other.skip_null:
+                    self.fields[place] = replace(field, argument=other.argument)
+                    break
 
     def _list_of(self, place: int) -> tuple[str, str, bool]:
         field = self.fields[place]

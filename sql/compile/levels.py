@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, assert_never
 from msgspec import Struct
 
 from sql.compile.module import Lines, Module
+from sql.compile.text_filters import text_filter
 from sql.expressions import (
     ROWID,
     Affinity,
@@ -28,6 +29,7 @@ from sql.expressions import (
     InSubquery,
     Literal,
     Match,
+    Parameter,
 )
 from sql.plan import DerivedRelation, RowRelation, TableRelation, WorkRelation, width
 from sql.plan.operators import (
@@ -52,7 +54,7 @@ from sql.run.sorting import in_batches
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
 
-NULL, INTEGER = 1, 2
+NULL, INTEGER, TEXT = 1, 2, 8
 CLAUSES_MAX = 14
 """`for` clauses of one comprehension; Python nests at most 20 loops."""
 
@@ -106,7 +108,7 @@ class LevelCompiler:
         if level.left or source.batches is None:
             clauses = self._counted(level, self._clauses(level, source))
             return "", clauses, source
-        clauses = [self._batch_clause(level, source), *self._filters(level.filters)]
+        clauses = self._scanned(level, source)
         batches = source.batches
         analysis = self.compiler.analysis
         if analysis is not None:
@@ -114,6 +116,41 @@ class LevelCompiler:
             batches = f"{self.module.constants.name(analysis.timed, 'timed')}({number}, {batches})"
             clauses.append(f"if {self.module.constants.name(analysis.hit, 'hit')}({number})")
         return f"for keys, rows in {batches}:", clauses, source
+
+    def _scanned(self, level: Level, source: Source) -> list[str]:
+        """The clauses of a scan in batches; a LIKE of a text column filters the whole batch."""
+        loop = self._batch_clause(level, source)
+        row = f"r{level.relation.source}"
+        if loop == f"for {row} in rows":
+            for condition in level.filters:
+                matching = self._text_filter(condition, row)
+                if not matching:
+                    continue
+                others = self._filters(
+                    tuple(other for other in level.filters if other is not condition)
+                )
+                if not others:
+                    return [f"for {row} in {matching}(rows)"]
+                if not any(":=" in other for other in others):
+                    return [f"for {row} in {matching}([{row} {loop} {' '.join(others)}])"]
+        return [loop, *self._filters(level.filters)]
+
+    def _text_filter(self, condition: Expression, row: str) -> str:
+        """The variable of a function that filters batches by the condition, "" if it is no such."""
+        if not isinstance(condition, Match) or condition.op not in ("LIKE", "GLOB"):
+            return ""
+        if condition.negated or condition.escape is not None:
+            return ""
+        if not isinstance(condition.pattern, (Literal, Parameter)):
+            return ""
+        kinds = self.scalar.kinds(condition.operand)
+        column = re.fullmatch(rf"{row}\[(\d+)\]", self.scalar.value(condition.operand))
+        if column is None or kinds & ~(TEXT | NULL) or not self.scalar.is_builtin(condition):
+            return ""
+        pattern = self.scalar.value(condition.pattern)
+        nullable = str(bool(kinds & NULL))
+        made = self._call(text_filter, repr(condition.op), pattern, column[1], nullable)
+        return self.module.once(made)
 
     def inner(self, level: Level) -> list[str]:
         """A later level's clauses."""
@@ -498,6 +535,9 @@ class LevelCompiler:
             if access.prefix is not None:
                 start = self.scalar.operand(access.prefix, None, collation)[0]
                 return self._call(ranges.text_span, tree, "check", prefix, start, reverse)
+            if access.low is None and access.high is None and plain and not access.reverse:
+                if not path.clustered:
+                    return self._call(ranges.equal_span, tree, "check", prefix)
             bounds = self._bounds(access.low, access.high, collation or "BINARY")
             return self._call(ranges.key_span, tree, "check", prefix, *bounds, reverse)
         listed = f"({''.join(f'{choice}, ' for choice in choices)})"

@@ -165,7 +165,7 @@ class ScalarCompiler(ComparisonCompiler):
 
     def _constant_pattern(self, e: Match) -> tuple[str, str | None] | None:
         """(pattern, escape) if both are constants and the operator is the builtin one."""
-        if e.op not in ("LIKE", "GLOB") or not self._is_builtin(e):
+        if e.op not in ("LIKE", "GLOB") or not self.is_builtin(e):
             return None
         if not isinstance(e.pattern, Literal):
             return None
@@ -183,7 +183,7 @@ class ScalarCompiler(ComparisonCompiler):
                 return None
         return pattern, escape
 
-    def _is_builtin(self, e: Match) -> bool:
+    def is_builtin(self, e: Match) -> bool:
         if self.functions is None:
             return e.op in ("LIKE", "GLOB")
         function = self.functions.lookup(e.op.lower(), 2 if e.escape is None else 3)
@@ -198,7 +198,7 @@ class ScalarCompiler(ComparisonCompiler):
                 return f"(1 if {test} else 0)"
             return f"(None if {absent} else 1 if {test} else 0)"
         operands = [self.value(e.operand), self.value(e.pattern)]
-        if self._is_builtin(e):
+        if self.is_builtin(e):
             if e.op == "GLOB":
                 return self._call(patterns.glob, *operands)
             if e.escape is None:
@@ -262,7 +262,8 @@ class ScalarCompiler(ComparisonCompiler):
             case Literal():
                 return self._literal(e.value)
             case Parameter():
-                return f"p[{e.index}]"
+                source = f"p[{e.index}]"
+                return source if self.once is None else self.once(source)
             case ColumnRef() if e.source == NAMED:
                 return e.name
             case ColumnRef() | SlotRef():
