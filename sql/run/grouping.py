@@ -17,6 +17,7 @@ from sql.context import Context
 from sql.errors import SqlError
 from sql.run.partitions import FIRST_ROOM, PARTITIONS, Partitions, overfull
 from sql.run.sorting import SortedRuns, in_batches
+from sql.run.spill import Chunks, Unspillable
 from sql.values import INT_MAX, INT_MIN, bytes_to_text, compare, value_to_text
 
 ABSENT = object()
@@ -70,12 +71,17 @@ def spilled_groups(
 
     def put(done: Groups) -> None:
         keys: list[Any] = [key for key, _ in sorted_groups(done, simple)]
-        if not simple:
-            keys = [order_key(key) for key in keys]
-        run = list(zip(keys, finish(done), strict=True))
-        done.clear()
-        if not results.add(run):
-            kept.extend(run)
+        run = Chunks(results.file)
+        # A few at a time, out of the dict: all their rows at once would take as much memory again.
+        for at in range(0, len(keys), results.chunk_rows):
+            part = keys[at : at + results.chunk_rows]
+            rows = finish({key: done.pop(key) for key in part})
+            pairs = list(zip(part if simple else map(order_key, part), rows, strict=True))
+            try:
+                run.append(pairs)
+            except Unspillable:
+                kept.extend(pairs)
+        results.put(run)
 
     try:
         for batch in in_batches(rest, ctx.check):

@@ -19,48 +19,6 @@ Batches = Iterable[list[Row]]
 CHUNK_ROWS = 1024
 
 
-def outer_join(
-    left: list[Row],
-    right: list[Row],
-    matches: Callable[[Row, Row], Any],
-    left_key: Callable[[Row], Any] | None,
-    right_key: Callable[[Row], Any] | None,
-    left_width: int,
-    right_width: int,
-    full: bool,
-    check: Callable[[], None],
-) -> Iterator[list[Row]]:
-    """Matching pairs; then left rows without a match where they stand, and, of a FULL join, right ones.
-
-    With keys (a hash of the right side), only rows of equal keys are tried."""
-    nulls_left, nulls_right = (None,) * left_width, (None,) * right_width
-    used = bytearray(len(right))
-    everything = list(enumerate(right))
-    table: dict[Any, list[tuple[int, Row]]] = {}
-    if right_key is not None:
-        for place, row in everything:
-            table.setdefault(right_key(row), []).append((place, row))
-    out: list[Row] = []
-    for row in left:
-        candidates = everything if left_key is None else table.get(left_key(row), [])
-        found = False
-        for place, other in candidates:
-            if matches(row, other):
-                found = True
-                used[place] = 1
-                out.append(row + other)
-        if not found:
-            out.append(row + nulls_right)
-        if len(out) >= CHUNK_ROWS:
-            yield out
-            out = []
-        check()
-    if full:
-        out += [nulls_left + row for place, row in everything if not used[place]]
-    if out:
-        yield out
-
-
 def outer_joined(
     left: Batches,
     right: Batches,

@@ -95,6 +95,14 @@ def key_span(
         yield batch
 
 
+def equal_span(tree: Tree, check: Check, prefix: tuple[Any, ...]) -> Iterable[Batch]:
+    """Keys of an INDEX tree that start with `prefix`."""
+    keys = tree.prefixed(prefix)
+    if keys is None:
+        return key_span(tree, check, prefix)
+    return ((keys, []),) if keys else ()
+
+
 def text_span(
     tree: Tree, check: Check, prefix: tuple[Any, ...], start: str, reverse: bool = False
 ) -> Iterator[Batch]:

@@ -152,10 +152,14 @@ class SortedRuns:
                 run.append(rows[at : at + self.chunk_rows])
         except Unspillable:
             return False
+        self.put(run)
+        return True
+
+    def put(self, run: Chunks) -> None:
+        """Take in a sorted run that is in `file`."""
         self.runs.append(run)
         if len(self.runs) >= RUNS_MAX:
             self._merge_all()
-        return True
 
     def _merge_all(self) -> None:
         """All runs become one, in a new file."""
