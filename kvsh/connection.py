@@ -383,6 +383,33 @@ class Connection:
         if progress is not None:
             progress(101, 0, copied)
 
+    def serialize(self, *, name: str = "main") -> bytes:
+        """The database as the bytes of a file, which `deserialize` and `connect` read."""
+        session = self._for_bytes(name)
+        from kvsh.serialized import serialized
+
+        try:
+            return serialized(session)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+
+    def deserialize(self, data: Any, /, *, name: str = "main") -> None:
+        """Replace the database's content by that in `data`, the bytes of a file."""
+        session = self._for_bytes(name)
+        from kvsh.serialized import restore
+
+        try:
+            restore(session, data)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+
+    def _for_bytes(self, name: str) -> Session:
+        self._check_thread()
+        self._check_open()
+        if name != "main":
+            raise errors.OperationalError(f"unknown database {name}")
+        return self.session
+
     def blobopen(
         self,
         table: str,

@@ -165,6 +165,25 @@ def test_a_database_is_dumped_and_copied(tmp_path: Path, con: kvsh.Connection) -
     third.close()
 
 
+def test_a_database_is_bytes_and_back(tmp_path: Path, con: kvsh.Connection) -> None:
+    con.execute("CREATE TABLE t(a PRIMARY KEY, b)")
+    con.executemany("INSERT INTO t VALUES (?, ?)", [(number, "x") for number in range(1000)])
+    con.execute("INSERT INTO kv VALUES ('k', 'v')")
+    con.commit()
+    data = con.serialize()
+    (tmp_path / "copy.db").write_bytes(data)
+    copy = kvsh.connect(tmp_path / "copy.db")
+    assert list(copy.iterdump()) == list(con.iterdump())
+    copy.execute("DROP TABLE t")
+    copy.commit()
+    copy.deserialize(data)
+    assert copy.execute("SELECT count(*) FROM t").fetchone() == (1000,)
+    with pytest.raises(kvsh.DatabaseError, match="not a database"):
+        copy.deserialize(b"something else" * 100)
+    assert copy.execute("SELECT count(*) FROM t").fetchone() == (1000,)
+    copy.close()
+
+
 def test_opening_errors_have_sqlite3s_codes(tmp_path: Path) -> None:
     with pytest.raises(kvsh.OperationalError, match="unable to open database file") as caught:
         kvsh.connect(tmp_path)

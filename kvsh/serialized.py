@@ -1,0 +1,44 @@
+"""A database as bytes, and bytes as a database: `Connection.serialize` and `deserialize`.
+
+The bytes are those of a database file, which is made in (or read from) a temporary directory.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+from btree import open_store
+from sql import Session, copy_database
+
+
+def serialized(session: Session) -> bytes:
+    """The session's database, as of now, as the bytes of a file.  Temporary objects are left out."""
+    with tempfile.TemporaryDirectory(prefix="kvsh-") as directory:
+        path = os.path.join(directory, "database")
+        store = open_store(path, durability="off")
+        try:
+            copy_database(session, Session(store))
+        finally:
+            store.close()
+        with open(path, "rb") as file:
+            return file.read()
+
+
+def restore(session: Session, data: Any) -> None:
+    """Replace the session's database by the one in `data`, a bytes-like object.
+
+    Raises the store's NotADatabaseError and CorruptionError; BufferError, TypeError."""
+    with memoryview(data) as view:
+        if not view.c_contiguous:
+            raise BufferError("memoryview: underlying buffer is not C-contiguous")
+        with tempfile.TemporaryDirectory(prefix="kvsh-") as directory:
+            path = os.path.join(directory, "database")
+            with open(path, "wb") as file:
+                file.write(view)
+            store = open_store(path, readonly=True)
+            try:
+                copy_database(Session(store), session)
+            finally:
+                store.close()
