@@ -103,6 +103,10 @@ class Tree(Protocol):
     def clear(self) -> None:
         """Remove everything, O(pages) at worst."""
 
+    def prefixed(self, prefix: tuple[Any, ...]) -> list[Key] | None:
+        """The keys that start with `prefix`, where that is simple to say (a few in one leaf); None: see
+        `batches`.  Of CLUSTERED and INDEX trees."""
+
     def batches(
         self,
         lo: Key | None = None,

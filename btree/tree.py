@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from btree import edit, ranges
 from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
-from btree.order import search_left, search_right
+from btree.order import MAX, search_left, search_right
 from btree.protocols import Key, TreeKind, Value
 
 if TYPE_CHECKING:
@@ -387,6 +387,21 @@ class Tree:
         self._mark = None
 
     # -- ranges ----------------------------------------------------------------------------------
+
+    def prefixed(self, prefix: tuple[Any, ...]) -> list[Key] | None:
+        self._descents += 1
+        try:
+            node = self.root
+            children = node.children
+            while children is not None:
+                node = children[bisect_right(node.keys, prefix)]
+                children = node.children
+            keys = node.keys
+            first = bisect_left(keys, prefix)
+            end = bisect_left(keys, (*prefix, MAX), first)
+        except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
+            return None
+        return None if end == len(keys) else keys[first:end]
 
     def batches(
         self,
