@@ -99,20 +99,58 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
     else:
         head = f"{environment.source}:{line}:{column}: error: {message}"
     lines = [head]
-    hint = _hint(error)
+    hint = _hint(error, text)
     if shown and offset is not None:
         if caret > LINE_MAX // 2:
             cut = caret - LINE_MAX // 2
             shown, caret = "…" + shown[cut:], caret - cut + 1
         lines.append("  " + shown[:LINE_MAX].replace("\t", " "))
-        lines.append("  " + " " * caret + "^" + (f" {hint}" if hint else ""))
+        lines.append("  " + " " * _cells(shown[:caret]) + "^" + (f" {hint}" if hint else ""))
     elif hint:
         lines.append(f"  {hint}")
     return lines
 
 
-def _hint(error: Exception) -> str:
+def _cells(text: str) -> int:
+    """The width of a line's beginning on a terminal."""
+    if text.isascii():
+        return len(text)
+    from kvsh.output.tables import width_of
+
+    return width_of(text)
+
+
+_VERBS = (
+    "select", "insert", "update", "delete", "create", "drop", "alter", "with", "values", "replace",
+    "begin", "commit", "rollback", "savepoint", "release", "pragma", "explain", "analyze", "vacuum",
+    "reindex", "put", "get", "scan", "count", "exists", "incr", "expire", "persist",
+)  # fmt: skip
+
+_ELSEWHERE = {
+    "show": "use .tables, .schema or .indexes",
+    "describe": "use .schema TABLE",
+    "desc": "use .schema TABLE",
+    "use": "use .open FILE",
+    "source": "use .read FILE",
+    "truncate": "use DELETE FROM TABLE;",
+    "copy": "use .import FILE TABLE or .export FILE TABLE",
+    "mget": "use get KEY",
+    "mset": "use put KEY VALUE",
+    "dbsize": "use count",
+}
+"""First words of other systems' statements, and what does it here."""
+
+
+def _hint(error: Exception, text: str) -> str:
     names = getattr(error, "suggestions", ())
-    if not names:
+    if names:
+        return f"did you mean {' or '.join(names[:3])}?"
+    if getattr(error, "offset", None) != 0 or "syntax error" not in str(error):
         return ""
-    return f"did you mean {' or '.join(names[:3])}?"
+    from difflib import get_close_matches
+
+    word = text.split()[0].rstrip(";").lower() if text.split() else ""
+    if word in _ELSEWHERE:
+        return _ELSEWHERE[word]
+    near = get_close_matches(word, _VERBS, 1, 0.6)
+    return f"did you mean {near[0]}?" if near else ""

@@ -16,6 +16,7 @@ class Command:
     `least` how many must be there; `is_verbatim`: the handler takes the line as it is."""
 
     __slots__ = (
+        "_function",
         "aliases",
         "arguments",
         "example",
@@ -58,11 +59,14 @@ class Command:
         self.least = least
         self.aliases = aliases
         self.is_verbatim = is_verbatim
+        self._function: Any = None  # the handler, once it was called
 
     def call(self, environment: Any, arguments: Arguments) -> None:
         """Run the handler."""
-        module, _, function = self.handler.partition(":")
-        getattr(import_module(f"kvsh.commands.{module}"), function)(environment, arguments)
+        if self._function is None:
+            module, _, function = self.handler.partition(":")
+            self._function = getattr(import_module(f"kvsh.commands.{module}"), function)
+        self._function(environment, arguments)
 
     def run(self, environment: Any, arguments: Arguments) -> None:
         """Check the number of arguments, then run the handler.  Raises UsageError."""

@@ -12,11 +12,48 @@ if TYPE_CHECKING:
     from kvsh.environment import Environment
 
 
+TOPICS = {
+    "modes": """\
+box, table      a frame, of box-drawing characters or of ASCII
+column          columns with blanks between
+list            values with | between; .separator sets another
+line            a line a column
+csv, tsv        for spreadsheets; json, jsonl for programs
+markdown, html  for documents
+insert, quote   SQL: INSERT statements, literals
+
+example: .mode json
+""",
+    "quoting": """\
+Words of commands:  bare  'single quoted, '' is a quote'  "double quoted, \\n \\t \\" work"  x'00ff' for bytes
+SQL:                'a text'  "a name"  x'00ff'
+
+example: put "a key" 'it''s a value'
+""",
+    "keys": """\
+Enter       runs what is whole, else continues the line    Alt-Enter  runs it as it is
+Tab         completes                                      Ctrl-R     searches the history
+Ctrl-C      stops what runs, or drops the line             Ctrl-D     leaves
+.config keys vi    for the keys of vi
+""",
+    "transactions": """\
+BEGIN;  COMMIT;  ROLLBACK;  and  begin  commit  rollback  mean the same; SAVEPOINT, RELEASE and ROLLBACK TO
+are SQL.  Raw commands and SQL share the transaction.  Without one, every statement is its own.
+
+example: begin
+""",
+}
+"""What .help explains besides commands."""
+
+
 def help_(environment: Environment, arguments: Arguments) -> None:
     from kvsh.commands import COMMANDS, find
 
     if arguments.words:
         name = arguments.words[0].text
+        if name.lower() in TOPICS:
+            environment.write(TOPICS[name.lower()])
+            return
         if name.lower() not in COMMANDS and f".{name.lower()}" in COMMANDS:
             name = f".{name}"
         command = find(name)
@@ -45,7 +82,7 @@ def help_(environment: Environment, arguments: Arguments) -> None:
         + "\n".join(groups["raw"])
         + "\n\nCommands (.help NAME explains one, with an example):\n"
         + "\n".join(groups["dot"])
-        + "\n"
+        + f"\n\nTopics for .help: {', '.join(TOPICS)}\n"
     )
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from kvsh.arguments import UsageError
 from kvsh.commands import COMMANDS, HINTS, find
+from kvsh.commands.settings import TOPICS
 from kvsh.environment import Environment, Options
+from kvsh.output.tables import width_of
 from tests.shell.running import ROOT, kvsh
 
 SETUP = """
@@ -290,3 +292,30 @@ def test_a_database_goes_out_as_sql_and_comes_back(shell: Shell) -> None:
     again = shell(".open copy.db\n.read all.sql\n.dump")
     assert again == dumped
     assert shell("get user:1") == "Ada Lovelace\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("selct 1;", "did you mean select?"),
+        ("gte k;", "did you mean get?"),
+        ("SHOW TABLES;", "use .tables"),
+        ("describe track;", "use .schema TABLE"),
+        ("SELECT * FROM trak;", "did you mean track?"),
+        ("SELECT nme FROM track;", "did you mean name?"),
+        ("SELECT lenght(name) FROM track;", "did you mean length?"),
+    ],
+)
+def test_a_misspelt_statement_gets_a_hint(shell: Shell, typed: str, hint: str) -> None:
+    assert hint in shell.error(typed)
+
+
+def test_the_caret_stands_under_the_place_behind_wide_characters(shell: Shell) -> None:
+    lines = shell.error("SELECT '日本語', nme FROM track;").splitlines()
+    assert width_of(lines[1].partition("nme")[0]) == lines[2].index("^")
+
+
+def test_help_fits_eighty_columns_and_explains_topics(shell: Shell) -> None:
+    assert max(map(len, shell(".help").splitlines())) <= 80
+    for topic in TOPICS:
+        assert max(map(len, shell(f".help {topic}").splitlines())) <= 110
