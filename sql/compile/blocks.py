@@ -34,7 +34,7 @@ from sql.plan import (
     WindowCall,
     width,
 )
-from sql.plan.operators import Level, SelectPlan
+from sql.plan.operators import KeyRange, Level, SelectPlan
 from sql.plan.walk import free_references, references, walk_block
 from sql.run import joins, sorting, stages, windows
 from sql.values import sort_key
@@ -46,6 +46,9 @@ NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 NUMBER = INTEGER | REAL
 EXTRA_SCOPES = 1_000_000
 """Source numbers from here on are rows of an enclosing trigger or upsert."""
+
+FEW_ROWS = 32.0
+"""Rows of a look-up up to which they are gathered in one list."""
 
 STREAM_FAN_OUT = 64.0
 """Joined rows per outer row from which a join streams instead of filling a list per batch."""
@@ -222,7 +225,9 @@ class BlockCompiler:
             row = split_clauses(clauses[0])[0].split(" in ", 1)[0].removeprefix("for ")
             row = None if "," in row else row
         single = source.single and all(self._at_most_one(level) for level in others)
-        return _Join(header, levels.joined(listed), row, fan_out, single)
+        made = _Join(header, levels.joined(listed), row, fan_out, single)
+        made.few = _gives_few(first) and fan_out <= STREAM_FAN_OUT
+        return made
 
     def _at_most_one(self, level: Level) -> bool:
         from sql.plan.operators import RowidLookup
@@ -301,7 +306,13 @@ class BlockCompiler:
 
     def _rows_function(self, joined: _Join, element: str, body: Lines, free: list[str]) -> str:
         """The function that gives the join's rows, as batches of `element`."""
-        if joined.header and joined.fan_out <= STREAM_FAN_OUT:
+        if joined.header and joined.few:
+            # A list, not a generator: a handful of rows is handed over at once.
+            body.add("out = []")
+            body.add(joined.header)
+            body.add(f"    out += [{element} {joined.clauses}]")
+            body.add("return [out] if out else []")
+        elif joined.header and joined.fan_out <= STREAM_FAN_OUT:
             body.add(joined.header)
             if element == joined.row and len(split_clauses(joined.clauses)) == 1:
                 body.add(f"    out = {joined.clauses.split(' in ', 1)[1]}")
@@ -644,7 +655,7 @@ class _Join:
 
     `row`: the row variable if a single relation's batches are scanned; `single`: at most one row."""
 
-    __slots__ = ("clauses", "fan_out", "header", "row", "single")
+    __slots__ = ("clauses", "fan_out", "few", "header", "row", "single")
 
     def __init__(
         self, header: str, clauses: str, row: str | None, fan_out: float, single: bool = False
@@ -653,7 +664,19 @@ class _Join:
         self.clauses = clauses
         self.row = row
         self.fan_out = fan_out
+        self.few = False
         self.single = single or (not header and clauses.startswith("for _ in ("))
+
+
+def _gives_few(level: Level) -> bool:
+    """Whether a level is a look-up by index that is expected to find a handful of rows."""
+    access = level.access
+    return (
+        isinstance(access, KeyRange)
+        and len(access.equal) > 0
+        and not any(equality.many for equality in access.equal)
+        and level.fan_out <= FEW_ROWS
+    )
 
 
 def folded_key(folds: Sequence[Callable[[Any], Any] | None]) -> Callable[[Any], Any]:

@@ -535,9 +535,9 @@ class LevelCompiler:
             if access.prefix is not None:
                 start = self.scalar.operand(access.prefix, None, collation)[0]
                 return self._call(ranges.text_span, tree, "check", prefix, start, reverse)
-            if access.low is None and access.high is None and plain and not access.reverse:
-                if not path.clustered:
-                    return self._call(ranges.equal_span, tree, "check", prefix)
+            unbound = access.low is None and access.high is None
+            if unbound and plain and not access.reverse and not path.clustered:
+                return self._call(ranges.equal_span, tree, "check", prefix)
             bounds = self._bounds(access.low, access.high, collation or "BINARY")
             return self._call(ranges.key_span, tree, "check", prefix, *bounds, reverse)
         listed = f"({''.join(f'{choice}, ' for choice in choices)})"
