@@ -118,6 +118,11 @@ TEMP_TREE_BASE = 1 << 40
 """Tree ids of temporary tables and indexes start here: they live in a store of the session's own."""
 
 
+def database_of(table: Table) -> str:
+    """Where a table is: "main" or "temp"."""
+    return "temp" if table.tree_id >= TEMP_TREE_BASE else "main"
+
+
 class Schema:
     """All objects of a database as of one catalog state; looked up by lower-case name.
 
@@ -156,8 +161,9 @@ class Schema:
     def view(self, name: str) -> View | None:
         return self.views.get(name.lower())
 
-    def indexes_on(self, table: str) -> list[Index]:
-        return self.indexes_of.get(table.lower(), [])
+    def indexes_on(self, table: str, database: str | None = None) -> list[Index]:
+        layer = self.layer(database)
+        return [] if layer is None else layer.indexes_of.get(table.lower(), [])
 
     def triggers_on(self, table: str) -> list[Trigger]:
         return self.triggers_of.get(table.lower(), [])
@@ -252,16 +258,16 @@ class ObservedSchema(Schema):
         self._asked["find_index", name, database] = found
         return found
 
-    def indexes_on(self, table: str) -> list[Index]:
-        found = super().indexes_on(table)
-        self._asked["indexes_on", table, None] = found
+    def indexes_on(self, table: str, database: str | None = None) -> list[Index]:
+        found = super().indexes_on(table, database)
+        self._asked["indexes_on", table, database] = found
         return found
 
     def answers_alike(self, schema: Schema) -> bool:
         """Whether `schema` gives the very same objects as answers to all that was asked."""
         for (method, name, database), answer in self._asked.items():
             if method == "indexes_on":
-                now = schema.indexes_on(name)
+                now = schema.indexes_on(name, database)
                 known = cast("list[Index]", answer)
                 if len(now) != len(known) or any(map(is_not, now, known)):
                     return False

@@ -136,10 +136,12 @@ class ExpressionBinder:
         name = identifier.this if isinstance(identifier, exp.Identifier) else str(identifier)
         table = node.args.get("table")
         table_name = table.this if table is not None else None
+        database = node.args.get("db")
+        where = None if database is None else database.name
         scope: Scope | None = self.scope
         while scope is not None:
             try:
-                found = self._tree_key(node, scope) or scope.find(name, table_name)
+                found = self._tree_key(node, scope) or scope.find(name, table_name, where)
             except SqlError as error:
                 error.offset = offset_of(node)
                 raise
@@ -157,6 +159,8 @@ class ExpressionBinder:
                 return Literal(name)
             if not quoted and name.lower() in ("true", "false"):
                 return Literal(int(name.lower() == "true"))
+        if where is not None:
+            table_name = f"{where}.{table_name}"
         raise no_such_column(name, table_name, self.scope, offset_of(node))
 
     def _tree_key(self, node: exp.Column, scope: Scope) -> ScopeColumn | None:

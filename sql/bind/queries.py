@@ -80,6 +80,7 @@ class Binder:
         self._ctes_made = 0
         self._parameters = 0
         self._view_depth = 0
+        self.database: str | None = None  # that names stand for in a view, None: any
         self._kinds: dict[int, tuple[int, ...]] = {}
         self.tables_read: dict[int, tuple[int, ...]] = {}
 

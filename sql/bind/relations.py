@@ -31,11 +31,13 @@ from sql.plan import (
     conjuncts,
     width,
 )
+from sql.schema import Table, database_of
 
 if TYPE_CHECKING:
     from sql.bind.queries import Binder
 
 VIEW_DEPTH_MAX = 100
+_CATALOGS = frozenset(("sqlite_master", "sqlite_schema"))
 
 
 def output_columns(
@@ -349,16 +351,19 @@ class FromBinder:
             raise SqlNameError(
                 f"no such table: {database.name}.{name}", token=name, offset=offset_of(node)
             )
+        elif name.lower() in _CATALOGS and database.name.lower() == "temp":
+            name = "sqlite_temp_master"
         schema = self.binder.env.schema
-        view = schema.view(name)
+        where = self.binder.database if database is None else database.name
+        view = schema.find_view(name, where)
         if view is not None:
             return self._view(view, alias)
-        table = schema.table(name)
+        table = schema.find_table(name, where)
         if table is not None:
             source = self.binder.next_source()
-            relation = TableRelation(source, table, alias, self._index_hint(node, table.name))
+            relation = TableRelation(source, table, alias, self._index_hint(node, table))
             kinds = self.binder.kinds_of(table)
-            return relation, table_item(table, source, alias, kinds)
+            return relation, table_item(table, source, alias, kinds, schema=database_of(table))
         provider = self.binder.env.relations and self.binder.env.relations(name.lower())
         if provider:
             return self._provided(provider, alias, ())
@@ -369,11 +374,11 @@ class FromBinder:
         error.suggestions = nearest(name, known)
         raise error
 
-    def _index_hint(self, node: exp.Table, table: str) -> str | bool | None:
+    def _index_hint(self, node: exp.Table, table: Table) -> str | bool | None:
         hint: str | bool | None = node.meta.get("indexed_by")
         if isinstance(hint, str):
-            known = [index.name.lower() for index in self.binder.env.schema.indexes_on(table)]
-            if hint.lower() not in known:
+            indexes = self.binder.env.schema.indexes_on(table.name, database_of(table))
+            if hint.lower() not in [index.name.lower() for index in indexes]:
                 raise SqlError(f"no such index: {hint}", token=hint)
         return hint
 
@@ -415,12 +420,17 @@ class FromBinder:
                 return statement.tree
 
         saved, binder.ctes = binder.ctes, ()
+        around = binder.database
+        # A view's own names are those of its database; a temporary one may name any.
+        is_main = binder.env.schema.find_view(view.name, "main") is view
+        binder.database = "main" if is_main else None
         extras, binder.env.extra_scopes = binder.env.extra_scopes, {}
         binder._view_depth += 1
         try:
             block, result = binder.query(parse(view.select), None)
         finally:
             binder._view_depth -= 1
+            binder.database = around
             binder.ctes = saved
             binder.env.extra_scopes = extras
         if view.columns is not None and len(view.columns) != len(result):

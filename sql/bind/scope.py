@@ -67,7 +67,7 @@ class Scope(Struct):
     aggregate_context: str = ""
     named_windows: dict[str, object] = field(default_factory=dict)
 
-    def find(self, name: str, table: str | None) -> ScopeColumn | None:
+    def find(self, name: str, table: str | None, database: str | None = None) -> ScopeColumn | None:
         """The column of this scope alone that the name means; an error if there are several."""
         lowered = name.lower()
         if table is None:
@@ -89,6 +89,8 @@ class Scope(Struct):
         found = None
         for item in self.items:
             if item.alias.lower() != wanted:
+                continue
+            if database is not None and item.schema not in (None, database.lower()):
                 continue
             column = item.by_name.get(lowered)
             if column is None and lowered in ROWID_NAMES and item.rowid is not None:

@@ -66,6 +66,7 @@ from sql.plan.operators import (
     TableScan,
 )
 from sql.plan.walk import block_expressions, references, subblocks, walk_block, walk_flat
+from sql.schema import database_of
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -592,7 +593,7 @@ class SelectPlanner:
             and len(index.columns) == 1
             and index.columns[0].column == column
             and index.columns[0].collation == "BINARY"
-            for index in self.planner.env.schema.indexes_on(table.name)
+            for index in self.planner.env.schema.indexes_on(table.name, database_of(table))
         )
 
     def _distinct(self, relation: TableRelation, column: int) -> float:
@@ -600,7 +601,8 @@ class SelectPlanner:
         size = float(self.planner.statistics.rows(relation.table.tree_id))
         if self._is_unique(relation, column):
             return max(1.0, size)
-        for index in self.planner.env.schema.indexes_on(relation.table.name):
+        table = relation.table
+        for index in self.planner.env.schema.indexes_on(table.name, database_of(table)):
             if index.columns[0].column == column and index.where is None:
                 per_key = self.planner.statistics.rows_per_prefix(index.tree_id, 1)
                 return max(1.0, size / per_key)
