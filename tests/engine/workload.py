@@ -90,16 +90,25 @@ class Workload:
         self.backups: list[tuple[int, int]] = []  # (operations done, lsn) of backups that ended
         self.attempt: tuple[int, Content] = (0, {})
         self.stores: list[Any] = []
+        self.readers: list[tuple[Any, Content]] = []  # open snapshots, and what they have to hold
 
     def run(self, steps: int) -> Workload:
         """Open, do `steps` steps, close."""
         self.stores = [self._opened() for _ in range(self.rng.choice([1, 1, 2]))]
         for _ in range(steps):
             self.step()
+        while self.readers:
+            self.end_a_reader()
         for store in self.stores:
             store.close()
             self.note_newest()
         return self
+
+    def end_a_reader(self) -> None:
+        """An old snapshot holds what it held, whatever was committed, compacted or closed since."""
+        reader, content = self.readers.pop(self.rng.randrange(len(self.readers)))
+        assert content_of(reader) == content, f"the snapshot of commit {reader.commit_number}"
+        reader.rollback()
 
     def _opened(self) -> Any:
         return opened(self.disk, durability=self.durability, page_bytes=self.page_bytes)
@@ -135,14 +144,19 @@ class Workload:
         elif dice < 0.90:
             store.backup(BACKUP)
             self.backups.append((len(self.disk.operations), self.newest()))
-        elif dice < 0.96:
+        elif dice < 0.94:
+            while self.readers:
+                self.end_a_reader()
             store.close()
             self.note_newest()
             self.stores[at] = self._opened()
-        else:
+        elif len(self.readers) < 3:
             reader = store.begin()
-            assert content_of(reader) == self.model
-            reader.rollback()
+            self.readers.append((reader, self.model))
+            if self.rng.random() < 0.5:
+                assert content_of(reader) == self.model
+        else:
+            self.end_a_reader()
         self.note_newest()
 
     def transaction(self, store: Any) -> None:
