@@ -25,8 +25,20 @@ _READING_WORDS = ("get", "exists", "scan", "count", "ttl")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run kvsh; the exit status."""
-    arguments = sys.argv[1:] if argv is None else argv
+    """Run kvsh; the exit status.  As the process's own program (`argv` None) it ends the process, without the
+    interpreter's tidying up: everything is flushed and closed by then."""
+    if argv is not None:
+        return _main(argv)
+    status = _main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        status = status or FAILED
+    os._exit(status)
+
+
+def _main(arguments: list[str]) -> int:
     _open_standard_streams()
     try:
         signal.signal(signal.SIGTERM, _terminated)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from kvsh.output import Batches, Style, Write
@@ -36,24 +36,30 @@ def write_list(write: Write, names: Sequence[str], batches: Batches, style: Styl
 def write_csv(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """RFC 4180 with plain newlines; an empty text is `""`, NULL is nothing (or `.nullvalue`)."""
     separator = style.separator or ","
-    special = re.compile(rf'["\r\n]|{re.escape(separator)}').search
     if style.headers:
-        write(separator.join(_csv_column(names, "", special)) + "\n")
+        write(separator.join(_csv_column(names, "", separator)) + "\n")
     for batch in batches:
-        columns = [_csv_column(column, style.null, special) for column in columns_of(batch)]
+        columns = [_csv_column(column, style.null, separator) for column in columns_of(batch)]
         write("\n".join(map(separator.join, zip(*columns, strict=True))) + "\n")
 
 
-def _csv_column(column: Sequence[Any], null: str, special: Callable[[str], Any]) -> Sequence[str]:
+def _csv_column(column: Sequence[Any], null: str, separator: str) -> Sequence[str]:
+    special = _special(separator)
     if None in column:
         return [null if value is None else _csv_value(plain(value), special) for value in column]
     texts = list(plain_column(column, null))
     joined = "".join(texts)
-    if not special(joined):
+    if not (separator in joined or '"' in joined or "\n" in joined or "\r" in joined):
         return texts if "" not in texts else [text or '""' for text in texts]
     if '"' not in joined:
         return [f'"{text}"' if not text or special(text) else text for text in texts]
     return [_csv_value(text, special) for text in texts]
+
+
+@lru_cache(maxsize=8)
+def _special(separator: str) -> Callable[[str], Any]:
+    """What finds a character that a field must be quoted for."""
+    return re.compile(rf'["\r\n]|{re.escape(separator)}').search
 
 
 def _csv_value(text: str, special: Callable[[str], Any]) -> str:
