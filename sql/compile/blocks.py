@@ -18,7 +18,7 @@ from sql.compile.levels import Binding, LevelCompiler, variables_in
 from sql.compile.module import Lines, Module
 from sql.compile.scalar import ScalarCompiler, is_simple
 from sql.compile.subqueries import SubqueryCompiler
-from sql.expressions import ColumnRef, Compare, Expression, SlotRef
+from sql.expressions import ColumnRef, Compare, Expression, Literal, SlotRef
 from sql.functions import FunctionRegistry
 from sql.optimise.planner import Planner
 from sql.plan import (
@@ -46,6 +46,8 @@ NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 NUMBER = INTEGER | REAL
 EXTRA_SCOPES = 1_000_000
 """Source numbers from here on are rows of an enclosing trigger or upsert."""
+
+_FEW = range(1001)
 
 FEW_ROWS = 32.0
 """Rows of a look-up up to which they are gathered in one list."""
@@ -209,6 +211,12 @@ class BlockCompiler:
                 needed.setdefault(node.source, set()).add(node.column)
         levels = LevelCompiler(self, needed, body)
         first, *others = plan.levels
+        if _is_cut(plan):
+            assert block.limit is not None
+            offset = "0" if block.offset is None else self.scalar.value(block.offset)
+            levels.take = f"h{self.module.number()}"
+            count = self._call(top_count, self.scalar.value(block.limit), offset)
+            body.add(f"{levels.take} = {count}")
         header, clauses, source = levels.header(first)
         if constant:
             if header:
@@ -227,6 +235,8 @@ class BlockCompiler:
         single = source.single and all(self._at_most_one(level) for level in others)
         made = _Join(header, levels.joined(listed), row, fan_out, single)
         made.few = _gives_few(first) and fan_out <= STREAM_FAN_OUT
+        if levels.take and isinstance(block.limit, Literal) and block.limit.value in _FEW:
+            made.few = True
         return made
 
     def _at_most_one(self, level: Level) -> bool:
@@ -666,6 +676,21 @@ class _Join:
         self.fan_out = fan_out
         self.few = False
         self.single = single or (not header and clauses.startswith("for _ in ("))
+
+
+def _is_cut(plan: SelectPlan) -> bool:
+    """Whether LIMIT counts the entries of the only level as they come."""
+    block = plan.block
+    if block.limit is None or len(plan.levels) != 1 or block.keys is not None:
+        return False
+    level = plan.levels[0]
+    return (
+        not level.filters
+        and not level.left
+        and not block.windows
+        and not block.distinct
+        and (plan.ordered or not block.order)
+    )
 
 
 def _gives_few(level: Level) -> bool:

@@ -99,6 +99,7 @@ class LevelCompiler:
         self.scalar = compiler.scalar
         self.needed = needed
         self.body = body  # statements at the start of the block's function
+        self.take = ""  # how many entries are wanted of the only level; "" for all
 
     # -- levels ----------------------------------------------------------------------------------
 
@@ -327,7 +328,8 @@ class LevelCompiler:
                 assert isinstance(relation, TableRelation)
                 tree = self.module.tree(relation.table.tree_id)
                 reverse = ", True" if access.reverse else ""
-                return Source(self._call(ranges.scan, tree, f"check{reverse}"), [], [])
+                batches = self._call(ranges.scan, tree, f"check{reverse}")
+                return Source(self._taken(batches), [], [])
             case RowidLookup():
                 assert isinstance(relation, TableRelation)
                 return self._rowid(relation, access)
@@ -341,7 +343,7 @@ class LevelCompiler:
                     *self._bounds(access.low, access.high),
                     str(access.reverse),
                 )
-                return Source(batches, [], [])
+                return Source(self._taken(batches), [], [])
             case KeyRange():
                 assert isinstance(relation, TableRelation)
                 return self._key_range(relation, access)
@@ -476,7 +478,7 @@ class LevelCompiler:
         path = access.path
         if path.clustered and len(access.equal) == len(path.parts) and self._is_point(access):
             return self._clustered_point(relation, access)
-        batches = self._key_batches(access)
+        batches = self._taken(self._key_batches(access))
         if path.clustered:
             return Source(batches, [], [])
         if access.covering:
@@ -487,6 +489,10 @@ class LevelCompiler:
         else:
             source = self._call(ranges.fetched, batches, get_many, str(path.key_start))
         return Source(source, [], [])
+
+    def _taken(self, batches: str) -> str:
+        """The batches, ended after as many entries as LIMIT lets through."""
+        return self._call(ranges.head, batches, self.take) if self.take else batches
 
     def _is_point(self, access: KeyRange) -> bool:
         return not any(equality.many or equality.null_safe for equality in access.equal)

@@ -190,6 +190,20 @@ def fetched_clustered(
         yield table_keys, get_many(table_keys)
 
 
+def head(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
+    """The first `count` entries; all of them if it is negative."""
+    if count < 0:
+        yield from batches
+        return
+    for keys, values in batches:
+        if len(keys) >= count:
+            if count:
+                yield keys[:count], values[:count]
+            return
+        count -= len(keys)
+        yield keys, values
+
+
 def union(
     parts: Iterable[Iterable[Any]], get_many: Callable[[list[Any]], list[Any]]
 ) -> Iterator[Batch]:
