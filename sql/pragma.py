@@ -137,7 +137,22 @@ def _set_flag(session: Session, name: str, *, is_on: bool) -> None:
         return  # as in SQLite: no effect within a transaction
     if getattr(session, name) != is_on:
         setattr(session, name, is_on)
+        if name == "case_sensitive_like":
+            _replace_like(session, is_sensitive=is_on)
         session.forget_plans()
+
+
+def _replace_like(session: Session, *, is_sensitive: bool) -> None:
+    """As in SQLite, the operator is the function like(), and the pragma puts another in its place."""
+    from sql.compile.patterns import like_exactly
+    from sql.functions import Function
+
+    for count in (2, 3):
+        if is_sensitive:
+            like = Function("like", like_exactly, count, count, builtin=False)
+            session.functions.register(like, count)
+        else:
+            session.functions.unregister("like", count)
 
 
 def _store(session: Session, name: str, value: int) -> None:

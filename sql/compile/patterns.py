@@ -40,6 +40,17 @@ def like(
     return 1 if like_predicate(spelled, single)(value_to_text(text) or "") else 0
 
 
+def like_exactly(pattern: SqlValue, text: SqlValue, *escape: SqlValue) -> SqlValue:
+    """LIKE under PRAGMA case_sensitive_like, with the arguments of the function like()."""
+    escaped = escape[0] if escape else None
+    folded = like(text, pattern, escaped, bool(escape))
+    if not folded:
+        return folded
+    single = value_to_text(escaped)
+    matches = like_predicate(value_to_text(pattern) or "", single, sensitive=True)
+    return 1 if matches(value_to_text(text) or "") else 0
+
+
 def glob(text: SqlValue, pattern: SqlValue) -> SqlValue:
     """`text GLOB pattern`: 0 with a blob among them, else NULL with a NULL."""
     if text.__class__ is bytes or pattern.__class__ is bytes:
@@ -65,7 +76,7 @@ def number_as_text(value: SqlValue) -> SqlValue:
 
 
 @lru_cache(maxsize=256)
-def like_predicate(pattern: str, escape: str | None) -> Predicate:
+def like_predicate(pattern: str, escape: str | None, *, sensitive: bool = False) -> Predicate:
     """The pattern as a predicate."""
     pieces: list[list[str]] = [[]]  # between the %
     for char, is_wild in _like_parts(pattern, escape):
@@ -74,7 +85,8 @@ def like_predicate(pattern: str, escape: str | None) -> Predicate:
         else:
             pieces[-1].append("." if is_wild else re.escape(char))
     expression = _joined(["".join(piece) for piece in pieces])
-    return re.compile(expression, re.IGNORECASE | re.ASCII | re.DOTALL).fullmatch
+    flags = re.DOTALL if sensitive else re.IGNORECASE | re.ASCII | re.DOTALL
+    return re.compile(expression, flags).fullmatch
 
 
 def _joined(pieces: list[str]) -> str:

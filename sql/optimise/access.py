@@ -29,6 +29,7 @@ from sql.expressions import (
     Or,
     Parameter,
 )
+from sql.functions import Function, FunctionRegistry
 from sql.optimise.statistics import DEFAULT_EQUAL_SHARE, DEFAULT_RANGE_SHARE, Statistics
 from sql.plan import TableRelation
 from sql.plan.operators import (
@@ -99,7 +100,7 @@ class Candidate(Struct, frozen=True):
     unique: bool = False
 
 
-def terms_of(conjunct: Expression, source: int) -> Iterator[Term]:
+def terms_of(conjunct: Expression, source: int, functions: FunctionRegistry) -> Iterator[Term]:
     """The ways in which a conjunct bounds something of the relation."""
     match conjunct:
         case Compare(op=op) if op in _FLIP:
@@ -145,14 +146,15 @@ def terms_of(conjunct: Expression, source: int) -> Iterator[Term]:
             operand = conjunct.operand
             if isinstance(operand, ColumnRef) and operand.source == source:
                 prefix = _literal_prefix(conjunct)
-                if prefix:
+                collation = _matched_collation(op, functions)
+                if prefix and collation:
                     yield Term(
                         conjunct,
                         operand,
                         "PREFIX",
                         Literal(prefix),
                         None,
-                        "BINARY" if op == "GLOB" else "NOCASE",
+                        collation,
                         frozenset(),
                         False,
                     )
@@ -180,6 +182,20 @@ def _comparison(
     if op == "IS" and not isinstance(target, ColumnRef):
         return
     yield Term(conjunct, target, op, value, affinity, conjunct.collation, frozenset(needs))
+
+
+def _matched_collation(op: str, functions: FunctionRegistry) -> str:
+    """By which collation LIKE or GLOB compares what stands before wildcards; "" if nobody knows."""
+    from sql.compile.patterns import like_exactly
+
+    function = functions.lookup(op.lower(), 2)
+    if not isinstance(function, Function):
+        return ""
+    if function.call is like_exactly:  # PRAGMA case_sensitive_like
+        return "BINARY"
+    if not function.builtin:
+        return ""
+    return "BINARY" if op == "GLOB" else "NOCASE"
 
 
 def _literal_prefix(match: Match) -> str:
@@ -272,7 +288,9 @@ class TableAccess:
         self.conjuncts = tuple(conjuncts)
         self.needed = needed
         self.terms = [
-            term for conjunct in self.conjuncts for term in terms_of(conjunct, relation.source)
+            term
+            for conjunct in self.conjuncts
+            for term in terms_of(conjunct, relation.source, planner.env.functions)
         ]
         self.size = planner.statistics.rows(relation.table.tree_id)
         paths = key_paths(planner, relation)

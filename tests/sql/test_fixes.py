@@ -44,6 +44,22 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT temp.t.x FROM main.t",
         "SELECT main.t.x FROM main.t",
     ],
+    "PRAGMA case_sensitive_like": [
+        "CREATE TABLE t (x TEXT COLLATE NOCASE, y TEXT)",
+        "INSERT INTO t VALUES ('abc', 'abc'), ('ABC', 'ABC'), ('aBd', 'aBd'), (NULL, NULL), ('a%', 'a%')",
+        "CREATE INDEX t_x ON t (x)",
+        "CREATE INDEX t_y ON t (y)",
+        "SELECT x FROM t WHERE x LIKE 'ab%' ORDER BY rowid",
+        "SELECT y FROM t WHERE y LIKE 'ab%' ORDER BY rowid",
+        "PRAGMA case_sensitive_like = ON",
+        "SELECT x FROM t WHERE x LIKE 'ab%' ORDER BY rowid",
+        "SELECT y FROM t WHERE y LIKE 'ab%' ORDER BY rowid",
+        "SELECT y FROM t WHERE y LIKE 'A_C' OR y LIKE 'a!%' ESCAPE '!' ORDER BY rowid",
+        "SELECT y LIKE 'AB%', x NOT LIKE '%b%', like('A%', x), x'41' LIKE 'A' FROM t ORDER BY rowid",
+        "PRAGMA case_sensitive_like = OFF",
+        "SELECT y LIKE 'AB%', x NOT LIKE '%b%', like('A%', x) FROM t ORDER BY rowid",
+        "SELECT y FROM t WHERE y LIKE 'ab%' ORDER BY rowid",
+    ],
     "the negation of an operand of IS stays": [
         "SELECT 5 IS NOT (NOT 1), 5 IS (NOT 1), 0 IS (NOT 1), 0 IS NOT (NOT 5), 1 IS NOT NOT 1",
         "SELECT NULL IS NOT (NOT NULL), (NOT 1) IS (NOT 2), 1 IS (NOT 0), 2 IS NOT TRUE",
@@ -117,3 +133,16 @@ def test_a_collation_of_the_program_orders_values_of_all_kinds(query: str) -> No
     assert list(session.execute(query)) == oracle.execute(query).fetchall()
     session.close()
     oracle.close()
+
+
+def test_a_like_function_of_the_program_is_asked_for_every_row() -> None:
+    from sql.functions import Function
+
+    session = Session(open_memory())
+    session.execute("CREATE TABLE t (x TEXT)").close()
+    session.execute("INSERT INTO t VALUES ('abc'), ('xyz')").close()
+    session.execute("CREATE INDEX t_x ON t (x COLLATE NOCASE)").close()
+    always = Function("like", lambda pattern, value: 1, 2, 2, builtin=False)
+    session.functions.register(always, 2)
+    assert list(session.execute("SELECT x FROM t WHERE x LIKE 'ab%'")) == [("abc",), ("xyz",)]
+    session.close()
