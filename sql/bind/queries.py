@@ -20,6 +20,7 @@ from sql.expressions import (
     Expression,
     Literal,
     SlotRef,
+    Unary,
 )
 from sql.plan import (
     Block,
@@ -114,7 +115,7 @@ class Binder:
             if isinstance(bound, ColumnRef):
                 bound = replace(bound, kinds=31)
                 if table.lower() in ("new", "old", "excluded"):
-                    bound = replace(bound, affinity=Affinity.BLOB)  # as in SQLite: none
+                    return Unary("+", bound)  # as in SQLite: its collation and no affinity
             return bound
         if name.lower() in ROWID_NAMES and item.rowid is not None:
             rowid: Expression = item.rowid

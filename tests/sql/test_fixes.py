@@ -44,6 +44,25 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT temp.t.x FROM main.t",
         "SELECT main.t.x FROM main.t",
     ],
+    "columns of NEW, OLD and excluded have no affinity in comparisons": [
+        "CREATE TABLE t (k INTEGER PRIMARY KEY, c TEXT COLLATE NOCASE, n INT)",
+        "CREATE TABLE texts (c TEXT, n INT)",
+        "CREATE TABLE seen (what)",
+        "INSERT INTO texts VALUES ('3', 1), ('x', 2), ('4', 3)",
+        "CREATE TRIGGER added AFTER INSERT ON t BEGIN INSERT INTO seen VALUES (new.c = 3),"
+        " (new.n = '3'), (new.c = 'ABC'), (new.c IN ('ABC')), (new.n IN ('3')), (new.c = new.n);"
+        " DELETE FROM texts WHERE c = new.n; END",
+        "INSERT INTO t VALUES (1, '3', 3), (2, 'abc', 4)",
+        "SELECT what FROM seen ORDER BY rowid",
+        "SELECT * FROM texts",
+        "INSERT INTO t VALUES (1, '7', 8) ON CONFLICT DO UPDATE SET n = (excluded.c = 7) + 10 * "
+        "(excluded.c IN (7)) + 100 * (excluded.n = '8') + 1000 * (excluded.c = '7')",
+        "SELECT * FROM t",
+        "CREATE TRIGGER gone AFTER DELETE ON t BEGIN INSERT INTO seen SELECT c FROM texts "
+        "WHERE c = old.k + 2 UNION ALL SELECT n FROM texts WHERE n = old.c; END",
+        "DELETE FROM t",
+        "SELECT what, typeof(what) FROM seen ORDER BY rowid",
+    ],
     "PRAGMA case_sensitive_like": [
         "CREATE TABLE t (x TEXT COLLATE NOCASE, y TEXT)",
         "INSERT INTO t VALUES ('abc', 'abc'), ('ABC', 'ABC'), ('aBd', 'aBd'), (NULL, NULL), ('a%', 'a%')",
