@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, assert_never
 
+from msgspec.structs import replace
+
 from sql.compile.groups import GroupCompiler, split_clauses
 from sql.compile.levels import Binding, LevelCompiler, variables_in
 from sql.compile.module import Lines, Module
 from sql.compile.scalar import ScalarCompiler, is_simple
 from sql.compile.subqueries import SubqueryCompiler
-from sql.expressions import ColumnRef, Compare, Expression, Literal, SlotRef
+from sql.expressions import ROWID, ColumnRef, Compare, Expression, Literal, SlotRef
 from sql.functions import FunctionRegistry
 from sql.optimise.planner import Planner
 from sql.plan import (
@@ -34,7 +36,7 @@ from sql.plan import (
     WindowCall,
     width,
 )
-from sql.plan.operators import KeyRange, Level, SelectPlan
+from sql.plan.operators import KeyRange, Level, SelectPlan, TableScan
 from sql.plan.walk import free_references, references, walk_block
 from sql.run import joins, sorting, stages, windows
 from sql.values import sort_key
@@ -175,6 +177,7 @@ class BlockCompiler:
     def _select(self, block: Select, free: list[str]) -> str:
         plan = self.planner.plan(block)
         assert isinstance(plan, SelectPlan)
+        plan = without_scan_order(plan)
         block = plan.block
         if block.keys is not None:
             groups = self._groups(plan, free)
@@ -676,6 +679,27 @@ class _Join:
         self.fan_out = fan_out
         self.few = False
         self.single = single or (not header and clauses.startswith("for _ in ("))
+
+
+def without_scan_order(plan: SelectPlan) -> SelectPlan:
+    """ORDER BY x, rowid of a table that is scanned: sorts are stable, so that x alone will do."""
+    block = plan.block
+    if plan.ordered or len(plan.levels) != 1 or len(block.order) < 2 or block.keys is not None:
+        return plan
+    level, last = plan.levels[0], block.order[-1]
+    relation, column = level.relation, last.expression
+    if (
+        block.windows
+        or last.descending
+        or not isinstance(relation, TableRelation)
+        or relation.table.without_rowid
+        or level.access != TableScan()
+        or not isinstance(column, ColumnRef)
+        or column.source != relation.source
+        or column.column not in (ROWID, relation.table.rowid_alias)
+    ):
+        return plan
+    return replace(plan, block=replace(block, order=block.order[:-1]))
 
 
 def _is_cut(plan: SelectPlan) -> bool:
