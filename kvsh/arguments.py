@@ -101,10 +101,13 @@ def given(tokens: list[str]) -> list[Word]:
 class Arguments:
     """The words after a command's name, options apart."""
 
-    __slots__ = ("_options", "rest", "words")
+    __slots__ = ("_options", "rest", "start", "words")
 
-    def __init__(self, words: list[Word], options: dict[str, Word | None], rest: str = "") -> None:
+    def __init__(
+        self, words: list[Word], options: dict[str, Word | None], rest: str = "", start: int = 0
+    ) -> None:
         self.words = words
+        self.start = start  # where `rest` begins in the line
         self._options = options
         self.rest = rest  # the line after the name, as it was written
 

@@ -285,8 +285,12 @@ class Environment(OpenDatabase):
     def query(self, text: str) -> None:
         """Execute one SQL statement and show what it gives."""
         if self.explain and text.lstrip()[:8].lower().startswith(("select", "with", "values")):
-            text = f"EXPLAIN {self.explain} {text}"
-        result = self.session.execute(text, self._bound())
+            before = f"EXPLAIN {self.explain} "
+            with located(-len(before)):
+                result = self.session.execute(before + text, self._bound())
+            text = before
+        else:
+            result = self.session.execute(text, self._bound())
         try:
             if result.columns is None:
                 if self.changes_shown and result.rowcount >= 0:
@@ -330,7 +334,8 @@ class Environment(OpenDatabase):
         if command.is_verbatim:
             from kvsh.arguments import Arguments
 
-            command.call(self, Arguments([], {}, rest.strip()))
+            rest = rest.strip()
+            command.call(self, Arguments([], {}, rest, line.rindex(rest)))
             return
         try:
             words = split(rest)
@@ -364,6 +369,19 @@ class Environment(OpenDatabase):
 
         message = message_of(error)
         self.say(message if isinstance(error, KeyboardInterrupt) else f"error: {message}")
+
+
+@contextmanager
+def located(shift: int) -> Iterator[None]:
+    """The place in a statement that an error names, as a place in the text around it."""
+    from sql import SqlError
+
+    try:
+        yield
+    except SqlError as error:
+        if error.offset is not None:
+            error.offset += shift
+        raise
 
 
 class _Parameters(dict[str, Any]):

@@ -5,7 +5,8 @@
     dot command   .help, .tables ...: ends at the newline
 
 `begin`, `commit` and `rollback` alone on a line are raw commands, with a semicolon SQL; they mean the same.
-`delete` is raw unless FROM follows.  Nothing here imports a parser: raw commands never wait for one.
+`delete` is raw unless FROM follows.  Between
+statements a line may be a comment that begins with `#` (as in `#!/usr/bin/env kvsh`).  Nothing here imports a parser: raw commands never wait for one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _TRANSACTION_WORDS = frozenset(("begin", "commit", "rollback"))
 _ALONE = frozenset(
     ("quit", "exit", "help")
 )  # typed from habit; no SQL statement is one word of these
-_GAP = re.compile(r"(?:[\s;\ufeff]+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*+", re.DOTALL)
+_GAP = re.compile(r"(?:[\s;\ufeff]+|(?:--|\#)[^\n]*(?:\n|\Z)|/\*.*?\*/)*+", re.DOTALL)
+_COMMENT = re.compile("--|#")
 _WORD = re.compile(r"[A-Za-z]+(?=[\s;]|\Z)")
 _NEXT_WORD = re.compile(r"\s*(\w*)")
 _BARE = r"[^\s'\";\\-][^\s'\";\\]*"
@@ -136,7 +138,7 @@ class Reader:
         assert gap is not None
         start = gap.end()
         if start >= len(text):
-            if not final and "\n" not in text[-1:] and "--" in text[self._at :]:
+            if not final and "\n" not in text[-1:] and _COMMENT.search(text, self._at):
                 return None  # perhaps in the middle of a comment: it is looked at again
             self._at = start
             return None

@@ -66,7 +66,8 @@ class Script:
 
         def inserts() -> None:
             while reader.run_on(execute):
-                pass
+                if environment.interrupted:  # between two runs
+                    raise KeyboardInterrupt
 
         line, column = reader.place()
         return self.finish(environment.guarded(Unit("sql", "", line, column), inserts))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvsh.arguments import Arguments, CommandError, UsageError, seconds
+from kvsh.environment import located
 
 if TYPE_CHECKING:
     from kvsh.config import Config
@@ -32,7 +33,8 @@ def chart(environment: Environment, arguments: Arguments) -> None:
     kind, query = _head(arguments.rest)
     if kind not in ("bar", "line", "hist", "spark") or not query:
         raise UsageError("usage: .chart bar|line|hist|spark SELECT ...", 8)
-    result = environment.session.execute(query)
+    with located(arguments.start + arguments.rest.rindex(query)):
+        result = environment.session.execute(query)
     try:
         if result.columns is None:
             raise CommandError("a chart needs a query that gives rows")
@@ -62,8 +64,9 @@ def watch(environment: Environment, arguments: Arguments) -> None:
     units = list(reader.units(final=True))
     done = 0
     while True:
-        for unit in units:
-            environment.run(unit)
+        with located(arguments.start + arguments.rest.rindex(statement)):
+            for unit in units:
+                environment.run(unit)
         environment.target.flush()
         done += 1
         if times is not None and done >= times:
@@ -82,7 +85,8 @@ def dry(environment: Environment, arguments: Arguments) -> None:
     if not text:
         raise UsageError("usage: .dry STATEMENT", 6)
     session = environment.session
-    changes = dry_run(session, lambda: session.execute(text).close())
+    with located(arguments.start):
+        changes = dry_run(session, lambda: session.execute(text).close())
     lines = said(changes, ("deletes", "inserts", "changes"))
     environment.write("\n".join(lines or ["changes nothing"]) + "\n")
 

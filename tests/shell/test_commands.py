@@ -319,3 +319,19 @@ def test_help_fits_eighty_columns_and_explains_topics(shell: Shell) -> None:
     assert max(map(len, shell(".help").splitlines())) <= 80
     for topic in TOPICS:
         assert max(map(len, shell(f".help {topic}").splitlines())) <= 110
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".dry DELETE FROM nonsense",
+        ".chart bar SELECT a, b FROM nonsense",
+        ".watch 1s --times 1 SELECT * FROM nonsense",
+        ".where SELECT * FROM nonsense WHERE a = 1",
+        ".explain plan\nSELECT * FROM nonsense;",
+    ],
+)
+def test_the_caret_stands_under_the_place_in_a_command(shell: Shell, text: str) -> None:
+    lines = shell.error(text).splitlines()
+    assert "no such table: nonsense" in lines[0]
+    assert lines[2].index("^") == lines[1].index("nonsense")

@@ -9,7 +9,7 @@ import pytest
 from kvsh.reader import Reader, Unit, is_command, is_complete, put_pairs
 
 SCRIPT = """\
--- a comment; with a semicolon
+#!/usr/bin/env kvsh -- a comment; with a semicolon
 select 1; select ';'; -- more
 /* over
 ; lines */ put a b
