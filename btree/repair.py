@@ -24,7 +24,7 @@ from btree.disk import DiskStore
 from btree.errors import CorruptionError, StoreError
 from btree.node import LargeReference, Node
 from btree.order import less, order_key
-from btree.protocols import Key, Kind, TreeKind, Value
+from btree.protocols import CATALOG_TREE_ID, Key, Kind, TreeKind, Value
 from btree.redo import OP_CHANGES, decode_redo, replay
 from btree.tree import DELETED, TreeState
 
@@ -83,6 +83,7 @@ class _Repair:
         self.notes: list[str] = []
         self.gaps: dict[int, list[Gap]] = {}
         self.reached: set[int] = {DIRECTORY_PAGE}
+        self.knows_all_trees = True
 
     def note(self, sentence: str) -> None:
         if len(self.notes) < NOTES_MAX:
@@ -129,11 +130,13 @@ class _Repair:
         self._stray_leaves(transaction)
         if states:
             transaction.next_tree_id = max(self.next_tree_id, transaction.next_tree_id)
-        for lsn, record in self.salvaged.redo:
-            if lsn > self.salvaged.base_lsn:
-                self._replay(transaction, lsn, record)
-            else:
-                self._replay_into_gaps(transaction, lsn, record)
+        older = [entry for entry in self.salvaged.redo if entry[0] <= self.salvaged.base_lsn]
+        for lsn, record in older:
+            self._replay_into_gaps(transaction, lsn, record)
+        for state in states:
+            self._note_losses(state, len(transaction.tree(state.id)))
+        for lsn, record in self.salvaged.redo[len(older) :]:
+            self._replay(transaction, lsn, record)
 
     # -- pages -------------------------------------------------------------------------------------
 
@@ -149,12 +152,14 @@ class _Repair:
             except CorruptionError:
                 continue
             if lsn != versions[-1][0]:
+                self.knows_all_trees = False
                 self.note(f"the directory of trees is damaged: that of commit {lsn} was used")
                 for tree_id in trees:
                     self.gaps.setdefault(tree_id, []).append(Gap(None, None, lsn))
             return list(trees.values())
         if self.salvaged.base_lsn:
             self.note("no directory of trees can be read: only leaves of the key space are saved")
+            self.knows_all_trees = False
             self.gaps[1] = [Gap(None, None, 0)]
         return []
 
@@ -192,8 +197,15 @@ class _Repair:
             count += self._load(tree, leaf, bounds, name)
         if count != state.count and not gaps:
             self.note(f"{name}: {count} entries, but its count says {state.count}")
-        elif count < state.count:
-            self.note(f"{name}: {state.count - count} of {state.count} entries are lost so far")
+
+    def _note_losses(self, state: TreeState, count: int) -> None:
+        if count < state.count and self.gaps[state.id]:
+            lost = state.count - count
+            self.note(
+                f"tree {state.id} ({state.kind.name}): {lost} of {state.count} entries are lost"
+            )
+            if state.id == CATALOG_TREE_ID:
+                self.note("that is the catalog: SQL does not know some of the tables any more")
 
     def _leaves(
         self, kind: TreeKind, page: int, gaps: list[Gap], bounds: Gap, level: int, name: str
@@ -286,6 +298,9 @@ class _Repair:
             self.note(f"{homeless} stray leaves may belong to more than one tree: left out")
 
     def _homes(self, transaction: Any, kind: TreeKind, leaf: Node) -> list[int]:
+        # A leaf may be of a tree that an old directory does not know; raw trees are all there at once.
+        if not self.knows_all_trees and kind is not TreeKind.RAW:
+            return []
         return [
             tree_id
             for tree_id, gaps in self.gaps.items()
