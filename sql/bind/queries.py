@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from sql.bind.environment import BindEnvironment
 from sql.bind.expressions import ExpressionBinder, is_query, number, offset_of
+from sql.bind.hidden import with_arguments
 from sql.bind.relations import FromBinder, output_columns
 from sql.bind.scope import Scope, ScopeColumn, nearest
 from sql.bind.typing import affinity_of, collation_of, implicit_collation, kinds_of
@@ -505,6 +506,7 @@ class Binder:
         where_node = node.args.get("where")
         if where_node is not None:
             where += conjuncts(binder.bind(where_node.this))
+        items = with_arguments(items, where)
         keys = self._group_keys(group_nodes, outputs, aliased, binder)
         having_node = node.args.get("having")
         having: tuple[Expression, ...] = ()

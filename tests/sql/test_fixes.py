@@ -63,6 +63,23 @@ SCRIPTS: dict[str, list[str]] = {
         "DELETE FROM t",
         "SELECT what, typeof(what) FROM seen ORDER BY rowid",
     ],
+    "an equality on a hidden column is an argument of the function": [
+        "CREATE TABLE t (k INTEGER PRIMARY KEY, j)",
+        """INSERT INTO t VALUES (1, '[1,2]'), (2, '{"a":[3,4]}'), (3, '[]')""",
+        "SELECT key, value FROM json_each WHERE json = '[5,6]'",
+        """SELECT key, value FROM json_each WHERE '{"a":[7]}' = json AND root = '$.a'""",
+        "SELECT k, value FROM t, json_each WHERE json = j ORDER BY k, value",
+        "SELECT k, value FROM json_each, t WHERE json = t.j ORDER BY k, value",
+        "SELECT k, value FROM t JOIN json_each ON json = j WHERE k < 3 ORDER BY k, value",
+        "SELECT k, value FROM t LEFT JOIN json_each ON json = j ORDER BY k, value",
+        "SELECT k, (SELECT count(*) FROM json_tree WHERE json = j) FROM t ORDER BY k",
+        "SELECT name FROM pragma_table_info WHERE arg = 't'",
+        "SELECT count(*) FROM pragma_table_info WHERE arg = 't' AND schema = 'main'",
+        "SELECT s.name, i.name FROM sqlite_master s, pragma_table_info i WHERE i.arg = s.name",
+        "SELECT count(*) FROM json_each",
+        "SELECT a.value, b.value FROM json_each a, json_each b WHERE a.json = '[[1],[2]]' "
+        "AND b.json = a.value",
+    ],
     "PRAGMA case_sensitive_like": [
         "CREATE TABLE t (x TEXT COLLATE NOCASE, y TEXT)",
         "INSERT INTO t VALUES ('abc', 'abc'), ('ABC', 'ABC'), ('aBd', 'aBd'), (NULL, NULL), ('a%', 'a%')",
