@@ -93,7 +93,7 @@ def import_file(
                 load_delimited(loading, separator, header)
         outcome.seconds = time.monotonic() - started
         return outcome
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise source.wrong_encoding(error) from error
     finally:
         source.close()

@@ -44,8 +44,10 @@ class Source:
         os.lseek(descriptor, 0, os.SEEK_SET)  # shared with `_raw`, which is not read any more
         return open(descriptor, encoding=self.encoding, newline="", buffering=_BUFFER_BYTES)
 
-    def wrong_encoding(self, error: UnicodeDecodeError) -> TransferError:
-        """The sentence for a byte that does not decode."""
+    def wrong_encoding(self, error: UnicodeError) -> TransferError:
+        """The sentence for what does not decode."""
+        if not isinstance(error, UnicodeDecodeError):
+            return TransferError(f"{self.name} is not {self.encoding}: {error}")
         byte = error.object[error.start]
         return TransferError(
             f"{self.name}: byte 0x{byte:02x} is not {self.encoding}: say which encoding the file"

@@ -17,8 +17,7 @@ INTEGER, REAL, TEXT, BLOB = "INTEGER", "REAL", "TEXT", "BLOB"
 
 _INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})\Z")
 _WIDE_INTEGER = re.compile(r"-?[1-9][0-9]{18,}\Z")
-_REAL = re.compile(r"[+-]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?\Z")
-_DIGIT = re.compile(r"[0-9]")
+_REAL = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\Z")
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
 Column = Sequence[Any]
@@ -36,7 +35,7 @@ def kind_of(field: str) -> str:
         return INTEGER
     if _WIDE_INTEGER.match(field):  # beyond 64 bits, its digits would be lost
         return INTEGER if len(field) <= 20 and _INT_MIN <= int(field) <= _INT_MAX else TEXT
-    if len(field) <= 40 and _REAL.match(field) and _DIGIT.search(field):
+    if len(field) <= 40 and _REAL.match(field):
         return REAL
     return TEXT
 

@@ -77,6 +77,10 @@ _CLOSED = re.compile(
     re.DOTALL,
 )
 
+_BRACKET = re.compile(
+    r"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?(?:\*/|\Z)|['"`\[].*|(\])""", re.DOTALL
+)
+
 
 class SqliteTokenizer(SQLite.Tokenizer):
     """SQLite's quotes, comments and operators, and no keywords: those are looked up afterwards."""
@@ -133,6 +137,8 @@ def tokens_of(text: str) -> Tokens:
     if tokenizer is None:
         tokenizer = _local.tokenizer = SqliteTokenizer(dialect=SqliteText)
     failure = None
+    if "]]" in text:
+        _check_brackets(text)
     try:
         cut = tokenizer.tokenize(text)
     except TokenError:
@@ -191,6 +197,13 @@ def tokens_of(text: str) -> Tokens:
         starts.append(len(text))
         ends.append(len(text))
     return found
+
+
+def _check_brackets(text: str) -> None:
+    """Raise at a `]` that closes nothing: sqlglot takes `]]` for an escape, which SQLite does not know."""
+    for match in _BRACKET.finditer(text):
+        if match.group(1) is not None:
+            raise unrecognized("]", match.start())
 
 
 def unrecognized(token: str, start: int) -> SqlSyntaxError:

@@ -84,6 +84,7 @@ def test_a_new_table_gets_names_and_types_from_the_file(session: Session, load: 
         (["+1"], "REAL"),
         (["0x10"], "TEXT"),
         (["-"], "TEXT"),
+        (["e1", "."], "TEXT"),
         (["1\n"], "TEXT"),
     ],
 )

@@ -10,6 +10,7 @@ import time
 import pytest
 from sqlglot import exp
 
+from sql.errors import SqlSyntaxError
 from sql.parse import parse_expression, parse_statement
 from sql.parse import statements as s
 
@@ -392,3 +393,12 @@ def _timed(text: str) -> float:
     start = time.perf_counter()
     parse_statement(text)
     return time.perf_counter() - start
+
+
+@pytest.mark.parametrize(
+    "text", ["SELECT [a]]", "SELECT 1 AS [a]] b", "[a]] b", "SELECT '[', [a]]]"]
+)
+def test_a_bracket_that_closes_nothing_is_no_token(text: str) -> None:
+    """sqlglot reads `]]` as an escaped bracket, and its own error came out of `Session.execute`."""
+    with pytest.raises(SqlSyntaxError, match=r'unrecognized token: "\]"'):
+        parse_statement(text)
