@@ -28,7 +28,8 @@ test: lint types
 	$(BIN)/pytest -n 2
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m benchmarks
+	-$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m benchmarks --write
 
 clean:
 	rm -rf $(VENV) demo.db
