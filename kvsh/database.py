@@ -127,8 +127,10 @@ class Database:
             key = _as_bytes(key)
         try:
             if self._transactions:
-                value = self._keys().get(key)
-                return default if value is None else value
+                joined = self._transactions.get(get_ident())
+                if joined is not None:
+                    value = joined.reading().get(key)
+                    return default if value is None else value
             current = self._current
             if current.view is not self._view():
                 current = self._renewed()
