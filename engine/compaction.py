@@ -65,7 +65,7 @@ class _LoggedCommit:
 
 def compact(store: PageStore, order: Sequence[int], progress: Progress | None = None) -> None:
     """Put a compacted file in the place of the store's; see the module."""
-    target = f"{store.path}.compact"
+    target = f"{store.place}.compact"
     with store.snapshot() as seen:
         old = seen.log
         before = old.file.size()
@@ -120,7 +120,7 @@ def _switch(
         _catch_up(copy, old, position, old.end, seen)
         _finish(copy)
         # Fact 2: written, synced, renamed, directory synced; all before anything is acknowledged.
-        store.files.rename(target, store.path)
+        store.files.rename(target, store.place)
         old.words[WORD_VISIBLE] = SUPERSEDED
         with store.mutex:
             store.follow_rename()

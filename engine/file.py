@@ -60,6 +60,9 @@ class File(Protocol):
 class FileSystem(Protocol):
     """Names."""
 
+    def resolve(self, path: str) -> str:
+        """Where `path` leads: absolute, symbolic links followed."""
+
     def open(self, path: str, *, readonly: bool) -> File:
         """FileNotFoundError if there is none; NotADatabaseError if it is no regular file."""
 
@@ -174,6 +177,9 @@ class OsFile:
 
 class OsFileSystem:
     """The operating system's names."""
+
+    def resolve(self, path: str) -> str:
+        return os.path.realpath(path)
 
     def open(self, path: str, *, readonly: bool) -> OsFile:
         flags = os.O_CLOEXEC | (os.O_RDONLY if readonly else os.O_RDWR)

@@ -34,16 +34,18 @@ def open_log(
     path: str,
     files: FileSystem,
     *,
+    place: str,
     readonly: bool,
     stop_lsn: int | None = None,
     durable: bool = True,
     timeout: float = 5.0,
 ) -> Log:
-    """The log of the file at `path`, made if it is not there, with all that may be seen taken in.
+    """The log of the file at `place`, made if it is not there, with all that may be seen taken in.
 
+    `path`: the same file's name in messages.
     `durable`: recovery syncs what it accepts.  NotADatabaseError, CorruptionError, StorageError."""
     try:
-        file = _open_file(path, files, readonly=readonly)
+        file = _open_file(place, files, readonly=readonly)
     except OSError as error:
         what = error.strerror or str(error)
         raise StorageError(f"{path}: unable to open database file: {what}") from error

@@ -77,11 +77,13 @@ class PageStore:
         log: Log,
         files: FileSystem,
         *,
+        place: str,
         durability: Durability,
         readonly: bool,
         timeout: float,
     ) -> None:
-        self.path = path
+        self.path = path  # as the caller names it
+        self.place = place  # the same, whatever becomes of the working directory
         self.durability = durability
         self.readonly = readonly
         self.timeout = timeout
@@ -125,9 +127,14 @@ class PageStore:
         if durability not in ("full", "normal", "off"):
             raise EngineError(f"durability is full, normal or off, not {durability!r}")
         readonly = readonly or at is not None
+        try:
+            place = system.resolve(path)
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path!r}: unable to open database file: {error}") from error
         log = open_log(
             path,
             system,
+            place=place,
             readonly=readonly,
             stop_lsn=at,
             durable=durability != "off",
@@ -136,7 +143,15 @@ class PageStore:
         if at is not None and log.lsn != at:
             log.file.close()
             raise EngineError(f"{path}: has no commit {at}; the newest it holds is {log.lsn}")
-        return cls(path, log, system, durability=durability, readonly=readonly, timeout=timeout)
+        return cls(
+            path,
+            log,
+            system,
+            place=place,
+            durability=durability,
+            readonly=readonly,
+            timeout=timeout,
+        )
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -182,7 +197,11 @@ class PageStore:
     def follow_rename(self) -> None:
         """A compaction put another file in this one's place: go on with that one; under the mutex."""
         log = open_log(
-            self.path, self.files, readonly=self.readonly, durable=self.durability != "off"
+            self.path,
+            self.files,
+            place=self.place,
+            readonly=self.readonly,
+            durable=self.durability != "off",
         )
         _log.info("%s: follows a compaction to its new file", self.path)
         self.switch_to(log)
@@ -265,7 +284,7 @@ class PageStore:
             log = self.current_log
             if log.file.try_lock():
                 # Fact 11: the path may name another file by now.
-                there = self.files.identity(self.path)
+                there = self.files.identity(self.place)
                 if there == log.file.identity():
                     return
                 log.file.unlock()
@@ -312,7 +331,7 @@ class PageStore:
         log.synced = max(log.synced, min(words[WORD_SYNCED], log.end))
         if not self._name_synced and self.durability != "off":
             # Fact 1: whoever created the file may have died before its name was on the disk.
-            self.files.sync_directory(self.path)
+            self.files.sync_directory(self.place)
             self._name_synced = True
         words[WORD_HOLDER] = os.getpid()
         words[WORD_SYNCED] = log.synced
@@ -512,7 +531,7 @@ class PageStore:
         from engine.compaction import backup
 
         with self.snapshot() as seen:
-            backup(seen, os.fspath(path), self.files, progress)
+            backup(seen, self.files.resolve(os.fspath(path)), self.files, progress)
 
     def check(self) -> list[str]:
         """Read every live page and the chain of commits; every problem as one sentence."""

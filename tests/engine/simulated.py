@@ -227,6 +227,9 @@ class SimulatedDisk:
 
     # -- the protocol ------------------------------------------------------------------------------
 
+    def resolve(self, path: str) -> str:
+        return path
+
     def open(self, path: str, *, readonly: bool) -> SimulatedFile:
         self.fail("open")
         if path not in self.names:

@@ -350,3 +350,37 @@ def test_a_handle_that_has_seen_commits_which_were_taken_back_does_not_build_on_
     assert open_store(tmp_path / "db").check() == []
     one.close()
     other.close()
+
+
+def test_a_symbolic_link_stays_one_and_leads_to_the_compacted_database(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "db")  # nothing is there yet
+    store = bank(tmp_path / "link")
+    store.compact()
+    (tmp_path / "backup").symlink_to(tmp_path / "real" / "backup")
+    store.backup(str(tmp_path / "backup"))
+    store.close()
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "backup").is_symlink()
+    for name in ("db", "backup"):
+        store = open_store(tmp_path / "real" / name)
+        assert balance(store) == ACCOUNTS * FUNDS
+        store.close()
+
+
+def test_a_change_of_the_working_directory_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    store = bank(Path("db"))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    transfer(store, random.Random(1))
+    store.compact()
+    transfer(store, random.Random(2))
+    store.close()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="unable to open database file"):
+        open_store(f"{tmp_path}/a\0b")
