@@ -53,7 +53,8 @@ def batches(tree: Tree, low: Bound, high: Bound, *, reverse: bool) -> Iterator[B
         keys = leaf.keys
         start = 0 if low is None else _slot(keys, low)
         end = len(keys) if high is None else _slot(keys, high)
-        if end < len(keys) or root.children is None:
+        within = end < len(keys) or root.children is None
+        if within or (high is not None and tree.leaf(high[0]) is leaf):
             if start >= end:
                 return iter(())
             step = -1 if reverse else 1
