@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+from collections.abc import Iterable
 
 from benchmarks.peers import KeyValuePeer, open_peer
 from benchmarks.workloads import Job, workload
@@ -68,6 +69,20 @@ workload(
 )(_get)
 
 
+def _put_at_once(job: Job, numbers: Iterable[int]) -> None:
+    """Put the keys of `numbers` into an empty database, in one transaction."""
+    peer = open_peer(job.peer, job.path())
+    pairs = [(key_of(number), value_of(number)) for number in numbers]
+    put = peer.put
+    with job.watch:
+        peer.begin()
+        for key, value in pairs:
+            put(key, value)
+        peer.commit()
+    peer.close()
+    job.notes["bytes_per_entry"] = round(_database_bytes(job) / job.size, 1)
+
+
 @workload(
     "kv-put-sequential",
     "put, sequential, one transaction",
@@ -77,16 +92,7 @@ workload(
     quick_size=100_000,
 )
 def _put_sequential(job: Job) -> None:
-    peer = open_peer(job.peer, job.path())
-    pairs = [(key_of(number), value_of(number)) for number in range(job.size)]
-    put = peer.put
-    with job.watch:
-        peer.begin()
-        for key, value in pairs:
-            put(key, value)
-        peer.commit()
-    peer.close()
-    job.notes["bytes_per_entry"] = round(_database_bytes(job) / job.size, 1)
+    _put_at_once(job, range(job.size))
 
 
 @workload(
@@ -98,16 +104,7 @@ def _put_sequential(job: Job) -> None:
     quick_size=100_000,
 )
 def _put_random(job: Job) -> None:
-    peer = open_peer(job.peer, job.path())
-    pairs = [(key_of(number), value_of(number)) for number in shuffled(job.size)]
-    put = peer.put
-    with job.watch:
-        peer.begin()
-        for key, value in pairs:
-            put(key, value)
-        peer.commit()
-    peer.close()
-    job.notes["bytes_per_entry"] = round(_database_bytes(job) / job.size, 1)
+    _put_at_once(job, shuffled(job.size))
 
 
 def _put_autocommit(job: Job, *, durable: bool) -> int:

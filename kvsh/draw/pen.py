@@ -38,10 +38,6 @@ class Pen:
         return "│  " if self.unicode else "|  "
 
     @property
-    def dash(self) -> str:
-        return "─" if self.unicode else "-"
-
-    @property
     def dots(self) -> str:
         return "…" if self.unicode else "..."
 

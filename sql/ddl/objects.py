@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from btree import TreeKind
 from sql.ddl.expressions import check_expression
 from sql.ddl.work import (
@@ -22,7 +20,6 @@ from sql.parse.statements import (
     Drop,
     IndexedColumn,
     ObjectName,
-    Query,
 )
 from sql.result import WriteOutcome
 from sql.schema import Index, IndexColumn, Table, Trigger, View
@@ -116,11 +113,7 @@ def place_of(table: Table, name: str) -> int | None:
 def create_view(work: Work, statement: CreateView) -> None:
     """Carry out CREATE VIEW.  What it selects from is looked up when it is used."""
     name = statement.name
-    check_database(name)
-    if statement.temporary and name.schema is not None and name.schema.lower() != "temp":
-        raise SqlError("temporary table name must be unqualified", offset=name.start)
-    layer = work.layer
-    if statement.if_not_exists and (layer.table(name.name) or layer.view(name.name)):
+    if work.is_there_already(statement):
         return
     if statement.parameter_names:
         raise SqlError("parameters are not allowed in views")
@@ -176,15 +169,6 @@ def create_trigger(work: Work, statement: CreateTrigger) -> None:
             sql=text_from_name("TRIGGER", statement.text, name.start),
         )
     )
-
-
-def view_tree(view: View) -> Query:
-    """The parsed query of a view."""
-    from sql.parse import parse_statement
-
-    parsed = parse_statement(view.select)
-    assert isinstance(parsed, Query)
-    return parsed
 
 
 # -- DROP -----------------------------------------------------------------------------------------------
@@ -292,8 +276,3 @@ def forget_sequence(work: Work, table: str, rename_to: str | None = None) -> Non
                     tree.delete(rowid)
                 else:
                     tree.put(rowid, (rename_to, *row[1:]))
-
-
-def replaced_trigger(trigger: Trigger, **changes: object) -> Trigger:
-    """A copy of the record with some fields changed."""
-    return msgspec.structs.replace(trigger, **changes)

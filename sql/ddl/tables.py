@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from btree import TreeKind
 from sql.ddl.expressions import check_expression, columns_named, is_constant
-from sql.ddl.work import Work, check_collation, check_database, text_from_name
+from sql.ddl.work import Work, check_collation, text_from_name
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import Affinity
 from sql.parse.statements import (
@@ -38,11 +38,7 @@ _STANDARD_TYPES = frozenset(("INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"))
 def create_table(work: Work, statement: CreateTable) -> None:
     """Carry out CREATE TABLE with a list of columns."""
     name = statement.name
-    check_database(name)
-    if statement.temporary and name.schema is not None and name.schema.lower() != "temp":
-        raise SqlError("temporary table name must be unqualified", offset=name.start)
-    layer = work.layer
-    if statement.if_not_exists and (layer.table(name.name) or layer.view(name.name)):
+    if work.is_there_already(statement):
         return
     if statement.if_not_exists and _is_raw_key_space(work, statement):
         return

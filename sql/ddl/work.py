@@ -12,7 +12,7 @@ from sql.schema import Index, Schema, SchemaObject, Table
 if TYPE_CHECKING:
     from btree import Transaction, TreeKind
     from sql.bind import BindEnvironment
-    from sql.parse.statements import ObjectName
+    from sql.parse.statements import CreateTable, CreateView, ObjectName
     from sql.session import Session
     from sql.session_pair import PairedTransaction
 
@@ -71,6 +71,16 @@ class Work:
 
         fill_index(self.session, self.context(), table, index)
 
+    def is_there_already(self, statement: CreateTable | CreateView) -> bool:
+        """Whether IF NOT EXISTS makes the statement do nothing.  Raises SqlError for a name that is
+        qualified as no table or view can be."""
+        name = statement.name
+        check_database(name)
+        if statement.temporary and name.schema is not None and name.schema.lower() != "temp":
+            raise SqlError("temporary table name must be unqualified", offset=name.start)
+        layer = self.layer
+        return statement.if_not_exists and bool(layer.table(name.name) or layer.view(name.name))
+
     def check_new_name(self, name: ObjectName, *, what: str) -> None:
         """Raise SqlError if an object of the database has the name already."""
         if name.name.lower().startswith("sqlite_"):
@@ -83,7 +93,6 @@ class Work:
         if layer.table(name.name) or layer.view(name.name):
             found = f"there is already a table named {name.name}"
             if what != "index":
-                kind = "view" if layer.view(name.name) and what == "view" else what
                 kind = "view" if layer.view(name.name) else "table"
                 found = f"{kind} {name.name} already exists"
             raise SqlError(found, offset=name.start, token=name.name)

@@ -15,7 +15,6 @@ from sqlglot import exp
 from sql.parse.cursor import IDENTIFIERS_OR_STRINGS, NAMES
 from sql.parse.expressions import ExpressionParser
 from sql.parse.lexer import JOIN_WORDS
-from sql.parse.statements import ObjectName
 
 _COMPOUNDS = {"UNION": exp.Union, "INTERSECT": exp.Intersect, "EXCEPT": exp.Except}
 _FRAME_UNITS = frozenset(("ROWS", "RANGE", "GROUPS"))
@@ -473,15 +472,3 @@ class QueryParser(ExpressionParser):
 
 
 _SIDES = frozenset(("PRECEDING", "FOLLOWING"))
-
-
-def object_name_of(table: exp.Table) -> ObjectName:
-    """The name of a plain table's tree."""
-    schema = table.args.get("db")
-    identifier = table.this
-    return ObjectName(
-        identifier.name,
-        None if schema is None else schema.name,
-        identifier.meta.get("start", 0),
-        identifier.meta.get("end", 0),
-    )

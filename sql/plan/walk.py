@@ -88,15 +88,6 @@ def map_expression(node: Expression, rewrite: Visit) -> Expression:
     return visit(node)
 
 
-def map_block(block: Block, rewrite: Visit) -> Block:
-    """`map_expression` over every expression of the block, its relations' and subqueries' included."""
-
-    def visit(part: Expression) -> Expression:
-        return rewrite(rebuild(part, visit))
-
-    return rebuild_block(block, visit)
-
-
 def replace_outermost(
     node: Expression, replacement: Callable[[Expression], Expression | None]
 ) -> Expression:
