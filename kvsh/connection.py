@@ -41,7 +41,14 @@ class Connection:
     `path`: str, bytes or PathLike; with `uri`, a `file:` URI whose `mode=ro` means `readonly`.
     `timeout`: seconds to wait for another writer.  `durability`: "full" (a commit is on the disk when
     it returns), "normal" or "off".  Raises OperationalError if the file can't be opened,
-    DatabaseError if it is no kvsh database or damaged."""
+    DatabaseError if it is no kvsh database or damaged.
+
+    >>> con = connect(":memory:")
+    >>> con.execute("CREATE TABLE t(a, b)").execute("INSERT INTO t VALUES (?, ?)", (1, "x")).rowcount
+    1
+    >>> con.execute("SELECT * FROM t").fetchall()
+    [(1, 'x')]
+    """
 
     Warning = errors.Warning
     Error = errors.Error

@@ -108,7 +108,19 @@ def _bound(text: Text | None) -> bytes | None:
 
 
 class Database:
-    """An open database; made by `kvsh.open`.  Closed by `close()` or at the end of a `with`."""
+    """An open database; made by `kvsh.open`.  Closed by `close()` or at the end of a `with`.
+
+    >>> db = open(":memory:")
+    >>> with db.transaction():
+    ...     db.put("user:1", "Ada")
+    ...     db.put("user:2", "Bob")
+    ...     db.incr("users", 2)
+    2
+    >>> list(db.scan(prefix="user:"))
+    [(b'user:1', b'Ada'), (b'user:2', b'Bob')]
+    >>> db.execute("SELECT count(*) FROM kv").fetchone()
+    (3,)
+    """
 
     def __init__(self, store: Store, timeout: float) -> None:
         self._store = store
@@ -311,13 +323,13 @@ class Database:
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Cursor:
         """Run one SQL statement; its cursor.  It joins this thread's transaction, or is one of its own."""
         self._check_open()
-        connection = self.connection()
+        connection = self._connection()
         try:
             return connection.execute(sql, parameters)
         finally:
             self._follow(connection)
 
-    def connection(self) -> Connection:
+    def _connection(self) -> Connection:
         """This thread's SQL connection, on which `execute` runs (autocommit)."""
         self._check_open()
         known: Connection | None = getattr(self._local, "connection", None)

@@ -89,7 +89,7 @@ class Transaction:
     def __enter__(self) -> Transaction:
         if self._session is not None:
             raise ProgrammingError("this transaction has begun already")
-        session = self._database.connection().session
+        session = self._database._connection().session
         self._thread = get_ident()
         try:
             if self._thread in self._transactions:

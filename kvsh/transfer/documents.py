@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
+import msgspec
+
 from kvsh.transfer.formats import TransferError
 from kvsh.transfer.load import column_names
 from kvsh.transfer.values import BLOB, INTEGER, REAL, TEXT, wider
@@ -139,8 +141,40 @@ def _documents(
 
 
 def _lines(loading: Loading, text: TextIO, *, rejects: bool) -> Iterator[Document]:
-    for line, words in enumerate(text, 1):
-        if words.isspace():
+    """The documents of a block are decoded at once; of one with an odd line, line by line."""
+    line = 1
+    carry = ""
+    while True:
+        read = text.read(_BLOCK_CHARACTERS)
+        block = carry + read
+        end = block.rfind("\n") + 1 if read else len(block)
+        block, carry = block[:end], block[end:]
+        if not read and not block:
+            return
+        count = block.count("\n") + (not read)
+        documents = _decoded(block)
+        if documents is not None and len(documents) == count:
+            yield from enumerate(documents, line)
+        else:
+            yield from _one_by_one(loading, block, line, rejects=rejects)
+        line += count
+
+
+_decode_lines = msgspec.json.Decoder().decode_lines
+
+
+def _decoded(block: str) -> list[Any] | None:
+    try:
+        return _decode_lines(block)
+    except msgspec.DecodeError:
+        return None
+
+
+def _one_by_one(
+    loading: Loading, block: str, first_line: int, *, rejects: bool
+) -> Iterator[Document]:
+    for line, words in enumerate(block.split("\n"), first_line):
+        if not words or words.isspace():
             continue
         try:
             yield line, json.loads(words)

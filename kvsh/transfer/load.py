@@ -198,6 +198,7 @@ class Loading:
     ) -> None:
         """Insert a chunk of rows; those that break a constraint are rejected."""
         session = self.session
+        self._check_interrupt()  # a statement begins by forgetting interrupts of before
         session.savepoint(_CHUNK)
         try:
             session.execute_many(statement, rows, plain=True)
@@ -221,6 +222,9 @@ class Loading:
         """Between chunks: draw the progress, notice an interrupt."""
         done = text.buffer.raw.tell() if self.source.size_bytes else 0  # type: ignore[attr-defined]
         self.progress.update(self.outcome.rows, done=done, total=self.source.size_bytes)
+        self._check_interrupt()
+
+    def _check_interrupt(self) -> None:
         if self.session.cancellation.requested:
             raise Interrupted("interrupted")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +24,12 @@ def test_importing_the_package_imports_nothing_else() -> None:
     loaded = modules_after("import kvsh")
     assert not [name for name in loaded if name.startswith(("kvsh.", "sql", "btree", "engine"))]
     assert not loaded & {"msgspec", "sqlglot", "click", "prompt_toolkit", "pygments"}
+
+
+@pytest.mark.parametrize("module", ["database", "connection", "cursor"])
+def test_the_examples_in_the_docstrings_run(module: str) -> None:
+    failed, _ = doctest.testmod(importlib.import_module(f"kvsh.{module}"))
+    assert failed == 0
 
 
 def test_raw_keys_never_load_the_parser() -> None:

@@ -302,6 +302,18 @@ def test_jsonl_rejects_by_line(session: Session, load: Any) -> None:
     assert outcome.rejected == 3
 
 
+def test_jsonl_is_read_across_blocks(
+    session: Session, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvsh.transfer.documents._BLOCK_CHARACTERS", 50)
+    lines = [f'{{"n": {number}, "s": "é{"x" * (number % 9)}"}}' for number in range(99)]
+    lines[50] = "oops"
+    lines[70] = ""
+    load("a.jsonl", "\r\n".join(lines))
+    assert rows(session, "SELECT count(*), sum(n), max(s) FROM a") == [(97, 4731, "éxxxxxxxx")]
+    assert load.reports == ["a.jsonl:51: no JSON: Expecting value at column 1"]
+
+
 def test_a_json_array_is_read_across_blocks(
     session: Session, load: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
