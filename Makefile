@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m compileall -q kvsh sql btree engine  # so that no start has to
 	touch $@
 
 demo.db: $(VENV)/.installed examples/demo.sql
