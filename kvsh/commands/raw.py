@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from btree import KeySpace
+from btree import RAW_TREE_ID, KeySpace
 from kvsh.arguments import Arguments, CommandError, Unfulfilled, UsageError, seconds
 
 if TYPE_CHECKING:
+    from btree import Transaction
     from kvsh.arguments import Word
     from kvsh.environment import Environment
 
@@ -27,6 +28,28 @@ def put(environment: Environment, arguments: Arguments) -> None:
     expires = None if lifetime is None else _moment(lifetime)
     with environment.writing() as transaction:
         KeySpace(transaction).put(key.bytes, value.bytes, expires)
+        if expires is not None:
+            _clear_away(transaction, key.bytes)
+
+
+def _clear_away(transaction: Transaction, near: bytes) -> None:
+    """Take away expired keys in two leaves: the one of `near`, and the first of those that start like it up to
+    a separator.  So whoever goes on putting keys that expire gets the room of the old ones back, whether
+    their names ascend or not, at a cost that does not grow."""
+    tree = transaction.tree(RAW_TREE_ID)
+    now = _now_ms()
+    prefix = near[: max(map(near.rfind, _SEPARATORS)) + 1]
+    for start in (near, prefix):
+        keys, values = next(iter(tree.batches(start)), ([], []))
+        doomed = [
+            key
+            for key, value in zip(keys, values, strict=True)
+            if value.__class__ is tuple and value[1] <= now
+        ]
+        tree.delete_many(doomed)
+
+
+_SEPARATORS = (b":", b"/", b"|", b"#", b".")
 
 
 def _moment(duration: str) -> int:

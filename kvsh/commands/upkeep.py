@@ -39,7 +39,16 @@ def repair(environment: Environment, arguments: Arguments) -> None:
 def compact(environment: Environment, arguments: Arguments) -> None:
     if environment.in_transaction():
         raise CommandError("a transaction is open: commit or roll it back first")
+    from btree import KeySpace
+
     before = _file_bytes(environment)
+    with environment.reading() as transaction:
+        expires = KeySpace(transaction).expires
+    if expires:
+        with environment.writing() as transaction:
+            gone = KeySpace(transaction).purge()
+        if gone:
+            environment.say(f"{gone:,} expired key{'' if gone == 1 else 's'} taken away")
     environment.store.compact()
     after = _file_bytes(environment)
     if before is not None and after is not None:

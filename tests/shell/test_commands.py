@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from btree import RAW_TREE_ID
 from kvsh.arguments import UsageError
 from kvsh.commands import COMMANDS, HINTS, find
 from kvsh.commands.settings import TOPICS
@@ -256,6 +257,22 @@ def test_an_expired_key_is_gone_from_every_read(shell: Shell) -> None:
     assert shell("scan --prefix user: --keys") == "user:2\n"
     assert shell("count --prefix user:") == "1\n"
     assert shell("SELECT key FROM kv WHERE key LIKE 'user:%';") == "user:2\n"
+
+
+def entries(shell: Shell) -> int:
+    """Raw keys in the tree, expired ones too."""
+    with shell.environment.reading() as transaction:
+        return len(transaction.tree(RAW_TREE_ID))
+
+
+def test_the_room_of_expired_keys_is_taken_back(shell: Shell) -> None:
+    before = entries(shell)
+    for i in range(500):  # names that ascend; the old ones expire
+        shell(f"put job:{i:03d} x --ttl 1h\nexpire job:{max(i - 20, 0):03d} 0")
+    assert entries(shell) < before + 30
+    shell("put b 2\nexpire user:1 0")
+    assert "expired keys taken away" in shell.error(".compact")
+    assert shell("count") == f"{entries(shell)}\n"
 
 
 def test_bytes_that_are_no_text_are_shown_in_hexadecimal(shell: Shell) -> None:
