@@ -360,6 +360,7 @@ class Session(TransactionState):
         """The end of a statement that was a transaction of its own."""
         if self.deferred_violations > 0:
             self.abandon(transaction)
+            self.changes = 0
             raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
         self.deferred_violations = 0
         transaction.commit()
@@ -377,6 +378,15 @@ class Session(TransactionState):
     def note_open_result(self, result: Result) -> None:
         """Remember a result that reads from the open transaction."""
         self._open_results.add(result)
+
+    @property
+    def counters(self) -> tuple[int, int, int]:
+        """`changes`, `total_changes` and `last_insert_rowid`, to be put back after an attempt."""
+        return self.changes, self.total_changes, self.last_insert_rowid
+
+    @counters.setter
+    def counters(self, values: tuple[int, int, int]) -> None:
+        self.changes, self.total_changes, self.last_insert_rowid = values
 
     def count_changes(self, outcome: WriteOutcome) -> None:
         """Set `changes` after a statement, and add to `total_changes`."""

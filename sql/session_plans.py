@@ -317,7 +317,7 @@ class WriteStatement(_Checked):
         temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)
         joined = session.joined_transaction(temporary=temporary)
         transaction = joined or session.begin_writing(temporary=temporary)
-        deferred = session.deferred_violations
+        deferred, counters = session.deferred_violations, session.counters
         previous, session.current = session.current, transaction
         savepoint = transaction.savepoint()
         try:
@@ -337,6 +337,7 @@ class WriteStatement(_Checked):
             if not isinstance(error, SqlError) or isinstance(error, Interrupted):
                 raise
             if not raises or not _is_final(error):
+                session.counters = counters
                 return None
             session.changes = 0
             raise
@@ -416,7 +417,7 @@ class WriteStatement(_Checked):
         chunk: list[Values],
         total: WriteOutcome,
     ) -> None:
-        deferred = session.deferred_violations
+        deferred, counters = session.deferred_violations, session.counters
         with session.running(transaction):
             plan = self.plan(session, transaction, chunk[0])
             savepoint = transaction.savepoint()
@@ -427,6 +428,7 @@ class WriteStatement(_Checked):
                 transaction.rollback_to(savepoint)
                 transaction.release(savepoint)
                 session.deferred_violations = deferred
+                session.counters = counters
             except BaseException:
                 transaction.rollback_to(savepoint)
                 transaction.release(savepoint)

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from btree import open_memory
-from sql import Session
+from sql import Session, SqlError
 from tests.sql.engines import EngineError, KvshEngine, SqliteEngine
 
 REMAINDERS = [
@@ -182,3 +182,61 @@ def test_a_like_function_of_the_program_is_asked_for_every_row() -> None:
     session.functions.register(always, 2)
     assert list(session.execute("SELECT x FROM t WHERE x LIKE 'ab%'")) == [("abc",), ("xyz",)]
     session.close()
+
+
+def test_an_attempt_that_is_made_again_row_by_row_counts_its_changes_once() -> None:
+    rows = ", ".join(f"({number})" for number in [*range(20), 7, *range(20, 30)])
+    compared(
+        [
+            "CREATE TABLE log (what)",
+            "CREATE TABLE t (x UNIQUE)",
+            "INSERT INTO log VALUES (1), (2), (3)",
+            "CREATE TRIGGER seen BEFORE INSERT ON t BEGIN"
+            " INSERT INTO log VALUES (new.x), (changes()); END",
+            f"INSERT OR FAIL INTO t VALUES {rows}",
+            "SELECT changes(), total_changes(), last_insert_rowid()",
+            "SELECT what FROM log ORDER BY rowid",
+            f"INSERT OR IGNORE INTO t VALUES {rows}",
+            "SELECT changes(), total_changes(), last_insert_rowid()",
+            "SELECT count(*) FROM log",
+        ]
+    )
+
+
+def test_a_set_that_fails_among_many_leaves_the_counters_of_those_before_it() -> None:
+    kvsh, oracle = Session(open_memory()), sqlite3.connect(":memory:", isolation_level=None)
+    for statement in (
+        "CREATE TABLE log (what)",
+        "CREATE TABLE t (x UNIQUE)",
+        "CREATE TRIGGER seen BEFORE INSERT ON t BEGIN INSERT INTO log VALUES (new.x); END",
+    ):
+        kvsh.execute(statement).close()
+        oracle.execute(statement)
+    sets = [(number,) for number in (1, 2, 3, 2, 5)]
+    with pytest.raises(SqlError):
+        kvsh.execute_many("INSERT INTO t VALUES (?)", sets)
+    with pytest.raises(sqlite3.IntegrityError):
+        oracle.executemany("INSERT INTO t VALUES (?)", sets)
+    query = "SELECT count(*), total_changes(), last_insert_rowid() FROM t"
+    assert list(kvsh.execute(query)) == oracle.execute(query).fetchall()
+    kvsh.close()
+    oracle.close()
+
+
+def test_a_statement_refused_for_a_deferred_foreign_key_has_changed_nothing() -> None:
+    compared(
+        [
+            "PRAGMA foreign_keys = ON",
+            "CREATE TABLE p (k INTEGER PRIMARY KEY)",
+            "CREATE TABLE c (k REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+            "INSERT INTO p VALUES (1), (2)",
+            "INSERT INTO c VALUES (1), (5)",
+            "SELECT changes()",
+            "INSERT INTO c VALUES (5)",
+            "SELECT changes(), (SELECT count(*) FROM c)",
+            "INSERT INTO c VALUES (1), (2)",
+            "SELECT changes()",
+            "DELETE FROM p",
+            "SELECT changes(), (SELECT count(*) FROM p)",
+        ]
+    )
