@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -59,12 +60,14 @@ def repair(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> li
     if os.path.lexists(target):
         raise StoreError(f"{target}: is there already: name a new file for what is salvaged")
     salvaged = salvage(source)
-    temporary = f"{target}.salvage"
+    temporary = f"{target}.kvsh-salvage"
     try:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         sentences = _Repair(salvaged, source).run(temporary)
         try:
+            # Readable to whom the source is; writable even if that is on media that is not.
+            os.chmod(temporary, stat.S_IMODE(os.stat(source).st_mode) | stat.S_IWUSR)
             files.rename(temporary, target)
         except OSError as error:
             what = error.strerror or str(error)

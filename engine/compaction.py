@@ -65,12 +65,12 @@ class _LoggedCommit:
 
 def compact(store: PageStore, order: Sequence[int], progress: Progress | None = None) -> None:
     """Put a compacted file in the place of the store's; see the module."""
-    target = f"{store.place}.compact"
+    target = f"{store.place}.kvsh-compact"
     with store.snapshot() as seen:
         old = seen.log
         before = old.file.size()
         try:
-            copy = _copy(seen, target, store.files, order, progress)
+            copy = _copy(seen, target, store.files, order, progress, like=store.place)
             try:
                 position = seen.state.end
                 for _ in range(_CATCH_UP_ROUNDS):
@@ -135,14 +135,21 @@ def _switch(
         writer.rollback()
 
 
-def backup(seen: Snapshot, path: str, files: FileSystem, progress: Progress | None = None) -> None:
-    """A consistent copy of the snapshot at `path`, all or nothing."""
+def backup(
+    seen: Snapshot,
+    path: str,
+    files: FileSystem,
+    progress: Progress | None = None,
+    *,
+    like: str,
+) -> None:
+    """A consistent copy of the snapshot at `path`, all or nothing, readable to whom `like` is."""
     if files.identity(path) is not None:
         _check_replaceable(path, files, seen.log)
-    target = f"{path}.{os.getpid()}.backup"
+    target = f"{path}.{os.getpid()}.kvsh-backup"
     try:
         try:
-            copy = _copy(seen, target, files, (), progress)
+            copy = _copy(seen, target, files, (), progress, like=like)
             try:
                 _finish(copy)
             finally:
@@ -182,13 +189,16 @@ def _copy(
     files: FileSystem,
     order: Sequence[int],
     progress: Progress | None,
+    *,
+    like: str,
 ) -> PageStore:
     """A new store at `target` with the snapshot's pages (in `order`, then the rest) and redo."""
     from engine.store import PageStore
 
     with contextlib.suppress(FileNotFoundError):
         files.unlink(target)  # left by a compaction that was cut short
-    files.create(target, encode_header(Slot(new_database_id(), 1)), replace=False)
+    header = encode_header(Slot(new_database_id(), 1))
+    files.create(target, header, replace=False, like=like)
     copy = PageStore.open(target, durability="off", files=files)
     try:
         _copy_pages(copy, seen, order, progress)

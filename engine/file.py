@@ -66,10 +66,11 @@ class FileSystem(Protocol):
     def open(self, path: str, *, readonly: bool) -> File:
         """FileNotFoundError if there is none; NotADatabaseError if it is no regular file."""
 
-    def create(self, path: str, content: bytes, *, replace: bool) -> None:
+    def create(self, path: str, content: bytes, *, replace: bool, like: str | None = None) -> None:
         """Make a file with `content`, all or nothing, name and content synced.
 
-        With `replace` it takes the place of an existing one, else FileExistsError."""
+        With `replace` it takes the place of an existing one, else FileExistsError.  The owner and
+        the permissions are those of the file `like`, if there is one."""
 
     def rename(self, source: str, target: str) -> None:
         """Atomically, and synced with the directory before it returns."""
@@ -192,9 +193,11 @@ class OsFileSystem:
         os.set_blocking(descriptor, True)
         return OsFile(descriptor, readonly=readonly)
 
-    def create(self, path: str, content: bytes, *, replace: bool) -> None:
-        if replace or not _create_unnamed(path, content):
-            _create_by_name(path, content, replace=replace)
+    def create(self, path: str, content: bytes, *, replace: bool, like: str | None = None) -> None:
+        model = path if replace else like
+        status = None if model is None else os.stat(model)
+        if replace or not _create_unnamed(path, content, status):
+            _create_by_name(path, content, status, replace=replace)
         sync_directory(path)
 
     def rename(self, source: str, target: str) -> None:
@@ -215,7 +218,7 @@ class OsFileSystem:
         return status.st_dev, status.st_ino
 
 
-def _create_unnamed(path: str, content: bytes) -> bool:
+def _create_unnamed(path: str, content: bytes, like: os.stat_result | None) -> bool:
     """Write a file that has no name yet, so that a crash leaves nothing, then give it its name.
 
     False if this system or file system has no such files."""
@@ -223,13 +226,13 @@ def _create_unnamed(path: str, content: bytes) -> bool:
         return False
     directory = os.path.dirname(os.path.abspath(path))
     try:
-        descriptor = os.open(directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, _mode(like))
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
             return False
         raise
     try:
-        _write_and_sync(descriptor, content)
+        _fill(descriptor, content, like)
         # With a directory's descriptor Python calls linkat, which can follow the symbolic link.
         os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
     except OSError as error:
@@ -241,14 +244,15 @@ def _create_unnamed(path: str, content: bytes) -> bool:
     return True
 
 
-def _create_by_name(path: str, content: bytes, *, replace: bool) -> None:
+def _create_by_name(
+    path: str, content: bytes, like: os.stat_result | None, *, replace: bool
+) -> None:
     temporary = f"{path}.{os.getpid()}.new"
     flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    mode = os.stat(path).st_mode & 0o777 if replace else 0o644
-    descriptor = os.open(temporary, flags, mode)
+    descriptor = os.open(temporary, flags, _mode(like))
     try:
         try:
-            _write_and_sync(descriptor, content)
+            _fill(descriptor, content, like)
         finally:
             os.close(descriptor)
         if replace:
@@ -260,7 +264,16 @@ def _create_by_name(path: str, content: bytes, *, replace: bool) -> None:
             os.unlink(temporary)
 
 
-def _write_and_sync(descriptor: int, content: bytes) -> None:
+def _mode(like: os.stat_result | None) -> int:
+    return 0o644 if like is None else stat.S_IMODE(like.st_mode)
+
+
+def _fill(descriptor: int, content: bytes, like: os.stat_result | None) -> None:
+    """Give a new file its owner, its permissions and its content, and sync it."""
+    if like is not None:
+        with contextlib.suppress(PermissionError):  # another's file, which we may write to
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+        os.fchmod(descriptor, _mode(like))
     written = 0
     while written < len(content):
         written += os.write(descriptor, memoryview(content)[written:])

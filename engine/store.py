@@ -142,7 +142,8 @@ class PageStore:
         )
         if at is not None and log.lsn != at:
             log.file.close()
-            raise EngineError(f"{path}: has no commit {at}; the newest it holds is {log.lsn}")
+            what = "newest it holds" if log.lsn < at else "oldest it still holds after a compaction"
+            raise EngineError(f"{path}: has no commit {at}; the {what} is {log.lsn}")
         return cls(
             path,
             log,
@@ -507,6 +508,10 @@ class PageStore:
         """Whether the redo tail has outgrown its bound."""
         return self.current_log.redo_bytes > REDO_TAIL_BYTES_MAX
 
+    def redo_commits(self) -> int:
+        """Commits that the next open would have to replay."""
+        return len(self.current_log.redo)
+
     def redo_bytes(self) -> int:
         """Bytes of redo that the next open would have to replay."""
         return self.current_log.redo_bytes
@@ -531,7 +536,8 @@ class PageStore:
         from engine.compaction import backup
 
         with self.snapshot() as seen:
-            backup(seen, self.files.resolve(os.fspath(path)), self.files, progress)
+            target = self.files.resolve(os.fspath(path))
+            backup(seen, target, self.files, progress, like=self.place)
 
     def check(self) -> list[str]:
         """Read every live page and the chain of commits; every problem as one sentence."""

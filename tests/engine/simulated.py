@@ -238,7 +238,7 @@ class SimulatedDisk:
             raise NotADatabaseError(f"{path}: is a directory, not a database file")
         return SimulatedFile(self, self.names[path], readonly=readonly)
 
-    def create(self, path: str, content: bytes, *, replace: bool) -> None:
+    def create(self, path: str, content: bytes, *, replace: bool, like: str | None = None) -> None:
         """As the operating system's does it: a temporary file, its content, then its name."""
         number = max(self.inodes, default=0) + 1
         self.inodes[number] = Inode(bytearray(), Words(self, number, [0] * WORDS))

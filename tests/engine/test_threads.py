@@ -261,8 +261,11 @@ def test_time_travel_shows_every_commit_as_it_was(tmp_path: Path) -> None:
         with pytest.raises(ReadOnlyError):
             past.begin(write=True)
         past.close()
-    with pytest.raises(StoreError, match="has no commit 999"):
+    with pytest.raises(StoreError, match="has no commit 999; the newest it holds is 31"):
         open_store(tmp_path / "db", at=999)
+    store.compact()
+    with pytest.raises(StoreError, match="has no commit 5; the oldest it still holds"):
+        open_store(tmp_path / "db", at=5)
     store.close()
 
 
@@ -384,3 +387,13 @@ def test_a_change_of_the_working_directory_does_not_matter(
 def test_a_name_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="unable to open database file"):
         open_store(f"{tmp_path}/a\0b")
+
+
+def test_compactions_and_backups_are_readable_to_whom_the_database_is(tmp_path: Path) -> None:
+    store = bank(tmp_path / "db")
+    (tmp_path / "db").chmod(0o600)
+    store.compact()
+    store.backup(str(tmp_path / "backup"))
+    store.close()
+    for path in tmp_path.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600, path
