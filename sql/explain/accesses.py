@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from sql.explain.expressions import ExpressionWriter
-from sql.expressions import ROWID, ColumnRef, InList, InSubquery
+from sql.expressions import ROWID, ColumnRef, InList, InSubquery, Literal
 from sql.plan import (
     DerivedRelation,
     Relation,
@@ -50,6 +52,14 @@ def shown_name(relation: Relation) -> str:
             return relation.alias or "subquery"
         case _:
             assert_never(relation)
+
+
+def parts_of(union: RowidUnion) -> list[Access]:
+    """The accesses of a union, none of them covering: they give rowids only."""
+    return [
+        replace(part, covering=False) if isinstance(part, KeyRange) else part
+        for part in union.parts
+    ]
 
 
 def rowid_name(table: Table) -> str:
@@ -104,7 +114,7 @@ class AccessWriter:
 
     def _rows(self, relation: Relation, name: str) -> str:
         if isinstance(relation, DerivedRelation):
-            return f"Subquery {name}"
+            return f"Subquery {relation.alias}" if relation.alias else "Subquery"
         if isinstance(relation, WorkRelation):
             return f"Latest rows of {name}"
         if isinstance(relation, RowRelation) and relation.arguments:
@@ -157,6 +167,8 @@ class AccessWriter:
             return f"{name} in ({self.writer.listed(shown)}{more})"
         if isinstance(value, InSubquery):
             return f"{name} in {self.writer.subquery(value)}"
+        if equality.null_safe and value == Literal(None):
+            return f"{name} is null"
         return f"{name} {'is' if equality.null_safe else '='} {self.writer.text(value, 6)}"
 
     def _bounds(self, name: str, low: Bound | None, high: Bound | None) -> list[str]:

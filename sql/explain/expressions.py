@@ -86,6 +86,7 @@ class ExpressionWriter:
         self.slot = slot
         self.subquery = subquery
         self.qualified = True
+        self.aliases: dict[int, str] = {}  # of relations, by source number
 
     def text(self, node: Expression, outer: int = 0) -> str:
         """The node's SQL, in parentheses if it binds less tightly than `outer`."""
@@ -102,7 +103,8 @@ class ExpressionWriter:
 
     def column(self, node: ColumnRef) -> str:
         name = node.name or "rowid"
-        return f"{node.table}.{name}" if node.table and self.qualified else name
+        table = self.aliases.get(node.source, node.table)
+        return f"{table}.{name}" if table and self.qualified else name
 
     def _written(self, node: Expression) -> tuple[str, int]:
         match node:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from sql.explain.accesses import AccessWriter
+from sql.explain.accesses import AccessWriter, parts_of
 from sql.explain.expressions import ExpressionWriter
 from sql.explain.tree import subqueries_of
 from sql.expressions import InSubquery
@@ -119,7 +119,7 @@ class _QueryPlan:
             self.accesses.detail(relation, level.access) + (" LEFT-JOIN" if level.left else ""),
         )
         if isinstance(level.access, RowidUnion):
-            for place, part in enumerate(level.access.parts, 1):
+            for place, part in enumerate(parts_of(level.access), 1):
                 line = self.add(number, f"INDEX {place}")
                 self.add(line, self.accesses.detail(relation, part))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, assert_never
 
-from sql.explain.accesses import AccessWriter
+from sql.explain.accesses import AccessWriter, parts_of
 from sql.explain.expressions import ExpressionWriter, Subquery
 from sql.explain.nodes import Node
 from sql.expressions import Exists, Expression, InSubquery, ScalarSubquery, SlotRef
@@ -42,14 +42,16 @@ def subqueries_of(block: Block) -> Iterator[Subquery]:
                 yield node
 
 
-def relations_in(block: Block) -> int:
-    """How many relations the query names anywhere: with one, columns need no table's name."""
-    count = len(block.items) if isinstance(block, Select) else 0
+def aliases_in(block: Block) -> dict[int, str]:
+    """The names of all relations in the query, by source number."""
+    found: dict[int, str] = {}
+    if isinstance(block, Select):
+        found = {item.relation.source: item.relation.alias for item in block.items}
     for inner in subblocks(block):
-        count += relations_in(inner)
+        found |= aliases_in(inner)
     for node in subqueries_of(block):
-        count += relations_in(node.plan)
-    return count
+        found |= aliases_in(node.plan)
+    return found
 
 
 class PlanTree:
@@ -59,7 +61,8 @@ class PlanTree:
         self.planner = planner
         self.root = block
         self.writer = ExpressionWriter(self._slot, self._subquery_name)
-        self.writer.qualified = relations_in(block) > 1
+        self.writer.aliases = aliases_in(block)
+        self.writer.qualified = len(self.writer.aliases) > 1  # one table needs no name
         self.accesses = AccessWriter(self.writer)
         self._slots: dict[int, Sequence[Any]] = {}
         self._numbers: dict[int, int] = {}
@@ -310,7 +313,7 @@ class PlanTree:
             node.children.append(self._built(level, access, place[0]))
         elif isinstance(access, RowidUnion):
             node.children += [
-                Node(self.accesses.title(level.relation, part)) for part in access.parts
+                Node(self.accesses.title(level.relation, part)) for part in parts_of(access)
             ]
         elif isinstance(access, RowsScan):
             self._add_source(node, level)
