@@ -5,6 +5,8 @@ the package itself (`from btree import Tree`, never `from btree.node import Leaf
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,15 +16,33 @@ LAYERS = ("engine", "btree", "sql", "kvsh")  # from the bottom up
 
 FILES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
 
+OPEN = {"btree.inspect"}
+"""Modules that others may use whole: looking inside is all that this one is for."""
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path) for path in FILES}
+
 
 def imported_modules(source: str) -> list[str]:
-    """Every absolute module that the source imports, at any depth of the file."""
+    """Every absolute module that the source imports, at any depth of the file; a module taken from
+    its package by name (`from btree import node`) counts as the module."""
     modules = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             modules += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, "imports are absolute"
             modules.append(node.module)
+            offered = import_module(node.module).__all__ if node.module in LAYERS else ()
+            inside = (
+                f"{node.module}.{alias.name}" for alias in node.names if alias.name not in offered
+            )
+            modules += [name for name in inside if name in MODULES - OPEN]
     return modules
 
 
@@ -40,10 +60,44 @@ def broken_rules(layer: str, source: str) -> list[str]:
     return broken
 
 
+def imported_at_once(body: list[ast.stmt]) -> Iterator[str]:
+    """The modules that importing a file imports: those in functions wait, those for types never come."""
+    for node in body:
+        match node:
+            case ast.If(test=ast.Name("TYPE_CHECKING")):
+                continue
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(module)):
+                names = {f"{module}.{alias.name}" for alias in node.names}
+                yield from names & MODULES
+                if names - MODULES:
+                    yield module
+            case ast.If() | ast.Try() | ast.ClassDef():
+                yield from imported_at_once([*node.body, *getattr(node, "orelse", ())])
+
+
+def cycle_among(imports: dict[str, set[str]]) -> list[str]:
+    """Modules of which each imports, in the end, another of them; empty where imports are a hierarchy."""
+    left = dict(imports)
+    while free := [module for module, needs in left.items() if not needs & left.keys()]:
+        for module in free:
+            del left[module]
+    return sorted(left)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_down_and_through_the_front_door(path: Path) -> None:
     layer = path.relative_to(ROOT).parts[0]
     assert broken_rules(layer, path.read_text("utf-8")) == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    imports = {
+        module_of(path): set(imported_at_once(ast.parse(path.read_text("utf-8")).body))
+        for path in FILES
+    }
+    assert cycle_among(imports) == []
 
 
 def test_the_rule_itself_notices_what_it_forbids() -> None:
@@ -52,3 +106,11 @@ def test_the_rule_itself_notices_what_it_forbids() -> None:
         "btree.node: reaches inside btree"
     ]
     assert broken_rules("sql", "from btree import Tree\nfrom sql.errors import SqlError") == []
+    assert broken_rules("sql", "from btree import Tree, node") == [
+        "btree.node: reaches inside btree"
+    ]
+    assert cycle_among({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
+    assert cycle_among({"a": {"b", "os"}, "b": {"c"}, "c": set()}) == []
+    source = "import sql.errors\nfrom btree import Tree, node\ndef f():\n    import sql.plan"
+    found = set(imported_at_once(ast.parse(source).body))
+    assert found == {"sql.errors", "btree", "btree.node"}
