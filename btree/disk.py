@@ -17,7 +17,7 @@ gets the engine's lock next finds the version that belongs to it; never while on
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from btree import codec, directory
@@ -274,11 +274,15 @@ class DiskStore:
         durability: str = self.pages.durability
         return durability
 
+    def pending_commits(self) -> int:
+        """Commits that are not checkpointed yet."""
+        return int(self.pages.redo_commits())
+
     def compaction_due(self) -> bool:
         """Whether `compact` would free much; a shell asks while it idles, and compacts in the background."""
         return not self.closed and not self.readonly and self.pages.compaction_due()
 
-    def compact(self) -> None:
+    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> None:
         self.check_open()
         if self.readonly:
             raise ReadOnlyError("the database is open read-only")
@@ -286,7 +290,7 @@ class DiskStore:
         transaction = self.begin()
         order = transaction.page_order()
         try:
-            self.pages.compact(order)
+            self.pages.compact(order, progress=progress)
         finally:
             transaction.rollback()
         self._view = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from btree.directory import FIRST_TREE_ID, initial_trees
@@ -61,7 +61,7 @@ class MemoryStore:
     def checkpoint(self) -> None:
         self.check_open()
 
-    def compact(self) -> None:
+    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> None:
         self.check_open()
 
     def backup(self, path: str) -> None:

@@ -15,7 +15,7 @@ transactions run beside the one writer; each sees the commit it began at and tak
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 Key = Any
@@ -214,7 +214,9 @@ class Store(Protocol):
 
     def checkpoint(self) -> None: ...
 
-    def compact(self) -> None: ...
+    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> None:
+        """Rewrite the file without its dead bytes.  `progress` is called with (pages done, pages in all)
+        now and then; what it raises abandons the work, and nothing has changed."""
 
     def backup(self, path: str) -> None: ...
 

@@ -32,6 +32,7 @@ class OpenDatabase:
     def __init__(self, path: str | None, options: Options) -> None:
         self.options = options
         self.on_open: list[Callable[[], None]] = []
+        self.on_idle: Callable[[], None] | None = None  # what to do while the user thinks
         self.statement_timeout: float | None = None
         self._session: Session | None = None
         self._changes_before = 0  # the session's changes when nothing was open

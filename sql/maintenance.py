@@ -19,7 +19,7 @@ def vacuum(session: Session, statement: Vacuum, values: Values) -> None:
     if statement.schema is not None and statement.schema.lower() not in ("main", "temp"):
         raise SqlError(f"unknown database {statement.schema}")
     if statement.into is None:
-        session.store.compact()
+        session.store.compact(progress=lambda done, total: session.cancellation.check())
         return
     path = _value(session, statement, values)
     if not isinstance(path, str):

@@ -49,7 +49,8 @@ def compact(environment: Environment, arguments: Arguments) -> None:
             gone = KeySpace(transaction).purge()
         if gone:
             environment.say(f"{gone:,} expired key{'' if gone == 1 else 's'} taken away")
-    environment.store.compact()
+    check = environment.session.cancellation.check
+    environment.store.compact(progress=lambda done, total: check())
     after = _file_bytes(environment)
     if before is not None and after is not None:
         from kvsh.draw.pen import size_text

@@ -19,6 +19,7 @@ from kvsh.repl.live import LiveCatalog
 from kvsh.repl.plain import PlainEditor
 from kvsh.repl.shell import LineSource, Shell
 from kvsh.repl.status import Status, prompt_text
+from kvsh.repl.upkeep import Upkeep
 from kvsh.themes import MONOCHROME, Painter, colour_depth
 from kvsh.undo import UndoLog
 
@@ -42,13 +43,18 @@ def run(environment: Environment) -> int:
     shell: Shell
     source, remember = _source(environment, config, catalog, lambda: shell.warm_up())
     shell = Shell(environment, source, catalog, remember=remember)
+    upkeep = Upkeep()
+    environment.on_idle = lambda: upkeep.consider(environment.store)
     if isinstance(source, PlainEditor):
         shell.warm_up()
     if environment.path is None:
         environment.say("a scratch database in memory; .open FILE opens one on disk, .help helps")
     for text in config["init"]:
         shell.execute(text)
-    status = shell.run()
+    try:
+        status = shell.run()
+    finally:
+        upkeep.stop()
     shell.wait_for_warming()
     return status
 
@@ -103,8 +109,17 @@ def _confirm(question: str) -> bool:
     return ask(question, "yn", "n", source=sys.stdin, output=sys.stdout) == "y"
 
 
+def _pending(environment: Environment) -> str:
+    """What the next open would have to replay, in words; "" for nothing."""
+    count = getattr(environment.store, "pending_commits", None)
+    waiting = 0 if count is None else count()
+    return f"{waiting} commit{'' if waiting == 1 else 's'}" if waiting else ""
+
+
 def _status(environment: Environment) -> Status:
     """What the prompt and the toolbar show now."""
+    if environment.on_idle is not None and not environment.in_transaction():
+        environment.on_idle()
     size = shutil.get_terminal_size()
     environment.screen, environment.target.screen_lines = size
     return Status(
@@ -113,6 +128,7 @@ def _status(environment: Environment) -> Status:
         changes=environment.changes(),
         readonly=environment.store.readonly,
         mode=environment.mode,
+        pending=_pending(environment),
         last_seconds=environment.last_seconds,
         at=environment.options.at,
     )
