@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sql.dump import copy_database, dump_statements, literal
+    from sql.dump import copy_database, dump_statements, literal, literals
     from sql.errors import (
         ConstraintError,
         Interrupted,
@@ -43,6 +43,7 @@ _MODULES = {
     "dump_statements": "sql.dump",
     "is_complete": "sql.parse",
     "literal": "sql.dump",
+    "literals": "sql.dump",
     "next_statement": "sql.parse",
     "value_to_text": "sql.values",
 }
@@ -73,6 +74,7 @@ __all__ = [
     "dump_statements",
     "is_complete",
     "literal",
+    "literals",
     "next_statement",
     "value_to_text",
 ]

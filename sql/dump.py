@@ -7,7 +7,7 @@ EXISTS kv(key, value)` means the raw key space, which is always there.  Expiry t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -70,13 +70,8 @@ def _inserts(transaction: Transaction, table: Table) -> Iterator[str]:
     escaped = table.name.replace('"', '""').replace("%", "%%")
     template = f'INSERT INTO "{escaped}" VALUES({",".join(["%s"] * len(stored))});'
     for _, rows in transaction.tree(table.tree_id).batches():
-        columns = [_literals(list(map(itemgetter(place), rows))) for place in stored]
+        columns = [literals(list(map(itemgetter(place), rows))) for place in stored]
         yield from map(template.__mod__, zip(*columns, strict=True))
-
-
-def _literals(column: list[Any]) -> Iterable[Any]:
-    """A column's values as what `%s` makes literals of."""
-    return column if set(map(type, column)) == {int} else map(literal, column)
 
 
 def _raw_inserts(transaction: Transaction, schema: Schema) -> Iterator[str]:
@@ -97,10 +92,35 @@ def _raw_inserts(transaction: Transaction, schema: Schema) -> Iterator[str]:
         pair = next(pairs, None)
 
 
+_PLAIN_REAL_MAX = 1e15
+
+
 def literal(value: Any) -> str:
     """The value as a SQL literal; text with NUL characters as an expression."""
     make = _LITERALS[value.__class__]
     return make(value)
+
+
+def literals(column: list[Any]) -> Sequence[Any]:
+    """A column's values as what `%s` makes literals of; a column of one kind without a call for each."""
+    kinds = set(map(type, column))
+    if kinds == {int}:
+        return column
+    if kinds == {str}:
+        joined = "".join(column)
+        if "'" not in joined and "\0" not in joined:
+            return [f"'{value}'" for value in column]
+    elif kinds == {float}:
+        texts = list(map(repr, column))
+        joined = "".join(texts)
+        # No exponent, no infinity: the digits are those that SQLite writes.
+        if (
+            "e" not in joined
+            and "n" not in joined
+            and -_PLAIN_REAL_MAX < min(column) <= max(column) < _PLAIN_REAL_MAX
+        ):
+            return texts
+    return list(map(literal, column))
 
 
 def _text(value: str) -> str:

@@ -103,6 +103,11 @@ def _json_column(column: list[Any]) -> Sequence[Any]:
         return column
     if kinds == {str}:
         return list(map(_json_text, column))
+    if kinds == {float}:
+        texts = list(map(repr, column))
+        return texts if "inf" not in "".join(texts) else list(map(_json_value, column))
+    if kinds == {type(None)}:
+        return ["null"] * len(column)
     return list(map(_json_value, column))
 
 
@@ -122,15 +127,11 @@ def _json_value(value: Any) -> str:
 
 
 def _inserts(out: TextIO, names: Sequence[str], table: str) -> Writer:
+    from sql import literals
+
     start = f"INSERT INTO {quoted(table)} VALUES(".replace("%", "%%")
     template = start + ",".join(["%s"] * len(names)) + ");\n"
-    return lambda batch: out.write("".join(_filled(template, batch, len(names), _sql_column)))
-
-
-def _sql_column(column: list[Any]) -> Sequence[Any]:
-    from sql import literal
-
-    return column if set(map(type, column)) == {int} else list(map(literal, column))
+    return lambda batch: out.write("".join(_filled(template, batch, len(names), literals)))
 
 
 def _filled(
