@@ -8,8 +8,9 @@ grows too wide it is cut in pieces that take its place in turn.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import chain, compress, pairwise
 from typing import TYPE_CHECKING
 
 from btree.node import LargeValues, Node, copied, like, new_branch, new_leaf
@@ -28,6 +29,9 @@ COPY_SHARE = 0.15
 
 SHORT_RUN = 4
 """Keys of a bulk operation that fall in one leaf, up to which they are put one by one."""
+
+SPARSE = 4
+"""So many entries of a leaf for each key put: up to there each key is put in its own slot."""
 
 
 def own_path(tree: Tree, key: Key) -> tuple[Path, Node]:
@@ -268,17 +272,20 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> int
         end = count if upper is None else search_left(keys, upper[0], start)
         run = keys[start:end]
         run_values = None if values is None else values[start:end]
-        before = len(leaf.keys)
+        before, sparse = len(leaf.keys), False
         if before == 0 or less(leaf.keys[-1], run[0]):
             leaf.keys.extend(run)
             if leaf.values is not None and run_values is not None:
                 leaf.values.extend(run_values)  # LargeValues stay what they are
         else:
-            _merge_run(tree, leaf, run, run_values)
+            sparse = len(run) * SPARSE <= before and _put_run(leaf, run, run_values)
+            if not sparse:
+                _merge_run(tree, leaf, run, run_values)
             tree.transaction.held += len(run) / tree.leaf_limit
         leaf.location = 0
         added += len(leaf.keys) - before
-        tree.measure(leaf)
+        if not sparse or len(leaf.keys) > tree.leaf_limit:
+            tree.measure(leaf)
         if len(leaf.keys) > tree.leaf_limit:
             full = upper is None
             ends = _ends(len(leaf.keys), tree.leaf_limit, full=full, least=1)
@@ -287,6 +294,33 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> int
         start = end
     tree.tail = None
     return added
+
+
+def _put_run(leaf: Node, run: Sequence[Key], run_values: Sequence[Value] | None) -> bool:
+    """Put a few ascending keys into a leaf, each in its slot; False, with nothing done, where that
+    takes more than plain comparisons."""
+    keys, values = leaf.keys, leaf.values
+    if values.__class__ is LargeValues or (values is not None and run_values is None):
+        return False
+    slots, slot = [], 0
+    try:
+        for key in run:
+            slot = bisect_left(keys, key, slot)
+            slots.append(slot)
+    except TypeError:
+        return False
+    count = len(keys)
+    for at in range(len(run) - 1, -1, -1):  # from the right: slots on the left stay what they are
+        slot, key = slots[at], run[at]
+        if slot < count and keys[slot] == key:
+            keys[slot] = key
+            if values is not None and run_values is not None:
+                values[slot] = run_values[at]
+        else:
+            keys.insert(slot, key)
+            if values is not None and run_values is not None:
+                values.insert(slot, run_values[at])
+    return True
 
 
 def _merge_run(
@@ -317,7 +351,7 @@ def delete_many(tree: Tree, keys: Sequence[Key]) -> int:
         path, leaf = own_path(tree, keys[start])
         upper = upper_bound(path)
         end = count if upper is None else search_left(keys, upper[0], start)
-        gone = _remove_run(tree, leaf, set(keys[start:end]))
+        gone = _remove_run(tree, leaf, keys[start:end])
         if gone:
             removed += gone
             rebalance(tree, path, leaf)
@@ -325,20 +359,30 @@ def delete_many(tree: Tree, keys: Sequence[Key]) -> int:
     return removed
 
 
-def _remove_run(tree: Tree, leaf: Node, doomed: set[Key]) -> int:
+def _remove_run(tree: Tree, leaf: Node, run: Sequence[Key]) -> int:
+    """Remove those of an ascending run that the leaf has; how many."""
     keys, values = leaf.keys, leaf.values
-    kept = [slot for slot, key in enumerate(keys) if key not in doomed]
-    gone = len(keys) - len(kept)
+    count, slot = len(keys), 0
+    kept = bytearray(b"\1") * count
+    try:
+        for key in run:
+            slot = bisect_left(keys, key, slot)
+            if slot < count and keys[slot] == key:
+                kept[slot] = 0
+    except TypeError:  # keys of several kinds
+        for key in run:
+            slot = search_left(keys, key)
+            if slot < count and keys[slot] == key:
+                kept[slot] = 0
+    gone = kept.count(0)
     if gone == 0:
         return 0
-    leaf.keys = [keys[slot] for slot in kept]
+    leaf.keys = list(compress(keys, kept))
+    leaf.location = 0
     if values is not None:
-        old_values = list(values)
         if values.__class__ is LargeValues:
-            tree.free_large(
-                [value for key, value in zip(keys, old_values, strict=True) if key in doomed]
-            )
-        leaf.values = values.__class__([old_values[slot] for slot in kept])
+            tree.free_large([value for value, stays in zip(values, kept, strict=True) if not stays])
+        leaf.values = values.__class__(compress(values, kept))
     return gone
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sql.dml.writer import LargestRowid
 
 _FEW = 4
-_SCATTERED = 3
+_SCATTERED = 60
 """So many times as many entries in a tree as are written to it: they rarely share a leaf."""
 
 
