@@ -273,7 +273,8 @@ def _fill(descriptor: int, content: bytes, like: os.stat_result | None) -> None:
     if like is not None:
         with contextlib.suppress(PermissionError):  # another's file, which we may write to
             os.fchown(descriptor, like.st_uid, like.st_gid)
-        os.fchmod(descriptor, _mode(like))
+        with contextlib.suppress(PermissionError):  # a file system without permissions
+            os.fchmod(descriptor, _mode(like))
     written = 0
     while written < len(content):
         written += os.write(descriptor, memoryview(content)[written:])
