@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from btree import order_key
 from sql.errors import SqlError
 from sql.run.partitions import FIRST_ROOM, PARTITIONS, Partitions, overfull
-from sql.run.sorting import Row
+from sql.run.sorting import Row, in_batches, sorted_batches
+from sql.run.spill import row_bytes
 
 if TYPE_CHECKING:
     from sql.context import Context
@@ -151,21 +153,6 @@ def chained(left: Batches, right: Batches) -> Iterator[list[Row]]:
     yield from right
 
 
-def _by_key(
-    batches: Batches, key: Callable[[Row], Any] | None, *, keep_first: bool
-) -> dict[Any, Row]:
-    """The distinct rows by the key that they are compared by."""
-    rows: dict[Any, Row] = {}
-    for batch in batches:
-        keys = batch if key is None else map(key, batch)
-        if keep_first:
-            for folded, row in zip(keys, batch, strict=True):
-                rows.setdefault(folded, row)
-        else:
-            rows.update(zip(keys, batch, strict=True))
-    return rows
-
-
 def set_operation(
     operator: str,
     left: Batches,
@@ -173,14 +160,24 @@ def set_operation(
     key: Callable[[Row], Any] | None,
     *,
     sorted_after: bool,
+    ctx: Context | None = None,
 ) -> Iterator[list[Row]]:
     """UNION, INTERSECT or EXCEPT; rows come in their own order, as from SQLite's sorter.
 
     Which of equal rows (1 and 1.0, or of texts under a collation) is shown is as in SQLite: the last
     one that went into its index; but where ORDER BY makes it merge sorted arms (`sorted_after`) the
-    first of its arm, and of a UNION the right arm's."""
-    rows = _by_key(left, key, keep_first=sorted_after)
-    others = _by_key(right, key, keep_first=sorted_after)
+    first of its arm, and of a UNION the right arm's.  Buffers both arms' distinct rows; past `ctx`'s
+    memory limit they are sorted on disk."""
+    rows: dict[Any, Row] = {}
+    others: dict[Any, Row] = {}
+    for into, batches in ((rows, iter(left)), (others, iter(right))):
+        if not _taken_in(batches, into, key, sorted_after, rows, ctx):
+            assert ctx is not None
+            rest = (batches, iter(right)) if into is rows else (iter(()), batches)
+            yield from _sorted_operation(
+                operator, (rows, others), rest, key, first=sorted_after, ctx=ctx
+            )
+            return
     if operator == "UNION":
         rows.update(others)
     elif operator == "INTERSECT":
@@ -195,3 +192,75 @@ def set_operation(
     result = [rows[folded] for folded in found]
     if result:
         yield result
+
+
+def _taken_in(
+    batches: Iterator[list[Row]],
+    into: dict[Any, Row],
+    key: Callable[[Row], Any] | None,
+    first: bool,
+    before: dict[Any, Row],
+    ctx: Context | None,
+) -> bool:
+    """Put rows under their keys, the first or the last of equals; False if the memory limit is passed.
+
+    `before` is what has been taken in already (or `into` itself)."""
+    room = sys.maxsize if ctx is None else FIRST_ROOM
+    for batch in batches:
+        keys: Iterable[Any] = batch if key is None else map(key, batch)
+        if first:
+            for folded, row in zip(keys, batch, strict=True):
+                into.setdefault(folded, row)
+        else:
+            into.update(zip(keys, batch, strict=True))
+        held = len(into) if before is into else len(into) + len(before)
+        if held > room and ctx is not None:
+            allowed = ctx.memory_limit_bytes // 3 // (row_bytes(batch) + 150)
+            if held > allowed:
+                return False
+            room = min(2 * held, allowed)
+    return True
+
+
+def _sorted_operation(
+    operator: str,
+    taken: tuple[dict[Any, Row], dict[Any, Row]],
+    rest: tuple[Iterator[list[Row]], Iterator[list[Row]]],
+    key: Callable[[Row], Any] | None,
+    *,
+    first: bool,
+    ctx: Context,
+) -> Iterator[list[Row]]:
+    """The operation on rows sorted by their keys, arm by arm, in the order in which they came."""
+
+    def tagged() -> Iterator[list[Row]]:
+        for arm, (known, batches) in enumerate(zip(taken, rest, strict=True)):
+            keys = list(known)
+            for at in range(0, len(keys), BATCH_ROWS):
+                part = keys[at : at + BATCH_ROWS]
+                yield [(order_key(folded), arm, known.pop(folded)) for folded in part]
+            for batch in batches:
+                pairs = zip(batch if key is None else map(key, batch), batch, strict=True)
+                yield [(order_key(folded), arm, row) for folded, row in pairs]
+
+    passes = [(itemgetter(0), False)]
+    ordered = sorted_batches(tagged(), passes, ctx.check, ctx.memory_limit_bytes // 2)
+    rows = chain.from_iterable(ordered)
+    chosen = (
+        row
+        for _, equal in groupby(rows, itemgetter(0))
+        if (row := _shown(operator, list(equal), first)) is not None
+    )
+    yield from in_batches(chosen, ctx.check)
+
+
+def _shown(operator: str, equal: list[tuple[Any, int, Row]], first: bool) -> Row | None:
+    """Which of equal rows the operation shows, None for none of them."""
+    arms = [[row for _, arm, row in equal if arm == number] for number in (0, 1)]
+    if operator == "UNION":
+        rows = arms[1] or arms[0]
+    elif bool(arms[1]) == (operator == "INTERSECT"):
+        rows = arms[0]
+    else:
+        return None
+    return rows[0 if first else -1] if rows else None

@@ -14,7 +14,7 @@ from sql.run.grouping import Groups, Missing, spilled_groups
 from sql.run.hashing import DiskRows, DiskTable, hash_table, kept_rows
 from sql.run.joins import outer_joined
 from sql.run.partitions import overfull
-from sql.run.stages import distinct_keys, distinct_rows
+from sql.run.stages import distinct_keys, distinct_rows, set_operation
 
 Row = tuple[Any, ...]
 
@@ -87,6 +87,31 @@ def test_distinct_rows_come_once_whatever_the_limit(limit: int) -> None:
         row for batch in distinct_keys(in_batches(rows), folded, context(limit)) for row in batch
     ]
     assert sorted(map(folded, keyed)) == sorted({folded(row) for row in rows})
+
+
+@pytest.mark.parametrize("operator", ["UNION", "INTERSECT", "EXCEPT"])
+@pytest.mark.parametrize("sorted_after", [True, False])
+@pytest.mark.parametrize("folded", [True, False])
+def test_set_operations_on_disk_show_the_same_rows(
+    operator: str, sorted_after: bool, folded: bool
+) -> None:
+    rng = random.Random(7)
+    left: list[Row] = [(some_key(rng),) for _ in range(30_000)]
+    right: list[Row] = [(some_key(rng),) for _ in range(20_000)]
+
+    def key(row: Row) -> Any:
+        value = row[0]
+        return (value.upper()[:-1] if isinstance(value, str) else value,)
+
+    found = []
+    for limit in (1 << 30, 1_000_000, 100_000):
+        batches = set_operation(
+            operator, in_batches(left), in_batches(right), key if folded else None,
+            sorted_after=sorted_after, ctx=context(limit),
+        )  # fmt: skip
+        found.append([repr(row) for batch in batches for row in batch])
+    assert found[0] == found[1] == found[2]
+    assert found[0]
 
 
 @pytest.mark.parametrize("full", [True, False])
