@@ -318,14 +318,20 @@ class TransactionState:
             raise MisuseError("Cannot operate on a closed database.")
 
 
-class Reading:
-    """See `TransactionState.reading`."""
+class _Joining:
+    """What joins the state's open transaction, or begins and ends one of its own."""
 
     __slots__ = ("_own", "_state")
 
     def __init__(self, state: TransactionState) -> None:
         self._state = state
         self._own: Transaction | None = None
+
+
+class Reading(_Joining):
+    """See `TransactionState.reading`."""
+
+    __slots__ = ()
 
     def __enter__(self) -> Transaction:
         state = self._state
@@ -340,14 +346,10 @@ class Reading:
             self._own.rollback()
 
 
-class Writing:
+class Writing(_Joining):
     """See `TransactionState.writing`."""
 
-    __slots__ = ("_own", "_state")
-
-    def __init__(self, state: TransactionState) -> None:
-        self._state = state
-        self._own: Transaction | None = None
+    __slots__ = ()
 
     def __enter__(self) -> Transaction:
         state = self._state

@@ -101,22 +101,19 @@ class ChangeParser(QueryParser):
     def _upsert(self) -> Upsert:
         target: tuple[IndexedColumn, ...] = ()
         target_where: exp.Expression | None = None
-        target_text: str | None = None
         if self.accept("("):
             target = self.indexed_columns()
             self.expect(")")
             if self.accept("WHERE"):
-                place = self.index
                 target_where = self.expression()
-                target_text = self.slice_from(place)
         self.expect("DO")
         if self.accept("NOTHING"):
-            return Upsert(target, target_where, target_text)
+            return Upsert(target, target_where)
         self.expect("UPDATE")
         self.expect("SET")
         assignments = self._assignments()
         where = self.expression() if self.accept("WHERE") else None
-        return Upsert(target, target_where, target_text, assignments, where)
+        return Upsert(target, target_where, assignments, where)
 
     def indexed_columns(self) -> tuple[IndexedColumn, ...]:
         found = [self._indexed_column()]

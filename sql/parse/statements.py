@@ -77,7 +77,6 @@ class Upsert(Struct, frozen=True):
 
     target: tuple[IndexedColumn, ...] = ()
     target_where: exp.Expression | None = None
-    target_where_text: str | None = None
     assignments: tuple[Assignment, ...] | None = None
     where: exp.Expression | None = None
 

@@ -193,7 +193,8 @@ def test_inserts() -> None:
         ("a", "nocase"),
         (None, None),
     ]
-    assert first.target_where_text == "a > 1" and first.where is not None
+    assert first.target_where is not None and first.target_where.sql() == "a > 1"
+    assert first.where is not None
     assert first.assignments is not None
     assert [assignment.columns for assignment in first.assignments] == [("a",), ("b", "c")]
     assert second == s.Upsert()
