@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sql.compile.blocks import BlockCompiler, top_or_all
 from sql.compile.module import Lines, Module
+from sql.compile.query import cte_uses
 from sql.explain.nodes import Node, drawn, estimate_text, rows_text, walk
 from sql.explain.tree import PlanTree
 from sql.plan import Block, Compound, OuterJoin, Recursive, TableRelation, Values
@@ -138,6 +139,7 @@ class CountingCompiler(BlockCompiler):
         env = compiled.planner.env
         super().__init__(Module(), compiled.planner, env.functions, env.parameter_kinds)
         self.analysis: Analysis = analysis
+        self.cte_uses = cte_uses(compiled.block)
         self._blocks: list[int] = []
 
     def block(self, block: Block) -> tuple[str, list[str]]:

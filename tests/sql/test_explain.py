@@ -154,6 +154,13 @@ def test_each_operator_counts_what_it_gave(engine: KvshEngine) -> None:
     assert " 4 rows" in figures(lines, "Limit 4")
 
 
+def test_a_cte_that_is_used_twice_runs_once(engine: KvshEngine) -> None:
+    query = "WITH n AS (SELECT a, count(*) AS c FROM t GROUP BY a) SELECT * FROM n x, n y"
+    lines = plan(engine, "ANALYZE", query)
+    assert "loops" not in figures(lines, "Group by t.a: count(*)")
+    assert "; 2,000 rows" in figures(lines, "Scan t")
+
+
 def test_an_operator_that_is_not_reached_never_runs(engine: KvshEngine) -> None:
     query = "SELECT * FROM u WHERE k < 0 AND t_id = (SELECT max(c) FROM t WHERE b > 'x')"
     lines = plan(engine, "ANALYZE", query)
