@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from kvsh.transfer.collector import without_collector
 from kvsh.transfer.formats import TransferError
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ _STATEMENTS_PER_PIECE = 1000
 
 def dump(session: Session, write: Callable[[str], object], tables: Sequence[str] = ()) -> None:
     """Hand the dump to `write`, many lines at a time.  `tables`: names, or LIKE patterns; () for all."""
-    for piece in pieces(session, tables):
-        write("\n".join(piece) + "\n")
+    with without_collector():
+        for piece in pieces(session, tables):
+            write("\n".join(piece) + "\n")
 
 
 def pieces(session: Session, tables: Sequence[str] = ()) -> Iterator[list[str]]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from kvsh.transfer.collector import without_collector
 from kvsh.transfer.formats import TransferError, checked_format, quoted
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.writers import WRITERS
@@ -79,7 +80,7 @@ def _write_database(session: Session, path: str | TextIO, encoding: str, bar: Pr
     from kvsh.transfer.dump import pieces
 
     count = 0
-    with _target(path, encoding) as out:
+    with _target(path, encoding) as out, without_collector():
         for piece in pieces(session):
             out.write("\n".join(piece) + "\n")
             count += len(piece)
@@ -93,10 +94,11 @@ def _write(result: Result, out: TextIO, kind: str, name: str, head: str, bar: Pr
     write = WRITERS[kind](out, names, name)
     out.write(head)
     count = 0
-    for batch in result.batches():
-        write(batch)
-        count += len(batch)
-        bar.update(count)
+    with without_collector():
+        for batch in result.batches():
+            write(batch)
+            count += len(batch)
+            bar.update(count)
     if kind == "json":
         out.write("\n]\n" if count else "[]\n")
     return count

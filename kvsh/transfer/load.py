@@ -6,7 +6,6 @@ is undone and its rows are tried one by one, so that the bad ones can be named b
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from kvsh.transfer.collector import without_collector
 from kvsh.transfer.formats import TransferError, checked_format, quoted
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.source import Source
@@ -137,10 +137,9 @@ class Loading:
             session.savepoint(_SAVEPOINT)
         else:
             session.begin("IMMEDIATE")
-        collects = gc.isenabled()
-        gc.disable()  # millions of tuples and no cycles: its full passes would be half of the time
         try:
-            yield
+            with without_collector():
+                yield
             self._summarise()
         except BaseException:
             if joins and session.in_transaction:
@@ -151,8 +150,6 @@ class Loading:
             raise
         finally:
             self.progress.finish()
-            if collects:
-                _let_collector_run()
         if joins:
             session.release(_SAVEPOINT)
         else:
@@ -244,14 +241,6 @@ class Loading:
             for column in known.columns
             if column.generated is None
         ]
-
-
-def _let_collector_run() -> None:
-    """Switch it on again, without the full pass over the new rows that it would begin with."""
-    if not gc.get_freeze_count():
-        gc.freeze()
-        gc.unfreeze()  # what was young is old now
-    gc.enable()
 
 
 _SPACES = re.compile(r"\s+")
