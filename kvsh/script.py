@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from btree import StoreError
 from kvsh.arguments import CommandError, UsageError
 from kvsh.reader import Reader, Unit
 
@@ -41,6 +42,7 @@ class Script:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.status = OK
+        self.compacts = True  # when it is worth while; a one-shot command never does
 
     def run(self, reader: Reader, chunks: Iterator[str]) -> bool:
         """Run what the chunks bring.  False if the script has to stop."""
@@ -53,6 +55,8 @@ class Script:
                     if unit.kind == "sql" and unit.text[:1] in "iIrR" and not self._run_on(reader):
                         return False
                 self.environment.target.flush()
+                if not self._compacted():
+                    return False
         except Undecodable as error:
             return self._undecodable(reader, error)
         return all(self.unit(unit) for unit in reader.units(final=True))
@@ -70,7 +74,34 @@ class Script:
                     raise KeyboardInterrupt
 
         line, column = reader.place()
-        return self.finish(environment.guarded(Unit("sql", "", line, column), inserts))
+        return self.finish(done=environment.guarded(Unit("sql", "", line, column), inserts))
+
+    def _compacted(self) -> bool:
+        """Compact if dead bytes outweigh the live ones; False if a signal came meanwhile.
+
+        That costs in proportion to the live bytes, and more dead ones have been written since the last
+        time: it is paid for, and the file of a long script stays in bounds."""
+        environment = self.environment
+        store: Any = environment.store
+        due = getattr(store, "compaction_due", None)
+        if due is None or not self.compacts or environment.in_transaction() or not due():
+            return True
+
+        def stop(_done: int, _total: int) -> None:
+            if environment.interrupted:
+                raise KeyboardInterrupt
+
+        environment.busy = True
+        try:
+            store.compact(progress=stop)
+        except KeyboardInterrupt:
+            pass  # what was written is thrown away; `finish` sees the signal
+        except StoreError as error:
+            self.compacts = False
+            environment.say(f"kvsh: warning: the file could not be compacted: {error}")
+        finally:
+            environment.busy = False
+        return self.finish(done=True)
 
     def _undecodable(self, reader: Reader, error: Undecodable) -> bool:
         line, column = reader.end()
@@ -82,9 +113,9 @@ class Script:
 
     def unit(self, unit: Unit) -> bool:
         """Run one.  False if the script has to stop."""
-        return self.finish(self.environment.attempt(unit))
+        return self.finish(done=self.environment.attempt(unit))
 
-    def finish(self, done: bool) -> bool:
+    def finish(self, *, done: bool) -> bool:
         """Note how a unit ended.  False if the script has to stop."""
         environment = self.environment
         if environment.unfulfilled:
@@ -161,6 +192,7 @@ def run_path(script: Script, path: str) -> bool:
 def run_text(script: Script, text: str, source: str) -> bool:
     """Statements from the command line."""
     script.environment.source = source
+    script.compacts = False
     return script.run(Reader(), iter((text,)))
 
 
@@ -169,7 +201,7 @@ def run_words(script: Script, words: list[str]) -> bool:
     environment = script.environment
     environment.source = ""
     unit = Unit("words", " ".join(words), 1, 1)
-    done = script.finish(environment.guarded(unit, lambda: environment.run_words(words)))
+    done = script.finish(done=environment.guarded(unit, lambda: environment.run_words(words)))
     if isinstance(environment.last_error, UsageError):
         script.status = MISUSED
     environment.target.flush()
@@ -224,6 +256,7 @@ def run_file(environment: Environment, path: str) -> None:
     if _depth >= READ_DEPTH_MAX:
         raise CommandError(f".read is nested more than {READ_DEPTH_MAX} deep: {path}")
     script = Script(environment)
+    script.compacts = False  # whoever reads this file looks after that
     was_interactive, environment.interactive = environment.interactive, False
     confirm, environment.confirm = environment.confirm, None
     changes_shown, environment.changes_shown = environment.changes_shown, False
