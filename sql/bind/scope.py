@@ -94,7 +94,7 @@ class Scope(Struct):
                 continue
             column = item.by_name.get(lowered)
             if column is None and lowered in ROWID_NAMES and item.rowid is not None:
-                column = ScopeColumn(name, item.rowid, "INTEGER", item.alias, "rowid")
+                column = rowid_column(item.rowid, item.alias)
             if column is not None:
                 if found is not None:
                     raise SqlError(f"ambiguous column name: {table}.{name}", token=name)
@@ -106,10 +106,16 @@ class Scope(Struct):
             return None
         item = self.items[0]
         assert item.rowid is not None
-        return ScopeColumn(name, item.rowid, "INTEGER", item.alias, "rowid")
+        return rowid_column(item.rowid, item.alias)
 
     def names(self) -> list[str]:
         return [column.name for item in self.items for column in item.columns]
+
+
+def rowid_column(rowid: Expression, alias: str) -> ScopeColumn:
+    """The rowid under any of its names: it goes by that of the column that stands for it."""
+    name = rowid.name if isinstance(rowid, ColumnRef) else "rowid"
+    return ScopeColumn(name, rowid, "INTEGER", alias, name)
 
 
 def no_such_column(

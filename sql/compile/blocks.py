@@ -544,6 +544,7 @@ class BlockCompiler:
             bounds[0],
             bounds[1],
             frame.exclude,
+            self.scalar.folding(call.collation),
         )
 
     # -- other blocks ----------------------------------------------------------------------------
@@ -588,7 +589,8 @@ class BlockCompiler:
             key = self.module.constants.name(folded_key(folds), "key") if any(folds) else "None"
             name = block.operator
             merged = f"sorted_after={bool(block.order)}"
-            call = self._call(stages.set_operation, repr(name), left, right, key, merged)
+            arguments = [repr(name), left, right, key, merged, "ctx=ctx"]
+            call = self._call(stages.set_operation, *arguments)
         return self._with_order(call, block, free)
 
     def _outer_join(self, block: OuterJoin, free: list[str]) -> str:

@@ -31,7 +31,16 @@ from sql.expressions import (
     Match,
     Parameter,
 )
-from sql.plan import DerivedRelation, RowRelation, TableRelation, WorkRelation, width
+from sql.plan import (
+    Block,
+    DerivedRelation,
+    Relation,
+    RowRelation,
+    Select,
+    TableRelation,
+    WorkRelation,
+    width,
+)
 from sql.plan.operators import (
     Access,
     Bound,
@@ -45,7 +54,7 @@ from sql.plan.operators import (
     RowsScan,
     TableScan,
 )
-from sql.plan.walk import references
+from sql.plan.walk import references, subblocks
 from sql.run import arithmetic, ranges
 from sql.run.hashing import hash_table, kept_rows
 from sql.run.lookups import unique_table
@@ -665,7 +674,7 @@ class LevelCompiler:
         free = [variable for variable in free if variable[1:] != str(number)]
         function.add(f"def {name}({', '.join(free)}):")
         function.depth = 1
-        if not free:
+        if not free and not reads_work(level.relation):
             function.add(f"nonlocal {name}_")
             function.add(f"if {name}_ is None: {name}_ = {name}_build()")
             function.add(f"return {name}_")
@@ -703,6 +712,23 @@ class LevelCompiler:
         else:
             body.add(f"    yield {{{key}: {element} {' '.join(clauses)}}}")
         body.depth = 0
+
+
+def reads_work(relation: Relation) -> bool:
+    """Whether the relation's rows change from round to round of a recursive query."""
+    if isinstance(relation, WorkRelation):
+        return True
+    if not isinstance(relation, DerivedRelation):
+        return False
+    pending: list[Block] = [relation.block]
+    while pending:
+        block = pending.pop()
+        pending += subblocks(block)
+        if isinstance(block, Select) and any(
+            isinstance(item.relation, WorkRelation) for item in block.items
+        ):
+            return True
+    return False
 
 
 def row_batches(batches, check):  # type: ignore[no-untyped-def]
