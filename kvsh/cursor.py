@@ -17,6 +17,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kvsh import adapting
+from kvsh.binding import bound, bound_sets
 from kvsh.errors import LOWER_ERRORS, DataError, InterfaceError, ProgrammingError, translated
 from sql import Result, is_complete, next_statement
 
@@ -31,9 +32,7 @@ _NOTHING_LEFT = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*(?:\*/
 DML_WORDS = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
 _CONVERTER_HINT = re.compile(r"\s*\[([^\]]*)\]\s*$")
 
-_PLAIN = adapting.PLAIN_TYPES
 _NO_PARAMETERS: tuple[Any, ...] = ()
-_INTEGER_LIMIT = 1 << 63
 _NO_ROWS: Iterator[Any] = iter(())
 _LIST_ITERATOR: type = type(iter([0]))
 
@@ -121,9 +120,7 @@ class Cursor:
             if connection._is_watched:
                 connection._trace(sql)
                 connection._check_variables(sql)
-            result = session.execute(
-                sql, () if parameters is _NO_PARAMETERS else self._bound(parameters)
-            )
+            result = session.execute(sql, () if parameters is _NO_PARAMETERS else bound(parameters))
             self._adopt(result, is_dml=is_dml)
         except LOWER_ERRORS as error:
             raise translated(error) from error
@@ -146,7 +143,9 @@ class Cursor:
             self._busy = True
             connection._begin_implicitly()
             connection._trace(sql)
-            result = connection._session.execute_many(sql, map(self._bound, sets))
+            session = connection._session
+            parameter_sets = bound_sets(session.prepare(sql), sets)
+            result = session.execute_many(sql, parameter_sets, plain=True)
             self._adopt(result, is_dml=True)
             self.lastrowid = None
         except LOWER_ERRORS as error:
@@ -195,33 +194,6 @@ class Cursor:
             sql.encode()  # lone surrogates: UnicodeEncodeError
         self._drop_result()
         return connection
-
-    def _bound(
-        self, parameters: Sequence[Any] | Mapping[str, Any]
-    ) -> Sequence[Any] | Mapping[str, Any]:
-        kind = type(parameters)
-        if kind is tuple or kind is list:
-            value: Any
-            for value in parameters:
-                kind = value.__class__
-                if kind is int:
-                    if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
-                        break
-                elif kind is str:
-                    if not value.isascii():
-                        value.encode()  # lone surrogates: UnicodeEncodeError
-                elif kind not in _PLAIN:
-                    break
-            else:
-                if not adapting.plain_adapters:
-                    return parameters
-        elif isinstance(parameters, Mapping):
-            return _BoundMapping(parameters)
-        elif not (hasattr(parameters, "__len__") and hasattr(parameters, "__getitem__")):
-            raise ProgrammingError("parameters are of unsupported type")
-        # An adapter may change a list under our feet: it is read by index.
-        items: Any = parameters
-        return tuple([adapting.bindable(items[i], i + 1) for i in range(len(items))])
 
     def _adopt(self, result: Result, *, is_dml: bool) -> None:
         self._result = result
@@ -375,22 +347,6 @@ class Cursor:
     def _check_not_busy(self) -> None:
         if self._busy:
             raise ProgrammingError("Recursive use of cursors not allowed.")
-
-
-class _BoundMapping(Mapping[str, Any]):
-    """Named parameters, adapted as they are looked up (a dict subclass may make them up)."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-
-    def __getitem__(self, name: str) -> Any:
-        return adapting.bindable(self._values[name], name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
 
 
 def _translating(batches: Iterator[list[tuple[Any, ...]]]) -> Iterator[list[tuple[Any, ...]]]:

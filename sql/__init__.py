@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sql.plan import ResultColumn
     from sql.result import Result
     from sql.session import Session
+    from sql.session_plans import Prepared
     from sql.values import value_to_text
 
 _MODULES = {
@@ -33,6 +34,7 @@ _MODULES = {
     "FunctionRegistry": "sql.functions",
     "Interrupted": "sql.errors",
     "MisuseError": "sql.errors",
+    "Prepared": "sql.session_plans",
     "Result": "sql.result",
     "ResultColumn": "sql.plan",
     "Session": "sql.session",
@@ -64,6 +66,7 @@ __all__ = [
     "FunctionRegistry",
     "Interrupted",
     "MisuseError",
+    "Prepared",
     "Result",
     "ResultColumn",
     "Session",

@@ -207,3 +207,39 @@ def test_read_only_and_time_travel(tmp_path: Path) -> None:
         con.execute("INSERT INTO t VALUES (1)")
     assert caught.value.sqlite_errorname == "SQLITE_READONLY"
     con.close()
+
+
+def test_sets_of_every_kind_go_in_together(con: kvsh.Connection) -> None:
+    con.execute("CREATE TABLE t(a, b)")
+    sets = [(1, "ä"), [2, b"x"], {"a": 3, "b": float("nan")}, (4, bytearray(b"y")), (True, None)]
+    con.executemany("INSERT INTO t VALUES (:a, :b)", sets)
+    assert con.execute("SELECT a, b FROM t").fetchall() == [
+        (1, "ä"),
+        (2, b"x"),
+        (3, None),
+        (4, b"y"),
+        (1, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ((2**63, 1), OverflowError),
+        (("\ud800", 1), UnicodeEncodeError),
+        ((1,), kvsh.ProgrammingError),
+        ((object(), 1), kvsh.ProgrammingError),
+        (7, kvsh.ProgrammingError),
+    ],
+)
+def test_the_sets_before_a_wrong_one_are_in_the_transaction(
+    con: kvsh.Connection, wrong: object, error: type[Exception]
+) -> None:
+    con.execute("CREATE TABLE t(a, b)")
+    sets: list[object] = [(number, "x") for number in range(5000)]
+    sets[4500] = wrong
+    with pytest.raises(error):
+        con.executemany("INSERT INTO t VALUES (?, ?)", sets)  # type: ignore[arg-type]
+    assert con.execute("SELECT count(*) FROM t").fetchone() == (4500,)
+    con.rollback()
+    assert con.execute("SELECT count(*) FROM t").fetchone() == (0,)

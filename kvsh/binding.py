@@ -1,0 +1,129 @@
+"""Parameters of statements, checked and adapted before the session gets them.
+
+One set is looked at value by value.  The sets of `executemany` are looked at by thousands, a column at a
+time, and go on as they are if nothing has to be done to any of them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from kvsh import adapting
+from kvsh.errors import ProgrammingError
+
+if TYPE_CHECKING:
+    from sql import Prepared
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+_PLAIN = adapting.PLAIN_TYPES
+_INTEGER_LIMIT = 1 << 63
+_SETS_AT_ONCE = 4096
+
+
+def bound(parameters: Parameters) -> Parameters:
+    """The parameters of one execution, adapted.  Raises ProgrammingError, OverflowError and others."""
+    kind: type = type(parameters)
+    if kind is tuple or kind is list:
+        value: Any
+        for value in parameters:
+            kind = value.__class__
+            if kind is int:
+                if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
+                    break
+            elif kind is str:
+                if not value.isascii():
+                    value.encode()  # lone surrogates: UnicodeEncodeError
+            elif kind not in _PLAIN:
+                break
+        else:
+            if not adapting.plain_adapters:
+                return parameters
+    elif isinstance(parameters, Mapping):
+        return _BoundMapping(parameters)
+    elif not (hasattr(parameters, "__len__") and hasattr(parameters, "__getitem__")):
+        raise ProgrammingError("parameters are of unsupported type")
+    # An adapter may change a list under our feet: it is read by index.
+    items: Any = parameters
+    return tuple([adapting.bindable(items[i], i + 1) for i in range(len(items))])
+
+
+def bound_sets(prepared: Prepared, sets: Iterable[Parameters]) -> Iterator[tuple[Any, ...]]:
+    """Each set as a tuple of SQL values.  What fails is raised after the sets before it."""
+    source = iter(sets)
+    while True:
+        chunk: list[Any] = []
+        failure: BaseException | None = None
+        try:
+            chunk.extend(islice(source, _SETS_AT_ONCE))
+        except BaseException as error:  # raised below
+            failure = error
+        if set(map(type, chunk)) == {list}:
+            chunk = list(map(tuple, chunk))
+        if _are_plain(chunk, prepared.count):
+            yield from chunk
+        else:
+            for parameters in chunk:
+                yield prepared.bind(bound(parameters))
+        if failure is not None:
+            raise failure
+        if len(chunk) < _SETS_AT_ONCE:
+            return
+
+
+def _are_plain(chunk: list[Any], count: int) -> bool:
+    """Whether all sets are tuples of `count` values that need neither adapting nor an error."""
+    if set(map(type, chunk)) != {tuple} or set(map(len, chunk)) != {count}:
+        return False
+    if adapting.plain_adapters:
+        return False
+    return all(_is_plain(list(map(itemgetter(place), chunk))) for place in range(count))
+
+
+def _is_plain(column: list[Any]) -> bool:
+    kinds = set(map(type, column))
+    if not kinds <= _PLAIN:
+        return False
+    alone = len(kinds) == 1
+    if str in kinds:
+        texts = column if alone else [value for value in column if value.__class__ is str]
+        joined = "".join(texts)
+        if not joined.isascii() and not _has_utf8(joined):
+            return False
+    if int in kinds:
+        try:
+            array("q", column if alone else [value for value in column if value.__class__ is int])
+        except OverflowError:
+            return False
+    if float in kinds:
+        total = sum([value for value in column if value.__class__ is float])
+        return bool(total == total)  # a NaN is NULL; infinities of both signs go the slow way too
+    return True
+
+
+def _has_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _BoundMapping(Mapping[str, Any]):
+    """Named parameters, adapted as they are looked up (a dict subclass may make them up)."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        return adapting.bindable(self._values[name], name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
