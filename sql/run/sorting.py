@@ -37,8 +37,11 @@ def sort_rows(rows: list[Row], passes: Sequence[Pass]) -> None:
 
 
 def _repeats(rows: list[Row], passes: Sequence[Pass]) -> bool:
-    """Whether it pays to gather rows of equal keys: few values in many rows, but not so few that what
-    is left to sort under each of them is nearly all of it (50 to 1,000 values in 1M rows: 0.6x the time)."""
+    """Whether it should pay to gather rows of equal keys: few values in many rows, but not so few that
+    what is left to sort under each of them is nearly all of it.
+
+    1M rows, 50 to 1,000 values, on a busy machine: 0.4 to 1.1x the time of a plain sort by one key, and
+    0.5 to 1.2x by two, the least gain where the second key was in order already."""
     key = passes[-1][0]
     sample = [key(row) for row in rows[:: len(rows) // 512]]
     try:
