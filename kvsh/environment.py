@@ -22,6 +22,7 @@ from kvsh.reader import Reader, Unit
 if TYPE_CHECKING:
     from kvsh.chart import Canvas
     from kvsh.config import Config
+    from kvsh.transfer.progress import Progress
     from kvsh.undo import UndoLog
 
 
@@ -67,6 +68,7 @@ class Environment(OpenDatabase):
         self.config: Config | None = None
         self.confirm: Callable[[str], bool] | None = None
         self.undo_log: UndoLog | None = None
+        self.progress: Progress | None = None  # a bar that is being drawn on `err`
         self.next_input = ""
         # what happens
         self.source = "<stdin>"
@@ -113,6 +115,8 @@ class Environment(OpenDatabase):
     def say(self, text: str) -> None:
         """A message for people."""
         self.target.flush()
+        if self.progress is not None:
+            self.progress.finish()
         self.err.write(text + "\n")
         self.err.flush()
 

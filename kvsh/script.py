@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from btree import StoreError
@@ -155,6 +155,31 @@ def chunks_of(descriptor: int, reader: Reader) -> Iterator[str]:
     yield from _decoded(decoder, b"", final=True)
 
 
+def _shown(environment: Environment, descriptor: int, reader: Reader) -> Generator[str, None, None]:
+    """The chunks of a long file, with a progress bar on a terminal's error stream if nothing else is there."""
+    chunks = chunks_of(descriptor, reader)
+    size = os.fstat(descriptor).st_size
+    if size <= CHUNK_BYTES or environment.target.is_terminal or not environment.err.isatty():
+        yield from chunks
+        return
+    from kvsh.transfer.progress import Progress
+
+    class Lines(Progress):
+        """Counts lines instead of rows."""
+
+        def line(self, seconds: float, rows: int, done: int, total: int | None) -> str:
+            return super().line(seconds, rows, done, total).replace(" rows ", " lines ")
+
+    environment.progress = bar = Lines(environment.err, environment.source)
+    try:
+        for chunk in chunks:
+            yield chunk
+            bar.update(reader.place()[0], done=os.lseek(descriptor, 0, os.SEEK_CUR), total=size)
+    finally:
+        environment.progress = None
+        bar.finish()
+
+
 def _decoded(decoder: Any, data: bytes, *, final: bool) -> Iterator[str]:
     try:
         yield decoder.decode(data, final)
@@ -169,7 +194,8 @@ def run_stdin(script: Script, descriptor: int) -> bool:
     """The script on standard input."""
     script.environment.source = "<stdin>"
     reader = Reader(runs=True)
-    return script.run(reader, chunks_of(descriptor, reader))
+    with closing(_shown(script.environment, descriptor, reader)) as chunks:
+        return script.run(reader, chunks)
 
 
 def run_path(script: Script, path: str) -> bool:
@@ -181,7 +207,8 @@ def run_path(script: Script, path: str) -> bool:
     before, environment.source = environment.source, path
     reader = Reader(runs=True)
     try:
-        return script.run(reader, chunks_of(descriptor, reader))
+        with closing(_shown(environment, descriptor, reader)) as chunks:
+            return script.run(reader, chunks)
     except IsADirectoryError as error:
         raise IsADirectoryError(error.errno, error.strerror, path) from None
     finally:

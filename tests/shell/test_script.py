@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from kvsh.environment import Environment, Options
+from kvsh.script import Script, run_path
 from tests.shell.running import ROOT, command, environ, kvsh
 
 
@@ -199,3 +202,27 @@ def test_a_script_that_rewrites_the_same_keys_does_not_grow_the_file(tmp_path: P
     assert path.stat().st_size < 40 << 20  # 66 MB were written, 1.1 MB are live
     assert kvsh(path, ".check").out == "ok\n"
     assert kvsh(path, "count").out == "55\n"
+
+
+class _Screen(io.StringIO):
+    """An error stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_long_script_shows_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvsh.transfer.progress.APPEARS_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("kvsh.transfer.progress.DRAWN_EVERY_SECONDS", 0.0)
+    path = tmp_path / "load.txt"
+    path.write_text(
+        "".join(f"put key:{i:06} {'x' * 40}\n" for i in range(50_000)) + "get nobody x\n"
+    )
+    screen = _Screen()
+    environment = Environment(None, Options(), out=io.BytesIO(), err=screen)
+    script = Script(environment)
+    assert not run_path(script, str(path))
+    environment.close()
+    drawn = screen.getvalue().split("\r\x1b[2K")
+    assert any("%" in text and "lines" in text and "left" in text for text in drawn)
+    assert any(text.startswith(f"{path}:50001:12: error: usage: get KEY\n") for text in drawn)
