@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlglot import exp
 
+from btree import Kind
 from sql.bind.environment import BindEnvironment
 from sql.bind.expressions import ExpressionBinder, is_query, number, offset_of
 from sql.bind.hidden import with_arguments
@@ -443,8 +444,9 @@ class Binder:
         place: int,
         parent: Scope | None,
     ) -> int:
-        if isinstance(term, exp.Literal) and not term.is_string and term.this.isdigit():
-            slot = int(term.this) - 1
+        position = _position(term)
+        if position is not None:
+            slot = position - 1
             if not 0 <= slot < len(result):
                 raise out_of_range("ORDER", place, len(result))
             return slot
@@ -694,6 +696,8 @@ class Binder:
         return tuple(keys)
 
 
+_NUMBERS = int(Kind.INTEGER | Kind.REAL)
+_POSITION_MAX = (1 << 31) - 1  # larger numbers are constants, as in SQLite
 _BUILTIN = ("BINARY", "NOCASE", "RTRIM")
 
 
@@ -706,7 +710,7 @@ def _position(node: exp.Expression) -> int | None:
         negative, node = True, node.this
     if isinstance(node, exp.Literal) and not node.is_string:
         value = number(node.this)
-        if isinstance(value, int):
+        if isinstance(value, int) and value <= _POSITION_MAX:
             return -value if negative else value
     return None
 
@@ -750,7 +754,12 @@ def _grouped(block: Select) -> Select:
     assert block.keys is not None
     source = block.aggregate_source
     own = {item.relation.source for item in block.items}
-    spelled = {repr(key.expression): place for place, key in reversed(list(enumerate(block.keys)))}
+    extremes = [place for place, call in enumerate(block.aggregates) if call.name in ("min", "max")]
+    spelled = {
+        repr(key.expression): place
+        for place, key in reversed(list(enumerate(block.keys)))
+        if not (extremes and _shows_variants(key))
+    }
     bare: dict[tuple[int, int], int] = {}
     bare_columns: list[Expression] = []
     first_bare = len(block.keys) + len(block.aggregates)
@@ -795,7 +804,6 @@ def _grouped(block: Select) -> Select:
         )
         for call in block.windows
     )
-    extremes = [place for place, call in enumerate(block.aggregates) if call.name in ("min", "max")]
     return replace(
         block,
         outputs=outputs,
@@ -803,7 +811,17 @@ def _grouped(block: Select) -> Select:
         order=order,
         windows=windows,
         bare=tuple(bare_columns),
-        bare_from=extremes[0] if len(extremes) == 1 and bare_columns else None,
+        bare_from=extremes[-1] if extremes and bare_columns else None,
+    )
+
+
+def _shows_variants(key: SortKey) -> bool:
+    """Whether a key is a column that may hold equal values that are not the same, as 1 and 1.0.
+
+    It is shown as bare columns are: of the row with the min() or max(), if there is such an aggregate."""
+    column = key.expression
+    return isinstance(column, ColumnRef) and (
+        key.collation != "BINARY" or column.kinds & _NUMBERS == _NUMBERS
     )
 
 

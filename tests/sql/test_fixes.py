@@ -80,6 +80,25 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT a.value, b.value FROM json_each a, json_each b WHERE a.json = '[[1],[2]]' "
         "AND b.json = a.value",
     ],
+    "a group's key is that of the row with the extreme": [
+        "CREATE TABLE t (x, n TEXT COLLATE NOCASE, y)",
+        "INSERT INTO t VALUES (1, 'a', 1), (1.0, 'A', 3), (1, 'a', 2), (2, 'B', 5), (2.0, 'b', 4)",
+        "SELECT x, max(y) FROM t GROUP BY x",
+        "SELECT n, min(y), x FROM t GROUP BY n ORDER BY n DESC",
+        "SELECT n, min(y), max(y), x FROM t GROUP BY n",
+        "SELECT n, count(*) FROM t GROUP BY n HAVING max(y) > 3",
+        "SELECT x, n, y, max(y) - min(y) FROM t",
+        "SELECT x || n, max(y) FROM t GROUP BY x || n",
+    ],
+    "a number beyond 32 bits in ORDER BY is no position": [
+        "SELECT 1 AS a UNION ALL SELECT 2 ORDER BY 3000000000",
+        "SELECT 1 AS a UNION ALL SELECT 2 ORDER BY -1",
+        "SELECT 1 AS a UNION ALL SELECT 2 ORDER BY 1 COLLATE NOCASE DESC",
+        "SELECT 1 AS a ORDER BY 3000000000, -3000000000, 9223372036854775807",
+        "SELECT count(*) FROM (SELECT 1) GROUP BY 3000000000",
+        "SELECT 1 ORDER BY 2147483647",
+        "SELECT 1 ORDER BY 2",
+    ],
     "PRAGMA case_sensitive_like": [
         "CREATE TABLE t (x TEXT COLLATE NOCASE, y TEXT)",
         "INSERT INTO t VALUES ('abc', 'abc'), ('ABC', 'ABC'), ('aBd', 'aBd'), (NULL, NULL), ('a%', 'a%')",
