@@ -206,7 +206,7 @@ def ttl(environment: Environment, arguments: Arguments) -> None:
         if not space.exists(key):
             raise _missing(arguments.words[0])
         remaining = space.ttl(key)
-    environment.write("-1\n" if remaining is None else f"{max(remaining, 0) / 1000:g}\n")
+    environment.write("-1\n" if remaining is None else f"{-(-remaining // 1000)}\n")
 
 
 def persist(environment: Environment, arguments: Arguments) -> None:

@@ -58,7 +58,7 @@ _ALL = (
     ),
     Command(
         "ttl", "raw", "raw:ttl", "ttl KEY", "print the seconds until a key expires",
-        "Prints -1 for a key that does not expire; status 1 if there is no such key.",
+        "Begun seconds count as whole ones. Prints -1 for a key that does not expire; status 1 if there is none.",
         "ttl session:9", arguments=("key",), least=1,
     ),
     Command(

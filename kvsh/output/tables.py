@@ -18,6 +18,8 @@ from kvsh.output.values import cell, cell_column, columns_of
 
 SAMPLE_ROWS = 500
 COLUMN_MIN = 6
+NULL_ON_SCREEN = "NULL"
+"""What NULL prints as in tables on a terminal, unless it was said: nothing would look like an empty text."""
 _TRAILING = re.compile(r" +$", re.MULTILINE)
 WRAP_LINES_MAX = 12
 
@@ -110,7 +112,7 @@ class TableWriter:
         """Write everything."""
         rows = chain.from_iterable(batches)
         sample = list(islice(rows, SAMPLE_ROWS))
-        null = self.style.null
+        null = self.style.null or ("" if self.screen is None else NULL_ON_SCREEN)
         columns = [cell_column(column, null) for column in columns_of(sample)]
         columns = columns or [()] * len(names)
         headers = [cell(name) for name in names]

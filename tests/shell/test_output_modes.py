@@ -199,3 +199,10 @@ def test_reals_look_as_sql_casts_them() -> None:
     rows = [(x,) for x in reals]
     assert shown("list", ["a"], rows, batch=100).splitlines() == expected
     assert shown("list", ["a"], rows, batch=1).splitlines() == expected
+
+
+def test_null_and_the_empty_text_differ_on_a_screen_and_are_bare_in_a_pipe() -> None:
+    rows = [(None, "")]
+    assert "│ NULL │   │" in shown("box", ["a", "b"], rows, screen=80)
+    assert "NULL" not in shown("box", ["a", "b"], rows)
+    assert "│ -" in shown("box", ["a", "b"], rows, screen=80, null="-")
