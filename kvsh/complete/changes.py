@@ -115,7 +115,7 @@ def after_create_table(situation: Situation, catalog: Catalog) -> Iterator[Candi
         yield from keywords(("IF NOT EXISTS",), weight=6)
     elif situation.back(1) == ")" or situation.back(2) == ")":
         yield from keywords(TABLE_OPTIONS)
-    elif situation.back(1) not in ("EXISTS",):
+    elif situation.back(1) != "EXISTS":
         yield from keywords(("(", "AS SELECT"))
 
 

@@ -193,7 +193,7 @@ def _is_settled(situation: Situation) -> bool:
     assert previous is not None
     if previous.end != situation.cursor:
         return False
-    return previous.kind not in ("operator",) or previous.text in (")", "*", ";")
+    return previous.kind != "operator" or previous.text in (")", "*", ";")
 
 
 def _within_quotes(candidate: Candidate, word: Token | None) -> str:

@@ -17,6 +17,21 @@ from tests.end_to_end.program import COMMAND, ROOT, environment, lines
 KILLS = int(os.environ.get("KVSH_TEST_KILLS", "100"))
 
 
+def started(path: Path, script: bytes) -> subprocess.Popen[bytes]:
+    """A process that runs `script` and then waits for more of it."""
+    process = subprocess.Popen(
+        [*COMMAND, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    assert process.stdin is not None
+    process.stdin.write(script)
+    process.stdin.flush()
+    return process
+
+
 def test_kill_dash_nine_loses_no_acknowledged_commit(tmp_path: Path) -> None:
     """A script commits pairs of keys and a row, and prints each number once it is committed."""
     path = tmp_path / "app.db"
@@ -30,16 +45,8 @@ def test_kill_dash_nine_loses_no_acknowledged_commit(tmp_path: Path) -> None:
             f"begin\nput a:{n} {n}\nINSERT INTO t VALUES ({n}, {2 * n});\nput b:{n} {n}\ncommit\nSELECT {n};\n"
             for n in range(base, base + 400)
         )
-        process = subprocess.Popen(
-            [*COMMAND, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(),
-        )
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(script.encode())
-        process.stdin.flush()
+        process = started(path, script.encode())
+        assert process.stdout is not None
         first = process.stdout.readline()
         time.sleep(random_numbers.random() * 0.03)
         process.kill()
@@ -116,16 +123,8 @@ _SNAPSHOT_READER = textwrap.dedent(
 
 def test_a_terminated_script_rolls_back_and_leaves_cleanly(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
-    process = subprocess.Popen(
-        [*COMMAND, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    )
-    assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(b"put kept 1\nbegin\nput lost 1\nSELECT 1;\n")
-    process.stdin.flush()
+    process = started(path, b"put kept 1\nbegin\nput lost 1\nSELECT 1;\n")
+    assert process.stdout is not None
     assert process.stdout.readline() == b"1\n"
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=20)

@@ -77,6 +77,19 @@ def test_a_run_ends_where_something_else_begins() -> None:
     assert statement_run("insert into t values(1);insert into u values(1);", 0, 9) is None
 
 
+def compare(*script: str) -> None:
+    """Every statement of the script has the same answer, or the same error, as from SQLite."""
+    ours, theirs = KvshEngine(), SqliteEngine()
+    for statement in script:
+        answers = []
+        for engine in (ours, theirs):
+            try:
+                answers.append(str(engine.execute(statement)))
+            except EngineError as error:
+                answers.append(str(error))
+        assert answers[0] == answers[1], statement
+
+
 MULTI = "insert{} into [t] values " + ", ".join(f"({i}, 'name {i}', {i % 7})" for i in range(500))
 
 
@@ -85,8 +98,7 @@ MULTI = "insert{} into [t] values " + ", ".join(f"({i}, 'name {i}', {i % 7})" fo
 def test_many_rows_of_literals_are_one_statement_all_the_same(
     conflict: str, explicit: bool
 ) -> None:
-    ours, theirs = KvshEngine(), SqliteEngine()
-    for statement in (
+    compare(
         "create table t(a integer primary key, b unique, c check (c < 7))",
         "insert into t values (250, 'there', 1), (1000, 'name 300', 2)",
         *(["begin"] if explicit else []),
@@ -97,32 +109,17 @@ def test_many_rows_of_literals_are_one_statement_all_the_same(
         "select count(*) from t",
         "commit",
         "select count(*) from t",
-    ):
-        answers = []
-        for engine in (ours, theirs):
-            try:
-                answers.append(str(engine.execute(statement)))
-            except EngineError as error:
-                answers.append(str(error))
-        assert answers[0] == answers[1], statement
+    )
 
 
 def test_rows_that_refer_to_later_rows_pass_as_in_one_statement() -> None:
-    ours, theirs = KvshEngine(), SqliteEngine()
-    for statement in (
+    compare(
         "pragma foreign_keys = on",
         'create table "t"(a integer primary key, parent references "t")',
         'insert into "t" values (1, 2), (2, 3), (3, null)',
         'insert into "t" values (4, 5), (6, null)',
         'select * from "t"',
-    ):
-        answers = []
-        for engine in (ours, theirs):
-            try:
-                answers.append(str(engine.execute(statement)))
-            except EngineError as error:
-                answers.append(str(error))
-        assert answers[0] == answers[1], statement
+    )
 
 
 def test_a_wrong_statement_is_told_as_it_stands() -> None:
