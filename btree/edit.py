@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import chain, compress, pairwise
+from itertools import compress, pairwise
 from typing import TYPE_CHECKING
 
 from btree.node import LargeValues, Node, copied, like, new_branch, new_leaf
@@ -263,9 +263,9 @@ def _lower_root(tree: Tree) -> None:
         tree.root = root
 
 
-def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> int:
-    """Put ascending `keys`, leaf by leaf; how many of them are new."""
-    start, count, added = 0, len(keys), 0
+def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tuple[int, int]:
+    """Put ascending `keys`, leaf by leaf; how many of them are new, and of leaves that they went to."""
+    start, count, added, leaves = 0, len(keys), 0, 0
     while start < count:
         path, leaf = own_path(tree, keys[start])
         upper = upper_bound(path)
@@ -292,8 +292,9 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> int
             tree.transaction.held += len(ends) - 1
             splice(tree, path, cut_leaf(leaf, ends, owner=tree.token), full=full)
         start = end
+        leaves += 1
     tree.tail = None
-    return added
+    return added, leaves
 
 
 def _put_run(leaf: Node, run: Sequence[Key], run_values: Sequence[Value] | None) -> bool:
@@ -344,9 +345,9 @@ def _merge_run(
         leaf.values = values.__class__([value for _, value in entries])
 
 
-def delete_many(tree: Tree, keys: Sequence[Key]) -> int:
-    """Remove ascending `keys`, leaf by leaf; how many of them were there."""
-    start, count, removed = 0, len(keys), 0
+def delete_many(tree: Tree, keys: Sequence[Key]) -> tuple[int, int]:
+    """Remove ascending `keys`, leaf by leaf; how many of them were there, and of their leaves."""
+    start, count, removed, leaves = 0, len(keys), 0, 0
     while start < count:
         path, leaf = own_path(tree, keys[start])
         upper = upper_bound(path)
@@ -356,7 +357,8 @@ def delete_many(tree: Tree, keys: Sequence[Key]) -> int:
             removed += gone
             rebalance(tree, path, leaf)
         start = end
-    return removed
+        leaves += 1
+    return removed, leaves
 
 
 def _remove_run(tree: Tree, leaf: Node, run: Sequence[Key]) -> int:
@@ -384,10 +386,3 @@ def _remove_run(tree: Tree, leaf: Node, run: Sequence[Key]) -> int:
             tree.free_large([value for value, stays in zip(values, kept, strict=True) if not stays])
         leaf.values = values.__class__(compress(values, kept))
     return gone
-
-
-def interleaved(keys: Sequence[Key], values: Sequence[Value] | None) -> chain[Value]:
-    """key, value, key, value, ...: the form that redo has."""
-    if values is None:
-        values = [None] * len(keys)
-    return chain.from_iterable(zip(keys, values, strict=True))

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 REDO_ENTRIES_MAX = 4096
 """Changes of one tree in one transaction up to which a redo record is kept; beyond, pages are cheaper."""
 
+REDO_SCATTERED_MAX = 1 << 16
+"""The same for changes made at once of a few entries in each of many leaves: their pages are many times
+as long as the entries.  The bytes of a redo record have a bound of their own."""
+
 DELETED = False
 """Stands in redo for a delete.  Stored on disk, do not change."""
 
@@ -355,28 +359,41 @@ class Tree:
             for slot, key in enumerate(keys):
                 self.put(key, None if values is None else values[slot])
             return
-        self._count += edit.load(self, keys, values)
-        redo = self.redo
-        if redo is not None:
-            if len(redo) + 2 * len(keys) > REDO_ENTRIES_MAX:
-                self.transaction.give_up_redo()
-            else:
-                redo.extend(edit.interleaved(keys, values))
+        added, leaves = edit.load(self, keys, values)
+        self._count += added
+        if self.redo is not None:
+            self._record(keys, values, leaves, weight=8)
 
     def delete_many(self, keys: Sequence[Key]) -> int:
         if len(keys) <= edit.SHORT_RUN:
             return sum([self.delete(key) for key in keys])
         self.check_writable()
         self._mark = None
-        removed = edit.delete_many(self, keys)
+        removed, leaves = edit.delete_many(self, keys)
         self._count -= removed
-        redo = self.redo
-        if redo is not None:
-            if len(redo) + 2 * len(keys) > REDO_ENTRIES_MAX:
-                self.transaction.give_up_redo()
-            else:
-                redo.extend(edit.interleaved(keys, [DELETED] * len(keys)))
+        if self.redo is not None:
+            self._record(keys, [DELETED] * len(keys), leaves, weight=2)
         return removed
+
+    def _record(
+        self, keys: Sequence[Key], values: Sequence[Value] | None, leaves: int, *, weight: int
+    ) -> None:
+        """Keep redo of many entries that went to so many leaves, if it is cheaper than the leaves.
+
+        `weight`: what an entry counts for if they are scattered; one with a value is longer."""
+        redo = self.redo
+        assert redo is not None
+        scattered = len(keys) * edit.SPARSE <= leaves * self.leaf_limit
+        start, count = len(redo), 2 * len(keys)
+        if start + count > REDO_ENTRIES_MAX and (
+            not scattered or start + weight * len(keys) > REDO_SCATTERED_MAX
+        ):
+            self.transaction.give_up_redo()
+            return
+        redo.extend([None] * count)
+        redo[start::2] = keys
+        if values is not None:
+            redo[start + 1 :: 2] = values
 
     def clear(self) -> None:
         self.check_writable()

@@ -1,0 +1,48 @@
+"""Bulk changes of a few entries in each of many leaves: committed as redo, and all there for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from btree import TreeKind, open_store
+from btree.disk import DiskStore
+
+COUNT = 20_000
+
+
+def test_scattered_bulk_changes_are_committed_as_redo_and_seen_by_another_handle(
+    tmp_path: Path,
+) -> None:
+    store = open_store(str(tmp_path / "a.kvsh"), durability="off")
+    writing = store.begin(write=True)
+    tree_id = writing.create_tree(TreeKind.TABLE)
+    writing.tree(tree_id).load(range(COUNT), [(n, f"row {n}") for n in range(COUNT)])
+    writing.commit()
+    expected = {n: (n, f"row {n}") for n in range(COUNT)}
+
+    writing = store.begin(write=True)
+    tree = writing.tree(tree_id)
+    changed = list(range(0, COUNT, 20))
+    tree.load(changed, [(n, "new") for n in changed])
+    gone = list(range(3, COUNT, 7))
+    assert tree.delete_many(gone) == len(gone)
+    writing.commit()
+    expected.update({n: (n, "new") for n in changed})
+    for n in gone:
+        del expected[n]
+
+    assert isinstance(store, DiskStore)
+    assert store.pending_commits() == 1
+    with_other = open_store(str(tmp_path / "a.kvsh"), durability="off")
+    for handle in (store, with_other):
+        reading = handle.begin()
+        found = {
+            key: row
+            for keys, rows in reading.tree(tree_id).batches()
+            for key, row in zip(keys, rows, strict=True)
+        }
+        reading.rollback()
+        assert found == expected
+        assert list(handle.check()) == []
+    with_other.close()
+    store.close()
