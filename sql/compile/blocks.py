@@ -20,6 +20,7 @@ from sql.compile.levels import Binding, LevelCompiler, variables_in
 from sql.compile.module import Lines, Module
 from sql.compile.scalar import ScalarCompiler, is_simple
 from sql.compile.subqueries import SubqueryCompiler
+from sql.compile.unpacking import unpacked
 from sql.expressions import ROWID, ColumnRef, Compare, Expression, Literal, SlotRef
 from sql.functions import FunctionRegistry
 from sql.optimise.planner import Planner
@@ -71,6 +72,7 @@ class BlockCompiler:
         self.module = module
         self.planner = planner
         self.bindings: dict[int, Binding] = {}
+        self.widths: dict[str, int] = {}  # of the rows of a scanned relation, by variable
         self.analysis: Analysis | None = None
         self.cte_uses: Counter[int] = Counter()
         self.scalar = ScalarCompiler(
@@ -295,9 +297,13 @@ class BlockCompiler:
         if element != row:
             stage = Lines()
             stage.add(f"for rows in {call}:")
-            stage.add(f"    yield [{element} for {row} in rows]")
+            stage.add(f"    yield {self.unpacked(f'[{element} for {row} in rows]')}")
             return self._define(free, stage)
         return self._define_call(free, call)
+
+    def unpacked(self, source: str) -> str:
+        """The source with rows unpacked by its loop where that pays."""
+        return unpacked(source, self.widths)
 
     def _define_call(self, free: list[str], call: str) -> str:
         body = Lines()
@@ -323,7 +329,7 @@ class BlockCompiler:
             # A list, not a generator: a handful of rows is handed over at once.
             body.add("out = []")
             body.add(joined.header)
-            body.add(f"    out += [{element} {joined.clauses}]")
+            body.add(f"    out += {self.unpacked(f'[{element} {joined.clauses}]')}")
             body.add("return [out] if out else []")
         elif joined.header and joined.fan_out <= STREAM_FAN_OUT:
             body.add(joined.header)
@@ -331,7 +337,7 @@ class BlockCompiler:
                 body.add(f"    out = {joined.clauses.split(' in ', 1)[1]}")
                 body.add("    if out: yield out")
             else:
-                body.add(f"    out = [{element} {joined.clauses}]")
+                body.add(f"    out = {self.unpacked(f'[{element} {joined.clauses}]')}")
                 body.add("    if out: yield out")
         elif joined.header or not joined.single:
             if joined.header:

@@ -10,8 +10,9 @@ no list but the number itself.  Without GROUP BY each batch is reduced by builti
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import _count_elements as count_elements  # type: ignore[attr-defined]
 from collections.abc import Callable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -256,14 +257,15 @@ class GroupCompiler:
             body.add(f"room, source = {FIRST_ROOM}, iter({header[:-1].split(' in ', 1)[1]})")
             loops.lines[0] = "for keys, rows in source:"
         if single and self.fields[0].update == "S += 1" and header:
-            body.lines[0] = f"groups = {self._call(Counter)}"
+            keys_listed = self.compiler.unpacked(f"[{key_source} {clauses}]")
             body.add(loops.lines[0])
-            body.add(f"    groups.update([{key_source} {clauses}])")
+            body.add(f"    {self._call(count_elements, 'groups', keys_listed)}")
         else:
-            body.extend(loops)
-            body.depth = depth
-            self._take_in(body, key_source, initial, step, single, "")
-            body.depth = 0
+            taken = Lines()
+            taken.extend(loops)
+            taken.depth = depth
+            self._take_in(taken, key_source, initial, step, single, "")
+            body.lines += self.compiler.unpacked("\n".join(taken.lines)).split("\n")
         values = self.values(codes, "s" if single else "s[{}]")
         first = len(self.fields)
         if plain:
@@ -447,7 +449,8 @@ class GroupCompiler:
             field = self.fields[place]
             wanted = self._list_of(place)
             if wanted != done:
-                self._values(body, field, source, rows)
+                values = self._values(field, source, rows)
+                body.add(f"v = {self.compiler.unpacked(values)}")
                 done = wanted
             assert field.bulk is not None
             for line in field.bulk:
@@ -468,12 +471,16 @@ class GroupCompiler:
         field = self.fields[place]
         return field.argument, field.guard, field.skip_null
 
-    def _values(self, body: Lines, field: Field, source: str, rows: str | None) -> None:
-        """`v`, the list of a batch's values; `rows` is a list of the very rows of `source`."""
-        if not field.argument and not field.guard and rows is not None:
-            body.add(f"v = {rows}")
-            return
+    def _values(self, field: Field, source: str, rows: str | None) -> str:
+        """The list of a batch's values; `rows` is a list of the very rows of `source`."""
         argument = field.argument or "1"
+        if not field.guard and not field.skip_null and rows is not None:
+            if not field.argument:
+                return rows
+            column = re.fullmatch(r"[ri]\d+\[(\d+)\]", argument)
+            if column is not None:
+                getter = self.module.constants.name(itemgetter(int(column[1])), "column")
+                return f"list(map({getter}, {rows}))"
         conditions = f" if {field.guard}" if field.guard else ""
         if field.skip_null:
             if is_simple(argument):
@@ -481,7 +488,7 @@ class GroupCompiler:
             else:
                 conditions += f" if (x := {argument}) is not None"
                 argument = "x"
-        body.add(f"v = [{argument} {source}{conditions}]")
+        return f"[{argument} {source}{conditions}]"
 
     def _bulk_columns(self, body: Lines, clauses: str) -> None:
         absent = self.module.constants.name(grouping.ABSENT, "absent")

@@ -119,6 +119,9 @@ class LevelCompiler:
             clauses = self._counted(level, self._clauses(level, source))
             return "", clauses, source
         clauses = self._scanned(level, source)
+        if isinstance(level.relation, (TableRelation, DerivedRelation)) and not source.covering:
+            binding = self.compiler.bindings[level.relation.source]
+            self.compiler.widths[binding.row] = self._width(level, binding)
         batches = source.batches
         analysis = self.compiler.analysis
         if analysis is not None:
