@@ -293,7 +293,10 @@ class BlockCompiler:
         element = self._element(outputs, [], plan)
         rows = self._rows_function(joined, row, body, free)
         call = f"{rows}({', '.join(free)})"
-        call = self._sorted(call, f"({', '.join(passes)},)", block)
+        source = self.sort_key_source(block.order[0])
+        behind = f"{source} < last" if block.order[0].descending else f"last < {source}"
+        nearer = f"lambda rows, last: [{row} for {row} in rows if not {behind}]"
+        call = self._sorted(call, f"({', '.join(passes)},)", block, nearer)
         if element != row:
             stage = Lines()
             stage.add(f"for rows in {call}:")
@@ -424,13 +427,19 @@ class BlockCompiler:
         return self._define_call(free, call)
 
     def _sorted(
-        self, call: str, passes: str, block: Select | Values | Compound | OuterJoin | Recursive
+        self,
+        call: str,
+        passes: str,
+        block: Select | Values | Compound | OuterJoin | Recursive,
+        nearer: str = "None",
     ) -> str:
+        """The call with ORDER BY and LIMIT around it."""
         limit = None if block.limit is None else self.scalar.value(block.limit)
         offset = "0" if block.offset is None else self.scalar.value(block.offset)
         if passes and limit is not None:
             count = self._call(top_count, limit, offset)
-            call = self._call(top_or_all, call, passes, count, "check", "ctx.memory_limit_bytes")
+            limits = ["check", "ctx.memory_limit_bytes", nearer]
+            call = self._call(top_or_all, call, passes, count, *limits)
         elif passes:
             call = self._call(
                 sorting.sorted_batches, call, passes, "check", "ctx.memory_limit_bytes"
@@ -765,9 +774,14 @@ def top_count(limit: Any, offset: Any) -> int:
 
 
 def top_or_all(
-    batches: Any, passes: Any, count: int, check: Callable[[], None], memory_limit_bytes: int
+    batches: Any,
+    passes: Any,
+    count: int,
+    check: Callable[[], None],
+    memory_limit_bytes: int,
+    nearer: Callable[[Any, Any], Any] | None = None,
 ) -> Any:
     """The first `count` rows in order, or all of them when that is not few."""
     if 0 <= count <= 100_000:
-        return sorting.in_batches(sorting.top_rows(batches, passes, count, check), check)
+        return sorting.in_batches(sorting.top_rows(batches, passes, count, check, nearer), check)
     return sorting.sorted_batches(batches, passes, check, memory_limit_bytes)

@@ -566,6 +566,7 @@ class SelectPlanner:
             fan_out = max(fan_out, 0.01)
         unique = unique and len(keys) == 1
         lists = 1.0 / max(fan_out, 1.0) if keys else 0.0
+        build += size * FILTER * len(remaining)
         build += local_rows * (HASH_UNIQUE_ROW if unique else HASH_ROW + HASH_KEY * lists)
         lookup = HashLookup(
             tuple(keys),

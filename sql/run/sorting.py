@@ -252,11 +252,12 @@ def top_rows(
     passes: Sequence[Pass],
     count: int,
     check: Callable[[], None],
+    nearer: Callable[[list[Row], Any], list[Row]] | None = None,
 ) -> list[Row]:
     """The first `count` rows in order.  Buffers a few times as many.
 
     Once so many are known, a row whose most significant key lies behind the last one's is dropped
-    before anything else is done with it."""
+    before anything else is done with it: by `nearer(rows, last key)`, if it is given."""
     if count <= 0:
         return []
     kept: list[Row] = []
@@ -266,6 +267,8 @@ def top_rows(
     for batch in batches:
         if threshold is None:
             kept += batch
+        elif nearer is not None:
+            kept += nearer(batch, threshold)
         elif descending:
             kept += [row for row in batch if not first(row) < threshold]
         else:
