@@ -99,9 +99,26 @@ class Reader:
                 return
             yield found
 
-    def run_on(self, execute: Callable[[str, int], int]) -> bool:
-        """Let `execute(text, start) -> end` take statements off the text; whether it took any."""
-        before, self._at = self._at, execute(self._text, self._at)
+    def begins(self, head: str) -> bool:
+        """Whether what comes next has arrived and begins so."""
+        gap = _GAP.match(self._text, self._at)
+        assert gap is not None
+        return self._text.startswith(head, gap.end())
+
+    def run_on(self, execute: Callable[[str, int], int], lines: int | None = None) -> bool:
+        """Let `execute(text, start) -> end` take statements off the text, of at most so many lines; whether it
+        took any."""
+        before = self._at
+        if lines is None:
+            self._at = execute(self._text, before)
+        else:
+            end = before
+            for _ in range(lines):
+                end = self._text.find("\n", end) + 1
+                if not end:
+                    end = len(self._text)
+                    break
+            self._at = before + execute(self._text[before:end], 0)
         return self._at > before
 
     @property

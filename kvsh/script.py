@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 READ_DEPTH_MAX = 20
+LINES_FACTOR = 8
+LINES_MAX = LINES_FACTOR**4
+SKIP_MAX = 64
 
 OK, FAILED, MISUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -42,6 +45,8 @@ class Script:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.status = OK
+        self._lines = LINES_MAX  # that a run of INSERTs may have
+        self._skip = 0  # statements until a run is tried again
         self.compacts = True  # when it is worth while; a one-shot command never does
 
     def run(self, reader: Reader, chunks: Iterator[str]) -> bool:
@@ -52,7 +57,11 @@ class Script:
                 for unit in reader.units():
                     if not self.unit(unit):
                         return False
-                    if unit.kind == "sql" and unit.text[:1] in "iIrR" and not self._run_on(reader):
+                    if (
+                        unit.kind == "sql"
+                        and unit.text[:1] in "iIrR"
+                        and not self._run_on(reader, unit)
+                    ):
                         return False
                 self.environment.target.flush()
                 if not self._compacted():
@@ -61,17 +70,34 @@ class Script:
             return self._undecodable(reader, error)
         return all(self.unit(unit) for unit in reader.units(final=True))
 
-    def _run_on(self, reader: Reader) -> bool:
-        """INSERTs that begin like the one that just ran, in bulk; one that fails is left to `unit`."""
+    def _run_on(self, reader: Reader, unit: Unit) -> bool:
+        """INSERTs that begin like the one that just ran, in bulk.
+
+        A run in which one fails is not done at all: it is tried again in shorter ones, so that the one that
+        fails is soon alone, and `unit` runs it and reports it."""
         environment = self.environment
-        if environment.echo or environment.timer or environment.changes_shown:
+        if self._skip or environment.echo or environment.timer or environment.changes_shown:
+            self._skip = max(self._skip - 1, 0)
+            return True
+        head = unit.text.partition("(")[0]
+        if not reader.begins(head):
             return True
         execute = environment.session.execute_inserts
 
         def inserts() -> None:
-            while reader.run_on(execute):
+            self._skip = SKIP_MAX  # if nothing at all can be done, they are no literals
+            while reader.begins(head):
                 if environment.interrupted:  # between two runs
                     raise KeyboardInterrupt
+                if reader.run_on(execute, self._lines if self._lines < LINES_MAX else None):
+                    self._lines = min(self._lines * LINES_FACTOR, LINES_MAX)
+                    self._skip = 0
+                elif self._lines > LINES_FACTOR:
+                    self._lines //= LINES_FACTOR
+                else:
+                    self._skip = self._skip or LINES_FACTOR
+                    return
+            self._skip = 0
 
         line, column = reader.place()
         return self.finish(done=environment.guarded(Unit("sql", "", line, column), inserts))
