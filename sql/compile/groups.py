@@ -43,6 +43,7 @@ class Field(Struct, frozen=True):
     argument: str = ""
     guard: str = ""
     skip_null: bool = False
+    nan: bool = False  # NULL is NaN here
     bulk: tuple[str, ...] | None = None
 
 
@@ -107,12 +108,16 @@ class GroupCompiler:
             return self._concatenated(call, arguments, guard, kinds)
         numbers = bool(bare) and not bare & ~NUMBER
         if call.name in ("sum", "total", "avg") and numbers:
-            total = Field("0", "S += x", arguments[0], guard, skip, ("S = sum(v, S)",))
+            bare_number = self.scalar.bare(call.arguments[0])
+            source, nan = bare_number or arguments[0], bare_number is not None
+            total = Field("0", "S += x", source, guard, skip, nan, bulk=("S = sum(v, S)",))
             if call.name == "total":
                 return self._use([total], self._call(grouping.total_of, "S0"))
             if call.name == "sum" and self.block.keys and not skip and not guard:
                 return self._use([total], self._call(grouping.sum_of, "S0", "1"))
-            count = self._count(call, arguments, guard)
+            count = Field("0", "S += 1", source, guard, True, nan, bulk=("S += len(v)",))
+            if not skip:
+                count = self._count(call, arguments, guard)
             if call.name == "sum":
                 return self._use([total, count], self._call(grouping.sum_of, "S0", "S1"))
             return self._use([total, count], self._call(grouping.average_of, "S0", "S1"))
@@ -124,13 +129,14 @@ class GroupCompiler:
                 f"if v and (S is None or s_ {sign} S): S = s_",
             )
             update = f"if S is None or x {sign} S: S = x"
-            return self._use([Field("None", update, arguments[0], guard, skip, bulk)], "S0")
+            field = Field("None", update, arguments[0], guard, skip, bulk=bulk)
+            return self._use([field], "S0")
         return None
 
     def _count(self, call: AggregateCall, arguments: list[str], guard: str) -> Field:
         if arguments and self.scalar.nullable(call.arguments[0]):
-            return Field("0", "S += 1", arguments[0], guard, True, ("S += len(v)",))
-        return Field("0", "S += 1", "", guard, False, ("S += len(v)",))
+            return Field("0", "S += 1", arguments[0], guard, True, bulk=("S += len(v)",))
+        return Field("0", "S += 1", "", guard, False, bulk=("S += len(v)",))
 
     def _concatenated(
         self, call: AggregateCall, arguments: list[str], guard: str, kinds: int
@@ -141,7 +147,9 @@ class GroupCompiler:
             if not isinstance(given, Literal) or not isinstance(given.value, str):
                 return None
             separator = given.value
-        field = Field("[]", "S.append(x)", arguments[0], guard, bool(kinds & NULL), ("S += v",))
+        field = Field(
+            "[]", "S.append(x)", arguments[0], guard, bool(kinds & NULL), bulk=("S += v",)
+        )
         texts = str(not kinds & ~(TEXT | NULL))
         joined = self._call(grouping.joined, "S0", self.module.constants.name(separator), texts)
         return self._use([field], joined)
@@ -157,7 +165,7 @@ class GroupCompiler:
         bulk = ("step_ = S.step", "for x in v: step_(x)") if len(arguments) == 1 else None
         argument = arguments[0] if len(arguments) == 1 else ""
         given = "x" if len(arguments) == 1 else ", ".join(arguments)
-        field = Field(self._make(call), f"S.step({given})", argument, guard, False, bulk)
+        field = Field(self._make(call), f"S.step({given})", argument, guard, bulk=bulk)
         return self._use([field], "S0.finish()")
 
     def _distinct(self, call: AggregateCall, arguments: list[str], guard: str) -> AggregateCode:
@@ -166,15 +174,15 @@ class GroupCompiler:
         value = self._call(grouping.distinct_value, "S0", repr(call.name), make)
         skip = self.scalar.nullable(call.arguments[0])
         if fold is None and call.name == "count":
-            field = Field("set()", "S.add(x)", arguments[0], guard, skip, ("S.update(v)",))
+            field = Field("set()", "S.add(x)", arguments[0], guard, skip, bulk=("S.update(v)",))
         elif fold is None:
             bulk = ("S.update(dict.fromkeys(v))",)
-            field = Field("{}", "S.setdefault(x)", arguments[0], guard, skip, bulk)
+            field = Field("{}", "S.setdefault(x)", arguments[0], guard, skip, bulk=bulk)
         else:
             folding = self.module.constants.name(fold, "fold")
             value = self._call(grouping.distinct_value, "S0.values()", repr(call.name), make)
             update = f"S.setdefault({folding}(x), x)"
-            field = Field("{}", update, arguments[0], guard, skip, None)
+            field = Field("{}", update, arguments[0], guard, skip)
         return self._use([field], value)
 
     def _ordered(self, call: AggregateCall, arguments: list[str], guard: str) -> AggregateCode:
@@ -194,7 +202,10 @@ class GroupCompiler:
             conditions = [field.guard] if field.guard else []
             argument = field.argument
             simple = is_simple(argument)
-            if field.skip_null:
+            if field.nan:
+                conditions.append(f"(x := {argument}) == x")
+                name = "x"
+            elif field.skip_null:
                 conditions.append(f"{argument if simple else f'(x := {argument})'} is not None")
                 name = argument if simple else "x"
             elif argument and not simple and (_uses(field.update) > 1 or ":=" in argument):
@@ -205,7 +216,7 @@ class GroupCompiler:
                 name = argument
             statement = _with_argument(field.update, f"s[{place}]", name)
             condition = " and ".join(conditions)
-            if condition and (condition != latest or ":=" in condition):
+            if condition and condition != latest:
                 body.depth = 0
                 body.add(f"if {condition}:")
             body.depth = 1 if condition else 0
@@ -482,7 +493,10 @@ class GroupCompiler:
                 getter = self.module.constants.name(itemgetter(int(column[1])), "column")
                 return f"list(map({getter}, {rows}))"
         conditions = f" if {field.guard}" if field.guard else ""
-        if field.skip_null:
+        if field.nan:
+            conditions += f" if (x := {argument}) == x"
+            argument = "x"
+        elif field.skip_null:
             if is_simple(argument):
                 conditions += f" if {argument} is not None"
             else:
@@ -501,7 +515,9 @@ class GroupCompiler:
         for place, (field, column) in enumerate(zip(self.fields, columns, strict=True)):
             at = spelled.index(column)
             conditions = f" if x[{at}] is not {absent}" if field.guard else ""
-            if field.skip_null:
+            if field.nan:
+                conditions += f" if x[{at}] == x[{at}]"
+            elif field.skip_null:
                 conditions += f" if x[{at}] is not None"
             if not field.argument and not field.guard:
                 body.add("v = b")

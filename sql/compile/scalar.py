@@ -20,7 +20,18 @@ from msgspec.structs import replace
 from sql import values as v
 from sql.compile import patterns
 from sql.compile.scalar_compare import NAMED, OPPOSITE, PLAIN_CLASSES, ComparisonCompiler, is_simple
-from sql.compile.scalar_kinds import BLOB, INTEGER, NULL, NUMBER, OPERATORS, REAL, TEXT, spine
+from sql.compile.scalar_kinds import (
+    BLOB,
+    CHAIN_MAX,
+    INTEGER,
+    NULL,
+    NUMBER,
+    OPERATORS,
+    REAL,
+    TEXT,
+    spine,
+)
+from sql.compile.scalar_reals import arithmetic_traits, bare_source
 from sql.expressions import (
     Affinity,
     And,
@@ -49,7 +60,6 @@ from sql.expressions import (
 from sql.functions import JSON, AnyFunction, Function
 from sql.run import arithmetic as a
 
-CHAIN_MAX = 24  # operands: more would be nested too deeply
 INT_OR_NULL = INTEGER | NULL
 
 __all__ = ["ScalarCompiler", "is_simple"]
@@ -321,6 +331,10 @@ class ScalarCompiler(ComparisonCompiler):
         parts = spine(e)
         if len(parts) > CHAIN_MAX:
             return self._chain(parts)
+        traits = arithmetic_traits(e, self.kinds)
+        if traits is not None:
+            source = bare_source(e, self.kinds, self.value)
+            return self._not_nan(source) if traits.nan else source
         left, right = self.value(e.left), self.value(e.right)
         left_kinds, right_kinds = self.kinds(e.left), self.kinds(e.right)
         if left == "None" or right == "None":
@@ -347,6 +361,15 @@ class ScalarCompiler(ComparisonCompiler):
             guards.append(f"{first} == 0" if first == right else f"not {first}")
         result = self._bare_arithmetic(e.op, left, left_kinds & ~NULL, right, right_kinds & ~NULL)
         return f"(None if {' or '.join(guards)} else {result})" if guards else result
+
+    def bare(self, e: Expression) -> str | None:
+        """Source of a number that is NaN where its value is NULL; None if it can't be had."""
+        if not isinstance(e, Arithmetic) or len(spine(e)) > CHAIN_MAX:
+            return None
+        traits = arithmetic_traits(e, self.kinds)
+        if traits is None or not traits.nan:
+            return None
+        return bare_source(e, self.kinds, self.value)
 
     def _bare_arithmetic(
         self, op: str, left: str, left_kinds: int, right: str, right_kinds: int

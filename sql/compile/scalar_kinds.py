@@ -7,6 +7,7 @@ from typing import Any
 
 from sql import values as v
 from sql.bind.typing import kinds_of
+from sql.compile.scalar_reals import arithmetic_traits
 from sql.expressions import (
     And,
     Arithmetic,
@@ -92,8 +93,11 @@ class KindInference:
                 return self.kinds(e.operand)
             case Unary(op="-"):
                 return self._arithmetic_kinds(e.operand, e.operand)
-            case Arithmetic(op="+" | "-" | "*"):
-                return self._arithmetic_kinds(e.left, e.right)
+            case Arithmetic(op="+" | "-" | "*" | "/"):
+                traits = None if is_chain(e) else arithmetic_traits(e, self.kinds)
+                if traits is not None:
+                    return REAL | NULL if traits.nan else REAL
+                return kinds_of(e) if e.op == "/" else self._arithmetic_kinds(e.left, e.right)
             case Arithmetic(op="||"):
                 return TEXT | ((self.kinds(e.left) | self.kinds(e.right)) & NULL)
             case Compare(op="IS" | "IS NOT") | Exists() | Truth():
@@ -137,6 +141,19 @@ class KindInference:
 
     def nullable(self, e: Expression) -> bool:
         return bool(self.kinds(e) & NULL)
+
+
+CHAIN_MAX = 24
+"""Operands of a chain of operators: more would be nested too deeply."""
+
+
+def is_chain(e: Expression) -> bool:
+    """Whether it is a longer chain."""
+    for _ in range(CHAIN_MAX):
+        if not isinstance(e, Arithmetic):
+            return False
+        e = e.left
+    return True
 
 
 def spine(e: Expression) -> list[Expression]:
