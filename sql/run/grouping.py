@@ -158,9 +158,9 @@ def beats(value: Any, best: Any, largest: bool, fold: Callable[[Any], Any] | Non
     return order > 0 if largest else order < 0
 
 
-def total_of(total: int | float) -> float:
-    """total()'s value."""
-    return float(total) if total == total else 0.0
+def total_of(total: int | float) -> float | None:
+    """total()'s value: NULL for infinities of both signs."""
+    return float(total) if total == total else None
 
 
 def average_of(total: int | float, count: int) -> float | None:

