@@ -31,7 +31,7 @@ def unpacked(source: str, widths: Mapping[str, int]) -> str:
         return source
     mentions = len(re.findall(rf"\b{row}\b", source)) - 1
     uses = re.findall(rf"\b{row}\[(\d+)\]", source)
-    if mentions != len(uses) or COLUMNS_PER_USE * len(uses) < width or len(uses) < 2:
+    if mentions != len(uses) or COLUMNS_PER_USE * _weight(source, row) < width or len(uses) < 2:
         return source  # the row itself is used, or few of its columns
     if any(row in text for text in _QUOTED.findall(source)):
         return source
@@ -40,6 +40,21 @@ def unpacked(source: str, widths: Mapping[str, int]) -> str:
         names += ","
     source = re.sub(rf"\b{row}\[(\d+)\]", lambda use: _name(row, int(use[1])), source)
     return source.replace(loop[0], loop[0].replace(f"for {row} in", f"for {names} in"), 1)
+
+
+def _weight(source: str, row: str) -> float:
+    """How often a row's columns are read: behind each condition half as often as before it.
+
+    What makes a new group, and loops inside, count for nothing."""
+    head, found, tail = source.partition(" for ")
+    text = f"{tail} {head}" if source.startswith("[") and found else source
+    weight, share = 0.0, 1.0
+    for piece in re.split(r"(\bif\b|\bfor\b|\bexcept KeyError\b.*)", text):
+        if piece == "if":
+            share /= 2
+        elif not piece.startswith("except"):
+            weight += share * len(set(re.findall(rf"\b{row}\[\d+\]", piece)))
+    return weight
 
 
 def _name(row: str, place: int) -> str:

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 # Costs in nanoseconds, as measured on leaves in the cache.
 SCAN_ROW = 40.0
 KEY_ROW = 45.0
-FETCH_ROW = 700.0
-SEEK = 2000.0
+FETCH_ROW = 1000.0
+SEEK = 3000.0
 FILTER = 30.0
 HASH_UNIQUE_ROW = 80.0
 HASH_ROW, HASH_KEY = 110.0, 400.0

@@ -8,6 +8,8 @@ join's relation comes after whatever its ON refers to; otherwise order is free.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from operator import eq, ge, gt, le, lt, ne
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -75,6 +77,16 @@ if TYPE_CHECKING:
 DP_RELATIONS_MAX = 7
 ORDERED_JOIN_RELATIONS_MAX = 6
 REPEATS = 200.0
+SAMPLE_ROWS_MIN = 16
+_TESTS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": eq,
+    "<>": ne,
+    "<": lt,
+    "<=": le,
+    ">": gt,
+    ">=": ge,
+}
+_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 ROWS_OF_UNKNOWN = 100.0
 
 
@@ -634,6 +646,9 @@ class SelectPlanner:
 
     def _share(self, conjunct: Expression, place: int | None = None) -> float:
         """A guess at the share of rows that pass a condition."""
+        known = self._sampled_share(conjunct)
+        if known is not None:
+            return known
         match conjunct:
             case Compare(op="=") | Compare(op="IS"):
                 for side in (conjunct.left, conjunct.right):
@@ -650,6 +665,33 @@ class SelectPlanner:
                 return FILTER_SHARE
             case _:
                 return 0.5
+
+    def _sampled_share(self, conjunct: Expression) -> float | None:
+        """The share of a sample of the table's rows that pass `column OP constant`."""
+        if not isinstance(conjunct, Compare) or conjunct.op not in _TESTS:
+            return None
+        column, other, op = conjunct.left, conjunct.right, conjunct.op
+        if not isinstance(column, ColumnRef):
+            column, other, op = other, column, _FLIPPED.get(op, op)
+        value = self.planner.value_of(other)
+        if value is None or not isinstance(column, ColumnRef) or column.source not in self.places:
+            return None
+        relation = self.items[self.places[column.source]].relation
+        if not isinstance(relation, TableRelation) or column.column < 0:
+            return None
+        sample = self.planner.statistics.values(relation.table.tree_id, column.column)
+        number = isinstance(value, (int, float))
+        alike = [
+            item
+            for item in sample
+            if (isinstance(item, (int, float)) if number else item.__class__ is value.__class__)
+        ]
+        if len(alike) < SAMPLE_ROWS_MIN or 2 * len(alike) < len(sample):
+            return None
+        passing = sum(_TESTS[op](item, value) for item in alike)
+        if op == "=" and not passing:
+            return None
+        return min(max(passing, 0.5), len(alike) - 0.5) / len(sample)
 
     # Order
 

@@ -81,6 +81,10 @@ class Statistics:
             self._samples[tree.id] = known
         return known
 
+    def values(self, tree_id: int, column: int) -> list[Any]:
+        """A sample of a column's values."""
+        return [row[column] for row in self._sample(self.tree(tree_id)) if column < len(row)]
+
     def distinct_share(self, tree_id: int, column: int) -> float:
         """Distinct values of a column as a share of the rows, judged by a few leaves of the table.
 
@@ -90,7 +94,7 @@ class Statistics:
             return known
         tree = self.tree(tree_id)
         size = max(1, len(tree))
-        values = [row[column] for row in self._sample(tree) if column < len(row)]
+        values = self.values(tree_id, column)
         counts = Counter(values)
         together = sum(a == b for a, b in pairwise(values))
         if not values:
