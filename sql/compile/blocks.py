@@ -72,6 +72,7 @@ class BlockCompiler:
         self.module = module
         self.planner = planner
         self.bindings: dict[int, Binding] = {}
+        self.repeats = 1.0  # about how often a correlated subquery of the present block runs
         self.widths: dict[str, int] = {}  # of the rows of a scanned relation, by variable
         self.analysis: Analysis | None = None
         self.cte_uses: Counter[int] = Counter()
@@ -177,9 +178,16 @@ class BlockCompiler:
     # -- SELECT ----------------------------------------------------------------------------------
 
     def _select(self, block: Select, free: list[str]) -> str:
-        plan = self.planner.plan(block)
+        plan = self.planner.plan(block, self.repeats if free else 1.0)
         assert isinstance(plan, SelectPlan)
         plan = without_scan_order(plan)
+        outer, self.repeats = self.repeats, rows_tried(plan) * (self.repeats if free else 1.0)
+        try:
+            return self._select_planned(plan, free)
+        finally:
+            self.repeats = outer
+
+    def _select_planned(self, plan: SelectPlan, free: list[str]) -> str:
         block = plan.block
         if block.keys is not None:
             groups = self._groups(plan, free)
@@ -743,6 +751,11 @@ def _gives_few(level: Level) -> bool:
         and not any(equality.many for equality in access.equal)
         and level.fan_out <= FEW_ROWS
     )
+
+
+def rows_tried(plan: SelectPlan) -> float:
+    """About how many rows reach a level's last condition, which is where subqueries stand."""
+    return max([1.0, *(2.0 * level.rows for level in plan.levels)])
 
 
 def folded_key(folds: Sequence[Callable[[Any], Any] | None]) -> Callable[[Any], Any]:

@@ -78,6 +78,7 @@ DP_RELATIONS_MAX = 7
 ORDERED_JOIN_RELATIONS_MAX = 6
 REPEATS = 200.0
 SAMPLE_ROWS_MIN = 16
+HAVING_SHARE = 0.05
 _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "=": eq,
     "<>": ne,
@@ -266,6 +267,7 @@ class SelectPlanner:
         rows = best.rows
         if block.keys is not None:
             rows = 1.0 if not block.keys else max(1.0, min(rows, self._groups(rows)))
+            rows = max(1.0, rows * HAVING_SHARE ** len(block.having))
         limit = self.planner.limit_of(block)
         if limit is not None:
             rows = min(rows, max(1.0, limit))
@@ -376,6 +378,9 @@ class SelectPlanner:
                     continue
                 candidate = fitting
             rows, cost = self._filtered(place, candidate, frozenset())
+            if isinstance(candidate.access, HashLookup):
+                cost = candidate.cost / self.repeats + probe_cost(candidate.access.rows)
+                cost += rows * 25.0
             found.append(State((Step(place, candidate),), frozenset({source}), cost, rows))
         return found
 
