@@ -216,7 +216,14 @@ class LevelCompiler:
         return f"for {targets} in {name}({', '.join(free)})"
 
     def _filters(self, conditions: tuple[Expression, ...]) -> list[str]:
-        return [f"if {self.scalar.true(condition)}" for condition in conditions]
+        return [f"if {self._true(condition)}" for condition in conditions]
+
+    def _true(self, condition: Expression) -> str:
+        if isinstance(condition, InSubquery):
+            member = self.compiler.subqueries.member(condition)
+            if member:
+                return member
+        return self.scalar.true(condition)
 
     def _batch_clause(self, level: Level, source: Source) -> str:
         row, key = self._wanted(level, source)

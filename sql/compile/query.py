@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
+GROWTH = 16
+SMALL_ROWS = 256
+"""A plan is made anew when a table has 16 times the rows it had, or so many fewer, and that is not few."""
+
 
 class CompiledQuery:
     """A query ready to run.  `source` is the generated Python, `block` and `planner` what EXPLAIN draws."""
@@ -53,7 +57,7 @@ class CompiledQuery:
         source: str,
         block: Block,
         planner: Planner,
-        kinds: tuple[tuple[int, tuple[int, ...]], ...],
+        kinds: tuple[tuple[int, tuple[int, ...], int], ...],
         parameters_used: frozenset[int],
     ) -> None:
         self.columns = columns
@@ -65,10 +69,15 @@ class CompiledQuery:
         self.parameters_used = parameters_used
 
     def is_still_valid(self, transaction: Transaction) -> bool:
-        """Whether the trees hold no kinds of value that the code was not made for."""
-        for tree_id, kinds in self._kinds:
-            now = transaction.tree(tree_id).kinds
+        """Whether the trees hold no kinds of value that the code was not made for, and have about the
+        size that the plan was made for."""
+        for tree_id, kinds, size in self._kinds:
+            tree = transaction.tree(tree_id)
+            now = tree.kinds
             if now is not kinds and now != kinds:
+                return False
+            rows = len(tree)
+            if rows > size * GROWTH + SMALL_ROWS or size > rows * GROWTH + SMALL_ROWS:
                 return False
         return True
 
@@ -99,7 +108,10 @@ def compile_block(
     assert not free, "a whole query refers to no rows but its own"
     source = module.source(f"{query}()")
     kinds = tuple(
-        (tree_id, env.transaction.tree(tree_id).kinds) for tree_id in sorted(trees_of(block))
+        (tree_id, tree.kinds, len(tree))
+        for tree_id, tree in (
+            (tree_id, env.transaction.tree(tree_id)) for tree_id in sorted(trees_of(block))
+        )
     )
     return CompiledQuery(
         columns,

@@ -60,6 +60,17 @@ class SubqueryCompiler:
             test = f"{self._name(membership.in_rows)}({row}, {made})"
         return f"{self._name(membership.negated)}({test})" if e.negated else test
 
+    def member(self, e: InSubquery) -> str:
+        """`x IN (SELECT ...)` where only its truth counts and the subquery stands alone; "" elsewhere."""
+        query, free = self.compiler.block(e.plan)
+        if free or e.negated or len(e.operands) != 1:
+            return ""
+        affinity, collation = e.left_affinities[0], e.collations[0]
+        operand = self.compiler.scalar.operand(e.operands[0], affinity, collation)[0]
+        convert = self._convert(e.right_affinities[0], collation)
+        made = self._once(f"{self._name(membership.value_set)}({query}(), {convert})[0]", free)
+        return f"({operand} in {made})"
+
     def _convert(self, affinity: Affinity | None, collation: str) -> str:
         """The name of the conversion of the subquery's column; "None" where none is needed."""
         fold = self.compiler.scalar.folding(collation)

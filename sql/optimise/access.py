@@ -51,13 +51,13 @@ if TYPE_CHECKING:
     from sql.optimise.planner import Planner
 
 # Costs in nanoseconds, as measured on leaves in the cache.
-SCAN_ROW = 40.0
-KEY_ROW = 45.0
+SCAN_ROW = 20.0
+KEY_ROW = 25.0
 FETCH_ROW = 1000.0
 SEEK = 3000.0
-FILTER = 30.0
+FILTER = 15.0
 HASH_UNIQUE_ROW = 80.0
-HASH_ROW, HASH_KEY = 110.0, 400.0
+HASH_ROW, HASH_KEY = 150.0, 600.0
 
 
 def lookup_cost(size: float) -> float:
@@ -67,7 +67,7 @@ def lookup_cost(size: float) -> float:
 
 def probe_cost(size: float) -> float:
     """One look-up in a hash table of so many rows."""
-    return 60.0 + 30.0 * max(0.0, log2(max(size, 1.0) / 1000.0))
+    return 40.0 + 30.0 * max(0.0, log2(max(size, 1.0) / 10_000.0))
 
 
 _FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "IS": "IS"}

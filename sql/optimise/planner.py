@@ -78,7 +78,7 @@ DP_RELATIONS_MAX = 7
 ORDERED_JOIN_RELATIONS_MAX = 6
 REPEATS = 200.0
 SAMPLE_ROWS_MIN = 16
-HAVING_SHARE = 0.05
+HAVING_SHARE = 0.02
 _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "=": eq,
     "<>": ne,
@@ -664,6 +664,13 @@ class SelectPlanner:
                 return 0.1
             case Compare(op="<>") | Compare(op="IS NOT"):
                 return 0.9
+            case InSubquery(negated=False, operands=(ColumnRef() as column,)):
+                if column.source in self.places:
+                    relation = self.items[self.places[column.source]].relation
+                    if isinstance(relation, TableRelation):
+                        rows = self.planner.plan(conjunct.plan).rows
+                        return min(1.0, rows / self._distinct(relation, column.column))
+                return FILTER_SHARE
             case InList(negated=False):
                 return min(0.5, 0.1 * len(conjunct.items))
             case Truth() | Match() | Compare() | Exists() | InSubquery() | ScalarSubquery():
