@@ -706,8 +706,9 @@ def _position(node: exp.Expression) -> int | None:
     while isinstance(node, (exp.Paren, exp.Collate)):
         node = node.this
     negative = False
-    if isinstance(node, exp.Neg):
-        negative, node = True, node.this
+    while isinstance(node, exp.Neg) or type(node) is exp.Unary:  # the latter is a plus
+        negative ^= isinstance(node, exp.Neg)
+        node = node.this
     if isinstance(node, exp.Literal) and not node.is_string:
         value = number(node.this)
         if isinstance(value, int) and value <= _POSITION_MAX:

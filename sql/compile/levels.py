@@ -57,7 +57,7 @@ from sql.plan.operators import (
 from sql.plan.walk import references, subblocks
 from sql.run import arithmetic, ranges
 from sql.run.hashing import hash_table, kept_rows
-from sql.run.lookups import unique_table
+from sql.run.lookups import index_rows, unique_table
 from sql.run.sorting import in_batches
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Source(Struct):
     variables: list[str]
     covering: bool = False
     single: bool = False  # at most one row
+    rows: str = ""  # all rows, where they can be had without batches and keys
     lookup: str = ""  # of a single row: a call that gives it, or the default put at its `%s`
 
 
@@ -249,7 +250,8 @@ class LevelCompiler:
             if row and key:
                 loop = self._for(f"{key}, {row}", self._call(ranges.entries_of, source.batches))
             elif row and not source.covering:
-                loop = self._for(row, self._call(ranges.rows_of, source.batches))
+                rows = source.rows or self._call(ranges.rows_of, source.batches)
+                loop = self._for(row, rows)
             else:
                 name = row or key or f"k{level.relation.source}"
                 loop = self._for(name, self._call(ranges.keys_of, source.batches))
@@ -507,6 +509,12 @@ class LevelCompiler:
             source = self._call(ranges.fetched_clustered, batches, get_many, str(path.key_start))
         else:
             source = self._call(ranges.fetched, batches, get_many, str(path.key_start))
+            equal = f"{self.module.function(ranges.equal_span)}("
+            needed = self.needed.get(relation.source, set())
+            if batches.startswith(equal) and needed and ROWID not in needed:
+                span = batches[len(equal) : -1]
+                rows = self._call(index_rows, span, get_many, str(path.key_start))
+                return Source(f"((None, {rows}),)", [], [], rows=rows)
         return Source(source, [], [])
 
     def _taken(self, batches: str) -> str:

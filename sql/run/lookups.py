@@ -1,4 +1,4 @@
-"""Hash tables of joins whose keys are unique: key -> the row itself, no list around it.
+"""Look-ups of joins: by an index, and in hash tables of unique keys: key -> the row, no list around it.
 
 Such a table costs a join a third of what a dict of lists does, to build and to probe.  Past the memory
 limit it goes to disk as the others do.
@@ -6,13 +6,30 @@ limit it goes to disk as the others do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from btree import Tree
 from sql.context import Context
 from sql.run.hashing import DiskTable
+from sql.run.ranges import fetched, key_span, rows_of
 from sql.run.spill import row_bytes
+
+
+def index_rows(
+    tree: Tree,
+    check: Callable[[], None],
+    prefix: tuple[Any, ...],
+    get_many: Callable[[list[Any]], list[Any]],
+    at: int,
+) -> Iterable[Any]:
+    """The rows of the rowids (at `at`) of an index's keys that start with `prefix`, in their order."""
+    keys = tree.prefixed(prefix)
+    if keys is None:
+        return rows_of(fetched(key_span(tree, check, prefix), get_many, at))
+    return get_many([key[at] for key in keys]) if keys else ()
+
 
 FIRST_WEIGHED = 4096
 """Rows at which their memory is looked at for the first time."""
