@@ -51,7 +51,7 @@ def filled(job: Job, *, indexed: bool = False) -> Any:
 def rounded(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Rows whose REALs are rounded, so that orders of summation don't matter."""
     return [
-        tuple(round(value, 4) if isinstance(value, float) else value for value in row)
+        tuple(float(f"{value:.9g}") if isinstance(value, float) else value for value in row)
         for row in rows
     ]
 
