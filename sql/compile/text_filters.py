@@ -13,6 +13,7 @@ from typing import Any
 from sql.compile.patterns import glob_predicate, like_predicate
 from sql.errors import SqlError
 from sql.expressions import SqlValue
+from sql.run.ranges import text_after
 from sql.values import value_to_text
 
 Rows = list[Any]
@@ -77,10 +78,11 @@ def _caseless(pattern: str, c: int) -> RowFilter:
         ]
     length = len(body)
     if after:
+        end = text_after(low)
         return lambda rows: [
             row
             for row in rows
-            if row[c][:length].lower() == low and (row[c].isascii() or matches(row[c]))
+            if low <= row[c].lower() < end and (row[c].isascii() or matches(row[c]))
         ]
     if before:
         return lambda rows: [

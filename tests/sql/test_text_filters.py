@@ -1,0 +1,83 @@
+"""LIKE and GLOB with a parameter as pattern, which filter whole batches, against sqlite3."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sql.engines import KvshEngine, SqliteEngine
+
+TEXTS = [
+    *("", "a", "A", "ab", "AB", "abc", "ABC", "xabcx", "b", "%", "_", "a%c", "a_c", "10", "10%"),
+    *(
+        "\u212aelvin",
+        "kelvin",
+        "KELVIN",
+        "\u00c4b",
+        "\u00e4b",
+        "\u0130abc",
+        "abc\u0130",
+        "\u212a",
+        "a\nb",
+        "[a]",
+    ),
+    None,
+]
+PATTERNS = [
+    *(
+        "",
+        "%",
+        "a",
+        "A%",
+        "%C",
+        "%b%",
+        "ab%",
+        "%%",
+        "_b",
+        "a_c",
+        "a%c",
+        "10%",
+        "%0",
+        "10",
+        "k%",
+        "%K",
+        "kelvin",
+    ),
+    *(
+        "%kel%",
+        "\u00e4%",
+        "\u00c4b",
+        "*",
+        "a*",
+        "*c",
+        "*b*",
+        "[a-b]*",
+        "?b",
+        "[[]a]",
+        "\u212a%",
+        10,
+        1.0,
+        None,
+        b"a",
+    ),
+]
+
+
+@pytest.mark.parametrize("nulls", [False, True])
+@pytest.mark.parametrize("operator", ["LIKE", "GLOB", "NOT LIKE"])
+def test_a_parameter_as_pattern_matches_what_sqlite_matches(operator: str, nulls: bool) -> None:
+    ours, oracle = KvshEngine(leaf_limit=4), SqliteEngine()
+    for engine in (ours, oracle):
+        engine.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT, n INTEGER)")
+        for number, text in enumerate(TEXTS):
+            if text is not None or nulls:
+                engine.execute("INSERT INTO t VALUES (?, ?, ?)", (number, text, number % 3))
+    for query in (
+        f"SELECT id FROM t WHERE s {operator} ? ORDER BY id",
+        f"SELECT count(*), max(id), sum(n) FROM t WHERE n < 2 AND s {operator} ?",
+        f"SELECT s FROM t WHERE s {operator} ? ORDER BY id DESC LIMIT 3",
+    ):
+        for pattern in PATTERNS:
+            expected = oracle.execute(query, (pattern,))
+            assert ours.execute(query, (pattern,)) == expected, (query, pattern)
+    ours.close()
+    oracle.close()
