@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kvsh.config import Config
     from kvsh.transfer.progress import Progress
     from kvsh.undo import UndoLog
+    from sql import Session
 
 
 TERMINATED = 143
@@ -74,6 +75,7 @@ class Environment(OpenDatabase):
         self.source = "<stdin>"
         self.busy = False  # a statement runs
         self.interrupted = False  # the latest unit was told to stop
+        self._stop_asked = False  # and has not heard of it yet
         self.terminated = False  # SIGTERM came while something ran
         self.unfulfilled = False  # the latest unit was no error, but the status is 1
         self.last_error: Exception | None = None
@@ -98,13 +100,41 @@ class Environment(OpenDatabase):
 
     def interrupt(self) -> None:
         """Ctrl-C: ask what runs to stop.  Raises KeyboardInterrupt, in the signal's handler, out of a
-        command that only reads."""
+        command that only reads, and between two units."""
         self.interrupted = True
-        if self._only_reads:
+        if self._only_reads or not self.busy:
             self._only_reads = False
             raise KeyboardInterrupt
-        if self._session is not None:
-            self._session.interrupt()
+        self._stop_asked = True
+
+    def _stops(self) -> bool:
+        """Whether what runs is to stop; asked by the session between batches, and answered once: what
+        undoes the statement runs to its end.
+
+        Asked, not told: a session forgets at the start of a statement what it was told before, and so
+        would lose a signal that comes a moment too early."""
+        asked, self._stop_asked = self._stop_asked, False
+        return asked
+
+    @property
+    def session(self) -> Session:
+        """The SQL session; made at its first use."""
+        if self._session is None:
+            super().session.cancellation.progress = self._stops
+        session = self._session
+        assert session is not None
+        return session
+
+    def end_transaction(self, *, keep: bool) -> None:
+        """Commit or roll back, undisturbed by Ctrl-C."""
+        outer, self.busy = self.busy, True
+        try:
+            if keep:
+                self.commit()
+            else:
+                self.rollback()
+        finally:
+            self.busy = outer
 
     # -- output ----------------------------------------------------------------------------------
 
@@ -187,7 +217,7 @@ class Environment(OpenDatabase):
     def guarded(self, unit: Unit, action: Callable[[], None]) -> bool:
         """Do what a unit asks for; report its error.  False if there was one."""
         self.unfulfilled = False
-        self.interrupted = False
+        self.interrupted = self._stop_asked = False
         self.last_error = None
         outer, self.busy = self.busy, True
         try:

@@ -41,9 +41,8 @@ class Host(Protocol):
 
     def changes(self) -> int: ...
 
-    def commit(self) -> None: ...
-
-    def rollback(self) -> None: ...
+    def end_transaction(self, *, keep: bool) -> None:
+        """Commit or roll back."""
 
     def interrupt(self) -> None: ...
 
@@ -120,10 +119,7 @@ class Shell:
         if answer == "s":
             return False
         with self.running():
-            if answer == "c":
-                self.host.commit()
-            else:
-                self.host.rollback()
+            self.host.end_transaction(keep=answer == "c")
         return not self.host.in_transaction()
 
     # -- loading behind the prompt -----------------------------------------------------------------

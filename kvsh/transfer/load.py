@@ -18,7 +18,7 @@ from kvsh.transfer.collector import without_collector
 from kvsh.transfer.formats import TransferError, checked_format, quoted
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.source import Source
-from sql import ConstraintError, Interrupted
+from sql import ConstraintError
 
 if TYPE_CHECKING:
     from sql import Session
@@ -195,7 +195,7 @@ class Loading:
     ) -> None:
         """Insert a chunk of rows; those that break a constraint are rejected."""
         session = self.session
-        self._check_interrupt()  # a statement begins by forgetting interrupts of before
+        session.cancellation.check()  # a statement begins by forgetting interrupts of before
         session.savepoint(_CHUNK)
         try:
             session.execute_many(statement, rows, plain=True)
@@ -219,11 +219,7 @@ class Loading:
         """Between chunks: draw the progress, notice an interrupt."""
         done = text.buffer.raw.tell() if self.source.size_bytes else 0  # type: ignore[attr-defined]
         self.progress.update(self.outcome.rows, done=done, total=self.source.size_bytes)
-        self._check_interrupt()
-
-    def _check_interrupt(self) -> None:
-        if self.session.cancellation.requested:
-            raise Interrupted("interrupted")
+        self.session.cancellation.check()
 
     def existing_columns(self) -> list[tuple[str, str]] | None:
         """(name, affinity) of the table's columns, generated ones left out; None if there is no table."""

@@ -62,8 +62,7 @@ def _run(loading: Loading, statement: str) -> None:
 def _note(loading: Loading, before: int, done: int, total: int) -> None:
     loading.outcome.rows = loading.session.total_changes - before
     loading.progress.update(loading.outcome.rows, done=done, total=total)
-    if loading.session.cancellation.requested:
-        raise Interrupted("interrupted")
+    loading.session.cancellation.check()
 
 
 _LEADING = re.compile(_SKIPPED)
