@@ -8,6 +8,7 @@ per-round ratios, not a time.  A round's answers must equal sqlite3's before its
     peers.py         the key-value peers behind one small interface; SQL peers share PEP 249
     worker.py        one workload of one peer, in its own process; prints one JSON line
     runner.py        rounds, turns, ratios
+    syncs.py         counts the syncs of peers whose commits are to be durable
     report.py        the table and the chart of docs/benchmarks.md
 """
 
@@ -22,4 +23,5 @@ def load_all() -> None:
         workloads_kv,
         workloads_sql,
         workloads_start,
+        workloads_tpch,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import load_all
 from benchmarks.report import line, markdown
-from benchmarks.runner import run
+from benchmarks.runner import place, run
 from benchmarks.workloads import WORKLOADS
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -32,9 +32,10 @@ def main() -> None:
             print(f"{workload.name:<24} {workload.title}")
         return
     outcomes = []
-    for workload in chosen:
-        outcomes.append(run(workload, quick=options.quick, rounds=options.rounds))
-        print(line(outcomes[-1]), flush=True)
+    with place() as shared:
+        for workload in chosen:
+            outcomes.append(run(workload, shared, quick=options.quick, rounds=options.rounds))
+            print(line(outcomes[-1]), flush=True)
     if options.write:
         DOCUMENT.write_text(markdown(outcomes, quick=options.quick), encoding="utf-8")
         print(f"written: {DOCUMENT.relative_to(DOCUMENT.parents[1])}")

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.syncs import SyncCounter
 from benchmarks.workloads import Workload
 
 NEEDED = {"lmdb": "lmdb", "rocksdict": "rocksdict", "duckdb": "duckdb", "apsw": "apsw"}
 PROGRAMS = {"sqlite-cli": "sqlite3", "litecli": "litecli"}
-BASELINES = ("sqlite", "sqlite-tuned", "sqlite-cli")
 TIMEOUT_SECONDS = 900
 
 
@@ -33,7 +36,7 @@ def is_there(peer: str) -> bool:
 class Outcome:
     """What a workload gave: per peer the seconds of each round, and the ratios that count.
 
-    `ratios` are, per round, the fastest baseline's seconds over kvsh's."""
+    `ratios` are, per round, the seconds of the fastest to beat over ours."""
 
     workload: Workload
     size: int
@@ -54,18 +57,21 @@ class Outcome:
         return statistics.median(found) if found else None
 
 
-def run(workload: Workload, *, quick: bool, rounds: int | None = None) -> Outcome:
-    """All rounds of one workload."""
+def run(workload: Workload, place: Place, *, quick: bool, rounds: int | None = None) -> Outcome:
+    """All rounds of one workload.  Peers that no ratio is taken with run in the first round alone."""
     size = workload.quick_size if quick else workload.size
     outcome = Outcome(workload, size)
     peers = [peer for peer in workload.peers if is_there(peer)]
     count = rounds or (min(workload.rounds, 3) if quick else workload.rounds)
+    ours = workload.peers[0]
     for number in range(count):
         turn = peers[number % len(peers) :] + peers[: number % len(peers)]
         answers: dict[str, str | None] = {}
         times: dict[str, float] = {}
         for peer in turn:
-            result = _one(workload, peer, size)
+            if number and peer != ours and peer not in workload.against:
+                continue
+            result = _one(workload, peer, size, place)
             if isinstance(result, str):
                 outcome.problems.append(f"{peer}: {result}")
                 continue
@@ -78,28 +84,52 @@ def run(workload: Workload, *, quick: bool, rounds: int | None = None) -> Outcom
         if len(wanted) > 1:
             outcome.problems.append(f"answers differ: {answers}")
             continue
-        baseline = [times[peer] for peer in BASELINES if peer in times]
-        if "kvsh" in times and baseline:
-            outcome.ratios.append(min(baseline) / max(times["kvsh"], 1e-9))
+        baseline = [times[peer] for peer in workload.against if peer in times]
+        if ours in times and baseline:
+            outcome.ratios.append(min(baseline) / max(times[ours], 1e-9))
     return outcome
 
 
-def _one(workload: Workload, peer: str, size: int) -> dict[str, Any] | str:
+class Place:
+    """Where a run of the benchmarks keeps what all workloads share."""
+
+    def __init__(self, directory: str) -> None:
+        self.shared = os.path.join(directory, "prepared")
+        os.mkdir(self.shared)
+        self.syncs = SyncCounter(directory)
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    """A place for one run, deleted with all that is in it."""
+    with tempfile.TemporaryDirectory(prefix="kvsh-bench-") as directory:
+        yield Place(directory)
+
+
+def _one(workload: Workload, peer: str, size: int, place: Place) -> dict[str, Any] | str:
     """One run in its own process: the worker's result, or what went wrong."""
-    directory = tempfile.mkdtemp(prefix="kvsh-bench-")
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.worker", workload.name, peer, str(size), directory],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no end within {TIMEOUT_SECONDS} s"
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="kvsh-bench-") as directory:
+        work = os.path.join(directory, "work")
+        os.mkdir(work)
+        counted = os.path.join(directory, "syncs")
+        arguments = [workload.name, peer, str(size), work, place.shared]
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.worker", *arguments],
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+                env=place.syncs.environment(counted) if workload.commits else None,
+            )
+        except subprocess.TimeoutExpired:
+            return f"no end within {TIMEOUT_SECONDS} s"
+        syncs = place.syncs.count(counted) if workload.commits else None
     if done.returncode:
         return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "failed"
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    if syncs is not None:
+        result["notes"]["syncs"] = syncs
+        if syncs < workload.commits:
+            return f"not durable: {syncs} syncs for {workload.commits} commits"
     return result

@@ -1,4 +1,4 @@
-"""One workload of one peer, in a process of its own: `python -m benchmarks.worker NAME PEER SIZE DIR`.
+"""One workload of one peer, in a process of its own: `python -m benchmarks.worker NAME PEER SIZE DIR SHARED`.
 
 Prints one JSON line: seconds, peak memory in MiB, a digest of the answer, the workload's notes.
 """
@@ -15,9 +15,9 @@ from benchmarks.workloads import WORKLOADS, Job
 
 
 def main() -> None:
-    name, peer, size, directory = sys.argv[1:]
+    name, peer, size, directory, shared = sys.argv[1:]
     load_all()
-    job = Job(peer, int(size), directory)
+    job = Job(peer, int(size), directory, shared)
     answer = WORKLOADS[name].run(job)
     digest = None if answer is None else hashlib.sha256(repr(answer).encode()).hexdigest()[:16]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

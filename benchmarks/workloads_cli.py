@@ -133,7 +133,9 @@ def _autocommit(job: Job, durability: str) -> Any:
     goal=1.1,
     peers=PEERS,
     size=3000,
+    quick_size=1000,
     rounds=3,
+    commits=1000,
 )
 def _autocommit_full(job: Job) -> Any:
     return _autocommit(job, "full")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 from collections.abc import Iterable
@@ -24,14 +23,21 @@ def value_of(number: int) -> bytes:
     return b"%016d" % number + VALUE_SUFFIX
 
 
-def loaded(job: Job, count: int, *, durable: bool = False) -> KeyValuePeer:
-    """A peer with `count` ascending keys, committed."""
-    peer = open_peer(job.peer, job.path(), durable=durable)
-    peer.begin()
-    put = peer.put
-    for number in range(count):
-        put(key_of(number), value_of(number))
-    peer.commit()
+def loaded(job: Job, *, to_write: bool = False) -> KeyValuePeer:
+    """A peer with `job.size` ascending keys, all of them read once."""
+
+    def build(path: str) -> None:
+        peer = open_peer(job.peer, path)
+        peer.begin()
+        put = peer.put
+        for number in range(job.size):
+            put(key_of(number), value_of(number))
+        peer.commit()
+        peer.close()
+
+    peer = open_peer(job.peer, job.prepared("pairs", build, to_write=to_write))
+    for _ in peer.scan(None, None):
+        pass
     return peer
 
 
@@ -42,11 +48,9 @@ def shuffled(count: int, seed: int = 1) -> list[int]:
 
 
 def _get(job: Job) -> int:
-    peer = loaded(job, job.size)
+    peer = loaded(job)
     keys = [key_of(number) for number in shuffled(job.size)[:100_000]]
     get = peer.get
-    for key in keys[: job.size // 10]:
-        get(key)
     found = 0
     for key in keys:  # warm: every page the timed loop needs has been seen once
         get(key)
@@ -80,7 +84,7 @@ def _put_at_once(job: Job, numbers: Iterable[int]) -> None:
             put(key, value)
         peer.commit()
     peer.close()
-    job.notes["bytes_per_entry"] = round(_database_bytes(job) / job.size, 1)
+    job.notes["bytes_per_entry"] = round(job.bytes_on_disk() / job.size, 1)
 
 
 @workload(
@@ -108,9 +112,13 @@ def _put_random(job: Job) -> None:
 
 
 def _put_autocommit(job: Job, *, durable: bool) -> int:
-    peer = loaded(job, 10_000, durable=durable)
-    numbers = shuffled(job.size)
+    peer = open_peer(job.peer, job.path(), durable=durable)
+    peer.begin()
     put = peer.put
+    for number in range(10_000):
+        put(key_of(number), value_of(number))
+    peer.commit()
+    numbers = shuffled(job.size)
     with job.watch:
         for number in numbers:
             put(key_of(number), value_of(number))
@@ -125,7 +133,13 @@ def _put_autocommit_off(job: Job) -> int:
 
 
 @workload(
-    "kv-put-autocommit-full", "put, autocommit, durability full", goal=1.2, peers=ALL, size=2_000
+    "kv-put-autocommit-full",
+    "put, autocommit, durability full",
+    goal=1.2,
+    peers=ALL,
+    size=2_000,
+    quick_size=1_000,
+    commits=1_000,
 )
 def _put_autocommit_full(job: Job) -> int:
     return _put_autocommit(job, durable=True)
@@ -138,6 +152,7 @@ def _put_autocommit_full(job: Job) -> int:
     peers=("kvsh", "kvsh-one-thread"),
     size=4_000,
     quick_size=2_000,
+    against=("kvsh-one-thread",),
 )
 def _put_threads(job: Job) -> int:
     peer = open_peer("kvsh", job.path(), durable=True)
@@ -159,10 +174,8 @@ def _put_threads(job: Job) -> int:
 
 @workload("kv-scan", "scan all", goal=1.3, peers=ALL, size=1_000_000, quick_size=300_000, rounds=3)
 def _scan(job: Job) -> tuple[int, int]:
-    peer = loaded(job, job.size)
+    peer = loaded(job)
     count = length = 0
-    for _ in peer.scan(None, None):
-        pass
     with job.watch:
         for _, value in peer.scan(None, None):
             count += 1
@@ -172,11 +185,9 @@ def _scan(job: Job) -> tuple[int, int]:
 
 @workload("kv-ranges", "ranges of 100", goal=2, peers=ALL, size=100_000)
 def _ranges(job: Job) -> int:
-    peer = loaded(job, job.size)
+    peer = loaded(job)
     starts = shuffled(job.size - 100)[:2_000]
     total = 0
-    for _ in peer.scan(None, None):
-        pass
     with job.watch:
         for start in starts:
             for _ in peer.scan(key_of(start), key_of(start + 100)):
@@ -188,7 +199,7 @@ def _ranges(job: Job) -> int:
     "kv-delete", "delete 10 %, one transaction", goal=2, peers=ALL, size=300_000, quick_size=100_000
 )
 def _delete(job: Job) -> int:
-    peer = loaded(job, job.size)
+    peer = loaded(job, to_write=True)
     keys = [key_of(number) for number in shuffled(job.size)[: job.size // 10]]
     delete = peer.delete
     with job.watch:
@@ -209,7 +220,7 @@ def _delete(job: Job) -> int:
     rounds=3,
 )
 def _put_into(job: Job) -> None:
-    peer = loaded(job, job.size)
+    peer = loaded(job, to_write=True)
     pairs = [(key_of(number) + b"x", value_of(number)) for number in shuffled(job.size)[:100_000]]
     put = peer.put
     with job.watch:
@@ -264,13 +275,13 @@ workload(
     "kv-get-32mb-cache",
     "get, random, 1M keys, 32 MB cache",
     goal=None,
-    peers=("kvsh-32mb", "sqlite"),
+    peers=("kvsh-32mb", "kvsh", "sqlite"),
     size=1_000_000,
     quick_size=300_000,
     rounds=3,
 )
 def _get_small_cache(job: Job) -> int:
-    peer = loaded(job, job.size)
+    peer = loaded(job)
     keys = [key_of(number) for number in shuffled(job.size)[:20_000]]
     with job.watch:
         return sum(1 for key in keys if peer.get(key) is not None)
@@ -286,7 +297,7 @@ def _get_small_cache(job: Job) -> int:
     rounds=1,
 )
 def _overwrite(job: Job) -> int:
-    peer = loaded(job, job.size)
+    peer = loaded(job, to_write=True)
     for turn in range(10):
         numbers = shuffled(job.size, seed=turn)
         for start in range(0, job.size, 1_000):
@@ -297,12 +308,5 @@ def _overwrite(job: Job) -> int:
                 peer.commit()
     count = sum(1 for _ in peer.scan(None, None))
     peer.close()
-    job.notes["bytes_per_entry"] = round(_database_bytes(job) / job.size, 1)
+    job.notes["bytes_per_entry"] = round(job.bytes_on_disk() / job.size, 1)
     return count
-
-
-def _database_bytes(job: Job) -> int:
-    total = 0
-    for folder, _, names in os.walk(job.directory):
-        total += sum(os.path.getsize(os.path.join(folder, name)) for name in names)
-    return total
