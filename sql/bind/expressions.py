@@ -1,37 +1,35 @@
 """Binding of scalar expressions: sqlglot's tree in, `sql.expressions` out.
 
-Row values are lowered here: comparisons of rows become comparisons of their elements.
+Names, constants, operators and subqueries are bound here; comparisons in `sql.bind.comparisons`, calls in
+`sql.bind.calls`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from sql.bind.scope import Scope, ScopeColumn, nearest, no_such_column
+from sql.bind import calls, comparisons
+from sql.bind.nodes import MINIMUM_INTEGER, number, offset_of
+from sql.bind.scope import Scope, ScopeColumn, no_such_column
 from sql.bind.typing import (
+    NO_AFFINITY,
     affinity_of,
     collation_of,
-    common_affinity,
     compare,
-    comparison_collation,
-    explicit_collation,
     implicit_collation,
     kinds_of,
-    needed_affinity,
 )
-from sql.errors import SqlError, SqlNameError
+from sql.errors import SqlError
 from sql.expressions import (
     Affinity,
     And,
     Arithmetic,
-    Call,
     Case,
     Cast,
     Collate,
-    ColumnRef,
     Compare,
     Exists,
     Expression,
@@ -48,9 +46,8 @@ from sql.expressions import (
     Truth,
     Unary,
 )
-from sql.functions import Aggregate, Function, WindowFunction
-from sql.plan import AggregateCall, Block, Frame, SortKey, WindowCall, width
-from sql.plan.walk import references, walk_flat
+from sql.plan import Block, SortKey, width
+from sql.plan.walk import walk_flat
 from sql.run.arithmetic import OPERATORS, negate
 from sql.values import affinity_of_type
 
@@ -58,20 +55,7 @@ if TYPE_CHECKING:
     from sql.bind.queries import Binder
 
 COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})
-MINIMUM_INTEGER = -(2**63)
-MAXIMUM_INTEGER = 2**63 - 1
 
-_COMPARISONS: dict[Any, str] = {
-    exp.EQ: "=",
-    exp.NEQ: "<>",
-    exp.LT: "<",
-    exp.LTE: "<=",
-    exp.GT: ">",
-    exp.GTE: ">=",
-    exp.Is: "IS",
-    exp.NullSafeEQ: "IS",
-    exp.NullSafeNEQ: "IS NOT",
-}
 _ARITHMETIC: dict[Any, str] = {
     exp.Add: "+",
     exp.Sub: "-",
@@ -87,23 +71,13 @@ _ARITHMETIC: dict[Any, str] = {
 _FLIPPED_IS = {"IS": "IS NOT", "IS NOT": "IS"}
 
 
-def offset_of(node: exp.Expression) -> int | None:
-    """Where the node stands in the statement's text, if the parser noted it."""
-    for part in (node, node.this if isinstance(node.this, exp.Expression) else None):
-        if part is not None:
-            start = part.meta.get("start")
-            if isinstance(start, int):
-                return start
-    return None
-
-
 class ExpressionBinder:
     """Binds the expressions of one SELECT; `scope` is where its names are looked up."""
 
-    __slots__ = ("binder", "scope")
+    __slots__ = ("scope", "statement")
 
-    def __init__(self, binder: Binder, scope: Scope) -> None:
-        self.binder = binder
+    def __init__(self, statement: Binder, scope: Scope) -> None:
+        self.statement = statement
         self.scope = scope
 
     def bind(self, node: exp.Expression) -> Expression:
@@ -117,7 +91,7 @@ class ExpressionBinder:
 
     def _fallback(self, node: exp.Expression) -> Expression:
         if isinstance(node, exp.Func):
-            return self._typed_function(node)
+            return calls.typed_function(self, node)
         raise SqlError(f'near "{node.sql(dialect="sqlite")}": syntax error', offset=offset_of(node))
 
     # Names
@@ -150,7 +124,7 @@ class ExpressionBinder:
             if table_name is None and name.lower() in scope.aliases:
                 return self._alias(name, scope, node)
             scope = scope.parent
-        extra = self.binder.extra_column(name, table_name)
+        extra = self.statement.extra_column(name, table_name)
         if extra is not None:
             return extra
         quoted = isinstance(identifier, exp.Identifier) and identifier.args.get("quoted")
@@ -207,7 +181,7 @@ class ExpressionBinder:
     def parameter(self, node: exp.Expression) -> Expression:
         index = node.meta.get("index")
         if index is None:
-            index = self.binder.next_parameter(node)
+            index = self.statement.next_parameter(node)
         return Parameter(index)
 
     # Operators
@@ -291,43 +265,6 @@ class ExpressionBinder:
             return Exists(bound.plan, True)
         return Not(bound)
 
-    def comparison(self, node: Any) -> Expression:
-        op = _COMPARISONS[type(node)]
-        left, right = node.this, node.expression
-        if isinstance(node, exp.Is) and isinstance(right, exp.Boolean):
-            return Truth(self.bind(left), bool(right.this), op == "IS NOT")
-        left_row, right_row = self._row(left), self._row(right)
-        if left_row is None and right_row is None:
-            return compare(op, self.bind(left), self.bind(right))
-        if left_row is None or right_row is None or len(left_row) != len(right_row):
-            raise SqlError("row value misused", offset=offset_of(node))
-        return compare_rows(op, left_row, right_row)
-
-    def _row(self, node: exp.Expression) -> tuple[Expression, ...] | None:
-        """The elements of a row value (also a subquery of several columns), None for a scalar."""
-        while isinstance(node, exp.Paren):
-            node = node.this
-        if isinstance(node, exp.Tuple):
-            return tuple(self.scalar(item) for item in node.expressions)
-        if isinstance(node, exp.Subquery) and is_query(node.this):
-            block = self._subquery_block(node)
-            if width(block) > 1:
-                return tuple(self._scalar_subquery(block, slot) for slot in range(width(block)))
-        return None
-
-    def between(self, node: exp.Between) -> Expression:
-        low, high = node.args["low"], node.args["high"]
-        row = self._row(node.this)
-        if row is not None:
-            low_row, high_row = self._row(low), self._row(high)
-            if low_row is None or high_row is None:
-                raise SqlError("row value misused", offset=offset_of(node))
-            return And((compare_rows(">=", row, low_row), compare_rows("<=", row, high_row)))
-        operand = self.bind(node.this)
-        return And(
-            (compare(">=", operand, self.bind(low)), compare("<=", operand, self.bind(high)))
-        )
-
     def case(self, node: exp.Case) -> Expression:
         base = self.bind(node.this) if node.this is not None else None
         whens = []
@@ -347,9 +284,8 @@ class ExpressionBinder:
         return Cast(self.scalar(node.this), affinity, text)
 
     def collate(self, node: exp.Collate) -> Expression:
-        name = node.expression.name
-        self.binder.check_collation(name)
-        return Collate(self.bind(node.this), name.upper() if name.upper() in COLLATIONS else name)
+        name = self.statement.collation(node.expression.name)
+        return Collate(self.bind(node.this), name)
 
     def match(self, node: exp.Expression, escape: exp.Expression | None = None) -> Expression:
         op = _MATCHES[type(node)]
@@ -366,23 +302,25 @@ class ExpressionBinder:
 
     def json_arrow(self, node: exp.Expression) -> Expression:
         name = "->" if isinstance(node, exp.JSONExtract) else "->>"
-        return self._scalar_call(name, (self.bind(node.this), self.bind(node.expression)), node)
+        return calls.scalar_call(
+            self, name, (self.bind(node.this), self.bind(node.expression)), node
+        )
 
     # Subqueries
 
     def subquery(self, node: exp.Expression) -> Expression:
-        block = self._subquery_block(node)
+        block = self.subquery_block(node)
         if width(block) != 1:
             raise SqlError(
                 f"sub-select returns {width(block)} columns - expected 1", offset=offset_of(node)
             )
-        return self._scalar_subquery(block, 0)
+        return self.scalar_subquery(block, 0)
 
-    def _subquery_block(self, node: exp.Expression) -> Block:
-        return self.binder.subquery(node, self.scope)
+    def subquery_block(self, node: exp.Expression) -> Block:
+        return self.statement.subquery(node, self.scope)
 
-    def _scalar_subquery(self, block: Block, slot: int) -> ScalarSubquery:
-        output = self.binder.output_of(block, slot)
+    def scalar_subquery(self, block: Block, slot: int) -> ScalarSubquery:
+        output = self.statement.output_of(block, slot)
         affinity = affinity_of(output) if output is not None else None
         return ScalarSubquery(
             block,
@@ -393,355 +331,9 @@ class ExpressionBinder:
         )
 
     def exists(self, node: exp.Exists) -> Expression:
-        return Exists(self._subquery_block(node.this))
+        return Exists(self.subquery_block(node.this))
 
-    def membership(self, node: exp.In) -> Expression:
-        query = node.args.get("query")
-        field = node.args.get("field")
-        if query is None and field is not None:
-            query = self.binder.table_query(field)
-        row = self._row(node.this)
-        operands = (self.bind(node.this),) if row is None else row
-        if query is None:
-            items = node.expressions
-            if row is not None:
-                alternatives = []
-                for item in items:
-                    other = self._row(item)
-                    if other is None or len(other) != len(row):
-                        raise SqlError("row value misused", offset=offset_of(node))
-                    alternatives.append(compare_rows("=", row, other))
-                return Or(tuple(alternatives)) if alternatives else Literal(0)
-            return self._in_list(operands[0], items)
-        return self._in_block(operands, self._subquery_block(query), node)
-
-    def _in_list(self, operand: Expression, items: list[exp.Expression]) -> Expression:
-        wanted = affinity_of(operand)
-        if wanted == NO_AFFINITY:
-            wanted = None
-        if wanted is not None:
-            wanted = (
-                Affinity.NUMERIC
-                if wanted >= Affinity.NUMERIC
-                else (Affinity.TEXT if wanted == Affinity.TEXT else None)
-            )
-        bound = []
-        left_affinity = False
-        for item in items:
-            element = self.scalar(item)
-            affinity = None
-            if wanted is not None:
-                element, affinity = needed_affinity(element, wanted)
-            left_affinity |= affinity is not None
-            bound.append(element)
-        collation = explicit_collation(operand) or implicit_collation(operand) or "BINARY"
-        return InList(operand, tuple(bound), False, wanted if left_affinity else None, collation)
-
-    def _in_block(
-        self, operands: tuple[Expression, ...], block: Block, node: exp.Expression
-    ) -> Expression:
-        if width(block) != len(operands):
-            raise SqlError(
-                f"sub-select returns {width(block)} columns - expected {len(operands)}",
-                offset=offset_of(node),
-            )
-        left: list[Affinity | None] = []
-        right: list[Affinity | None] = []
-        collations = []
-        lowered = []
-        for slot, operand in enumerate(operands):
-            output = self.binder.output_of(block, slot)
-            inner = affinity_of(output) if output is not None else None
-            wanted = common_affinity(affinity_of(operand), inner)
-            left_affinity = right_affinity = None
-            if wanted is not None:
-                operand, left_affinity = needed_affinity(operand, wanted)
-                if output is not None:
-                    right_affinity = needed_affinity(output, wanted)[1]
-                    if isinstance(output, Literal):
-                        right_affinity = wanted
-                else:
-                    right_affinity = wanted
-            lowered.append(operand)
-            left.append(left_affinity)
-            right.append(right_affinity)
-            collations.append(
-                comparison_collation(operand, output)
-                if output is not None
-                else collation_of(operand)
-            )
-        return InSubquery(
-            tuple(lowered), block, False, tuple(left), tuple(right), tuple(collations)
-        )
-
-    # Functions
-
-    def anonymous(self, node: exp.Anonymous) -> Expression:
-        return self.call(str(node.this), node.expressions, node)
-
-    def _typed_function(self, node: Any) -> Expression:
-        """A function sqlglot has a class for: its SQLite spelling says name and arguments."""
-        text = node.sql(dialect="sqlite")
-        name = text.split("(", 1)[0]
-        arguments = [item for item in node.args.values() if isinstance(item, exp.Expression)]
-        for item in node.args.values():
-            if isinstance(item, list):
-                arguments += [part for part in item if isinstance(part, exp.Expression)]
-        return self.call(name, arguments, node)
-
-    def call(
-        self,
-        name: str,
-        arguments: list[exp.Expression],
-        node: exp.Expression,
-        where: exp.Expression | None = None,
-        window: exp.Window | None = None,
-    ) -> Expression:
-        distinct = False
-        order: exp.Order | None = None
-        if len(arguments) == 1 and isinstance(arguments[0], exp.Distinct):
-            distinct = True
-            arguments = arguments[0].expressions
-        if arguments and isinstance(arguments[-1], exp.Order):
-            order = arguments[-1]
-            first = [order.this] if order.this is not None else []
-            arguments = [*arguments[:-1], *first]
-        if len(arguments) == 1 and isinstance(arguments[0], exp.Star):
-            arguments = []
-        function = self.binder.env.functions.lookup(name.lower(), len(arguments))
-        if function is None:
-            self._unknown_function(name, len(arguments), node)
-        if window is not None:
-            return self._window_call(name, function, arguments, where, window, node)
-        if isinstance(function, Aggregate):
-            return self._aggregate_call(name, function, arguments, distinct, where, order, node)
-        if isinstance(function, WindowFunction):
-            raise SqlError(f"misuse of window function {name}()", offset=offset_of(node))
-        if distinct:
-            raise SqlError(
-                "DISTINCT is not supported for window functions"
-                if window
-                else f"DISTINCT qualifier is not allowed for {name}()",
-                offset=offset_of(node),
-            )
-        if where is not None:
-            raise SqlError(
-                f"FILTER may not be used with non-aggregate {name}()", offset=offset_of(node)
-            )
-        return self._scalar_call(name, self.bind_all(arguments), node)
-
-    def _unknown_function(self, name: str, count: int, node: exp.Expression) -> NoReturn:
-        functions = self.binder.env.functions
-        if any(functions.lookup(name.lower(), other) is not None for other in range(9)):
-            raise SqlError(
-                f"wrong number of arguments to function {name}()", offset=offset_of(node)
-            )
-        error = SqlNameError(f"no such function: {name}", offset=offset_of(node), token=name)
-        error.suggestions = nearest(name, list(functions.names()))
-        raise error
-
-    def _scalar_call(
-        self, name: str, arguments: tuple[Expression, ...], node: exp.Expression
-    ) -> Expression:
-        function = self.binder.env.functions.lookup(name.lower(), len(arguments))
-        if not isinstance(function, Function):
-            self._unknown_function(name, len(arguments), node)
-        lowered = name.lower()
-        if lowered in ("likely", "unlikely", "likelihood"):
-            return Unary("+", arguments[0])
-        collation = "BINARY"
-        for argument in arguments:
-            found = explicit_collation(argument) or implicit_collation(argument)
-            if found is not None:
-                collation = found
-                break
-        return Call(lowered, arguments, function, collation)
-
-    def _aggregate_call(
-        self,
-        name: str,
-        function: Aggregate,
-        arguments: list[exp.Expression],
-        distinct: bool,
-        where: exp.Expression | None,
-        order: exp.Order | None,
-        node: exp.Expression,
-    ) -> Expression:
-        scope = self.scope
-        if distinct and len(arguments) != 1:
-            raise SqlError(
-                "DISTINCT aggregates must have exactly one argument", offset=offset_of(node)
-            )
-        allowed = scope.aggregates_allowed
-        windows = scope.windows_allowed
-        scope.aggregates_allowed = scope.windows_allowed = False
-        context, scope.aggregate_context = scope.aggregate_context, name
-        try:
-            bound = self.bind_all(arguments)
-            condition = None if where is None else self.bind(where)
-            keys = () if order is None else self.sort_keys(order)
-        finally:
-            scope.aggregates_allowed = allowed
-            scope.windows_allowed = windows
-            scope.aggregate_context = context
-        owner = self._owner(bound, condition)
-        if not owner.aggregates_allowed:
-            raise SqlError(
-                f"misuse of aggregate function {name}()"
-                if owner.aggregate_context
-                else f"misuse of aggregate: {name}()",
-                offset=offset_of(node),
-            )
-        collation = collation_of(bound[0]) if bound else "BINARY"
-        call = AggregateCall(name.lower(), function, bound, distinct, condition, keys, collation)
-        spelled = repr(call)
-        for slot, known in enumerate(owner.aggregates):  # noqa: B007
-            if repr(known) == spelled:
-                break
-        else:
-            slot = len(owner.aggregates)
-            owner.aggregates.append(call)
-        kinds = getattr(function, "kinds", 31) or 31
-        if call.name in ("min", "max"):
-            kinds = kinds_of(bound[0]) | 1
-        return SlotRef(owner.aggregate_source, owner.key_count + slot, NO_AFFINITY, "BINARY", kinds)
-
-    def _owner(self, arguments: tuple[Expression, ...], where: Expression | None) -> Scope:
-        """The SELECT an aggregate belongs to: the innermost that its arguments refer to."""
-        used: set[int] = set()
-        for argument in arguments:
-            used |= references(argument)
-        if where is not None:
-            used |= references(where)
-        scope: Scope | None = self.scope
-        while scope is not None and used:
-            if used & self.binder.scope_sources(scope):
-                return scope
-            scope = scope.parent
-        return self.scope
-
-    def filtered(self, node: exp.Filter) -> Expression:
-        name, arguments = self._name_and_arguments(node.this)
-        return self.call(name, arguments, node, where=node.expression.this)
-
-    def _name_and_arguments(self, node: exp.Expression) -> tuple[str, list[exp.Expression]]:
-        if isinstance(node, exp.Anonymous):
-            return str(node.this), node.expressions
-        arguments = [item for item in node.args.values() if isinstance(item, exp.Expression)]
-        for item in node.args.values():
-            if isinstance(item, list):
-                arguments += [part for part in item if isinstance(part, exp.Expression)]
-        return node.sql(dialect="sqlite").split("(", 1)[0], arguments
-
-    def windowed(self, node: exp.Window) -> Expression:
-        inner = node.this
-        where = None
-        if isinstance(inner, exp.Filter):
-            where = inner.expression.this
-            inner = inner.this
-        name, arguments = self._name_and_arguments(inner)
-        return self.call(name, arguments, node, where=where, window=node)
-
-    def _window_call(
-        self,
-        name: str,
-        function: Any,
-        arguments: list[exp.Expression],
-        where: exp.Expression | None,
-        window: exp.Window,
-        node: exp.Expression,
-    ) -> Expression:
-        scope = self.scope
-        if isinstance(function, Function):
-            raise SqlError(f"{name}() may not be used as a window function", offset=offset_of(node))
-        if not scope.windows_allowed:
-            raise SqlError(f"misuse of window function {name}()", offset=offset_of(node))
-        if where is not None and not isinstance(function, Aggregate):
-            raise SqlError(
-                "FILTER clause may only be used with aggregate window functions",
-                offset=offset_of(node),
-            )
-        scope.windows_allowed = False
-        try:
-            bound = self.bind_all(arguments)
-            condition = None if where is None else self.bind(where)
-            partition, order, frame = self._window_definition(window)
-        finally:
-            scope.windows_allowed = True
-        call = WindowCall(
-            name.lower(),
-            function,
-            bound,
-            condition,
-            partition,
-            order,
-            frame,
-            collation_of(bound[0]) if bound else "BINARY",
-        )
-        spelled = repr(call)
-        for slot, known in enumerate(scope.windows):  # noqa: B007
-            if repr(known) == spelled:
-                break
-        else:
-            slot = len(scope.windows)
-            scope.windows.append(call)
-        return SlotRef(scope.window_source, slot, NO_AFFINITY, "BINARY", 31)
-
-    def _window_definition(
-        self, window: exp.Expression
-    ) -> tuple[tuple[SortKey, ...], tuple[SortKey, ...], Frame]:
-        partition = tuple(
-            SortKey(bound, False, True, collation_of(bound))
-            for bound in self.bind_all(window.args.get("partition_by") or [])
-        )
-        order_node = window.args.get("order")
-        order = () if order_node is None else self.sort_keys(order_node)
-        spec = window.args.get("spec")
-        alias = window.args.get("alias")
-        base_frame = None
-        if alias is not None:
-            base = self.scope.named_windows.get(alias.name.lower())
-            if base is None:
-                raise SqlError(f"no such window: {alias.name}", offset=offset_of(alias))
-            assert isinstance(base, exp.Expression)
-            base_partition, base_order, base_frame = self._window_definition(base)
-            partition = partition or base_partition
-            order = order or base_order
-            if base.args.get("spec") is None:
-                base_frame = None
-        if spec is None:
-            return partition, order, base_frame or Frame()
-        return partition, order, self._frame(spec, order)
-
-    def _frame(self, spec: exp.Expression, order: tuple[SortKey, ...]) -> Frame:
-        unit = str(spec.args.get("kind") or "RANGE").upper()
-
-        def bound(
-            which: str, default: tuple[str, Expression | None]
-        ) -> tuple[str, Expression | None]:
-            value = spec.args.get(which)
-            side = str(spec.args.get(f"{which}_side") or "").upper()
-            if value is None:
-                return default
-            if isinstance(value, str):
-                if value.upper().startswith("CURRENT"):
-                    return "CURRENT", None
-                if side == ("FOLLOWING" if which == "start" else "PRECEDING"):
-                    raise SqlError("unsupported frame specification")
-                return "UNBOUNDED", None
-            return side, self.bind(value)
-
-        start, start_offset = bound("start", ("UNBOUNDED", None))
-        end, end_offset = bound("end", ("CURRENT", None))
-        ranks = {"PRECEDING": 1, "CURRENT": 2, "FOLLOWING": 3}
-        low = 0 if start == "UNBOUNDED" else ranks[start]
-        high = 4 if end == "UNBOUNDED" else ranks[end]
-        if low > high:
-            raise SqlError("unsupported frame specification")
-        if unit == "RANGE" and (start_offset or end_offset) and len(order) != 1:
-            raise SqlError("RANGE with offset PRECEDING/FOLLOWING requires one ORDER BY expression")
-        exclude = str(spec.args.get("exclude") or "NO OTHERS").upper()
-        return Frame(unit, start, start_offset, end, end_offset, exclude)
+    # Sorting
 
     def sort_keys(self, order: exp.Expression) -> tuple[SortKey, ...]:
         return tuple(self.sort_key(item, self.bind(_ordered(item))) for item in order.expressions)
@@ -767,48 +359,9 @@ class ExpressionBinder:
         return self.bind(node.this)
 
 
-NO_AFFINITY: Affinity = Affinity.BLOB
-
-
 def _ordered(item: exp.Expression) -> exp.Expression:
     inner: exp.Expression = item.this if isinstance(item, exp.Ordered) else item
     return inner
-
-
-def is_query(node: exp.Expression | None) -> bool:
-    return isinstance(node, (exp.Select, exp.SetOperation, exp.Values, exp.Subquery))
-
-
-def number(text: str) -> int | float:
-    """The value of a numeric literal: an integer if it fits 64 bits, else a real."""
-    digits = text.replace("_", "")
-    if digits[:2].lower() == "0x":
-        value = int(digits, 16)
-        if value >= 1 << 64:
-            raise SqlError(f"hex literal too big: {text}")
-        return value - (1 << 64) if value >= 1 << 63 else value
-    if digits.isdigit():
-        value = int(digits)
-        return value if value <= MAXIMUM_INTEGER else float(value)
-    return float(digits)
-
-
-def compare_rows(
-    op: str, left: tuple[Expression, ...], right: tuple[Expression, ...]
-) -> Expression:
-    """The comparison of two row values of one length, element by element."""
-    if op in ("=", "IS"):
-        return And(tuple(compare(op, a, b) for a, b in zip(left, right, strict=True)))
-    if op in ("<>", "IS NOT"):
-        return Or(tuple(compare(op, a, b) for a, b in zip(left, right, strict=True)))
-    strict = op[0]
-    result: Expression = compare(op, left[-1], right[-1])
-    for a, b in zip(reversed(left[:-1]), reversed(right[:-1]), strict=True):
-        result = Or((compare(strict, a, b), And((compare("=", a, b), result))))
-    if len(left) > 1:
-        # Implied by the rest, and a range of an index on the first element.
-        result = And((compare(strict + "=", left[0], right[0]), result))
-    return result
 
 
 _MATCHES: dict[Any, str] = {
@@ -836,7 +389,7 @@ _HANDLERS: dict[type[exp.Expression], _Handler] = {
     exp.And: ExpressionBinder.conjunction,
     exp.Or: ExpressionBinder.disjunction,
     exp.Not: ExpressionBinder.negation,
-    exp.Between: ExpressionBinder.between,
+    exp.Between: comparisons.between,
     exp.Case: ExpressionBinder.case,
     exp.Cast: ExpressionBinder.cast,
     exp.Collate: ExpressionBinder.collate,
@@ -850,15 +403,13 @@ _HANDLERS: dict[type[exp.Expression], _Handler] = {
     exp.Except: ExpressionBinder.subquery,
     exp.Values: ExpressionBinder.subquery,
     exp.Exists: ExpressionBinder.exists,
-    exp.In: ExpressionBinder.membership,
-    exp.Anonymous: ExpressionBinder.anonymous,
-    exp.Filter: ExpressionBinder.filtered,
-    exp.Window: ExpressionBinder.windowed,
+    exp.In: comparisons.membership,
+    exp.Anonymous: calls.anonymous,
+    exp.Filter: calls.filtered,
+    exp.Window: calls.windowed,
     exp.Tuple: ExpressionBinder.tuple_,
     exp.Alias: ExpressionBinder.alias,
 }
-_HANDLERS.update(dict.fromkeys(_COMPARISONS, ExpressionBinder.comparison))
+_HANDLERS.update(dict.fromkeys(comparisons.COMPARISONS, comparisons.comparison))
 _HANDLERS.update(dict.fromkeys(_ARITHMETIC, ExpressionBinder.arithmetic))
 _HANDLERS.update(dict.fromkeys(_MATCHES, ExpressionBinder.match))
-
-__all__ = ["NO_AFFINITY", "ColumnRef", "ExpressionBinder", "is_query", "number", "offset_of"]

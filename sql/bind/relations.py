@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 from sqlglot import exp
 
-from sql.bind.expressions import ExpressionBinder, is_query, offset_of
+from sql.bind.ctes import cte_block, renamed
+from sql.bind.expressions import ExpressionBinder
+from sql.bind.nodes import is_query, offset_of
 from sql.bind.scope import Scope, ScopeColumn, ScopeItem, nearest, nullable, table_item
 from sql.bind.typing import affinity_of, compare, implicit_collation, kinds_of
 from sql.errors import SqlError, SqlNameError
@@ -398,14 +400,12 @@ class FromBinder:
             return relation, ScopeItem(alias, columns, schema=None)
         if cte.binding:
             raise SqlError(f"circular reference: {cte.name}", token=cte.name)
-        self.binder.cte_block(cte, self.scope.parent)
+        cte_block(self.binder, cte, self.scope.parent)
         uses = self.binder.cte_uses
         uses[cte.number] = uses.get(cte.number, 0) + 1
         return self._derived(cte.block, cte.result, alias, cte.number, cte.hint)
 
     def _view(self, view: Any, alias: str) -> tuple[Relation, ScopeItem]:
-        from sql.bind.queries import renamed
-
         binder = self.binder
         if binder._view_depth > VIEW_DEPTH_MAX:
             raise SqlError(f"view {view.name} is circularly defined")

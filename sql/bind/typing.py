@@ -26,6 +26,7 @@ from sql.expressions import (
 from sql.plan.walk import children
 from sql.values import apply_affinity
 
+NO_AFFINITY: Affinity = Affinity.BLOB
 NUMERIC_AFFINITIES = (Affinity.NUMERIC, Affinity.INTEGER, Affinity.REAL)
 NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 ANY_KIND = 31

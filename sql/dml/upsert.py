@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlglot import exp
 
-from sql.bind.queries import ordinal
+from sql.bind.positions import ordinal
 from sql.compile import compile_row_function
 from sql.dml.assignments import assigned
 from sql.dml.conflicts import resolutions, touched

@@ -1,0 +1,205 @@
+"""Binding of calls: scalar functions, and aggregates, which belong to the SELECT that their arguments
+refer to.  Calls with OVER go on to `sql.bind.windows`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from sqlglot import exp
+
+from sql.bind.nodes import offset_of
+from sql.bind.scope import Scope, nearest
+from sql.bind.typing import (
+    NO_AFFINITY,
+    collation_of,
+    explicit_collation,
+    implicit_collation,
+    kinds_of,
+)
+from sql.bind.windows import window_call
+from sql.errors import SqlError, SqlNameError
+from sql.expressions import Call, Expression, SlotRef, Unary
+from sql.functions import Aggregate, Function, WindowFunction
+from sql.plan import AggregateCall
+from sql.plan.walk import references
+
+if TYPE_CHECKING:
+    from sql.bind.expressions import ExpressionBinder
+
+
+def anonymous(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
+    return call(binder, str(node.this), node.expressions, node)
+
+
+def typed_function(binder: ExpressionBinder, node: Any) -> Expression:
+    """A function sqlglot has a class for: its SQLite spelling says name and arguments."""
+    text = node.sql(dialect="sqlite")
+    name = text.split("(", 1)[0]
+    arguments = [item for item in node.args.values() if isinstance(item, exp.Expression)]
+    for item in node.args.values():
+        if isinstance(item, list):
+            arguments += [part for part in item if isinstance(part, exp.Expression)]
+    return call(binder, name, arguments, node)
+
+
+def call(
+    binder: ExpressionBinder,
+    name: str,
+    arguments: list[exp.Expression],
+    node: exp.Expression,
+    where: exp.Expression | None = None,
+    window: exp.Window | None = None,
+) -> Expression:
+    distinct = False
+    order: exp.Order | None = None
+    if len(arguments) == 1 and isinstance(arguments[0], exp.Distinct):
+        distinct = True
+        arguments = arguments[0].expressions
+    if arguments and isinstance(arguments[-1], exp.Order):
+        order = arguments[-1]
+        first = [order.this] if order.this is not None else []
+        arguments = [*arguments[:-1], *first]
+    if len(arguments) == 1 and isinstance(arguments[0], exp.Star):
+        arguments = []
+    function = binder.statement.env.functions.lookup(name.lower(), len(arguments))
+    if function is None:
+        _unknown_function(binder, name, len(arguments), node)
+    if window is not None:
+        return window_call(binder, name, function, arguments, where, window, node)
+    if isinstance(function, Aggregate):
+        return _aggregate_call(binder, name, function, arguments, distinct, where, order, node)
+    if isinstance(function, WindowFunction):
+        raise SqlError(f"misuse of window function {name}()", offset=offset_of(node))
+    if distinct:
+        raise SqlError(
+            "DISTINCT is not supported for window functions"
+            if window
+            else f"DISTINCT qualifier is not allowed for {name}()",
+            offset=offset_of(node),
+        )
+    if where is not None:
+        raise SqlError(
+            f"FILTER may not be used with non-aggregate {name}()", offset=offset_of(node)
+        )
+    return scalar_call(binder, name, binder.bind_all(arguments), node)
+
+
+def _unknown_function(
+    binder: ExpressionBinder, name: str, count: int, node: exp.Expression
+) -> NoReturn:
+    functions = binder.statement.env.functions
+    if any(functions.lookup(name.lower(), other) is not None for other in range(9)):
+        raise SqlError(f"wrong number of arguments to function {name}()", offset=offset_of(node))
+    error = SqlNameError(f"no such function: {name}", offset=offset_of(node), token=name)
+    error.suggestions = nearest(name, list(functions.names()))
+    raise error
+
+
+def scalar_call(
+    binder: ExpressionBinder, name: str, arguments: tuple[Expression, ...], node: exp.Expression
+) -> Expression:
+    function = binder.statement.env.functions.lookup(name.lower(), len(arguments))
+    if not isinstance(function, Function):
+        _unknown_function(binder, name, len(arguments), node)
+    lowered = name.lower()
+    if lowered in ("likely", "unlikely", "likelihood"):
+        return Unary("+", arguments[0])
+    collation = "BINARY"
+    for argument in arguments:
+        found = explicit_collation(argument) or implicit_collation(argument)
+        if found is not None:
+            collation = found
+            break
+    return Call(lowered, arguments, function, collation)
+
+
+def _aggregate_call(
+    binder: ExpressionBinder,
+    name: str,
+    function: Aggregate,
+    arguments: list[exp.Expression],
+    distinct: bool,
+    where: exp.Expression | None,
+    order: exp.Order | None,
+    node: exp.Expression,
+) -> Expression:
+    scope = binder.scope
+    if distinct and len(arguments) != 1:
+        raise SqlError("DISTINCT aggregates must have exactly one argument", offset=offset_of(node))
+    allowed = scope.aggregates_allowed
+    windows = scope.windows_allowed
+    scope.aggregates_allowed = scope.windows_allowed = False
+    context, scope.aggregate_context = scope.aggregate_context, name
+    try:
+        bound = binder.bind_all(arguments)
+        condition = None if where is None else binder.bind(where)
+        keys = () if order is None else binder.sort_keys(order)
+    finally:
+        scope.aggregates_allowed = allowed
+        scope.windows_allowed = windows
+        scope.aggregate_context = context
+    owner = _owner(binder, bound, condition)
+    if not owner.aggregates_allowed:
+        raise SqlError(
+            f"misuse of aggregate function {name}()"
+            if owner.aggregate_context
+            else f"misuse of aggregate: {name}()",
+            offset=offset_of(node),
+        )
+    collation = collation_of(bound[0]) if bound else "BINARY"
+    call = AggregateCall(name.lower(), function, bound, distinct, condition, keys, collation)
+    spelled = repr(call)
+    for slot, known in enumerate(owner.aggregates):  # noqa: B007
+        if repr(known) == spelled:
+            break
+    else:
+        slot = len(owner.aggregates)
+        owner.aggregates.append(call)
+    kinds = getattr(function, "kinds", 31) or 31
+    if call.name in ("min", "max"):
+        kinds = kinds_of(bound[0]) | 1
+    return SlotRef(owner.aggregate_source, owner.key_count + slot, NO_AFFINITY, "BINARY", kinds)
+
+
+def _owner(
+    binder: ExpressionBinder, arguments: tuple[Expression, ...], where: Expression | None
+) -> Scope:
+    """The SELECT an aggregate belongs to: the innermost that its arguments refer to."""
+    used: set[int] = set()
+    for argument in arguments:
+        used |= references(argument)
+    if where is not None:
+        used |= references(where)
+    scope: Scope | None = binder.scope
+    while scope is not None and used:
+        if used & binder.statement.scope_sources(scope):
+            return scope
+        scope = scope.parent
+    return binder.scope
+
+
+def filtered(binder: ExpressionBinder, node: exp.Filter) -> Expression:
+    name, arguments = _name_and_arguments(binder, node.this)
+    return call(binder, name, arguments, node, where=node.expression.this)
+
+
+def _name_and_arguments(
+    binder: ExpressionBinder, node: exp.Expression
+) -> tuple[str, list[exp.Expression]]:
+    if isinstance(node, exp.Anonymous):
+        return str(node.this), node.expressions
+    arguments = [item for item in node.args.values() if isinstance(item, exp.Expression)]
+    for item in node.args.values():
+        if isinstance(item, list):
+            arguments += [part for part in item if isinstance(part, exp.Expression)]
+    return node.sql(dialect="sqlite").split("(", 1)[0], arguments
+
+
+def windowed(binder: ExpressionBinder, node: exp.Window) -> Expression:
+    inner = node.this
+    where = None
+    if isinstance(inner, exp.Filter):
+        where = inner.expression.this
+        inner = inner.this
+    name, arguments = _name_and_arguments(binder, inner)
+    return call(binder, name, arguments, node, where=where, window=node)

@@ -1,0 +1,188 @@
+"""Binding of comparisons: scalars, row values, BETWEEN and IN.
+
+Row values are lowered here: comparisons of rows become comparisons of their elements.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from sql.bind.nodes import is_query, offset_of
+from sql.bind.typing import (
+    NO_AFFINITY,
+    affinity_of,
+    collation_of,
+    common_affinity,
+    compare,
+    comparison_collation,
+    explicit_collation,
+    implicit_collation,
+    needed_affinity,
+)
+from sql.errors import SqlError
+from sql.expressions import (
+    Affinity,
+    And,
+    Expression,
+    InList,
+    InSubquery,
+    Literal,
+    Or,
+    Truth,
+)
+from sql.plan import Block, width
+
+if TYPE_CHECKING:
+    from sql.bind.expressions import ExpressionBinder
+
+COMPARISONS: dict[Any, str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+    exp.Is: "IS",
+    exp.NullSafeEQ: "IS",
+    exp.NullSafeNEQ: "IS NOT",
+}
+
+
+def compare_rows(
+    op: str, left: tuple[Expression, ...], right: tuple[Expression, ...]
+) -> Expression:
+    """The comparison of two row values of one length, element by element."""
+    if op in ("=", "IS"):
+        return And(tuple(compare(op, a, b) for a, b in zip(left, right, strict=True)))
+    if op in ("<>", "IS NOT"):
+        return Or(tuple(compare(op, a, b) for a, b in zip(left, right, strict=True)))
+    strict = op[0]
+    result: Expression = compare(op, left[-1], right[-1])
+    for a, b in zip(reversed(left[:-1]), reversed(right[:-1]), strict=True):
+        result = Or((compare(strict, a, b), And((compare("=", a, b), result))))
+    if len(left) > 1:
+        # Implied by the rest, and a range of an index on the first element.
+        result = And((compare(strict + "=", left[0], right[0]), result))
+    return result
+
+
+def comparison(binder: ExpressionBinder, node: Any) -> Expression:
+    op = COMPARISONS[type(node)]
+    left, right = node.this, node.expression
+    if isinstance(node, exp.Is) and isinstance(right, exp.Boolean):
+        return Truth(binder.bind(left), bool(right.this), op == "IS NOT")
+    left_row, right_row = row_of(binder, left), row_of(binder, right)
+    if left_row is None and right_row is None:
+        return compare(op, binder.bind(left), binder.bind(right))
+    if left_row is None or right_row is None or len(left_row) != len(right_row):
+        raise SqlError("row value misused", offset=offset_of(node))
+    return compare_rows(op, left_row, right_row)
+
+
+def row_of(binder: ExpressionBinder, node: exp.Expression) -> tuple[Expression, ...] | None:
+    """The elements of a row value (also a subquery of several columns), None for a scalar."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    if isinstance(node, exp.Tuple):
+        return tuple(binder.scalar(item) for item in node.expressions)
+    if isinstance(node, exp.Subquery) and is_query(node.this):
+        block = binder.subquery_block(node)
+        if width(block) > 1:
+            return tuple(binder.scalar_subquery(block, slot) for slot in range(width(block)))
+    return None
+
+
+def between(binder: ExpressionBinder, node: exp.Between) -> Expression:
+    low, high = node.args["low"], node.args["high"]
+    row = row_of(binder, node.this)
+    if row is not None:
+        low_row, high_row = row_of(binder, low), row_of(binder, high)
+        if low_row is None or high_row is None:
+            raise SqlError("row value misused", offset=offset_of(node))
+        return And((compare_rows(">=", row, low_row), compare_rows("<=", row, high_row)))
+    operand = binder.bind(node.this)
+    return And(
+        (compare(">=", operand, binder.bind(low)), compare("<=", operand, binder.bind(high)))
+    )
+
+
+def membership(binder: ExpressionBinder, node: exp.In) -> Expression:
+    query = node.args.get("query")
+    field = node.args.get("field")
+    if query is None and field is not None:
+        query = binder.statement.table_query(field)
+    row = row_of(binder, node.this)
+    operands = (binder.bind(node.this),) if row is None else row
+    if query is None:
+        items = node.expressions
+        if row is not None:
+            alternatives = []
+            for item in items:
+                other = row_of(binder, item)
+                if other is None or len(other) != len(row):
+                    raise SqlError("row value misused", offset=offset_of(node))
+                alternatives.append(compare_rows("=", row, other))
+            return Or(tuple(alternatives)) if alternatives else Literal(0)
+        return _in_list(binder, operands[0], items)
+    return _in_block(binder, operands, binder.subquery_block(query), node)
+
+
+def _in_list(
+    binder: ExpressionBinder, operand: Expression, items: list[exp.Expression]
+) -> Expression:
+    wanted = affinity_of(operand)
+    if wanted == NO_AFFINITY:
+        wanted = None
+    if wanted is not None:
+        wanted = (
+            Affinity.NUMERIC
+            if wanted >= Affinity.NUMERIC
+            else (Affinity.TEXT if wanted == Affinity.TEXT else None)
+        )
+    bound = []
+    left_affinity = False
+    for item in items:
+        element = binder.scalar(item)
+        affinity = None
+        if wanted is not None:
+            element, affinity = needed_affinity(element, wanted)
+        left_affinity |= affinity is not None
+        bound.append(element)
+    collation = explicit_collation(operand) or implicit_collation(operand) or "BINARY"
+    return InList(operand, tuple(bound), False, wanted if left_affinity else None, collation)
+
+
+def _in_block(
+    binder: ExpressionBinder, operands: tuple[Expression, ...], block: Block, node: exp.Expression
+) -> Expression:
+    if width(block) != len(operands):
+        raise SqlError(
+            f"sub-select returns {width(block)} columns - expected {len(operands)}",
+            offset=offset_of(node),
+        )
+    left: list[Affinity | None] = []
+    right: list[Affinity | None] = []
+    collations = []
+    lowered = []
+    for slot, operand in enumerate(operands):
+        output = binder.statement.output_of(block, slot)
+        inner = affinity_of(output) if output is not None else None
+        wanted = common_affinity(affinity_of(operand), inner)
+        left_affinity = right_affinity = None
+        if wanted is not None:
+            operand, left_affinity = needed_affinity(operand, wanted)
+            if output is not None:
+                right_affinity = needed_affinity(output, wanted)[1]
+                if isinstance(output, Literal):
+                    right_affinity = wanted
+            else:
+                right_affinity = wanted
+        lowered.append(operand)
+        left.append(left_affinity)
+        right.append(right_affinity)
+        collations.append(
+            comparison_collation(operand, output) if output is not None else collation_of(operand)
+        )
+    return InSubquery(tuple(lowered), block, False, tuple(left), tuple(right), tuple(collations))

@@ -1,0 +1,154 @@
+"""Binding of WITH: a common table expression is bound at its first use; one that reads itself becomes a
+queue of rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlglot import exp
+
+from sql.bind.compounds import compound_collations, mismatch, operator_of, ordered_compound
+from sql.bind.scope import Scope
+from sql.errors import SqlError
+from sql.plan import Block, Compound, Recursive, ResultColumn, width
+
+if TYPE_CHECKING:
+    from sql.bind.queries import Binder
+
+
+class Cte(Struct):
+    """A common table expression; bound at its first use.  `scope_ctes` are the names it may use."""
+
+    name: str
+    query: exp.Expression
+    columns: tuple[str, ...] | None
+    scope_ctes: tuple[dict[str, Cte], ...]
+    hint: bool | None
+    number: int
+    block: Block | None = None
+    result: tuple[ResultColumn, ...] = ()
+    binding: bool = False
+    uses: int = 0
+    work: WorkTable | None = None
+
+
+class WorkTable(Struct):
+    """The queue of a recursive CTE while its steps are bound."""
+
+    number: int
+    columns: tuple[ResultColumn, ...]
+    block: Block
+    used: int = 0
+
+
+def renamed(
+    result: tuple[ResultColumn, ...], names: tuple[str, ...] | None, table: str
+) -> tuple[ResultColumn, ...]:
+    if names is None:
+        return result
+    if len(names) != len(result):
+        raise SqlError(f"table {table} has {len(result)} values for {len(names)} columns")
+    return tuple(replace(column, name=name) for column, name in zip(result, names, strict=True))
+
+
+def declare(binder: Binder, with_: exp.Expression) -> None:
+    names: dict[str, Cte] = {}
+    binder.ctes = (*binder.ctes, names)
+    for definition in with_.expressions:
+        alias = definition.args["alias"]
+        columns = tuple(column.name for column in alias.args.get("columns") or ()) or None
+        binder.ctes_made += 1
+        if alias.name.lower() in names:
+            raise SqlError(f"duplicate WITH table name: {alias.name}", token=alias.name)
+        names[alias.name.lower()] = Cte(
+            alias.name,
+            definition.this,
+            columns,
+            binder.ctes,
+            definition.args.get("materialized"),
+            binder.ctes_made,
+        )
+
+
+def cte_block(binder: Binder, cte: Cte, parent: Scope | None) -> None:
+    """Bind the CTE's query, once."""
+    if cte.block is not None:
+        return
+    saved, binder.ctes = binder.ctes, cte.scope_ctes
+    cte.binding = True
+    try:
+        recursive = _recursive(binder, cte, parent)
+        if recursive is None:
+            cte.block, cte.result = binder.query(cte.query, parent)
+        else:
+            cte.block, cte.result = recursive
+    finally:
+        binder.ctes = saved
+        cte.binding = False
+    cte.result = renamed(cte.result, cte.columns, cte.name)
+
+
+def _recursive(
+    binder: Binder, cte: Cte, parent: Scope | None
+) -> tuple[Block, tuple[ResultColumn, ...]] | None:
+    """The queue form of a compound whose later arms read the CTE itself; None if none does."""
+    query = binder.unwrapped(cte.query)
+    if not isinstance(query, exp.SetOperation):
+        return None
+    arms: list[tuple[str, exp.Expression]] = []
+    node: exp.Expression = query
+    while isinstance(node, exp.SetOperation):
+        arms.append((operator_of(node), node.expression))
+        node = node.this
+    arms.append(("", node))
+    arms.reverse()
+    first = next(
+        (
+            place
+            for place, (_, arm) in enumerate(arms)
+            if any(
+                table.name.lower() == cte.name.lower() and not table.args.get("db")
+                for table in arm.find_all(exp.Table)
+            )
+        ),
+        None,
+    )
+    if first is None:
+        return None
+    if first == 0:
+        raise SqlError(f"circular reference: {cte.name}", token=cte.name)
+    if any(operator not in ("UNION", "UNION ALL") for operator, _ in arms[first:]):
+        raise SqlError(f"circular reference: {cte.name}", token=cte.name)
+    with_ = query.args.get("with_")
+    if with_ is not None:
+        declare(binder, with_)
+    initial, result = binder.query(arms[0][1], parent)
+    for operator, arm in arms[1:first]:
+        other, _ = binder.query(arm, parent)
+        if width(initial) != width(other):
+            raise mismatch(operator)
+        collations = compound_collations(binder, [initial, other])
+        initial = Compound(operator, initial, other, binder.next_source(), collations)
+    result = renamed(result, cte.columns, cte.name)
+    work = WorkTable(cte.number, result, initial)
+    cte.work = work
+    steps = []
+    try:
+        for operator, arm in arms[first:]:
+            step, _ = binder.query(arm, parent)
+            if width(step) != width(initial):
+                raise mismatch(operator)
+            steps.append(step)
+    finally:
+        cte.work = None
+    block: Block = Recursive(
+        cte.number,
+        initial,
+        tuple(steps),
+        any(operator == "UNION" for operator, _ in arms[first:]),
+        width(initial),
+        binder.next_source(),
+    )
+    return ordered_compound(binder, block, [initial, *steps], query, result), result

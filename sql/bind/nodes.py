@@ -1,0 +1,39 @@
+"""Questions that all binders ask of sqlglot's nodes: where one stands, whether it is a query, what number
+a literal is."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from sql.errors import SqlError
+
+MINIMUM_INTEGER = -(2**63)
+MAXIMUM_INTEGER = 2**63 - 1
+
+
+def offset_of(node: exp.Expression) -> int | None:
+    """Where the node stands in the statement's text, if the parser noted it."""
+    for part in (node, node.this if isinstance(node.this, exp.Expression) else None):
+        if part is not None:
+            start = part.meta.get("start")
+            if isinstance(start, int):
+                return start
+    return None
+
+
+def is_query(node: exp.Expression | None) -> bool:
+    return isinstance(node, (exp.Select, exp.SetOperation, exp.Values, exp.Subquery))
+
+
+def number(text: str) -> int | float:
+    """The value of a numeric literal: an integer if it fits 64 bits, else a real."""
+    digits = text.replace("_", "")
+    if digits[:2].lower() == "0x":
+        value = int(digits, 16)
+        if value >= 1 << 64:
+            raise SqlError(f"hex literal too big: {text}")
+        return value - (1 << 64) if value >= 1 << 63 else value
+    if digits.isdigit():
+        value = int(digits)
+        return value if value <= MAXIMUM_INTEGER else float(value)
+    return float(digits)

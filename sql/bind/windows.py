@@ -1,0 +1,119 @@
+"""Binding of window calls: their partitions, orders and frames, named windows included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from sql.bind.nodes import offset_of
+from sql.bind.typing import NO_AFFINITY, collation_of
+from sql.errors import SqlError
+from sql.expressions import Expression, SlotRef
+from sql.functions import Aggregate, Function
+from sql.plan import Frame, SortKey, WindowCall
+
+if TYPE_CHECKING:
+    from sql.bind.expressions import ExpressionBinder
+
+
+def window_call(
+    binder: ExpressionBinder,
+    name: str,
+    function: Any,
+    arguments: list[exp.Expression],
+    where: exp.Expression | None,
+    window: exp.Window,
+    node: exp.Expression,
+) -> Expression:
+    scope = binder.scope
+    if isinstance(function, Function):
+        raise SqlError(f"{name}() may not be used as a window function", offset=offset_of(node))
+    if not scope.windows_allowed:
+        raise SqlError(f"misuse of window function {name}()", offset=offset_of(node))
+    if where is not None and not isinstance(function, Aggregate):
+        raise SqlError(
+            "FILTER clause may only be used with aggregate window functions",
+            offset=offset_of(node),
+        )
+    scope.windows_allowed = False
+    try:
+        bound = binder.bind_all(arguments)
+        condition = None if where is None else binder.bind(where)
+        partition, order, frame = _window_definition(binder, window)
+    finally:
+        scope.windows_allowed = True
+    call = WindowCall(
+        name.lower(),
+        function,
+        bound,
+        condition,
+        partition,
+        order,
+        frame,
+        collation_of(bound[0]) if bound else "BINARY",
+    )
+    spelled = repr(call)
+    for slot, known in enumerate(scope.windows):  # noqa: B007
+        if repr(known) == spelled:
+            break
+    else:
+        slot = len(scope.windows)
+        scope.windows.append(call)
+    return SlotRef(scope.window_source, slot, NO_AFFINITY, "BINARY", 31)
+
+
+def _window_definition(
+    binder: ExpressionBinder, window: exp.Expression
+) -> tuple[tuple[SortKey, ...], tuple[SortKey, ...], Frame]:
+    partition = tuple(
+        SortKey(bound, False, True, collation_of(bound))
+        for bound in binder.bind_all(window.args.get("partition_by") or [])
+    )
+    order_node = window.args.get("order")
+    order = () if order_node is None else binder.sort_keys(order_node)
+    spec = window.args.get("spec")
+    alias = window.args.get("alias")
+    base_frame = None
+    if alias is not None:
+        base = binder.scope.named_windows.get(alias.name.lower())
+        if base is None:
+            raise SqlError(f"no such window: {alias.name}", offset=offset_of(alias))
+        assert isinstance(base, exp.Expression)
+        base_partition, base_order, base_frame = _window_definition(binder, base)
+        partition = partition or base_partition
+        order = order or base_order
+        if base.args.get("spec") is None:
+            base_frame = None
+    if spec is None:
+        return partition, order, base_frame or Frame()
+    return partition, order, _frame(binder, spec, order)
+
+
+def _frame(binder: ExpressionBinder, spec: exp.Expression, order: tuple[SortKey, ...]) -> Frame:
+    unit = str(spec.args.get("kind") or "RANGE").upper()
+
+    def bound(which: str, default: tuple[str, Expression | None]) -> tuple[str, Expression | None]:
+        value = spec.args.get(which)
+        side = str(spec.args.get(f"{which}_side") or "").upper()
+        if value is None:
+            return default
+        if isinstance(value, str):
+            if value.upper().startswith("CURRENT"):
+                return "CURRENT", None
+            if side == ("FOLLOWING" if which == "start" else "PRECEDING"):
+                raise SqlError("unsupported frame specification")
+            return "UNBOUNDED", None
+        return side, binder.bind(value)
+
+    start, start_offset = bound("start", ("UNBOUNDED", None))
+    end, end_offset = bound("end", ("CURRENT", None))
+    ranks = {"PRECEDING": 1, "CURRENT": 2, "FOLLOWING": 3}
+    low = 0 if start == "UNBOUNDED" else ranks[start]
+    high = 4 if end == "UNBOUNDED" else ranks[end]
+    if low > high:
+        raise SqlError("unsupported frame specification")
+    if unit == "RANGE" and (start_offset or end_offset) and len(order) != 1:
+        raise SqlError("RANGE with offset PRECEDING/FOLLOWING requires one ORDER BY expression")
+    exclude = str(spec.args.get("exclude") or "NO OTHERS").upper()
+    return Frame(unit, start, start_offset, end, end_offset, exclude)
