@@ -295,9 +295,9 @@ class DiskStore:
             transaction.rollback()
         self._view = None
 
-    def backup(self, path: str) -> None:
+    def backup(self, path: str, *, progress: Callable[[int, int], None] | None = None) -> None:
         self.check_open()
-        self.pages.backup(path)
+        self.pages.backup(path, progress=progress)
 
     def check(self) -> list[str]:
         from btree.check import check_store

@@ -64,7 +64,7 @@ class MemoryStore:
     def compact(self, *, progress: Callable[[int, int], None] | None = None) -> None:
         self.check_open()
 
-    def backup(self, path: str) -> None:
+    def backup(self, path: str, *, progress: Callable[[int, int], None] | None = None) -> None:
         raise StoreError("a database in memory can't be backed up to a file")
 
     def check(self) -> list[str]:

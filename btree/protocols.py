@@ -218,7 +218,8 @@ class Store(Protocol):
         """Rewrite the file without its dead bytes.  `progress` is called with (pages done, pages in all)
         now and then; what it raises abandons the work, and nothing has changed."""
 
-    def backup(self, path: str) -> None: ...
+    def backup(self, path: str, *, progress: Callable[[int, int], None] | None = None) -> None:
+        """Copy the newest commit to a file, all or nothing.  `progress` is as for `compact`."""
 
     def check(self) -> list[str]:
         """Every problem found, each one clear sentence with page and offset; [] when all is well."""

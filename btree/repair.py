@@ -53,17 +53,16 @@ def repair(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> li
 
     The source is only read.  StoreError if the target is there already, NotADatabaseError if nothing
     of a database is in the source."""
-    from engine import OsFileSystem, salvage
+    from engine import OsFileSystem, remove_leftovers, salvage, temporary_name
 
     source, target = os.fspath(source), os.fspath(target)
     files = OsFileSystem()
     if os.path.lexists(target):
         raise StoreError(f"{target}: is there already: name a new file for what is salvaged")
     salvaged = salvage(source)
-    temporary = f"{target}.kvsh-salvage"
+    remove_leftovers(target, files)
+    temporary = temporary_name(target, "salvage")
     try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
         sentences = _Repair(salvaged, source).run(temporary)
         try:
             # Readable to whom the source is; writable even if that is on media that is not.

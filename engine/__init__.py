@@ -22,9 +22,16 @@ from engine.writer import Commit, Writer
 
 if TYPE_CHECKING:
     from engine.compaction import Progress
-    from engine.salvage import Salvage, salvage
+    from engine.salvaging import Salvage, salvage
+    from engine.temporary import remove_leftovers, temporary_name
 
-_LATER = {"Progress": "engine.compaction", "Salvage": "engine.salvage", "salvage": "engine.salvage"}
+_LATER = {
+    "Progress": "engine.compaction",
+    "Salvage": "engine.salvaging",
+    "remove_leftovers": "engine.temporary",
+    "salvage": "engine.salvaging",
+    "temporary_name": "engine.temporary",
+}
 """What is seldom needed is imported when it is first asked for."""
 
 
@@ -58,5 +65,7 @@ __all__ = [
     "Snapshot",
     "StorageError",
     "Writer",
+    "remove_leftovers",
     "salvage",
+    "temporary_name",
 ]

@@ -6,13 +6,12 @@
     4  mark the old file as superseded: other handles follow at their next begin
 
 Until the rename the old file is the database; from then on the new one is, whole and synced (fact 2).
-A crash or a full disk before that leaves a temporary file, which the next compaction removes.
+A crash before that leaves a temporary file, which the next compaction removes.
 Readers of older snapshots go on reading the old file, which stays until they let go of it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from engine.format import (
 )
 from engine.journal import Journal
 from engine.log import Log
+from engine.temporary import remove_leftovers, temporary_name
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot
@@ -65,7 +65,8 @@ class _LoggedCommit:
 
 def compact(store: PageStore, order: Sequence[int], progress: Progress | None = None) -> None:
     """Put a compacted file in the place of the store's; see the module."""
-    target = f"{store.place}.kvsh-compact"
+    remove_leftovers(store.place, store.files)
+    target = temporary_name(store.place, "compact")
     with store.snapshot() as seen:
         old = seen.log
         before = old.file.size()
@@ -98,7 +99,7 @@ def _reason(error: OSError | StorageError) -> str:
 
 
 def _remove(path: str, files: FileSystem) -> None:
-    """Remove a temporary file if it is there; one that stays is removed by the next compaction."""
+    """Remove a temporary file if it is there; one that stays is removed some time later."""
     try:
         files.unlink(path)
     except FileNotFoundError:
@@ -146,7 +147,8 @@ def backup(
     """A consistent copy of the snapshot at `path`, all or nothing, readable to whom `like` is."""
     if files.identity(path) is not None:
         _check_replaceable(path, files, seen.log)
-    target = f"{path}.{os.getpid()}.kvsh-backup"
+    remove_leftovers(path, files)
+    target = temporary_name(path, "backup")
     try:
         try:
             copy = _copy(seen, target, files, (), progress, like=like)
@@ -195,8 +197,6 @@ def _copy(
     """A new store at `target` with the snapshot's pages (in `order`, then the rest) and redo."""
     from engine.store import PageStore
 
-    with contextlib.suppress(FileNotFoundError):
-        files.unlink(target)  # left by a compaction that was cut short
     header = encode_header(Slot(new_database_id(), 1))
     files.create(target, header, replace=False, like=like)
     copy = PageStore.open(target, durability="off", files=files)

@@ -77,6 +77,9 @@ class FileSystem(Protocol):
 
     def unlink(self, path: str) -> None: ...
 
+    def names_beside(self, path: str) -> list[str]:
+        """All names in the directory of `path`, each with the directory's."""
+
     def sync_directory(self, path: str) -> None:
         """Make the name `path` durable."""
 
@@ -206,6 +209,10 @@ class OsFileSystem:
 
     def unlink(self, path: str) -> None:
         os.unlink(path)
+
+    def names_beside(self, path: str) -> list[str]:
+        directory = os.path.dirname(os.path.abspath(path))
+        return [os.path.join(directory, name) for name in os.listdir(directory)]
 
     def sync_directory(self, path: str) -> None:
         sync_directory(path)

@@ -50,6 +50,7 @@ COMMIT_KINDS = (KIND_PAGES, KIND_REDO)
 
 RECORD = struct.Struct("<IIQQBBHI")
 CHAIN = struct.Struct("<IIQQQQ")
+_COMMIT = struct.Struct("<IQQBBHIIIQQQQ")  # a record without its crc, and the chain: packed at once
 TABLE_HEAD = struct.Struct("<IIQ")
 _SLOT = struct.Struct("<8sII16sQQQQ")
 _CRC = struct.Struct("<I")
@@ -192,6 +193,16 @@ def encode_record(
     head = RECORD.pack(0, length, lsn, page, kind, 0, RECORD_MARK, pages)[4:]
     crc = zlib.crc32(payload, zlib.crc32(head, salt))
     return _CRC.pack(crc) + head + payload + bytes(-length & 7), crc
+
+
+def encode_commit(
+    salt: int, kind: int, lsn: int, pages: int, chain: Chain | tuple[int, ...], payload: bytes
+) -> tuple[bytes, int]:
+    """The record of a commit with its chain fields, padded, and its crc."""
+    length = CHAIN_BYTES + len(payload)
+    head = _COMMIT.pack(length, lsn, 0, kind, 0, RECORD_MARK, pages, *chain)
+    crc = zlib.crc32(payload, zlib.crc32(head, salt))
+    return b"".join((_CRC.pack(crc), head, payload, bytes(-length & 7))), crc
 
 
 def decode_record(salt: int, data: bytes | memoryview, at: int = 0) -> Record | None:

@@ -45,7 +45,7 @@ def open_log(
     `path`: the same file's name in messages.
     `durable`: recovery syncs what it accepts.  NotADatabaseError, CorruptionError, StorageError."""
     try:
-        file = _open_file(place, files, readonly=readonly)
+        file = _open_file(place, files, readonly=readonly, timeout=timeout)
     except OSError as error:
         what = error.strerror or str(error)
         raise StorageError(f"{path}: unable to open database file: {what}") from error
@@ -66,7 +66,8 @@ def open_log(
     return log
 
 
-def _open_file(path: str, files: FileSystem, *, readonly: bool) -> File:
+def _open_file(path: str, files: FileSystem, *, readonly: bool, timeout: float) -> File:
+    deadline = time.monotonic() + timeout
     for _ in range(_ATTEMPTS):  # another process may create, or replace an empty file, meanwhile
         try:
             file: File = files.open(path, readonly=readonly)
@@ -76,11 +77,29 @@ def _open_file(path: str, files: FileSystem, *, readonly: bool) -> File:
             _create(path, files, replace=False)
             continue
         if file.size() == 0 and not readonly:
-            file.close()
-            _create(path, files, replace=True)
+            try:
+                _replace_empty(path, file, files, deadline)
+            finally:
+                file.close()
             continue
         return file
     raise StorageError(f"{path}: unable to open database file: it keeps changing")
+
+
+def _replace_empty(path: str, file: File, files: FileSystem, deadline: float) -> None:
+    """Put a database in the place of an empty file, unless somebody else has done so meanwhile.
+
+    Under the empty file's lock: of two that find it empty the second would otherwise rename its new
+    database over the first one's, which may hold commits by then."""
+    while not file.try_lock():
+        if time.monotonic() > deadline:
+            raise StorageError(
+                f"{path}: unable to open database file: it is empty, and another process has it"
+                " locked; try again"
+            )
+        time.sleep(0.001)
+    if file.size() == 0 and files.identity(path) == file.identity():
+        _create(path, files, replace=True)
 
 
 def _create(path: str, files: FileSystem, *, replace: bool) -> None:
@@ -99,7 +118,7 @@ def _take_in(log: Log, *, readonly: bool, durable: bool, timeout: float) -> None
     while not log.file.try_lock(shared=shared):
         visible = log.words[WORD_VISIBLE]
         # The words are hints: after a power cut they may be old.  A live holder vouches for them.
-        if _alive(log.words[WORD_HOLDER]) and log.slot.synced <= visible < SUPERSEDED:
+        if is_alive(log.words[WORD_HOLDER]) and log.slot.synced <= visible < SUPERSEDED:
             log.scan(visible)
             if log.end == visible or log.lsn:
                 return
@@ -119,7 +138,8 @@ def _take_in(log: Log, *, readonly: bool, durable: bool, timeout: float) -> None
         log.file.unlock()
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number."""
     if not 0 < pid < 1 << 31:
         return False
     try:

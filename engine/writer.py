@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, StorageError, refused
 from engine.format import (
-    CHAIN,
     KIND_DELETE,
     KIND_PAGE,
     KIND_PAGES,
     KIND_REDO,
     PAYLOAD_BYTES_MAX,
+    encode_commit,
     encode_record,
     pack_location,
 )
@@ -185,7 +185,7 @@ class Writer:
         store.check_usable()
         self._check_whole()
         lsn = self.lsn + 1
-        chain = CHAIN.pack(
+        chain = (
             log.chain_crc,
             self._pages_crc,
             log.synced,
@@ -193,7 +193,7 @@ class Writer:
             self._next_page,
             time.time_ns() // 1_000_000,
         )
-        record, crc = encode_record(log.salt, kind, lsn, 0, chain + payload, self._records)
+        record, crc = encode_commit(log.salt, kind, lsn, self._records, chain, payload)
         self._buffer.append(record)
         self._buffered += len(record)
         self._flush()

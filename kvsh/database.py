@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, starmap
 from threading import get_ident
 from types import TracebackType
@@ -365,14 +365,25 @@ class Database:
         """Write what the next open would have to replay."""
         self._on_store("checkpoint")
 
-    def compact(self) -> None:
-        """Rewrite the file without its dead bytes."""
-        self._current = _NOTHING
-        self._on_store("compact")
+    def compact(self, *, progress: Callable[[int, int], object] | None = None) -> None:
+        """Rewrite the file without its dead bytes.
 
-    def backup(self, path: str | os.PathLike[str]) -> None:
-        """Copy the database, as of now, to a file; others go on reading and writing."""
-        self._on_store("backup", os.fspath(path))
+        `progress` is called with (pages done, pages in all) now and then.  What it raises abandons the
+        compaction: the file stays as it was."""
+        self._current = _NOTHING
+        self._on_store("compact", progress=progress)
+
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> None:
+        """Copy the database, as of now, to a file; others go on reading and writing.
+
+        `progress` is called with (pages done, pages in all) now and then.  What it raises abandons the
+        backup: a file that was at `path` before stays as it was."""
+        self._on_store("backup", os.fspath(path), progress=progress)
 
     def check(self) -> list[str]:
         """Every problem of the file, its trees, tables and indexes, a sentence each; [] if all is well."""
@@ -382,12 +393,12 @@ class Database:
         rows = self.execute("PRAGMA integrity_check(1000)").fetchall()
         return [row[0] for row in rows if row[0] != "ok"]
 
-    def _on_store(self, operation: str, *arguments: Any) -> Any:
+    def _on_store(self, operation: str, *arguments: Any, **options: Any) -> Any:
         self._check_open()
         if get_ident() in self._transactions and operation != "check":
             raise OperationalError(f"cannot {operation} within a transaction")
         try:
-            return getattr(self._store, operation)(*arguments)
+            return getattr(self._store, operation)(*arguments, **options)
         except LOWER_ERRORS as error:
             raise translated(error) from error
 

@@ -190,13 +190,7 @@ def _shown(environment: Environment, descriptor: int, reader: Reader) -> Generat
         return
     from kvsh.transfer.progress import Progress
 
-    class Lines(Progress):
-        """Counts lines instead of rows."""
-
-        def line(self, seconds: float, rows: int, done: int, total: int | None) -> str:
-            return super().line(seconds, rows, done, total).replace(" rows ", " lines ")
-
-    environment.progress = bar = Lines(environment.err, environment.source)
+    bar = environment.progress = Progress(environment.err, environment.source, unit="lines")
     try:
         for chunk in chunks:
             yield chunk

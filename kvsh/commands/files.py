@@ -85,4 +85,7 @@ def backup(environment: Environment, arguments: Arguments) -> None:
         finally:
             target.close()
         return
-    environment.store.backup(path)
+    from kvsh.commands.upkeep import watched
+
+    with watched(environment, "backup") as progress:
+        environment.store.backup(path, progress=progress)

@@ -93,7 +93,7 @@ def _export_drawn(environment: Environment, path: str, source: str | None, mode:
 
 def dump(environment: Environment, arguments: Arguments) -> None:
     from kvsh.transfer import TransferError
-    from kvsh.transfer.dump import dump as dump_database  # the package's `dump` may be this module
+    from kvsh.transfer import dump as dump_database
 
     try:
         dump_database(environment.session, environment.write, tuple(arguments.texts()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kvsh.arguments import Arguments, CommandError, Unfulfilled
@@ -49,13 +51,34 @@ def compact(environment: Environment, arguments: Arguments) -> None:
             gone = KeySpace(transaction).purge()
         if gone:
             environment.say(f"{gone:,} expired key{'' if gone == 1 else 's'} taken away")
-    check = environment.session.cancellation.check
-    environment.store.compact(progress=lambda done, total: check())
+    with watched(environment, "compact") as progress:
+        environment.store.compact(progress=progress)
     after = _file_bytes(environment)
     if before is not None and after is not None:
         from kvsh.draw.pen import size_text
 
         environment.say(f"{size_text(before)} before, {size_text(after)} now")
+
+
+@contextmanager
+def watched(environment: Environment, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback for work on pages: it stops the work at Ctrl-C and draws a bar on a terminal."""
+    from kvsh.transfer.progress import Progress
+
+    outer = environment.progress
+    stream = environment.err if outer is None and environment.err.isatty() else None
+    environment.progress = bar = Progress(stream, what, unit="pages")
+    check = environment.session.cancellation.check
+
+    def progress(done: int, total: int) -> None:
+        check()
+        bar.update(done, done=done, total=total)
+
+    try:
+        yield progress
+    finally:
+        environment.progress = outer
+        bar.finish()
 
 
 def _file_bytes(environment: Environment) -> int | None:

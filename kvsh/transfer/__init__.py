@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kvsh.transfer.dump import dump
+    from kvsh.transfer.dumping import dump
     from kvsh.transfer.export import export_file
     from kvsh.transfer.formats import TransferError, guess_format
     from kvsh.transfer.load import ImportOutcome, import_file
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ImportOutcome": "load",
     "TransferError": "formats",
-    "dump": "dump",
+    "dump": "dumping",
     "export_file": "export",
     "guess_format": "formats",
     "import_file": "load",

@@ -77,7 +77,7 @@ def _definition(session: Session, name: str) -> str:
 
 
 def _write_database(session: Session, path: str | TextIO, encoding: str, bar: Progress) -> int:
-    from kvsh.transfer.dump import pieces
+    from kvsh.transfer.dumping import pieces
 
     count = 0
     with _target(path, encoding) as out, without_collector():

@@ -16,9 +16,10 @@ _WIDTH = 24
 class Progress:
     """`stream` None draws nothing."""
 
-    def __init__(self, stream: TextIO | None, what: str) -> None:
+    def __init__(self, stream: TextIO | None, what: str, *, unit: str = "rows") -> None:
         self._stream = stream
         self._what = what
+        self._unit = unit
         self._started = time.monotonic()
         self._next = self._started + APPEARS_AFTER_SECONDS
         self._drawn = False
@@ -37,7 +38,7 @@ class Progress:
 
     def line(self, seconds: float, rows: int, done: int, total: int | None) -> str:
         """What is drawn after `seconds`."""
-        rate = f"{rows:,} rows  {rows / seconds:,.0f}/s"
+        rate = f"{rows:,} {self._unit}  {rows / seconds:,.0f}/s"
         if not total:
             return f"{self._what}  {rate}"
         share = min(done / total, 1.0)

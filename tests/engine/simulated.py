@@ -272,6 +272,9 @@ class SimulatedDisk:
         self.fail("unlink")
         self._name(Operation("unlink", name=path))
 
+    def names_beside(self, path: str) -> list[str]:
+        return list(self.names)
+
     def sync_directory(self, path: str) -> None:
         self.fail("sync_directory")
         self.operations.append(Operation("sync_directory"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
 from kvsh.environment import Environment, Options
+from kvsh.transfer.progress import Progress
 from sql import Interrupted
 
 
@@ -48,3 +50,55 @@ def test_ending_a_transaction_is_not_disturbed(
     environment.execute("SELECT a FROM t;")
     environment.target.flush()
     assert environment.err.getvalue() == ""  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Environment:
+    """A file of some hundred pages."""
+    environment = Environment(
+        str(tmp_path / "a.db"), Options(), out=io.BytesIO(), err=io.StringIO()
+    )
+    environment.source = "<test>"
+    with environment.writing() as transaction:
+        for number in range(20_000):
+            transaction.tree(1).put(b"%06d" % number, b"x" * 100)
+    return environment
+
+
+@pytest.mark.parametrize("command", ["compact", "backup"])
+def test_work_on_the_file_is_abandoned_and_nothing_is_left_of_it(
+    filled: Environment, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def update(bar: Progress, rows: int, **_: object) -> None:
+        calls.append(rows)
+        if len(calls) == 2:
+            filled.interrupt()
+
+    monkeypatch.setattr(Progress, "update", update)
+    before = (tmp_path / "a.db").read_bytes()
+    filled.busy = True
+    filled.execute(".compact\n" if command == "compact" else f".backup {tmp_path}/copy.db\n")
+    filled.busy = False
+    assert "interrupted" in filled.err.getvalue()  # type: ignore[attr-defined]
+    assert len(calls) == 2
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.db"]
+    assert (tmp_path / "a.db").read_bytes() == before
+    filled.execute(f".backup {tmp_path}/copy.db\n")
+    filled.close()
+    assert (tmp_path / "copy.db").exists()
+
+
+@pytest.mark.parametrize("command", [".compact\n", ".backup {}/copy.db\n"])
+def test_work_on_the_file_shows_on_a_terminal_how_far_it_is(
+    filled: Environment, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvsh.transfer.progress.APPEARS_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("kvsh.transfer.progress.DRAWN_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(filled.err, "isatty", lambda: True)
+    filled.execute(command.format(tmp_path))
+    shown = filled.err.getvalue()  # type: ignore[attr-defined]
+    assert f"{command.split()[0][1:]} [#" in shown and " pages  " in shown
+    assert "#" not in shown.split("\x1b[2K")[-1]  # erased at the end
+    filled.close()

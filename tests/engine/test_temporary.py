@@ -1,0 +1,166 @@
+"""Compactions, backups and new files meet each other: nobody's half-written file becomes the database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from btree import StorageError, StoreError, open_store, repair
+from engine import OsFile, OsFileSystem
+from tests.engine.test_threads import ACCOUNTS, FUNDS, balance, bank, in_threads
+
+
+class Meeting(OsFileSystem):
+    """Two compactions that have both begun to write before either of them renames."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(2)
+
+    def rename(self, source: str, target: str) -> None:
+        super().rename(source, target)
+
+    def create(self, path: str, content: bytes, *, replace: bool, like: str | None = None) -> None:
+        super().create(path, content, replace=replace, like=like)
+        if path.endswith("-compact"):
+            self.barrier.wait(20)
+
+
+def test_of_two_compactions_at_once_one_wins_and_the_database_stays_whole(tmp_path: Path) -> None:
+    """They wrote to one temporary file once, and the first renamed the second's, begun anew: the
+    database was empty then."""
+    bank(tmp_path / "db").close()
+    meeting = Meeting()
+    stores: list[Any] = [open_store(tmp_path / "db", files=meeting) for _ in range(2)]
+    outcomes: list[str] = []
+
+    def compact(store: Any) -> None:
+        try:
+            store.compact()
+            outcomes.append("compacted")
+        except StorageError as error:
+            outcomes.append(str(error))
+
+    in_threads([lambda store=store: compact(store) for store in stores])
+    assert sorted(outcomes)[1] == "compacted"
+    assert "another compaction was faster" in sorted(outcomes)[0]
+    for store in stores:
+        assert balance(store) == ACCOUNTS * FUNDS
+        assert store.check() == []
+        store.close()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["db"]
+
+
+def test_of_two_that_find_an_empty_file_neither_replaces_the_others_database(
+    tmp_path: Path,
+) -> None:
+    """The second once renamed its new database over the first one's, commits and all."""
+    path = tmp_path / "db"
+    path.touch()
+    one: list[Any] = []
+
+    class Slow(OsFileSystem):
+        """Another one opens the empty file, and commits, just after this one has found it empty."""
+
+        def open(self, path: str, *, readonly: bool) -> OsFile:
+            file = super().open(path, readonly=readonly)
+            if not one:
+                one.append(open_store(path))
+                transaction = one[0].begin(write=True)
+                transaction.tree(1).put(b"k", b"committed")
+                transaction.commit()
+            return file
+
+    other = open_store(path, files=Slow())
+    for store in (one[0], other, open_store(path)):
+        assert store.begin().tree(1).get(b"k") == b"committed"
+        store.close()
+
+
+def test_an_empty_file_that_somebody_keeps_locked_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    path.touch()
+    holder = OsFileSystem().open(str(path), readonly=False)
+    assert holder.try_lock()
+    with pytest.raises(StorageError, match="it is empty, and another process has it locked"):
+        open_store(path, timeout=0.01)
+    holder.close()
+    open_store(path).close()
+
+
+def dead_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_what_killed_backups_and_compactions_left_is_removed_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    store = bank(tmp_path / "db")
+    dead, alive = dead_process(), os.getpid()
+    left = [f"{name}.{dead}-0123abcd.kvsh-{what}" for name in ("db", "old") for what in PURPOSES]
+    kept = [
+        f"db.{alive}-0123abcd.kvsh-backup",  # at work
+        f"db.{dead}-0123abcd.kvsh-other",
+        "db.kvsh-backup",
+        f"mine.{dead}.kvsh-compact",
+    ]
+    for name in (*left, *kept):
+        (tmp_path / name).write_bytes(b"x" * 5000)
+    locked = tmp_path / f"db.{dead}-00000000.kvsh-backup"  # its process lives elsewhere
+    locked.write_bytes(b"x" * 5000)
+    holder = OsFileSystem().open(str(locked), readonly=False)
+    assert holder.try_lock()
+    odd = tmp_path / f"db.{dead}-11111111.kvsh-backup"
+    odd.mkdir()
+    store.backup(str(tmp_path / "copy"))
+    there = {entry.name for entry in tmp_path.iterdir()}
+    assert there == {"db", "copy", locked.name, odd.name, *kept}
+    holder.close()
+    store.compact()
+    assert not locked.exists()
+    assert balance(store) == ACCOUNTS * FUNDS
+    store.close()
+
+
+PURPOSES = ("backup", "compact", "salvage")
+
+
+def test_a_repair_removes_what_killed_ones_left(tmp_path: Path) -> None:
+    bank(tmp_path / "db").close()
+    left = tmp_path / f"new.{dead_process()}-0123abcd.kvsh-salvage"
+    left.touch()
+    repair(tmp_path / "db", tmp_path / "new")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["db", "new"]
+
+
+def test_a_backup_that_is_abandoned_leaves_the_older_one_and_no_other_file(tmp_path: Path) -> None:
+    store = bank(tmp_path / "db")
+    store.backup(str(tmp_path / "copy"))
+    before = (tmp_path / "copy").read_bytes()
+    transaction = store.begin(write=True)
+    for number in range(2000):
+        transaction.tree(1).put(b"more %d" % number, b"x" * 50)
+    transaction.commit()
+    store.checkpoint()
+    calls: list[tuple[int, int]] = []
+
+    def abandon(done: int, total: int) -> None:
+        calls.append((done, total))
+        if done * 2 > total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.backup(str(tmp_path / "copy"), progress=abandon)
+    assert len(calls) > 1 and all(0 < done <= total for done, total in calls)
+    assert (tmp_path / "copy").read_bytes() == before
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["copy", "db"]
+    with pytest.raises(StoreError, match="onto itself"):
+        store.backup(str(tmp_path / "db"))
+    store.close()
