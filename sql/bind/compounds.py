@@ -14,7 +14,6 @@ from sql.bind.positions import ordinal, out_of_range, position_of
 from sql.bind.scope import Scope
 from sql.bind.typing import (
     affinity_of,
-    collation_of,
     explicit_collation,
     implicit_collation,
     kinds_of,
@@ -96,6 +95,7 @@ def ordered_compound(
     order = node.args.get("order")
     limit, offset = binder.limits(node)
     keys: list[SortKey] = []
+    collations = compound_collations(binder, arms)
     assert isinstance(block, (Compound, Recursive))
     for place, item in enumerate(order.expressions if order is not None else ()):
         term = item.this if isinstance(item, exp.Ordered) else item
@@ -112,7 +112,7 @@ def ordered_compound(
             block.source,
             slot,
             affinity_of(output) or Affinity.BLOB,
-            collation or collation_of(output),
+            collation or collations[slot],
             kinds_of(output),
         )
         key = ExpressionBinder(binder, Scope()).sort_key(item, reference)

@@ -17,7 +17,7 @@ from sql.bind.positions import out_of_range, position_of
 from sql.bind.relations import FromBinder
 from sql.bind.scope import ROWID_NAMES, Scope, ScopeColumn, nearest, table_item
 from sql.bind.stages import grouped, windowed
-from sql.bind.typing import affinity_of, collation_of, implicit_collation, kinds_of
+from sql.bind.typing import affinity_of, collation_of, kinds_of
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import (
     Affinity,
@@ -143,7 +143,7 @@ class Binder:
                     block.source,
                     slot,
                     affinity_of(left) or Affinity.BLOB,
-                    implicit_collation(left) or implicit_collation(right) or "BINARY",
+                    collation_of(left),
                     kinds_of(left) | kinds_of(right),
                 )
             case OuterJoin():
@@ -160,7 +160,7 @@ class Binder:
                     block.source,
                     slot,
                     affinity_of(initial) or Affinity.BLOB,
-                    implicit_collation(initial) or "BINARY",
+                    collation_of(initial),
                     31,
                 )
 

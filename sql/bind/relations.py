@@ -16,7 +16,7 @@ from sql.bind.ctes import cte_block, renamed
 from sql.bind.expressions import ExpressionBinder
 from sql.bind.nodes import is_query, offset_of
 from sql.bind.scope import Scope, ScopeColumn, ScopeItem, nearest, nullable, table_item
-from sql.bind.typing import affinity_of, compare, implicit_collation, kinds_of
+from sql.bind.typing import affinity_of, collation_of, compare, kinds_of
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import Affinity, Case, ColumnRef, Compare, Expression, Literal
 from sql.plan import (
@@ -62,7 +62,7 @@ def output_columns(
             name,
             alias,
             affinity_of(output) or Affinity.BLOB,
-            implicit_collation(output) or "BINARY",
+            collation_of(output),
             kinds_of(output),
         )
         columns.append(

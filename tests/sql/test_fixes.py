@@ -16,6 +16,25 @@ REMAINDERS = [
     for b in ("3", "3.9", "'3.9'", "'2e1'", "0", "'x'", "-1", "NULL", "-9223372036854775808")
 ]
 SCRIPTS: dict[str, list[str]] = {
+    "a COLLATE anywhere in the leftmost arm is the collation of a subquery's column": [
+        "CREATE TABLE t (a TEXT, n)",
+        "INSERT INTO t VALUES ('B', 1), ('a', 1), ('A', 2), ('b', 1)",
+        "CREATE VIEW v AS SELECT CASE WHEN n = 1 COLLATE NOCASE THEN a ELSE a END AS x FROM t",
+        "SELECT x FROM v WHERE x = 'A'",
+        "SELECT x FROM v ORDER BY x",
+        "SELECT DISTINCT x FROM v",
+        "SELECT x, count(*) FROM v GROUP BY x",
+        "SELECT max(x), min(x) FROM v",
+        "SELECT x FROM (SELECT a || (n COLLATE NOCASE) AS x FROM t LIMIT 10) WHERE x = 'A1'",
+        "SELECT x FROM (SELECT 'b' AS x UNION ALL SELECT a COLLATE NOCASE FROM t) ORDER BY x",
+        "SELECT x FROM (SELECT 'b' AS x UNION ALL SELECT a COLLATE NOCASE FROM t) WHERE x = 'a'",
+        "SELECT x FROM (SELECT a COLLATE NOCASE AS x FROM t UNION ALL SELECT 'b') WHERE x = 'a'",
+        "WITH c (x) AS (SELECT CASE WHEN n = 1 COLLATE NOCASE THEN a END FROM t)"
+        " SELECT * FROM c WHERE x = 'A'",
+        "SELECT CASE WHEN n = 1 COLLATE NOCASE THEN a END, n FROM t EXCEPT SELECT 1, 2 ORDER BY 1, 2",
+        "SELECT a || '' FROM t UNION SELECT 1 UNION SELECT a COLLATE NOCASE FROM t ORDER BY 1",
+        "SELECT a || '', n FROM t UNION ALL SELECT a COLLATE NOCASE, 3 FROM t ORDER BY 1, 2",
+    ],
     "the schema's name tells which of two tables is meant": [
         "CREATE TABLE t (x, y)",
         "CREATE INDEX t_x ON t (x)",
