@@ -1,12 +1,15 @@
-"""Readers beside a committing writer, and writers beside each other, in threads of one process."""
+"""Readers beside a committing writer, writers beside each other in threads, and readers in processes."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import threading
 import time
 from typing import Any
 
+from benchmarks.peers import open_peer
 from benchmarks.workloads import Job, workload
 from benchmarks.workloads_kv import key_of, value_of
 
@@ -95,4 +98,52 @@ def _commits(job: Job) -> Any:
     job.notes["commits/s, 8 threads"] = round(eight)
     job.notes["ratio"] = round(eight / one, 2)
     db.close()
+    return None
+
+
+def _read_alone(peer: str, path: str, size: int, go: Any, counts: Any) -> None:
+    """Reads of one process for `SECONDS`, once all are ready."""
+    get = open_peer(peer, path).get
+    numbers = random.Random(os.getpid())
+    keys = [key_of(numbers.randrange(size)) for _ in range(1000)]
+    for key in keys:
+        get(key)
+    go.wait()
+    done, end = 0, time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        for key in keys:
+            get(key)
+        done += len(keys)
+    counts.put(done)
+
+
+@workload(
+    "processes-readers",
+    "reader processes: reads per second, one and as many as cores",
+    goal=None,
+    peers=("kvsh", "sqlite", "lmdb"),
+    size=100_000,
+    rounds=1,
+)
+def _reader_processes(job: Job) -> Any:
+    peer = open_peer(job.peer, job.path())
+    peer.begin()
+    for number in range(job.size):
+        peer.put(key_of(number), value_of(number))
+    peer.commit()
+    peer.close()
+    context = multiprocessing.get_context("spawn")
+    with job.watch:
+        for readers in sorted({1, os.cpu_count() or 1}):
+            go, counts = context.Barrier(readers), context.Queue()
+            arguments = (job.peer, job.path(), job.size, go, counts)
+            processes = [
+                context.Process(target=_read_alone, args=arguments) for _ in range(readers)
+            ]
+            for process in processes:
+                process.start()
+            total = sum(counts.get() for _ in processes)
+            for process in processes:
+                process.join()
+            job.notes[f"reads/s, {readers} processes"] = round(total / SECONDS)
     return None

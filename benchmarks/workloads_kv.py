@@ -27,7 +27,7 @@ def loaded(job: Job, *, to_write: bool = False) -> KeyValuePeer:
     """A peer with `job.size` ascending keys, all of them read once."""
 
     def build(path: str) -> None:
-        peer = open_peer(job.peer, path)
+        peer = open_peer(job.peer, path, durable=True)
         peer.begin()
         put = peer.put
         for number in range(job.size):

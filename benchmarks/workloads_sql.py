@@ -41,7 +41,7 @@ def item_path(job: Job, *, indexed: bool = False, to_write: bool = False) -> str
     """A database with the table `item`."""
 
     def build(path: str) -> None:
-        con = connect(job.peer, path)
+        con = connect(job.peer, path, durable=True)
         con.execute(SCHEMA)
         insert(con, job.peer, "item", rows_of(job.size))
         if indexed:

@@ -93,7 +93,7 @@ def orders_and_lines(count: int) -> tuple[list[tuple[Any, ...]], list[tuple[Any,
 
 
 def _build(job: Job, path: str) -> None:
-    con = connect(job.peer, path)
+    con = connect(job.peer, path, durable=True)
     for statement in filter(str.strip, SCHEMA.split(";")):
         con.execute(statement)
     orders, lines = orders_and_lines(job.size)
