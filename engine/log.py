@@ -88,6 +88,7 @@ class Log:
     ) -> None:
         """`stop_lsn`: take in no later commit.  `from_start`: do without the table snapshot."""
         self.file = file
+        self.identity = file.identity()
         self.path = path
         self.words: MutableSequence[int] = [0] * WORDS if stop_lsn is not None else file.words()
         self.slots = decode_header(self.read(LOG_START, 0), path)
@@ -99,6 +100,7 @@ class Log:
         self.next_page = 2  # page 1 is for the layer above to start from
         self.end = LOG_START
         self.synced = LOG_START  # known to be on the disk
+        self.allocated = 0  # the file has at least this size, as far as its writer knows
         self.redo: list[tuple[int, bytes]] = []
         self.redo_bytes = 0
         self.live_bytes = 0

@@ -34,11 +34,14 @@ _BUFFER_BYTES = 4 << 20
 class Commit:
     """A commit that stands in the log and may not be durable yet."""
 
-    __slots__ = ("_changes", "_store", "lsn")
+    __slots__ = ("_changes", "_settled", "_store", "lsn")
 
-    def __init__(self, store: PageStore, lsn: int, changes: dict[int, int] | None) -> None:
+    def __init__(
+        self, store: PageStore, lsn: int, changes: dict[int, int] | None, settled: bool
+    ) -> None:
         self._store = store
         self._changes = changes
+        self._settled = settled
         self.lsn = lsn
 
     def location(self, page: int) -> int:
@@ -50,7 +53,8 @@ class Commit:
         """Block until the commit is as durable as the store promises.
 
         StorageError if the sync failed; then the commit was taken back and the handle is dead."""
-        self._store.wait_durable(self.lsn, pages=self._changes is not None)
+        if not self._settled:
+            self._store.wait_durable(self.lsn, pages=self._changes is not None)
 
 
 class Writer:
@@ -195,7 +199,6 @@ class Writer:
         )
         record, crc = encode_commit(log.salt, kind, lsn, self._records, chain, payload)
         self._buffer.append(record)
-        self._buffered += len(record)
         self._flush()
         with store.mutex:
             log.chain_crc = crc
@@ -206,10 +209,10 @@ class Writer:
                 log.take_pages(lsn, changes, self._next_page)
             else:
                 log.take_redo(lsn, payload)
-            store.appended()
+            settled = store.appended(pages=changes is not None)
         self._ended = True
         store.writer_ended()
-        return Commit(store, lsn, changes)
+        return Commit(store, lsn, changes, settled)
 
     def rollback(self) -> None:
         """End without a trace.  Harmless when ended already."""
