@@ -68,6 +68,7 @@ CLAUSES_MAX = 14
 """`for` clauses of one comprehension; Python nests at most 20 loops."""
 
 _VARIABLE = re.compile(r"\b[kriwgch]\d+\b")
+_LOOP = re.compile(r"\bfor ([kriwgch]\d+(?:, [kriwgch]\d+)*) in ")
 
 
 def variables_in(source: str) -> list[str]:
@@ -261,15 +262,15 @@ class LevelCompiler:
         return [*self._left(level, source), *self._filters(level.filters)]
 
     def _for(self, target: str, iterable: str) -> str:
-        return f"for {target} in {self.safe(iterable, target)}"
+        return f"for {target} in {self.safe(iterable)}"
 
-    def safe(self, source: str, bound: str = "") -> str:
+    def safe(self, source: str) -> str:
         """The source, or a call of a function that returns it, fit for a comprehension's iterable.
 
-        `bound` names variables that the source binds by itself."""
+        What the source binds by loops of its own (a rowid that only finds the row, too) is no argument."""
         if ":=" not in source:
             return source
-        own = variables_in(bound)
+        own = {name for targets in _LOOP.findall(source) for name in variables_in(targets)}
         free = [variable for variable in variables_in(source) if variable not in own]
         name = f"e{self.module.number()}"
         function = Lines()

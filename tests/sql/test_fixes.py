@@ -16,6 +16,15 @@ REMAINDERS = [
     for b in ("3", "3.9", "'3.9'", "'2e1'", "0", "'x'", "-1", "NULL", "-9223372036854775808")
 ]
 SCRIPTS: dict[str, list[str]] = {
+    "an outer join by a list of rowids with a condition that names a value": [
+        "CREATE TABLE l (a TEXT, b TEXT)",
+        "CREATE TABLE r (id INTEGER PRIMARY KEY, n INTEGER)",
+        "INSERT INTO l VALUES ('x', 1), ('2', 2)",
+        "INSERT INTO r VALUES (1, 1), (2, 2), (3, 2)",
+        "SELECT * FROM l LEFT JOIN r ON r.n = l.b AND r.id IN () AND l.a <> r.n COLLATE NOCASE",
+        "SELECT * FROM l LEFT JOIN r ON r.n = l.b AND r.id IN (1, 3)"
+        " AND l.a <> r.n COLLATE NOCASE ORDER BY 1",
+    ],
     "a COLLATE anywhere in the leftmost arm is the collation of a subquery's column": [
         "CREATE TABLE t (a TEXT, n)",
         "INSERT INTO t VALUES ('B', 1), ('a', 1), ('A', 2), ('b', 1)",
