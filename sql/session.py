@@ -35,7 +35,6 @@ MEMORY_LIMIT_BYTES = 256 << 20
 _PLANS_MAX = 1024
 _TEXT_CACHED_MAX = 1 << 16
 _LONG = 1024  # characters: beyond, an INSERT is first tried as rows of literals
-_RUN_MAX = 4096
 
 _CONTROL = {
     "BEGIN": "begin",
@@ -73,6 +72,7 @@ class Session(TransactionState):
         self.total_changes = 0
         self.last_insert_rowid = 0
         self._plans: dict[Any, Prepared] = {}
+        self._reach = 0  # of the next run of INSERTs; see `session_inserts`
         self._lift: Callable[[str], tuple[str, Any]] = _lift_at_first
 
     @cached_property
@@ -146,18 +146,19 @@ class Session(TransactionState):
         have to be run one by one then, and none of them has been.
 
         Outside of a transaction they are one; `changes` is that of the last."""
+        from sql.dml.collector import CollectorPaused
         from sql.session_inserts import statement_run
 
         self._check_open()
-        run = statement_run(text, start, _RUN_MAX)
-        if run is None:
-            return start
-        end, statement, rows = run
-        result = self._insert_rows(statement, rows, raises=False)
-        if result is None:
-            return start
-        self.changes = 1
-        return end
+        with CollectorPaused():
+            run = statement_run(text, start, self._reach)
+            if run is None:
+                return start
+            self._reach = run.reach
+            if self._insert_rows(run.statement, run.rows, raises=False) is None:
+                return start
+        self.changes = run.last
+        return run.end
 
     def run_script(self, sql: str) -> Iterator[Result]:
         """Run the statements of `sql` one after the other, as the results are asked for.  A run of

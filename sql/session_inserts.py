@@ -1,4 +1,4 @@
-"""INSERTs of literals, read by regular expression: what loads scripts and dumps fast.
+"""INSERTs of literals, read without a parser: what loads scripts and dumps fast.
 
     INSERT INTO "t"(a, b) VALUES (1, 'x'), (2, NULL), (-3.5, x'00ff')
 
@@ -6,12 +6,20 @@ is the statement `INSERT INTO "t"(a, b) VALUES (?,?)` run for three rows, and so
 that begin alike.  Only what is certain is taken: literals with an optional sign, rows of one length,
 no comments, nothing after the rows.  The statement with its parameters is parsed as any other;
 text that is not certain goes the ordinary way.
+
+Most rows are JSON but for their quotes and parentheses, so a stretch of text is made JSON by a few
+replacements and decoded in one call (`_as_json`): 0.3 us for a row of four values, where a regular expression
+and a conversion of each literal take 2.5.  Literals that JSON does not have, such as blobs, go that
+second way (`_one_by_one`).
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
 
 Value = None | int | float | str | bytes
 Row = tuple[Value, ...]
@@ -32,39 +40,112 @@ _LITERAL_TEXT = (
 )
 _LITERAL = re.compile(_LITERAL_TEXT)
 _FIRST_ROW = re.compile(rf"\(\s*+{_LITERAL_TEXT}\s*+(?:,\s*+{_LITERAL_TEXT}\s*+)*+\)")
+_ROW_GAP = re.compile(r"\)\s*+,\s*+\(")
+_STATEMENT_GAP = re.compile(r"\)\s*+;\s*+\Z")
+_GAP_MAX = 64
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 _DIGITS_MAX = 18  # so many certainly fit 64 bits
 
+REACH_MIN, REACH_MAX = 1 << 12, 1 << 18
+"""Characters that are tried as JSON at once: from first attempts and after failures, to the most."""
 
-def literal_rows(text: str) -> tuple[str, list[Row]] | None:
-    """(the statement for one row, the rows) if `text` is an INSERT of nothing but literals."""
-    head = _HEAD.match(text)
-    if head is None:
-        return None
-    first = _FIRST_ROW.match(text, head.end())
-    if first is None:
-        return None
-    width = len(_LITERAL.findall(first.group()))
-    rows = _rows_pattern(width).fullmatch(text, head.end())
-    if rows is None:
-        return None
-    return _statement(head.group(1), width), _rows(text[head.end() :], width)
+_ONE_BY_ONE_MAX = 4096
 
 
-def statement_run(text: str, start: int, count_max: int) -> tuple[int, str, list[Row]] | None:
-    """(end, the statement for one row, the rows) of the INSERTs of one row each that begin alike from
-    `start` on, at most `count_max` of them; None if there are not two.  Each ends with a `;`."""
+class Run(NamedTuple):
+    """Statements of literals that begin alike: the place after them, the statement for one row, all
+    rows, how many of these are the last statement's, and how far to reach for the next run."""
+
+    end: int
+    statement: str
+    rows: list[Row]
+    last: int
+    reach: int
+
+
+class _Beginning:
+    """What an INSERT of literals begins with: `statement` for one row, `start` of the text between its
+    outermost parentheses, `opening` from INSERT to there, and what its rows have between them."""
+
+    __slots__ = ("head", "opening", "row_gap", "start", "width")
+
+    def __init__(self, text: str, head: re.Match[str], first: re.Match[str]) -> None:
+        self.head = head.group(1)
+        self.start = head.end() + 1
+        self.opening = text[head.start(1) : self.start]
+        self.width = len(_LITERAL.findall(first.group()))
+        gap = _ROW_GAP.match(text, first.end() - 1)
+        self.row_gap = "),(" if gap is None else gap.group()
+
+    @property
+    def statement(self) -> str:
+        return f"{self.head} ({','.join('?' * self.width)})"
+
+
+def _beginning(text: str, start: int) -> _Beginning | None:
     head = _HEAD.match(text, start)
     if head is None:
         return None
     first = _FIRST_ROW.match(text, head.end())
-    if first is None:
+    return None if first is None else _Beginning(text, head, first)
+
+
+def literal_rows(text: str) -> tuple[str, list[Row]] | None:
+    """(the statement for one row, the rows) if `text` is an INSERT of nothing but literals."""
+    begun = _beginning(text, 0)
+    if begun is None:
         return None
-    width = len(_LITERAL.findall(first.group()))
-    statement = _statement_pattern(head.group(1), width)
+    body = text[begun.start :].rstrip().removesuffix(";").rstrip()
+    if not body.endswith(")"):
+        return None
+    rows = _as_json(body[:-1], "", begun)
+    if rows is not None:
+        return begun.statement, rows
+    if _rows_pattern(begun.width).fullmatch(text, begun.start - 1) is None:
+        return None
+    return begun.statement, _one_by_one(body, begun.width)
+
+
+def statement_run(text: str, start: int, reach: int = REACH_MAX) -> Run | None:
+    """The INSERTs of literals that begin alike from `start` on, each with its `;`; None if there are not
+    two.  They go as far as they can within `reach` characters, or some thousand statements.
+
+    The end of a run is found by trying: a stretch that is not all of one run is none.  So the reach
+    grows while there is more of the same, and shrinks at the end."""
+    begun = _beginning(text, start)
+    if begun is None:
+        return None
+    after = text.find(begun.opening, begun.start, start + REACH_MAX)
+    between = _STATEMENT_GAP.search(text, max(begun.start, after - _GAP_MAX), after)
+    if after >= 0 and between is not None:
+        gap = between.group() + begun.opening
+        reach = min(max(reach, REACH_MIN, 2 * (after - start)), REACH_MAX)
+        while reach >= REACH_MIN:
+            end = text.rfind(gap, begun.start, start + reach)
+            if end < 0:
+                break
+            last = text.rfind(gap, begun.start, end)
+            if last < 0 and end - start < REACH_MIN:
+                break  # a single short statement
+            rows = _as_json(text[begun.start : end], gap, begun)
+            if rows is not None:
+                return Run(
+                    end + len(gap) - len(begun.opening),
+                    begun.statement,
+                    rows,
+                    text.count(begun.row_gap, begun.start if last < 0 else last + len(gap), end)
+                    + 1,
+                    min(reach * 4, REACH_MAX),
+                )
+            reach //= 4
+    return _careful_run(text, start, begun)
+
+
+def _careful_run(text: str, start: int, begun: _Beginning) -> Run | None:
+    statement = _statement_pattern(begun.head, begun.width)
     bodies: list[str] = []
     end = start
-    while len(bodies) < count_max:
+    while len(bodies) < _ONE_BY_ONE_MAX:
         match = statement.match(text, end)
         if match is None:
             break
@@ -72,38 +153,90 @@ def statement_run(text: str, start: int, count_max: int) -> tuple[int, str, list
         end = match.end()
     if len(bodies) < 2:
         return None
-    return end, _statement(head.group(1), width), _rows(",".join(bodies), width)
+    last = len(_one_by_one(bodies[-1], begun.width))
+    rows = _one_by_one(",".join(bodies), begun.width)
+    return Run(end, begun.statement, rows, last, REACH_MIN)
 
 
-def _statement(head: str, width: int) -> str:
-    return f"{head} ({','.join('?' * width)})"
+# -- as JSON ---------------------------------------------------------------------------------------------
+
+_NEXT_ROW = "]\r,["
+
+
+def _as_json(body: str, gap: str, begun: _Beginning) -> list[Row] | None:
+    """The rows in `body`, with `gap` between statements and `begun.row_gap` between rows, if all of
+    their literals have a form in JSON; else None.
+
+    No JSON string has a control character in it, or two strings side by side.  So whatever is put in the
+    place of something that was meant to stand between literals, but did stand in a text, brings a
+    carriage return into a string, which makes all of it invalid; and so does an escape that gets
+    between literals.  What is valid in the end has been understood as SQL has it:
+
+        ),(     ]\\r,[        between rows; so is what is between statements
+        "  \\    \\"  \\\\      only within texts
+        ''      ""\\r         after a comma: an empty text;  \\u0027 within texts
+        NULL    null\\r
+        '       "
+
+    Brackets of the text's own could make rows: the number of rows tells."""
+    count = 1
+    returns = body.count("\r")
+    for between in (gap, begun.row_gap):
+        found = body.count(between) if between else 0
+        if found:
+            count += found
+            returns -= found * between.count("\r")
+            body = body.replace(between, _NEXT_ROW)
+    if returns:
+        return None
+    body = f"[[{body}]]"
+    for character, escape in _ESCAPES:
+        if character in body:
+            body = body.replace(character, escape)
+    if "''" in body:
+        for before in (",", ", ", "["):
+            body = body.replace(f"{before}''", f'{before}""\r')
+        body = body.replace("''", r"\u0027")
+    if "NULL" in body:
+        body = body.replace("NULL", "null\r")
+    try:
+        rows = _decoder(begun.width).decode(body.replace("'", '"'))
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+    return rows if len(rows) == count else None
+
+
+_ESCAPES = (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"))
+
+
+@lru_cache(maxsize=64)
+def _decoder(width: int) -> msgspec.json.Decoder[list[Any]]:
+    value = Annotated[int, msgspec.Meta(ge=_INT_MIN, le=_INT_MAX)] | float | str | None
+    return msgspec.json.Decoder(list[tuple[(value,) * width]])  # type: ignore[misc]
+
+
+# -- one by one ------------------------------------------------------------------------------------------
 
 
 def _row_text(width: int) -> str:
     more = rf"(?:,\s*+{_LITERAL_TEXT}\s*+){{{width - 1}}}" if width > 1 else ""
-    return rf"\(\s*+{_LITERAL_TEXT}\s*+{more}\)"
+    row = rf"\(\s*+{_LITERAL_TEXT}\s*+{more}\)"
+    return rf"{row}\s*+(?:,\s*+{row}\s*+)*+"
 
 
 @lru_cache(maxsize=64)
 def _rows_pattern(width: int) -> re.Pattern[str]:
-    row = _row_text(width)
-    return re.compile(rf"{row}\s*+(?:,\s*+{row}\s*+)*+;?\s*+")
+    return re.compile(rf"{_row_text(width)};?\s*+")
 
 
 @lru_cache(maxsize=64)
 def _statement_pattern(head: str, width: int) -> re.Pattern[str]:
-    return re.compile(rf"\s*+{re.escape(head)}\s*+({_row_text(width)})\s*+;")
+    return re.compile(rf"\s*+{re.escape(head)}\s*+({_row_text(width)});")
 
 
-def _rows(text: str, width: int) -> list[Row]:
-    values = [
-        literal[1:-1]
-        if literal[0] == "'" and "''" not in literal
-        else int(literal)
-        if literal.isdigit() and len(literal) <= _DIGITS_MAX
-        else _value(literal)
-        for literal in _LITERAL.findall(text)
-    ]
+def _one_by_one(text: str, width: int) -> list[Row]:
+    """The rows of text that is known to be literals and what is between them."""
+    values = list(map(_value, _LITERAL.findall(text)))
     columns = [iter(values)] * width
     return list(zip(*columns, strict=True))
 
@@ -116,6 +249,8 @@ def _value(literal: str) -> Value:
         return None
     if first in "xX":
         return bytes.fromhex(literal[2:-1])
+    if literal.isdigit() and len(literal) <= _DIGITS_MAX:
+        return int(literal)
     if literal.lstrip("+-").isdigit():
         number = int(literal)
         return number if _INT_MIN <= number <= _INT_MAX else float(literal)

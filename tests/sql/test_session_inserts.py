@@ -1,12 +1,16 @@
-"""INSERTs of literals by regular expression: what is taken, what is not, and that nothing differs."""
+"""INSERTs of literals, read without a parser: what is taken, what is not, and that nothing differs."""
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from btree import open_memory
 from sql import ConstraintError, Session, SqlError
-from sql.session_inserts import literal_rows, statement_run
+from sql.session_inserts import REACH_MIN, literal_rows, statement_run
 from tests.sql.engines import EngineError, KvshEngine, SqliteEngine
 
 
@@ -69,12 +73,111 @@ def test_a_run_ends_where_something_else_begins() -> None:
         "insert into t values(1,';');\n insert into t values(2,'x') ;insert into t values(3,4);"
         "insert into t values(3),(4);insert into t values(5,6)"
     )
-    found = statement_run(text, 0, 100)
+    found = statement_run(text, 0)
     assert found is not None
-    assert found[1:] == ("insert into t values (?,?)", [(1, ";"), (2, "x"), (3, 4)])
-    assert text[found[0] :].startswith("insert into t values(3),(4)")
-    assert statement_run(text, 0, 2) is not None
-    assert statement_run("insert into t values(1);insert into u values(1);", 0, 9) is None
+    assert found.statement == "insert into t values (?,?)"
+    assert found.rows == [(1, ";"), (2, "x"), (3, 4)]
+    assert found.last == 1
+    assert text[found.end :].startswith("insert into t values(3),(4)")
+    assert statement_run("insert into t values(1);insert into u values(1);", 0) is None
+
+
+def test_a_run_grows_while_there_is_more_of_the_same() -> None:
+    numbers = iter(range(100_000))
+    statement = "INSERT INTO t VALUES(%d,'a'),(%d,'b');\n"
+    same = "".join([statement % (next(numbers), next(numbers)) for _ in range(5000)])
+    text = f"{same}DELETE FROM t;\n{same}"
+    at, reach, rows, reaches = 0, 0, 0, []
+    while (found := statement_run(text, at, reach)) is not None:
+        assert found.last == 2
+        at, reach, rows = found.end, found.reach, rows + len(found.rows)
+        reaches.append(reach)
+    assert text[at:].lstrip().startswith("DELETE")
+    assert rows == 10_000
+    assert max(reaches) > REACH_MIN == reaches[-1]
+    assert len(reaches) < 20
+
+
+# What is put together to texts that look like what stands between them.
+_PIECES = (
+    "'", "''", "a", " ", ",", "),(", "(", ")", "[", "]", "],[", "\\", '"', "\n", "\t", "\r", ";", "NULL",
+    "null", "\\u0041", "x'", "--", "/*", "\x01", "\x7f", "é", "😀", ",''", "','", " ''", ");\nINSERT INTO t VALUES(",
+)  # fmt: skip
+_texts = st.lists(st.sampled_from(_PIECES), max_size=6).map(
+    lambda pieces: "'" + "".join(pieces).replace("'", "''") + "'"
+)
+_others = st.sampled_from(
+    [
+        "0",
+        "1",
+        "-7",
+        "-0",
+        "1.5",
+        "-0.0",
+        "1e5",
+        "2E-3",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "9223372036854775808",
+        "NULL",
+        "null",
+        "Null",
+        "+7",
+        "007",
+        "1.",
+        ".5",
+        "9e999",
+        "''",
+        "x'00'",
+        "X'fF'",
+    ]
+)
+
+
+@st.composite
+def _statements(draw: st.DrawFn) -> list[str]:
+    width = draw(st.integers(1, 3))
+    comma = draw(st.sampled_from((",", ", ")))
+    between = draw(st.sampled_from(("),(", "), (", "),\n(")))
+    row = st.lists(_texts | _others, min_size=width, max_size=width).map(comma.join)
+    rows = st.lists(row, min_size=1, max_size=3).map(between.join)
+    return [f"INSERT INTO t VALUES({r})" for r in draw(st.lists(rows, min_size=1, max_size=4))]
+
+
+@given(_statements())
+def test_whatever_stands_in_texts_the_rows_are_those_of_sqlite(statements: list[str]) -> None:
+    sqlite = sqlite3.connect(":memory:")
+    expected = [sqlite.execute(s.partition("INTO t ")[2]).fetchall() for s in statements]
+    alone = literal_rows(statements[0])
+    assert alone is not None
+    assert repr(alone[1]) == repr(expected[0])
+    text = ";\n".join(statements) + ";\n"
+    at, rest = 0, expected
+    while (found := statement_run(text, at)) is not None:
+        rows: list[object] = []
+        while len(rows) < len(found.rows):
+            rows += (last := rest.pop(0))
+        assert repr(found.rows) == repr(rows)
+        assert found.last == len(last)
+        at = found.end
+    assert len(rest) <= (len(expected) < 2) + (at > 0)
+
+
+@given(_statements(), st.lists(st.tuples(st.integers(0), st.sampled_from(_PIECES)), max_size=3))
+def test_what_sqlite_does_not_take_is_not_taken(
+    statements: list[str], changes: list[tuple[int, str]]
+) -> None:
+    text = ";\n".join(statements) + ";\n"
+    for place, piece in changes:
+        place %= len(text)
+        text = text[:place] + piece + text[place + 1 :]
+    found = statement_run(text, 0)
+    if found is None or not found.statement.startswith("INSERT INTO t VALUES ("):
+        return
+    sqlite = sqlite3.connect(":memory:")
+    sqlite.execute(f"CREATE TABLE t({','.join('abcdef'[: found.statement.count('?')])})")
+    sqlite.executescript(text[: found.end])
+    assert repr(sqlite.execute("SELECT * FROM t").fetchall()) == repr(found.rows)
 
 
 def compare(*script: str) -> None:
@@ -161,4 +264,4 @@ def test_long_blanks_and_broken_rows_are_given_up_at_once() -> None:
         "insert into t values ('" + "''" * 100_000,
     ):
         assert literal_rows(text) is None
-        assert statement_run(text, 0, 10) is None
+        assert statement_run(text, 0) is None
