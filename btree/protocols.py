@@ -107,6 +107,10 @@ class Tree(Protocol):
         """The keys that start with `prefix`, where that is simple to say (a few in one leaf); None: see
         `batches`.  Of CLUSTERED and INDEX trees."""
 
+    def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
+        """For each of some distinct, ascending prefixes the keys that start with it.  Of CLUSTERED and INDEX
+        trees; the leaves are walked once."""
+
     def batches(
         self,
         lo: Key | None = None,

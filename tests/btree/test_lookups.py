@@ -1,0 +1,91 @@
+"""Many look-ups at once give what single ones give, in trees of every shape."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from btree import TreeKind, open_memory, open_store
+from btree.order import order_key
+
+
+def _filled(kind: TreeKind, entries: dict[Any, Any], leaf_limit: int) -> Any:
+    transaction = open_memory(leaf_limit=leaf_limit).begin(write=True)
+    tree = transaction.tree(transaction.create_tree(kind))
+    for key, value in entries.items():
+        tree.put(key, value)
+    return tree
+
+
+@pytest.mark.parametrize("leaf_limit", [4, 16, 2000])
+@pytest.mark.parametrize("step", [1, 3])
+def test_values_of_many_rowids(leaf_limit: int, step: int) -> None:
+    rng = random.Random(leaf_limit)
+    keys = [*range(-50, 900, step), *range(5000, 5100)]
+    tree = _filled(TreeKind.TABLE, {key: (key, str(key)) for key in keys}, leaf_limit)
+    for count in (0, 1, 3, 10, 400, 3000):
+        wanted: list[Any] = [rng.randrange(-100, 5200) for _ in range(count)]
+        expected = [tree.get(key) for key in wanted]
+        assert tree.get_many(wanted) == expected
+        wanted.sort()
+        assert tree.get_many(wanted) == [tree.get(key) for key in wanted]
+    mixed = [5, None, 7.0, 2**70, -3.5, 7, 7]
+    assert tree.get_many(mixed) == [tree.get(key) for key in mixed]
+
+
+def test_rowids_with_gaps_between_leaves_of_dense_numbers() -> None:
+    keys = [number for number in range(400) if number % 40 < 20]
+    tree = _filled(TreeKind.TABLE, {key: (key,) for key in keys}, 10)
+    wanted = list(range(-5, 410))
+    assert tree.get_many(wanted) == [tree.get(key) for key in wanted]
+
+
+@pytest.mark.parametrize("leaf_limit", [4, 16, 2000])
+def test_keys_of_many_prefixes(leaf_limit: int) -> None:
+    rng = random.Random(leaf_limit)
+    entries = {}
+    for _ in range(1500):
+        value = rng.choice([None, rng.randrange(40), rng.randrange(900), "t", "tea", 2.5, b"b"])
+        entries[(value, rng.choice("ab"), rng.randrange(10_000))] = None
+    entries |= {(7, "a", 20_000 + number): None for number in range(100)}
+    tree = _filled(TreeKind.INDEX, entries, leaf_limit)
+    ordered = sorted(entries, key=order_key)
+    singles = sorted({(key[0],) for key in entries} | {(-5,), (3.5,), ("te",)}, key=order_key)
+    pairs = sorted({key[:2] for key in entries} | {(7, ""), (7, "z")}, key=order_key)
+    for prefixes in (singles, pairs, [(7,)], [], pairs[-1:], ordered):
+        found = tree.prefixed_many(prefixes)
+        width = len(prefixes[0]) if prefixes else 0
+        groups: dict[Any, list[Any]] = {}
+        for key in ordered:
+            groups.setdefault(order_key(key[:width]), []).append(key)
+        assert found == [groups.get(order_key(prefix), []) for prefix in prefixes]
+        assert found == [
+            [key for keys, _ in tree.batches(p, p, hi_inclusive=True) for key in keys]
+            for p in prefixes
+        ]
+
+
+def test_many_lookups_read_each_leaf_once(tmp_path: Any) -> None:
+    store = open_store(str(tmp_path / "many.db"))
+    with_writes = store.begin(write=True)
+    number = with_writes.create_tree(TreeKind.TABLE)
+    large = with_writes.create_tree(TreeKind.TABLE)
+    with_writes.tree(number).load(list(range(20_000)), [(key, "x" * 20) for key in range(20_000)])
+    with_writes.tree(large).load(list(range(300)), [(b"x" * (key * 300),) for key in range(300)])
+    with_writes.commit()
+    store.close()
+    store = open_store(str(tmp_path / "many.db"))
+    transaction = store.begin()
+    tree = transaction.tree(number)
+    wanted = list(range(3, 20_000, 2))
+    assert tree.get_many(wanted[::-1]) == [(key, "x" * 20) for key in wanted[::-1]]
+    leaves = sum(1 for _ in tree.batches())
+    before = tree.pages_read
+    tree.get_many(wanted)
+    assert leaves <= tree.pages_read - before <= leaves * 1.2 + 5
+    values = transaction.tree(large).get_many(list(range(300)))
+    assert values == [(b"x" * (key * 300),) for key in range(300)]
+    transaction.rollback()
+    store.close()
