@@ -48,16 +48,14 @@ class Result:
         self,
         columns: tuple[ResultColumn, ...] | None = None,
         batches: Iterable[Batch] = (),
-        *,
         rowcount: int = -1,
         lastrowid: int | None = None,
-        transaction: Transaction | None = None,
     ) -> None:
         self.columns = columns
         self.rowcount = rowcount
         self.lastrowid = lastrowid
         self._source: Iterator[Batch] = iter(batches)
-        self._transaction = transaction  # to end with the last row
+        self._transaction: Transaction | None = None  # to end with the last row
 
     def batches(self) -> Iterator[Batch]:
         """The rows that were not handed out yet, as lists of tuples."""
@@ -104,6 +102,23 @@ class Result:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             transaction.rollback()
+
+
+class OwningResult(Result):
+    """A result that streams from a transaction of its own, and ends it.
+
+    A class apart, since a finaliser costs every result that has one."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        columns: tuple[ResultColumn, ...],
+        batches: Iterable[Batch],
+        transaction: Transaction,
+    ) -> None:
+        super().__init__(columns, batches)
+        self._transaction = transaction
 
     def __del__(self) -> None:
         if self._transaction is not None:

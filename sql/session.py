@@ -22,8 +22,9 @@ from btree import Store, Transaction
 from sql.context import Cancellation, Context
 from sql.errors import ConstraintError, MisuseError, SqlError, SqlNameError, SqlSyntaxError
 from sql.result import Result, WriteOutcome
-from sql.session_plans import Parameters, Prepared, QueryPlan, Values, WriteStatement
+from sql.session_plans import Parameters, Prepared, QueryPlan, TransactionStatement, Values
 from sql.session_transactions import TransactionState
+from sql.session_writes import WriteStatement
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -37,13 +38,17 @@ _TEXT_CACHED_MAX = 1 << 16
 _LONG = 1024  # characters: beyond, an INSERT is first tried as rows of literals
 
 _CONTROL = {
-    "BEGIN": "begin",
-    "BEGIN TRANSACTION": "begin",
-    "COMMIT": "commit",
-    "END": "commit",
-    "COMMIT TRANSACTION": "commit",
-    "ROLLBACK": "rollback",
+    "BEGIN": ("begin",),
+    "BEGIN TRANSACTION": ("begin",),
+    "BEGIN DEFERRED": ("begin",),
+    "BEGIN IMMEDIATE": ("begin", "IMMEDIATE"),
+    "BEGIN EXCLUSIVE": ("begin", "EXCLUSIVE"),
+    "COMMIT": ("commit",),
+    "END": ("commit",),
+    "COMMIT TRANSACTION": ("commit",),
+    "ROLLBACK": ("rollback",),
 }
+"""Statements that need no parser, by their text: a session method and its arguments."""
 
 
 class Session(TransactionState):
@@ -223,8 +228,9 @@ class Session(TransactionState):
             self._lift = lift_literals
         control = _CONTROL.get(sql.strip(" \t\r\n;").upper())
         if control is not None:
-            getattr(self, control)()
-            return Result()
+            statement = TransactionStatement(*control)
+            self._keep(sql, statement)
+            return statement.run(self, ())
         if not values:
             result = self._literal_insert(sql)
             if result is not None:

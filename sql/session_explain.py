@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sql.parse.statements import Delete, Explain, Insert, Query, Update
 from sql.plan import ResultColumn
 from sql.result import Result
-from sql.session_plans import QueryPlan, WriteStatement
+from sql.session_plans import QueryPlan
+from sql.session_writes import WriteStatement
 
 if TYPE_CHECKING:
     from btree import Transaction

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sql.compile import prepare_select
 from sql.dml.collector import CollectorPaused, gathered
 from sql.dml.index_keys import sort_entries
+from sql.dml.keyed import OneRow, keyed_delete, renewed, rowid_parameter
 from sql.dml.records import Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
@@ -66,14 +67,25 @@ class DeletePlan(WritePlan):
         )
         if self.needs_rows:
             outputs += row_columns(table, alias)
-        self.query = prepare_select(scan_query(statement, alias, outputs), env)
+        self._select = scan_query(statement, alias, outputs)
+        self.query = prepare_select(self._select.copy(), env)
+        self._one: OneRow | None = None
+        if self.plain and self.returning is None and not env.extra_scopes:
+            number = rowid_parameter(self.query, self.target.records)
+            if number is not None:
+                self._one = keyed_delete(self.target.records, number)
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         if self.returning is not None and self.returning.volatile:
             return False
-        return self.query.is_still_valid(transaction)
+        return self._one is not None or self.query.is_still_valid(transaction)
 
     def run(self, ctx: Context) -> WriteOutcome:
+        if self._one is not None:
+            outcome = self._one(ctx)
+            if outcome is not None:
+                return outcome
+            self.query = renewed(self.query, self._select, ctx)
         if self.whole:
             return self._cleared(ctx)
         keys = self.target.foreign_keys

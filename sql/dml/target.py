@@ -204,12 +204,12 @@ def tree_key(alias: str) -> exp.Expression:
     return column
 
 
-def row_columns(table: Table, alias: str) -> list[exp.Expression]:
+def row_columns(table: Table, alias: str | None = None) -> list[exp.Expression]:
     """All columns of the target's row."""
     return [
         exp.column(
             exp.to_identifier(column.name, quoted=True),
-            table=exp.to_identifier(alias, quoted=True),
+            table=exp.to_identifier(alias or table.name, quoted=True),
         )
         for column in table.columns
     ]

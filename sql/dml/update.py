@@ -27,6 +27,7 @@ from sql.dml.bulk import (
 from sql.dml.collector import CollectorPaused, gathered
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys, RowFunction, sort_entries
+from sql.dml.keyed import OneRow, has_subqueries, keyed_update, renewed, rowid_parameter
 from sql.dml.records import Row, widen_by_classes
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
@@ -72,8 +73,10 @@ class UpdatePlan(WritePlan):
         self._values = values
         self._set: RowFunction | None = None
         outputs = self._outputs(alias, dict(zip(self.places, values, strict=True)))
-        select = scan_query(statement, alias, outputs, from_=statement.from_, joins=statement.joins)
-        self.query = prepare_select(select, env)
+        self._select = scan_query(
+            statement, alias, outputs, from_=statement.from_, joins=statement.joins
+        )
+        self.query = prepare_select(self._select.copy(), env)
         self.returning: Returning | None = None
         if statement.returning:
             self.returning = Returning(statement.returning, table, env)
@@ -92,6 +95,25 @@ class UpdatePlan(WritePlan):
             and not records.has_checks
             and all(index.condition is None for index in self.indexes)
         )
+        self._one = self._keyed() if self._simple else None
+
+    def _keyed(self) -> OneRow | None:
+        """The short way to one row; None if the statement is of another form."""
+        number = rowid_parameter(self.query, self.target.records)
+        if number is None or self._foreign_keys is not None:
+            return None
+        if self.target.env.extra_scopes or has_subqueries(self.query):
+            return None
+        table = self._as_named()
+        values = dict(zip(self.places, self._values, strict=True))
+        row = [values.get(place, column) for place, column in enumerate(row_columns(table))]
+        successor = compile_row_function([value.copy() for value in row], table, self.target.env)
+        return keyed_update(self.target.records, self.indexes, number, successor)
+
+    def _as_named(self) -> Table:
+        """The table under the name that the statement knows it by."""
+        alias = self.statement.alias
+        return self.table if alias is None else msgspec.structs.replace(self.table, name=alias)
 
     def _outputs(self, alias: str, values: dict[int, exp.Expression]) -> list[exp.Expression]:
         """The scan's columns: tree key, new row, a new rowid if one is assigned apart from the columns,
@@ -106,11 +128,16 @@ class UpdatePlan(WritePlan):
     def is_still_valid(self, transaction: Transaction) -> bool:
         if self.returning is not None and self.returning.volatile:
             return False
-        return self.query.is_still_valid(transaction)
+        return self._one is not None or self.query.is_still_valid(transaction)
 
     # -- running ---------------------------------------------------------------------------------
 
     def run(self, ctx: Context) -> WriteOutcome:
+        if self._one is not None:
+            outcome = self._one(ctx)
+            if outcome is not None:
+                return outcome
+            self.query = renewed(self.query, self._select, ctx)
         try:
             found = gathered(self.query.run(ctx))
             if self.statement.from_ is not None:
@@ -140,10 +167,10 @@ class UpdatePlan(WritePlan):
                 self.returning,
                 self.indexes,
             )
-            changes.each(found, lambda item: self._one(changes, item))
+            changes.each(found, lambda item: self._change(changes, item))
             return changes.finished()
 
-    def _one(self, changes: RowChanges, item: Row) -> None:
+    def _change(self, changes: RowChanges, item: Row) -> None:
         """Change one row as it is now: an earlier row's programs, or REPLACE, may have got at it."""
         key, width = item[0], self.width
         current = changes.writer.tree.get(key)
@@ -170,12 +197,8 @@ class UpdatePlan(WritePlan):
     def _settings(self, ctx: Context) -> RowFunction:
         """The values of SET for a row that is not what the scan saw."""
         if self._set is None:
-            statement = self.statement
-            table = self.table
-            if statement.alias is not None:
-                table = msgspec.structs.replace(table, name=statement.alias)
             trees = [value.copy() for value in self._values]
-            self._set = compile_row_function(trees, table, self.target.env)
+            self._set = compile_row_function(trees, self._as_named(), self.target.env)
         return self._set
 
     # -- a few rows ------------------------------------------------------------------------------

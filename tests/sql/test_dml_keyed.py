@@ -1,0 +1,154 @@
+"""UPDATE and DELETE by rowid with parameters: the short way to one row leaves what sqlite3 leaves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.sql.dml_scripts import COUNTERS, contents, outcome
+from tests.sql.engines import KvshEngine, SqliteEngine
+
+TABLES = {
+    "alias": "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT, c)",
+    "rowid": "CREATE TABLE t(id INT, a INT, b TEXT, c)",
+    "not null": "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT NOT NULL, b TEXT NOT NULL DEFAULT 'd', c)",
+    "indexes": "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT COLLATE NOCASE, c);"
+    " CREATE INDEX ta ON t(a, b); CREATE UNIQUE INDEX tb ON t(b)",
+    "partial": "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT, c);"
+    " CREATE UNIQUE INDEX ta ON t(a) WHERE c > 3; CREATE INDEX tb ON t(b)",
+    "expression": "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT, c);"
+    " CREATE UNIQUE INDEX ta ON t(a % 50, b)",
+    "generated": "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT, c, d AS (a + 1) UNIQUE)",
+    "checked": "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT CHECK(a < 30), b TEXT, c)",
+    "strict": "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT, c ANY) STRICT",
+    "trigger": "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT, c); CREATE TABLE log(x);"
+    " CREATE TRIGGER u AFTER UPDATE ON t BEGIN INSERT INTO log VALUES (NEW.a); END;"
+    " CREATE TRIGGER d BEFORE DELETE ON t BEGIN INSERT INTO log VALUES (OLD.a); END",
+    "referenced": "PRAGMA foreign_keys = ON; CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT, c);"
+    " CREATE TABLE u(x REFERENCES t(id)); ",
+    "without rowid": "CREATE TABLE t(id INT PRIMARY KEY, a INT, b TEXT, c) WITHOUT ROWID",
+}
+STATEMENTS = [
+    ("UPDATE t SET a = ? WHERE id = ?", 2),
+    ("UPDATE t SET a = a + ? WHERE rowid = ?", 2),
+    ("UPDATE t AS x SET b = ?, c = x.a WHERE ? = x.id", 2),
+    ("UPDATE t SET (b, c) = (c, b), a = ? WHERE id = ?", 2),
+    ("UPDATE t SET a = (SELECT max(a) FROM t) + ? WHERE id = ?", 2),
+    ("UPDATE OR IGNORE t SET b = ? WHERE id = ?", 2),
+    ("UPDATE OR REPLACE t SET b = ?, a = 3 WHERE id = ?", 2),
+    ("UPDATE t SET id = ? WHERE id = ?", 2),
+    ("UPDATE t SET c = ? WHERE id = ? AND a < 40", 2),
+    ("UPDATE t SET c = ? WHERE id = ? RETURNING a, c", 2),
+    ("DELETE FROM t WHERE id = ?", 1),
+    ("DELETE FROM t AS x WHERE ? = x._rowid_", 1),
+    ("DELETE FROM t WHERE id = ? RETURNING *", 1),
+    ("INSERT INTO t(id, a, b, c) VALUES (?, ?, ?, ?)", 4),
+]
+KEYS: list[Any] = [*range(1, 30), "7", "x", 7.0, 7.5, None, b"7", 1 << 62]
+VALUES: list[Any] = [*range(12), "3", "three", "b 5", 2.0, 2.5, None, b"\0"]
+
+
+class Pair:
+    """kvsh and sqlite3 with the same tables."""
+
+    def __init__(self, definition: str) -> None:
+        self.ours, self.theirs = KvshEngine(leaf_limit=4), SqliteEngine()
+        for engine in (self.ours, self.theirs):
+            text = ""
+            for part in definition.split(";"):
+                text += part + ";"
+                if "CREATE TRIGGER" not in text or part.strip() == "END":
+                    engine.execute(text)
+                    text = ""
+            for number in range(1, 21):
+                engine.execute(
+                    "INSERT INTO t(id, a, b, c) VALUES (?, ?, ?, ?)",
+                    (number, number, f"b {number}", number % 7),
+                )
+
+    def run(self, statement: str, parameters: tuple[Any, ...] = ()) -> None:
+        """The same outcome and the same counters."""
+        mine = outcome(self.ours, statement, parameters)
+        assert (statement, parameters, mine) == (
+            statement,
+            parameters,
+            outcome(self.theirs, statement, parameters),
+        )
+        assert self.ours.execute(COUNTERS) == self.theirs.execute(COUNTERS)
+
+    def compare(self) -> None:
+        """The same tables, and indexes that agree with them."""
+        assert contents(self.ours) == contents(self.theirs)
+        assert self.ours.execute("PRAGMA integrity_check") == [("ok",)]
+
+    def close(self) -> None:
+        self.ours.close()
+        self.theirs.close()
+
+
+@pytest.fixture(params=TABLES.values(), ids=TABLES.keys())
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    made = Pair(request.param)
+    yield made
+    made.close()
+
+
+def test_statements_by_key_with_values_of_all_kinds(pair: Pair) -> None:
+    numbers = random.Random(11)
+    for number in range(400):
+        statement, count = numbers.choice(STATEMENTS)
+        values = [numbers.choice(VALUES) for _ in range(count)]
+        values[0 if count == 4 else -1] = numbers.choice(KEYS)
+        if number % 50 == 10:
+            pair.run("BEGIN")
+        pair.run(statement, tuple(values))
+        if number % 50 == 40:
+            pair.run("ROLLBACK" if number % 100 == 40 else "COMMIT")
+            pair.compare()
+    pair.compare()
+
+
+def test_a_failing_statement_leaves_the_row_and_its_index_entries() -> None:
+    pair = Pair(TABLES["indexes"])
+    pair.run("BEGIN")
+    pair.run("UPDATE t SET b = ?, a = 100 WHERE id = ?", ("B 3", 2))
+    pair.run("UPDATE t SET b = ?, a = 100 WHERE id = ?", ("B 2", 2))  # its own, in another case
+    pair.run("COMMIT")
+    pair.compare()
+    pair.close()
+
+
+def test_what_is_created_later_is_heeded() -> None:
+    pair = Pair(TABLES["alias"])
+    update, delete = "UPDATE t SET a = ? WHERE id = ?", "DELETE FROM t WHERE id = ?"
+    pair.run(update, (5, 1))
+    pair.run(delete, (2,))
+    pair.run("BEGIN")
+    pair.run("CREATE UNIQUE INDEX later ON t(a)")
+    pair.run(update, (6, 1))  # 6 has it
+    pair.run("CREATE TABLE log(x)")
+    pair.run("CREATE TRIGGER u AFTER UPDATE ON t BEGIN INSERT INTO log VALUES (NEW.a); END")
+    pair.run("CREATE TRIGGER d AFTER DELETE ON t BEGIN INSERT INTO log VALUES (OLD.a); END")
+    pair.run(update, (60, 1))
+    pair.run(delete, (3,))
+    pair.run("COMMIT")
+    assert pair.ours.execute("SELECT x FROM log") == [(60,), (3,)]
+    pair.compare()
+    pair.close()
+
+
+def test_the_scan_is_made_anew_where_the_short_way_has_kept_the_plan() -> None:
+    """The scan was compiled when `a` held integers only; it is not used until it meets texts."""
+    pair = Pair(TABLES["rowid"])
+    statement = "UPDATE t SET c = a + 1, b = ? WHERE rowid = ?"
+    pair.run(statement, ("x", 1))
+    pair.run("UPDATE t SET a = 'text' WHERE rowid = ?", (4,))
+    pair.run("UPDATE t SET a = NULL WHERE rowid = ?", (5,))
+    pair.run(statement, (1.5, 4))
+    pair.run(statement, (b"", "5"))
+    pair.run(statement, ("y", 5))
+    pair.compare()
+    pair.close()
