@@ -28,6 +28,10 @@ from btree.node import Node
 COOLING_SHARE = 0.10
 """Share of the budget that a sweep moves to the cooling stage, and that the stage may hold."""
 
+COLUMN_SHARE = 0.5
+"""Share of the budget up to which scans by column have other nodes evicted.  A column takes a fifth of what
+its rows do, so that scans come into memory sooner; but they must not drive out all that is looked up."""
+
 _SAMPLE_EVERY = 64
 _GC_HEADER_BYTES = 16
 
@@ -38,6 +42,7 @@ class Cache:
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
         self.used_bytes = 0
+        self.column_bytes = 0  # part of `used_bytes`
         self.evictions = 0
         self.loads = 0
         self._cooling: dict[int, Node] = {}
@@ -49,6 +54,12 @@ class Cache:
     def has_room(self) -> bool:
         """Whether a scan may keep what it loads."""
         return self.used_bytes < self.budget_bytes * 0.9
+
+    @property
+    def column_room(self) -> float:
+        """Bytes of columns that a scan may keep: what is free, and up to their share of the budget."""
+        free = self.budget_bytes * 0.9 - self.used_bytes
+        return max(free, self.budget_bytes * COLUMN_SHARE - self.column_bytes)
 
     @property
     def is_over(self) -> bool:
@@ -84,15 +95,24 @@ class Cache:
         finally:
             self._sweeping.release()
 
+    def recount(self, roots: Iterable[Node]) -> None:
+        """Take stock: what went with older versions is not noted as it goes."""
+        roots = list(roots)
+        cooling_bytes = sum([node.bytes for node in list(self._cooling.values())])
+        self.used_bytes = sum([_bytes_below(root) for root in roots]) + cooling_bytes
+        self.column_bytes = sum([_column_bytes_below(root) for root in roots])
+
     def _sweep(self, roots: list[Node]) -> None:
-        used = sum([_bytes_below(root) for root in roots])
+        self.recount(roots)
         cooling = self._cooling
         cooling_bytes = sum([node.bytes for node in list(cooling.values())])
+        used = self.used_bytes - cooling_bytes
         goal = int(self.budget_bytes * (1 - COOLING_SHARE))
         wanted = used - goal + int(self.budget_bytes * COOLING_SHARE)
         if wanted > 0:
             chance = wanted / max(used, 1)
             for root in roots:
+                used -= self._drop_columns(root, chance)
                 cooled = self._cool(root, chance)
                 used -= cooled
                 cooling_bytes += cooled
@@ -109,6 +129,20 @@ class Cache:
         self._draws = self._draws * 48271 % 0x7FFFFFFF
         return self._draws / 0x7FFFFFFF
 
+    def _drop_columns(self, branch: Node, chance: float) -> int:
+        """Take some of the columns that lowest branches keep away; how many bytes.  Only who uses them
+        holds them then."""
+        if branch.level > 1:
+            below = [child for child in branch.children or () if child.__class__ is Node]
+            return sum([self._drop_columns(child, chance) for child in below])
+        columns = branch.columns
+        if columns is None or self._draw() >= chance:
+            return 0
+        branch.columns = None
+        self.column_bytes -= columns.bytes
+        self.evictions += 1
+        return columns.bytes
+
     def _cool(self, branch: Node, chance: float) -> int:
         """Move some clean nodes below `branch` to the cooling stage; how many bytes."""
         children = branch.children
@@ -123,7 +157,9 @@ class Cache:
             below = child.children
             if below is not None:
                 cooled += self._cool(child, chance)
-                if any(grandchild.__class__ is Node for grandchild in below):
+                if child.columns is not None or any(
+                    grandchild.__class__ is Node for grandchild in below
+                ):
                     continue
             elif draw() >= chance:
                 continue
@@ -139,11 +175,18 @@ class Cache:
 
 
 def _bytes_below(node: Node) -> int:
-    total = node.bytes
+    total = node.bytes if node.columns is None else node.bytes + node.columns.bytes
     for child in node.children or ():
         if child.__class__ is Node:
             total += child.bytes if child.children is None else _bytes_below(child)
     return total
+
+
+def _column_bytes_below(node: Node) -> int:
+    if node.level > 1:
+        below = [child for child in node.children or () if child.__class__ is Node]
+        return sum([_column_bytes_below(child) for child in below])
+    return 0 if node.columns is None else node.columns.bytes
 
 
 def memory_of(node: Node) -> int:

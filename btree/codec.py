@@ -4,11 +4,14 @@
     branch  [separators, pages]
     leaf    RAW                   [keys, values]
             INDEX                 [keys]
-            TABLE, CLUSTERED      [key part, rows]; the form says how keys are kept
+            TABLE, CLUSTERED      [key part, rows], or [key part, columns]; the form says which, and
+                                  how keys are kept
 
 Keys that can be told from little are not written out (`KeyForm`): consecutive row ids are a start,
 other row ids their differences, and keys that stand in the row's columns are just those columns'
-numbers.  A leaf with large values has one more element, `[[slot, page, bytes], ...]`; those slots
+numbers.  Rows are kept by column where they are of one width: each column is msgpack by itself, so that
+a scan decodes the columns it needs and no more (12 ns a value; a whole row takes 100 to 170).  A leaf
+with large values keeps its rows as such and has one more element, `[[slot, page, bytes], ...]`; those slots
 hold an empty placeholder, and the value itself is in its own page: a head and the value in msgpack.
 
 Every decoder is typed, so that a page that is no such node raises instead of giving wrong rows; the
@@ -37,6 +40,12 @@ LARGE_LEVEL = 255
 """The level of a page that holds one large value.  Stored on disk, do not change."""
 
 _LARGE = 0x80  # bit of the form: the leaf has large values
+_BY_COLUMN = 0x40  # bit of the form: rows are kept by column
+_BY_COLUMN_ROWS = 8
+"""Rows from which on a leaf is kept by column."""
+
+KEY_COLUMN = -1
+"""Stands for the key among the columns of `decode_columns`."""
 
 
 class KeyForm(enum.IntEnum):
@@ -75,6 +84,18 @@ _DECODE_LEAF = {
         KeyForm.COLUMNS: _decoder(list[int], _Tuples),
     },
 }
+_DECODE_COLUMNS_LEAF = {
+    TreeKind.TABLE: {
+        KeyForm.LISTED: _decoder(list[int], _Bytes),
+        KeyForm.CONSECUTIVE: _decoder(int, _Bytes),
+        KeyForm.DELTAS: _decoder(list[int], _Bytes),
+        KeyForm.COLUMNS: _decoder(int, _Bytes),
+    },
+    TreeKind.CLUSTERED: {
+        KeyForm.LISTED: _decoder(_Tuples, _Bytes),
+        KeyForm.COLUMNS: _decoder(list[int], _Bytes),
+    },
+}
 _DECODE_LARGE_LEAF = {
     TreeKind.RAW: {KeyForm.LISTED: _decoder(_Bytes, _Expiring, _LargeList)},
     TreeKind.TABLE: {
@@ -91,6 +112,7 @@ _DECODE_BRANCH = {
     TreeKind.INDEX: _decoder(_Tuples, list[int]),
 }
 _decode_raw_value = msgspec.msgpack.Decoder(bytes | tuple[bytes, int]).decode
+_decode_column: Any = msgspec.msgpack.Decoder(list[Any]).decode
 _decode_row: Any = msgspec.msgpack.Decoder(tuple[Any, ...]).decode
 
 
@@ -106,7 +128,21 @@ def encode_node(kind: TreeKind, node: Node) -> bytes:
     if kind is TreeKind.RAW:
         return _page(kind, 0, 0, (keys, values))
     form, part = _key_part(kind, keys, values)
-    return _page(kind, 0, form, (part, values))
+    columns = _columns(values)
+    if columns is None:
+        return _page(kind, 0, form, (part, values))
+    return _page(kind, 0, form | _BY_COLUMN, (part, columns))
+
+
+def _columns(rows: list[Value]) -> list[bytes] | None:
+    """The rows' columns, each in msgpack; None where rows are too few or of different widths."""
+    if len(rows) < _BY_COLUMN_ROWS:
+        return None
+    try:
+        columns = list(zip(*rows, strict=True))
+    except ValueError:
+        return None
+    return [encoded(column) for column in columns] or None
 
 
 def _encode_large_leaf(kind: TreeKind, keys: list[Key], values: list[Value]) -> bytes:
@@ -221,7 +257,7 @@ def _decode_node(kind: TreeKind, payload: bytes, page: int, location: int) -> No
     node.location = location
     node.owner = None
     node.unflushed = False
-    node.values = node.children = node.pages = None
+    node.values = node.children = node.pages = node.columns = None
     if level:
         node.keys, pages = _DECODE_BRANCH[kind](body)
         if len(node.keys) + 1 != len(pages):
@@ -249,6 +285,10 @@ def _decode_leaf(kind: TreeKind, form: int, body: memoryview) -> tuple[list[Key]
             return _decode_plain_raw(body)  # type: ignore[no-any-return]
         except msgspec.ValidationError:  # some values expire
             return _decode_raw(body)  # type: ignore[no-any-return]
+    elif form & _BY_COLUMN:
+        key_form = KeyForm(form & ~_BY_COLUMN)
+        part, columns = _DECODE_COLUMNS_LEAF[kind][key_form](body)
+        values = list(zip(*map(_decode_column, columns), strict=True))
     else:
         key_form = KeyForm(form)
         part, values = _DECODE_LEAF[kind][key_form](body)
@@ -270,6 +310,36 @@ def _keys(kind: TreeKind, form: KeyForm, part: Any, rows: list[Value]) -> list[K
     if kind is TreeKind.TABLE:
         return [row[part] for row in rows]
     return _picked(part, rows)
+
+
+def decode_columns(
+    kind: TreeKind, payload: bytes, page: int, columns: Sequence[int]
+) -> list[list[Value]] | None:
+    """The values of some columns of a TABLE tree's leaf, without making its rows: `KEY_COLUMN` for the
+    keys.  None if the leaf does not keep its rows by column; CorruptionError as from `decode_node`."""
+    try:
+        fmt, found_kind, level, form = payload[:HEAD_BYTES]
+        if fmt != FORMAT or found_kind != kind or level:
+            raise ValueError(f"head {payload[:HEAD_BYTES].hex()}")
+        if kind is not TreeKind.TABLE or form & (_LARGE | _BY_COLUMN) != _BY_COLUMN:
+            return None
+        key_form = KeyForm(form & ~_BY_COLUMN)
+        part, kept = _DECODE_COLUMNS_LEAF[kind][key_form](memoryview(payload)[HEAD_BYTES:])
+        found = [[] if column == KEY_COLUMN else _decode_column(kept[column]) for column in columns]
+        if KEY_COLUMN in columns:
+            place = columns.index(KEY_COLUMN)
+            if key_form is KeyForm.COLUMNS:
+                found[place] = _decode_column(kept[part])
+            elif key_form is KeyForm.CONSECUTIVE:
+                others = found[place - 1] if len(found) > 1 else _decode_column(kept[0])
+                found[place] = list(range(part, part + len(others)))
+            else:
+                found[place] = _keys(kind, key_form, part, [])
+        if len(set(map(len, found))) > 1:
+            raise ValueError("columns of different lengths")
+        return found
+    except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
+        raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
 
 
 def encode_large(kind: TreeKind, value: Value) -> bytes:

@@ -17,11 +17,12 @@ gets the engine's lock next finds the version that belongs to it; never while on
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import codec, directory
 from btree.cache import Cache
+from btree.columns import kept_with
 from btree.errors import ConflictError, CorruptionError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
@@ -245,11 +246,15 @@ class DiskStore:
 
     def make_room(self, extra: list[Node]) -> None:
         """Evict from the visible version, and from `extra` roots, the calling writer's own."""
+        self.cache.sweep(self.roots(extra))
+
+    def roots(self, extra: list[Node]) -> list[Node]:
+        """The roots in memory of the visible version, and `extra` ones."""
         view = self._view
         states = [] if view is None else list(view.version.trees.values())
         roots = [state.root for state in states if state.root.__class__ is Node]
         known = set(map(id, roots))
-        self.cache.sweep([*roots, *[root for root in extra if id(root) not in known]])
+        return [*roots, *[root for root in extra if id(root) not in known]]
 
     # -- the file ------------------------------------------------------------------------------------
 
@@ -358,6 +363,7 @@ class _OnPages(LocalTransaction):
 
     store: DiskStore
     reader: Any  # a Snapshot or a Writer: locate and read
+    _recounted = False  # whether the cache was, for columns' sake
 
     def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
         assert branch.children is not None and branch.pages is not None
@@ -371,6 +377,7 @@ class _OnPages(LocalTransaction):
                     f"page {page}: level {node.level} under a branch of level {branch.level}"
                 )
             if scan and not self.store.cache.has_room:
+                self.store.cache.used_bytes -= node.bytes
                 return node
             branch.children[slot] = node
             if self.store.cache.is_over:
@@ -387,6 +394,35 @@ class _OnPages(LocalTransaction):
         node = codec.decode_node(kind, payload, page, location)
         self.store.cache.account(tree_id, node, len(payload))
         return node
+
+    def load_columns(
+        self, tree: Tree, branch: Node, slot: int, columns: Sequence[int]
+    ) -> list[list[Value]] | None:
+        assert branch.children is not None and branch.pages is not None
+        page, child = branch.pages[slot], branch.children[slot]
+        if child.__class__ is Node:
+            return None  # another thread has loaded it
+        location = child or self.reader.locate(page)
+        if not location:
+            raise CorruptionError(f"page {page} of tree {tree.id} is missing")
+        return codec.decode_columns(tree.kind, self.reader.read(page, location), page, columns)
+
+    def column_room(self) -> float:
+        cache = self.store.cache
+        if cache.column_room <= 0 and not self._recounted:
+            self._recounted = True
+            cache.recount(self.store.roots([]))
+        return cache.column_room
+
+    def keep_columns(
+        self, branch: Node, fresh: dict[int, list[list[Value]]], size_bytes: int
+    ) -> None:
+        kept_with(branch, fresh, size_bytes)
+        cache = self.store.cache
+        cache.used_bytes += size_bytes
+        cache.column_bytes += size_bytes
+        if cache.is_over:
+            self.make_room()
 
     def fresh_node(self, tree: Tree, page: int, location: int) -> Node:
         location = location or self.reader.locate(page)

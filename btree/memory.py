@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from typing import Any
 
+from btree.columns import kept_with
 from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ConflictError, StoreError
 from btree.node import LargeReference, Node
-from btree.protocols import Store, TreeKind, Value
+from btree.protocols import RAW_TREE_ID, Store, TreeKind, Value
 from btree.transaction import LocalTransaction, Version
 from btree.tree import Tree, TreeState
 
@@ -47,6 +49,14 @@ class MemoryStore:
         if write:
             self.lock(timeout)
         return MemoryTransaction(self, write=write)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        transaction = self.begin(write=True)
+        try:
+            transaction.tree(RAW_TREE_ID).put(key, value)
+            transaction.commit()
+        finally:
+            transaction.rollback()
 
     def lock(self, timeout: float | None) -> None:
         """Take the writer's lock, waiting at most `timeout` seconds (None: the store's own)."""
@@ -102,6 +112,19 @@ class MemoryTransaction(LocalTransaction):
 
     def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
         raise AssertionError("a tree in memory has all its nodes")
+
+    def load_columns(
+        self, tree: Tree, branch: Node, slot: int, columns: Sequence[int]
+    ) -> list[list[Value]] | None:
+        raise AssertionError("a tree in memory has all its nodes")
+
+    def column_room(self) -> float:
+        return inf
+
+    def keep_columns(
+        self, branch: Node, fresh: dict[int, list[list[Value]]], size_bytes: int
+    ) -> None:
+        kept_with(branch, fresh, size_bytes)
 
     def load_root(self, state: TreeState) -> Node:
         raise AssertionError("a tree in memory has its root")

@@ -16,6 +16,7 @@ place; for everybody else it is immutable, except that a child may turn from int
 A writer that meets a node of another owner copies it, and the path above it.  A branch's copy shares
 `keys` and `pages` with the original, so those two lists are replaced and never changed in place.
 
+`columns`: what scans by column keep with a lowest branch, see `columns`.
 `level` is 0 in leaves.  `bytes` is about what the node takes in memory, 0 before it was ever measured.
 `unflushed`: in a leaf, that it differs from its page on the disk; in a branch, that it or something
 below it does.  `location` is 0 while the node's own page has to be written.
@@ -23,9 +24,12 @@ below it does.  `location` is 0 while the node's own page has to be written.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from btree.protocols import Key, Value
+
+if TYPE_CHECKING:
+    from btree.columns import Columns
 
 
 class Owner:
@@ -90,6 +94,7 @@ class Node:
     __slots__ = (
         "bytes",
         "children",
+        "columns",
         "keys",
         "level",
         "location",
@@ -104,6 +109,7 @@ class Node:
     values: list[Value] | None
     children: list[Any] | None
     pages: list[int] | None
+    columns: Columns | None
     level: int
     page: int
     location: int
@@ -119,6 +125,7 @@ def new_leaf(keys: list[Key], values: list[Value] | None, owner: object, page: i
     node.values = values
     node.children = None
     node.pages = None
+    node.columns = None
     node.level = 0
     node.page = page
     node.location = 0
@@ -137,6 +144,7 @@ def new_branch(
     node.values = None
     node.children = children
     node.pages = pages
+    node.columns = None
     node.level = level
     node.page = 0
     node.location = 0
@@ -153,6 +161,7 @@ def copied(node: Node, owner: object) -> Node:
     copy.page = node.page
     copy.bytes = node.bytes
     copy.owner = owner
+    copy.columns = None
     copy.unflushed = True
     children = node.children
     if children is None:

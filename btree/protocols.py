@@ -129,6 +129,10 @@ class Tree(Protocol):
         keys stands for all keys that start with it: `batches((5,), (5,), hi_inclusive=True)` gives
         every key whose first element is 5."""
 
+    def column_batches(self, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
+        """All of a TABLE tree in key order by column: per batch one list of values for each of `columns`,
+        -1 standing for the keys.  The lists must not be changed; otherwise as `batches`."""
+
     def first(self) -> tuple[Key, Value] | None: ...
 
     def last(self) -> tuple[Key, Value] | None: ...
@@ -215,6 +219,9 @@ class Store(Protocol):
     def begin(self, *, write: bool = False, timeout: float | None = None) -> Transaction:
         """A transaction on the newest durable commit.  With `write`, takes the writer's lock first,
         waiting at most `timeout` seconds (None: the store's own), else BusyError naming the holder's pid."""
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Put one raw key, in a transaction of its own; durable as a commit is when it returns."""
 
     def checkpoint(self) -> None: ...
 

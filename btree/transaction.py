@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from btree.errors import ReadOnlyError, StoreError
@@ -94,6 +94,22 @@ class LocalTransaction(ABC):
     @abstractmethod
     def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
         """Child `slot` of `branch` from its page."""
+
+    @abstractmethod
+    def load_columns(
+        self, tree: Tree, branch: Node, slot: int, columns: Sequence[int]
+    ) -> list[list[Value]] | None:
+        """Columns of child `slot` of `branch` from its page; None if the page does not keep them apart."""
+
+    @abstractmethod
+    def column_room(self) -> float:
+        """Bytes of columns that may be kept."""
+
+    @abstractmethod
+    def keep_columns(
+        self, branch: Node, fresh: dict[int, list[list[Value]]], size_bytes: int
+    ) -> None:
+        """Keep columns that a scan has gathered with their branch."""
 
     @abstractmethod
     def load_root(self, state: TreeState) -> Node:

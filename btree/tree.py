@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from btree import columns as by_column
 from btree import edit, lookups, ranges
 from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
@@ -433,6 +434,9 @@ class Tree:
     ) -> Iterator[tuple[list[Key], list[Value]]]:
         low, high = ranges.bounds(self, lo, hi, lo_inclusive, hi_inclusive)
         return ranges.batches(self, low, high, reverse=reverse)
+
+    def column_batches(self, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
+        return by_column.column_batches(self, columns)
 
     def first(self) -> tuple[Key, Value] | None:
         self._descents += 1

@@ -140,7 +140,7 @@ def test_random_bytes_for_pages_never_decode_to_anything_but_nodes_or_errors(see
     rng = random.Random(seed)
     for _ in range(3000):
         kind = rng.choice(list(TreeKind))
-        head = bytes((1, kind, rng.choice((0, 1, 255)), rng.choice((0, 1, 2, 3, 128, 129, 130))))
+        head = bytes((1, kind, rng.choice((0, 1, 255)), rng.choice((0, 1, 2, 3, 65, 128, 129, 130))))
         payload = head + rng.randbytes(rng.randrange(40))
         if rng.random() < 0.5:
             payload = head + b"\x92" + rng.randbytes(rng.randrange(12))

@@ -1,0 +1,142 @@
+"""Columns of a TABLE tree: for scans that need some values of every row and no rows.
+
+A column of everything below one lowest branch is kept with that branch, as lists of a few thousand
+values: a scan of two columns of a million rows touches two lists of each, and no row.  Leaves that are
+in memory give a column by picking it from their rows; of those that are not only the wanted columns are
+decoded, and no node is made.  Two columns of 1M rows of five: 0.10 s to decode from the file, where the
+rows took 0.50 s; 10 ms to go through again, where the rows took 40.
+
+A branch's columns stay right for as long as the branch does: a scan freezes the writer's nodes, so
+whoever changes anything below a branch afterwards copies the branch first, and a copy has no columns.
+They count against the cache's budget, and the sweep takes them away as it does leaves.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from btree.codec import KEY_COLUMN
+from btree.node import LargeValues, Node
+from btree.protocols import Value
+
+if TYPE_CHECKING:
+    from btree.tree import Tree
+
+Column = list[Value]
+
+BATCH_ROWS = 2048
+"""Rows from which on a batch is full; it ends with a leaf."""
+
+_SAMPLE_VALUES = 32
+
+
+class Columns:
+    """Columns of all leaves below a branch: per column the same number of lists, of the same lengths."""
+
+    __slots__ = ("bytes", "lists")
+
+    def __init__(self, lists: dict[int, list[Column]], size_bytes: int) -> None:
+        self.lists = lists
+        self.bytes = size_bytes
+
+
+def column_batches(tree: Tree, columns: Sequence[int]) -> Iterator[tuple[Column, ...]]:
+    """See `Tree.column_batches`."""
+    tree.transaction.freeze()
+    tree.visit(descents=1)
+    root = tree.root
+    if root.children is not None:
+        return _batches(tree, root, columns)
+    return iter((tuple(_picked(tree, root, columns)),) if root.keys else ())
+
+
+def _batches(tree: Tree, root: Node, columns: Sequence[int]) -> Iterator[tuple[Column, ...]]:
+    tree.visit(pages=-1)  # the descent has counted a leaf
+    for branch in _lowest_branches(tree, root):
+        kept = branch.columns
+        lists = {} if kept is None else kept.lists
+        assert branch.children is not None
+        tree.visit(pages=len(branch.children))
+        missing = [column for column in columns if column not in lists]
+        if missing:
+            yield from _gathered(tree, branch, columns, missing)
+        else:
+            yield from zip(*[lists[column] for column in columns], strict=True)
+
+
+def _lowest_branches(tree: Tree, branch: Node) -> Iterator[Node]:
+    if branch.level == 1:
+        yield branch
+        return
+    assert branch.children is not None
+    for slot in range(len(branch.children)):
+        yield from _lowest_branches(tree, tree.scanned_child(branch, slot))
+
+
+def _gathered(
+    tree: Tree, branch: Node, columns: Sequence[int], missing: list[int]
+) -> Iterator[tuple[Column, ...]]:
+    """The batches of one branch, of which some columns have to be fetched; these are kept with it."""
+    known = branch.columns
+    lists = {} if known is None else known.lists
+    fresh: dict[int, list[Column]] = {column: [] for column in missing}
+    added_bytes = 0.0
+    room = tree.transaction.column_room()
+    keep = True
+    assert branch.children is not None
+    batch: list[Column] = [[] for _ in missing]
+    at, last = 0, len(branch.children) - 1
+    for slot in range(last + 1):
+        child: Node | int = branch.children[slot]
+        found = None
+        if isinstance(child, int):
+            found = tree.transaction.load_columns(tree, branch, slot, missing)
+            if found is not None:
+                added_bytes += sum(map(_bytes_of_values, found))
+        if found is None:
+            leaf = tree.scanned_child(branch, slot)
+            keep = keep and leaf.values.__class__ is not LargeValues
+            found = _picked(tree, leaf, missing)
+        for column, values in zip(batch, found, strict=True):
+            column += values
+        if len(batch[0]) < BATCH_ROWS and slot < last:
+            continue
+        added_bytes += sum(map(sys.getsizeof, batch))
+        keep = keep and added_bytes < room
+        for number, column in zip(missing, batch, strict=True):
+            if keep:
+                fresh[number].append(column)
+            else:
+                fresh[number] = []
+        new = dict(zip(missing, batch, strict=True))
+        yield tuple([new[n] if n in new else lists[n][at] for n in columns])
+        batch = [[] for _ in missing]
+        at += 1
+    if keep:
+        tree.transaction.keep_columns(branch, fresh, int(added_bytes))
+
+
+def _picked(tree: Tree, leaf: Node, columns: Sequence[int]) -> list[Column]:
+    rows = tree.values_of(leaf, 0, len(leaf.keys))
+    return [
+        leaf.keys if column == KEY_COLUMN else list(map(itemgetter(column), rows))
+        for column in columns
+    ]
+
+
+def _bytes_of_values(values: Column) -> float:
+    """About what the values themselves take, none of them being anybody else's."""
+    sample = values[:: len(values) // _SAMPLE_VALUES + 1]
+    return sum(map(sys.getsizeof, sample)) * len(values) / max(len(sample), 1)
+
+
+def kept_with(branch: Node, fresh: dict[int, list[Column]], size_bytes: int) -> None:
+    """Put more columns with a branch."""
+    known = branch.columns
+    if known is not None:
+        fresh = {**known.lists, **fresh}
+        size_bytes += known.bytes
+    branch.columns = Columns(fresh, size_bytes)

@@ -1,0 +1,165 @@
+"""Scans by column give what scans by row give, whatever was changed, evicted or kept in between."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from btree import TreeKind, open_memory, open_store
+from btree.codec import KEY_COLUMN, decode_columns, decode_node
+from btree.errors import CorruptionError
+from btree.protocols import Store, Transaction, Tree
+
+Row = tuple[Any, ...]
+CHOICES = [(0,), (2, 1), (KEY_COLUMN,), (1, KEY_COLUMN), (KEY_COLUMN, 0, 1, 2)]
+
+
+def by_row(tree: Tree, columns: tuple[int, ...]) -> list[Row]:
+    return [
+        tuple([key if column == KEY_COLUMN else row[column] for column in columns])
+        for keys, rows in tree.batches()
+        for key, row in zip(keys, rows, strict=True)
+    ]
+
+
+def by_column(tree: Tree, columns: tuple[int, ...]) -> list[Row]:
+    return [row for batch in tree.column_batches(columns) for row in zip(*batch, strict=True)]
+
+
+def check(transaction: Transaction) -> None:
+    tree = transaction.tree(3)
+    for columns in CHOICES:
+        assert by_column(tree, columns) == by_row(tree, columns)
+
+
+def row_of(rng: random.Random, *, large: bool) -> Row:
+    text = "x" * (rng.choice((3, 9, 3000)) if large else rng.randrange(9))
+    return rng.choice((None, rng.randrange(1 << 40), rng.random(), b"b")), text, rng.randrange(9)
+
+
+def change(transaction: Transaction, rng: random.Random, *, large: bool) -> None:
+    tree = transaction.tree(3)
+    for _ in range(rng.randrange(60)):
+        key = rng.randrange(3000)
+        if rng.random() < 0.3:
+            tree.delete(key)
+        else:
+            tree.put(key, row_of(rng, large=large))
+    if rng.random() < 0.2:
+        keys = range(rng.randrange(1000), rng.randrange(1000, 3000), rng.choice((1, 2, 7)))
+        tree.load(keys, [row_of(rng, large=large) for _ in keys])
+
+
+def exercise(store: Store, rng: random.Random, rounds: int, *, large: bool) -> None:
+    for _ in range(rounds):
+        reader = store.begin()
+        columns = rng.choice(CHOICES)
+        seen = by_column(reader.tree(3), columns)
+        writer = store.begin(write=True)
+        change(writer, rng, large=large)
+        check(writer)
+        savepoint = writer.savepoint()
+        change(writer, rng, large=large)
+        scan = writer.tree(3).column_batches(columns)
+        wanted = by_row(writer.tree(3), columns)
+        found = list(zip(*next(scan, ((),)), strict=True))
+        change(writer, rng, large=large)
+        found += [row for batch in scan for row in zip(*batch, strict=True)]
+        assert found == wanted, "a scan sees the tree as it was when the scan began"
+        check(writer)
+        if rng.random() < 0.5:
+            writer.rollback_to(savepoint)
+            check(writer)
+        if rng.random() < 0.8:
+            writer.commit()
+        else:
+            writer.rollback()
+        assert by_column(reader.tree(3), columns) == seen
+        reader.rollback()
+        if rng.random() < 0.3:
+            store.checkpoint()
+        after = store.begin()
+        check(after)
+        after.rollback()
+
+
+def begun(store: Store) -> Store:
+    transaction = store.begin(write=True)
+    assert transaction.create_tree(TreeKind.TABLE) == 3
+    transaction.commit()
+    return store
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_in_memory(seed: int) -> None:
+    store = begun(open_memory(leaf_limit=8, branch_limit=6))
+    exercise(store, random.Random(seed), 12, large=False)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("cache_bytes", [1 << 16, 1 << 26])
+def test_on_disk(tmp_path: Path, cache_bytes: int, large: bool) -> None:
+    rng = random.Random(cache_bytes)
+    path = str(tmp_path / "db")
+    for _ in range(3):
+        fresh = not (tmp_path / "db").exists()
+        store = open_store(path, durability="off", cache_bytes=cache_bytes, page_bytes=512)
+        exercise(begun(store) if fresh else store, rng, 4, large=large)
+        assert store.check() == []
+        store.close()
+
+
+def test_columns_are_kept_within_the_budget(tmp_path: Path) -> None:
+    path = str(tmp_path / "db")
+    store = begun(open_store(path, durability="off"))
+    writer = store.begin(write=True)
+    writer.tree(3).load(range(60_000), [(n << 20, f"text {n}", n) for n in range(60_000)])
+    writer.commit()
+    store.close()
+    budget = 6 << 20
+    store = open_store(path, durability="off", cache_bytes=budget)
+    reader = store.begin()
+    assert sum(len(keys) for keys, _ in reader.tree(3).batches()) == 60_000
+    for _ in range(3):
+        for columns in CHOICES:
+            assert len(by_column(reader.tree(3), columns)) == 60_000
+            cache: Any = store.cache  # type: ignore[attr-defined]
+            assert cache.used_bytes < 1.5 * budget
+    assert cache.evictions, "rows made room for columns"
+    assert reader.tree(3).root.columns  # type: ignore[attr-defined]
+    store.close()
+
+
+def test_a_scan_of_few_columns_makes_no_nodes_of_leaves(tmp_path: Path) -> None:
+    path = str(tmp_path / "db")
+    store = begun(open_store(path, durability="off"))
+    writer = store.begin(write=True)
+    writer.tree(3).load(range(60_000), [(n << 20, f"text {n}", n) for n in range(60_000)])
+    writer.commit()
+    store.close()
+    store = open_store(path, durability="off")
+    reader = store.begin()
+    assert sum(map(sum, [batch[0] for batch in reader.tree(3).column_batches((2,))])) == 1799970000
+    cache: Any = store.cache  # type: ignore[attr-defined]
+    assert cache.loads < 20
+    store.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_pages_are_errors(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(3000):
+        head = bytes((1, 2, rng.choice((0, 0, 1)), rng.choice((64, 65, 66, 67, 0, 192, 80))))
+        blob = rng.choice((b"\xc4\x02\x91\x05", b"\xc4\x03\x92\x05\x05", rng.randbytes(5)))
+        body = b"\x92" + rng.choice((b"\x05", b"\x91\x05", b"\x92\x01\x02")) + b"\x92" + blob * 2
+        for decode in (
+            lambda: decode_columns(TreeKind.TABLE, head + body, 1, (0, KEY_COLUMN, 1)),  # noqa: B023
+            lambda: decode_node(TreeKind.TABLE, head + body, 1, 0),  # noqa: B023
+        ):
+            try:
+                decode()  # type: ignore[no-untyped-call]
+            except CorruptionError:
+                continue
