@@ -313,7 +313,7 @@ class DiskStore:
     def close(self) -> None:
         if self.closed:
             return
-        if not self.readonly and self.pages.redo_bytes() > CLOSE_REDO_BYTES_MAX:
+        if not self.readonly and self.pages.checkpoint_due_at_close(CLOSE_REDO_BYTES_MAX):
             try:
                 self.checkpoint(0)
             except StoreError as error:

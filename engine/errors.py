@@ -37,6 +37,9 @@ class StorageError(EngineError):
     """The operating system refused a read, a write or a sync (disk full, I/O error)."""
 
 
+WHAT_TO_DO = "restore a backup, or salvage what can be read: .repair DAMAGED NEW"
+"""How the report of damaged bytes ends."""
+
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

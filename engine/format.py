@@ -40,6 +40,8 @@ WORDS_OFFSET = 1024
 LOG_START = 4096
 RECORD_MARK = 0xD5A7
 PAYLOAD_BYTES_MAX = (1 << 27) - 64
+OFFSET_MAX = 1 << 43
+"""A location has 40 bits for an offset / 8."""
 
 KIND_PAGE = 1
 KIND_DELETE = 2

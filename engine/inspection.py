@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.errors import CorruptionError
+from engine.errors import WHAT_TO_DO, CorruptionError
 from engine.format import LOG_START
 from engine.log import Log
 
@@ -23,10 +23,20 @@ def check(seen: Snapshot) -> list[str]:
             problems.append(str(error))
     fresh = Log(log.file, log.path, from_start=True)
     fresh.scan(seen.state.end)
+    problems += [
+        f"{log.path}: the page table at offset {offset} is damaged; nothing is lost by it:"
+        " .compact leaves it behind"
+        for offset in fresh.damaged_tables
+    ]
     if fresh.end < seen.state.end or fresh.lsn != seen.lsn:
+        what = (
+            WHAT_TO_DO
+            if problems
+            else "the newest commit needs none of it: .compact leaves it behind"
+        )
         problems.append(
-            f"{log.path}: the log is damaged at offset {fresh.end}, after commit {fresh.lsn}:"
-            f" the newest commit is {seen.lsn} at offset {seen.state.end}"
+            f"{log.path}: the log is damaged at offset {fresh.end}, after commit {fresh.lsn}, and goes"
+            f" on to commit {seen.lsn} at offset {seen.state.end}; {what}"
         )
         return problems
     rebuilt = dict(fresh.table.items(fresh.table.overlays))

@@ -16,9 +16,9 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Iterator, MutableSequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-from engine.errors import CorruptionError, StorageError
+from engine.errors import WHAT_TO_DO, CorruptionError, StorageError
 from engine.file import File
 from engine.format import (
     CHAIN_BYTES,
@@ -28,11 +28,14 @@ from engine.format import (
     KIND_PAGES,
     KIND_TABLE,
     LOG_START,
+    OFFSET_MAX,
     PAYLOAD_BYTES_MAX,
     RECORD,
     RECORD_BYTES,
     RECORD_MARK,
     TABLE_HEAD,
+    WORD_SYNCED,
+    WORD_VISIBLE,
     WORDS,
     Chain,
     Record,
@@ -68,7 +71,7 @@ class CommitInfo(NamedTuple):
     """One commit in the file, for people who look inside."""
 
     lsn: int
-    kind: str  # "pages" or "redo"
+    kind: str  # "pages" or "redo"; "damaged": bytes after commit `lsn` that are no records any more
     offset: int
     bytes: int
     pages: int
@@ -91,6 +94,7 @@ class Log:
         self.identity = file.identity()
         self.path = path
         self.words: MutableSequence[int] = [0] * WORDS if stop_lsn is not None else file.words()
+        self.damaged_tables: list[int] = []  # offsets of page table snapshots that were skipped
         self.slots = decode_header(self.read(LOG_START, 0), path)
         self.salt = salt_of(self.slots[0].database_id)
         self.stop_lsn = stop_lsn
@@ -149,7 +153,7 @@ class Log:
             found = "no valid record" if record is None else f"page {record.page}"
             raise CorruptionError(
                 f"{self.path}: page {page} at offset {offset} is damaged: expected its record,"
-                f" found {found}; restore a backup or salvage with .repair"
+                f" found {found}; {WHAT_TO_DO}"
             )
         return record.payload
 
@@ -214,7 +218,11 @@ class Log:
         while self.stop_lsn is None or self.lsn < self.stop_lsn:
             record = self.record_at(position, size)
             if record is None:
-                break
+                span = self._damaged_table(position, size)
+                if not span:
+                    break
+                self.end = position = position + span
+                continue
             if record.kind == KIND_PAGE or record.kind == KIND_DELETE:
                 location = pack_location(position, record.length)
                 changes[record.page] = location if record.kind == KIND_PAGE else 0
@@ -245,6 +253,27 @@ class Log:
         self.synced = max(self.synced, min(self.slot.synced, self.end))
         return position
 
+    def _damaged_table(self, position: int, size: int) -> int:
+        """The span of a table snapshot at `position` whose bytes are damaged; 0 if there is none.
+
+        A header slot, which has a checksum of its own, says that it is there.  It holds nothing but
+        what the scan has added up itself, its length included, and so can be done without."""
+        if position != self.end or self.redo:
+            return 0
+        if all((slot.table_offset, slot.table_lsn) != (position, self.lsn) for slot in self.slots):
+            return 0
+        entries = self.table.size(self.table.overlays)
+        span = RECORD_BYTES + padded(TABLE_HEAD.size + 8 * entries)
+        if position + span > size:
+            return 0
+        self.damaged_tables.append(position)
+        return span
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the commit to stop at is taken in."""
+        return self.stop_lsn is not None and self.lsn >= self.stop_lsn
+
     def _continues(self, record: Record, chain: Chain, pages_crc: int, count: int) -> bool:
         """Whether the commit is the next one of this log, and its page records are whole."""
         if chain.predecessor != self.chain_crc or chain.start != self.end:
@@ -259,25 +288,38 @@ class Log:
         """CorruptionError if what follows `end` is damage rather than a torn tail."""
         size = self.file.size()
         end = self.end
-        if self.stop_lsn is not None:
+        if self.stopped:
             return
-        if self.slot.synced > end:
-            self._corrupt(end, f"the header says that the log reaches {self.slot.synced}")
-        position = end
-        overlap = RECORD_BYTES
+        known = max(self.slot.synced, self._known_synced())
+        if known > end:
+            short = f", the file {size}" if size < known else ""
+            self.corrupt(f"the header says that the log reaches {known}{short}")
+        for offset in self._marks(end, size):
+            self._check_later_commit(offset, size, end)
+
+    def _marks(self, start: int, size: int) -> Iterator[int]:
+        """Where records may begin, from `start` on: the mark that each of them carries is there."""
+        position = start
         while position < size:
             window = self.read(min(_WINDOW_BYTES, size - position), position)
-            if not window:
-                break
             found = window.find(_MARK_BYTES)
             while found >= 0:
                 offset = position + found - _MARK_AT
-                if offset >= end and offset % 8 == 0:
-                    self._check_later_commit(offset, size, end)
+                if offset >= start and offset % 8 == 0:
+                    yield offset
                 found = window.find(_MARK_BYTES, found + 1)
-            if position + len(window) >= size:
+            if len(window) <= RECORD_BYTES or position + len(window) >= size:
                 break
-            position += len(window) - overlap
+            position += len(window) - RECORD_BYTES
+
+    def _known_synced(self) -> int:
+        """How far the log had been synced for sure, as the live words say; 0 if they may be damaged.
+
+        They have no checksum, but two of them have to agree.  Either is set after the sync that it
+        speaks of, so whatever value of it a power cut has left was true once."""
+        synced, visible = self.words[WORD_SYNCED], self.words[WORD_VISIBLE]
+        plausible = synced <= visible < OFFSET_MAX and synced % 8 == visible % 8 == 0
+        return synced if plausible else 0
 
     def _check_later_commit(self, offset: int, size: int, end: int) -> None:
         self._window = b""
@@ -286,13 +328,21 @@ class Log:
             return
         chain = decode_chain(record)
         if chain is not None and chain.synced > end:
-            self._corrupt(end, f"commit {record.lsn} at offset {offset} follows it")
+            self.corrupt(f"commit {record.lsn} at offset {offset} follows it")
 
-    def _corrupt(self, offset: int, proof: str) -> None:
+    def corrupt(self, proof: str) -> NoReturn:
+        """The scan ended before the log does, as `proof` shows."""
         raise CorruptionError(
-            f"{self.path}: the log is damaged at offset {offset} after commit {self.lsn}"
-            f" ({proof}); restore a backup or salvage with .repair"
+            f"{self.path}: the log is damaged at offset {self.end} after commit {self.lsn}"
+            f" ({proof}); {WHAT_TO_DO}"
         )
+
+    def _next_record(self, position: int, size: int) -> int:
+        """Where the first whole record at or behind `position` begins; `size` if there is none."""
+        for offset in self._marks(position, size):
+            if self.record_at(offset, size) is not None:
+                return offset
+        return size
 
     # -- what commits add up to ------------------------------------------------------------------
 
@@ -321,13 +371,17 @@ class Log:
     # -- looking inside --------------------------------------------------------------------------
 
     def commits(self, end: int) -> Iterator[CommitInfo]:
-        """Every commit in the file up to offset `end`, oldest first."""
+        """Every commit in the file up to offset `end`, oldest first, and what is damaged between them."""
         position, size = LOG_START, end
-        start = position
+        start, lsn = position, 0
         while position < size:
             record = self.record_at(position, size)
             if record is None:
-                return
+                begin, position = position, self._next_record(position + 8, size)
+                yield CommitInfo(lsn, "damaged", begin, position - begin, 0, 0)
+                start = position
+                continue
+            lsn = max(lsn, record.lsn if record.kind in COMMIT_KINDS else 0)
             if record.kind in COMMIT_KINDS:
                 chain = decode_chain(record)
                 time_ms = 0 if chain is None else chain.time_ms
@@ -338,6 +392,11 @@ class Log:
             elif record.kind == KIND_TABLE:
                 start = position + record.span
             position += record.span
+
+
+def redo_start(commits: list[tuple[int, bytes]], after: int) -> int:
+    """Where the redo commits after commit `after` begin in a list of them: lsns have no gaps."""
+    return max(after + 1 - commits[0][0], 0) if commits else 0
 
 
 def table_payload(log: Log) -> bytes:

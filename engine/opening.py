@@ -56,6 +56,7 @@ def open_log(
                 " and was left as it is"
             )
         log = Log(file, path, stop_lsn=stop_lsn)
+        log.words = file.words()
         _take_in(log, readonly=readonly, durable=durable, timeout=timeout)
     except OSError as error:
         file.close()
@@ -118,10 +119,14 @@ def _take_in(log: Log, *, readonly: bool, durable: bool, timeout: float) -> None
     while not log.file.try_lock(shared=shared):
         visible = log.words[WORD_VISIBLE]
         # The words are hints: after a power cut they may be old.  A live holder vouches for them.
-        if is_alive(log.words[WORD_HOLDER]) and log.slot.synced <= visible < SUPERSEDED:
+        holder = log.words[WORD_HOLDER]
+        if is_alive(holder) and log.slot.synced <= visible < SUPERSEDED:
             log.scan(visible)
-            if log.end == visible or log.lsn:
+            if log.end == visible or log.stopped:
                 return
+            # Unless it has taken commits back meanwhile, what it has published is whole.
+            if log.words[WORD_VISIBLE] == visible and log.words[WORD_HOLDER] == holder:
+                log.corrupt(f"process {holder}, which is writing, has published {visible} bytes")
         if time.monotonic() > deadline:
             raise StorageError(f"{log.path}: another process is recovering it; try again")
         time.sleep(0.001)
@@ -180,6 +185,8 @@ def secure_tail(log: Log, *, durable: bool) -> None:
         _log.info("%s: recovery accepted commits up to %d", log.path, log.lsn)
     while position < log.end:
         data = file.read(min(_COPY_BYTES, log.end - position), position)
+        if not data:
+            raise StorageError(f"{log.path}: the file was cut short while it was being recovered")
         file.write(data, position)
         position += len(data)
     if durable:

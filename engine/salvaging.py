@@ -55,6 +55,8 @@ class Salvage:
 
     file: File
     salt: int
+    synced: int = 0
+    """How far the log reached once, as the header says."""
     versions: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     """page -> (lsn, location) of its committed versions, oldest first; location 0 is a deletion"""
     redo: list[tuple[int, bytes]] = field(default_factory=list)
@@ -90,7 +92,8 @@ def salvage(path: str, files: FileSystem | None = None) -> Salvage:
     slots = [decode_slot(header[at : at + 512]) for at in (0, 512)]
     found = [slot for slot in slots if slot is not None]
     if found:
-        salvaged = Salvage(file, salt_of(found[0].database_id))
+        synced = max(slot.synced for slot in found)
+        salvaged = Salvage(file, salt_of(found[0].database_id), synced)
     else:
         salt = _guessed_salt(file, size)
         if salt is None:
@@ -98,6 +101,10 @@ def salvage(path: str, files: FileSystem | None = None) -> Salvage:
             raise NotADatabaseError(f"{path}: nothing of a kvsh database was found in it")
         salvaged = Salvage(file, salt)
         salvaged.notes.append("the header is damaged; the records in the log do without it")
+    if salvaged.synced > size:
+        salvaged.notes.append(
+            f"the file was cut short: it has {size} bytes, its log reached {salvaged.synced}"
+        )
     _Scan(salvaged, size).run()
     return salvaged
 
@@ -126,6 +133,8 @@ class _Scan:
             self._take(record, position)
             position += record.span
         salvaged = self.salvaged
+        if damaged_from is not None and damaged_from < salvaged.synced:
+            damage.append((damaged_from, min(salvaged.synced, self.size)))
         for start, end in damage:
             salvaged.notes.append(f"{end - start} bytes at offset {start} are damaged")
         if self.pending:

@@ -45,7 +45,7 @@ from engine.journal import Journal
 from engine.log import CommitInfo, Log, State
 from engine.opening import needs_securing, open_log, secure_tail
 from engine.snapshot import Snapshot
-from engine.table_snapshot import table_due, trim, write_table
+from engine.table_snapshot import table_due, table_wanted_at_close, trim, write_table
 from engine.writer import Writer
 
 Durability = Literal["full", "normal", "off"]
@@ -556,13 +556,18 @@ class PageStore:
         """Whether the redo tail has outgrown its bound."""
         return self.current_log.redo_bytes > REDO_TAIL_BYTES_MAX
 
+    def checkpoint_due_at_close(self, redo_bytes_max: int) -> bool:
+        """Whether the handle should leave no redo behind: there is much, or it is in the way of a small
+        page table, which holds the pages only."""
+        log = self.current_log
+        if log.redo_bytes > redo_bytes_max:
+            return True
+        in_the_way = self._changed and self.durability != "off" and bool(log.redo)
+        return in_the_way and table_wanted_at_close(log)
+
     def redo_commits(self) -> int:
         """Commits that the next open would have to replay."""
         return len(self.current_log.redo)
-
-    def redo_bytes(self) -> int:
-        """Bytes of redo that the next open would have to replay."""
-        return self.current_log.redo_bytes
 
     # -- the whole file --------------------------------------------------------------------------
 

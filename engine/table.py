@@ -61,7 +61,7 @@ class PageTable:
         changed: dict[int, int] = {}
         for _, changes in overlays:
             changed.update(changes)
-        size = max(len(self.base), max(changed, default=-1) + 1)
+        size = self.size(overlays)
         base = self.base
         for page in range(size):
             location = changed.get(page)
@@ -69,6 +69,10 @@ class PageTable:
                 location = base[page] if page < len(base) else 0
             if location:
                 yield page, location
+
+    def size(self, overlays: tuple[Overlay, ...]) -> int:
+        """The entries that `flattened` has: one more than the largest page number there ever was."""
+        return max([len(self.base), *[max(c) + 1 for _, c in overlays if c]])
 
     def flattened(self, overlays: tuple[Overlay, ...]) -> array[int]:
         """All entries as of the last of `overlays`, as one array."""

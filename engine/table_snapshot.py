@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TABLE_EVERY_BYTES = 16 << 20
 """A snapshot is due when the log has grown by this (or 32 bytes a page): it bounds the scan at open."""
 
+TABLE_SMALL_BYTES = 16 << 10
+"""A snapshot of so many bytes (2,048 pages) may be taken at every close."""
+
 _log = Journal("kvsh.engine")
 
 
@@ -33,21 +36,24 @@ def table_due(store: PageStore) -> bool:
     )
 
 
-def write_table(store: PageStore) -> None:
-    """Append a snapshot and let a header slot point to it, if the disk has room for it."""
+def write_table(store: PageStore, *, ahead: bool = True) -> None:
+    """Append a snapshot and let a header slot point to it, if the disk has room for it.
+
+    `ahead`: allocate space for what comes after it."""
     try:
-        _append_table(store)
+        _append_table(store, ahead=ahead)
     except OSError as error:
         _log.warning("%s: no page table snapshot: %s", store.path, error)
         store.take_back(store.current_log)
         store.check_usable()
 
 
-def _append_table(store: PageStore) -> None:
+def _append_table(store: PageStore, *, ahead: bool) -> None:
     """Fact 8: what the slot refers to is synced before the slot is written."""
     log = store.current_log
     record, _ = encode_record(log.salt, KIND_TABLE, log.lsn, 0, table_payload(log))
-    store.reserve(log.end + len(record))
+    if ahead:
+        store.reserve(log.end + len(record))
     log.file.write(record, log.end)
     store.sync_alone(log)
     with store.mutex:
@@ -72,11 +78,24 @@ def trim(store: PageStore) -> None:
     """Leave no space behind the log, and a header that knows its end, all of it synced."""
     log = store.current_log
     log.file.truncate(log.end)
-    store.sync_alone(log)
-    store.note_synced(log.end)
-    if not log.redo and log.end - log.table_end > TABLE_EVERY_BYTES // 16:
-        _append_table(store)
-        log.file.truncate(log.end)
-    else:
+    log.allocated = 0
+    before = log.table_end
+    if table_wanted_at_close(log) and not log.redo and not store.has_unsynced():
+        write_table(store, ahead=False)
+    if log.table_end == before:
+        store.sync_alone(log)
+        store.note_synced(log.end)
         _write_slot(log)
     store.sync_alone(log)
+
+
+def table_wanted_at_close(log: Log) -> bool:
+    """Whether a snapshot would spare the next open much, or costs little.
+
+    A small table is written at every close that has pages to tell of: whoever opens the file then
+    reads nothing before it, and so isn't stopped by damage to bytes that no commit needs any more."""
+    if log.base_lsn == log.table_hint[1]:
+        return False
+    grown = log.end - log.table_end
+    bytes_ = 8 * len(log.table.base)
+    return grown > TABLE_EVERY_BYTES // 16 or bytes_ <= max(TABLE_SMALL_BYTES, grown // 8)

@@ -81,8 +81,8 @@ class FakePages:
             > self.file.redo_max
         )
 
-    def redo_bytes(self) -> int:
-        return 0
+    def checkpoint_due_at_close(self, redo_bytes_max: int) -> bool:
+        return False
 
     def compact(self, order: Any = None, *, progress: Any = None) -> None: ...
     def backup(self, path: str, *, progress: Any = None) -> None: ...
