@@ -26,8 +26,8 @@ from btree.columns import kept_with
 from btree.errors import ConflictError, CorruptionError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
-from btree.protocols import TreeKind, Value
-from btree.redo import encode_redo, replay
+from btree.protocols import RAW_TREE_ID, TreeKind, Value
+from btree.redo import encode_put, encode_redo, replay
 from btree.spill import Spill
 from btree.transaction import LocalTransaction, Version
 from btree.tree import Tree, TreeState
@@ -43,6 +43,9 @@ REDO_BYTES_MAX = 256 * 1024
 
 CLOSE_REDO_BYTES_MAX = 32 * 1024
 """A store with more redo than this is checkpointed as it closes, so that the next open is quick."""
+
+UNREAD_COMMITS_MAX = 1024
+"""So many puts may wait in the log for the trees to take them in: it bounds what a read after them costs."""
 
 PAGE_BYTES = 8192
 BRANCH_LIMIT = 256
@@ -93,7 +96,6 @@ class DiskStore:
         self.closed = False
         self._lock = threading.RLock()
         self._epoch: object = None
-        self._appended: Version | None = None
         self._versions: dict[int, Version] = {}  # of this epoch, from the visible one on
         self._view: View | None = None
 
@@ -103,6 +105,38 @@ class DiskStore:
         if write:
             return self._begin_write(timeout)
         return DiskTransaction(self, self.view(), None)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """One raw key put, as a transaction of its own.
+
+        Such a put reads nothing, so it is written to the log and that is all: the trees take it in,
+        with others like it, when somebody reads next, as if another process had made the commit.  A
+        burst of puts costs its writes, and one pass over the leaves for every `UNREAD_COMMITS_MAX`."""
+        view = self._view
+        if (
+            view is None
+            or view.version.base_lsn == 0
+            or len(value) > REDO_BYTES_MAX // 2
+            or self.closed
+            or self.readonly
+            or self.pages.checkpoint_due()
+        ):
+            transaction = self._begin_write(None)
+            try:
+                transaction.tree(RAW_TREE_ID).put(key, value)
+                transaction.commit()
+            finally:
+                transaction.rollback()
+            return
+        writer: Writer = self.pages.begin()
+        try:
+            commit = writer.commit_redo(encode_put(RAW_TREE_ID, key, value))
+        except BaseException:
+            writer.rollback()
+            raise
+        commit.wait()
+        if commit.lsn - view.version.lsn > UNREAD_COMMITS_MAX:
+            self.view()
 
     def view(self) -> View:
         """The newest durable version, to read."""
@@ -142,12 +176,11 @@ class DiskStore:
             view = self.view()
             if view.version.lsn == writer.lsn and view.snapshot.epoch is writer.epoch:
                 return view
-            version = self._versions.get(writer.lsn)
-            if version is None or self._epoch is not writer.epoch:
+            if self._epoch is not writer.epoch:
                 raise StoreError(
                     f"commit {writer.lsn} is unknown here (the newest is {view.version.lsn})"
                 )
-            return _Borrowed(view, version)
+            return _Borrowed(view, self._version_of(writer))
 
     def upgraded(self, view: View, timeout: float | None) -> Writer:
         """The writer's lock, if `view` is still the newest commit."""
@@ -162,8 +195,9 @@ class DiskStore:
 
     # -- versions ------------------------------------------------------------------------------------
 
-    def _version_of(self, snapshot: Snapshot) -> Version:
-        """The version of the snapshot's commit: known, or replayed, or loaded."""
+    def _version_of(self, snapshot: Snapshot | Writer) -> Version:
+        """The version of the snapshot's commit (of a writer, the one it builds on): known, or
+        replayed, or loaded."""
         if snapshot.epoch is self._epoch:
             version = self._versions.get(snapshot.lsn)
             if version is not None:
@@ -178,7 +212,7 @@ class DiskStore:
                 return self._replayed(snapshot, newest)
         return self._loaded(snapshot)
 
-    def _loaded(self, snapshot: Snapshot) -> Version:
+    def _loaded(self, snapshot: Snapshot | Writer) -> Version:
         self.cache.clear()
         location = snapshot.locate(directory.DIRECTORY_PAGE)
         if location:
@@ -193,15 +227,13 @@ class DiskStore:
         self._versions = {}
         return self._replayed(snapshot, version)
 
-    def _replayed(self, snapshot: Snapshot, version: Version) -> Version:
+    def _replayed(self, snapshot: Snapshot | Writer, version: Version) -> Version:
         records = snapshot.redo(version.lsn)
         if records or version.lsn != snapshot.lsn:
             replaying = Replay(self, snapshot, version)
-            for _, record in records:
-                replay(replaying, record)
+            replay(replaying, [record for _, record in records])
             version = replaying.successor(snapshot.lsn, version.base_lsn)
         self._versions[version.lsn] = version
-        self._appended = version
         return version
 
     def append(self, transaction: DiskTransaction, writer: Writer) -> Any:
@@ -218,7 +250,6 @@ class DiskStore:
             else:
                 commit = writer.commit_redo(payload)
                 version = transaction.successor(commit.lsn, transaction.version.base_lsn)
-            self._appended = version
             self._versions[version.lsn] = version
         return commit
 
@@ -322,7 +353,6 @@ class DiskStore:
         self.closed = True
         self._view = None
         self._versions = {}
-        self._appended = None
         self.cache.clear()
         self.pages.close()
 
@@ -500,7 +530,7 @@ class _OnPages(LocalTransaction):
 class Replay(_OnPages):
     """Applies redo records to a version."""
 
-    def __init__(self, store: DiskStore, snapshot: Snapshot, version: Version) -> None:
+    def __init__(self, store: DiskStore, snapshot: Snapshot | Writer, version: Version) -> None:
         super().__init__(
             version,
             writable=True,

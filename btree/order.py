@@ -12,7 +12,7 @@ sound: a bisection that meets no two kinds has taken only comparisons that agree
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from btree.protocols import Key
@@ -79,6 +79,14 @@ def search_right(keys: Sequence[Key], key: Key) -> int:
         return bisect_right(keys, key)
     except TypeError:
         return bisect_right(keys, order_key(key), key=order_key)
+
+
+def in_order(keys: Iterable[Key]) -> list[Key]:
+    """The keys, sorted."""
+    try:
+        return sorted(keys)
+    except TypeError:
+        return sorted(keys, key=order_key)
 
 
 def less(left: Key, right: Key) -> bool:

@@ -17,9 +17,10 @@ import msgspec
 
 from btree.codec import encoded
 from btree.errors import CorruptionError
+from btree.order import in_order
 from btree.protocols import Key, TreeKind, Value
 from btree.transaction import OP_CLEAR, OP_CREATE, OP_DROP, OP_WIDEN, LocalTransaction
-from btree.tree import DELETED, Tree
+from btree.tree import DELETED
 
 OP_CHANGES = 0
 """Stored on disk, do not change."""
@@ -47,6 +48,11 @@ def encode_redo(
     return encoded(record)
 
 
+def encode_put(tree_id: int, key: Key, value: Value) -> bytes:
+    """The redo record of one put."""
+    return encoded(((OP_CHANGES, tree_id, (key, value)),))
+
+
 def decode_redo(record: bytes) -> list[tuple[int, int, Any]]:
     """The operations in a redo record; CorruptionError if it is none."""
     try:
@@ -56,30 +62,43 @@ def decode_redo(record: bytes) -> list[tuple[int, int, Any]]:
     return operations
 
 
-def replay(transaction: LocalTransaction, record: bytes) -> None:
-    """Apply a redo record to a writable transaction."""
-    for operation, tree_id, argument in decode_redo(record):
-        apply = _APPLY.get(operation)
-        if apply is None:
-            raise CorruptionError(f"a redo record holds an unknown operation: {operation}")
-        apply(transaction, tree_id, argument)
+def replay(transaction: LocalTransaction, records: Iterable[bytes]) -> None:
+    """Apply redo records, in their order, to a writable transaction.
+
+    Changes are gathered by key and then made in key order, as bulk changes, whatever the number of
+    records they came in: only the newest of a key counts, and each leaf is changed once."""
+    gathered: dict[int, dict[Key, Value]] = {}
+    for record in records:
+        for operation, tree_id, argument in decode_redo(record):
+            if operation == OP_CHANGES:
+                _gather(gathered.setdefault(tree_id, {}), argument)
+                continue
+            apply = _APPLY.get(operation)
+            if apply is None:
+                raise CorruptionError(f"a redo record holds an unknown operation: {operation}")
+            _apply_changes(transaction, gathered)
+            apply(transaction, tree_id, argument)
+    _apply_changes(transaction, gathered)
 
 
-def _apply_changes(transaction: LocalTransaction, tree_id: int, changes: list[Any]) -> None:
-    tree = transaction.tree(tree_id)
+def _gather(newest: dict[Key, Value], changes: list[Any]) -> None:
     for key, value in zip(*[iter(changes)] * 2, strict=True):
-        _apply_change(tree, _tupled(key), _tupled(value))
+        if key.__class__ is list:
+            key = tuple(key)
+        newest.pop(key, None)  # 1 and 1.0 are one key: what was put last is what stays
+        newest[key] = tuple(value) if value.__class__ is list else value
 
 
-def _apply_change(tree: Tree, key: Key, value: Value) -> None:
-    if value is DELETED:
-        tree.delete(key)
-    else:
-        tree.put(key, value)
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(value) if value.__class__ is list else value
+def _apply_changes(transaction: LocalTransaction, gathered: dict[int, dict[Key, Value]]) -> None:
+    """Make the changes gathered so far, tree by tree; afterwards there are none."""
+    while gathered:
+        tree_id, newest = gathered.popitem()
+        tree = transaction.tree(tree_id)
+        keys = in_order(newest)
+        put = [key for key in keys if newest[key] is not DELETED]
+        tree.load(put, [newest[key] for key in put])
+        if len(put) < len(keys):
+            tree.delete_many([key for key in keys if newest[key] is DELETED])
 
 
 def _apply_create(transaction: LocalTransaction, tree_id: int, kind: int) -> None:
@@ -100,7 +119,6 @@ def _apply_clear(transaction: LocalTransaction, tree_id: int, argument: object) 
 
 
 _APPLY: dict[int, Callable[[LocalTransaction, int, Any], None]] = {
-    OP_CHANGES: _apply_changes,
     OP_CREATE: _apply_create,
     OP_DROP: _apply_drop,
     OP_WIDEN: _apply_widen,

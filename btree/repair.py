@@ -316,7 +316,7 @@ class _Repair:
     def _replay(self, transaction: Any, lsn: int, record: bytes) -> None:
         savepoint = transaction.savepoint()
         try:
-            replay(transaction, record)
+            replay(transaction, [record])
         except (StoreError, KeyError) as error:
             transaction.rollback_to(savepoint)
             self.note(f"the changes of commit {lsn} can't be applied: {error}")

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from engine.log import redo_start
+
 if TYPE_CHECKING:
     from engine.log import Log, State
     from engine.store import PageStore
@@ -30,10 +32,8 @@ class Snapshot:
 
     def redo(self, after: int = 0) -> list[tuple[int, bytes]]:
         """(lsn, payload) of the redo commits after `after` and after the newest pages commit."""
-        commits = self.state.redo[: self.state.redo_count]
-        if after > self.base_lsn:
-            return [commit for commit in commits if commit[0] > after]
-        return commits
+        commits, count = self.state.redo, self.state.redo_count
+        return commits[redo_start(commits, after) : count]
 
     def locate(self, page: int) -> int:
         """Where the page lies; 0 if there is no such page."""

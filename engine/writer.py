@@ -23,6 +23,7 @@ from engine.format import (
     encode_record,
     pack_location,
 )
+from engine.log import redo_start
 
 if TYPE_CHECKING:
     from engine.log import Log
@@ -90,6 +91,16 @@ class Writer:
         self._records = 0
         self._ended = False
         self._failed = False
+
+    @property
+    def base_lsn(self) -> int:
+        """The newest pages commit that this writer builds on."""
+        return self._log.base_lsn
+
+    def redo(self, after: int = 0) -> list[tuple[int, bytes]]:
+        """(lsn, payload) of the redo commits after `after` and after the newest pages commit."""
+        commits = self._log.redo
+        return commits[redo_start(commits, after) :]
 
     def allocate(self) -> int:
         """A page number that was never used; void if the writer rolls back."""

@@ -170,16 +170,11 @@ class Database:
                     else:
                         joined.writing().put(key, value, expires_in(ttl))
                     return
-            transaction = self._store.begin(write=True)
-            try:
-                if ttl is None:
-                    transaction.tree(RAW_TREE_ID).put(key, value)
-                else:
-                    KeySpace(transaction).put(key, value, expires_in(ttl))
-            except BaseException:
-                transaction.rollback()
-                raise
-            transaction.commit()
+            if ttl is None:
+                self._store.put(key, value)
+                return
+            with self._writing() as space:
+                space.put(key, value, expires_in(ttl))
         except LOWER_ERRORS as error:
             raise translated(error) from error
 

@@ -29,6 +29,9 @@ class FakeFile:
     def base_lsn(self, lsn: int) -> int:
         return max([n for n, redo, _ in self.commits if redo is None and n <= lsn], default=0)
 
+    def redo(self, first: int, last: int) -> list[tuple[int, bytes]]:
+        return [(n, redo) for n, redo, _ in self.commits if redo is not None and first < n <= last]
+
     def store(self, page: int, payload: bytes) -> int:
         self.payloads.append((page, payload))
         return len(self.payloads) - 1
@@ -111,12 +114,7 @@ class FakeSnapshot:
         pages.open_snapshots += 1
 
     def redo(self, after: int = 0) -> list[tuple[int, bytes]]:
-        first = max(self.base_lsn, after)
-        return [
-            (n, redo)
-            for n, redo, _ in self.pages.file.commits
-            if redo is not None and first < n <= self.lsn
-        ]
+        return self.pages.file.redo(max(self.base_lsn, after), self.lsn)
 
     def locate(self, page: int) -> int:
         assert not self.closed
@@ -138,11 +136,15 @@ class FakeWriter:
         self.pages = pages
         self.file = pages.file
         self.lsn = pages.file.lsn
+        self.base_lsn = pages.file.base_lsn(self.lsn)
         self.epoch = pages.epoch(self.lsn)
         self.next_page = self.file.next_page
         self.free = list(self.file.free)
         self.changes: dict[int, int] = {}
         self.active = True
+
+    def redo(self, after: int = 0) -> list[tuple[int, bytes]]:
+        return self.file.redo(max(self.base_lsn, after), self.lsn)
 
     def allocate(self) -> int:
         if self.free:

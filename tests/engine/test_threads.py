@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from btree import BusyError, ConflictError, ReadOnlyError, StorageError, StoreError, open_store
+from btree.redo import encode_put
 from engine import OsFile, OsFileSystem
 
 ACCOUNTS = 10
@@ -96,6 +97,34 @@ def test_a_commit_is_not_seen_before_it_is_durable(tmp_path: Path) -> None:
     following.rollback()
     commit.wait()
     assert store.begin().tree(1).get(b"k") == b"v"
+
+
+def test_a_put_is_not_seen_before_it_is_durable_and_the_next_writer_builds_on_it(
+    tmp_path: Path,
+) -> None:
+    """Single puts are not applied to the trees when they are appended: whoever comes next does it."""
+    store: Any = open_store(tmp_path / "db")
+    store.put(b"a", b"1")
+    store.put(b"b", b"1")
+    assert store.begin().tree(1).get(b"b") == b"1"
+    commit = store.pages.begin().commit_redo(encode_put(1, b"a", b"2"))
+    assert store.begin().tree(1).get(b"a") == b"1"
+    following = store.begin(write=True)
+    assert following.tree(1).get(b"a") == b"2"
+    following.tree(1).put(b"c", b"3")
+    following.commit()
+    commit.wait()
+    reader = store.begin()
+    assert [reader.tree(1).get(key) for key in (b"a", b"b", b"c")] == [b"2", b"1", b"3"]
+    assert store.check() == []
+
+
+def test_a_removed_file_is_noticed_by_puts(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "db")
+    store.put(b"a", b"1")
+    (tmp_path / "db").unlink()
+    with pytest.raises(StorageError, match="the file was removed while it was open"):
+        store.put(b"a", b"2")
 
 
 def test_after_a_failed_sync_the_commits_are_taken_back_and_the_handle_is_dead(

@@ -133,7 +133,9 @@ class Workload:
         at = self.rng.randrange(len(self.stores))
         store = self.stores[at]
         dice = self.rng.random()
-        if dice < 0.68:
+        if dice < 0.15:
+            self.puts(store)
+        elif dice < 0.68:
             self.transaction(store)
         elif dice < 0.76:
             self.group(store)
@@ -158,6 +160,18 @@ class Workload:
         else:
             self.end_a_reader()
         self.note_newest()
+
+    def puts(self, store: Any) -> None:
+        """Single puts, each a transaction of its own that reads nothing."""
+        for _ in range(self.rng.choice([1, 1, 3, 9])):
+            key, value = self.key(TreeKind.RAW), self.rng.randbytes(self.rng.choice([0, 8, 200]))
+            model = {**self.model, RAW_TREE_ID: {**self.model[RAW_TREE_ID], key: value}}
+            lsn = max(store.pages.current_log.lsn for store in self.stores) + 1
+            self.attempt = (lsn, model)
+            store.put(key, value)
+            self.note(model, lsn)
+            self.model = model
+            self.note_newest()
 
     def transaction(self, store: Any) -> None:
         """One transaction, rolled back now and then."""
