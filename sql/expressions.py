@@ -20,9 +20,13 @@ ROWID = -1
 
 
 class Affinity(enum.IntEnum):
-    """Column affinities.  Stored in the catalog, do not change."""
+    """Affinities.  Those of columns are stored in the catalog, do not change.
 
-    BLOB = 0  # also: none
+    NONE is an expression's, also that of a subquery's column: unlike BLOB it takes on the other side's in a
+    comparison."""
+
+    NONE = -1
+    BLOB = 0
     TEXT = 1
     NUMERIC = 2
     INTEGER = 3
@@ -128,7 +132,7 @@ class ScalarSubquery(Struct, frozen=True):
 
     plan: Any
     column: int = 0
-    affinity: Affinity = Affinity.BLOB
+    affinity: Affinity = Affinity.NONE
     collation: str = "BINARY"
     kinds: int = 31
 
@@ -177,7 +181,7 @@ class SlotRef(Struct, frozen=True):
 
     source: int
     slot: int
-    affinity: Affinity = Affinity.BLOB
+    affinity: Affinity = Affinity.NONE
     collation: str = "BINARY"
     kinds: int = 31
 

@@ -10,7 +10,6 @@ from sqlglot import exp
 from sql.bind.nodes import offset_of
 from sql.bind.scope import Scope, nearest
 from sql.bind.typing import (
-    NO_AFFINITY,
     collation_of,
     explicit_collation,
     implicit_collation,
@@ -18,7 +17,7 @@ from sql.bind.typing import (
 )
 from sql.bind.windows import window_call
 from sql.errors import SqlError, SqlNameError
-from sql.expressions import Call, Expression, SlotRef, Unary
+from sql.expressions import Affinity, Call, Expression, SlotRef, Unary
 from sql.functions import Aggregate, Function, WindowFunction
 from sql.plan import AggregateCall
 from sql.plan.walk import references
@@ -158,7 +157,7 @@ def _aggregate_call(
     kinds = getattr(function, "kinds", 31) or 31
     if call.name in ("min", "max"):
         kinds = kinds_of(bound[0]) | 1
-    return SlotRef(owner.aggregate_source, owner.key_count + slot, NO_AFFINITY, "BINARY", kinds)
+    return SlotRef(owner.aggregate_source, owner.key_count + slot, Affinity.NONE, "BINARY", kinds)
 
 
 def _owner(

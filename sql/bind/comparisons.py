@@ -11,7 +11,6 @@ from sqlglot import exp
 
 from sql.bind.nodes import is_query, offset_of
 from sql.bind.typing import (
-    NO_AFFINITY,
     affinity_of,
     collation_of,
     common_affinity,
@@ -133,8 +132,6 @@ def _in_list(
     binder: ExpressionBinder, operand: Expression, items: list[exp.Expression]
 ) -> Expression:
     wanted = affinity_of(operand)
-    if wanted == NO_AFFINITY:
-        wanted = None
     if wanted is not None:
         wanted = (
             Affinity.NUMERIC

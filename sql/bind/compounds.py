@@ -13,13 +13,13 @@ from sql.bind.nodes import offset_of
 from sql.bind.positions import ordinal, out_of_range, position_of
 from sql.bind.scope import Scope
 from sql.bind.typing import (
-    affinity_of,
+    carried_affinity,
     explicit_collation,
     implicit_collation,
     kinds_of,
 )
 from sql.errors import SqlError
-from sql.expressions import Affinity, Expression, SlotRef
+from sql.expressions import Expression, SlotRef
 from sql.plan import Block, Compound, Recursive, ResultColumn, Select, SortKey, width
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def ordered_compound(
         reference = SlotRef(
             block.source,
             slot,
-            affinity_of(output) or Affinity.BLOB,
+            carried_affinity(output),
             collation or collations[slot],
             kinds_of(output),
         )

@@ -15,8 +15,7 @@ from sql.bind import calls, comparisons
 from sql.bind.nodes import MINIMUM_INTEGER, number, offset_of
 from sql.bind.scope import Scope, ScopeColumn, no_such_column
 from sql.bind.typing import (
-    NO_AFFINITY,
-    affinity_of,
+    carried_affinity,
     collation_of,
     compare,
     implicit_collation,
@@ -321,11 +320,10 @@ class ExpressionBinder:
 
     def scalar_subquery(self, block: Block, slot: int) -> ScalarSubquery:
         output = self.statement.output_of(block, slot)
-        affinity = affinity_of(output) if output is not None else None
         return ScalarSubquery(
             block,
             slot,
-            affinity if affinity is not None else NO_AFFINITY,
+            carried_affinity(output) if output is not None else Affinity.NONE,
             (implicit_collation(output) or "BINARY") if output is not None else "BINARY",
             (kinds_of(output) | 1) if output is not None else 31,
         )

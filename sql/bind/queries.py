@@ -17,7 +17,7 @@ from sql.bind.positions import out_of_range, position_of
 from sql.bind.relations import FromBinder
 from sql.bind.scope import ROWID_NAMES, Scope, ScopeColumn, nearest, table_item
 from sql.bind.stages import grouped, windowed
-from sql.bind.typing import affinity_of, collation_of, kinds_of
+from sql.bind.typing import carried_affinity, collation_of, kinds_of
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import (
     Affinity,
@@ -134,7 +134,7 @@ class Binder:
                 kinds = 0
                 for row in block.rows:
                     kinds |= kinds_of(row[slot])
-                return SlotRef(0, slot, Affinity.BLOB, "BINARY", kinds)
+                return SlotRef(0, slot, Affinity.NONE, "BINARY", kinds)
             case Compound():
                 left = self.output_of(block.left, slot)
                 right = self.output_of(block.right, slot)
@@ -142,7 +142,7 @@ class Binder:
                 return SlotRef(
                     block.source,
                     slot,
-                    affinity_of(left) or Affinity.BLOB,
+                    carried_affinity(left),
                     collation_of(left),
                     kinds_of(left) | kinds_of(right),
                 )
@@ -159,7 +159,7 @@ class Binder:
                 return SlotRef(
                     block.source,
                     slot,
-                    affinity_of(initial) or Affinity.BLOB,
+                    carried_affinity(initial),
                     collation_of(initial),
                     31,
                 )

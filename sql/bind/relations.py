@@ -16,9 +16,9 @@ from sql.bind.ctes import cte_block, renamed
 from sql.bind.expressions import ExpressionBinder
 from sql.bind.nodes import is_query, offset_of
 from sql.bind.scope import Scope, ScopeColumn, ScopeItem, nearest, nullable, table_item
-from sql.bind.typing import affinity_of, collation_of, compare, kinds_of
+from sql.bind.typing import carried_affinity, collation_of, compare, kinds_of
 from sql.errors import SqlError, SqlNameError
-from sql.expressions import Affinity, Case, ColumnRef, Compare, Expression, Literal
+from sql.expressions import Case, ColumnRef, Compare, Expression, Literal
 from sql.plan import (
     Block,
     DerivedRelation,
@@ -61,7 +61,7 @@ def output_columns(
             slot,
             name,
             alias,
-            affinity_of(output) or Affinity.BLOB,
+            carried_affinity(output),
             collation_of(output),
             kinds_of(output),
         )

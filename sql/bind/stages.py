@@ -6,8 +6,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from btree import Kind
-from sql.bind.typing import affinity_of, implicit_collation, kinds_of
-from sql.expressions import Affinity, ColumnRef, Expression, Literal, SlotRef
+from sql.bind.typing import carried_affinity, implicit_collation, kinds_of
+from sql.expressions import ColumnRef, Expression, Literal, SlotRef
 from sql.plan import Select, SortKey
 from sql.plan.walk import replace_outermost
 
@@ -37,7 +37,7 @@ def grouped(block: Select) -> Select:
             return SlotRef(
                 source,
                 place,
-                affinity_of(node) or Affinity.BLOB,
+                carried_affinity(node),
                 implicit_collation(node) or "BINARY",
                 kinds_of(node),
             )

@@ -26,7 +26,6 @@ from sql.expressions import (
 from sql.plan.walk import children
 from sql.values import apply_affinity
 
-NO_AFFINITY: Affinity = Affinity.BLOB
 NUMERIC_AFFINITIES = (Affinity.NUMERIC, Affinity.INTEGER, Affinity.REAL)
 NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 ANY_KIND = 31
@@ -35,15 +34,18 @@ ANY_KIND = 31
 def affinity_of(node: Expression) -> Affinity | None:
     """The expression's affinity; None for one that has none (a literal, an operator's result)."""
     match node:
-        case ColumnRef() | Cast():
-            return node.affinity
-        case ScalarSubquery() | SlotRef():
-            # BLOB here stands for none: an aggregate's or an operator's result.
-            return None if node.affinity == Affinity.BLOB else node.affinity
+        case ColumnRef() | Cast() | ScalarSubquery() | SlotRef():
+            return None if node.affinity == Affinity.NONE else node.affinity
         case Collate():
             return affinity_of(node.operand)
         case _:
             return None
+
+
+def carried_affinity(node: Expression) -> Affinity:
+    """The affinity that a subquery's column or a stage's value has from the expression."""
+    affinity = affinity_of(node)
+    return Affinity.NONE if affinity is None else affinity
 
 
 def explicit_collation(node: Expression) -> str | None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from sql.bind.nodes import offset_of
-from sql.bind.typing import NO_AFFINITY, collation_of
+from sql.bind.typing import collation_of
 from sql.errors import SqlError
-from sql.expressions import Expression, SlotRef
+from sql.expressions import Affinity, Expression, SlotRef
 from sql.functions import Aggregate, Function
 from sql.plan import Frame, SortKey, WindowCall
 
@@ -60,7 +60,7 @@ def window_call(
     else:
         slot = len(scope.windows)
         scope.windows.append(call)
-    return SlotRef(scope.window_source, slot, NO_AFFINITY, "BINARY", 31)
+    return SlotRef(scope.window_source, slot, Affinity.NONE, "BINARY", 31)
 
 
 def _window_definition(

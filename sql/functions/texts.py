@@ -20,6 +20,7 @@ from sql.values import (
 NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 LENGTH_MAX = 1_000_000_000
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_SOUNDS = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "01230120022455012623010202", strict=True))
 _UPPER = {lower: lower - 32 for lower in range(ord("a"), ord("z") + 1)}
 
 
@@ -155,6 +156,29 @@ def unicode_(value: Any) -> Any:
     return ord(text[0]) or None if text else None
 
 
+def soundex(value: Any) -> Any:
+    """The Soundex code of the text.  What is no letter ends a run of equal sounds, as a vowel does; as in SQLite
+    the bytes of letters beyond ASCII count as what their lower seven bits are."""
+    data = (
+        b"" if value is None else _text(value).partition("\0")[0].encode("utf-8", "surrogatepass")
+    )
+    start = next(
+        (place for place, byte in enumerate(data) if byte < 128 and chr(byte).isalpha()), None
+    )
+    if start is None:
+        return "?000"
+    code = chr(data[start]).upper()
+    latest = _SOUNDS[code]
+    for byte in data[start + 1 :]:
+        sound = _SOUNDS.get(chr(byte & 127).upper(), "0")
+        if sound not in ("0", latest):
+            code += sound
+            if len(code) == 4:
+                break
+        latest = sound
+    return code.ljust(4, "0")
+
+
 def typeof(value: Any) -> Any:
     if value is None:
         return "null"
@@ -260,6 +284,7 @@ FUNCTIONS: tuple[AnyFunction, ...] = (
     Function("quote", quote, 1, 1, kinds=TEXT),
     Function("char", char, 0, None, kinds=TEXT),
     _strict("unicode", unicode_, 1, 1, INTEGER),
+    Function("soundex", soundex, 1, 1, kinds=TEXT),
     Function("typeof", typeof, 1, 1, kinds=TEXT),
     Function("zeroblob", zeroblob, 1, 1, kinds=BLOB),
     Function("coalesce", coalesce, 2, None),

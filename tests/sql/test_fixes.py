@@ -16,6 +16,24 @@ REMAINDERS = [
     for b in ("3", "3.9", "'3.9'", "'2e1'", "0", "'x'", "-1", "NULL", "-9223372036854775808")
 ]
 SCRIPTS: dict[str, list[str]] = {
+    "a subquery's column without an affinity takes on the other side's, a BLOB column does not": [
+        "CREATE TABLE t (t TEXT, b BLOB, n, i INT)",
+        "INSERT INTO t VALUES ('2', 2, 2, 2), ('3', '3', '3', 3), ('x', x'61', '2', 2)",
+        "CREATE VIEW v AS SELECT 2 AS k, b, count(*) AS c FROM t GROUP BY b",
+        "SELECT t FROM t JOIN v ON k = t",
+        "SELECT t FROM t JOIN v ON v.b = t ORDER BY 1",
+        "SELECT t FROM t JOIN (SELECT b, count(*) + 1 AS c FROM t GROUP BY b) c ON c.c = t.t",
+        "SELECT a.t FROM t a JOIN (SELECT b AS x FROM t) c ON c.x = a.t ORDER BY 1",
+        "SELECT a.rowid, c.rowid FROM t a JOIN t c ON (SELECT c.b) = a.t ORDER BY 1, 2",
+        "SELECT b, t FROM t GROUP BY b HAVING b = t",
+        "WITH c (k) AS (VALUES (2), ('3')) SELECT t FROM t, c WHERE k = t ORDER BY 1",
+        "WITH c (k) AS (SELECT 2 UNION SELECT k + 1 FROM c WHERE k < 4)"
+        " SELECT t FROM t, c WHERE k = t ORDER BY 1",
+        "SELECT t FROM t WHERE t IN (SELECT b FROM t)",
+        "SELECT t FROM t WHERE t IN (SELECT +i FROM t)",
+        "SELECT t FROM t, (SELECT max(i) AS k FROM t) WHERE k = t",
+        "SELECT (SELECT i) = t, CAST(i AS BLOB) = t, (SELECT CAST(i AS BLOB)) = t FROM t",
+    ],
     "an outer join by a list of rowids with a condition that names a value": [
         "CREATE TABLE l (a TEXT, b TEXT)",
         "CREATE TABLE r (id INTEGER PRIMARY KEY, n INTEGER)",

@@ -21,7 +21,7 @@ VALUES: list[Any] = [
 ONE = [
     "length", "lower", "upper", "trim", "ltrim", "rtrim", "hex", "quote", "char", "unicode", "typeof", "likely", "unlikely",
     "abs", "round", "sign", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "ceiling", "cos", "cosh", "degrees",
-    "exp", "floor", "ln", "log", "log10", "log2", "radians", "sin", "sinh", "sqrt", "tan", "tanh", "trunc", "printf",
+    "exp", "floor", "ln", "log", "log10", "log2", "radians", "sin", "sinh", "sqrt", "tan", "tanh", "trunc", "printf", "soundex",
 ]  # fmt: skip
 TWO = [
     "substr", "substring", "instr", "trim", "ltrim", "rtrim", "like", "glob", "ifnull", "nullif", "coalesce", "min", "max",
@@ -80,6 +80,7 @@ def test_like_with_an_escape_is_that_of_sqlite(escape: Any) -> None:
         "pow(0, 0), pow(-8, 1.0 / 3), pow(10, 400), pow(-10, 401), exp(1000), sqrt(-1), acos(2), acosh(0), atanh(1), atanh(2)",
         "ceil(1.2), ceil(-1.2), floor(1.8), trunc(-1.8), ceil(5), floor('2.5'), trunc('x'), ceil(x'31'), typeof(ceil('3'))",
         "log(0.5, 8), log(1, 8), log(10, 1000), log10(1000), log2(8), log('10', '100x'), log('10x', 100), log(x'3130', 5)",
+        "soundex('Robert'), soundex('Rupert'), soundex('Ashcraft'), soundex('Tymczak'), soundex('O''Hara'), soundex('  1lee'), soundex(null)",
         "sign(0.0), sign(-5), sign('3'), sign('x'), sign(null), sign(x'31'), typeof(sign(-0.5))",
     ],
 )  # fmt: skip
@@ -108,6 +109,7 @@ def test_any_texts_and_numbers_give_what_sqlite_gives(
     assert_call("quote", first)
     assert_call("hex", first)
     assert_call("unicode", first)
+    assert_call("soundex", first)
     assert_call("max", first, second, third)
 
 
