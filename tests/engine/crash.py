@@ -25,6 +25,8 @@ from tests.engine.workload import (
 )
 
 STATES_PER_ROUND = 400
+STATES_TOLD = 100_000
+"""A run without a terminal says how far it is whenever so many more have been examined."""
 
 
 class BrokenPromiseError(AssertionError):
@@ -125,11 +127,17 @@ def main() -> None:
     parser.add_argument("--states", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    began = time.monotonic()
-    for done in rounds(options.seed, options.states):
+    began, told = time.monotonic(), 0
+    for count, done in enumerate(rounds(options.seed, options.states)):
         if sys.stderr.isatty():
             print(f"\r{done:,} states", end="", file=sys.stderr)
-    print(f"{done:,} states, {time.monotonic() - began:.0f} s, every promise kept")
+        elif done - told >= STATES_TOLD:
+            told = done
+            print(f"{done:,} states so far", file=sys.stderr, flush=True)
+    print(
+        f"{done:,} states of {count + 1:,} workloads (seeds {options.seed} to {options.seed + count}),"
+        f" {time.monotonic() - began:.0f} s, every promise kept"
+    )
 
 
 if __name__ == "__main__":
