@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sql.engines import KvshEngine, SqliteEngine
-from tests.sql.test_query_random import same
+from tests.sql.fuzz.agreement import same
 
 TABLES = """
 CREATE TABLE person(id INTEGER PRIMARY KEY, name TEXT, city TEXT COLLATE NOCASE, age INTEGER, height REAL)

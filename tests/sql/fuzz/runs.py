@@ -1,0 +1,134 @@
+"""Runs of random statements, one to a seed, in both engines."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tests.sql.engines import Engine, EngineError, KvshEngine, Rows, SqliteEngine
+from tests.sql.fuzz.agreement import agree, explanation
+from tests.sql.fuzz.queries import QueryMaker
+from tests.sql.fuzz.tables import make_tables
+from tests.sql.fuzz.writes import Fuzz
+
+QUERIES = 60
+WRITES = 25
+LEAF_LIMIT = 8
+"""Rows of a leaf: small, so that a few rows make a tree."""
+
+
+class Difference(NamedTuple):
+    """A statement that the engines answer in two ways; `reason` if that is known and told in docs/sql.md."""
+
+    seed: int
+    statement: str
+    ours: object
+    expected: object
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"seed {self.seed}: {self.statement}\n    kvsh    {str(self.ours)[:900]}\n"
+            f"    sqlite3 {str(self.expected)[:900]}"
+            + (f"\n    known: {self.reason}" if self.reason else "")
+        )
+
+
+class Outcome(NamedTuple):
+    """How many statements a run compared, and how they differed."""
+
+    statements: int
+    differences: list[Difference]
+
+    @property
+    def unexplained(self) -> list[Difference]:
+        return [found for found in self.differences if found.reason is None]
+
+
+def run_queries(seed: int) -> Outcome:
+    """Random SELECTs over random tables.  An error in one engine must be one in the other; its text may be
+    that of another mistake of the same statement."""
+    rng = random.Random(seed)
+    ours, oracle = KvshEngine(leaf_limit=LEAF_LIMIT), SqliteEngine()
+    found = []
+    try:
+        for statement in make_tables(rng):
+            ours.execute(statement)
+            oracle.execute(statement)
+        maker = QueryMaker(rng)
+        for _ in range(QUERIES):
+            query, ordered = maker.query()
+            parameters = maker.parameters or ()
+            expected = result(oracle, query, parameters)
+            mine = result(ours, query, parameters)
+            if isinstance(expected, str) and isinstance(mine, str):
+                continue
+            if (
+                isinstance(expected, str)
+                or isinstance(mine, str)
+                or not agree(query, mine, expected, ordered=ordered)
+            ):
+                reason = explanation(mine, expected)
+                found.append(Difference(seed, f"{query} {parameters}", mine, expected, reason))
+    finally:
+        ours.close()
+        oracle.close()
+    return Outcome(QUERIES, found)
+
+
+def result(engine: Engine, query: str, parameters: tuple[object, ...] | list[object]) -> Rows | str:
+    """The rows, or the error's message."""
+    try:
+        return engine.execute(query, parameters)
+    except EngineError as error:
+        return f"error: {error}"
+
+
+def run_writes(seed: int) -> Outcome:
+    """A random schema and statements that write, compared with messages and tables after each one; until the
+    first difference, or until sqlite3 finds a rowid that is no integer: what it keeps of the statement then
+    depends on its journal."""
+    from tests.sql.dml_scripts import outcome
+
+    ours, theirs = KvshEngine(leaf_limit=LEAF_LIMIT), SqliteEngine()
+    count = 0
+    try:
+        for count, statement in enumerate(Fuzz(seed).statements(WRITES), 1):
+            expected = outcome(theirs, statement)
+            if "datatype mismatch" in str(expected):
+                break
+            mine = outcome(ours, statement)
+            if shown(mine) != shown(expected):
+                return Outcome(count, [Difference(seed, statement, mine, expected)])
+            if rows(ours) != rows(theirs):
+                return Outcome(count, [Difference(seed, statement, rows(ours), rows(theirs))])
+        checked = ours.execute("PRAGMA integrity_check")
+        if checked != [("ok",)]:
+            return Outcome(count, [Difference(seed, "integrity_check", checked, "ok")])
+    finally:
+        ours.close()
+        theirs.close()
+    return Outcome(count, [])
+
+
+def shown(result: object) -> object:
+    """A result in no order; whole REALs as integers, which is how sqlite3's RETURNING shows them."""
+    if not isinstance(result, list):
+        return result
+    return sorted(
+        repr([int(v) if isinstance(v, float) and v == int(v) else v for v in row]) for row in result
+    )
+
+
+def rows(engine: KvshEngine | SqliteEngine) -> object:
+    """All tables; the log of the triggers in no order, since that is the planner's."""
+    from tests.sql.dml_scripts import contents
+
+    found = contents(engine)
+    log = found.pop("log", [])
+    assert isinstance(log, list)
+    return found, sorted(repr(row[2:4]) for row in log)
+
+
+RUNS: dict[str, Callable[[int], Outcome]] = {"queries": run_queries, "writes": run_writes}
