@@ -128,14 +128,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     began, told = time.monotonic(), 0
-    for count, done in enumerate(rounds(options.seed, options.states)):
+    last = options.seed - 1
+    for done in rounds(options.seed, options.states):
+        last += 1
         if sys.stderr.isatty():
             print(f"\r{done:,} states", end="", file=sys.stderr)
         elif done - told >= STATES_TOLD:
             told = done
             print(f"{done:,} states so far", file=sys.stderr, flush=True)
     print(
-        f"{done:,} states of {count + 1:,} workloads (seeds {options.seed} to {options.seed + count}),"
+        f"{done:,} states, workloads {options.seed} to {last},"
         f" {time.monotonic() - began:.0f} s, every promise kept"
     )
 

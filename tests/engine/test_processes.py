@@ -44,20 +44,32 @@ while True:
 """
 
 COMPACTOR = """
+from btree import StorageError
 print("ready", flush=True)
 while True:
-    store.compact()
-    print("compacted", flush=True)
+    try:
+        store.compact()
+    except StorageError as error:
+        assert "another compaction was faster" in str(error), error
+    else:
+        print("compacted", flush=True)
+"""
+
+BACKUPS = """
+import os
+while True:
+    store.backup(os.path.join(os.path.dirname(path), "copy"))
+    print("backed up", flush=True)
 """
 
 TRANSFERS = """
-for _ in range(60):
+for _ in range(40):
     transfer(store, rng)
 store.close()
 """
 
 BALANCES = """
-for _ in range(200):
+for _ in range(150):
     assert balance(store) == ACCOUNTS * FUNDS
 """
 
@@ -84,21 +96,25 @@ def running(code: str, path: Path, seed: int = 0) -> Iterator[subprocess.Popen[b
         process.communicate()
 
 
-def test_killed_writers_and_compactors_lose_no_acknowledged_commit(tmp_path: Path) -> None:
-    path = tmp_path / "db"
-    rng = random.Random(7)
+def test_killed_writers_compactors_and_backups_lose_no_acknowledged_commit(tmp_path: Path) -> None:
+    path, copy = tmp_path / "db", tmp_path / "copy"
+    seed = random.randrange(1 << 30)
+    rng = random.Random(seed)
     open_store(path).close()
-    acknowledged = compactions = 0
-    for seed in range(ROUNDS):
-        with running(WRITER, path, seed) as writer, running(COMPACTOR, path) as compactor:
-            assert writer.stdout is not None and compactor.stdout is not None
+    acknowledged = compactions = backups = 0
+    for number in range(ROUNDS):
+        with (
+            running(WRITER, path, seed + number) as writer,
+            running(COMPACTOR, path) as compactor,
+            running(BACKUPS, path) as backing_up,
+        ):
+            assert writer.stdout is not None
             for _ in range(rng.randint(1, 30)):
                 acknowledged = int(writer.stdout.readline())
-            victim = writer if seed % 2 else compactor
+            victim = (writer, compactor, backing_up)[number % 3]
             victim.send_signal(signal.SIGKILL)
             victim.wait()
-            if victim is compactor:  # the other one goes on
-                compactions += compactor.stdout.read().count(b"compacted")
+            if victim is not writer:  # the others go on
                 for _ in range(5):
                     acknowledged = int(writer.stdout.readline())
             writer.kill()
@@ -106,17 +122,31 @@ def test_killed_writers_and_compactors_lose_no_acknowledged_commit(tmp_path: Pat
             assert b"Error" not in err, err.decode()
             numbers = [int(line) for line in out.split(b"\n")[:-1] if line]
             acknowledged = max([acknowledged, *numbers])
-        store = open_store(path)
-        tree = store.begin().tree(1)
-        assert int(tree.get(b"number")) >= acknowledged, f"round {seed}"
-        assert tree.get(b"number") == tree.get(b"again"), f"round {seed}: half a transaction"
-        assert store.check() == []
-        store.close()
-    assert compactions
+            for process in (compactor, backing_up):
+                process.kill()
+                out, err = process.communicate()
+                assert b"Error" not in err, err.decode()
+                compactions += out.count(b"compacted")
+                backups += out.count(b"backed up")
+        assert whole(path) >= acknowledged, f"seed {seed}, round {number}"
+        if copy.exists():
+            whole(copy)
+    assert compactions and backups
     store = open_store(path)
-    store.compact()  # removes what a killed compaction left
+    store.compact()  # removes what killed compactions and backups left
     store.close()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["db"]
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"db", "copy"}
+
+
+def whole(path: Path) -> int:
+    """The newest transaction in the file, of which nothing is missing."""
+    store = open_store(path)
+    tree = store.begin().tree(1)
+    number = int(tree.get(b"number", b"0"))  # type: ignore[arg-type]
+    assert int(tree.get(b"again", b"0")) == number, "half a transaction"  # type: ignore[arg-type]
+    assert store.check() == []
+    store.close()
+    return number
 
 
 def test_a_bank_keeps_its_funds_with_writers_and_readers_in_processes_and_compactions(
@@ -124,14 +154,14 @@ def test_a_bank_keeps_its_funds_with_writers_and_readers_in_processes_and_compac
 ) -> None:
     path = tmp_path / "db"
     bank(path).close()
-    with (
-        running(TRANSFERS, path, 1) as one,
-        running(TRANSFERS, path, 2) as two,
-        running(BALANCES, path) as three,
-        running(BALANCES, path) as four,
-        running(COMPACTOR, path),
-    ):
-        for process in (one, two, three, four):
+    with contextlib.ExitStack() as stack:
+        at_work = [
+            stack.enter_context(running(code, path, seed))
+            for seed, code in enumerate([TRANSFERS] * 4 + [BALANCES] * 4)
+        ]
+        for _ in range(2):
+            stack.enter_context(running(COMPACTOR, path))
+        for process in at_work:
             _, err = process.communicate(timeout=120)
             assert process.returncode == 0, err.decode()
     store = open_store(path)

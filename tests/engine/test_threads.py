@@ -183,7 +183,7 @@ def test_the_funds_of_a_bank_are_the_same_in_every_snapshot_while_it_is_compacte
 ) -> None:
     store = bank(tmp_path / "db")
     busy = threading.Event()
-    left = [3]
+    left = [4]
 
     def write(seed: int) -> None:
         rng = random.Random(seed)
@@ -201,7 +201,8 @@ def test_the_funds_of_a_bank_are_the_same_in_every_snapshot_while_it_is_compacte
         while not busy.is_set():
             store.compact()
 
-    in_threads([*[lambda seed=seed: write(seed) for seed in range(3)], read, read, compact])
+    writers: list[Callable[[], None]] = [lambda seed=seed: write(seed) for seed in range(4)]  # type: ignore[misc]
+    in_threads([*writers, *[read] * 4, compact])
     assert balance(store) == ACCOUNTS * FUNDS
     assert store.check() == []
     store.close()
