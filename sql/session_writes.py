@@ -227,9 +227,9 @@ class WriteStatement(Checked):
         except BaseException as error:
             session.current = None
             session.changes = 0
-            if _conflict(error) == "FAIL" and session.deferred_violations <= 0:
+            if _conflict(error) == "FAIL":
+                session.commit_alone(transaction)
                 session.count_changes(WriteOutcome(_changes(error)))
-                transaction.commit()
             else:
                 session.abandon(transaction)
             raise

@@ -67,6 +67,8 @@ class RowChanges:
             if self.outermost:
                 self.ctx.session.total_changes += self.ctx.state.changed
                 if error.conflict == "FAIL":
+                    if self.ctx.state.violations > 0:  # what it would leave may not stay
+                        raise failed() from error
                     self.writer.finish()
                     error.changes = self.changes
             raise

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sql.compile import prepare_select
 from sql.dml.assignments import assigned
+from sql.dml.foreign_keys import failed
 from sql.dml.programs import Keyed, ProgramContext, with_state
 from sql.dml.returning import Returning
 from sql.dml.sources import Source
@@ -94,13 +95,18 @@ class ViewPlan(WritePlan):
                     fire(self.triggers.instead, ctx, old, new, self.or_conflict)
                 except RaiseIgnore:
                     continue
+                except SqlError as error:
+                    if outermost:
+                        ctx.session.total_changes += ctx.state.changed
+                        if error.conflict == "FAIL" and ctx.state.violations > 0:
+                            raise failed() from error
+                    raise
                 if self.returning is not None:
                     shown = new or old
                     assert shown is not None
                     returned.append(self.returning.row(ctx, shown[1], None))
             if outermost and ctx.state.violations > 0:
-                from sql.dml.foreign_keys import failed
-
+                ctx.session.total_changes += ctx.state.changed
                 raise failed()
         others = ctx.state.changed if outermost else 0
         return WriteOutcome(0, others, None if self.returning is None else returned)

@@ -16,6 +16,34 @@ REMAINDERS = [
     for b in ("3", "3.9", "'3.9'", "'2e1'", "0", "'x'", "-1", "NULL", "-9223372036854775808")
 ]
 SCRIPTS: dict[str, list[str]] = {
+    "OR FAIL keeps no rows that violate an immediate foreign key": [
+        "PRAGMA foreign_keys = ON",
+        "CREATE TABLE p (k UNIQUE)",
+        "CREATE TABLE c (a UNIQUE, b REFERENCES p (k))",
+        "CREATE TABLE d (a UNIQUE, b REFERENCES p (k) DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE VIEW v AS SELECT * FROM c",
+        "CREATE TRIGGER r INSTEAD OF INSERT ON v BEGIN"
+        " INSERT OR FAIL INTO c VALUES (new.a, new.b); END",
+        "INSERT INTO p VALUES (1), (2)",
+        "INSERT OR FAIL INTO c VALUES (1, 1), (2, 99), (1, 2)",
+        "SELECT changes(), total_changes(), (SELECT count(*) FROM c)",
+        "INSERT OR FAIL INTO c VALUES (1, 1), (2, 2), (1, 2)",
+        "UPDATE OR FAIL c SET a = 5, b = 77",
+        "INSERT INTO v VALUES (7, 1), (8, 99), (7, 3)",
+        "SELECT changes(), total_changes(), (SELECT count(*) FROM c)",
+        "INSERT INTO v VALUES (7, 1), (8, 2), (7, 2)",
+        "SELECT * FROM c",
+        "SELECT changes(), total_changes(), last_insert_rowid()",
+        "INSERT OR FAIL INTO d VALUES (1, 1), (2, 99), (1, 2)",
+        "SELECT changes(), total_changes(), (SELECT count(*) FROM d)",
+        "BEGIN",
+        "INSERT OR FAIL INTO d VALUES (1, 1), (2, 99), (1, 2)",
+        "SELECT changes(), total_changes(), (SELECT count(*) FROM d)",
+        "COMMIT",
+        "PRAGMA foreign_key_check",
+        "ROLLBACK",
+        "PRAGMA foreign_key_check",
+    ],
     "a subquery's column without an affinity takes on the other side's, a BLOB column does not": [
         "CREATE TABLE t (t TEXT, b BLOB, n, i INT)",
         "INSERT INTO t VALUES ('2', 2, 2, 2), ('3', '3', '3', 3), ('x', x'61', '2', 2)",
