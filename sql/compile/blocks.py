@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from msgspec.structs import replace
 
+from sql.compile.batched import batched_level
 from sql.compile.groups import GroupCompiler, split_clauses
 from sql.compile.levels import Binding, LevelCompiler, variables_in
 from sql.compile.module import Lines, Module
@@ -237,9 +238,14 @@ class BlockCompiler:
                 header = f"{head} in ({iterable}) if {constant} else ():"
             else:
                 clauses = [f"for _ in (1,) if {constant}", *clauses]
-        listed = [clauses, *[levels.inner(level) for level in others]]
+        listed = [clauses]
         fan_out = 1.0
         for level in others:
+            if level.batched:
+                header, clauses = batched_level(levels, level, header, listed)
+                listed, fan_out = [clauses], 1.0
+            else:
+                listed.append(levels.inner(level))
             fan_out *= max(level.fan_out, 1.0)
         row = None
         if not others and header:

@@ -141,14 +141,14 @@ class LevelCompiler:
                 matching = self._text_filter(condition, row)
                 if not matching:
                     continue
-                others = self._filters(
+                others = self.filters(
                     tuple(other for other in level.filters if other is not condition)
                 )
                 if not others:
                     return [f"for {row} in {matching}(rows)"]
                 if not any(":=" in other for other in others):
                     return [f"for {row} in {matching}([{row} {loop} {' '.join(others)}])"]
-        return [loop, *self._filters(level.filters)]
+        return [loop, *self.filters(level.filters)]
 
     def _text_filter(self, condition: Expression, row: str) -> str:
         """The variable of a function that filters batches by the condition, "" if it is no such."""
@@ -217,7 +217,7 @@ class LevelCompiler:
         self.module.add(function)
         return f"for {targets} in {name}({', '.join(free)})"
 
-    def _filters(self, conditions: tuple[Expression, ...]) -> list[str]:
+    def filters(self, conditions: tuple[Expression, ...]) -> list[str]:
         return [f"if {self._true(condition)}" for condition in conditions]
 
     def _true(self, condition: Expression) -> str:
@@ -257,9 +257,13 @@ class LevelCompiler:
                 name = row or key or f"k{level.relation.source}"
                 loop = self._for(name, self._call(ranges.keys_of, source.batches))
             source = Source(None, [loop], [name for name in (key, row) if name])
+        return self.matched(level, source)
+
+    def matched(self, level: Level, source: Source) -> list[str]:
+        """The clauses of a source that is ready, with the level's conditions."""
         if not level.left:
-            return [*source.clauses, *self._filters(level.filters)]
-        return [*self._left(level, source), *self._filters(level.filters)]
+            return [*source.clauses, *self.filters(level.filters)]
+        return [*self._left(level, source), *self.filters(level.filters)]
 
     def _for(self, target: str, iterable: str) -> str:
         return f"for {target} in {self.safe(iterable)}"
@@ -320,16 +324,20 @@ class LevelCompiler:
 
     # -- accesses --------------------------------------------------------------------------------
 
+    def binding(self, level: Level) -> Binding:
+        """The variables that the relation's rows will have."""
+        number, access = level.relation.source, level.access
+        inner = access.access if isinstance(access, HashLookup) else access
+        if isinstance(inner, KeyRange) and inner.covering and not inner.path.clustered:
+            return Binding(f"i{number}", f"k{number}", dict(inner.path.positions))
+        return Binding(f"r{number}", f"k{number}")
+
     def _bound(self, level: Level) -> Source:
         """Bind the relation's variables, and turn its access into code."""
         relation = level.relation
         number = relation.source
         access = level.access
-        inner = access.access if isinstance(access, HashLookup) else access
-        if isinstance(inner, KeyRange) and inner.covering and not inner.path.clustered:
-            binding = Binding(f"i{number}", f"k{number}", dict(inner.path.positions))
-        else:
-            binding = Binding(f"r{number}", f"k{number}")
+        binding = self.binding(level)
         # Bounds are compiled before the relation's own variables mean anything; hash keys after.
         if isinstance(access, HashLookup):
             return self._hash(level, access, binding)
@@ -530,7 +538,7 @@ class LevelCompiler:
         number = relation.source
         row, key = f"r{number}", f"k{number}"
         parts = "".join(
-            f"{self._equal_source(access, place)}, " for place in range(len(access.equal))
+            f"{self.equal_source(access, place)}, " for place in range(len(access.equal))
         )
         names = [key, row] if ROWID in self.needed.get(number, set()) else [row]
         if len(names) == 2:
@@ -539,7 +547,7 @@ class LevelCompiler:
             clauses = [self._for(row, f"({get}(({parts})),)")]
         return Source(None, [*clauses, f"if {row} is not None"], names, single=True)
 
-    def _equal_source(self, access: KeyRange, place: int) -> str:
+    def equal_source(self, access: KeyRange, place: int) -> str:
         equality = access.equal[place]
         assert not isinstance(equality.value, (InList, InSubquery))
         collation = access.path.parts[place].collation
@@ -556,7 +564,7 @@ class LevelCompiler:
                 convert = "" if fold is None else self.module.constants.name(fold, "fold")
                 choices.append(self._many(equality, convert))
                 continue
-            source = self._equal_source(access, place)
+            source = self.equal_source(access, place)
             nullable = not equality.null_safe and self.scalar.nullable(equality.value)
             choices.append(self._call(ranges.one, source) if nullable else f"({source},)")
             plain.append("" if nullable else source)

@@ -303,6 +303,8 @@ class PlanTree:
     def _level(self, level: Level, place: tuple[int, int], before: float) -> Node:
         key = (place[0], "level", place[1])
         title = self.accesses.title(level.relation, level.access)
+        if level.batched:
+            title += ", many at once"
         if level.left:
             title = f"Left join: {title[0].lower()}{title[1:]}"
             if level.on:

@@ -51,13 +51,14 @@ if TYPE_CHECKING:
     from sql.optimise.planner import Planner
 
 # Costs in nanoseconds, as measured on leaves in the cache.
-SCAN_ROW = 20.0
-KEY_ROW = 25.0
+SCAN_ROW = 30.0
+KEY_ROW = 35.0
 FETCH_ROW = 1000.0
 SEEK = 3000.0
-FILTER = 15.0
+FILTER = 30.0
 HASH_UNIQUE_ROW = 80.0
 HASH_ROW, HASH_KEY = 150.0, 600.0
+LEAF_ROWS = 64.0
 
 
 def lookup_cost(size: float) -> float:
@@ -68,6 +69,12 @@ def lookup_cost(size: float) -> float:
 def probe_cost(size: float) -> float:
     """One look-up in a hash table of so many rows."""
     return 40.0 + 30.0 * max(0.0, log2(max(size, 1.0) / 10_000.0))
+
+
+def batched_cost(size: float, lookups: float) -> float:
+    """One look-up of many that are sorted first: the fewer share a leaf, the more it is a descent."""
+    leaves = size / LEAF_ROWS
+    return 250.0 + (lookup_cost(size) + 300.0) * min(1.0, leaves / max(lookups, 1.0))
 
 
 _FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "IS": "IS"}
@@ -98,6 +105,7 @@ class Candidate(Struct, frozen=True):
     order: tuple[tuple[int | Expression, bool], ...] = ()
     constant_columns: frozenset[int] = frozenset()
     unique: bool = False
+    batched: bool = False
 
 
 def terms_of(conjunct: Expression, source: int, functions: FunctionRegistry) -> Iterator[Term]:

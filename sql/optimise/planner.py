@@ -8,8 +8,6 @@ join's relation comes after whatever its ON refers to; otherwise order is free.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from operator import eq, ge, gt, le, lt, ne
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -23,13 +21,11 @@ from sql.expressions import (
     Compare,
     Exists,
     Expression,
-    InList,
     InSubquery,
     Literal,
     Match,
     Parameter,
     ScalarSubquery,
-    Truth,
 )
 from sql.optimise.access import (
     FILTER,
@@ -40,10 +36,12 @@ from sql.optimise.access import (
     SEEK,
     Candidate,
     TableAccess,
+    batched_cost,
     probe_cost,
     reversed_access,
 )
-from sql.optimise.statistics import FILTER_SHARE, Statistics
+from sql.optimise.shares import Shares
+from sql.optimise.statistics import Statistics
 from sql.plan import (
     Block,
     Compound,
@@ -61,14 +59,16 @@ from sql.plan import (
 from sql.plan.operators import (
     BlockPlan,
     HashLookup,
+    KeyRange,
     Level,
     Plan,
+    RowidLookup,
     RowsScan,
     SelectPlan,
     TableScan,
 )
 from sql.plan.walk import block_expressions, references, subblocks, walk_block, walk_flat
-from sql.schema import database_of
+from sql.run.lookups import GATHERED_MAX
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -77,17 +77,9 @@ if TYPE_CHECKING:
 DP_RELATIONS_MAX = 7
 ORDERED_JOIN_RELATIONS_MAX = 6
 REPEATS = 200.0
-SAMPLE_ROWS_MIN = 16
+BATCHED_ROWS_MIN = 64.0
+"""Rows from which on their look-ups are sorted and made at once."""
 HAVING_SHARE = 0.02
-_TESTS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": eq,
-    "<>": ne,
-    "<": lt,
-    "<=": le,
-    ">": gt,
-    ">=": ge,
-}
-_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 ROWS_OF_UNKNOWN = 100.0
 
 
@@ -203,6 +195,7 @@ class SelectPlanner:
         self.items = block.items
         self.places = {item.relation.source: place for place, item in enumerate(block.items)}
         self.own = frozenset(self.places)
+        self.shares = Shares(planner, {item.relation.source: item.relation for item in block.items})
         self.needed: dict[int, set[int]] = {source: set() for source in self.own}
         outer: set[int] = set()
         for node in walk_block(block):
@@ -291,7 +284,7 @@ class SelectPlanner:
             if isinstance(node, ColumnRef) and node.source in self.places:
                 relation = self.items[self.places[node.source]].relation
                 if isinstance(relation, TableRelation):
-                    groups *= max(1.0, self._distinct(relation, node.column))
+                    groups *= max(1.0, self.shares.distinct(relation, node.column))
                     continue
             groups *= max(1.0, rows * share)
         return min(rows, groups)
@@ -440,6 +433,7 @@ class SelectPlanner:
         best: State | None = None
         source = self.items[place].relation.source
         for candidate in self._access(place, state.bound, first=False):
+            candidate = self._batched(place, candidate, state.rows)
             rows, cost = self._filtered(place, candidate, state.bound)
             if isinstance(candidate.access, HashLookup):
                 once = candidate.cost / self.repeats
@@ -459,6 +453,29 @@ class SelectPlanner:
                 best = made
         assert best is not None
         return best
+
+    def _batched(self, place: int, candidate: Candidate, lookups: float) -> Candidate:
+        """The candidate for many look-ups at once, if it is one by equality and there are many."""
+        relation = self.items[place].relation
+        if lookups < BATCHED_ROWS_MIN or self.correlated or not isinstance(relation, TableRelation):
+            return candidate
+        if ROWID in self.needed[relation.source]:
+            return candidate
+        size = float(self.planner.statistics.rows(relation.table.tree_id))
+        once = min(lookups, GATHERED_MAX)
+        match candidate.access:
+            case RowidLookup(equality=equality) if not equality.many:
+                cost = batched_cost(size, once)
+            case KeyRange(low=None, high=None, prefix=None, reverse=False, equal=equal) if (
+                equal and not any(equality.many or equality.null_safe for equality in equal)
+            ):
+                found = candidate.rows
+                cost = batched_cost(size, once) + 600.0 + found * 150.0
+                if not candidate.access.covering:
+                    cost += found * batched_cost(size, once * max(found, 1.0))
+            case _:
+                return candidate
+        return replace(candidate, cost=cost, batched=True)
 
     # Accesses of one relation
 
@@ -570,15 +587,14 @@ class SelectPlanner:
         remaining = tuple(
             conjunct for conjunct in local if not any(conjunct is other for other in covered)
         )
-        for conjunct in remaining:
-            local_rows *= self._share(conjunct)
+        local_rows *= self.shares.of_all(remaining)
         fan_out = local_rows
         unique = False
         for key in keys:
             distinct = max(1.0, size * 0.1)
             if isinstance(key, ColumnRef) and isinstance(relation, TableRelation):
-                distinct = self._distinct(relation, key.column)
-                unique = unique or (len(keys) == 1 and self._is_unique(relation, key.column))
+                distinct = self.shares.distinct(relation, key.column)
+                unique = unique or (len(keys) == 1 and self.shares.is_unique(relation, key.column))
             fan_out /= max(1.0, distinct)
             fan_out = max(fan_out, 0.01)
         unique = unique and len(keys) == 1
@@ -599,37 +615,6 @@ class SelectPlanner:
         proved = (*used, *local)
         return Candidate(lookup, build, max(fan_out, 0.01), proved)
 
-    def _is_unique(self, relation: TableRelation, column: int) -> bool:
-        table = relation.table
-        if column in (ROWID, table.rowid_alias) and not table.without_rowid:
-            return True
-        if table.without_rowid and table.primary_key == (column,):
-            return table.columns[column].collation == "BINARY"
-        return any(
-            index.unique
-            and index.where is None
-            and len(index.columns) == 1
-            and index.columns[0].column == column
-            and index.columns[0].collation == "BINARY"
-            for index in self.planner.env.schema.indexes_on(table.name, database_of(table))
-        )
-
-    def _distinct(self, relation: TableRelation, column: int) -> float:
-        """About how many distinct values a column has."""
-        size = float(self.planner.statistics.rows(relation.table.tree_id))
-        if self._is_unique(relation, column):
-            return max(1.0, size)
-        table = relation.table
-        for index in self.planner.env.schema.indexes_on(table.name, database_of(table)):
-            if index.columns[0].column == column and index.where is None:
-                per_key = self.planner.statistics.rows_per_prefix(index.tree_id, 1)
-                return max(1.0, size / per_key)
-        if column < 0:
-            return max(1.0, size)
-        return max(
-            1.0, size * self.planner.statistics.distinct_share(relation.table.tree_id, column)
-        )
-
     def _filtered(
         self, place: int, candidate: Candidate, bound: frozenset[int]
     ) -> tuple[float, float]:
@@ -637,73 +622,16 @@ class SelectPlanner:
         item = self.items[place]
         source = item.relation.source
         rows, cost = candidate.rows, candidate.cost
-        share = 1.0
         now = bound | {source}
-        for conjunct in self._usable(place):
-            if any(conjunct is used for used in candidate.used):
-                continue
-            refs = references(conjunct) & self.own
-            if refs <= now:
-                share *= self._share(conjunct, place)
-                if not isinstance(candidate.access, HashLookup):
-                    cost += candidate.rows * FILTER
-        return max(rows * share, 0.01), cost
-
-    def _share(self, conjunct: Expression, place: int | None = None) -> float:
-        """A guess at the share of rows that pass a condition."""
-        known = self._sampled_share(conjunct)
-        if known is not None:
-            return known
-        match conjunct:
-            case Compare(op="=") | Compare(op="IS"):
-                for side in (conjunct.left, conjunct.right):
-                    if isinstance(side, ColumnRef) and side.source in self.places:
-                        relation = self.items[self.places[side.source]].relation
-                        if isinstance(relation, TableRelation):
-                            return 1.0 / self._distinct(relation, side.column)
-                return 0.1
-            case Compare(op="<>") | Compare(op="IS NOT"):
-                return 0.9
-            case InSubquery(negated=False, operands=(ColumnRef() as column,)):
-                if column.source in self.places:
-                    relation = self.items[self.places[column.source]].relation
-                    if isinstance(relation, TableRelation):
-                        rows = self.planner.plan(conjunct.plan).rows
-                        return min(1.0, rows / self._distinct(relation, column.column))
-                return FILTER_SHARE
-            case InList(negated=False):
-                return min(0.5, 0.1 * len(conjunct.items))
-            case Truth() | Match() | Compare() | Exists() | InSubquery() | ScalarSubquery():
-                return FILTER_SHARE
-            case _:
-                return 0.5
-
-    def _sampled_share(self, conjunct: Expression) -> float | None:
-        """The share of a sample of the table's rows that pass `column OP constant`."""
-        if not isinstance(conjunct, Compare) or conjunct.op not in _TESTS:
-            return None
-        column, other, op = conjunct.left, conjunct.right, conjunct.op
-        if not isinstance(column, ColumnRef):
-            column, other, op = other, column, _FLIPPED.get(op, op)
-        value = self.planner.value_of(other)
-        if value is None or not isinstance(column, ColumnRef) or column.source not in self.places:
-            return None
-        relation = self.items[self.places[column.source]].relation
-        if not isinstance(relation, TableRelation) or column.column < 0:
-            return None
-        sample = self.planner.statistics.values(relation.table.tree_id, column.column)
-        number = isinstance(value, (int, float))
-        alike = [
-            item
-            for item in sample
-            if (isinstance(item, (int, float)) if number else item.__class__ is value.__class__)
+        left = [
+            conjunct
+            for conjunct in self._usable(place)
+            if not any(conjunct is used for used in candidate.used)
+            and references(conjunct) & self.own <= now
         ]
-        if len(alike) < SAMPLE_ROWS_MIN or 2 * len(alike) < len(sample):
-            return None
-        passing = sum(_TESTS[op](item, value) for item in alike)
-        if op == "=" and not passing:
-            return None
-        return min(max(passing, 0.5), len(alike) - 0.5) / len(sample)
+        if not isinstance(candidate.access, HashLookup):
+            cost += candidate.rows * FILTER * len(left)
+        return max(rows * self.shares.of_all(left), 0.01), cost
 
     # Order
 
@@ -813,6 +741,7 @@ class SelectPlanner:
                     tuple(sorted(filters, key=_filter_cost)),
                     rows,
                     step.candidate.rows,
+                    step.candidate.batched,
                 )
             )
         return tuple(levels)

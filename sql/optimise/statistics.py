@@ -65,8 +65,9 @@ class Statistics:
         _prefix_rows[cache_key] = average
         return average
 
-    def _sample(self, tree: Tree) -> list[Any]:
+    def sample(self, tree_id: int) -> list[Any]:
         """Rows of a few leaves of a table."""
+        tree = self.tree(tree_id)
         known = self._samples.get(tree.id)
         if known is None:
             known = []
@@ -83,7 +84,7 @@ class Statistics:
 
     def values(self, tree_id: int, column: int) -> list[Any]:
         """A sample of a column's values."""
-        return [row[column] for row in self._sample(self.tree(tree_id)) if column < len(row)]
+        return [row[column] for row in self.sample(tree_id) if column < len(row)]
 
     def distinct_share(self, tree_id: int, column: int) -> float:
         """Distinct values of a column as a share of the rows, judged by a few leaves of the table.

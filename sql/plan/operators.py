@@ -116,7 +116,10 @@ Access = TableScan | RowidLookup | RowidRange | KeyRange | RowidUnion | HashLook
 
 class Level(Struct, frozen=True):
     """One relation in join order.  `filters` hold once the level is bound; for a left join `on` decides
-    the match and `filters` come after the null row."""
+    the match and `filters` come after the null row.
+
+    `batched`: it is looked up for many rows at once, their keys sorted; `merged`: those keys come in order by
+    themselves."""
 
     relation: Relation
     access: Access
@@ -125,6 +128,8 @@ class Level(Struct, frozen=True):
     filters: tuple[Expression, ...] = ()
     rows: float = 1.0
     fan_out: float = 1.0
+    batched: bool = False
+    merged: bool = False
 
 
 class SelectPlan(Struct, frozen=True):

@@ -67,6 +67,24 @@ class Analysis:
         make = items if callable(items) else lambda: items
         return self._counted(self._numbered[number], make, _rows_in)
 
+    def counting(
+        self, number: int, function: Callable[[Any], list[Any]], *, first: bool, last: bool
+    ) -> Callable[[Any], list[Any]]:
+        """A batched level's look-up, counted.  It may take two: the last one gives the level's rows."""
+        counter = self._numbered[number]
+
+        def counted(keys: Any) -> list[Any]:
+            began, pages = perf_counter(), self._pages()
+            found = function(keys)
+            counter.seconds += perf_counter() - began
+            counter.pages += self._pages() - pages
+            counter.loops += first
+            if last:
+                counter.rows += sum([_found_in(item) for item in found])
+            return found
+
+        return counted
+
     def watch(
         self, key: Hashable, rows_in: Callable[[Any], int]
     ) -> Callable[[Callable[[], Iterable[Any]]], Iterator[Any]]:
@@ -111,6 +129,11 @@ def _rows_in(item: Any) -> int:
     if item.__class__ is tuple and len(item) == 2 and item[0].__class__ is list:
         return len(item[0])
     return 1
+
+
+def _found_in(item: Any) -> int:
+    """Of what a batched look-up gives for one row: a list of rows or keys, a row, or None."""
+    return len(item) if item.__class__ is list else item is not None
 
 
 def rows_of_batch(batch: Any) -> int:

@@ -1,6 +1,10 @@
-"""Look-ups of joins: by an index, and in hash tables of unique keys: key -> the row, no list around it.
+"""Look-ups of joins: by key or index, of one row or of many at once; and in hash tables of unique keys.
 
-Such a table costs a join a third of what a dict of lists does, to build and to probe.  Past the memory
+Many at once: the rows before a level are gathered, the keys that they look for are sorted, and the tree is
+walked once for all of them (see `btree.lookups`), in order.  Where those rows come in order of the key this is
+a merge join; where they don't, it is what a merge join does behind a sort, in chunks that fit the caches.
+
+A hash table of unique keys has key -> the row, no list around it.  It costs a join a third of what a dict of lists does, to build and to probe.  Past the memory
 limit it goes to disk as the others do.
 """
 
@@ -8,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from operator import lt
 from typing import Any
 
-from btree import Tree
+from btree import Tree, order_key
 from sql.context import Context
 from sql.run.hashing import DiskTable
 from sql.run.ranges import fetched, key_span, rows_of
@@ -29,6 +34,90 @@ def index_rows(
     if keys is None:
         return rows_of(fetched(key_span(tree, check, prefix), get_many, at))
     return get_many([key[at] for key in keys]) if keys else ()
+
+
+FIRST_GATHERED = 128
+GATHERED_MAX = 1 << 14
+"""Rows that are looked up at once: few at first, so that a LIMIT does not wait for many."""
+
+
+def gathered(batches: Iterable[list[Any]]) -> Iterator[list[Any]]:
+    """The rows in batches that grow."""
+    wanted = FIRST_GATHERED
+    pending: list[Any] = []
+    for batch in batches:
+        pending += batch
+        if len(pending) >= wanted:
+            yield pending
+            pending = []
+            wanted = min(4 * wanted, GATHERED_MAX)
+    if pending:
+        yield pending
+
+
+def rows_by_key(
+    batches: Iterable[list[Any]],
+    keys_of: Callable[[list[Any]], list[Any]],
+    get_many: Callable[[list[Any]], list[Any]],
+    check: Callable[[], None],
+) -> Iterator[tuple[list[Any], list[Any]]]:
+    """(rows, for each of them the one that it looks up by key, or None)."""
+    for outer in gathered(batches):
+        check()
+        yield outer, get_many(keys_of(outer))
+
+
+def lists_by_prefix(
+    batches: Iterable[list[Any]],
+    prefixes_of: Callable[[list[Any]], list[tuple[Any, ...]]],
+    prefixed_many: Callable[[list[tuple[Any, ...]]], list[list[Any]]],
+    fetch: Callable[[list[list[Any]]], list[list[Any]]] | None,
+    check: Callable[[], None],
+) -> Iterator[tuple[list[Any], list[Any]]]:
+    """(rows, for each of them the list of what it looks up by the start of a key)."""
+    for outer in gathered(batches):
+        check()
+        prefixes = prefixes_of(outer)
+        wanted = _ascending(prefixes)
+        found = prefixed_many(wanted)
+        if fetch is not None:
+            found = fetch(found)
+        if wanted is not prefixes:
+            get = dict(zip(wanted, found, strict=True)).get
+            found = [get(prefix) or [] for prefix in prefixes]
+        yield outer, found
+
+
+def _ascending(prefixes: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The distinct ones in order, without those that hold a NULL, which equals nothing."""
+    try:
+        if all(map(lt, prefixes, islice(prefixes, 1, None))) and None not in prefixes[0]:
+            return prefixes
+    except TypeError:  # of several kinds
+        pass
+    distinct = [prefix for prefix in set(prefixes) if None not in prefix]
+    try:
+        return sorted(distinct)
+    except TypeError:
+        return sorted(distinct, key=order_key)
+
+
+def fetching(
+    get_many: Callable[[list[Any]], list[Any]], at: int | slice
+) -> Callable[[list[list[Any]]], list[list[Any]]]:
+    """Lists of a table's rows for lists of an index's keys, which hold the table's key at `at`."""
+
+    def fetch(found: list[list[Any]]) -> list[list[Any]]:
+        rows = get_many([key[at] for keys in found for key in keys])
+        lists = []
+        start = 0
+        for keys in found:
+            stop = start + len(keys)
+            lists.append(rows[start:stop])
+            start = stop
+        return lists
+
+    return fetch
 
 
 FIRST_WEIGHED = 4096

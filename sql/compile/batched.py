@@ -1,0 +1,151 @@
+"""A level of a join that is looked up for many rows at once: by key or index, their keys sorted.
+
+The levels before it become a function that gives their rows in batches; a batch's look-ups are one call, and
+what follows is a comprehension over pairs:
+
+    def b4():
+        for keys, rows in scan(t5, check):
+            yield [r1 for r1 in rows if r1[2] > 5]
+    def x6(b): return [r1[0] for r1 in b]
+    for keys, rows in rows_by_key(b4(), x6, get_many_t7, check):
+        out = [(r1[1], r2[3]) for r1, r2 in zip(keys, rows) if r2 is not None]
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sql.expressions import InList, InSubquery
+from sql.plan import TableRelation
+from sql.plan.operators import KeyRange, Level, RowidLookup
+from sql.run import lookups, ranges
+from sql.run.sorting import in_batches
+
+if TYPE_CHECKING:
+    from sql.compile.levels import LevelCompiler
+
+INTEGER = 2
+
+
+def batched_level(
+    levels: LevelCompiler, level: Level, header: str, listed: list[list[str]]
+) -> tuple[str, list[str]]:
+    """The header and the clauses that take the place of those of the levels before and of this one."""
+    from sql.compile.levels import Source
+
+    relation = level.relation
+    assert isinstance(relation, TableRelation)
+    number = relation.source
+    outer, element = _before(levels, header, listed)
+    binding = levels.binding(level)
+    pairs = f"for {element}, w{number} in zip(keys, rows)"
+    if isinstance(level.access, RowidLookup):
+        batches = _by_key(levels, level, _rowid(levels, level.access), outer, element)
+        unique = True
+    else:
+        assert isinstance(level.access, KeyRange)
+        access = level.access
+        parts = "".join(
+            f"{levels.equal_source(access, place)}, " for place in range(len(access.equal))
+        )
+        unique = access.path.clustered and len(access.equal) == len(access.path.parts)
+        make = _by_key if unique else _by_prefix
+        batches = make(levels, level, f"({parts})", outer, element)
+    levels.compiler.bindings[number] = binding
+    row = binding.row
+    if unique and not level.left:
+        clauses = [pairs.replace(f"w{number} in", f"{row} in"), f"if {row} is not None"]
+        source = Source(None, clauses, [row])
+        clauses = [*source.clauses, *levels.filters(level.filters)]
+    else:
+        found = f"((w{number},) if w{number} is not None else ())" if unique else f"w{number}"
+        source = Source(None, [f"for {row} in {found}"], [row])
+        clauses = [pairs, *levels.matched(level, source)]
+    analysis = levels.compiler.analysis
+    if analysis is not None:
+        hit = levels.module.constants.name(analysis.hit, "hit")
+        clauses.append(f"if {hit}({analysis.number(level)})")
+    return f"for keys, rows in {batches}:", clauses
+
+
+def _before(levels: LevelCompiler, header: str, listed: list[list[str]]) -> tuple[str, str]:
+    """A call that gives the rows of the levels before in batches, and the target that takes one apart."""
+    from sql.compile.levels import variables_in
+
+    clauses = levels.joined(listed)
+    bound: list[str] = []
+    for level in listed:
+        for clause in level:
+            target = re.match(r"for (.+?) in ", clause)
+            if target is not None:
+                bound += variables_in(target[1])
+    names = list(dict.fromkeys(bound))
+    element = names[0] if len(names) == 1 else f"({', '.join(names)},)"
+    name = f"b{levels.module.number()}"
+    body = levels.body
+    body.add(f"def {name}():")
+    if not header:
+        batches = f"{levels.module.function(in_batches)}(({element} {clauses}), check)"
+        body.add(f"    return {batches}")
+        return f"{name}()", element
+    body.add(f"    {header}")
+    whole = clauses == f"for {element} in rows"
+    body.add(f"        yield {'rows' if whole else f'[{element} {clauses}]'}")
+    return f"{name}()", element
+
+
+def _rowid(levels: LevelCompiler, access: RowidLookup) -> str:
+    """The source of the rowid that one row looks for."""
+    equality = access.equality
+    assert not isinstance(equality.value, (InList, InSubquery))
+    source, kinds = levels.scalar.operand(equality.value, equality.affinity, "BINARY")
+    return source if kinds == INTEGER else f"{levels.module.function(ranges.rowid_of)}({source})"
+
+
+def _by_key(levels: LevelCompiler, level: Level, key: str, outer: str, element: str) -> str:
+    assert isinstance(level.relation, TableRelation)
+    get_many = levels.module.method(level.relation.table.tree_id, "get_many")
+    get_many = _counted(levels, level, get_many, first=True, last=True)
+    keys = _of_batch(levels, key, element)
+    function = levels.module.function(lookups.rows_by_key)
+    return f"{function}({outer}, {keys}, {get_many}, check)"
+
+
+def _by_prefix(levels: LevelCompiler, level: Level, prefix: str, outer: str, element: str) -> str:
+    access, relation = level.access, level.relation
+    assert isinstance(access, KeyRange) and isinstance(relation, TableRelation)
+    path = access.path
+    prefixed = levels.module.method(path.tree_id, "prefixed_many")
+    fetch = "None"
+    alone = access.covering and not path.clustered
+    prefixed = _counted(levels, level, prefixed, first=True, last=alone)
+    if not alone:
+        get_many = levels.module.method(relation.table.tree_id, "get_many")
+        at: int | slice = path.key_start
+        if relation.table.without_rowid:
+            at = slice(None) if path.clustered else slice(path.key_start, None)
+        place = str(at) if isinstance(at, int) else levels.module.constants.name(at, "tail")
+        get_many = _counted(levels, level, get_many, first=False, last=True)
+        fetch = levels.module.once(
+            f"{levels.module.function(lookups.fetching)}({get_many}, {place})"
+        )
+    prefixes = _of_batch(levels, prefix, element)
+    function = levels.module.function(lookups.lists_by_prefix)
+    return f"{function}({outer}, {prefixes}, {prefixed}, {fetch}, check)"
+
+
+def _of_batch(levels: LevelCompiler, value: str, element: str) -> str:
+    """A function that gives a value for each row of a batch."""
+    name = f"x{levels.module.number()}"
+    levels.body.add(f"def {name}(b): return [{value} for {element} in b]")
+    return name
+
+
+def _counted(levels: LevelCompiler, level: Level, call: str, *, first: bool, last: bool) -> str:
+    """EXPLAIN ANALYZE: the look-up with a counter around it."""
+    analysis = levels.compiler.analysis
+    if analysis is None:
+        return call
+    counting = levels.module.constants.name(analysis.counting, "counting")
+    return f"{counting}({analysis.number(level)}, {call}, first={first}, last={last})"

@@ -1,0 +1,143 @@
+"""Joins against sqlite3 under every way to run them: each is made the cheapest in turn."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import sql.optimise.planner as planning
+from tests.sql.engines import KvshEngine, SqliteEngine
+
+WAYS = ("as chosen", "batched", "hash", "looked up")
+
+SCHEMA = (
+    "CREATE TABLE a(id INTEGER PRIMARY KEY, k INT, t TEXT COLLATE NOCASE, x)",
+    "CREATE TABLE b(id INTEGER PRIMARY KEY, a_id INT, t TEXT, x, y REAL)",
+    "CREATE TABLE c(t TEXT, n INT, x, PRIMARY KEY(t, n)) WITHOUT ROWID",
+    "CREATE INDEX b_a ON b(a_id, y)",
+    "CREATE INDEX b_t ON b(t COLLATE NOCASE)",
+    "CREATE INDEX b_x ON b(x)",
+    "CREATE UNIQUE INDEX a_k ON a(k)",
+    "CREATE INDEX c_n ON c(n)",
+)
+
+QUERIES = (
+    "SELECT a.id, b.id FROM a JOIN b ON b.id = a.k",
+    "SELECT a.id, b.id FROM b JOIN a ON a.id = b.a_id",
+    "SELECT a.id, b.y FROM a JOIN b ON b.a_id = a.id",
+    "SELECT a.id, b.y FROM a JOIN b ON b.a_id = a.id AND b.y = a.k",
+    "SELECT a.id, b.x, b.t FROM a JOIN b ON b.a_id = a.id AND b.y > a.k WHERE b.t <> 'z'",
+    "SELECT a.id, b.id FROM a JOIN b ON b.t = a.t",
+    "SELECT a.id, b.id FROM a JOIN b ON a.t = b.t",
+    "SELECT a.id, b.id FROM a JOIN b ON b.x = a.x",
+    "SELECT a.id, b.id FROM a JOIN b ON b.id = a.x",
+    "SELECT a.id, b.id FROM b JOIN a ON a.k = b.x",
+    "SELECT a.id, c.n, c.x FROM a JOIN c ON c.t = a.t",
+    "SELECT b.id, c.n, c.x FROM b JOIN c ON c.t = b.t AND c.n = b.a_id",
+    "SELECT b.id, c.t FROM b JOIN c ON c.n = b.a_id",
+    "SELECT a.id, b.id FROM a LEFT JOIN b ON b.id = a.k",
+    "SELECT a.id, b.id FROM a LEFT JOIN b ON b.id = a.k AND b.y > 3",
+    "SELECT a.id, b.x FROM a LEFT JOIN b ON b.a_id = a.id AND a.k > 5",
+    "SELECT a.id, b.x FROM a LEFT JOIN b ON b.a_id = a.id WHERE b.x IS NULL",
+    "SELECT a.id, b.id, c.x FROM a LEFT JOIN b ON b.a_id = a.id LEFT JOIN c ON c.t = b.t AND c.n = a.k",
+    "SELECT a.id, b.id, c.x FROM a JOIN b ON b.a_id = a.id JOIN c ON c.t = b.t",
+    "SELECT count(*), sum(b.y) FROM a JOIN b ON b.a_id = a.id",
+    "SELECT a.t, count(*) FROM a JOIN b ON b.a_id = a.id GROUP BY a.t",
+    "SELECT a.id, b.id FROM a JOIN b ON b.a_id = a.id ORDER BY a.id, b.id LIMIT 7",
+    "SELECT (SELECT count(*) FROM b JOIN c ON c.n = b.a_id WHERE b.t = a.t) FROM a",
+    "SELECT a.id, b.rowid FROM a JOIN b ON b.rowid = a.k",
+)
+
+
+def _value(rng: random.Random) -> Any:
+    return rng.choice([None, rng.randrange(30), rng.randrange(30), 2.0, 2.5, "7", "a", b"a"])
+
+
+def _rows(rng: random.Random, size: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    texts = ["a", "A", "b", "B ", "b", "", "7", None]
+    for number in range(size):
+        key = rng.choice([None, number * 7 % 61])
+        yield "INSERT OR IGNORE INTO a VALUES (?, ?, ?, ?)", (
+            rng.randrange(3 * size),
+            key,
+            rng.choice(texts),
+            _value(rng),
+        )
+        yield "INSERT INTO b VALUES (?, ?, ?, ?, ?)", (
+            number,
+            rng.choice([None, rng.randrange(2 * size)]),
+            rng.choice(texts),
+            _value(rng),
+            rng.choice([None, float(rng.randrange(9))]),
+        )
+        yield "INSERT OR IGNORE INTO c VALUES (?, ?, ?)", (
+            rng.choice(texts) or "n",
+            rng.randrange(40),
+            _value(rng),
+        )
+
+
+def prefer(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make one way of joining the cheapest."""
+    if way == "as chosen":
+        return
+    batched = way == "batched"
+    monkeypatch.setattr(planning, "BATCHED_ROWS_MIN", 0.0 if batched else 1e18)
+    if batched:
+        monkeypatch.setattr(planning, "batched_cost", lambda size, lookups: 0.0)
+    hashed = planning.SelectPlanner._hash
+
+    def weighed(*arguments: Any) -> Any:
+        made = hashed(*arguments)
+        if made is None or way == "looked up":
+            return None
+        return planning.replace(made, cost=0.0 if way == "hash" else 1e15)
+
+    monkeypatch.setattr(planning.SelectPlanner, "_hash", weighed)
+
+
+@pytest.fixture(scope="module", params=[(1, 6), (2, 60), (3, 400)], ids=str)
+def engines(request: pytest.FixtureRequest) -> Iterator[tuple[KvshEngine, SqliteEngine]]:
+    seed, size = request.param
+    ours, oracle = KvshEngine(leaf_limit=8), SqliteEngine()
+    for engine in (ours, oracle):
+        for statement in SCHEMA:
+            engine.execute(statement)
+        for statement, values in _rows(random.Random(seed), size):
+            engine.execute(statement, values)
+    yield ours, oracle
+    ours.close()
+    oracle.close()
+
+
+def _sortable(row: tuple[Any, ...]) -> list[tuple[str, str]]:
+    return [(value.__class__.__name__, repr(value)) for value in row]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_joins_give_what_sqlite_gives(
+    engines: tuple[KvshEngine, SqliteEngine], way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, oracle = engines
+    prefer(way, monkeypatch)
+    for query in QUERIES:
+        text = f"/* {way} */ {query}"
+        found, expected = ours.execute(text), oracle.execute(query)
+        if "ORDER BY" not in query:
+            found, expected = sorted(found, key=_sortable), sorted(expected, key=_sortable)
+        assert found == expected, text
+
+
+def test_each_way_is_taken(
+    engines: tuple[KvshEngine, SqliteEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, _ = engines
+    query = "SELECT b.id, a.id FROM b JOIN a ON a.id = b.a_id"
+    for way, words in (("batched", "many at once"), ("hash", "Hash lookup"), ("looked up", "y key")):
+        with monkeypatch.context() as patched:
+            prefer(way, patched)
+            plan = str(ours.execute(f"EXPLAIN /* {way} */ {query}"))
+            assert words in plan, plan
