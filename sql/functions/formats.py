@@ -56,7 +56,13 @@ class Field:
 
 
 def format_text(form: str, arguments: Sequence[Any]) -> str:
-    """The format with its conversions filled in; missing arguments are 0 or NULL.
+    """`formatted`, with an empty text for None."""
+    return formatted(form, arguments) or ""
+
+
+def formatted(form: str, arguments: Sequence[Any]) -> str | None:
+    """The format with its conversions filled in; missing arguments are 0 or NULL.  None if the format holds
+    nothing that could give a text: an empty text comes of '%s', none of ''.
 
     The format ends at a NUL character, and an unknown conversion ends the output; a width of more than
     `LENGTH_MAX` leaves nothing at all."""
@@ -65,7 +71,8 @@ def format_text(form: str, arguments: Sequence[Any]) -> str:
     parts: list[str] = []
     at = 0
     while (found := form.find("%", at)) >= 0:
-        parts.append(form[at:found])
+        if found > at:
+            parts.append(form[at:found])
         if found + 1 == len(form):
             return "".join([*parts, "%"])
         match = _FIELD.match(form, found + 1)
@@ -73,12 +80,12 @@ def format_text(form: str, arguments: Sequence[Any]) -> str:
         at = match.end()
         field = _field(match, values)
         if field is None:
-            return ""
+            return None
         convert = _CONVERSIONS.get(field.kind)
         if convert is None:
-            return "".join(parts)
+            return "".join(parts) if parts else None
         parts.append(convert(field, values))
-    return "".join([*parts, form[at:]])
+    return "".join([*parts, form[at:]]) if parts else form[at:] or None
 
 
 def _field(match: re.Match[str], values: Iterator[Any]) -> Field | None:

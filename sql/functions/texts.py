@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sql.errors import SqlError
-from sql.functions.formats import c_int, format_text
+from sql.functions.formats import c_int, format_text, formatted
 from sql.functions.registry import AnyFunction, Function
 from sql.values import (
     compare,
@@ -261,8 +261,8 @@ def glob(pattern: Any, value: Any) -> Any:
 
 
 def printf(form: Any = None, *arguments: Any) -> Any:
-    """The format filled in; NULL if nothing comes of it."""
-    return None if form is None else format_text(_text(form), arguments) or None
+    """The format filled in; NULL if it is empty."""
+    return None if form is None else formatted(_text(form), arguments)
 
 
 def _strict(name: str, call: Any, low: int, high: int | None, kinds: int = 31) -> Function:

@@ -123,3 +123,10 @@ def test_the_short_way_to_digits_gives_what_the_long_way_gives(value: float, pla
     text = f"{value:.{places}f}"
     shown = digits[: power + 1].ljust(power + 1, "0") if power >= 0 else "0"
     assert abs(float(text) - float(shown)) <= 1.0
+
+
+def test_a_conversion_gives_a_text_even_if_it_is_empty() -> None:
+    for form in ("", "%s", "%.3s", "%q", "%w", "%z", "%n", "%.0s", "%y", "%n%y", "%s%y", "%5", "%"):
+        assert_call("format", form)
+        for value in (None, "", "abc", 12, b"", b"\0"):
+            assert_call("printf", form, value)
