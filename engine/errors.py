@@ -37,7 +37,7 @@ class StorageError(EngineError):
     """The operating system refused a read, a write or a sync (disk full, I/O error)."""
 
 
-WHAT_TO_DO = "restore a backup, or salvage what can be read: .repair DAMAGED NEW"
+WHAT_TO_DO = "restore a backup, or salvage what can be read: kvsh .repair DAMAGED NEW"
 """How the report of damaged bytes ends."""
 
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -100,10 +100,15 @@ def run(given: dict[str, Any]) -> int:
         path = None
     if path is not None and not os.path.exists(path) and _needs_file(words, given):
         return _failed(f"{path}: no such database")
+    unopened = None
+    if words and words[0].split(None, 1)[:1] == [".repair"]:
+        # It only reads the file, which may not open; opening it would be a recovery, which writes.
+        unopened, path = path, None
     try:
         environment = Environment(path, Options(**given), out=sys.stdout.buffer, err=sys.stderr)
     except (StoreError, OSError) as error:
         return _failed(_sentence(error))
+    environment.unopened = unopened
     status = FAILED
     try:
         _configure(environment, given)

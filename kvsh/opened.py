@@ -37,6 +37,7 @@ class OpenDatabase:
         self._session: Session | None = None
         self._changes_before = 0  # the session's changes when nothing was open
         self.path = path
+        self.unopened: str | None = None  # a file that was named to be repaired
         self.store: Store = self._opened(path, readonly=options.readonly, at=options.at)
 
     def _opened(self, path: str | None, *, readonly: bool, at: int | None) -> Store:

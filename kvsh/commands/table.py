@@ -235,10 +235,11 @@ _ALL = (
         "Prints ok, or every problem found; then the status is 1.", ".check",
     ),
     Command(
-        ".repair", "dot", "upkeep:repair", ".repair FILE TARGET",
+        ".repair", "dot", "upkeep:repair", ".repair [FILE] TARGET",
         "salvage a damaged database into a new file",
-        "Every page that can be read is used; what is lost is said. FILE is not changed.",
-        ".repair broken.db mended.db", arguments=("file", "file"), least=2,
+        "Every page that can be read is used; what is lost is said. FILE, else the database that was"
+        " named, is not changed, and need not open.",
+        ".repair broken.db mended.db", arguments=("file", "file"), least=1,
     ),
     Command(
         ".compact", "dot", "upkeep:compact", ".compact", "rewrite the file without its dead bytes",

@@ -26,14 +26,14 @@ def check(environment: Environment, arguments: Arguments) -> None:
 
 
 def repair(environment: Environment, arguments: Arguments) -> None:
-    import btree
+    from btree import repair as salvage
 
-    salvage = getattr(btree, "repair", None)
-    if salvage is None:
-        raise CommandError("this build of the engine can't salvage: restore a backup")
     if environment.options.safe:
         raise CommandError("not available with --safe: it reads or writes files")
-    source, target = arguments.texts()
+    *sources, target = arguments.texts()
+    source = sources[0] if sources else environment.path or environment.unopened
+    if source is None:
+        raise CommandError("which file?  .repair FILE TARGET")
     for line in salvage(source, target):
         environment.write(line + "\n")
 
