@@ -82,7 +82,7 @@ class MemoryStore:
 
         return check_transaction(self.begin())
 
-    def close(self) -> None:
+    def close(self, *, ends: bool = False) -> None:
         self.closed = True
 
 

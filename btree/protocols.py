@@ -235,4 +235,6 @@ class Store(Protocol):
     def check(self) -> list[str]:
         """Every problem found, each one clear sentence with page and offset; [] when all is well."""
 
-    def close(self) -> None: ...
+    def close(self, *, ends: bool = False) -> None:
+        """`ends`: the process does, too, so that what is in memory need not be freed."""
+        ...

@@ -9,6 +9,7 @@ Exit status: 0 fine; 1 an error in a statement, or `get` of a missing key; 2 wro
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -29,7 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     interpreter's tidying up: everything is flushed and closed by then."""
     if argv is not None:
         return _main(argv)
-    status = _main(sys.argv[1:])
+    gc.disable()  # what imports make stays: `Script` and the shell switch it on again
+    status = _main(sys.argv[1:], ends=True)
     try:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -38,16 +40,17 @@ def main(argv: list[str] | None = None) -> int:
     os._exit(status)
 
 
-def _main(arguments: list[str]) -> int:
+def _main(arguments: list[str], *, ends: bool = False) -> int:
     _open_standard_streams()
     try:
         signal.signal(signal.SIGTERM, _terminated)
         if _is_plain(arguments):
-            return run({"database": arguments[0] if arguments else None, "words": arguments[1:]})
+            given: Any = {"database": arguments[0] if arguments else None, "words": arguments[1:]}
+            return run(given, ends=ends)
         from kvsh.options import parse_options
 
         given = parse_options(arguments)
-        return given if isinstance(given, int) else run(given)
+        return given if isinstance(given, int) else run(given, ends=ends)
     except BrokenPipeError:
         _discard_output()  # `| head` has seen enough
         return OK
@@ -89,8 +92,8 @@ def _terminated(_number: int, _frame: Any) -> None:
     raise SystemExit(TERMINATED)
 
 
-def run(given: dict[str, Any]) -> int:
-    """Run what the options ask for."""
+def run(given: dict[str, Any], *, ends: bool = False) -> int:
+    """Run what the options ask for.  `ends`: the process ends then."""
     from btree import StoreError
     from kvsh.environment import Environment, Options
 
@@ -114,7 +117,7 @@ def run(given: dict[str, Any]) -> int:
         _configure(environment, given)
         status = _dispatch(environment, given)
     finally:
-        status = _close(environment, status)
+        status = _close(environment, status, ends=ends)
     return status
 
 
@@ -125,9 +128,9 @@ def _needs_file(words: list[str], given: dict[str, Any]) -> bool:
     return bool(words) and words[0].lower() in _READING_WORDS
 
 
-def _close(environment: Environment, status: int) -> int:
+def _close(environment: Environment, status: int, *, ends: bool) -> int:
     try:
-        environment.close()
+        environment.close(ends=ends)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -178,6 +181,7 @@ def _dispatch(environment: Environment, given: dict[str, Any]) -> int:
         from kvsh.repl.run import run as run_shell
 
         with terminable(environment):
+            gc.enable()
             return run_shell(environment)
 
     environment.keep_going = given.get("keep_going", False)

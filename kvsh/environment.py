@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 TERMINATED = 143
 """The exit status after SIGTERM."""
 
+_LIST_ITERATOR: type = type(iter([]))  # of a result that is there already
+
 _READERS = frozenset((".check", ".crash", ".dump", ".export", ".log", ".page", ".stats", ".tree"))
 """Commands that do not ask now and then whether they are to stop, and can be stopped anywhere."""
 
@@ -85,18 +87,18 @@ class Environment(OpenDatabase):
         self._only_reads = False  # what runs can be torn off anywhere
         super().__init__(path, options)
 
-    def close(self) -> None:
-        """Flush the output and close the database."""
+    def close(self, *, ends: bool = False) -> None:
+        """Flush the output and close the database.  `ends`: the process does, too."""
         try:
             self.target.close()
         finally:
-            self.close_database()
+            self.close_database(ends=ends)
 
-    def close_database(self) -> None:
+    def close_database(self, *, ends: bool = False) -> None:
         """Let the undo log go, too."""
         if self.undo_log is not None:
             self.undo_log.forget()
-        super().close_database()
+        super().close_database(ends=ends)
 
     def interrupt(self) -> None:
         """Ctrl-C: ask what runs to stop.  Raises KeyboardInterrupt, in the signal's handler, out of a
@@ -150,8 +152,8 @@ class Environment(OpenDatabase):
         self.err.write(text + "\n")
         self.err.flush()
 
-    def style(self) -> Style:
-        """How results look now."""
+    def style(self, kinds: int = 31) -> Style:
+        """How results of such kinds of value look now."""
         headers = self.mode in HEADERS_BY_DEFAULT if self.headers is None else self.headers
         return Style(
             null=self.null,
@@ -159,10 +161,17 @@ class Environment(OpenDatabase):
             separator=self.separator,
             table=self.table_name,
             widths=self.widths,
+            kinds=kinds,
         )
 
-    def show(self, names: list[str], batches: Any, *, mode: str | None = None) -> None:
+    def show(
+        self, names: list[str], batches: Any, *, mode: str | None = None, kinds: int = 31
+    ) -> None:
         """A result, in the mode in force; through the pager if it is long and there is one."""
+        if batches.__class__ is not _LIST_ITERATOR:
+            from kvsh.transfer.collector import undisturbed
+
+            batches = undisturbed(batches)
         target = self.target
         direct = target.is_terminal
         target.start_pages()
@@ -172,7 +181,7 @@ class Environment(OpenDatabase):
                 mode or self.mode,
                 names,
                 batches,
-                self.style(),
+                self.style(kinds),
                 screen=self.screen if direct else None,
                 unicode=self.unicode,
                 paint=self.paint if direct and self.paint else None,
@@ -335,7 +344,10 @@ class Environment(OpenDatabase):
                 for batch in result.batches():
                     self.write("".join(f"{row[0]}\n" for row in batch))
                 return
-            self.show(names, result.batches())
+            kinds = 0
+            for column in result.columns:
+                kinds |= column.kinds
+            self.show(names, result.batches(), kinds=kinds)
         finally:
             result.close()
 

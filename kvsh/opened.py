@@ -68,12 +68,12 @@ class OpenDatabase:
         for notify in self.on_open:
             notify()
 
-    def close_database(self) -> None:
-        """Roll back what is open, and close."""
+    def close_database(self, *, ends: bool = False) -> None:
+        """Roll back what is open, and close.  `ends`: the process does, too."""
         if self._session is not None:
             self._session.close()
             self._session = None
-        self.store.close()
+        self.store.close(ends=ends)
 
     @property
     def session(self) -> Session:

@@ -9,6 +9,7 @@ loaded as one transaction each run, with the same outcome as one by one.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -139,7 +140,10 @@ class Script:
 
     def unit(self, unit: Unit) -> bool:
         """Run one.  False if the script has to stop."""
-        return self.finish(done=self.environment.attempt(unit))
+        done = self.environment.attempt(unit)
+        if not gc.isenabled():
+            gc.enable()  # the command line switched it off until everything is imported
+        return self.finish(done=done)
 
     def finish(self, *, done: bool) -> bool:
         """Note how a unit ended.  False if the script has to stop."""

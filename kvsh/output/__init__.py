@@ -30,9 +30,11 @@ HEADERS_BY_DEFAULT = frozenset(("box", "table", "column", "csv", "tsv", "markdow
 
 
 class Style:
-    """What a mode may be told: NULL's text, headers, separator, the table's name for insert, widths."""
+    """What a mode may be told: NULL's text, headers, separator, the table's name for insert, widths.
 
-    __slots__ = ("headers", "null", "separator", "table", "widths")
+    `kinds`: a mask of `btree.Kind` bits that covers all values; all bits if unknown."""
+
+    __slots__ = ("headers", "kinds", "null", "separator", "table", "widths")
 
     def __init__(
         self,
@@ -42,7 +44,9 @@ class Style:
         separator: str | None = None,
         table: str = "t",
         widths: Sequence[int] = (),
+        kinds: int = 31,
     ) -> None:
+        self.kinds = kinds
         self.null = null
         self.headers = headers
         self.separator = separator

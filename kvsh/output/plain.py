@@ -1,18 +1,20 @@
 """Output modes that write each row by itself: list, csv, tsv, json, jsonl, insert, quote, line, html.
 
-A batch is turned on its side, each column becomes text at once, and the rows are joined again: nothing is
-done for a single value unless the values of a column differ in kind.
+A batch of integers and texts without anything special becomes text in one call (`bare_lines`).  Any other is
+turned on its side, each column becomes text at once, and the rows are joined again: nothing is done for a
+single value unless the values of a column differ in kind.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 from kvsh.output import Batches, Style, Write
 from kvsh.output.values import (
+    bare_lines,
     columns_of,
     json_column,
     literal,
@@ -29,8 +31,15 @@ def write_list(write: Write, names: Sequence[str], batches: Batches, style: Styl
     if style.headers:
         write(separator.join(names) + "\n")
     for batch in batches:
-        columns = [plain_column(column, style.null) for column in columns_of(batch)]
-        write("\n".join(map(separator.join, zip(*columns, strict=True))) + "\n")
+        text = bare_lines(batch, separator, style.null, style.kinds)
+        if text is None:
+            columns = [plain_column(column, style.null) for column in columns_of(batch)]
+            text = _joined(columns, separator)
+        write(text)
+
+
+def _joined(columns: Sequence[Iterable[str]], separator: str) -> str:
+    return "\n".join(map(separator.join, zip(*columns, strict=True))) + "\n"
 
 
 def write_csv(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
@@ -39,8 +48,13 @@ def write_csv(write: Write, names: Sequence[str], batches: Batches, style: Style
     if style.headers:
         write(separator.join(_csv_column(names, "", separator)) + "\n")
     for batch in batches:
-        columns = [_csv_column(column, style.null, separator) for column in columns_of(batch)]
-        write("\n".join(map(separator.join, zip(*columns, strict=True))) + "\n")
+        text = None
+        if separator == ",":
+            text = bare_lines(batch, ",", style.null, style.kinds, empty='""')
+        if text is None:
+            columns = [_csv_column(column, style.null, separator) for column in columns_of(batch)]
+            text = _joined(columns, separator)
+        write(text)
 
 
 def _csv_column(column: Sequence[Any], null: str, separator: str) -> Sequence[str]:
@@ -77,11 +91,15 @@ def write_tsv(write: Write, names: Sequence[str], batches: Batches, style: Style
     """Tab-separated; tabs, newlines and backslashes in values are escaped."""
     if style.headers:
         write("\t".join(_tsv_column(names)) + "\n")
+    (null,) = _tsv_column([style.null])
     for batch in batches:
-        columns = [
-            _tsv_column(list(plain_column(column, style.null))) for column in columns_of(batch)
-        ]
-        write("\n".join(map("\t".join, zip(*columns, strict=True))) + "\n")
+        text = bare_lines(batch, "\t", null, style.kinds)
+        if text is None:
+            columns = [
+                _tsv_column(list(plain_column(column, style.null))) for column in columns_of(batch)
+            ]
+            text = _joined(columns, "\t")
+        write(text)
 
 
 def _tsv_column(texts: Sequence[str]) -> Sequence[str]:
@@ -132,7 +150,7 @@ def write_quote(write: Write, names: Sequence[str], batches: Batches, style: Sty
         write(separator.join(map(literal, names)) + "\n")
     for batch in batches:
         literals = [literal_column(column) for column in columns_of(batch)]
-        write("\n".join(map(separator.join, zip(*literals, strict=True))) + "\n")
+        write(_joined(literals, separator))
 
 
 def write_lines(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:

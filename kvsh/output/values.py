@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
+
+import msgspec
+
+from btree import Kind
 
 _CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
@@ -18,6 +23,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LETTER = re.compile("[a-z]")
 _STR, _INT, _FLOAT = {str}, {int}, {float}
 _REPR_MAX = 16  # 15 digits and a point
+_BARE = {int, str, type(None)}
+_NULL, _NOT_BARE = int(Kind.NULL), int(Kind.REAL | Kind.BLOB)  # plain integers: an enum takes its time
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 def real_text(value: float) -> str:
@@ -155,6 +163,45 @@ def json_column(column: Sequence[Any], encode: Callable[[str], str]) -> Iterable
         return repr(value)
 
     return [text(value) for value in column]
+
+
+def bare_lines(
+    batch: Sequence[Sequence[Any]], separator: str, null: str, kinds: int, *, empty: str = ""
+) -> str | None:
+    """Rows of integers and texts, their plain values side by side, a row a line; `empty` stands for an
+    empty text.  None where there are other kinds of value, or a text has a character that means something
+    between values or in JSON.  `kinds`: of values that may occur; they are looked at only if that says little.
+
+    What JSON writes is that but for its quotes and brackets, and those go in one call: a row of three
+    values costs 0.1 us, column by column 0.3.  With no backslash in it nothing was escaped, so no
+    text has a quote or an end of a line; with as many commas and brackets as rows need, all of them stand
+    between values.  So `null` after one of these is NULL."""
+    if kinds & _NOT_BARE and not set(map(type, chain.from_iterable(batch))) <= _BARE:
+        return None
+    try:
+        lines = _encode_lines(batch)
+    except UnicodeError:  # bytes that are no UTF-8 have come as halves of surrogate pairs
+        return None
+    rows = len(batch)
+    if (
+        b"\\" in lines
+        or lines.count(b",") != rows * (len(batch[0]) - 1)
+        or lines.count(b"[") != rows
+        or lines.count(b"]") != rows
+    ):
+        return None
+    has_nulls = bool(kinds & _NULL) and b"null" in lines
+    if has_nulls:
+        lines = lines.replace(b",null", b",\x01").replace(b"[null", b"[\x01")
+    has_empty = empty and b'""' in lines
+    if has_empty:
+        lines = lines.replace(b'""', b"\x02")
+    text = lines.translate(None, b'[]"').decode()
+    if separator != ",":
+        text = text.replace(",", separator)
+    if has_empty:
+        text = text.replace("\x02", empty)
+    return text.replace("\x01", null) if has_nulls else text
 
 
 def columns_of(batch: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:

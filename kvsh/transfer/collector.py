@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -21,3 +22,14 @@ def without_collector() -> Iterator[None]:
             gc.freeze()
             gc.unfreeze()  # what was young is old now
         gc.enable()
+
+
+def undisturbed(batches: Iterator[list[Any]]) -> Iterator[list[Any]]:
+    """The batches of a result.  From the second one on they come without collections, which would take as
+    long as reading the rows does."""
+    first = next(batches, None)
+    if first is None:
+        return
+    yield first
+    with without_collector():
+        yield from batches

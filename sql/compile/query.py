@@ -10,13 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from sql.bind.expressions import ExpressionBinder
 from sql.bind.queries import Binder, bind_query
 from sql.bind.scope import Scope, table_item
 from sql.compile.blocks import BlockCompiler
 from sql.compile.levels import Binding
 from sql.compile.module import Lines, Module
-from sql.expressions import Expression, Parameter
+from sql.expressions import ColumnRef, Expression, Parameter
 from sql.optimise.planner import Planner
 from sql.plan import Block, DerivedRelation, ResultColumn, Select, TableRelation
 from sql.plan.walk import block_expressions, subblocks, walk_block, walk_flat
@@ -90,6 +92,16 @@ def prepare_select(
     return compile_block(block, columns, env)
 
 
+def _with_kinds(columns: tuple[ResultColumn, ...], block: Block) -> tuple[ResultColumn, ...]:
+    """The columns, those of a table with the kinds of value that it has held so far."""
+    if not isinstance(block, Select):
+        return columns
+    return tuple(
+        replace(column, kinds=output.kinds) if isinstance(output, ColumnRef) else column
+        for column, output in zip(columns, block.outputs, strict=True)
+    )
+
+
 def compile_block(
     block: Block,
     columns: tuple[ResultColumn, ...],
@@ -114,7 +126,7 @@ def compile_block(
         )
     )
     return CompiledQuery(
-        columns,
+        _with_kinds(columns, block),
         module.compile(source),
         source,
         block,

@@ -20,12 +20,14 @@ from sql.schema import Table
 
 
 class ResultColumn(Struct, frozen=True):
-    """A column of a result.  `table`, `column`: where it comes from if it is a plain column."""
+    """A column of a result.  `table`, `column`: where it comes from if it is a plain column.  `kinds`: the
+    mask of `btree.Kind` bits of its values; all bits if unknown."""
 
     name: str
     declared_type: str | None = None
     table: str | None = None
     column: str | None = None
+    kinds: int = 31
 
 
 class SortKey(Struct, frozen=True):

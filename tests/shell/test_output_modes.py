@@ -10,9 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kvsh.output import HEADERS_BY_DEFAULT, MODES, Style, write_rows
 from kvsh.output.tables import width_of
+from kvsh.output.values import plain
 
 Row = tuple[Any, ...]
 
@@ -55,6 +58,63 @@ def test_csv_of_every_awkward_text_comes_back_from_a_csv_reader() -> None:
         text = shown("csv", ["a", "b", "c"], rows, batch=batch)
         read = list(csv.reader(io.StringIO(text, newline="")))
         assert read == [["a", "b", "c"], *[[one, other, "1.5"] for one, other, _ in rows]]
+
+
+_PLAIN_PIECES = ("a", "", ",", "[", "]", "null", "|", ";", "é", "\x7f")
+_PIECES = (*_PLAIN_PIECES, '"', "\\", "\n", "\r", "\t", "\x01", "\x02", "\udcff")
+_texts = st.one_of(
+    [st.lists(st.sampled_from(some), max_size=3).map("".join) for some in (_PLAIN_PIECES, _PIECES)]
+)
+_values = {
+    1: st.none(),
+    2: st.integers(-(1 << 63), (1 << 63) - 1),
+    4: st.floats(allow_nan=False),
+    8: _texts,
+    16: st.binary(max_size=3),
+}
+
+
+@given(
+    st.sampled_from([1, 2, 8, 9, 10, 11, 31]).flatmap(
+        lambda kinds: st.tuples(
+            st.just(kinds),
+            st.integers(1, 3).flatmap(
+                lambda width: st.lists(
+                    st.tuples(*[st.one_of([_values[k] for k in _values if k & kinds])] * width),
+                    min_size=1,
+                    max_size=3,
+                )
+            ),
+        )
+    ),
+    st.sampled_from(["", "NULL", "\\N", "-"]),
+    st.sampled_from([None, ",", "|", ";"]),
+)
+def test_values_are_put_side_by_side_whatever_they_are(
+    case: tuple[int, list[Row]], null: str, separator: str | None
+) -> None:
+    kinds, rows = case
+    names = ["a", "b", "c"][: len(rows[0])]
+    plain_rows = [[plain(value, null) for value in row] for row in rows]
+
+    def of_csv(value: Any) -> str:
+        text = plain(value, null)
+        if value is None or (text and not set(text) & {'"', "\n", "\r", separator or ","}):
+            return text
+        return '"' + text.replace('"', '""') + '"'
+
+    escapes = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+    expected = {
+        "list": [(separator or "|").join(row) for row in plain_rows],
+        "csv": [(separator or ",").join(map(of_csv, row)) for row in rows],
+        "tsv": ["\t".join([text.translate(escapes) for text in row]) for row in plain_rows],
+    }
+    for known in {kinds, 31}:
+        for mode, lines in expected.items():
+            text = shown(
+                mode, names, rows, headers=False, null=null, separator=separator, kinds=known
+            )
+            assert text == "".join([f"{line}\n" for line in lines])
 
 
 def test_tsv_has_one_line_a_row() -> None:

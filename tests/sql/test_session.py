@@ -449,3 +449,20 @@ def test_a_script_runs_statement_by_statement() -> None:
     session = Session(open_memory())
     script = "create table t(a); -- one\n ; select ';' ; select 2"
     assert [result.fetch_all() for result in session.run_script(script)] == [[], [(";",)], [(2,)]]
+
+
+def test_columns_of_a_table_tell_the_kinds_of_value_that_they_may_hold() -> None:
+    session = Session(open_memory())
+    session.execute("create table t(id integer primary key, a, b)")
+    session.execute("insert into t(a, b) values (1, 'x'), (null, 'y')")
+
+    def kinds(sql: str) -> list[int]:
+        return [column.kinds for column in session.execute(sql).columns or ()]
+
+    null, integer, text, blob, unknown = 1, 2, 8, 16, 31
+    assert kinds("select * from t") == [integer, null | integer, text]
+    assert kinds("select id + 1, b from t") == [unknown, text]
+    assert kinds("select y.b from t as x left join t as y on x.id = y.a") == [null | text]
+    assert kinds("select b from t union all select a from t") == [unknown]
+    session.execute("insert into t(b) values (x'00')")
+    assert kinds("select * from t") == [integer, null | integer, text | blob]
