@@ -30,6 +30,12 @@ COPY_SHARE = 0.15
 SHORT_RUN = 4
 """Keys of a bulk operation that fall in one leaf, up to which they are put one by one."""
 
+FEW_REMOVED = 6
+"""So many entries of a leaf for each that is removed: from there on they are taken out one by one."""
+
+NEAR = 256
+"""Keys of a bulk operation among which the end of those for one leaf is looked for first."""
+
 SPARSE = 4
 """So many entries of a leaf for each key put: up to there each key is put in its own slot."""
 
@@ -263,13 +269,42 @@ def _lower_root(tree: Tree) -> None:
         tree.root = root
 
 
+def _next_leaf(tree: Tree, path: Path, key: Key) -> tuple[Path, Node, tuple[Key] | None]:
+    """The path to the leaf of `key`, the leaf, and the separator above it.
+
+    `path` leads to the leaf of a smaller key, or is empty: keys in order mostly go to the next leaf of
+    the same branch, which takes no descent."""
+    transaction = tree.transaction
+    if path and transaction.held <= transaction.held_max:
+        branch, slot = path[-1]
+        slot = search_right(branch.keys, key, slot)
+        if slot < len(branch.keys):
+            transaction.held += 1.5 / tree.leaf_limit
+            path[-1] = branch, slot
+            return path, own_child(tree, branch, slot), (branch.keys[slot],)
+    path, leaf = own_path(tree, key)
+    return path, leaf, upper_bound(path)
+
+
+def _run_end(keys: Sequence[Key], upper: tuple[Key] | None, start: int) -> int:
+    """The end of the run of ascending keys from `start` on that are below `upper`: it is near."""
+    if upper is None:
+        return len(keys)
+    near = min(start + NEAR, len(keys))
+    try:
+        end = bisect_left(keys, upper[0], start, near)
+    except TypeError:
+        return search_left(keys, upper[0], start)
+    return end if end < near else search_left(keys, upper[0], near)
+
+
 def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tuple[int, int]:
     """Put ascending `keys`, leaf by leaf; how many of them are new, and of leaves that they went to."""
     start, count, added, leaves = 0, len(keys), 0, 0
+    path: Path = []
     while start < count:
-        path, leaf = own_path(tree, keys[start])
-        upper = upper_bound(path)
-        end = count if upper is None else search_left(keys, upper[0], start)
+        path, leaf, upper = _next_leaf(tree, path, keys[start])
+        end = _run_end(keys, upper, start)
         run = keys[start:end]
         run_values = None if values is None else values[start:end]
         before, sparse = len(leaf.keys), False
@@ -278,8 +313,10 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
             if leaf.values is not None and run_values is not None:
                 leaf.values.extend(run_values)  # LargeValues stay what they are
         else:
-            sparse = len(run) * SPARSE <= before and _put_run(leaf, run, run_values)
-            if not sparse:
+            sparse = len(run) * SPARSE <= before
+            put = _put_run(leaf, run, run_values, sparse=sparse)
+            sparse = sparse and put
+            if not put:
                 _merge_run(tree, leaf, run, run_values)
             tree.transaction.held += len(run) / tree.leaf_limit
         leaf.location = 0
@@ -291,26 +328,43 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
             ends = _ends(len(leaf.keys), tree.leaf_limit, full=full, least=1)
             tree.transaction.held += len(ends) - 1
             splice(tree, path, cut_leaf(leaf, ends, owner=tree.token), full=full)
+            path = []
         start = end
         leaves += 1
     tree.tail = None
     return added, leaves
 
 
-def _put_run(leaf: Node, run: Sequence[Key], run_values: Sequence[Value] | None) -> bool:
-    """Put a few ascending keys into a leaf, each in its slot; False, with nothing done, where that
-    takes more than plain comparisons."""
+def _put_run(
+    leaf: Node, run: Sequence[Key], run_values: Sequence[Value] | None, *, sparse: bool
+) -> bool:
+    """Put ascending keys into a leaf, each in its slot: entries that are all there already, or a few
+    (`sparse`).  False, with nothing done, where that takes more than plain comparisons or a merge is
+    cheaper."""
     keys, values = leaf.keys, leaf.values
     if values.__class__ is LargeValues or (values is not None and run_values is None):
         return False
-    slots, slot = [], 0
     try:
-        for key in run:
-            slot = bisect_left(keys, key, slot)
-            slots.append(slot)
+        first = bisect_left(keys, run[0])
+        end = first + len(run)
+        if keys[first:end] == run:  # neighbours, as in a change of all rows: one assignment
+            keys[first:end] = run
+            if values is not None and run_values is not None:
+                values[first:end] = run_values
+            return True
+        slots = [bisect_left(keys, key, first) for key in run]
     except TypeError:
         return False
     count = len(keys)
+    if slots[-1] < count and [keys[slot] for slot in slots] == run:
+        for slot, key in zip(slots, run, strict=True):
+            keys[slot] = key
+        if values is not None and run_values is not None:
+            for slot, value in zip(slots, run_values, strict=True):
+                values[slot] = value
+        return True
+    if not sparse:
+        return False
     for at in range(len(run) - 1, -1, -1):  # from the right: slots on the left stay what they are
         slot, key = slots[at], run[at]
         if slot < count and keys[slot] == key:
@@ -348,14 +402,15 @@ def _merge_run(
 def delete_many(tree: Tree, keys: Sequence[Key]) -> tuple[int, int]:
     """Remove ascending `keys`, leaf by leaf; how many of them were there, and of their leaves."""
     start, count, removed, leaves = 0, len(keys), 0, 0
+    path: Path = []
     while start < count:
-        path, leaf = own_path(tree, keys[start])
-        upper = upper_bound(path)
-        end = count if upper is None else search_left(keys, upper[0], start)
+        path, leaf, upper = _next_leaf(tree, path, keys[start])
+        end = _run_end(keys, upper, start)
         gone = _remove_run(tree, leaf, keys[start:end])
-        if gone:
-            removed += gone
+        removed += gone
+        if gone and _underfull(tree, leaf):
             rebalance(tree, path, leaf)
+            path = []
         start = end
         leaves += 1
     return removed, leaves
@@ -365,24 +420,38 @@ def _remove_run(tree: Tree, leaf: Node, run: Sequence[Key]) -> int:
     """Remove those of an ascending run that the leaf has; how many."""
     keys, values = leaf.keys, leaf.values
     count, slot = len(keys), 0
-    kept = bytearray(b"\1") * count
+    slots: list[int] = []
     try:
-        for key in run:
-            slot = bisect_left(keys, key, slot)
-            if slot < count and keys[slot] == key:
-                kept[slot] = 0
+        slots = [bisect_left(keys, key) for key in run]
+        if slots[-1] == count or [keys[slot] for slot in slots] != run:  # some are not there
+            slots = [
+                slot
+                for slot, key in zip(slots, run, strict=True)
+                if slot < count and keys[slot] == key
+            ]
     except TypeError:  # keys of several kinds
+        slots = []
         for key in run:
             slot = search_left(keys, key)
             if slot < count and keys[slot] == key:
-                kept[slot] = 0
-    gone = kept.count(0)
-    if gone == 0:
+                slots.append(slot)
+    if not slots:
         return 0
-    leaf.keys = list(compress(keys, kept))
     leaf.location = 0
+    if values.__class__ is LargeValues:
+        tree.free_large([list.__getitem__(values, slot) for slot in slots])
+    if values.__class__ is not LargeValues and len(slots) * FEW_REMOVED <= count:
+        slots.reverse()  # from the right: slots on the left stay what they are
+        for slot in slots:
+            del keys[slot]
+        if values is not None:
+            for slot in slots:
+                del values[slot]
+        return len(slots)
+    kept = bytearray(b"\1") * count
+    for slot in slots:
+        kept[slot] = 0
+    leaf.keys = list(compress(keys, kept))
     if values is not None:
-        if values.__class__ is LargeValues:
-            tree.free_large([value for value, stays in zip(values, kept, strict=True) if not stays])
         leaf.values = values.__class__(compress(values, kept))
-    return gone
+    return len(slots)

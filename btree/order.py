@@ -73,12 +73,12 @@ def search_left(keys: Sequence[Key], key: Key, start: int = 0) -> int:
         return bisect_left(keys, order_key(key), start, key=order_key)
 
 
-def search_right(keys: Sequence[Key], key: Key) -> int:
-    """The first slot whose key is > `key`."""
+def search_right(keys: Sequence[Key], key: Key, start: int = 0) -> int:
+    """The first slot from `start` on whose key is > `key`."""
     try:
-        return bisect_right(keys, key)
+        return bisect_right(keys, key, start)
     except TypeError:
-        return bisect_right(keys, order_key(key), key=order_key)
+        return bisect_right(keys, order_key(key), start, key=order_key)
 
 
 def in_order(keys: Iterable[Key]) -> list[Key]:

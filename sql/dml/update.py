@@ -3,11 +3,15 @@
 The query gives each row's tree key, the row as it will be, and the old values of the columns that are
 assigned to.  Where neither keys nor triggers nor foreign keys are concerned, the new rows are
 loaded in bulk, and only the entries of indexes on changed columns are written.
+
+Where the key can be told from the row and no index asks for old values, the query gives the new rows
+and nothing else (`bare`): they go into the tree as the scan's comprehension made them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -72,6 +76,17 @@ class UpdatePlan(WritePlan):
         self._foreign_keys = target.foreign_keys
         self._values = values
         self._set: RowFunction | None = None
+        changed = self.assigned | set(records.generated)
+        self.indexes = [index for index in records.indexes if index.depends_on(changed)]
+        keys = target.foreign_keys
+        self.single_step = not target.triggers.any and (keys is None or not keys.parents)
+        self.bulk = self.single_step and not records.moves(self.assigned)
+        self.bare = (
+            self.bulk
+            and statement.from_ is None
+            and not self.indexes
+            and (records.alias is not None or records.primary_key is not None)
+        )
         outputs = self._outputs(alias, dict(zip(self.places, values, strict=True)))
         self._select = scan_query(
             statement, alias, outputs, from_=statement.from_, joins=statement.joins
@@ -81,11 +96,6 @@ class UpdatePlan(WritePlan):
         if statement.returning:
             self.returning = Returning(statement.returning, table, env)
             self.columns = self.returning.columns
-        changed = self.assigned | set(records.generated)
-        self.indexes = [index for index in records.indexes if index.depends_on(changed)]
-        keys = target.foreign_keys
-        self.single_step = not target.triggers.any and (keys is None or not keys.parents)
-        self.bulk = self.single_step and not records.moves(self.assigned)
         self._old_rows_of = self._old_rows_function()
         self._simple = (
             self.bulk
@@ -119,8 +129,10 @@ class UpdatePlan(WritePlan):
         """The scan's columns: tree key, new row, a new rowid if one is assigned apart from the columns,
         and the old values of assigned columns."""
         columns = row_columns(self.table, alias)
-        outputs = [tree_key(alias)]
-        outputs += [values.get(place, column) for place, column in enumerate(columns)]
+        row = [values.get(place, column) for place, column in enumerate(columns)]
+        if self.bare:
+            return row
+        outputs = [tree_key(alias), *row]
         if -1 in values:
             outputs.append(values[-1])
         return [*outputs, *[columns[place] for place in self.olds]]
@@ -167,8 +179,33 @@ class UpdatePlan(WritePlan):
                 self.returning,
                 self.indexes,
             )
-            changes.each(found, lambda item: self._change(changes, item))
+            items = self._with_keys(ctx, found) if self.bare else found
+            changes.each(items, lambda item: self._change(changes, item))
             return changes.finished()
+
+    def _keys(self, found: Sequence[Row]) -> list[Any]:
+        """The tree keys of what the scan found."""
+        records = self.target.records
+        if not self.bare:
+            return list(map(itemgetter(0), found))
+        if records.primary_key is not None:
+            return list(map(records.primary_key, found))
+        assert records.alias is not None
+        return list(map(itemgetter(records.alias), found))
+
+    def _new_rows(self, found: list[Row]) -> list[Row]:
+        """The rows as they will be."""
+        end = self.width + 1
+        return found if self.bare else [item[1:end] for item in found]
+
+    def _with_keys(self, ctx: Context, found: Sequence[Row]) -> list[Row]:
+        """What a bare scan found in the form of any other's, as long as nothing has been written."""
+        keys = self._keys(found)
+        olds = ctx.transaction.tree(self.table.tree_id).get_many(keys)
+        return [
+            (key, *row, *[old[place] for place in self.olds])
+            for key, row, old in zip(keys, found, olds, strict=True)
+        ]
 
     def _change(self, changes: RowChanges, item: Row) -> None:
         """Change one row as it is now: an earlier row's programs, or REPLACE, may have got at it."""
@@ -205,9 +242,9 @@ class UpdatePlan(WritePlan):
 
     def _few(self, ctx: Context, found: list[Row]) -> bool:
         """Write a few rows; False, with nothing written, if they need a closer look."""
-        transaction, records, end = ctx.transaction, self.target.records, self.width + 1
+        transaction, records = ctx.transaction, self.target.records
         tree = transaction.tree(self.table.tree_id)
-        rows = [item[1:end] for item in found]
+        keys, rows = self._keys(found), self._new_rows(found)
         for row in rows:
             if not records.is_plain(row, tree):
                 return False
@@ -218,8 +255,7 @@ class UpdatePlan(WritePlan):
             olds = self._old_rows_of(found)
             for index in self.indexes:
                 index_tree = transaction.tree(index.tree_id)
-                for item, old_row, row in zip(found, olds, rows, strict=True):
-                    key = item[0]
+                for key, old_row, row in zip(keys, olds, rows, strict=True):
                     old, new = index.key(ctx, old_row, key), index.key(ctx, row, key)
                     if same(old, new):
                         continue
@@ -228,8 +264,8 @@ class UpdatePlan(WritePlan):
                     ):
                         return False
                     work.append((index_tree, old, new))
-        for item, row in zip(found, rows, strict=True):
-            tree.put(item[0], row)
+        for key, row in zip(keys, rows, strict=True):
+            tree.put(key, row)
         for index_tree, old, new in work:
             index_tree.delete(old)
             index_tree.put(new)
@@ -239,10 +275,10 @@ class UpdatePlan(WritePlan):
 
     def _in_bulk(self, ctx: Context, found: list[Row]) -> WriteOutcome | None:
         """Write all new rows at once; None, with nothing written, if they need a closer look."""
-        records, end = self.target.records, self.width + 1
+        records = self.target.records
         tree = ctx.transaction.tree(self.table.tree_id)
-        keys: list[Any] = [item[0] for item in found]
-        rows: Sequence[Row] = [item[1:end] for item in found]
+        keys = self._keys(found)
+        rows: Sequence[Row] = self._new_rows(found)
         few = len(rows) <= _FEW and not records.generated
         if not few or not all(records.is_plain(row, tree) for row in rows):
             made = self._stored(ctx, tree, rows, keys)
