@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from msgspec.structs import replace
 
 from sql.compile.batched import batched_level
+from sql.compile.by_column import ColumnScan, column_scan
 from sql.compile.groups import GroupCompiler, split_clauses
 from sql.compile.levels import Binding, LevelCompiler, variables_in
 from sql.compile.module import Lines, Module
@@ -195,7 +196,7 @@ class BlockCompiler:
             row = f"g{block.aggregate_source}"
             conditions = [f"if {self.scalar.true(condition)}" for condition in block.having]
             clauses = " ".join([f"for {row} in {groups}({', '.join(free)})", *conditions])
-            joined = _Join("", clauses, None, 1.0)
+            joined = Join("", clauses, None, 1.0)
             body = Lines()
         else:
             body = Lines()
@@ -203,10 +204,10 @@ class BlockCompiler:
         if block.windows:
             clauses = self._windows(block, joined, body, free)
             body = Lines()
-            joined = _Join("", clauses, None, 1.0)
+            joined = Join("", clauses, None, 1.0)
         return self._projected(plan, joined, body, free)
 
-    def _join(self, plan: SelectPlan, body: Lines) -> _Join:
+    def _join(self, plan: SelectPlan, body: Lines) -> Join:
         """The levels of the join as a header and clauses."""
         block = plan.block
         constant = " and ".join(self.scalar.true(condition) for condition in plan.constant)
@@ -216,7 +217,7 @@ class BlockCompiler:
             body.add(f"{name} = {constant}")
             constant = name
         if not plan.levels:
-            return _Join(
+            return Join(
                 "", f"for _ in ({f'1 if {constant} else 0' if constant else '1'},) if _", None, 1.0
             )
         needed: dict[int, set[int]] = {}
@@ -231,7 +232,12 @@ class BlockCompiler:
             levels.take = f"h{self.module.number()}"
             count = self._call(top_count, self.scalar.value(block.limit), offset)
             body.add(f"{levels.take} = {count}")
-        header, clauses, source = levels.header(first)
+        scan = column_scan(levels, first)
+        if scan is None:
+            header, clauses, source = levels.header(first)
+            single = source.single
+        else:
+            header, clauses, single = scan.header, scan.clauses, False
         if constant:
             if header:
                 head, iterable = header[:-1].split(" in ", 1)
@@ -248,11 +254,12 @@ class BlockCompiler:
                 listed.append(levels.inner(level))
             fan_out *= max(level.fan_out, 1.0)
         row = None
-        if not others and header:
+        if not others and header and scan is None:
             row = split_clauses(clauses[0])[0].split(" in ", 1)[0].removeprefix("for ")
             row = None if "," in row else row
-        single = source.single and all(self._at_most_one(level) for level in others)
-        made = _Join(header, levels.joined(listed), row, fan_out, single)
+        single = single and all(self._at_most_one(level) for level in others)
+        made = Join(header, levels.joined(listed), row, fan_out, single)
+        made.scan = None if others else scan
         made.few = _gives_few(first) and fan_out <= STREAM_FAN_OUT
         if levels.take and isinstance(block.limit, Literal) and block.limit.value in _FEW:
             made.few = True
@@ -263,7 +270,7 @@ class BlockCompiler:
 
         return isinstance(level.access, RowidLookup) and not level.access.equality.many
 
-    def _projected(self, plan: SelectPlan, joined: _Join, body: Lines, free: list[str]) -> str:
+    def _projected(self, plan: SelectPlan, joined: Join, body: Lines, free: list[str]) -> str:
         block = plan.block
         outputs = [self.scalar.value(output) for output in block.outputs]
         order = () if plan.ordered else block.order
@@ -273,14 +280,14 @@ class BlockCompiler:
                 return late
         columns, passes = self._order(order, block.outputs)
         element = self._element(outputs, columns, plan)
-        rows = self._rows_function(joined, element, body, free)
+        rows = self._rows_function(joined, element, body, free, [*outputs, *columns])
         call = f"{rows}({', '.join(free)})"
         if block.distinct:
             call = self._distinct(call, block.outputs, len(outputs) if columns else None)
         return self._ordered(call, passes, block, len(outputs), bool(columns), free)
 
     def _projected_late(
-        self, plan: SelectPlan, joined: _Join, outputs: list[str], body: Lines, free: list[str]
+        self, plan: SelectPlan, joined: Join, outputs: list[str], body: Lines, free: list[str]
     ) -> str | None:
         """ORDER BY of one relation's rows as they are, and the projection behind it.
 
@@ -340,8 +347,18 @@ class BlockCompiler:
                     return binding.row
         return f"({''.join(f'{source}, ' for source in [*outputs, *columns])})"
 
-    def _rows_function(self, joined: _Join, element: str, body: Lines, free: list[str]) -> str:
-        """The function that gives the join's rows, as batches of `element`."""
+    def _rows_function(
+        self,
+        joined: Join,
+        element: str,
+        body: Lines,
+        free: list[str],
+        values: Sequence[str] = (),
+    ) -> str:
+        """The function that gives the join's rows, as batches of `element`, a tuple of `values`."""
+        listed = ""
+        if joined.scan is not None and joined.scan.is_whole:
+            listed = joined.scan.rows(values)
         if joined.header and joined.few:
             # A list, not a generator: a handful of rows is handed over at once.
             body.add("out = []")
@@ -353,6 +370,8 @@ class BlockCompiler:
             if element == joined.row and len(split_clauses(joined.clauses)) == 1:
                 body.add(f"    out = {joined.clauses.split(' in ', 1)[1]}")
                 body.add("    if out: yield out")
+            elif listed:
+                body.add(f"    yield {listed}")
             else:
                 body.add(f"    out = {self.unpacked(f'[{element} {joined.clauses}]')}")
                 body.add("    if out: yield out")
@@ -479,12 +498,12 @@ class BlockCompiler:
             return self._first_row(plan, joined, body, free)
         if block.keys:
             loops, depth = self._loops(joined)
-            body.extend(grouping.grouped(loops, depth, joined.clauses, joined.header))
+            body.extend(grouping.grouped(loops, depth, joined))
         else:
-            body.extend(grouping.everything(joined.header, joined.clauses, simple_row=joined.row))
+            body.extend(grouping.everything(joined))
         return self._define(free, body)
 
-    def _loops(self, joined: _Join) -> tuple[Lines, int]:
+    def _loops(self, joined: Join) -> tuple[Lines, int]:
         """The join as nested loop statements."""
         loops = Lines()
         if joined.header:
@@ -495,7 +514,7 @@ class BlockCompiler:
             loops.depth += 1
         return loops, loops.depth
 
-    def _first_row(self, plan: SelectPlan, joined: _Join, body: Lines, free: list[str]) -> str:
+    def _first_row(self, plan: SelectPlan, joined: Join, body: Lines, free: list[str]) -> str:
         """min() or max() of rows that come in its order: the first one decides."""
         block = plan.block
         call = block.aggregates[0]
@@ -514,7 +533,7 @@ class BlockCompiler:
 
     # -- windows ---------------------------------------------------------------------------------
 
-    def _windows(self, block: Select, joined: _Join, body: Lines, free: list[str]) -> str:
+    def _windows(self, block: Select, joined: Join, body: Lines, free: list[str]) -> str:
         """The clause that gives the window stage's rows."""
         columns = [self.scalar.value(item) for item in block.window_inputs]
         count = len(columns)
@@ -529,7 +548,7 @@ class BlockCompiler:
         for call in block.windows:
             specs.append(self._window(call, place, offsets))
         element = f"({''.join(f'{column}, ' for column in columns)})"
-        rows = self._rows_function(joined, element, body, free)
+        rows = self._rows_function(joined, element, body, free, columns)
         computed = self._call(
             windows.window_rows,
             f"{rows}({', '.join(free)})",
@@ -694,12 +713,13 @@ class BlockCompiler:
         return self._define(free, body)
 
 
-class _Join:
+class Join:
     """A join as source: the first level's batch loop (or ""), and the clauses of all levels.
 
-    `row`: the row variable if a single relation's batches are scanned; `single`: at most one row."""
+    `row`: the row variable if a single relation's batches are scanned; `scan`: if one is scanned by column;
+    `single`: at most one row."""
 
-    __slots__ = ("clauses", "fan_out", "few", "header", "row", "single")
+    __slots__ = ("clauses", "fan_out", "few", "header", "row", "scan", "single")
 
     def __init__(
         self, header: str, clauses: str, row: str | None, fan_out: float, single: bool = False
@@ -709,6 +729,7 @@ class _Join:
         self.row = row
         self.fan_out = fan_out
         self.few = False
+        self.scan: ColumnScan | None = None
         self.single = single or (not header and clauses.startswith("for _ in ("))
 
 

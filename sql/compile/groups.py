@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import _count_elements as count_elements  # type: ignore[attr-defined]
 from collections.abc import Callable
+from itertools import compress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ from sql.run import grouping
 from sql.run.partitions import FIRST_ROOM, overfull
 
 if TYPE_CHECKING:
-    from sql.compile.blocks import BlockCompiler
+    from sql.compile.blocks import BlockCompiler, Join
+    from sql.compile.by_column import ColumnScan
 
 NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 NUMBER = INTEGER | REAL
@@ -235,11 +237,11 @@ class GroupCompiler:
             made.append(value)
         return made
 
-    def grouped(self, loops: Lines, depth: int, clauses: str, header: str) -> Lines:
+    def grouped(self, loops: Lines, depth: int, joined: Join) -> Lines:
         """The body of a function that gives the groups' tuples, for GROUP BY.
 
         `loops` are the loop headers; rows are taken in `depth` levels deep."""
-        block = self.block
+        block, clauses, header, scan = self.block, joined.clauses, joined.header, joined.scan
         assert block.keys is not None
         codes = self.layout()
         originals = [self.scalar.value(key.expression) for key in block.keys]
@@ -265,10 +267,13 @@ class GroupCompiler:
         body = Lines()
         body.add("groups = {}")
         if header:
-            body.add(f"room, source = {FIRST_ROOM}, iter({header[:-1].split(' in ', 1)[1]})")
-            loops.lines[0] = "for keys, rows in source:"
+            target, batches = header[:-1].split(" in ", 1)
+            body.add(f"room, source = {FIRST_ROOM}, iter({batches})")
+            loops.lines[0] = f"{target} in source:"
         if single and self.fields[0].update == "S += 1" and header:
             keys_listed = self.compiler.unpacked(f"[{key_source} {clauses}]")
+            if scan is not None and scan.is_whole:
+                keys_listed = scan.list_of(key_source) or keys_listed
             body.add(loops.lines[0])
             body.add(f"    {self._call(count_elements, 'groups', keys_listed)}")
         else:
@@ -305,7 +310,7 @@ class GroupCompiler:
         self._take_in(body, key_source, initial, step, single, f"missing(g, ({variables}))")
         body.depth = 0
         body.add(f"def finish(groups): return {result}")
-        rest = f"(({variables}) for keys, rows in source {clauses})"
+        rest = f"(({variables}) {target} in source {clauses})"
         simple = str(self._simple_keys())
         arguments = ["groups", "spill", rest, "take_in", "finish", simple, "ctx"]
         body.add(f"return {self._call(grouping.spilled_groups, *arguments)}")
@@ -395,11 +400,9 @@ class GroupCompiler:
 
     # -- everything in one group -----------------------------------------------------------------
 
-    def everything(self, header: str, clauses: str, *, simple_row: str | None) -> Lines:
-        """The body for no GROUP BY: one state for all rows; gives a list of one tuple.
-
-        `simple_row`: the only row variable, where the rows come from one relation's batches."""
-        block = self.block
+    def everything(self, joined: Join) -> Lines:
+        """The body for no GROUP BY: one state for all rows; gives a list of one tuple."""
+        block, header, clauses = self.block, joined.header, joined.clauses
         codes = self.layout()
         count = len(self.fields)
         bare = [self.scalar.value(item) for item in block.bare]
@@ -407,7 +410,11 @@ class GroupCompiler:
         body = Lines()
         body.add(f"s = [{initial}]")
         if not bare and all(field.bulk is not None for field in self.fields):
-            self._bulk(body, header, clauses, simple_row)
+            self._share_lists()
+            if joined.scan is None:
+                self._bulk(body, header, clauses, joined.row)
+            else:
+                self._bulk_by_column(body, header, joined.scan)
         else:
             if bare:
                 body.add("first = True")
@@ -437,7 +444,6 @@ class GroupCompiler:
             body.add(header)
             body.depth = 1
         source, rows = clauses, None
-        self._share_lists()
         lists = {(field.argument, field.guard, field.skip_null) for field in self.fields}
         if simple_row is not None:
             loop, *conditions = split_clauses(clauses)
@@ -454,18 +460,52 @@ class GroupCompiler:
             # Several values per joined row: gathered once, then taken column by column.
             self._bulk_columns(body, clauses)
             return
+        self._reduce(body, lambda field: self.compiler.unpacked(self._values(field, source, rows)))
+        body.depth = 0
+
+    def _reduce(self, body: Lines, values: Callable[[Field], str]) -> None:
+        """Statements that reduce a batch's lists of values, those of equal fields being made once."""
         done = None
-        order = sorted(range(len(self.fields)), key=lambda place: self._list_of(place))
-        for place in order:
+        for place in sorted(range(len(self.fields)), key=self._list_of):
             field = self.fields[place]
             wanted = self._list_of(place)
             if wanted != done:
-                values = self._values(field, source, rows)
-                body.add(f"v = {self.compiler.unpacked(values)}")
+                body.add(f"v = {values(field)}")
                 done = wanted
             assert field.bulk is not None
             for line in field.bulk:
                 body.add(_with_argument(line, f"s[{place}]", "x"))
+
+    def _bulk_by_column(self, body: Lines, header: str, scan: ColumnScan) -> None:
+        """The same of columns.  Where several lists of values are wanted of the rows that meet some
+        conditions, the conditions are looked at once and the columns cut to those rows."""
+        body.add(header)
+        body.depth = 1
+        lists = {self._list_of(place) for place in range(len(self.fields))}
+        if not scan.is_whole and len(lists) > 1:
+            conditions = scan.conditions()
+            body.add(f"m = [{conditions} {scan.loop(conditions)}]")
+            used = scan.variables(" ".join(f"{argument} {guard}" for argument, guard, _ in lists))
+            kept = {name: scan.lists[name] for name in used or list(scan.lists)[:1]}
+            for listed in kept.values():
+                body.add(f"{listed} = list({self._call(compress, listed, 'm')})")
+            scan = replace(scan, clauses=scan.clauses[:1], lists=kept)
+
+        def values(field: Field) -> str:
+            argument = field.argument or "1"
+            bare = not field.guard and not field.skip_null
+            if scan.is_whole and bare and not field.nan:
+                listed = (
+                    scan.list_of(argument) if field.argument else next(iter(scan.lists.values()))
+                )
+                if listed:
+                    return listed
+            conditions = self._conditions(field, argument)
+            argument = "x" if "(x := " in conditions else argument
+            loop = scan.loop(argument, conditions, *scan.clauses[1:])
+            return f"[{' '.join([argument, loop, *scan.clauses[1:]])}{conditions}]"
+
+        self._reduce(body, values)
         body.depth = 0
 
     def _share_lists(self) -> None:
@@ -492,17 +532,20 @@ class GroupCompiler:
             if column is not None:
                 getter = self.module.constants.name(itemgetter(int(column[1])), "column")
                 return f"list(map({getter}, {rows}))"
+        conditions = self._conditions(field, argument)
+        argument = "x" if "(x := " in conditions else argument
+        return f"[{argument} {source}{conditions}]"
+
+    def _conditions(self, field: Field, argument: str) -> str:
+        """The clauses that keep rows from a field; they may name the argument's value `x`."""
         conditions = f" if {field.guard}" if field.guard else ""
         if field.nan:
-            conditions += f" if (x := {argument}) == x"
-            argument = "x"
-        elif field.skip_null:
-            if is_simple(argument):
-                conditions += f" if {argument} is not None"
-            else:
-                conditions += f" if (x := {argument}) is not None"
-                argument = "x"
-        return f"[{argument} {source}{conditions}]"
+            return f"{conditions} if (x := {argument}) == x"
+        if field.skip_null and is_simple(argument):
+            return f"{conditions} if {argument} is not None"
+        if field.skip_null:
+            return f"{conditions} if (x := {argument}) is not None"
+        return conditions
 
     def _bulk_columns(self, body: Lines, clauses: str) -> None:
         absent = self.module.constants.name(grouping.ABSENT, "absent")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, assert_never
 from msgspec import Struct
 
 from sql.compile.module import Lines, Module
-from sql.compile.text_filters import text_filter
+from sql.compile.text_filters import match_condition, row_filter
 from sql.expressions import (
     ROWID,
     Affinity,
@@ -29,7 +29,6 @@ from sql.expressions import (
     InSubquery,
     Literal,
     Match,
-    Parameter,
 )
 from sql.plan import (
     Block,
@@ -67,7 +66,7 @@ NULL, INTEGER, TEXT = 1, 2, 8
 CLAUSES_MAX = 14
 """`for` clauses of one comprehension; Python nests at most 20 loops."""
 
-_VARIABLE = re.compile(r"\b[kriwgch]\d+\b")
+_VARIABLE = re.compile(r"\b(?:[kriwgch]\d+|c\d+_\d+)\b")
 _LOOP = re.compile(r"\bfor ([kriwgch]\d+(?:, [kriwgch]\d+)*) in ")
 
 
@@ -82,8 +81,11 @@ class Binding(Struct):
     row: str
     key: str
     positions: dict[int, int] | None = None  # of a covering index: column -> place in `row`
+    by_column: bool = False  # each column in a variable of its own
 
     def column(self, column: int) -> str:
+        if self.by_column and column != ROWID:
+            return f"c{self.row[1:]}_{column}"
         if self.positions is not None:
             return f"{self.row}[{self.positions[column]}]"
         return self.key if column == ROWID else f"{self.row}[{column}]"
@@ -138,7 +140,7 @@ class LevelCompiler:
         row = f"r{level.relation.source}"
         if loop == f"for {row} in rows":
             for condition in level.filters:
-                matching = self._text_filter(condition, row)
+                matching = self._text_filter(condition, level.relation.source)
                 if not matching:
                     continue
                 others = self.filters(
@@ -150,22 +152,12 @@ class LevelCompiler:
                     return [f"for {row} in {matching}([{row} {loop} {' '.join(others)}])"]
         return [loop, *self.filters(level.filters)]
 
-    def _text_filter(self, condition: Expression, row: str) -> str:
+    def _text_filter(self, condition: Expression, number: int) -> str:
         """The variable of a function that filters batches by the condition, "" if it is no such."""
-        if not isinstance(condition, Match) or condition.op not in ("LIKE", "GLOB"):
+        text = match_condition(condition, number, self.scalar)
+        if text is None:
             return ""
-        if condition.negated or condition.escape is not None:
-            return ""
-        if not isinstance(condition.pattern, (Literal, Parameter)):
-            return ""
-        kinds = self.scalar.kinds(condition.operand)
-        column = re.fullmatch(rf"{row}\[(\d+)\]", self.scalar.value(condition.operand))
-        if column is None or kinds & ~(TEXT | NULL) or not self.scalar.is_builtin(condition):
-            return ""
-        pattern = self.scalar.value(condition.pattern)
-        nullable = str(bool(kinds & NULL))
-        made = self._call(text_filter, repr(condition.op), pattern, column[1], nullable)
-        return self.module.once(made)
+        return self.module.once(self._call(row_filter, text.source, str(text.column)))
 
     def inner(self, level: Level) -> list[str]:
         """A later level's clauses."""

@@ -123,10 +123,10 @@ class Analysis:
 
 
 def _rows_in(item: Any) -> int:
-    """Of a level's item: a tree's batch is a pair of lists, a lookup that finds nothing gives None."""
+    """Of a level's item: a tree's batch is a tuple of lists, a lookup that finds nothing gives None."""
     if item is None:
         return 0
-    if item.__class__ is tuple and len(item) == 2 and item[0].__class__ is list:
+    if item.__class__ is tuple and item and item[0].__class__ is list:
         return len(item[0])
     return 1
 
