@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sql.compile import prepare_select
 from sql.dml.collector import CollectorPaused, gathered
-from sql.dml.index_keys import sort_entries
+from sql.dml.index_keys import in_key_order, sort_entries
 from sql.dml.keyed import OneRow, keyed_delete, renewed, rowid_parameter
 from sql.dml.records import Row
 from sql.dml.returning import Returning
@@ -99,7 +99,7 @@ class DeletePlan(WritePlan):
         with guarded(ctx, guards=False):
             found = [row for batch in self.query.run(ctx) for row in batch]
             changes = RowChanges(ctx, self.target, returning=self.returning)
-            changes.each(found, lambda item: changes.delete(item[0]))
+            changes.each(in_key_order(found), lambda item: changes.delete(item[0]))
             return changes.finished()
 
     def _cleared(self, ctx: Context) -> WriteOutcome:

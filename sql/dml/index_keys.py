@@ -180,6 +180,18 @@ def sort_entries(entries: list[Any]) -> None:
         entries.sort(key=order_key)
 
 
+def in_key_order(found: Sequence[Row]) -> list[Row]:
+    """Rows that begin with their tree keys, in the order of these.
+
+    What a statement does row by row goes in this order, whatever index found the rows: where one row's change
+    gets in the way of another's, the outcome is no matter of the plan, and it is SQLite's, which collects
+    rowids before it changes anything that triggers or other rows could see."""
+    try:
+        return sorted(found, key=itemgetter(0))
+    except TypeError:
+        return sorted(found, key=lambda item: order_key(item[0]))
+
+
 def _sort_tuples(entries: list[Row]) -> None:
     """Sort by the first elements, compared as machine numbers or strings, then by the rest.
 

@@ -114,7 +114,7 @@ class RowChanges:
             keys.after(ctx, (key, row))
         self._changed(row, key)
         if target.triggers.after:
-            self._fire(target.triggers.after, None, (key, row))
+            self._fire(target.triggers.after, None, (key, row), self.or_conflict)
 
     def _before_insert(self, row: Row, key: Any) -> None:
         """BEFORE INSERT triggers; a rowid that is still to be chosen shows as -1."""
@@ -137,10 +137,10 @@ class RowChanges:
         assert clause is not None
         clause.apply(self, found.key, key, row)
 
-    def _fire(self, programs: Any, old: Any, new: Any) -> None:
+    def _fire(self, programs: Any, old: Any, new: Any, or_conflict: str | None) -> None:
         """AFTER triggers, which may end the row's steps but no longer undo it."""
         try:
-            fire(programs, self.ctx, old, new, self.or_conflict)
+            fire(programs, self.ctx, old, new, or_conflict)
         except RaiseIgnore:
             return
 
@@ -187,7 +187,7 @@ class RowChanges:
             keys.act(ctx, (key, old), (new_key, row))
         self._changed(row, new_key)
         if triggers.after:
-            self._fire(triggers.after, (key, old), (new_key, row))
+            self._fire(triggers.after, (key, old), (new_key, row), self.or_conflict)
 
     def _new_key(
         self, key: Any, new_key: Any, row: Row, assigned: frozenset[int]
@@ -220,7 +220,7 @@ class RowChanges:
         self._delete(key, current, self.target.foreign_keys)
         self._changed(row, key)
         if triggers.after:
-            self._fire(triggers.after, (key, row), None)
+            self._fire(triggers.after, (key, row), None, self.or_conflict)
 
     def _delete(self, key: Any, row: Row, keys: Any) -> None:
         if keys is not None:
@@ -230,7 +230,7 @@ class RowChanges:
             keys.act(self.ctx, (key, row), None)
 
     def remove(self, key: Any) -> bool:
-        """REPLACE: take a row out of the way; whether programs ran."""
+        """REPLACE: take a row out of the way; whether programs ran.  REPLACE is what they do, too."""
         row = self.writer.tree.get(key)
         if row is None:
             return False
@@ -239,10 +239,10 @@ class RowChanges:
             self._delete(key, row, keys)
             return keys is not None
         try:
-            fire(triggers.before, self.ctx, (key, row), None, self.or_conflict)
+            fire(triggers.before, self.ctx, (key, row), None, "REPLACE")
         except RaiseIgnore:
             return True  # it stays in the way
         if self.writer.tree.get(key) is not None:
             self._delete(key, row, keys)
-            self._fire(triggers.after, (key, row), None)
+            self._fire(triggers.after, (key, row), None, "REPLACE")
         return True

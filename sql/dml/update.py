@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlglot import exp
 
-from btree import order_key
 from sql.compile import compile_row_function, prepare_select
 from sql.dml.assignments import assigned
 from sql.dml.bulk import (
@@ -30,7 +29,7 @@ from sql.dml.bulk import (
 )
 from sql.dml.collector import CollectorPaused, gathered
 from sql.dml.conflicts import resolutions, touched
-from sql.dml.index_keys import IndexKeys, RowFunction, sort_entries
+from sql.dml.index_keys import IndexKeys, RowFunction, in_key_order, sort_entries
 from sql.dml.keyed import OneRow, has_subqueries, keyed_update, renewed, rowid_parameter
 from sql.dml.records import Row, widen_by_classes
 from sql.dml.returning import Returning
@@ -154,8 +153,7 @@ class UpdatePlan(WritePlan):
             found = gathered(self.query.run(ctx))
             if self.statement.from_ is not None:
                 # Of several matches of a row the last one counts.
-                last = {row[0]: row for row in found}
-                found = [last[key] for key in sorted(last, key=order_key)]
+                found = in_key_order(list({row[0]: row for row in found}.values()))
             if not found:
                 return WriteOutcome(0, 0, None if self.returning is None else [])
             if self._simple and len(found) <= _FEW and self._few(ctx, found):
@@ -180,7 +178,7 @@ class UpdatePlan(WritePlan):
                 self.indexes,
             )
             items = self._with_keys(ctx, found) if self.bare else found
-            changes.each(items, lambda item: self._change(changes, item))
+            changes.each(in_key_order(items), lambda item: self._change(changes, item))
             return changes.finished()
 
     def _keys(self, found: Sequence[Row]) -> list[Any]:

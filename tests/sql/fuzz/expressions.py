@@ -108,15 +108,15 @@ class Expressions:
 
     # -- values ----------------------------------------------------------------------------------
 
-    def column(self, scope: Scope, kinds: str = ANY) -> str:
-        """A column `alias.name` of the scope, of one of `kinds` if there is one."""
+    def column(self, scope: Scope, kinds: str = ANY, others: str = "nirtb") -> str:
+        """A column `alias.name` of the scope, of one of `kinds` if there is one, else a literal."""
         found = [
             f"{alias}.{name}"
             for alias, table in scope
             for name, kind in self.columns[table].items()
             if kind in kinds
         ]
-        return self.rng.choice(found) if found else self.literal()
+        return self.rng.choice(found) if found else self.literal(others)
 
     def value(self, scope: Scope, depth: int = 2) -> str:
         rng = self.rng
@@ -172,7 +172,7 @@ class Expressions:
             if kind == "j"
         ]
         if not documents or rng.random() < 0.2:
-            made = [self.column(scope, "irt") if scope else self.literal("nirt") for _ in range(2)]
+            made = [self.column(scope, "irt", "nirt") for _ in range(2)]
             return self.one_of(
                 f"json_array({made[0]}, {made[1]})",
                 f"json_object('k', {made[0]}, 'l', {made[1]})",

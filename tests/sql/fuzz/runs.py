@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import NamedTuple
+import re
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any, NamedTuple
 
+from tests.sql.dml_scripts import contents, outcome
 from tests.sql.engines import Engine, EngineError, KvshEngine, Rows, SqliteEngine
 from tests.sql.fuzz.agreement import agree, explanation
 from tests.sql.fuzz.queries import QueryMaker
@@ -89,20 +92,21 @@ def run_writes(seed: int) -> Outcome:
     """A random schema and statements that write, compared with messages and tables after each one; until the
     first difference, or until sqlite3 finds a rowid that is no integer: what it keeps of the statement then
     depends on its journal."""
-    from tests.sql.dml_scripts import outcome
-
     ours, theirs = KvshEngine(leaf_limit=LEAF_LIMIT), SqliteEngine()
     count = 0
+    script = Fuzz(seed).statements(WRITES)
     try:
-        for count, statement in enumerate(Fuzz(seed).statements(WRITES), 1):
+        for count, statement in enumerate(script, 1):
             expected = outcome(theirs, statement)
             if "datatype mismatch" in str(expected):
                 break
-            mine = outcome(ours, statement)
-            if shown(mine) != shown(expected):
-                return Outcome(count, [Difference(seed, statement, mine, expected)])
-            if rows(ours) != rows(theirs):
-                return Outcome(count, [Difference(seed, statement, rows(ours), rows(theirs))])
+            mine = State(shown(outcome(ours, statement)), *rows(ours))
+            other = State(shown(expected), *rows(theirs))
+            if mine != other:
+                reason = write_explanation(script[: count - 1], statement, mine, other)
+                place = 0 if mine.outcome != other.outcome else slice(1, 3)
+                found = Difference(seed, statement, mine[place], other[place], reason)
+                return Outcome(count, [found])
         checked = ours.execute("PRAGMA integrity_check")
         if checked != [("ok",)]:
             return Outcome(count, [Difference(seed, "integrity_check", checked, "ok")])
@@ -121,10 +125,55 @@ def shown(result: object) -> object:
     )
 
 
-def rows(engine: KvshEngine | SqliteEngine) -> object:
-    """All tables; the log of the triggers in no order, since that is the planner's."""
-    from tests.sql.dml_scripts import contents
+class State(NamedTuple):
+    """What a statement gave, and what was stored after it."""
 
+    outcome: object
+    tables: dict[str, Any]
+    log: list[str]
+
+
+def write_explanation(
+    script: list[str], statement: str, ours: State, expected: State
+) -> str | None:
+    """Why sqlite3 did something else; docs/sql.md tells of each."""
+    if ours in other_orders(script, statement):
+        return (
+            "which rows fail or are replaced depends on the order in which the statement finds them"
+        )
+    if repr(ours).replace("'", "") == repr(expected).replace("'", ""):
+        return "sqlite3 shows a text as the number that a comparison converted it to"
+    return None
+
+
+def other_orders(script: list[str], statement: str) -> Iterator[State]:
+    """What sqlite3 makes of the statement where it looks for its rows in other orders."""
+    target = re.match(r"(UPDATE( OR \w+)?|DELETE FROM) (\w+)", statement)
+    hints = [""]
+    if target is not None:
+        made = "\n".join(script)
+        hints += [
+            " NOT INDEXED",
+            *(f" INDEXED BY {name}" for name in re.findall(rf"INDEX (\w+) ON {target[3]}\(", made)),
+            *(f" INDEXED BY sqlite_autoindex_{target[3]}_{number}" for number in range(1, 5)),
+        ]
+    for backwards, hint in product((False, True), hints):
+        form = statement
+        if target is not None:
+            form = f"{target[0]}{hint}{statement[target.end() :]}"
+        engine = SqliteEngine()
+        try:
+            for before in script:
+                outcome(engine, before)
+            if backwards:
+                engine.execute("PRAGMA reverse_unordered_selects = ON")
+            yield State(shown(outcome(engine, form)), *rows(engine))
+        finally:
+            engine.close()
+
+
+def rows(engine: KvshEngine | SqliteEngine) -> tuple[dict[str, Any], list[str]]:
+    """All tables; the log of the triggers in no order, since that is the planner's."""
     found = contents(engine)
     log = found.pop("log", [])
     assert isinstance(log, list)
