@@ -2,8 +2,8 @@
 
 Each round runs a random workload on the simulated disk, cuts the power at its operations and opens
 what is left.  Every acknowledged commit has to be there, no transaction half there, the trees whole;
-recovery may itself be cut, and what it has shown must stay; then writing goes on.  A failure prints
-the command that repeats it.
+recovery may itself be cut, and what it has shown must stay; then writing goes on, and is cut again.  Each
+disk that is found after a cut is a state.  A failure prints the command that repeats it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.engine.workload import (
     small_limits,
 )
 
-STATES_PER_ROUND = 400
+FIRST_CUTS_PER_ROUND = 400
 STATES_TOLD = 100_000
 """A run without a terminal says how far it is whenever so many more have been examined."""
 
@@ -38,8 +38,8 @@ def acknowledged_at(events: list[tuple[int, int]], point: int) -> int:
     return max((lsn for done, lsn in events if done <= point), default=0)
 
 
-def crash_round(seed: int, states: int = STATES_PER_ROUND) -> int:
-    """One workload and about `states` states of it; how many there were."""
+def crash_round(seed: int, states: int = FIRST_CUTS_PER_ROUND) -> int:
+    """One workload and about `states` first cuts of it; how many states were examined in all."""
     rng = random.Random(seed ^ 0x5EED)
     with small_limits():
         workload = Workload(seed).run(rng.choice([4, 12, 30]))
@@ -49,13 +49,12 @@ def crash_round(seed: int, states: int = STATES_PER_ROUND) -> int:
             wanted = states / points
             repeats = int(wanted) + (rng.random() < wanted % 1)
             for _ in range(repeats):
-                examine(workload, cut, rng)
-                count += 1
+                count += examine(workload, cut, rng)
     return count
 
 
-def examine(workload: Workload, cut: Cut, rng: random.Random) -> None:
-    """One state after one cut."""
+def examine(workload: Workload, cut: Cut, rng: random.Random) -> int:
+    """The state after one cut, maybe one after a second, and one after more work; how many there were."""
     at_least = acknowledged_at(workload.acknowledged, cut.point)
     disk = cut.state(rng)
     commits = dict(workload.commits)
@@ -65,12 +64,16 @@ def examine(workload: Workload, cut: Cut, rng: random.Random) -> None:
         problems = [
             f"the backup: {p}" for p in broken_promises(disk, commits, backed_up, path=BACKUP)[0]
         ]
+    states = 1
     if not problems and rng.random() < 0.5:
         problems = second_cut(disk, commits, at_least, lsn, rng)
+        states += 1
     if not problems:
         problems = write_on(disk, commits, lsn)
+        states += 1
     if problems:
         raise BrokenPromiseError(f"cut after operation {cut.point}: " + "; ".join(problems))
+    return states
 
 
 def second_cut(
