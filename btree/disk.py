@@ -30,7 +30,7 @@ from btree.protocols import RAW_TREE_ID, TreeKind, Value
 from btree.redo import encode_put, encode_redo, replay
 from btree.spill import Spill
 from btree.transaction import LocalTransaction, Version
-from btree.tree import Tree, TreeState
+from btree.tree import REDO_ENTRIES_MAX, Tree, TreeState
 from engine import Journal
 
 if TYPE_CHECKING:
@@ -41,10 +41,13 @@ _log = Journal("kvsh.btree")
 REDO_BYTES_MAX = 256 * 1024
 """A transaction with more redo than this is written as pages."""
 
+REDO_SCATTERED_BYTES_MAX = 8 << 20
+"""The same where redo stands for many times as many bytes of pages (see `Tree.load`)."""
+
 CLOSE_REDO_BYTES_MAX = 32 * 1024
 """A store with more redo than this is checkpointed as it closes, so that the next open is quick."""
 
-UNREAD_COMMITS_MAX = 1024
+UNREAD_COMMITS_MAX = 4096
 """So many puts may wait in the log for the trees to take them in: it bounds what a read after them costs."""
 
 PAGE_BYTES = 8192
@@ -128,14 +131,8 @@ class DiskStore:
             finally:
                 transaction.rollback()
             return
-        writer: Writer = self.pages.begin()
-        try:
-            commit = writer.commit_redo(encode_put(RAW_TREE_ID, key, value))
-        except BaseException:
-            writer.rollback()
-            raise
-        commit.wait()
-        if commit.lsn - view.version.lsn > UNREAD_COMMITS_MAX:
+        lsn: int = self.pages.commit_redo(encode_put(RAW_TREE_ID, key, value))
+        if lsn - view.version.lsn > UNREAD_COMMITS_MAX:
             self.view()
 
     def view(self) -> View:
@@ -240,12 +237,7 @@ class DiskStore:
         """Append the transaction's commit, as redo or as pages; the engine's commit."""
         with self._lock:
             payload = transaction.redo_record()
-            if (
-                payload is None
-                or len(payload) > REDO_BYTES_MAX
-                or self.pages.checkpoint_due()
-                or transaction.version.base_lsn == 0
-            ):
+            if payload is None or self.pages.checkpoint_due() or transaction.version.base_lsn == 0:
                 commit, version = self._append_pages(transaction, writer)
             else:
                 commit = writer.commit_redo(payload)
@@ -600,7 +592,13 @@ class DiskTransaction(_OnPages):
         if not self._redo_kept:
             return None
         changes = [(tree.id, tree.redo) for tree in self.open_trees.values() if tree.redo]
-        return encode_redo(self.log, changes)
+        record = encode_redo(self.log, changes)
+        scattered = any(len(redo) > REDO_ENTRIES_MAX for _, redo in changes)
+        return (
+            record
+            if len(record) <= (REDO_SCATTERED_BYTES_MAX if scattered else REDO_BYTES_MAX)
+            else None
+        )
 
     # -- the end -------------------------------------------------------------------------------------
 

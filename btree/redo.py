@@ -71,7 +71,9 @@ def replay(transaction: LocalTransaction, records: Iterable[bytes]) -> None:
     for record in records:
         for operation, tree_id, argument in decode_redo(record):
             if operation == OP_CHANGES:
-                _gather(gathered.setdefault(tree_id, {}), argument)
+                if tree_id not in gathered:
+                    gathered[tree_id] = {}
+                _gather(gathered[tree_id], argument)
                 continue
             apply = _APPLY.get(operation)
             if apply is None:
@@ -82,11 +84,17 @@ def replay(transaction: LocalTransaction, records: Iterable[bytes]) -> None:
 
 
 def _gather(newest: dict[Key, Value], changes: list[Any]) -> None:
-    for key, value in zip(*[iter(changes)] * 2, strict=True):
+    if changes[0].__class__ is bytes:  # a raw key, so all of them are
+        if len(changes) == 2:
+            newest[changes[0]] = changes[1]
+        else:
+            newest.update(zip(changes[::2], changes[1::2], strict=True))
+        return
+    for key, value in zip(changes[::2], changes[1::2], strict=True):
         if key.__class__ is list:
             key = tuple(key)
         newest.pop(key, None)  # 1 and 1.0 are one key: what was put last is what stays
-        newest[key] = tuple(value) if value.__class__ is list else value
+        newest[key] = value
 
 
 def _apply_changes(transaction: LocalTransaction, gathered: dict[int, dict[Key, Value]]) -> None:
@@ -95,10 +103,12 @@ def _apply_changes(transaction: LocalTransaction, gathered: dict[int, dict[Key, 
         tree_id, newest = gathered.popitem()
         tree = transaction.tree(tree_id)
         keys = in_order(newest)
-        put = [key for key in keys if newest[key] is not DELETED]
-        tree.load(put, [newest[key] for key in put])
-        if len(put) < len(keys):
+        values = [newest[key] for key in keys]
+        if DELETED in values:
             tree.delete_many([key for key in keys if newest[key] is DELETED])
+            keys = [key for key in keys if newest[key] is not DELETED]
+            values = [newest[key] for key in keys]
+        tree.load(keys, [tuple(value) if value.__class__ is list else value for value in values])
 
 
 def _apply_create(transaction: LocalTransaction, tree_id: int, kind: int) -> None:

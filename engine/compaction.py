@@ -117,12 +117,15 @@ def _switch(
             raise StorageError(f"{store.path}: another compaction was faster; nothing was changed")
         with store.mutex:
             while store.has_unsynced():
-                store.mutex.wait(0.01)
+                store.synced.wait(0.01)
         _catch_up(copy, old, position, old.end, seen)
         _finish(copy)
         # Fact 2: written, synced, renamed, directory synced; all before anything is acknowledged.
-        store.files.rename(target, store.place)
-        old.words[WORD_VISIBLE] = SUPERSEDED
+        try:
+            store.files.rename(target, store.place)
+        finally:
+            # A rename that fails may have been done: whoever has the old file open looks at the path.
+            old.words[WORD_VISIBLE] = SUPERSEDED
         with store.mutex:
             store.follow_rename()
             if not store.current_log.file.try_lock():

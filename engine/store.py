@@ -34,12 +34,14 @@ from typing import Literal
 from engine.errors import BusyError, EngineError, ReadOnlyError, StorageError, busy, refused
 from engine.file import FileSystem, OsFileSystem
 from engine.format import (
+    KIND_REDO,
     LOG_START,
     SUPERSEDED,
     WORD_HOLDER,
     WORD_SYNCED,
     WORD_VISIBLE,
     WORD_WAITING,
+    encode_commit,
 )
 from engine.journal import Journal
 from engine.log import CommitInfo, Log, State
@@ -56,6 +58,9 @@ REDO_TAIL_BYTES_MAX = 4 << 20
 COMPACTION_BYTES_MIN = 16 << 20
 COMPACTION_FACTOR = 2
 """A compaction is due when more than so many bytes are dead, and so many times the live ones."""
+
+NAME_SEEN_SECONDS = 0.01
+"""A writer that has the file's lock again and again looks so often whether the file is still there."""
 
 _GROW_BYTES_MIN = 64 << 10
 _GROW_BYTES_MAX = 8 << 20
@@ -92,12 +97,14 @@ class PageStore:
         self._words = log.words
         self._visible: State | None = log.state()
         self._visible_end = log.end
-        self.mutex = threading.Condition()
+        self.mutex = threading.RLock()
+        self.synced = threading.Condition(self.mutex)  # notified after a sync
         self._writing = threading.Lock()
         self._active = False  # a writer is at work; it has `_writing`
         self._locked = False  # this handle has the file's lock
         self._locked_last = False  # it was the last to have it, as far as it knows
         self._name_synced = False
+        self._name_seen = 0.0  # when the path was last seen to name the file
         self._syncing = False
         self._unsynced = 0  # commits appended and not yet synced
         self._synced_lsn = log.lsn
@@ -214,6 +221,7 @@ class PageStore:
         self.current_log = log
         self._words = log.words
         self._name_synced = False
+        self._name_seen = 0.0
         self._set_visible(log.state())
 
     # -- writing ---------------------------------------------------------------------------------
@@ -233,7 +241,9 @@ class PageStore:
             raise busy(self.path, os.getpid(), seconds)
         try:
             self.check_usable()
-            if not self._lock_unchanged_file():
+            with self.mutex:
+                locked = self._lock_unchanged_file()
+            if not locked:
                 self._lock_file(deadline, seconds)
             if table_due(self):
                 write_table(self)
@@ -247,38 +257,104 @@ class PageStore:
             self.unlock_if_idle()
             raise
 
+    def commit_redo(self, payload: bytes) -> int:
+        """A whole transaction that is one redo record and needs no look at what is there; its lsn.
+
+        The steps of `begin`, `Writer.commit_redo` and `Commit.wait` without their objects, for
+        transactions that take a few microseconds.  What is out of the ordinary goes their way."""
+        lsn = 0
+        if self._writing.acquire(blocking=False):
+            try:
+                with self.mutex:
+                    if self._dead is None and not self.readonly and self._lock_unchanged_file():
+                        lsn = self.append_redo(self.current_log, payload)
+            except BaseException:
+                self._settle()  # interrupted: what is appended is not left without its sync
+                raise
+            finally:
+                self._active = False
+                self._writing.release()
+                if not lsn:
+                    self.unlock_if_idle()
+        if not lsn:
+            writer = self.begin()
+            try:
+                commit = writer.commit_redo(payload)
+            finally:
+                writer.rollback()
+            commit.wait()
+            return commit.lsn
+        if self.durability == "full":
+            self.wait_durable(lsn, pages=False)
+        return lsn
+
+    def append_redo(self, log: Log, payload: bytes) -> int:
+        """Append a redo commit; its lsn.  The writer's work, under the mutex."""
+        lsn, start = log.lsn + 1, log.end
+        time_ms = time.time_ns() // 1_000_000
+        chain = (log.chain_crc, 0, log.synced, start, log.next_page, time_ms)
+        record, crc = encode_commit(log.salt, KIND_REDO, lsn, 0, chain, payload)
+        end = start + len(record)
+        try:
+            if end > log.allocated:
+                self.reserve(end)
+            log.file.write(record, start)
+        except OSError as error:
+            self.take_back(log)
+            raise refused(self.path, error) from error
+        log.chain_crc = crc
+        log.end = end
+        log.take_redo(lsn, payload)
+        self.appended(pages=False)
+        return lsn
+
     def _lock_unchanged_file(self) -> bool:
         """What `_lock_file` does where nobody is in the way and nothing is new since this handle had
-        the lock: by far the most frequent case, in as few steps as the same checks take."""
+        the lock: by far the most frequent case, in as few steps as the same checks take.  Under the
+        mutex."""
         log = self.current_log
-        words, file = log.words, log.file
-        with self.mutex:
-            if words[WORD_WAITING] and self._others_wait():
+        words = log.words
+        if words[WORD_WAITING] and self._others_wait():
+            return False
+        if not self._locked:
+            file = log.file
+            if not file.try_lock():
                 return False
-            if not self._locked:
-                if not file.try_lock():
-                    return False
-                unchanged = False
-                try:
-                    unchanged = (
-                        words[WORD_HOLDER] == 0
-                        and words[WORD_VISIBLE] == log.end == self._visible_end
-                        and (self._name_synced or self.durability == "off")
-                        and self.files.identity(self.place) == log.identity  # fact 11
-                    )
-                finally:
-                    if not unchanged:
-                        file.unlock()
+            unchanged = False
+            try:
+                unchanged = (
+                    words[WORD_HOLDER] == 0
+                    and words[WORD_VISIBLE] == log.end == self._visible_end
+                    and (self._name_synced or self.durability == "off")
+                    and self._has_its_name(log)
+                )
+            finally:
                 if not unchanged:
-                    return False
-                words[WORD_HOLDER] = self._pid
-                synced = words[WORD_SYNCED]
-                if log.synced < synced <= log.end:
-                    log.synced = synced
-                words[WORD_SYNCED] = log.synced
-                self._locked = self._locked_last = True
-            self._active = True
-            return True
+                    file.unlock()
+            if not unchanged:
+                return False
+            words[WORD_HOLDER] = self._pid
+            synced = words[WORD_SYNCED]
+            if log.synced < synced <= log.end:
+                log.synced = synced
+            words[WORD_SYNCED] = log.synced
+            self._locked = self._locked_last = True
+        self._active = True
+        return True
+
+    def _has_its_name(self, log: Log) -> bool:
+        """Whether the path still names the log's file (fact 11).
+
+        The words, which are looked at each time, tell of every compaction, that of a process that
+        died within one included.  What is left to find out is that somebody has moved the file, or
+        removed it: that is asked once in `NAME_SEEN_SECONDS`, for the question costs twice as much as the
+        write: after it the file system takes the next write's time more exactly."""
+        now = time.monotonic()
+        if now - self._name_seen > NAME_SEEN_SECONDS:
+            if self.files.identity(self.place) != log.identity:
+                return False
+            self._name_seen = now
+        return True
 
     def _lock_file(self, deadline: float, seconds: float) -> None:
         """Take the file's lock if this handle has it not yet, and take in what is new."""
@@ -394,19 +470,17 @@ class PageStore:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     raise
 
-    def appended(self, *, pages: bool) -> bool:
-        """A commit stands in the log; called by its writer under the mutex.  Whether nothing is left
-        to wait for: then the file's lock is given back, too."""
+    def appended(self, *, pages: bool) -> None:
+        """A commit stands in the log; called by its writer under the mutex.  Where there is no sync to
+        wait for, the file's lock is given back."""
         self._changed = True
         self._active = False
         if self.durability == "full":
             self._unsynced += 1
-            return False
+            return
         self.publish(self.current_log.state())
-        if pages and self.durability == "normal":
-            return False
-        self._unlock()
-        return True
+        if not (pages and self.durability == "normal"):
+            self._unlock()
 
     def publish(self, state: State) -> None:
         """Let readers see `state`; under the mutex."""
@@ -423,9 +497,10 @@ class PageStore:
 
     def wait_durable(self, lsn: int, *, pages: bool) -> None:
         """Until commit `lsn` is as durable as the store promises."""
+        if self.durability == "off" or (self.durability == "normal" and not pages):
+            return
         try:
-            if self.durability == "full" or (self.durability == "normal" and pages):
-                self._wait_synced(lsn)
+            self._wait_synced(lsn)
         except EngineError:
             raise
         except BaseException:
@@ -442,7 +517,7 @@ class PageStore:
                 if self._dead is not None:
                     raise StorageError(self._dead)
                 if self._syncing:
-                    self.mutex.wait()
+                    self.synced.wait()
                     continue
                 # The first that comes syncs for all that have been appended by now.
                 self._sync_group()
@@ -454,7 +529,7 @@ class PageStore:
         with self.mutex:
             while self._unsynced and self._dead is None:
                 if self._syncing:
-                    self.mutex.wait(0.01)
+                    self.synced.wait(0.01)
                 else:
                     self._sync_group()
 
@@ -472,7 +547,7 @@ class PageStore:
         finally:
             self.mutex.acquire()
             self._syncing = False
-            self.mutex.notify_all()
+            self.synced.notify_all()
         if failure is not None:
             self.die(failure)
             raise StorageError(self._dead) from failure
@@ -683,7 +758,8 @@ class PageStore:
             " open the database again there"
         )
         self._visible = None
-        self.mutex = threading.Condition()
+        self.mutex = threading.RLock()
+        self.synced = threading.Condition(self.mutex)
         self._writing = threading.Lock()
 
     def __enter__(self) -> PageStore:

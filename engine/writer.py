@@ -17,7 +17,6 @@ from engine.format import (
     KIND_DELETE,
     KIND_PAGE,
     KIND_PAGES,
-    KIND_REDO,
     PAYLOAD_BYTES_MAX,
     encode_commit,
     encode_record,
@@ -35,14 +34,11 @@ _BUFFER_BYTES = 4 << 20
 class Commit:
     """A commit that stands in the log and may not be durable yet."""
 
-    __slots__ = ("_changes", "_settled", "_store", "lsn")
+    __slots__ = ("_changes", "_store", "lsn")
 
-    def __init__(
-        self, store: PageStore, lsn: int, changes: dict[int, int] | None, settled: bool
-    ) -> None:
+    def __init__(self, store: PageStore, lsn: int, changes: dict[int, int] | None) -> None:
         self._store = store
         self._changes = changes
-        self._settled = settled
         self.lsn = lsn
 
     def location(self, page: int) -> int:
@@ -54,8 +50,7 @@ class Commit:
         """Block until the commit is as durable as the store promises.
 
         StorageError if the sync failed; then the commit was taken back and the handle is dead."""
-        if not self._settled:
-            self._store.wait_durable(self.lsn, pages=self._changes is not None)
+        self._store.wait_durable(self.lsn, pages=self._changes is not None)
 
 
 class Writer:
@@ -183,18 +178,22 @@ class Writer:
         self._buffer = []
         self._buffered = 0
 
-    def commit_pages(self) -> Commit:
-        """Make every put and delete count, and end the redo tail."""
-        return self._commit(KIND_PAGES, b"")
-
     def commit_redo(self, payload: bytes) -> Commit:
         """Append an opaque redo payload; no pages may have been put."""
         assert not self._records, "a redo commit has no pages"
+        assert not self._ended, "the writer has ended"
         if len(payload) > PAYLOAD_BYTES_MAX - 4096:
             raise EngineError(f"a redo payload of {len(payload)} bytes is too large")
-        return self._commit(KIND_REDO, payload)
+        store = self._store
+        store.check_usable()
+        with store.mutex:
+            lsn = store.append_redo(self._log, payload)
+        self._ended = True
+        store.writer_ended()
+        return Commit(store, lsn, None)
 
-    def _commit(self, kind: int, payload: bytes) -> Commit:
+    def commit_pages(self) -> Commit:
+        """Make every put and delete count, and end the redo tail."""
         assert not self._ended, "the writer has ended"
         log, store = self._log, self._store
         store.check_usable()
@@ -208,22 +207,17 @@ class Writer:
             self._next_page,
             time.time_ns() // 1_000_000,
         )
-        record, crc = encode_commit(log.salt, kind, lsn, self._records, chain, payload)
+        record, crc = encode_commit(log.salt, KIND_PAGES, lsn, self._records, chain, b"")
         self._buffer.append(record)
         self._flush()
         with store.mutex:
             log.chain_crc = crc
             log.end = self._position
-            changes = None
-            if kind == KIND_PAGES:
-                changes = self._changes
-                log.take_pages(lsn, changes, self._next_page)
-            else:
-                log.take_redo(lsn, payload)
-            settled = store.appended(pages=changes is not None)
+            log.take_pages(lsn, self._changes, self._next_page)
+            store.appended(pages=True)
         self._ended = True
         store.writer_ended()
-        return Commit(store, lsn, changes, settled)
+        return Commit(store, lsn, self._changes)
 
     def rollback(self) -> None:
         """End without a trace.  Harmless when ended already."""

@@ -77,6 +77,9 @@ class FakePages:
             raise BusyError("busy")
         return FakeWriter(self)
 
+    def commit_redo(self, payload: bytes) -> int:
+        return self.begin().commit_redo(payload).lsn
+
     def checkpoint_due(self) -> bool:
         base = self.file.base_lsn(self.file.lsn)
         return (
