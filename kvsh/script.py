@@ -4,7 +4,8 @@ Each finished statement runs, and its output is flushed, before more input is aw
 first error; with `environment.keep_going` it goes on, and the status still says so.
 
 What has arrived together may run together: plain `put` lines, and INSERTs of literals that begin alike, are
-loaded as one transaction each run, with the same outcome as one by one.
+loaded as one transaction each run, with the same outcome as one by one; queries that differ in their
+literals alone are read and shown together.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ READ_DEPTH_MAX = 20
 LINES_FACTOR = 8
 LINES_MAX = LINES_FACTOR**4
 SKIP_MAX = 64
+ALONE_MAX = 8
+_BEGINNING = 16  # characters that are compared first
 
 OK, FAILED, MISUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -48,6 +51,7 @@ class Script:
         self.status = OK
         self._lines = LINES_MAX  # that a run of INSERTs may have
         self._skip = 0  # statements until a run is tried again
+        self._alone = 0  # queries until the same
         self.compacts = True  # when it is worth while; a one-shot command never does
 
     def run(self, reader: Reader, chunks: Iterator[str]) -> bool:
@@ -58,11 +62,7 @@ class Script:
                 for unit in reader.units():
                     if not self.unit(unit):
                         return False
-                    if (
-                        unit.kind == "sql"
-                        and unit.text[:1] in "iIrR"
-                        and not self._run_on(reader, unit)
-                    ):
+                    if unit.kind == "sql" and not self._run_on(reader, unit):
                         return False
                 self.environment.target.flush()
                 if not self._compacted():
@@ -72,6 +72,63 @@ class Script:
         return all(self.unit(unit) for unit in reader.units(final=True))
 
     def _run_on(self, reader: Reader, unit: Unit) -> bool:
+        """Statements like the one that just ran, together.  False if the script has to stop."""
+        first = unit.text[:1]
+        if first in "iIrR":
+            return self._inserts(reader, unit)
+        if first in "sS":
+            return self._queries(reader, unit)
+        return True
+
+    def _queries(self, reader: Reader, unit: Unit) -> bool:
+        """Queries that differ from the one that just ran in their literals alone.
+
+        Without headers, and where each row is written by itself, their rows look as those of one query."""
+        environment = self.environment
+        if self._alone:
+            self._alone -= 1
+            return True
+        if not reader.begins(unit.text[:_BEGINNING]) or not self._joins_results():
+            return True
+        self._alone = ALONE_MAX  # if there are none
+        session = environment.session
+
+        def query(text: str, start: int) -> int:
+            run = session.execute_queries(unit.text, text, start)
+            if run is None:
+                return start
+            kinds = 0
+            for column in run.columns:
+                kinds |= column.kinds
+            names = [column.name for column in run.columns]
+            environment.show(names, iter([run.rows]), kinds=kinds)
+            if run.error is not None:
+                raise run.error
+            return run.end
+
+        def queries() -> None:
+            while reader.run_on(query):
+                self._alone = 0
+                if environment.interrupted:  # between two runs
+                    raise KeyboardInterrupt
+
+        line, column = reader.place()
+        return self.finish(done=environment.guarded(Unit("sql", "", line, column), queries))
+
+    def _joins_results(self) -> bool:
+        """Whether the rows of several queries may be shown as those of one."""
+        environment = self.environment
+        return (
+            environment.mode in ("list", "csv", "tsv", "jsonl", "insert", "quote")
+            and not environment.style().headers
+            and not environment.explain
+            and not environment.parameters
+            and not environment.echo
+            and not environment.timer
+            and environment.undo_log is None
+        )
+
+    def _inserts(self, reader: Reader, unit: Unit) -> bool:
         """INSERTs that begin like the one that just ran, in bulk.
 
         A run in which one fails is not done at all: it is tried again in shorter ones, so that the one that

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sql.functions import FunctionRegistry
     from sql.parse.statements import ObjectName, Statement
     from sql.schema import Table
+    from sql.session_queries import QueryRun
 
 MEMORY_LIMIT_BYTES = 256 << 20
 _PLANS_MAX = 1024
@@ -164,6 +165,29 @@ class Session(TransactionState):
                 return start
         self.changes = run.last
         return run.end
+
+    def execute_queries(self, sql: str, text: str, start: int = 0) -> QueryRun | None:
+        """Run the queries that differ from `sql`, which has just run, in their literals alone, from `start`
+        on as far as they reach.  None if there are none, or the next one has to be run by itself.
+
+        They see one snapshot, as if they had been very quick.  One that fails is not among them."""
+        if "?" in sql or self._timeout is not None or not sql.endswith(";"):
+            return None
+        shape, values = self._lift(sql)
+        plan = self._plans.get(shape)
+        if not values or not isinstance(plan, QueryPlan):
+            return None
+        from sql.session_queries import QueryRun, finder
+
+        same = finder(shape)
+        sets = same.literals(text, start)
+        if not sets:
+            return None
+        rows, done, error = plan.run_each(self, sets)
+        if not done and error is None:
+            return None
+        end = same.after(text, start, done)
+        return QueryRun(end, plan.columns, rows, error)
 
     def run_script(self, sql: str) -> Iterator[Result]:
         """Run the statements of `sql` one after the other, as the results are asked for.  A run of

@@ -12,14 +12,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from btree import CATALOG_TREE_ID, Transaction
+from btree import CATALOG_TREE_ID, StoreError, Transaction
 from sql.context import Context
-from sql.errors import MisuseError
+from sql.errors import Interrupted, MisuseError, SqlError
 from sql.result import OwningResult, Result
 
 if TYPE_CHECKING:
     from sql.expressions import SqlValue
     from sql.parse.statements import Query, Statement
+    from sql.plan import ResultColumn
     from sql.schema import ObservedSchema, Schema
     from sql.session import Session
 
@@ -27,6 +28,7 @@ Values = tuple["SqlValue", ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 _PLAIN = frozenset((int, str, bytes, float, type(None))).issuperset
+_ROWS_GATHERED = 4096
 _NEVER = -2  # a commit number that no transaction has (a pair's is -1)
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -201,6 +203,53 @@ class QueryPlan(Checked):
         if own is not None and not session.keeps(own):
             own.rollback()
         return Result(compiled.columns, batches)
+
+    @property
+    def columns(self) -> tuple[ResultColumn, ...]:
+        """The columns of the latest run."""
+        columns: tuple[ResultColumn, ...] = self._compiled.columns
+        return columns
+
+    def run_each(
+        self, session: Session, sets: Sequence[Values]
+    ) -> tuple[list[Any], int, Interrupted | None]:
+        """Run with one set of values after another, in one snapshot: all rows, how many sets were done, and
+        what interrupted them.  Ends before a run that fails, and before one whose rows are still to come."""
+        rows: list[Any] = []
+        done = 0
+        joined = session.reading_transaction()
+        transaction = joined or session.begin_transaction(write=False)
+        try:
+            self._check(session, transaction, sets[0])
+            run = self._compiled.run
+            context = Context(
+                transaction,
+                (),
+                self._schema,
+                session.functions,
+                session.cancellation,
+                session,
+                session.memory_limit_bytes,
+            )
+            for values in sets:
+                context.parameters = values
+                context.now = None
+                batches = run(context)
+                if batches.__class__ is not list:
+                    break
+                for batch in batches:
+                    rows += batch
+                done += 1
+                if len(rows) > _ROWS_GATHERED:
+                    break
+        except Interrupted as error:
+            return rows, done, error
+        except (SqlError, StoreError):
+            pass  # the one that fails is run by itself next, and tells why
+        finally:
+            if joined is None:
+                transaction.rollback()
+        return rows, done, None
 
     def _streaming(self, session: Session, batches: Any, own: Transaction | None) -> Result:
         # The first batch is computed at once: errors show up in `execute`, as in SQLite.

@@ -157,6 +157,51 @@ def test_runs_of_inserts_end_as_one_by_one(tmp_path: Path, count: int) -> None:
     assert kvsh(tmp_path / "b.db", "select count(*) from t").out == f"{count + 5}\n"
 
 
+TABLE = (
+    "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, price REAL);"
+    "INSERT INTO t VALUES (1,'a',1.5),(2,'b''c',2.5),(3,NULL,NULL),(4,'?',4.25),(5,'x|y',-1e20);\n"
+)
+
+
+SHAPES = (
+    "SELECT * FROM t WHERE id = {n};\n",
+    "SELECT name, price FROM t WHERE id = {n} AND name = '{name}';",
+    "select count(*), '?' from t where price > {n}.25 ;\n",
+    "SELECT name FROM t WHERE id >= {n};\n",  # rows to come
+    "SELECT name FROM t WHERE id = {n} LIMIT {n};\n",
+    "SELECT abs(-9223372036854775807 - id / 4) FROM t WHERE id = {n};\n",  # fails for 4 and more
+    "SELECT id FROM t WHERE id = {n}; -- said\n",
+    "SELECT id FROM t WHERE id = {n} ORDER BY 1;",
+)
+
+
+@pytest.mark.parametrize("mode", ["list", "csv", "quote", "json", "line"])
+def test_runs_of_queries_end_as_one_by_one(tmp_path: Path, mode: str) -> None:
+    names = ["a", "b''c", "?", "zz", "", "a;b"]
+    statements = [shape.format(n=n % 7, name=names[n % 6]) for shape in SHAPES for n in range(30)]
+    head = f"{TABLE}.mode {mode}\n.headers off\n"
+    together = kvsh("--no-bail", stdin=head + "".join(statements))
+    between = "\nDELETE FROM t WHERE id = 99;\n"
+    alone = kvsh("--no-bail", stdin=head + between.join(statements))
+    assert together.out == alone.out != ""
+    assert together.status == alone.status == 1
+    assert _without_places(together.err) == _without_places(alone.err)
+
+
+def _without_places(text: str) -> list[str]:
+    return [line.partition("error:")[2] for line in text.splitlines() if "error:" in line]
+
+
+def test_an_error_within_a_run_of_queries_names_its_place() -> None:
+    lines = [
+        f"SELECT abs(-9223372036854775807 - id / 4) FROM t WHERE id = {n};\n" for n in (1, 2, 3)
+    ]
+    done = kvsh(stdin=TABLE + "".join(lines) + lines[0].replace("= 1", "= 4") + lines[0])
+    assert done.out == "9223372036854775807\n" * 3
+    assert done.status == 1
+    assert done.err.startswith("<stdin>:5:1: error: integer overflow")
+
+
 def test_runs_of_puts_end_as_one_by_one(tmp_path: Path) -> None:
     lines = [f"put k:{i % 700} {i}" for i in range(2000)]
     lines[1500] = 'put k:1 "x y" --ttl 1h'

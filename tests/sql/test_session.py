@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -466,3 +467,44 @@ def test_columns_of_a_table_tell_the_kinds_of_value_that_they_may_hold() -> None
     assert kinds("select b from t union all select a from t") == [unknown]
     session.execute("insert into t(b) values (x'00')")
     assert kinds("select * from t") == [integer, null | integer, text | blob]
+
+
+def test_queries_of_one_shape_run_together() -> None:
+    session = Session(open_memory())
+    session.execute("create table t(id integer primary key, a, b)")
+    session.execute("insert into t values (1, 'x', 0.5), (2, 'y', 1.5), (3, 'it''s', 2.5)")
+
+    def run(first: str, rest: str) -> tuple[list[Any], str] | None:
+        session.execute(first).fetch_all()
+        found = session.execute_queries(first, rest)
+        return None if found is None else (found.rows, rest[found.end :])
+
+    by_id = "select a from t where id = 1;"
+    assert run(by_id, "\n select a from t where id = 2;select a from t where id = 7;") == (
+        [("y",)],
+        "",
+    )
+    assert run(by_id, "select a from t where id = 3; select a from t where id = 1.0;") == (
+        [("it's",)],
+        " select a from t where id = 1.0;",
+    )
+    for other in ("2", "x'00'", "'2'", "2 or 1", "-2", "2.", "2e0", "99999999999999999999", "?"):
+        assert run(by_id, f"select b from t where id = {other};") is None
+        if other != "2":
+            assert run(by_id, f"select a from t where id = {other};") is None
+    both = "select id from t where id = 1 and a = 'x' and b > 0.25;"
+    assert run(both, both + both.replace("'x'", "'it''s'")) == (
+        [(1,)],
+        both.replace("'x'", "'it''s'"),
+    )
+    assert run("select '?' from t where id = 1;", "select '5' from t where id = 1;") is None
+    assert (
+        run("select a from t where id > 1;", "select a from t where id > 2;") is None
+    )  # rows to come
+    session.begin()
+    session.execute("update t set a = 'new' where id = 2")
+    assert run(by_id, "select a from t where id = 2;") == ([("new",)], "")
+    session.rollback()
+    assert run(by_id, "select a from t where id = 2;") == ([("y",)], "")
+    session.timeout = 60
+    assert run(by_id, "select a from t where id = 2;") is None
