@@ -54,7 +54,7 @@ def batched_level(
         batches = make(levels, level, f"({parts})", outer, element)
     levels.compiler.bindings[number] = binding
     row = binding.row
-    if unique and not level.left:
+    if unique and not level.left and level.exists is None:
         clauses = [pairs.replace(f"w{number} in", f"{row} in"), f"if {row} is not None"]
         source = Source(None, clauses, [row])
         clauses = [*source.clauses, *levels.filters(level.filters)]

@@ -252,7 +252,8 @@ class BlockCompiler:
                 listed, fan_out = [clauses], 1.0
             else:
                 listed.append(levels.inner(level))
-            fan_out *= max(level.fan_out, 1.0)
+            if level.exists is None:
+                fan_out *= max(level.fan_out, 1.0)
         row = None
         if not others and header and scan is None:
             row = split_clauses(clauses[0])[0].split(" in ", 1)[0].removeprefix("for ")
@@ -268,6 +269,8 @@ class BlockCompiler:
     def _at_most_one(self, level: Level) -> bool:
         from sql.plan.operators import RowidLookup
 
+        if level.exists is not None:
+            return True
         return isinstance(level.access, RowidLookup) and not level.access.equality.many
 
     def _projected(self, plan: SelectPlan, joined: Join, body: Lines, free: list[str]) -> str:

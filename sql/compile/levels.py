@@ -55,7 +55,7 @@ from sql.plan.operators import (
 )
 from sql.plan.walk import references, subblocks
 from sql.run import arithmetic, ranges
-from sql.run.hashing import hash_table, kept_rows
+from sql.run.hashing import hash_keys, hash_table, kept_rows
 from sql.run.lookups import index_rows, unique_table
 from sql.run.sorting import in_batches
 
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
 
 NULL, INTEGER, TEXT = 1, 2, 8
+FEW_MATCHES = 16.0
 CLAUSES_MAX = 14
 """`for` clauses of one comprehension; Python nests at most 20 loops."""
 
@@ -169,6 +170,10 @@ class LevelCompiler:
         if analysis is None:
             return clauses
         number = analysis.number(level)
+        if level.exists is not None:
+            tried = self.module.constants.name(analysis.tried, "tried")
+            hit = self.module.constants.name(analysis.hit, "hit")
+            return [f"if {tried}({number})", *clauses, f"if {hit}({number})"]
         head, iterable = clauses[0].split(" in ", 1)
         timed = self.module.constants.name(analysis.timed, "timed")
         hit = self.module.constants.name(analysis.hit, "hit")
@@ -253,9 +258,23 @@ class LevelCompiler:
 
     def matched(self, level: Level, source: Source) -> list[str]:
         """The clauses of a source that is ready, with the level's conditions."""
+        if level.exists is not None:
+            return [self._exists(level, source), *self.filters(level.filters)]
         if not level.left:
             return [*source.clauses, *self.filters(level.filters)]
         return [*self._left(level, source), *self.filters(level.filters)]
+
+    def _exists(self, level: Level, source: Source) -> str:
+        """A semi-join's level, or an anti-join's: a condition."""
+        word = "if" if level.exists else "if not"
+        if not source.variables and not level.on and source.clauses[0].startswith("if "):
+            return f"{word} ({source.clauses[0][3:]})"
+        if source.lookup and not level.on:
+            return f"{word} ({source.lookup.replace('%s', '')} is not None)"
+        clauses = [*source.clauses, *self.filters(level.on)]
+        found = f"True {' '.join(clauses)}"
+        # A list where matches are few: a generator costs more to start, but ends at the first of many.
+        return f"{word} [{found}]" if level.fan_out <= FEW_MATCHES else f"{word} any({found})"
 
     def _for(self, target: str, iterable: str) -> str:
         return f"for {target} in {self.safe(iterable)}"
@@ -612,6 +631,8 @@ class LevelCompiler:
                 access.probes, access.probe_affinities, access.collations, strict=True
             )
         ]
+        if level.exists is not None and probes and not level.on:
+            return self._hash_exists(level, access, binding, probes)
         table, unique = self._hash_table(level, access, binding)
         source = Source(None, [], [], covering=binding.positions is not None)
         row, key = self._wanted(level, source)
@@ -627,6 +648,15 @@ class LevelCompiler:
         else:
             rows = f"{table}.get(({', '.join(probes)}), ())"
         return Source(None, [self._for(target, rows)], names)
+
+    def _hash_exists(
+        self, level: Level, access: HashLookup, binding: Binding, probes: list[str]
+    ) -> Source:
+        """A set of keys, for a semi-join or an anti-join that depends on nothing else."""
+        table, _ = self._hash_table(level, access, binding)
+        self.compiler.bindings[level.relation.source] = binding
+        probe = probes[0] if len(probes) == 1 else f"({', '.join(probes)})"
+        return Source(None, [f"if {probe} in {table}"], [])
 
     def _found(self, names: list[str], lookup: str) -> Source:
         """A source of at most one row: what the call gives, None for nothing."""
@@ -665,11 +695,12 @@ class LevelCompiler:
         name = f"hash{self.module.number()}"
         body = Lines()
         pairs = ""
-        unique = access.unique and keys[0][0] == self.scalar.value(access.keys[0])
+        only_keys = level.exists is not None and not level.on
+        unique = access.unique and not only_keys and keys[0][0] == self.scalar.value(access.keys[0])
         if keys:
             sources = [source for source, _ in keys]
             hashed = sources[0] if len(sources) == 1 else f"({', '.join(sources)})"
-            pairs = f"({hashed}, {element})"
+            pairs = hashed if only_keys else f"({hashed}, {element})"
         source_text = f"{pairs or element} {' '.join(clauses)}"
         if unique:
             self._build_unique(body, level, (header, clauses), (keys[0][0], element))
@@ -685,7 +716,8 @@ class LevelCompiler:
         elif keys:
             nullable = any(kinds & NULL for _, kinds in keys)
             arguments = [batches, str(len(keys)), str(nullable), "ctx"]
-            body.add(f"return {self._call(hash_table, *arguments)}")
+            made = self._call(hash_keys if only_keys else hash_table, *arguments)
+            body.add(f"return {made}")
         else:
             body.add(f"return {self._call(kept_rows, batches, 'ctx')}")
         del self.compiler.bindings[number]

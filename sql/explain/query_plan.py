@@ -116,7 +116,7 @@ class _QueryPlan:
             self._derived(relation, parent, kept=isinstance(level.access, HashLookup))
         number = self.add(
             parent,
-            self.accesses.detail(relation, level.access) + (" LEFT-JOIN" if level.left else ""),
+            self.accesses.detail(relation, level.access) + _kind(level),
         )
         if isinstance(level.access, RowidUnion):
             for place, part in enumerate(parts_of(level.access), 1):
@@ -140,3 +140,9 @@ class _QueryPlan:
             kind = "LIST" if isinstance(node, InSubquery) else "SCALAR"
             line = self.add(parent, f"{correlated}{kind} SUBQUERY {self._subqueries}")
             self.block(node.plan, line)
+
+
+def _kind(level: Level) -> str:
+    if level.exists is not None:
+        return " SEMI-JOIN" if level.exists else " ANTI-JOIN"
+    return " LEFT-JOIN" if level.left else ""

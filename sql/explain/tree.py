@@ -303,13 +303,15 @@ class PlanTree:
     def _level(self, level: Level, place: tuple[int, int], before: float) -> Node:
         key = (place[0], "level", place[1])
         title = self.accesses.title(level.relation, level.access)
-        if level.batched:
-            title += ", many at once"
-        if level.left:
-            title = f"Left join: {title[0].lower()}{title[1:]}"
+        kind = "Left join" if level.left else "Semi-join" if level.exists else "Anti-join"
+        if level.left or level.exists is not None:
+            title = f"{kind}: {title[0].lower()}{title[1:]}"
             if level.on:
                 title += f" on {self.writer.all_of(level.on)}"
-        node = Node(title, before * level.fan_out, key, level=level)
+        if level.batched:
+            title += ", many at once"
+        rows = before * level.fan_out if level.exists is None else level.rows
+        node = Node(title, rows, key, level=level)
         access = level.access
         if isinstance(access, HashLookup):
             node.children.append(self._built(level, access, place[0]))

@@ -40,6 +40,7 @@ from sql.optimise.access import (
     probe_cost,
     reversed_access,
 )
+from sql.optimise.decorrelate import ANTI, SEMI, with_semi_joins
 from sql.optimise.shares import Shares
 from sql.optimise.statistics import Statistics
 from sql.plan import (
@@ -77,6 +78,8 @@ if TYPE_CHECKING:
 DP_RELATIONS_MAX = 7
 ORDERED_JOIN_RELATIONS_MAX = 6
 REPEATS = 200.0
+DEPENDENT = ("left", SEMI, ANTI)
+"""Joins whose relation comes after what its ON refers to."""
 BATCHED_ROWS_MIN = 64.0
 """Rows from which on their look-ups are sorted and made at once."""
 HAVING_SHARE = 0.02
@@ -191,7 +194,7 @@ class SelectPlanner:
 
     def __init__(self, planner: Planner, block: Select, repeats: float) -> None:
         self.planner = planner
-        self.block = block
+        self.block = block = with_semi_joins(block, is_constant)
         self.items = block.items
         self.places = {item.relation.source: place for place, item in enumerate(block.items)}
         self.own = frozenset(self.places)
@@ -222,7 +225,7 @@ class SelectPlanner:
         self.after: list[frozenset[int]] = []
         for place, item in enumerate(self.items):
             before: set[int] = set()
-            if item.join == "left":
+            if item.join in DEPENDENT:
                 for condition in item.on:
                     before |= references(condition) & self.own
                 if not before - {item.relation.source} and place:
@@ -358,9 +361,7 @@ class SelectPlanner:
         return self._greedy(order)
 
     def _starts(self, place: int, order: tuple[SortKey, ...] | None) -> list[State]:
-        if self.after[place] or (place and self.items[place].join == "left"):
-            return []
-        if self.items[place].join == "left":
+        if self.after[place] or self.items[place].join in DEPENDENT:
             return []
         found = []
         source = self.items[place].relation.source
@@ -422,7 +423,7 @@ class SelectPlanner:
     def _connected(self, state: State, place: int) -> bool:
         item = self.items[place]
         source = item.relation.source
-        if item.join == "left":
+        if item.join in DEPENDENT:
             return True
         return any(
             source in self.refs[id(conjunct)] and self.refs[id(conjunct)] & state.bound
@@ -441,8 +442,7 @@ class SelectPlanner:
                 total = state.cost + once + state.rows * (probe + rows * 25.0)
             else:
                 total = state.cost + state.rows * cost
-            if self.items[place].join == "left":
-                rows = max(1.0, rows)
+            rows = self._joined_rows(place, rows)
             made = State(
                 (*state.steps, Step(place, candidate)),
                 state.bound | {source},
@@ -453,6 +453,33 @@ class SelectPlanner:
                 best = made
         assert best is not None
         return best
+
+    def _joined_rows(self, place: int, rows: float) -> float:
+        """Rows per row before, of an item that finds so many on average."""
+        match self.items[place].join:
+            case "left":
+                return max(1.0, rows)
+            case "semi":
+                return self._matched_share(place, rows)
+            case "anti":
+                return max(0.05, 1.0 - self._matched_share(place, rows))
+            case _:
+                return rows
+
+    def _matched_share(self, place: int, rows: float) -> float:
+        """The share of rows with a match, where those that have one have so many on average.
+
+        Values that the other side has not are told by how many distinct ones each side has."""
+        known = 1.0
+        for conjunct in self.items[place].on:
+            if isinstance(conjunct, Compare) and conjunct.op == "=":
+                inner, outer = conjunct.left, conjunct.right
+                if self.items[place].relation.source not in references(inner):
+                    inner, outer = outer, inner
+                here, there = self.shares.distinct_of(inner), self.shares.distinct_of(outer)
+                if here is not None and there is not None:
+                    known = min(known, here / there)
+        return max(0.001, known * (1.0 - math.exp(-rows)))
 
     def _batched(self, place: int, candidate: Candidate, lookups: float) -> Candidate:
         """The candidate for many look-ups at once, if it is one by equality and there are many."""
@@ -483,7 +510,7 @@ class SelectPlanner:
         """Conditions that may bound the relation: WHERE's, or of a LEFT join its ON's."""
         item = self.items[place]
         source = item.relation.source
-        if item.join == "left":
+        if item.join in DEPENDENT:
             return item.on
         return tuple(conjunct for conjunct in self.conjuncts if source in self.refs[id(conjunct)])
 
@@ -714,7 +741,7 @@ class SelectPlanner:
             used = step.candidate.used
             left = item.join == "left"
             on: tuple[Expression, ...] = ()
-            if left:
+            if item.join in DEPENDENT:
                 on = tuple(
                     condition
                     for condition in item.on
@@ -729,9 +756,7 @@ class SelectPlanner:
                 done.add(id(conjunct))
                 filters.append(conjunct)
             out, _ = self._filtered(step.place, step.candidate, frozenset(bound - {source}))
-            if left:
-                out = max(1.0, out)
-            rows *= out
+            rows *= self._joined_rows(step.place, out)
             levels.append(
                 Level(
                     item.relation,
@@ -742,6 +767,7 @@ class SelectPlanner:
                     rows,
                     step.candidate.rows,
                     step.candidate.batched,
+                    exists=None if item.join not in (SEMI, ANTI) else item.join == SEMI,
                 )
             )
         return tuple(levels)

@@ -168,6 +168,13 @@ class Shares:
             for index in self.planner.env.schema.indexes_on(table.name, database_of(table))
         )
 
+    def distinct_of(self, node: Expression) -> float | None:
+        """About how many distinct values a stored table's column has; None of anything else."""
+        relation = self._table(node)
+        if relation is None or not isinstance(node, ColumnRef):
+            return None
+        return self.distinct(relation, node.column)
+
     def distinct(self, relation: TableRelation, column: int) -> float:
         """About how many distinct values a column has."""
         size = float(self.planner.statistics.rows(relation.table.tree_id))

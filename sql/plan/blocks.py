@@ -79,7 +79,8 @@ Relation = TableRelation | RowRelation | DerivedRelation | WorkRelation
 
 
 class FromItem(Struct, frozen=True):
-    """`join` says how the relation joins what stands left of it: inner, cross (order is kept) or left."""
+    """`join` says how the relation joins what stands left of it: inner, cross (order is kept) or left;
+    semi and anti are the planner's."""
 
     relation: Relation
     join: str = "inner"

@@ -118,6 +118,7 @@ class Level(Struct, frozen=True):
     """One relation in join order.  `filters` hold once the level is bound; for a left join `on` decides
     the match and `filters` come after the null row.
 
+    `exists`: of a semi-join (True) or an anti-join (False) `on` decides the match, and no row is joined.
     `batched`: it is looked up for many rows at once, their keys sorted; `merged`: those keys come in order by
     themselves."""
 
@@ -130,6 +131,7 @@ class Level(Struct, frozen=True):
     fan_out: float = 1.0
     batched: bool = False
     merged: bool = False
+    exists: bool | None = None
 
 
 class SelectPlan(Struct, frozen=True):

@@ -62,6 +62,11 @@ class Analysis:
         self._numbered[number].passed += 1
         return True
 
+    def tried(self, number: int) -> bool:
+        """A semi-join or an anti-join is about to look; always true."""
+        self._numbered[number].loops += 1
+        return True
+
     def timed(self, number: int, items: Any) -> Iterator[Any]:
         """A level's items (or those that a call of `items` gives), counted."""
         make = items if callable(items) else lambda: items

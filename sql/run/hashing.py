@@ -57,6 +57,45 @@ def hash_table(batches: Iterable[Batch], width: int, nullable: bool, ctx: Contex
     return DiskTable(chain(_emptied(table), batches), width, nullable, ctx)
 
 
+def hash_keys(batches: Iterable[Batch], width: int, nullable: bool, ctx: Context) -> Any:
+    """What has `key in`: of batches of keys.  As in `hash_table`, keys with a NULL are left out."""
+    found: set[Any] = set()
+    weigh_at = FIRST_WEIGHED
+    batches = iter(batches)
+    for batch in batches:
+        found.update(batch)
+        if len(found) > weigh_at:
+            weigh_at = _weighed(batch, len(found), ctx)
+            if not weigh_at:
+                break
+    else:
+        if nullable:
+            found = {key for key in found if None not in key} if width > 1 else found - {None}
+        return found
+    whole = chain(_taken(found), batches)
+    return DiskKeys(
+        DiskTable(([(key, None) for key in batch] for batch in whole), width, nullable, ctx)
+    )
+
+
+def _taken(keys: set[Any]) -> Iterator[Batch]:
+    """The keys in batches, taken out of the set as they go."""
+    while keys:
+        yield [keys.pop() for _ in range(min(len(keys), CHUNK_ROWS))]
+
+
+class DiskKeys:
+    """A set in a temporary file, which goes with the object."""
+
+    __slots__ = ("_table",)
+
+    def __init__(self, table: DiskTable) -> None:
+        self._table = table
+
+    def __contains__(self, key: Any) -> bool:
+        return self._table.get(key) is not None
+
+
 def _weighed(batch: Batch, count: int, ctx: Context) -> int:
     """When to look again, 0 if the limit is passed: a row costs itself, a list and a dict's slot at most."""
     allowed = ctx.memory_limit_bytes // 2 // (row_bytes(batch) + 180)

@@ -91,8 +91,11 @@ def lists_by_prefix(
 def _ascending(prefixes: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """The distinct ones in order, without those that hold a NULL, which equals nothing."""
     try:
-        if all(map(lt, prefixes, islice(prefixes, 1, None))) and None not in prefixes[0]:
-            return prefixes
+        if all(map(lt, prefixes, islice(prefixes, 1, None))):
+            # Of single values a NULL could only be the first: it compares with nothing.
+            among = prefixes if len(prefixes[0]) > 1 else prefixes[:1]
+            if not any(None in prefix for prefix in among):
+                return prefixes
     except TypeError:  # of several kinds
         pass
     distinct = [prefix for prefix in set(prefixes) if None not in prefix]

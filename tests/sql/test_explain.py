@@ -68,6 +68,9 @@ QUERIES = {
         "SELECT * FROM t FULL JOIN u ON t.id = u.t_id",
         "SELECT * FROM u AS x, u AS y WHERE x.k = y.k AND x.t_id < y.t_id",
         "SELECT * FROM e JOIN w ON w.x = e.email WHERE e.n < 5",
+        "SELECT u.v, t.b FROM u JOIN t ON t.id = u.t_id WHERE u.k > 0",
+        "SELECT u.v, t.c FROM u JOIN t ON t.a = u.k AND t.b = u.v",
+        "SELECT u.v, t.c FROM u LEFT JOIN t ON t.a = u.k AND t.b = u.v AND t.c > 3",
     ),
     "stages": (
         "SELECT a, count(*), sum(c) FROM t WHERE id < 100 GROUP BY a HAVING count(*) > 1"
@@ -81,6 +84,10 @@ QUERIES = {
         "SELECT * FROM t WHERE a > (SELECT avg(k) FROM u)",
         "SELECT (SELECT count(*) FROM u WHERE u.t_id = t.id) FROM t WHERE id < 5",
         "SELECT * FROM t WHERE a IN (SELECT k FROM u) AND NOT EXISTS (SELECT 1 FROM w WHERE y = t.id)",
+        "SELECT * FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.t_id = t.id)",
+        "SELECT * FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.t_id = t.id AND u.v > t.b)",
+        "SELECT * FROM u WHERE EXISTS (SELECT 1 FROM t WHERE t.a = u.k AND t.b = u.v AND t.c > u.k)",
+        "SELECT * FROM u WHERE v IN (SELECT b FROM t WHERE t.id = u.t_id)",
         "WITH n AS (SELECT a, count(*) AS c FROM t GROUP BY a) SELECT * FROM n x JOIN n y ON x.a = y.c",
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10) SELECT * FROM n",
         "SELECT a FROM t UNION SELECT k FROM u ORDER BY 1 LIMIT 5",

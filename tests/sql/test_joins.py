@@ -49,6 +49,41 @@ QUERIES = (
     "SELECT a.id, b.id FROM a JOIN b ON b.a_id = a.id ORDER BY a.id, b.id LIMIT 7",
     "SELECT (SELECT count(*) FROM b JOIN c ON c.n = b.a_id WHERE b.t = a.t) FROM a",
     "SELECT a.id, b.rowid FROM a JOIN b ON b.rowid = a.k",
+    "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id)",
+    "SELECT id FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id)",
+    "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id AND b.y > a.k)",
+    "SELECT id FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id AND b.y > a.k)",
+    "SELECT id FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id AND a.k > 20)",
+    "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id AND a.k > 20 AND b.y < 5)",
+    "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.t = a.t LIMIT 1)",
+    "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE a.t = b.t ORDER BY y)",
+    "SELECT id FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE a.x = b.x)",
+    "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.x = a.t)",
+    "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b AS o WHERE o.id = a.k) AND x > 3",
+    "SELECT id FROM a WHERE NOT EXISTS (SELECT 1 FROM b AS o WHERE o.id = a.k AND o.y > 4)",
+    "SELECT id FROM b WHERE EXISTS (SELECT 1 FROM c WHERE c.t = b.t AND c.n = b.a_id)",
+    "SELECT id FROM b WHERE NOT EXISTS (SELECT 1 FROM c WHERE c.t = b.t AND c.n = b.a_id)",
+    "SELECT id FROM b WHERE EXISTS (SELECT 1 FROM c WHERE c.t = b.t AND c.x <> b.x)",
+    "SELECT id FROM a WHERE k IN (SELECT y FROM b WHERE b.a_id = a.id)",
+    "SELECT id FROM a WHERE x IN (SELECT x FROM b WHERE b.a_id = a.id)",
+    "SELECT id FROM a WHERE x NOT IN (SELECT x FROM b WHERE b.a_id = a.id)",
+    "SELECT id FROM a WHERE (k, t) IN (SELECT y, t FROM b WHERE b.a_id = a.id)",
+    "SELECT id FROM a WHERE x IN (SELECT x FROM b)",
+    "SELECT id FROM a WHERE x NOT IN (SELECT x FROM b WHERE x IS NOT NULL)",
+    "SELECT id FROM a WHERE x NOT IN (SELECT x FROM b)",
+    "SELECT id FROM a WHERE x NOT IN (SELECT x FROM b WHERE x > 1e9)",
+    "SELECT id FROM a WHERE t NOT IN (SELECT t FROM b WHERE t <> 'a')",
+    "SELECT a.id, b.id FROM a LEFT JOIN b ON b.a_id = a.id"
+    " WHERE NOT EXISTS (SELECT 1 FROM c WHERE c.n = b.y)",
+    "SELECT t, count(*) FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id) GROUP BY t",
+    "SELECT count(*) FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id)",
+    "SELECT max(id) FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id)",
+    "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id) ORDER BY id DESC LIMIT 3",
+    "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id"
+    " AND EXISTS (SELECT 1 FROM c WHERE c.n = b.y AND c.t = a.t))",
+    "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM (SELECT DISTINCT a_id AS n FROM b) WHERE n = a.id)",
+    "SELECT id, (SELECT count(*) FROM b WHERE NOT EXISTS"
+    " (SELECT 1 FROM c WHERE c.n = b.a_id AND c.t = a.t)) FROM a",
 )
 
 
@@ -60,23 +95,32 @@ def _rows(rng: random.Random, size: int) -> Iterator[tuple[str, tuple[Any, ...]]
     texts = ["a", "A", "b", "B ", "b", "", "7", None]
     for number in range(size):
         key = rng.choice([None, number * 7 % 61])
-        yield "INSERT OR IGNORE INTO a VALUES (?, ?, ?, ?)", (
-            rng.randrange(3 * size),
-            key,
-            rng.choice(texts),
-            _value(rng),
+        yield (
+            "INSERT OR IGNORE INTO a VALUES (?, ?, ?, ?)",
+            (
+                rng.randrange(3 * size),
+                key,
+                rng.choice(texts),
+                _value(rng),
+            ),
         )
-        yield "INSERT INTO b VALUES (?, ?, ?, ?, ?)", (
-            number,
-            rng.choice([None, rng.randrange(2 * size)]),
-            rng.choice(texts),
-            _value(rng),
-            rng.choice([None, float(rng.randrange(9))]),
+        yield (
+            "INSERT INTO b VALUES (?, ?, ?, ?, ?)",
+            (
+                number,
+                rng.choice([None, rng.randrange(2 * size)]),
+                rng.choice(texts),
+                _value(rng),
+                rng.choice([None, float(rng.randrange(9))]),
+            ),
         )
-        yield "INSERT OR IGNORE INTO c VALUES (?, ?, ?)", (
-            rng.choice(texts) or "n",
-            rng.randrange(40),
-            _value(rng),
+        yield (
+            "INSERT OR IGNORE INTO c VALUES (?, ?, ?)",
+            (
+                rng.choice(texts) or "n",
+                rng.randrange(40),
+                _value(rng),
+            ),
         )
 
 
@@ -136,7 +180,11 @@ def test_each_way_is_taken(
 ) -> None:
     ours, _ = engines
     query = "SELECT b.id, a.id FROM b JOIN a ON a.id = b.a_id"
-    for way, words in (("batched", "many at once"), ("hash", "Hash lookup"), ("looked up", "y key")):
+    for way, words in (
+        ("batched", "many at once"),
+        ("hash", "Hash lookup"),
+        ("looked up", "y key"),
+    ):
         with monkeypatch.context() as patched:
             prefer(way, patched)
             plan = str(ours.execute(f"EXPLAIN /* {way} */ {query}"))

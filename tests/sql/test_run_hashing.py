@@ -11,7 +11,7 @@ import pytest
 
 from sql.context import Context
 from sql.run.grouping import Groups, Missing, spilled_groups
-from sql.run.hashing import DiskRows, DiskTable, hash_table, kept_rows
+from sql.run.hashing import DiskKeys, DiskRows, DiskTable, hash_keys, hash_table, kept_rows
 from sql.run.joins import outer_joined
 from sql.run.partitions import overfull
 from sql.run.stages import distinct_keys, distinct_rows, set_operation
@@ -45,6 +45,19 @@ def test_a_hash_table_on_disk_gives_the_same_rows_in_the_same_order() -> None:
         if key is not None:
             assert large.get(key, ()) == small.get(key, ()), key
     assert large.get(None, ()) == ()
+
+
+def test_a_set_of_keys_on_disk_has_the_same_keys() -> None:
+    rng = random.Random(2)
+    for width, make in ((1, lambda: some_key(rng)), (2, lambda: (some_key(rng), rng.randrange(9)))):
+        keys = [make() for _ in range(30_000)]
+        small = hash_keys(in_batches(keys), width, True, context(1 << 30))
+        large = hash_keys(in_batches(keys), width, True, context(300_000))
+        assert type(small) is set and isinstance(large, DiskKeys)
+        for key in [*keys, "absent", -5, (None, 3)]:
+            expected = key in small
+            assert (key in large) == expected, key
+            assert not expected or key is not None
 
 
 def test_keys_of_several_columns_with_a_null_are_left_out() -> None:

@@ -1,0 +1,102 @@
+"""EXISTS and correlated IN as joins: a semi-join keeps the rows that have a match, an anti-join the others.
+
+    WHERE EXISTS (SELECT * FROM b WHERE b.x = a.x AND b.y > 5)      ->   a SEMI JOIN b ON b.x = a.x AND b.y > 5
+    WHERE a.x IN (SELECT b.x FROM b WHERE b.y = a.y)                ->   a SEMI JOIN b ON b.x = a.x AND b.y = a.y
+
+The relation then takes part in the choice of join order and access as any other does: its rows are hashed
+once, or looked up by index for many rows at once.  Only a subquery over one relation that is bound to the
+block by an equality becomes a join; IN of a subquery that stands alone is a test of a set already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from sql.expressions import Compare, Exists, Expression, InSubquery, Literal
+from sql.plan import DerivedRelation, FromItem, Select, TableRelation
+from sql.plan.walk import free_references, references
+
+SEMI, ANTI = "semi", "anti"
+
+
+def with_semi_joins(block: Select, is_constant: Callable[[Expression], bool]) -> Select:
+    """The block with those of its conditions turned into items of its FROM for which that can be done."""
+    if not block.items:
+        return block
+    own = frozenset(item.relation.source for item in block.items)
+    items: list[FromItem] = []
+    where: list[Expression] = []
+    for conjunct in block.where:
+        made = _joined(conjunct, own, is_constant)
+        if made is None:
+            where.append(conjunct)
+            continue
+        item, apart = made
+        items.append(item)
+        where += apart
+    if not items:
+        return block
+    return replace(block, items=(*block.items, *items), where=tuple(where))
+
+
+def _joined(
+    conjunct: Expression, own: frozenset[int], is_constant: Callable[[Expression], bool]
+) -> tuple[FromItem, list[Expression]] | None:
+    """The item, and conditions that do not concern its relation at all."""
+    if not isinstance(conjunct, (Exists, InSubquery)) or not isinstance(conjunct.plan, Select):
+        return None
+    plan = conjunct.plan
+    if not _is_simple(plan) or not {node.source for node in free_references(plan)} & own:
+        return None
+    relation = plan.items[0].relation
+    on = [*plan.where]
+    if isinstance(conjunct, InSubquery):
+        if conjunct.negated:
+            return None  # NULLs on either side leave NOT IN open
+        for place, operand in enumerate(conjunct.operands):
+            on.append(
+                Compare(
+                    "=",
+                    operand,
+                    plan.outputs[place],
+                    conjunct.left_affinities[place],
+                    conjunct.right_affinities[place],
+                    conjunct.collations[place],
+                )
+            )
+    source = relation.source
+    if not any(_binds(condition, source, own) for condition in on):
+        return None
+    if not all(map(is_constant, on)):
+        return None
+    if isinstance(conjunct, Exists) and conjunct.negated:
+        return FromItem(relation, ANTI, tuple(on)), []
+    apart = [condition for condition in on if source not in references(condition)]
+    return FromItem(relation, SEMI, tuple(c for c in on if source in references(c))), apart
+
+
+def _is_simple(plan: Select) -> bool:
+    """Whether the subquery gives rows exactly where its one relation's conditions hold."""
+    if len(plan.items) != 1 or plan.keys is not None or plan.windows or plan.offset is not None:
+        return False
+    limit = plan.limit
+    if limit is not None and not (
+        isinstance(limit, Literal) and isinstance(limit.value, int) and limit.value > 0
+    ):
+        return False
+    item = plan.items[0]
+    if isinstance(item.relation, DerivedRelation):
+        return not free_references(item.relation.block) and not item.on
+    return isinstance(item.relation, TableRelation) and not item.on
+
+
+def _binds(condition: Expression, source: int, own: frozenset[int]) -> bool:
+    """Whether the condition equates something of the relation with something of the block's."""
+    if not isinstance(condition, Compare) or condition.op != "=":
+        return False
+    left, right = references(condition.left), references(condition.right)
+    return (left == {source} and bool(right & own) and source not in right) or (
+        right == {source} and bool(left & own) and source not in left
+    )
