@@ -57,7 +57,7 @@ def decode_redo(record: bytes) -> list[tuple[int, int, Any]]:
     """The operations in a redo record; CorruptionError if it is none."""
     try:
         operations: list[tuple[int, int, Any]] = _decode(record)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError) as error:  # the latter: bytes that are no UTF-8
         raise CorruptionError(f"a redo record can't be read: {error}") from error
     return operations
 

@@ -11,16 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from btree import Key, StoreError, TreeKind, Value, open_memory, order_key
-from btree.check import check_transaction
+from btree.check import check_transaction, check_tree
 from btree.disk import DiskStore
 from tests.btree.fake_pages import FakeFile, FakePages
 
+MB = 1 << 20
 numbers = st.integers(-(2**63), 2**63 - 1) | st.integers(0, 40) | st.floats(allow_nan=False)
 texts = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(["", "a", "ab" * 40])
 elements = st.none() | numbers | texts | st.binary(max_size=6)
 small_tuples = st.tuples(st.integers(0, 12), st.integers(0, 12))
 mixed_tuples = st.lists(elements, min_size=1, max_size=3).map(tuple)
-raw_keys = st.binary(max_size=3) | st.sampled_from([b"k" * 5000, b"k" * 4999 + b"l", b""])
+raw_keys = st.binary(max_size=3) | st.sampled_from(
+    [b"k" * 5000, b"k" * 4999 + b"l", b"", b"K" * MB]
+)
 blobs = st.binary(max_size=12) | st.integers(0, 40_000).map(lambda n: b"x" * n)
 expiring = st.tuples(blobs, st.integers(0, 2**50))
 rows = st.lists(elements | blobs, min_size=1, max_size=4).map(tuple)
@@ -36,6 +39,14 @@ VALUES: dict[TreeKind, st.SearchStrategy[Value]] = {
     TreeKind.TABLE: rows,
     TreeKind.CLUSTERED: rows,
     TreeKind.INDEX: st.none(),
+}
+
+megabytes = st.sampled_from([b"v" * MB, b"w" * (3 * MB + 1)])
+LARGE_KEYS = {**KEYS, TreeKind.RAW: KEYS[TreeKind.RAW] | st.just(b"K" * MB)}
+LARGE_VALUES: dict[TreeKind, st.SearchStrategy[Value]] = {
+    **VALUES,
+    TreeKind.RAW: blobs | expiring | megabytes,
+    TreeKind.TABLE: rows | st.tuples(numbers, megabytes),
 }
 
 Model = dict[int, tuple[TreeKind, dict[Key, Value]]]
@@ -72,7 +83,7 @@ class StoreMachine(RuleBasedStateMachine):
     stores: list[Any]
 
     @initialize(
-        page_bytes=st.sampled_from([64, 200, 1024, 8192]),
+        page_bytes=st.integers(1, 300) | st.sampled_from([1024, 8192, 65536]),
         cache_bytes=st.sampled_from([0, 50_000, 1 << 28]),
         redo_max=st.sampled_from([0, 500, 1 << 20]),
         handles=st.integers(0, 2),
@@ -116,7 +127,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data(), insert=st.booleans())
     def put(self, data: st.DataObject, insert: bool) -> None:
         tree, kind, entries = self.picked(data)
-        key, value = data.draw(KEYS[kind]), data.draw(VALUES[kind])
+        key, value = data.draw(LARGE_KEYS[kind]), data.draw(LARGE_VALUES[kind])
         before = tree.state
         if insert:
             assert tree.insert(key, value) == (key not in entries)
@@ -134,7 +145,7 @@ class StoreMachine(RuleBasedStateMachine):
     def delete(self, data: st.DataObject) -> None:
         tree, kind, entries = self.picked(data)
         known = sorted(entries, key=order_key)
-        key = data.draw(st.sampled_from(known) if known else KEYS[kind])
+        key = data.draw(st.sampled_from(known) if known else LARGE_KEYS[kind])
         assert tree.delete(key) == (key in entries)
         entries.pop(key, None)
         assert tree.get(key, "nothing") == "nothing"
@@ -143,7 +154,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data(), start=st.integers(0, 300), count=st.integers(1, 400))
     def load(self, data: st.DataObject, start: int, count: int) -> None:
         tree, kind, entries = self.picked(data)
-        value = data.draw(VALUES[kind])
+        value = data.draw(LARGE_VALUES[kind])
         keys = [self.numbered(kind, number) for number in range(start, start + count)]
         tree.load(keys, None if kind is TreeKind.INDEX else [value] * count)
         for key in keys:
@@ -193,7 +204,7 @@ class StoreMachine(RuleBasedStateMachine):
         shorten: int,
     ) -> None:
         tree, kind, entries = self.picked(data)
-        bound = KEYS[kind] if not entries else st.sampled_from(sorted(entries, key=order_key))
+        bound = LARGE_KEYS[kind] if not entries else st.sampled_from(sorted(entries, key=order_key))
         lo, hi = data.draw(st.none() | bound), data.draw(st.none() | bound)
         if kind >= TreeKind.CLUSTERED:
             lo = lo[:1] if lo is not None and shorten & 1 else lo
@@ -298,6 +309,7 @@ class StoreMachine(RuleBasedStateMachine):
         if self.writer is not None:
             for tree_id, (_, entries) in self.model.items():
                 assert len(self.writer.tree(tree_id)) == len(entries)
+                assert check_tree(self.writer.tree(tree_id)) == []
         reader = self.stores[-1].begin()
         assert_equal(reader, self.committed)
         assert check_transaction(reader) == []
