@@ -9,6 +9,7 @@ disk that is found after a cut is a state.  A failure prints the command that re
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import random
 import sys
 import time
@@ -111,28 +112,35 @@ def write_on(disk: SimulatedDisk, commits: dict[int, Content], lsn: int) -> list
     return [f"writing on: {p}" for p in problems]
 
 
-def rounds(seed: int, states: int) -> Iterator[int]:
-    """The numbers of states of rounds until `states` have been examined."""
+def rounds(seed: int, states: int, jobs: int = 1) -> Iterator[int]:
+    """The numbers of states of rounds until `states` have been examined, in `jobs` processes."""
     done = 0
-    while done < states:
-        try:
-            count = crash_round(seed)
-        except BaseException:
-            print(f"repeat with: python -m tests.engine.crash --states 1 --seed {seed}", flush=True)
-            raise
-        done += count
-        seed += 1
-        yield done
+    seeds = range(
+        seed, seed + states // FIRST_CUTS_PER_ROUND + 2
+    )  # as many cuts as states, at most
+    with multiprocessing.Pool(jobs) as pool:
+        counts = pool.imap(crash_round, seeds)
+        for number in seeds:
+            try:
+                done += next(counts)
+            except BaseException:
+                repeat = f"python -m tests.engine.crash --states 1 --seed {number}"
+                print(f"repeat with: {repeat}", flush=True)
+                raise
+            yield done
+            if done >= states:
+                return
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--states", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="processes to spread the work over")
     options = parser.parse_args()
     began, told = time.monotonic(), 0
     last = options.seed - 1
-    for done in rounds(options.seed, options.states):
+    for done in rounds(options.seed, options.states, options.jobs):
         last += 1
         if sys.stderr.isatty():
             print(f"\r{done:,} states", end="", file=sys.stderr)
