@@ -17,10 +17,13 @@ from sql.bind.typing import (
 )
 from sql.bind.windows import window_call
 from sql.errors import SqlError, SqlNameError
-from sql.expressions import Affinity, Call, Expression, SlotRef, Unary
+from sql.expressions import Affinity, Call, Expression, Literal, Parameter, SlotRef, Unary
 from sql.functions import Aggregate, Function, WindowFunction
 from sql.plan import AggregateCall
 from sql.plan.walk import references
+
+_HINTS = ("likely", "unlikely", "likelihood")
+"""Functions that tell SQLite's planner how often a condition holds."""
 
 if TYPE_CHECKING:
     from sql.bind.expressions import ExpressionBinder
@@ -101,8 +104,13 @@ def scalar_call(
     if not isinstance(function, Function):
         _unknown_function(binder, name, len(arguments), node)
     lowered = name.lower()
-    if lowered in ("likely", "unlikely", "likelihood"):
-        return Unary("+", arguments[0])
+    if lowered == "likelihood" and not _is_probability(arguments[1]):
+        raise SqlError(
+            "second argument to likelihood() must be a constant between 0.0 and 1.0",
+            offset=offset_of(node),
+        )
+    if lowered in _HINTS and implicit_collation(arguments[0]) is None:
+        return Unary("+", arguments[0])  # costs nothing; a call has no collation, as a plus has
     collation = "BINARY"
     for argument in arguments:
         found = explicit_collation(argument) or implicit_collation(argument)
@@ -110,6 +118,13 @@ def scalar_call(
             collation = found
             break
     return Call(lowered, arguments, function, collation)
+
+
+def _is_probability(node: Expression) -> bool:
+    """Whether it may be one: a parameter stands for any constant."""
+    if isinstance(node, Literal):
+        return isinstance(node.value, float) and 0.0 <= node.value <= 1.0
+    return isinstance(node, Parameter)
 
 
 def _aggregate_call(

@@ -16,6 +16,14 @@ REMAINDERS = [
     for b in ("3", "3.9", "'3.9'", "'2e1'", "0", "'x'", "-1", "NULL", "-9223372036854775808")
 ]
 SCRIPTS: dict[str, list[str]] = {
+    "likely() has no collation": [
+        "CREATE TABLE t (a TEXT COLLATE NOCASE, b INT)",
+        "INSERT INTO t VALUES ('A', 1), ('a', 2), ('b', 3)",
+        "SELECT likely(a) = 'a', likely(b) = '1', unlikely(a) = 'A' COLLATE NOCASE FROM t",
+        "SELECT DISTINCT likely(a) FROM t",
+        "SELECT a FROM t WHERE likely(b = 1) OR likelihood(b = 2, 0.5)",
+        "SELECT likelihood(b, b) FROM t",
+    ],
     "columns of USING in RIGHT and FULL joins come from the side that has a row": [
         "CREATE TABLE a (id INTEGER PRIMARY KEY, x)",
         "CREATE TABLE b (id INTEGER PRIMARY KEY, y)",

@@ -258,6 +258,8 @@ class Expressions:
             op = rng.choice(("=", "<", "<=", ">", ">=", "<>", "IS", "IS NOT"))
             return f"{left} {op} ({self.value(scope, 0)}, {self.value(scope, 0)})"
         negated = rng.choice(("", "", "NOT "))
+        # Numbers alone: with a NULL beside it sqlite3 leaves a text as it is that it would else convert.
+        left = f"({self.column(scope, 'ir', 'nir')}, {self.column(scope, 'ir', 'nir')})"
         if rng.random() < 0.5 or self.depth >= 2:
             items = ", ".join(f"({self.literal()}, {self.literal()})" for _ in range(3))
             return f"{left} {negated}IN (VALUES {items})"
