@@ -188,7 +188,7 @@ class GroupCompiler:
         return self._use([field], value)
 
     def _ordered(self, call: AggregateCall, arguments: list[str], guard: str) -> AggregateCode:
-        keys = [self.compiler.sort_key_source(key) for key in call.order]
+        keys = [self.compiler.projection.sort_key_source(key) for key in call.order]
         entry = f"(({', '.join([*arguments, ''])}), {', '.join(keys)})"
         directions = tuple(key.descending for key in call.order)
         value = self._call(grouping.ordered_value, "S0", repr(directions), self._make(call))

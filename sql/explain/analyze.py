@@ -6,8 +6,9 @@ from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from sql.compile.blocks import BlockCompiler, top_or_all
+from sql.compile.blocks import BlockCompiler
 from sql.compile.module import Lines, Module
+from sql.compile.projection import top_or_all, top_sieved
 from sql.compile.query import cte_uses
 from sql.explain.nodes import Node, drawn, estimate_text, rows_text, walk
 from sql.explain.tree import PlanTree
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _STAGES: dict[Callable[..., Any], str] = {
     sorting.sorted_batches: "sort",
     top_or_all: "sort",
+    top_sieved: "sort",
     stages.limited: "limit",
     stages.distinct_rows: "distinct",
     stages.distinct_keys: "distinct",
@@ -156,8 +158,8 @@ class CountingCompiler(BlockCompiler):
         watch = self.analysis.watch((self._blocks[-1], stage), rows_in)
         return f"{self.module.constants.name(watch, 'watch')}(lambda: {source})"
 
-    def _call(self, function: Callable[..., Any], *arguments: str) -> str:
-        source = super()._call(function, *arguments)
+    def call(self, function: Callable[..., Any], *arguments: str) -> str:
+        source = super().call(function, *arguments)
         stage = _STAGES.get(function)
         if stage is not None:
             return self._watched(stage, rows_of_batch, source)
@@ -170,12 +172,12 @@ class CountingCompiler(BlockCompiler):
         body = Lines()
         call = f"{name}({', '.join(free)})"
         body.add(f"return {self._watched('group', one_row, call)}")
-        return self._define(free, body)
+        return self.define(free, body)
 
-    def _with_order(
+    def with_order(
         self, call: str, block: Values | Compound | OuterJoin | Recursive, free: list[str]
     ) -> str:
-        return super()._with_order(self._watched("rows", rows_of_batch, call), block, free)
+        return super().with_order(self._watched("rows", rows_of_batch, call), block, free)
 
     def _join(self, plan: SelectPlan, body: Lines) -> Any:
         for place, level in enumerate(plan.levels):

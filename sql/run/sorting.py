@@ -252,12 +252,12 @@ def top_rows(
     passes: Sequence[Pass],
     count: int,
     check: Callable[[], None],
-    nearer: Callable[[list[Row], Any], list[Row]] | None = None,
+    last: list[Any] | None = None,
 ) -> list[Row]:
     """The first `count` rows in order.  Buffers a few times as many.
 
-    Once so many are known, a row whose most significant key lies behind the last one's is dropped
-    before anything else is done with it: by `nearer(rows, last key)`, if it is given."""
+    Once so many are known, rows whose most significant key lies behind the last one's are dropped at once.
+    `last`: the batches' source does so itself, by the key that is put there as soon as it is known."""
     if count <= 0:
         return []
     kept: list[Row] = []
@@ -265,10 +265,8 @@ def top_rows(
     first, descending = passes[-1]
     threshold: Any = None
     for batch in batches:
-        if threshold is None:
+        if threshold is None or last is not None:
             kept += batch
-        elif nearer is not None:
-            kept += nearer(batch, threshold)
         elif descending:
             kept += [row for row in batch if not first(row) < threshold]
         else:
@@ -278,5 +276,7 @@ def top_rows(
             sort_rows(kept, passes)
             del kept[count:]
             threshold = first(kept[-1])
+            if last is not None:
+                last[:] = [threshold]
     sort_rows(kept, passes)
     return kept[:count]

@@ -1,0 +1,339 @@
+"""What becomes of a join's rows: output tuples in batches, DISTINCT, ORDER BY and LIMIT, as code.
+
+Each is a stage over batches, a call around a call.  Where LIMIT cuts what ORDER BY sorts, the last row that
+still counts is told to the rows' source, which leaves out what lies behind it before a tuple is made of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from sql.compile.groups import split_clauses
+from sql.compile.levels import variables_in
+from sql.compile.module import Lines
+from sql.compile.scalar import is_simple
+from sql.expressions import Expression, SlotRef
+from sql.plan import Compound, OuterJoin, Recursive, Select, SortKey, TableRelation, Values, width
+from sql.plan.operators import SelectPlan
+from sql.run import sorting, stages
+from sql.values import sort_key
+
+if TYPE_CHECKING:
+    from sql.compile.blocks import BlockCompiler, Join
+
+NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
+NUMBER = INTEGER | REAL
+
+STREAM_FAN_OUT = 64.0
+"""Joined rows per outer row from which a join streams instead of filling a list per batch."""
+
+
+class ProjectionCompiler:
+    """Makes the stages behind a join, or behind the rows of another block."""
+
+    def __init__(self, compiler: BlockCompiler) -> None:
+        self.compiler = compiler
+        self.module = compiler.module
+        self.scalar = compiler.scalar
+
+    def projected(self, plan: SelectPlan, joined: Join, body: Lines, free: list[str]) -> str:
+        block = plan.block
+        outputs = [self.scalar.value(output) for output in block.outputs]
+        order = () if plan.ordered else block.order
+        if order and joined.row is not None and not block.distinct:
+            late = self._projected_late(plan, joined, outputs, body, free)
+            if late is not None:
+                return late
+        columns, passes = self._order(order, block.outputs)
+        element = self._element(outputs, columns, plan)
+        sieve = self._sieve(joined, block) if order else ""
+        rows = self.rows_function(joined, element, body, free, [*outputs, *columns], sieve=sieve)
+        call = _called(rows, free, sieve)
+        if block.distinct:
+            call = self._distinct(call, block.outputs, len(outputs) if columns else None)
+        return self._ordered(call, passes, block, len(outputs), bool(columns), free, sieve)
+
+    def _sieve(self, joined: Join, block: Select) -> str:
+        """The condition that leaves out rows behind the last one (`end`) that a LIMIT lets through; "" where
+        there is no LIMIT, or where the key would cost too much to be computed for it."""
+        if block.limit is None or block.distinct or not joined.streams:
+            return ""
+        key = block.order[0]
+        if not is_simple(self.scalar.value(key.expression)):
+            return ""
+        source = self.sort_key_source(key)
+        return f"not {source} < end" if key.descending else f"not end < {source}"
+
+    def _projected_late(
+        self, plan: SelectPlan, joined: Join, outputs: list[str], body: Lines, free: list[str]
+    ) -> str | None:
+        """ORDER BY of one relation's rows as they are, and the projection behind it.
+
+        No tuple is made but those that are given out, and a LIMIT's rows are found without any.  None
+        where a key is more than a column: it might cost more than its tuple does, twice."""
+        block, row = plan.block, joined.row
+        assert row is not None
+        if not all(is_simple(self.scalar.value(key.expression)) for key in block.order):
+            return None
+        passes = []
+        for key in reversed(block.order):
+            source = self.sort_key_source(key)
+            plain = re.fullmatch(rf"{row}\[(\d+)\]", source)
+            if plain is not None:
+                function = self.module.constants.name(itemgetter(int(plain[1])), "column")
+            elif variables_in(source) == [row]:
+                made = Lines()
+                function = f"key{self.module.number()}"
+                made.add(f"def {function}({row}): return {source}")
+                self.module.add(made)
+            else:
+                return None
+            passes.append(f"({function}, {key.descending})")
+        element = self._element(outputs, [], plan)
+        sieve = self._sieve(joined, block)
+        rows = self.rows_function(joined, row, body, free, sieve=sieve)
+        call = self._sorted(_called(rows, free, sieve), f"({', '.join(passes)},)", block, sieve)
+        if element != row:
+            stage = Lines()
+            stage.add(f"for rows in {call}:")
+            stage.add(f"    yield {self.compiler.unpacked(f'[{element} for {row} in rows]')}")
+            return self.compiler.define(free, stage)
+        return self.compiler.define_call(free, call)
+
+    def _element(self, outputs: list[str], columns: list[str], plan: SelectPlan) -> str:
+        """The output tuple's source; a whole row stands for itself."""
+        if not columns and len(plan.levels) == 1 and plan.block.keys is None:
+            level = plan.levels[0]
+            relation = level.relation
+            if isinstance(relation, TableRelation) and not plan.block.windows:
+                binding = self.compiler.bindings[relation.source]
+                count = len(relation.table.columns)
+                whole = [f"{binding.row}[{place}]" for place in range(count)]
+                if outputs == whole and binding.positions is None:
+                    return binding.row
+        return f"({''.join(f'{source}, ' for source in [*outputs, *columns])})"
+
+    def rows_function(
+        self,
+        joined: Join,
+        element: str,
+        body: Lines,
+        free: list[str],
+        values: Sequence[str] = (),
+        *,
+        sieve: str = "",
+    ) -> str:
+        """The function that gives the join's rows, as batches of `element`, a tuple of `values`.
+
+        With a `sieve` it takes one more argument: a list, in which `top_rows` leaves the key of the last row
+        that counts so far."""
+        listed = ""
+        if joined.scan is not None and joined.scan.is_whole:
+            listed = joined.scan.rows(values)
+        if joined.header and joined.few:
+            # A list, not a generator: a handful of rows is handed over at once.
+            body.add("out = []")
+            body.add(joined.header)
+            body.add(f"    out += {self.compiler.unpacked(f'[{element} {joined.clauses}]')}")
+            body.add("return [out] if out else []")
+        elif joined.streams:
+            body.add(joined.header)
+            if sieve:
+                near = self.compiler.unpacked(f"[{element} {joined.clauses} if {sieve}]")
+                body.add("    if last:")
+                body.add("        end = last[0]")
+                body.add(f"        out = {near}")
+                body.add("        if out: yield out")
+                body.add("        continue")
+            if element == joined.row and len(split_clauses(joined.clauses)) == 1:
+                body.add(f"    out = {joined.clauses.split(' in ', 1)[1]}")
+                body.add("    if out: yield out")
+            elif listed:
+                body.add(f"    yield {listed}")
+            else:
+                body.add(f"    out = {self.compiler.unpacked(f'[{element} {joined.clauses}]')}")
+                body.add("    if out: yield out")
+        elif joined.header or not joined.single:
+            if joined.header:
+                clauses = f"{joined.header[:-1]} {joined.clauses}"
+                if " if " in joined.header:  # a conditional iterable needs its brackets
+                    head, iterable = joined.header[:-1].split(" in ", 1)
+                    clauses = f"{head} in ({iterable}) {joined.clauses}"
+            else:
+                clauses = joined.clauses
+            body.add(
+                f"return {self.compiler.call(stages.batched, f'({element} {clauses})', 'check')}"
+            )
+        else:
+            body.add(f"out = [{element} {joined.clauses}]")
+            body.add("return [out] if out else []")
+        return self.compiler.define([*free, "last"] if sieve else free, body)
+
+    def sort_key_source(self, key: SortKey) -> str:
+        """A comparable stand-in for the key's value, direction left aside."""
+        source = self.scalar.value(key.expression)
+        kinds = self.scalar.kinds(key.expression)
+        fold = self.scalar.folding(key.collation)
+        if fold is not None and kinds & TEXT:
+            source = f"{self.module.function(fold)}({source})"
+        plain = bool(kinds) and (not kinds & ~NUMBER or kinds in (TEXT, BLOB))
+        if key.nulls_first == key.descending and kinds & NULL:
+            first, name = self.scalar.named(source)
+            return f"({first} is None, {self.compiler.call(sort_key, name)})"
+        return source if plain else self.compiler.call(sort_key, source)
+
+    def _order(
+        self, order: Sequence[SortKey], outputs: Sequence[Expression]
+    ) -> tuple[list[str], str]:
+        """Columns to append to the output tuple to sort by, and the source of the passes."""
+        columns: list[str] = []
+        places: list[tuple[int, bool]] = []
+        spelled = {self.scalar.value(output): place for place, output in enumerate(outputs)}
+        for key in order:
+            source = self.sort_key_source(key)
+            place = spelled.get(source)
+            if place is None:
+                place = spelled[source] = len(outputs) + len(columns)
+                columns.append(source)
+            places.append((place, key.descending))
+        return columns, self.passes(places)
+
+    def passes(self, places: Sequence[tuple[int, bool]]) -> str:
+        """The passes that sort tuples by places and directions: a constant's name, "" for none."""
+        if not places:
+            return ""
+        # One pass a key: comparing bare values in several passes beats comparing tuples in one.
+        passes = tuple((itemgetter(place), descending) for place, descending in reversed(places))
+        return self.module.constants.name(passes, "passes")
+
+    def _distinct(self, call: str, outputs: Sequence[Expression], width_: int | None) -> str:
+        folds = [self.scalar.folding(self._collation(output)) for output in outputs]
+        if not any(folds):
+            if width_ is None:
+                return self.compiler.call(stages.distinct_rows, call, "ctx")
+            key: Any = itemgetter(slice(0, width_))
+        else:
+            key = folded_key(folds)
+        name = self.module.constants.name(key, "key")
+        return self.compiler.call(stages.distinct_keys, call, name, "ctx")
+
+    def _collation(self, output: Expression) -> str:
+        from sql.bind.typing import collation_of
+
+        return collation_of(output)
+
+    def _ordered(
+        self,
+        call: str,
+        passes: str,
+        block: Select | Values | Compound | OuterJoin | Recursive,
+        width_: int,
+        strip: bool,
+        free: list[str],
+        sieve: str = "",
+    ) -> str:
+        """ORDER BY and LIMIT over the batches of `call`; the function of the whole block."""
+        call = self._sorted(call, passes, block, sieve)
+        if strip:
+            call = self.compiler.call(stages.stripped, call, str(width_))
+        return self.compiler.define_call(free, call)
+
+    def _sorted(
+        self,
+        call: str,
+        passes: str,
+        block: Select | Values | Compound | OuterJoin | Recursive,
+        sieve: str = "",
+    ) -> str:
+        """The call (with a `sieve` a function that makes it) with ORDER BY and LIMIT around it."""
+        limit = None if block.limit is None else self.scalar.value(block.limit)
+        offset = "0" if block.offset is None else self.scalar.value(block.offset)
+        if passes and limit is not None:
+            count = self.compiler.call(top_count, limit, offset)
+            limits = ["check", "ctx.memory_limit_bytes"]
+            top = top_sieved if sieve else top_or_all
+            call = self.compiler.call(top, call, passes, count, *limits)
+        elif passes:
+            call = self.compiler.call(
+                sorting.sorted_batches, call, passes, "check", "ctx.memory_limit_bytes"
+            )
+        if limit is not None:
+            call = self.compiler.call(stages.limited, call, limit, offset)
+        return call
+
+    def with_order(
+        self, call: str, block: Values | Compound | OuterJoin | Recursive, free: list[str]
+    ) -> str:
+        """ORDER BY and LIMIT of a block whose rows sort keys see as slots."""
+        count = width(block)
+        places: list[tuple[int, bool]] = []
+        columns: list[str] = []
+        for key in block.order:
+            source = self.sort_key_source(key)
+            slot = key.expression.slot if isinstance(key.expression, SlotRef) else None
+            if slot is not None and source == self.scalar.value(key.expression):
+                places.append((slot, key.descending))
+            else:
+                places.append((count + len(columns), key.descending))
+                columns.append(source)
+        if columns:
+            row = f"g{block.source if isinstance(block, (Compound, Recursive)) else 0}"
+            rows = f"[(*{row}, {', '.join(columns)}) for {row} in batch]"
+            call = f"({rows} for batch in {call})"
+        return self._ordered(call, self.passes(places), block, count, bool(columns), free)
+
+
+def folded_key(folds: Sequence[Callable[[Any], Any] | None]) -> Callable[[Any], Any]:
+    """The key function of rows whose columns compare under collations."""
+
+    def key(row: Any) -> tuple[Any, ...]:
+        return tuple(
+            [
+                value if fold is None else fold(value)
+                for value, fold in zip(row, folds, strict=False)
+            ]
+        )
+
+    return key
+
+
+def top_count(limit: Any, offset: Any) -> int:
+    """How many rows LIMIT and OFFSET need sorted; -1 for all."""
+    count = stages.limit_of(limit, missing=-1)
+    return count if count < 0 else count + stages.limit_of(offset, missing=0)
+
+
+def _called(rows: str, free: list[str], sieve: str) -> str:
+    """The call of a function of rows; of one with a sieve as a function of the list that it takes."""
+    if sieve:
+        return f"lambda last: {rows}({', '.join([*free, 'last'])})"
+    return f"{rows}({', '.join(free)})"
+
+
+def top_or_all(
+    batches: Any,
+    passes: Any,
+    count: int,
+    check: Callable[[], None],
+    memory_limit_bytes: int,
+    last: list[Any] | None = None,
+) -> Any:
+    """The first `count` rows in order, or all of them when that is not few."""
+    if 0 <= count <= 100_000:
+        return sorting.in_batches(sorting.top_rows(batches, passes, count, check, last), check)
+    return sorting.sorted_batches(batches, passes, check, memory_limit_bytes)
+
+
+def top_sieved(
+    make: Callable[[list[Any]], Any],
+    passes: Any,
+    count: int,
+    check: Callable[[], None],
+    memory_limit_bytes: int,
+) -> Any:
+    """The same of rows whose source leaves out what can't be among them."""
+    last: list[Any] = []
+    return top_or_all(make(last), passes, count, check, memory_limit_bytes, last)
