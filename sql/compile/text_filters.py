@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NULL, TEXT = 1, 8
 
 Rows = list[Any]
-RowFilter = Callable[[Rows], Rows]
+RowFilter = Callable[[Iterable[Any]], list[Any]]
 Columns = tuple[list[Any], ...]
 Finder = Callable[[list[Any]], Sequence[int]]
 """From texts (and NULLs, where there may be some) to the places of those that match, ascending."""
@@ -70,9 +70,15 @@ def match_condition(condition: Expression, number: int, scalar: ScalarCompiler) 
 
 
 def row_filter(find: Finder, column: int) -> RowFilter:
-    """The finder as a filter of rows."""
+    """The finder as a filter of rows, which may come one by one: what an index finds in several leaves."""
     text = itemgetter(column)
-    return lambda rows: [rows[place] for place in find(list(map(text, rows)))]
+
+    def kept(rows: Iterable[Any]) -> list[Any]:
+        if rows.__class__ is not list:
+            rows = list(rows)
+        return [rows[place] for place in find(list(map(text, rows)))]
+
+    return kept
 
 
 def matching_columns(batches: Iterable[Columns], place: int, find: Finder) -> Iterator[Columns]:

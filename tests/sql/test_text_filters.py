@@ -81,3 +81,14 @@ def test_a_parameter_as_pattern_matches_what_sqlite_matches(operator: str, nulls
             assert ours.execute(query, (pattern,)) == expected, (query, pattern)
     ours.close()
     oracle.close()
+
+
+def test_rows_that_an_index_finds_in_several_leaves_are_filtered_by_their_texts() -> None:
+    ours = KvshEngine(leaf_limit=8)
+    ours.execute("CREATE TABLE t (k INT, s TEXT)")
+    ours.execute("CREATE INDEX t_k ON t (k)")
+    ours.execute("INSERT INTO t SELECT value % 40, 'x' || value FROM generate_series(1, 2000)")
+    query = "SELECT count(*) FROM t WHERE k = 1 AND s LIKE '%7%'"
+    assert "index t_k" in ours.execute(f"EXPLAIN {query}")[-1][0]
+    assert ours.execute(query) == [(4,)]
+    ours.close()

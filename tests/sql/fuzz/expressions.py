@@ -40,7 +40,6 @@ FUNCTIONS = (
     ("sqrt", 1),
     ("mod", 2),
     ("soundex", 1),
-    ("json_quote", 1),
     ("json_valid", 1),
     ("likely", 1),
 )
