@@ -22,7 +22,26 @@ if TYPE_CHECKING:
 
 OK, FAILED, MISUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
-_READING_WORDS = ("get", "exists", "scan", "count", "ttl")
+_READING_WORDS = frozenset(
+    (
+        "get", "exists", "scan", "count", "ttl", "delete", "del", "expire", "persist", ".tables",
+        ".schema", ".indexes", ".indices", ".dump", ".export", ".stats", ".log", ".tree", ".page",
+        ".where", ".check", ".repair", ".compact", ".checkpoint", ".backup", ".crash", ".chart",
+    )
+)  # fmt: skip
+"""Commands that have nothing to do in a database that is not there."""
+
+_QUERY_WORDS = frozenset(("select", "values", "explain"))
+_STATEMENT_WORDS = _QUERY_WORDS | frozenset(
+    (
+        "with", "pragma", "create", "insert", "replace", "update", "delete", "drop", "alter", "begin",
+        "vacuum", "analyze", "reindex",
+    )
+)  # fmt: skip
+"""What a statement begins with, and a file's name hardly ever."""
+
+_BREAKS = tuple(" \t\n(*'\"-+/")
+"""What may follow the first word of a statement."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -87,6 +106,41 @@ def is_command_word(words: list[str]) -> bool:
     return word in RAW_WORDS or (word[:1] == "." and len(word.split()) == 1)
 
 
+def _without_database(given: dict[str, Any]) -> str | None:
+    """`kvsh "SELECT 1"`: what stands in the database's place is a statement or a command.
+
+    A query runs in memory, as with -c; for anything else the database was forgotten: a message that says
+    so.  What names a file is that file."""
+    first = given.get("database")
+    if not first or os.path.exists(first):
+        return None
+    words = [first, *given.get("words", [])]
+    word = _first_word(first)
+    if word == first.lower() and is_command_word(words):
+        is_free = word in (".help", ".completions", ".repair")
+    elif word in _STATEMENT_WORDS and _goes_on(first[len(word) :], words):
+        is_free = word in _QUERY_WORDS or word == "with"
+    else:
+        return None
+    if is_free:
+        given["words"], given["database"] = words, None
+        return None
+    return f"which database?  kvsh FILE {word} ...   (./{word} is a file of that name)"
+
+
+def _goes_on(rest: str, words: list[str]) -> bool:
+    """Whether something follows the first word, behind a break."""
+    return rest.startswith(_BREAKS) if rest else len(words) > 1
+
+
+def _first_word(text: str) -> str:
+    """What a text begins with, up to the first character that no word has."""
+    size = 0
+    while size < len(text) and (text[size].isalpha() or (text[size] == "." and size == 0)):
+        size += 1
+    return text[:size].lower()
+
+
 def _terminated(_number: int, _frame: Any) -> None:
     """SIGTERM: leave as after Ctrl-C, rolling back and closing cleanly."""
     raise SystemExit(TERMINATED)
@@ -97,6 +151,10 @@ def run(given: dict[str, Any], *, ends: bool = False) -> int:
     from btree import StoreError
     from kvsh.environment import Environment, Options
 
+    missing = _without_database(given)
+    if missing is not None:
+        sys.stderr.write(f"kvsh: {missing}\n")
+        return MISUSED
     words = given.get("words", [])
     path = given.get("database")
     if path in ("", ":memory:"):

@@ -84,6 +84,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("completion", "typing", "when to offer completions", ("typing", "tab", "off")),
         Setting("keyword_case", "auto", "case of completed keywords", ("auto", "upper", "lower")),
         Setting("suggest", True, "suggest the rest of a line from the history, in grey"),
+        Setting("banner", True, "a line on the database when the shell starts"),
         Setting("toolbar", True, "the status line at the bottom"),
         Setting("unicode", "auto", "box-drawing and block characters", ("auto", "on", "off")),
         Setting("confirm", True, "ask before keeping an UPDATE or DELETE without WHERE, or a DROP"),

@@ -35,6 +35,9 @@ _LIST_ITERATOR: type = type(iter([]))  # of a result that is there already
 _READERS = frozenset((".check", ".crash", ".dump", ".export", ".log", ".page", ".stats", ".tree"))
 """Commands that do not ask now and then whether they are to stop, and can be stopped anywhere."""
 
+_LISTING = _READERS - {".export"} | {".config", ".help", ".indexes", ".schema", ".tables", ".where"}
+"""Commands whose output goes to the pager where it is longer than the screen."""
+
 
 class Leave(Exception):
     """`.quit`: the status to exit with."""
@@ -73,6 +76,7 @@ class Environment(OpenDatabase):
         self.undo_log: UndoLog | None = None
         self.progress: Progress | None = None  # a bar that is being drawn on `err`
         self.next_input = ""
+        self.last_statement = ""  # what `.edit` begins with
         # what happens
         self.source = "<stdin>"
         self.busy = False  # a statement runs
@@ -83,6 +87,7 @@ class Environment(OpenDatabase):
         self.last_error: Exception | None = None
         self.leave_status: int | None = None
         self.last_seconds: float | None = None
+        self._waited_seconds = 0.0  # for an answer of the user, while the statement ran
         self._once = False
         self._only_reads = False  # what runs can be torn off anywhere
         super().__init__(path, options)
@@ -174,8 +179,7 @@ class Environment(OpenDatabase):
             batches = undisturbed(batches)
         target = self.target
         direct = target.is_terminal
-        target.start_pages()
-        try:
+        with self.pages():
             write_rows(
                 target.write,
                 mode or self.mode,
@@ -186,11 +190,19 @@ class Environment(OpenDatabase):
                 unicode=self.unicode,
                 paint=self.paint if direct and self.paint else None,
             )
+        target.flush_if_eager()
+
+    @contextmanager
+    def pages(self) -> Iterator[None]:
+        """What the block writes goes through the pager if it is longer than the screen."""
+        self.target.start_pages()
+        try:
+            yield
         except PagerLeft:
             pass  # the reader has seen enough
         finally:
-            target.end_pages()
-        target.flush_if_eager()
+            self._only_reads = False  # Ctrl-C is the pager's from here on
+            self.target.end_pages()
 
     def canvas(self) -> Canvas:
         """Where charts are drawn."""
@@ -216,6 +228,9 @@ class Environment(OpenDatabase):
                 self.leave_status = TERMINATED
                 if self.in_transaction():
                     self.rollback()
+            if self._stop_asked:  # Ctrl-C came when the unit had nothing left to stop
+                self.report(KeyboardInterrupt())
+                return
             if not done or self.leave_status is not None:
                 return
 
@@ -233,7 +248,7 @@ class Environment(OpenDatabase):
             action()
         except Unfulfilled as why:
             self.unfulfilled = True
-            if self.interactive:
+            if self.interactive and str(why):
                 self.say(str(why))
         except Leave as leave:
             self.leave_status = leave.status
@@ -261,15 +276,17 @@ class Environment(OpenDatabase):
         if self._session is not None and not self._session.in_transaction:
             self._changes_before = self._session.total_changes
         started = time.perf_counter()
+        self._waited_seconds = 0.0
         try:
             if unit.kind == "sql":
+                self.last_statement = unit.text
                 self._sql(unit.text)
             elif unit.kind == "puts":
                 self._puts(unit.text)
             else:
                 self._command(unit.text)
         finally:
-            self.last_seconds = time.perf_counter() - started
+            self.last_seconds = time.perf_counter() - started - self._waited_seconds
             self.target.flush_if_eager()
             if once:
                 self.target.restore()
@@ -313,17 +330,27 @@ class Environment(OpenDatabase):
         schema = session.schema
         with session.reading() as transaction:
             total = rows_of(danger, schema, transaction)
-        assert self.confirm is not None
         with provisional(session) as provision:
             session.execute(text, self._bound()).close()
             touched = session.changes
             is_harmless = danger.verb in ("delete", "update") and not touched
-            if is_harmless or self.confirm(question(danger, schema, touched=touched, total=total)):
+            if is_harmless or self._confirmed(
+                question(danger, schema, touched=touched, total=total)
+            ):
                 provision.keep()
                 if self.changes_shown and danger.verb in ("delete", "update"):
                     self._say_changed(touched)
             else:
                 self.say("undone: nothing was changed")
+
+    def _confirmed(self, text: str) -> bool:
+        """What the user says to a question; the time that takes is not the statement's."""
+        assert self.confirm is not None
+        asked = time.perf_counter()
+        try:
+            return self.confirm(text)
+        finally:
+            self._waited_seconds += time.perf_counter() - asked
 
     def query(self, text: str) -> None:
         """Execute one SQL statement and show what it gives."""
@@ -341,8 +368,9 @@ class Environment(OpenDatabase):
                 return
             names = [column.name for column in result.columns]
             if len(names) == 1 and text.lstrip()[:7].lower() == "explain":
-                for batch in result.batches():
-                    self.write("".join(f"{row[0]}\n" for row in batch))
+                with self.pages():
+                    for batch in result.batches():
+                        self.write("".join(f"{row[0]}\n" for row in batch))
                 return
             kinds = 0
             for column in result.columns:
@@ -394,7 +422,11 @@ class Environment(OpenDatabase):
         else:
             self._only_reads = command.name in _READERS
             try:
-                command.run(self, arguments)
+                if command.name in _LISTING:
+                    with self.pages():
+                        command.run(self, arguments)
+                else:
+                    command.run(self, arguments)
             finally:
                 self._only_reads = False
 
@@ -435,6 +467,10 @@ class _Parameters(dict[str, Any]):
 
     def __missing__(self, key: str) -> None:
         return None
+
+    def unnamed(self, place: int) -> Any:
+        """The value of the `?` at that place, from 1."""
+        return self[str(place)]
 
 
 def describe_path(path: str | None) -> str:

@@ -105,7 +105,10 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
             cut = caret - LINE_MAX // 2
             shown, caret = "…" + shown[cut:], caret - cut + 1
         lines.append("  " + shown[:LINE_MAX].replace("\t", " "))
-        lines.append("  " + " " * _cells(shown[:caret]) + "^" + (f" {hint}" if hint else ""))
+        mark = "^" + (f" {hint}" if hint else "")
+        if environment.interactive and environment.paint:
+            mark = environment.paint("warning", mark)
+        lines.append("  " + " " * _cells(shown[:caret]) + mark)
     elif hint:
         lines.append(f"  {hint}")
     return lines

@@ -53,7 +53,9 @@ class Prepared:
         """The parameters' values in their order.  Raises MisuseError for a wrong number of them."""
         kind = parameters.__class__
         if kind is not tuple and kind is not list and isinstance(parameters, Mapping):
-            values = tuple([_named(name, parameters) for name in self.names])
+            values = tuple(
+                [_named(name, place, parameters) for place, name in enumerate(self.names, 1)]
+            )
         else:
             if len(parameters) != self.count:
                 raise MisuseError(
@@ -90,8 +92,12 @@ class TransactionStatement(Prepared):
         return Result()
 
 
-def _named(name: str | None, parameters: Mapping[str, Any]) -> Any:
+def _named(name: str | None, place: int, parameters: Mapping[str, Any]) -> Any:
+    """A parameter's value; a mapping that has `unnamed` knows those of `?`, too."""
     if name is None:
+        unnamed = getattr(parameters, "unnamed", None)
+        if unnamed is not None:
+            return unnamed(place)
         raise MisuseError(
             "Binding has no name, but you supplied a dictionary (which has only names)."
         )

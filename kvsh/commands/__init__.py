@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from kvsh.commands.command import Command
-from kvsh.commands.table import COMMANDS
+from kvsh.commands.table import COMMANDS, GROUPS
 
 HINTS: dict[str, str] = {
     "\\q": ".quit",
-    "\\d": ".schema or .tables",
+    "\\d": ".tables, or .schema NAME",
     "\\dt": ".tables",
+    "\\dv": ".tables",
     "\\di": ".indexes",
+    "\\c": ".open FILE",
+    "\\connect": ".open FILE",
+    "\\copy": ".import FILE TABLE or .export FILE TABLE",
+    "\\e": ".edit",
+    "\\g": "a semicolon",
+    "\\!": ".system COMMAND",
+    "\\echo": ".print TEXT",
+    "\\set": ".param set NAME VALUE",
+    "\\pset": ".mode, .nullvalue or .headers",
+    "\\watch": ".watch TIME STATEMENT",
     "\\l": ".databases",
     "\\i": ".read FILE",
     "\\o": ".output FILE",
@@ -29,7 +40,7 @@ def find(name: str) -> Command:
         return command
     from kvsh.arguments import UsageError
 
-    hint = HINTS.get(name.lower())
+    hint = HINTS.get(name.lower().rstrip("+"))
     if hint is not None:
         raise UsageError(f"{name} is not known here: use {hint}")
     if name.startswith("\\"):
@@ -39,4 +50,4 @@ def find(name: str) -> Command:
     raise UsageError(f"unknown command: {name}{nearest(name, list(COMMANDS))}; see .help")
 
 
-__all__ = ["COMMANDS", "HINTS", "Command", "find"]
+__all__ = ["COMMANDS", "GROUPS", "HINTS", "Command", "find"]

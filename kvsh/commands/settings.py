@@ -47,10 +47,13 @@ example: begin
 
 
 def help_(environment: Environment, arguments: Arguments) -> None:
-    from kvsh.commands import COMMANDS, find
-
     if arguments.words:
+        from kvsh.commands import COMMANDS, find
+
         name = arguments.words[0].text
+        if name.lower() == "all":
+            environment.write(_all_commands())
+            return
         if name.lower() in TOPICS:
             environment.write(TOPICS[name.lower()])
             return
@@ -68,22 +71,55 @@ def help_(environment: Environment, arguments: Arguments) -> None:
         lines += ["", f"example: {command.example}"]
         environment.write("\n".join(lines) + "\n")
         return
-    seen = set()
-    groups: dict[str, list[str]] = {"raw": [], "dot": []}
-    for command in COMMANDS.values():
-        if command.name in seen:
-            continue
-        seen.add(command.name)
-        usage = command.usage if len(command.usage) <= 30 else command.name + " ..."
-        groups[command.kind].append(f"  {usage:<31} {command.summary}")
-    environment.write(
-        "SQL ends with a semicolon and may span lines; commands end with the line.\n\n"
-        "Raw keys (also the SQL table kv):\n"
-        + "\n".join(groups["raw"])
-        + "\n\nCommands (.help NAME explains one, with an example):\n"
-        + "\n".join(groups["dot"])
-        + f"\n\nTopics for .help: {', '.join(TOPICS)}\n"
-    )
+    environment.write(_overview(environment))
+
+
+def _overview(environment: Environment) -> str:
+    """The commands' names under their headings, and something to begin with; on one screen."""
+    from kvsh.chart import plain
+    from kvsh.commands import GROUPS
+    from kvsh.highlight import highlighted
+
+    paint = environment.paint if environment.paint and environment.target.is_terminal else plain
+    width = max(map(len, GROUPS)) + 2
+    lines = ["SQL ends with a semicolon and may span lines; commands end with the line.", ""]
+    for heading, commands in GROUPS.items():
+        names = " ".join(command.name for command in commands)
+        for number, line in enumerate(_wrapped(names, 76 - width)):
+            label = ("" if number else heading).ljust(width)
+            lines.append(f"  {paint('title', label)}{paint('command', line)}")
+    lines += ["", "To begin with:"]
+    for example, meaning in _FIRST_STEPS:
+        room = " " * (46 - len(example))
+        shown = highlighted(example, paint) if paint is not plain else example
+        lines.append(f"  {shown}{room}{paint('dim', meaning)}")
+    lines += [
+        "",
+        ".help NAME explains a command with an example, .help all has a line on each.",
+        f"Other topics: {', '.join(TOPICS)}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_FIRST_STEPS = (
+    (".import people.csv", "a file becomes a table"),
+    ("SELECT * FROM people LIMIT 5;", "Tab completes names and values"),
+    (".chart bar SELECT city, count(*) FROM people GROUP BY 1", ""),
+    ('put greeting "hello"', "raw keys, in SQL the table kv"),
+)
+
+
+def _all_commands() -> str:
+    """A line for each command."""
+    from kvsh.commands import GROUPS
+
+    lines: list[str] = []
+    for heading, commands in GROUPS.items():
+        lines += ["", heading] if lines else [heading]
+        for command in commands:
+            usage = command.usage if len(command.usage) <= 30 else command.name + " ..."
+            lines.append(f"  {usage:<31} {command.summary}")
+    return "\n".join(lines) + "\n"
 
 
 def _wrapped(text: str, width: int) -> list[str]:

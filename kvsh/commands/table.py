@@ -1,4 +1,4 @@
-"""All commands.  `docs/shell.md` has a line for each, and a test sees to that."""
+"""All commands, under the headings of `.help`.  `docs/shell.md` has a line for each, and a test sees to that."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from kvsh.commands.command import Command
 _MODES = "one of box table column list line csv tsv json jsonl markdown insert quote html"
 _SWITCH = "one of on off"
 
-_ALL = (
-    # -- raw keys -------------------------------------------------------------------------------
+_ALL: tuple[Command | str, ...] = (
+    "Keys",
     Command(
         "put", "raw", "raw:put", "put KEY VALUE [--ttl TIME]",
         "set a key",
@@ -66,6 +66,7 @@ _ALL = (
         "Ends with status 1 if there is no such key.",
         "persist session:9", arguments=("key",), least=1,
     ),
+    "Transactions",
     Command(
         "begin", "raw", "raw:begin", "begin", "begin a transaction",
         "Raw commands and SQL share it. BEGIN; is the same.", "begin",
@@ -78,17 +79,7 @@ _ALL = (
         "rollback", "raw", "raw:rollback", "rollback", "undo the transaction",
         "ROLLBACK; is the same.", "rollback",
     ),
-    # -- help and leaving -----------------------------------------------------------------------
-    Command(
-        ".help", "dot", "settings:help_", ".help [TOPIC]", "list the commands, or explain one",
-        "TOPIC is a command, with or without its dot.", ".help .import", arguments=("command",), aliases=("help",),
-    ),
-    Command(
-        ".quit", "dot", "settings:quit_", ".quit [STATUS]", "leave",
-        "With the exit status given, else 0.", ".quit", arguments=("number",),
-        aliases=(".exit", "quit", "exit"),
-    ),
-    # -- the schema -----------------------------------------------------------------------------
+    "Schema",
     Command(
         ".tables", "dot", "schema:tables", ".tables [PATTERN]", "list tables and views",
         "PATTERN is a LIKE pattern.", ".tables inv%", arguments=("table",),
@@ -106,7 +97,7 @@ _ALL = (
         ".databases", "dot", "schema:databases", ".databases", "print the open database",
         "Its file, and whether it is read-only.", ".databases",
     ),
-    # -- output ---------------------------------------------------------------------------------
+    "Results",
     Command(
         ".mode", "dot", "settings:mode", ".mode [MODE] [TABLE]", "set the output mode",
         "box, table, column, list, line, csv, tsv, json, jsonl, markdown, insert, quote, html. TABLE is"
@@ -142,6 +133,7 @@ _ALL = (
         "send the next result to a file or a command",
         "Only the next statement's.", ".once |sort -n", arguments=("file...",), least=1,
     ),
+    "Statements",
     Command(
         ".timer", "dot", "settings:timer", ".timer on|off", "print how long statements take",
         "On standard error.", ".timer on", arguments=(_SWITCH,), least=1,
@@ -177,7 +169,8 @@ _ALL = (
     Command(
         ".param", "dot", "settings:param", ".param set NAME VALUE | list | unset NAME | clear",
         "set parameters of statements",
-        "Values are bound, not spliced in: numbers as numbers, x'..' as bytes, all else as text.",
+        "Values are bound, not spliced in: numbers as numbers, x'..' as bytes, all else as text. NAME is that of :NAME,"
+        " @NAME or $NAME, or the number of a ?; what was not set is NULL.",
         ".param set artist 'AC/DC'", arguments=("one of set list unset clear", "", ""), least=1,
         aliases=(".parameter",),
     ),
@@ -185,7 +178,7 @@ _ALL = (
         ".timeout", "dot", "settings:timeout", ".timeout TIME", "cancel statements that run longer",
         "5s, 2m; 0 is never.", ".timeout 5s", arguments=("time",), least=1,
     ),
-    # -- files ----------------------------------------------------------------------------------
+    "Files",
     Command(
         ".system", "dot", "files:system", ".system COMMAND", "run a command of the operating system",
         "Its output goes to the terminal.", ".system ls", arguments=("file...",), least=1,
@@ -205,7 +198,8 @@ _ALL = (
         ".import FILE [TABLE] [--format F] [--delimiter D] [--encoding E] [--no-header] [--header] [--strict]",
         "load csv, tsv, json, jsonl or sql",
         "The table is made if it is not there, with types inferred from the data; its name is the file's"
-        " unless given. All rows or none: rejected rows are reported by line; --strict stops at the first.",
+        " unless given. One transaction. Rows that don't fit are reported by line and left out, and the status is 1;"
+        " with --strict the first of them ends it and nothing is loaded.",
         ".import people.csv people", arguments=("file", "table"),
         options={
             "--format": "one of csv tsv json jsonl sql", "--delimiter": "char", "--encoding": "name",
@@ -229,7 +223,7 @@ _ALL = (
         ".backup", "dot", "files:backup", ".backup FILE", "copy the database to a file, as of now",
         "Consistent, while others read and write.", ".backup copy.db", arguments=("file",), least=1,
     ),
-    # -- looking after the file -----------------------------------------------------------------
+    "Upkeep",
     Command(
         ".check", "dot", "upkeep:check", ".check", "check the file, its trees and its indexes",
         "Prints ok, or every problem found; then the status is 1.", ".check",
@@ -254,7 +248,7 @@ _ALL = (
         ".stats", "dot", "upkeep:stats", ".stats", "print figures of the file and the cache",
         "Bytes live and dead, pages, commits.", ".stats",
     ),
-    # -- looking inside -------------------------------------------------------------------------
+    "Inside",
     Command(
         ".log", "dot", "inside:log", ".log [N]", "show the commits in the file",
         "The newest N (20). kvsh --at COMMIT opens the database as it was then.", ".log 5",
@@ -281,7 +275,7 @@ _ALL = (
         " crash would, and shows what recovery makes of it.", ".crash 3",
         arguments=("number",),
     ),
-    # -- tools ----------------------------------------------------------------------------------
+    "Tools",
     Command(
         ".chart", "dot", "tools:chart", ".chart bar|line|hist|spark SELECT ...", "draw a query's result",
         "The first column labels, the numbers after it are drawn.",
@@ -305,7 +299,19 @@ _ALL = (
     ),
     Command(
         ".edit", "dot", "tools:edit", ".edit", "write the next statement in $EDITOR",
-        "What you save stands at the next prompt.", ".edit",
+        "The editor shows the last statement; what you save stands at the next prompt.", ".edit",
+    ),
+    "The shell",
+    Command(
+        ".help", "dot", "settings:help_", ".help [TOPIC]", "list the commands, or explain one",
+        "TOPIC is a command, with or without its dot; `all` for a line on each; or modes, quoting, keys,"
+        " transactions.",
+        ".help .import", arguments=("command",), aliases=("help",),
+    ),
+    Command(
+        ".quit", "dot", "settings:quit_", ".quit [STATUS]", "leave",
+        "With the exit status given, else 0.", ".quit", arguments=("number",),
+        aliases=(".exit", "quit", "exit"),
     ),
     Command(
         ".config", "dot", "tools:config", ".config [NAME [VALUE]]", "show or set the shell's settings",
@@ -324,6 +330,15 @@ _ALL = (
 )  # fmt: skip
 
 COMMANDS: dict[str, Command] = {}
-for _command in _ALL:
-    for _name in (_command.name, *_command.aliases):
-        COMMANDS[_name] = _command
+"""Every command by its name and its aliases."""
+
+GROUPS: dict[str, list[Command]] = {}
+"""The commands under their headings."""
+
+for _item in _ALL:
+    if isinstance(_item, str):
+        _group = GROUPS.setdefault(_item, [])
+        continue
+    _group.append(_item)
+    for _name in (_item.name, *_item.aliases):
+        COMMANDS[_name] = _item

@@ -108,7 +108,7 @@ def edit(environment: Environment, arguments: Arguments) -> None:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     with tempfile.TemporaryDirectory(prefix="kvsh-") as folder:
         path = Path(folder) / "statement.sql"
-        path.write_text("", encoding="utf-8")
+        path.write_text(environment.last_statement, encoding="utf-8")
         status = subprocess.run(f'{editor} "{path}"', shell=True, check=False).returncode
         if status:
             raise CommandError(f"{editor} ended with status {status}: nothing was taken over")

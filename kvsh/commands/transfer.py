@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from kvsh.arguments import Arguments, CommandError
+from kvsh.arguments import Arguments, CommandError, Unfulfilled
 from kvsh.commands.files import allowed, not_database
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def import_(environment: Environment, arguments: Arguments) -> None:
             raise CommandError(str(error)) from error
     if environment.interactive or outcome.rejected:
         environment.say(str(outcome))
+    if outcome.rejected:
+        raise Unfulfilled  # a script should see it
 
 
 def _bar(environment: Environment) -> TextIO | None:

@@ -94,11 +94,11 @@ class Completer:
         return found
 
     def raw_verbs(self) -> list[Candidate]:
-        """The raw commands as candidates for the start of a statement."""
+        """The commands that begin with no dot as candidates for the start of a statement."""
         return [
             Candidate(spec.name, "command", spec.note, 5, spec.name)
             for spec in self.commands.values()
-            if spec.kind == "raw"
+            if not spec.name.startswith(".")
         ]
 
     def _proposals(self, situation: Situation, found: list[Candidate]) -> list[Proposal]:

@@ -71,7 +71,11 @@ class Editor:
         self.painted = False
         self._hinted: tuple[str, int] = ("", -1)
         self._signature: Signature | None = None
-        while_typing = Condition(lambda: self.config["completion"] == "typing")
+        # Room for the menu is kept below the line only while something stands in it: what was printed last
+        # stays in view until then.
+        while_typing = Condition(
+            lambda: self.config["completion"] == "typing" and bool(self.session.default_buffer.text)
+        )
         statement_completer = StatementCompleter(completer)
         self.session: PromptSession[str] = PromptSession(
             multiline=True,

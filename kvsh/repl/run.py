@@ -47,8 +47,8 @@ def run(environment: Environment) -> int:
     environment.on_idle = lambda: upkeep.consider(environment.store)
     if isinstance(source, PlainEditor):
         shell.warm_up()
-    if environment.path is None:
-        environment.say("a scratch database in memory; .open FILE opens one on disk, .help helps")
+    if config["banner"]:
+        environment.say(_banner(environment))
     for text in config["init"]:
         shell.execute(text)
     try:
@@ -57,6 +57,26 @@ def run(environment: Environment) -> int:
         upkeep.stop()
     shell.wait_for_warming()
     return status
+
+
+def _banner(environment: Environment) -> str:
+    """What is open, and what to type first: one line."""
+    hint = ".help lists the commands, Tab completes, Ctrl-D leaves"
+    if environment.path is None:
+        return f"a scratch database in memory; .open FILE opens one on disk\n{hint}"
+    parts = [describe_path(environment.path)]
+    stats: dict[str, int] = environment.store.stats()  # type: ignore[attr-defined]  # of a file
+    if environment.options.at is not None:
+        parts.append(f"as of commit {environment.options.at:,}")
+    elif not stats["commit"]:
+        parts.append("a new database")
+    else:
+        from kvsh.draw.pen import size_text
+
+        parts.append(size_text(stats["file_bytes"]))
+    if environment.store.readonly:
+        parts.append("read-only")
+    return f"{', '.join(parts)}; {hint}"
 
 
 def _new_undo_log(environment: Environment) -> None:
@@ -113,7 +133,7 @@ def _pending(environment: Environment) -> str:
     """What the next open would have to replay, in words; "" for nothing."""
     count = getattr(environment.store, "pending_commits", None)
     waiting = 0 if count is None else count()
-    return f"{waiting} commit{'' if waiting == 1 else 's'}" if waiting else ""
+    return f"redo: {waiting:,} commit{'' if waiting == 1 else 's'}" if waiting else ""
 
 
 def _status(environment: Environment) -> Status:

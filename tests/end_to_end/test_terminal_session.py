@@ -97,6 +97,7 @@ def test_ctrl_d_leaves_and_asks_about_an_open_transaction(terminal: Terminal, pa
     terminal.send("BEGIN;\r")
     terminal.wait_for_prompt("shop.db*> ")
     terminal.send("put color blue\r")
+    terminal.wait_for(r"put color blue\nshop\.db\*>")
     terminal.wait_for_prompt("shop.db*> ")
     terminal.send("\x04")
     terminal.wait_for(r"commit, roll back, or stay\?")

@@ -77,6 +77,30 @@ def test_reading_a_database_that_is_not_there_makes_none(tmp_path: Path) -> None
     assert not path.exists()
 
 
+def test_a_query_without_a_database_runs_in_memory(tmp_path: Path) -> None:
+    assert kvsh("SELECT 1", cwd=tmp_path) == (0, "1\n", "")
+    assert kvsh("--csv", "values (1)", "select 2 AS a", cwd=tmp_path).out == "column1\n1\na\n2\n"
+    assert kvsh(".help", "get", cwd=tmp_path).out.startswith("usage: get KEY\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("put", "k", "v"), ("get", "k"), ("count",), (".tables",), ("CREATE TABLE t(a)",), ("delete from t",)],
+)  # fmt: skip
+def test_a_forgotten_database_is_asked_for(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = kvsh(*words, cwd=tmp_path)
+    assert done.status == 2 and done.out == "" and done.err.startswith("kvsh: which database?")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_may_be_called_like_a_command(tmp_path: Path) -> None:
+    assert kvsh("./count", "put", "a", "b", cwd=tmp_path).status == 0
+    assert kvsh("count", "get", "a", cwd=tmp_path).out == "b\n"
+    assert kvsh("select.db", "put", "a", "b", cwd=tmp_path).status == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["count", "select.db"]
+
+
 @pytest.mark.parametrize(
     "words", [("put", "k"), ("get",), ("incr", "a", "b", "c"), ("scan", "--limit", "x"), (".mod",)]
 )

@@ -48,7 +48,7 @@ def shell(*arguments: str | Path, columns: int = 80, rows: int = 24, **environ: 
 
 
 def test_a_statement_over_several_lines_and_its_result_in_a_box(terminal: Terminal) -> None:
-    assert terminal.lines[0].startswith("music.db>")
+    assert terminal.lines[1].startswith("music.db>")
     terminal.send("SELECT id, name\r")
     terminal.send("FROM artist;\r")
     terminal.wait_for("^└")
@@ -134,6 +134,80 @@ def test_drawings_and_charts_fit_the_terminal(terminal: Terminal) -> None:
     terminal.wait_for("Debut")
     terminal.wait_for_prompt("> ")
     assert "█" in terminal.text
+
+
+def test_the_first_line_says_what_is_open_and_help_is_one_screen(terminal: Terminal) -> None:
+    assert terminal.lines[0].startswith("music.db, ") and ".help lists" in terminal.lines[0]
+    terminal.send(".help\r")
+    terminal.wait_for("Other topics")
+    terminal.wait_for("^music.db> \\Z|^music.db>$(?s:.)*music.db │")
+    terminal.wait_for_prompt("> ")
+    assert terminal.lines[0].startswith("SQL ends with a semicolon")
+    assert terminal.screen.buffer[2][2].bold, "headings are painted"
+
+
+def test_the_editor_begins_with_the_last_statement_and_comes_back_to_the_prompt(
+    database: Path,
+) -> None:
+    with shell(database, EDITOR="sed -i s/Ada/Björk/") as terminal:
+        terminal.send("SELECT id, name FROM artist\rWHERE name = 'Ada';\r")
+        terminal.wait_for("│  1 │ Ada")
+        terminal.wait_for_prompt("> ")
+        terminal.send(".edit\r")
+        terminal.wait_for(r"\.\.\.> WHERE name = 'Björk';$")
+        terminal.send("\r")
+        terminal.wait_for("│  2 │ Björk")
+        terminal.wait_for_prompt("> ")
+        terminal.send("\x04")
+        assert terminal.wait_for_exit() == 0
+
+
+def test_an_editor_that_fails_changes_nothing(database: Path) -> None:
+    with shell(database, EDITOR="false") as terminal:
+        terminal.send(".edit\r")
+        terminal.wait_for("false ended with status 1: nothing was taken over")
+        terminal.wait_for_prompt("> ")
+
+
+def test_undo_takes_statements_back_one_by_one(terminal: Terminal, database: Path) -> None:
+    def undone(text: str) -> None:
+        terminal.send(".undo\r")
+        terminal.wait_for(text)
+        terminal.wait_for_prompt("> ")
+
+    for statement in (
+        "DELETE FROM album WHERE id = 1;",
+        "put user:1 Grace",
+        "DROP VIEW IF EXISTS v;",
+    ):
+        terminal.send(f"{statement}\r")
+        if statement.startswith("DROP"):
+            terminal.wait_for("keep")
+            terminal.send("y\r")
+        terminal.wait_for_prompt("> ")
+    terminal.send(
+        "begin; INSERT INTO artist(name) VALUES ('x'), ('y'); UPDATE album SET title = 'z' WHERE id = 3; commit;\r"
+    )
+    terminal.wait_for(r"2 rows changed(?s:.)*1 row changed")
+    terminal.wait_for_prompt("> ")
+    undone(r"undone: transaction of 4 statements\n.*\n?.*takes away 2 of 5 rows of artist")
+    undone(r"undone: put user:1 Grace\n  restores 1 of 1 key of kv")
+    undone(r"undone: DELETE FROM album WHERE id = 1;\n  brings back 1 row (of|into) album")
+    undone("error: nothing to undo")
+    terminal.send("\x04")
+    assert terminal.wait_for_exit() == 0
+    assert kvsh(database, "SELECT count(*), max(title) FROM album").out == "3|無罪モラトリアム\n"
+    assert kvsh(database, "get", "user:1").out == "Ada Lovelace\n"
+
+
+def test_listings_longer_than_the_screen_go_to_the_pager(database: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    with shell(database, PAGER=f"cat > {seen}") as terminal:
+        terminal.send(".help all\r")
+        terminal.wait_for_prompt("> ")
+        terminal.send("put done now\rget done\r")
+        terminal.wait_for("^now$")
+    assert "Upkeep" in seen.read_text() and "Upkeep" not in terminal.text
 
 
 def test_a_long_result_goes_to_the_pager(database: Path, tmp_path: Path) -> None:

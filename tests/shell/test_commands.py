@@ -170,7 +170,7 @@ def test_every_command_has_help_with_an_example(shell: Shell, name: str) -> None
     assert out.startswith(f"usage: {command.usage}\n")
     assert command.summary[1:] in out and f"example: {command.example}" in out
     assert command.summary == command.summary.rstrip(".") and len(command.summary) <= 60
-    assert name in shell(".help")
+    assert name in shell(".help") and f"  {name}" in shell(".help all")
     assert command.usage.split()[0] == name and command.example.split()[0] == name
     for alias in command.aliases:
         assert find(alias) is command
@@ -195,6 +195,36 @@ def test_commands_that_need_a_terminal_say_so(shell: Shell) -> None:
 @pytest.mark.parametrize("name", sorted(HINTS))
 def test_what_other_shells_call_it_is_hinted(shell: Shell, name: str) -> None:
     assert f"use {HINTS[name]}" in shell.error(f"{name} x")
+    if name.startswith("\\d"):
+        assert f"use {HINTS[name]}" in shell.error(f"{name}+")
+
+
+def test_parameters_without_a_name_have_numbers(shell: Shell) -> None:
+    shell(".param set 1 'a b'\n.param set 2 7")
+    assert shell("SELECT ?, ? + 1, ?, ?2;") == "a b|8||7\n"
+    assert shell.err.getvalue() == ""
+
+
+def test_rows_that_an_import_leaves_out_show_in_the_status(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n")
+    done = kvsh(tmp_path / "other.db", ".import", str(tmp_path / "ragged.csv"), "r")
+    assert done.status == 1 and "ragged.csv:3: 1 field, expected 2" in done.err
+    assert kvsh(tmp_path / "other.db", "SELECT * FROM r").out == "1|2\n"
+
+
+def test_the_time_of_a_question_is_not_the_statements(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("kvsh.environment.time.perf_counter", lambda: clock[0])
+
+    def thinking(_question: str) -> bool:
+        clock[0] += 30
+        return True
+
+    shell.environment.confirm = thinking
+    assert "Run time: 0 us" in shell.error(".timer on\nDELETE FROM invoice;")
+    assert shell("SELECT count(*) FROM invoice;") == "0\n"
 
 
 @pytest.mark.parametrize(

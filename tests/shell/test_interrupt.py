@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,21 @@ def test_before_a_statement_has_begun_it_stops_that_statement_and_no_later_one(
     with pytest.raises(Interrupted):
         environment.session.execute("SELECT 1")
     assert list(environment.session.execute("SELECT 1").fetch_all()) == [(1,)]
+
+
+def test_at_the_end_of_a_statement_it_keeps_the_next_from_running(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = environment.show
+
+    def signalled(*arguments: Any, **more: Any) -> None:
+        show(*arguments, **more)
+        environment.interrupt()
+
+    monkeypatch.setattr(environment, "show", signalled)
+    environment.execute("SELECT 1; CREATE TABLE t(a);")
+    assert not environment.session.schema.tables
+    assert environment.err.getvalue() == "interrupted\n"  # type: ignore[attr-defined]
 
 
 def test_ending_a_transaction_is_not_disturbed(
