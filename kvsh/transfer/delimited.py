@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kvsh.transfer.fields import Chunk, chunks
 from kvsh.transfer.formats import TransferError
 from kvsh.transfer.load import column_names
-from kvsh.transfer.values import TEXT, Misfit, converted, kind_of, kinds_of, wider
+from kvsh.transfer.values import TEXT, Misfit, converted, kind_of, kinds_of, row_decoder, wider
 
 if TYPE_CHECKING:
     from kvsh.transfer.load import Loading
@@ -141,8 +141,16 @@ def _load(loading: Loading, layout: Layout, *, exact: bool) -> None:
     statement = loading.insert_statement(layout.names)
     header = layout.header
     with loading.source.text() as text:
-        for chunk in chunks(text, layout.delimiter, width, loading.reject):
+        decode = None if exact else row_decoder(layout.kinds, layout.delimiter)
+        for chunk in chunks(text, layout.delimiter, width, loading.reject, decode):
             line_of: Callable[[int], int] = chunk.line_of
+            if chunk.values is not None:
+                if header:
+                    header = False
+                    chunk = chunk.without_first()
+                loading.insert(statement, chunk.values or [], chunk.line_of)
+                loading.check(text)
+                continue
             if chunk.columns is None:
                 rows = chunk.rows
                 if header or set(map(len, rows)) != {width}:

@@ -1,7 +1,8 @@
 """The rows of csv and tsv text in chunks, each with the line that it begins at.
 
-Text without quotes is split by blocks, straight into columns: one `split` for some thousand rows, where each
-line end has become a field of its own, which tells whether all rows have one width.  From the first
+Text without quotes is taken by blocks of some thousand rows: decoded in one call where that is possible, else
+split straight into columns, where each line end has become a field of its own, which tells whether all rows
+have one width.  From the first
 quote on, the csv module reads; what is added to it is the account of lines, and of rows that are no
 rows: a quote that is never closed, text after a closing quote.
 """
@@ -13,7 +14,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from typing import TextIO
+from typing import Any, TextIO
 
 ROWS_PER_CHUNK = 4096
 BLOCK_CHARACTERS = 1 << 18
@@ -21,14 +22,15 @@ FIELD_CHARACTERS_MAX = 1 << 30
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 Rejected = Callable[[int, str], None]
+Decode = Callable[[str], list[tuple[Any, ...]] | None]
 
 
 class Chunk:
-    """Some rows, or the columns of some rows that have one width and are one line each.
+    """Some rows; or, of rows that have one width and are one line each, the columns or the `values`.
 
     `line_of(i)` is the line (from 1) that row `i` begins at."""
 
-    __slots__ = ("_first", "_last", "_lines", "columns", "rows")
+    __slots__ = ("_first", "_last", "_lines", "columns", "rows", "values")
 
     def __init__(
         self,
@@ -37,15 +39,17 @@ class Chunk:
         *,
         rows: list[list[str]] | None = None,
         columns: list[list[str]] | None = None,
+        values: list[tuple[Any, ...]] | None = None,
     ) -> None:
         self.rows = rows or []
         self.columns = columns
+        self.values = values
         self._first = first_line
         self._last = last_line
         self._lines: list[int] | None = None
 
     def line_of(self, place: int) -> int:
-        if self.columns is not None or self._last - self._first + 1 == len(self.rows):
+        if self.rows == [] or self._last - self._first + 1 == len(self.rows):
             return self._first + place
         if self._lines is None:
             line = self._first
@@ -56,14 +60,23 @@ class Chunk:
         return self._lines[place]
 
     def without_first(self) -> Chunk:
-        """The columns without their first row."""
+        """The columns or values without their first row."""
+        if self.values is not None:
+            return Chunk(self._first + 1, self._last, values=self.values[1:])
         assert self.columns is not None
         columns = [column[1:] for column in self.columns]
         return Chunk(self._first + 1, self._last, columns=columns)
 
 
-def chunks(text: TextIO, delimiter: str, width: int, rejected: Rejected) -> Iterator[Chunk]:
-    """The rows of `text`, empty ones included.  `width`: of rows to give as columns, 0 for none."""
+def chunks(
+    text: TextIO,
+    delimiter: str,
+    width: int,
+    rejected: Rejected,
+    decode: Decode | None = None,
+) -> Iterator[Chunk]:
+    """The rows of `text`, empty ones included.  `width`: of rows to give as columns, 0 for none;
+    `decode` gives the values of a block of lines without quotes, or None."""
     carry = ""
     line = 1
     while block := text.read(BLOCK_CHARACTERS):
@@ -77,11 +90,15 @@ def chunks(text: TextIO, delimiter: str, width: int, rejected: Rejected) -> Iter
         if not block:
             continue
         rows = block.count("\n")
-        columns = None if "\r" in block else _columns(block, delimiter, width, rows)
-        if columns is not None:
-            yield Chunk(line, line + rows - 1, columns=columns)
-        else:
+        values = columns = None
+        if "\r" not in block:
+            values = None if decode is None else decode(block)
+            if values is None:
+                columns = _columns(block, delimiter, width, rows)
+        if values is None and columns is None:
             yield from _by_csv(io.StringIO(block, newline=""), delimiter, line, rejected)
+        else:
+            yield Chunk(line, line + rows - 1, columns=columns, values=values)
         line += rows
     if carry:
         begun = io.StringIO(carry + text.readline(), newline="")

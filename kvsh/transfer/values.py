@@ -8,7 +8,9 @@ text ones.  A column of numbers is decoded as one JSON array, so that a field co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -19,6 +21,7 @@ _INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})\Z")
 _WIDE_INTEGER = re.compile(r"-?[1-9][0-9]{18,}\Z")
 _REAL = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\Z")
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
+_REAL_MAX = sys.float_info.max
 
 Column = Sequence[Any]
 
@@ -92,6 +95,44 @@ def _as_json(fields: Column, decoder: msgspec.json.Decoder[Any]) -> Column | Non
     except msgspec.DecodeError:
         return None
     return numbers if len(numbers) == len(fields) else None
+
+
+def row_decoder(
+    affinities: Sequence[str], delimiter: str
+) -> Callable[[str], list[tuple[Any, ...]] | None]:
+    """What makes rows of a block of lines without quotes, for the columns of a table that is there.
+
+    Every field becomes a JSON string, and the decoder reads numbers out of strings: 0.2 us for a row of four
+    values, where splitting, one array a column and joining the columns take 0.4.  A number is read
+    if it is one in JSON's grammar, and an integer for INTEGER also from 1.0 and 1e3, as the column would do
+    itself.  None where a field is anything else, and where a line has another number of fields."""
+    decode = _rows_decoder(tuple(affinities)).decode
+    between = '","'
+
+    def rows(block: str) -> list[tuple[Any, ...]] | None:
+        if "\\" in block:
+            block = block.replace("\\", r"\\")
+        text = block[:-1].replace(delimiter, between).replace("\n", '"],["')
+        if "-" in text and '-0"' in text:
+            return None  # a REAL
+        try:
+            return decode(f'[["{text}"]]')
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+
+    return rows
+
+
+@lru_cache(maxsize=8)
+def _rows_decoder(affinities: tuple[str, ...]) -> msgspec.json.Decoder[list[Any]]:
+    number = Annotated[int, msgspec.Meta(ge=_INT_MIN, le=_INT_MAX)]
+    types = {
+        TEXT: str,
+        REAL: Annotated[float, msgspec.Meta(ge=-_REAL_MAX, le=_REAL_MAX)],
+        BLOB: Annotated[str, msgspec.Meta(min_length=1)],  # an empty field is NULL
+    }
+    row = tuple([types.get(affinity, number) for affinity in affinities])
+    return msgspec.json.Decoder(list[tuple[row]], strict=False)  # type: ignore[valid-type]
 
 
 def _one_by_one(fields: Column, affinity: str, *, exact: bool) -> Column:

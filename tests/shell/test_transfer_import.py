@@ -254,6 +254,46 @@ def test_affinity_decides_in_a_table_that_is_there_as_in_sqlite3(
     assert rows(session, query) == oracle.execute(query).fetchall()
 
 
+_FIELDS = (
+    "1", "0", "-1", "007", "+7", "-0", "-0.0", "1.0", "1e3", "1E3", "1.5", ".5", "5.", "1e400", "-1e400", "1e-400",
+    "nan", "NaN", "inf", "Infinity", "true", "null", "x'00'", "1_000", "0x10", "0.1", "123456789012345.678",
+    "9223372036854775807", "9223372036854775808", "-9223372036854775808", "-9223372036854775809", "1" * 23,
+    "0" * 40 + "1.5", "", " ", " 1", "1 ", "\t", "a", "a b", "\\", "\\n", "\\u0041", "][", "}", "é", "😀", "\x7f", "\x01",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_blocks_of_lines_are_decoded_to_what_field_by_field_gives(
+    session: Session, load: Load, strict: bool
+) -> None:
+    kinds = ("INTEGER", "TEXT", "REAL", "ANY" if strict else "NUMERIC", "BLOB")
+    columns = ", ".join(f"c{place} {kind}" for place, kind in enumerate(kinds))
+    for name in ("lines", "quoted"):
+        session.execute(f"CREATE TABLE {name}({columns}){' STRICT' * strict}")
+    plain = [["5", "a", "2.5", "7", "z"]] * 3
+    for place in range(len(kinds)):
+        for field in _FIELDS:
+            row = plain[0].copy()
+            row[place] = field
+            table = [*plain, row, *plain]
+            load("a.csv", "".join(",".join(row) + "\n" for row in table), "lines", header=False)
+            quoted = "".join('"' + '","'.join(row) + '"\n' for row in table)
+            load("b.csv", quoted, "quoted", header=False)
+            found = rows(session, "SELECT * FROM lines")
+            assert repr(found) == repr(rows(session, "SELECT * FROM quoted"))
+            for name in ("lines", "quoted"):
+                session.execute(f"DELETE FROM {name}")
+
+
+def test_a_header_of_texts_is_no_row_of_a_table_of_texts(session: Session, load: Load) -> None:
+    session.execute("CREATE TABLE t(a TEXT, b TEXT)")
+    outcome = load("t.csv", "b,a\n1,2\n3\n5,6\n", "t")
+    assert rows(session, "SELECT * FROM t") == [("2", "1"), ("6", "5")]
+    assert load.reports == ["t.csv:3: 1 field, expected 2"]  # type: ignore[attr-defined]
+    outcome = load("u.csv", "a,b\n1,2\n", "t")
+    assert outcome.rows == 1
+
+
 def test_random_tables_come_back_as_they_were_written(session: Session, load: Load) -> None:
     seed = random.randrange(1 << 30)
     random_source = random.Random(seed)
