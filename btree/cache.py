@@ -32,6 +32,7 @@ COLUMN_SHARE = 0.5
 """Share of the budget up to which scans by column have other nodes evicted.  A column takes a fifth of what
 its rows do, so that scans come into memory sooner; but they must not drive out all that is looked up."""
 
+_HOPELESS_SHARE = 0.02
 _SAMPLE_EVERY = 64
 _GC_HEADER_BYTES = 16
 
@@ -49,6 +50,7 @@ class Cache:
         self._factors: dict[int, float] = {}
         self._sweeping = threading.Lock()
         self._draws = 0x9E3779B9
+        self._hopeless_bytes = 0  # what the latest sweep left in use, if that was too much
 
     @property
     def has_room(self) -> bool:
@@ -63,8 +65,10 @@ class Cache:
 
     @property
     def is_over(self) -> bool:
-        """Whether a sweep is due."""
-        return self.used_bytes > self.budget_bytes
+        """Whether a sweep is due.  After one that could not make enough room, since most of what there
+        is has still to be written, not before somewhat more has come."""
+        used, budget = self.used_bytes, self.budget_bytes
+        return used > budget and used > self._hopeless_bytes + budget * _HOPELESS_SHARE
 
     def revived(self, location: int) -> Node | None:
         """The node of `location` if it is still cooling."""
@@ -99,7 +103,8 @@ class Cache:
         """Take stock: what went with older versions is not noted as it goes."""
         roots = list(roots)
         cooling_bytes = sum([node.bytes for node in list(self._cooling.values())])
-        self.used_bytes = sum([_bytes_below(root) for root in roots]) + cooling_bytes
+        seen: set[int] = set()  # a writer's tree shares most nodes with the one it came from
+        self.used_bytes = sum([_bytes_below(root, seen) for root in roots]) + cooling_bytes
         self.column_bytes = sum([_column_bytes_below(root) for root in roots])
 
     def _sweep(self, roots: list[Node]) -> None:
@@ -111,6 +116,7 @@ class Cache:
         wanted = used - goal + int(self.budget_bytes * COOLING_SHARE)
         if wanted > 0:
             chance = wanted / max(used, 1)
+            self._draws = self._draws * 48271 % 0x7FFFFFFF
             for root in roots:
                 used -= self._drop_columns(root, chance)
                 cooled = self._cool(root, chance)
@@ -123,11 +129,13 @@ class Cache:
                 cooling_bytes -= node.bytes
                 self.evictions += 1
         self.used_bytes = used + cooling_bytes
+        self._hopeless_bytes = self.used_bytes if self.used_bytes > goal else 0
 
-    def _draw(self) -> float:
-        """A number in [0, 1), random enough to choose nodes by (Lehmer's generator)."""
-        self._draws = self._draws * 48271 % 0x7FFFFFFF
-        return self._draws / 0x7FFFFFFF
+    def _draw(self, page: int) -> float:
+        """A number in [0, 1) to choose a node by; in one sweep the same for a page in whichever tree it
+        is met, or what one lets go the other would keep.  (The multiples of the golden ratio are
+        spread evenly: Knuth, TAOCP 3, 6.4; each sweep begins elsewhere, by Lehmer's generator.)"""
+        return (page * 0x9E3779B1 + self._draws & 0xFFFFFFFF) / 0x100000000
 
     def _drop_columns(self, branch: Node, chance: float) -> int:
         """Take some of the columns that lowest branches keep away; how many bytes.  Only who uses them
@@ -136,7 +144,7 @@ class Cache:
             below = [child for child in branch.children or () if child.__class__ is Node]
             return sum([self._drop_columns(child, chance) for child in below])
         columns = branch.columns
-        if columns is None or self._draw() >= chance:
+        if columns is None or self._draw(branch.page) >= chance:
             return 0
         branch.columns = None
         self.column_bytes -= columns.bytes
@@ -161,24 +169,40 @@ class Cache:
                     grandchild.__class__ is Node for grandchild in below
                 ):
                     continue
-            elif draw() >= chance:
+            elif draw(pages[slot]) >= chance:
                 continue
             if child.unflushed or not child.location or child.page != pages[slot]:
                 continue  # unwritten, or numbered after this branch was left to older versions
-            if below is None:
-                self._cooling[child.location] = child
-            else:
-                self.evictions += 1
             children[slot] = child.location
+            if below is not None:
+                self.evictions += 1
+            elif self._cooling.get(child.location) is child:
+                continue  # it went from another version's tree, too
+            else:
+                self._cooling[child.location] = child
             cooled += child.bytes
         return cooled
 
 
-def _bytes_below(node: Node) -> int:
+def _bytes_below(node: Node, seen: set[int]) -> int:
+    """Bytes of a node and of all below it, but for nodes that are in `seen` by their ids."""
+    if id(node) in seen:
+        return 0
+    seen.add(id(node))
     total = node.bytes if node.columns is None else node.bytes + node.columns.bytes
     for child in node.children or ():
         if child.__class__ is Node:
-            total += child.bytes if child.children is None else _bytes_below(child)
+            total += _bytes_below(child, seen)
+    return total
+
+
+def unflushed_bytes(nodes: Iterable[Any]) -> int:
+    """Bytes of the leaves below `nodes` that can't be evicted, since they have still to be written."""
+    total = 0
+    for node in nodes:
+        if node.__class__ is Node and node.unflushed:
+            children = node.children
+            total += node.bytes if children is None else unflushed_bytes(children)
     return total
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import codec, directory
-from btree.cache import Cache
+from btree.cache import Cache, unflushed_bytes
 from btree.columns import kept_with
 from btree.errors import ConflictError, CorruptionError, ReadOnlyError, StoreError
 from btree.flush import Flush
@@ -478,8 +478,10 @@ class _OnPages(LocalTransaction):
             sample.keys = leaf.keys[-_MEASURE_ENTRIES:]
             sample.values = like(leaf.values, -_MEASURE_ENTRIES)
         entries = int(self.store.page_bytes / codec.average_entry_bytes(sample))
-        tree.leaf_limit = min(max(entries, 2), LEAF_LIMIT_MAX)
-        self.held += len(leaf.keys) // max(entries, 1)
+        old_limit, new_limit = tree.leaf_limit, max(entries, 2)
+        tree.leaf_limit = min(new_limit, LEAF_LIMIT_MAX)
+        if new_limit < old_limit:  # what the leaf has got was taken for smaller than it is
+            self.held += len(leaf.keys) / new_limit - len(leaf.keys) / old_limit
 
     def pages_below(self, root: Any, kind: TreeKind, *, has_large: bool) -> Iterator[int]:
         """Every page of a tree, in key order; leaves are read only for the sake of large values."""
@@ -592,13 +594,16 @@ class DiskTransaction(_OnPages):
         if not self._redo_kept:
             return None
         changes = [(tree.id, tree.redo) for tree in self.open_trees.values() if tree.redo]
+        if any(len(redo) > REDO_ENTRIES_MAX for _, redo in changes):
+            # Nodes that are committed as redo stay in memory until they are written as pages.
+            roots = [state.root for state in self.changed_states().values()]
+            if unflushed_bytes(roots) > self.store.cache.budget_bytes // 2:
+                return None
+            limit = REDO_SCATTERED_BYTES_MAX
+        else:
+            limit = REDO_BYTES_MAX
         record = encode_redo(self.log, changes)
-        scattered = any(len(redo) > REDO_ENTRIES_MAX for _, redo in changes)
-        return (
-            record
-            if len(record) <= (REDO_SCATTERED_BYTES_MAX if scattered else REDO_BYTES_MAX)
-            else None
-        )
+        return record if len(record) <= limit else None
 
     # -- the end -------------------------------------------------------------------------------------
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 REDO_ENTRIES_MAX = 4096
 """Changes of one tree in one transaction up to which a redo record is kept; beyond, pages are cheaper."""
 
-REDO_SCATTERED_MAX = 1 << 16
-"""The same for changes made at once of a few entries in each of many leaves: their pages are many times
-as long as the entries.  The bytes of a redo record have a bound of their own."""
+REDO_SCATTERED_LEAVES_MAX = 1024
+"""The same for changes made at once of a few entries in each of many leaves, whose pages are many times as
+long as the entries: so many leaves could be filled with them.  Their bytes have a bound of their own."""
 
 DELETED = False
 """Stands in redo for a delete.  Stored on disk, do not change."""
@@ -362,7 +362,7 @@ class Tree:
         added, leaves = edit.load(self, keys, values)
         self._count += added
         if self.redo is not None:
-            self._record(keys, values, leaves, weight=8)
+            self._record(keys, values, leaves)
 
     def delete_many(self, keys: Sequence[Key]) -> int:
         if len(keys) <= edit.SHORT_RUN:
@@ -372,21 +372,17 @@ class Tree:
         removed, leaves = edit.delete_many(self, keys)
         self._count -= removed
         if self.redo is not None:
-            self._record(keys, [DELETED] * len(keys), leaves, weight=2)
+            self._record(keys, [DELETED] * len(keys), leaves)
         return removed
 
-    def _record(
-        self, keys: Sequence[Key], values: Sequence[Value] | None, leaves: int, *, weight: int
-    ) -> None:
-        """Keep redo of many entries that went to so many leaves, if it is cheaper than the leaves.
-
-        `weight`: what an entry counts for if they are scattered; one with a value is longer."""
+    def _record(self, keys: Sequence[Key], values: Sequence[Value] | None, leaves: int) -> None:
+        """Keep redo of many entries that went to so many leaves, if it is cheaper than the leaves."""
         redo = self.redo
         assert redo is not None
         scattered = len(keys) * edit.SPARSE <= leaves * self.leaf_limit
         start, count = len(redo), 2 * len(keys)
         if start + count > REDO_ENTRIES_MAX and (
-            not scattered or start + weight * len(keys) > REDO_SCATTERED_MAX
+            not scattered or (start + count) // 2 > REDO_SCATTERED_LEAVES_MAX * self.leaf_limit
         ):
             self.transaction.give_up_redo()
             return

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from btree import TreeKind, open_store
 from btree.disk import DiskStore
 
 COUNT = 20_000
+MANY = 120_000
 
 
 def test_scattered_bulk_changes_are_committed_as_redo_and_seen_by_another_handle(
@@ -46,3 +49,41 @@ def test_scattered_bulk_changes_are_committed_as_redo_and_seen_by_another_handle
         assert list(handle.check()) == []
     with_other.close()
     store.close()
+
+
+def _filled(path: Path, cache_bytes: int) -> tuple[DiskStore, int]:
+    store = open_store(str(path), durability="off", cache_bytes=cache_bytes)
+    assert isinstance(store, DiskStore)
+    writing = store.begin(write=True)
+    tree_id = writing.create_tree(TreeKind.TABLE)
+    writing.tree(tree_id).load(range(MANY), [(n, f"row {n}") for n in range(MANY)])
+    writing.commit()
+    assert store.pending_commits() == 0
+    return store, tree_id
+
+
+@pytest.mark.parametrize(
+    ("step", "cache_bytes", "pending"),
+    [
+        (10, 256 << 20, 1),
+        (2, 256 << 20, 0),  # not scattered: the leaves are no longer than the changes
+        (10, 8 << 20, 0),  # the changed leaves would fill the memory until they are written
+    ],
+)
+def test_what_is_committed_as_redo(
+    tmp_path: Path, step: int, cache_bytes: int, pending: int
+) -> None:
+    store, tree_id = _filled(tmp_path / "a.kvsh", cache_bytes)
+    writing = store.begin(write=True)
+    keys = list(range(0, MANY, step))
+    writing.tree(tree_id).load(keys, [(n, "new") for n in keys])
+    writing.commit()
+    assert store.pending_commits() == pending
+    store.close()
+    reopened = open_store(str(tmp_path / "a.kvsh"))
+    reading = reopened.begin()
+    tree = reading.tree(tree_id)
+    assert sum(row[1] == "new" for _, rows in tree.batches() for row in rows) == len(keys)
+    reading.rollback()
+    assert list(reopened.check()) == []
+    reopened.close()
