@@ -273,6 +273,7 @@ class SimulatedDisk:
         self._name(Operation("unlink", name=path))
 
     def names_beside(self, path: str) -> list[str]:
+        self.fail("list")
         return list(self.names)
 
     def sync_directory(self, path: str) -> None:

@@ -1,11 +1,10 @@
-"""Several processes on one file: killed writers, killed compactors, a bank, locks, forks, limits."""
+"""Several processes on one file: killed writers, killed compactors, a bank, locks, forks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from btree import BusyError, StorageError, StoreError, open_store
+from btree import BusyError, StoreError, open_store
 from tests.engine.test_threads import ACCOUNTS, FUNDS, balance, bank
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -214,48 +213,3 @@ def test_a_forked_child_is_refused_and_disturbs_nobody(tmp_path: Path) -> None:
     writer.commit()
     assert store.begin().tree(1).get(b"k") == b"v"
     store.close()
-
-
-def test_a_file_size_limit_is_a_full_disk_and_work_goes_on_once_it_is_lifted(
-    tmp_path: Path,
-) -> None:
-    store = open_store(tmp_path / "db")
-    transaction = store.begin(write=True)
-    transaction.tree(1).put(b"kept", b"v")
-    transaction.commit()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
-        transaction = store.begin(write=True)
-        for number in range(40):
-            transaction.tree(1).put(b"%d" % number, b"x" * 100_000)
-        with pytest.raises(StorageError, match="full"):
-            transaction.commit()
-        transaction = store.begin(write=True)  # a small one still fits
-        transaction.tree(1).put(b"small", b"v")
-        transaction.commit()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, ignored)
-    transaction = store.begin(write=True)
-    transaction.tree(1).put(b"large", b"x" * 4_000_000)
-    transaction.commit()
-    assert [key for keys, _ in store.begin().tree(1).batches() for key in keys] == [
-        b"kept",
-        b"large",
-        b"small",
-    ]
-    assert store.check() == []
-    store.close()
-
-
-def test_without_file_descriptors_opening_is_one_clear_error(tmp_path: Path) -> None:
-    open_store(tmp_path / "db").close()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-        with pytest.raises(StorageError, match="Too many open files"):
-            open_store(tmp_path / "db")
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,0 +1,299 @@
+"""Real surroundings: a disk that fills up and is freed, media, directories and files that can't be written,
+a limit on the file's size, no file descriptors left."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from btree import StorageError, open_store
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+
+
+def can_mount() -> bool:
+    """Whether this system lets us have a small disk of our own."""
+    if shutil.which("unshare") is None:
+        return False
+    with tempfile.TemporaryDirectory() as directory:
+        mount = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", directory]
+        return subprocess.run(mount, capture_output=True, check=False).returncode == 0
+
+
+needs_mount = pytest.mark.skipif(not can_mount(), reason="no file system can be mounted here")
+
+PRELUDE = """
+import os, subprocess, sys
+from pathlib import Path
+from btree import open_store, StorageError, ReadOnlyError
+
+def put(store, key, size):
+    transaction = store.begin(write=True)
+    try:
+        transaction.tree(1).put(key, b"x" * size)
+        transaction.commit()
+    except BaseException:
+        transaction.rollback()
+        raise
+
+def sizes(store):
+    reader = store.begin()
+    found = {k: len(v) for keys, values in reader.tree(1).batches() for k, v in zip(keys, values)}
+    reader.rollback()
+    return found
+
+def refused(work, *words):
+    try:
+        work()
+    except StorageError as error:
+        assert "\\n" not in str(error), error
+        assert all(word in str(error) for word in words), error
+    else:
+        raise AssertionError("that was to fail")
+
+def kvsh(*arguments):
+    done = subprocess.run([sys.executable, "-m", "kvsh", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout.strip(), done.stderr.strip()
+"""
+
+
+def run_on_small_disk(directory: Path, code: str) -> None:
+    """Run the code where `directory` is a disk of eight megabytes."""
+    mount = 'mount -t tmpfs -o size=8m tmpfs "$0" && cd "$0" && exec "$@"'
+    done = subprocess.run(
+        [*NAMESPACE, "sh", "-c", mount, directory, sys.executable, "-c", PRELUDE + code],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "KVSH_CONFIG": "", "KVSH_HISTORY": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@needs_mount
+def test_a_full_disk_costs_the_transaction_that_met_it_and_work_goes_on_once_it_is_freed(
+    tmp_path: Path,
+) -> None:
+    run_on_small_disk(
+        tmp_path,
+        """
+store = open_store("db")
+put(store, b"kept", 10)
+Path("ballast").write_bytes(bytes(6_800_000))
+acknowledged = {b"kept": 10}
+try:
+    for number in range(100):
+        put(store, b"%d" % number, 50_000)
+        acknowledged[b"%d" % number] = 50_000
+except StorageError as error:
+    assert "db: database or disk is full" in str(error) and "free some space" in str(error), error
+else:
+    raise AssertionError("the disk was not full")
+assert len(acknowledged) > 10
+assert sizes(store) == acknowledged
+assert store.check() == []
+refused(store.compact, "db: ", "No space left")
+refused(lambda: store.backup("copy"), "copy: the backup can't be written", "No space left")
+assert sorted(os.listdir(".")) == ["ballast", "db"]
+for readonly in (True, False):
+    other = open_store("db", readonly=readonly)
+    assert sizes(other) == acknowledged
+    other.close()
+store.close()
+Path("more").write_bytes(b"") ; left = os.statvfs(".").f_bavail * os.statvfs(".").f_bsize
+Path("more").write_bytes(bytes(max(left - 8192, 0)))
+status, out, err = kvsh("db", "put", "large", "y" * 60_000)
+assert status == 1 and err.startswith("kvsh: db: ") and "full" in err and err.count("\\n") == 0, err
+assert kvsh("db", "count") == (0, str(len(acknowledged)), "")
+refused(lambda: open_store("another/db"), "unable to open database file")
+store = open_store("db")
+refused(lambda: put(store, b"x", 60_000), "full")
+os.unlink("more"), os.unlink("ballast")
+put(store, b"after", 60_000)
+store.compact()
+store.backup("copy")
+assert sizes(store) == acknowledged | {b"after": 60_000} == sizes(open_store("copy"))
+assert store.check() == []
+store.close()
+assert kvsh("db", "put", "k", "v") == (0, "", "")
+""",
+    )
+
+
+@needs_mount
+def test_a_new_database_on_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+    run_on_small_disk(
+        tmp_path,
+        """
+try:
+    with open("ballast", "wb", buffering=0) as ballast:
+        while True: ballast.write(bytes(4096))
+except OSError: pass
+refused(lambda: open_store("db"), "db: unable to open database file: No space left")
+Path("empty").touch()
+refused(lambda: open_store("empty"), "empty: unable to open database file: No space left")
+assert sorted(os.listdir(".")) == ["ballast", "empty"]
+os.unlink("ballast")
+put(open_store("db"), b"k", 9)
+""",
+    )
+
+
+@needs_mount
+def test_media_that_cannot_be_written_are_read_and_refuse_to_be_written(tmp_path: Path) -> None:
+    run_on_small_disk(
+        tmp_path,
+        """
+store = open_store("db")
+put(store, b"k", 9)
+store.close()
+torn = Path("db").read_bytes() + b"torn tail"
+Path("db").write_bytes(torn)
+subprocess.run(["mount", "-o", "remount,ro", os.getcwd()], check=True)
+store = open_store("db", readonly=True)
+assert sizes(store) == {b"k": 9} and store.check() == []
+refused(lambda: store.backup("copy"), "Read-only file system")
+store.close()
+refused(lambda: open_store("db"), "db: unable to open database file: Read-only file system")
+refused(lambda: open_store("new"), "new: unable to open database file: Read-only file system")
+assert Path("db").read_bytes() == torn
+assert kvsh("--readonly", "db", "get", "k") == (0, "x" * 9, "")
+status, out, err = kvsh("db", "put", "k", "v")
+assert status == 1 and "Read-only file system" in err and err.count("\\n") == 0, err
+""",
+    )
+
+
+def run_without_privileges(directory: Path, code: str) -> None:
+    """Run the code in `directory`; root gives up its right to write everywhere for it."""
+    command = [sys.executable, "-c", PRELUDE + code]
+    if os.getuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root can't give up its privileges here")
+        dropped = "-dac_override,-dac_read_search"
+        command = ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}", *command]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    directory.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_directory_that_cannot_be_written_costs_compactions_and_backups_but_no_commits(
+    tmp_path: Path,
+) -> None:
+    run_without_privileges(
+        tmp_path,
+        """
+store = open_store("db")
+put(store, b"k", 9)
+store.checkpoint()
+os.chmod(".", 0o555)
+put(store, b"l", 9)
+refused(store.compact, "compaction was abandoned, the database is as it was (Permission denied)")
+refused(lambda: store.backup("copy"), "copy: the backup can't be written: Permission denied")
+refused(lambda: open_store("new"), "new: unable to open database file: Permission denied")
+store.close()
+store = open_store("db")
+put(store, b"m", 9)
+assert sizes(store) == {b"k": 9, b"l": 9, b"m": 9}
+assert os.listdir(".") == ["db"]
+""",
+    )
+
+
+def test_a_file_that_may_not_be_written_is_read(tmp_path: Path) -> None:
+    run_without_privileges(
+        tmp_path,
+        """
+store = open_store("db")
+put(store, b"k", 9)
+store.close()
+os.chmod("db", 0o444)
+assert sizes(open_store("db", readonly=True)) == {b"k": 9}
+refused(lambda: open_store("db"), "db: unable to open database file: Permission denied")
+os.chmod("db", 0)
+refused(lambda: open_store("db", readonly=True), "Permission denied")
+""",
+    )
+
+
+def test_without_file_descriptors_work_goes_on_and_what_needs_one_is_one_clear_error(
+    tmp_path: Path,
+) -> None:
+    store = open_store(tmp_path / "db")
+    transaction = store.begin(write=True)
+    transaction.tree(1).put(b"k", b"v")
+    transaction.commit()
+    import engine.compaction  # noqa: F401, not loaded yet: needs a descriptor, too
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        with pytest.raises(StorageError, match="Too many open files"):
+            open_store(tmp_path / "db")
+        with pytest.raises(StorageError, match=r"as it was \(Too many open files\)"):
+            store.compact()
+        with pytest.raises(StorageError, match="can't be written: Too many open files"):
+            store.backup(str(tmp_path / "copy"))
+        transaction = store.begin(write=True)
+        transaction.tree(1).put(b"l", b"v" * 100_000)
+        transaction.commit()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    store.compact()
+    assert store.check() == []
+    assert len(store.begin().tree(1)) == 2
+    store.close()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["db"]
+
+
+def test_a_file_size_limit_is_a_full_disk_and_work_goes_on_once_it_is_lifted(
+    tmp_path: Path,
+) -> None:
+    store = open_store(tmp_path / "db")
+    transaction = store.begin(write=True)
+    transaction.tree(1).put(b"kept", b"v")
+    transaction.commit()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+        transaction = store.begin(write=True)
+        for number in range(40):
+            transaction.tree(1).put(b"%d" % number, b"x" * 100_000)
+        with pytest.raises(StorageError, match="full"):
+            transaction.commit()
+        transaction = store.begin(write=True)  # a small one still fits
+        transaction.tree(1).put(b"small", b"v")
+        transaction.commit()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    transaction = store.begin(write=True)
+    transaction.tree(1).put(b"large", b"x" * 4_000_000)
+    transaction.commit()
+    assert [key for keys, _ in store.begin().tree(1).batches() for key in keys] == [
+        b"kept",
+        b"large",
+        b"small",
+    ]
+    assert store.check() == []
+    store.close()
