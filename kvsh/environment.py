@@ -392,10 +392,8 @@ class Environment(OpenDatabase):
         from kvsh.reader import put_pairs
 
         keys, values = put_pairs(text)
-        pairs = dict(zip(keys, values, strict=True))
-        keys = sorted(pairs)
         with self.writing() as transaction:
-            transaction.tree(RAW_TREE_ID).load(keys, [pairs[key] for key in keys])
+            transaction.tree(RAW_TREE_ID).load(keys, values)
 
     def _command(self, line: str) -> None:
         from kvsh.commands import find

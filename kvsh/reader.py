@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from operator import lt
 
 RAW_WORDS = frozenset(
     (
@@ -191,12 +192,19 @@ class Reader:
 
 
 def put_pairs(run: str) -> tuple[list[bytes], list[bytes]]:
-    """Keys and values of a run of plain `put` lines."""
-    pairs = _PUT_LINES.findall(run)
-    keys, values = zip(*pairs, strict=True)
+    """Keys, ascending, and values of a run of plain `put` lines; of equal keys the last one counts."""
     if "'" not in run and '"' not in run:
-        return [key.encode() for key in keys], [value.encode() for value in values]
-    return [_unquoted(key) for key in keys], [_unquoted(value) for value in values]
+        words = run.encode().split()
+        keys, values = words[1::3], words[2::3]
+    else:
+        pairs = _PUT_LINES.findall(run)
+        keys = [_unquoted(key) for key, _ in pairs]
+        values = [_unquoted(value) for _, value in pairs]
+    if all(map(lt, keys, keys[1:])):
+        return keys, values
+    latest = dict(zip(keys, values, strict=True))
+    keys = sorted(latest)
+    return keys, list(map(latest.__getitem__, keys))
 
 
 def _unquoted(word: str) -> bytes:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MEMORY_LIMIT_BYTES = 256 << 20
 _PLANS_MAX = 1024
 _TEXT_CACHED_MAX = 1 << 16
+_INSERT_LETTERS = frozenset("iIrR")  # of INSERT, REPLACE
 _LONG = 1024  # characters: beyond, an INSERT is first tried as rows of literals
 
 _CONTROL = {
@@ -276,6 +277,8 @@ class Session(TransactionState):
 
     def _literal_insert(self, sql: str) -> Result | None:
         """Run `sql` if it is an INSERT of nothing but literals; None if it is not."""
+        if sql.lstrip()[:1] not in _INSERT_LETTERS:
+            return None  # a process of one query need not make the patterns
         from sql.session_inserts import literal_rows
 
         found = literal_rows(sql)

@@ -21,14 +21,13 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from sql.parse.split import WORD
+
 Value = None | int | float | str | bytes
 Row = tuple[Value, ...]
 
-# Letters, `_` and all that is not ASCII, then digits and `$` too.  Said by what they are not: folding the
-# case of a range up to U+10FFFF would take the compiler of patterns a tenth of a second.
-_FIRST = r"[^\x00-\x40\x5b-\x5e\x60\x7b-\x7f]"
-_MORE = r"[^\x00-\x23\x25-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]"
-_NAME = rf"""(?:{_FIRST}{_MORE}*|"(?:[^"]|"")*+"|`[^`]*+`|\[[^\]]*+\])"""
+_FIRST = r"[^\x00-\x40\x5b-\x5e\x60\x7b-\x7f]"  # of a name, said as `WORD` is
+_NAME = rf"""(?:{_FIRST}{WORD}*|"(?:[^"]|"")*+"|`[^`]*+`|\[[^\]]*+\])"""
 _HEAD = re.compile(
     rf"\s*+((?:INSERT(?:\s++OR\s++\w++)?|REPLACE)\s++INTO\s++{_NAME}(?:\s*+\.\s*+{_NAME})?"
     rf"\s*+(?:\(\s*+{_NAME}(?:\s*+,\s*+{_NAME})*+\s*+\)\s*+)?VALUES)\s*+(?=\()",

@@ -23,6 +23,7 @@ from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import TokenType
 
 from sql.errors import SqlSyntaxError
+from sql.parse.split import WORD
 
 
 def _words(text: str) -> frozenset[str]:
@@ -68,8 +69,8 @@ _OPERATORS["=="] = "="
 _OPERATORS["!="] = "<>"
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_PARAMETER = re.compile(r"\?\d*|[:@#$](?:[\w$\u0080-\U0010ffff]|::)+(?:\([^)\s]*\))?")
-_WORD = re.compile(r"[\w$\u0080-\U0010ffff]+")
+_PARAMETER = re.compile(rf"\?\d*|[:@#$](?:{WORD}|::)+(?:\([^)\s]*\))?")
+_WORD = re.compile(rf"{WORD}+")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*\Z")
 # Closed quotes and comments; what it stops at is the one left open.
 _CLOSED = re.compile(

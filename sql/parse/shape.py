@@ -23,14 +23,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from sql.parse.split import WORD
+
 SqlLiteral = int | float | str
 
 _LITERAL = re.compile(
-    r"('(?:[^']|'')*+'|(?<![\w$.\u0080-\U0010ffff])(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w$.\u0080-\U0010ffff]))",
+    rf"('(?:[^']|'')*+'|(?<!{WORD})(?<!\.)(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?!{WORD}|\.))",
     re.ASCII,
 )
 _OPAQUE = re.compile(r"""["`\[?:@$#]|--|/\*""")
-_TOKEN = re.compile(r"\x00|[\w$\u0080-\U0010ffff]+|<=|>=|<>|<<|>>|==|!=|\|\||->>?|\S")
+_TOKEN = re.compile(rf"\x00|{WORD}+|<=|>=|<>|<<|>>|==|!=|\|\||->>?|\S")
 _INTEGER_MAX = (1 << 63) - 1
 _CACHE_SIZE_MAX = 1024
 _SKELETON_SIZE_MAX = 1 << 14

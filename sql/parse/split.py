@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import re
 
+WORD = r"[^\x00-\x23\x25-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]"
+"""A character of a word: a letter, a digit, `_`, `$` or anything that is not ASCII.  It is said by what it is not:
+a range up to U+10FFFF takes the compiler of patterns a millisecond or two, each time the process starts."""
+
 _BLANK = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?s:.*?)(?:\*/|\Z))"
 
 # Everything up to the first `;` that is neither quoted nor commented; an unclosed quote stops it too.

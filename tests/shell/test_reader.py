@@ -143,3 +143,12 @@ def test_the_end_of_what_was_fed_has_a_line_and_a_column() -> None:
     reader.feed("select 1;\nselect '")
     assert len(list(reader.units())) == 1
     assert reader.end() == (2, 9)
+
+
+@pytest.mark.parametrize("value", ["x", "'x y'"])
+def test_put_lines_are_sorted_and_of_equal_keys_the_last_one_counts(value: str) -> None:
+    run = f"put b 1\nput a\u00e9 {value}\nput b \u2603\nput a 3\n"
+    assert put_pairs(run) == (
+        [b"a", "a\u00e9".encode(), b"b"],
+        [b"3", value.strip("'").encode(), "\u2603".encode()],
+    )
