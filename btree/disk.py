@@ -180,7 +180,7 @@ class DiskStore:
             return _Borrowed(view, self._version_of(writer))
 
     def upgraded(self, view: View, timeout: float | None) -> Writer:
-        """The writer's lock, if `view` is still the newest commit."""
+        """The writer's lock, if `view` is still the newest commit (fact 12: else updates get lost)."""
         self.check_open()
         if self.readonly:
             raise ReadOnlyError("the database is open read-only")

@@ -147,6 +147,7 @@ class Log:
 
     def read_page(self, page: int, location: int) -> bytes:
         """The page's bytes at `location`; CorruptionError if they are not what was written there."""
+        # Fact 12: a record carries its page's number, so a write that went elsewhere shows.
         offset, span = location >> 24 << 3, location_span(location)
         record = decode_record(self.salt, self.read(span, offset))
         if record is None or record.kind != KIND_PAGE or record.page != page:
@@ -208,6 +209,8 @@ class Log:
         """Take in the commits from `end` on, up to offset `until`; the offset where that stopped.
 
         Page versions that only readers older than `oldest_lsn` need apart are kept, None: all merge."""
+        # Fact 4: what was never synced may be zeros or garbage behind a size that has grown; only what
+        # has its checksum and continues the chain is taken in.
         size = self.file.size()
         if until is not None:
             size = min(size, until)

@@ -31,7 +31,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from engine.errors import BusyError, EngineError, ReadOnlyError, StorageError, busy, refused
+from engine.errors import EngineError, ReadOnlyError, StorageError, busy, refused
 from engine.file import FileSystem, OsFileSystem
 from engine.format import (
     KIND_REDO,
@@ -709,7 +709,7 @@ class PageStore:
     def _close_cleanly(self) -> None:
         try:
             writer = self.begin(timeout=0)
-        except (BusyError, StorageError) as error:
+        except EngineError as error:
             _log.info("%s: left without trimming: %s", self.path, error)
             return
         try:

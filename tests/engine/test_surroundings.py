@@ -4,6 +4,7 @@ a limit on the file's size, no file descriptors left."""
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from btree import StorageError, open_store
+from btree import ConflictError, StorageError, StoreError, open_store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
@@ -297,3 +298,44 @@ def test_a_file_size_limit_is_a_full_disk_and_work_goes_on_once_it_is_lifted(
     ]
     assert store.check() == []
     store.close()
+
+
+def test_every_fact_of_the_ground_is_named_where_the_code_relies_on_it() -> None:
+    table = (ROOT / "docs" / "durability.md").read_text(encoding="utf-8")
+    facts = re.findall(r"^\| (\d+) [A-Z]", table, re.MULTILINE)
+    assert facts == [str(number) for number in range(1, 13)]
+    sources = [*(ROOT / "engine").glob("*.py"), *(ROOT / "btree").glob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources).lower()
+    assert [fact for fact in facts if not re.search(rf"\bfact {fact}\b", text)] == []
+
+
+def test_a_file_that_is_moved_removed_or_replaced_while_it_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path's file is the database: writers follow it, and go nowhere if there is none."""
+    monkeypatch.setattr("engine.store.NAME_SEEN_SECONDS", 0.0)
+    for name in ("one", "other"):
+        store = open_store(tmp_path / name)
+        for number in range(3):
+            transaction = store.begin(write=True)
+            transaction.tree(1).put(b"name", b"%s %d" % (name.encode(), number))
+            transaction.commit()
+        store.close()
+    store = open_store(tmp_path / "one")
+    reader, upgrading = store.begin(), store.begin()
+    os.replace(tmp_path / "other", tmp_path / "one")
+    with pytest.raises(ConflictError):  # the commit's number is the same, the commit isn't
+        upgrading.upgrade()
+    assert reader.tree(1).get(b"name") == b"one 2"
+    writer = store.begin(write=True)
+    assert writer.tree(1).get(b"name") == b"other 2"
+    writer.rollback()
+    assert store.check() == []
+    (tmp_path / "one").unlink()
+    with pytest.raises(StorageError, match="the file was removed while it was open"):
+        store.begin(write=True)
+    (tmp_path / "one").write_bytes(b"hello " * 1000)
+    with pytest.raises(StoreError, match="file is not a database"):
+        store.begin(write=True)
+    store.close()  # and lets what is there alone
+    assert (tmp_path / "one").read_bytes() == b"hello " * 1000
