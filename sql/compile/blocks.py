@@ -41,6 +41,7 @@ from sql.plan import (
 from sql.plan.operators import KeyRange, Level, SelectPlan, TableScan
 from sql.plan.walk import free_references, walk_block
 from sql.run import windows
+from sql.run.sorting import in_batches
 
 if TYPE_CHECKING:
     from sql.run.analysis import Analysis
@@ -192,8 +193,13 @@ class BlockCompiler:
             groups = self._groups(plan, free)
             row = f"g{block.aggregate_source}"
             conditions = [f"if {self.scalar.true(condition)}" for condition in block.having]
-            clauses = " ".join([f"for {row} in {groups}({', '.join(free)})", *conditions])
-            joined = Join("", clauses, None, 1.0)
+            rows = f"{groups}({', '.join(free)})"
+            if block.keys:
+                rows, header = "rows", f"for rows in {self.call(in_batches, rows, 'check')}:"
+            else:
+                header = ""
+            clauses = " ".join([f"for {row} in {rows}", *conditions])
+            joined = Join(header, clauses, row if header else None, 1.0, single=not header)
             body = Lines()
         else:
             body = Lines()

@@ -10,7 +10,7 @@ no list but the number itself.  Without GROUP BY each batch is reduced by builti
 from __future__ import annotations
 
 import re
-from collections import _count_elements as count_elements  # type: ignore[attr-defined]
+from collections import Counter
 from collections.abc import Callable
 from itertools import compress
 from operator import itemgetter
@@ -116,7 +116,8 @@ class GroupCompiler:
             if call.name == "total":
                 return self._use([total], self._call(grouping.total_of, "S0"))
             if call.name == "sum" and self.block.keys and not skip and not guard:
-                return self._use([total], self._call(grouping.sum_of, "S0", "1"))
+                value = self._call(grouping.sum_of, "S0", "1")
+                return self._use([total], "(S0 if S0 == S0 else None)" if kinds == REAL else value)
             count = Field("0", "S += 1", source, guard, True, nan, bulk=("S += len(v)",))
             if not skip:
                 count = self._count(call, arguments, guard)
@@ -265,21 +266,24 @@ class GroupCompiler:
             step.extend(self._bare_updates(codes, at, bare))
             step.extend(self.updates())
         body = Lines()
-        body.add("groups = {}")
+        counts = single and self.fields[0].update == "S += 1" and bool(header)
+        body.add(f"groups = {self._call(Counter)}" if counts else "groups = {}")
         if header:
             target, batches = header[:-1].split(" in ", 1)
             body.add(f"room, source = {FIRST_ROOM}, iter({batches})")
             loops.lines[0] = f"{target} in source:"
-        if single and self.fields[0].update == "S += 1" and header:
+        if counts:
             keys_listed = self.compiler.unpacked(f"[{key_source} {clauses}]")
             if scan is not None and scan.is_whole:
                 keys_listed = scan.list_of(key_source) or keys_listed
             body.add(loops.lines[0])
-            body.add(f"    {self._call(count_elements, 'groups', keys_listed)}")
+            body.add(f"    groups.update({keys_listed})")
         else:
             taken = Lines()
             taken.extend(loops)
             taken.depth = depth
+            if single:
+                body.add("known = groups.get")
             self._take_in(taken, key_source, initial, step, single, "")
             body.lines += self.compiler.unpacked("\n".join(taken.lines)).split("\n")
         values = self.values(codes, "s" if single else "s[{}]")
@@ -291,7 +295,12 @@ class GroupCompiler:
             first += len(originals)
         passed = [f"s[{first + place}]" for place in range(len(bare))]
         row = f"({''.join(f'{item}, ' for item in [*keys, *values, *passed])})"
-        result = f"[{row} for g, s in {self._sorted_items()}]"
+        rows = "list(groups.items())"
+        if row != "(g, s, )":
+            rows = f"[{row} for g, s in groups.items()]"
+        alone = plain and len(folded) == 1
+        simple = str(self._simple_keys())
+        result = self._call(grouping.in_key_order, "groups", rows, str(alone), simple)
         if not header:
             body.add("check()")
             body.add(f"return {result}")
@@ -311,8 +320,16 @@ class GroupCompiler:
         body.depth = 0
         body.add(f"def finish(groups): return {result}")
         rest = f"(({variables}) {target} in source {clauses})"
-        simple = str(self._simple_keys())
-        arguments = ["groups", "spill", rest, "take_in", "finish", simple, "ctx"]
+        # Not a Counter any more, which has no unknown keys.
+        arguments = [
+            "dict(groups)" if counts else "groups",
+            "spill",
+            rest,
+            "take_in",
+            "finish",
+            simple,
+            "ctx",
+        ]
         body.add(f"return {self._call(grouping.spilled_groups, *arguments)}")
         return body
 
@@ -330,6 +347,10 @@ class GroupCompiler:
             if not is_simple(added):
                 body.add(f"x = {added}")
                 added = "x"
+            if not missing:
+                # As quick as an exception for keys that are known, and far quicker for those that are not.
+                body.add(f"groups[{key}] = known({key}, 0) + {added}")
+                return
             known, fresh = f"groups[{key}] += {added}", f"groups[{key}] = {added}"
         else:
             known, fresh = f"s = groups[{key}]", f"s = groups[{key}] = [{initial}]"
@@ -370,10 +391,6 @@ class GroupCompiler:
             return False
         field = self.fields[0]
         return field.update in ("S += 1", "S += x") and not field.guard and not field.skip_null
-
-    def _sorted_items(self) -> str:
-        """The groups in order of their keys, as SQLite's sorter gives them."""
-        return self._call(grouping.sorted_groups, "groups", str(self._simple_keys()))
 
     def _simple_keys(self) -> bool:
         """Whether all groups' keys compare with each other as they are."""

@@ -49,11 +49,17 @@ class ProjectionCompiler:
                 return late
         columns, passes = self._order(order, block.outputs)
         element = self._element(outputs, columns, plan)
-        sieve = self._sieve(joined, block) if order else ""
-        rows = self.rows_function(joined, element, body, free, [*outputs, *columns], sieve=sieve)
-        call = _called(rows, free, sieve)
+        values = [*outputs, *columns]
+        distinct = None
         if block.distinct:
-            call = self._distinct(call, block.outputs, len(outputs) if columns else None)
+            distinct, key = self._distinct(block.outputs, bool(columns))
+            if distinct is stages.distinct_values:
+                element, values = outputs[0], []
+        sieve = self._sieve(joined, block) if order else ""
+        rows = self.rows_function(joined, element, body, free, values, sieve=sieve)
+        call = _called(rows, free, sieve)
+        if distinct is not None:
+            call = self.compiler.call(distinct, call, *key, "ctx")
         return self._ordered(call, passes, block, len(outputs), bool(columns), free, sieve)
 
     def _sieve(self, joined: Join, block: Select) -> str:
@@ -105,10 +111,16 @@ class ProjectionCompiler:
 
     def _element(self, outputs: list[str], columns: list[str], plan: SelectPlan) -> str:
         """The output tuple's source; a whole row stands for itself."""
-        if not columns and len(plan.levels) == 1 and plan.block.keys is None:
+        block = plan.block
+        if not columns and block.keys and not block.windows:
+            row = f"g{block.aggregate_source}"
+            count = len(block.keys) + len(block.aggregates) + len(block.bare)
+            if outputs == [f"{row}[{place}]" for place in range(count)]:
+                return row
+        if not columns and len(plan.levels) == 1 and block.keys is None:
             level = plan.levels[0]
             relation = level.relation
-            if isinstance(relation, TableRelation) and not plan.block.windows:
+            if isinstance(relation, TableRelation) and not block.windows:
                 binding = self.compiler.bindings[relation.source]
                 count = len(relation.table.columns)
                 whole = [f"{binding.row}[{place}]" for place in range(count)]
@@ -132,7 +144,7 @@ class ProjectionCompiler:
         that counts so far."""
         listed = ""
         if joined.scan is not None and joined.scan.is_whole:
-            listed = joined.scan.rows(values)
+            listed = joined.scan.rows(values) or joined.scan.list_of(element)
         if joined.header and joined.few:
             # A list, not a generator: a handful of rows is handed over at once.
             body.add("out = []")
@@ -209,16 +221,20 @@ class ProjectionCompiler:
         passes = tuple((itemgetter(place), descending) for place, descending in reversed(places))
         return self.module.constants.name(passes, "passes")
 
-    def _distinct(self, call: str, outputs: Sequence[Expression], width_: int | None) -> str:
+    def _distinct(
+        self, outputs: Sequence[Expression], extra: bool
+    ) -> tuple[Callable[..., Any], list[str]]:
+        """The stage that gives each row once, and the name of its key function if it takes one.
+
+        `extra`: rows go on behind their outputs."""
         folds = [self.scalar.folding(self._collation(output)) for output in outputs]
-        if not any(folds):
-            if width_ is None:
-                return self.compiler.call(stages.distinct_rows, call, "ctx")
-            key: Any = itemgetter(slice(0, width_))
+        if any(folds):
+            key: Any = folded_key(folds)
+        elif extra:
+            key = itemgetter(slice(0, len(outputs)))
         else:
-            key = folded_key(folds)
-        name = self.module.constants.name(key, "key")
-        return self.compiler.call(stages.distinct_keys, call, name, "ctx")
+            return stages.distinct_values if len(outputs) == 1 else stages.distinct_rows, []
+        return stages.distinct_keys, [self.module.constants.name(key, "key")]
 
     def _collation(self, output: Expression) -> str:
         from sql.bind.typing import collation_of

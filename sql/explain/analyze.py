@@ -28,6 +28,7 @@ _STAGES: dict[Callable[..., Any], str] = {
     top_sieved: "sort",
     stages.limited: "limit",
     stages.distinct_rows: "distinct",
+    stages.distinct_values: "distinct",
     stages.distinct_keys: "distinct",
     joins.recursive: "rows",
 }

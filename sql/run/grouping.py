@@ -37,16 +37,25 @@ def sum_of(total: int | float, count: int) -> int | float | None:
     return total if total == total else None
 
 
-def sorted_groups(groups: Groups, simple: bool) -> Iterable[tuple[Any, Any]]:
-    """(key, state) by key.  `simple`: all keys compare with each other."""
-    if len(groups) < 2:
-        return groups.items()
-    keys = list(groups)
-    if simple:
-        keys.sort()
-    else:
-        keys.sort(key=order_key)
-    return [(key, groups[key]) for key in keys]
+def in_key_order(groups: Groups, rows: list[Row], alone: bool, simple: bool) -> list[Row]:
+    """The groups' rows, which come in the order of the dict, in the order of their keys, as from SQLite's
+    sorter.  `alone`: a row begins with its key; `simple`: all keys compare with each other.
+
+    Rows are made before they are sorted: in the dict's order states lie one behind the other in memory."""
+    if len(rows) < 2:
+        return rows
+    if alone:
+        rows.sort(key=itemgetter(0) if simple else lambda row: order_key(row[0]))
+        return rows
+    keys = groups if simple else map(order_key, groups)
+    pairs = list(zip(keys, rows, strict=True))
+    pairs.sort(key=itemgetter(0))
+    return [row for _, row in pairs]
+
+
+def sorted_keys(groups: Groups, simple: bool) -> list[Any]:
+    """The groups' keys in order."""
+    return sorted(groups) if simple else sorted(groups, key=order_key)
 
 
 # -- past the memory limit -------------------------------------------------------------------------
@@ -70,7 +79,7 @@ def spilled_groups(
     kept: list[Row] = []
 
     def put(done: Groups) -> None:
-        keys: list[Any] = [key for key, _ in sorted_groups(done, simple)]
+        keys = sorted_keys(done, simple)
         run = Chunks(results.file)
         # A few at a time, out of the dict: all their rows at once would take as much memory again.
         for at in range(0, len(keys), results.chunk_rows):

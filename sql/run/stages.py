@@ -42,10 +42,23 @@ def distinct_keys(
     return _distinct(batches, key, ctx, 0)
 
 
+def distinct_values(batches: Iterable[list[Any]], ctx: Context) -> Iterator[list[Row]]:
+    """Rows of one column, each once, of batches of bare values: to look up a value takes half of what it
+    takes to look up its row."""
+    return _distinct(batches, None, ctx, 0, bare=True)
+
+
 def _distinct(
-    batches: Batches, key: Callable[[Row], Any] | None, ctx: Context | None, depth: int
+    batches: Batches,
+    key: Callable[[Row], Any] | None,
+    ctx: Context | None,
+    depth: int,
+    *,
+    bare: bool = False,
 ) -> Iterator[list[Row]]:
-    """Past the limit, rows that are not known go to partitions by hash, which are treated alike."""
+    """Past the limit, rows that are not known go to partitions by hash, which are treated alike.
+
+    `bare`: the batches are of values that stand for rows of one column."""
     seen: set[Any] = set()
     room = sys.maxsize if ctx is None else FIRST_ROOM
     partitions: Partitions | None = None
@@ -56,6 +69,8 @@ def _distinct(
                     continue
                 new = [row for row in dict.fromkeys(batch) if row not in seen]
                 keys: list[Any] = new
+                if bare:
+                    new = list(zip(keys, strict=True))
             else:
                 fresh: dict[Any, Row] = {}
                 for row in batch:
@@ -73,10 +88,15 @@ def _distinct(
         if partitions is not None:
             seen.clear()
             for place in range(PARTITIONS):
-                yield from _distinct(partitions.partition(place), key, ctx, depth + 1)
+                rows = partitions.partition(place)
+                yield from _distinct(rows, _the_value if bare else key, ctx, depth + 1)
     finally:
         if partitions is not None:
             partitions.close()
+
+
+def _the_value(row: Row) -> Any:
+    return row[0]
 
 
 def limit_of(value: Any, *, missing: int) -> int:
