@@ -368,7 +368,9 @@ class Connection:
     ) -> None:
         """Replace `target`'s content by a copy of this database, as of one moment.
 
-        All trees are copied in one step: `progress` is called once, with nothing remaining."""
+        After each `pages` leaves, if that is above 0, and at the end `progress` is called with a status,
+        the entries that remain and all of them.  What it raises abandons the backup: `target` stays as it
+        was."""
         self._check_open()
         if not isinstance(target, Connection):
             raise TypeError(f"target must be a Connection, not {type(target).__name__}")
@@ -384,7 +386,11 @@ class Connection:
         from sql import copy_database
 
         try:
-            copied = copy_database(self._session, target._session)
+            copied = copy_database(
+                self._session,
+                target._session,
+                None if progress is None or pages <= 0 else _every(pages, progress),
+            )
         except LOWER_ERRORS as error:
             raise translated(error) from error
         if progress is not None:
@@ -573,3 +579,17 @@ def _store(
     if path is None:
         return open_memory()
     return open_store(path, durability=durability, readonly=readonly, timeout=timeout, at=at)
+
+
+def _every(pages: int, progress: Callable[[int, int, int], Any]) -> Callable[[int, int], None]:
+    """A backup's progress as the sqlite3 module tells it, after each `pages` leaves."""
+    left = pages
+
+    def told(done: int, total: int) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            left = pages
+            progress(0, total - done, total)
+
+    return told

@@ -150,25 +150,48 @@ _LITERALS: dict[type, Callable[[Any], str]] = {
 # -- copying ------------------------------------------------------------------------------------------------
 
 
-def copy_database(source: Session, target: Session) -> int:
+def copy_database(
+    source: Session, target: Session, progress: Callable[[int, int], object] | None = None
+) -> int:
     """Replace the target's content by the source's, as of one moment; how many entries were copied.
 
-    Raw keys keep their expiry, rows their rowids.  One transaction: all of it, or nothing."""
+    Raw keys keep their expiry, rows their rowids.  One transaction: all of it, or nothing.  `progress`
+    is called with (entries done, entries in all) after each leaf; what it raises abandons the copy."""
     if target.in_transaction:
         raise MisuseError("the target has a transaction open")
-    copied = 0
     with source.reading() as origin, target.writing() as goal:
         origin, goal = getattr(origin, "main", origin), getattr(goal, "main", goal)
         _drop_everything(goal)
-        copied += _copy_tree(origin, goal, RAW_TREE_ID, RAW_TREE_ID)
+        copied = _Copied(0 if progress is None else _entries(origin), progress)
+        _copy_tree(origin, goal, RAW_TREE_ID, RAW_TREE_ID, copied)
         catalog = goal.tree(CATALOG_TREE_ID)
         for rowids, rows in origin.tree(CATALOG_TREE_ID).batches():
             for rowid, row in zip(rowids, rows, strict=True):
-                new_row, count = _copy_object(origin, goal, row)
-                catalog.put(rowid, new_row)
-                copied += count
+                catalog.put(rowid, _copy_object(origin, goal, row, copied))
     target.forget_plans()
-    return copied
+    return copied.entries
+
+
+class _Copied:
+    """How far a copy is."""
+
+    def __init__(self, total: int, progress: Callable[[int, int], object] | None) -> None:
+        self.entries = 0
+        self._total = total
+        self._progress = progress
+
+    def add(self, entries: int) -> None:
+        self.entries += entries
+        if self._progress is not None:
+            self._progress(self.entries, self._total)
+
+
+def _entries(transaction: Transaction) -> int:
+    """Keys, rows and index entries."""
+    total = len(transaction.tree(RAW_TREE_ID))
+    for _, rows in transaction.tree(CATALOG_TREE_ID).batches():
+        total += sum(len(transaction.tree(row[3])) for row in rows if row[0] in ("table", "index"))
+    return total
 
 
 def _drop_everything(transaction: Transaction) -> None:
@@ -180,22 +203,25 @@ def _drop_everything(transaction: Transaction) -> None:
     transaction.tree(RAW_TREE_ID).clear()
 
 
-def _copy_object(origin: Transaction, goal: Transaction, row: Row) -> tuple[Row, int]:
+def _copy_object(origin: Transaction, goal: Transaction, row: Row, copied: _Copied) -> Row:
+    """Copy a table's or an index's tree; what the catalog says of it in its new place."""
     kind, name, table, tree_id, sql, record = row
     if kind not in ("table", "index"):
-        return row, 0
+        return row
     record_type: type[Table] | type[Index] = Table if kind == "table" else Index
     item = msgspec.msgpack.decode(record, type=record_type)
     new_id = goal.create_tree(TreeKind(origin.tree(tree_id).kind))
-    count = _copy_tree(origin, goal, tree_id, new_id)
+    _copy_tree(origin, goal, tree_id, new_id, copied)
     encoded = msgspec.msgpack.encode(msgspec.structs.replace(item, tree_id=new_id))
-    return (kind, name, table, new_id, sql, encoded), count
+    return (kind, name, table, new_id, sql, encoded)
 
 
-def _copy_tree(origin: Transaction, goal: Transaction, old_id: int, new_id: int) -> int:
+def _copy_tree(
+    origin: Transaction, goal: Transaction, old_id: int, new_id: int, copied: _Copied
+) -> None:
     old, new = origin.tree(old_id), goal.tree(new_id)
     if old.kinds:
         new.widen(old.kinds)
     for keys, values in old.batches():
         new.load(list(keys), list(values) if values else None)
-    return len(old)
+        copied.add(len(keys))

@@ -74,6 +74,8 @@ def system(environment: Environment, arguments: Arguments) -> None:
 
 def backup(environment: Environment, arguments: Arguments) -> None:
     allowed(environment)
+    from kvsh.commands.upkeep import watched
+
     path = not_database(environment, arguments.words[0].text)
     if environment.path is None:
         from btree import open_store
@@ -81,11 +83,10 @@ def backup(environment: Environment, arguments: Arguments) -> None:
 
         target = open_store(path)
         try:
-            copy_database(environment.session, Session(target))
+            with watched(environment, "backup", unit="entries") as progress:
+                copy_database(environment.session, Session(target), progress)
         finally:
             target.close()
         return
-    from kvsh.commands.upkeep import watched
-
     with watched(environment, "backup") as progress:
         environment.store.backup(path, progress=progress)

@@ -61,13 +61,15 @@ def compact(environment: Environment, arguments: Arguments) -> None:
 
 
 @contextmanager
-def watched(environment: Environment, what: str) -> Iterator[Callable[[int, int], None]]:
-    """A callback for work on pages: it stops the work at Ctrl-C and draws a bar on a terminal."""
+def watched(
+    environment: Environment, what: str, *, unit: str = "pages"
+) -> Iterator[Callable[[int, int], None]]:
+    """A callback for work that counts in `unit`: it stops the work at Ctrl-C and draws a bar on a terminal."""
     from kvsh.transfer.progress import Progress
 
     outer = environment.progress
     stream = environment.err if outer is None and environment.err.isatty() else None
-    environment.progress = bar = Progress(stream, what, unit="pages")
+    environment.progress = bar = Progress(stream, what, unit=unit)
     check = environment.session.cancellation.check
 
     def progress(done: int, total: int) -> None:

@@ -165,6 +165,33 @@ def test_a_database_is_dumped_and_copied(tmp_path: Path, con: kvsh.Connection) -
     third.close()
 
 
+def test_a_backup_tells_how_far_it_is_and_can_be_abandoned(con: kvsh.Connection) -> None:
+    con.execute("CREATE TABLE t(a, b)")
+    con.executemany("INSERT INTO t VALUES (?, ?)", [(n, "x" * 50) for n in range(5000)])
+    con.commit()
+    other = kvsh.connect(":memory:")
+    other.execute("CREATE TABLE mine(a)")
+    told: list[tuple[int, int, int]] = []
+
+    def progress(status: int, remaining: int, total: int) -> None:
+        told.append((status, remaining, total))
+        assert con.execute("SELECT count(*) FROM t").fetchone() == (5000,)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        con.backup(other, pages=2, progress=progress)
+    assert [status for status, _, _ in told] == [0, 0, 0]
+    assert 5000 > told[0][1] > told[1][1] > told[2][1] > 0
+    assert {total for _, _, total in told} == {5000}
+    assert not other.in_transaction
+    assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("mine",)]
+    told.clear()
+    con.backup(other, progress=lambda *figures: told.append(figures))
+    assert told == [(101, 0, 5000)]
+    assert list(other.iterdump()) == list(con.iterdump())
+
+
 def test_a_database_is_bytes_and_back(tmp_path: Path, con: kvsh.Connection) -> None:
     con.execute("CREATE TABLE t(a PRIMARY KEY, b)")
     con.executemany("INSERT INTO t VALUES (?, ?)", [(number, "x") for number in range(1000)])

@@ -292,7 +292,9 @@ def test_looking_after_the_file(tmp_path: Path) -> None:
         db.execute("CREATE TABLE t(a UNIQUE)")
         db.checkpoint()
         db.compact()
-        db.backup(tmp_path / "b.db")
+        calls: list[tuple[int, int]] = []
+        db.backup(tmp_path / "b.db", progress=lambda done, total: calls.append((done, total)))
+        assert calls and all(0 < done <= total for done, total in calls)
         assert db.check() == []
         with db.transaction(), pytest.raises(kvsh.OperationalError, match="within a transaction"):
             db.compact()
