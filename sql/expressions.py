@@ -48,7 +48,8 @@ class ColumnRef(Struct, frozen=True):
 
     `source` numbers the relation instance, unique within the statement; `column` is the position in
     its row, or ROWID.  `kinds` is the mask of `btree.Kind` bits that the column may hold (all bits if
-    unknown; NULL's bit is added for the nullable side of an outer join)."""
+    unknown; NULL's bit is added for the nullable side of an outer join).  `converted`: its values have
+    taken on its affinity, as a table's have; those of a compound's column have that of their own arm."""
 
     source: int
     column: int
@@ -57,6 +58,7 @@ class ColumnRef(Struct, frozen=True):
     affinity: Affinity
     collation: str
     kinds: int
+    converted: bool = True
 
 
 class Unary(Struct, frozen=True):

@@ -24,6 +24,8 @@ from sql.errors import SqlError
 from sql.expressions import (
     Affinity,
     And,
+    ColumnRef,
+    Compare,
     Expression,
     InList,
     InSubquery,
@@ -148,6 +150,13 @@ def _in_list(
         left_affinity |= affinity is not None
         bound.append(element)
     collation = explicit_collation(operand) or implicit_collation(operand) or "BINARY"
+    if isinstance(operand, ColumnRef) and wanted is not None:
+        converted, own = needed_affinity(operand, wanted)
+        if own is not None and not operand.converted:
+            # The operand has to be converted, too, which comparisons do and sets do not.
+            return Or(
+                tuple(Compare("=", converted, item, own, wanted, collation) for item in bound)
+            )
     return InList(operand, tuple(bound), False, wanted if left_affinity else None, collation)
 
 

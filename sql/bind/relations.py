@@ -64,6 +64,7 @@ def output_columns(
             carried_affinity(output),
             collation_of(output),
             kinds_of(output),
+            isinstance(output, ColumnRef) and output.converted,
         )
         columns.append(
             ScopeColumn(name, reference, column.declared_type, column.table, column.column)

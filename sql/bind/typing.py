@@ -149,7 +149,7 @@ def needed_affinity(node: Expression, wanted: Affinity) -> tuple[Expression, Aff
     kinds = kinds_of(node)
     if wanted == Affinity.TEXT:
         return node, wanted if kinds & (INTEGER | REAL) else None
-    if affinity_of(node) in NUMERIC_AFFINITIES and isinstance(node, ColumnRef):
+    if affinity_of(node) in NUMERIC_AFFINITIES and isinstance(node, ColumnRef) and node.converted:
         return node, None
     return node, Affinity.NUMERIC if kinds & TEXT else None
 

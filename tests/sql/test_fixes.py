@@ -16,6 +16,21 @@ REMAINDERS = [
     for b in ("3", "3.9", "'3.9'", "'2e1'", "0", "'x'", "-1", "NULL", "-9223372036854775808")
 ]
 SCRIPTS: dict[str, list[str]] = {
+    "a compound's column is converted in comparisons where an arm of another affinity gave it": [
+        "CREATE TABLE t (t TEXT, i INT)",
+        "INSERT INTO t VALUES ('2', 2), ('3', 3), ('x', 'y')",
+        "CREATE INDEX t_i ON t (i)",
+        "SELECT k, typeof(k) FROM (SELECT i AS k FROM t UNION SELECT t FROM t) WHERE k = 2 ORDER BY 2",
+        "SELECT k FROM (SELECT i AS k FROM t UNION SELECT t FROM t) WHERE k IN (2, 3) ORDER BY 1",
+        "SELECT k FROM (SELECT i AS k FROM t UNION SELECT t FROM t) WHERE k IN (2, '3', 7) ORDER BY 1",
+        "SELECT k FROM (SELECT i AS k FROM t UNION SELECT t FROM t) WHERE k > 2 ORDER BY 1",
+        "SELECT k FROM (SELECT i AS k FROM t UNION SELECT t FROM t) WHERE k IN (SELECT i FROM t)"
+        " ORDER BY 1",
+        "SELECT t.i, count(*) FROM (SELECT i AS k FROM t UNION SELECT t FROM t) JOIN t ON k = t.i"
+        " GROUP BY 1",
+        "WITH RECURSIVE c (k, n) AS (SELECT i, 1 FROM t UNION ALL SELECT k || '', n + 1 FROM c"
+        " WHERE n < 3) SELECT k FROM c WHERE k = 2 ORDER BY 1",
+    ],
     "likely() has no collation": [
         "CREATE TABLE t (a TEXT COLLATE NOCASE, b INT)",
         "INSERT INTO t VALUES ('A', 1), ('a', 2), ('b', 3)",

@@ -1,8 +1,8 @@
 """Random schemas and random writing statements, run in kvsh's SQL layer and in sqlite3.
 
 A run is made from one seed and is as long as asked for.  Tables get constraints of all kinds, indexes,
-triggers and foreign keys; statements insert a few rows or many, update, delete and upsert, mostly with
-values that collide.  Rowids at the end of 64 bits are left out, where both engines choose at random.
+triggers and foreign keys, views INSTEAD OF triggers; statements insert a few rows or many, update, delete and
+upsert, mostly with values that collide, in transactions and savepoints, between them ALTER TABLE and indexes.  Rowids at the end of 64 bits are left out, where both engines choose at random.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ VALUES = [
 TYPES = ["INTEGER", "TEXT", "REAL", "", "NUMERIC", "BLOB", "INT"]
 CONFLICTS = ["", "", "", " OR IGNORE", " OR REPLACE", " OR FAIL", " OR ABORT"]
 ON_CONFLICTS = ["", "", "", "", " ON CONFLICT IGNORE", " ON CONFLICT REPLACE", " ON CONFLICT FAIL"]
+STRICT_TYPES = ["INTEGER", "TEXT", "REAL", "BLOB", "ANY", "INT"]
 ACTIONS = ["", "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION"]
 
 
@@ -39,6 +40,8 @@ class Fuzz:
         self.columns: dict[str, list[str]] = {}
         self.generated: dict[str, list[str]] = {}
         self.uniques: dict[str, list[str]] = {}
+        self.indexes = 0
+        self.added = 0
 
     def one_of(self, *items: str) -> str:
         return self.random.choice(items)
@@ -57,22 +60,44 @@ class Fuzz:
         names = ["t0", "t1", "t2"][: self.random.randint(1, 3)]
         for name in names:
             made.append(self.table(name))
-        for number in range(self.random.randint(0, 4)):
-            made.append(self.index(number, self.random.choice(names)))
+        for _ in range(self.random.randint(0, 4)):
+            made.append(self.index(self.random.choice(names)))
         made.append("CREATE TABLE log(n INTEGER PRIMARY KEY, what, x, y)")
         for number in range(self.random.choice([0, 0, 1, 2, 4])):
             made.append(self.trigger(number, self.random.choice(names)))
+        if self.chance(0.3):
+            made += self.view(self.random.choice(names))
+        return made
+
+    def view(self, table: str) -> list[str]:
+        """A view that writes go through to its table."""
+        columns = self.columns[table]
+        first, *others = columns
+        values = ", ".join(f"NEW.{column}" for column in columns)
+        changes = ", ".join(f"{column} = NEW.{column}" for column in others)
+        where = self.one_of("", f" WHERE {first} IS NOT NULL")
+        made = [
+            f"CREATE VIEW w AS SELECT {', '.join(columns)} FROM {table}{where}",
+            f"CREATE TRIGGER wi INSTEAD OF INSERT ON w BEGIN"
+            f" INSERT INTO {table}({', '.join(columns)}) VALUES({values}); END",
+            f"CREATE TRIGGER wu INSTEAD OF UPDATE ON w BEGIN"
+            f" UPDATE {table} SET {changes} WHERE {first} IS OLD.{first}; END",
+            f"CREATE TRIGGER wd INSTEAD OF DELETE ON w BEGIN"
+            f" DELETE FROM {table} WHERE {first} = OLD.{first}; END",
+        ]
+        self.columns["w"], self.generated["w"], self.uniques["w"] = columns, [], []
         return made
 
     def table(self, name: str) -> str:
         columns, parts, generated = [], [], []
         uniques: list[str] = []
         clustered = self.chance(0.25)
+        strict = self.chance(0.1)
         has_key = clustered or self.chance(0.7)
         for number in range(self.random.randint(2, 4)):
             column = "abcd"[number]
             columns.append(column)
-            kind = self.random.choice(TYPES)
+            kind = self.random.choice(STRICT_TYPES if strict else TYPES)
             text = column
             if number == 0 and has_key and not clustered and self.chance(0.6):
                 parts.append(f"{column} INTEGER PRIMARY KEY{self.random.choice(ON_CONFLICTS)}")
@@ -82,6 +107,8 @@ class Fuzz:
             if number == 0 and has_key:
                 text += f" PRIMARY KEY{self.random.choice(ON_CONFLICTS)}"
                 uniques.append(column)
+                if kind == "INTEGER" and not clustered and self.chance(0.3):
+                    text += " AUTOINCREMENT"
             elif self.chance(0.3):
                 text += f" UNIQUE{self.random.choice(ON_CONFLICTS)}"
                 uniques.append(column)
@@ -105,16 +132,20 @@ class Fuzz:
             parts.append(text)
         if self.chance(0.2):
             kind = self.one_of("VIRTUAL", "STORED")
-            parts.append(f"g {self.one_of('', 'TEXT')} AS ({columns[-1]} || 'g') {kind}")
+            parts.append(
+                f"g {self.one_of('ANY', 'TEXT') if strict else self.one_of('', 'TEXT')} AS ({columns[-1]} || 'g') {kind}"
+            )
             generated.append("g")
         if self.chance(0.2):
             pair = ", ".join(self.random.sample(columns, 2))
             parts.append(f"UNIQUE({pair}){self.random.choice(ON_CONFLICTS)}")
         self.columns[name], self.generated[name] = columns, generated
         self.uniques[name] = uniques
-        return f"CREATE TABLE {name}({', '.join(parts)}){' WITHOUT ROWID' if clustered else ''}"
+        options = ["WITHOUT ROWID"] * clustered + ["STRICT"] * strict
+        return f"CREATE TABLE {name}({', '.join(parts)}) {', '.join(options)}".rstrip()
 
-    def index(self, number: int, table: str) -> str:
+    def index(self, table: str) -> str:
+        number, self.indexes = self.indexes, self.indexes + 1
         columns = [*self.columns[table], *self.generated[table]]
         keys = [
             self.random.choice(columns) + self.one_of("", "", " COLLATE NOCASE", " DESC")
@@ -167,21 +198,79 @@ class Fuzz:
 
     def condition(self, table: str) -> str:
         column = self.random.choice(self.columns[table])
+        if self.chance(0.1):
+            other = self.random.choice(list(self.columns))
+            found = f"SELECT {self.random.choice(self.columns[other])} FROM {other}"
+            return self.one_of(f"{column} IN ({found})", f"{column} NOT IN ({found} WHERE 0)")
+        if self.chance(0.1):
+            return f"({self.condition(table)} {self.one_of('AND', 'OR')} {self.condition(table)})"
+        if self.chance(0.1):
+            return self.one_of(
+                f"{column} IN ({self.value()}, {self.value()}, 2)",
+                f"{column} BETWEEN {self.value()} AND {self.value()}",
+                f"{column} LIKE '%a%'",
+                f"{column} IS NOT NULL",
+            )
         operator = self.one_of("=", "<", ">", "IS", "<>", ">=")
         return f"{column} {operator} {self.value()}"
 
     def statement(self) -> str:
         table = self.random.choice(list(self.columns))
         kind = self.random.random()
-        if kind < 0.55:
+        if kind < 0.5:
             return self.insert(table)
-        if kind < 0.8:
+        if kind < 0.74:
             return self.update(table)
-        if kind < 0.97:
+        if kind < 0.88:
             where = f" WHERE {self.condition(table)}" if self.chance(0.9) else ""
-            returning = " RETURNING *" if self.chance(0.1) else ""
-            return f"DELETE FROM {table}{where}{returning}"
-        return self.one_of("BEGIN", "COMMIT", "ROLLBACK", "COMMIT")
+            return f"DELETE FROM {table}{where}{self.returning(table)}"
+        if kind < 0.92:
+            return self.query(table)
+        if kind < 0.95:
+            return self.one_of("BEGIN", "COMMIT", "ROLLBACK", "COMMIT", "BEGIN IMMEDIATE", "END")
+        if kind < 0.98:
+            name = self.one_of("s", "s", "u")
+            return self.one_of(f"SAVEPOINT {name}", f"RELEASE {name}", f"ROLLBACK TO {name}")
+        return self.alteration(table)
+
+    def returning(self, table: str) -> str:
+        if self.chance(0.88):
+            return ""
+        column = self.random.choice(self.columns[table])
+        return self.one_of(" RETURNING *", f" RETURNING {column} AS r, typeof({column}), 1 + 1")
+
+    def query(self, table: str) -> str:
+        column, other = (
+            self.random.choice(self.columns[table]),
+            self.random.choice(self.columns[table]),
+        )
+        where = self.condition(table)
+        return self.one_of(
+            f"SELECT count(*), count({column}), min({other}) FROM {table} WHERE {where}",
+            f"SELECT {column}, {other} FROM {table} WHERE {where}",
+            f"SELECT count(*) FROM {table} AS x JOIN {table} AS y ON x.{column} = y.{other}",
+        )
+
+    def alteration(self, table: str) -> str:
+        """A change of the schema; what follows does not depend on whether it is refused."""
+        column = self.random.choice(self.columns[table])
+        self.added += 1
+        default = self.one_of(
+            "", " DEFAULT 7", " DEFAULT 'x'", " NOT NULL DEFAULT 1", " NOT NULL", " UNIQUE"
+        )
+        return self.one_of(
+            f"ALTER TABLE {table} ADD COLUMN n{self.added} {self.random.choice(TYPES)}{default}",
+            f"ALTER TABLE {table} ADD COLUMN n{self.added} AS ({column} || 'n')",
+            f"ALTER TABLE {table} DROP COLUMN {column}",
+            f"ALTER TABLE {table} RENAME COLUMN {column} TO z{self.added}",
+            f"ALTER TABLE {table} RENAME TO x{self.added}",
+            self.index(table) if table != "w" else "DROP VIEW w",
+            f"DROP INDEX i{self.random.randint(0, 4)}",
+            f"CREATE TABLE c{self.added} AS SELECT * FROM {table} WHERE {self.condition(table)}",
+            "REINDEX",
+            f"DROP TRIGGER r{self.random.randint(0, 3)}",
+            f"DROP TABLE {table}",
+        )
 
     def insert(self, table: str) -> str:
         columns = self.columns[table]
@@ -192,13 +281,19 @@ class Fuzz:
         many = self.random.choice([1, 1, 2, 3, 9, 20])
         rows = ", ".join(self.row(len(columns)) for _ in range(many))
         source = f"VALUES{rows}"
+        if self.chance(0.02):
+            return f"INSERT{self.random.choice(CONFLICTS)} INTO {table} DEFAULT VALUES"
         if self.chance(0.1):
             other = self.random.choice(list(self.columns))
             picked = [self.random.choice(self.columns[other]) for _ in columns]
             order = ", ".join(self.columns[other])
             source = f"SELECT {', '.join(picked)} FROM {other} WHERE true ORDER BY {order}"
+            if self.chance(0.3):
+                source = (
+                    f"WITH q AS (SELECT * FROM {other}) {source.replace(f'FROM {other}', 'FROM q')}"
+                )
         upsert = ""
-        if self.chance(0.2):
+        if self.chance(0.2) and table != "w":
             target = ""
             if self.uniques[table] and self.chance(0.7):
                 target = f"({self.random.choice(self.uniques[table])})"
@@ -208,10 +303,13 @@ class Fuzz:
                 changed = self.random.choice(self.columns[table])
                 value = self.one_of("excluded." + changed, f"{changed} + 1", self.value())
                 upsert = f" ON CONFLICT{target} DO UPDATE SET {changed} = {value}"
-        returning = " RETURNING *" if self.chance(0.1) else ""
+                if self.chance(0.3):
+                    upsert += f" WHERE {table}.{changed} IS NOT {self.value()}"
+        if not upsert and self.chance(0.05):
+            return f"REPLACE INTO {table}{listed} {source}{self.returning(table)}"
         return (
             f"INSERT{self.random.choice(CONFLICTS)} INTO {table}{listed} {source}"
-            f"{upsert}{returning}"
+            f"{upsert}{self.returning(table)}"
         )
 
     def update(self, table: str) -> str:
@@ -223,9 +321,24 @@ class Fuzz:
             )
             settings.append(f"{column} = {value}")
         where = f" WHERE {self.condition(table)}" if self.chance(0.8) else ""
-        returning = " RETURNING *" if self.chance(0.1) else ""
         conflict = self.random.choice(CONFLICTS)
-        return f"UPDATE{conflict} {table} SET {', '.join(settings)}{where}{returning}"
+        if self.chance(0.06):
+            columns = ", ".join(self.random.sample(self.columns[table], 2))
+            settings = [
+                f"({columns}) = ({self.value()}, {self.random.choice(self.columns[table])})"
+            ]
+        source = ""
+        other = self.random.choice([name for name in self.columns if name != table] or ["log"])
+        if self.chance(0.1) and other != "log":
+            # One row alone: of several that match, any may be taken.
+            found = self.random.choice(self.columns[other])
+            source = f" FROM (SELECT max({found}) AS m, count(*) AS k FROM {other}) AS f"
+            settings[0] = f"{settings[0].split(' = ')[0]} = {self.one_of('f.m', 'f.k')}"
+            if settings[0].startswith("("):
+                settings[0] = settings[0].split(" = ")[0] + " = (f.m, f.k)"
+            if where:
+                where = f" WHERE {table}.{self.random.choice(self.columns[table])} <> f.k"
+        return f"UPDATE{conflict} {table} SET {', '.join(settings)}{source}{where}{self.returning(table)}"
 
     def statements(self, count: int) -> list[str]:
         """Definitions and `count` statements."""
