@@ -7,8 +7,9 @@ key: one rowid, or the elements of a WITHOUT ROWID table's key.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
-from operator import itemgetter
+from itertools import chain, islice
+from math import inf
+from operator import itemgetter, le
 from typing import TYPE_CHECKING, Any
 
 from btree import order_key
@@ -30,6 +31,9 @@ RowFunction = Callable[["Context", Row, Any], Row]
 _SCANNED_PER_PROBE = 8
 _SORTED_WHOLE = 1000
 """Entries up to which a sort of whole tuples is not worth taking apart."""
+
+_BUCKET_ENTRIES = 256
+NULL = type(None)
 
 
 class IndexKeys:
@@ -102,18 +106,31 @@ class IndexKeys:
             return self.key(ctx, row, key)
         return None
 
+    @property
+    def stored_columns(self) -> tuple[int, ...] | None:
+        """The places of the row that entries are made of, in their order, ROWID for the rowid; None if
+        it takes more than that."""
+        if self.columns is None or self._without_rowid:
+            return None
+        return tuple([part.column for part in self.index.columns if part.column is not None])
+
+    def from_columns(self, columns: Sequence[Sequence[Any]], keys: Sequence[Any]) -> list[Row]:
+        """The entries of rows that are given by the columns of `stored_columns`."""
+        parts: list[Any] = [
+            values if fold is None else map(fold, values)
+            for values, fold in zip(columns, self._folds, strict=True)
+        ]
+        return list(zip(*parts, keys, strict=True))
+
     def entries(self, ctx: Context, rows: Sequence[Row], keys: Sequence[Any]) -> list[Row]:
         """The entries of many rows, in their order; those of rows outside of a partial index are left
         out."""
-        if self.columns is not None and not self._without_rowid:
-            parts: list[Any] = []
-            for part, fold in zip(self.index.columns, self._folds, strict=True):
-                assert part.column is not None
-                values: Any = keys
-                if part.column != ROWID:
-                    values = map(itemgetter(part.column), rows)
-                parts.append(values if fold is None else map(fold, values))
-            return list(zip(*parts, keys, strict=True))
+        places = self.stored_columns
+        if places is not None:
+            columns: list[Any] = [
+                keys if place == ROWID else map(itemgetter(place), rows) for place in places
+            ]
+            return self.from_columns(columns, keys)
         make = self.key
         if self.condition is None:
             return [make(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
@@ -169,11 +186,14 @@ class IndexKeys:
         return f"UNIQUE constraint failed: {', '.join(names)}"
 
 
-def sort_entries(entries: list[Any]) -> None:
-    """Sort tree keys in SQL's order."""
+def sort_entries(entries: list[Any], parts: int = 0) -> None:
+    """Sort tree keys in SQL's order.
+
+    `parts`: promises that entries that are alike in so many parts are in order already, as they come
+    from a scan of the table; what tells them apart is the tree key behind the parts."""
     try:
         if len(entries) > _SORTED_WHOLE and entries[0].__class__ is tuple:
-            _sort_tuples(entries)
+            _sort_tuples(entries, parts)
         else:
             entries.sort()
     except TypeError:
@@ -192,11 +212,56 @@ def in_key_order(found: Sequence[Row]) -> list[Row]:
         return sorted(found, key=lambda item: order_key(item[0]))
 
 
-def _sort_tuples(entries: list[Row]) -> None:
-    """Sort by the first elements, compared as machine numbers or strings, then by the rest.
+def _sort_tuples(entries: list[Row], parts: int) -> None:
+    """Sort by the first elements, then by the rest, as the first elements' kind allows.
 
-    Where first elements rarely repeat the second sort finds everything in its place: a third of the time
-    of comparing tuples all along."""
-    with suppress(TypeError):  # of two NULLs, which do compare within tuples
+    Numbers are dealt into buckets first.  Comparisons of tuples that lie all over the memory wait for
+    it, and ties among the first elements break the runs that a sort lives on: a million random
+    entries of three elements took 0.87 s in one sort, and 0.36 in buckets of some hundreds."""
+    firsts = list(map(itemgetter(0), entries))
+    kinds = set(map(type, firsts))
+    if len(kinds) == 2 and NULL in kinds:
+        nulls = [entry for entry in entries if entry[0] is None]
+        others = [entry for entry in entries if entry[0] is not None]
+        nulls.sort()
+        sort_entries(others, parts)
+        entries[:] = nulls + others
+        return
+    one_kind = kinds == {int} or kinds == {float} or kinds == {str} or kinds == {bytes}
+    whole = parts != 1 or not one_kind  # else a stable sort by the first elements does it
+    buckets = _dealt(entries, firsts) if kinds == {int} or kinds == {float} else None
+    if buckets is not None:
+        for bucket in buckets:
+            bucket.sort(key=None if whole else itemgetter(0))
+        entries[:] = chain.from_iterable(buckets)
+        return
+    if one_kind:
         entries.sort(key=itemgetter(0))
-    entries.sort()
+    if whole:
+        entries.sort()
+
+
+def _dealt(entries: list[Row], firsts: list[Any]) -> list[list[Row]] | None:
+    """The entries in buckets that ascend by their first elements, which are all integers or all REALs;
+    None where that is of no use: they ascend already, or all but a few would be in one bucket."""
+    if all(map(le, firsts, islice(firsts, 1, None))):
+        return None
+    low, high = min(firsts), max(firsts)
+    count = len(entries) // _BUCKET_ENTRIES + 1
+    buckets: list[list[Row]]
+    if low.__class__ is int:
+        shift = max(0, (high - low).bit_length() - count.bit_length())
+        buckets = [[] for _ in range((high - low >> shift) + 1)]
+        deal = [bucket.append for bucket in buckets]
+        for entry, first in zip(entries, firsts, strict=True):
+            deal[first - low >> shift](entry)
+    else:
+        # Rounding keeps the order, so what a bucket's bounds are exactly does not matter.
+        scale = count / (high - low) if high - low > 0 else 0.0
+        if not 0.0 < scale < inf:
+            return None
+        buckets = [[] for _ in range(int((high - low) * scale) + 1)]
+        deal = [bucket.append for bucket in buckets]
+        for entry, first in zip(entries, firsts, strict=True):
+            deal[int((first - low) * scale)](entry)
+    return buckets if max(map(len, buckets)) * 2 < len(entries) else None

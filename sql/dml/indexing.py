@@ -10,6 +10,7 @@ from sql.dml.collector import CollectorPaused
 from sql.dml.index_keys import IndexKeys, sort_entries
 from sql.dml.records import TableRecords
 from sql.errors import ConstraintError
+from sql.expressions import ROWID
 
 if TYPE_CHECKING:
     from sql.context import Context
@@ -31,11 +32,20 @@ def _fill(session: Session, ctx: Context, table: Table, index: Index) -> None:
     env = session.environment(ctx.transaction)
     keys = IndexKeys(index, table, env)
     entries: list[Row] = []
-    for row_keys, rows in ctx.transaction.tree(table.tree_id).batches():
-        ctx.check()
-        entries += keys.entries(ctx, rows, row_keys)
+    tree = ctx.transaction.tree(table.tree_id)
+    places = keys.stored_columns
+    if places is None:
+        for row_keys, rows in tree.batches():
+            ctx.check()
+            entries += keys.entries(ctx, rows, row_keys)
+    else:  # without a look at the other columns
+        wanted = list(dict.fromkeys((*places, ROWID)))
+        for columns in tree.column_batches(wanted):
+            ctx.check()
+            values = dict(zip(wanted, columns, strict=True))
+            entries += keys.from_columns([values[place] for place in places], values[ROWID])
     ctx.check()
-    sort_entries(entries)
+    sort_entries(entries, keys.parts)
     ctx.check()
     if index.unique and repeated_unique(entries, keys.parts):
         raise ConstraintError(keys.message(table), kind="UNIQUE")

@@ -1,0 +1,122 @@
+"""Index entries in SQL's order, whatever way they are sorted; indexes of large tables against sqlite3."""
+
+from __future__ import annotations
+
+import math
+import random
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from btree import open_memory, order_key
+from sql import Session
+from sql.dml.index_keys import sort_entries
+
+COUNT = 3000
+MANY = 12_000
+Make = Callable[[random.Random], Any]
+
+FIRSTS: dict[str, Make] = {
+    "few integers": lambda rng: rng.randrange(20),
+    "integers": lambda rng: rng.randrange(-COUNT, COUNT),
+    "integers of 64 bits": lambda rng: rng.choice((-(1 << 63), (1 << 63) - 1, rng.getrandbits(62))),
+    "one far away": lambda rng: 1 << 60 if rng.random() < 0.001 else rng.randrange(900),
+    "one value": lambda rng: 7,
+    "reals": lambda rng: rng.uniform(-1e9, 1e9),
+    "reals of all sizes": lambda rng: rng.choice((-1, 1)) * 10.0 ** rng.randrange(-300, 300),
+    "infinities": lambda rng: rng.choice((math.inf, -math.inf, rng.random())),
+    "zeros": lambda rng: rng.choice((0.0, -0.0, 5e-324)),
+    "numbers": lambda rng: rng.choice((rng.randrange(99), rng.random() * 99)),
+    "integers and nulls": lambda rng: rng.choice((None, rng.randrange(999))),
+    "reals and nulls": lambda rng: rng.choice((None, rng.random())),
+    "texts": lambda rng: f"{rng.randrange(999):x}",
+    "texts and nulls": lambda rng: rng.choice((None, f"{rng.randrange(999)}")),
+    "blobs": lambda rng: rng.randbytes(2),
+    "everything": lambda rng: rng.choice((None, 1, 1.5, "a", b"a", rng.randrange(9))),
+}
+SECONDS: dict[str, Make] = {
+    "texts": lambda rng: f"{rng.randrange(9)}",
+    "everything": lambda rng: rng.choice((None, 1, "a", b"a")),
+}
+
+
+@pytest.mark.parametrize("second", SECONDS)
+@pytest.mark.parametrize("first", FIRSTS)
+def test_entries_are_sorted_as_by_order_key(first: str, second: str) -> None:
+    rng = random.Random(5)
+    entries = [(FIRSTS[first](rng), SECONDS[second](rng), number) for number in range(COUNT)]
+    expected = sorted(entries, key=order_key)
+    in_parts = entries.copy()
+    sort_entries(in_parts, 2)
+    assert in_parts == expected
+    rng.shuffle(entries)
+    sort_entries(entries)
+    assert entries == expected
+
+
+@pytest.mark.parametrize("first", FIRSTS)
+def test_entries_of_one_part_that_come_in_the_order_of_their_keys(first: str) -> None:
+    rng = random.Random(5)
+    entries = [(FIRSTS[first](rng), number) for number in range(COUNT)]
+    expected = sorted(entries, key=order_key)
+    sort_entries(entries, 1)
+    assert entries == expected
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "a",
+        "b",
+        "c",
+        "d, a",
+        "e",
+        "a, b DESC, a",
+        "c COLLATE NOCASE",
+        "a, id",
+        "d || 'x'",
+        "a) WHERE (a % 3 = 1",
+    ],
+)
+@pytest.mark.parametrize("without_rowid", [False, True])
+def test_an_index_of_a_large_table_holds_what_sqlite3_finds(
+    index: str, without_rowid: bool
+) -> None:
+    rng = random.Random(3)
+    rows = [
+        (
+            number,
+            rng.randrange(MANY),
+            rng.choice((None, rng.random())),
+            rng.choice(("A", "a")) + str(rng.randrange(500)),
+            rng.choice((None, 1, 2.5, "x", b"y")),
+            f"e {number}",
+        )
+        for number in range(MANY)
+    ]
+    session, connection = Session(open_memory()), sqlite3.connect(":memory:")
+    for execute, many in (
+        (session.execute, session.execute_many),
+        (connection.execute, connection.executemany),
+    ):
+        suffix = " WITHOUT ROWID" if without_rowid else ""
+        execute(f"CREATE TABLE t(id INTEGER PRIMARY KEY, a, b REAL, c TEXT, d, e TEXT){suffix}")
+        many("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", rows)
+        execute(f"CREATE INDEX i ON t({index})")
+    assert list(session.execute("PRAGMA integrity_check")) == [("ok",)]
+    for condition in ("a BETWEEN 100 AND 130", "b < 0.01", "c = 'a7'", "d IS NULL AND a < 900"):
+        query = f"SELECT id, a FROM t WHERE {condition} ORDER BY id"
+        assert list(session.execute(query)) == connection.execute(query).fetchall()
+
+
+def test_a_unique_index_finds_the_one_value_that_is_there_twice() -> None:
+    session = Session(open_memory())
+    session.execute("CREATE TABLE t(a, b)")
+    numbers = list(range(MANY))
+    random.Random(1).shuffle(numbers)
+    session.execute_many("INSERT INTO t VALUES (?, ?)", [(n, n // 2 * 2) for n in numbers])
+    session.execute("CREATE UNIQUE INDEX ia ON t(a)")
+    with pytest.raises(Exception, match=r"UNIQUE constraint failed: t\.b"):
+        session.execute("CREATE UNIQUE INDEX ib ON t(b)")
