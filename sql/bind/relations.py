@@ -381,7 +381,7 @@ class FromBinder:
         provider = self.binder.env.relations and self.binder.env.relations(name.lower())
         if provider:
             return self._provided(provider, alias, ())
-        full = name if database is None else f"{database.name}.{name}"
+        full = name if where is None else f"{where}.{name}"
         error = SqlNameError(f"no such table: {full}", token=name, offset=offset_of(node))
         known = [entry.name for entry in schema.tables.values()]
         known += [entry.name for entry in schema.views.values()]

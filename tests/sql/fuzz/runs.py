@@ -149,6 +149,9 @@ def write_explanation(
     script: list[str], statement: str, ours: State, expected: State
 ) -> str | None:
     """Why sqlite3 did something else; docs/sql.md tells of each."""
+    unknown = "error: no such column"
+    if str(ours.outcome).startswith(unknown) and str(expected.outcome).startswith(unknown):
+        return "of two unknown names in SET the one assigned to is told first"
     if expected.outcome == "error: constraint failed":
         return "sqlite3 loses its way where a REPLACE's triggers write to the table"
     if ours in other_orders(script, statement):
