@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.errors import EngineError, NotADatabaseError, StorageError
+from engine.errors import EngineError, NotADatabaseError, StorageError, told
 from engine.file import FileSystem
 from engine.format import (
     CHAIN_BYTES,
@@ -84,9 +84,11 @@ def compact(store: PageStore, order: Sequence[int], progress: Progress | None = 
                 copy.close()
         except (OSError, StorageError) as error:
             store.check_usable()
-            raise StorageError(
-                f"{store.path}: the compaction was abandoned, the database is as it was"
-                f" ({_reason(error)})"
+            raise told(
+                StorageError(
+                    f"{store.path}: the compaction was abandoned, the database is as it was"
+                    f" ({_reason(error)})"
+                )
             ) from error
         finally:
             _remove(target, store.files)
@@ -163,7 +165,10 @@ def backup(
         finally:
             _remove(target, files)
     except (OSError, StorageError) as error:
-        raise StorageError(f"{path}: the backup can't be written: {_reason(error)}") from error
+        raise told(
+            StorageError(f"{path}: the backup can't be written: {_reason(error)}")
+        ) from error
+    _log.info("%s: backed up to %s as of commit %d", seen.log.path, path, seen.lsn)
 
 
 def _check_replaceable(path: str, files: FileSystem, own: Log) -> None:

@@ -7,6 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import TypeVar
+
+from engine.journal import Journal
+
+_log = Journal("kvsh.engine")
 
 
 class EngineError(Exception):
@@ -37,21 +42,35 @@ class StorageError(EngineError):
     """The operating system refused a read, a write or a sync (disk full, I/O error)."""
 
 
+TRY_AGAIN = "look after the disk, and try again"
+"""How the report of a disk's refusal ends."""
+
 WHAT_TO_DO = "restore a backup, or salvage what can be read: kvsh .repair DAMAGED NEW"
 """How the report of damaged bytes ends."""
 
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+E = TypeVar("E", bound=EngineError)
+
+
+def told(error: E) -> E:
+    """Tell the log of an error that is about to be raised."""
+    _log.error("%s", error)
+    return error
+
+
 def refused(path: str, error: OSError) -> StorageError:
     """The operating system's refusal of a write as one clear sentence."""
     what = error.strerror or str(error)
     if error.errno in FULL_ERRORS:
-        return StorageError(
-            f"{path}: database or disk is full ({what}): nothing of this transaction was kept;"
-            " free some space and try again"
+        return told(
+            StorageError(
+                f"{path}: database or disk is full ({what}): nothing of this transaction was kept;"
+                " free some space and try again"
+            )
         )
-    return StorageError(f"{path}: disk I/O error ({what})")
+    return told(StorageError(f"{path}: disk I/O error ({what}); {TRY_AGAIN}"))
 
 
 def busy(path: str, holder: int, seconds: float) -> BusyError:
@@ -59,7 +78,9 @@ def busy(path: str, holder: int, seconds: float) -> BusyError:
     who = f"process {holder}" if holder else "another process"
     if holder == os.getpid():
         who = f"another connection of this process ({holder})"
-    return BusyError(
-        f"database is locked: {who} is writing {path}, waited {seconds:g} s;"
-        " try again or raise the timeout"
+    return told(
+        BusyError(
+            f"database is locked: {who} is writing {path}, waited {seconds:g} s;"
+            " try again or raise the timeout"
+        )
     )

@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Iterator, MutableSequence
 from typing import NamedTuple, NoReturn
 
-from engine.errors import WHAT_TO_DO, CorruptionError, StorageError
+from engine.errors import TRY_AGAIN, WHAT_TO_DO, CorruptionError, StorageError, told
 from engine.file import File
 from engine.format import (
     CHAIN_BYTES,
@@ -140,9 +140,11 @@ class Log:
         try:
             return self.file.read(length, offset)
         except OSError as error:
-            raise StorageError(
-                f"{self.path}: disk I/O error: {length} bytes at offset {offset} can't be read"
-                f" ({error.strerror or error})"
+            raise told(
+                StorageError(
+                    f"{self.path}: disk I/O error: {length} bytes at offset {offset} can't be read"
+                    f" ({error.strerror or error}); {TRY_AGAIN}, or {WHAT_TO_DO}"
+                )
             ) from error
 
     def read_page(self, page: int, location: int) -> bytes:
@@ -152,9 +154,11 @@ class Log:
         record = decode_record(self.salt, self.read(span, offset))
         if record is None or record.kind != KIND_PAGE or record.page != page:
             found = "no valid record" if record is None else f"page {record.page}"
-            raise CorruptionError(
-                f"{self.path}: page {page} at offset {offset} is damaged: expected its record,"
-                f" found {found}; {WHAT_TO_DO}"
+            raise told(
+                CorruptionError(
+                    f"{self.path}: page {page} at offset {offset} is damaged: expected its record,"
+                    f" found {found}; {WHAT_TO_DO}"
+                )
             )
         return record.payload
 
@@ -335,9 +339,11 @@ class Log:
 
     def corrupt(self, proof: str) -> NoReturn:
         """The scan ended before the log does, as `proof` shows."""
-        raise CorruptionError(
-            f"{self.path}: the log is damaged at offset {self.end} after commit {self.lsn}"
-            f" ({proof}); {WHAT_TO_DO}"
+        raise told(
+            CorruptionError(
+                f"{self.path}: the log is damaged at offset {self.end} after commit {self.lsn}"
+                f" ({proof}); {WHAT_TO_DO}"
+            )
         )
 
     def _next_record(self, position: int, size: int) -> int:

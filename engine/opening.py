@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from engine.errors import NotADatabaseError, StorageError
+from engine.errors import TRY_AGAIN, NotADatabaseError, StorageError, told
 from engine.file import File, FileSystem
 from engine.format import (
     LOG_START,
@@ -60,7 +60,8 @@ def open_log(
         _take_in(log, readonly=readonly, durable=durable, timeout=timeout)
     except OSError as error:
         file.close()
-        raise StorageError(f"{path}: disk I/O error ({error.strerror or error})") from error
+        what = error.strerror or str(error)
+        raise told(StorageError(f"{path}: disk I/O error ({what}); {TRY_AGAIN}")) from error
     except BaseException:
         file.close()
         raise
