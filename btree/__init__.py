@@ -16,7 +16,7 @@ from btree.errors import (
     StorageError,
     StoreError,
 )
-from btree.keyspace import KeySpace
+from btree.keyspace import KeySpace, purge_expired
 from btree.memory import open_memory
 from btree.opening import open_store
 from btree.order import order_key
@@ -70,5 +70,6 @@ __all__ = [
     "open_memory",
     "open_store",
     "order_key",
+    "purge_expired",
     "repair",
 ]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from btree.protocols import RAW_TREE_ID, Transaction, Tree
+from btree.protocols import RAW_TREE_ID, Store, Transaction, Tree
 
 EXPIRING = 1
 """Bit of the raw tree's kinds: a value with an expiry has been put.  Stored on disk, do not change."""
@@ -147,6 +147,25 @@ class KeySpace:
                 del doomed[limit:]
                 break
         return self._tree.delete_many(doomed)
+
+
+def purge_expired(store: Store, timeout: float | None = None) -> int:
+    """Delete the expired keys of a store, in a transaction of its own; how many went.
+
+    A compaction is worth more after it.  Waits at most `timeout` seconds for another writer."""
+    reading = store.begin()
+    try:
+        if not KeySpace(reading).expires:
+            return 0
+    finally:
+        reading.rollback()
+    writing = store.begin(write=True, timeout=timeout)
+    try:
+        gone = KeySpace(writing).purge()
+        writing.commit()
+    finally:
+        writing.rollback()
+    return gone
 
 
 def _live(

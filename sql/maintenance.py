@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from btree import purge_expired
 from sql.errors import SqlError
 
 if TYPE_CHECKING:
@@ -13,12 +14,14 @@ if TYPE_CHECKING:
 
 
 def vacuum(session: Session, statement: Vacuum, values: Values) -> None:
-    """VACUUM compacts the file; VACUUM INTO makes a backup of it, which must not exist yet."""
+    """VACUUM compacts the file, without the raw keys that have expired; VACUUM INTO makes a backup of it,
+    which must not exist yet."""
     if session.in_transaction:
         raise SqlError("cannot VACUUM from within a transaction")
     if statement.schema is not None and statement.schema.lower() not in ("main", "temp"):
         raise SqlError(f"unknown database {statement.schema}")
     if statement.into is None:
+        purge_expired(session.store, session.busy_timeout)
         session.store.compact(progress=lambda done, total: session.cancellation.check())
         return
     path = _value(session, statement, values)

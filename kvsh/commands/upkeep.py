@@ -41,16 +41,12 @@ def repair(environment: Environment, arguments: Arguments) -> None:
 def compact(environment: Environment, arguments: Arguments) -> None:
     if environment.in_transaction():
         raise CommandError("a transaction is open: commit or roll it back first")
-    from btree import KeySpace
+    from btree import purge_expired
 
     before = _file_bytes(environment)
-    with environment.reading() as transaction:
-        expires = KeySpace(transaction).expires
-    if expires:
-        with environment.writing() as transaction:
-            gone = KeySpace(transaction).purge()
-        if gone:
-            environment.say(f"{gone:,} expired key{'' if gone == 1 else 's'} taken away")
+    gone = purge_expired(environment.store)
+    if gone:
+        environment.say(f"{gone:,} expired key{'' if gone == 1 else 's'} taken away")
     with watched(environment, "compact") as progress:
         environment.store.compact(progress=progress)
     after = _file_bytes(environment)

@@ -1,0 +1,68 @@
+"""VACUUM: what it takes away besides dead bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from btree import RAW_TREE_ID, KeySpace, Store, open_memory, open_store
+from sql import Session
+
+LONG_AGO, FAR_AHEAD = 1_000, 1 << 50
+
+
+@pytest.fixture(params=["file", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store = open_memory() if request.param == "memory" else open_store(str(tmp_path / "a.kvsh"))
+    yield store
+    store.close()
+
+
+def _put(store: Store, expiries: dict[bytes, int | None]) -> None:
+    writing = store.begin(write=True)
+    for key, expires_ms in expiries.items():
+        KeySpace(writing).put(key, b"value", expires_ms)
+    writing.commit()
+
+
+def _entries(store: Store) -> list[bytes]:
+    """All raw keys that the tree holds, expired ones too."""
+    reading = store.begin()
+    found = [key for keys, _ in reading.tree(RAW_TREE_ID).batches() for key in keys]
+    reading.rollback()
+    return found
+
+
+def test_vacuum_takes_expired_keys_away(store: Store) -> None:
+    session = Session(store)
+    _put(store, {b"a": LONG_AGO, b"b": None, b"c": FAR_AHEAD, b"d": LONG_AGO})
+    assert _entries(store) == [b"a", b"b", b"c", b"d"]
+    assert list(session.execute("SELECT key FROM kv")) == [("b",), ("c",)]
+    session.execute("VACUUM")
+    assert _entries(store) == [b"b", b"c"]
+    assert list(session.execute("SELECT key FROM kv")) == [("b",), ("c",)]
+    session.close()
+
+
+def test_vacuum_without_expiries_writes_nothing_of_its_own(store: Store) -> None:
+    session = Session(store)
+    _put(store, {b"a": None})
+    with session.reading() as transaction:
+        before = transaction.commit_number
+    session.execute("VACUUM")
+    with session.reading() as transaction:
+        assert transaction.commit_number == before
+    session.close()
+
+
+def test_vacuum_waits_for_no_writer_longer_than_the_session_does(store: Store) -> None:
+    session = Session(store, busy_timeout=0.01)
+    _put(store, {b"a": LONG_AGO})
+    writing = store.begin(write=True)
+    with pytest.raises(Exception, match="locked"):
+        session.execute("VACUUM")
+    writing.rollback()
+    assert _entries(store) == [b"a"]
+    session.close()
