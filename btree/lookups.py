@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from operator import le
+from operator import lt
 from typing import TYPE_CHECKING, Any
 
 from btree.node import Node
@@ -36,7 +36,7 @@ def get_many(tree: Tree, keys: Sequence[Key]) -> list[Value]:
     if len(keys) <= FEW:
         return [tree.get(key) for key in keys]
     try:
-        if all(map(le, keys, islice(keys, 1, None))):
+        if all(map(lt, keys, islice(keys, 1, None))):
             return _values_at(tree, keys)
         wanted = sorted({key for key in keys if key is not None})
     except TypeError:  # keys of several kinds
@@ -116,7 +116,7 @@ def _runs(tree: Tree, keys: Sequence[Key]) -> Iterator[tuple[Node, int, int]]:
 
 
 def _of_leaf(tree: Tree, leaf: Node, wanted: Sequence[Key]) -> list[Value]:
-    """The values of ascending keys of one leaf."""
+    """The values of distinct ascending keys of one leaf."""
     keys, values = leaf.keys, leaf.values
     if not keys:
         return [None] * len(wanted)
@@ -127,7 +127,10 @@ def _of_leaf(tree: Tree, leaf: Node, wanted: Sequence[Key]) -> list[Value]:
         first, last = keys[0], keys[-1]
         gapless = first.__class__ is int and last - first == len(keys) - 1
         if gapless and first <= wanted[0] and wanted[-1] <= last:
-            return [values[key - first] for key in wanted]  # a key's slot is its distance
+            low, high = wanted[0] - first, wanted[-1] - first  # a key's slot is its distance
+            if high - low == len(wanted) - 1 and values.__class__ is list:
+                return values[low : high + 1]
+            return [values[key - first] for key in wanted]
         if len(wanted) * _DENSE > len(keys):
             whole = tree.values_of(leaf, 0, len(keys))
             return [*map(dict(zip(keys, whole, strict=True)).get, wanted)]
@@ -148,18 +151,29 @@ def prefixed_many(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[
     for leaf, start, stop in _runs(tree, prefixes):
         keys = leaf.keys
         count = len(keys)
+        firsts: list[Any] = []
+        if single and (stop - start) * _DENSE > count:
+            # Elements compare for a third of what tuples do: worth picking them where many are looked for.
+            firsts = [key[0] for key in keys]
         slot = 0
-        for place in range(start, stop):
-            prefix = prefixes[place]
-            slot = search_left(keys, prefix, slot)
-            end = slot
-            if single:
-                (value,) = prefix
-                enough = min(count, slot + _EQUAL_STEPS)
-                while end < enough and keys[end][0] == value:
-                    end += 1
-            if not single or end - slot == _EQUAL_STEPS:
-                end = search_left(keys, (*prefix, MAX), end)
+        for prefix in prefixes[start:stop]:
+            try:
+                if firsts:
+                    (value,) = prefix
+                    slot = bisect_left(firsts, value, slot)
+                    end = bisect_right(firsts, value, slot)
+                else:
+                    end = slot = bisect_left(keys, prefix, slot)
+                    if single:
+                        (value,) = prefix
+                        enough = slot + _EQUAL_STEPS
+                        while end < count and keys[end][0] == value and end < enough:
+                            end += 1
+                    if not single or end == slot + _EQUAL_STEPS:
+                        end = bisect_left(keys, (*prefix, MAX), end)
+            except TypeError:  # keys of several kinds
+                slot = search_left(keys, prefix)
+                end = search_left(keys, (*prefix, MAX), slot)
             found.append(keys[slot:end] if end < count else _beyond(tree, prefix))
     return found
 

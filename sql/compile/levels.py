@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from msgspec import Struct
 
+from sql.compile.hashed import hash_source
 from sql.compile.module import Lines, Module
 from sql.compile.text_filters import match_condition, row_filter
 from sql.expressions import (
@@ -31,11 +32,8 @@ from sql.expressions import (
     Match,
 )
 from sql.plan import (
-    Block,
     DerivedRelation,
-    Relation,
     RowRelation,
-    Select,
     TableRelation,
     WorkRelation,
     width,
@@ -53,11 +51,9 @@ from sql.plan.operators import (
     RowsScan,
     TableScan,
 )
-from sql.plan.walk import references, subblocks
+from sql.plan.walk import references
 from sql.run import arithmetic, ranges
-from sql.run.hashing import hash_keys, hash_table, kept_rows
-from sql.run.lookups import index_rows, unique_table
-from sql.run.sorting import in_batches
+from sql.run.lookups import index_rows
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
@@ -158,7 +154,7 @@ class LevelCompiler:
         text = match_condition(condition, number, self.scalar)
         if text is None:
             return ""
-        return self.module.once(self._call(row_filter, text.source, str(text.column)))
+        return self.module.once(self.call(row_filter, text.source, str(text.column)))
 
     def inner(self, level: Level) -> list[str]:
         """A later level's clauses."""
@@ -215,6 +211,7 @@ class LevelCompiler:
         return f"for {targets} in {name}({', '.join(free)})"
 
     def filters(self, conditions: tuple[Expression, ...]) -> list[str]:
+        """An `if` clause for each condition."""
         return [f"if {self._true(condition)}" for condition in conditions]
 
     def _true(self, condition: Expression) -> str:
@@ -225,14 +222,14 @@ class LevelCompiler:
         return self.scalar.true(condition)
 
     def _batch_clause(self, level: Level, source: Source) -> str:
-        row, key = self._wanted(level, source)
+        row, key = self.wanted(level, source)
         if row and key:
             return f"for {key}, {row} in zip(keys, rows)"
         if row:
             return f"for {row} in {'keys' if source.covering else 'rows'}"
         return f"for {key or '_'} in keys"
 
-    def _wanted(self, level: Level, source: Source) -> tuple[str, str]:
+    def wanted(self, level: Level, source: Source) -> tuple[str, str]:
         """The variables of row and key that anything refers to; "" where nothing does."""
         number = level.relation.source
         if source.covering:
@@ -244,15 +241,15 @@ class LevelCompiler:
 
     def _clauses(self, level: Level, source: Source) -> list[str]:
         if source.batches is not None:
-            row, key = self._wanted(level, source)
+            row, key = self.wanted(level, source)
             if row and key:
-                loop = self._for(f"{key}, {row}", self._call(ranges.entries_of, source.batches))
+                loop = self.loop(f"{key}, {row}", self.call(ranges.entries_of, source.batches))
             elif row and not source.covering:
-                rows = source.rows or self._call(ranges.rows_of, source.batches)
-                loop = self._for(row, rows)
+                rows = source.rows or self.call(ranges.rows_of, source.batches)
+                loop = self.loop(row, rows)
             else:
                 name = row or key or f"k{level.relation.source}"
-                loop = self._for(name, self._call(ranges.keys_of, source.batches))
+                loop = self.loop(name, self.call(ranges.keys_of, source.batches))
             source = Source(None, [loop], [name for name in (key, row) if name])
         return self.matched(level, source)
 
@@ -276,7 +273,8 @@ class LevelCompiler:
         # A list where matches are few: a generator costs more to start, but ends at the first of many.
         return f"{word} [{found}]" if level.fan_out <= FEW_MATCHES else f"{word} any({found})"
 
-    def _for(self, target: str, iterable: str) -> str:
+    def loop(self, target: str, iterable: str) -> str:
+        """A `for` clause."""
         return f"for {target} in {self.safe(iterable)}"
 
     def safe(self, source: str) -> str:
@@ -295,7 +293,8 @@ class LevelCompiler:
         self.module.add(function)
         return f"{name}({', '.join(free)})"
 
-    def _call(self, function: Callable[..., object], *arguments: str) -> str:
+    def call(self, function: Callable[..., object], *arguments: str) -> str:
+        """The source of a call of a runtime function."""
         return f"{self.module.function(function)}({', '.join(arguments)})"
 
     def _left(self, level: Level, source: Source) -> list[str]:
@@ -314,10 +313,10 @@ class LevelCompiler:
         element = target if len(names) == 1 else f"({target})"
         empty = nulls[0] if len(names) == 1 else f"({', '.join(nulls)})"
         if source.lookup and not level.on:
-            return [self._for(target, f"({source.lookup.replace('%s', f', {empty}')},)")]
+            return [self.loop(target, f"({source.lookup.replace('%s', f', {empty}')},)")]
         conditions = [f"if {self.scalar.true(condition)}" for condition in level.on]
         matches = f"[{element} {' '.join([*source.clauses, *conditions])}]"
-        return [self._for(target, f"({matches} or ({empty},))")]
+        return [self.loop(target, f"({matches} or ({empty},))")]
 
     def _width(self, level: Level, binding: Binding) -> int:
         if binding.positions is not None:
@@ -351,7 +350,7 @@ class LevelCompiler:
         binding = self.binding(level)
         # Bounds are compiled before the relation's own variables mean anything; hash keys after.
         if isinstance(access, HashLookup):
-            return self._hash(level, access, binding)
+            return hash_source(self, level, access, binding)
         source = self.access(relation, access, level)
         self.compiler.bindings[number] = binding
         return source
@@ -369,7 +368,7 @@ class LevelCompiler:
                 assert isinstance(relation, TableRelation)
                 tree = self.module.tree(relation.table.tree_id)
                 reverse = ", True" if access.reverse else ""
-                batches = self._call(ranges.scan, tree, f"check{reverse}")
+                batches = self.call(ranges.scan, tree, f"check{reverse}")
                 return Source(self._taken(batches), [], [])
             case RowidLookup():
                 assert isinstance(relation, TableRelation)
@@ -377,7 +376,7 @@ class LevelCompiler:
             case RowidRange():
                 assert isinstance(relation, TableRelation)
                 tree = self.module.tree(relation.table.tree_id)
-                batches = self._call(
+                batches = self.call(
                     ranges.span,
                     tree,
                     "check",
@@ -413,7 +412,7 @@ class LevelCompiler:
 
     def _row_batches(self, number: int, batches: str) -> Source:
         """Rows without keys, in batches."""
-        return Source(self._call(row_batches, batches, "check"), [], [f"r{number}"])
+        return Source(self.call(row_batches, batches, "check"), [], [f"r{number}"])
 
     def _provided(self, relation: RowRelation, level: Level) -> str:
         provider = self.module.constants.name(relation.provider, "provider")
@@ -465,18 +464,32 @@ class LevelCompiler:
         if equality.many:
             values = self._many(equality, "")
             reverse = ", reverse=True" if access.reverse else ""
-            loop = self._for(key, f"{self._call(ranges.rowids_of, values + reverse)}")
+            loop = self.loop(key, f"{self.call(ranges.rowids_of, values + reverse)}")
             return Source(
                 None, [loop, f"for {row} in ({get}({key}),)", f"if {row} is not None"], names
             )
         assert not isinstance(equality.value, (InList, InSubquery))
         source, kinds = self.scalar.operand(equality.value, equality.affinity, "BINARY")
         if kinds != INTEGER:
-            source = self._call(ranges.rowid_of, source)
+            source = self.call(ranges.rowid_of, source)
         if ROWID not in columns:
-            return self._found([row], f"{get}({source}%s)")
-        clauses = [self._for(key, f"({source},)"), f"for {row} in ({get}({key}),)"]
+            return self.found([row], f"{get}({source}%s)")
+        clauses = [self.loop(key, f"({source},)"), f"for {row} in ({get}({key}),)"]
         return Source(None, [*clauses, f"if {row} is not None"], names, single=True)
+
+    def found(self, names: list[str], lookup: str) -> Source:
+        """A source of at most one row: what the call gives, None for nothing."""
+        if len(names) == 1:
+            name = names[0]
+            clauses = [self.loop(name, f"({lookup.replace('%s', '')},)"), f"if {name} is not None"]
+            return Source(None, clauses, names, single=True, lookup=lookup)
+        pair = f"e{self.module.number()}"
+        clauses = [
+            self.loop(pair, f"({lookup.replace('%s', '')},)"),
+            f"if {pair} is not None",
+            f"for {', '.join(names)} in ({pair},)",
+        ]
+        return Source(None, clauses, names, single=True)
 
     def _many(self, equality: Equality, convert: str) -> str:
         """The values of `column IN (...)` as an iterable's source; `convert` folds them."""
@@ -489,11 +502,11 @@ class LevelCompiler:
             values = f"({self.scalar.value(value)},)"
         conversion = self._conversion(equality.affinity)
         if conversion and convert:
-            folded = self._call(composed, conversion, convert)
-            return self._call(ranges.distinct, values, self.module.once(folded))
+            folded = self.call(composed, conversion, convert)
+            return self.call(ranges.distinct, values, self.module.once(folded))
         if conversion or convert:
-            return self._call(ranges.distinct, values, conversion or convert)
-        return self._call(ranges.distinct, values)
+            return self.call(ranges.distinct, values, conversion or convert)
+        return self.call(ranges.distinct, values)
 
     def _conversion(self, affinity: Affinity | None) -> str:
         if affinity is None or affinity == Affinity.BLOB:
@@ -526,20 +539,20 @@ class LevelCompiler:
             return Source(batches, [], [f"i{relation.source}"], covering=True)
         get_many = self.module.method(relation.table.tree_id, "get_many")
         if relation.table.without_rowid:
-            source = self._call(ranges.fetched_clustered, batches, get_many, str(path.key_start))
+            source = self.call(ranges.fetched_clustered, batches, get_many, str(path.key_start))
         else:
-            source = self._call(ranges.fetched, batches, get_many, str(path.key_start))
+            source = self.call(ranges.fetched, batches, get_many, str(path.key_start))
             equal = f"{self.module.function(ranges.equal_span)}("
             needed = self.needed.get(relation.source, set())
             if batches.startswith(equal) and needed and ROWID not in needed:
                 span = batches[len(equal) : -1]
-                rows = self._call(index_rows, span, get_many, str(path.key_start))
+                rows = self.call(index_rows, span, get_many, str(path.key_start))
                 return Source(f"((None, {rows}),)", [], [], rows=rows)
         return Source(source, [], [])
 
     def _taken(self, batches: str) -> str:
         """The batches, ended after as many entries as LIMIT lets through."""
-        return self._call(ranges.head, batches, self.take) if self.take else batches
+        return self.call(ranges.head, batches, self.take) if self.take else batches
 
     def _is_point(self, access: KeyRange) -> bool:
         return not any(equality.many or equality.null_safe for equality in access.equal)
@@ -553,9 +566,9 @@ class LevelCompiler:
         )
         names = [key, row] if ROWID in self.needed.get(number, set()) else [row]
         if len(names) == 2:
-            clauses = [self._for(key, f"(({parts}),)"), f"for {row} in ({get}({key}),)"]
+            clauses = [self.loop(key, f"(({parts}),)"), f"for {row} in ({get}({key}),)"]
         else:
-            clauses = [self._for(row, f"({get}(({parts})),)")]
+            clauses = [self.loop(row, f"({get}(({parts})),)")]
         return Source(None, [*clauses, f"if {row} is not None"], names, single=True)
 
     def equal_source(self, access: KeyRange, place: int) -> str:
@@ -577,7 +590,7 @@ class LevelCompiler:
                 continue
             source = self.equal_source(access, place)
             nullable = not equality.null_safe and self.scalar.nullable(equality.value)
-            choices.append(self._call(ranges.one, source) if nullable else f"({source},)")
+            choices.append(self.call(ranges.one, source) if nullable else f"({source},)")
             plain.append("" if nullable else source)
         collation = (
             path.parts[len(access.equal)].collation if len(access.equal) < len(path.parts) else ""
@@ -587,199 +600,38 @@ class LevelCompiler:
             prefix = f"({''.join(f'{part}, ' for part in plain)})"
             if access.prefix is not None:
                 start = self.scalar.operand(access.prefix, None, collation)[0]
-                return self._call(ranges.text_span, tree, "check", prefix, start, reverse)
+                return self.call(ranges.text_span, tree, "check", prefix, start, reverse)
             unbound = access.low is None and access.high is None
             if unbound and plain and not access.reverse and not path.clustered:
-                return self._call(ranges.equal_span, tree, "check", prefix)
+                return self.call(ranges.equal_span, tree, "check", prefix)
             bounds = self._bounds(access.low, access.high, collation or "BINARY")
-            return self._call(ranges.key_span, tree, "check", prefix, *bounds, reverse)
+            return self.call(ranges.key_span, tree, "check", prefix, *bounds, reverse)
         listed = f"({''.join(f'{choice}, ' for choice in choices)})"
         if access.prefix is not None:
             start = self.scalar.operand(access.prefix, None, collation)[0]
-            return self._call(text_spans, tree, "check", listed, start, reverse)
+            return self.call(text_spans, tree, "check", listed, start, reverse)
         bounds = self._bounds(access.low, access.high, collation or "BINARY")
-        return self._call(ranges.spans, tree, "check", listed, *bounds, f"reverse={reverse}")
+        return self.call(ranges.spans, tree, "check", listed, *bounds, f"reverse={reverse}")
 
     def _union(self, relation: TableRelation, access: RowidUnion) -> Source:
         parts = []
         for part in access.parts:
             if isinstance(part, KeyRange):
                 batches = self._key_batches(part)
-                keys = self._call(ranges.keys_of, batches)
+                keys = self.call(ranges.keys_of, batches)
                 parts.append(f"[key[{part.path.key_start}] for key in {self.safe(keys)}]")
             elif isinstance(part, RowidRange):
                 tree = self.module.tree(relation.table.tree_id)
-                batches = self._call(ranges.span, tree, "check", *self._bounds(part.low, part.high))
-                parts.append(self._call(ranges.keys_of, batches))
+                batches = self.call(ranges.span, tree, "check", *self._bounds(part.low, part.high))
+                parts.append(self.call(ranges.keys_of, batches))
             elif part.equality.many:
-                parts.append(self._call(ranges.rowids_of, self._many(part.equality, "")))
+                parts.append(self.call(ranges.rowids_of, self._many(part.equality, "")))
             else:
                 assert not isinstance(part.equality.value, (InList, InSubquery))
                 source = self.scalar.operand(part.equality.value, part.equality.affinity, "BINARY")
-                parts.append(self._call(ranges.rowids_of, f"({source[0]},)"))
+                parts.append(self.call(ranges.rowids_of, f"({source[0]},)"))
         get_many = self.module.method(relation.table.tree_id, "get_many")
-        return Source(self._call(ranges.union, f"({', '.join(parts)},)", get_many), [], [])
-
-    # -- hash lookups ----------------------------------------------------------------------------
-
-    def _hash(self, level: Level, access: HashLookup, binding: Binding) -> Source:
-        """Probe a table that is built from the relation's rows once."""
-        number = level.relation.source
-        probes = [
-            self.scalar.operand(probe, affinity, collation)[0]
-            for probe, affinity, collation in zip(
-                access.probes, access.probe_affinities, access.collations, strict=True
-            )
-        ]
-        if level.exists is not None and probes and not level.on:
-            return self._hash_exists(level, access, binding, probes)
-        table, unique = self._hash_table(level, access, binding)
-        source = Source(None, [], [], covering=binding.positions is not None)
-        row, key = self._wanted(level, source)
-        names = [name for name in (key, row) if name] or [binding.row]
-        target = ", ".join(names)
-        self.compiler.bindings[number] = binding
-        if unique:
-            return self._found(names, f"{table}.get({probes[0]}%s)")
-        if not probes:
-            rows = self._call(ranges.checked, table, "check")
-        elif len(probes) == 1:
-            rows = f"{table}.get({probes[0]}, ())"
-        else:
-            rows = f"{table}.get(({', '.join(probes)}), ())"
-        return Source(None, [self._for(target, rows)], names)
-
-    def _hash_exists(
-        self, level: Level, access: HashLookup, binding: Binding, probes: list[str]
-    ) -> Source:
-        """A set of keys, for a semi-join or an anti-join that depends on nothing else."""
-        table, _ = self._hash_table(level, access, binding)
-        self.compiler.bindings[level.relation.source] = binding
-        probe = probes[0] if len(probes) == 1 else f"({', '.join(probes)})"
-        return Source(None, [f"if {probe} in {table}"], [])
-
-    def _found(self, names: list[str], lookup: str) -> Source:
-        """A source of at most one row: what the call gives, None for nothing."""
-        if len(names) == 1:
-            name = names[0]
-            clauses = [self._for(name, f"({lookup.replace('%s', '')},)"), f"if {name} is not None"]
-            return Source(None, clauses, names, single=True, lookup=lookup)
-        pair = f"e{self.module.number()}"
-        clauses = [
-            self._for(pair, f"({lookup.replace('%s', '')},)"),
-            f"if {pair} is not None",
-            f"for {', '.join(names)} in ({pair},)",
-        ]
-        return Source(None, clauses, names, single=True)
-
-    def _hash_table(self, level: Level, access: HashLookup, binding: Binding) -> tuple[str, bool]:
-        """The variable of the table: key -> list of rows (or pairs), or a list without keys.
-
-        True with it if keys are unique and the table has the rows themselves."""
-        number = level.relation.source
-        base = Level(level.relation, access.access, False, (), access.local)
-        built = LevelCompiler(self.compiler, self.needed, self.body)
-        header, clauses, source = built.header(base)
-        row, key = self._wanted(level, source)
-        names = [name for name in (key, row) if name] or [binding.row]
-        if not (row or key):
-            names = [clauses[0].split()[1]]
-        element = names[0] if len(names) == 1 else f"({', '.join(names)})"
-        keys = [
-            self.scalar.operand(expression, affinity, collation)
-            for expression, affinity, collation in zip(
-                access.keys, access.key_affinities, access.collations, strict=True
-            )
-        ]
-        function = Lines()
-        name = f"hash{self.module.number()}"
-        body = Lines()
-        pairs = ""
-        only_keys = level.exists is not None and not level.on
-        unique = access.unique and not only_keys and keys[0][0] == self.scalar.value(access.keys[0])
-        if keys:
-            sources = [source for source, _ in keys]
-            hashed = sources[0] if len(sources) == 1 else f"({', '.join(sources)})"
-            pairs = hashed if only_keys else f"({hashed}, {element})"
-        source_text = f"{pairs or element} {' '.join(clauses)}"
-        if unique:
-            self._build_unique(body, level, (header, clauses), (keys[0][0], element))
-        elif header:
-            body.add("def found():")
-            body.add(f"    {header}")
-            body.add(f"        yield [{source_text}]")
-            batches = "found()"
-        else:
-            batches = self._call(in_batches, f"({source_text})", "check")
-        if unique:
-            body.add(f"return {self._call(unique_table, 'found()', 'ctx')}")
-        elif keys:
-            nullable = any(kinds & NULL for _, kinds in keys)
-            arguments = [batches, str(len(keys)), str(nullable), "ctx"]
-            made = self._call(hash_keys if only_keys else hash_table, *arguments)
-            body.add(f"return {made}")
-        else:
-            body.add(f"return {self._call(kept_rows, batches, 'ctx')}")
-        del self.compiler.bindings[number]
-        free = variables_in("\n".join(body.lines))
-        free = [variable for variable in free if variable[1:] != str(number)]
-        function.add(f"def {name}({', '.join(free)}):")
-        function.depth = 1
-        if not free and not reads_work(level.relation):
-            function.add(f"nonlocal {name}_")
-            function.add(f"if {name}_ is None: {name}_ = {name}_build()")
-            function.add(f"return {name}_")
-            build = Lines()
-            build.add(f"{name}_ = None")
-            build.add(f"def {name}_build():")
-            build.depth = 1
-            build.extend(body)
-            self.module.add(build)
-        else:
-            function.extend(body)
-        self.module.add(function)
-        table = f"h{self.module.number()}"
-        self.body.add(f"{table} = {name}({', '.join(free)})")
-        return table, unique
-
-    def _build_unique(
-        self, body: Lines, level: Level, loop: tuple[str, list[str]], entry: tuple[str, str]
-    ) -> None:
-        """`found()`, which gives batches of (key, row) for `unique_table`."""
-        header, clauses = loop
-        key, element = entry
-        body.add("def found():")
-        relation = level.relation
-        number = relation.source
-        if header:
-            body.add(f"    {header}")
-            body.depth = 1
-        rowids = [f"k{number}"]
-        if isinstance(relation, TableRelation) and relation.table.rowid_alias is not None:
-            rowids.append(f"r{number}[{relation.table.rowid_alias}]")
-        whole = len(clauses) == 1 and element == f"r{number}"
-        if header and whole and key in rowids and clauses[0].endswith((" in rows", "(keys, rows)")):
-            body.add("    yield zip(keys, rows)")
-        else:
-            body.add(f"    yield {{{key}: {element} {' '.join(clauses)}}}")
-        body.depth = 0
-
-
-def reads_work(relation: Relation) -> bool:
-    """Whether the relation's rows change from round to round of a recursive query."""
-    if isinstance(relation, WorkRelation):
-        return True
-    if not isinstance(relation, DerivedRelation):
-        return False
-    pending: list[Block] = [relation.block]
-    while pending:
-        block = pending.pop()
-        pending += subblocks(block)
-        if isinstance(block, Select) and any(
-            isinstance(item.relation, WorkRelation) for item in block.items
-        ):
-            return True
-    return False
+        return Source(self.call(ranges.union, f"({', '.join(parts)},)", get_many), [], [])
 
 
 def row_batches(batches, check):  # type: ignore[no-untyped-def]

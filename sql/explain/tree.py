@@ -303,14 +303,18 @@ class PlanTree:
     def _level(self, level: Level, place: tuple[int, int], before: float) -> Node:
         key = (place[0], "level", place[1])
         title = self.accesses.title(level.relation, level.access)
+        if level.merged:
+            title = title.replace("Search ", "Merge with ", 1)
         kind = "Left join" if level.left else "Semi-join" if level.exists else "Anti-join"
         if level.left or level.exists is not None:
             title = f"{kind}: {title[0].lower()}{title[1:]}"
             if level.on:
                 title += f" on {self.writer.all_of(level.on)}"
-        if level.batched:
+        if level.batched and not level.merged:
             title += ", many at once"
-        rows = before * level.fan_out if level.exists is None else level.rows
+        rows = before * (max(level.fan_out, 1.0) if level.left else level.fan_out)
+        if level.exists is not None:
+            rows = level.rows
         node = Node(title, rows, key, level=level)
         access = level.access
         if isinstance(access, HashLookup):

@@ -57,8 +57,9 @@ FETCH_ROW = 1000.0
 SEEK = 3000.0
 FILTER = 30.0
 HASH_UNIQUE_ROW = 80.0
-HASH_ROW, HASH_KEY = 150.0, 600.0
+HASH_ROW, HASH_KEY = 120.0, 300.0
 LEAF_ROWS = 64.0
+PREFIX, PREFIX_ROW, FETCHED_ROW = 600.0, 150.0, 700.0
 
 
 def lookup_cost(size: float) -> float:
@@ -106,6 +107,7 @@ class Candidate(Struct, frozen=True):
     constant_columns: frozenset[int] = frozenset()
     unique: bool = False
     batched: bool = False
+    merged: bool = False
 
 
 def terms_of(conjunct: Expression, source: int, functions: FunctionRegistry) -> Iterator[Term]:

@@ -28,10 +28,13 @@ from sql.expressions import (
     ScalarSubquery,
 )
 from sql.optimise.access import (
+    FETCHED_ROW,
     FILTER,
     HASH_KEY,
     HASH_ROW,
     HASH_UNIQUE_ROW,
+    PREFIX,
+    PREFIX_ROW,
     SCAN_ROW,
     SEEK,
     Candidate,
@@ -59,6 +62,7 @@ from sql.plan import (
 )
 from sql.plan.operators import (
     BlockPlan,
+    Equality,
     HashLookup,
     KeyRange,
     Level,
@@ -94,12 +98,15 @@ class Step(Struct, frozen=True):
 
 
 class State(Struct, frozen=True):
-    """A partial join: which relations (by place), in which order, at what cost, giving how many rows."""
+    """A partial join: which relations (by place), in which order, at what cost, giving how many rows.
+
+    `order`: the column (source, number) whose values ascend in those rows."""
 
     steps: tuple[Step, ...]
     bound: frozenset[int]
     cost: float
     rows: float
+    order: tuple[int, int] | None = None
 
 
 class Planner:
@@ -240,6 +247,7 @@ class SelectPlanner:
         self._accesses: dict[int, TableAccess] = {}
         self._candidates: dict[tuple[int, frozenset[int], bool], list[Candidate]] = {}
         self._relevant: dict[int, frozenset[int]] = {}
+        self._joining: frozenset[tuple[int, int]] | None = None
 
     # The whole
 
@@ -375,24 +383,58 @@ class SelectPlanner:
             if isinstance(candidate.access, HashLookup):
                 cost = candidate.cost / self.repeats + probe_cost(candidate.access.rows)
                 cost += rows * 25.0
-            found.append(State((Step(place, candidate),), frozenset({source}), cost, rows))
+            ascending = self._ascending(place, candidate)
+            state = State((Step(place, candidate),), frozenset({source}), cost, rows, ascending)
+            found.append(state)
         return found
 
+    def _ascending(self, place: int, candidate: Candidate) -> tuple[int, int] | None:
+        """The column whose values ascend in the rows of a first access, if anything is joined by it."""
+        access = candidate.access
+        if not candidate.order or getattr(access, "reverse", False):
+            return None
+        column = candidate.order[0][0]
+        if not isinstance(column, int):
+            return None
+        column = self._rowid_or(place, column)
+        source = self.items[place].relation.source
+        return (source, column) if (source, column) in self._join_columns() else None
+
+    def _rowid_or(self, place: int, column: int) -> int:
+        """The column's number, one for both names of a rowid."""
+        relation = self.items[place].relation
+        is_rowid = isinstance(relation, TableRelation) and column == relation.table.rowid_alias
+        return ROWID if is_rowid else column
+
+    def _join_columns(self) -> frozenset[tuple[int, int]]:
+        """The columns that equalities between relations compare."""
+        if self._joining is None:
+            found = set()
+            for conjunct in [*self.conjuncts, *[on for item in self.items for on in item.on]]:
+                if isinstance(conjunct, Compare) and conjunct.op == "=":
+                    for side in (conjunct.left, conjunct.right):
+                        if isinstance(side, ColumnRef) and side.source in self.places:
+                            column = self._rowid_or(self.places[side.source], side.column)
+                            found.add((side.source, column))
+            self._joining = frozenset(found)
+        return self._joining
+
     def _dynamic(self, order: tuple[SortKey, ...] | None) -> State | None:
-        best: dict[frozenset[int], State] = {}
+        # A dearer state is kept where its rows come in the order of a column that others are joined by.
+        best: dict[tuple[frozenset[int], tuple[int, int] | None], State] = {}
         for place in range(len(self.items)):
             for state in self._starts(place, order):
-                known = best.get(state.bound)
+                known = best.get((state.bound, state.order))
                 if known is None or state.cost < known.cost:
-                    best[state.bound] = state
+                    best[state.bound, state.order] = state
         for _ in range(len(self.items) - 1):
-            following: dict[frozenset[int], State] = {}
+            following: dict[tuple[frozenset[int], tuple[int, int] | None], State] = {}
             for state in best.values():
                 for place in self._next(state):
                     made = self._extended(state, place)
-                    known = following.get(made.bound)
+                    known = following.get((made.bound, made.order))
                     if known is None or made.cost < known.cost:
-                        following[made.bound] = made
+                        following[made.bound, made.order] = made
             best = following
         return min(best.values(), key=lambda state: state.cost) if best else None
 
@@ -434,7 +476,7 @@ class SelectPlanner:
         best: State | None = None
         source = self.items[place].relation.source
         for candidate in self._access(place, state.bound, first=False):
-            candidate = self._batched(place, candidate, state.rows)
+            candidate = self._batched(place, candidate, state)
             rows, cost = self._filtered(place, candidate, state.bound)
             if isinstance(candidate.access, HashLookup):
                 once = candidate.cost / self.repeats
@@ -448,6 +490,7 @@ class SelectPlanner:
                 state.bound | {source},
                 total,
                 state.rows * rows,
+                state.order,
             )
             if best is None or made.cost < best.cost:
                 best = made
@@ -481,28 +524,45 @@ class SelectPlanner:
                     known = min(known, here / there)
         return max(0.001, known * (1.0 - math.exp(-rows)))
 
-    def _batched(self, place: int, candidate: Candidate, lookups: float) -> Candidate:
-        """The candidate for many look-ups at once, if it is one by equality and there are many."""
+    def _batched(self, place: int, candidate: Candidate, state: State) -> Candidate:
+        """The candidate for many look-ups at once, if it is one by equality and there are many.
+
+        It is a merge join if the values that are looked up ascend by themselves."""
+        lookups = state.rows
         relation = self.items[place].relation
         if lookups < BATCHED_ROWS_MIN or self.correlated or not isinstance(relation, TableRelation):
             return candidate
         if ROWID in self.needed[relation.source]:
             return candidate
         size = float(self.planner.statistics.rows(relation.table.tree_id))
-        once = min(lookups, GATHERED_MAX)
         match candidate.access:
             case RowidLookup(equality=equality) if not equality.many:
-                cost = batched_cost(size, once)
+                merged = self._ascends(equality, state)
+                cost = batched_cost(size, lookups if merged else min(lookups, GATHERED_MAX))
             case KeyRange(low=None, high=None, prefix=None, reverse=False, equal=equal) if (
                 equal and not any(equality.many or equality.null_safe for equality in equal)
             ):
+                merged = len(equal) == 1 and self._ascends(equal[0], state)
+                once = lookups if merged else min(lookups, GATHERED_MAX)
                 found = candidate.rows
-                cost = batched_cost(size, once) + 600.0 + found * 150.0
+                cost = PREFIX + 1.5 * batched_cost(size, once) + found * PREFIX_ROW
                 if not candidate.access.covering:
-                    cost += found * batched_cost(size, once * max(found, 1.0))
+                    cost += found * (FETCHED_ROW + batched_cost(size, once * max(found, 1.0)))
             case _:
                 return candidate
-        return replace(candidate, cost=cost, batched=True)
+        return replace(candidate, cost=cost, batched=True, merged=merged)
+
+    def _ascends(self, equality: Equality, state: State) -> bool:
+        """Whether the values of an equality come in order from the rows before."""
+        value = equality.value
+        if not isinstance(value, ColumnRef) or equality.affinity is not None:
+            return False
+        if value.source not in self.places:
+            return False
+        return state.order == (
+            value.source,
+            self._rowid_or(self.places[value.source], value.column),
+        )
 
     # Accesses of one relation
 
@@ -627,7 +687,11 @@ class SelectPlanner:
         unique = unique and len(keys) == 1
         lists = 1.0 / max(fan_out, 1.0) if keys else 0.0
         build += size * FILTER * len(remaining)
-        build += local_rows * (HASH_UNIQUE_ROW if unique else HASH_ROW + HASH_KEY * lists)
+        proved = (*used, *local)
+        item = self.items[place]
+        alone = item.join in (SEMI, ANTI) and len(proved) == len(item.on)  # a set of keys will do
+        single = unique or alone
+        build += local_rows * (HASH_UNIQUE_ROW if single else HASH_ROW + HASH_KEY * lists)
         lookup = HashLookup(
             tuple(keys),
             tuple(probes),
@@ -639,7 +703,6 @@ class SelectPlanner:
             access,
             local_rows,
         )
-        proved = (*used, *local)
         return Candidate(lookup, build, max(fan_out, 0.01), proved)
 
     def _filtered(
@@ -767,6 +830,7 @@ class SelectPlanner:
                     rows,
                     step.candidate.rows,
                     step.candidate.batched,
+                    step.candidate.merged,
                     exists=None if item.join not in (SEMI, ANTI) else item.join == SEMI,
                 )
             )

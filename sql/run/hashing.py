@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from operator import itemgetter
@@ -33,19 +34,17 @@ def hash_table(batches: Iterable[Batch], width: int, nullable: bool, ctx: Contex
 
     `width` is the number of key columns; with `nullable` keys that hold a NULL are left out, since they
     equal nothing."""
-    table: dict[Any, list[Any]] = {}
-    get = table.get
+    table: defaultdict[Any, list[Any]] = defaultdict(list)
     count, weigh_at = 0, FIRST_WEIGHED
     batches = iter(batches)
     for batch in batches:
-        for key, row in batch:
-            if nullable and (key is None if width == 1 else None in key):
-                continue
-            rows = get(key)
-            if rows is None:
-                table[key] = [row]
-            else:
-                rows.append(row)
+        if nullable:
+            for key, row in batch:
+                if key is not None if width == 1 else None not in key:
+                    table[key].append(row)
+        else:
+            for key, row in batch:
+                table[key].append(row)
         count += len(batch)
         if count > weigh_at:
             weigh_at = _weighed(batch, count, ctx)

@@ -40,7 +40,7 @@ def test_a_hash_table_on_disk_gives_the_same_rows_in_the_same_order() -> None:
     pairs = [(some_key(rng), (place, f"row {place}")) for place in range(20_000)]
     small = hash_table(in_batches(pairs), 1, True, context(1 << 30))
     large = hash_table(in_batches(pairs), 1, True, context(300_000))
-    assert type(small) is dict and isinstance(large, DiskTable)
+    assert isinstance(small, dict) and isinstance(large, DiskTable)
     for key in [*{key for key, _ in pairs}, "absent", -5, 2.5]:
         if key is not None:
             assert large.get(key, ()) == small.get(key, ()), key
