@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from btree import codec
 from btree.directory import DIRECTORY_PAGE, decode_directory
 from btree.disk import DiskStore
-from btree.errors import CorruptionError, StoreError
+from btree.errors import CorruptionError, StorageError, StoreError
 from btree.node import LargeReference, Node
 from btree.order import less, order_key
 from btree.protocols import CATALOG_TREE_ID, Key, Kind, TreeKind, Value
@@ -63,7 +63,10 @@ def repair(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> li
     remove_leftovers(target, files)
     temporary = temporary_name(target, "salvage")
     try:
-        sentences = _Repair(salvaged, source).run(temporary)
+        try:
+            sentences = _Repair(salvaged, source).run(temporary)
+        except StorageError as error:  # as the caller names it
+            raise StorageError(str(error).replace(temporary, target)) from error
         try:
             # Readable to whom the source is; writable even if that is on media that is not.
             os.chmod(temporary, stat.S_IMODE(os.stat(source).st_mode) | stat.S_IWUSR)

@@ -9,6 +9,7 @@ Exit status: 0 fine; 1 an error in a statement, or `get` of a missing key; 2 wro
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -75,6 +76,10 @@ def _main(arguments: list[str], *, ends: bool = False) -> int:
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        return _failed(_sentence(error))  # modules that are imported when needed are files, too
 
 
 def _open_standard_streams() -> None:

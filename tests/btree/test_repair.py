@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from btree import NotADatabaseError, StoreError, TreeKind, open_store, repair
+from btree import NotADatabaseError, StorageError, StoreError, TreeKind, open_store, repair
 from tests.engine.workload import PATH, Workload, content_of, small_limits
 
 ROWS = 600
@@ -154,3 +154,10 @@ def damage(data: bytearray, rng: random.Random) -> None:
         del data[at : at + size]
     else:
         data[at:at] = data[at // 2 : at // 2 + size]
+
+
+def test_a_target_that_cannot_be_written_is_named_as_it_was_given(tmp_path: Path) -> None:
+    made(tmp_path / "a")
+    target = tmp_path / "no" / "b"
+    with pytest.raises(StorageError, match=f"^{target}: unable to open database file: No such"):
+        repair(tmp_path / "a", target)

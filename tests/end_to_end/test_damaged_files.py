@@ -7,12 +7,14 @@ import os
 import random
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import kvsh
+from tests.shell.running import command, environ
 from tests.shell.running import kvsh as run
 
 ROWS = 3000
@@ -184,3 +186,22 @@ def test_a_damaged_file_is_repaired_from_outside_without_being_opened(
             assert db.execute("SELECT count(*) FROM t").fetchone() == (ROWS,)
             assert db.check() == []
     assert path.read_bytes() == before
+
+
+def test_without_file_descriptors_there_is_one_sentence_and_no_traceback(whole: Path) -> None:
+    """Whatever is opened last: a module, the database."""
+    for limit in range(3, 8):
+        limited = ["sh", "-c", f'ulimit -n {limit} && exec "$@"', "sh"]
+        done = subprocess.run(
+            [*limited, *command(str(whole), "SELECT 1")],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=environ(),
+            timeout=60,
+            check=False,
+        )
+        if done.returncode == 0:
+            assert done.stdout == "1\n"
+        elif "kvsh: " in done.stderr:  # else Python itself could not start
+            assert "Too many open files" in done.stderr and "Traceback" not in done.stderr
