@@ -8,13 +8,23 @@ import random
 import socket
 import sqlite3
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from btree import NotADatabaseError, StorageError, StoreError, TreeKind, open_store
-from engine.format import Slot, encode_header, new_database_id
+from engine.format import (
+    KIND_PAGE,
+    Slot,
+    decode_header,
+    decode_record,
+    encode_header,
+    encode_record,
+    new_database_id,
+    salt_of,
+)
 from tests.engine.simulated import SimulatedDisk
 from tests.engine.workload import Content, content_of, opened, small_limits
 
@@ -140,7 +150,9 @@ def test_random_bytes_for_pages_never_decode_to_anything_but_nodes_or_errors(see
     rng = random.Random(seed)
     for _ in range(3000):
         kind = rng.choice(list(TreeKind))
-        head = bytes((1, kind, rng.choice((0, 1, 255)), rng.choice((0, 1, 2, 3, 65, 128, 129, 130))))
+        head = bytes(
+            (1, kind, rng.choice((0, 1, 255)), rng.choice((0, 1, 2, 3, 65, 128, 129, 130)))
+        )
         payload = head + rng.randbytes(rng.randrange(40))
         if rng.random() < 0.5:
             payload = head + b"\x92" + rng.randbytes(rng.randrange(12))
@@ -152,6 +164,31 @@ def test_random_bytes_for_pages_never_decode_to_anything_but_nodes_or_errors(see
         ):
             with contextlib.suppress(CorruptionError):
                 decode()  # type: ignore[no-untyped-call]
+
+
+def test_damaged_lengths_ask_for_no_memory_out_of_proportion() -> None:
+    """Of records, and of what msgpack says is in a page; each record's checksum is made to fit."""
+    data, content = small_database()
+    salt = salt_of(decode_header(data[:4096], "db")[0].database_id)
+    position = 4096
+    while (record := decode_record(salt, data, position)) is not None:
+        lying = []
+        for length in (1 << 16, (1 << 27) - 64, (1 << 32) - 1):
+            lying.append(data[position : position + 4] + length.to_bytes(4, "little"))
+        for size in (b"\xdd\xff\xff\xff\xff", b"\xc6\x7f\xff\xff\xff"):  # 2^32 entries, 2^31 bytes
+            payload = record.payload[:4] + size + record.payload[4:][len(size) :]
+            if len(payload) == len(record.payload) and record.kind == KIND_PAGE:
+                fields = (record.kind, record.lsn, record.page, payload, record.pages)
+                lying.append(encode_record(salt, *fields)[0])
+        for start in lying:
+            damaged = data[:position] + start + data[position + len(start) :]
+            tracemalloc.start()
+            examine(damaged, content, f"the length at {position}")
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert peak < 4_000_000, f"{peak} bytes of memory for the record at {position}"
+        position += record.span
+    assert position == len(data)
 
 
 # -- files that are something else -------------------------------------------------------------------
