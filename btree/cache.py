@@ -44,6 +44,7 @@ class Cache:
         self.budget_bytes = budget_bytes
         self.used_bytes = 0
         self.column_bytes = 0  # part of `used_bytes`
+        self.scanned: set[int] = set()  # trees that were scanned by column
         self.evictions = 0
         self.loads = 0
         self._cooling: dict[int, Node] = {}

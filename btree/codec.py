@@ -325,16 +325,17 @@ def decode_columns(
             return None
         key_form = KeyForm(form & ~_BY_COLUMN)
         part, kept = _DECODE_COLUMNS_LEAF[kind][key_form](memoryview(payload)[HEAD_BYTES:])
-        found = [[] if column == KEY_COLUMN else _decode_column(kept[column]) for column in columns]
-        if KEY_COLUMN in columns:
-            place = columns.index(KEY_COLUMN)
-            if key_form is KeyForm.COLUMNS:
-                found[place] = _decode_column(kept[part])
-            elif key_form is KeyForm.CONSECUTIVE:
-                others = found[place - 1] if len(found) > 1 else _decode_column(kept[0])
-                found[place] = list(range(part, part + len(others)))
-            else:
-                found[place] = _keys(kind, key_form, part, [])
+        if KEY_COLUMN not in columns:
+            found = [_decode_column(kept[column]) for column in columns]
+        else:
+            first = part if key_form is KeyForm.COLUMNS else 0
+            key_values = _decode_column(kept[first])
+            if key_form is not KeyForm.COLUMNS:
+                key_values = _keys(kind, key_form, part, key_values)
+            found = [
+                key_values if column == KEY_COLUMN else _decode_column(kept[column])
+                for column in columns
+            ]
         if len(set(map(len, found))) > 1:
             raise ValueError("columns of different lengths")
         return found

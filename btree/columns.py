@@ -6,6 +6,9 @@ in memory give a column by picking it from their rows; of those that are not onl
 decoded, and no node is made.  Two columns of 1M rows of five: 0.10 s to decode from the file, where the
 rows took 0.50 s; 10 ms to go through again, where the rows took 40.
 
+The first scan of a tree keeps nothing: values that are dropped at once are made in the processor's cache
+again and again, which takes half the time, and a program that asks once has no use for more.
+
 A branch's columns stay right for as long as the branch does: a scan freezes the writer's nodes, so
 whoever changes anything below a branch afterwards copies the branch first, and a copy has no columns.
 They count against the cache's budget, and the sweep takes them away as it does leaves.
@@ -55,6 +58,7 @@ def column_batches(tree: Tree, columns: Sequence[int]) -> Iterator[tuple[Column,
 
 def _batches(tree: Tree, root: Node, columns: Sequence[int]) -> Iterator[tuple[Column, ...]]:
     tree.visit(pages=-1)  # the descent has counted a leaf
+    again = tree.transaction.scans_again(tree)
     for branch in _lowest_branches(tree, root):
         kept = branch.columns
         lists = {} if kept is None else kept.lists
@@ -62,7 +66,8 @@ def _batches(tree: Tree, root: Node, columns: Sequence[int]) -> Iterator[tuple[C
         tree.visit(pages=len(branch.children))
         missing = [column for column in columns if column not in lists]
         if missing:
-            yield from _gathered(tree, branch, columns, missing)
+            room = tree.transaction.column_room() if again else 0
+            yield from _gathered(tree, branch, columns, missing, room)
         else:
             yield from zip(*[lists[column] for column in columns], strict=True)
 
@@ -77,17 +82,18 @@ def _lowest_branches(tree: Tree, branch: Node) -> Iterator[Node]:
 
 
 def _gathered(
-    tree: Tree, branch: Node, columns: Sequence[int], missing: list[int]
+    tree: Tree, branch: Node, columns: Sequence[int], missing: list[int], room: float
 ) -> Iterator[tuple[Column, ...]]:
-    """The batches of one branch, of which some columns have to be fetched; these are kept with it."""
+    """The batches of one branch, of which some columns have to be fetched; these are kept with it where
+    there is room."""
     known = branch.columns
     lists = {} if known is None else known.lists
     fresh: dict[int, list[Column]] = {column: [] for column in missing}
     added_bytes = 0.0
-    room = tree.transaction.column_room()
-    keep = True
+    keep = room > 0
     assert branch.children is not None
     batch: list[Column] = [[] for _ in missing]
+    decoded = 0
     at, last = 0, len(branch.children) - 1
     for slot in range(last + 1):
         child: Node | int = branch.children[slot]
@@ -95,22 +101,26 @@ def _gathered(
         if isinstance(child, int):
             found = tree.transaction.load_columns(tree, branch, slot, missing)
             if found is not None:
-                added_bytes += sum(map(_bytes_of_values, found))
+                decoded += len(found[0])
         if found is None:
             leaf = tree.scanned_child(branch, slot)
-            keep = keep and leaf.values.__class__ is not LargeValues
+            if leaf.values.__class__ is LargeValues:
+                keep = False
             found = _picked(tree, leaf, missing)
         for column, values in zip(batch, found, strict=True):
             column += values
         if len(batch[0]) < BATCH_ROWS and slot < last:
             continue
-        added_bytes += sum(map(sys.getsizeof, batch))
-        keep = keep and added_bytes < room
-        for number, column in zip(missing, batch, strict=True):
-            if keep:
+        if keep:
+            added_bytes += sum(map(sys.getsizeof, batch))
+            if decoded:  # the values are nobody else's
+                added_bytes += sum(map(_bytes_of_values, batch)) * decoded / len(batch[0])
+                decoded = 0
+            for number, column in zip(missing, batch, strict=True):
                 fresh[number].append(column)
-            else:
-                fresh[number] = []
+            if added_bytes >= room:
+                keep = False
+                fresh.clear()
         new = dict(zip(missing, batch, strict=True))
         yield tuple([new[n] if n in new else lists[n][at] for n in columns])
         batch = [[] for _ in missing]
@@ -128,7 +138,7 @@ def _picked(tree: Tree, leaf: Node, columns: Sequence[int]) -> list[Column]:
 
 
 def _bytes_of_values(values: Column) -> float:
-    """About what the values themselves take, none of them being anybody else's."""
+    """About what the values themselves take."""
     sample = values[:: len(values) // _SAMPLE_VALUES + 1]
     return sum(map(sys.getsizeof, sample)) * len(values) / max(len(sample), 1)
 

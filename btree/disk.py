@@ -430,6 +430,12 @@ class _OnPages(LocalTransaction):
             raise CorruptionError(f"page {page} of tree {tree.id} is missing")
         return codec.decode_columns(tree.kind, self.reader.read(page, location), page, columns)
 
+    def scans_again(self, tree: Tree) -> bool:
+        scanned = self.store.cache.scanned
+        known = tree.id in scanned
+        scanned.add(tree.id)
+        return known
+
     def column_room(self) -> float:
         cache = self.store.cache
         if cache.column_room <= 0 and not self._recounted:

@@ -118,6 +118,9 @@ class MemoryTransaction(LocalTransaction):
     ) -> list[list[Value]] | None:
         raise AssertionError("a tree in memory has all its nodes")
 
+    def scans_again(self, tree: Tree) -> bool:
+        return True  # no value is decoded here
+
     def column_room(self) -> float:
         return inf
 

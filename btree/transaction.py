@@ -102,6 +102,10 @@ class LocalTransaction(ABC):
         """Columns of child `slot` of `branch` from its page; None if the page does not keep them apart."""
 
     @abstractmethod
+    def scans_again(self, tree: Tree) -> bool:
+        """Whether the tree was scanned by column before; from now on it was."""
+
+    @abstractmethod
     def column_room(self) -> float:
         """Bytes of columns that may be kept."""
 
