@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from btree.collector import CollectorPaused
 from btree.errors import (
     BusyError,
     ConflictError,
@@ -51,6 +52,7 @@ __all__ = [
     "CATALOG_TREE_ID",
     "RAW_TREE_ID",
     "BusyError",
+    "CollectorPaused",
     "ConflictError",
     "CorruptionError",
     "Key",

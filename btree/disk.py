@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from btree import codec, directory
 from btree.cache import Cache, unflushed_bytes
-from btree.columns import kept_with
+from btree.collector import CollectorPaused
+from btree.columns import Column, kept_with
 from btree.errors import ConflictError, CorruptionError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
@@ -228,7 +229,8 @@ class DiskStore:
         records = snapshot.redo(version.lsn)
         if records or version.lsn != snapshot.lsn:
             replaying = Replay(self, snapshot, version)
-            replay(replaying, [record for _, record in records])
+            with CollectorPaused():
+                replay(replaying, [record for _, record in records])
             version = replaying.successor(snapshot.lsn, version.base_lsn)
         self._versions[version.lsn] = version
         return version
@@ -444,10 +446,10 @@ class _OnPages(LocalTransaction):
         return cache.column_room
 
     def keep_columns(
-        self, branch: Node, fresh: dict[int, list[list[Value]]], size_bytes: int
+        self, branch: Node, fresh: dict[int, list[Column]], size_bytes: int
     ) -> None:
-        kept_with(branch, fresh, size_bytes)
         cache = self.store.cache
+        kept_with(branch, fresh, size_bytes, cache.claim_for_columns)
         cache.used_bytes += size_bytes
         cache.column_bytes += size_bytes
         if cache.is_over:
@@ -597,6 +599,7 @@ class DiskTransaction(_OnPages):
 
     def redo_record(self) -> bytes | None:
         """What to write as this transaction's redo; None if it has to be written as pages."""
+        self.carry_out()
         if not self._redo_kept:
             return None
         changes = [(tree.id, tree.redo) for tree in self.open_trees.values() if tree.redo]
@@ -627,6 +630,8 @@ class DiskTransaction(_OnPages):
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.rollback()
+            if self.spilled or self.orphans:
+                self.store.cache.clear()  # the next writer's pages will lie where this one's lay
         if self._view.__class__ is _Borrowed:
             self.reader = _Ended()
         else:

@@ -308,7 +308,8 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
         run = keys[start:end]
         run_values = None if values is None else values[start:end]
         before, sparse = len(leaf.keys), False
-        if before == 0 or less(leaf.keys[-1], run[0]):
+        appended = before == 0 or less(leaf.keys[-1], run[0])
+        if appended:
             leaf.keys.extend(run)
             if leaf.values is not None and run_values is not None:
                 leaf.values.extend(run_values)  # LargeValues stay what they are
@@ -326,7 +327,7 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
         if len(leaf.keys) > tree.leaf_limit:
             full = upper is None
             ends = _ends(len(leaf.keys), tree.leaf_limit, full=full, least=1)
-            tree.transaction.held += len(ends) - 1
+            tree.transaction.held += (len(ends) - 1) * (1 if appended else COPY_SHARE)
             splice(tree, path, cut_leaf(leaf, ends, owner=tree.token), full=full)
             path = []
         start = end
@@ -344,6 +345,12 @@ def _put_run(
     keys, values = leaf.keys, leaf.values
     if values.__class__ is LargeValues or (values is not None and run_values is None):
         return False
+    slots = _consecutive_slots(keys, run)
+    if slots is not None:
+        if values is not None and run_values is not None:
+            for slot, value in zip(slots, run_values, strict=True):
+                values[slot] = value
+        return True
     try:
         first = bisect_left(keys, run[0])
         end = first + len(run)
@@ -376,6 +383,34 @@ def _put_run(
             if values is not None and run_values is not None:
                 values.insert(slot, run_values[at])
     return True
+
+
+def _consecutive_slots(keys: list[Key], run: Sequence[Key]) -> list[int] | None:
+    """The slots of an ascending run's keys where the leaf's are row ids without a gap and have them all,
+    as most do in a table that was filled in order: told without a look at the keys in between."""
+    low, high = keys[0], keys[-1]
+    if low.__class__ is not int or high - low != len(keys) - 1:
+        return None
+    if run[0] < low or run[-1] > high:
+        return None
+    return [key - low for key in run]
+
+
+def _slots_there(keys: list[Key], run: Sequence[Key]) -> list[int]:
+    """The slots of those of an ascending run's keys that a leaf has."""
+    slots = _consecutive_slots(keys, run)
+    if slots is not None:
+        return slots
+    count = len(keys)
+    try:
+        slots = [bisect_left(keys, key) for key in run]
+    except TypeError:  # keys of several kinds
+        slots = [search_left(keys, key) for key in run]
+    if slots[-1] < count and [keys[slot] for slot in slots] == run:
+        return slots
+    return [
+        slot for slot, key in zip(slots, run, strict=True) if slot < count and keys[slot] == key
+    ]
 
 
 def _merge_run(
@@ -419,22 +454,8 @@ def delete_many(tree: Tree, keys: Sequence[Key]) -> tuple[int, int]:
 def _remove_run(tree: Tree, leaf: Node, run: Sequence[Key]) -> int:
     """Remove those of an ascending run that the leaf has; how many."""
     keys, values = leaf.keys, leaf.values
-    count, slot = len(keys), 0
-    slots: list[int] = []
-    try:
-        slots = [bisect_left(keys, key) for key in run]
-        if slots[-1] == count or [keys[slot] for slot in slots] != run:  # some are not there
-            slots = [
-                slot
-                for slot, key in zip(slots, run, strict=True)
-                if slot < count and keys[slot] == key
-            ]
-    except TypeError:  # keys of several kinds
-        slots = []
-        for key in run:
-            slot = search_left(keys, key)
-            if slot < count and keys[slot] == key:
-                slots.append(slot)
+    count = len(keys)
+    slots = _slots_there(keys, run) if keys else []
     if not slots:
         return 0
     leaf.location = 0

@@ -131,7 +131,8 @@ class Tree(Protocol):
 
     def column_batches(self, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
         """All of a TABLE tree in key order by column: per batch one list of values for each of `columns`,
-        -1 standing for the keys.  The lists must not be changed; otherwise as `batches`."""
+        -1 standing for the keys.  The lists must not be changed; they may be `Column`s, which keep what was
+        made of them.  Otherwise as `batches`."""
 
     def first(self) -> tuple[Key, Value] | None: ...
 
@@ -178,6 +179,14 @@ class Transaction(Protocol):
 
     def tree(self, tree_id: int) -> Tree:
         """The tree; KeyError if there is none.  The same object for the same id while the transaction lasts."""
+
+    @property
+    def raw_puts(self) -> dict[bytes, Value]:
+        """What `put_raw` put and the raw tree does not hold yet.  Not to be changed but by taking keys out."""
+
+    def put_raw(self, key: bytes, value: bytes) -> None:
+        """`tree(RAW_TREE_ID).put(key, value)`, put off until somebody asks for that tree, or for the end:
+        many puts go to the leaves in the order of their keys, whatever order they came in."""
 
     def tree_ids(self) -> list[int]: ...
 

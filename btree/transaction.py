@@ -16,10 +16,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from btree.collector import CollectorPaused
+from btree.columns import Column
 from btree.errors import ReadOnlyError, StoreError
 from btree.node import LargeReference, Node, Owner, new_leaf
-from btree.protocols import Savepoint, TreeKind, Value
+from btree.protocols import RAW_TREE_ID, Savepoint, TreeKind, Value
 from btree.tree import Mark, Tree, TreeState
+
+RAW_PUTS_MAX = 1 << 15
+"""So many raw puts may be put off: enough for each leaf of a large tree to get several at once."""
+
+_LONG_BYTES = 1024
+"""A value longer than this is not put off: it bounds what is held in memory."""
+
+_HELD_BACK = -RAW_TREE_ID
 
 OP_CREATE, OP_DROP, OP_WIDEN, OP_CLEAR = 1, 2, 3, 4
 """Operations on whole trees in redo.  Stored on disk, do not change."""
@@ -81,6 +91,7 @@ class LocalTransaction(ABC):
         self.states = version.trees
         self.next_tree_id = version.next_tree_id
         self.open_trees: dict[int, Tree] = {}
+        self.raw_puts: dict[bytes, Value] = {}  # while there are any, the raw tree is `_HELD_BACK`
         self.freed: list[int] = []
         self.cleared: list[tuple[Any, ...]] = []
         self.log: list[Any] = []  # redo of whole trees: created, dropped, widened, cleared
@@ -111,7 +122,7 @@ class LocalTransaction(ABC):
 
     @abstractmethod
     def keep_columns(
-        self, branch: Node, fresh: dict[int, list[list[Value]]], size_bytes: int
+        self, branch: Node, fresh: dict[int, list[Column]], size_bytes: int
     ) -> None:
         """Keep columns that a scan has gathered with their branch."""
 
@@ -180,12 +191,43 @@ class LocalTransaction(ABC):
         try:
             return self.open_trees[tree_id]
         except KeyError:
+            if tree_id == RAW_TREE_ID and _HELD_BACK in self.open_trees:
+                self.carry_out()
+                return self.open_trees[RAW_TREE_ID]
             state = self.states[tree_id]
             root = state.root
             if root.__class__ is int:
                 root = self.load_root(state)
             tree = self.open_trees[tree_id] = Tree(self, state, root)
             return tree
+
+    def put_raw(self, key: bytes, value: bytes) -> None:
+        puts = self.raw_puts
+        if not puts:
+            self._hold_back()
+        puts[key] = value
+        if len(puts) >= RAW_PUTS_MAX or len(value) > _LONG_BYTES:
+            self.carry_out()
+
+    def _hold_back(self) -> None:
+        """Keep the raw tree under another number, so that whoever asks for it meets what is put off,
+        and who does not pays nothing."""
+        self._check_writable()
+        if _HELD_BACK not in self.open_trees:
+            self.tree(RAW_TREE_ID)
+            self.open_trees[_HELD_BACK] = self.open_trees.pop(RAW_TREE_ID)
+
+    def carry_out(self) -> None:
+        """Make the puts that were put off.  If that fails they stay put off."""
+        tree = self.open_trees.get(_HELD_BACK)
+        if tree is None:
+            return
+        puts = self.raw_puts
+        keys = sorted(puts)
+        with CollectorPaused():
+            tree.load(keys, [puts[key] for key in keys])
+        self.raw_puts = {}
+        self.open_trees[RAW_TREE_ID] = self.open_trees.pop(_HELD_BACK)
 
     def tree_ids(self) -> list[int]:
         return sorted(self.states)
@@ -214,6 +256,7 @@ class LocalTransaction(ABC):
 
     def savepoint(self) -> TreeSavepoint:
         self._check_writable()
+        self.carry_out()
         savepoint = TreeSavepoint(self)
         self._savepoints.append(savepoint)
         self.freeze()
@@ -221,6 +264,8 @@ class LocalTransaction(ABC):
 
     def rollback_to(self, savepoint: Savepoint) -> None:
         self._check_writable()
+        self.raw_puts.clear()  # all of them came after the savepoint
+        self.carry_out()
         savepoint = self._forget_after(savepoint, keep=True)
         self.states = savepoint.states
         self.next_tree_id = savepoint.next_tree_id
@@ -293,6 +338,7 @@ class LocalTransaction(ABC):
             tree.token = self.token
             tree.tail = None
             self._pages_read += tree.pages_read
+        self.raw_puts = {}
         self.open_trees = {}  # no cycle is left to the garbage collector
         self._finish()
 
@@ -313,6 +359,7 @@ class LocalTransaction(ABC):
 
     def changed_states(self) -> dict[int, TreeState]:
         """The trees of the version to come."""
+        self.carry_out()
         states = self.states
         changed = {
             tree_id: tree.snapshot_state()

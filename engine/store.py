@@ -53,7 +53,10 @@ from engine.writer import Writer
 Durability = Literal["full", "normal", "off"]
 
 REDO_TAIL_BYTES_MAX = 4 << 20
-"""Redo past this asks for a checkpoint: it bounds the time to open."""
+REDO_TAIL_SHARE = 4
+LONG_REDO_TAIL_BYTES_MAX = 16 << 20
+"""Redo past this asks for a checkpoint: it bounds the time to open.  A large database may have a longer
+tail, a share of its live bytes: scattered changes then meet in its many pages before those are written."""
 
 COMPACTION_BYTES_MIN = 16 << 20
 COMPACTION_FACTOR = 2
@@ -629,7 +632,10 @@ class PageStore:
 
     def checkpoint_due(self) -> bool:
         """Whether the redo tail has outgrown its bound."""
-        return self.current_log.redo_bytes > REDO_TAIL_BYTES_MAX
+        log = self.current_log
+        return log.redo_bytes > REDO_TAIL_BYTES_MAX and (
+            log.redo_bytes > min(log.live_bytes // REDO_TAIL_SHARE, LONG_REDO_TAIL_BYTES_MAX)
+        )
 
     def checkpoint_due_at_close(self, redo_bytes_max: int) -> bool:
         """Whether the handle should leave no redo behind: there is much, or it is in the way of a small

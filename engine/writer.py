@@ -130,9 +130,8 @@ class Writer:
         self._changes[page] = pack_location(offset, len(payload))
 
     def put_early(self, page: int, payload: bytes) -> int:
-        """`put`, written now: the location can be read before the commit, by this process."""
+        """`put`, and where the page will lie: this writer can read it from there before the commit."""
         self.put(page, payload)
-        self._flush()
         return self._changes[page]
 
     def delete(self, page: int) -> None:

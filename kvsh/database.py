@@ -141,7 +141,7 @@ class Database:
             if self._transactions:
                 joined = self._transactions.get(get_ident())
                 if joined is not None:
-                    value = joined.reading().get(key)
+                    value = joined.get(key)
                     return default if value is None else value
             current = self._current
             if current.view is not self._view():
@@ -187,7 +187,7 @@ class Database:
             with self._writing() as space:
                 return space.delete(key)
         try:
-            return joined.writing().delete(key)
+            return joined.delete(key)
         except LOWER_ERRORS as error:
             raise translated(error) from error
 

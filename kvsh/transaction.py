@@ -29,22 +29,42 @@ def expires_in(seconds: float) -> int:
 class Joined:
     """The open transaction of a thread.
 
-    `put(key, value)` is the tree's own method once the transaction is the writer's."""
+    `put(key, value)` is the transaction's own `put_raw` once that is the writer's."""
 
-    __slots__ = ("_session", "_space", "put")
+    __slots__ = ("_session", "_space", "_transaction", "_tree", "put")
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._transaction: Any = None  # the database's half, once it is the writer's
+        self._tree: Any = None
         self._space: KeySpace | None = None
         self.put: Callable[[Any, Any], None] = self._first_put
         transaction = session.reading_transaction()
         if transaction is not None and transaction.writable:
             self.writing()
 
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key` as the transaction sees it."""
+        transaction = self._transaction
+        if transaction is None:
+            return self.reading().get(key)
+        value = transaction.raw_puts.get(key)
+        if value is None:
+            value = self._tree.get(key)
+        if value.__class__ is tuple:
+            return self.reading().get(key)
+        return value  # type: ignore[no-any-return]
+
+    def delete(self, key: bytes) -> bool:
+        """Remove; False if there is no such key."""
+        space = self.writing() if self._space is None else self._space
+        put_off = self._transaction.raw_puts.pop(key, None) is not None
+        return space.delete(key) or put_off
+
     def reading(self) -> KeySpace:
         """The keys as the transaction sees them."""
         if self._space is not None:
-            return self._space
+            return self.writing()
         with self._session.reading() as transaction:
             return KeySpace(transaction)
 
@@ -53,7 +73,11 @@ class Joined:
         if self._space is None:
             with self._session.writing() as transaction:
                 self._space = KeySpace(transaction)
-                self.put = transaction.tree(RAW_TREE_ID).put
+                self._transaction = getattr(transaction, "main", transaction)
+                self._tree = transaction.tree(RAW_TREE_ID)
+                self.put = self._transaction.put_raw
+        else:
+            self._transaction.tree(RAW_TREE_ID)  # has what was put off put
         return self._space
 
     def _first_put(self, key: bytes, value: bytes) -> None:

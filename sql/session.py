@@ -153,7 +153,7 @@ class Session(TransactionState):
         have to be run one by one then, and none of them has been.
 
         Outside of a transaction they are one; `changes` is that of the last."""
-        from sql.dml.collector import CollectorPaused
+        from btree import CollectorPaused
         from sql.session_inserts import statement_run
 
         self._check_open()

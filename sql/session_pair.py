@@ -7,7 +7,7 @@ read-only.  A commit ends the database's half first: only that one can fail.
 
 from __future__ import annotations
 
-from btree import Savepoint, Transaction, Tree, TreeKind
+from btree import Savepoint, Transaction, Tree, TreeKind, Value
 from sql.schema import TEMP_TREE_BASE
 
 
@@ -48,6 +48,13 @@ class PairedTransaction:
         if tree_id < TEMP_TREE_BASE:
             return self.main.tree(tree_id)
         return self.temporary.tree(tree_id - TEMP_TREE_BASE)
+
+    @property
+    def raw_puts(self) -> dict[bytes, Value]:
+        return self.main.raw_puts
+
+    def put_raw(self, key: bytes, value: bytes) -> None:
+        self.main.put_raw(key, value)
 
     def tree_ids(self) -> list[int]:
         return self.main.tree_ids()

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """Switch the collector off; afterwards on again, without the full pass that it would begin with."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        if not gc.get_freeze_count():
-            gc.freeze()
-            gc.unfreeze()  # what was young is old now
-        gc.enable()
+from btree import CollectorPaused
 
 
 def undisturbed(batches: Iterator[list[Any]]) -> Iterator[list[Any]]:
@@ -31,5 +15,5 @@ def undisturbed(batches: Iterator[list[Any]]) -> Iterator[list[Any]]:
     if first is None:
         return
     yield first
-    with without_collector():
+    with CollectorPaused():
         yield from batches

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from kvsh.transfer.collector import without_collector
+from btree import CollectorPaused
 from kvsh.transfer.formats import TransferError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _STATEMENTS_PER_PIECE = 1000
 
 def dump(session: Session, write: Callable[[str], object], tables: Sequence[str] = ()) -> None:
     """Hand the dump to `write`, many lines at a time.  `tables`: names, or LIKE patterns; () for all."""
-    with without_collector():
+    with CollectorPaused():
         for piece in pieces(session, tables):
             write("\n".join(piece) + "\n")
 

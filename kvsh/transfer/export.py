@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from kvsh.transfer.collector import without_collector
+from btree import CollectorPaused
 from kvsh.transfer.formats import TransferError, checked_format, quoted
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.writers import WRITERS
@@ -80,7 +80,7 @@ def _write_database(session: Session, path: str | TextIO, encoding: str, bar: Pr
     from kvsh.transfer.dumping import pieces
 
     count = 0
-    with _target(path, encoding) as out, without_collector():
+    with _target(path, encoding) as out, CollectorPaused():
         for piece in pieces(session):
             out.write("\n".join(piece) + "\n")
             count += len(piece)
@@ -94,7 +94,7 @@ def _write(result: Result, out: TextIO, kind: str, name: str, head: str, bar: Pr
     write = WRITERS[kind](out, names, name)
     out.write(head)
     count = 0
-    with without_collector():
+    with CollectorPaused():
         for batch in result.batches():
             write(batch)
             count += len(batch)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kvsh.transfer.collector import without_collector
+from btree import CollectorPaused
 from kvsh.transfer.formats import TransferError, checked_format, quoted
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.source import Source
@@ -138,7 +138,7 @@ class Loading:
         else:
             session.begin("IMMEDIATE")
         try:
-            with without_collector():
+            with CollectorPaused():
                 yield
             self._summarise()
         except BaseException:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from operator import eq, itemgetter, lt
 from typing import TYPE_CHECKING, Any
 
-from sql.dml.collector import CollectorPaused
+from btree import CollectorPaused
 from sql.dml.index_keys import IndexKeys, sort_entries
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
 from sql.values import INT_MAX, apply_affinity, truth

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from btree import CollectorPaused
 from sql.compile import prepare_select
-from sql.dml.collector import CollectorPaused, gathered
+from sql.dml.collector import gathered
 from sql.dml.index_keys import in_key_order, sort_entries
 from sql.dml.keyed import OneRow, keyed_delete, renewed, rowid_parameter
 from sql.dml.records import Row

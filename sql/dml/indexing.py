@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from btree import CollectorPaused
 from sql.dml.bulk import repeated_unique
-from sql.dml.collector import CollectorPaused
 from sql.dml.index_keys import IndexKeys, sort_entries
 from sql.dml.records import TableRecords
 from sql.errors import ConstraintError

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlglot import exp
 
+from btree import CollectorPaused
 from sql.compile import compile_row_function, prepare_select
 from sql.dml.assignments import assigned
 from sql.dml.bulk import (
@@ -27,7 +28,7 @@ from sql.dml.bulk import (
     stored_rows,
     write_entries,
 )
-from sql.dml.collector import CollectorPaused, gathered
+from sql.dml.collector import gathered
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys, RowFunction, in_key_order, sort_entries
 from sql.dml.keyed import OneRow, has_subqueries, keyed_update, renewed, rowid_parameter

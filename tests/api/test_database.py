@@ -328,3 +328,30 @@ def test_close_within_a_transaction_rolls_it_back(tmp_path: Path) -> None:
         db.close()
     with kvsh.open(tmp_path / "a.db") as again:
         assert again.get("a") is None
+
+
+def test_puts_of_a_transaction_are_seen_however_one_looks(db: kvsh.Database) -> None:
+    """Puts are put off until somebody looks at the keys; a cursor looks, too, and so does its COMMIT."""
+    with db.transaction():
+        for number in range(50):
+            db.put(f"key:{number:02}", str(number))
+        assert db.get("key:07") == b"7"
+        assert db.delete("key:07") and not db.delete("key:07")
+        assert db.get("key:07") is None and "key:08" in db
+        assert db.incr("key:08") == 9
+        db.put("key:07", "again", ttl=100)
+        db.put("key:09", "short", ttl=100)
+        db.put("key:09", "long")
+        assert (db.ttl("key:09"), db.count(prefix="key:0")) == (None, 10)
+        with pytest.raises(ZeroDivisionError), db.transaction():
+            db.put("key:00", "gone")
+            1 / 0  # noqa: B018
+        assert db.get("key:00") == b"0"
+    with db.transaction():
+        db.put("a", "1")
+        cursor = db.execute("SELECT count(*) FROM kv WHERE key = 'a'")
+        db.put("b", "2")
+        assert cursor.execute("SELECT value FROM kv WHERE key = 'b'").fetchone() == ("2",)
+        db.put("c", "3")
+        cursor.execute("COMMIT")
+    assert [db.get(key) for key in "abc"] == [b"1", b"2", b"3"]

@@ -121,12 +121,12 @@ class Workload:
         known = self.commits.setdefault(lsn, content)
         assert known == content, f"commit {lsn} was made twice"
 
-    def note_newest(self) -> None:
-        """Everything so far is acknowledged; commits of upkeep changed nothing."""
+    def note_newest(self, done: int | None = None) -> None:
+        """Everything so far is acknowledged (by operation `done`); commits of upkeep changed nothing."""
         lsn = max(store.pages.current_log.lsn for store in self.stores)
         for number in range(self.newest() + 1, lsn + 1):
             self.commits[number] = self.commits[number - 1]
-        self.acknowledged.append((len(self.disk.operations), lsn))
+        self.acknowledged.append((len(self.disk.operations) if done is None else done, lsn))
 
     def step(self) -> None:
         """One transaction, one group of them, or some upkeep."""
@@ -150,8 +150,9 @@ class Workload:
             while self.readers:
                 self.end_a_reader()
             store.close()
-            self.note_newest()
-            self.stores[at] = self._opened()
+            done = len(self.disk.operations)
+            self.stores[at] = self._opened()  # it knows whether the last checkpoint has stood
+            self.note_newest(done)
         elif len(self.readers) < 3:
             reader = store.begin()
             self.readers.append((reader, self.model))
@@ -274,7 +275,10 @@ class Workload:
         else:
             for _ in range(rng.choice([1, 1, 1, 4])):
                 key, value = self.key(kind), self.value(kind)
-                tree.put(key, value)
+                if tree_id == RAW_TREE_ID and value.__class__ is bytes and rng.random() < 0.5:
+                    transaction.put_raw(key, value)
+                else:
+                    transaction.tree(tree_id).put(key, value)
                 entries[key] = value
 
     def key(self, kind: TreeKind) -> Any:

@@ -1,0 +1,120 @@
+"""Raw puts that a transaction puts off: whoever looks at the tree sees them made."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from btree import RAW_TREE_ID, ReadOnlyError, open_memory, open_store
+from btree.disk import DiskStore
+from tests.btree.fake_pages import FakeFile, FakePages
+
+
+@pytest.fixture(params=["disk", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    made = open_memory() if request.param == "memory" else open_store(tmp_path / "db")
+    yield made
+    assert made.check() == []
+    made.close()
+
+
+def content(transaction: Any) -> dict[bytes, bytes]:
+    tree = transaction.tree(RAW_TREE_ID)
+    found = {
+        key: value
+        for keys, values in tree.batches()
+        for key, value in zip(keys, values, strict=True)
+    }
+    assert len(tree) == len(found)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_they_are_made_before_anything_is_read_kept_or_undone(store: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    model: dict[bytes, bytes] = {}
+    for _ in range(12):
+        transaction = store.begin(write=True)
+        marks = [(None, dict(model))]
+        for _ in range(rng.choice([3, 40, 300])):
+            key, dice = b"%d" % rng.randrange(400), rng.random()
+            if dice < 0.8:
+                model[key] = b"%d" % rng.randrange(1000)
+                transaction.put_raw(key, model[key])
+            elif dice < 0.88:
+                assert transaction.tree(RAW_TREE_ID).delete(key) == (
+                    model.pop(key, None) is not None
+                )
+            elif dice < 0.92:
+                assert transaction.tree(RAW_TREE_ID).get(key) == model.get(key)
+            elif dice < 0.94:
+                assert content(transaction) == model
+            elif dice < 0.97:
+                marks.append((transaction.savepoint(), dict(model)))
+            elif len(marks) > 1:
+                mark, model = marks[-1][0], dict(marks[-1][1])
+                transaction.rollback_to(mark)
+        if rng.random() < 0.3:
+            transaction.rollback()
+            model = marks[0][1]
+        else:
+            transaction.commit()
+        assert content(store.begin()) == model
+
+
+def test_a_transaction_that_can_not_write_refuses_them_at_once(store: Any) -> None:
+    reading = store.begin()
+    with pytest.raises(ReadOnlyError):
+        reading.put_raw(b"k", b"v")
+    writing = store.begin(write=True)
+    writing.put_raw(b"k", b"v")
+    writing.commit()
+    with pytest.raises(ReadOnlyError):
+        writing.put_raw(b"k", b"v")
+
+
+def test_they_stay_put_off_when_making_them_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction whose puts failed half-way must not commit the other half."""
+    store = DiskStore(FakePages(FakeFile()), "fake", page_bytes=160)
+    first = store.begin(write=True)
+    for number in range(100):
+        first.put_raw(b"%03d" % number, b"old")
+    first.commit()
+    transaction = store.begin(write=True)
+    for number in range(100):
+        transaction.put_raw(b"%03d" % number, b"new")
+    with monkeypatch.context() as patched:
+
+        def fail(*_: Any) -> None:
+            raise OSError("a page can't be read")
+
+        patched.setattr("btree.edit.load", fail)
+        with pytest.raises(OSError, match="can't be read"):
+            transaction.tree(RAW_TREE_ID)
+    assert set(content(transaction).values()) == {b"new"}
+    transaction.commit()
+    assert set(content(store.begin()).values()) == {b"new"}
+
+
+def test_nodes_of_a_transaction_that_wrote_early_and_rolled_back_are_forgotten(
+    tmp_path: Path,
+) -> None:
+    """What it wrote lies where the next one writes: a node that is kept by its place in the file would be
+    taken for another one."""
+    store: Any = open_store(tmp_path / "db", cache_bytes=1 << 19, durability="off")
+    transaction = store.begin(write=True)
+    for first in range(3):
+        for number in range(first, 20_000, 3):
+            transaction.put_raw(b"%05d" % number, b"x" * 40)
+        tree = transaction.tree(RAW_TREE_ID)
+    assert transaction.spilled
+    slot = next(at for at, child in enumerate(tree.root.children) if child.__class__ is int)
+    location = tree.root.children[slot]
+    store.cache._cooling[location] = tree.child(tree.root, slot)
+    transaction.rollback()
+    assert store.cache.revived(location) is None
+    store.close()
