@@ -18,6 +18,7 @@ from sql.compile.arms import ArmsCompiler
 from sql.compile.batched import batched_level
 from sql.compile.by_column import ColumnScan, column_scan
 from sql.compile.groups import GroupCompiler, split_clauses
+from sql.compile.hashed import probed_by_column
 from sql.compile.levels import Binding, LevelCompiler, variables_in
 from sql.compile.module import Lines, Module
 from sql.compile.projection import STREAM_FAN_OUT, ProjectionCompiler, top_count
@@ -38,7 +39,7 @@ from sql.plan import (
     Values,
     WindowCall,
 )
-from sql.plan.operators import KeyRange, Level, SelectPlan, TableScan
+from sql.plan.operators import HashLookup, KeyRange, Level, SelectPlan, TableScan
 from sql.plan.walk import free_references, walk_block
 from sql.run import windows
 from sql.run.sorting import in_batches
@@ -255,6 +256,8 @@ class BlockCompiler:
                 listed, fan_out = [clauses], 1.0
             else:
                 listed.append(levels.inner(level))
+                if scan is not None and level is others[0]:
+                    self._probe_by_column(plan, scan, listed)
             if level.exists is None:
                 fan_out *= max(level.fan_out, 1.0)
         row = None
@@ -268,6 +271,20 @@ class BlockCompiler:
         made = Join(header, levels.joined(listed), row, fan_out, single, few)
         made.scan = None if others else scan
         return made
+
+    def _probe_by_column(self, plan: SelectPlan, scan: ColumnScan, listed: list[list[str]]) -> None:
+        """The second level's look-up in the scan's loop, where that is better."""
+        first, second, *_ = plan.levels
+        access = second.access
+        if not isinstance(access, HashLookup) or len(access.probes) != 1:
+            return
+        if second.left or second.exists is not None or self.analysis is not None:
+            return
+        uses = sum(node == access.probes[0] for node in walk_block(plan.block))
+        passing = first.rows / max(first.fan_out, 1.0)
+        made = probed_by_column(scan, passing, uses == 1, listed[1])
+        if made is not None:
+            listed[0], listed[1] = made
 
     def _at_most_one(self, level: Level) -> bool:
         from sql.plan.operators import RowidLookup

@@ -175,6 +175,35 @@ def test_joins_give_what_sqlite_gives(
         assert found == expected, text
 
 
+def test_tables_large_enough_to_be_read_by_column() -> None:
+    ours, oracle = KvshEngine(), SqliteEngine()
+    for engine in (ours, oracle):
+        engine.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, k INT, x INT, y REAL, z TEXT)")
+        engine.execute("CREATE TABLE u(k INT, v INT, w TEXT)")
+        engine.execute(
+            "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+            " SELECT i, nullif(i * 7 % 5200, 3), i % 10, i * 0.5, 'z' || i % 5 FROM n"
+        )
+        engine.execute("INSERT INTO u SELECT k + 100, x, z FROM t WHERE id < 4000")
+    for query in (
+        "SELECT count(*), sum(b.y) FROM t AS a JOIN t AS b ON b.id = a.k",
+        "SELECT count(*), sum(a.y), sum(b.y) FROM t AS a JOIN t AS b ON b.id = a.k WHERE b.x < 3",
+        "SELECT sum(a.k), count(*) FROM t AS a JOIN t AS b ON b.id = a.k WHERE b.x < 3 AND a.x <> 2",
+        "SELECT sum(a.y), count(*) FROM t AS a JOIN t AS b ON b.id = a.k WHERE b.x < 3 AND a.x = 2",
+        "SELECT b.x, count(*), max(a.y) FROM t AS a JOIN t AS b ON b.id = a.k GROUP BY b.x",
+        "SELECT a.y, b.y FROM t AS a LEFT JOIN t AS b ON b.id = a.k AND b.x = 1 ORDER BY a.id",
+        "SELECT a.z, u.v FROM t AS a JOIN u ON u.k = a.k WHERE u.w = 'z1' ORDER BY a.id, u.v",
+        "SELECT count(*) FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND v > 4)",
+        "SELECT count(*) FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND v > t.x)",
+        "SELECT id FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND w = z) ORDER BY y LIMIT 9",
+        "SELECT count(*), sum(b.rowid) FROM u AS a JOIN u AS b ON b.rowid = a.k",
+    ):
+        found, expected = ours.execute(query), oracle.execute(query)
+        if "ORDER BY" not in query:
+            found, expected = sorted(found), sorted(expected)
+        assert found == expected, query
+
+
 def test_each_way_is_taken(
     engines: tuple[KvshEngine, SqliteEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
