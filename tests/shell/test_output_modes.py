@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from kvsh.output import HEADERS_BY_DEFAULT, MODES, Style, write_rows
 from kvsh.output.tables import width_of
-from kvsh.output.values import plain
+from kvsh.output.values import plain, real_column, real_text
 
 Row = tuple[Any, ...]
 
@@ -259,6 +259,25 @@ def test_reals_look_as_sql_casts_them() -> None:
     rows = [(x,) for x in reals]
     assert shown("list", ["a"], rows, batch=100).splitlines() == expected
     assert shown("list", ["a"], rows, batch=1).splitlines() == expected
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.floats(),
+            st.builds(
+                lambda digits, places: digits / 10**places,
+                st.integers(-(10**17), 10**17),
+                st.integers(0, 25),
+            ),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_a_column_of_reals_is_each_real_by_itself(column: list[float]) -> None:
+    for batch in (column, [*column, -0.0, 0.1], [0.0001, 0.00001, 1e15, 1e16, 1e-5], [1e-4, 100.0]):
+        assert list(real_column(batch)) == [real_text(value) for value in batch]
 
 
 def test_null_and_the_empty_text_differ_on_a_screen_and_are_bare_in_a_pipe() -> None:
