@@ -355,3 +355,19 @@ def test_puts_of_a_transaction_are_seen_however_one_looks(db: kvsh.Database) -> 
         db.put("c", "3")
         cursor.execute("COMMIT")
     assert [db.get(key) for key in "abc"] == [b"1", b"2", b"3"]
+
+
+def test_keys_that_are_read_again_and_again_are_never_stale(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    with kvsh.open(path, cache_bytes=1 << 20) as db, kvsh.open(path) as other:
+        for number in range(2000):  # more than are kept
+            other.put(f"k{number}", "old")
+        for _ in range(2):
+            assert {db.get(f"k{number}") for number in range(2000)} == {b"old"}
+        for change in (lambda: other.put("k1999", "new"), lambda: db.put("k1999", "newer")):
+            change()
+            assert db.get("k1999") in (b"new", b"newer") and db.get("k1") == b"old"
+        assert db.get("k1999") == b"newer"
+        other.put("k1999", "mortal", ttl=0)
+        assert db.get("k1999") is None and db.get("k1999", b"?") == b"?"
+        assert other.delete("k1998") and db.get("k1998") is None
