@@ -8,6 +8,7 @@ timings and errors to `err`.  `execute` runs the units of a text and reports err
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ TERMINATED = 143
 """The exit status after SIGTERM."""
 
 _LIST_ITERATOR: type = type(iter([]))  # of a result that is there already
+
+_QUERY = re.compile(r"\s*(?:SELECT|VALUES)\b", re.IGNORECASE)
+"""What a statement begins with that only reads."""
 
 _READERS = frozenset((".check", ".crash", ".dump", ".export", ".log", ".page", ".stats", ".tree"))
 """Commands that do not ask now and then whether they are to stop, and can be stopped anywhere."""
@@ -90,6 +94,7 @@ class Environment(OpenDatabase):
         self._waited_seconds = 0.0  # for an answer of the user, while the statement ran
         self._once = False
         self._only_reads = False  # what runs can be torn off anywhere
+        self._tearable = False  # so can it, but only after a moment of grace
         super().__init__(path, options)
 
     def close(self, *, ends: bool = False) -> None:
@@ -113,6 +118,13 @@ class Environment(OpenDatabase):
             self._only_reads = False
             raise KeyboardInterrupt
         self._stop_asked = True
+
+    def tear(self) -> None:
+        """Ctrl-C was a moment ago: tear a query off that has not heard of it.  Raises KeyboardInterrupt,
+        in the signal's handler."""
+        if self._tearable and self._stop_asked:
+            self._tearable = self._stop_asked = False
+            raise KeyboardInterrupt
 
     def _stops(self) -> bool:
         """Whether what runs is to stop; asked by the session between batches, and answered once: what
@@ -201,7 +213,7 @@ class Environment(OpenDatabase):
         except PagerLeft:
             pass  # the reader has seen enough
         finally:
-            self._only_reads = False  # Ctrl-C is the pager's from here on
+            self._only_reads = self._tearable = False  # Ctrl-C is the pager's from here on
             self.target.end_pages()
 
     def canvas(self) -> Canvas:
@@ -229,6 +241,7 @@ class Environment(OpenDatabase):
                 if self.in_transaction():
                     self.rollback()
             if self._stop_asked:  # Ctrl-C came when the unit had nothing left to stop
+                self._stop_asked = False
                 self.report(KeyboardInterrupt())
                 return
             if not done or self.leave_status is not None:
@@ -354,6 +367,13 @@ class Environment(OpenDatabase):
 
     def query(self, text: str) -> None:
         """Execute one SQL statement and show what it gives."""
+        self._tearable = _QUERY.match(text) is not None
+        try:
+            self._query(text)
+        finally:
+            self._tearable = False
+
+    def _query(self, text: str) -> None:
         if self.explain and text.lstrip()[:8].lower().startswith(("select", "with", "values")):
             before = f"EXPLAIN {self.explain} "
             with located(-len(before)):

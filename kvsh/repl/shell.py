@@ -46,6 +46,9 @@ class Host(Protocol):
 
     def interrupt(self) -> None: ...
 
+    def tear(self) -> None:
+        """A moment after `interrupt`: raise KeyboardInterrupt if what runs only reads."""
+
     def report(self, error: BaseException) -> None:
         """Print an error that came from outside a statement."""
 
@@ -97,7 +100,7 @@ class Shell:
     def running(self) -> Iterator[None]:
         """A statement runs: the session is the main thread's, and SIGINT cancels."""
         self.wait_for_warming()
-        with self.catalog.lock, interruptible(self.host.interrupt):
+        with self.catalog.lock, interruptible(self.host.interrupt, self.host.tear):
             try:
                 yield
             except KeyboardInterrupt as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kvsh.environment import Environment, Options
+from kvsh.repl.cancel import interruptible
 from kvsh.transfer.progress import Progress
 from sql import Interrupted
 
@@ -48,6 +50,52 @@ def test_at_the_end_of_a_statement_it_keeps_the_next_from_running(
     environment.execute("SELECT 1; CREATE TABLE t(a);")
     assert not environment.session.schema.tables
     assert environment.err.getvalue() == "interrupted\n"  # type: ignore[attr-defined]
+
+
+def test_a_query_that_does_not_look_up_is_torn_off(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck(*_arguments: Any, **_more: Any) -> None:
+        environment.interrupt()
+        environment.tear()
+        pytest.fail("went on")
+
+    monkeypatch.setattr(environment, "show", stuck)
+    environment.execute("SELECT 1; CREATE TABLE t(a);")
+    assert not environment.session.schema.tables
+    assert environment.err.getvalue().endswith("interrupted\n")  # type: ignore[attr-defined]
+
+
+def test_what_writes_is_never_torn(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.execute("CREATE TABLE t(a); INSERT INTO t VALUES (1);")
+    execute = environment.session.execute
+
+    def signalled(*arguments: Any) -> Any:
+        result = execute(*arguments)
+        environment.interrupt()
+        environment.tear()
+        return result
+
+    monkeypatch.setattr(environment.session, "execute", signalled)
+    environment.execute("DELETE FROM t;")
+    assert list(execute("SELECT count(*) FROM t").fetch_all()) == [(0,)]
+
+
+def test_the_second_look_comes_a_moment_after_ctrl_c() -> None:
+    class Torn(Exception):
+        pass
+
+    calls: list[str] = []
+
+    def tear() -> None:
+        raise Torn
+
+    with pytest.raises(Torn), interruptible(lambda: calls.append("asked"), tear):
+        signal.raise_signal(signal.SIGINT)
+        signal.pause()
+    assert calls == ["asked"]
 
 
 def test_ending_a_transaction_is_not_disturbed(
