@@ -13,7 +13,7 @@ from sql.compile.projection import folded_key
 from sql.expressions import Compare, Expression
 from sql.plan import Block, Compound, OuterJoin, Recursive, Values
 from sql.plan.walk import references
-from sql.run import joins, sorting, stages
+from sql.run import joins, recursion, sorting, stages
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
@@ -106,12 +106,12 @@ class ArmsCompiler:
             row = f"g{block.source}"
             order = f"lambda {row}: ({''.join(f'{key}, ' for key in keys)})"
         call = self.compiler.call(
-            joins.recursive,
+            recursion.recursive,
             initial,
             f"[{steps}]",
             work,
-            "check",
-            f"distinct={self.module.function(same) if block.distinct else 'None'}",
+            "ctx",
+            f"distinct={block.distinct}",
             f"order={order}",
             f"one_by_one={len(block.steps) > 1}",
         )
@@ -122,10 +122,6 @@ class ArmsCompiler:
         body = Lines()
         body.add(f"return {call}")
         return self.compiler.define(free, body)
-
-
-def same(row: Any) -> Any:
-    return row
 
 
 def descending_key(key: Any) -> Any:

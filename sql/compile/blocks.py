@@ -225,8 +225,10 @@ class BlockCompiler:
                 "", f"for _ in ({f'1 if {constant} else 0' if constant else '1'},) if _", None, 1.0
             )
         needed: dict[int, set[int]] = {}
+        uses: Counter[tuple[int, int]] = Counter()
         for node in walk_block(block):
             if isinstance(node, ColumnRef):
+                uses[node.source, node.column] += 1
                 needed.setdefault(node.source, set()).add(node.column)
         levels = LevelCompiler(self, needed, body)
         first, *others = plan.levels
@@ -236,7 +238,7 @@ class BlockCompiler:
             levels.take = f"h{self.module.number()}"
             count = self.call(top_count, self.scalar.value(block.limit), offset)
             body.add(f"{levels.take} = {count}")
-        scan = column_scan(levels, first)
+        scan = column_scan(levels, first, uses)
         if scan is None:
             header, clauses, source = levels.header(first)
             single = source.single
@@ -382,7 +384,7 @@ class BlockCompiler:
             self.module.constants.name(tuple(specs), "windows"),
             f"({''.join(f'{offset}, ' for offset in offsets)})",
             str(count),
-            "check",
+            "ctx",
         )
         return f"for g{block.window_source} in {computed}"
 

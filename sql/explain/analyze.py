@@ -14,7 +14,7 @@ from sql.explain.nodes import Node, drawn, estimate_text, rows_text, walk
 from sql.explain.tree import PlanTree
 from sql.plan import Block, Compound, OuterJoin, Recursive, TableRelation, Values
 from sql.plan.operators import HashLookup, KeyRange, Level, RowidUnion, SelectPlan
-from sql.run import joins, sorting, stages, windows
+from sql.run import recursion, sorting, stages, windows
 from sql.run.analysis import Analysis, Counter, one_row, rows_of_batch
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _STAGES: dict[Callable[..., Any], str] = {
     stages.distinct_rows: "distinct",
     stages.distinct_values: "distinct",
     stages.distinct_keys: "distinct",
-    joins.recursive: "rows",
+    recursion.recursive: "rows",
 }
 
 

@@ -112,9 +112,18 @@ def _emptied(table: dict[Any, list[Any]]) -> Iterator[Batch]:
 
 
 class DiskTable:
-    """A hash table in a temporary file, which goes with the object."""
+    """A hash table in a temporary file, which goes with the object.
 
-    def __init__(self, batches: Iterable[Batch], width: int, nullable: bool, ctx: Context) -> None:
+    `share`: how many such tables are to live within one memory limit."""
+
+    def __init__(
+        self,
+        batches: Iterable[Batch],
+        width: int,
+        nullable: bool,
+        ctx: Context,
+        share: int = 1,
+    ) -> None:
         self._file = RowFile()
         self._blocks = Chunks(self._file)
         self._firsts = array("q")
@@ -145,11 +154,16 @@ class DiskTable:
             del pending[:at]
         if pending:
             self._put(pending)
-        self._cache_max = max(4, ctx.memory_limit_bytes // 4 // (BLOCK_ROWS * (size + 200) + 1))
+        cached = ctx.memory_limit_bytes // 4 // share
+        self._cache_max = max(4, cached // (BLOCK_ROWS * (size + 200) + 1))
 
     def _put(self, block: Batch) -> None:
         self._firsts.append(block[0][0])
         self._blocks.append([(key, row) for _, key, row in block])
+
+    def pairs(self) -> Iterable[Batch]:
+        """All (key, row), in no order."""
+        return self._blocks
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The rows of the key."""

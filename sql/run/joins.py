@@ -1,11 +1,8 @@
-"""FULL and RIGHT joins of two materialised sides, and recursive queries."""
+"""FULL and RIGHT joins of two materialised sides."""
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from sql.run.hashing import hash_table, kept_rows
@@ -79,53 +76,3 @@ def outer_joined(
                     out = []
     if out:
         yield out
-
-
-def recursive(
-    initial: Batches,
-    steps: list[Callable[[], Batches]],
-    work: list[list[Row]],
-    check: Callable[[], None],
-    *,
-    distinct: Callable[[Row], Any] | None,
-    order: Callable[[Row], Any] | None,
-    one_by_one: bool,
-) -> Iterator[list[Row]]:
-    """The rows of a recursive CTE: a queue that starts with `initial`; the steps run on what leaves it.
-
-    `work[0]` is what the steps see.  `distinct`: rows whose key was seen before are dropped (UNION).
-    `order`: the queue gives the least row first (ORDER BY in the CTE)."""
-    seen: set[Any] = set()
-    numbers = count()
-    queue: deque[Row] = deque()
-    heap: list[tuple[Any, int, Row]] = []
-
-    def add(rows: Iterable[Row]) -> None:
-        for row in rows:
-            if distinct is not None:
-                key = distinct(row)
-                if key in seen:
-                    continue
-                seen.add(key)
-            if order is None:
-                queue.append(row)
-            else:
-                heapq.heappush(heap, (order(row), next(numbers), row))
-
-    for batch in initial:
-        add(batch)
-    while queue or heap:
-        check()
-        if order is not None:
-            chunk = [heapq.heappop(heap)[2]]
-        elif one_by_one:
-            chunk = [queue.popleft()]
-        else:
-            chunk = [queue.popleft() for _ in range(min(len(queue), CHUNK_ROWS))]
-        yield chunk
-        made: list[list[Row]] = []
-        for step in steps:
-            work[0] = chunk
-            made += list(step())
-        for batch in made:
-            add(batch)

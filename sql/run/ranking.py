@@ -66,8 +66,9 @@ def _cume_dist(window: Window, spec: WindowSpec) -> Values:
 
 def _ntile(window: Window, spec: WindowSpec) -> Values:
     found: Values = []
+    column = window.column(spec.arguments[0])
     for start, end in window.partitions:
-        buckets = to_integer(window.rows[start][spec.arguments[0]])
+        buckets = to_integer(column[start])
         if buckets is None or buckets <= 0:
             raise SqlError("argument of ntile must be a positive integer")
         size, larger = divmod(end - start, buckets)

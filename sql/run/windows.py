@@ -3,20 +3,37 @@
 https://www.sqlite.org/windowfunctions.html.  Rows are tuples of values that generated code has put in
 places; a `WindowSpec` names the places.  Calls of one window are computed together on rows in its order;
 different windows one after the other, the last one first, each on the order that the one before it left.
-So ties come in the order in which SQLite, which nests them as subqueries, has them.  Buffers all rows.
+So ties come in the order in which SQLite, which nests them as subqueries, has them.
+
+Buffers all rows, up to the memory limit.  Past it each window's rows are sorted on disk and dealt with
+partition by partition; of a partition that is too large in itself the rows are on disk, and in memory are
+the columns that its calls read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+import sys
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from operator import add, itemgetter, ne
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sql.functions import Aggregate
+from sql.run.hashing import DiskRows
+from sql.run.sorting import Pass, sort_rows, sorted_batches
+from sql.run.spill import RowFile, Unspillable, row_bytes
+
+if TYPE_CHECKING:
+    from sql.context import Context
 
 Row = tuple[Any, ...]
+
+FIRST_WEIGHED = 4096
+"""Rows at which their memory is looked at for the first time."""
+ROW_COPIES_BYTES = 200
+"""What sorting and the calls' values take on top of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +97,50 @@ def window_rows(
     specs: Sequence[WindowSpec],
     offsets: Sequence[Any],
     width: int,
-    check: Callable[[], None],
-) -> list[Row]:
+    ctx: Context,
+) -> Iterable[Row]:
     """For every row the calls' values, then its first `width` columns; in the first window's order."""
-    rows = list(chain.from_iterable(batches))
-    if not rows:
-        return []
+    rows: list[Row] = []
+    batches = iter(batches)
+    weigh_at = FIRST_WEIGHED
+    for batch in batches:
+        rows += batch
+        if len(rows) > weigh_at:
+            allowed = _rows_allowed(rows, ctx)
+            if len(rows) >= allowed:
+                break
+            weigh_at = min(2 * len(rows), allowed)
+    else:
+        return _in_memory(rows, specs, offsets, width, ctx.check) if rows else []
+    return _on_disk(chain((rows,), batches), len(rows[0]), specs, offsets, width, ctx)
+
+
+def _rows_allowed(rows: list[Row], ctx: Context) -> int:
+    """How many rows may be in memory."""
+    return ctx.memory_limit_bytes // 2 // (row_bytes(rows) + ROW_COPIES_BYTES)
+
+
+def _windows(specs: Sequence[WindowSpec], offsets: Sequence[Any]) -> list[list[int]]:
+    """The numbers of each window's calls."""
     windows: dict[Hashable, list[int]] = {}
     for number, spec in enumerate(specs):
         windows.setdefault(_identity(spec, offsets), []).append(number)
+    return list(windows.values())
+
+
+def _in_memory(
+    rows: list[Row],
+    specs: Sequence[WindowSpec],
+    offsets: Sequence[Any],
+    width: int,
+    check: Callable[[], None],
+) -> list[Row]:
+    windows = _windows(specs, offsets)
     end = len(rows[0])
     places = [0] * len(specs)
-    for numbers in reversed(windows.values()):
+    for numbers in reversed(windows):
+        check()
+        sort_rows(rows, _passes(specs[numbers[0]]))
         window = Window(rows, specs[numbers[0]], check)
         values = [computed(window, specs[number], offsets) for number in numbers]
         if len(windows) == 1:
@@ -102,6 +151,112 @@ def window_rows(
             places[number] = end
             end += 1
     return list(map(itemgetter(*places, *range(width)), rows))
+
+
+def _on_disk(
+    batches: Iterable[list[Row]],
+    end: int,
+    specs: Sequence[WindowSpec],
+    offsets: Sequence[Any],
+    width: int,
+    ctx: Context,
+) -> Iterator[Row]:
+    """As `_in_memory`, with one window's sort and partitions after the other's as a stream of rows, of
+    `end` columns at first."""
+    windows = _windows(specs, offsets)
+    places = [0] * len(specs)
+    for numbers in reversed(windows):
+        batches = _with_values(batches, [specs[number] for number in numbers], offsets, ctx)
+        for number in numbers:
+            places[number] = end
+            end += 1
+    places += range(width)
+    for batch in batches:
+        if len(places) == 1:
+            yield from [(row[places[0]],) for row in batch]
+        else:
+            yield from map(itemgetter(*places), batch)
+
+
+def _with_values(
+    batches: Iterable[list[Row]], specs: Sequence[WindowSpec], offsets: Sequence[Any], ctx: Context
+) -> Iterator[list[Row]]:
+    """The rows in their window's order, each with the values of the window's calls behind it."""
+    spec = specs[0]
+    passes = _passes(spec)
+    if passes:
+        batches = sorted_batches(batches, passes, ctx.check, ctx.memory_limit_bytes // 2)
+    for rows in _whole_partitions(iter(batches), spec.partition, ctx):
+        window = Window(rows, spec, ctx.check)
+        values = zip(*[computed(window, call, offsets) for call in specs], strict=True)
+        del window  # its columns: they are no longer needed, and the rows are still to be used
+        whole = map(add, rows, values)
+        while batch := list(islice(whole, FIRST_WEIGHED)):
+            yield batch
+
+
+def _whole_partitions(
+    batches: Iterator[list[Row]], places: tuple[int, ...], ctx: Context
+) -> Iterator[list[Row] | DiskRows]:
+    """Sorted rows in pieces that end where partitions do: several small ones at once, or a single one on
+    disk."""
+    key = itemgetter(*places) if places else _same_for_all
+    pending: list[Row] = []
+    room = 0
+    for batch in batches:
+        pending += batch
+        while len(pending) >= FIRST_WEIGHED:
+            latest = key(pending[-1])
+            cut = bisect_left(pending, latest, key=key)
+            if cut:
+                yield pending[:cut]
+                del pending[:cut]
+            room = room or _room(pending, ctx)
+            if len(pending) < room:
+                break
+            behind: list[Row] = []
+            yield DiskRows(_of_one(pending, batches, key, behind), ctx)
+            pending = behind
+    if pending:
+        yield pending
+
+
+def _room(rows: list[Row], ctx: Context) -> int:
+    """How many rows of one partition may be in memory: all of them if they can't be written."""
+    try:
+        RowFile().append(rows[:1])
+    except Unspillable:
+        return sys.maxsize
+    return _rows_allowed(rows, ctx)
+
+
+def _of_one(
+    rows: list[Row],
+    batches: Iterator[list[Row]],
+    key: Callable[[Row], Any],
+    behind: list[Row],
+) -> Iterator[list[Row]]:
+    """`rows` and what follows of their partition; what comes after it is put `behind`."""
+    own = key(rows[-1])
+    yield rows
+    for batch in batches:
+        cut = bisect_right(batch, own, key=key)
+        yield batch[:cut]
+        if cut < len(batch):
+            behind += batch[cut:]
+            return
+
+
+def _same_for_all(row: Row) -> int:
+    return 0
+
+
+def _passes(spec: WindowSpec) -> list[Pass]:
+    """The sort that brings rows into the window's order."""
+    passes: list[Pass] = [(itemgetter(key.key), key.descending) for key in reversed(spec.order)]
+    if spec.partition:
+        passes.append((itemgetter(*spec.partition), False))
+    return passes
 
 
 def computed(window: Window, spec: WindowSpec, offsets: Sequence[Any]) -> list[Any]:
@@ -120,15 +275,11 @@ def computed(window: Window, spec: WindowSpec, offsets: Sequence[Any]) -> list[A
 class Window:
     """Rows in a window's order.  Places of rows are counted through all partitions.
 
-    `partitions`: (start, end) of each.  Sorts `rows` in place."""
+    `partitions`: (start, end) of each."""
 
-    def __init__(self, rows: list[Row], spec: WindowSpec, check: Callable[[], None]) -> None:
-        for key in reversed(spec.order):
-            check()
-            rows.sort(key=itemgetter(key.key), reverse=key.descending)
-        if spec.partition:
-            check()
-            rows.sort(key=itemgetter(*spec.partition))
+    def __init__(
+        self, rows: list[Row] | DiskRows, spec: WindowSpec, check: Callable[[], None]
+    ) -> None:
         self.rows = rows
         self.check = check
         self.partitions = self._runs(spec.partition)
@@ -141,10 +292,14 @@ class Window:
         """(start, end) of runs of rows with equal values in the places."""
         if not places:
             return [(0, len(self.rows))]
-        keys = list(map(itemgetter(*places), self.rows))
-        changes = map(ne, islice(keys, 1, None), keys)
+        keys: Iterable[Any] = map(itemgetter(*places), self.rows)
+        if isinstance(self.rows, list):
+            keys = list(keys)
+            changes: Iterable[bool] = map(ne, islice(keys, 1, None), keys)
+        else:  # half as fast, without all keys at once
+            changes = (before != now for before, now in pairwise(keys))
         starts = [0, *[place for place, change in enumerate(changes, 1) if change]]
-        return list(zip(starts, [*starts[1:], len(keys)], strict=True))
+        return list(zip(starts, [*starts[1:], len(self.rows)], strict=True))
 
     @property
     def peers(self) -> list[tuple[int, int]]:
