@@ -98,7 +98,10 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
         return None
     if compiler.planner.statistics.rows(table.tree_id) < ROWS_MIN:
         return None
-    compiler.bindings[number] = Binding(f"r{number}", f"k{number}", by_column=True)
+    # The keys are at hand as a list: nothing need be picked out of rows, or decoded, for their column.
+    alias = table.rowid_alias
+    wanted = sorted({ROWID if column == alias else column for column in wanted})
+    compiler.bindings[number] = Binding(f"r{number}", f"k{number}", by_column=True, alias=alias)
     filters, text = list(level.filters), None
     for condition in filters:
         text = match_condition(condition, number, compiler.scalar)

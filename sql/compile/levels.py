@@ -79,13 +79,16 @@ class Binding(Struct):
     key: str
     positions: dict[int, int] | None = None  # of a covering index: column -> place in `row`
     by_column: bool = False  # each column in a variable of its own
+    alias: int | None = None  # with `by_column`: the column that is the rowid
 
     def column(self, column: int) -> str:
-        if self.by_column and column != ROWID:
+        if self.by_column and column not in (ROWID, self.alias):
             return f"c{self.row[1:]}_{column}"
         if self.positions is not None:
             return f"{self.row}[{self.positions[column]}]"
-        return self.key if column == ROWID else f"{self.row}[{column}]"
+        if column == ROWID or (self.by_column and column == self.alias):
+            return self.key
+        return f"{self.row}[{column}]"
 
 
 class Source(Struct):

@@ -98,6 +98,9 @@ class KindInference:
                 if traits is not None:
                     return REAL | NULL if traits.nan else REAL
                 return kinds_of(e) if e.op == "/" else self._arithmetic_kinds(e.left, e.right)
+            case Arithmetic(op="%", right=Literal(value=int(divisor))) if divisor:
+                kinds = self.kinds(e.left)
+                return kinds_of(e) if kinds & ~(INTEGER | NULL) else kinds
             case Arithmetic(op="||"):
                 return TEXT | ((self.kinds(e.left) | self.kinds(e.right)) & NULL)
             case Compare(op="IS" | "IS NOT") | Exists() | Truth():

@@ -1,0 +1,52 @@
+"""Scans by column of a table whose rowid is a column: both names, beside others, after changes."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+
+import pytest
+
+from btree import open_memory
+from sql import Session
+
+COUNT = 5000
+QUERIES = [
+    "SELECT id FROM t WHERE id % 7 = 3",
+    "SELECT rowid, id FROM t WHERE a % 7 = -3",
+    "SELECT count(*), sum(id), min(rowid) FROM t WHERE b LIKE 'b1%'",
+    "SELECT id, b FROM t WHERE rowid > 4000 AND a < 100",
+    "SELECT a % 5, count(id), max(rowid) FROM t GROUP BY a % 5 ORDER BY 1",
+    "SELECT id % 3, sum(a % 4) FROM t GROUP BY id % 3 ORDER BY 1",
+    "SELECT DISTINCT id % 4 FROM t ORDER BY 1",
+    "SELECT x.id, y.a FROM t x JOIN t y ON y.id = x.id + 1 WHERE x.id % 500 = 0 ORDER BY 1",
+    "SELECT a % 0, a % 3, a % -3, -a % 3, id % 9223372036854775807 FROM t ORDER BY id LIMIT 50",
+    "SELECT id FROM t ORDER BY a % 10, id DESC LIMIT 30",
+]
+
+
+@pytest.mark.parametrize("nulls", [False, True])
+def test_queries_give_what_sqlite_gives(nulls: bool) -> None:
+    rng = random.Random(2)
+    rows = [
+        (
+            number * 3,
+            None if nulls and number % 11 == 0 else rng.randrange(-999, 999),
+            f"b{rng.randrange(99)}",
+        )
+        for number in range(-COUNT // 2, COUNT // 2)
+    ]
+    session, connection = Session(open_memory()), sqlite3.connect(":memory:")
+    for execute, many in (
+        (session.execute, session.execute_many),
+        (connection.execute, connection.executemany),
+    ):
+        execute("CREATE TABLE t(a INTEGER, id INTEGER PRIMARY KEY, b TEXT)")
+        many("INSERT INTO t(id, a, b) VALUES (?, ?, ?)", rows)
+    for change in ("DELETE FROM t WHERE id % 10 = 0", "UPDATE t SET b = 'b1x' WHERE id % 100 = 1"):
+        for query in QUERIES:
+            assert (query, list(session.execute(query))) == (
+                query,
+                connection.execute(query).fetchall(),
+            )
+        assert session.execute(change).rowcount == connection.execute(change).rowcount
