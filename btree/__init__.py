@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from btree.collector import CollectorPaused
+from btree.columns import Column
 from btree.errors import (
     BusyError,
     ConflictError,
@@ -53,6 +54,7 @@ __all__ = [
     "RAW_TREE_ID",
     "BusyError",
     "CollectorPaused",
+    "Column",
     "ConflictError",
     "CorruptionError",
     "Key",

@@ -71,6 +71,14 @@ class Cache:
         used, budget = self.used_bytes, self.budget_bytes
         return used > budget and used > self._hopeless_bytes + budget * _HOPELESS_SHARE
 
+    def claim_for_columns(self, size_bytes: int) -> bool:
+        """Make columns that are kept longer by so much, unless there is no room."""
+        if size_bytes > self.column_room:
+            return False
+        self.used_bytes += size_bytes
+        self.column_bytes += size_bytes
+        return True
+
     def revived(self, location: int) -> Node | None:
         """The node of `location` if it is still cooling."""
         return self._cooling.pop(location, None)

@@ -17,7 +17,7 @@ They count against the cache's budget, and the sweep takes them away as it does 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -28,25 +28,69 @@ from btree.protocols import Value
 if TYPE_CHECKING:
     from btree.tree import Tree
 
-Column = list[Value]
-
 BATCH_ROWS = 2048
 """Rows from which on a batch is full; it ends with a leaf."""
 
 _SAMPLE_VALUES = 32
 
 
+class Column(list[Value]):
+    """A batch's values of one column.
+
+    Who reads it may have it keep what was made of it, for the next one who reads it: while the column
+    itself is kept, and where there is room."""
+
+    __slots__ = ("_derived", "kept_in")
+
+    kept_in: Columns
+    _derived: dict[str, object]
+
+    def derived(self, name: str) -> object:
+        """What was kept under the name, else None."""
+        try:
+            return self._derived.get(name)
+        except AttributeError:
+            return None
+
+    def keep(self, name: str, value: object, size_bytes: int) -> None:
+        """Keep what was made of the column, and takes so much memory."""
+        try:
+            columns = self.kept_in
+        except AttributeError:
+            return
+        if columns.grow(size_bytes):
+            try:
+                self._derived[name] = value
+            except AttributeError:
+                self._derived = {name: value}
+
+
 class Columns:
-    """Columns of all leaves below a branch: per column the same number of lists, of the same lengths."""
+    """Columns of all leaves below a branch: per column the same number of lists, of the same lengths.
 
-    __slots__ = ("bytes", "lists")
+    `claim` is asked before it grows."""
 
-    def __init__(self, lists: dict[int, list[Column]], size_bytes: int) -> None:
+    __slots__ = ("_claim", "bytes", "lists")
+
+    def __init__(
+        self, lists: dict[int, list[Column]], size_bytes: int, claim: Callable[[int], bool]
+    ) -> None:
         self.lists = lists
         self.bytes = size_bytes
+        self._claim = claim
+        for batches in lists.values():
+            for column in batches:
+                column.kept_in = self
+
+    def grow(self, size_bytes: int) -> bool:
+        """Take more memory, if there is room."""
+        if not self._claim(size_bytes):
+            return False
+        self.bytes += size_bytes
+        return True
 
 
-def column_batches(tree: Tree, columns: Sequence[int]) -> Iterator[tuple[Column, ...]]:
+def column_batches(tree: Tree, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
     """See `Tree.column_batches`."""
     tree.transaction.freeze()
     tree.visit(descents=1)
@@ -56,7 +100,7 @@ def column_batches(tree: Tree, columns: Sequence[int]) -> Iterator[tuple[Column,
     return iter((tuple(_picked(tree, root, columns)),) if root.keys else ())
 
 
-def _batches(tree: Tree, root: Node, columns: Sequence[int]) -> Iterator[tuple[Column, ...]]:
+def _batches(tree: Tree, root: Node, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
     tree.visit(pages=-1)  # the descent has counted a leaf
     again = tree.transaction.scans_again(tree)
     for branch in _lowest_branches(tree, root):
@@ -92,7 +136,7 @@ def _gathered(
     added_bytes = 0.0
     keep = room > 0
     assert branch.children is not None
-    batch: list[Column] = [[] for _ in missing]
+    batch = [Column() for _ in missing]
     decoded = 0
     at, last = 0, len(branch.children) - 1
     for slot in range(last + 1):
@@ -123,13 +167,13 @@ def _gathered(
                 fresh.clear()
         new = dict(zip(missing, batch, strict=True))
         yield tuple([new[n] if n in new else lists[n][at] for n in columns])
-        batch = [[] for _ in missing]
+        batch = [Column() for _ in missing]
         at += 1
     if keep:
         tree.transaction.keep_columns(branch, fresh, int(added_bytes))
 
 
-def _picked(tree: Tree, leaf: Node, columns: Sequence[int]) -> list[Column]:
+def _picked(tree: Tree, leaf: Node, columns: Sequence[int]) -> list[list[Value]]:
     rows = tree.values_of(leaf, 0, len(leaf.keys))
     return [
         leaf.keys if column == KEY_COLUMN else list(map(itemgetter(column), rows))
@@ -143,10 +187,12 @@ def _bytes_of_values(values: Column) -> float:
     return sum(map(sys.getsizeof, sample)) * len(values) / max(len(sample), 1)
 
 
-def kept_with(branch: Node, fresh: dict[int, list[Column]], size_bytes: int) -> None:
+def kept_with(
+    branch: Node, fresh: dict[int, list[Column]], size_bytes: int, claim: Callable[[int], bool]
+) -> None:
     """Put more columns with a branch."""
     known = branch.columns
     if known is not None:
         fresh = {**known.lists, **fresh}
         size_bytes += known.bytes
-    branch.columns = Columns(fresh, size_bytes)
+    branch.columns = Columns(fresh, size_bytes, claim)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Any
 
-from btree.columns import kept_with
+from btree.columns import Column, kept_with
 from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ConflictError, StoreError
 from btree.node import LargeReference, Node
@@ -124,10 +124,8 @@ class MemoryTransaction(LocalTransaction):
     def column_room(self) -> float:
         return inf
 
-    def keep_columns(
-        self, branch: Node, fresh: dict[int, list[list[Value]]], size_bytes: int
-    ) -> None:
-        kept_with(branch, fresh, size_bytes)
+    def keep_columns(self, branch: Node, fresh: dict[int, list[Column]], size_bytes: int) -> None:
+        kept_with(branch, fresh, size_bytes, lambda size: True)
 
     def load_root(self, state: TreeState) -> Node:
         raise AssertionError("a tree in memory has its root")

@@ -12,6 +12,7 @@ before the loop and looks at a batch's texts at once (`text_filters`).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -77,9 +78,11 @@ def loop_over(names: Sequence[str], lists: Sequence[str]) -> str:
     return f"for {', '.join(names)} in zip({', '.join(lists)})"
 
 
-def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
+def column_scan(
+    levels: LevelCompiler, level: Level, uses: Counter[tuple[int, int]] | None = None
+) -> ColumnScan | None:
     """The first level of a join by column; None if it is no whole scan of a larger table, or if it wants
-    whole rows anyway."""
+    whole rows anyway.  `uses`: how often the block speaks of a relation's column."""
     from sql.compile.levels import Binding
 
     relation = level.relation
@@ -119,7 +122,8 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
     if text is not None:
         found = levels.module.once(text.source)
         place = wanted.index(text.column)
-        batches = f"{levels.module.function(matching_columns)}({batches}, {place}, {found})"
+        used = uses is None or uses[number, text.column] > 1
+        batches = f"{levels.module.function(matching_columns)}({batches}, {place}, {found}, {used})"
     if compiler.analysis is not None:
         batches = _timed(levels, level, batches)
     header = f"for {''.join(f'{name}, ' for name in lists.values())} in {batches}:"

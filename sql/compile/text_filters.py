@@ -7,19 +7,22 @@ separator around each, and searched at once:
     LIKE 'ab%'    ab      |Abc|xab|   ->   "|ab" at 0
 
 What is found is told apart by counting separators, so that a text that does not match costs its share of
-`join`, `lower` and `split`: 10 to 15 ns, where a test for each costs 40 to 60, and a call 200.
+`join`, `lower` and `split`: 10 to 15 ns, where a test for each costs 40 to 60, and a call 200.  A column that
+is kept in memory keeps its texts together, too: then it is 5.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
 from operator import itemgetter
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from btree import Column
 from sql.compile.patterns import Predicate, glob_predicate, like_predicate
 from sql.errors import SqlError
 from sql.expressions import ROWID, ColumnRef, Expression, Literal, Match, Parameter, SqlValue
@@ -81,14 +84,25 @@ def row_filter(find: Finder, column: int) -> RowFilter:
     return kept
 
 
-def matching_columns(batches: Iterable[Columns], place: int, find: Finder) -> Iterator[Columns]:
-    """Of batches of columns the rows whose text, in the column at `place`, is found."""
+def matching_columns(
+    batches: Iterable[Columns], place: int, find: Finder, used: bool
+) -> Iterator[tuple[Sequence[Any], ...]]:
+    """Of batches of columns the rows whose text, in the column at `place`, is found.
+
+    `used`: the texts are wanted for more; else where they were found takes their place."""
     for batch in batches:
         found = find(batch[place])
-        if len(found) == len(batch[place]):
+        if found and len(found) == len(batch[place]):
             yield batch
-        elif found:
+        elif found and used:
             yield tuple([[column[at] for at in found] for column in batch])
+        elif found:
+            columns: list[Sequence[Any]] = list(batch)
+            columns[place] = found
+            for number, column in enumerate(batch):
+                if number != place:
+                    columns[number] = [column[at] for at in found]
+            yield tuple(columns)
 
 
 def text_finder(op: str, pattern: SqlValue, nullable: bool) -> Finder:
@@ -102,13 +116,7 @@ def text_finder(op: str, pattern: SqlValue, nullable: bool) -> Finder:
     if not nullable:
         return find
 
-    def find_texts(texts: list[Any]) -> Sequence[int]:
-        if None not in texts:
-            return find(texts)
-        found = find(["" if text is None else text for text in texts])
-        return [place for place in found if texts[place] is not None]
-
-    return find_texts
+    return lambda texts: [place for place in find(texts) if texts[place] is not None]
 
 
 def _nothing(texts: list[str]) -> Sequence[int]:
@@ -120,7 +128,13 @@ def _everything(texts: list[str]) -> Sequence[int]:
 
 
 def _by_one(matches: Predicate) -> Finder:
-    return lambda texts: [place for place, text in enumerate(texts) if matches(text)]
+    def find(texts: list[Any]) -> Sequence[int]:
+        try:
+            return [place for place, text in enumerate(texts) if matches(text)]
+        except TypeError:  # there are NULLs
+            return [place for place, text in enumerate(texts) if text is not None and matches(text)]
+
+    return find
 
 
 def _exact(pattern: str) -> Finder:
@@ -155,32 +169,34 @@ def _search(body: str, before: bool, after: bool, matches: Predicate, *, folded:
         return lambda texts: [place for place, text in enumerate(texts) if not text]
     if SEPARATOR in body or not (before or after):
         return _by_one(matches)
+    one_by_one = _by_one(matches)
     wanted = f"{'' if before else SEPARATOR}{body}{'' if after else SEPARATOR}"
 
     def find(texts: list[str]) -> Sequence[int]:
         text = _together(texts, folded=folded)
         if text is None:
-            return [place for place, text in enumerate(texts) if matches(text)]
+            return one_by_one(texts)
         pieces = text.split(wanted)
         if len(pieces) == 1:
             return ()
         if len(pieces) > len(texts) // FEW:
             bare = text[1:-1].split(SEPARATOR)
             if len(bare) != len(texts):
-                return [place for place, text in enumerate(texts) if matches(text)]
+                return one_by_one(texts)
             if before and after:
                 return [place for place, text in enumerate(bare) if body in text]
             test = str.startswith if after else str.endswith
             return [place for place, text in enumerate(bare) if test(text, body)]
-        counts = [piece.count(SEPARATOR) for piece in pieces]
+        counts = list(map(str.count, pieces, repeat(SEPARATOR)))
         if sum(counts) + (len(pieces) - 1) * (2 - before - after) != len(texts) + 1:
-            return [place for place, text in enumerate(texts) if matches(text)]
+            return one_by_one(texts)
         del counts[-1]
-        places = accumulate(counts)
+        counts[0] -= before  # else the separator that begins a text is found with it
+        places = list(accumulate(counts))
         if before and after:
-            return list(dict.fromkeys([place - 1 for place in places]))  # some have it twice
+            return places if 0 not in counts else list(dict.fromkeys(places))  # some have it twice
         # The separators that were found themselves are in none of the pieces.
-        return [place + nth - before for nth, place in enumerate(places)]
+        return [place + nth for nth, place in enumerate(places)]
 
     return find
 
@@ -189,11 +205,12 @@ def _search_expression(body: str, matches: Predicate) -> Finder:
     """Texts that hold `body`, in which `_` stands for any character, in either case."""
     pattern = "".join(f"[^{SEPARATOR}]" if char == "_" else re.escape(char) for char in body)
     search = re.compile(pattern).finditer
+    one_by_one = _by_one(matches)
 
     def find(texts: list[str]) -> Sequence[int]:
         text = _together(texts, folded=True)
         if text is None or text.count(SEPARATOR) != len(texts) + 1:
-            return [place for place, text in enumerate(texts) if matches(text)]
+            return one_by_one(texts)
         found, place, at = [], -1, 0
         for match in search(text):
             start = match.start()
@@ -212,7 +229,18 @@ def _together(texts: list[str], *, folded: bool) -> str | None:
 
     Whoever finds something has to see that there are no more separators than that, for a text may hold
     one; where nothing is found, nothing is to be told apart."""
-    text = SEPARATOR.join(["", *texts, ""])
-    if not folded:
-        return text
-    return text.lower() if text.isascii() else None
+    name = "folded text" if folded else "text"
+    kept = texts.derived(name) if isinstance(texts, Column) else None
+    if kept is not None:
+        return str(kept)
+    try:
+        text = SEPARATOR.join(["", *texts, ""])
+    except TypeError:  # there are NULLs
+        text = SEPARATOR.join(["", *["" if text is None else text for text in texts], ""])
+    if folded:
+        if not text.isascii():
+            return None
+        text = text.lower()
+    if isinstance(texts, Column):
+        texts.keep(name, text, getsizeof(text))
+    return text
