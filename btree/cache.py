@@ -33,15 +33,24 @@ COLUMN_SHARE = 0.5
 its rows do, so that scans come into memory sooner; but they must not drive out all that is looked up."""
 
 _HOPELESS_SHARE = 0.02
+SEEN_MAX = 1 << 17
+"""Leaves that are remembered for a while, so that the second scan of them keeps them."""
+
 _SAMPLE_EVERY = 64
 _GC_HEADER_BYTES = 16
 
 
 class Cache:
-    """The budget of one store."""
+    """The budget of one store.
 
-    def __init__(self, budget_bytes: int) -> None:
+    `scans_once`: most scans come once, so a leaf that one loads is kept only if a scan has loaded it
+    before (the idea of 2Q: Johnson and Shasha, VLDB 1994).  A result of a million rows then streams in
+    little memory."""
+
+    def __init__(self, budget_bytes: int, *, scans_once: bool = False) -> None:
         self.budget_bytes = budget_bytes
+        self._scans_once = scans_once
+        self._seen: set[int] = set()  # pages of leaves that scans have loaded
         self.used_bytes = 0
         self.column_bytes = 0  # part of `used_bytes`
         self.scanned: set[int] = set()  # trees that were scanned by column
@@ -78,6 +87,17 @@ class Cache:
         self.used_bytes += size_bytes
         self.column_bytes += size_bytes
         return True
+
+    def keeps_scanned(self, page: int) -> bool:
+        """Whether the leaf of `page`, which a scan has loaded, is to be kept."""
+        if not self.has_room:
+            return False
+        if not self._scans_once or page in self._seen:
+            return True
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        self._seen.add(page)
+        return False
 
     def revived(self, location: int) -> Node | None:
         """The node of `location` if it is still cooling."""

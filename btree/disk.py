@@ -88,11 +88,12 @@ class DiskStore:
         readonly: bool = False,
         cache_bytes: int = 256 << 20,
         page_bytes: int = PAGE_BYTES,
+        scans_once: bool = False,
     ) -> None:
         self.path: str | None = path
         self.readonly = readonly
         self.pages = pages
-        self.cache = Cache(cache_bytes)
+        self.cache = Cache(cache_bytes, scans_once=scans_once)
         self.page_bytes = page_bytes
         self.branch_limit = max(4, min(BRANCH_LIMIT, page_bytes // 16))
         self.leaf_limit = max(2, min(_FIRST_LEAF_LIMIT, page_bytes // 64))
@@ -401,7 +402,7 @@ class _OnPages(LocalTransaction):
                 raise CorruptionError(
                     f"page {page}: level {node.level} under a branch of level {branch.level}"
                 )
-            if scan and not self.store.cache.has_room:
+            if scan and node.children is None and not self.store.cache.keeps_scanned(page):
                 self.store.cache.used_bytes -= node.bytes
                 return node
             branch.children[slot] = node

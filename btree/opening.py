@@ -22,12 +22,14 @@ def open_store(
     cache_bytes: int = 256 << 20,
     files: FileSystem | None = None,
     page_bytes: int = PAGE_BYTES,
+    scans_once: bool = False,
 ) -> Store:
     """The store in the file at `path`, which is made if it is not there (and not `readonly`).
 
     `durability`: "full" (a commit is on the disk when it returns), "normal" or "off".  `timeout`:
     seconds to wait for another writer.  `at`: the commit to stop at, read-only.  `cache_bytes`: the
-    memory that nodes may take.  `page_bytes`: about how long pages are made.  `files`: the file
+    memory that nodes may take; `scans_once`: a leaf that a scan loads is kept there only if one has
+    loaded it before.  `page_bytes`: about how long pages are made.  `files`: the file
     system, for tests.  Raises NotADatabaseError, CorruptionError, BusyError, StoreError."""
     from engine import PageStore
 
@@ -40,4 +42,5 @@ def open_store(
         readonly=readonly or at is not None,
         cache_bytes=cache_bytes,
         page_bytes=page_bytes,
+        scans_once=scans_once,
     )

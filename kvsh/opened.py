@@ -53,6 +53,7 @@ class OpenDatabase:
             at=at,
             timeout=options.timeout,
             cache_bytes=options.cache_bytes,
+            scans_once=True,
         )
 
     def open(self, path: str | None, *, readonly: bool) -> None:

@@ -98,3 +98,18 @@ def test_sweeps_that_find_nothing_to_evict_become_rare(
     )
     reading.rollback()
     store.close()
+
+
+def test_where_most_scans_come_once_the_second_one_keeps_what_it_loads(tmp_path: Path) -> None:
+    store, tree_id = _filled(tmp_path / "a.kvsh")
+    store.close()
+    store = open_store(str(tmp_path / "a.kvsh"), scans_once=True)  # type: ignore[assignment]
+    reading = store.begin()
+    used, loads = [], []
+    for _ in range(3):
+        assert sum(len(keys) for keys, _ in reading.tree(tree_id).batches()) == COUNT
+        used.append(store.cache.used_bytes)
+        loads.append(store.cache.loads)
+    assert used[0] < 200_000 < 2_000_000 < used[1] == used[2]
+    assert loads[1] == loads[2]
+    store.close()

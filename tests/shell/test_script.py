@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -200,6 +202,26 @@ def test_an_error_within_a_run_of_queries_names_its_place() -> None:
     assert done.out == "9223372036854775807\n" * 3
     assert done.status == 1
     assert done.err.startswith("<stdin>:5:1: error: integer overflow")
+
+
+def test_a_long_result_streams_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    rows = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 300000)"
+    script = f"CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b REAL);INSERT INTO t {rows} SELECT x, 'text ' || x, x / 8.0 FROM c;"
+    assert kvsh(path, stdin=script) == (0, "", "")
+
+    def peak(query: str) -> int:
+        process = subprocess.Popen(
+            command(str(path), query), stdout=subprocess.DEVNULL, env=environ()
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return usage.ru_maxrss >> (10 if sys.platform == "darwin" else 0)
+
+    small = peak("SELECT * FROM t LIMIT 1000")
+    assert peak("SELECT * FROM t") < small + (30 << 10)
+    assert peak("SELECT id, a FROM t WHERE b >= 0") < small + (30 << 10)
 
 
 def test_runs_of_puts_end_as_one_by_one(tmp_path: Path) -> None:
