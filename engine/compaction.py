@@ -175,15 +175,15 @@ def _check_replaceable(path: str, files: FileSystem, own: Log) -> None:
     """A backup takes the place of an older one, never of anything else, nor of the database."""
     try:
         file = files.open(path, readonly=True)
+        header = file.read(LOG_START, 0)
     except OSError as error:
-        what = error.strerror or str(error)
-        raise StorageError(f"{path}: the backup can't be written: {what}") from error
+        raise StorageError(f"{path}: what is there can't be read: {_reason(error)}") from error
     try:
         if file.identity() == own.file.identity():
             raise EngineError(f"{path}: a database can't be backed up onto itself")
-        if file.size():
+        if header:
             try:
-                decode_header(file.read(LOG_START, 0), path)
+                decode_header(header, path)
             except NotADatabaseError:
                 raise NotADatabaseError(
                     f"{path}: is there already and no kvsh database: it was left as it is;"
