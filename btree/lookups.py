@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from btree.tree import Tree
 
 FEW = 4
-"""Keys up to which each has a descent of its own."""
+"""Keys up to which each has a descent of its own: `Tree.get_many` does not come here for them."""
 _DENSE = 6
 """A leaf's entries per wanted key up to which it is made a dict of."""
 _NEAR = 64
@@ -33,8 +33,6 @@ _EQUAL_STEPS = 16
 
 def get_many(tree: Tree, keys: Sequence[Key]) -> list[Value]:
     """The values at `keys` in their order, None where there is none."""
-    if len(keys) <= FEW:
-        return [tree.get(key) for key in keys]
     try:
         if all(map(lt, keys, islice(keys, 1, None))):
             return _values_at(tree, keys)

@@ -107,6 +107,12 @@ class Tree(Protocol):
         """The keys that start with `prefix`, where that is simple to say (a few in one leaf); None: see
         `batches`.  Of CLUSTERED and INDEX trees."""
 
+    def following(
+        self, start: tuple[Any, ...], count: int, *, beyond: bool = False
+    ) -> list[Key] | None:
+        """The first `count` keys from `start` on, or `beyond` all that start with it, where that is simple to
+        say (all in one leaf); None: see `batches`.  Of CLUSTERED and INDEX trees."""
+
     def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
         """For each of some distinct, ascending prefixes the keys that start with it.  Of CLUSTERED and INDEX
         trees; the leaves are walked once."""

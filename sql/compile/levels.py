@@ -535,7 +535,7 @@ class LevelCompiler:
         path = access.path
         if path.clustered and len(access.equal) == len(path.parts) and self._is_point(access):
             return self._clustered_point(relation, access)
-        batches = self._taken(self._key_batches(access))
+        batches = self._taken(self._key_batches(access), clustered=path.clustered)
         if path.clustered:
             return Source(batches, [], [])
         if access.covering:
@@ -553,8 +553,11 @@ class LevelCompiler:
                 return Source(f"((None, {rows}),)", [], [], rows=rows)
         return Source(source, [], [])
 
-    def _taken(self, batches: str) -> str:
+    def _taken(self, batches: str, *, clustered: bool = False) -> str:
         """The batches, ended after as many entries as LIMIT lets through."""
+        span = f"{self.module.function(ranges.key_span)}("
+        if self.take and batches.startswith(span) and not clustered:
+            return self.call(ranges.head_span, self.take, batches[len(span) : -1])
         return self.call(ranges.head, batches, self.take) if self.take else batches
 
     def _is_point(self, access: KeyRange) -> bool:

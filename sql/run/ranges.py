@@ -213,6 +213,27 @@ def head(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
         yield keys, values
 
 
+def head_span(
+    count: int,
+    tree: Tree,
+    check: Check,
+    prefix: tuple[Any, ...],
+    low: Any,
+    high: Any,
+    low_inclusive: bool,
+    high_inclusive: bool,
+    reverse: bool,
+) -> Iterable[Batch]:
+    """`head` of a `key_span` of an INDEX tree: a few keys of one leaf are had by one descent."""
+    if count > 0 and high is UNBOUND and low is not None and not reverse:
+        start = prefix if low is UNBOUND else (*prefix, low)
+        keys = tree.following(start, count, beyond=not low_inclusive)
+        if keys is not None and keys[-1][: len(prefix)] == prefix:
+            return ((keys, []),)
+    span = key_span(tree, check, prefix, low, high, low_inclusive, high_inclusive, reverse)
+    return head(span, count)
+
+
 def union(
     parts: Iterable[Iterable[Any]], get_many: Callable[[list[Any]], list[Any]]
 ) -> Iterator[Batch]:

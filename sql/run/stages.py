@@ -112,10 +112,17 @@ def limit_of(value: Any, *, missing: int) -> int:
     return value if value >= 0 else missing
 
 
-def limited(batches: Batches, limit: Any, offset: Any) -> Iterator[list[Row]]:
-    """Rows from `offset` on, at most `limit` of them."""
+def limited(batches: Batches, limit: Any, offset: Any) -> Batches:
+    """Rows from `offset` on, at most `limit` of them; a list of the one batch that there is stays a list."""
     skip = limit_of(offset, missing=0)
     left = limit_of(limit, missing=1 << 62)
+    if batches.__class__ is list and len(batches) <= 1:
+        taken = [batch[skip : skip + left] for batch in batches]
+        return taken if taken and taken[0] else []
+    return _limited(batches, skip, left)
+
+
+def _limited(batches: Batches, skip: int, left: int) -> Iterator[list[Row]]:
     if left == 0:
         return
     for batch in batches:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from btree import TreeKind, open_memory, open_store
-from btree.order import order_key
+from btree.order import MAX, order_key
 
 
 def _filled(kind: TreeKind, entries: dict[Any, Any], leaf_limit: int) -> Any:
@@ -89,3 +89,17 @@ def test_many_lookups_read_each_leaf_once(tmp_path: Any) -> None:
     assert values == [(b"x" * (key * 300),) for key in range(300)]
     transaction.rollback()
     store.close()
+
+
+def test_the_keys_that_follow_are_those_of_one_leaf_or_nothing_is_said() -> None:
+    keys = [(number // 3, number) for number in range(300)]
+    tree = _filled(TreeKind.INDEX, dict.fromkeys(keys), 16)
+    said = 0
+    assert tree.following((5,), 2, beyond=True) == [key for key in keys if key[0] > 5][:2]
+    for start in [(), (5,), (5, 16), (5, MAX), (99, 299), (200,), *keys[::7]]:
+        expected = [key for key in keys if key >= start][:4]
+        found = tree.following(start, 4)
+        assert found is None or found == expected
+        said += found is not None
+    assert said > 20
+    assert tree.following((None,), 2) is None
