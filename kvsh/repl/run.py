@@ -175,7 +175,9 @@ def _source(
     history = StatementHistory(
         history_path(), config["history_size"], lambda text: environment.say(f"warning: {text}")
     )
-    completer = Completer(catalog, _specs(), _hints(config), is_command, config["keyword_case"])
+    completer = Completer(
+        catalog, command_specs(), _hints(config), is_command, config["keyword_case"]
+    )
     interactive = Editor(
         Surroundings(lambda: _status(environment), is_complete, is_command, on_painted),
         completer,
@@ -187,7 +189,7 @@ def _source(
     return interactive, lambda text: None
 
 
-def _specs() -> dict[str, CommandSpec]:
+def command_specs() -> dict[str, CommandSpec]:
     """The table of commands as completion wants it."""
     return {
         name: CommandSpec(name, command.kind, command.summary, command.arguments, command.options)
