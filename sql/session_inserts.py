@@ -177,15 +177,18 @@ def _as_json(body: str, gap: str, begun: _Beginning) -> list[Row] | None:
         NULL    null\\r
         '       "
 
-    Brackets of the text's own could make rows: the number of rows tells."""
-    count = 1
-    returns = body.count("\r")
+    Brackets of the text's own could make rows, and a carriage return of its own is no mark: where there
+    are any, what stands between rows is counted."""
+    counts = "[" in body or "]" in body or "\r" in body
+    count, returns = 1, body.count("\r") if counts else 0
     for between in (gap, begun.row_gap):
-        found = body.count(between) if between else 0
-        if found:
+        if not between:
+            continue
+        if counts:
+            found = body.count(between)
             count += found
             returns -= found * between.count("\r")
-            body = body.replace(between, _NEXT_ROW)
+        body = body.replace(between, _NEXT_ROW)
     if returns:
         return None
     body = f"[[{body}]]"
@@ -202,7 +205,7 @@ def _as_json(body: str, gap: str, begun: _Beginning) -> list[Row] | None:
         rows = _decoder(begun.width).decode(body.replace("'", '"'))
     except (msgspec.DecodeError, UnicodeError):
         return None
-    return rows if len(rows) == count else None
+    return rows if not counts or len(rows) == count else None
 
 
 _ESCAPES = (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"))
