@@ -20,6 +20,8 @@ FIRST_ROOM = 4096
 """Keys at which their memory is looked at for the first time."""
 PARTITIONS = 16
 CHUNK_ROWS = 256
+_PAIR_BYTES = 72
+"""A pair of key and state, which the sample of a dict's items has and the dict itself has not."""
 DEPTH_MAX = 6
 """Partitions of partitions, beyond which keys stay in memory: equal hashes can't be parted."""
 
@@ -35,7 +37,8 @@ def overfull(
     sample = list(islice(items, 32))
     if isinstance(known, dict):  # the latest keys have seen few rows, the first ones many
         sample += [(key, known[key]) for key in islice(reversed(known), 32)]
-    allowed = ctx.memory_limit_bytes // 3 // (row_bytes(sample) + 100)
+    own = row_bytes(sample) - (_PAIR_BYTES if isinstance(known, dict) else 0)
+    allowed = ctx.memory_limit_bytes // 3 // (own + 100)
     if len(known) < allowed or depth >= DEPTH_MAX:
         return max(min(2 * len(known), allowed), len(known) + FIRST_ROOM // 4), None
     return sys.maxsize, Partitions(ctx, depth)
