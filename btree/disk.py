@@ -620,8 +620,7 @@ class DiskTransaction(_OnPages):
     def _publish(self) -> None:
         writer = self._writer
         assert writer is not None
-        unchanged = self.changed_states() is self.version.trees and not self.log
-        if unchanged and self._redo_kept:
+        if self._redo_kept and not self.has_changed():
             return
         commit = self.store.append(self, writer)
         self._writer = None

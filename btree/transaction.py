@@ -357,6 +357,18 @@ class LocalTransaction(ABC):
 
     # -- for trees: what redo and the page table have to know ---------------------------------------
 
+    def has_changed(self) -> bool:
+        """Whether there is anything to commit."""
+        self.carry_out()
+        states = self.states
+        return (
+            states is not self.version.trees
+            or bool(self.log)
+            or any(
+                tree.state is not states[tree_id].mark for tree_id, tree in self.open_trees.items()
+            )
+        )
+
     def changed_states(self) -> dict[int, TreeState]:
         """The trees of the version to come."""
         self.carry_out()
