@@ -13,7 +13,7 @@ from typing import Any
 from sql import values as v
 from sql.collations import comparing
 from sql.compile.constants import Constants
-from sql.compile.scalar_kinds import BLOB, NULL, NUMBER, TEXT, KindInference
+from sql.compile.scalar_kinds import BLOB, INTEGER, NULL, NUMBER, REAL, TEXT, KindInference
 from sql.expressions import (
     Affinity,
     ColumnRef,
@@ -30,6 +30,9 @@ from sql.expressions import (
 )
 from sql.functions import FunctionRegistry
 from sql.run import arithmetic as a
+
+EXACT = 1 << 53
+"""Integers up to here are floats, too."""
 
 INLINE_TEXT_MAX = 40
 TUPLE_ITEMS_MAX = 3
@@ -153,7 +156,21 @@ class ComparisonCompiler(KindInference, ABC):
             return self._identical(op, left, left_kinds, right)
         if left == "None" or right == "None":
             return "False"
+        if left_kinds & ~NULL == REAL and right_kinds == INTEGER:
+            right = self._as_real(e.right, right)
+        elif right_kinds & ~NULL == REAL and left_kinds == INTEGER:
+            left = self._as_real(e.left, left)
         return self._ordered(op, left, left_kinds, right, right_kinds)
+
+    def _as_real(self, e: Expression, source: str) -> str:
+        """A constant integer as the float that it equals, if it does: CPython compares two floats in half the
+        time it takes for a float and an int."""
+        literal = self.constant(e)
+        if literal is not None:
+            return self._literal(same_real(literal.value))
+        if self.once is not None and isinstance(e, Parameter):
+            return self.once(self._call(same_real, source))
+        return source
 
     def _identical(self, op: str, left: str, left_kinds: int, right: str) -> str:
         if right != "None":
@@ -295,6 +312,11 @@ class ComparisonCompiler(KindInference, ABC):
 def _is_set(e: InList) -> bool:
     """Whether the items can be one set, made before the rows are seen."""
     return all(isinstance(item, (Literal, Parameter)) for item in e.items)
+
+
+def same_real(value: Any) -> Any:
+    """The float that equals an integer; anything else, and an integer that no float need equal, as it is."""
+    return float(value) if value.__class__ is int and -EXACT <= value <= EXACT else value
 
 
 def is_simple(source: str) -> bool:
