@@ -65,6 +65,7 @@ class Script:
                     if unit.kind == "sql" and not self._run_on(reader, unit):
                         return False
                 self.environment.target.flush()
+                gc.enable()
                 if not self._compacted():
                     return False
         except Undecodable as error:
@@ -198,8 +199,8 @@ class Script:
     def unit(self, unit: Unit) -> bool:
         """Run one.  False if the script has to stop."""
         done = self.environment.attempt(unit)
-        if not gc.isenabled():
-            gc.enable()  # the command line switched it off until everything is imported
+        if unit.kind == "sql":
+            gc.enable()  # the command line switched it off until the parser is imported
         return self.finish(done=done)
 
     def finish(self, *, done: bool) -> bool:
