@@ -30,7 +30,7 @@ from btree.node import LargeReference, Node, like
 from btree.protocols import RAW_TREE_ID, TreeKind, Value
 from btree.redo import encode_put, encode_redo, replay
 from btree.spill import Spill
-from btree.transaction import LocalTransaction, Version
+from btree.transaction import RAW_PUTS_MAX, LocalTransaction, Version
 from btree.tree import REDO_ENTRIES_MAX, Tree, TreeState
 from engine import Journal
 
@@ -55,6 +55,7 @@ PAGE_BYTES = 8192
 BRANCH_LIMIT = 256
 LEAF_LIMIT_MAX = 256
 _FIRST_LEAF_LIMIT = 64
+_PUT_OFF_SHARE_BYTES = 2048
 MEMORY_PER_PAGE_BYTE = 2
 """About how much more memory a node's objects take than its page."""
 
@@ -97,6 +98,7 @@ class DiskStore:
         self.page_bytes = page_bytes
         self.branch_limit = max(4, min(BRANCH_LIMIT, page_bytes // 16))
         self.leaf_limit = max(2, min(_FIRST_LEAF_LIMIT, page_bytes // 64))
+        self.raw_puts_max = max(64, min(RAW_PUTS_MAX, cache_bytes // _PUT_OFF_SHARE_BYTES))
         self.held_max = max(4, cache_bytes // 2 // int(page_bytes * MEMORY_PER_PAGE_BYTE))
         self.closed = False
         self._lock = threading.RLock()
@@ -446,9 +448,7 @@ class _OnPages(LocalTransaction):
             cache.recount(self.store.roots([]))
         return cache.column_room
 
-    def keep_columns(
-        self, branch: Node, fresh: dict[int, list[Column]], size_bytes: int
-    ) -> None:
+    def keep_columns(self, branch: Node, fresh: dict[int, list[Column]], size_bytes: int) -> None:
         cache = self.store.cache
         kept_with(branch, fresh, size_bytes, cache.claim_for_columns)
         cache.used_bytes += size_bytes
@@ -579,6 +579,7 @@ class DiskTransaction(_OnPages):
         self._writer = writer
         self.reader = view.snapshot if writer is None else writer
         self.held_max = store.held_max
+        self.raw_puts_max = store.raw_puts_max
 
     def upgrade(self, timeout: float | None = None) -> None:
         if self._writable:

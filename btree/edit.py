@@ -69,6 +69,7 @@ def own_child(tree: Tree, branch: Node, slot: int) -> Node:
     if node.owner is not tree.token:
         node = children[slot] = copied(node, tree.token)
         tree.transaction.held += COPY_SHARE
+        tree.transaction.copies += 1
     return node
 
 

@@ -23,10 +23,10 @@ from btree.node import LargeReference, Node, Owner, new_leaf
 from btree.protocols import RAW_TREE_ID, Savepoint, TreeKind, Value
 from btree.tree import Mark, Tree, TreeState
 
-RAW_PUTS_MAX = 1 << 15
+RAW_PUTS_MAX = 1 << 17
 """So many raw puts may be put off: enough for each leaf of a large tree to get several at once."""
 
-_LONG_BYTES = 1024
+_LONG_BYTES = 512
 """A value longer than this is not put off: it bounds what is held in memory."""
 
 _HELD_BACK = -RAW_TREE_ID
@@ -84,6 +84,7 @@ class LocalTransaction(ABC):
         self.token = Owner(self._mark)
         self.active = True
         self.held = 0.0  # memory of changes since the last spill, in full leaves
+        self.copies = 0  # nodes copied so far
         self.held_max: float = sys.maxsize
         self.spilled: list[int] = []  # page ids given to leaves that were written early
         self.orphans: list[int] = []  # those of them that a rollback made void
@@ -91,6 +92,7 @@ class LocalTransaction(ABC):
         self.states = version.trees
         self.next_tree_id = version.next_tree_id
         self.open_trees: dict[int, Tree] = {}
+        self.raw_puts_max = RAW_PUTS_MAX
         self.raw_puts: dict[bytes, Value] = {}  # while there are any, the raw tree is `_HELD_BACK`
         self.freed: list[int] = []
         self.cleared: list[tuple[Any, ...]] = []
@@ -121,9 +123,7 @@ class LocalTransaction(ABC):
         """Bytes of columns that may be kept."""
 
     @abstractmethod
-    def keep_columns(
-        self, branch: Node, fresh: dict[int, list[Column]], size_bytes: int
-    ) -> None:
+    def keep_columns(self, branch: Node, fresh: dict[int, list[Column]], size_bytes: int) -> None:
         """Keep columns that a scan has gathered with their branch."""
 
     @abstractmethod
@@ -206,7 +206,7 @@ class LocalTransaction(ABC):
         if not puts:
             self._hold_back()
         puts[key] = value
-        if len(puts) >= RAW_PUTS_MAX or len(value) > _LONG_BYTES:
+        if len(puts) >= self.raw_puts_max or len(value) > _LONG_BYTES:
             self.carry_out()
 
     def _hold_back(self) -> None:

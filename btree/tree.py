@@ -35,6 +35,14 @@ DELETED = False
 """Stands in redo for a delete.  Stored on disk, do not change."""
 
 
+def _is_scattered(entries: int, leaves: int, leaf_limit: int) -> bool:
+    """Whether changes of so many entries in so many leaves are few for each leaf, and not too many."""
+    return (
+        entries * edit.SPARSE <= leaves * leaf_limit
+        and entries <= REDO_SCATTERED_LEAVES_MAX * leaf_limit
+    )
+
+
 class Mark:
     """An opaque token: the same object means the same content."""
 
@@ -81,6 +89,7 @@ class Tree:
         "_kinds",
         "_mark",
         "_pages",
+        "_redo_max",
         "branch_limit",
         "large",
         "leaf_limit",
@@ -96,6 +105,7 @@ class Tree:
         self.token = transaction.token
         self.branch_limit = transaction.branch_limit
         self.redo: list[Any] | None = transaction.new_redo()
+        self._redo_max = REDO_ENTRIES_MAX  # its length at which it is weighed again
         self._id = state.id
         self._kind = state.kind
         self._descents = self._pages = 0
@@ -251,8 +261,8 @@ class Tree:
         if redo is not None:
             redo.append(key)
             redo.append(value)
-            if len(redo) > REDO_ENTRIES_MAX:
-                self.transaction.give_up_redo()
+            if len(redo) > self._redo_max:
+                self._weigh_redo(redo)
 
     def _put_slowly(self, key: Key, value: Value) -> list[Key]:
         leaf = edit.own_path(self, key)[1]
@@ -309,8 +319,8 @@ class Tree:
         if redo is not None:
             redo.append(key)
             redo.append(value)
-            if len(redo) > REDO_ENTRIES_MAX:
-                self.transaction.give_up_redo()
+            if len(redo) > self._redo_max:
+                self._weigh_redo(redo)
         return True
 
     def delete(self, key: Key) -> bool:
@@ -344,8 +354,8 @@ class Tree:
         if redo is not None:
             redo.append(key)
             redo.append(DELETED)
-            if len(redo) > REDO_ENTRIES_MAX:
-                self.transaction.give_up_redo()
+            if len(redo) > self._redo_max:
+                self._weigh_redo(redo)
         return True
 
     def _delete_slowly(self, key: Key) -> Node:
@@ -389,10 +399,10 @@ class Tree:
         """Keep redo of many entries that went to so many leaves, if it is cheaper than the leaves."""
         redo = self.redo
         assert redo is not None
-        scattered = len(keys) * edit.SPARSE <= leaves * self.leaf_limit
         start, count = len(redo), 2 * len(keys)
         if start + count > REDO_ENTRIES_MAX and (
-            not scattered or (start + count) // 2 > REDO_SCATTERED_LEAVES_MAX * self.leaf_limit
+            not _is_scattered(len(keys), leaves, self.leaf_limit)
+            or (start + count) // 2 > REDO_SCATTERED_LEAVES_MAX * self.leaf_limit
         ):
             self.transaction.give_up_redo()
             return
@@ -400,6 +410,14 @@ class Tree:
         redo[start::2] = keys
         if values is not None:
             redo[start + 1 :: 2] = values
+
+    def _weigh_redo(self, redo: list[Any]) -> None:
+        """Keep redo that has grown long, entry by entry, only if it is cheaper than the leaves."""
+        leaves = self.transaction.copies
+        if _is_scattered(len(redo) // 2, leaves, self.leaf_limit):
+            self._redo_max = 2 * len(redo)
+        else:
+            self.transaction.give_up_redo()
 
     def clear(self) -> None:
         self.check_writable()

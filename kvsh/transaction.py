@@ -37,7 +37,7 @@ class Joined:
         self._session = session
         self._transaction: Any = None  # the database's half, once it is the writer's
         self._tree: Any = None
-        self._space: KeySpace | None = None
+        self._space: Any = None
         self.put: Callable[[Any, Any], None] = self._first_put
         transaction = session.reading_transaction()
         if transaction is not None and transaction.writable:
@@ -57,9 +57,13 @@ class Joined:
 
     def delete(self, key: bytes) -> bool:
         """Remove; False if there is no such key."""
-        space = self.writing() if self._space is None else self._space
-        put_off = self._transaction.raw_puts.pop(key, None) is not None
-        return space.delete(key) or put_off
+        if self._space is None:
+            self.writing()
+        puts = self._transaction.raw_puts
+        put_off = bool(puts) and puts.pop(key, None) is not None
+        tree = self._tree
+        there: bool = self._space.delete(key) if tree.kinds else tree.delete(key)
+        return there or put_off
 
     def reading(self) -> KeySpace:
         """The keys as the transaction sees them."""
@@ -78,7 +82,8 @@ class Joined:
                 self.put = self._transaction.put_raw
         else:
             self._transaction.tree(RAW_TREE_ID)  # has what was put off put
-        return self._space
+        space: KeySpace = self._space
+        return space
 
     def _first_put(self, key: bytes, value: bytes) -> None:
         self.writing()

@@ -87,3 +87,18 @@ def test_what_is_committed_as_redo(
     reading.rollback()
     assert list(reopened.check()) == []
     reopened.close()
+
+
+@pytest.mark.parametrize(("step", "pending"), [(10, 1), (2, 0)])
+def test_the_same_goes_for_changes_one_by_one(tmp_path: Path, step: int, pending: int) -> None:
+    store, tree_id = _filled(tmp_path / "a.kvsh", 256 << 20)
+    writing = store.begin(write=True)
+    for number in range(0, MANY, step):
+        assert writing.tree(tree_id).delete(number * 7 % MANY)
+    writing.commit()
+    assert store.pending_commits() == pending
+    with_other = open_store(str(tmp_path / "a.kvsh"), readonly=True)
+    assert len(with_other.begin().tree(tree_id)) == MANY - len(range(0, MANY, step))
+    assert list(with_other.check()) == []
+    with_other.close()
+    store.close()
