@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sql import Session
 
 
+_ASCII_BRANCHES = str.maketrans("│├└─", "||`-")
+
 TERMINATED = 143
 """The exit status after SIGTERM."""
 
@@ -388,9 +390,7 @@ class Environment(OpenDatabase):
                 return
             names = [column.name for column in result.columns]
             if len(names) == 1 and text.lstrip()[:7].lower() == "explain":
-                with self.pages():
-                    for batch in result.batches():
-                        self.write("".join(f"{row[0]}\n" for row in batch))
+                self._show_plan([row[0] for batch in result.batches() for row in batch])
                 return
             kinds = 0
             for column in result.columns:
@@ -398,6 +398,18 @@ class Environment(OpenDatabase):
             self.show(names, result.batches(), kinds=kinds)
         finally:
             result.close()
+
+    def _show_plan(self, lines: list[str]) -> None:
+        """The lines of EXPLAIN, fitted to a terminal."""
+        if self.target.is_terminal:
+            from kvsh.output.tables import hanging
+
+            if self.screen and not (lines and lines[0].startswith("def ")):
+                lines = [part for line in lines for part in hanging(line, self.screen)]
+            if not self.unicode:
+                lines = [line.translate(_ASCII_BRANCHES) for line in lines]
+        with self.pages():
+            self.write("".join(f"{line}\n" for line in lines))
 
     def _bound(self) -> Any:
         """What `.param` has set, for a statement."""

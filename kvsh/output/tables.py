@@ -148,16 +148,7 @@ class TableWriter:
             return widths
         if room < COLUMN_MIN * len(widths):
             return None
-        fitted = list(widths)
-        while sum(fitted) > room:
-            widest = max(range(len(fitted)), key=fitted.__getitem__)
-            others = sorted(fitted, reverse=True)
-            target = others[1] if len(others) > 1 and others[1] < fitted[widest] else 0
-            excess = sum(fitted) - room
-            fitted[widest] = max(fitted[widest] - excess, target, COLUMN_MIN)
-            if target and fitted[widest] == others[1] and fitted[widest] > COLUMN_MIN:
-                fitted[widest] -= 1
-        return fitted
+        return _levelled(widths, room)
 
     def _line(self, corners: str, widths: Sequence[int]) -> str:
         assert self.frame is not None
@@ -245,6 +236,40 @@ class TableWriter:
             else:
                 made.append("  ".join(cells).rstrip() + "\n")
         return "".join(made)
+
+
+def _levelled(widths: Sequence[int], room: int) -> list[int]:
+    """Widths that add up to `room`: all that are wider than some cap are cut to it, the others stay."""
+    left, cap = room, 0
+    for place, width in enumerate(sorted(widths)):
+        cap = left // (len(widths) - place)
+        if width > cap:
+            break
+        left -= width
+    fitted = [min(width, cap) for width in widths]
+    spare = room - sum(fitted)
+    for place, width in enumerate(widths):
+        if spare and width > cap:
+            fitted[place] += 1
+            spare -= 1
+    return fitted
+
+
+def hanging(line: str, width: int) -> list[str]:
+    """A line of a drawn tree in lines of at most `width` cells: what goes on stands a little to the right of
+    where the text began, and the branches go on beside it."""
+    if width_of(line) <= width:
+        return [line]
+    import textwrap
+
+    text = line.lstrip(" │├└─")
+    head = line[: len(line) - len(text)]
+    indent = head.replace("├─", "│ ").replace("└─", "  ") + "    "
+    if width < 2 * len(indent):
+        return [line]
+    return textwrap.wrap(
+        text, width, initial_indent=head, subsequent_indent=indent, break_on_hyphens=False
+    )
 
 
 def _is_simple(column: Sequence[str], width: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvsh.output import HEADERS_BY_DEFAULT, MODES, Style, write_rows
-from kvsh.output.tables import width_of
+from kvsh.output.tables import hanging, width_of
 from kvsh.output.values import plain, real_column, real_text
 
 Row = tuple[Any, ...]
@@ -233,6 +234,33 @@ def test_a_table_is_fitted_to_the_screen_and_long_cells_wrapped() -> None:
     assert {len(line) for line in lines} == {40}
     cells = [line.split("│")[2] for line in lines if "│" in line]
     assert " ".join(cells).split() == ["text", *words.split(), "short"]
+
+
+def test_columns_of_one_width_are_cut_alike() -> None:
+    row = ("a" * 30, "b" * 30, "c" * 5, "d" * 29)
+    lines = shown("box", ["w", "x", "y", "z"], [row], screen=62).splitlines()
+    assert [len(part) - 2 for part in lines[0].strip("┌┐").split("┬")] == [15, 15, 5, 14]
+    assert {width_of(line) for line in lines} == {62}
+
+
+@pytest.mark.parametrize("screen", range(30, 90))
+def test_a_table_too_wide_takes_the_whole_screen(screen: int) -> None:
+    row = ("x" * 12, "y" * 40, "z" * 7, "v" * 40, "w")
+    lines = shown("box", list("abcde"), [row], screen=screen).splitlines()
+    if lines[0].startswith("┌"):
+        assert {width_of(line) for line in lines} == {screen}
+        assert "".join(re.findall("y+", "\n".join(lines))) == "y" * 40
+    else:
+        assert screen < 6 * 5 + 16
+
+
+def test_a_plans_line_is_wrapped_under_its_text() -> None:
+    line = "│  ├─ Hash lookup of Artist as r (r.ArtistId = a.ArtistId)   ~115 rows; 27 rows"
+    assert hanging(line, 50) == [
+        "│  ├─ Hash lookup of Artist as r (r.ArtistId =",
+        "│  │      a.ArtistId)   ~115 rows; 27 rows",
+    ]
+    assert hanging("└─ short", 50) == ["└─ short"]
 
 
 def test_a_table_that_can_not_fit_turns_into_lines() -> None:
