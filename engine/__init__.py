@@ -13,7 +13,7 @@ from engine.errors import (
     ReadOnlyError,
     StorageError,
 )
-from engine.file import File, FileSystem, OsFile, OsFileSystem
+from engine.file import File, FileSystem, OsFile, OsFileSystem, temporary_name
 from engine.journal import Journal
 from engine.log import CommitInfo
 from engine.snapshot import Snapshot
@@ -23,14 +23,13 @@ from engine.writer import Commit, Writer
 if TYPE_CHECKING:
     from engine.compaction import Progress
     from engine.salvaging import Salvage, salvage
-    from engine.temporary import remove_leftovers, temporary_name
+    from engine.temporary import remove_leftovers
 
 _LATER = {
     "Progress": "engine.compaction",
     "Salvage": "engine.salvaging",
     "remove_leftovers": "engine.temporary",
     "salvage": "engine.salvaging",
-    "temporary_name": "engine.temporary",
 }
 """What is seldom needed is imported when it is first asked for."""
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, NotADatabaseError, StorageError, told
-from engine.file import FileSystem
+from engine.file import FileSystem, temporary_name
 from engine.format import (
     CHAIN_BYTES,
     KIND_DELETE,
@@ -37,7 +37,7 @@ from engine.format import (
 )
 from engine.journal import Journal
 from engine.log import Log
-from engine.temporary import remove_leftovers, temporary_name
+from engine.temporary import remove_leftovers
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot

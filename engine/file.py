@@ -225,6 +225,11 @@ class OsFileSystem:
         return status.st_dev, status.st_ino
 
 
+def temporary_name(path: str, purpose: str) -> str:
+    """A name for a new file beside `path`, which nobody else will take; see `temporary`."""
+    return f"{path}.{os.getpid()}-{os.urandom(4).hex()}.kvsh-{purpose}"
+
+
 def _create_unnamed(path: str, content: bytes, like: os.stat_result | None) -> bool:
     """Write a file that has no name yet, so that a crash leaves nothing, then give it its name.
 
@@ -254,8 +259,8 @@ def _create_unnamed(path: str, content: bytes, like: os.stat_result | None) -> b
 def _create_by_name(
     path: str, content: bytes, like: os.stat_result | None, *, replace: bool
 ) -> None:
-    temporary = f"{path}.{os.getpid()}.new"
-    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    temporary = temporary_name(path, "new")
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, _mode(like))
     try:
         try:

@@ -1,6 +1,7 @@
-"""Temporary files beside a database: what a compaction, a backup or a repair writes before the rename.
+"""Temporary files beside a database: what a compaction, a backup or a repair writes before the rename, and a
+new database where files without a name aren't to be had.
 
-Each has a name of its own, `NAME.PID-TOKEN.kvsh-PURPOSE`: two that are at work at once, in two processes
+Each has a name of its own (`file.temporary_name`), `NAME.PID-TOKEN.kvsh-PURPOSE`: two that are at work at once, in two processes
 or in one, must never write to one file, nor rename each other's half-written one.  A killed process leaves
 its file behind; the next such work in the same directory removes it.  It is left over if the process
 is gone and nobody holds its lock (the process may live where its number means nothing to us: in another
@@ -9,7 +10,6 @@ container, on another machine).
 
 from __future__ import annotations
 
-import os
 import re
 
 from engine.errors import EngineError
@@ -18,12 +18,7 @@ from engine.journal import Journal
 from engine.opening import is_alive
 
 _log = Journal("kvsh.engine")
-_NAME = re.compile(r"\.(\d+)-[0-9a-f]{8}\.kvsh-(compact|backup|salvage)$")
-
-
-def temporary_name(path: str, purpose: str) -> str:
-    """A name for a new file beside `path`, which nobody else will take."""
-    return f"{path}.{os.getpid()}-{os.urandom(4).hex()}.kvsh-{purpose}"
+_NAME = re.compile(r"\.(\d+)-[0-9a-f]{8}\.kvsh-(compact|backup|salvage|new)$")
 
 
 def remove_leftovers(path: str, files: FileSystem) -> None:

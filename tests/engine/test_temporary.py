@@ -129,7 +129,35 @@ def test_what_killed_backups_and_compactions_left_is_removed_and_nothing_else(
     store.close()
 
 
-PURPOSES = ("backup", "compact", "salvage")
+PURPOSES = ("backup", "compact", "salvage", "new")
+
+
+def test_of_two_that_create_a_file_by_name_neither_writes_into_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are no files without a name.  Two threads shared a temporary file once: the second cut
+    it to nothing when it was the first one's database already."""
+    monkeypatch.setattr("engine.file._create_unnamed", lambda *_: False)
+    link = os.link
+    linked: list[str] = []
+    stores: list[Any] = []
+
+    def racing(source: str, target: str, **options: Any) -> None:
+        linked.append(source)
+        if len(linked) == 1:
+            stores.append(open_store(target))  # another thread is faster
+            transaction = stores[0].begin(write=True)
+            transaction.tree(1).put(b"k", b"committed")
+            transaction.commit()
+        link(source, target, **options)
+
+    monkeypatch.setattr(os, "link", racing)
+    stores.append(open_store(tmp_path / "db"))
+    assert len(set(linked)) == 2
+    for store in stores:
+        assert store.begin().tree(1).get(b"k") == b"committed"
+        store.close()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["db"]
 
 
 def test_a_repair_removes_what_killed_ones_left(tmp_path: Path) -> None:
