@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 import pytest
 
+from sql.compile.patterns import glob, like
+from sql.compile.text_filters import text_finder
 from tests.sql.engines import KvshEngine, SqliteEngine
 
 TEXTS = [
@@ -92,3 +97,23 @@ def test_rows_that_an_index_finds_in_several_leaves_are_filtered_by_their_texts(
     assert "index t_k" in ours.execute(f"EXPLAIN {query}")[-1][0]
     assert ours.execute(query) == [(4,)]
     ours.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_searches_at_once_find_what_each_text_alone_does(seed: int) -> None:
+    """Texts with the separator in them, with letters that fold to ASCII, and NULLs among them."""
+    rng = random.Random(seed)
+    odd = ("\0", "\u00e9", "\u212a", "K", "[", "*", "?", "%", "_")
+    for _ in range(700):
+        size = rng.choice((1, 3, 60))
+        texts = [
+            "".join(rng.choice("abcABC") for _ in range(rng.randrange(7))) for _ in range(size)
+        ]
+        if rng.random() < 0.5:
+            texts = [text + rng.choice((*odd, "", "")) + "a" * rng.randrange(2) for text in texts]
+        values: list[Any] = [None if rng.random() < 0.1 else text for text in texts]
+        for op, many, one, match in (("LIKE", "%", "_", like), ("GLOB", "*", "?", glob)):
+            parts = (many, many, one, "a", "b", "A", "c", "abc", "k", "\0")
+            pattern = "".join(rng.choice(parts) for _ in range(rng.randrange(5)))
+            expected = [place for place, text in enumerate(values) if match(text, pattern)]
+            assert list(text_finder(op, pattern, True)(values)) == expected, (op, pattern, values)
