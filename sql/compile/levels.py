@@ -19,17 +19,14 @@ from msgspec import Struct
 
 from sql.compile.hashed import hash_source
 from sql.compile.module import Lines, Module
+from sql.compile.providers import provided_rows
 from sql.compile.text_filters import match_condition, row_filter
 from sql.expressions import (
     ROWID,
     Affinity,
-    ColumnRef,
-    Compare,
     Expression,
     InList,
     InSubquery,
-    Literal,
-    Match,
 )
 from sql.plan import (
     DerivedRelation,
@@ -51,7 +48,6 @@ from sql.plan.operators import (
     RowsScan,
     TableScan,
 )
-from sql.plan.walk import references
 from sql.run import arithmetic, ranges
 from sql.run.lookups import index_rows
 
@@ -407,7 +403,7 @@ class LevelCompiler:
             case DerivedRelation():
                 return self._row_batches(relation.source, self.compiler.derived(relation))
             case RowRelation():
-                return self._row_batches(relation.source, self._provided(relation, level))
+                return self._row_batches(relation.source, provided_rows(self, relation, level))
             case WorkRelation():
                 return self._row_batches(relation.source, f"(work{relation.number}[0],)")
             case _:
@@ -415,47 +411,7 @@ class LevelCompiler:
 
     def _row_batches(self, number: int, batches: str) -> Source:
         """Rows without keys, in batches."""
-        return Source(self.call(row_batches, batches, "check"), [], [f"r{number}"])
-
-    def _provided(self, relation: RowRelation, level: Level) -> str:
-        provider = self.module.constants.name(relation.provider, "provider")
-        if provider_ranges(relation):
-            bounds = self._provider_bounds(relation, level)
-            if bounds is not None:
-                return f"{provider}.range_rows(ctx, {', '.join(bounds)})"
-        arguments = "".join(f"{self.scalar.value(item)}, " for item in relation.arguments)
-        return f"{provider}.rows(ctx, ({arguments}))"
-
-    def _provider_bounds(self, relation: RowRelation, level: Level) -> list[str] | None:
-        """(lo, hi, lo inclusive, hi inclusive, reverse) of the conditions on the first column."""
-        low, high = "None", "None"
-        low_inclusive = high_inclusive = True
-        for condition in (*level.filters, *level.on):
-            found = first_column_condition(condition, relation.source)
-            if found is None:
-                continue
-            op, value = found
-            source = self.scalar.value(value)
-            if op.endswith("prefix"):
-                assert isinstance(value, Literal)
-                start = str(value.value)
-                # LIKE folds ASCII letters, and capitals sort first.
-                first, last = (start, start) if op[0] == "G" else folded_range(start)
-                low = self.module.constants.name(first)
-                high = self.module.constants.name(ranges.text_after(last))
-                low_inclusive, high_inclusive = True, False
-                break
-            if op == "=":
-                low = high = source
-                low_inclusive = high_inclusive = True
-                break
-            if op in (">", ">="):
-                low, low_inclusive = source, op == ">="
-            else:
-                high, high_inclusive = source, op == "<="
-        if low == high == "None":
-            return None
-        return [low, high, str(low_inclusive), str(high_inclusive), "False"]
+        return Source(self.call(ranges.row_batches, batches, "check"), [], [f"r{number}"])
 
     def _rowid(self, relation: TableRelation, access: RowidLookup) -> Source:
         number = relation.source
@@ -505,7 +461,7 @@ class LevelCompiler:
             values = f"({self.scalar.value(value)},)"
         conversion = self._conversion(equality.affinity)
         if conversion and convert:
-            folded = self.call(composed, conversion, convert)
+            folded = self.call(ranges.composed, conversion, convert)
             return self.call(ranges.distinct, values, self.module.once(folded))
         if conversion or convert:
             return self.call(ranges.distinct, values, conversion or convert)
@@ -615,7 +571,7 @@ class LevelCompiler:
         listed = f"({''.join(f'{choice}, ' for choice in choices)})"
         if access.prefix is not None:
             start = self.scalar.operand(access.prefix, None, collation)[0]
-            return self.call(text_spans, tree, "check", listed, start, reverse)
+            return self.call(ranges.text_spans, tree, "check", listed, start, reverse)
         bounds = self._bounds(access.low, access.high, collation or "BINARY")
         return self.call(ranges.spans, tree, "check", listed, *bounds, f"reverse={reverse}")
 
@@ -638,58 +594,3 @@ class LevelCompiler:
                 parts.append(self.call(ranges.rowids_of, f"({source[0]},)"))
         get_many = self.module.method(relation.table.tree_id, "get_many")
         return Source(self.call(ranges.union, f"({', '.join(parts)},)", get_many), [], [])
-
-
-def row_batches(batches, check):  # type: ignore[no-untyped-def]
-    """Batches of rows in the shape of a tree's batches; they have no keys."""
-    for rows in batches:
-        check()
-        yield rows, rows
-
-
-def text_spans(tree, check, choices, start, reverse):  # type: ignore[no-untyped-def]
-    """`ranges.text_span` for every combination of values of the first key parts."""
-    from itertools import product
-
-    prefixes = list(product(*choices))
-    for prefix in reversed(prefixes) if reverse else prefixes:
-        yield from ranges.text_span(tree, check, prefix, start, reverse)
-
-
-def composed(first, second):  # type: ignore[no-untyped-def]
-    return lambda value: second(first(value))
-
-
-def provider_ranges(relation: RowRelation) -> bool:
-    """Whether the provider can give a range of its first column's values."""
-    return getattr(relation.provider, "range_rows", None) is not None
-
-
-def first_column_condition(condition: Expression, source: int) -> tuple[str, Expression] | None:
-    """(op, value) of a condition that bounds the relation's first column."""
-    match condition:
-        case Compare(op="=" | "<" | "<=" | ">" | ">=") if condition.collation == "BINARY":
-            left, right = condition.left, condition.right
-            if _is_first(left, source) and source not in references(right):
-                return condition.op, right
-            if _is_first(right, source) and source not in references(left):
-                flipped = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-                return flipped.get(condition.op, condition.op), left
-        case Match(op="LIKE" | "GLOB", negated=False, escape=None):
-            if _is_first(condition.operand, source) and isinstance(condition.pattern, Literal):
-                text = str(condition.pattern.value)
-                cut = re.match(r"[^%_]*" if condition.op == "LIKE" else r"[^*?\[]*", text)
-                assert cut is not None
-                if cut[0]:
-                    return f"{condition.op} prefix", Literal(cut[0])
-    return None
-
-
-def folded_range(start: str) -> tuple[str, str]:
-    """The least and the greatest spelling of a text whose ASCII letters fold."""
-    upper = "".join(char.upper() if char.isascii() else char for char in start)
-    return upper, "".join(char.lower() if char.isascii() else char for char in start)
-
-
-def _is_first(node: Expression, source: int) -> bool:
-    return isinstance(node, ColumnRef) and node.source == source and node.column == 0

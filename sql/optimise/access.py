@@ -1,15 +1,12 @@
 """Access paths: which ranges of which trees a relation's conditions can become.
 
-A condition is *sargable* for a column when it compares the column, unconverted and under the key
-part's collation, with a value that does not depend on the relation itself.  Values known at run time
-only (parameters, outer rows) count like constants.
+Conditions become ranges by their terms (see `terms`).  Values known at run time only (parameters, outer
+rows) count like constants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import product
-from math import log2
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -17,7 +14,6 @@ from msgspec.structs import replace
 
 from sql.expressions import (
     ROWID,
-    Affinity,
     And,
     ColumnRef,
     Compare,
@@ -25,12 +21,12 @@ from sql.expressions import (
     InList,
     InSubquery,
     Literal,
-    Match,
     Or,
     Parameter,
 )
-from sql.functions import Function, FunctionRegistry
-from sql.optimise.statistics import DEFAULT_EQUAL_SHARE, DEFAULT_RANGE_SHARE, Statistics
+from sql.optimise.costs import FETCH_ROW, KEY_ROW, SCAN_ROW, SEEK, lookup_cost
+from sql.optimise.statistics import DEFAULT_RANGE_SHARE, Statistics
+from sql.optimise.terms import Term, terms_of
 from sql.plan import TableRelation
 from sql.plan.operators import (
     Access,
@@ -44,56 +40,10 @@ from sql.plan.operators import (
     RowidUnion,
     TableScan,
 )
-from sql.plan.walk import references, walk_flat
 from sql.schema import database_of
 
 if TYPE_CHECKING:
     from sql.optimise.planner import Planner
-
-# Costs in nanoseconds, as measured on leaves in the cache.
-SCAN_ROW = 30.0
-KEY_ROW = 35.0
-FETCH_ROW = 1000.0
-SEEK = 3000.0
-FILTER = 30.0
-HASH_UNIQUE_ROW = 80.0
-HASH_ROW, HASH_KEY = 120.0, 300.0
-LEAF_ROWS = 64.0
-PREFIX, PREFIX_ROW, FETCHED_ROW = 600.0, 150.0, 700.0
-
-
-def lookup_cost(size: float) -> float:
-    """One look-up by key in a tree of so many entries: the larger, the more of it is in no cache."""
-    return 200.0 + 130.0 * max(0.0, log2(max(size, 1.0) / 1000.0))
-
-
-def probe_cost(size: float) -> float:
-    """One look-up in a hash table of so many rows."""
-    return 40.0 + 30.0 * max(0.0, log2(max(size, 1.0) / 10_000.0))
-
-
-def batched_cost(size: float, lookups: float) -> float:
-    """One look-up of many that are sorted first: the fewer share a leaf, the more it is a descent."""
-    leaves = size / LEAF_ROWS
-    return 250.0 + (lookup_cost(size) + 300.0) * min(1.0, leaves / max(lookups, 1.0))
-
-
-_FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "IS": "IS"}
-
-
-class Term(Struct, frozen=True):
-    """A sargable condition on one column (or on an index's expression): `conjunct` is the whole of it.
-
-    `exact`: the range alone makes the conjunct true, so that it need not be checked again."""
-
-    conjunct: Expression
-    target: Expression
-    op: str  # = IS IN < <= > >= PREFIX
-    value: Expression
-    affinity: Affinity | None
-    collation: str
-    needs: frozenset[int]
-    exact: bool = True
 
 
 class Candidate(Struct, frozen=True):
@@ -108,124 +58,6 @@ class Candidate(Struct, frozen=True):
     unique: bool = False
     batched: bool = False
     merged: bool = False
-
-
-def terms_of(conjunct: Expression, source: int, functions: FunctionRegistry) -> Iterator[Term]:
-    """The ways in which a conjunct bounds something of the relation."""
-    match conjunct:
-        case Compare(op=op) if op in _FLIP:
-            left, right = conjunct.left, conjunct.right
-            if conjunct.left_affinity is None and _mine(left, source):
-                yield from _comparison(conjunct, left, op, right, conjunct.right_affinity, source)
-            if conjunct.right_affinity is None and _mine(right, source):
-                yield from _comparison(
-                    conjunct, right, _FLIP[op], left, conjunct.left_affinity, source
-                )
-        case InList(negated=False) if _mine(conjunct.operand, source):
-            needs: set[int] = set()
-            for item in conjunct.items:
-                needs |= references(item)
-            if source not in needs:
-                yield Term(
-                    conjunct,
-                    conjunct.operand,
-                    "IN",
-                    conjunct,
-                    conjunct.affinity,
-                    conjunct.collation,
-                    frozenset(needs),
-                )
-        case InSubquery(negated=False) if len(conjunct.operands) == 1 and _mine(
-            conjunct.operands[0], source
-        ):
-            if conjunct.left_affinities[0] is None:
-                from sql.plan.walk import free_references
-
-                needs = {reference.source for reference in free_references(conjunct.plan)}
-                if source not in needs:
-                    yield Term(
-                        conjunct,
-                        conjunct.operands[0],
-                        "IN",
-                        conjunct,
-                        conjunct.right_affinities[0],
-                        conjunct.collations[0],
-                        frozenset(needs),
-                    )
-        case Match(op=op, negated=False) if op in ("GLOB", "LIKE") and conjunct.escape is None:
-            operand = conjunct.operand
-            if isinstance(operand, ColumnRef) and operand.source == source:
-                prefix = _literal_prefix(conjunct)
-                collation = _matched_collation(op, functions)
-                if prefix and collation:
-                    yield Term(
-                        conjunct,
-                        operand,
-                        "PREFIX",
-                        Literal(prefix),
-                        None,
-                        collation,
-                        frozenset(),
-                        False,
-                    )
-
-
-def _mine(node: Expression, source: int) -> bool:
-    if isinstance(node, ColumnRef):
-        return node.source == source
-    if isinstance(node, (Literal, Parameter)):
-        return False
-    return any(isinstance(part, ColumnRef) and part.source == source for part in walk_flat(node))
-
-
-def _comparison(
-    conjunct: Compare,
-    target: Expression,
-    op: str,
-    value: Expression,
-    affinity: Affinity | None,
-    source: int,
-) -> Iterator[Term]:
-    needs = references(value)
-    if source in needs:
-        return
-    if op == "IS" and not isinstance(target, ColumnRef):
-        return
-    yield Term(conjunct, target, op, value, affinity, conjunct.collation, frozenset(needs))
-
-
-def _matched_collation(op: str, functions: FunctionRegistry) -> str:
-    """By which collation LIKE or GLOB compares what stands before wildcards; "" if nobody knows."""
-    from sql.compile.patterns import like_exactly
-
-    function = functions.lookup(op.lower(), 2)
-    if not isinstance(function, Function):
-        return ""
-    if function.call is like_exactly:  # PRAGMA case_sensitive_like
-        return "BINARY"
-    if not function.builtin:
-        return ""
-    return "BINARY" if op == "GLOB" else "NOCASE"
-
-
-def _literal_prefix(match: Match) -> str:
-    """The text before a LIKE or GLOB pattern's first wildcard."""
-    pattern = match.pattern
-    if not isinstance(pattern, Literal) or not isinstance(pattern.value, str):
-        return ""
-    # A value that is a number is matched as text, but does not lie among texts in the key.
-    operand = match.operand
-    if not isinstance(operand, ColumnRef) or operand.kinds & 6:
-        return ""
-    wildcards = "%_" if match.op == "LIKE" else "*?["
-    text = pattern.value
-    for place, character in enumerate(text):
-        if character in wildcards:
-            text = text[:place]
-            break
-    if match.op == "LIKE" and not text.isascii():
-        return ""
-    return text
 
 
 def key_paths(planner: Planner, relation: TableRelation) -> list[KeyPath]:
@@ -643,15 +475,3 @@ def reversed_access(access: Access) -> Access:
     if isinstance(access, (TableScan, RowidRange, KeyRange)):
         return replace(access, reverse=True)
     return access
-
-
-__all__ = [
-    "DEFAULT_EQUAL_SHARE",
-    "Candidate",
-    "TableAccess",
-    "Term",
-    "key_paths",
-    "product",
-    "reversed_access",
-    "terms_of",
-]

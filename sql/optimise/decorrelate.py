@@ -10,18 +10,17 @@ block by an equality becomes a join; IN of a subquery that stands alone is a tes
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from msgspec.structs import replace
 
 from sql.expressions import Compare, Exists, Expression, InSubquery, Literal
+from sql.optimise.terms import is_constant
 from sql.plan import DerivedRelation, FromItem, Select, TableRelation
 from sql.plan.walk import free_references, references
 
 SEMI, ANTI = "semi", "anti"
 
 
-def with_semi_joins(block: Select, is_constant: Callable[[Expression], bool]) -> Select:
+def with_semi_joins(block: Select) -> Select:
     """The block with those of its conditions turned into items of its FROM for which that can be done."""
     if not block.items:
         return block
@@ -29,7 +28,7 @@ def with_semi_joins(block: Select, is_constant: Callable[[Expression], bool]) ->
     items: list[FromItem] = []
     where: list[Expression] = []
     for conjunct in block.where:
-        made = _joined(conjunct, own, is_constant)
+        made = _joined(conjunct, own)
         if made is None:
             where.append(conjunct)
             continue
@@ -41,9 +40,7 @@ def with_semi_joins(block: Select, is_constant: Callable[[Expression], bool]) ->
     return replace(block, items=(*block.items, *items), where=tuple(where))
 
 
-def _joined(
-    conjunct: Expression, own: frozenset[int], is_constant: Callable[[Expression], bool]
-) -> tuple[FromItem, list[Expression]] | None:
+def _joined(conjunct: Expression, own: frozenset[int]) -> tuple[FromItem, list[Expression]] | None:
     """The item, and conditions that do not concern its relation at all."""
     if not isinstance(conjunct, (Exists, InSubquery)) or not isinstance(conjunct.plan, Select):
         return None

@@ -19,6 +19,7 @@ SAMPLE_LEAVES = 8
 DEFAULT_RANGE_SHARE = 0.25
 DEFAULT_EQUAL_SHARE = 0.1
 FILTER_SHARE = 0.33
+ROWS_OF_UNKNOWN = 100.0
 
 _prefix_rows: dict[tuple[object, int, int, int], float] = {}
 _CACHE_ENTRIES_MAX = 4096

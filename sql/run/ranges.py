@@ -122,6 +122,15 @@ def text_span(
         yield batch
 
 
+def text_spans(
+    tree: Tree, check: Check, choices: Sequence[Sequence[Any]], start: str, reverse: bool
+) -> Iterator[Batch]:
+    """`text_span` for every combination of values of the first key parts."""
+    prefixes = list(product(*choices))
+    for prefix in reversed(prefixes) if reverse else prefixes:
+        yield from text_span(tree, check, prefix, start, reverse)
+
+
 def text_after(start: str) -> Any:
     """The least value above every text that starts with `start`."""
     for at in range(len(start) - 1, -1, -1):
@@ -161,9 +170,21 @@ def distinct(values: Iterable[Any], convert: Callable[[Any], Any] | None = None)
         return sorted(found, key=order_key)
 
 
+def composed(first: Callable[[Any], Any], second: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The second of two conversions after the first."""
+    return lambda value: second(first(value))
+
+
 def one(value: Any) -> tuple[Any, ...]:
     """The choices for `column = value`: none if it is NULL."""
     return () if value is None else (value,)
+
+
+def row_batches(batches: Iterable[list[Any]], check: Check) -> Iterator[Batch]:
+    """Batches of rows in the shape of a tree's batches; they have no keys."""
+    for rows in batches:
+        check()
+        yield rows, rows
 
 
 def keys_of(batches: Iterable[Batch]) -> Iterator[Any]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-import sql.optimise.planner as planning
+from sql.optimise import candidates, joins
 from tests.sql.engines import KvshEngine, SqliteEngine
 
 WAYS = ("as chosen", "batched", "hash", "looked up")
@@ -141,18 +142,18 @@ def prefer(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if way == "as chosen":
         return
     batched = way == "batched"
-    monkeypatch.setattr(planning, "BATCHED_ROWS_MIN", 0.0 if batched else 1e18)
+    monkeypatch.setattr(joins, "BATCHED_ROWS_MIN", 0.0 if batched else 1e18)
     if batched:
-        monkeypatch.setattr(planning, "batched_cost", lambda size, lookups: 0.0)
-    hashed = planning.SelectPlanner._hash
+        monkeypatch.setattr(joins, "batched_cost", lambda size, lookups: 0.0)
+    hashed = candidates.RelationAccesses._hash
 
     def weighed(*arguments: Any) -> Any:
         made = hashed(*arguments)
         if made is None or way == "looked up":
             return None
-        return planning.replace(made, cost=0.0 if way == "hash" else 1e15)
+        return replace(made, cost=0.0 if way == "hash" else 1e15)
 
-    monkeypatch.setattr(planning.SelectPlanner, "_hash", weighed)
+    monkeypatch.setattr(candidates.RelationAccesses, "_hash", weighed)
 
 
 @pytest.fixture(scope="module", params=[(1, 6), (2, 60), (3, 400)], ids=str)

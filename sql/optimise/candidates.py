@@ -1,0 +1,240 @@
+"""The accesses of one SELECT's relations: scans, look-ups and hash tables, given what is joined before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sql.expressions import Affinity, ColumnRef, Compare, Expression
+from sql.optimise.access import Candidate, TableAccess
+from sql.optimise.costs import FILTER, HASH_KEY, HASH_ROW, HASH_UNIQUE_ROW, SCAN_ROW, SEEK
+from sql.optimise.decorrelate import ANTI, SEMI, with_semi_joins
+from sql.optimise.shares import Shares
+from sql.optimise.statistics import ROWS_OF_UNKNOWN
+from sql.optimise.terms import is_constant
+from sql.plan import DerivedRelation, Relation, RowRelation, Select, TableRelation, WorkRelation
+from sql.plan.operators import HashLookup, RowsScan
+from sql.plan.walk import references, walk_block
+
+if TYPE_CHECKING:
+    from sql.optimise.planner import Planner
+
+DEPENDENT = ("left", SEMI, ANTI)
+"""Joins whose relation comes after what its ON refers to."""
+
+
+class RelationAccesses:
+    """What one SELECT's relations are, which conditions concern them, and how each can be reached."""
+
+    def __init__(self, planner: Planner, block: Select, repeats: float) -> None:
+        self.planner = planner
+        self.block = block = with_semi_joins(block)
+        self.items = block.items
+        self.places = {item.relation.source: place for place, item in enumerate(block.items)}
+        self.own = frozenset(self.places)
+        self.shares = Shares(planner, {item.relation.source: item.relation for item in block.items})
+        self.needed: dict[int, set[int]] = {source: set() for source in self.own}
+        outer: set[int] = set()
+        for node in walk_block(block):
+            if isinstance(node, ColumnRef):
+                if node.source in self.needed:
+                    self.needed[node.source].add(node.column)
+                else:
+                    outer.add(node.source)
+        self.outer = frozenset(outer)
+        self.correlated = repeats > 1
+        self.repeats = repeats
+        self.constant: list[Expression] = []
+        self.conjuncts: list[Expression] = []
+        for conjunct in block.where:
+            refs = references(conjunct)
+            if refs & self.own or not is_constant(conjunct):
+                self.conjuncts.append(conjunct)
+            else:
+                self.constant.append(conjunct)
+        self.refs: dict[int, set[int]] = {
+            id(conjunct): references(conjunct) & self.own for conjunct in self.conjuncts
+        }
+        self.on: list[tuple[Expression, ...]] = []
+        self.after: list[frozenset[int]] = []
+        for place, item in enumerate(self.items):
+            before: set[int] = set()
+            if item.join in DEPENDENT:
+                for condition in item.on:
+                    before |= references(condition) & self.own
+                if not before - {item.relation.source} and place:
+                    before.add(self.items[0].relation.source)
+            if isinstance(item.relation, RowRelation):
+                for argument in item.relation.arguments:
+                    before |= references(argument) & self.own
+            if item.join == "cross":
+                before |= {other.relation.source for other in self.items[:place]}
+            before.discard(item.relation.source)
+            self.after.append(frozenset(before))
+        self._table_accesses: dict[int, TableAccess] = {}
+        self._candidates: dict[tuple[int, frozenset[int], bool], list[Candidate]] = {}
+        self._relevant: dict[int, frozenset[int]] = {}
+
+    def relation_of(self, source: int) -> Relation:
+        """The relation of a source number."""
+        return self.items[self.places[source]].relation
+
+    def ordering_sources(self, source: int) -> frozenset[int]:
+        """Sources whose columns may follow in an order by this one's unique key."""
+        return frozenset({source}) if len(self.items) > 1 else self.own
+
+    def usable(self, place: int) -> tuple[Expression, ...]:
+        """Conditions that may bound the relation: WHERE's, or of a LEFT join its ON's."""
+        item = self.items[place]
+        source = item.relation.source
+        if item.join in DEPENDENT:
+            return item.on
+        return tuple(conjunct for conjunct in self.conjuncts if source in self.refs[id(conjunct)])
+
+    def accesses(self, place: int, bound: frozenset[int], *, first: bool) -> list[Candidate]:
+        relation = self.items[place].relation
+        relevant = self._relevant.get(place)
+        if relevant is None:
+            gathered: set[int] = set()
+            for conjunct in self.usable(place):
+                gathered |= references(conjunct)
+            relevant = self._relevant[place] = frozenset(gathered & self.own)
+        key = (place, bound & relevant, first)
+        known = self._candidates.get(key)
+        if known is not None:
+            return known
+        found: list[Candidate] = []
+        if isinstance(relation, TableRelation):
+            access = self._table_accesses.get(place)
+            if access is None:
+                access = self._table_accesses[place] = TableAccess(
+                    self.planner,
+                    relation,
+                    self.usable(place),
+                    frozenset(self.needed[relation.source]),
+                )
+            found = access.candidates(bound | self.outer)
+            size = float(access.size)
+        else:
+            size = self._size(place)
+            found = [Candidate(RowsScan(), SEEK + size * SCAN_ROW, size)]
+        lateral = isinstance(relation, RowRelation) and any(
+            references(argument) for argument in relation.arguments
+        )
+        if (not first or self.correlated) and not lateral:
+            hashed = self._hash(place, bound, size, first)
+            if hashed is not None:
+                found = [*found, hashed]
+        self._candidates[key] = found
+        return found
+
+    def _size(self, place: int) -> float:
+        relation = self.items[place].relation
+        match relation:
+            case DerivedRelation():
+                return self.planner.plan(relation.block).rows
+            case WorkRelation() | RowRelation():
+                return ROWS_OF_UNKNOWN
+            case TableRelation():
+                return float(self.planner.statistics.rows(relation.table.tree_id))
+
+    def _hash(
+        self, place: int, bound: frozenset[int], size: float, first: bool
+    ) -> Candidate | None:
+        """A hash table of the relation on its equalities with what is bound; a list without any."""
+        relation = self.items[place].relation
+        source = relation.source
+        visible = bound | self.outer
+        keys: list[Expression] = []
+        probes: list[Expression] = []
+        key_affinities: list[Affinity | None] = []
+        probe_affinities: list[Affinity | None] = []
+        collations: list[str] = []
+        used: list[Expression] = []
+        local: list[Expression] = []
+        for conjunct in self.usable(place):
+            refs = references(conjunct)
+            if refs <= {source} and is_constant(conjunct):
+                local.append(conjunct)
+                continue
+            if not isinstance(conjunct, Compare) or conjunct.op not in ("=",):
+                continue
+            left, right = references(conjunct.left), references(conjunct.right)
+            if left == {source} and right <= visible and right:
+                mine, other = conjunct.left, conjunct.right
+                affinities = (conjunct.left_affinity, conjunct.right_affinity)
+            elif right == {source} and left <= visible and left:
+                mine, other = conjunct.right, conjunct.left
+                affinities = (conjunct.right_affinity, conjunct.left_affinity)
+            else:
+                continue
+            if not (is_constant(mine) and is_constant(other)):
+                continue
+            keys.append(mine)
+            probes.append(other)
+            key_affinities.append(affinities[0])
+            probe_affinities.append(affinities[1])
+            collations.append(conjunct.collation)
+            used.append(conjunct)
+        if first and not keys:
+            return None
+        build = SEEK + size * SCAN_ROW
+        access: Any = RowsScan()
+        local_rows = size
+        covered: tuple[Expression, ...] = ()
+        if isinstance(relation, TableRelation):
+            cheapest = min(
+                self._table_accesses[place].candidates(frozenset()), key=lambda choice: choice.cost
+            )
+            access, build, local_rows = cheapest.access, cheapest.cost, cheapest.rows
+            covered = cheapest.used
+        remaining = tuple(
+            conjunct for conjunct in local if not any(conjunct is other for other in covered)
+        )
+        local_rows *= self.shares.of_all(remaining)
+        fan_out = local_rows
+        unique = False
+        for key in keys:
+            distinct = max(1.0, size * 0.1)
+            if isinstance(key, ColumnRef) and isinstance(relation, TableRelation):
+                distinct = self.shares.distinct(relation, key.column)
+                unique = unique or (len(keys) == 1 and self.shares.is_unique(relation, key.column))
+            fan_out /= max(1.0, distinct)
+            fan_out = max(fan_out, 0.01)
+        unique = unique and len(keys) == 1
+        lists = 1.0 / max(fan_out, 1.0) if keys else 0.0
+        build += size * FILTER * len(remaining)
+        proved = (*used, *local)
+        item = self.items[place]
+        alone = item.join in (SEMI, ANTI) and len(proved) == len(item.on)  # a set of keys will do
+        single = unique or alone
+        build += local_rows * (HASH_UNIQUE_ROW if single else HASH_ROW + HASH_KEY * lists)
+        lookup = HashLookup(
+            tuple(keys),
+            tuple(probes),
+            tuple(key_affinities),
+            tuple(probe_affinities),
+            tuple(collations),
+            unique,
+            remaining,
+            access,
+            local_rows,
+        )
+        return Candidate(lookup, build, max(fan_out, 0.01), proved)
+
+    def filtered(
+        self, place: int, candidate: Candidate, bound: frozenset[int]
+    ) -> tuple[float, float]:
+        """Rows and cost per use after the conditions that the access does not prove."""
+        item = self.items[place]
+        source = item.relation.source
+        rows, cost = candidate.rows, candidate.cost
+        now = bound | {source}
+        left = [
+            conjunct
+            for conjunct in self.usable(place)
+            if not any(conjunct is used for used in candidate.used)
+            and references(conjunct) & self.own <= now
+        ]
+        if not isinstance(candidate.access, HashLookup):
+            cost += candidate.rows * FILTER * len(left)
+        return max(rows * self.shares.of_all(left), 0.01), cost

@@ -1,0 +1,31 @@
+"""What things cost, in nanoseconds as measured: rows scanned, looked up and hashed."""
+
+from __future__ import annotations
+
+from math import log2
+
+SCAN_ROW = 30.0
+KEY_ROW = 35.0
+FETCH_ROW = 1000.0
+SEEK = 3000.0
+FILTER = 30.0
+HASH_UNIQUE_ROW = 80.0
+HASH_ROW, HASH_KEY = 120.0, 300.0
+LEAF_ROWS = 64.0
+PREFIX, PREFIX_ROW, FETCHED_ROW = 600.0, 150.0, 700.0
+
+
+def lookup_cost(size: float) -> float:
+    """One look-up by key in a tree of so many entries: the larger, the more of it is in no cache."""
+    return 200.0 + 130.0 * max(0.0, log2(max(size, 1.0) / 1000.0))
+
+
+def probe_cost(size: float) -> float:
+    """One look-up in a hash table of so many rows."""
+    return 40.0 + 30.0 * max(0.0, log2(max(size, 1.0) / 10_000.0))
+
+
+def batched_cost(size: float, lookups: float) -> float:
+    """One look-up of many that are sorted first: the fewer share a leaf, the more it is a descent."""
+    leaves = size / LEAF_ROWS
+    return 250.0 + (lookup_cost(size) + 300.0) * min(1.0, leaves / max(lookups, 1.0))

@@ -1,0 +1,275 @@
+"""Join order: which relation comes after which, and by which access, at what cost.
+
+Dynamic programming over sets of relations for up to `DP_RELATIONS_MAX` of them, greedy beyond that (the
+next relation is the one that leaves the fewest rows, connected ones first).  The relation of a LEFT join, a
+semi-join or an anti-join comes after whatever its ON refers to; otherwise order is free.  Of two ways to
+join the same relations the dearer is kept, too, where its rows come in the order of a column that others are
+joined by: those are then merged.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sql.expressions import ROWID, ColumnRef, Compare
+from sql.optimise.access import Candidate
+from sql.optimise.candidates import DEPENDENT, RelationAccesses
+from sql.optimise.costs import (
+    FETCHED_ROW,
+    PREFIX,
+    PREFIX_ROW,
+    batched_cost,
+    probe_cost,
+)
+from sql.optimise.ordering import in_order
+from sql.plan import SortKey, TableRelation
+from sql.plan.operators import Equality, HashLookup, KeyRange, RowidLookup
+from sql.plan.walk import references
+from sql.run.lookups import GATHERED_MAX
+
+if TYPE_CHECKING:
+    from sql.optimise.planner import Planner
+    from sql.plan import Select
+
+DP_RELATIONS_MAX = 7
+ORDERED_JOIN_RELATIONS_MAX = 6
+BATCHED_ROWS_MIN = 64.0
+"""Rows from which on their look-ups are sorted and made at once."""
+
+
+class Step(Struct, frozen=True):
+    """A relation placed in the join order with its chosen access."""
+
+    place: int
+    candidate: Candidate
+
+
+class State(Struct, frozen=True):
+    """A partial join: which relations (by place), in which order, at what cost, giving how many rows.
+
+    `order`: the column (source, number) whose values ascend in those rows."""
+
+    steps: tuple[Step, ...]
+    bound: frozenset[int]
+    cost: float
+    rows: float
+    order: tuple[int, int] | None = None
+
+
+class JoinOrder(RelationAccesses):
+    """The search for the cheapest join of one SELECT's relations."""
+
+    def __init__(self, planner: Planner, block: Select, repeats: float) -> None:
+        super().__init__(planner, block, repeats)
+        self._joining: frozenset[tuple[int, int]] | None = None
+
+    def join_all(self, order: tuple[SortKey, ...] | None) -> State | None:
+        count = len(self.items)
+        if count == 1:
+            states = self._starts(0, order)
+            return min(states, key=lambda state: state.cost) if states else None
+        if count <= (ORDERED_JOIN_RELATIONS_MAX if order else DP_RELATIONS_MAX):
+            return self._dynamic(order)
+        return self._greedy(order)
+
+    def _starts(self, place: int, order: tuple[SortKey, ...] | None) -> list[State]:
+        if self.after[place] or self.items[place].join in DEPENDENT:
+            return []
+        found = []
+        source = self.items[place].relation.source
+        for candidate in self.accesses(place, frozenset(), first=True):
+            if order is not None:
+                fitting = in_order(
+                    candidate, self.relation_of(source), order, self.ordering_sources(source)
+                )
+                if fitting is None:
+                    continue
+                candidate = fitting
+            rows, cost = self.filtered(place, candidate, frozenset())
+            if isinstance(candidate.access, HashLookup):
+                cost = candidate.cost / self.repeats + probe_cost(candidate.access.rows)
+                cost += rows * 25.0
+            ascending = self._ascending(place, candidate)
+            state = State((Step(place, candidate),), frozenset({source}), cost, rows, ascending)
+            found.append(state)
+        return found
+
+    def _ascending(self, place: int, candidate: Candidate) -> tuple[int, int] | None:
+        """The column whose values ascend in the rows of a first access, if anything is joined by it."""
+        access = candidate.access
+        if not candidate.order or getattr(access, "reverse", False):
+            return None
+        column = candidate.order[0][0]
+        if not isinstance(column, int):
+            return None
+        column = self._rowid_or(place, column)
+        source = self.items[place].relation.source
+        return (source, column) if (source, column) in self._join_columns() else None
+
+    def _rowid_or(self, place: int, column: int) -> int:
+        """The column's number, one for both names of a rowid."""
+        relation = self.items[place].relation
+        is_rowid = isinstance(relation, TableRelation) and column == relation.table.rowid_alias
+        return ROWID if is_rowid else column
+
+    def _join_columns(self) -> frozenset[tuple[int, int]]:
+        """The columns that equalities between relations compare."""
+        if self._joining is None:
+            found = set()
+            for conjunct in [*self.conjuncts, *[on for item in self.items for on in item.on]]:
+                if isinstance(conjunct, Compare) and conjunct.op == "=":
+                    for side in (conjunct.left, conjunct.right):
+                        if isinstance(side, ColumnRef) and side.source in self.places:
+                            column = self._rowid_or(self.places[side.source], side.column)
+                            found.add((side.source, column))
+            self._joining = frozenset(found)
+        return self._joining
+
+    def _dynamic(self, order: tuple[SortKey, ...] | None) -> State | None:
+        # A dearer state is kept where its rows come in the order of a column that others are joined by.
+        best: dict[tuple[frozenset[int], tuple[int, int] | None], State] = {}
+        for place in range(len(self.items)):
+            for state in self._starts(place, order):
+                known = best.get((state.bound, state.order))
+                if known is None or state.cost < known.cost:
+                    best[state.bound, state.order] = state
+        for _ in range(len(self.items) - 1):
+            following: dict[tuple[frozenset[int], tuple[int, int] | None], State] = {}
+            for state in best.values():
+                for place in self._next(state):
+                    made = self._extended(state, place)
+                    known = following.get((made.bound, made.order))
+                    if known is None or made.cost < known.cost:
+                        following[made.bound, made.order] = made
+            best = following
+        return min(best.values(), key=lambda state: state.cost) if best else None
+
+    def _greedy(self, order: tuple[SortKey, ...] | None) -> State | None:
+        starts = [state for place in range(len(self.items)) for state in self._starts(place, order)]
+        if not starts:
+            return None
+        best: State | None = None
+        for start in sorted(starts, key=lambda state: (state.rows, state.cost))[:3]:
+            state = start
+            while len(state.steps) < len(self.items):
+                places = self._next(state)
+                connected = [place for place in places if self._connected(state, place)]
+                options = [self._extended(state, place) for place in connected or places]
+                state = min(options, key=lambda option: (option.rows, option.cost))
+            if best is None or state.cost < best.cost:
+                best = state
+        return best
+
+    def _next(self, state: State) -> list[int]:
+        placed = {step.place for step in state.steps}
+        return [
+            place
+            for place in range(len(self.items))
+            if place not in placed and self.after[place] <= state.bound
+        ]
+
+    def _connected(self, state: State, place: int) -> bool:
+        item = self.items[place]
+        source = item.relation.source
+        if item.join in DEPENDENT:
+            return True
+        return any(
+            source in self.refs[id(conjunct)] and self.refs[id(conjunct)] & state.bound
+            for conjunct in self.conjuncts
+        )
+
+    def _extended(self, state: State, place: int) -> State:
+        best: State | None = None
+        source = self.items[place].relation.source
+        for candidate in self.accesses(place, state.bound, first=False):
+            candidate = self._batched(place, candidate, state)
+            rows, cost = self.filtered(place, candidate, state.bound)
+            if isinstance(candidate.access, HashLookup):
+                once = candidate.cost / self.repeats
+                probe = probe_cost(candidate.access.rows)
+                total = state.cost + once + state.rows * (probe + rows * 25.0)
+            else:
+                total = state.cost + state.rows * cost
+            rows = self.joined_rows(place, rows)
+            made = State(
+                (*state.steps, Step(place, candidate)),
+                state.bound | {source},
+                total,
+                state.rows * rows,
+                state.order,
+            )
+            if best is None or made.cost < best.cost:
+                best = made
+        assert best is not None
+        return best
+
+    def joined_rows(self, place: int, rows: float) -> float:
+        """Rows per row before, of an item that finds so many on average."""
+        match self.items[place].join:
+            case "left":
+                return max(1.0, rows)
+            case "semi":
+                return self._matched_share(place, rows)
+            case "anti":
+                return max(0.05, 1.0 - self._matched_share(place, rows))
+            case _:
+                return rows
+
+    def _matched_share(self, place: int, rows: float) -> float:
+        """The share of rows with a match, where those that have one have so many on average.
+
+        Values that the other side has not are told by how many distinct ones each side has."""
+        known = 1.0
+        for conjunct in self.items[place].on:
+            if isinstance(conjunct, Compare) and conjunct.op == "=":
+                inner, outer = conjunct.left, conjunct.right
+                if self.items[place].relation.source not in references(inner):
+                    inner, outer = outer, inner
+                here, there = self.shares.distinct_of(inner), self.shares.distinct_of(outer)
+                if here is not None and there is not None:
+                    known = min(known, here / there)
+        return max(0.001, known * (1.0 - math.exp(-rows)))
+
+    def _batched(self, place: int, candidate: Candidate, state: State) -> Candidate:
+        """The candidate for many look-ups at once, if it is one by equality and there are many.
+
+        It is a merge join if the values that are looked up ascend by themselves."""
+        lookups = state.rows
+        relation = self.items[place].relation
+        if lookups < BATCHED_ROWS_MIN or self.correlated or not isinstance(relation, TableRelation):
+            return candidate
+        if ROWID in self.needed[relation.source]:
+            return candidate
+        size = float(self.planner.statistics.rows(relation.table.tree_id))
+        match candidate.access:
+            case RowidLookup(equality=equality) if not equality.many:
+                merged = self._ascends(equality, state)
+                cost = batched_cost(size, lookups if merged else min(lookups, GATHERED_MAX))
+            case KeyRange(low=None, high=None, prefix=None, reverse=False, equal=equal) if (
+                equal and not any(equality.many or equality.null_safe for equality in equal)
+            ):
+                merged = len(equal) == 1 and self._ascends(equal[0], state)
+                once = lookups if merged else min(lookups, GATHERED_MAX)
+                found = candidate.rows
+                cost = PREFIX + 1.5 * batched_cost(size, once) + found * PREFIX_ROW
+                if not candidate.access.covering:
+                    cost += found * (FETCHED_ROW + batched_cost(size, once * max(found, 1.0)))
+            case _:
+                return candidate
+        return replace(candidate, cost=cost, batched=True, merged=merged)
+
+    def _ascends(self, equality: Equality, state: State) -> bool:
+        """Whether the values of an equality come in order from the rows before."""
+        value = equality.value
+        if not isinstance(value, ColumnRef) or equality.affinity is not None:
+            return False
+        if value.source not in self.places:
+            return False
+        return state.order == (
+            value.source,
+            self._rowid_or(self.places[value.source], value.column),
+        )

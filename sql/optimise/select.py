@@ -1,0 +1,191 @@
+"""The plan of one SELECT: its order and its join, and the levels that come of them."""
+
+from __future__ import annotations
+
+import math
+
+from sql.expressions import (
+    Call,
+    ColumnRef,
+    Compare,
+    Exists,
+    Expression,
+    InSubquery,
+    Literal,
+    Match,
+    ScalarSubquery,
+)
+from sql.optimise.candidates import DEPENDENT
+from sql.optimise.costs import SEEK
+from sql.optimise.decorrelate import ANTI, SEMI
+from sql.optimise.joins import JoinOrder, State
+from sql.plan import SortKey, TableRelation
+from sql.plan.operators import Level, SelectPlan
+from sql.plan.walk import walk_flat
+
+HAVING_SHARE = 0.02
+
+
+class SelectPlanner(JoinOrder):
+    """Plans one SELECT."""
+
+    def plan(self) -> SelectPlan:
+        block = self.block
+        if not self.items:
+            return SelectPlan(block, (), tuple(block.where), True, rows=1.0)
+        counted = self._count_tree()
+        if counted is not None:
+            return SelectPlan(block, (), (), True, count_tree=counted)
+        order = self._wanted_order()
+        best = self.join_all(None)
+        ordered = False
+        extreme = block.keys is not None
+        if order:
+            other = self.join_all(order)
+            if other is not None and self._worth(other, best, extreme):
+                best, ordered = other, True
+        assert best is not None
+        levels = self._levels(best)
+        rows = best.rows
+        if block.keys is not None:
+            rows = 1.0 if not block.keys else max(1.0, min(rows, self._groups(rows)))
+            rows = max(1.0, rows * HAVING_SHARE ** len(block.having))
+        limit = self.planner.limit_of(block)
+        if limit is not None:
+            rows = min(rows, max(1.0, limit))
+        return SelectPlan(
+            block,
+            levels,
+            tuple(self.constant),
+            ordered and not extreme,
+            ordered and extreme,
+            None,
+            rows,
+            best.cost,
+        )
+
+    def _groups(self, rows: float) -> float:
+        assert self.block.keys is not None
+        groups = 1.0
+        for key in self.block.keys:
+            node = key.expression
+            share = 0.1
+            if isinstance(node, ColumnRef) and node.source in self.places:
+                relation = self.items[self.places[node.source]].relation
+                if isinstance(relation, TableRelation):
+                    groups *= max(1.0, self.shares.distinct(relation, node.column))
+                    continue
+            groups *= max(1.0, rows * share)
+        return min(rows, groups)
+
+    def _count_tree(self) -> int | None:
+        """The tree whose length is the answer: count(*) of a whole table."""
+        block = self.block
+        if block.keys != () or block.where or len(self.items) != 1 or len(block.aggregates) != 1:
+            return None
+        call = block.aggregates[0]
+        relation = self.items[0].relation
+        if (
+            call.name == "count"
+            and not call.arguments
+            and call.where is None
+            and not block.bare
+            and isinstance(relation, TableRelation)
+        ):
+            return relation.table.tree_id
+        return None
+
+    def _wanted_order(self) -> tuple[SortKey, ...]:
+        """The order that would save a sort, or let one row decide min() or max()."""
+        block = self.block
+        if block.keys is not None:
+            if block.keys or len(block.aggregates) != 1:
+                return ()
+            call = block.aggregates[0]
+            if (
+                call.name in ("min", "max")
+                and len(call.arguments) == 1
+                and isinstance(call.arguments[0], ColumnRef)
+                and call.where is None
+            ):
+                column = call.arguments[0]
+                present = Compare("IS NOT", column, Literal(None))
+                wanted = column.kinds & 1 and column.source in self.own
+                if wanted and present not in self.conjuncts:
+                    self.conjuncts.append(present)
+                    self.refs[id(present)] = {column.source}
+                descending = call.name == "max"
+                return (SortKey(column, descending, not descending, call.collation),)
+            return ()
+        if block.windows or (block.distinct and block.order):
+            return ()
+        return block.order
+
+    def _worth(self, ordered: State, best: State | None, extreme: bool) -> bool:
+        if best is None:
+            return True
+        if extreme:
+            share = 1.0 / max(1.0, best.rows)
+            return ordered.cost * share + SEEK <= best.cost + SEEK
+        limit = self.planner.limit_of(self.block)
+        rows = max(2.0, best.rows)
+        if limit is None:
+            sort = rows * (60.0 + 12.0 * math.log2(rows))
+            return ordered.cost <= best.cost + sort
+        share = min(1.0, max(1.0, limit) / max(1.0, ordered.rows))
+        return ordered.cost * share <= best.cost + rows * 25.0
+
+    def _levels(self, state: State) -> tuple[Level, ...]:
+        levels: list[Level] = []
+        bound: set[int] = set()
+        done: set[int] = set()
+        rows = 1.0
+        for step in state.steps:
+            item = self.items[step.place]
+            source = item.relation.source
+            bound.add(source)
+            access = step.candidate.access
+            used = step.candidate.used
+            left = item.join == "left"
+            on: tuple[Expression, ...] = ()
+            if item.join in DEPENDENT:
+                on = tuple(
+                    condition
+                    for condition in item.on
+                    if not any(condition is proved for proved in used)
+                )
+            else:
+                done |= {id(conjunct) for conjunct in used}
+            filters = []
+            for conjunct in self.conjuncts:
+                if id(conjunct) in done or not self.refs[id(conjunct)] <= bound:
+                    continue
+                done.add(id(conjunct))
+                filters.append(conjunct)
+            out, _ = self.filtered(step.place, step.candidate, frozenset(bound - {source}))
+            rows *= self.joined_rows(step.place, out)
+            levels.append(
+                Level(
+                    item.relation,
+                    access,
+                    left,
+                    on,
+                    tuple(sorted(filters, key=_filter_cost)),
+                    rows,
+                    step.candidate.rows,
+                    step.candidate.batched,
+                    step.candidate.merged,
+                    exists=None if item.join not in (SEMI, ANTI) else item.join == SEMI,
+                )
+            )
+        return tuple(levels)
+
+
+def _filter_cost(conjunct: Expression) -> int:
+    """Subqueries last, so that cheap conditions spare them."""
+    for part in walk_flat(conjunct):
+        if isinstance(part, (Exists, InSubquery, ScalarSubquery)):
+            return 2
+        if isinstance(part, (Match, Call)):
+            return 1
+    return 0
