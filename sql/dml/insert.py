@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sql.compile.query import trees_of
 from sql.dml.bulk import BulkInsert, Loaded
 from sql.dml.conflicts import resolutions
+from sql.dml.keyed import ONE
 from sql.dml.records import Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
@@ -238,7 +239,7 @@ class InsertPlan(WritePlan):
                 for index_tree, entry in entries:
                     index_tree.put(entry)
             ctx.session.last_insert_rowid = key
-            return WriteOutcome(1)
+            return ONE
 
         return insert
 

@@ -5,7 +5,7 @@ function, checked by its values' classes and put back.  This way is chosen when 
 prepared, if
 
 - WHERE is `rowid = parameter` alone, and there is no FROM, ORDER BY, LIMIT or RETURNING;
-- SET has no subqueries;
+- SET has no subqueries and no functions of the program's;
 - no trigger and no foreign key concerns the statement, and the row keeps its rowid;
 - the table has no generated columns and no CHECK, and the indexes concerned are not partial.
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from sql.compile import prepare_select
 from sql.dml.writer import same
-from sql.expressions import ROWID, ColumnRef, Compare, Parameter
+from sql.expressions import ROWID, Call, ColumnRef, Compare, Match, Parameter
 from sql.plan import Select, TableRelation
 from sql.plan.walk import walk_block
 from sql.result import WriteOutcome
@@ -35,10 +35,15 @@ if TYPE_CHECKING:
     from sql.dml.records import TableRecords
 
 
-def has_subqueries(query: CompiledQuery) -> bool:
-    """Whether a statement's expressions hold subqueries: their code fits only the kinds of value that
-    the trees hold at the moment."""
-    return any(getattr(node, "plan", None) is not None for node in walk_block(query.block))
+def is_plain(query: CompiledQuery) -> bool:
+    """Whether a statement's expressions have neither subqueries, whose code fits only the kinds of value
+    that the trees hold at the moment, nor functions of the program's, which nobody may call twice."""
+    return not any(
+        getattr(node, "plan", None) is not None
+        or isinstance(node, Match)
+        or (isinstance(node, Call) and not node.function.builtin)
+        for node in walk_block(query.block)
+    )
 
 
 def renewed(query: CompiledQuery, select: exp.Expression, ctx: Context) -> CompiledQuery:

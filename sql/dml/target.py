@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Values = tuple[Any, ...]
 
+_CHECK_MASK = 63  # of so many executions one asks whether it has been cancelled
+
 
 class WritePlan:
     """A prepared INSERT, UPDATE or DELETE: what the session runs, any number of times.
@@ -49,8 +51,9 @@ class WritePlan:
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
         """Execute for each set of parameters."""
         total = WriteOutcome(0)
-        for values in parameter_sets:
-            ctx.check()
+        for number, values in enumerate(parameter_sets):
+            if not number & _CHECK_MASK:
+                ctx.check()
             ctx.parameters = values
             outcome = self.run(ctx)
             total.changes += outcome.changes

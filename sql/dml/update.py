@@ -31,7 +31,7 @@ from sql.dml.bulk import (
 from sql.dml.collector import gathered
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys, RowFunction, in_key_order, sort_entries
-from sql.dml.keyed import OneRow, has_subqueries, keyed_update, renewed, rowid_parameter
+from sql.dml.keyed import OneRow, is_plain, keyed_update, renewed, rowid_parameter
 from sql.dml.records import Row, widen_by_classes
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
@@ -112,7 +112,7 @@ class UpdatePlan(WritePlan):
         number = rowid_parameter(self.query, self.target.records)
         if number is None or self._foreign_keys is not None:
             return None
-        if self.target.env.extra_scopes or has_subqueries(self.query):
+        if self.target.env.extra_scopes or not is_plain(self.query):
             return None
         table = self._as_named()
         values = dict(zip(self.places, self._values, strict=True))

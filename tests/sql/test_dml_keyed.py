@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import kvsh
 from tests.sql.dml_scripts import COUNTERS, contents, outcome
 from tests.sql.engines import KvshEngine, SqliteEngine
 
@@ -152,3 +153,30 @@ def test_the_scan_is_made_anew_where_the_short_way_has_kept_the_plan() -> None:
     pair.run(statement, ("y", 5))
     pair.compare()
     pair.close()
+
+
+def test_a_program_s_function_is_called_once_for_a_row() -> None:
+    """Its value is a text that becomes an integer: the short way would have to give up after the call."""
+    connection = kvsh.connect(":memory:", isolation_level=None)
+    connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a INT)")
+    connection.execute("INSERT INTO t VALUES (1, 0)")
+    calls: list[object] = []
+    connection.create_function("called", 1, lambda value: calls.append(value) or str(value))
+    for value in (5, "6"):
+        connection.execute("UPDATE t SET a = called(?) WHERE id = ?", (value, 1))
+    assert calls == [5, "6"]
+    assert connection.execute("SELECT a FROM t").fetchall() == [(6,)]
+    connection.close()
+
+
+def test_many_executions_can_be_cancelled_in_between() -> None:
+    connection = kvsh.connect(":memory:", isolation_level=None)
+    connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a INT)")
+    connection.executemany("INSERT INTO t VALUES (?, 0)", [(number,) for number in range(500)])
+    asked = []
+    connection.set_progress_handler(lambda: asked.append(1) or len(asked) > 3)
+    with pytest.raises(kvsh.OperationalError, match="interrupted"):
+        connection.executemany("UPDATE t SET a = ? WHERE id = ?", [(1, n) for n in range(500)])
+    connection.set_progress_handler(None)
+    assert connection.execute("SELECT sum(a) FROM t").fetchall() == [(0,)]
+    connection.close()
