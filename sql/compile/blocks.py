@@ -17,13 +17,15 @@ from msgspec.structs import replace
 from sql.compile.arms import ArmsCompiler
 from sql.compile.batched import batched_level
 from sql.compile.by_column import ColumnScan, column_scan
-from sql.compile.groups import GroupCompiler, split_clauses
+from sql.compile.clauses import split_clauses
+from sql.compile.groups import GroupCompiler
 from sql.compile.hashed import probed_by_column
 from sql.compile.levels import Binding, LevelCompiler, variables_in
 from sql.compile.module import Lines, Module
 from sql.compile.projection import STREAM_FAN_OUT, ProjectionCompiler, top_count
 from sql.compile.scalar import ScalarCompiler
 from sql.compile.subqueries import SubqueryCompiler
+from sql.compile.totals import TotalsCompiler
 from sql.compile.unpacking import unpacked
 from sql.expressions import ROWID, ColumnRef, Literal, SlotRef
 from sql.functions import FunctionRegistry
@@ -322,14 +324,13 @@ class BlockCompiler:
             return self.define(free, body)
         body = Lines()
         joined = self._join(plan, body)
-        grouping = GroupCompiler(self, block)
         if plan.first_row:
             return self._first_row(plan, joined, body, free)
         if block.keys:
             loops, depth = self._loops(joined)
-            body.extend(grouping.grouped(loops, depth, joined))
+            body.extend(GroupCompiler(self, block).grouped(loops, depth, joined))
         else:
-            body.extend(grouping.everything(joined))
+            body.extend(TotalsCompiler(self, block).everything(joined))
         return self.define(free, body)
 
     def _loops(self, joined: Join) -> tuple[Lines, int]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from sql.compile.groups import split_clauses
+from sql.compile.clauses import split_clauses
 from sql.compile.levels import variables_in
 from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
