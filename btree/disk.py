@@ -59,7 +59,7 @@ _PUT_OFF_SHARE_BYTES = 2048
 MEMORY_PER_PAGE_BYTE = 2
 """About how much more memory a node's objects take than its page."""
 
-_MEASURE_ENTRIES = 64
+_MEASURE_ENTRIES = 24
 
 
 class View:
@@ -482,10 +482,11 @@ class _OnPages(LocalTransaction):
 
     def measure(self, tree: Tree, leaf: Node) -> None:
         sample = leaf
-        if len(leaf.keys) > 2 * _MEASURE_ENTRIES:
+        step = len(leaf.keys) // _MEASURE_ENTRIES
+        if step > 1:
             sample = Node()
-            sample.keys = leaf.keys[-_MEASURE_ENTRIES:]
-            sample.values = like(leaf.values, -_MEASURE_ENTRIES)
+            sample.keys = leaf.keys[::step]
+            sample.values = like(leaf.values, step=step)
         entries = int(self.store.page_bytes / codec.average_entry_bytes(sample))
         old_limit, new_limit = tree.leaf_limit, max(entries, 2)
         tree.leaf_limit = min(new_limit, LEAF_LIMIT_MAX)

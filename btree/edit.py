@@ -36,6 +36,9 @@ FEW_REMOVED = 6
 NEAR = 256
 """Keys of a bulk operation among which the end of those for one leaf is looked for first."""
 
+FEW = 8
+"""Up to so many keys of a run are put into their leaf one by one."""
+
 SPARSE = 4
 """So many entries of a leaf for each key put: up to there each key is put in its own slot."""
 
@@ -341,8 +344,8 @@ def _put_run(
     leaf: Node, run: Sequence[Key], run_values: Sequence[Value] | None, *, sparse: bool
 ) -> bool:
     """Put ascending keys into a leaf, each in its slot: entries that are all there already, or a few
-    (`sparse`).  False, with nothing done, where that takes more than plain comparisons or a merge is
-    cheaper."""
+    (`sparse`).  False, with those put that were put, where that takes more than plain comparisons or a
+    merge is cheaper."""
     keys, values = leaf.keys, leaf.values
     if values.__class__ is LargeValues or (values is not None and run_values is None):
         return False
@@ -353,6 +356,9 @@ def _put_run(
                 values[slot] = value
         return True
     try:
+        if len(run) <= FEW:
+            _put_few(keys, values, run, run_values)
+            return True
         first = bisect_left(keys, run[0])
         end = first + len(run)
         if keys[first:end] == run:  # neighbours, as in a change of all rows: one assignment
@@ -384,6 +390,26 @@ def _put_run(
             if values is not None and run_values is not None:
                 values.insert(slot, run_values[at])
     return True
+
+
+def _put_few(
+    keys: list[Key],
+    values: list[Value] | None,
+    run: Sequence[Key],
+    run_values: Sequence[Value] | None,
+) -> None:
+    """Put each of a few ascending keys by itself."""
+    slot = 0
+    for at, key in enumerate(run):
+        slot = bisect_left(keys, key, slot)
+        if slot < len(keys) and keys[slot] == key:
+            keys[slot] = key
+            if values is not None and run_values is not None:
+                values[slot] = run_values[at]
+        else:
+            keys.insert(slot, key)
+            if values is not None and run_values is not None:
+                values.insert(slot, run_values[at])
 
 
 def _consecutive_slots(keys: list[Key], run: Sequence[Key]) -> list[int] | None:

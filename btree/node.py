@@ -79,13 +79,15 @@ class LargeValues(list[Value]):
         list.__delitem__(self, slot)
 
 
-def like(values: list[Value] | None, start: int = 0, end: int | None = None) -> list[Value] | None:
+def like(
+    values: list[Value] | None, start: int = 0, end: int | None = None, step: int = 1
+) -> list[Value] | None:
     """A copy of a slice of a leaf's values that is of their class."""
     if values is None:
         return None
     if values.__class__ is list:
-        return values[start:end]
-    return LargeValues(list(values)[start:end])
+        return values[start:end:step]
+    return LargeValues(list(values)[start:end:step])
 
 
 class Node:
