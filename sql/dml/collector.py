@@ -14,5 +14,8 @@ def gathered(batches: Iterable[list[Row]]) -> list[Row]:
     """All rows of a query's batches in one list."""
     if batches.__class__ is list:  # of one row: the pause would cost more than it saves
         return [row for batch in batches for row in batch]
+    found: list[Row] = []
     with CollectorPaused():
-        return [row for batch in batches for row in batch]
+        for batch in batches:
+            found += batch
+    return found

@@ -21,7 +21,6 @@ from btree import CollectorPaused
 from sql.compile import compile_row_function, prepare_select
 from sql.dml.assignments import assigned
 from sql.dml.bulk import (
-    ascending,
     breaks_checks,
     breaks_types,
     repeated_unique,
@@ -369,19 +368,21 @@ def _index_changes(
     return tree, gone, new
 
 
-def _load(tree: Tree, keys: Sequence[Any], rows: Sequence[Row]) -> None:
+def _load(tree: Tree, keys: list[Any], rows: Sequence[Row]) -> None:
     """Put rows in the place of those that are there."""
     if len(keys) <= _FEW:
         for key, row in zip(keys, rows, strict=True):
             tree.put(key, row)
         return
-    if ascending(keys):
-        write_entries(tree, keys, rows)
-        return
     try:
-        ordered = sorted(range(len(keys)), key=keys.__getitem__)
+        ordered = sorted(
+            keys
+        )  # of keys that ascend, as those of a scan do, half the cost of comparing
+        if ordered != keys:
+            latest = dict(zip(keys, rows, strict=True))
+            rows = [latest[key] for key in ordered]
     except TypeError:
         for key, row in zip(keys, rows, strict=True):
             tree.put(key, row)
         return
-    write_entries(tree, [keys[at] for at in ordered], [rows[at] for at in ordered])
+    write_entries(tree, ordered, rows)
