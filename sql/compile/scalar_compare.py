@@ -14,6 +14,7 @@ from sql import values as v
 from sql.collations import comparing
 from sql.compile.constants import Constants
 from sql.compile.scalar_kinds import BLOB, INTEGER, NULL, NUMBER, REAL, TEXT, KindInference
+from sql.compile.scalar_reals import same_real
 from sql.expressions import (
     Affinity,
     ColumnRef,
@@ -30,9 +31,6 @@ from sql.expressions import (
 )
 from sql.functions import FunctionRegistry
 from sql.run import arithmetic as a
-
-EXACT = 1 << 53
-"""Integers up to here are floats, too."""
 
 INLINE_TEXT_MAX = 40
 TUPLE_ITEMS_MAX = 3
@@ -312,11 +310,6 @@ class ComparisonCompiler(KindInference, ABC):
 def _is_set(e: InList) -> bool:
     """Whether the items can be one set, made before the rows are seen."""
     return all(isinstance(item, (Literal, Parameter)) for item in e.items)
-
-
-def same_real(value: Any) -> Any:
-    """The float that equals an integer; anything else, and an integer that no float need equal, as it is."""
-    return float(value) if value.__class__ is int and -EXACT <= value <= EXACT else value
 
 
 def is_simple(source: str) -> bool:
