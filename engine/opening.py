@@ -27,6 +27,7 @@ from engine.log import Log
 _COPY_BYTES = 4 << 20
 _SECTORS_BYTES = 4096
 _ATTEMPTS = 20
+_DOUBT_SECONDS = 0.25
 _log = Journal("kvsh.engine")
 
 
@@ -116,7 +117,7 @@ def _create(path: str, files: FileSystem, *, replace: bool) -> None:
 def _take_in(log: Log, *, readonly: bool, durable: bool, timeout: float) -> None:
     """See whatever is whole in the log, or, while a writer is at work, what it has published."""
     shared = readonly or log.stop_lsn is not None
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while not log.file.try_lock(shared=shared):
         visible = log.words[WORD_VISIBLE]
         # The words are hints: after a power cut they may be old.  A live holder vouches for them.
@@ -125,10 +126,12 @@ def _take_in(log: Log, *, readonly: bool, durable: bool, timeout: float) -> None
             log.scan(visible)
             if log.end == visible or log.stopped:
                 return
-            # Unless it has taken commits back meanwhile, what it has published is whole.
-            if log.words[WORD_VISIBLE] == visible and log.words[WORD_HOLDER] == holder:
+            # Unless it has taken commits back meanwhile, what it has published is whole; or, after a power
+            # cut, it never held this lock, and a reader that recovers does, for a moment.
+            stays = log.words[WORD_VISIBLE] == visible and log.words[WORD_HOLDER] == holder
+            if stays and time.monotonic() - began > _DOUBT_SECONDS:
                 log.corrupt(f"process {holder}, which is writing, has published {visible} bytes")
-        if time.monotonic() > deadline:
+        if time.monotonic() - began > max(timeout, _DOUBT_SECONDS):
             raise StorageError(f"{log.path}: another process is recovering it; try again")
         time.sleep(0.001)
     try:
