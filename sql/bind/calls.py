@@ -67,6 +67,8 @@ def call(
     if function is None:
         _unknown_function(binder, name, len(arguments), node)
     if window is not None:
+        if distinct:
+            raise SqlError("DISTINCT is not supported for window functions", offset=offset_of(node))
         return window_call(binder, name, function, arguments, where, window, node)
     if isinstance(function, Aggregate):
         return _aggregate_call(binder, name, function, arguments, distinct, where, order, node)
@@ -74,9 +76,7 @@ def call(
         raise SqlError(f"misuse of window function {name}()", offset=offset_of(node))
     if distinct:
         raise SqlError(
-            "DISTINCT is not supported for window functions"
-            if window
-            else f"DISTINCT qualifier is not allowed for {name}()",
+            f"DISTINCT qualifier is not allowed for {name}()",
             offset=offset_of(node),
         )
     if where is not None:
@@ -143,7 +143,6 @@ def _aggregate_call(
     allowed = scope.aggregates_allowed
     windows = scope.windows_allowed
     scope.aggregates_allowed = scope.windows_allowed = False
-    context, scope.aggregate_context = scope.aggregate_context, name
     try:
         bound = binder.bind_all(arguments)
         condition = None if where is None else binder.bind(where)
@@ -151,12 +150,11 @@ def _aggregate_call(
     finally:
         scope.aggregates_allowed = allowed
         scope.windows_allowed = windows
-        scope.aggregate_context = context
     owner = _owner(binder, bound, condition)
     if not owner.aggregates_allowed:
         raise SqlError(
             f"misuse of aggregate function {name}()"
-            if owner.aggregate_context
+            if owner is scope
             else f"misuse of aggregate: {name}()",
             offset=offset_of(node),
         )

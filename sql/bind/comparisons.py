@@ -150,7 +150,7 @@ def _in_list(
         left_affinity |= affinity is not None
         bound.append(element)
     collation = explicit_collation(operand) or implicit_collation(operand) or "BINARY"
-    if isinstance(operand, ColumnRef) and wanted is not None:
+    if bound and isinstance(operand, ColumnRef) and wanted is not None:
         converted, own = needed_affinity(operand, wanted)
         if own is not None and not operand.converted:
             # The operand has to be converted, too, which comparisons do and sets do not.

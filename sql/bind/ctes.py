@@ -12,7 +12,7 @@ from sqlglot import exp
 from sql.bind.compounds import compound_collations, mismatch, operator_of, ordered_compound
 from sql.bind.scope import Scope
 from sql.errors import SqlError
-from sql.plan import Block, Compound, Recursive, ResultColumn, width
+from sql.plan import Block, Compound, Recursive, ResultColumn, Select, width
 
 if TYPE_CHECKING:
     from sql.bind.queries import Binder
@@ -137,9 +137,16 @@ def _recursive(
     steps = []
     try:
         for operator, arm in arms[first:]:
+            uses = work.used
             step, _ = binder.query(arm, parent)
             if width(step) != width(initial):
                 raise mismatch(operator)
+            if work.used - uses > 1:
+                raise SqlError(f"multiple references to recursive table: {cte.name}")
+            if isinstance(step, Select) and step.keys is not None:
+                raise SqlError("recursive aggregate queries not supported")
+            if isinstance(step, Select) and step.windows:
+                raise SqlError("cannot use window functions in recursive queries")
             steps.append(step)
     finally:
         cte.work = None

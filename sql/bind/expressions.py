@@ -344,6 +344,10 @@ class ExpressionBinder:
         return SortKey(bound, descending, nulls_first, collation_of(bound))
 
     def raise_(self, node: exp.Expression) -> Expression:
+        if not {"new", "old"} & self.statement.env.extra_scopes.keys():
+            raise SqlError(
+                "RAISE() may only be used within a trigger-program", offset=offset_of(node)
+            )
         action = str(node.args.get("action") or node.this).upper()
         message = node.args.get("message") or node.args.get("expression")
         return Raise(action, None if message is None else self.bind(message))

@@ -256,7 +256,8 @@ class Binder:
         items, where = from_binder.bind(node)
         binder = ExpressionBinder(self, scope)
 
-        scope.aggregates_allowed = scope.windows_allowed = True
+        of_rows = not node.meta.get("row_by_row")
+        scope.aggregates_allowed = scope.windows_allowed = of_rows
         outputs, result, aliased = self._outputs(node, scope, binder)
         scope.aliases = aliased
 
@@ -268,11 +269,16 @@ class Binder:
         keys = self._group_keys(group_nodes, outputs, aliased, binder)
         having_node = node.args.get("having")
         having: tuple[Expression, ...] = ()
-        scope.aggregates_allowed = True
+        scope.aggregates_allowed = of_rows
         if having_node is not None:
+            if group is None and not scope.aggregates:
+                raise SqlError("HAVING clause on a non-aggregate query")
             having = conjuncts(binder.bind(having_node.this))
-        scope.windows_allowed = True
+        scope.windows_allowed = of_rows
+        is_aggregate = group is not None or bool(scope.aggregates)
         order = self._order_keys(node.args.get("order"), outputs, result, node, binder)
+        if scope.aggregates and not is_aggregate:
+            raise SqlError(f"misuse of aggregate: {scope.aggregates[0].name}()")
         scope.aggregates_allowed = scope.windows_allowed = False
         limit, offset = self.limits(node)
         distinct = node.args.get("distinct") is not None
@@ -292,8 +298,6 @@ class Binder:
             offset=offset,
         )
         original = block.outputs
-        if block.keys is None and having:
-            raise SqlError("HAVING clause on a non-aggregate query")
         if block.keys is not None:
             block = grouped(block)
         if block.windows:
@@ -403,7 +407,9 @@ class Binder:
                     raise out_of_range("GROUP", place, len(outputs))
                 bound = outputs[slot - 1]
             else:
+                scope.aggregates_allowed = True  # to be refused below, in its own words
                 bound = binder.scalar(node)
+                scope.aggregates_allowed = False
             for part in walk_flat(bound):
                 if isinstance(part, SlotRef) and part.source == scope.aggregate_source:
                     raise SqlError(

@@ -64,7 +64,6 @@ class Scope(Struct):
     windows: list[WindowCall] = field(default_factory=list)
     aggregates_allowed: bool = False
     windows_allowed: bool = False
-    aggregate_context: str = ""
     named_windows: dict[str, object] = field(default_factory=dict)
 
     def find(self, name: str, table: str | None, database: str | None = None) -> ScopeColumn | None:

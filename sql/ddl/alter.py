@@ -485,8 +485,8 @@ def _check_triggers(work: Work, table: Table, dropped: str) -> None:
         edits = finder.found(statement)
         if edits:
             start, end, _ = min(edits)
-            before = statement.text[max(0, start - 4) : start].lower()
-            qualifier = before if before in ("new.", "old.") else ""
+            before = statement.text[max(0, start - 4) : start]
+            qualifier = before if before.lower() in ("new.", "old.") else ""
             raise SqlError(
                 f"error in trigger {trigger.name} after drop column: "
                 f"no such column: {qualifier}{statement.text[start:end]}"

@@ -172,6 +172,7 @@ def scan_query(
     if statement.indexed_by is not None:
         table.meta["indexed_by"] = statement.indexed_by
     select = exp.Select(expressions=[output.copy() for output in outputs])
+    select.meta["row_by_row"] = True  # no aggregates, no windows
     select.set("from_", exp.From(this=table))
     if from_ is not None:
         select.set("joins", [exp.Join(this=from_.this.copy()), *[join.copy() for join in joins]])

@@ -12,7 +12,7 @@ from sql.compile import compile_row_function
 from sql.dml.assignments import assigned
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys
-from sql.dml.target import Target
+from sql.dml.target import Target, column_place
 from sql.errors import SqlError
 from sql.parse import parse_expression
 from sql.values import truth
@@ -139,6 +139,9 @@ def _constraint(target: Target, clause: Upsert, which: str) -> IndexKeys | None:
         alias = table.columns[table.rowid_alias].name.lower()
         if len(wanted) == 1 and (wanted[0] == alias or wanted[0] in _ROWID_NAMES):
             return None
+    for item in clause.target:
+        if item.column is not None:
+            column_place(table, item.column)
     for keys in target.records.indexes:
         if keys.unique and _matches(keys, table, wanted, clause):
             return keys
