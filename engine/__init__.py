@@ -16,8 +16,9 @@ from engine.errors import (
 from engine.file import File, FileSystem, OsFile, OsFileSystem, temporary_name
 from engine.journal import Journal
 from engine.log import CommitInfo
+from engine.published import Durability
 from engine.snapshot import Snapshot
-from engine.store import Durability, PageStore
+from engine.store import PageStore
 from engine.writer import Commit, Writer
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The log of one file (one inode): reading it in, recovering its end, and what it adds up to.
 
 A `Log` knows the newest commit that it has seen appended; `state()` freezes that for readers.  It is
-changed by one thread at a time (its owner, `engine.store`, sees to that).
+changed by one thread at a time (its owner, a `PageStore`, sees to that).
 
 Recovery.  The log alone suffices: it is scanned from the newest table snapshot that a header slot
 points to, or from its start.  Page records count once their commit record is there, whole and

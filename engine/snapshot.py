@@ -14,7 +14,7 @@ from engine.log import redo_start
 
 if TYPE_CHECKING:
     from engine.log import Log, State
-    from engine.store import PageStore
+    from engine.published import Published
 
 
 class Snapshot:
@@ -22,8 +22,8 @@ class Snapshot:
 
     __slots__ = ("__weakref__", "_store", "base_lsn", "epoch", "log", "lsn", "state")
 
-    def __init__(self, store: PageStore, log: Log, state: State) -> None:
-        self._store: PageStore | None = store
+    def __init__(self, store: Published, log: Log, state: State) -> None:
+        self._store: Published | None = store
         self.log = log
         self.state = state
         self.lsn = state.lsn

@@ -15,6 +15,7 @@ from unittest import mock
 
 import btree.disk
 import engine.store
+import engine.syncing
 import engine.table_snapshot
 import engine.writer
 from btree import RAW_TREE_ID, StoreError, TreeKind, open_store
@@ -35,7 +36,7 @@ def small_limits() -> Iterator[None]:
             (btree.disk, "CLOSE_REDO_BYTES_MAX", 300),
             (engine.store, "REDO_TAIL_BYTES_MAX", 2500),
             (engine.table_snapshot, "TABLE_EVERY_BYTES", 3000),
-            (engine.store, "_GROW_BYTES_MIN", 2048),
+            (engine.syncing, "_GROW_BYTES_MIN", 2048),
             (engine.writer, "_BUFFER_BYTES", 700),
         ):
             stack.enter_context(mock.patch.object(module, name, value))

@@ -1,0 +1,217 @@
+"""`Locking`: the one writer's lock on the file, and what a handle makes sure of when it gets it.
+
+The lock is the file's flock, which belongs to the open file and dies with the process.  It is held until
+no commit of this process is waiting to be synced.  Whoever gets it takes in what others have appended,
+and, if the holder before died with it, makes sure of the log's end first.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from engine.errors import EngineError, StorageError, busy, refused
+from engine.format import (
+    SUPERSEDED,
+    WORD_HOLDER,
+    WORD_SYNCED,
+    WORD_VISIBLE,
+    WORD_WAITING,
+)
+from engine.journal import Journal
+from engine.log import Log
+from engine.opening import needs_securing, secure_tail
+from engine.syncing import Syncing
+
+NAME_SEEN_SECONDS = 0.01
+"""A writer that has the file's lock again and again looks so often whether the file is still there."""
+
+_POLL_SECONDS_MAX = 0.004
+_YIELD_MS = 50
+_LONG_WAIT_SECONDS = 0.1
+
+_log = Journal("kvsh.engine")
+
+
+class Locking(Syncing):
+    """The part of a `PageStore` that keeps other processes' writers out."""
+
+    _active = False  # a writer is at work
+    _locked_last = False  # this handle was the last to have the lock, as far as it knows
+
+    def _lock_unchanged_file(self) -> bool:
+        """What `_lock_file` does where nobody is in the way and nothing is new since this handle had
+        the lock: by far the most frequent case, in as few steps as the same checks take.  Under the
+        mutex."""
+        log = self.current_log
+        words = log.words
+        if words[WORD_WAITING] and self._others_wait():
+            return False
+        if not self._locked:
+            file = log.file
+            if not file.try_lock():
+                return False
+            unchanged = False
+            try:
+                unchanged = (
+                    words[WORD_HOLDER] == 0
+                    and words[WORD_VISIBLE] == log.end == self._visible_end
+                    and (self._name_synced or self.durability == "off")
+                    and self._has_its_name(log)
+                )
+            finally:
+                if not unchanged:
+                    file.unlock()
+            if not unchanged:
+                return False
+            words[WORD_HOLDER] = self._pid
+            synced = words[WORD_SYNCED]
+            if log.synced < synced <= log.end:
+                log.synced = synced
+            words[WORD_SYNCED] = log.synced
+            self._locked = self._locked_last = True
+        self._active = True
+        return True
+
+    def _has_its_name(self, log: Log) -> bool:
+        """Whether the path still names the log's file (fact 11).
+
+        The words, which are looked at each time, tell of every compaction, that of a process that
+        died within one included.  What is left to find out is that somebody has moved the file, or
+        removed it: that is asked once in `NAME_SEEN_SECONDS`, for the question costs twice as much as the
+        write: after it the file system takes the next write's time more exactly."""
+        now = time.monotonic()
+        if now - self._name_seen > NAME_SEEN_SECONDS:
+            if self.files.identity(self.place) != log.identity:
+                return False
+            self._name_seen = now
+        return True
+
+    def _lock_file(self, deadline: float, seconds: float) -> None:
+        """Take the file's lock if this handle has it not yet, and take in what is new."""
+        with self.mutex:
+            if self._locked and not self._others_wait():
+                self._active = True
+                return
+        if self._locked:
+            self._settle()  # let the group end, then others in
+            with self.mutex:
+                self.check_usable()
+                if self._locked and not self._unsynced:
+                    self._unlock()
+                elif self._locked:
+                    self._active = True
+                    return
+        if self._locked_last and self._others_wait():
+            time.sleep(0.001)
+        began = time.monotonic()
+        self._await_lock(deadline, seconds)
+        waited = time.monotonic() - began
+        if waited > _LONG_WAIT_SECONDS:
+            _log.info("%s: waited %.2f s for the lock", self.path, waited)
+        with self.mutex:
+            self._locked = self._locked_last = self._active = True
+            try:
+                self._catch_up()
+            except OSError as error:
+                self._unlock()
+                raise refused(self.path, error) from error
+            except BaseException:
+                self._unlock()
+                raise
+
+    def _await_lock(self, deadline: float, seconds: float) -> None:
+        pause = 0.0005
+        while True:
+            log = self.current_log
+            if log.file.try_lock():
+                # Fact 11: the path may name another file by now.
+                there = self.files.identity(self.place)
+                if there == log.identity:
+                    return
+                log.file.unlock()
+                if there is None:
+                    raise StorageError(f"{self.path}: the file was removed while it was open")
+                with self.mutex:
+                    self.follow_rename()
+                continue
+            self._locked_last = False
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise busy(self.path, log.words[WORD_HOLDER], seconds)
+            log.words[WORD_WAITING] = time.time_ns() // 1_000_000
+            time.sleep(min(pause, left))
+            pause = min(pause * 2, _POLL_SECONDS_MAX)
+
+    def _others_wait(self) -> bool:
+        """Whether another process has waited for the lock just now."""
+        since = self.current_log.words[WORD_WAITING]
+        return since != 0 and abs(time.time_ns() // 1_000_000 - since) < _YIELD_MS
+
+    def _catch_up(self) -> None:
+        """With the file's lock just taken: see everything, and make sure of the log's end."""
+        log = self.current_log
+        log.allocated = 0  # others may have cut what was allocated
+        words = log.words
+        clean = words[WORD_HOLDER] == 0  # whoever had the lock before gave it back himself
+        visible = words[WORD_VISIBLE]
+        taken_back = visible < log.end
+        if visible != log.end or not clean:
+            log.scan(oldest_lsn=self._oldest_lsn())
+        if taken_back or log.end < visible < SUPERSEDED:
+            # Without full durability commits are seen before they are synced.
+            self._dead = (
+                f"{self.path}: commits that this handle had seen were taken back by another process"
+                " after a failed sync: open the database again"
+            )
+            raise StorageError(self._dead)
+        if not clean:
+            if words[WORD_HOLDER] != 0:
+                _log.info("%s: takes over from process %d", self.path, words[WORD_HOLDER])
+            log.check_tail()
+            if needs_securing(log):
+                secure_tail(log, durable=self.durability != "off")
+        log.synced = max(log.synced, min(words[WORD_SYNCED], log.end))
+        if not self._name_synced and self.durability != "off":
+            # Fact 1: whoever created the file may have died before its name was on the disk.
+            self.files.sync_directory(self.place)
+            self._name_synced = True
+        words[WORD_HOLDER] = os.getpid()
+        words[WORD_SYNCED] = log.synced
+        words[WORD_VISIBLE] = log.end
+        if self._visible is None or self._visible.end != log.end or self._visible.lsn != log.lsn:
+            self._set_visible(log.state())
+
+    def wait_durable(self, lsn: int, *, pages: bool) -> None:
+        """Until commit `lsn` is as durable as the store promises."""
+        if self.durability == "off" or (self.durability == "normal" and not pages):
+            return
+        try:
+            self._wait_synced(lsn)
+        except EngineError:
+            raise
+        except BaseException:
+            # Interrupted (Ctrl-C): a commit left without its sync would keep others out for good.
+            self._settle()
+            raise
+        finally:
+            self.unlock_if_idle()
+
+    def unlock_if_idle(self) -> None:
+        """Give the file's lock back if no writer is at work and no commit waits for its sync."""
+        if self._pid != os.getpid():
+            return  # fact 11: a child's unlock would drop its parent's lock
+        with self.mutex:
+            if self._locked and not self._unsynced and not self._active:
+                self._unlock()
+
+    def _unlock(self) -> None:
+        self._locked = False
+        log = self.current_log
+        if self._dead is None:
+            log.words[WORD_HOLDER] = 0
+        log.file.unlock()
+
+    def unlocked_by_rename(self) -> None:
+        """The lock went with the file that a compaction replaced; under the mutex."""
+        self._locked = False

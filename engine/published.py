@@ -1,0 +1,136 @@
+"""`Published`: what the readers of one handle see.
+
+A state of the log is published once it is as durable as the store promises.  A snapshot is such a state,
+frozen; it takes no lock but the mutex, for a moment.  What other processes have published stands in the
+header's live words: a handle that does not hold the file's lock takes it in when somebody asks for a
+snapshot, and follows a compaction, which puts another file in this one's place.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Literal
+
+from engine.errors import EngineError, StorageError
+from engine.file import FileSystem
+from engine.format import SUPERSEDED, WORD_VISIBLE
+from engine.journal import Journal
+from engine.log import Log, State
+from engine.opening import open_log
+from engine.snapshot import Snapshot
+
+Durability = Literal["full", "normal", "off"]
+
+_log = Journal("kvsh.engine")
+
+
+class Published:
+    """The part of a `PageStore` that readers use."""
+
+    def __init__(
+        self,
+        path: str,
+        log: Log,
+        files: FileSystem,
+        *,
+        place: str,
+        durability: Durability,
+        readonly: bool,
+        timeout: float,
+    ) -> None:
+        self.path = path  # as the caller names it
+        self.place = place  # the same, whatever becomes of the working directory
+        self.durability = durability
+        self.readonly = readonly
+        self.timeout = timeout
+        self.files = files
+        self.current_log = log
+        self.mutex = threading.RLock()
+        self.synced = threading.Condition(self.mutex)  # notified after a sync
+        self._words = log.words
+        self._visible: State | None = log.state()
+        self._visible_end = log.end
+        self._synced_lsn = log.lsn
+        self._locked = False  # this handle has the file's lock
+        self._name_synced = False
+        self._name_seen = 0.0  # when the path was last seen to name the file
+        self._live: dict[int, int] = {}  # id of a live snapshot -> its lsn
+        self._dead: str | None = None
+        self._pid = os.getpid()
+
+    def check_usable(self) -> None:
+        """EngineError if the handle is closed or dead."""
+        if self._dead is not None:
+            if self._dead == "closed":
+                raise EngineError(f"{self.path}: the database handle is closed")
+            raise StorageError(self._dead)
+
+    def is_current(self, snapshot: Snapshot) -> bool:
+        """Whether `snapshot()` would give the very same state.  Costs no system call."""
+        return snapshot.state is self._visible and self._words[0] <= self._visible_end
+
+    def snapshot(self) -> Snapshot:
+        """The newest commit that may be seen, whoever wrote it."""
+        self.check_usable()
+        with self.mutex:
+            if not self._locked:
+                self._take_in_others()
+            assert self._visible is not None
+            snapshot = Snapshot(self, self.current_log, self._visible)
+            self._live[id(snapshot)] = self._visible.lsn
+            return snapshot
+
+    def forget(self, snapshot: Snapshot) -> None:
+        """A snapshot was closed: what was kept for it alone may go."""
+        # No lock: one dict operation, and the collector may call this anywhere.
+        self._live.pop(id(snapshot), None)
+
+    def _take_in_others(self) -> None:
+        """What other processes published since; under the mutex, without the file's lock."""
+        log = self.current_log
+        visible = log.words[WORD_VISIBLE]
+        if visible >= SUPERSEDED:
+            self.follow_rename()
+        elif visible > log.end:
+            log.scan(visible, oldest_lsn=self._oldest_lsn())
+            self._set_visible(log.state())
+
+    def _oldest_lsn(self) -> int:
+        newest = 0 if self._visible is None else self._visible.lsn
+        return min(list(self._live.values()), default=newest)
+
+    def _set_visible(self, state: State) -> None:
+        self._visible = state
+        self._visible_end = state.end
+        self._synced_lsn = state.lsn
+
+    def publish(self, state: State) -> None:
+        """Let readers see `state`; under the mutex."""
+        log = self.current_log
+        self._set_visible(state)
+        log.words[WORD_VISIBLE] = state.end
+        if log.table.overlays:
+            log.table.sink(self._oldest_lsn())
+
+    def follow_rename(self) -> None:
+        """A compaction put another file in this one's place: go on with that one; under the mutex."""
+        log = open_log(
+            self.path,
+            self.files,
+            place=self.place,
+            readonly=self.readonly,
+            durable=self.durability != "off",
+        )
+        _log.info("%s: follows a compaction to its new file", self.path)
+        self.switch_to(log)
+
+    def switch_to(self, log: Log) -> None:
+        """Go on with another log, whose file stands at our path now; under the mutex.
+
+        The old one stays open for the snapshots that read it; it goes with the last of them."""
+        self.current_log = log
+        self._words = log.words
+        self._name_synced = False
+        self._name_seen = 0.0
+        self._set_visible(log.state())

@@ -1,0 +1,145 @@
+"""`Syncing`: commits that are appended become durable, in groups.
+
+The first thread that waits for its commit syncs for all that have been appended by then; those that come
+meanwhile form the next group.  After a failed sync the records past the last synced offset are taken back
+and the handle is dead (fact 9): what the page cache says then proves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+
+from engine.errors import StorageError
+from engine.format import LOG_START, WORD_SYNCED, WORD_VISIBLE
+from engine.journal import Journal
+from engine.log import Log
+from engine.published import Published
+
+_GROW_BYTES_MIN = 64 << 10
+_GROW_BYTES_MAX = 8 << 20
+
+_log = Journal("kvsh.engine")
+
+
+class Syncing(Published):
+    """The part of a `PageStore` that writes to the disk and syncs it."""
+
+    _syncing = False
+    _unsynced = 0  # commits appended and not yet synced
+
+    def reserve(self, end: int) -> None:
+        """Have space allocated up to `end` and some more: syncing into it costs half."""
+        log = self.current_log
+        if end <= log.allocated:
+            return
+        file = log.file
+        log.allocated = file.size()
+        if end > log.allocated:
+            more = min(max(_GROW_BYTES_MIN, end // 8), _GROW_BYTES_MAX)
+            wanted = (end + more + 4095) & ~4095
+            try:
+                file.allocate(wanted)
+                log.allocated = wanted
+            except OSError as error:
+                # Fact 10: a disk too full to grow ahead may still hold this commit; its own write
+                # will tell.
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise
+
+    def has_unsynced(self) -> bool:
+        """Whether commits wait for their sync; under the mutex."""
+        return self._unsynced > 0
+
+    def note_synced(self, end: int) -> None:
+        log = self.current_log
+        log.synced = max(log.synced, end)
+        log.words[WORD_SYNCED] = log.synced
+
+    def sync_alone(self, log: Log) -> None:
+        """A writer's sync outside of a group; if it fails the handle is dead (fact 9)."""
+        try:
+            log.file.sync()
+        except OSError as error:
+            with self.mutex:
+                self.die(error)
+            raise StorageError(self._dead) from error
+
+    def _wait_synced(self, lsn: int) -> None:
+        full = self.durability == "full"
+        with self.mutex:
+            while not full or self._synced_lsn < lsn:
+                if self._dead is not None:
+                    raise StorageError(self._dead)
+                if self._syncing:
+                    self.synced.wait()
+                    continue
+                # The first that comes syncs for all that have been appended by now.
+                self._sync_group()
+                if not full:
+                    return
+
+    def _settle(self) -> None:
+        """Sync what is appended, whoever was to wait for it."""
+        with self.mutex:
+            while self._unsynced and self._dead is None:
+                if self._syncing:
+                    self.synced.wait(0.01)
+                else:
+                    self._sync_group()
+
+    def _sync_group(self) -> None:
+        """Sync for all that have been appended by now; under the mutex, which is let go meanwhile."""
+        self._syncing = True
+        log = self.current_log
+        target, group = log.state(), self._unsynced
+        self.mutex.release()
+        failure: OSError | None = None
+        try:
+            log.file.sync()
+        except OSError as error:
+            failure = error
+        finally:
+            self.mutex.acquire()
+            self._syncing = False
+            self.synced.notify_all()
+        if failure is not None:
+            self.die(failure)
+            raise StorageError(self._dead) from failure
+        self.note_synced(target.end)
+        if self.durability == "full":
+            self._unsynced -= group
+            self.publish(target)
+
+    def die(self, error: OSError) -> None:
+        """Fact 9: never retry a failed sync and believe it.  Take the records back; under the mutex."""
+        log = self.current_log
+        self._dead = (
+            f"{self.path}: a sync failed ({error.strerror or error}): the commits that waited for"
+            " it were taken back, and this handle is dead; open the database again"
+        )
+        _log.error("%s", self._dead)
+        self._unsynced = 0
+        self._visible = None
+        try:
+            if self._locked:
+                log.words[WORD_VISIBLE] = min(log.words[WORD_VISIBLE], log.synced)
+            log.file.truncate(max(log.synced, LOG_START))
+            log.file.sync()
+        except OSError as second:
+            _log.error("%s: taking back the unsynced commits failed too: %s", self.path, second)
+
+    def take_back(self, log: Log) -> None:
+        """After a failed write: let nothing of it stand where a reopen could see it.
+
+        Synced, because a power cut must not bring back what was reported as failed."""
+        log.allocated = 0
+        try:
+            log.file.truncate(log.end)
+        except OSError as error:
+            with self.mutex:
+                self.die(error)
+            return
+        if self.durability != "off":
+            with contextlib.suppress(StorageError):  # the handle is dead then; the caller reports
+                self.sync_alone(log)
