@@ -323,11 +323,12 @@ def decode_columns(
             raise ValueError(f"head {payload[:HEAD_BYTES].hex()}")
         if kind is not TreeKind.TABLE or form & (_LARGE | _BY_COLUMN) != _BY_COLUMN:
             return None
-        key_form = KeyForm(form & ~_BY_COLUMN)
-        part, kept = _DECODE_COLUMNS_LEAF[kind][key_form](memoryview(payload)[HEAD_BYTES:])
+        decode = _DECODE_COLUMNS_LEAF[kind][form & ~_BY_COLUMN]  # type: ignore[index]
+        part, kept = decode(memoryview(payload)[HEAD_BYTES:])
         if KEY_COLUMN not in columns:
             found = [_decode_column(kept[column]) for column in columns]
         else:
+            key_form = KeyForm(form & ~_BY_COLUMN)
             first = part if key_form is KeyForm.COLUMNS else 0
             key_values = _decode_column(kept[first])
             if key_form is not KeyForm.COLUMNS:
@@ -336,7 +337,7 @@ def decode_columns(
                 key_values if column == KEY_COLUMN else _decode_column(kept[column])
                 for column in columns
             ]
-        if len(set(map(len, found))) > 1:
+        if len(found) > 1 and len(set(map(len, found))) > 1:
             raise ValueError("columns of different lengths")
         return found
     except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
