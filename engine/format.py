@@ -53,6 +53,7 @@ COMMIT_KINDS = (KIND_PAGES, KIND_REDO)
 RECORD = struct.Struct("<IIQQBBHI")
 CHAIN = struct.Struct("<IIQQQQ")
 _COMMIT = struct.Struct("<IQQBBHIIIQQQQ")  # a record without its crc, and the chain: packed at once
+_PADS = tuple([bytes(-length & 7) for length in range(8)])
 TABLE_HEAD = struct.Struct("<IIQ")
 _SLOT = struct.Struct("<8sII16sQQQQ")
 _CRC = struct.Struct("<I")
@@ -202,9 +203,9 @@ def encode_commit(
 ) -> tuple[bytes, int]:
     """The record of a commit with its chain fields, padded, and its crc."""
     length = CHAIN_BYTES + len(payload)
-    head = _COMMIT.pack(length, lsn, 0, kind, 0, RECORD_MARK, pages, *chain)
-    crc = zlib.crc32(payload, zlib.crc32(head, salt))
-    return b"".join((_CRC.pack(crc), head, payload, bytes(-length & 7))), crc
+    body = _COMMIT.pack(length, lsn, 0, kind, 0, RECORD_MARK, pages, *chain) + payload
+    crc = zlib.crc32(body, salt)
+    return _CRC.pack(crc) + body + _PADS[length & 7], crc
 
 
 def decode_record(salt: int, data: bytes | memoryview, at: int = 0) -> Record | None:
