@@ -32,7 +32,9 @@ _COMMENT = re.compile("--|#")
 _WORD = re.compile(r"[A-Za-z]+(?=[\s;]|\Z)")
 _NEXT_WORD = re.compile(r"\s*(\w*)")
 _BARE = r"[^\s'\";\\-][^\s'\";\\]*"
-_PLAIN = rf"(?:{_BARE}|'[^'\n]*'|\"[^\"\\\n]*\")"
+# The same of ASCII alone is tried first: `\s` asks for each character whether Unicode has it for a space.
+_BARE_ASCII = r"[!#-&(-,./-:<-\[\]-~][!#-&(-:<-\[\]-~]*+"
+_PLAIN = rf"(?:{_BARE_ASCII}|{_BARE}|'[^'\n]*'|\"[^\"\\\n]*\")"
 _PUT_RUN = re.compile(rf"(?:put {_PLAIN} {_PLAIN}\n){{2,}}+")
 _PUT_LINES = re.compile(rf"put ({_PLAIN}) ({_PLAIN})\n")
 _SHORT = 1 << 16
