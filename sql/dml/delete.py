@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
 from sql.compile import prepare_select
 from sql.dml.collector import gathered
 from sql.dml.index_keys import in_key_order, sort_entries
-from sql.dml.keyed import OneRow, keyed_delete, renewed, rowid_parameter
+from sql.dml.keyed import (
+    ManyRows,
+    OneRow,
+    deletes_by_key,
+    keyed_delete,
+    renewed,
+    rowid_parameter,
+    run_by_key,
+)
 from sql.dml.records import Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
-from sql.dml.target import Target, WritePlan, row_columns, scan_query, tree_key
+from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
 from sql.dml.undo import guarded
 from sql.result import WriteOutcome
 
@@ -71,10 +79,13 @@ class DeletePlan(WritePlan):
         self._select = scan_query(statement, alias, outputs)
         self.query = prepare_select(self._select.copy(), env)
         self._one: OneRow | None = None
+        self._by_keys: tuple[int, ManyRows] | None = None
         if self.plain and self.returning is None and not env.extra_scopes:
             number = rowid_parameter(self.query, self.target.records)
             if number is not None:
                 self._one = keyed_delete(self.target.records, number)
+                if not self.target.records.indexes:
+                    self._by_keys = number, deletes_by_key(self.target.records)
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         if self.returning is not None and self.returning.volatile:
@@ -102,6 +113,12 @@ class DeletePlan(WritePlan):
             changes = RowChanges(ctx, self.target, returning=self.returning)
             changes.each(in_key_order(found), lambda item: changes.delete(item[0]))
             return changes.finished()
+
+    def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
+        if self._by_keys is None:
+            return super().run_many(ctx, parameter_sets)
+        number, many = self._by_keys
+        return run_by_key(self, ctx, parameter_sets, number, many, ordered=False)
 
     def _cleared(self, ctx: Context) -> WriteOutcome:
         transaction = ctx.transaction

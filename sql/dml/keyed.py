@@ -16,10 +16,13 @@ way.  The statement's scan then finds the row again, and errors and conflicts ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from btree import CollectorPaused
 from sql.compile import prepare_select
+from sql.dml.bulk import write_entries
+from sql.dml.target import WritePlan
 from sql.dml.writer import same
 from sql.expressions import ROWID, Call, ColumnRef, Compare, Match, Parameter
 from sql.plan import Select, TableRelation
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys, RowFunction
-    from sql.dml.records import TableRecords
+    from sql.dml.records import Row, TableRecords
 
 
 def is_plain(query: CompiledQuery) -> bool:
@@ -56,6 +59,11 @@ def renewed(query: CompiledQuery, select: exp.Expression, ctx: Context) -> Compi
 
 
 OneRow = Callable[["Context"], "WriteOutcome | None"]
+ManyRows = Callable[["Context", "dict[Any, Row]"], "WriteOutcome | None"]
+"""Of sets of parameters by the rowids in them."""
+
+MANY = 8
+"""Sets of parameters from which on they are worth being put in order."""
 
 NONE, ONE = WriteOutcome(0), WriteOutcome(1)
 """Outcomes of statements that changed no row and one.  Shared: nobody changes an outcome it was given."""
@@ -121,6 +129,83 @@ def keyed_update(
         return ONE
 
     return update
+
+
+def updates_by_key(records: TableRecords, number: int, successor: RowFunction) -> ManyRows:
+    """The same for many sets of parameters at once, where no index depends on what changes."""
+    tree_id, is_plain = records.table.tree_id, records.is_plain
+
+    def update(ctx: Context, sets: dict[Any, Row]) -> WriteOutcome | None:
+        if set(map(type, sets)) != {int}:
+            return None
+        tree = ctx.transaction.tree(tree_id)
+        ordered = sorted(sets)
+        keys, rows = [], []
+        for key, old in zip(ordered, tree.get_many(ordered), strict=True):
+            if old is not None:
+                ctx.parameters = sets[key]
+                keys.append(key)
+                rows.append(successor(ctx, old, key))
+        shapes = {tuple(map(type, row)): row for row in rows}
+        if not all(is_plain(row, tree) for row in shapes.values()):
+            return None
+        if rows:
+            write_entries(tree, keys, rows)
+        return WriteOutcome(len(rows))
+
+    return update
+
+
+def deletes_by_key(records: TableRecords) -> ManyRows:
+    """The same of `keyed_delete`, for a table without indexes."""
+    tree_id = records.table.tree_id
+
+    def delete(ctx: Context, sets: dict[Any, Row]) -> WriteOutcome | None:
+        if set(map(type, sets)) != {int}:
+            return None
+        return WriteOutcome(ctx.transaction.tree(tree_id).delete_many(sorted(sets)))
+
+    return delete
+
+
+def run_by_key(
+    plan: WritePlan,
+    ctx: Context,
+    sets: Iterable[Row],
+    number: int,
+    many: ManyRows,
+    *,
+    ordered: bool,
+) -> WriteOutcome:
+    """Execute `plan` for each set of parameters, many of them at once.
+
+    `ordered`: what is done to one row comes in its order, so those at once have different rowids.
+    Deleting a row again is nothing."""
+    total = WriteOutcome(0)
+    with CollectorPaused():
+        for distinct in _distinct(sets, number) if ordered else [_all(sets, number)]:
+            ctx.check()
+            outcome = many(ctx, distinct) if len(distinct) >= MANY else None
+            if outcome is None:
+                outcome = WritePlan.run_many(plan, ctx, distinct.values())
+            total.changes += outcome.changes
+            total.total_changes += outcome.total_changes
+    return total
+
+
+def _all(sets: Iterable[Row], number: int) -> dict[Any, Row]:
+    return {values[number]: values for values in sets}
+
+
+def _distinct(sets: Iterable[Row], number: int) -> Iterator[dict[Any, Row]]:
+    found: dict[Any, Row] = {}
+    for values in sets:
+        key = values[number]
+        if key in found:
+            yield found
+            found = {}
+        found[key] = values
+    yield found
 
 
 def keyed_delete(records: TableRecords, number: int) -> OneRow:

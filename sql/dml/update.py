@@ -10,7 +10,7 @@ and nothing else (`bare`): they go into the tree as the scan's comprehension mad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +30,20 @@ from sql.dml.bulk import (
 from sql.dml.collector import gathered
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys, RowFunction, in_key_order, sort_entries
-from sql.dml.keyed import OneRow, is_plain, keyed_update, renewed, rowid_parameter
+from sql.dml.keyed import (
+    ManyRows,
+    OneRow,
+    is_plain,
+    keyed_update,
+    renewed,
+    rowid_parameter,
+    run_by_key,
+    updates_by_key,
+)
 from sql.dml.records import Row, widen_by_classes
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
-from sql.dml.target import Target, WritePlan, row_columns, scan_query, tree_key
+from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
 from sql.dml.undo import guarded
 from sql.dml.writer import same
 from sql.result import WriteOutcome
@@ -104,6 +113,7 @@ class UpdatePlan(WritePlan):
             and not records.has_checks
             and all(index.condition is None for index in self.indexes)
         )
+        self._by_keys: tuple[int, ManyRows] | None = None
         self._one = self._keyed() if self._simple else None
 
     def _keyed(self) -> OneRow | None:
@@ -117,6 +127,8 @@ class UpdatePlan(WritePlan):
         values = dict(zip(self.places, self._values, strict=True))
         row = [values.get(place, column) for place, column in enumerate(row_columns(table))]
         successor = compile_row_function([value.copy() for value in row], table, self.target.env)
+        if not self.indexes:
+            self._by_keys = number, updates_by_key(self.target.records, number, successor)
         return keyed_update(self.target.records, self.indexes, number, successor)
 
     def _as_named(self) -> Table:
@@ -180,6 +192,12 @@ class UpdatePlan(WritePlan):
             items = self._with_keys(ctx, found) if self.bare else found
             changes.each(in_key_order(items), lambda item: self._change(changes, item))
             return changes.finished()
+
+    def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
+        if self._by_keys is None:
+            return super().run_many(ctx, parameter_sets)
+        number, many = self._by_keys
+        return run_by_key(self, ctx, parameter_sets, number, many, ordered=True)
 
     def _keys(self, found: Sequence[Row]) -> list[Any]:
         """The tree keys of what the scan found."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -172,6 +173,7 @@ def test_a_program_s_function_is_called_once_for_a_row() -> None:
 def test_many_executions_can_be_cancelled_in_between() -> None:
     connection = kvsh.connect(":memory:", isolation_level=None)
     connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a INT)")
+    connection.execute("CREATE INDEX ta ON t(a)")
     connection.executemany("INSERT INTO t VALUES (?, 0)", [(number,) for number in range(500)])
     asked = []
     connection.set_progress_handler(lambda: asked.append(1) or len(asked) > 3)
@@ -180,3 +182,44 @@ def test_many_executions_can_be_cancelled_in_between() -> None:
     connection.set_progress_handler(None)
     assert connection.execute("SELECT sum(a) FROM t").fetchall() == [(0,)]
     connection.close()
+
+
+@pytest.mark.parametrize(
+    "definition", ["alias", "rowid", "not null", "indexes", "strict", "checked", "trigger"]
+)
+def test_many_sets_of_parameters(definition: str) -> None:
+    """Rowids in any order, twice, missing, of other kinds; an error keeps the sets before it."""
+    rng = random.Random(4)
+    for number in range(60):
+        ours = kvsh.connect(":memory:", isolation_level=None)
+        theirs = sqlite3.connect(":memory:", isolation_level=None)
+        for connection in (ours, theirs):
+            connection.executescript(TABLES[definition])
+            connection.executemany(
+                "INSERT INTO t(id, a, b, c) VALUES (?, ?, ?, ?)",
+                [(n, n % 30, f"b {n}", n % 7) for n in range(1, 41)],
+            )
+        statement, count = STATEMENTS[(0, 1, 2, 3, 10, 11)[number % 6]]
+        keys: list[Any] = rng.sample(range(45), rng.randrange(1, 40))
+        if number % 4 == 1:
+            keys += rng.choices(keys, k=30)
+        if number % 4 == 2:
+            keys.insert(rng.randrange(len(keys)), rng.choice(KEYS))
+        plain = number % 3 == 0
+        sets = [
+            (*[rng.randrange(29) if plain else rng.choice(VALUES)] * (count - 1), key)
+            for key in keys
+        ]
+        results = []
+        for connection, error in ((ours, kvsh.Error), (theirs, sqlite3.Error)):
+            message, changed = "", 0
+            try:
+                changed = connection.executemany(statement, sets).rowcount
+            except error as raised:
+                message = str(raised)
+            rows = connection.execute("SELECT rowid, * FROM t ORDER BY rowid").fetchall()
+            results.append((message, changed, connection.total_changes, repr(rows)))
+        assert (statement, sets, results[0]) == (statement, sets, results[1])
+        assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        ours.close()
+        theirs.close()
