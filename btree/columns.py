@@ -40,9 +40,10 @@ class Column(list[Value]):
     Who reads it may have it keep what was made of it, for the next one who reads it: while the column
     itself is kept, and where there is room."""
 
-    __slots__ = ("_derived", "kept_in")
+    __slots__ = ("_derived", "derived_bytes", "kept_in")
 
     kept_in: Columns
+    derived_bytes: int
     _derived: dict[str, object]
 
     def derived(self, name: str) -> object:
@@ -54,15 +55,19 @@ class Column(list[Value]):
 
     def keep(self, name: str, value: object, size_bytes: int) -> None:
         """Keep what was made of the column, and takes so much memory."""
+        columns: Columns | None
         try:
             columns = self.kept_in
-        except AttributeError:
+        except AttributeError:  # it may be kept once the scan that makes it is through
+            columns = None
+        if columns is not None and not columns.grow(size_bytes):
             return
-        if columns.grow(size_bytes):
-            try:
-                self._derived[name] = value
-            except AttributeError:
-                self._derived = {name: value}
+        try:
+            self._derived[name] = value
+            self.derived_bytes += size_bytes
+        except AttributeError:
+            self._derived = {name: value}
+            self.derived_bytes = size_bytes
 
 
 class Columns:
@@ -170,7 +175,7 @@ def _gathered(
         batch = [Column() for _ in missing]
         at += 1
     if keep:
-        tree.transaction.keep_columns(branch, fresh, int(added_bytes))
+        tree.transaction.keep_columns(branch, fresh, int(added_bytes) + bytes_made_of(fresh))
 
 
 def _picked(tree: Tree, leaf: Node, columns: Sequence[int]) -> list[list[Value]]:
@@ -196,3 +201,9 @@ def kept_with(
         fresh = {**known.lists, **fresh}
         size_bytes += known.bytes
     branch.columns = Columns(fresh, size_bytes, claim)
+
+
+def bytes_made_of(lists: dict[int, list[Column]]) -> int:
+    """What was made of columns so far takes."""
+    made = [column for batches in lists.values() for column in batches]
+    return sum([getattr(column, "derived_bytes", 0) for column in made])

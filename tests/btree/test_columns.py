@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from btree import TreeKind, open_memory, open_store
+from btree import Column, TreeKind, open_memory, open_store
 from btree.codec import KEY_COLUMN, decode_columns, decode_node
 from btree.errors import CorruptionError
 from btree.protocols import Store, Transaction, Tree
@@ -163,3 +163,32 @@ def test_damaged_pages_are_errors(seed: int) -> None:
                 decode()  # type: ignore[no-untyped-call]
             except CorruptionError:
                 continue
+
+
+def test_what_is_made_of_a_column_is_kept_with_it_and_counted(tmp_path: Path) -> None:
+    path = str(tmp_path / "db")
+    store = begun(open_store(path, durability="off"))
+    writer = store.begin(write=True)
+    writer.tree(3).load(range(9000), [(n, f"text {n}", n) for n in range(9000)])
+    writer.commit()
+    store.close()
+    store = open_store(path, durability="off", cache_bytes=4 << 20)
+    cache: Any = store.cache  # type: ignore[attr-defined]
+    found = []
+    for _ in range(4):
+        reader = store.begin()
+        for (column,) in reader.tree(3).column_batches((1,)):
+            assert isinstance(column, Column)
+            found.append(column.derived("length"))
+            column.keep("length", len(column), 1000)
+        reader.rollback()
+    batches = len(found) // 4
+    assert found[: 2 * batches] == [None] * 2 * batches, "the first scan keeps nothing"
+    assert None not in found[2 * batches :]
+    before = cache.column_bytes
+    column.keep("more", 1, 1000)
+    assert cache.column_bytes == before + 1000
+    column.keep("too much", 1, 4 << 20)
+    assert column.derived("too much") is None
+    assert cache.column_bytes == before + 1000
+    store.close()
