@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from sql import values as v
@@ -11,6 +13,7 @@ from sql.compile.scalar_reals import arithmetic_traits
 from sql.expressions import (
     And,
     Arithmetic,
+    Call,
     Case,
     Cast,
     Collate,
@@ -126,6 +129,10 @@ class KindInference:
                 for _, then in e.whens:
                     mask |= self.kinds(then)
                 return mask
+            case Call(name="coalesce" | "ifnull") if e.function.builtin:
+                masks = [self.kinds(argument) for argument in e.arguments]
+                mask = reduce(or_, masks)
+                return mask if all(other & NULL for other in masks) else mask & ~NULL
             case Raise():
                 return NULL
             case _:

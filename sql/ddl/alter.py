@@ -219,8 +219,9 @@ def check_definitions(work: Work, moment: str = "") -> None:
             except SqlError as error:
                 kind = "view" if isinstance(item, View) else "trigger"
                 message = error.message
-                if layer is schema.main and message.startswith("no such table: "):
-                    message = message.replace(": ", ": main.", 1)
+                table = message.removeprefix("no such table: ")
+                if layer is schema.main and table != message and "." not in table:
+                    message = f"no such table: main.{table}"
                 raise SqlError(f"error in {kind} {item.name}{moment}: {message}") from error
 
 

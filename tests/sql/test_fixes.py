@@ -400,3 +400,16 @@ def test_a_statement_refused_for_a_deferred_foreign_key_has_changed_nothing() ->
             "SELECT changes(), (SELECT count(*) FROM p)",
         ]
     )
+
+
+def test_a_value_that_is_never_null_is_not_looked_at() -> None:
+    """Python warns of `b'' is not None`; here, warnings are errors."""
+    compared(
+        [
+            "CREATE TABLE t (a)",
+            "INSERT INTO t VALUES (1), (NULL)",
+            "SELECT a FROM t WHERE coalesce(x'', a) NOTNULL",
+            "SELECT coalesce(a, 5) IS NULL, coalesce(a, NULL) IS NULL, ifnull('x', a) ISNULL FROM t",
+            "SELECT coalesce(a, 'y') + 1, coalesce(a, 2) || '' FROM t",
+        ]
+    )

@@ -29,11 +29,14 @@ class QueryMaker(Expressions):
         ]
         # sqlite3 takes a constant ON of an inner join for a condition on all rows, also where a RIGHT
         # or FULL JOIN follows and keeps rows without a match.
-        self.constants = not any(kind.startswith(("RIGHT", "FULL")) for kind in kinds)
+        around = self.constants
+        constants = not any(kind.startswith(("RIGHT", "FULL")) for kind in kinds)
         scope: Scope = []
         text = ""
         for place in range(count):
+            self.constants = True
             named, alias, table = self.source()
+            self.constants = constants
             scope.append((alias, table))
             if not place:
                 text = named
@@ -53,7 +56,7 @@ class QueryMaker(Expressions):
             if rng.random() < 0.3:
                 on += f" AND {self.condition(scope, 1)}"
             text += f" {join} {named} ON {on}"
-        self.constants = True
+        self.constants = around
         if scope[0][1] == "t4" and count == 1 and rng.random() < 0.4:
             self.columns["json_each"] = EACH
             path = self.one_of("", ", '$.b'", ", '$[1]'")
