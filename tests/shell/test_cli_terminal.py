@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,54 @@ def test_the_first_line_says_what_is_open_and_help_is_one_screen(terminal: Termi
     terminal.wait_for_prompt("> ")
     assert terminal.lines[0].startswith("SQL ends with a semicolon")
     assert terminal.screen.buffer[2][2].bold, "headings are painted"
+
+
+NOTING = """
+import sys
+from kvsh.cli import main
+from kvsh.repl.shell import Shell
+
+warm_up = Shell.warm_up
+
+def noting(shell):
+    with open(sys.argv[2], "w") as file:
+        print(*sorted({name.partition(".")[0] for name in sys.modules}), file=file)
+    warm_up(shell)
+
+Shell.warm_up = noting
+sys.exit(main(sys.argv[1:2]))
+"""
+
+
+def test_the_prompt_is_painted_before_the_parser_is_loaded(database: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "modules"
+    environ = {"PYTHONPATH": str(ROOT)}
+    arguments = [str(database), str(seen)]
+    with Terminal(arguments, environ=environ, program=(sys.executable, "-c", NOTING)) as terminal:
+        terminal.wait_for_prompt("music.db> ")
+        terminal.wait_until(lambda: seen.exists() and seen.read_text() != "", "the list of modules")
+        modules = set(seen.read_text().split())
+        assert "prompt_toolkit" in modules
+        assert not modules & {"sqlglot", "click", "pygments"}
+        terminal.send("SELECT name FROM artist WHERE id = 1;\r")
+        terminal.wait_for("│ Ada")
+        terminal.wait_for_prompt("> ")
+        terminal.send("\x04")
+        assert terminal.wait_for_exit() == 0
+
+
+def test_a_window_of_any_size_shows_whole_tables(terminal: Terminal) -> None:
+    for columns in (120, 40, 200):
+        terminal.resize(columns, 30)
+        terminal.send("SELECT id, title, title || ' ' || title AS twice FROM album WHERE id < 3;\r")
+        terminal.wait_for(r"Run time.*\n.*music\.db> *$")
+        terminal.wait_for_prompt("> ")
+        box = [
+            line for line in terminal.lines if line and line[0] in "┌│├└" and "music.db" not in line
+        ]
+        last = box[max(at for at, line in enumerate(box) if line[0] == "┌") :]
+        assert last[-1][0] == "└" and len({width_of(line) for line in last}) == 1
+        assert width_of(last[0]) <= columns
 
 
 def test_the_editor_begins_with_the_last_statement_and_comes_back_to_the_prompt(
