@@ -116,7 +116,7 @@ def _batches(tree: Tree, root: Node, columns: Sequence[int]) -> Iterator[tuple[l
         missing = [column for column in columns if column not in lists]
         if missing:
             room = tree.transaction.column_room() if again else 0
-            yield from _gathered(tree, branch, columns, missing, room)
+            yield from _gathered(tree, branch, columns, lists, missing, room)
         else:
             yield from zip(*[lists[column] for column in columns], strict=True)
 
@@ -131,12 +131,15 @@ def _lowest_branches(tree: Tree, branch: Node) -> Iterator[Node]:
 
 
 def _gathered(
-    tree: Tree, branch: Node, columns: Sequence[int], missing: list[int], room: float
+    tree: Tree,
+    branch: Node,
+    columns: Sequence[int],
+    lists: dict[int, list[Column]],
+    missing: list[int],
+    room: float,
 ) -> Iterator[tuple[Column, ...]]:
-    """The batches of one branch, of which some columns have to be fetched; these are kept with it where
-    there is room."""
-    known = branch.columns
-    lists = {} if known is None else known.lists
+    """The batches of one branch, of which `lists` has some columns and the `missing` ones have to be
+    fetched; these are kept with it where there is room."""
     fresh: dict[int, list[Column]] = {column: [] for column in missing}
     added_bytes = 0.0
     keep = room > 0
@@ -146,7 +149,7 @@ def _gathered(
     at, last = 0, len(branch.children) - 1
     for slot in range(last + 1):
         child: Node | int = branch.children[slot]
-        found = None
+        found, large = None, False
         if isinstance(child, int):
             found = tree.transaction.load_columns(tree, branch, slot, missing)
             if found is not None:
@@ -154,11 +157,11 @@ def _gathered(
         if found is None:
             leaf = tree.scanned_child(branch, slot)
             if leaf.values.__class__ is LargeValues:
-                keep = False
+                keep, large = False, True
             found = _picked(tree, leaf, missing)
         for column, values in zip(batch, found, strict=True):
             column += values
-        if len(batch[0]) < BATCH_ROWS and slot < last:
+        if len(batch[0]) < BATCH_ROWS and slot < last and not large:
             continue
         if keep:
             added_bytes += sum(map(sys.getsizeof, batch))

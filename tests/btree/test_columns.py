@@ -192,3 +192,18 @@ def test_what_is_made_of_a_column_is_kept_with_it_and_counted(tmp_path: Path) ->
     assert column.derived("too much") is None
     assert cache.column_bytes == before + 1000
     store.close()
+
+
+def test_large_values_are_not_gathered_by_the_thousand(tmp_path: Path) -> None:
+    store = begun(open_store(str(tmp_path / "db"), durability="off"))
+    writer = store.begin(write=True)
+    writer.tree(3).load(range(2000), [(n, "x" * 20_000, n) for n in range(2000)])
+    writer.commit()
+    store.close()
+    store = open_store(str(tmp_path / "db"), durability="off")
+    tree = store.begin().tree(3)
+    for _ in range(3):
+        sizes = [len(texts) for (texts,) in tree.column_batches((1,))]
+        assert sum(sizes) == 2000
+        assert max(sizes) < 500
+    store.close()
