@@ -155,17 +155,20 @@ class ComparisonCompiler(KindInference, ABC):
         if left == "None" or right == "None":
             return "False"
         if left_kinds & ~NULL == REAL and right_kinds == INTEGER:
-            right = self._as_real(e.right, right)
+            right = self._as_real(e.right, e.right_affinity, right)
         elif right_kinds & ~NULL == REAL and left_kinds == INTEGER:
-            left = self._as_real(e.left, left)
+            left = self._as_real(e.left, e.left_affinity, left)
         return self._ordered(op, left, left_kinds, right, right_kinds)
 
-    def _as_real(self, e: Expression, source: str) -> str:
+    def _as_real(self, e: Expression, affinity: Affinity | None, source: str) -> str:
         """A constant integer as the float that it equals, if it does: CPython compares two floats in half the
         time it takes for a float and an int."""
         literal = self.constant(e)
         if literal is not None:
-            return self._literal(same_real(literal.value))
+            value = literal.value
+            if affinity is not None:
+                value = v.compared_as(value, affinity)
+            return self._literal(same_real(value))
         if self.once is not None and isinstance(e, Parameter):
             return self.once(self._call(same_real, source))
         return source

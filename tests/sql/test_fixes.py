@@ -16,6 +16,14 @@ REMAINDERS = [
     for b in ("3", "3.9", "'3.9'", "'2e1'", "0", "'x'", "-1", "NULL", "-9223372036854775808")
 ]
 SCRIPTS: dict[str, list[str]] = {
+    "a REAL column is compared with a text that is an integer": [
+        "CREATE TABLE t (r REAL, i INT)",
+        "INSERT INTO t VALUES (1.5, 1), (8, 8), (7, 7)",
+        "SELECT r FROM t WHERE r >= ' 7' COLLATE NOCASE",
+        "SELECT r FROM t WHERE '7' COLLATE RTRIM < r OR r = '1.5' COLLATE NOCASE",
+        "SELECT r FROM t WHERE r >= ' 7' OR i < '2' COLLATE NOCASE",
+        "SELECT r FROM t WHERE +r >= ' 7' COLLATE NOCASE",
+    ],
     "aggregates where they do not belong": [
         "CREATE TABLE t (a, b UNIQUE)",
         "CREATE TABLE u (x)",
