@@ -32,7 +32,7 @@ def batched_level(
     levels: LevelCompiler, level: Level, header: str, listed: list[list[str]]
 ) -> tuple[str, list[str]]:
     """The header and the clauses that take the place of those of the levels before and of this one."""
-    from sql.compile.levels import Source
+    from sql.compile.levels import Binding, Source
 
     relation = level.relation
     assert isinstance(relation, TableRelation)
@@ -41,7 +41,21 @@ def batched_level(
     binding = levels.binding(level)
     pairs = f"for {element}, w{number} in zip(keys, rows)"
     if isinstance(level.access, RowidLookup):
-        batches = _by_key(levels, level, _rowid(levels, level.access), outer, element)
+        key = _rowid(levels, level.access)
+        if level.by_column and levels.compiler.analysis is None:
+            columns = tuple(sorted(levels.needed[number]))
+            places = {column: place for place, column in enumerate(columns)}
+            binding = Binding(f"i{number}", f"k{number}", places)
+            batches = levels.call(
+                lookups.columns_by_key,
+                outer,
+                _of_batch(levels, key, element),
+                levels.module.tree(relation.table.tree_id),
+                str(columns),
+                "ctx",
+            )
+        else:
+            batches = _by_key(levels, level, key, outer, element)
         unique = True
     else:
         assert isinstance(level.access, KeyRange)

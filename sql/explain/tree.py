@@ -310,7 +310,9 @@ class PlanTree:
             title = f"{kind}: {title[0].lower()}{title[1:]}"
             if level.on:
                 title += f" on {self.writer.all_of(level.on)}"
-        if level.batched and not level.merged:
+        if level.by_column:
+            title += ", by column"
+        elif level.batched and not level.merged:
             title += ", many at once"
         rows = before * (max(level.fan_out, 1.0) if level.left else level.fan_out)
         if level.exists is not None:

@@ -58,6 +58,7 @@ class Candidate(Struct, frozen=True):
     unique: bool = False
     batched: bool = False
     merged: bool = False
+    by_column: bool = False
 
 
 def key_paths(planner: Planner, relation: TableRelation) -> list[KeyPath]:

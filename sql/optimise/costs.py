@@ -12,6 +12,10 @@ FILTER = 30.0
 HASH_UNIQUE_ROW = 80.0
 HASH_ROW, HASH_KEY = 120.0, 300.0
 LEAF_ROWS = 64.0
+COLUMN_LOOKUP, COLUMN_ROW = 400.0, 6.0
+COLUMN_ROWS_MIN, COLUMNS_SHARE = 2000.0, 32.0
+"""A table's columns are read whole for look-ups where it is no small one, and one of so many rows is wanted: nearly
+every leaf has some of those."""
 PREFIX, PREFIX_ROW, FETCHED_ROW = 600.0, 150.0, 700.0
 
 

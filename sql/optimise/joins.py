@@ -19,6 +19,10 @@ from sql.expressions import ROWID, ColumnRef, Compare
 from sql.optimise.access import Candidate
 from sql.optimise.candidates import DEPENDENT, RelationAccesses
 from sql.optimise.costs import (
+    COLUMN_LOOKUP,
+    COLUMN_ROW,
+    COLUMN_ROWS_MIN,
+    COLUMNS_SHARE,
     FETCHED_ROW,
     PREFIX,
     PREFIX_ROW,
@@ -249,6 +253,10 @@ class JoinOrder(RelationAccesses):
             case RowidLookup(equality=equality) if not equality.many:
                 merged = self._ascends(equality, state)
                 cost = batched_cost(size, lookups if merged else min(lookups, GATHERED_MAX))
+                columns = len(self.needed[relation.source])
+                laid_out = COLUMN_LOOKUP + COLUMN_ROW * size * columns / lookups
+                if laid_out < cost and self._few_columns(relation, columns, lookups, size):
+                    return replace(candidate, cost=laid_out, batched=True, by_column=True)
             case KeyRange(low=None, high=None, prefix=None, reverse=False, equal=equal) if (
                 equal and not any(equality.many or equality.null_safe for equality in equal)
             ):
@@ -261,6 +269,16 @@ class JoinOrder(RelationAccesses):
             case _:
                 return candidate
         return replace(candidate, cost=cost, batched=True, merged=merged)
+
+    def _few_columns(
+        self, relation: TableRelation, columns: int, lookups: float, size: float
+    ) -> bool:
+        """Whether few columns of a large part of a table are looked up, and all of them are wanted."""
+        return (
+            lookups * COLUMNS_SHARE >= size >= COLUMN_ROWS_MIN
+            and 0 < 2 * columns <= len(relation.table.columns)
+            and self.block.limit is None
+        )
 
     def _ascends(self, equality: Equality, state: State) -> bool:
         """Whether the values of an equality come in order from the rows before."""

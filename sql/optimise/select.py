@@ -175,6 +175,7 @@ class SelectPlanner(JoinOrder):
                     step.candidate.rows,
                     step.candidate.batched,
                     step.candidate.merged,
+                    by_column=step.candidate.by_column,
                     exists=None if item.join not in (SEMI, ANTI) else item.join == SEMI,
                 )
             )

@@ -120,7 +120,7 @@ class Level(Struct, frozen=True):
 
     `exists`: of a semi-join (True) or an anti-join (False) `on` decides the match, and no row is joined.
     `batched`: it is looked up for many rows at once, their keys sorted; `merged`: those keys come in order by
-    themselves."""
+    themselves; `by_column`: the wanted columns of the whole table are laid out, and subscripted."""
 
     relation: Relation
     access: Access
@@ -132,6 +132,7 @@ class Level(Struct, frozen=True):
     batched: bool = False
     merged: bool = False
     exists: bool | None = None
+    by_column: bool = False
 
 
 class SelectPlan(Struct, frozen=True):

@@ -67,6 +67,42 @@ def rows_by_key(
         yield outer, get_many(keys_of(outer))
 
 
+def columns_by_key(
+    batches: Iterable[list[Any]],
+    keys_of: Callable[[list[Any]], list[Any]],
+    tree: Tree,
+    columns: tuple[int, ...],
+    ctx: Context,
+) -> Iterator[tuple[list[Any], list[Any]]]:
+    """`rows_by_key` for a large part of a table's rowids: tuples of `columns` of the rows.
+
+    Where no rowid is missing, a rowid's place in a column is its distance from the first: the columns are
+    laid end to end, and a look-up is a subscript, in whatever order they come."""
+    first, last = tree.first(), tree.last()
+    room = 8 * len(tree) * len(columns) <= ctx.memory_limit_bytes // 4
+    if not room or first is None or last is None or last[0] - first[0] != len(tree) - 1:
+        for outer, rows in rows_by_key(batches, keys_of, tree.get_many, ctx.check):
+            made = [None if row is None else tuple([row[at] for at in columns]) for row in rows]
+            yield outer, made
+        return
+    low, high = first[0], last[0]
+    whole: list[list[Any]] = [[] for _ in columns]
+    for lists in tree.column_batches(columns):
+        ctx.check()
+        for column, values in zip(whole, lists, strict=True):
+            column += values
+    for outer in batches:
+        ctx.check()
+        keys = keys_of(outer)
+        places = [key - low if key is not None and low <= key <= high else -1 for key in keys]
+        picked: list[Any] = [
+            *zip(*[[column[at] for at in places] for column in whole], strict=True)
+        ]
+        if -1 in places:
+            picked = [None if at < 0 else row for at, row in zip(places, picked, strict=True)]
+        yield outer, picked
+
+
 def lists_by_prefix(
     batches: Iterable[list[Any]],
     prefixes_of: Callable[[list[Any]], list[tuple[Any, ...]]],
