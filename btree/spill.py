@@ -16,7 +16,7 @@ from btree.node import Node
 from btree.tree import Tree
 
 if TYPE_CHECKING:
-    from btree.disk import DiskTransaction
+    from btree.disk_transaction import DiskTransaction
 
 
 class Spill:

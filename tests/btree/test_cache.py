@@ -9,7 +9,8 @@ import pytest
 
 from btree import TreeKind, open_store
 from btree.cache import Cache
-from btree.disk import DiskStore, DiskTransaction
+from btree.disk import DiskStore
+from btree.disk_transaction import DiskTransaction
 from btree.node import Node
 
 COUNT = 60_000

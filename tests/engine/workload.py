@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import btree.disk
+import btree.disk_transaction
 import engine.store
 import engine.syncing
 import engine.table_snapshot
@@ -32,7 +33,7 @@ def small_limits() -> Iterator[None]:
     """Checkpoints, page commits, early writes and table snapshots after some hundred bytes."""
     with contextlib.ExitStack() as stack:
         for module, name, value in (
-            (btree.disk, "REDO_BYTES_MAX", 600),
+            (btree.disk_transaction, "REDO_BYTES_MAX", 600),
             (btree.disk, "CLOSE_REDO_BYTES_MAX", 300),
             (engine.store, "REDO_TAIL_BYTES_MAX", 2500),
             (engine.table_snapshot, "TABLE_EVERY_BYTES", 3000),
