@@ -148,8 +148,11 @@ def _hint(error: Exception, text: str) -> str:
     names = getattr(error, "suggestions", ())
     if names:
         return f"did you mean {' or '.join(names[:3])}?"
-    if getattr(error, "offset", None) != 0 or "syntax error" not in str(error):
+    offset = getattr(error, "offset", None)
+    if offset is None or "syntax error" not in str(error):
         return ""
+    if offset:
+        return _keyword_hint(text, offset)
     from difflib import get_close_matches
 
     word = text.split()[0].rstrip(";").lower() if text.split() else ""
@@ -157,3 +160,25 @@ def _hint(error: Exception, text: str) -> str:
         return _ELSEWHERE[word]
     near = get_close_matches(word, _VERBS, 1, 0.6)
     return f"did you mean {near[0]}?" if near else ""
+
+
+_KEYWORDS = (
+    "from", "where", "group", "order", "having", "limit", "offset", "join", "inner", "values", "into",
+    "table", "index", "select", "between", "distinct", "union", "set", "on", "by",
+)  # fmt: skip
+
+
+def _keyword_hint(text: str, offset: int) -> str:
+    """The keyword that the word at the error, or the one before it, may have been meant for: `... FROM t were
+    a > 1` fails at `a`, since `were` may name `t`."""
+    import re
+    from difflib import get_close_matches
+
+    before = re.search(r"(\w+)\s*$", text[:offset])
+    at = re.match(r"\w+", text[offset:])
+    for match in (at, before):
+        word = match[0].strip().lower() if match is not None else ""
+        near = get_close_matches(word, _KEYWORDS, 1, 0.7) if len(word) > 2 else []
+        if near and near[0] != word:
+            return f"did you mean {near[0]}?"
+    return ""

@@ -63,7 +63,7 @@ def _banner(environment: Environment) -> str:
     """What is open, and what to type first: one line."""
     hint = ".help lists the commands, Tab completes, Ctrl-D leaves"
     if environment.path is None:
-        return f"a scratch database in memory; .open FILE opens one on disk\n{hint}"
+        return f"a scratch database in memory, gone when you leave: .backup FILE keeps it\n{hint}"
     parts = [describe_path(environment.path)]
     stats: dict[str, int] = environment.store.stats()  # type: ignore[attr-defined]  # of a file
     if environment.options.at is not None:
