@@ -118,9 +118,11 @@ def _select(job: Job) -> Any:
 
 
 def _autocommit(job: Job, durability: str) -> Any:
-    """Two tables take turns: a run of INSERTs into one would be a single commit of kvsh's."""
+    """Where each commit is to be durable, two tables take turns: a run of INSERTs into one, as scripts mostly
+    are, would be a single commit of kvsh's."""
+    tables = "tu" if durability == "full" else "tt"
     script = TABLE + TABLE.replace(" t(", " u(")
-    script += "".join(f"INSERT INTO {'tu'[n % 2]} VALUES{_values(n)};\n" for n in range(job.size))
+    script += "".join(f"INSERT INTO {tables[n % 2]} VALUES{_values(n)};\n" for n in range(job.size))
     if job.peer == "kvsh":
         feed(job, script, arguments=("--durability", durability))
     else:
