@@ -443,7 +443,8 @@ class Connection:
     # -- limits ----------------------------------------------------------------------------------
 
     def getlimit(self, category: int, /) -> int:
-        """The limit `SQLITE_LIMIT_*`; only the length of a statement and its variables are enforced."""
+        """The limit `SQLITE_LIMIT_*`; those of a statement's length, its variables and the arguments of a
+        function are enforced."""
         self._check_thread()
         self._check_open()
         self._check_category(category)
@@ -454,6 +455,10 @@ class Connection:
         previous = self.getlimit(category)
         if limit >= 0:
             self._limits[category] = limit
+            if category == LIMITS.index("FUNCTION_ARG"):
+                functions = self._functions()
+                functions.arguments_max = limit
+                functions.version += 1  # plans that were made under another limit
             self._seen.clear()
             self._note_watchers()
         return previous

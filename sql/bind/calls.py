@@ -63,7 +63,10 @@ def call(
         arguments = [*arguments[:-1], *first]
     if len(arguments) == 1 and isinstance(arguments[0], exp.Star):
         arguments = []
-    function = binder.statement.env.functions.lookup(name.lower(), len(arguments))
+    functions = binder.statement.env.functions
+    if len(arguments) > functions.arguments_max:
+        raise SqlError(f"too many arguments on function {name}", offset=offset_of(node))
+    function = functions.lookup(name.lower(), len(arguments))
     if function is None:
         _unknown_function(binder, name, len(arguments), node)
     if window is not None:

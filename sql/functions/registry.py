@@ -82,13 +82,19 @@ class WindowFunction:
 AnyFunction = Function | Aggregate | WindowFunction
 
 
+ARGUMENTS_MAX = 127
+"""Of one call, as SQLite is built."""
+
+
 class FunctionRegistry:
     """What `lookup` finds: the program's functions first, then the builtins.
 
-    `version` changes with every registration, so that plans compiled before it are not used again."""
+    `version` changes with every registration, so that plans compiled before it are not used again.
+    `arguments_max`: how many arguments a call may have."""
 
     def __init__(self) -> None:
         self.version = 0
+        self.arguments_max = ARGUMENTS_MAX
         self._own: dict[tuple[str, int], AnyFunction] = {}  # argument count -1: any number
         self.collations: dict[str, Callable[[str, str], int]] = {}
 

@@ -23,7 +23,6 @@ EXCLUDED: dict[str, str] = {
     "userfunctions.AuthorizerLargeIntegerTests": _AUTHORIZER,
     "userfunctions.AuthorizerRaiseExceptionTests": _AUTHORIZER,
     "userfunctions.AuthorizerTests": _AUTHORIZER,
-    "userfunctions.FunctionTests.test_func_too_many_args": "SQLITE_LIMIT_FUNCTION_ARG is not enforced",
     "userfunctions.WindowFunctionTests.test_win_exception_in_finalize": _FINALIZE,
     "userfunctions.WindowFunctionTests.test_win_missing_finalize": _FINALIZE,
 }
