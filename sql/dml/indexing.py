@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
+_ENTRIES_AT_ONCE = 50_000
+"""Entries that are written between two looks whether the statement is to stop."""
+
 
 def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> None:
     """Write all entries of an empty index.  Buffers its keys.
@@ -49,7 +52,10 @@ def _fill(session: Session, ctx: Context, table: Table, index: Index) -> None:
     ctx.check()
     if index.unique and repeated_unique(entries, keys.parts):
         raise ConstraintError(keys.message(table), kind="UNIQUE")
-    ctx.transaction.tree(index.tree_id).load(entries)
+    target = ctx.transaction.tree(index.tree_id)
+    for start in range(0, len(entries), _ENTRIES_AT_ONCE):
+        ctx.check()
+        target.load(entries[start : start + _ENTRIES_AT_ONCE])
 
 
 def check_table(session: Session, ctx: Context, table: Table) -> Iterator[str]:

@@ -52,6 +52,42 @@ def test_at_the_end_of_a_statement_it_keeps_the_next_from_running(
     assert environment.err.getvalue() == "interrupted\n"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_an_index_that_is_half_written_goes_without_a_trace(
+    environment: Environment, inside: bool
+) -> None:
+    environment.execute(
+        "CREATE TABLE t(a, b); INSERT INTO t SELECT value % 977, value FROM generate_series(1, 120000);"
+    )
+    session = environment.session
+    if inside:
+        environment.execute("BEGIN; INSERT INTO t VALUES ('mine', 0);")
+    asked = 0
+
+    def stops_at_the_end() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == last
+
+    session.cancellation.progress = stops_at_the_end
+    last = -1
+    session.execute("SAVEPOINT whole")
+    session.execute("CREATE INDEX i ON t(a, b)")
+    session.execute("ROLLBACK TO whole")
+    last, asked = asked - 1, 0  # the last look but one: some of the entries are in the tree
+    session.execute("RELEASE whole")
+    with pytest.raises(Interrupted):
+        session.execute("CREATE INDEX i ON t(a, b)")
+    last = -1
+    assert not session.schema.indexes
+    assert session.execute("PRAGMA integrity_check").fetch_all() == [("ok",)]
+    assert session.in_transaction == inside
+    count = session.execute("SELECT count(*) FROM t WHERE a = 'mine'").fetch_all()
+    assert count == [(int(inside),)]
+    session.execute("CREATE INDEX i ON t(a, b)")
+    assert session.execute("PRAGMA integrity_check").fetch_all() == [("ok",)]
+
+
 def test_a_query_that_does_not_look_up_is_torn_off(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
