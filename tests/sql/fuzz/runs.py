@@ -172,7 +172,8 @@ def write_explanation(
 
 
 def other_orders(script: list[str], statement: str) -> Iterator[State]:
-    """What sqlite3 makes of the statement where it looks for its rows in other orders."""
+    """What sqlite3 makes of the statement where it looks for its rows in other orders, or its view shows
+    them so."""
     target = re.match(r"(UPDATE( OR \w+)?|DELETE FROM) (\w+)", statement)
     hints = [""]
     if target is not None:
@@ -182,6 +183,13 @@ def other_orders(script: list[str], statement: str) -> Iterator[State]:
             *(f" INDEXED BY {name}" for name in re.findall(rf"INDEX (\w+) ON {target[3]}\(", made)),
             *(f" INDEXED BY sqlite_autoindex_{target[3]}_{number}" for number in range(1, 5)),
         ]
+    view = next((place for place, made in enumerate(script) if made.startswith("CREATE VIEW")), -1)
+    if " w " in statement and view >= 0:
+        for order in ("a", "a DESC", "b", "b DESC", "rowid", "rowid DESC"):
+            yield from other_orders(
+                [*script[:view], f"{script[view]} ORDER BY {order}", *script[view + 1 :]],
+                statement.replace(" w ", ' "w" ', 1),
+            )
     for backwards, hint in product((False, True), [*hints, None]):
         form = statement
         if target is not None and hint is not None:

@@ -269,7 +269,8 @@ class Fuzz:
             f"ALTER TABLE {table} RENAME TO x{self.added}",
             self.index(table) if table != "w" else "DROP VIEW w",
             f"DROP INDEX i{self.random.randint(0, 4)}",
-            f"CREATE TABLE c{self.added} AS SELECT * FROM {table} WHERE {self.condition(table)}",
+            f"CREATE TABLE c{self.added} AS SELECT * FROM {table} WHERE {self.condition(table)}"
+            f" ORDER BY {', '.join(self.columns[table])}",
             "REINDEX",
             f"DROP TRIGGER r{self.random.randint(0, 3)}",
             f"DROP TABLE {table}",
