@@ -234,6 +234,7 @@ class BlockCompiler:
                 needed.setdefault(node.source, set()).add(node.column)
         levels = LevelCompiler(self, needed, body)
         first, *others = plan.levels
+        levels.hoists = isinstance(first.access, TableScan)
         if _is_cut(plan):
             assert block.limit is not None
             offset = "0" if block.offset is None else self.scalar.value(block.offset)

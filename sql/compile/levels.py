@@ -108,6 +108,9 @@ class LevelCompiler:
         self.scalar = compiler.scalar
         self.needed = needed
         self.body = body  # statements at the start of the block's function
+        self.hoists = (
+            False  # whether sets of subqueries are made beforehand: of a join that scans a table
+        )
         self.take = ""  # how many entries are wanted of the only level; "" for all
 
     # -- levels ----------------------------------------------------------------------------------
@@ -216,8 +219,14 @@ class LevelCompiler:
     def _true(self, condition: Expression) -> str:
         if isinstance(condition, InSubquery):
             member = self.compiler.subqueries.member(condition)
-            if member:
-                return member
+            if member is not None:
+                value, word, among = member
+                if self.hoists:
+                    # A call per row would cost as much again as the test.
+                    name = f"h{self.module.number()}"
+                    self.body.add(f"{name} = {among}")
+                    among = name
+                return f"({value} {word} {among})"
         return self.scalar.true(condition)
 
     def _batch_clause(self, level: Level, source: Source) -> str:

@@ -60,16 +60,20 @@ class SubqueryCompiler:
             test = f"{self._name(membership.in_rows)}({row}, {made})"
         return f"{self._name(membership.negated)}({test})" if e.negated else test
 
-    def member(self, e: InSubquery) -> str:
-        """`x IN (SELECT ...)` where only its truth counts and the subquery stands alone; "" elsewhere."""
+    def member(self, e: InSubquery) -> tuple[str, str, str] | None:
+        """(value, "in" or "not in", set) of `x [NOT] IN (SELECT ...)` where only its truth counts and the
+        subquery stands alone; None elsewhere."""
         query, free = self.compiler.block(e.plan)
-        if free or e.negated or len(e.operands) != 1:
-            return ""
+        if free or len(e.operands) != 1:
+            return None
         affinity, collation = e.left_affinities[0], e.collations[0]
         operand = self.compiler.scalar.operand(e.operands[0], affinity, collation)[0]
         convert = self._convert(e.right_affinities[0], collation)
+        if e.negated:
+            made = self._once(f"{self._name(membership.excluded)}({query}(), {convert})", free)
+            return operand, "not in", made
         made = self._once(f"{self._name(membership.value_set)}({query}(), {convert})[0]", free)
-        return f"({operand} in {made})"
+        return operand, "in", made
 
     def _convert(self, affinity: Affinity | None, collation: str) -> str:
         """The name of the conversion of the subquery's column; "None" where none is needed."""

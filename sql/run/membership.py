@@ -55,6 +55,24 @@ def value_set(
     return frozenset(found), null, not values
 
 
+class _Everything:
+    """Has every value."""
+
+    __slots__ = ()
+
+    def __contains__(self, value: object) -> bool:
+        return True
+
+
+def excluded(batches: Iterable[list[Row]], convert: Convert | None) -> Any:
+    """What has the values of which `x NOT IN (...)` is not true: those there are, and NULL if there are any;
+    every value, if NULL is among them."""
+    values, null, empty = value_set(batches, convert)
+    if empty:
+        return values
+    return _Everything() if null else values | {None}
+
+
 def in_values(value: Any, among: tuple[frozenset[Any], bool, bool]) -> int | None:
     """1, 0, or None where NULL leaves it open."""
     values, null, empty = among
