@@ -34,7 +34,7 @@ from btree.errors import ConflictError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.node import Node
 from btree.protocols import RAW_TREE_ID
-from btree.redo import encode_put, replay
+from btree.redo import changed_keys, encode_put, replay
 from btree.transaction import RAW_PUTS_MAX, Version
 from engine import Journal
 
@@ -48,6 +48,10 @@ CLOSE_REDO_BYTES_MAX = 32 * 1024
 
 UNREAD_COMMITS_MAX = 4096
 """So many puts may wait in the log for the trees to take them in: it bounds what a read after them costs."""
+
+TOLD_COMMITS_MAX = 256
+TOLD_BYTES_MAX = 64 * 1024
+"""So many commits, of so many bytes, are looked through for the raw keys that they changed."""
 
 PAGE_BYTES = 8192
 BRANCH_LIMIT = 256
@@ -124,6 +128,21 @@ class DiskStore:
         if view is not None and self.pages.is_current(view.snapshot):
             return view
         return self._renewed_view()
+
+    def raw_keys_changed(self, older: View, newer: View) -> list[bytes] | None:
+        """The raw keys that commits between two views put or deleted; None if they are many, or can't
+        be told."""
+        known = older.version
+        if (
+            older.snapshot.epoch is not newer.snapshot.epoch
+            or known.base_lsn != newer.version.base_lsn
+            or newer.version.lsn - known.lsn > TOLD_COMMITS_MAX
+        ):
+            return None
+        records = [record for _, record in newer.snapshot.redo(known.lsn)]
+        if sum(map(len, records)) > TOLD_BYTES_MAX:
+            return None
+        return changed_keys(records, RAW_TREE_ID)
 
     def _renewed_view(self) -> View:
         self.check_open()

@@ -62,6 +62,19 @@ def decode_redo(record: bytes) -> list[tuple[int, int, Any]]:
     return operations
 
 
+def changed_keys(records: Iterable[bytes], tree_id: int) -> list[Key] | None:
+    """The keys of one tree that redo records put or delete; None if that can't be told."""
+    keys: list[Key] = []
+    for record in records:
+        for operation, changed, argument in decode_redo(record):
+            if changed != tree_id:
+                continue
+            if operation != OP_CHANGES:
+                return None
+            keys += argument[::2]
+    return keys
+
+
 def replay(transaction: LocalTransaction, records: Iterable[bytes]) -> None:
     """Apply redo records, in their order, to a writable transaction.
 

@@ -18,6 +18,7 @@ from engine.format import (
     WORD_VISIBLE,
     WORD_WAITING,
 )
+from engine.hurry import HURRY
 from engine.journal import Journal
 from engine.log import Log
 from engine.opening import needs_securing, secure_tail
@@ -186,16 +187,17 @@ class Locking(Syncing):
         """Until commit `lsn` is as durable as the store promises."""
         if self.durability == "off" or (self.durability == "normal" and not pages):
             return
-        try:
-            self._wait_synced(lsn)
-        except EngineError:
-            raise
-        except BaseException:
-            # Interrupted (Ctrl-C): a commit left without its sync would keep others out for good.
-            self._settle()
-            raise
-        finally:
-            self.unlock_if_idle()
+        with HURRY:
+            try:
+                self._wait_synced(lsn)
+            except EngineError:
+                raise
+            except BaseException:
+                # Interrupted (Ctrl-C): a commit left without its sync would keep others out for good.
+                self._settle()
+                raise
+            finally:
+                self.unlock_if_idle()
 
     def unlock_if_idle(self) -> None:
         """Give the file's lock back if no writer is at work and no commit waits for its sync."""

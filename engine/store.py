@@ -32,6 +32,7 @@ from engine.format import (
     LOG_START,
     encode_commit,
 )
+from engine.hurry import HURRY
 from engine.journal import Journal
 from engine.locking import Locking
 from engine.log import CommitInfo, Log
@@ -167,6 +168,14 @@ class PageStore(Locking):
 
         The steps of `begin`, `Writer.commit_redo` and `Commit.wait` without their objects, for
         transactions that take a few microseconds.  What is out of the ordinary goes their way."""
+        if self.durability != "full":
+            return self._commit_redo(payload)
+        with HURRY:
+            lsn = self._commit_redo(payload)
+            self.wait_durable(lsn, pages=False)
+            return lsn
+
+    def _commit_redo(self, payload: bytes) -> int:
         lsn = 0
         if self._writing.acquire(blocking=False):
             try:
@@ -187,10 +196,7 @@ class PageStore(Locking):
                 commit = writer.commit_redo(payload)
             finally:
                 writer.rollback()
-            commit.wait()
             return commit.lsn
-        if self.durability == "full":
-            self.wait_durable(lsn, pages=False)
         return lsn
 
     def append_redo(self, log: Log, payload: bytes) -> int:

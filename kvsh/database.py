@@ -91,16 +91,17 @@ class _Current:
 
     `hot` is a hash index over keys that were asked for lately: a descent takes a dozen comparisons of
     objects that are seldom in the processor's cache, a look-up in a dict takes one or two.  It has a
-    bound, and goes with the first commit."""
+    bound.  The next read transaction takes it over, without the keys that were changed in between, if
+    those are few."""
 
     __slots__ = ("get", "hot", "space", "view")
 
-    def __init__(self, store: Store, view: object) -> None:
+    def __init__(self, store: Store, view: object, hot: dict[bytes, bytes]) -> None:
         transaction = store.begin()
         self.view = view
         self.space = KeySpace(transaction)
         self.get = transaction.tree(RAW_TREE_ID).get
-        self.hot: dict[bytes, bytes] = {}
+        self.hot = hot
 
 
 def _as_bytes(text: Any) -> bytes:
@@ -133,6 +134,8 @@ class Database:
     def __init__(self, store: Store, timeout: float, cache_bytes: int = CACHE_BYTES) -> None:
         self._store = store
         self._hot_max = cache_bytes // _HOT_SHARE_BYTES
+        self._hot_lock = threading.Lock()
+        self._keys_changed: Any = getattr(store, "raw_keys_changed", None)
         self._timeout = timeout
         self._view: Any = _view_of(store)
         self._current: Any = _NOTHING
@@ -162,9 +165,11 @@ class Database:
             value = current.get(key)
             if value.__class__ is bytes:
                 if len(value) <= _HOT_VALUE_BYTES:
-                    if len(hot) >= self._hot_max:
-                        hot.clear()
-                    hot[key] = value
+                    with self._hot_lock:
+                        if current is self._current:  # else the value may have been replaced since
+                            if len(hot) >= self._hot_max:
+                                hot.clear()
+                            hot[key] = value
                 return value
             value = current.space.get(key)  # absent, or with an expiry
             return default if value is None else value
@@ -456,8 +461,16 @@ class Database:
     def _renewed(self) -> _Current:
         """A read transaction on the newest commit, kept for the reads to come."""
         self._check_open()
-        current = _Current(self._store, self._view())
-        self._current = current
+        with self._hot_lock:
+            old, view = self._current, self._view()
+            changed = None
+            if old is not _NOTHING and self._keys_changed is not None:
+                changed = self._keys_changed(old.view, view)
+            hot: dict[bytes, bytes] = {} if changed is None else old.hot
+            for key in changed or ():
+                hot.pop(key, None)
+            current = _Current(self._store, view, hot)
+            self._current = current
         return current
 
     def _keys(self) -> KeySpace:

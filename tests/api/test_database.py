@@ -371,3 +371,65 @@ def test_keys_that_are_read_again_and_again_are_never_stale(tmp_path: Path) -> N
         other.put("k1999", "mortal", ttl=0)
         assert db.get("k1999") is None and db.get("k1999", b"?") == b"?"
         assert other.delete("k1998") and db.get("k1998") is None
+
+
+def test_what_was_read_before_is_read_anew_once_anybody_has_changed_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with kvsh.open(path) as db, kvsh.open(path) as other:
+        db.update({f"k{number}": "old" for number in range(100)})
+
+        def read(key: str) -> bytes | None:
+            return [db.get(key), db.get(key)][1]  # the second time from the hash index
+
+        assert read("k1") == read("k2") == b"old"
+        other.put("k1", "new")
+        assert read("k1") == b"new"
+        assert read("k2") == b"old"
+        db.put("k1", "newer")
+        assert read("k1") == b"newer"
+        db.execute("UPDATE kv SET value = 'sql' WHERE key = 'k1'")
+        assert read("k1") == b"sql"
+        other.delete("k2")
+        assert read("k2") is None
+        db.put("k3", "fleeting", ttl=0.01)
+        time.sleep(0.02)
+        assert read("k3") is None
+        with other.transaction():
+            for number in range(10, 20):
+                other.put(f"k{number}", f"many {number}")
+        assert read("k15") == b"many 15"
+        other.checkpoint()
+        other.put("k15", "after")
+        assert read("k15") == b"after"
+        with other.transaction():
+            other.execute("DELETE FROM kv")
+        assert read("k15") is None
+
+
+def test_readers_never_go_back_while_others_write(tmp_path: Path) -> None:
+    with kvsh.open(tmp_path / "a.db", durability="off") as db:
+        keys = [b"%d" % number for number in range(50)]
+        db.update(dict.fromkeys(keys, b"0"))
+        done = threading.Event()
+        wrong: list[tuple[bytes, int, int]] = []
+
+        def read() -> None:
+            seen = dict.fromkeys(keys, 0)
+            while not done.is_set():
+                for key in keys:
+                    value = int(db.get(key) or b"-1")
+                    if value < seen[key]:
+                        wrong.append((key, seen[key], value))
+                    seen[key] = value
+
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        for turn in range(1, 41):
+            for key in keys:
+                db.put(key, b"%d" % turn)
+        done.set()
+        for reader in readers:
+            reader.join()
+        assert wrong == []
+        assert {db.get(key) for key in keys} == {b"40"}
