@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.peers import connect, insert
 from benchmarks.workloads import Job, workload
-from benchmarks.workloads_sql import PEERS, rounded
+from benchmarks.workloads_sql import PEERS, WARM_RUNS, rounded
 
 SCHEMA = """
 CREATE TABLE nation (n_nationkey INTEGER PRIMARY KEY, n_name TEXT NOT NULL);
@@ -116,7 +116,8 @@ def query(name: str, title: str, sql: str) -> None:
 
     def run(job: Job) -> Any:
         con = connect(job.peer, job.prepared("tpch", lambda path: _build(job, path)))
-        con.execute(sql).fetchall()
+        for _ in range(WARM_RUNS):
+            con.execute(sql).fetchall()
         with job.watch:
             rows = con.execute(sql).fetchall()
         return rounded(rows)
