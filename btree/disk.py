@@ -16,6 +16,7 @@ gets the engine's lock next finds the version that belongs to it; never while on
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -309,9 +310,12 @@ class DiskStore:
         """Commits that are not checkpointed yet."""
         return int(self.pages.redo_commits())
 
-    def compaction_due(self) -> bool:
-        """Whether `compact` would free much; a shell asks while it idles, and compacts in the background."""
-        return not self.closed and not self.readonly and self.pages.compaction_due()
+    def compaction_due(self, live_bytes_max: int = sys.maxsize) -> bool:
+        """Whether `compact` would free much, and copy at most `live_bytes_max`; a shell asks while it
+        idles, and compacts in the background."""
+        if self.closed or self.readonly:
+            return False
+        return self.pages.compaction_due(live_bytes_max)
 
     def compact(self, *, progress: Callable[[int, int], None] | None = None) -> None:
         self.check_open()

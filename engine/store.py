@@ -20,6 +20,7 @@ few assignments that publish a state.  Lock order: _writing, flock, mutex.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import weakref
@@ -238,12 +239,14 @@ class PageStore(Locking):
         self._active = False
         self._writing.release()
 
-    def compaction_due(self) -> bool:
-        """Whether a compaction would free much: dead bytes far outweigh live ones."""
+    def compaction_due(self, live_bytes_max: int = sys.maxsize) -> bool:
+        """Whether a compaction would free much, and copy at most `live_bytes_max`: dead bytes far
+        outweigh live ones."""
         log = self.current_log
         live = log.live_bytes + log.redo_bytes
         dead = log.end - LOG_START - live
-        return dead > COMPACTION_BYTES_MIN and dead > COMPACTION_FACTOR * live
+        due = dead > COMPACTION_BYTES_MIN and dead > COMPACTION_FACTOR * live
+        return due and live <= live_bytes_max
 
     def checkpoint_due(self) -> bool:
         """Whether the redo tail has outgrown its bound."""

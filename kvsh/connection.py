@@ -20,6 +20,7 @@ from kvsh import callbacks, errors
 from kvsh.codes import LIMITS
 from kvsh.cursor import DML_WORDS, Cursor, first_word
 from kvsh.errors import LOWER_ERRORS, NotSupportedError, ProgrammingError, translated
+from kvsh.tidying import tidy
 from sql import Session
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ class Connection:
             try:
                 session.close()
                 if self._owns_store:
+                    tidy(self._store)
                     self._store.close()
             except LOWER_ERRORS as error:
                 raise translated(error) from error

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from btree import CATALOG_TREE_ID, RAW_TREE_ID, KeySpace, open_memory, open_store
 from kvsh.errors import LOWER_ERRORS, DataError, OperationalError, ProgrammingError, translated
+from kvsh.tidying import tidy
 from kvsh.transaction import Joined, Transaction, expires_in
 
 if TYPE_CHECKING:
@@ -420,7 +421,9 @@ class Database:
             raise translated(error) from error
 
     def close(self) -> None:
-        """Roll back what is open and let go of the file.  Closing twice is harmless."""
+        """Roll back what is open and let go of the file, compacted if that is due and quickly done.
+
+        Closing twice is harmless."""
         if self._closed:
             return
         self._closed = True
@@ -432,6 +435,7 @@ class Database:
             connection = getattr(self._local, "connection", None)
             if connection is not None:
                 connection.close()
+            tidy(self._store)
             self._store.close()
         except LOWER_ERRORS as error:
             raise translated(error) from error

@@ -433,3 +433,42 @@ def test_readers_never_go_back_while_others_write(tmp_path: Path) -> None:
             reader.join()
         assert wrong == []
         assert {db.get(key) for key in keys} == {b"40"}
+
+
+@pytest.mark.parametrize("how", ["open", "connect"])
+def test_closing_leaves_a_small_file_after_much_was_overwritten(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "a.db"
+    last = {b"k%d" % number: b"%d" % number * 2_000 for number in range(100)}
+    db = kvsh.open(path, durability="off")
+    other = kvsh.connect(path)
+    for _ in range(100):
+        db.update(last)
+        db.checkpoint()
+    assert path.stat().st_size > 16 << 20
+    if how == "open":
+        db.close()
+    else:
+        assert other.execute("SELECT count(*) FROM kv").fetchone() == (100,)
+        other.close()
+    assert path.stat().st_size < 2 << 20
+    with kvsh.open(path) as again:
+        assert dict(again.scan()) == last
+        assert again.check() == []
+    other.close()
+    db.close()
+
+
+def test_closing_does_not_wait_for_another_writer_to_compact(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    db = kvsh.open(path, durability="off", timeout=60)
+    for turn in range(100):
+        db.update({f"k{number}": b"%d" % turn * 1_500 for number in range(100)})
+        db.checkpoint()
+    with kvsh.open(path) as other, other.transaction():
+        other.put("k1", "kept")
+        began = time.monotonic()
+        db.close()
+        assert time.monotonic() - began < 30
+        assert path.stat().st_size > 16 << 20
+    with kvsh.open(path) as again:
+        assert again.get("k1") == b"kept"
