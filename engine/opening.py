@@ -20,6 +20,7 @@ from engine.format import (
     Slot,
     encode_header,
     new_database_id,
+    padded,
 )
 from engine.journal import Journal
 from engine.log import Log
@@ -180,10 +181,14 @@ def secure_tail(log: Log, *, durable: bool) -> None:
     Fact 9: what can be read may stand in the page cache only, after a sync that failed; so it is
     written again and synced, from where the log is known to be on the disk."""
     file = log.file
-    if file.size() > log.end:
+    size = file.size()
+    if size > log.end:
         if _has_garbage(log):
             _log.info("%s: recovery cut a torn tail at offset %d", log.path, log.end)
         file.truncate(log.end)
+    elif size < log.end == padded(size):
+        # The newest record is whole, and of the zeros that pad it some are missing.
+        file.write(bytes(log.end - size), size)
     position = log.synced
     if position < log.end:
         _log.info("%s: recovery accepted commits up to %d", log.path, log.lsn)
