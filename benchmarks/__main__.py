@@ -13,6 +13,8 @@ from benchmarks.workloads import WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
+REASONS = "\n## What is slower, and why"
+"""What stands from this heading on is written by hand, and stays."""
 
 
 def main() -> None:
@@ -41,7 +43,9 @@ def main() -> None:
             outcomes.append(run(workload, shared, quick=options.quick, rounds=options.rounds))
             print(line(outcomes[-1]), flush=True)
     if options.write:
-        DOCUMENT.write_text(markdown(outcomes, quick=options.quick), encoding="utf-8")
+        _, heading, reasons = DOCUMENT.read_text(encoding="utf-8").partition(REASONS)
+        page = markdown(outcomes, quick=options.quick)
+        DOCUMENT.write_text(page + heading + reasons, encoding="utf-8")
         print(f"written: {DOCUMENT.relative_to(DOCUMENT.parents[1])}")
 
 
