@@ -46,6 +46,7 @@ class Published:
         self.timeout = timeout
         self.files = files
         self.current_log = log
+        self._writing = threading.Lock()  # a writer of this process has it
         self.mutex = threading.RLock()
         self.synced = threading.Condition(self.mutex)  # notified after a sync
         self._words = log.words

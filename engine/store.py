@@ -60,29 +60,7 @@ _open_stores: weakref.WeakSet[PageStore] = weakref.WeakSet()
 class PageStore(Locking):
     """One handle on a database file.  Its methods may be called from any thread."""
 
-    def __init__(
-        self,
-        path: str,
-        log: Log,
-        files: FileSystem,
-        *,
-        place: str,
-        durability: Durability,
-        readonly: bool,
-        timeout: float,
-    ) -> None:
-        super().__init__(
-            path,
-            log,
-            files,
-            place=place,
-            durability=durability,
-            readonly=readonly,
-            timeout=timeout,
-        )
-        self._writing = threading.Lock()  # a writer of this process has it
-        self._changed = False
-        _open_stores.add(self)
+    _changed = False  # this handle has appended a commit
 
     @classmethod
     def open(
@@ -121,7 +99,7 @@ class PageStore(Locking):
             log.file.close()
             what = "newest it holds" if log.lsn < at else "oldest it still holds after a compaction"
             raise EngineError(f"{path}: has no commit {at}; the {what} is {log.lsn}")
-        return cls(
+        store = cls(
             path,
             log,
             system,
@@ -130,6 +108,8 @@ class PageStore(Locking):
             readonly=readonly,
             timeout=timeout,
         )
+        _open_stores.add(store)
+        return store
 
     # -- writing ---------------------------------------------------------------------------------
 
