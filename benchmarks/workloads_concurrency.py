@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.peers import open_peer
 from benchmarks.workloads import Job, workload
-from benchmarks.workloads_kv import key_of, value_of
+from benchmarks.workloads_kv import key_of, pairs_of, put_all, value_of
 
 SECONDS = 1.5
 
@@ -127,10 +127,7 @@ def _read_alone(peer: str, path: str, size: int, go: Any, counts: Any) -> None:
 )
 def _reader_processes(job: Job) -> Any:
     peer = open_peer(job.peer, job.path())
-    peer.begin()
-    for number in range(job.size):
-        peer.put(key_of(number), value_of(number))
-    peer.commit()
+    put_all(peer, pairs_of(range(job.size)))
     peer.close()
     context = multiprocessing.get_context("spawn")
     with job.watch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 from benchmarks.peers import KeyValuePeer, open_peer
 from benchmarks.workloads import Job, workload
@@ -23,16 +24,25 @@ def value_of(number: int) -> bytes:
     return b"%016d" % number + VALUE_SUFFIX
 
 
+def pairs_of(numbers: Iterable[int]) -> list[tuple[bytes, bytes]]:
+    return [(key_of(number), value_of(number)) for number in numbers]
+
+
+def put_all(peer: KeyValuePeer, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    """Put the pairs in one transaction."""
+    put = peer.put
+    peer.begin()
+    for key, value in pairs:
+        put(key, value)
+    peer.commit()
+
+
 def loaded(job: Job, *, to_write: bool = False) -> KeyValuePeer:
     """A peer with `job.size` ascending keys, all of them read once."""
 
     def build(path: str) -> None:
         peer = open_peer(job.peer, path, durable=True)
-        peer.begin()
-        put = peer.put
-        for number in range(job.size):
-            put(key_of(number), value_of(number))
-        peer.commit()
+        put_all(peer, pairs_of(range(job.size)))
         peer.close()
 
     peer = open_peer(job.peer, job.prepared("pairs", build, to_write=to_write))
@@ -76,13 +86,9 @@ workload(
 def _put_at_once(job: Job, numbers: Iterable[int]) -> None:
     """Put the keys of `numbers` into an empty database, in one transaction."""
     peer = open_peer(job.peer, job.path())
-    pairs = [(key_of(number), value_of(number)) for number in numbers]
-    put = peer.put
+    pairs = pairs_of(numbers)
     with job.watch:
-        peer.begin()
-        for key, value in pairs:
-            put(key, value)
-        peer.commit()
+        put_all(peer, pairs)
     peer.close()
     job.notes["bytes_per_entry"] = round(job.bytes_on_disk() / job.size, 1)
 
@@ -113,11 +119,8 @@ def _put_random(job: Job) -> None:
 
 def _put_autocommit(job: Job, *, durable: bool) -> int:
     peer = open_peer(job.peer, job.path(), durable=durable)
-    peer.begin()
+    put_all(peer, pairs_of(range(10_000)))
     put = peer.put
-    for number in range(10_000):
-        put(key_of(number), value_of(number))
-    peer.commit()
     numbers = shuffled(job.size)
     with job.watch:
         for number in numbers:
@@ -222,33 +225,19 @@ def _delete(job: Job) -> int:
 def _put_into(job: Job) -> None:
     peer = loaded(job, to_write=True)
     pairs = [(key_of(number) + b"x", value_of(number)) for number in shuffled(job.size)[:100_000]]
-    put = peer.put
     with job.watch:
-        peer.begin()
-        for key, value in pairs:
-            put(key, value)
-        peer.commit()
+        put_all(peer, pairs)
 
 
 def _growth(job: Job) -> None:
     """Random puts in transactions of 10,000: the cost of the last 100k at this size."""
     peer = open_peer(job.peer, job.path())
     numbers = shuffled(job.size)
-    put = peer.put
     timed_from = job.size - min(job.size, 100_000)
     for start in range(0, job.size, 10_000):
-        part = [(key_of(number), value_of(number)) for number in numbers[start : start + 10_000]]
-        if start >= timed_from:
-            with job.watch:
-                peer.begin()
-                for key, value in part:
-                    put(key, value)
-                peer.commit()
-        else:
-            peer.begin()
-            for key, value in part:
-                put(key, value)
-            peer.commit()
+        part = pairs_of(numbers[start : start + 10_000])
+        with job.watch if start >= timed_from else nullcontext():
+            put_all(peer, part)
     job.notes["us_per_put"] = round(job.watch.seconds / min(job.size, 100_000) * 1e6, 2)
 
 

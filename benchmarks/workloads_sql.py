@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks.peers import connect, insert
 from benchmarks.workloads import Job, workload
 
-PEERS = ("kvsh", "sqlite", "sqlite-tuned", "duckdb")
 ROW = ("kvsh", "sqlite", "sqlite-tuned")
+PEERS = (*ROW, "apsw", "duckdb")
 MILLION = 1_000_000
 QUICK = 200_000
 WARM_RUNS = 3
@@ -199,7 +199,7 @@ points(
     "sql-load",
     "load by executemany",
     goal=0.8,
-    peers=PEERS[:3],
+    peers=ROW,
     size=MILLION,
     quick_size=QUICK,
     rounds=3,
