@@ -9,10 +9,11 @@
 
 Keys that can be told from little are not written out (`KeyForm`): consecutive row ids are a start,
 other row ids their differences, and keys that stand in the row's columns are just those columns'
-numbers.  Rows are kept by column where they are of one width: each column is msgpack by itself, so that
-a scan decodes the columns it needs and no more (12 ns a value; a whole row takes 100 to 170).  A leaf
-with large values keeps its rows as such and has one more element, `[[slot, page, bytes], ...]`; those slots
-hold an empty placeholder, and the value itself is in its own page: a head and the value in msgpack.
+numbers.  Rows are kept by column where they are of one width: each column is coded by itself
+(`column_codec`), so that a scan decodes the columns it needs and no more (10 to 20 ns a value; a whole row
+takes 100 to 170).  A leaf with large values keeps its rows as such and has one more element,
+`[[slot, page, bytes], ...]`; those slots hold an empty placeholder, and the value itself is in its own
+page: a head and the value in msgpack.
 
 Every decoder is typed, so that a page that is no such node raises instead of giving wrong rows; the
 caller has verified the checksum before.
@@ -28,6 +29,7 @@ from typing import Any
 
 import msgspec
 
+from btree.column_codec import decode_column, encode_column
 from btree.errors import CorruptionError, StoreError
 from btree.node import LargeReference, LargeValues, Node
 from btree.protocols import Key, TreeKind, Value
@@ -112,7 +114,6 @@ _DECODE_BRANCH = {
     TreeKind.INDEX: _decoder(_Tuples, list[int]),
 }
 _decode_raw_value = msgspec.msgpack.Decoder(bytes | tuple[bytes, int]).decode
-_decode_column: Any = msgspec.msgpack.Decoder(list[Any]).decode
 _decode_row: Any = msgspec.msgpack.Decoder(tuple[Any, ...]).decode
 
 
@@ -142,7 +143,10 @@ def _columns(rows: list[Value]) -> list[bytes] | None:
         columns = list(zip(*rows, strict=True))
     except ValueError:
         return None
-    return [encoded(column) for column in columns] or None
+    try:
+        return list(map(encode_column, columns)) or None
+    except (TypeError, OverflowError, UnicodeError) as error:
+        raise _not_storable(error) from error
 
 
 def _encode_large_leaf(kind: TreeKind, keys: list[Key], values: list[Value]) -> bytes:
@@ -169,7 +173,11 @@ def encoded(body: object) -> bytes:
     try:
         return _encode(body)
     except (TypeError, OverflowError, UnicodeError) as error:
-        raise StoreError(f"a value can't be stored: {error}") from error
+        raise _not_storable(error) from error
+
+
+def _not_storable(error: Exception) -> StoreError:
+    return StoreError(f"a value can't be stored: {error}")
 
 
 def _key_part(kind: TreeKind, keys: list[Key], rows: list[Value]) -> tuple[KeyForm, Any]:
@@ -288,7 +296,7 @@ def _decode_leaf(kind: TreeKind, form: int, body: memoryview) -> tuple[list[Key]
     elif form & _BY_COLUMN:
         key_form = KeyForm(form & ~_BY_COLUMN)
         part, columns = _DECODE_COLUMNS_LEAF[kind][key_form](body)
-        values = list(zip(*map(_decode_column, columns), strict=True))
+        values = list(zip(*map(decode_column, columns), strict=True))
     else:
         key_form = KeyForm(form)
         part, values = _DECODE_LEAF[kind][key_form](body)
@@ -326,15 +334,15 @@ def decode_columns(
         decode = _DECODE_COLUMNS_LEAF[kind][form & ~_BY_COLUMN]  # type: ignore[index]
         part, kept = decode(memoryview(payload)[HEAD_BYTES:])
         if KEY_COLUMN not in columns:
-            found = [_decode_column(kept[column]) for column in columns]
+            found = [decode_column(kept[column]) for column in columns]
         else:
             key_form = KeyForm(form & ~_BY_COLUMN)
             first = part if key_form is KeyForm.COLUMNS else 0
-            key_values = _decode_column(kept[first])
+            key_values = decode_column(kept[first])
             if key_form is not KeyForm.COLUMNS:
                 key_values = _keys(kind, key_form, part, key_values)
             found = [
-                key_values if column == KEY_COLUMN else _decode_column(kept[column])
+                key_values if column == KEY_COLUMN else decode_column(kept[column])
                 for column in columns
             ]
         if len(found) > 1 and len(set(map(len, found))) > 1:

@@ -1,0 +1,129 @@
+"""A leaf's column as bytes: numbers in fixed width, so that one can be read without the others.
+
+    'b' 'h' 'i' 'q'   integers of 1, 2, 4 or 8 bytes, two's complement
+    'd'               REALs, IEEE 754
+    0x90 and above    msgpack: an array of any values
+
+The first byte tells; numbers are little-endian.  Integers are kept in fixed width where that takes at most
+a byte more per value than msgpack does, so that one large number does not make all of them long.
+
+`value_reader` gives a column as something to be subscripted, for who wants single values of many leaves:
+it takes the memory of the bytes, a tenth of what the values as objects take.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from typing import Any
+
+import msgspec
+
+from btree.protocols import Value
+
+_INTEGERS = (("b", 1, 2), ("h", 2, 3), ("i", 4, 5), ("q", 8, 9))
+"""Codes, widths, and the bytes that msgpack takes at most for such an integer."""
+
+_CODES: dict[int, Any] = {ord(code): code for code in "bhiqd"}
+_HEAD_MAX = 5  # bytes before the first value in msgpack
+_ARRAY_16, _ARRAY_32 = 0xDC, 0xDD
+_SWAPPED = sys.byteorder == "big"
+
+_SHORT_TEXT = 253
+_TEXT_SIZES = bytes([*range(1, 33), *range(34, 256), *[0] * 2])
+"""Bytes of a short ASCII text in msgpack by its length; 0 if they are more than 255."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode: Callable[[Any], list[Value]] = msgspec.msgpack.Decoder(list[Any]).decode
+_decode_value: Callable[[Any], Value] = msgspec.msgpack.Decoder(Any).decode
+
+
+def encode_column(values: Sequence[Value]) -> bytes:
+    """The bytes of a column.  TypeError, OverflowError or UnicodeError for what no tree can keep."""
+    kind = values[0].__class__ if values else None
+    if kind is float and set(map(type, values)) == {float}:
+        return b"d" + _fixed("d", values)
+    plain = _encode(values)
+    if kind is int:
+        # What msgpack needs on average, some of them need at least.
+        size, longest = len(plain) - _HEAD_MAX, len(plain) + len(values)
+        for code, width, least in _INTEGERS:
+            if size > least * len(values):
+                continue
+            if width * len(values) > longest:
+                break
+            try:
+                return code.encode() + _fixed(code, values)
+            except (struct.error, OverflowError, TypeError):
+                pass  # too narrow for one of them, or one is no integer
+    return plain
+
+
+def _fixed(code: str, values: Sequence[Value]) -> bytes:
+    if _SWAPPED:
+        swapped = array(code, values)
+        swapped.byteswap()
+        return swapped.tobytes()
+    return struct.pack(f"{len(values)}{code}", *values)
+
+
+def decode_column(column: bytes) -> list[Value]:
+    """All values.  msgspec.DecodeError, ValueError or LookupError if it is no column."""
+    first = column[0]
+    if first >= 0x80:
+        return _decode(column)
+    values = array(_CODES[first])
+    values.frombytes(memoryview(column)[1:])
+    if _SWAPPED:
+        values.byteswap()
+    return values.tolist()
+
+
+def value_reader(column: bytes) -> Sequence[Value]:
+    """The column's values by their slots, each made when it is asked for.  Errors as `decode_column`."""
+    code = _CODES.get(column[0])
+    if code is None:
+        return _Encoded(column)
+    if _SWAPPED:
+        values = array(code)
+        values.frombytes(memoryview(column)[1:])
+        values.byteswap()
+        return values
+    fixed: Sequence[Value] = memoryview(column)[1:].cast(code)
+    return fixed
+
+
+class _Encoded(Sequence[Value]):
+    """Values in msgpack, and where each of them begins."""
+
+    __slots__ = ("_bytes", "_starts")
+
+    def __init__(self, column: bytes) -> None:
+        head = {_ARRAY_16: 3, _ARRAY_32: 5}.get(column[0], 1)
+        starts = list(accumulate(_encoded_sizes(_decode(column)), initial=head))
+        if starts[-1] != len(column):
+            raise ValueError("a column in another msgpack than is written here")
+        self._bytes = memoryview(column)
+        self._starts = array("H" if len(column) < 1 << 16 else "L", starts)
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, slot: Any) -> Any:
+        starts = self._starts
+        return _decode_value(self._bytes[starts[slot] : starts[slot + 1]])
+
+
+def _encoded_sizes(values: list[Value]) -> Iterable[int]:
+    try:
+        joined = "".join(values)
+        if joined.isascii() and len(joined) <= _SHORT_TEXT * len(values):
+            sizes = bytes(map(len, values)).translate(_TEXT_SIZES)
+            if 0 not in sizes:
+                return sizes
+    except (TypeError, ValueError):  # other values than texts; longer ones
+        pass
+    return map(len, map(_encode, values))
