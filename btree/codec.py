@@ -3,7 +3,7 @@
     head    format | kind of tree | level (0 is a leaf) | form
     branch  [separators, pages]
     leaf    RAW                   [keys, values]
-            INDEX                 [keys]
+            INDEX                 [keys], or [columns]; the form says which
             TABLE, CLUSTERED      [key part, rows], or [key part, columns]; the form says which, and
                                   how keys are kept
 
@@ -74,6 +74,7 @@ def _decoder(*parts: Any) -> Any:
 _decode_plain_raw = _decoder(_Bytes, _Bytes)
 _decode_raw = _decoder(_Bytes, _Expiring)
 _decode_index = _decoder(_Tuples)
+_decode_index_columns = _decoder(_Bytes)
 _DECODE_LEAF = {
     TreeKind.TABLE: {
         KeyForm.LISTED: _decoder(list[int], _Tuples),
@@ -123,7 +124,10 @@ def encode_node(kind: TreeKind, node: Node) -> bytes:
         return _page(kind, node.level, 0, (node.keys, node.pages))
     keys, values = node.keys, node.values
     if values is None:
-        return _page(kind, 0, 0, (keys,))
+        columns = _columns(keys)
+        if columns is None:
+            return _page(kind, 0, 0, (keys,))
+        return _page(kind, 0, _BY_COLUMN, (columns,))
     if values.__class__ is LargeValues:
         return _encode_large_leaf(kind, keys, list(values))
     if kind is TreeKind.RAW:
@@ -274,7 +278,11 @@ def _decode_node(kind: TreeKind, payload: bytes, page: int, location: int) -> No
         node.children = [0] * len(pages)
         return node
     if kind is TreeKind.INDEX:
-        (node.keys,) = _decode_index(body)
+        if form == _BY_COLUMN:
+            (columns,) = _decode_index_columns(body)
+            node.keys = list(zip(*map(decode_column, columns), strict=True))
+        else:
+            (node.keys,) = _decode_index(body)
         return node
     node.keys, node.values = _decode_leaf(kind, form, body)
     if len(node.keys) != len(node.values):
