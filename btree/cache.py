@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from btree.node import Node
+from btree.packed import PackedLeaf
 
 COOLING_SHARE = 0.10
 """Share of the budget that a sweep moves to the cooling stage, and that the stage may hold."""
@@ -103,6 +104,10 @@ class Cache:
         """The node of `location` if it is still cooling."""
         return self._cooling.pop(location, None)
 
+    def is_cooling(self, location: int) -> bool:
+        """Whether `revived` would give the node of `location`."""
+        return location in self._cooling
+
     def account(self, tree_id: int, node: Node, page_bytes: int) -> None:
         """Note a node that came into memory, or changed its size, as a page of `page_bytes`."""
         self.loads += 1
@@ -147,7 +152,7 @@ class Cache:
             chance = wanted / max(used, 1)
             self._draws = self._draws * 48271 % 0x7FFFFFFF
             for root in roots:
-                used -= self._drop_columns(root, chance)
+                used -= self._drop_columns(root, chance) + self._drop_packed(root, chance)
                 cooled = self._cool(root, chance)
                 used -= cooled
                 cooling_bytes += cooled
@@ -180,6 +185,23 @@ class Cache:
         self.evictions += 1
         return columns.bytes
 
+    def _drop_packed(self, branch: Node, chance: float) -> int:
+        """Take some packed leaves away; how many bytes.  They don't cool: a page is soon packed again."""
+        children, pages = branch.children, branch.pages
+        if children is None or pages is None:
+            return 0
+        if branch.level > 1:
+            below = [child for child in children if child.__class__ is Node]
+            return sum([self._drop_packed(child, chance) for child in below])
+        dropped = 0
+        for slot, child in enumerate(children):
+            if child.__class__ is PackedLeaf and self._draw(pages[slot]) < chance:
+                children[slot] = int(child)
+                dropped += child.bytes
+                child.bytes = 0  # another version's branch may have it, too
+                self.evictions += 1
+        return dropped
+
     def _cool(self, branch: Node, chance: float) -> int:
         """Move some clean nodes below `branch` to the cooling stage; how many bytes."""
         children = branch.children
@@ -195,7 +217,7 @@ class Cache:
             if below is not None:
                 cooled += self._cool(child, chance)
                 if child.columns is not None or any(
-                    grandchild.__class__ is Node for grandchild in below
+                    grandchild.__class__ is not int for grandchild in below
                 ):
                     continue
             elif draw(pages[slot]) >= chance:
@@ -222,6 +244,9 @@ def _bytes_below(node: Node, seen: set[int]) -> int:
     for child in node.children or ():
         if child.__class__ is Node:
             total += _bytes_below(child, seen)
+        elif child.__class__ is PackedLeaf and id(child) not in seen:
+            seen.add(id(child))
+            total += child.bytes
     return total
 
 

@@ -22,6 +22,7 @@ caller has verified the checksum before.
 from __future__ import annotations
 
 import enum
+from array import array
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import itemgetter, sub
@@ -29,7 +30,7 @@ from typing import Any
 
 import msgspec
 
-from btree.column_codec import decode_column, encode_column
+from btree.column_codec import decode_column, encode_column, value_reader
 from btree.errors import CorruptionError, StoreError
 from btree.node import LargeReference, LargeValues, Node
 from btree.protocols import Key, TreeKind, Value
@@ -63,6 +64,7 @@ _Bytes = list[bytes]
 _Tuples = list[tuple[Any, ...]]
 _Expiring = list[bytes | tuple[bytes, int]]
 _LargeList = list[tuple[int, int, int]]
+Readers = tuple[Sequence[int], list[Sequence[Value]]]
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -356,6 +358,33 @@ def decode_columns(
         if len(found) > 1 and len(set(map(len, found))) > 1:
             raise ValueError("columns of different lengths")
         return found
+    except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
+        raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
+
+
+def readers(kind: TreeKind, payload: bytes, page: int) -> Readers | None:
+    """A TABLE tree's leaf as something to be subscripted: its keys, and its columns.  None if it does not
+    keep its rows by column or has none; CorruptionError as from `decode_node`."""
+    try:
+        fmt, found_kind, level, form = payload[:HEAD_BYTES]
+        if fmt != FORMAT or found_kind != kind or level:
+            raise ValueError(f"head {payload[:HEAD_BYTES].hex()}")
+        if kind is not TreeKind.TABLE or form & (_LARGE | _BY_COLUMN) != _BY_COLUMN:
+            return None
+        key_form = KeyForm(form & ~_BY_COLUMN)
+        part, kept = _DECODE_COLUMNS_LEAF[kind][key_form](memoryview(payload)[HEAD_BYTES:])
+        columns = list(map(value_reader, kept))
+        count = len(columns[0])
+        keys: Sequence[int]
+        if key_form is KeyForm.CONSECUTIVE:
+            keys = range(part, part + count)
+        elif key_form is KeyForm.COLUMNS:
+            keys = columns[part]
+        else:
+            keys = array("q", part if key_form is KeyForm.LISTED else accumulate(part))
+        if {len(keys), *map(len, columns)} != {count}:
+            raise ValueError("keys and columns of different lengths")
+        return (keys, columns) if count else None
     except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
         raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
 

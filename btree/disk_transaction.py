@@ -16,6 +16,7 @@ from btree.columns import Column, kept_with
 from btree.errors import CorruptionError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
+from btree.packed import READS_MAX, PackedLeaf, packed_leaf
 from btree.protocols import TreeKind, Value
 from btree.redo import encode_redo
 from btree.spill import Spill
@@ -84,8 +85,8 @@ class _OnPages(LocalTransaction):
 
     def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
         assert branch.children is not None and branch.pages is not None
-        location: int = branch.children[slot]
-        page = branch.pages[slot]
+        child: int = branch.children[slot]
+        location, page = int(child), branch.pages[slot]
         node = self.store.cache.revived(location) if location else None
         if node is None:
             node = self._read(tree.id, tree.kind, page, location)
@@ -102,6 +103,34 @@ class _OnPages(LocalTransaction):
         else:
             branch.children[slot] = node
         return node
+
+    def load_packed(self, tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
+        assert branch.children is not None and branch.pages is not None
+        cache = self.store.cache
+        child, page = branch.children[slot], branch.pages[slot]
+        if child.__class__ is Node:
+            return child  # another thread has loaded it
+        if child.__class__ is PackedLeaf:
+            if child.values.reads <= READS_MAX:
+                return child
+            if not cache.has_room:
+                child.values.reads = 0
+                return child
+            cache.used_bytes -= child.bytes
+            return self.load(tree, branch, slot)
+        location = child or self.reader.locate(page)
+        found = None
+        if location and not cache.is_cooling(location):
+            payload = self.reader.read(page, location)
+            found = codec.readers(tree.kind, payload, page)
+        if found is None:
+            return self.load(tree, branch, slot)
+        leaf = packed_leaf(location, *found, len(payload))
+        branch.children[slot] = leaf
+        cache.used_bytes += leaf.bytes
+        if cache.is_over:
+            self.make_room()
+        return leaf
 
     def _read(self, tree_id: int, kind: TreeKind, page: int, location: int) -> Node:
         location = location or self.reader.locate(page)

@@ -66,7 +66,7 @@ def own_child(tree: Tree, branch: Node, slot: int) -> Node:
     children = branch.children
     assert children is not None
     child = children[slot]
-    if child.__class__ is int:
+    if child.__class__ is not Node:
         child = tree.loaded(branch, slot)
     node: Node = child
     if node.owner is not tree.token:

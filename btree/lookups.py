@@ -98,7 +98,7 @@ def _runs(tree: Tree, keys: Sequence[Key]) -> Iterator[tuple[Node, int, int]]:
                     else:
                         stop = bisect_left(keys, separators[slot], stop, near)
                 leaf = children[slot]
-                if leaf.__class__ is int:
+                if leaf.__class__ is not Node:
                     leaf = tree.loaded(node, slot)
                 pages += 1
                 yield leaf, start, stop

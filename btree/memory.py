@@ -11,6 +11,7 @@ from btree.columns import Column, kept_with
 from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ConflictError, StoreError
 from btree.node import LargeReference, Node
+from btree.packed import PackedLeaf
 from btree.protocols import RAW_TREE_ID, Store, TreeKind, Value
 from btree.transaction import LocalTransaction, Version
 from btree.tree import Tree, TreeState
@@ -111,6 +112,9 @@ class MemoryTransaction(LocalTransaction):
         self._writable = self._locked = True
 
     def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
+        raise AssertionError("a tree in memory has all its nodes")
+
+    def load_packed(self, tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
         raise AssertionError("a tree in memory has all its nodes")
 
     def load_columns(

@@ -20,6 +20,7 @@ from btree.collector import CollectorPaused
 from btree.columns import Column
 from btree.errors import ReadOnlyError, StoreError
 from btree.node import LargeReference, Node, Owner, new_leaf
+from btree.packed import PackedLeaf
 from btree.protocols import RAW_TREE_ID, Savepoint, TreeKind, Value
 from btree.tree import Mark, Tree, TreeState
 
@@ -107,6 +108,10 @@ class LocalTransaction(ABC):
     @abstractmethod
     def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
         """Child `slot` of `branch` from its page."""
+
+    @abstractmethod
+    def load_packed(self, tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
+        """Child `slot` of `branch`, a leaf, for a look-up of one key."""
 
     @abstractmethod
     def load_columns(

@@ -16,6 +16,7 @@ from btree import edit, lookups, ranges
 from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
 from btree.order import MAX, search_left, search_right
+from btree.packed import PackedLeaf, leaf_to_look_at
 from btree.protocols import Key, TreeKind, Value
 
 if TYPE_CHECKING:
@@ -206,10 +207,12 @@ class Tree:
             return self._get_slowly(key, default)
 
     def _get_slowly(self, key: Key, default: Value) -> Value:
-        leaf = self.leaf(key)
+        leaf = leaf_to_look_at(self, key)
         slot = search_left(leaf.keys, key)
         if slot == len(leaf.keys) or leaf.keys[slot] != key:
             return default
+        if isinstance(leaf, PackedLeaf):
+            return leaf.values.row(slot)
         return True if leaf.values is None else self.value(leaf, slot)
 
     def __contains__(self, key: Key) -> bool:

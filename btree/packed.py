@@ -1,0 +1,85 @@
+"""Leaves for look-ups alone: a page's columns as they lie in the file, and no objects made of them.
+
+A row of five columns takes some 330 bytes as a tuple of objects and 33 in its page.  A table much larger than
+the cache would be decoded again at nearly every look-up, 200 rows for the sake of one.  So a look-up that
+meets a TABLE leaf that is not in memory keeps the page's bytes, and makes the one row from them: 1.5 us
+where reading and decoding the leaf takes 50, and a million rows fit into 40 MB.  A leaf that is looked at again
+and again is decoded after all, if there is room.
+
+A `PackedLeaf` is an int, the location of its page, and stands where a leaf that is not in memory has its
+location.  So whoever knows nothing of it takes the leaf for one that is not in memory, and is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from btree.node import NotInMemoryError
+from btree.order import search_right
+from btree.protocols import Value
+
+if TYPE_CHECKING:
+    from btree.node import Node
+    from btree.tree import Tree
+
+READS_MAX = 64
+"""Look-ups after which a leaf is worth decoding."""
+
+_OWN_BYTES = 700
+"""What a packed leaf takes beside the bytes of its page, with some columns."""
+
+
+class PackedRows:
+    """The rows of a leaf by their slots, each made when it is asked for."""
+
+    __slots__ = ("columns", "reads")
+
+    def __init__(self, columns: list[Sequence[Value]]) -> None:
+        self.columns = columns
+        self.reads = 0
+
+    def __getitem__(self, slot: int) -> Value:
+        self.reads += 1
+        if self.reads > READS_MAX:
+            raise NotInMemoryError  # the slow path asks for the leaf anew
+        return tuple([column[slot] for column in self.columns])
+
+    def row(self, slot: int) -> Value:
+        """The same, not counted."""
+        return tuple([column[slot] for column in self.columns])
+
+
+class PackedLeaf(int):
+    """A leaf of a TABLE tree, of which `Tree.get` uses as much as there is.  Who wants more takes the slow
+    path, as for an int: a writer by the lack of an `owner`, a scan by the class."""
+
+    children = None
+    keys: Sequence[int]
+    values: PackedRows
+    bytes: int  # about what it takes in memory
+
+
+def packed_leaf(
+    location: int, keys: Sequence[int], columns: list[Sequence[Value]], page_bytes: int
+) -> PackedLeaf:
+    """The leaf of a page with at least one entry."""
+    leaf = PackedLeaf(location)
+    leaf.keys = keys
+    leaf.values = PackedRows(columns)
+    leaf.bytes = page_bytes + _OWN_BYTES
+    return leaf
+
+
+def leaf_to_look_at(tree: Tree, key: Any) -> Node | PackedLeaf:
+    """The leaf where `key` is or would be; one that is not in memory packed, if that can be."""
+    node = tree.root
+    while node.children is not None:
+        slot = search_right(node.keys, key)
+        child = node.children[slot]
+        if isinstance(child, int):
+            if node.level == 1 and key.__class__ is int:
+                return tree.transaction.load_packed(tree, node, slot)
+            child = tree.loaded(node, slot)
+        node = child
+    return node
