@@ -103,6 +103,8 @@ class _Checker:
             return
         version = self.transaction.version
         doomed = set(version.freed)
+        for tree in self.transaction.open_trees.values():
+            doomed.update(tree.freed)
         for root, has_large, kind in version.cleared:
             doomed.update(self.transaction.pages_below(root, kind, has_large=has_large))
         for page in sorted(listed - set(self.reached) - doomed - {directory.DIRECTORY_PAGE}):

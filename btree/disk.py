@@ -41,6 +41,8 @@ from engine import Journal
 
 if TYPE_CHECKING:
     from btree.pages import PageStore, Snapshot, Writer
+    from btree.transaction import LocalTransaction
+    from btree.tree import TreeState
 
 _log = Journal("kvsh.btree")
 
@@ -233,6 +235,7 @@ class DiskStore:
             replaying = Replay(self, snapshot, version)
             with CollectorPaused():
                 replay(replaying, [record for _, record in records])
+                replaying.settle_full()
             version = replaying.successor(snapshot.lsn, version.base_lsn)
         self._versions[version.lsn] = version
         return version
@@ -253,11 +256,13 @@ class DiskStore:
         flush = Flush(
             writer, self.cache, page_bytes=self.page_bytes, branch_limit=self.branch_limit
         )
+        transaction.settle_all()
         old = transaction.successor(0, 0)
         try:
             trees = flush.trees(old.trees)
             flush.directory(old.next_tree_id, trees)
-            for page in (*old.freed, *transaction.orphans):
+            merged = [page for state in old.trees.values() for page in state.freed]
+            for page in (*old.freed, *merged, *transaction.orphans):
                 writer.delete(page)
             for root, has_large, kind in old.cleared:
                 pages = list(transaction.pages_below(root, kind, has_large=has_large))
@@ -269,7 +274,15 @@ class DiskStore:
             raise
         flush.settle(commit)
         _log.info("%s: checkpointed commit %d: %d pages", self.path, commit.lsn, flush.count)
-        return commit, Version(commit.lsn, trees, old.next_tree_id, base_lsn=commit.lsn)
+        version = Version(commit.lsn, trees, old.next_tree_id, base_lsn=commit.lsn, shape=old.shape)
+        return commit, version
+
+    def replaced_state(
+        self, transaction: LocalTransaction, old: TreeState, made: TreeState
+    ) -> TreeState:
+        """See `LocalTransaction.replace_state`."""
+        with self._lock:
+            return transaction.swap_state(self._versions.values(), old, made)
 
     def make_room(self, extra: list[Node]) -> None:
         """Evict from the visible version, and from `extra` roots, the calling writer's own."""

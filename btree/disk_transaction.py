@@ -16,6 +16,7 @@ from btree.columns import Column, kept_with
 from btree.errors import CorruptionError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
+from btree.overlay import OverlaidTree
 from btree.packed import READS_MAX, PackedLeaf, packed_leaf
 from btree.protocols import TreeKind, Value
 from btree.redo import encode_redo
@@ -111,7 +112,7 @@ class _OnPages(LocalTransaction):
         if child.__class__ is Node:
             return child  # another thread has loaded it
         if child.__class__ is PackedLeaf:
-            if child.values.reads <= READS_MAX:
+            if child.values is None or child.values.reads <= READS_MAX:
                 return child
             if not cache.has_room:
                 child.values.reads = 0
@@ -119,7 +120,7 @@ class _OnPages(LocalTransaction):
             cache.used_bytes -= child.bytes
             return self.load(tree, branch, slot)
         location = child or self.reader.locate(page)
-        found = None
+        leaf = None
         if location and not cache.is_cooling(location):
             payload = self.reader.read(page, location)
             found = codec.readers(tree.kind, payload, page)
@@ -198,6 +199,12 @@ class _OnPages(LocalTransaction):
         payload = self.reader.read(reference.page, location)
         return codec.decode_large(tree.kind, payload, reference.page)
 
+    def merging(self) -> Replay:
+        return Replay(self.store, self.reader, self.version)
+
+    def replace_state(self, old: TreeState, made: TreeState) -> TreeState:
+        return self.store.replaced_state(self, old, made)
+
     def measure(self, tree: Tree, leaf: Node) -> None:
         sample = leaf
         step = len(leaf.keys) // _MEASURE_ENTRIES
@@ -240,13 +247,15 @@ class _OnPages(LocalTransaction):
     def successor(self, lsn: int, base_lsn: int) -> Version:
         """The version that this transaction's work makes of the one it began at."""
         old = self.version
+        shape = self.shape
         return Version(
             lsn,
-            self.changed_states(),
+            self.states_at(lsn),
             self.next_tree_id,
             (*old.freed, *self.freed) if self.freed else old.freed,
             (*old.cleared, *self.cleared) if self.cleared else old.cleared,
             base_lsn,
+            shape,
         )
 
 
@@ -307,6 +316,7 @@ class DiskTransaction(_OnPages):
             raise StoreError("the transaction has ended")
         self._writer = self.reader = self.store.upgraded(self._view, timeout)
         self._writable = True
+        self.became_writable()
 
     # -- redo ----------------------------------------------------------------------------------------
 
@@ -316,14 +326,19 @@ class DiskTransaction(_OnPages):
     def give_up_redo(self) -> None:
         self._redo_kept = False
         for tree in self.open_trees.values():
-            tree.redo = None
+            tree.redo = None  # of one that is not settled, too: it makes a new one then, or none
 
     def redo_record(self) -> bytes | None:
         """What to write as this transaction's redo; None if it has to be written as pages."""
         self.carry_out()
         if not self._redo_kept:
             return None
-        changes = [(tree.id, tree.redo) for tree in self.open_trees.values() if tree.redo]
+        self.settle_full()
+        changes = []
+        for tree in self.open_trees.values():
+            redo = tree.redo_of_own() if isinstance(tree, OverlaidTree) else tree.redo
+            if redo:
+                changes.append((tree.id, redo))
         if any(len(redo) > REDO_ENTRIES_MAX for _, redo in changes):
             # Nodes that are committed as redo stay in memory until they are written as pages.
             roots = [state.root for state in self.changed_states().values()]
@@ -372,14 +387,15 @@ class DiskTransaction(_OnPages):
         )
         spill = Spill(self, flush)
         for tree in self.open_trees.values():
-            spill.tree(tree)
+            if tree.__class__ is Tree:
+                spill.tree(tree)
         self.spilled += flush.allocated
         if self.store.cache.is_over:
             self.make_room()
 
     def make_room(self) -> None:
-        roots = [tree.root for tree in self.open_trees.values()] if self._writable else []
-        self.store.make_room(roots)
+        trees = self.open_trees.values() if self._writable else ()
+        self.store.make_room([tree.root for tree in trees if tree.__class__ is Tree])
 
     # -- pages ---------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from btree.columns import Column, kept_with
 from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ConflictError, StoreError
 from btree.node import LargeReference, Node
+from btree.overlay import remove_pending
 from btree.packed import PackedLeaf
 from btree.protocols import RAW_TREE_ID, Store, TreeKind, Value
 from btree.transaction import LocalTransaction, Version
@@ -38,6 +39,7 @@ class MemoryStore:
         self.branch_limit = branch_limit
         self.timeout = timeout
         self.writer_lock = threading.Lock()
+        self.mutex = threading.RLock()  # guards the versions
         self.version = Version(
             0,
             initial_trees(leaf_limit),
@@ -110,6 +112,7 @@ class MemoryTransaction(LocalTransaction):
             self.store.writer_lock.release()
             raise ConflictError("another transaction was committed since this one began")
         self._writable = self._locked = True
+        self.became_writable()
 
     def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
         raise AssertionError("a tree in memory has all its nodes")
@@ -146,6 +149,15 @@ class MemoryTransaction(LocalTransaction):
     def pages_below(self, root: Any, kind: TreeKind, *, has_large: bool) -> Iterator[int]:
         return iter(())
 
+    def merging(self) -> MemoryTransaction:
+        merging = MemoryTransaction(self.store, write=False)
+        merging._writable = True
+        return merging
+
+    def replace_state(self, old: TreeState, made: TreeState) -> TreeState:
+        with self.store.mutex:
+            return self.swap_state((self.store.version,), old, made)
+
     def measure(self, tree: Tree, leaf: Node) -> None:
         pass
 
@@ -159,9 +171,18 @@ class MemoryTransaction(LocalTransaction):
         pass
 
     def _publish(self) -> None:
-        states = self.changed_states()
-        if states is not self.version.trees:
-            self.store.version = Version(self.version.lsn + 1, states, self.next_tree_id)
+        if not self.has_changed():
+            return
+        self.settle_full()
+        lsn, shape = self.version.lsn + 1, self.shape
+        with self.store.mutex:
+            try:
+                states = self.states_at(lsn)
+                self.store.version = Version(lsn, states, self.next_tree_id, shape=shape)
+            except BaseException:
+                for state in (*self.states.values(), *self.version.trees.values()):
+                    remove_pending(state, lsn)
+                raise
 
     def _finish(self) -> None:
         if self._locked:

@@ -13,15 +13,24 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from btree.collector import CollectorPaused
 from btree.columns import Column
 from btree.errors import ReadOnlyError, StoreError
 from btree.node import LargeReference, Node, Owner, new_leaf
+from btree.overlay import (
+    FEW_LOADED,
+    OverlaidTree,
+    add_pending,
+    is_full,
+    lay_over,
+    merged_state,
+    take_newer,
+)
 from btree.packed import PackedLeaf
-from btree.protocols import RAW_TREE_ID, Savepoint, TreeKind, Value
+from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, Savepoint, TreeKind, Value
 from btree.tree import Mark, Tree, TreeState
 
 RAW_PUTS_MAX = 1 << 17
@@ -37,9 +46,12 @@ OP_CREATE, OP_DROP, OP_WIDEN, OP_CLEAR = 1, 2, 3, 4
 
 
 class Version:
-    """The trees as one commit left them.  Immutable, but for roots that are loaded or evicted."""
+    """The trees as one commit left them.  Immutable, but for roots that are loaded or evicted, and for
+    states that others of the same content take the place of.
 
-    __slots__ = ("base_lsn", "cleared", "freed", "lsn", "next_tree_id", "trees")
+    `shape`: the same object in two versions means the same catalog and the same kinds of value."""
+
+    __slots__ = ("base_lsn", "cleared", "freed", "lsn", "next_tree_id", "shape", "trees")
 
     def __init__(
         self,
@@ -49,13 +61,19 @@ class Version:
         freed: tuple[int, ...] = (),
         cleared: tuple[tuple[Any, ...], ...] = (),
         base_lsn: int = 0,
+        shape: object = None,
     ) -> None:
         self.lsn = lsn
+        self.shape = shape or object()
         self.base_lsn = base_lsn  # the newest pages commit in it
         self.trees = trees
         self.next_tree_id = next_tree_id
         self.freed = freed  # pages that the next pages commit gives back
         self.cleared = cleared  # (root, whether it has large values, kind): trees likewise
+
+
+TreeMark = tuple[Tree, TreeState | None, int | None, dict[Key, Value]]
+"""A tree as it was: its nodes and the length of its redo, or the changes that lay over it."""
 
 
 class TreeSavepoint:
@@ -70,10 +88,13 @@ class TreeSavepoint:
         self.cleared = len(transaction.cleared)
         self.log = len(transaction.log)
         self.spilled = len(transaction.spilled)
-        self.trees = {
-            tree_id: (tree, tree.snapshot_state(), None if tree.redo is None else len(tree.redo))
-            for tree_id, tree in transaction.open_trees.items()
-        }
+        self.trees: dict[int, TreeMark] = {}
+        for tree_id, tree in transaction.open_trees.items():
+            if tree.__class__ is OverlaidTree:
+                self.trees[tree_id] = tree, None, 0, dict(tree.own)
+            else:
+                redo_length = None if tree.redo is None else len(tree.redo)
+                self.trees[tree_id] = tree, tree.snapshot_state(), redo_length, {}
 
 
 class LocalTransaction(ABC):
@@ -90,7 +111,9 @@ class LocalTransaction(ABC):
         self.spilled: list[int] = []  # page ids given to leaves that were written early
         self.orphans: list[int] = []  # those of them that a rollback made void
         self.branch_limit = branch_limit
-        self.states = version.trees
+        self.states = self._begun = version.trees
+        self._shape = version.shape
+        self._catalog_state: object = None  # that `_shape` stands for; None: as in the version
         self.next_tree_id = version.next_tree_id
         self.open_trees: dict[int, Tree] = {}
         self.raw_puts_max = RAW_PUTS_MAX
@@ -152,6 +175,15 @@ class LocalTransaction(ABC):
         """Every page of a tree, in key order."""
 
     @abstractmethod
+    def merging(self) -> LocalTransaction:
+        """A transaction in which to merge pending changes, and that nobody commits."""
+
+    @abstractmethod
+    def replace_state(self, old: TreeState, made: TreeState) -> TreeState:
+        """Put `made`, of the content that this transaction's version sees in `old`, in its place in this
+        version and those after it; the one that is there now."""
+
+    @abstractmethod
     def measure(self, tree: Tree, leaf: Node) -> None:
         """Set `tree.leaf_limit` by the size of the entries in `leaf`."""
 
@@ -200,11 +232,55 @@ class LocalTransaction(ABC):
                 self.carry_out()
                 return self.open_trees[RAW_TREE_ID]
             state = self.states[tree_id]
-            root = state.root
-            if root.__class__ is int:
-                root = self.load_root(state)
-            tree = self.open_trees[tree_id] = Tree(self, state, root)
+            kind = OverlaidTree if self._writable or state.pending else Tree
+            tree = self.open_trees[tree_id] = kind(self, state, self.root_of(state))
             return tree
+
+    def root_of(self, state: TreeState) -> Node:
+        """The root of a state's nodes, loaded if need be."""
+        root = state.root
+        return self.load_root(state) if root.__class__ is int else root
+
+    @property
+    def shape(self) -> object:
+        """The same object at two moments, in whatever transactions, means the same catalog and the same
+        kinds of value in all trees (for plans)."""
+        catalog = self.open_trees.get(CATALOG_TREE_ID)
+        if catalog is not None and (catalog.__class__ is Tree or catalog.own):
+            state = catalog.state
+            if self._catalog_state is None and not catalog.has_changed:
+                self._catalog_state = state
+            elif state is not self._catalog_state:
+                self._catalog_state = state
+                self._shape = object()
+        return self._shape
+
+    def merged(self, state: TreeState) -> TreeState:
+        """`state` with the changes pending over it, as far as this transaction sees them, in its nodes."""
+        if not state.pending:
+            return state
+        made = merged_state(self.merging(), state, self.version.lsn)
+        if made is state:
+            return state
+        before = self.version.trees
+        made = self.replace_state(state, made)
+        users: list[LocalTransaction | TreeSavepoint] = [self, *self._savepoints]
+        for user in users:
+            if user.states is before or user.states is self._begun:
+                user.states = self.version.trees
+            elif user.states.get(made.id) is state:
+                user.states = {**user.states, made.id: made}
+        self._begun = self.version.trees
+        return made
+
+    def swap_state(self, versions: Iterable[Version], old: TreeState, made: TreeState) -> TreeState:
+        """`replace_state` among the versions that are known; under the store's lock."""
+        lsn = self.version.lsn
+        take_newer(made, old, lsn)
+        for version in {id(version): version for version in (self.version, *versions)}.values():
+            if version.lsn >= lsn and version.trees.get(old.id) is old:
+                version.trees = {**version.trees, old.id: made}
+        return made
 
     def put_raw(self, key: bytes, value: bytes) -> None:
         puts = self.raw_puts
@@ -229,8 +305,12 @@ class LocalTransaction(ABC):
             return
         puts = self.raw_puts
         keys = sorted(puts)
-        with CollectorPaused():
-            tree.load(keys, [puts[key] for key in keys])
+        values = [puts[key] for key in keys]
+        if len(keys) <= FEW_LOADED:
+            tree.load(keys, values)
+        else:
+            with CollectorPaused():
+                tree.load(keys, values)
         self.raw_puts = {}
         self.open_trees[RAW_TREE_ID] = self.open_trees.pop(_HELD_BACK)
 
@@ -282,8 +362,12 @@ class LocalTransaction(ABC):
         for tree_id, tree in list(self.open_trees.items()):
             if tree_id not in savepoint.trees:
                 self._roll_back_later_tree(tree_id, tree)
-        for tree_id, (tree, state, redo_length) in savepoint.trees.items():
+        self._shape = object()
+        for tree_id, (tree, state, redo_length, own) in savepoint.trees.items():
             self.open_trees[tree_id] = tree  # it may have been dropped since
+            if state is None:
+                lay_over(tree, dict(own))
+                continue
             tree.restore(state, state.root)
             if tree.redo is not None:
                 del tree.redo[redo_length or 0 :]
@@ -293,15 +377,16 @@ class LocalTransaction(ABC):
 
     def _roll_back_later_tree(self, tree_id: int, tree: Tree) -> None:
         """Roll back a tree that was opened or made after the savepoint."""
-        state = self.states.get(tree_id)
-        if state is None:
+        if tree_id not in self.states:
             del self.open_trees[tree_id]
             tree.token = Owner(None)
             return
-        root = state.root
-        tree.restore(state, self.load_root(state) if root.__class__ is int else root)
-        if tree.redo is not None:
-            tree.redo.clear()
+        lay_over(tree, {})
+
+    def became_writable(self) -> None:
+        """Lay what is to be written over the trees that were opened to read."""
+        for tree in self.open_trees.values():
+            lay_over(tree, {})
 
     def release(self, savepoint: Savepoint) -> None:
         self._check_writable()
@@ -321,6 +406,15 @@ class LocalTransaction(ABC):
             for tree in self.open_trees.values():
                 tree.token = token
                 tree.tail = None
+
+    def settle_all(self) -> None:
+        """Have nothing lie over the nodes of any tree."""
+        for tree_id, state in self.states.items():
+            tree = self.open_trees.get(tree_id)
+            if tree is None:
+                self.merged(state)
+            elif tree.__class__ is OverlaidTree:
+                tree.settle()
 
     def commit(self) -> None:
         if not self.active:
@@ -342,6 +436,7 @@ class LocalTransaction(ABC):
         for tree in self.open_trees.values():
             tree.token = self.token
             tree.tail = None
+            tree.own_max = 0
             self._pages_read += tree.pages_read
         self.raw_puts = {}
         self.open_trees = {}  # no cycle is left to the garbage collector
@@ -365,25 +460,45 @@ class LocalTransaction(ABC):
     def has_changed(self) -> bool:
         """Whether there is anything to commit."""
         self.carry_out()
-        states = self.states
-        return (
-            states is not self.version.trees
-            or bool(self.log)
-            or any(
-                tree.state is not states[tree_id].mark for tree_id, tree in self.open_trees.items()
-            )
-        )
+        if self.log:
+            return True
+        for tree in self.open_trees.values():
+            if tree.own if tree.__class__ is OverlaidTree else tree.has_changed:
+                return True
+        return False
 
     def changed_states(self) -> dict[int, TreeState]:
-        """The trees of the version to come."""
+        """The trees of the version to come, but for the changes that lie over their nodes."""
         self.carry_out()
-        states = self.states
+        # A reader may have settled some of the version's meanwhile.
+        states = self.version.trees if self.states is self._begun else self.states
         changed = {
             tree_id: tree.snapshot_state()
             for tree_id, tree in self.open_trees.items()
-            if tree.state is not states[tree_id].mark
+            if tree.__class__ is Tree and tree.has_changed
         }
         return {**states, **changed} if changed else states
+
+    def settle_full(self) -> None:
+        """Settle the trees over which there are enough changes, with this transaction's."""
+        for tree in self.open_trees.values():
+            if tree.__class__ is OverlaidTree and tree.own and is_full(tree.under, len(tree.own)):
+                tree.settle()
+
+    def states_at(self, lsn: int) -> dict[int, TreeState]:
+        """The trees of the version to come, which commit `lsn` makes; under the store's lock."""
+        overlaid = [
+            tree for tree in self.open_trees.values() if tree.__class__ is OverlaidTree and tree.own
+        ]
+        states = self.changed_states()
+        late = [tree for tree in overlaid if states[tree.id].pending_lsn >= lsn]
+        if late:  # an older version that is made after a newer one
+            for tree in late:
+                tree.settle()
+            return self.states_at(lsn)
+        for tree in overlaid:
+            add_pending(states[tree.id], tree.own, lsn)
+        return states
 
     def note_created(self, tree_id: int, kind: TreeKind) -> None:
         """Log the creation of a tree."""
@@ -396,8 +511,11 @@ class LocalTransaction(ABC):
     def note_widening(self, tree_id: int, kinds: tuple[int, ...]) -> None:
         """Log the wider kinds of a tree."""
         self.log.append((OP_WIDEN, tree_id, kinds))
+        self._shape = object()
 
     def note_clear(self, tree: Tree) -> None:
         """Log that a tree is about to lose all its entries, and keep its root for the pages' sake."""
         self.cleared.append((tree.root, tree.large, tree.kind))
+        self.freed += tree.freed
+        tree.freed = ()
         self.log.append((OP_CLEAR, tree.id, None if tree.redo is None else len(tree.redo)))

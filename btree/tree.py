@@ -51,9 +51,24 @@ class Mark:
 
 
 class TreeState:
-    """A tree in one committed version.  `root` is a Node, or an int as a branch's child is."""
+    """A tree in one committed version, or in several that differ in how much of `pending` they see.
+    `root` is a Node, or an int as a branch's child is."""
 
-    __slots__ = ("count", "id", "kind", "kinds", "large", "leaf_limit", "mark", "root", "root_page")
+    __slots__ = (
+        "count",
+        "freed",
+        "id",
+        "kind",
+        "kinds",
+        "large",
+        "leaf_limit",
+        "mark",
+        "pending",
+        "pending_lsn",
+        "pending_top",
+        "root",
+        "root_page",
+    )
 
     def __init__(
         self,
@@ -67,6 +82,7 @@ class TreeState:
         large: bool = False,
         leaf_limit: int,
         mark: Mark,
+        freed: tuple[int, ...] = (),
     ) -> None:
         self.id = tree_id
         self.kind = kind
@@ -77,6 +93,10 @@ class TreeState:
         self.large = large  # whether any value ever went to a page of its own
         self.leaf_limit = leaf_limit
         self.mark = mark
+        self.freed = freed  # pages that went as `pending` was merged, to be given back
+        self.pending: dict[Key, Any] = {}  # changes laid over the nodes, see `overlay`
+        self.pending_lsn = -1  # of the newest of them
+        self.pending_top: int | None = None  # the largest row id that was ever among them
 
 
 class Tree:
@@ -89,27 +109,52 @@ class Tree:
         "_kind",
         "_kinds",
         "_mark",
+        "_opened",
         "_pages",
         "_redo_max",
+        "base",
         "branch_limit",
+        "entries",
+        "freed",
         "large",
         "leaf_limit",
+        "lsn",
+        "own",
+        "own_max",
         "redo",
         "root",
         "tail",
         "token",
+        "top",
         "transaction",
+        "under",
     )
+
+    # Of changes that lie over the nodes; see `overlay`.
+    under: TreeState
+    base: Node
+    own: dict[Key, Value]
+    own_max: int
+    entries: dict[Key, Any]
+    lsn: int
+    top: int | None
 
     def __init__(self, transaction: LocalTransaction, state: TreeState, root: Node) -> None:
         self.transaction = transaction
+        self.under = state
+        self._id = state.id
+        self._descents = self._pages = 0
+        self.begin(state, root)
+
+    def begin(self, state: TreeState, root: Node) -> None:
+        """Be what `state` is, with nothing changed yet."""
+        transaction = self.transaction
         self.token = transaction.token
         self.branch_limit = transaction.branch_limit
         self.redo: list[Any] | None = transaction.new_redo()
         self._redo_max = REDO_ENTRIES_MAX  # its length at which it is weighed again
-        self._id = state.id
         self._kind = state.kind
-        self._descents = self._pages = 0
+        self._opened = state.mark
         self.restore(state, root)
 
     def restore(self, state: TreeState, root: Node) -> None:
@@ -118,6 +163,7 @@ class Tree:
         self.tail: Node | None = None  # the rightmost leaf, owned, after an append
         self.leaf_limit = state.leaf_limit
         self.large = state.large
+        self.freed = state.freed
         self._count = state.count
         self._kinds = state.kinds
         self._mark: Mark | None = state.mark
@@ -135,6 +181,15 @@ class Tree:
     @property
     def state(self) -> object:
         return self._mark or self._new_mark()
+
+    def settle(self, *, to_write: bool = False) -> None:
+        """Nothing: what a tree with changes laid over it has to do.  A method of such a tree that somebody
+        has kept finds that it was done."""
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether it is another than when the transaction began."""
+        return self._mark is not self._opened
 
     def _new_mark(self) -> Mark:
         self._mark = Mark()
@@ -633,4 +688,5 @@ class Tree:
             large=self.large,
             leaf_limit=self.leaf_limit,
             mark=self._mark or self._new_mark(),
+            freed=self.freed,
         )

@@ -78,7 +78,7 @@ class CompiledQuery:
             now = tree.kinds
             if now is not kinds and now != kinds:
                 return False
-            rows = len(tree)
+            rows = tree.estimate()
             if rows > size * GROWTH + SMALL_ROWS or size > rows * GROWTH + SMALL_ROWS:
                 return False
         return True

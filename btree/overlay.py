@@ -1,0 +1,372 @@
+"""Small changes laid over a tree, so that a small transaction copies no leaf.
+
+To change one entry of a tree takes a copy of its leaf and of the path above it: some 20 us, most of
+them cache misses, where the change itself is one.  So the changes of a small transaction stay apart, in
+a dict per tree that looks by key ask first; its commit adds them to the dict of changes `pending` over
+the committed state that it began at, and what it makes visible is a new `lsn` up to which they count:
+
+    get(key)  ->  own  ->  pending, the newest entry up to the reader's lsn  ->  nodes
+
+    pending   {key: (lsn, value, the entry before it or None, key)}     value False: deleted
+
+All versions since the state was made share it and `pending`; none of their readers sees the entries
+of later ones.  Whatever is not a look at one key (a range, a count, the last entry after a delete)
+needs the nodes: `settle` merges what the reader may see into copies of them, each leaf once, and puts
+the outcome in the place of the state in all versions from the reader's on.  So does the writer
+when there is enough of it, several changes for each leaf: `PENDING_SHARE`.
+
+An `OverlaidTree` turns into a plain `Tree` as it is settled, by its class: what works on nodes need not
+know of all this, since to ask for the root is to settle.  It lies over the state again when its
+transaction is rolled back to a savepoint of before.
+
+Threads: entries are only ever added to `pending`, newest first, by who appends a commit, under the store's
+lock; to look at it takes none.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from btree.collector import CollectorPaused
+from btree.lookups import FEW
+from btree.node import Node
+from btree.order import in_order, search_left, search_right
+from btree.protocols import Key, TreeKind, Value
+from btree.tree import DELETED, Tree, TreeState
+
+if TYPE_CHECKING:
+    from btree.transaction import LocalTransaction
+
+OWN_MAX = 256
+"""Changes of one tree that a transaction holds apart; with more it goes on in copies of the nodes."""
+
+PENDING_MIN = 1024
+PENDING_MAX = 1 << 15
+PENDING_SHARE = 16
+"""Committed changes that wait over a state: for so many entries of the tree one, within bounds."""
+
+Entry = tuple[int, Value, Any, Key]
+
+FEW_LOADED = 64
+"""Entries of a bulk operation up to which they are changes like others."""
+
+_ABSENT: Any = object()
+_SETTLED: Any = None
+
+
+class OverlaidTree(Tree):
+    """A tree whose latest changes are not in its nodes yet."""
+
+    __slots__ = ()
+
+    def __init__(self, transaction: LocalTransaction, state: TreeState, root: Node) -> None:
+        self.transaction = transaction
+        self.under = state
+        self._id = state.id
+        self._kinds = state.kinds
+        self._descents = self._pages = 0
+        self._lay(root, {})
+
+    def _lay(self, root: Node, own: dict[Key, Value]) -> None:
+        """Lie over the state, with these changes."""
+        transaction = self.transaction
+        self.base = root
+        self.own = own
+        self.entries = self.under.pending
+        self.lsn = transaction.version.lsn
+        self.own_max = OWN_MAX if transaction.writable else 0
+        self.top = None
+
+    # -- what is the nodes' affair --------------------------------------------------------------------
+
+    @property
+    def root(self) -> Node:  # type: ignore[override]
+        self.settle()
+        return self.root
+
+    @property
+    def _count(self) -> int:  # type: ignore[override]
+        self.settle()
+        return self._count
+
+    @property
+    def state(self) -> object:
+        if not self.own and not self.entries:
+            return self.under.mark
+        self.settle()
+        return self.state
+
+    @property
+    def kind(self) -> TreeKind:
+        return self.under.kind
+
+    def depth(self) -> int:
+        return self.base.level + 1
+
+    def widen(self, kinds: Sequence[int]) -> None:
+        self.settle()
+        self.widen(kinds)
+
+    def estimate(
+        self,
+        lo: Key | None = None,
+        hi: Key | None = None,
+        *,
+        lo_inclusive: bool = True,
+        hi_inclusive: bool = False,
+    ) -> int:
+        if lo is None and hi is None:
+            return self.under.count + len(self.entries) + len(self.own)
+        self.settle()
+        return self.estimate(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive)
+
+    # -- single entries --------------------------------------------------------------------------------
+
+    def get(self, key: Key, default: Value = None) -> Value:
+        self._descents += 1
+        try:
+            value = self.own.get(key, _ABSENT)
+            if value is not _ABSENT:
+                return default if value is DELETED else value
+            entry = self.entries.get(key)
+            while entry is not None:
+                if entry[0] <= self.lsn:
+                    value = entry[1]
+                    return default if value is DELETED else value
+                entry = entry[2]
+            node = self.base
+            children = node.children
+            while children is not None:
+                node = children[bisect_right(node.keys, key)]
+                children = node.children
+            keys = node.keys
+            slot = key - keys[0] if key.__class__ is int else -1  # see `Tree.get`
+            if not 0 <= slot < len(keys) or keys[slot] != key:
+                slot = bisect_left(keys, key)
+            if keys[slot] == key:
+                values = node.values
+                return True if values is None else values[slot]
+            return default
+        except IndexError:  # beyond the last key
+            return default
+        except (AttributeError, TypeError):
+            return self._get_slowly(key, default)
+
+    def _get_slowly(self, key: Key, default: Value) -> Value:
+        """The same where a page has to be read, or the key is of another kind than the others."""
+        try:
+            hash(key)
+        except TypeError:
+            self.settle()
+            return self._get_slowly(key, default)
+        node = self.base
+        while node.children is not None:
+            node = self.child(node, search_right(node.keys, key))
+        slot = search_left(node.keys, key)
+        if slot == len(node.keys) or node.keys[slot] != key:
+            return default
+        return True if node.values is None else self.value(node, slot)
+
+    def __contains__(self, key: Key) -> bool:
+        return self.get(key, _ABSENT) is not _ABSENT
+
+    def last(self) -> tuple[Key, Value] | None:
+        top = self.top
+        if top is None:
+            top = self._find_top()
+            if top is None:
+                self.settle()
+                return self.last()
+            self.top = top
+        return top, self.get(top)
+
+    def _find_top(self) -> int | None:
+        """The largest row id, if it is the largest that there ever was; None where that is not so."""
+        if self.under.kind is not TreeKind.TABLE:
+            return None
+        node = self.base
+        while node.children is not None:
+            node = self.child(node, len(node.children) - 1)
+        known = [*node.keys[-1:], *self.own]
+        if self.under.pending_top is not None:
+            known.append(self.under.pending_top)
+        top: int | None = max(known, default=None)
+        return None if top is None or self.get(top) is None else top
+
+    def put(self, key: Key, value: Value = None) -> None:
+        own = self.own
+        if len(own) >= self.own_max:
+            self.settle(to_write=True)
+            self.put(key, value)
+            return
+        if key.__class__ is tuple:
+            own.pop(key, None)  # 1 and 1.0 are one key: what was put last is what stays
+        own[key] = True if value is None else value
+        top = self.top
+        if top is not None and key > top:
+            self.top = key
+
+    def insert(self, key: Key, value: Value = None) -> bool:
+        own = self.own
+        if len(own) >= self.own_max:
+            self.settle(to_write=True)
+            return self.insert(key, value)
+        top = self.top
+        if top is not None and key > top:
+            self.top = key
+        elif self.get(key, _ABSENT) is not _ABSENT:
+            return False
+        elif key.__class__ is tuple:
+            own.pop(key, None)
+        own[key] = True if value is None else value
+        return True
+
+    def delete(self, key: Key) -> bool:
+        own = self.own
+        if len(own) >= self.own_max:
+            self.settle(to_write=True)
+            return self.delete(key)
+        if self.get(key, _ABSENT) is _ABSENT:
+            return False
+        own[key] = DELETED
+        if key == self.top:
+            self.top = None
+        return True
+
+    # -- many entries ----------------------------------------------------------------------------------
+
+    def get_many(self, keys: Sequence[Key]) -> list[Value]:
+        if len(keys) <= FEW:
+            get = self.get
+            return [get(key) for key in keys]
+        self.settle()
+        return self.get_many(keys)
+
+    def load(self, keys: Sequence[Key], values: Sequence[Value] | None = None) -> None:
+        if len(self.own) + len(keys) <= self.own_max and len(keys) <= FEW_LOADED:
+            put = self.put
+            for slot, key in enumerate(keys):
+                put(key, None if values is None else values[slot])
+            return
+        self.settle(to_write=True)
+        self.load(keys, values)
+
+    def delete_many(self, keys: Sequence[Key]) -> int:
+        if len(self.own) + len(keys) <= self.own_max and len(keys) <= FEW_LOADED:
+            return sum([self.delete(key) for key in keys])
+        self.settle(to_write=True)
+        return self.delete_many(keys)
+
+    # -- turning into a tree of nodes ------------------------------------------------------------------
+
+    def settle(self, *, to_write: bool = False) -> None:
+        """Become a plain tree that holds all this.  Nothing has changed if it fails."""
+        transaction = self.transaction
+        if to_write:
+            self.check_writable()
+        self.under = state = transaction.merged(self.under)
+        own, freed = self.own, len(transaction.freed)
+        root = self.base = transaction.root_of(state)
+        self.entries = state.pending
+        self.__class__ = Tree  # type: ignore[assignment]
+        try:
+            self.begin(state, root)
+            if own:
+                apply(self, own)
+        except BaseException:
+            del transaction.freed[freed:]
+            self.__class__ = OverlaidTree
+            raise
+        self.own, self.entries, self.own_max = {}, {}, 0
+        self.base = _SETTLED
+
+    def redo_of_own(self) -> list[Any]:
+        """The changes in the form of redo."""
+        own = self.own
+        flat: list[Any] = [None] * (2 * len(own))
+        flat[::2] = own
+        flat[1::2] = own.values()
+        if self.under.kind is TreeKind.INDEX:
+            flat[1::2] = [DELETED if value is DELETED else None for value in own.values()]
+        return flat
+
+
+def lay_over(tree: Tree, own: dict[Key, Value]) -> None:
+    """Turn a tree of a transaction back into one with nothing in copies of nodes, but for `own`."""
+    root = tree.transaction.root_of(tree.under)
+    tree.__class__ = OverlaidTree
+    assert isinstance(tree, OverlaidTree)
+    tree._lay(root, own)
+
+
+def apply(tree: Tree, changes: Mapping[Key, Value]) -> None:
+    """Make changes to a plain tree, each leaf once."""
+    keys = in_order(changes)
+    values = [changes[key] for key in keys]
+    if DELETED in values:
+        gone = [key for key in keys if changes[key] is DELETED]
+        tree.delete_many(gone)
+        keys = [key for key in keys if changes[key] is not DELETED]
+        values = [changes[key] for key in keys]
+    tree.load(keys, None if tree.kind is TreeKind.INDEX else values)
+
+
+# -- changes that were committed -------------------------------------------------------------------------
+
+
+def add_pending(state: TreeState, own: Mapping[Key, Value], lsn: int) -> None:
+    """Lay the changes of commit `lsn` over a state; called under the store's lock."""
+    assert lsn > state.pending_lsn
+    state.pending_lsn = lsn
+    pending = state.pending
+    pending.update([(key, (lsn, value, pending.get(key), key)) for key, value in own.items()])
+    if state.kind is TreeKind.TABLE:
+        top = max(own)
+        if state.pending_top is None or top > state.pending_top:
+            state.pending_top = top
+
+
+def remove_pending(state: TreeState, lsn: int) -> None:
+    """Take out what `add_pending` added of the newest commit, which could not be made."""
+    state.pending_lsn = min(state.pending_lsn, lsn - 1)
+    for key, entry in list(state.pending.items()):
+        if entry[0] == lsn:
+            if entry[2] is None:
+                del state.pending[key]
+            else:
+                state.pending[key] = entry[2]
+
+
+def is_full(state: TreeState, more: int) -> bool:
+    """Whether the changes over a state, and so many more, are worth a pass over its leaves."""
+    limit = min(max(state.count // PENDING_SHARE, PENDING_MIN), PENDING_MAX)
+    return len(state.pending) + more > limit
+
+
+def merged_state(merging: LocalTransaction, state: TreeState, lsn: int) -> TreeState:
+    """A state whose nodes hold what was pending over `state` up to commit `lsn`; `state` if nothing was.
+
+    `merging`: a transaction to do it in, which nobody commits."""
+    visible: dict[Key, Value] = {}
+    for entry in state.pending.copy().values():
+        while entry is not None and entry[0] > lsn:
+            entry = entry[2]
+        if entry is not None:
+            visible[entry[3]] = entry[1]
+    if not visible:
+        return state
+    tree = Tree(merging, state, merging.root_of(state))
+    with CollectorPaused():
+        apply(tree, visible)
+    made = tree.snapshot_state()
+    made.freed = (*made.freed, *merging.freed)
+    return made
+
+
+def take_newer(made: TreeState, state: TreeState, lsn: int) -> None:
+    """Lay over `made` what is pending over `state` from commits after `lsn`; under the store's lock."""
+    if state.pending_lsn > lsn:
+        made.pending = {key: entry for key, entry in state.pending.items() if entry[0] > lsn}
+        made.pending_lsn, made.pending_top = state.pending_lsn, state.pending_top
