@@ -226,13 +226,10 @@ class BlockCompiler:
             return Join(
                 "", f"for _ in ({f'1 if {constant} else 0' if constant else '1'},) if _", None, 1.0
             )
-        needed: dict[int, set[int]] = {}
-        uses: Counter[tuple[int, int]] = Counter()
-        for node in walk_block(block):
-            if isinstance(node, ColumnRef):
-                uses[node.source, node.column] += 1
-                needed.setdefault(node.source, set()).add(node.column)
-        levels = LevelCompiler(self, needed, body)
+        uses = Counter(
+            (node.source, node.column) for node in walk_block(block) if isinstance(node, ColumnRef)
+        )
+        levels = LevelCompiler(self, uses, body)
         first, *others = plan.levels
         levels.hoists = isinstance(first.access, TableScan)
         if _is_cut(plan):
@@ -241,7 +238,7 @@ class BlockCompiler:
             levels.take = f"h{self.module.number()}"
             count = self.call(top_count, self.scalar.value(block.limit), offset)
             body.add(f"{levels.take} = {count}")
-        scan = column_scan(levels, first, uses)
+        scan = column_scan(levels, first)
         if scan is None:
             header, clauses, source = levels.header(first)
             single = source.single
@@ -286,7 +283,7 @@ class BlockCompiler:
         if second.left or second.exists is not None or self.analysis is not None:
             return
         uses = sum(node == access.probes[0] for node in walk_block(plan.block))
-        passing = first.rows / max(first.fan_out, 1.0)
+        passing = 1.0 if scan.is_whole else first.rows / max(first.fan_out, 1.0)
         made = probed_by_column(scan, passing, uses == 1, listed[1])
         if made is not None:
             listed[0], listed[1] = made

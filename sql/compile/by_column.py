@@ -6,23 +6,26 @@
 Variables of relation 1: `c1_2` a value of column 2, `k1` a rowid; `b1_2` and `b1_k` the lists they are from.
 No row is touched, so that what is not asked for costs nothing, neither memory nor decoding; and what is done
 to a whole column is one call: `sum(b1_2)`, `list(zip(b1_k, b1_3))`.  A LIKE on a column of texts stands
-before the loop and looks at a batch's texts at once (`text_filters`).
+before the loop and looks at a batch's texts at once (`text_filters`), comparisons with constants do so at a
+batch's codes (`coded`).
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from sql.compile.coded import CodedCondition, coded_conditions
 from sql.compile.text_filters import match_condition, matching_columns
 from sql.expressions import ROWID, Expression
 from sql.plan import TableRelation
 from sql.plan.operators import Level, TableScan
-from sql.run import ranges
+from sql.run import coded
+from sql.run.columns import by_column
 
 if TYPE_CHECKING:
     from sql.compile.levels import LevelCompiler
@@ -78,11 +81,9 @@ def loop_over(names: Sequence[str], lists: Sequence[str]) -> str:
     return f"for {', '.join(names)} in zip({', '.join(lists)})"
 
 
-def column_scan(
-    levels: LevelCompiler, level: Level, uses: Counter[tuple[int, int]] | None = None
-) -> ColumnScan | None:
+def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
     """The first level of a join by column; None if it is no whole scan of a larger table, or if it wants
-    whole rows anyway.  `uses`: how often the block speaks of a relation's column."""
+    whole rows anyway."""
     from sql.compile.levels import Binding
 
     relation = level.relation
@@ -118,12 +119,19 @@ def column_scan(
         for column in wanted
     }
     tree = levels.module.tree(table.tree_id)
-    batches = f"{levels.module.function(ranges.by_column)}({tree}, check, {tuple(wanted)})"
+    batches = f"{levels.module.function(by_column)}({tree}, check, {tuple(wanted)})"
     if text is not None:
         found = levels.module.once(text.source)
         place = wanted.index(text.column)
-        used = uses is None or uses[number, text.column] > 1
+        used = bool(levels.beyond(number, [condition]) & {text.column})
         batches = f"{levels.module.function(matching_columns)}({batches}, {place}, {found}, {used})"
+    else:
+        decided = coded_conditions(levels, relation, filters)
+        if decided:
+            filters = [
+                each for each in filters if all(each is not one.condition for one in decided)
+            ]
+            batches, lists = _selected(levels, number, batches, lists, decided)
     if compiler.analysis is not None:
         batches = _timed(levels, level, batches)
     header = f"for {''.join(f'{name}, ' for name in lists.values())} in {batches}:"
@@ -132,6 +140,39 @@ def column_scan(
         hit = levels.module.constants.name(compiler.analysis.hit, "hit")
         clauses.append(f"if {hit}({compiler.analysis.number(level)})")
     return ColumnScan(header, clauses, lists)
+
+
+def _selected(
+    levels: LevelCompiler,
+    number: int,
+    batches: str,
+    lists: dict[str, str],
+    decided: list[CodedCondition],
+) -> tuple[str, dict[str, str]]:
+    """The batches cut to the rows that meet the conditions, and the lists that are left of theirs: who nothing
+    else speaks of need not be picked."""
+    compiler = levels.compiler
+    names = list(lists)
+    tests = []
+    used = list(dict.fromkeys(each.variable for each in decided))
+    for value in used:
+        own = [each for each in decided if each.variable == value]
+        conditions = "".join(f"({each.operator!r}, {each.value}), " for each in own)
+        made = levels.call(coded.Test, f"({conditions})")
+        tests.append(f"({names.index(value)}, {made}), ")
+    function = levels.module.function(count)
+    loop = loop_over(["n", *used], [f"{function}()", *[lists[name] for name in used]])
+    clauses = " ".join(levels.filters(tuple(each.condition for each in decided)))
+    one_by_one = f"lambda {', '.join(lists.values())}: [n {loop} {clauses}]"
+    binding = compiler.bindings[number]
+    beyond = levels.beyond(number, [each.condition for each in decided])
+    still = {binding.column(column) for column in beyond}
+    wanted = [name for name in names if name in still]
+    places = "".join(f"{names.index(name)}, " for name in wanted)
+    given = wanted or names[:1]  # of which there are as many as rows, and nobody reads them
+    arguments = [levels.module.once(f"({''.join(tests)})"), levels.module.once(one_by_one)]
+    batches = levels.call(coded.selected, batches, *arguments, f"({places})")
+    return batches, {name: lists[name] for name in given}
 
 
 def _conditions(levels: LevelCompiler, filters: list[Expression]) -> list[str]:

@@ -172,12 +172,14 @@ def _loop(
 
     number = level.relation.source
     base = Level(level.relation, access.access, False, (), access.local)
-    built = LevelCompiler(levels.compiler, levels.needed, levels.body)
+    built = LevelCompiler(levels.compiler, levels.uses, levels.body)
     # Whole rows that are in memory anyway cost a pointer each: columns pay where few rows are kept of all.
     by_rows = access.unique and not access.local and not only_keys
     scan = None if by_rows else column_scan(built, base)
     if scan is not None:
-        columns = sorted(levels.needed[number])
+        # What only the table's own conditions and keys speak of ends with them.
+        columns = sorted(levels.beyond(number, [*access.local, *access.keys]))
+        columns = columns or sorted(levels.beyond(number, access.local))[:1]
         values = [levels.compiler.bindings[number].column(column) for column in columns]
         binding = Binding(
             f"i{number}", f"k{number}", {column: place for place, column in enumerate(columns)}

@@ -12,7 +12,8 @@ No `:=` may stand in a comprehension's iterable, so such a source moves into a f
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, assert_never
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ from sql.compile.text_filters import match_condition, row_filter
 from sql.expressions import (
     ROWID,
     Affinity,
+    ColumnRef,
     Expression,
     InList,
     InSubquery,
@@ -48,6 +50,7 @@ from sql.plan.operators import (
     RowsScan,
     TableScan,
 )
+from sql.plan.walk import walk
 from sql.run import arithmetic, ranges
 from sql.run.lookups import index_rows
 
@@ -102,16 +105,35 @@ class Source(Struct):
 class LevelCompiler:
     """Makes the clauses of one SELECT's levels."""
 
-    def __init__(self, compiler: BlockCompiler, needed: dict[int, set[int]], body: Lines) -> None:
+    def __init__(
+        self, compiler: BlockCompiler, uses: Counter[tuple[int, int]], body: Lines
+    ) -> None:
         self.compiler = compiler
         self.module: Module = compiler.module
         self.scalar = compiler.scalar
-        self.needed = needed
+        self.uses = uses  # how often the block speaks of a relation's column
+        self.needed: dict[int, set[int]] = {}
+        for number, column in uses:
+            self.needed.setdefault(number, set()).add(column)
         self.body = body  # statements at the start of the block's function
         self.hoists = (
             False  # whether sets of subqueries are made beforehand: of a join that scans a table
         )
         self.take = ""  # how many entries are wanted of the only level; "" for all
+
+    def beyond(self, number: int, expressions: Iterable[Expression]) -> set[int]:
+        """The columns of a relation that the block speaks of elsewhere than in those of its expressions."""
+        uses = Counter(
+            node.column
+            for expression in expressions
+            for node in walk(expression)
+            if isinstance(node, ColumnRef) and node.source == number
+        )
+        return {
+            column
+            for column in self.needed.get(number, set())
+            if self.uses[number, column] > uses[column]
+        }
 
     # -- levels ----------------------------------------------------------------------------------
 

@@ -41,15 +41,6 @@ def scan(tree: Tree, check: Check, reverse: bool = False) -> Iterator[Batch]:
         yield batch
 
 
-def by_column(
-    tree: Tree, check: Check, columns: tuple[int, ...]
-) -> Iterator[tuple[list[Any], ...]]:
-    """All of a table as lists of the values of some columns, -1 standing for the rowid."""
-    for batch in tree.column_batches(columns):
-        check()
-        yield batch
-
-
 def span(
     tree: Tree,
     check: Check,

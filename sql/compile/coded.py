@@ -1,0 +1,119 @@
+"""Which conditions of a scan by column compare a column with constants, and can be decided by its codes.
+
+    for b3_3, b3_4,  in selected(by_column(t6, check, (2, 3, 4)), o1, o2, (1, 2)):      o1: tests, o2: the same row by row
+
+See `sql.run.coded`.  It pays where it leaves so few rows that picking theirs costs less than looking at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from sql.compile.scalar_kinds import BLOB, NULL, NUMBER, TEXT
+from sql.expressions import Affinity, ColumnRef, Compare, Expression, InList, Parameter
+from sql.optimise.shares import Shares
+from sql.plan import TableRelation
+
+if TYPE_CHECKING:
+    from sql.compile.levels import LevelCompiler
+    from sql.compile.scalar import ScalarCompiler
+
+SHARE_MAX = 0.6
+"""The share of rows up to which those that are left are picked."""
+ITEMS_MAX = 32
+"""Items of a list: each is looked for in the buckets of each batch."""
+
+_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
+
+
+class CodedCondition(Struct):
+    """A condition as (operator, source of the value) on a column, whose values a variable has."""
+
+    condition: Expression
+    variable: str
+    operator: str
+    value: str
+
+
+def coded_conditions(
+    levels: LevelCompiler, relation: TableRelation, filters: Sequence[Expression]
+) -> list[CodedCondition]:
+    """Those of the conditions that codes decide, if few enough rows are expected to meet them."""
+    found = []
+    for condition in filters:
+        made = _coded(condition, relation.source, levels.scalar)
+        if made is not None:
+            found.append(made)
+    if not found:
+        return []
+    shares = Shares(levels.compiler.planner, {relation.source: relation})
+    return found if shares.of_all(each.condition for each in found) <= SHARE_MAX else []
+
+
+def _coded(condition: Expression, number: int, scalar: ScalarCompiler) -> CodedCondition | None:
+    if isinstance(condition, InList):
+        return _among(condition, number, scalar)
+    if not isinstance(condition, Compare) or condition.op not in _FLIPPED:
+        return None
+    column, other, operator = condition.left, condition.right, condition.op
+    affinity, others = condition.left_affinity, condition.right_affinity
+    if not isinstance(column, ColumnRef):
+        column, other, operator = other, column, _FLIPPED[operator]
+        affinity, others = others, affinity
+    kinds = _plain_kinds(column, affinity, condition.collation, number, scalar)
+    value = _constant(other, others, condition.collation, kinds, scalar)
+    if not isinstance(column, ColumnRef) or not value:
+        return None
+    return CodedCondition(condition, scalar.value(column), operator, value)
+
+
+def _among(condition: InList, number: int, scalar: ScalarCompiler) -> CodedCondition | None:
+    column = condition.operand
+    if condition.negated or not isinstance(column, ColumnRef) or len(condition.items) > ITEMS_MAX:
+        return None
+    kinds = _plain_kinds(column, None, condition.collation, number, scalar)
+    values = [
+        _constant(item, condition.affinity, condition.collation, kinds, scalar)
+        for item in condition.items
+    ]
+    if not all(values):
+        return None
+    return CodedCondition(
+        condition, scalar.value(column), "IN", f"({''.join(f'{value}, ' for value in values)})"
+    )
+
+
+def _plain_kinds(
+    column: Expression,
+    affinity: Affinity | None,
+    collation: str,
+    number: int,
+    scalar: ScalarCompiler,
+) -> int:
+    """The kinds of value of a column of relation `number` whose values are compared as they are and have one
+    order; 0 of anything else."""
+    if not isinstance(column, ColumnRef) or column.source != number or column.column < 0:
+        return 0
+    source, kinds = scalar.operand(column, affinity, collation)
+    bare = kinds & ~NULL
+    if source != scalar.value(column) or not bare:
+        return 0
+    return bare if not bare & ~NUMBER or bare in (TEXT, BLOB) else 0
+
+
+def _constant(
+    value: Expression,
+    affinity: Affinity | None,
+    collation: str,
+    among: int,
+    scalar: ScalarCompiler,
+) -> str:
+    """The source of a value that is known when a run begins, and compares with `among`; else ""."""
+    if scalar.constant(value) is None and not isinstance(value, Parameter):
+        return ""
+    source, kinds = scalar.operand(value, affinity, collation)
+    alike = kinds == among if among in (TEXT, BLOB) else kinds and not kinds & ~NUMBER
+    return source if among and alike else ""

@@ -1,0 +1,190 @@
+"""Conditions decided by codes, and columns that share their values: against each value by itself, and sqlite3."""
+
+from __future__ import annotations
+
+import operator
+import random
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kvsh
+from sql.run.coded import Test as CodedTest
+from sql.run.coded import coded, selected
+
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "IN": lambda value, items: value in items,
+}
+DRAWS: dict[str, Callable[[random.Random], Any]] = {
+    "few": lambda draw: draw.randrange(5),
+    "clustered": lambda draw: int(draw.gauss(0, 300)),
+    "many": lambda draw: draw.randrange(10**6),
+    "reals": lambda draw: draw.choice([0.0, -0.0, 1.5, draw.random(), 1e300, float("-inf")]),
+    "numbers": lambda draw: draw.choice([draw.randrange(400), draw.randrange(400) + 0.0]),
+    "texts": lambda draw: "abc"[: draw.randrange(4)] + str(draw.randrange(500)),
+    "blobs": lambda draw: draw.randbytes(draw.randrange(3)),
+    "one": lambda draw: 7,
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+@pytest.mark.parametrize("nulls", [0, 0.3, 1])
+def test_masks(name: str, nulls: float) -> None:
+    draw = random.Random(f"{name} {nulls}")
+    value = DRAWS[name]
+    for size in (1, 2, 254, 256, 2100):
+        column = [None if draw.random() < nulls else value(draw) for _ in range(size)]
+        codes = coded(column)
+        for _ in range(60):
+            conditions: list[tuple[str, Any]] = []
+            for _ in range(draw.randrange(1, 4)):
+                word = draw.choice([*OPERATORS])
+                pick = [*filter(lambda item: item is not None, column), value(draw)]
+                items = tuple(draw.choice(pick) for _ in range(draw.randrange(5)))
+                conditions.append((word, items if word == "IN" else draw.choice(pick)))
+            wanted = [
+                item is not None and all(OPERATORS[word](item, of) for word, of in conditions)
+                for item in column
+            ]
+            mask = CodedTest(conditions).mask(codes)
+            if isinstance(mask, bool):
+                assert wanted == [mask] * size
+            else:
+                assert [*mask] == wanted
+
+
+def test_nothing_equals_null() -> None:
+    codes = coded([1, None, 2])
+    assert CodedTest([("<>", None)]).mask(codes) is False
+    assert CodedTest([("IN", (None,))]).mask(codes) is False
+
+
+SCHEMA = """
+CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, r REAL, day TEXT NOT NULL, o TEXT,
+                c TEXT COLLATE NOCASE, m, b BLOB, far INTEGER NOT NULL);
+CREATE TABLE u (k INTEGER PRIMARY KEY, v TEXT, w INTEGER);
+"""
+COUNT = 7000
+CONDITIONS = [
+    "n = 7",
+    "n < 3 AND r > 100.5",
+    "n IN (1, 5, 9, 1000)",
+    "n IN (1, NULL)",
+    "n <> 4 AND n < 8 AND n <> 2",
+    "r BETWEEN 10 AND 90 AND day >= '2001-05-01' AND day < '2003-01-01'",
+    "r = 0.0",
+    "r < 9007199254740993 AND n < 10",
+    "day > '2006-01-01' AND o <= 'm'",
+    "o IN ('a', 'b')",
+    "o = 'zzz'",
+    "c = 'ALPHA'",
+    "m > 5 AND n < 30",
+    "b > x'41' AND n < 20",
+    "far = 5000",
+    "far > 20000 AND far < 20100",
+    "far < 0",
+    "far > 3 AND n < 20",
+    "'2004-06' < day AND 5 > n",
+    "n < 10 AND id > 3000",
+    "n < 10 AND o < day",
+    "n < '12'",
+    "day < 20",
+    "n = ? AND day > ?",
+]
+SELECTS = [
+    "SELECT count(*) FROM t WHERE {}",
+    "SELECT sum(r), sum(n), max(day) FROM t WHERE {}",
+    "SELECT id, day FROM t WHERE {} ORDER BY id",
+    "SELECT n, o FROM t WHERE {} ORDER BY day, id LIMIT 9",
+    "SELECT day, count(*), sum(r) FROM t WHERE {} GROUP BY day",
+    "SELECT count(*), sum(v) FROM t JOIN u ON k = n WHERE {}",
+    "SELECT v, count(*) FROM t JOIN u ON k = n WHERE v <> 'x3' AND {} GROUP BY v",
+    "SELECT count(*), sum(n) FROM t JOIN u ON k = n AND v > 'x2' WHERE {}",
+    "SELECT count(*), sum(n) FROM t WHERE EXISTS (SELECT * FROM u WHERE k = n AND v > 'x2') AND {}",
+]
+
+
+@pytest.fixture(scope="module")
+def both(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[kvsh.Connection, sqlite3.Connection]]:
+    path: Path = tmp_path_factory.mktemp("coded") / "t.db"
+    ours = kvsh.connect(path, isolation_level=None)
+    theirs = sqlite3.connect(":memory:", isolation_level=None)
+    draw = random.Random(2)
+    rows = [
+        (
+            number,
+            draw.randrange(40),
+            draw.choice([None, 0.0, -0.0, draw.randrange(400) / 4, draw.random() * 200]),
+            f"{draw.randrange(2000, 2008)}-{draw.randrange(1, 13):02}-{draw.randrange(1, 29):02}",
+            draw.choice([None, "a", "b", "q", "zz"]),
+            draw.choice(["alpha", "Alpha", "beta", ""]),
+            draw.choice([None, 1, 1.0, 7, "7", "x", b"x"]),
+            draw.randbytes(2),
+            number * 3,
+        )
+        for number in range(COUNT)
+    ]
+    for connection in (ours, theirs):
+        for statement in SCHEMA.strip().split(";")[:-1]:
+            connection.execute(statement)
+        connection.execute("BEGIN")
+        connection.executemany(f"INSERT INTO t VALUES ({', '.join('?' * 9)})", rows)
+        others = [(number, f"x{number % 5}", number) for number in range(-5, 30)]
+        connection.executemany("INSERT INTO u VALUES (?, ?, ?)", others)
+        connection.execute("COMMIT")
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_against_sqlite(both: tuple[kvsh.Connection, sqlite3.Connection], condition: str) -> None:
+    ours, theirs = both
+    values = [(7, "2003-01-01"), (2, "2007-01-01")] if "?" in condition else [()]
+    for select in SELECTS:
+        for parameters in values:
+            sql = select.format(condition)
+            wanted = theirs.execute(sql, parameters).fetchall()
+            for _ in range(5):  # from the file, from memory, and by codes
+                found = ours.execute(sql, parameters).fetchall()
+                assert repr(found) == repr(wanted), sql
+
+
+def test_codes_go_with_changes(both: tuple[kvsh.Connection, sqlite3.Connection]) -> None:
+    ours, theirs = both
+    sql = "SELECT count(*), sum(id), max(day) FROM t WHERE n = 3 AND day > '2002-01-01'"
+    for change in (
+        "UPDATE t SET n = 3 WHERE id % 50 = 1",
+        "DELETE FROM t WHERE id BETWEEN 1000 AND 1500",
+        "INSERT INTO t (id, n, day, far) VALUES (90000, 3, '2099-01-01', 0)",
+    ):
+        for _ in range(4):
+            assert ours.execute(sql).fetchall() == theirs.execute(sql).fetchall()
+        for connection in (ours, theirs):
+            connection.execute("BEGIN")
+            connection.execute(change)
+        assert ours.execute(sql).fetchall() == theirs.execute(sql).fetchall()
+        for connection in (ours, theirs):
+            connection.execute("COMMIT")
+    assert ours.execute(sql).fetchall() == theirs.execute(sql).fetchall()
+
+
+def test_rows_are_picked_batch_by_batch() -> None:
+    def one_by_one(numbers: list[int], texts: list[str]) -> list[int]:
+        return [place for place, number in enumerate(numbers) if number < 2]
+
+    batches = [([1, 5, 0], ["a", "b", "c"]), ([7, 7], ["d", "e"]), ([1], ["f"])]
+    tests = [(0, CodedTest([("<", 2)]))]
+    assert [*selected(batches, tests, one_by_one, (1,))] == [(("a", "c"),), (["f"],)]
+    assert [len(columns[0]) for columns in selected(batches, tests, one_by_one, ())] == [2, 1]
