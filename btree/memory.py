@@ -53,6 +53,10 @@ class MemoryStore:
             self.lock(timeout)
         return MemoryTransaction(self, write=write)
 
+    def view(self) -> Version:
+        """The same object as long as nothing is committed."""
+        return self.version
+
     def put(self, key: bytes, value: bytes) -> None:
         transaction = self.begin(write=True)
         try:

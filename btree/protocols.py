@@ -183,6 +183,11 @@ class Transaction(Protocol):
     def pages_read(self) -> int:
         """Nodes visited through this transaction so far, cached or not (EXPLAIN ANALYZE differences it)."""
 
+    @property
+    def shape(self) -> object:
+        """The same object at two moments, in whatever transactions, means the same catalog and the same kinds
+        of value in all trees (for plans)."""
+
     def tree(self, tree_id: int) -> Tree:
         """The tree; KeyError if there is none.  The same object for the same id while the transaction lasts."""
 
@@ -234,6 +239,9 @@ class Store(Protocol):
     def begin(self, *, write: bool = False, timeout: float | None = None) -> Transaction:
         """A transaction on the newest durable commit.  With `write`, takes the writer's lock first,
         waiting at most `timeout` seconds (None: the store's own), else BusyError naming the holder's pid."""
+
+    def view(self) -> object:
+        """The same object as long as nothing is committed, whoever commits."""
 
     def put(self, key: bytes, value: bytes) -> None:
         """Put one raw key, in a transaction of its own; durable as a commit is when it returns."""

@@ -97,8 +97,10 @@ def bindable(value: Any, position: int | str) -> Any:
     kind = type(value)
     if kind not in PLAIN_TYPES or (kind, PrepareProtocol) in adapters:
         value = adapt(value, PrepareProtocol, value)
-    if value is None or type(value) is float:
+    if value is None:
         return value
+    if type(value) is float:
+        return value if value == value else None  # a NaN is NULL
     if isinstance(value, int):
         if not INTEGER_MIN <= value <= INTEGER_MAX:
             raise OverflowError("Python int too large to convert to SQLite INTEGER")
@@ -108,7 +110,7 @@ def bindable(value: Any, position: int | str) -> Any:
         text.encode()  # a lone surrogate has no UTF-8 form: UnicodeEncodeError, as binding it gives
         return text
     if isinstance(value, float):
-        return float(value)
+        return float(value) if value == value else None
     try:
         view = memoryview(value)
         if not view.c_contiguous:

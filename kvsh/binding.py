@@ -26,7 +26,9 @@ _SETS_AT_ONCE = 4096
 
 
 def bound(parameters: Parameters) -> Parameters:
-    """The parameters of one execution, adapted.  Raises ProgrammingError, OverflowError and others."""
+    """The parameters of one execution, adapted: a tuple of SQL values, or a mapping of them.
+
+    Raises ProgrammingError, OverflowError and others."""
     kind: type = type(parameters)
     if kind is tuple or kind is list:
         value: Any
@@ -38,11 +40,11 @@ def bound(parameters: Parameters) -> Parameters:
             elif kind is str:
                 if not value.isascii():
                     value.encode()  # lone surrogates: UnicodeEncodeError
-            elif kind not in _PLAIN:
+            elif kind not in _PLAIN or value != value:  # a NaN is NULL
                 break
         else:
             if not adapting.plain_adapters:
-                return parameters
+                return tuple(parameters)
     elif isinstance(parameters, Mapping):
         return _BoundMapping(parameters)
     elif not (hasattr(parameters, "__len__") and hasattr(parameters, "__getitem__")):

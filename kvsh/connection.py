@@ -324,6 +324,7 @@ class Connection:
             if progress_handler is None
             else callbacks.watched(progress_handler, otherwise=True)
         )
+        self._note_watchers()
 
     def set_trace_callback(self, trace_callback: Callable[[str], Any] | None) -> None:
         """Call `trace_callback` with the text of every statement that is run, implicit ones too."""
@@ -472,7 +473,11 @@ class Connection:
 
     def _note_watchers(self) -> None:
         """Whether anything but the statement itself has to be done when one is executed."""
-        self._is_watched = bool(self._limits) or self._trace_callback is not None
+        self._is_watched = (
+            bool(self._limits)
+            or self._trace_callback is not None
+            or self._session.cancellation.progress is not None
+        )
 
     def _note_statement(self, sql: str) -> bool:
         """Whether `sql`, which passed the checks, is DML; remembered."""

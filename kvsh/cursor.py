@@ -111,16 +111,29 @@ class Cursor:
             or (connection._thread is not None and connection._thread != get_ident())
         ):
             is_dml = self._begin_use(sql)._note_statement(sql)
-        elif self._result is not None:
+        elif self._result is not None or self._columns is not None:
             self._drop_result()
         try:
             self._busy = True
             if is_dml and not session.in_transaction:
                 connection._begin_implicitly()
+            values = parameters if parameters is _NO_PARAMETERS else bound(parameters)
             if connection._is_watched:
                 connection._trace(sql)
                 connection._check_variables(sql)
-            result = session.execute(sql, () if parameters is _NO_PARAMETERS else bound(parameters))
+            elif values.__class__ is tuple:
+                plan = session.known_plan(sql)
+                if plan is not None:
+                    done = plan.quick(session, values)
+                    if done is not None:
+                        if done.__class__ is list:
+                            self._give(plan.columns, iter(done))
+                        if is_dml:
+                            self.rowcount, self.lastrowid = done, session.last_insert_rowid
+                        else:
+                            self.rowcount = -1
+                        return self
+            result = session.execute(sql, values)
             self._adopt(result, is_dml=is_dml)
         except LOWER_ERRORS as error:
             raise translated(error) from error
@@ -201,26 +214,29 @@ class Cursor:
         if columns is None:
             self._rows = _NO_ROWS
         else:
-            self._description = None
             batches = result.batches()
             if batches.__class__ is not _LIST_ITERATOR:
                 batches = _translating(batches)
-            rows: Iterator[Any] = chain.from_iterable(batches)
-            connection = self.connection
-            if (
-                self.row_factory is not None
-                or connection.text_factory is not str
-                or connection._detect_types
-            ):
-                make = self._row_maker(columns)
-                if make is not None:
-                    rows = map(make, rows)
-            self._rows = rows
+            self._give(columns, chain.from_iterable(batches))
         if is_dml:
             self.rowcount = result.rowcount
             self.lastrowid = result.lastrowid
         else:
             self.rowcount = -1
+
+    def _give(self, columns: tuple[ResultColumn, ...], rows: Iterator[Any]) -> None:
+        """Have these rows fetched."""
+        self._columns, self._description = columns, None
+        connection = self.connection
+        if (
+            self.row_factory is not None
+            or connection.text_factory is not str
+            or connection._detect_types
+        ):
+            make = self._row_maker(columns)
+            if make is not None:
+                rows = map(make, rows)
+        self._rows = rows
 
     def _column_name(self, name: str) -> str:
         if self.connection._detect_types & adapting.PARSE_COLNAMES:
@@ -309,8 +325,15 @@ class Cursor:
 
     def fetchall(self) -> list[Any]:
         """All rows that are left."""
-        self._check_open()
-        self._check_not_busy()
+        connection = self.connection
+        if (
+            self._busy
+            or self._closed
+            or connection._session is None
+            or (connection._thread is not None and connection._thread != get_ident())
+        ):
+            self._check_open()
+            self._check_not_busy()
         return list(self._rows)
 
     def close(self) -> None:

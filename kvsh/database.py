@@ -138,7 +138,7 @@ class Database:
         self._hot_lock = threading.Lock()
         self._keys_changed: Any = getattr(store, "raw_keys_changed", None)
         self._timeout = timeout
-        self._view: Any = _view_of(store)
+        self._view = store.view
         self._current: Any = _NOTHING
         self._transactions: dict[int, Joined] = {}  # by thread
         self._local = threading.local()
@@ -545,12 +545,6 @@ class _Writing:
         if isinstance(error, LOWER_ERRORS):
             raise translated(error) from error
         return False
-
-
-def _view_of(store: Store) -> Any:
-    """A callable that gives the same object as long as nothing new was committed."""
-    view = getattr(store, "view", None)
-    return (lambda: store.version) if view is None else view  # type: ignore[attr-defined]
 
 
 def _translating(

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from btree import Store, Transaction
 from sql.context import Cancellation, Context
@@ -79,6 +79,8 @@ class Session(TransactionState):
         self.total_changes = 0
         self.last_insert_rowid = 0
         self._plans: dict[Any, Prepared] = {}
+        self.known_plan = self._plans.get
+        """The plan of a statement's text, if it has run before (`Prepared.quick`)."""
         self._reach = 0  # of the next run of INSERTs; see `session_inserts`
         self._lift: Callable[[str], tuple[str, Any]] = _lift_at_first
 
@@ -315,10 +317,11 @@ class Session(TransactionState):
 
     def _typed(self, plan: QueryPlan, sql: str, types: tuple[type, ...]) -> Prepared:
         """The variant of a query for parameters of other types."""
-        known = self._plans.get((sql, types))
+        known = cast("QueryPlan | None", self._plans.get((sql, types)))
         if known is None:
             known = QueryPlan(plan.statement, types)
             self._keep((sql, types), known)
+        plan.variant = known
         return known
 
     def _keep(self, key: Any, plan: Prepared) -> None:

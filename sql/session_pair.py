@@ -62,6 +62,11 @@ class PairedTransaction:
     def create_tree(self, kind: TreeKind) -> int:
         return self.main.create_tree(kind)
 
+    @property
+    def shape(self) -> object:
+        """Never the same: a pair's plans are looked at anew each time."""
+        return object()
+
     def create_temporary_tree(self, kind: TreeKind) -> int:
         """A new tree of the temporary half, under its id in this transaction."""
         return self.temporary.create_tree(kind) + TEMP_TREE_BASE

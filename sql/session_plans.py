@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from btree import CATALOG_TREE_ID, StoreError, Transaction
+from btree import CATALOG_TREE_ID, Row, StoreError, Transaction
 from sql.context import Context
 from sql.errors import Interrupted, MisuseError, SqlError
 from sql.result import OwningResult, Result
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sql.expressions import SqlValue
     from sql.parse.statements import Query, Statement
     from sql.plan import ResultColumn
+    from sql.point import PointLookup
     from sql.schema import ObservedSchema, Schema
     from sql.session import Session
 
@@ -48,6 +49,14 @@ class Prepared:
         from sql.session_statements import execute_statement
 
         return execute_statement(session, self.statement, values)
+
+    def quick(self, session: Session, values: Values) -> list[Row] | int | None:
+        """Execute what is no more than a look at a row, or a change of one: the rows of a query, the number
+        of rows that were changed.  None, with nothing done, where `run` has to be asked.
+
+        `values` are SQL's, as many as there may be.  It is all that stands between a program and the
+        tree, most of the time: so whatever is not as it was at the latest `run` is left to the next."""
+        return None
 
     def bind(self, parameters: Parameters) -> Values:
         """The parameters' values in their order.  Raises MisuseError for a wrong number of them."""
@@ -91,6 +100,12 @@ class TransactionStatement(Prepared):
         getattr(session, self._method)(*self._arguments)
         return Result()
 
+    def quick(self, session: Session, values: Values) -> list[Row] | int | None:
+        if values:
+            return None
+        getattr(session, self._method)(*self._arguments)
+        return 0
+
 
 def _named(name: str | None, place: int, parameters: Mapping[str, Any]) -> Any:
     """A parameter's value; a mapping that has `unnamed` knows those of `?`, too."""
@@ -129,7 +144,14 @@ def bound(value: Any) -> SqlValue:
 class Checked(Prepared):
     """A plan that depends on the catalog, the functions and the tables' kinds."""
 
-    __slots__ = ("_commit_number", "_functions_version", "_schema", "_state", "_temporary_state")
+    __slots__ = (
+        "_commit_number",
+        "_functions_version",
+        "_schema",
+        "_shape",
+        "_state",
+        "_temporary_state",
+    )
 
     _schema: Schema
 
@@ -137,11 +159,14 @@ class Checked(Prepared):
         super().__init__(statement)
         self._commit_number = _NEVER
         self._functions_version = -1
+        self._shape: object = None  # of the latest check that found all in order
         self._state: object = None
         self._temporary_state: object = None
 
     def is_current(self, session: Session, transaction: Transaction) -> bool:
         """Whether catalog and functions are those of the latest preparation."""
+        if transaction.shape is self._shape:
+            return self._functions_version == session.functions.version
         temporary = getattr(transaction, "temporary", None)
         return (
             self._state is transaction.tree(CATALOG_TREE_ID).state
@@ -161,7 +186,7 @@ class Checked(Prepared):
 class QueryPlan(Checked):
     """A SELECT or VALUES.  `types` are the parameters' Python types that it was compiled for."""
 
-    __slots__ = ("_compiled", "_observed", "keeps_planner", "types")
+    __slots__ = ("_compiled", "_lookup", "_observed", "keeps_planner", "types", "variant")
 
     _observed: ObservedSchema
 
@@ -170,8 +195,34 @@ class QueryPlan(Checked):
     def __init__(self, statement: Query, types: tuple[type, ...] | None) -> None:
         super().__init__(statement)
         self.types = types
+        self.variant: QueryPlan | None = None  # the latest for parameters of other types
         self.keeps_planner = False  # EXPLAIN draws it
         self._compiled: Any = None
+        self._lookup: PointLookup | None = None  # all that the query is
+
+    def quick(self, session: Session, values: Values) -> list[Row] | int | None:
+        plan = self.variant
+        if plan is None:
+            return None
+        lookup = plan._lookup
+        if lookup is None or tuple(map(type, values)) != plan.types:
+            return None
+        transaction = session.reading_transaction()
+        if transaction is None:
+            transaction = session.lent_reader()
+            if not session.keeps(transaction):
+                transaction.rollback()
+                return None
+        if (
+            transaction.shape is not plan._shape
+            or session.functions.version != plan._functions_version
+        ):
+            return None
+        row = transaction.tree(lookup.tree_id).get(values[lookup.number])
+        if row is None:
+            return []
+        pick = lookup.pick
+        return [row if pick is None else pick(row)]
 
     def run(self, session: Session, values: Values) -> Result:
         transaction = session.reading_transaction()
@@ -212,8 +263,9 @@ class QueryPlan(Checked):
 
     @property
     def columns(self) -> tuple[ResultColumn, ...]:
-        """The columns of the latest run."""
-        columns: tuple[ResultColumn, ...] = self._compiled.columns
+        """The columns of the latest run, a quick one of its variant included."""
+        plan = self if self.variant is None else self.variant
+        columns: tuple[ResultColumn, ...] = plan._compiled.columns
         return columns
 
     def run_each(
@@ -291,14 +343,16 @@ class QueryPlan(Checked):
             self.note(session, transaction)
         elif not self._compiled.is_still_valid(transaction):
             self._compile(session, transaction, values)
+        self._shape = transaction.shape
         number = transaction.commit_number
         self._commit_number = _NEVER if transaction.writable or number < 0 else number
 
     def _compile(self, session: Session, transaction: Transaction, values: Values) -> None:
         from sql.compile import prepare_select
+        from sql.point import point_lookup
         from sql.schema import ObservedSchema
 
-        self._compiled = None
+        self._compiled = self._lookup = None
         environment = session.environment(
             transaction,
             parameters=values,
@@ -310,6 +364,8 @@ class QueryPlan(Checked):
         self._compiled = prepare_select(
             self.statement.tree.copy(), environment, text=self.statement.text
         )
+        if self.types == (int,):
+            self._lookup = point_lookup(self._compiled.block)
         if not self.keeps_planner:
             # It holds the transaction, and with it a version of all trees.
             self._compiled.planner = None

@@ -180,16 +180,15 @@ class TransactionState:
         """A transaction on the newest commit for one reading statement that is over at once.
 
         It is kept, and lent again as long as the store's view is the same: so a point query begins none."""
-        view = getattr(self.store, "view", None)
-        if view is None or self._temporary_store is not None:
-            return self.begin_transaction(write=False)
-        newest = view()
+        newest = self.store.view()
         if newest is self._reader_view:
             assert self._reader is not None
             return self._reader
+        if self._temporary_store is not None:
+            return self.begin_transaction(write=False)
         self.drop_reader()
         reader = self.store.begin()
-        if view() is newest:
+        if self.store.view() is newest:
             self._reader, self._reader_view = reader, newest
         return reader
 
@@ -263,6 +262,7 @@ class TransactionState:
             from sql.session_pair import PairSavepoint
 
             assert self.current is None
+            self.drop_reader()
             store = self._temporary_store = open_memory()
             self._temporary_schemas = schema_cache(store)
             if self._transaction is not None:

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from operator import itemgetter, ne
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from btree import Savepoint, Transaction
+from btree import Row, Savepoint, Transaction
 from sql.context import Context
 from sql.errors import ConstraintError, Interrupted, MisuseError, SqlError
 from sql.result import Result, WriteOutcome
@@ -21,12 +21,14 @@ from sql.session_plans import Checked, Parameters, Values
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
+    from sql.dml.keyed import OneRow
     from sql.parse.statements import Delete, Insert, Update
     from sql.plan import ResultColumn
     from sql.session import Session
 
 _PLAIN = frozenset((int, str, bytes, float, type(None))).issuperset
 _SETS_AT_ONCE = 4096
+_ENDED: Any = None
 
 
 class WritePlan(Protocol):
@@ -36,6 +38,10 @@ class WritePlan(Protocol):
     columns: tuple[ResultColumn, ...] | None
     is_insert: bool
     single_step: bool
+
+    @property
+    def one(self) -> OneRow | None:
+        """The way to write one row that needs no look at anything else, where there is one."""
 
     def is_still_valid(self, transaction: Transaction) -> bool: ...
 
@@ -66,13 +72,74 @@ def _is_plain(column: list[Any]) -> bool:
 class WriteStatement(Checked):
     """An INSERT, UPDATE or DELETE."""
 
-    __slots__ = ("_plan",)
+    __slots__ = ("_plan", "_quick_context")
 
     statement: Insert | Update | Delete
 
     def __init__(self, statement: Insert | Update | Delete) -> None:
         super().__init__(statement)
         self._plan: WritePlan | None = None
+        self._quick_context: Context | None = None
+
+    def quick(self, session: Session, values: Values) -> list[Row] | int | None:
+        plan = self._plan
+        if plan is None or session.current is not None or session.has_temporary_objects:
+            return None
+        one = plan.one
+        if one is None or len(values) != self.count:
+            return None
+        transaction = session.joined_transaction(temporary=False)
+        if transaction is None:
+            return self._quick_alone(session, one, values)
+        if not self._is_unchanged(session, transaction):
+            return None
+        try:
+            return self._quick_in(session, transaction, one, values)
+        except BaseException as error:
+            self._failed(session, transaction, error)
+            raise
+
+    def _quick_alone(self, session: Session, one: OneRow, values: Values) -> int | None:
+        """`quick` in a transaction of its own."""
+        transaction = session.begin_writing(temporary=False)
+        done = None
+        try:
+            if self._is_unchanged(session, transaction):
+                done = self._quick_in(session, transaction, one, values)
+        except BaseException as error:
+            self._failed_alone(session, transaction, error)
+            raise
+        if done is None:
+            session.abandon(transaction)
+        else:
+            session.commit_alone(transaction)
+        return done
+
+    def _is_unchanged(self, session: Session, transaction: Transaction) -> bool:
+        return (
+            transaction.shape is self._shape
+            and session.functions.version == self._functions_version
+        )
+
+    def _quick_in(
+        self, session: Session, transaction: Transaction, one: OneRow, values: Values
+    ) -> int | None:
+        # One context for all runs: what `one` does calls no code of the program's that could get here again.
+        context, self._quick_context = self._quick_context, None
+        if context is None:
+            context = self._context(session, transaction, values)
+        else:
+            context.transaction = transaction
+            context.parameters = values
+            context.now = None
+        outcome = one(context)
+        if outcome is None:
+            return None
+        context.transaction = _ENDED
+        self._quick_context = context
+        session.changes = changes = outcome.changes
+        session.total_changes += changes
+        return changes
 
     def run(self, session: Session, values: Values) -> Result:
         temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)
@@ -226,16 +293,22 @@ class WriteStatement(Checked):
             outcome = plan.run(self._context(session, transaction, values))
         except BaseException as error:
             session.current = None
-            session.changes = 0
-            if _conflict(error) == "FAIL":
-                session.commit_alone(transaction)
-                session.count_changes(WriteOutcome(_changes(error)))
-            else:
-                session.abandon(transaction)
+            self._failed_alone(session, transaction, error)
             raise
         session.current = None
         session.commit_alone(transaction)
         return outcome
+
+    def _failed_alone(
+        self, session: Session, transaction: Transaction, error: BaseException
+    ) -> None:
+        """What becomes of a statement's own transaction when it fails."""
+        session.changes = 0
+        if _conflict(error) == "FAIL":
+            session.commit_alone(transaction)
+            session.count_changes(WriteOutcome(_changes(error)))
+        else:
+            session.abandon(transaction)
 
     def _run_joined(
         self, session: Session, transaction: Transaction, values: Values
@@ -253,23 +326,27 @@ class WriteStatement(Checked):
                 savepoint = transaction.savepoint()
             outcome = plan.run(self._context(session, transaction, values))
         except BaseException as error:
-            conflict = _conflict(error)
-            session.changes = 0
-            if conflict == "FAIL":
-                session.count_changes(WriteOutcome(_changes(error)))
-            elif savepoint is not None:
+            if savepoint is not None and _conflict(error) != "FAIL":
                 transaction.rollback_to(savepoint)
                 session.deferred_violations = deferred
             if savepoint is not None:
                 transaction.release(savepoint)
-            if conflict == "ROLLBACK":
-                session.roll_back_all(transaction)
+            self._failed(session, transaction, error)
             raise
         finally:
             session.current = previous
         if savepoint is not None:
             transaction.release(savepoint)
         return outcome
+
+    def _failed(self, session: Session, transaction: Transaction, error: BaseException) -> None:
+        """What becomes of counters and transaction when a statement within it fails."""
+        conflict = _conflict(error)
+        session.changes = 0
+        if conflict == "FAIL":
+            session.count_changes(WriteOutcome(_changes(error)))
+        if conflict == "ROLLBACK":
+            session.roll_back_all(transaction)
 
     def _context(self, session: Session, transaction: Transaction, values: Values) -> Context:
         return Context(
@@ -305,6 +382,7 @@ class WriteStatement(Checked):
             plan = self._plan = made
             self._schema = environment.schema
             self.note(session, transaction)
+        self._shape = transaction.shape
         return plan
 
 

@@ -87,6 +87,10 @@ class DeletePlan(WritePlan):
                 if not self.target.records.indexes:
                     self._by_keys = number, deletes_by_key(self.target.records)
 
+    @property
+    def one(self) -> OneRow | None:
+        return self._one
+
     def is_still_valid(self, transaction: Transaction) -> bool:
         if self.returning is not None and self.returning.volatile:
             return False

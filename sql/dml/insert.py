@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sql.compile.query import trees_of
 from sql.dml.bulk import BulkInsert, Loaded
 from sql.dml.conflicts import resolutions
-from sql.dml.keyed import ONE
+from sql.dml.keyed import ONE, OneRow
 from sql.dml.records import Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
@@ -84,6 +84,10 @@ class InsertPlan(WritePlan):
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         return not self.volatile and (self.query is None or self.query.is_still_valid(transaction))
+
+    @property
+    def one(self) -> OneRow | None:
+        return self._one if self.source.parameters_only and not self.volatile else None
 
     # -- running ---------------------------------------------------------------------------------
 

@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
+from sql import point
 from sql.compile import prepare_select
 from sql.dml.bulk import write_entries
 from sql.dml.target import WritePlan
 from sql.dml.writer import same
-from sql.expressions import ROWID, Call, ColumnRef, Compare, Match, Parameter
-from sql.plan import Select, TableRelation
+from sql.expressions import Call, Match
+from sql.plan import Select
 from sql.plan.walk import walk_block
 from sql.result import WriteOutcome
 
@@ -72,24 +73,10 @@ NONE, ONE = WriteOutcome(0), WriteOutcome(1)
 def rowid_parameter(query: CompiledQuery, records: TableRecords) -> int | None:
     """The number of the parameter that the scan of a statement compares the rowid with, where that is
     all that it does."""
-    block, table = query.block, records.table
-    if table.without_rowid or not isinstance(block, Select):
+    block = query.block
+    if not isinstance(block, Select) or block.limit is not None or block.order:
         return None
-    if len(block.items) != 1 or len(block.where) != 1 or block.limit is not None or block.order:
-        return None
-    relation, condition = block.items[0].relation, block.where[0]
-    if not isinstance(relation, TableRelation) or relation.indexed_by is not None:
-        return None
-    if not isinstance(condition, Compare) or condition.op != "=":
-        return None
-    for column, value in (
-        (condition.left, condition.right),
-        (condition.right, condition.left),
-    ):
-        if isinstance(column, ColumnRef) and isinstance(value, Parameter):
-            is_rowid = column.column == ROWID or column.column == records.alias
-            return value.index if is_rowid and column.source == relation.source else None
-    return None
+    return point.rowid_parameter(block)
 
 
 def keyed_update(

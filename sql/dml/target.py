@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sql.bind import BindEnvironment
     from sql.compile import CompiledQuery
     from sql.context import Context
+    from sql.dml.keyed import OneRow
     from sql.parse.statements import Delete, Insert, ObjectName, Update
     from sql.plan import ResultColumn
     from sql.schema import Table, View
@@ -39,6 +40,12 @@ class WritePlan:
     temporary = False
     columns: tuple[ResultColumn, ...] | None = None
     query: CompiledQuery | None = None
+
+    @property
+    def one(self) -> OneRow | None:
+        """A function that executes once with the row of one rowid alone, or gives None with nothing written;
+        it calls nothing of the program's."""
+        return None
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         """Whether what was compiled for the kinds of value in the trees still fits."""

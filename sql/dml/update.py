@@ -148,6 +148,10 @@ class UpdatePlan(WritePlan):
             outputs.append(values[-1])
         return [*outputs, *[columns[place] for place in self.olds]]
 
+    @property
+    def one(self) -> OneRow | None:
+        return self._one
+
     def is_still_valid(self, transaction: Transaction) -> bool:
         if self.returning is not None and self.returning.volatile:
             return False
