@@ -48,7 +48,7 @@ _BY_COLUMN_ROWS = 8
 """Rows from which on a leaf is kept by column."""
 
 KEY_COLUMN = -1
-"""Stands for the key among the columns of `decode_columns`."""
+"""Stands for the key among the columns of a scan by column."""
 
 
 class KeyForm(enum.IntEnum):
@@ -100,6 +100,10 @@ _DECODE_COLUMNS_LEAF = {
         KeyForm.LISTED: _decoder(_Tuples, _Bytes),
         KeyForm.COLUMNS: _decoder(list[int], _Bytes),
     },
+}
+_COLUMN_LEAVES = {
+    bytes((FORMAT, TreeKind.TABLE, 0, form | _BY_COLUMN)): (form, decode)
+    for form, decode in _DECODE_COLUMNS_LEAF[TreeKind.TABLE].items()
 }
 _DECODE_LARGE_LEAF = {
     TreeKind.RAW: {KeyForm.LISTED: _decoder(_Bytes, _Expiring, _LargeList)},
@@ -330,36 +334,17 @@ def _keys(kind: TreeKind, form: KeyForm, part: Any, rows: list[Value]) -> list[K
     return _picked(part, rows)
 
 
-def decode_columns(
-    kind: TreeKind, payload: bytes, page: int, columns: Sequence[int]
-) -> list[list[Value]] | None:
-    """The values of some columns of a TABLE tree's leaf, without making its rows: `KEY_COLUMN` for the
-    keys.  None if the leaf does not keep its rows by column; CorruptionError as from `decode_node`."""
+def column_leaf_decoder(head: bytes) -> tuple[KeyForm, Any] | None:
+    """How a TABLE tree's leaf with this head keeps its keys, and what decodes its key part and columns;
+    None for one that keeps its rows otherwise.  ValueError if it is no such leaf."""
     try:
-        fmt, found_kind, level, form = payload[:HEAD_BYTES]
-        if fmt != FORMAT or found_kind != kind or level:
-            raise ValueError(f"head {payload[:HEAD_BYTES].hex()}")
-        if kind is not TreeKind.TABLE or form & (_LARGE | _BY_COLUMN) != _BY_COLUMN:
-            return None
-        decode = _DECODE_COLUMNS_LEAF[kind][form & ~_BY_COLUMN]  # type: ignore[index]
-        part, kept = decode(memoryview(payload)[HEAD_BYTES:])
-        if KEY_COLUMN not in columns:
-            found = [decode_column(kept[column]) for column in columns]
-        else:
-            key_form = KeyForm(form & ~_BY_COLUMN)
-            first = part if key_form is KeyForm.COLUMNS else 0
-            key_values = decode_column(kept[first])
-            if key_form is not KeyForm.COLUMNS:
-                key_values = _keys(kind, key_form, part, key_values)
-            found = [
-                key_values if column == KEY_COLUMN else decode_column(kept[column])
-                for column in columns
-            ]
-        if len(found) > 1 and len(set(map(len, found))) > 1:
-            raise ValueError("columns of different lengths")
-        return found
-    except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
-        raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
+        return _COLUMN_LEAVES[head]
+    except KeyError:
+        fmt, kind, level, form = head
+        if fmt != FORMAT or kind != TreeKind.TABLE or level:
+            raise ValueError(f"head {head.hex()}") from None
+        KeyForm(form & ~(_LARGE | _BY_COLUMN))
+        return None
 
 
 def readers(kind: TreeKind, payload: bytes, page: int) -> Readers | None:

@@ -28,6 +28,7 @@ _INTEGERS = (("b", 1, 2), ("h", 2, 3), ("i", 4, 5), ("q", 8, 9))
 """Codes, widths, and the bytes that msgpack takes at most for such an integer."""
 
 _CODES: dict[int, Any] = {ord(code): code for code in "bhiqd"}
+_WIDTHS = {first: array(code).itemsize for first, code in _CODES.items()}
 _HEAD_MAX = 5  # bytes before the first value in msgpack
 _ARRAY_16, _ARRAY_32 = 0xDC, 0xDD
 _SWAPPED = sys.byteorder == "big"
@@ -80,6 +81,40 @@ def decode_column(column: bytes) -> list[Value]:
     if _SWAPPED:
         values.byteswap()
     return values.tolist()
+
+
+def row_count(column: bytes) -> int:
+    """How many values the column has, by its head and its length.  Errors as `decode_column`."""
+    first = column[0]
+    if first < 0x80:
+        count, rest = divmod(len(column) - 1, _WIDTHS[first])
+        if rest:
+            raise ValueError("a column that ends within a value")
+        return count
+    if first == _ARRAY_16:
+        return column[1] << 8 | column[2]
+    if first == _ARRAY_32:
+        return int.from_bytes(column[1:5])
+    if first & 0xF0 == 0x90:
+        return first & 0x0F
+    raise ValueError("no column")
+
+
+def decode_joined(columns: Sequence[bytes]) -> list[Value]:
+    """All values of several columns, one after the other: those of one fixed width in one go.
+
+    Each has to have a `row_count`.  Errors as `decode_column`."""
+    first = columns[0][0]
+    if first < 0x80 and {column[0] for column in columns} == {first}:
+        values = array(_CODES[first])
+        values.frombytes(b"".join([column[1:] for column in columns]))
+        if _SWAPPED:
+            values.byteswap()
+        return values.tolist()
+    found: list[Value] = []
+    for column in columns:
+        found += decode_column(column)
+    return found
 
 
 def value_reader(column: bytes) -> Sequence[Value]:

@@ -22,6 +22,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from btree.codec import KEY_COLUMN
+from btree.column_pages import OpenPage, joined
 from btree.node import LargeValues, Node
 from btree.protocols import Value
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 2048
 """Rows from which on a batch is full; it ends with a leaf."""
+
+_PAGES_AHEAD = 16
+"""Leaves that are read at once, with one call of the system where they lie together."""
 
 _SAMPLE_VALUES = 32
 
@@ -145,29 +149,31 @@ def _gathered(
     keep = room > 0
     assert branch.children is not None
     batch = [Column() for _ in missing]
-    decoded = 0
-    at, last = 0, len(branch.children) - 1
-    for slot in range(last + 1):
-        child: Node | int = branch.children[slot]
-        found, large = None, False
-        if isinstance(child, int):
-            found = tree.transaction.load_columns(tree, branch, slot, missing)
-            if found is not None:
-                decoded += len(found[0])
-        if found is None:
-            leaf = tree.scanned_child(branch, slot)
+    opened: list[OpenPage] = []
+    rows = decoded = at = 0
+    left = len(branch.children)
+    for leaf in _leaves(tree, branch, missing):
+        left -= 1
+        large = False
+        if isinstance(leaf, OpenPage):
+            opened.append(leaf)
+            rows += leaf.rows
+            decoded += leaf.rows
+        else:
+            _extend(batch, missing, opened)
+            opened = []
+            rows += len(leaf.keys)
             if leaf.values.__class__ is LargeValues:
                 keep, large = False, True
-            found = _picked(tree, leaf, missing)
-        for column, values in zip(batch, found, strict=True):
-            column += values
-        if len(batch[0]) < BATCH_ROWS and slot < last and not large:
+            for column, values in zip(batch, _picked(tree, leaf, missing), strict=True):
+                column += values
+        if rows < BATCH_ROWS and left and not large:
             continue
+        _extend(batch, missing, opened)
         if keep:
             added_bytes += sum(map(sys.getsizeof, batch))
             if decoded:  # the values are nobody else's
-                added_bytes += sum(map(_bytes_of_values, batch)) * decoded / len(batch[0])
-                decoded = 0
+                added_bytes += sum(map(_bytes_of_values, batch)) * decoded / rows
             for number, column in zip(missing, batch, strict=True):
                 fresh[number].append(column)
             if added_bytes >= room:
@@ -176,9 +182,39 @@ def _gathered(
         new = dict(zip(missing, batch, strict=True))
         yield tuple([new[n] if n in new else lists[n][at] for n in columns])
         batch = [Column() for _ in missing]
+        opened = []
+        rows = decoded = 0
         at += 1
     if keep:
         tree.transaction.keep_columns(branch, fresh, int(added_bytes) + bytes_made_of(fresh))
+
+
+def _leaves(tree: Tree, branch: Node, columns: Sequence[int]) -> Iterator[OpenPage | Node]:
+    """What stands below a lowest branch, in order: pages of leaves that are not in memory, else nodes."""
+    children = branch.children
+    assert children is not None
+    slot = 0
+    while slot < len(children):
+        child: Node | int = children[slot]
+        if not isinstance(child, int):
+            yield child
+            slot += 1
+            continue
+        end = slot + 1
+        while end < min(len(children), slot + _PAGES_AHEAD) and isinstance(children[end], int):
+            end += 1
+        slots = range(slot, end)
+        for at, page in zip(
+            slots, tree.transaction.open_pages(tree, branch, slots, columns), strict=True
+        ):
+            yield tree.scanned_child(branch, at) if page is None else page
+        slot = end
+
+
+def _extend(batch: list[Column], columns: Sequence[int], leaves: Sequence[OpenPage]) -> None:
+    if leaves:
+        for values, column in zip(batch, columns, strict=True):
+            values += joined(leaves, column)
 
 
 def _picked(tree: Tree, leaf: Node, columns: Sequence[int]) -> list[list[Value]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import codec, directory
 from btree.cache import unflushed_bytes
+from btree.column_pages import OpenPage, open_pages
 from btree.columns import Column, kept_with
 from btree.errors import CorruptionError, StoreError
 from btree.flush import Flush
@@ -74,6 +75,9 @@ class _Ended:
         raise StoreError("the transaction has ended")
 
     def read(self, page: int, location: int) -> bytes:
+        raise StoreError("the transaction has ended")
+
+    def read_many(self, pages: Sequence[int], locations: Sequence[int]) -> Sequence[bytes]:
         raise StoreError("the transaction has ended")
 
 
@@ -142,17 +146,26 @@ class _OnPages(LocalTransaction):
         self.store.cache.account(tree_id, node, len(payload))
         return node
 
-    def load_columns(
-        self, tree: Tree, branch: Node, slot: int, columns: Sequence[int]
-    ) -> list[list[Value]] | None:
+    def open_pages(
+        self, tree: Tree, branch: Node, slots: Sequence[int], columns: Sequence[int]
+    ) -> list[OpenPage | None]:
         assert branch.children is not None and branch.pages is not None
-        page, child = branch.pages[slot], branch.children[slot]
-        if child.__class__ is Node:
-            return None  # another thread has loaded it
-        location = child or self.reader.locate(page)
-        if not location:
-            raise CorruptionError(f"page {page} of tree {tree.id} is missing")
-        return codec.decode_columns(tree.kind, self.reader.read(page, location), page, columns)
+        found: list[OpenPage | None] = [None] * len(slots)
+        wanted, pages, locations = [], [], []
+        for at, slot in enumerate(slots):
+            child, page = branch.children[slot], branch.pages[slot]
+            if child.__class__ is Node:
+                continue  # another thread has loaded it
+            location = child or self.reader.locate(page)
+            if not location:
+                raise CorruptionError(f"page {page} of tree {tree.id} is missing")
+            wanted.append(at)
+            pages.append(page)
+            locations.append(location)
+        payloads = self.reader.read_many(pages, locations) if pages else ()
+        for at, leaf in zip(wanted, open_pages(payloads, pages, columns), strict=True):
+            found[at] = leaf
+        return found
 
     def scans_again(self, tree: Tree) -> bool:
         scanned = self.store.cache.scanned

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Any
 
+from btree.column_pages import OpenPage
 from btree.columns import Column, kept_with
 from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ConflictError, StoreError
@@ -124,9 +125,9 @@ class MemoryTransaction(LocalTransaction):
     def load_packed(self, tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
         raise AssertionError("a tree in memory has all its nodes")
 
-    def load_columns(
-        self, tree: Tree, branch: Node, slot: int, columns: Sequence[int]
-    ) -> list[list[Value]] | None:
+    def open_pages(
+        self, tree: Tree, branch: Node, slots: Sequence[int], columns: Sequence[int]
+    ) -> list[OpenPage | None]:
         raise AssertionError("a tree in memory has all its nodes")
 
     def scans_again(self, tree: Tree) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from btree.collector import CollectorPaused
+from btree.column_pages import OpenPage
 from btree.columns import Column
 from btree.errors import ReadOnlyError, StoreError
 from btree.node import LargeReference, Node, Owner, new_leaf
@@ -137,10 +138,11 @@ class LocalTransaction(ABC):
         """Child `slot` of `branch`, a leaf, for a look-up of one key."""
 
     @abstractmethod
-    def load_columns(
-        self, tree: Tree, branch: Node, slot: int, columns: Sequence[int]
-    ) -> list[list[Value]] | None:
-        """Columns of child `slot` of `branch` from its page; None if the page does not keep them apart."""
+    def open_pages(
+        self, tree: Tree, branch: Node, slots: Sequence[int], columns: Sequence[int]
+    ) -> list[OpenPage | None]:
+        """The pages of children of a lowest branch, for the sake of some columns; None for one that is in
+        memory by now, or does not keep columns apart."""
 
     @abstractmethod
     def scans_again(self, tree: Tree) -> bool:

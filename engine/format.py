@@ -223,6 +223,22 @@ def decode_record(salt: int, data: bytes | memoryview, at: int = 0) -> Record | 
     return Record(crc, length, lsn, page, kind, pages, bytes(data[at + RECORD_BYTES : end]))
 
 
+def page_at(salt: int, window: memoryview, page: int, start: int, end: int) -> memoryview | None:
+    """The payload of the page record in `window[start:end]`; None if it is not this page's, whole and
+    valid.  For who reads many: it makes no `Record`, and copies nothing."""
+    end = min(end, len(window))  # the file may end within a record
+    if end - start < RECORD_BYTES:
+        return None
+    crc, length, _, number, kind, _, mark, _ = RECORD.unpack_from(window, start)
+    begin = start + RECORD_BYTES
+    if number != page or kind != KIND_PAGE or mark != RECORD_MARK or length > end - begin:
+        return None
+    stop = begin + length
+    if zlib.crc32(window[start + 4 : stop], salt) != crc:
+        return None
+    return window[begin:stop]
+
+
 def decode_chain(record: Record) -> Chain | None:
     """A commit record's chain fields."""
     if len(record.payload) < CHAIN_BYTES:

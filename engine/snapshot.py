@@ -7,7 +7,7 @@ location stays readable for as long as the file is open.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from engine.log import redo_start
@@ -42,6 +42,12 @@ class Snapshot:
     def read(self, page: int, location: int) -> bytes:
         """The version of `page` at `location`; CorruptionError if the bytes there are not it."""
         return self.log.read_page(page, location)
+
+    def read_many(
+        self, pages: Sequence[int], locations: Sequence[int]
+    ) -> Sequence[bytes | memoryview]:
+        """`read` for several pages; of those that lie close together in one go."""
+        return self.log.read_pages(pages, locations)
 
     def get(self, page: int) -> bytes | None:
         """The page's bytes, None if there is no such page."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, StorageError, refused
@@ -121,6 +122,16 @@ class Writer:
         if self._failed:
             self._check_whole()
         return self._log.read_page(page, location)
+
+    def read_many(
+        self, pages: Sequence[int], locations: Sequence[int]
+    ) -> Sequence[bytes | memoryview]:
+        """`read` for several pages; of those that lie close together in one go."""
+        if max(locations) >> 24 << 3 >= self._position:
+            self._flush()
+        if self._failed:
+            self._check_whole()
+        return self._log.read_pages(pages, locations)
 
     def put(self, page: int, payload: bytes) -> None:
         """Insert or replace a page, at most 128 MB less a header."""

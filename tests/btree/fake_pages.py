@@ -4,6 +4,7 @@ the engine's own doings are not the question."""
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from btree import BusyError
@@ -128,6 +129,9 @@ class FakeSnapshot:
         self.pages.reads += 1
         return self.pages.file.read(page, location)
 
+    def read_many(self, pages: Sequence[int], locations: Sequence[int]) -> list[bytes]:
+        return [self.read(page, location) for page, location in zip(pages, locations, strict=True)]
+
     def close(self) -> None:
         if not self.closed:
             self.closed = True
@@ -174,6 +178,9 @@ class FakeWriter:
         assert self.active
         self.pages.reads += 1
         return self.file.read(page, location)
+
+    def read_many(self, pages: Sequence[int], locations: Sequence[int]) -> list[bytes]:
+        return [self.read(page, location) for page, location in zip(pages, locations, strict=True)]
 
     def commit_pages(self) -> FakeCommit:
         return self._commit(None)
