@@ -85,7 +85,8 @@ class DiskStore:
         self.branch_limit = max(4, min(BRANCH_LIMIT, page_bytes // 16))
         self.leaf_limit = max(2, min(_FIRST_LEAF_LIMIT, page_bytes // 64))
         self.raw_puts_max = max(64, min(RAW_PUTS_MAX, cache_bytes // _PUT_OFF_SHARE_BYTES))
-        self.held_max = max(4, cache_bytes // 2 // int(page_bytes * MEMORY_PER_PAGE_BYTE))
+        self.leaf_bytes = page_bytes * MEMORY_PER_PAGE_BYTE  # what a full leaf takes in memory
+        self.held_max = max(4, cache_bytes // 2 // self.leaf_bytes)
         self.closed = False
         self._lock = threading.RLock()
         self._epoch: object = None

@@ -320,7 +320,7 @@ class DiskTransaction(_OnPages):
         self._writer = writer
         self.reader = view.snapshot if writer is None else writer
         self.held_max = store.held_max
-        self.raw_puts_max = store.raw_puts_max
+        self.first_puts_max = self.raw_puts_max = store.raw_puts_max
 
     def upgrade(self, timeout: float | None = None) -> None:
         if self._writable:
@@ -386,6 +386,9 @@ class DiskTransaction(_OnPages):
             self.reader = self._view.snapshot
 
     # -- room ----------------------------------------------------------------------------------------
+
+    def room_bytes(self) -> float:
+        return (self.held_max - self.held) * self.store.leaf_bytes
 
     def spill(self) -> None:
         assert self._writer is not None

@@ -118,3 +118,20 @@ def test_nodes_of_a_transaction_that_wrote_early_and_rolled_back_are_forgotten(
     transaction.rollback()
     assert store.cache.revived(location) is None
     store.close()
+
+
+@pytest.mark.parametrize("value_bytes", [10, 500])
+def test_as_many_are_put_off_as_there_is_memory_for(tmp_path: Path, value_bytes: int) -> None:
+    cache_bytes = 1 << 20
+    store: Any = open_store(tmp_path / "db", cache_bytes=cache_bytes, durability="off")
+    transaction = store.begin(write=True)
+    most = 0
+    for number in range(12_000):
+        transaction.put_raw(b"%05d" % (number * 7919 % 12_000), b"x" * value_bytes)
+        most = max(most, len(transaction.raw_puts))
+    assert most > store.raw_puts_max
+    assert most * (100 + 5 + value_bytes) < cache_bytes / 2
+    transaction.commit()
+    assert len(content(store.begin())) == 12_000
+    assert store.check() == []
+    store.close()
