@@ -30,7 +30,7 @@ from typing import Any
 
 import msgspec
 
-from btree.column_codec import decode_column, encode_column, value_reader
+from btree.column_codec import decode_column, encode_column, value_reader, values_to_search
 from btree.errors import CorruptionError, StoreError
 from btree.node import LargeReference, LargeValues, Node
 from btree.protocols import Key, TreeKind, Value
@@ -120,6 +120,7 @@ _DECODE_BRANCH = {
     TreeKind.CLUSTERED: _decoder(_Tuples, list[int]),
     TreeKind.INDEX: _decoder(_Tuples, list[int]),
 }
+_INDEX_COLUMNS_HEAD = bytes((FORMAT, TreeKind.INDEX, 0, _BY_COLUMN))
 _decode_raw_value = msgspec.msgpack.Decoder(bytes | tuple[bytes, int]).decode
 _decode_row: Any = msgspec.msgpack.Decoder(tuple[Any, ...]).decode
 
@@ -372,6 +373,21 @@ def readers(kind: TreeKind, payload: bytes, page: int) -> Readers | None:
         return (keys, columns) if count else None
     except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
         raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
+
+
+def key_columns(payload: bytes, page: int) -> list[Sequence[Value]] | None:
+    """An INDEX tree's leaf by column, its numbers as they lie in the page.  None if it does not keep its
+    keys by column; CorruptionError as from `decode_node`."""
+    if payload[:HEAD_BYTES] != _INDEX_COLUMNS_HEAD:
+        return None
+    try:
+        (kept,) = _decode_index_columns(memoryview(payload)[HEAD_BYTES:])
+        columns = list(map(values_to_search, kept))
+        if len(set(map(len, columns))) != 1:
+            raise ValueError("columns of different lengths")
+        return columns if len(columns[0]) else None
+    except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
+        raise CorruptionError(f"page {page}: not a node of an INDEX tree ({error})") from error
 
 
 def encode_large(kind: TreeKind, value: Value) -> bytes:

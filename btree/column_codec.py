@@ -131,6 +131,12 @@ def value_reader(column: bytes) -> Sequence[Value]:
     return fixed
 
 
+def values_to_search(column: bytes) -> Sequence[Value]:
+    """The column's values as something that is quick to bisect: numbers in fixed width as they are, a list of
+    others.  Errors as `decode_column`."""
+    return _decode(column) if column[0] >= 0x80 else value_reader(column)
+
+
 class _Encoded(Sequence[Value]):
     """Values in msgpack, and where each of them begins."""
 

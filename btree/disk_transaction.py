@@ -18,7 +18,7 @@ from btree.errors import CorruptionError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
 from btree.overlay import OverlaidTree
-from btree.packed import READS_MAX, PackedLeaf, packed_leaf
+from btree.packed import READS_MAX, PackedLeaf, packed_index_leaf, packed_leaf
 from btree.protocols import TreeKind, Value
 from btree.redo import encode_redo
 from btree.spill import Spill
@@ -127,10 +127,9 @@ class _OnPages(LocalTransaction):
         leaf = None
         if location and not cache.is_cooling(location):
             payload = self.reader.read(page, location)
-            found = codec.readers(tree.kind, payload, page)
-        if found is None:
+            leaf = _packed(tree.kind, payload, page, location)
+        if leaf is None:
             return self.load(tree, branch, slot)
-        leaf = packed_leaf(location, *found, len(payload))
         branch.children[slot] = leaf
         cache.used_bytes += leaf.bytes
         if cache.is_over:
@@ -270,6 +269,15 @@ class _OnPages(LocalTransaction):
             base_lsn,
             shape,
         )
+
+
+def _packed(kind: TreeKind, payload: bytes, page: int, location: int) -> PackedLeaf | None:
+    """The packed leaf of a page, None if it can't be packed."""
+    if kind is TreeKind.INDEX:
+        columns = codec.key_columns(payload, page)
+        return None if columns is None else packed_index_leaf(location, columns, len(payload))
+    found = codec.readers(kind, payload, page)
+    return None if found is None else packed_leaf(location, *found, len(payload))
 
 
 class Replay(_OnPages):

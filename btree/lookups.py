@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from btree.node import Node
 from btree.order import MAX, search_left, search_right
+from btree.packed import PackedLeaf, PackedRows, child_to_read, packed_child
+from btree.packed_keys import FEW_EQUAL, PackedKeys
 from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def _values_at(tree: Tree, keys: Sequence[Key]) -> list[Value]:
     return found
 
 
-def _runs(tree: Tree, keys: Sequence[Key]) -> Iterator[tuple[Node, int, int]]:
+def _runs(tree: Tree, keys: Sequence[Key]) -> Iterator[tuple[Node | PackedLeaf, int, int]]:
     """(leaf, start, stop) for ascending keys: `keys[start:stop]` are in that leaf or nowhere.
 
     A prefix of tuples counts as the key that it is."""
@@ -99,7 +101,10 @@ def _runs(tree: Tree, keys: Sequence[Key]) -> Iterator[tuple[Node, int, int]]:
                         stop = bisect_left(keys, separators[slot], stop, near)
                 leaf = children[slot]
                 if leaf.__class__ is not Node:
-                    leaf = tree.loaded(node, slot)
+                    if (stop - start) * _DENSE > tree.leaf_limit:
+                        leaf = child_to_read(tree, node, slot)
+                    else:
+                        leaf = packed_child(tree, node, slot)
                 pages += 1
                 yield leaf, start, stop
                 start = stop
@@ -108,16 +113,18 @@ def _runs(tree: Tree, keys: Sequence[Key]) -> Iterator[tuple[Node, int, int]]:
                 slot = search_right(separators, keys[start])
                 stop = end if slot == last else search_left(keys, separators[slot], start)
                 pages += 1
-                yield tree.child(node, slot), start, stop
+                yield child_to_read(tree, node, slot), start, stop
                 start = stop
         tree.visit(pages=pages)
 
 
-def _of_leaf(tree: Tree, leaf: Node, wanted: Sequence[Key]) -> list[Value]:
+def _of_leaf(tree: Tree, leaf: Any, wanted: Sequence[Key]) -> list[Value]:
     """The values of distinct ascending keys of one leaf."""
     keys, values = leaf.keys, leaf.values
     if not keys:
         return [None] * len(wanted)
+    if values.__class__ is PackedRows:
+        return values.rows_at(keys, wanted)
     try:
         if values is None:
             present = set(keys)
@@ -142,6 +149,24 @@ def _of_leaf(tree: Tree, leaf: Node, wanted: Sequence[Key]) -> list[Value]:
     return found
 
 
+def prefixed_in(keys: Sequence[Key], prefix: tuple[Any, ...]) -> list[Key] | None:
+    """Those of a leaf's keys that start with `prefix`; None if the next leaf may have some, too, or the keys are
+    of several kinds."""
+    try:
+        if keys.__class__ is PackedKeys:
+            return keys.prefixed(prefix)
+        end = first = bisect_left(keys, prefix)
+        width, count = len(prefix), len(keys)
+        enough = min(first + FEW_EQUAL, count)
+        while end < enough and keys[end][:width] == prefix:
+            end += 1
+        if end - first == FEW_EQUAL:
+            end = bisect_left(keys, (*prefix, MAX), end)
+    except TypeError:  # keys of several kinds
+        return None
+    return None if end == count else keys[first:end]  # type: ignore[return-value]
+
+
 def prefixed_many(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
     """For each of the ascending prefixes the keys that start with it."""
     found: list[list[Key]] = []
@@ -149,6 +174,11 @@ def prefixed_many(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[
     for leaf, start, stop in _runs(tree, prefixes):
         keys = leaf.keys
         count = len(keys)
+        if keys.__class__ is PackedKeys:
+            for prefix in prefixes[start:stop]:
+                few = prefixed_in(keys, prefix)
+                found.append(_beyond(tree, prefix) if few is None else few)
+            continue
         firsts: list[Any] = []
         if single and (stop - start) * _DENSE > count:
             # Elements compare for a third of what tuples do: worth picking them where many are looked for.

@@ -7,11 +7,13 @@ first key > `key`.  In trees of tuples, where a proper prefix stands for all its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from btree.node import Node
 from btree.order import MAX, less, search_left, search_right
+from btree.packed import PackedLeaf, child_to_read
+from btree.packed_keys import PackedKeys
 from btree.protocols import Key, TreeKind, Value
 
 if TYPE_CHECKING:
@@ -37,9 +39,11 @@ def _bound(tree: Tree, key: Key, *, after: bool) -> Bound:
     return key, after
 
 
-def _slot(keys: list[Key], bound: Bound) -> int:
+def _slot(keys: Sequence[Key], bound: Bound) -> int:
     assert bound is not None
     key, after = bound
+    if keys.__class__ is PackedKeys:  # of an INDEX tree, where `after` is never set
+        return keys.slot_of(key)
     return search_right(keys, key) if after else search_left(keys, key)
 
 
@@ -48,7 +52,7 @@ def batches(tree: Tree, low: Bound, high: Bound, *, reverse: bool) -> Iterator[B
     writer's nodes (a new token), so that neither disturbs the other."""
     root = tree.root
     if root.children is None or (low is not None and high is not None):
-        leaf = root if root.children is None or low is None else tree.leaf(low[0])
+        leaf: Any = root if root.children is None or low is None else tree.leaf(low[0])
         tree.visit(descents=1)
         keys = leaf.keys
         start = 0 if low is None else _slot(keys, low)
@@ -66,12 +70,12 @@ def batches(tree: Tree, low: Bound, high: Bound, *, reverse: bool) -> Iterator[B
 
 def _forward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch]:
     path: list[tuple[Node, int]] = []
-    node = root
+    node: Any = root
     tree.visit(descents=1, pages=-1)  # the loop counts the leaf
     while node.children is not None:
         slot = 0 if low is None else search_right(node.keys, low[0])
         path.append((node, slot))
-        node = tree.child(node, slot)
+        node = child_to_read(tree, node, slot)
     start = 0 if low is None else _slot(node.keys, low)
     while True:
         tree.visit(pages=1)
@@ -80,7 +84,7 @@ def _forward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch]
         if high is not None and end and not less(keys[-1], high[0]):
             end = _slot(keys, high)
         if start < end:
-            whole = start == 0 and end == len(keys)
+            whole = start == 0 and end == len(keys) and keys.__class__ is list
             yield (keys if whole else keys[start:end]), tree.values_of(node, start, end)
         if end < len(keys):
             return
@@ -91,20 +95,29 @@ def _forward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch]
             return
         node, slot = path.pop()
         path.append((node, slot + 1))
-        node = tree.scanned_child(node, slot + 1)
+        node = _next(tree, node, slot + 1)
         while node.children is not None:
             path.append((node, 0))
-            node = tree.scanned_child(node, 0)
+            node = _next(tree, node, 0)
+
+
+def _next(tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
+    """Child `slot` of a branch, where a scan goes on."""
+    assert branch.children is not None
+    child: Any = branch.children[slot]
+    if child.__class__ is PackedLeaf and tree.kind is TreeKind.INDEX:
+        return child
+    return tree.scanned_child(branch, slot)
 
 
 def _backward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch]:
     path: list[tuple[Node, int]] = []
-    node = root
+    node: Any = root
     tree.visit(descents=1, pages=-1)  # the loop counts the leaf
     while node.children is not None:
         slot = len(node.keys) if high is None else search_right(node.keys, high[0])
         path.append((node, slot))
-        node = tree.child(node, slot)
+        node = child_to_read(tree, node, slot)
     end = len(node.keys) if high is None else _slot(node.keys, high)
     while True:
         tree.visit(pages=1)
@@ -123,10 +136,10 @@ def _backward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch
             return
         node, slot = path.pop()
         path.append((node, slot - 1))
-        node = tree.scanned_child(node, slot - 1)
+        node = _next(tree, node, slot - 1)
         while node.children is not None:
             path.append((node, len(node.keys)))
-            node = tree.scanned_child(node, len(node.keys))
+            node = _next(tree, node, len(node.keys))
         end = len(node.keys)
 
 
@@ -146,15 +159,18 @@ def estimate(tree: Tree, low: Bound, high: Bound) -> int:
     return max(round((high_place - low_place) * len(tree)), 0)
 
 
-def _place(tree: Tree, bound: Bound, *, default: float) -> tuple[Node | None, int, float]:
+def _place(
+    tree: Tree, bound: Bound, *, default: float
+) -> tuple[Node | PackedLeaf | None, int, float]:
     """The leaf and slot of a bound, and what share of the tree is about below it."""
     if bound is None:
         return None, 0, default
-    node, place, share = tree.root, 0.0, 1.0
+    node: Any = tree.root
+    place, share = 0.0, 1.0
     while node.children is not None:
         slot = search_right(node.keys, bound[0])
         share /= len(node.children)
         place += slot * share
-        node = tree.child(node, slot)
+        node = child_to_read(tree, node, slot)
     slot = _slot(node.keys, bound)
     return node, slot, place + share * slot / max(len(node.keys), 1)

@@ -16,7 +16,7 @@ from btree import edit, lookups, ranges
 from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
 from btree.order import MAX, search_left, search_right
-from btree.packed import PackedLeaf, leaf_to_look_at
+from btree.packed import PackedLeaf, child_to_read, leaf_to_look_at
 from btree.protocols import Key, TreeKind, Value
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ REDO_ENTRIES_MAX = 4096
 REDO_SCATTERED_LEAVES_MAX = 1024
 """The same for changes made at once of a few entries in each of many leaves, whose pages are many times as
 long as the entries: so many leaves could be filled with them.  Their bytes have a bound of their own."""
-
-FEW_EQUAL = 8
-"""Keys of one prefix that are counted one by one, before their end is searched for."""
 
 DELETED = False
 """Stands in redo for a delete.  Stored on disk, do not change."""
@@ -266,9 +263,9 @@ class Tree:
         slot = search_left(leaf.keys, key)
         if slot == len(leaf.keys) or leaf.keys[slot] != key:
             return default
-        if isinstance(leaf, PackedLeaf):
-            return leaf.values.row(slot)
-        return True if leaf.values is None else self.value(leaf, slot)
+        if leaf.values is None:
+            return True
+        return leaf.values.row(slot) if isinstance(leaf, PackedLeaf) else self.value(leaf, slot)
 
     def __contains__(self, key: Key) -> bool:
         self._descents += 1
@@ -495,33 +492,27 @@ class Tree:
             while children is not None:
                 node = children[bisect_right(node.keys, prefix)]
                 children = node.children
-            keys = node.keys
-            end = first = bisect_left(keys, prefix)
-            width, count = len(prefix), len(keys)
-            enough = min(first + FEW_EQUAL, count)
-            while end < enough and keys[end][:width] == prefix:
-                end += 1
-            if end - first == FEW_EQUAL:
-                end = bisect_left(keys, (*prefix, MAX), end)
-        except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
+            return lookups.prefixed_in(node.keys, prefix)
+        except AttributeError:  # a node to be loaded
+            return lookups.prefixed_in(self.leaf(prefix).keys, prefix)
+        except TypeError:  # keys of several kinds
             return None
-        return None if end == count else keys[first:end]
 
     def following(
         self, start: tuple[Any, ...], count: int, *, beyond: bool = False
     ) -> list[Key] | None:
         key = (*start, MAX) if beyond else start
         self._descents += 1
+        node: Any = self.root
         try:
-            node = self.root
             children = node.children
             while children is not None:
                 node = children[bisect_right(node.keys, key)]
                 children = node.children
-            keys = node.keys
-            first = bisect_left(keys, key)
         except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
-            return None
+            node = self.leaf(key)
+        keys = node.keys
+        first = search_left(keys, key) if keys.__class__ is list else keys.slot_of(key)
         return keys[first : first + count] if first + count <= len(keys) else None
 
     def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
@@ -544,16 +535,16 @@ class Tree:
 
     def first(self) -> tuple[Key, Value] | None:
         self._descents += 1
-        node = self.root
+        node: Any = self.root
         while node.children is not None:
-            node = self.child(node, 0)
+            node = child_to_read(self, node, 0)
         return self._entry(node, 0)
 
     def last(self) -> tuple[Key, Value] | None:
         self._descents += 1
-        node = self.root
+        node: Any = self.root
         while node.children is not None:
-            node = self.child(node, len(node.children) - 1)
+            node = child_to_read(self, node, len(node.children) - 1)
         return self._entry(node, len(node.keys) - 1)
 
     def _entry(self, leaf: Node, slot: int) -> tuple[Key, Value] | None:
@@ -594,11 +585,11 @@ class Tree:
         self._descents += descents
         self._pages += pages
 
-    def leaf(self, key: Key) -> Node:
-        """The leaf where `key` is or would be; loads what is not in memory."""
-        node = self.root
+    def leaf(self, key: Key) -> Node | PackedLeaf:
+        """The leaf where `key` is or would be, to be read; loads what is not in memory."""
+        node: Node | PackedLeaf = self.root
         while node.children is not None:
-            node = self.child(node, search_right(node.keys, key))
+            node = child_to_read(self, node, search_right(node.keys, key))
         return node
 
     def child(self, branch: Node, slot: int) -> Node:
