@@ -18,15 +18,15 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import directory
 from btree.cache import Cache
+from btree.codec import encoded
 from btree.collector import CollectorPaused
 from btree.disk_transaction import (
     REDO_BYTES_MAX,
-    BorrowedView,
     DiskTransaction,
     Replay,
     View,
@@ -34,8 +34,9 @@ from btree.disk_transaction import (
 from btree.errors import ConflictError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.node import Node
+from btree.overlay import OverlaidTree, add_pending
 from btree.protocols import RAW_TREE_ID
-from btree.redo import changed_keys, encode_put, replay
+from btree.redo import OP_CHANGES, changed_keys, encode_put, replay
 from btree.transaction import RAW_PUTS_MAX, Version
 from engine import Journal
 
@@ -51,6 +52,9 @@ CLOSE_REDO_BYTES_MAX = 32 * 1024
 
 UNREAD_COMMITS_MAX = 4096
 """So many puts may wait in the log for the trees to take them in: it bounds what a read after them costs."""
+
+VERSIONS_MAX = 64
+"""So many versions that only writers have seen are kept, before those that nobody can want any more go."""
 
 TOLD_COMMITS_MAX = 256
 TOLD_BYTES_MAX = 64 * 1024
@@ -98,7 +102,8 @@ class DiskStore:
     def begin(self, *, write: bool = False, timeout: float | None = None) -> DiskTransaction:
         if write:
             return self._begin_write(timeout)
-        return DiskTransaction(self, self.view(), None)
+        view = self.view()
+        return DiskTransaction(self, view.version, view, None)
 
     def put(self, key: bytes, value: bytes) -> None:
         """One raw key put, as a transaction of its own.
@@ -168,22 +173,29 @@ class DiskStore:
             raise ReadOnlyError("the database is open read-only")
         writer: Writer = self.pages.begin(timeout)
         try:
-            view = self._view_to_build_on(writer)
+            version = self._version_to_build_on(writer)
         except BaseException:
             writer.rollback()
             raise
-        return DiskTransaction(self, view, writer)
+        return DiskTransaction(self, version, None, writer)
 
-    def _view_to_build_on(self, writer: Writer) -> View:
+    def _version_to_build_on(self, writer: Writer) -> Version:
         with self._lock:
-            view = self.view()
-            if view.version.lsn == writer.lsn and view.snapshot.epoch is writer.epoch:
-                return view
+            if self._epoch is writer.epoch:
+                version = self._versions.get(writer.lsn)
+                if version is not None:
+                    return version
+            newest = self.view().version
             if self._epoch is not writer.epoch:
                 raise StoreError(
-                    f"commit {writer.lsn} is unknown here (the newest is {view.version.lsn})"
+                    f"commit {writer.lsn} is unknown here (the newest is {newest.lsn})"
                 )
-            return BorrowedView(view, self._version_of(writer))
+            return self._version_of(writer)
+
+    def view_of(self, version: Version) -> View | None:
+        """The view of a version that is the newest durable one; None if another is."""
+        view = self.view()
+        return view if view.version is version else None
 
     def upgraded(self, view: View, timeout: float | None) -> Writer:
         """The writer's lock, if `view` is still the newest commit (fact 12: else updates get lost)."""
@@ -240,6 +252,43 @@ class DiskStore:
             version = replaying.successor(snapshot.lsn, version.base_lsn)
         self._versions[version.lsn] = version
         return version
+
+    def append_overlaid(
+        self, transaction: DiskTransaction, writer: Writer, trees: Sequence[OverlaidTree]
+    ) -> Any:
+        """Append a commit that is nothing but the changes laid over some trees; the engine's commit.
+
+        None, with nothing done, if that is not to be a redo record of its own."""
+        version = transaction.version
+        if version.base_lsn == 0 or self.pages.checkpoint_due():
+            return None
+        changes = []
+        for tree in trees:
+            under = tree.under
+            if len(under.pending) + len(tree.own) > under.pending_max:
+                return None
+            changes.append((OP_CHANGES, under.id, tree.redo_of_own()))
+        record = encoded(changes)
+        if len(record) > REDO_BYTES_MAX:
+            return None
+        with self._lock:
+            commit = writer.commit_redo(record)
+            lsn = commit.lsn
+            states = transaction.states_to_build_on()
+            for tree in trees:
+                add_pending(states[tree.under.id], tree.own, lsn)
+            self._versions[lsn] = Version(
+                lsn,
+                states,
+                version.next_tree_id,
+                version.freed,
+                version.cleared,
+                version.base_lsn,
+                version.shape,
+            )
+        if len(self._versions) > VERSIONS_MAX:
+            self.view()
+        return commit
 
     def append(self, transaction: DiskTransaction, writer: Writer) -> Any:
         """Append the transaction's commit, as redo or as pages; the engine's commit."""

@@ -55,21 +55,10 @@ class View:
         self.snapshot.close()
 
 
-class BorrowedView(View):
-    """A version newer than the view whose snapshot it is read through: the writer reads by itself."""
-
-    __slots__ = ("_lender",)
-
-    def __init__(self, lender: View, version: Version) -> None:
-        self._lender = lender
-        super().__init__(lender.snapshot, version)
-
-    def __del__(self) -> None:
-        pass
-
-
 class _Ended:
     """The reader of a transaction that ended and whose version was never read through a snapshot."""
+
+    __slots__ = ()
 
     def locate(self, page: int) -> int:
         raise StoreError("the transaction has ended")
@@ -79,6 +68,9 @@ class _Ended:
 
     def read_many(self, pages: Sequence[int], locations: Sequence[int]) -> Sequence[bytes]:
         raise StoreError("the transaction has ended")
+
+
+_ENDED = _Ended()
 
 
 class _OnPages(LocalTransaction):
@@ -315,10 +307,12 @@ class Replay(_OnPages):
 class DiskTransaction(_OnPages):
     """A transaction on a `DiskStore`."""
 
-    def __init__(self, store: DiskStore, view: View, writer: Writer | None) -> None:
+    def __init__(
+        self, store: DiskStore, version: Version, view: View | None, writer: Writer | None
+    ) -> None:
         self._redo_kept = True
         super().__init__(
-            view.version,
+            version,
             writable=writer is not None,
             leaf_limit=store.leaf_limit,
             branch_limit=store.branch_limit,
@@ -326,7 +320,7 @@ class DiskTransaction(_OnPages):
         self.store = store
         self._view = view
         self._writer = writer
-        self.reader = view.snapshot if writer is None else writer
+        self.reader = writer if view is None else view.snapshot
         self.held_max = store.held_max
         self.first_puts_max = self.raw_puts_max = store.raw_puts_max
 
@@ -335,6 +329,7 @@ class DiskTransaction(_OnPages):
             return
         if not self.active:
             raise StoreError("the transaction has ended")
+        assert self._view is not None
         self._writer = self.reader = self.store.upgraded(self._view, timeout)
         self._writable = True
         self.became_writable()
@@ -376,9 +371,18 @@ class DiskTransaction(_OnPages):
     def _publish(self) -> None:
         writer = self._writer
         assert writer is not None
-        if self._redo_kept and not self.has_changed():
-            return
-        commit = self.store.append(self, writer)
+        commit = None
+        if self._redo_kept:
+            trees = self.changed_overlays()
+            if trees is None:
+                if not self.has_changed():
+                    return
+            elif not trees:
+                return
+            else:
+                commit = self.store.append_overlaid(self, writer, trees)
+        if commit is None:
+            commit = self.store.append(self, writer)
         self._writer = None
         commit.wait()
 
@@ -388,10 +392,13 @@ class DiskTransaction(_OnPages):
             writer.rollback()
             if self.spilled or self.orphans:
                 self.store.cache.clear()  # the next writer's pages will lie where this one's lay
-        if self._view.__class__ is BorrowedView:
-            self.reader = _Ended()
-        else:
-            self.reader = self._view.snapshot
+        self.reader = _ENDED if self._view is None else self._view.snapshot
+
+    def merged(self, state: TreeState) -> TreeState:
+        # Nodes are to be walked: who does so may go on when the transaction has ended.
+        if self._view is None:
+            self._view = self.store.view_of(self.version)
+        return super().merged(state)
 
     # -- room ----------------------------------------------------------------------------------------
 

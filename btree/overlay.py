@@ -13,7 +13,7 @@ All versions since the state was made share it and `pending`; none of their read
 of later ones.  Whatever is not a look at one key (a range, a count, the last entry after a delete)
 needs the nodes: `settle` merges what the reader may see into copies of them, each leaf once, and puts
 the outcome in the place of the state in all versions from the reader's on.  So does the writer
-when there is enough of it, several changes for each leaf: `PENDING_SHARE`.
+when there is enough of it, several changes for each leaf: `TreeState.pending_max`.
 
 An `OverlaidTree` turns into a plain `Tree` as it is settled, by its class: what works on nodes need not
 know of all this, since to ask for the root is to settle.  It lies over the state again when its
@@ -41,11 +41,6 @@ if TYPE_CHECKING:
 
 OWN_MAX = 256
 """Changes of one tree that a transaction holds apart; with more it goes on in copies of the nodes."""
-
-PENDING_MIN = 1024
-PENDING_MAX = 1 << 15
-PENDING_SHARE = 16
-"""Committed changes that wait over a state: for so many entries of the tree one, within bounds."""
 
 Entry = tuple[int, Value, Any, Key]
 
@@ -285,6 +280,8 @@ class OverlaidTree(Tree):
     def redo_of_own(self) -> list[Any]:
         """The changes in the form of redo."""
         own = self.own
+        if len(own) == 1 and self.under.kind is not TreeKind.INDEX:
+            return [*own, *own.values()]
         flat: list[Any] = [None] * (2 * len(own))
         flat[::2] = own
         flat[1::2] = own.values()
@@ -321,7 +318,8 @@ def add_pending(state: TreeState, own: Mapping[Key, Value], lsn: int) -> None:
     assert lsn > state.pending_lsn
     state.pending_lsn = lsn
     pending = state.pending
-    pending.update([(key, (lsn, value, pending.get(key), key)) for key, value in own.items()])
+    for key, value in own.items():
+        pending[key] = (lsn, value, pending.get(key), key)
     if state.kind is TreeKind.TABLE:
         top = max(own)
         if state.pending_top is None or top > state.pending_top:
@@ -337,12 +335,6 @@ def remove_pending(state: TreeState, lsn: int) -> None:
                 del state.pending[key]
             else:
                 state.pending[key] = entry[2]
-
-
-def is_full(state: TreeState, more: int) -> bool:
-    """Whether the changes over a state, and so many more, are worth a pass over its leaves."""
-    limit = min(max(state.count // PENDING_SHARE, PENDING_MIN), PENDING_MAX)
-    return len(state.pending) + more > limit
 
 
 def merged_state(merging: LocalTransaction, state: TreeState, lsn: int) -> TreeState:

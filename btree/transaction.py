@@ -16,7 +16,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from math import inf
-
 from typing import Any
 
 from btree.collector import CollectorPaused
@@ -28,7 +27,6 @@ from btree.overlay import (
     FEW_LOADED,
     OverlaidTree,
     add_pending,
-    is_full,
     lay_over,
     merged_state,
     take_newer,
@@ -133,7 +131,6 @@ class LocalTransaction(ABC):
         self._writable = writable
         self._leaf_limit = leaf_limit
         self._savepoints: list[TreeSavepoint] = []
-        self._pages_read = 0
 
     # -- what differs between memory and disk -------------------------------------------------------
 
@@ -232,7 +229,7 @@ class LocalTransaction(ABC):
 
     @property
     def pages_read(self) -> int:
-        return self._pages_read + sum([tree.pages_read for tree in self.open_trees.values()])
+        return sum([tree.pages_read for tree in self.open_trees.values()])
 
     def tree(self, tree_id: int) -> Tree:
         try:
@@ -466,7 +463,9 @@ class LocalTransaction(ABC):
             tree.token = self.token
             tree.tail = None
             tree.own_max = 0
-            self._pages_read += tree.pages_read
+            if tree.__class__ is Tree:
+                tree.token = self.token
+                tree.tail = None
         self.raw_puts = {}
         self.open_trees = {}  # no cycle is left to the garbage collector
         self._finish()
@@ -499,8 +498,7 @@ class LocalTransaction(ABC):
     def changed_states(self) -> dict[int, TreeState]:
         """The trees of the version to come, but for the changes that lie over their nodes."""
         self.carry_out()
-        # A reader may have settled some of the version's meanwhile.
-        states = self.version.trees if self.states is self._begun else self.states
+        states = self.states_to_build_on()
         changed = {
             tree_id: tree.snapshot_state()
             for tree_id, tree in self.open_trees.items()
@@ -508,11 +506,32 @@ class LocalTransaction(ABC):
         }
         return {**states, **changed} if changed else states
 
+    def states_to_build_on(self) -> dict[int, TreeState]:
+        """The trees that the version to come differs from in what was changed; under the store's lock."""
+        # A reader may have settled some of the version's meanwhile.
+        return self.version.trees if self.states is self._begun else self.states
+
+    def changed_overlays(self) -> list[OverlaidTree] | None:
+        """The trees with changes laid over them, if there are no others in the transaction; else None."""
+        self.carry_out()
+        if self.log:
+            return None
+        changed = []
+        for tree in self.open_trees.values():
+            if tree.__class__ is OverlaidTree:
+                if tree.own:
+                    changed.append(tree)
+            elif tree.has_changed:
+                return None
+        return changed
+
     def settle_full(self) -> None:
         """Settle the trees over which there are enough changes, with this transaction's."""
         for tree in self.open_trees.values():
-            if tree.__class__ is OverlaidTree and tree.own and is_full(tree.under, len(tree.own)):
-                tree.settle()
+            if tree.__class__ is OverlaidTree and tree.own:
+                under = tree.under
+                if len(under.pending) + len(tree.own) > under.pending_max:
+                    tree.settle()
 
     def states_at(self, lsn: int) -> dict[int, TreeState]:
         """The trees of the version to come, which commit `lsn` makes; under the store's lock."""

@@ -33,6 +33,12 @@ DELETED = False
 """Stands in redo for a delete.  Stored on disk, do not change."""
 
 
+PENDING_MIN = 1024
+PENDING_MAX = 1 << 15
+PENDING_SHARE = 16
+"""Committed changes that wait over the nodes: for so many entries of the tree one, within bounds."""
+
+
 def _is_scattered(entries: int, leaves: int, leaf_limit: int) -> bool:
     """Whether changes of so many entries in so many leaves are few for each leaf, and not too many."""
     return (
@@ -62,6 +68,7 @@ class TreeState:
         "mark",
         "pending",
         "pending_lsn",
+        "pending_max",
         "pending_top",
         "root",
         "root_page",
@@ -92,6 +99,7 @@ class TreeState:
         self.mark = mark
         self.freed = freed  # pages that went as `pending` was merged, to be given back
         self.pending: dict[Key, Any] = {}  # changes laid over the nodes, see `overlay`
+        self.pending_max = min(max(count // PENDING_SHARE, PENDING_MIN), PENDING_MAX)
         self.pending_lsn = -1  # of the newest of them
         self.pending_top: int | None = None  # the largest row id that was ever among them
 

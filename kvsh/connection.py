@@ -172,10 +172,13 @@ class Connection:
 
     def commit(self) -> None:
         """Make the open transaction durable and visible; nothing if there is none."""
-        self._check_thread()
-        self._check_open()
+        session = self._session
+        if session is None or (self._thread is not None and self._thread != threading.get_ident()):
+            self._check_thread()
+            self._check_open()
         try:
-            self._commit()
+            if session.in_transaction:
+                self._commit()
         except LOWER_ERRORS as error:
             raise translated(error) from error
 
@@ -262,12 +265,14 @@ class Connection:
     def _begin_implicitly(self) -> None:
         level = self._isolation_level
         if level is not None and not self._session.in_transaction:
-            self._trace(f"BEGIN {level}")
+            if self._trace_callback is not None:
+                self._trace(f"BEGIN {level}")
             self._session.begin(level or "DEFERRED")
 
     def _commit(self) -> None:
         if self._session.in_transaction:
-            self._trace("COMMIT")
+            if self._trace_callback is not None:
+                self._trace("COMMIT")
             self._session.commit()
 
     # -- extending SQL ---------------------------------------------------------------------------

@@ -216,7 +216,7 @@ class Session(TransactionState):
     def close(self) -> None:
         """Roll back what is open.  The store stays open.  Closing twice is harmless."""
         if not self.closed:
-            if self._explicit:
+            if self.in_transaction:
                 self._roll_back()
             self._plans.clear()
             self.drop_reader()
@@ -415,6 +415,7 @@ class Session(TransactionState):
     def note_open_result(self, result: Result) -> None:
         """Remember a result that reads from the open transaction."""
         self._open_results.add(result)
+        self._has_open_results = True
 
     @property
     def counters(self) -> tuple[int, int, int]:

@@ -49,7 +49,8 @@ class TransactionState:
         self.closed = False
         self.query_only = False
         self._temporary_store: Store | None = None
-        self._explicit = False
+        self.in_transaction = False
+        """Whether BEGIN or SAVEPOINT opened a transaction that has not ended.  Not to be set from outside."""
         self._opened_by_savepoint = False
         self._transaction: Transaction | None = None  # of the explicit one, once it has begun
         self.current: Transaction | None = None  # of the writing statement that is being run
@@ -57,34 +58,33 @@ class TransactionState:
         self._reader: Transaction | None = None  # kept from one reading statement to the next
         self._reader_view: object = None
         self._open_results: weakref.WeakSet[Result] = weakref.WeakSet()
+        self._has_open_results = False  # it may have: to ask the set is dear
         self._schemas: SchemaCache | None = None  # of the store
         self._temporary_schemas: SchemaCache | None = None
         self._overlay: tuple[Schema, Schema, Schema] | None = None
 
     # -- transactions -------------------------------------------------------------------------------
 
-    @property
-    def in_transaction(self) -> bool:
-        """Whether BEGIN or SAVEPOINT opened a transaction that has not ended."""
-        return self._explicit
-
     def begin(self, mode: str = "DEFERRED") -> None:
         """BEGIN.  `mode` IMMEDIATE or EXCLUSIVE takes the writer's lock at once (BusyError)."""
-        self._check_open()
-        if self._explicit:
+        if self.closed:
+            self._check_open()
+        if self.in_transaction:
             raise SqlError("cannot start a transaction within a transaction")
         if mode != "DEFERRED":
             self._transaction = self.begin_transaction(write=True)
-        self._explicit = True
+        self.in_transaction = True
 
     def commit(self) -> None:
         """COMMIT: durable and visible when it returns."""
-        self._check_open()
-        if not self._explicit:
+        if self.closed:
+            self._check_open()
+        if not self.in_transaction:
             raise SqlError("cannot commit - no transaction is active")
         if self.deferred_violations > 0:
             raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
-        self._buffer_results()
+        if self._has_open_results:
+            self._buffer_results()
         transaction = self._leave()
         if transaction is not None:
             transaction.commit()
@@ -92,15 +92,15 @@ class TransactionState:
     def rollback(self) -> None:
         """ROLLBACK: everything since BEGIN is undone; open results keep the rows they were to give."""
         self._check_open()
-        if not self._explicit:
+        if not self.in_transaction:
             raise SqlError("cannot rollback - no transaction is active")
         self._roll_back()
 
     def savepoint(self, name: str) -> None:
         """SAVEPOINT."""
         self._check_open()
-        self._opened_by_savepoint = self._opened_by_savepoint or not self._explicit
-        self._explicit = True
+        self._opened_by_savepoint = self._opened_by_savepoint or not self.in_transaction
+        self.in_transaction = True
         self._marks.append(Mark(name, self._token(), self.deferred_violations))
 
     def release(self, name: str) -> None:
@@ -149,13 +149,14 @@ class TransactionState:
 
     def _leave(self) -> Transaction | None:
         transaction, self._transaction = self._transaction, None
-        self._explicit = self._opened_by_savepoint = self.defer_foreign_keys = False
+        self.in_transaction = self._opened_by_savepoint = self.defer_foreign_keys = False
         self.deferred_violations = 0
-        self._marks.clear()
+        if self._marks:
+            self._marks.clear()
         return transaction
 
     def _buffer_results(self) -> None:
-        if self._open_results:
+        if self._has_open_results:
             for result in list(self._open_results):
                 try:
                     result.buffer()
@@ -166,6 +167,7 @@ class TransactionState:
                         "cannot end the transaction - SQL statements in progress"
                     ) from error
             self._open_results.clear()
+            self._has_open_results = False
 
     # -- what statements run in -----------------------------------------------------------------------
 
@@ -209,7 +211,7 @@ class TransactionState:
     def reading_transaction(self) -> Transaction | None:
         """The transaction that a reading statement joins; None if it has to begin its own."""
         transaction = self.current or self._transaction
-        if transaction is None and self._explicit:
+        if transaction is None and self.in_transaction:
             transaction = self._transaction = self.begin_transaction(write=False)
         return transaction
 
@@ -219,12 +221,13 @@ class TransactionState:
             raise ReadOnlyError("attempt to write a readonly database")
         transaction = self.current or self._transaction
         if transaction is None:
-            if not self._explicit:
+            if not self.in_transaction:
                 return None
             transaction = self._transaction = self.begin_transaction(write=not temporary)
             if transaction.writable:
                 self._take_tokens(transaction)
-        self.ensure_writable(transaction, temporary=temporary)
+        if temporary or not transaction.writable or self._temporary_store is not None:
+            self.ensure_writable(transaction, temporary=temporary)
         return transaction
 
     def ensure_writable(self, transaction: Transaction, *, temporary: bool) -> None:
