@@ -24,8 +24,8 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Sequence
-from itertools import accumulate
-from operator import itemgetter, sub
+from itertools import accumulate, compress
+from operator import ge, itemgetter, sub
 from typing import Any
 
 import msgspec
@@ -44,6 +44,7 @@ LARGE_LEVEL = 255
 
 _LARGE = 0x80  # bit of the form: the leaf has large values
 _BY_COLUMN = 0x40  # bit of the form: rows are kept by column
+_GONE = 0x20  # bit of the form, beside that: some of the rows are deleted
 _BY_COLUMN_ROWS = 8
 """Rows from which on a leaf is kept by column."""
 
@@ -101,9 +102,19 @@ _DECODE_COLUMNS_LEAF = {
         KeyForm.COLUMNS: _decoder(list[int], _Bytes),
     },
 }
+_DECODE_GONE_LEAF = {
+    KeyForm.LISTED: _decoder(list[int], _Bytes, list[int]),
+    KeyForm.CONSECUTIVE: _decoder(int, _Bytes, list[int]),
+    KeyForm.DELTAS: _decoder(list[int], _Bytes, list[int]),
+    KeyForm.COLUMNS: _decoder(int, _Bytes, list[int]),
+}
 _COLUMN_LEAVES = {
-    bytes((FORMAT, TreeKind.TABLE, 0, form | _BY_COLUMN)): (form, decode)
-    for form, decode in _DECODE_COLUMNS_LEAF[TreeKind.TABLE].items()
+    bytes((FORMAT, TreeKind.TABLE, 0, form | bits)): (form, decode)
+    for bits, decoders in (
+        (_BY_COLUMN, _DECODE_COLUMNS_LEAF[TreeKind.TABLE]),
+        (_BY_COLUMN | _GONE, _DECODE_GONE_LEAF),
+    )
+    for form, decode in decoders.items()
 }
 _DECODE_LARGE_LEAF = {
     TreeKind.RAW: {KeyForm.LISTED: _decoder(_Bytes, _Expiring, _LargeList)},
@@ -146,6 +157,26 @@ def encode_node(kind: TreeKind, node: Node) -> bytes:
     return _page(kind, 0, form | _BY_COLUMN, (part, columns))
 
 
+def encode_columns_page(
+    form: KeyForm, part: Any, columns: list[bytes], gone: Sequence[int] = ()
+) -> bytes:
+    """The page of a TABLE tree's leaf, of its key part, its columns as they are encoded, and the slots of
+    those of their rows that are deleted."""
+    if gone:
+        return _page(TreeKind.TABLE, 0, form | _BY_COLUMN | _GONE, (part, columns, gone))
+    return _page(TreeKind.TABLE, 0, form | _BY_COLUMN, (part, columns))
+
+
+def mask_without(gone: Sequence[int], count: int) -> bytearray:
+    """What `compress` takes to leave out the slots that are `gone`, ascending, of so many."""
+    if gone[0] < 0 or gone[-1] >= count or any(map(ge, gone, gone[1:])):
+        raise ValueError("deleted slots that are not there")
+    mask = bytearray(b"\1") * count
+    for slot in gone:
+        mask[slot] = 0
+    return mask
+
+
 def _columns(rows: list[Value]) -> list[bytes] | None:
     """The rows' columns, each in msgpack; None where rows are too few or of different widths."""
     if len(rows) < _BY_COLUMN_ROWS:
@@ -171,7 +202,7 @@ def _encode_large_leaf(kind: TreeKind, keys: list[Key], values: list[Value]) -> 
         values[slot] = placeholder
     form, part = KeyForm.LISTED, keys
     if kind is TreeKind.TABLE and keys:
-        form, part = _row_id_part(keys)
+        form, part = row_id_part(keys)
     return _page(kind, 0, form | _LARGE, (part, values, references))
 
 
@@ -195,7 +226,7 @@ def _key_part(kind: TreeKind, keys: list[Key], rows: list[Value]) -> tuple[KeyFo
     if not keys:
         return KeyForm.LISTED, keys
     if kind is TreeKind.TABLE:
-        form, part = _row_id_part(keys)
+        form, part = row_id_part(keys)
         if form is not KeyForm.CONSECUTIVE and keys[-1] - keys[0] > 127 * len(keys):
             column = _key_column(keys, rows)
             if column is not None:
@@ -205,7 +236,8 @@ def _key_part(kind: TreeKind, keys: list[Key], rows: list[Value]) -> tuple[KeyFo
     return (KeyForm.LISTED, keys) if columns is None else (KeyForm.COLUMNS, columns)
 
 
-def _row_id_part(keys: list[int]) -> tuple[KeyForm, Any]:
+def row_id_part(keys: list[int]) -> tuple[KeyForm, Any]:
+    """How row ids are kept, and the key part that they make."""
     reach = keys[-1] - keys[0]
     if reach == len(keys) - 1:
         return KeyForm.CONSECUTIVE, keys[0]
@@ -308,6 +340,17 @@ def _decode_leaf(kind: TreeKind, form: int, body: memoryview) -> tuple[list[Key]
             return _decode_plain_raw(body)  # type: ignore[no-any-return]
         except msgspec.ValidationError:  # some values expire
             return _decode_raw(body)  # type: ignore[no-any-return]
+    elif form & _GONE:
+        if kind is not TreeKind.TABLE or not form & _BY_COLUMN:
+            raise ValueError(f"form {form}")
+        key_form = KeyForm(form & ~(_BY_COLUMN | _GONE))
+        part, columns, gone = _DECODE_GONE_LEAF[key_form](body)
+        values = list(zip(*map(decode_column, columns), strict=True))
+        keys = _keys(kind, key_form, part, values)
+        if len(keys) != len(values) or not gone:
+            raise ValueError(f"{len(keys)} keys for {len(values)} values")
+        mask = mask_without(gone, len(keys))
+        return list(compress(keys, mask)), list(compress(values, mask))
     elif form & _BY_COLUMN:
         key_form = KeyForm(form & ~_BY_COLUMN)
         part, columns = _DECODE_COLUMNS_LEAF[kind][key_form](body)
@@ -344,7 +387,7 @@ def column_leaf_decoder(head: bytes) -> tuple[KeyForm, Any] | None:
         fmt, kind, level, form = head
         if fmt != FORMAT or kind != TreeKind.TABLE or level:
             raise ValueError(f"head {head.hex()}") from None
-        KeyForm(form & ~(_LARGE | _BY_COLUMN))
+        KeyForm(form & ~_LARGE)
         return None
 
 
@@ -355,7 +398,7 @@ def readers(kind: TreeKind, payload: bytes, page: int) -> Readers | None:
         fmt, found_kind, level, form = payload[:HEAD_BYTES]
         if fmt != FORMAT or found_kind != kind or level:
             raise ValueError(f"head {payload[:HEAD_BYTES].hex()}")
-        if kind is not TreeKind.TABLE or form & (_LARGE | _BY_COLUMN) != _BY_COLUMN:
+        if kind is not TreeKind.TABLE or form & (_LARGE | _BY_COLUMN | _GONE) != _BY_COLUMN:
             return None
         key_form = KeyForm(form & ~_BY_COLUMN)
         part, kept = _DECODE_COLUMNS_LEAF[kind][key_form](memoryview(payload)[HEAD_BYTES:])

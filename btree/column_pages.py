@@ -10,12 +10,12 @@ those one column is decoded at a time, in one call where all of them keep it in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, compress
 from typing import Any, NamedTuple
 
 import msgspec
 
-from btree.codec import HEAD_BYTES, KEY_COLUMN, KeyForm, column_leaf_decoder
+from btree.codec import HEAD_BYTES, KEY_COLUMN, KeyForm, column_leaf_decoder, mask_without
 from btree.column_codec import decode_column, decode_joined, row_count
 from btree.errors import CorruptionError
 from btree.protocols import Value
@@ -29,6 +29,7 @@ class OpenPage(NamedTuple):
     key_form: KeyForm
     key_part: Any
     kept: list[bytes]
+    gone: Sequence[int] = ()  # slots of deleted rows, which the columns still have
 
 
 def open_pages(
@@ -47,12 +48,14 @@ def open_pages(
                 found.append(None)
                 continue
             key_form, decode = decoder
-            part, kept = decode(payload[HEAD_BYTES:])
+            part, kept, *gone = decode(payload[HEAD_BYTES:])
             rows = _key_count(key_form, part, kept) if with_keys else row_count(kept[stored[0]])
             for column in stored:
                 if row_count(kept[column]) != rows:
                     raise ValueError("columns of different lengths")
-            found.append(OpenPage(page, rows, key_form, part, kept))
+            if gone:
+                rows = mask_without(gone[0], rows).count(1)
+            found.append(OpenPage(page, rows, key_form, part, kept, *gone))
     except (msgspec.DecodeError, LookupError, ValueError) as error:
         raise _corrupt(f"page {page}", error) from error
     return found
@@ -75,10 +78,25 @@ def joined(leaves: Sequence[OpenPage], column: int) -> list[Value]:
         return []
     try:
         if column == KEY_COLUMN:
-            return _joined_keys(leaves)
-        return decode_joined([leaf.kept[column] for leaf in leaves])
+            found = _joined_keys(leaves)
+        else:
+            found = decode_joined([leaf.kept[column] for leaf in leaves])
+        if any(leaf.gone for leaf in leaves):
+            found = list(compress(found, _there(leaves)))
+        return found
     except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
         raise _corrupt(f"page {leaves[0].page} to {leaves[-1].page}", error) from error
+
+
+def _there(leaves: Sequence[OpenPage]) -> bytearray:
+    """Which of the leaves' rows are not deleted."""
+    mask = bytearray()
+    for leaf in leaves:
+        if leaf.gone:
+            mask += mask_without(leaf.gone, leaf.rows + len(leaf.gone))
+        else:
+            mask += b"\1" * leaf.rows
+    return mask
 
 
 def _joined_keys(leaves: Sequence[OpenPage]) -> list[Value]:
@@ -87,7 +105,7 @@ def _joined_keys(leaves: Sequence[OpenPage]) -> list[Value]:
         part = leaf.key_part
         match leaf.key_form:
             case KeyForm.CONSECUTIVE:
-                found += range(part, part + leaf.rows)
+                found += range(part, part + leaf.rows + len(leaf.gone))
             case KeyForm.DELTAS:
                 found += accumulate(part)
             case KeyForm.COLUMNS:

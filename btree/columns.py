@@ -101,9 +101,9 @@ class Columns:
 
 def column_batches(tree: Tree, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
     """See `Tree.column_batches`."""
+    root = tree.root  # first, since changes that lay over the nodes go into nodes of the writer's own
     tree.transaction.freeze()
     tree.visit(descents=1)
-    root = tree.root
     if root.children is not None:
         return _batches(tree, root, columns)
     return iter((tuple(_picked(tree, root, columns)),) if root.keys else ())
@@ -112,7 +112,7 @@ def column_batches(tree: Tree, columns: Sequence[int]) -> Iterator[tuple[list[Va
 def _batches(tree: Tree, root: Node, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
     tree.visit(pages=-1)  # the descent has counted a leaf
     again = tree.transaction.scans_again(tree)
-    for branch in _lowest_branches(tree, root):
+    for branch in lowest_branches(tree, root):
         kept = branch.columns
         lists = {} if kept is None else kept.lists
         assert branch.children is not None
@@ -125,13 +125,14 @@ def _batches(tree: Tree, root: Node, columns: Sequence[int]) -> Iterator[tuple[l
             yield from zip(*[lists[column] for column in columns], strict=True)
 
 
-def _lowest_branches(tree: Tree, branch: Node) -> Iterator[Node]:
+def lowest_branches(tree: Tree, branch: Node) -> Iterator[Node]:
+    """The branches above the leaves, below `branch` or itself, in order."""
     if branch.level == 1:
         yield branch
         return
     assert branch.children is not None
     for slot in range(len(branch.children)):
-        yield from _lowest_branches(tree, tree.scanned_child(branch, slot))
+        yield from lowest_branches(tree, tree.scanned_child(branch, slot))
 
 
 def _gathered(

@@ -21,6 +21,7 @@ from btree.overlay import OverlaidTree
 from btree.packed import READS_MAX, PackedLeaf, packed_index_leaf, packed_leaf
 from btree.protocols import TreeKind, Value
 from btree.redo import encode_redo
+from btree.rewrite import Rewrite
 from btree.spill import Spill
 from btree.transaction import LocalTransaction, Version
 from btree.tree import REDO_ENTRIES_MAX, Tree, TreeState
@@ -323,6 +324,7 @@ class DiskTransaction(_OnPages):
         self.reader = writer if view is None else view.snapshot
         self.held_max = store.held_max
         self.first_puts_max = self.raw_puts_max = store.raw_puts_max
+        self.has_rewritten = False
 
     def upgrade(self, timeout: float | None = None) -> None:
         if self._writable:
@@ -390,7 +392,7 @@ class DiskTransaction(_OnPages):
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.rollback()
-            if self.spilled or self.orphans:
+            if self.spilled or self.orphans or self.has_rewritten:
                 self.store.cache.clear()  # the next writer's pages will lie where this one's lay
         self.reader = _ENDED if self._view is None else self._view.snapshot
 
@@ -429,6 +431,28 @@ class DiskTransaction(_OnPages):
         self.store.make_room([tree.root for tree in trees if tree.__class__ is Tree])
 
     # -- pages ---------------------------------------------------------------------------------------
+
+    def rewrite(self, tree: Tree) -> Rewrite | None:
+        """See `protocols.Tree.rewrite`."""
+        return Rewrite(tree, self) if self._writable and tree.kind is TreeKind.TABLE else None
+
+    def rewrite_page(self, page: int, payload: bytes, location: int) -> int:
+        """Write a page of this transaction or an older one anew; `location`: where it has lain."""
+        assert self._writer is not None
+        self.rewritten.append((page, location))
+        self.has_rewritten = True
+        return self._writer.put_early(page, payload)
+
+    def restore_pages(self, count: int) -> None:
+        # The last record of a page in a commit counts, so older pages are put behind the newer ones.
+        writer = self._writer
+        restored: set[int] = set()
+        for page, location in self.rewritten[count:]:
+            if page not in restored:
+                assert writer is not None
+                restored.add(page)
+                writer.put(page, writer.read(page, location))
+        del self.rewritten[count:]
 
     def page_order(self) -> list[int]:
         """All pages of all trees in the order in which a scan reads them, for compaction."""

@@ -15,7 +15,7 @@ transactions run beside the one writer; each sees the commit it began at and tak
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 Key = Any
@@ -100,6 +100,9 @@ class Tree(Protocol):
     def delete_many(self, keys: Sequence[Key]) -> int:
         """Remove many, `keys` ascending; how many were there."""
 
+    def rewrite(self) -> Rewrite | None:
+        """The means to change many rows of a TABLE tree by column, where the tree is kept so."""
+
     def clear(self) -> None:
         """Remove everything, O(pages) at worst."""
 
@@ -163,6 +166,42 @@ class Tree(Protocol):
         hi_inclusive: bool = False,
     ) -> int:
         """About how many entries are in the range, in O(depth) page reads; for the planner."""
+
+
+class ColumnBatch(Protocol):
+    """Some rows of a table by column, of which those chosen may be changed until the next batch is read."""
+
+    @property
+    def count(self) -> int:
+        """Rows."""
+
+    @property
+    def lists(self) -> list[list[Value]]:
+        """The values of the columns that `Rewrite.batches` was asked for."""
+
+    def choose(self, positions: Sequence[int]) -> None:
+        """Say which rows are meant: ascending places in the lists, at least one."""
+
+    def values(self, column: int) -> Sequence[Value]:
+        """The values of a column in the chosen rows, -1 standing for their keys."""
+
+    def set(self, columns: Mapping[int, Sequence[Value]], kinds: Mapping[int, set[type]]) -> None:
+        """Give the chosen rows other values, whose classes are `kinds`, in some columns.  The key must not
+        be among them."""
+
+    def delete(self) -> None:
+        """Take the chosen rows away."""
+
+
+class Rewrite(Protocol):
+    """Many rows of one table changed as they are scanned.  Nothing else may change it meanwhile, and where
+    it is left half-way the transaction has to be rolled back to before it."""
+
+    def batches(self, columns: Sequence[int]) -> Iterator[ColumnBatch]:
+        """All rows, as they are now."""
+
+    def finish(self) -> None:
+        """Make what has not been made yet."""
 
 
 class Savepoint(Protocol):

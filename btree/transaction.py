@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from btree.collector import CollectorPaused
 from btree.column_pages import OpenPage
@@ -34,6 +34,9 @@ from btree.overlay import (
 from btree.packed import PackedLeaf
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, Savepoint, TreeKind, Value
 from btree.tree import Mark, Tree, TreeState
+
+if TYPE_CHECKING:
+    from btree.rewrite import Rewrite
 
 RAW_PUTS_MAX = 1 << 17
 """So many raw puts may be put off before they are weighed: then as many as there is memory for."""
@@ -86,7 +89,16 @@ TreeMark = tuple[Tree, TreeState | None, int | None, dict[Key, Value]]
 class TreeSavepoint:
     """A mark inside a write transaction."""
 
-    __slots__ = ("cleared", "freed", "log", "next_tree_id", "spilled", "states", "trees")
+    __slots__ = (
+        "cleared",
+        "freed",
+        "log",
+        "next_tree_id",
+        "rewritten",
+        "spilled",
+        "states",
+        "trees",
+    )
 
     def __init__(self, transaction: LocalTransaction) -> None:
         self.states = transaction.states
@@ -95,6 +107,7 @@ class TreeSavepoint:
         self.cleared = len(transaction.cleared)
         self.log = len(transaction.log)
         self.spilled = len(transaction.spilled)
+        self.rewritten = len(transaction.rewritten)
         self.trees: dict[int, TreeMark] = {}
         for tree_id, tree in transaction.open_trees.items():
             if tree.__class__ is OverlaidTree:
@@ -116,6 +129,7 @@ class LocalTransaction(ABC):
         self.copies = 0  # nodes copied so far
         self.held_max: float = sys.maxsize
         self.spilled: list[int] = []  # page ids given to leaves that were written early
+        self.rewritten: list[tuple[int, int]] = []  # pages, and where they lay before
         self.orphans: list[int] = []  # those of them that a rollback made void
         self.branch_limit = branch_limit
         self.states = self._begun = version.trees
@@ -208,6 +222,13 @@ class LocalTransaction(ABC):
 
     @abstractmethod
     def upgrade(self, timeout: float | None = None) -> None: ...
+
+    def rewrite(self, tree: Tree) -> Rewrite | None:
+        """See `protocols.Tree.rewrite`."""
+        return None
+
+    def restore_pages(self, count: int) -> None:  # noqa: B027
+        """A rollback: all pages that were rewritten, but for the first so many, are as they were."""
 
     @abstractmethod
     def _publish(self) -> None:
@@ -385,6 +406,7 @@ class LocalTransaction(ABC):
         del self.log[savepoint.log :]
         self.orphans += self.spilled[savepoint.spilled :]
         del self.spilled[savepoint.spilled :]
+        self.restore_pages(savepoint.rewritten)
         for tree_id, tree in list(self.open_trees.items()):
             if tree_id not in savepoint.trees:
                 self._roll_back_later_tree(tree_id, tree)

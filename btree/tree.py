@@ -20,6 +20,7 @@ from btree.packed import PackedLeaf, child_to_read, leaf_to_look_at
 from btree.protocols import Key, TreeKind, Value
 
 if TYPE_CHECKING:
+    from btree.rewrite import Rewrite
     from btree.transaction import LocalTransaction
 
 REDO_ENTRIES_MAX = 4096
@@ -481,6 +482,15 @@ class Tree:
             self._redo_max = 2 * len(redo)
         else:
             self.transaction.give_up_redo()
+
+    def rewrite(self) -> Rewrite | None:
+        return self.transaction.rewrite(self)
+
+    def note_rewritten(self, removed: int) -> None:
+        """Note that pages were written anew, with so many entries less."""
+        self._count -= removed
+        self._mark = None
+        self.tail = None
 
     def clear(self) -> None:
         self.check_writable()

@@ -105,11 +105,12 @@ class Writer:
         return page
 
     def locate(self, page: int) -> int:
-        """Where the page lies for this writer; 0 if there is no such page."""
-        location = self._changes.get(page)
-        if location is not None:
-            return location
-        return self._log.table.locate(page, self._log.table.overlays)
+        """Where the page lies that this writer builds on; 0 if there is no such page.
+
+        Of a page that it has put anew `put_early` says where, to those whom that concerns: whoever asks by
+        its number alone wants the one of before."""
+        location = self._log.table.locate(page, self._log.table.overlays)
+        return location or self._changes.get(page, 0)
 
     def has(self, page: int) -> bool:
         """Whether this writer has put the page."""
@@ -147,7 +148,8 @@ class Writer:
 
     def delete(self, page: int) -> None:
         """Remove a page; harmless if it is not there."""
-        if self.locate(page):
+        location = self._changes.get(page)
+        if self.locate(page) if location is None else location:
             self._add(KIND_DELETE, page, b"")
             self._changes[page] = 0
 

@@ -1,5 +1,6 @@
 """Plans compiled to Python source: comprehensions over whole leaves, no interpretation per row."""
 
+from sql.compile.changes import CompiledChange, compile_change
 from sql.compile.query import (
     CompiledQuery,
     compile_row_function,
@@ -7,4 +8,11 @@ from sql.compile.query import (
     prepare_select,
 )
 
-__all__ = ["CompiledQuery", "compile_row_function", "compile_values", "prepare_select"]
+__all__ = [
+    "CompiledChange",
+    "CompiledQuery",
+    "compile_change",
+    "compile_row_function",
+    "compile_values",
+    "prepare_select",
+]

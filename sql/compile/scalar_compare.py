@@ -17,6 +17,7 @@ from sql.compile.scalar_kinds import BLOB, INTEGER, NULL, NUMBER, REAL, TEXT, Ki
 from sql.compile.scalar_reals import same_real
 from sql.expressions import (
     Affinity,
+    Arithmetic,
     ColumnRef,
     Compare,
     Exists,
@@ -154,11 +155,39 @@ class ComparisonCompiler(KindInference, ABC):
             return self._identical(op, left, left_kinds, right)
         if left == "None" or right == "None":
             return "False"
+        if op == "=":
+            test = self._remainder_is(e)
+            if test:
+                return test
         if left_kinds & ~NULL == REAL and right_kinds == INTEGER:
             right = self._as_real(e.right, e.right_affinity, right)
         elif right_kinds & ~NULL == REAL and left_kinds == INTEGER:
             left = self._as_real(e.left, e.left_affinity, left)
         return self._ordered(op, left, left_kinds, right, right_kinds)
+
+    def _remainder_is(self, e: Compare) -> str:
+        """A test of an integer's remainder by a constant, as in `id % 10 = 3`; "" of any other comparison.
+
+        SQL's remainder has the sign of the dividend, Python's that of the divisor: so the sign is asked for
+        apart, and only of the few rows whose remainder is the wanted one."""
+        if not isinstance(e.left, Arithmetic) or e.left.op != "%":
+            return ""
+        divisor, wanted = self.constant(e.left.right), self.constant(e.right)
+        if divisor is None or divisor.value.__class__ is not int or divisor.value <= 0:
+            return ""
+        if self.kinds(e.left.left) != INTEGER or self.kinds(e.right) != INTEGER:
+            return ""
+        size = divisor.value
+        first, name = self.named(self.value(e.left.left))
+        if wanted is not None:
+            rest = _remainder_of(wanted.value, size)
+            sign = "" if not rest else f" and {name} {'>' if wanted.value > 0 else '<'} 0"  # type: ignore[operator]
+            return f"({first} % {size} == {rest}{sign})"
+        if self.once is None or not isinstance(e.right, Parameter):
+            return ""
+        right = self.value(e.right)
+        once = self.once(self._call(_remainder_of, right, str(size)))
+        return f"({first} % {size} == {once} and {name} * {right} >= 0)"
 
     def _as_real(self, e: Expression, affinity: Affinity | None, source: str) -> str:
         """A constant integer as the float that it equals, if it does: CPython compares two floats in half the
@@ -308,6 +337,11 @@ class ComparisonCompiler(KindInference, ABC):
         if change is None or fold is None:
             return change or fold
         return lambda value: fold(change(value))
+
+
+def _remainder_of(wanted: Any, divisor: Any) -> int:
+    """Python's remainder of numbers whose remainder is `wanted` in SQL; -1 if none has it."""
+    return wanted % divisor if -divisor < wanted < divisor else -1
 
 
 def _is_set(e: InList) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
-from sql.compile import prepare_select
+from sql.compile import compile_change, prepare_select
+from sql.dml.by_column import delete_by_column
 from sql.dml.collector import gathered
 from sql.dml.index_keys import in_key_order, sort_entries
 from sql.dml.keyed import (
@@ -18,7 +19,7 @@ from sql.dml.keyed import (
     rowid_parameter,
     run_by_key,
 )
-from sql.dml.records import Row
+from sql.dml.records import KIND_BITS, Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
 from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
@@ -28,7 +29,7 @@ from sql.result import WriteOutcome
 if TYPE_CHECKING:
     from btree import Transaction
     from sql.bind import BindEnvironment
-    from sql.compile import CompiledQuery
+    from sql.compile import CompiledChange, CompiledQuery
     from sql.context import Context
     from sql.parse.statements import Delete
     from sql.schema import Table
@@ -78,6 +79,12 @@ class DeletePlan(WritePlan):
             outputs += row_columns(table, alias)
         self._select = scan_query(statement, alias, outputs)
         self.query = prepare_select(self._select.copy(), env)
+        self._by_column = (
+            self.plain
+            and self.returning is None
+            and all(index.stored_columns is not None for index in self.target.records.indexes)
+        )
+        self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
         self._one: OneRow | None = None
         self._by_keys: tuple[int, ManyRows] | None = None
         if self.plain and self.returning is None and not env.extra_scopes:
@@ -104,6 +111,10 @@ class DeletePlan(WritePlan):
             self.query = renewed(self.query, self._select, ctx)
         if self.whole:
             return self._cleared(ctx)
+        if self._by_column:
+            outcome = self._run_by_column(ctx)
+            if outcome is not None:
+                return outcome
         keys = self.target.foreign_keys
         if self.plain or (self._children_only and keys is not None and keys.undisturbed(ctx, ())):
             try:
@@ -133,6 +144,17 @@ class DeletePlan(WritePlan):
             for index in self.target.records.indexes:
                 transaction.tree(index.tree_id).clear()
         return WriteOutcome(count)
+
+    def _run_by_column(self, ctx: Context) -> WriteOutcome | None:
+        """Delete from a large table by column; None, with nothing written, if that is not possible."""
+        query, known = self.query, self._compiled
+        kinds = tuple([KIND_BITS[value.__class__] for value in ctx.parameters])
+        if known is None or known[0] is not query or known[1] != kinds:
+            change = compile_change(query, (), kinds)
+            self._compiled = query, kinds, change
+        else:
+            change = known[2]
+        return None if change is None else delete_by_column(ctx, change, self.target.records)
 
     def _in_bulk(self, ctx: Context, found: Sequence[Row]) -> WriteOutcome:
         """Take rows away that nothing but the table and its indexes knows of."""

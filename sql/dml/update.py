@@ -18,7 +18,7 @@ import msgspec
 from sqlglot import exp
 
 from btree import CollectorPaused
-from sql.compile import compile_row_function, prepare_select
+from sql.compile import compile_change, compile_row_function, prepare_select
 from sql.dml.assignments import assigned
 from sql.dml.bulk import (
     breaks_checks,
@@ -27,6 +27,7 @@ from sql.dml.bulk import (
     stored_rows,
     write_entries,
 )
+from sql.dml.by_column import update_by_column
 from sql.dml.collector import gathered
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys, RowFunction, in_key_order, sort_entries
@@ -40,7 +41,7 @@ from sql.dml.keyed import (
     run_by_key,
     updates_by_key,
 )
-from sql.dml.records import Row, widen_by_classes
+from sql.dml.records import KIND_BITS, Row, widen_by_classes
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
 from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
@@ -51,7 +52,7 @@ from sql.result import WriteOutcome
 if TYPE_CHECKING:
     from btree import Transaction, Tree
     from sql.bind import BindEnvironment
-    from sql.compile import CompiledQuery
+    from sql.compile import CompiledChange, CompiledQuery
     from sql.context import Context
     from sql.parse.statements import Update
     from sql.schema import Table
@@ -113,6 +114,8 @@ class UpdatePlan(WritePlan):
             and not records.has_checks
             and all(index.condition is None for index in self.indexes)
         )
+        self._plain_columns = self._simple and not self.indexes and self._foreign_keys is None
+        self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
         self._by_keys: tuple[int, ManyRows] | None = None
         self._one = self._keyed() if self._simple else None
 
@@ -165,6 +168,10 @@ class UpdatePlan(WritePlan):
             if outcome is not None:
                 return outcome
             self.query = renewed(self.query, self._select, ctx)
+        if self._plain_columns:
+            outcome = self._by_column(ctx)
+            if outcome is not None:
+                return outcome
         try:
             found = gathered(self.query.run(ctx))
             if self.statement.from_ is not None:
@@ -257,6 +264,21 @@ class UpdatePlan(WritePlan):
             trees = [value.copy() for value in self._values]
             self._set = compile_row_function(trees, self._as_named(), self.target.env)
         return self._set
+
+    def _by_column(self, ctx: Context) -> WriteOutcome | None:
+        """Change a large table by column; None, with nothing written, if that is not possible."""
+        query, places = self.query, list(dict.fromkeys(self.olds))
+        kinds = tuple([KIND_BITS[value.__class__] for value in ctx.parameters])
+        known = self._compiled
+        if known is None or known[0] is not query or known[1] != kinds:
+            shift = 0 if self.bare else 1
+            change = compile_change(query, [place + shift for place in places], kinds)
+            self._compiled = query, kinds, change
+        else:
+            change = known[2]
+        if change is None:
+            return None
+        return update_by_column(ctx, change, self.target.records, places)
 
     # -- a few rows ------------------------------------------------------------------------------
 

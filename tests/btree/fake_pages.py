@@ -168,11 +168,11 @@ class FakeWriter:
         return self.changes[page]
 
     def delete(self, page: int) -> None:
-        assert self.locate(page), f"page {page} is not there"
+        assert self.changes.get(page, self.locate(page)), f"page {page} is not there"
         self.changes[page] = 0
 
     def locate(self, page: int) -> int:
-        return self.changes[page] if page in self.changes else self.file.locate(page, self.lsn)
+        return self.file.locate(page, self.lsn) or self.changes.get(page, 0)
 
     def read(self, page: int, location: int) -> bytes:
         assert self.active

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -175,6 +176,41 @@ class StoreMachine(RuleBasedStateMachine):
         assert tree.delete_many(keys) == len(keys)
         for key in keys:
             del entries[key]
+
+    @has_tree
+    @rule(data=st.data(), step=st.integers(1, 4), leaves_min=st.sampled_from([1, 3, 1000]))
+    def rewrite(self, data: st.DataObject, step: int, leaves_min: int) -> None:
+        tree, kind, entries = self.picked(data)
+        rewrite = tree.rewrite()
+        if rewrite is None:
+            assert kind is not TreeKind.TABLE or self.stores[0].path is None
+            return
+        value = data.draw(st.none() | elements)
+        last = min([len(row) for row in entries.values()], default=1) - 1
+        gone = data.draw(st.booleans())
+        seen = []
+        with mock.patch("btree.rewrite.LEAVES_MIN", leaves_min):
+            for batch in rewrite.batches(data.draw(st.sampled_from([(-1,), (last, -1)]))):
+                keys = batch.lists[-1]
+                if len(batch.lists) == 2:
+                    assert batch.lists[0] == [entries[key][last] for key in keys]
+                seen += keys
+                chosen = [at for at, key in enumerate(keys) if key % step == 0]
+                if not chosen:
+                    continue
+                batch.choose(chosen)
+                assert batch.values(-1) == [keys[at] for at in chosen]
+                assert list(batch.values(0)) == [entries[keys[at]][0] for at in chosen]
+                if gone:
+                    batch.delete()
+                else:
+                    batch.set({last: [value] * len(chosen)}, {last: {value.__class__}})
+                for at in chosen:
+                    row = entries.pop(keys[at])
+                    if not gone:
+                        entries[keys[at]] = (*row[:last], value, *row[last + 1 :])
+            rewrite.finish()
+        assert set(seen) >= set(entries)
 
     @has_tree
     @rule(data=st.data(), drop=st.booleans())

@@ -15,6 +15,7 @@ from unittest import mock
 
 import btree.disk
 import btree.disk_transaction
+import btree.rewrite
 import engine.store
 import engine.syncing
 import engine.table_snapshot
@@ -39,6 +40,7 @@ def small_limits() -> Iterator[None]:
             (engine.table_snapshot, "TABLE_EVERY_BYTES", 3000),
             (engine.syncing, "_GROW_BYTES_MIN", 2048),
             (engine.writer, "_BUFFER_BYTES", 700),
+            (btree.rewrite, "LEAVES_MIN", 2),
         ):
             stack.enter_context(mock.patch.object(module, name, value))
         yield
@@ -270,6 +272,8 @@ class Workload:
         if dice < 0.06:
             tree.clear()
             entries.clear()
+        elif dice < 0.14 and kind is TreeKind.TABLE and tree_id > 2:
+            self.rewrite(tree, entries)
         elif dice < 0.30:
             for key in rng.sample(sorted(entries), min(len(entries), rng.choice([1, 2, 9]))):
                 assert tree.delete(key)
@@ -287,6 +291,28 @@ class Workload:
                 else:
                     transaction.tree(tree_id).put(key, value)
                 entries[key] = value
+
+    def rewrite(self, tree: Any, entries: dict[Any, Any]) -> None:
+        """Some of a table's rows changed or deleted by column."""
+        rng = self.rng
+        step, gone = rng.choice([1, 2, 2, 3, 9]), rng.random() < 0.4
+        rewrite = tree.rewrite()
+        for batch in rewrite.batches((-1,)):
+            (keys,) = batch.lists
+            chosen = [at for at, key in enumerate(keys) if key % step == 0]
+            if not chosen:
+                continue
+            batch.choose(chosen)
+            new = [rng.randrange(1000) for _ in chosen]
+            if gone:
+                batch.delete()
+            else:
+                batch.set({0: new}, {0: {int}})
+            for at, number in zip(chosen, new, strict=True):
+                row = entries.pop(keys[at])
+                if not gone:
+                    entries[keys[at]] = (number, *row[1:])
+        rewrite.finish()
 
     def key(self, kind: TreeKind) -> Any:
         number = self.rng.randrange(60)

@@ -1,0 +1,111 @@
+"""UPDATE and DELETE of a large part of a table, by column: nothing is read of its rows but what the statement mentions.
+
+Rows are found, changed and written batch by batch (`btree.Rewrite`), where `update` and `delete` find all of
+them first.
+That is the same as long as what is computed for a row depends on that row alone (`sql.compile.changes`
+sees to it), and as long as nothing stands in any row's way: what needs a closer look, a NULL where there
+must be none, undoes all that was written and leaves the statement to the way row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from btree import CollectorPaused
+from sql.dml.index_keys import sort_entries
+from sql.dml.records import TableRecords, widen_by_classes
+from sql.dml.undo import guarded
+from sql.expressions import ROWID
+from sql.result import WriteOutcome
+from sql.values import apply_affinity
+
+if TYPE_CHECKING:
+    from btree import Tree
+    from sql.compile import CompiledChange
+    from sql.context import Context
+
+
+def delete_by_column(
+    ctx: Context, change: CompiledChange, records: TableRecords
+) -> WriteOutcome | None:
+    """Take rows away, and the entries of indexes that can be made from columns; None, with nothing written,
+    if the tree is not kept so."""
+    rewrite = ctx.transaction.tree(records.table.tree_id).rewrite()
+    if rewrite is None:
+        return None
+    find, _ = change.prepare(ctx)
+    columns = [index.stored_columns or () for index in records.indexes]
+    wanted = sorted({ROWID, *chain.from_iterable(columns)}) if columns else []
+    gone: dict[int, list[Any]] = {column: [] for column in wanted}
+    deleted = 0
+    with guarded(ctx, guards=True) as undo, CollectorPaused():
+        undo.needed()
+        for batch in rewrite.batches(change.read):
+            ctx.check()
+            positions = find(batch.count, *batch.lists)
+            if not positions:
+                continue
+            batch.choose(positions)
+            for column in wanted:
+                gone[column] += batch.values(column)
+            batch.delete()
+            deleted += len(positions)
+        rewrite.finish()
+        for index, places in zip(records.indexes, columns, strict=True):
+            entries = index.from_columns([gone[place] for place in places], gone[ROWID])
+            sort_entries(entries)
+            ctx.transaction.tree(index.tree_id).delete_many(entries)
+    return WriteOutcome(deleted)
+
+
+class _CloserLookError(Exception):
+    """A row can't be written just so."""
+
+
+def update_by_column(
+    ctx: Context, change: CompiledChange, records: TableRecords, places: Sequence[int]
+) -> WriteOutcome | None:
+    """Give the columns `places` their new values; None, with nothing written, if it takes a closer look."""
+    tree = ctx.transaction.tree(records.table.tree_id)
+    rewrite = tree.rewrite()
+    if rewrite is None:
+        return None
+    find, make = change.prepare(ctx)
+    changed = 0
+    try:
+        with guarded(ctx, guards=True) as undo, CollectorPaused():
+            undo.needed()
+            for batch in rewrite.batches(change.read):
+                ctx.check()
+                positions = find(batch.count, *batch.lists)
+                if not positions:
+                    continue
+                batch.choose(positions)
+                values = make(len(positions), *map(batch.values, change.used))
+                batch.set(*_stored(tree, records, places, values))
+                changed += len(positions)
+            rewrite.finish()
+    except _CloserLookError:
+        return None
+    return WriteOutcome(changed)
+
+
+def _stored(
+    tree: Tree, records: TableRecords, places: Sequence[int], values: Sequence[Sequence[Any]]
+) -> tuple[dict[int, Sequence[Any]], dict[int, set[type]]]:
+    """New values as their columns store them, and their classes, which the tree's mask covers then."""
+    columns: dict[int, Sequence[Any]] = {}
+    kinds: dict[int, set[type]] = {}
+    for place, new in zip(places, values, strict=True):
+        found = set(map(type, new))
+        if not found <= records.unchanged[place]:
+            affinity = records.affinities[place]
+            new = [apply_affinity(value, affinity) for value in new]
+            found = set(map(type, new))
+        if not found <= records.allowed[place]:
+            raise _CloserLookError
+        columns[place], kinds[place] = new, found
+    widen_by_classes(tree, [kinds.get(place, ()) for place in range(records.width)])
+    return columns, kinds

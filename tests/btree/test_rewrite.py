@@ -1,0 +1,258 @@
+"""Rows changed and deleted by column: against a dict, whatever the leaves are and whatever comes between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from btree import CorruptionError, TreeKind, open_store
+from btree.check import check_transaction, check_tree
+from btree.codec import KeyForm, decode_node, encode_columns_page
+from btree.column_codec import encode_column
+from btree.disk import DiskStore
+from btree.rewrite import LEAVES_MIN, Rewrite
+from tests.btree.fake_pages import FakeFile, FakePages
+
+Rows = dict[int, tuple[Any, ...]]
+
+
+def _rows_of(tree: Any) -> Rows:
+    return {key: row for keys, rows in tree.batches() for key, row in zip(keys, rows, strict=True)}
+
+
+def _by_column(tree: Any) -> Rows:
+    """The same by way of a scan of all columns."""
+    return {
+        values[0]: tuple(values[1:])
+        for lists in tree.column_batches((-1, 0, 1, 2))
+        for values in zip(*lists, strict=True)
+    }
+
+
+def _same(transaction: Any, tree_id: int, expected: Rows) -> None:
+    tree = transaction.tree(tree_id)
+    found = _by_column(tree)
+    assert found == expected
+    assert list(map(repr, found.values())) == list(map(repr, expected.values()))
+    assert _rows_of(tree) == expected
+    assert len(tree) == len(expected)
+    for key in list(expected)[::97]:
+        assert tree.get(key) == expected[key]
+    assert check_tree(tree) == []
+
+
+def _value(draw: Random, kind: int) -> Any:
+    match kind:
+        case 0:
+            return draw.randrange(-100, 100)
+        case 1:
+            return draw.choice([draw.random() * 100, draw.randrange(1 << 40)])
+        case 2:
+            return float(draw.randrange(1000))
+        case 3:
+            return "x" * draw.randrange(12)
+        case 4:
+            return draw.choice([None, 1, 2.0, "three", b"four"])
+        case _:
+            return "long " * 300 if draw.random() < 0.02 else draw.randrange(5)
+
+
+def _changed(tree: Any, rows: Rows, draw: Random) -> None:
+    """Change or delete rows, in the tree and in the dict."""
+    rewrite = tree.rewrite()
+    column, read = draw.randrange(3), draw.choice([(-1,), (-1, 0), (2, -1), (-1, 0, 1, 2)])
+    step, first = draw.choice([1, 2, 10, 10, 50]), draw.randrange(10)
+    kind, gone = draw.randrange(6), draw.random() < 0.4
+    for batch in rewrite.batches(read):
+        keys = batch.lists[read.index(-1)]
+        chosen = list(range(batch.count))[first % max(batch.count, 1) :: step]
+        if gone and draw.random() < 0.8:
+            chosen = chosen[: len(chosen) // 2 + 1]
+        if not chosen:
+            continue
+        batch.choose(chosen)
+        for other in (0, 1, 2):
+            assert list(batch.values(other)) == [rows[keys[at]][other] for at in chosen]
+        new = [_value(draw, kind) for _ in chosen]
+        if gone:
+            batch.delete()
+        else:
+            batch.set({column: new}, {column: set(map(type, new))})
+        for at, value in zip(chosen, new, strict=True):
+            if gone:
+                del rows[keys[at]]
+            else:
+                row = rows[keys[at]]
+                rows[keys[at]] = (*row[:column], value, *row[column + 1 :])
+    rewrite.finish()
+
+
+def _filled(draw: Random, count: int) -> Rows:
+    gap = draw.choice([1, 1, 3, 1000])
+    kinds = [draw.randrange(5) for _ in range(3)]
+    keys = [n * gap for n in range(count)]
+    if draw.random() < 0.3:
+        return {key: (key, *[_value(draw, kind) for kind in kinds[1:]]) for key in keys}
+    return {key: tuple([_value(draw, kind) for kind in kinds]) for key in keys}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_rows_are_what_a_dict_says(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = Random(seed)
+    monkeypatch.setattr("btree.rewrite.LEAVES_MIN", draw.choice([1, 8, LEAVES_MIN]))
+    by_page = 0
+    put = Rewrite.put
+
+    def counted(self: Rewrite, leaf: Any, payload: bytes) -> bool:
+        nonlocal by_page
+        done = put(self, leaf, payload)
+        by_page += done
+        return done
+
+    monkeypatch.setattr(Rewrite, "put", counted)
+    file = FakeFile(redo_max=draw.choice([0, 2000, 1 << 20]))
+    options = {"page_bytes": 512, "cache_bytes": draw.choice([0, 100_000, 1 << 28])}
+    store = DiskStore(FakePages(file), "x", **options)  # type: ignore[arg-type]
+    writing = store.begin(write=True)
+    tree_id = writing.create_tree(TreeKind.TABLE)
+    rows = _filled(draw, draw.choice([30, 3000]))
+    writing.tree(tree_id).load(list(rows), list(rows.values()))
+    writing.commit()
+    if draw.random() < 0.8:
+        store.checkpoint()
+    for _ in range(12):
+        reader, before = store.begin(), dict(rows)
+        if draw.random() < 0.5:
+            _same(reader, tree_id, before)
+        writing = store.begin(write=True)
+        tree = writing.tree(tree_id)
+        scan, scanned = tree.batches(), dict(rows)
+        if draw.random() < 0.3:
+            for key in draw.sample(sorted(rows), min(len(rows), 20)):
+                tree.put(key, rows.setdefault(key, rows[key]))
+        _changed(tree, rows, draw)
+        kept = dict(rows)
+        if draw.random() < 0.5:
+            savepoint = writing.savepoint()
+            for _ in range(draw.randrange(1, 3)):
+                _changed(tree, rows, draw)
+            if draw.random() < 0.6:
+                writing.rollback_to(savepoint)
+                rows = kept
+            writing.release(savepoint)
+        for key in draw.sample(sorted(rows), min(len(rows), 5)):
+            assert tree.delete(key)
+            del rows[key]
+        if draw.random() < 0.3:
+            _same(writing, tree_id, rows)
+        assert {key for keys, _ in scan for key in keys} == set(scanned)
+        match draw.randrange(4):
+            case 0:
+                writing.rollback()
+                rows = before
+            case 1:
+                file.fail_next_commit = True
+                try:
+                    writing.commit()
+                except OSError:
+                    rows = before
+                file.fail_next_commit = False
+            case _:
+                writing.commit()
+        _same(reader, tree_id, before)
+        reader.rollback()
+        if draw.random() < 0.3:
+            store = DiskStore(FakePages(file), "x", **options)  # type: ignore[arg-type]
+        reader = store.begin()
+        _same(reader, tree_id, rows)
+        assert check_transaction(reader) == []
+        reader.rollback()
+    assert by_page or len(rows) < 100
+
+
+def _store(path: Path, count: int = 30_000) -> tuple[DiskStore, int, Rows]:
+    store = open_store(str(path), durability="off")
+    assert isinstance(store, DiskStore)
+    writing = store.begin(write=True)
+    tree_id = writing.create_tree(TreeKind.TABLE)
+    rows = {n: (n, n / 2, f"row {n}") for n in range(count)}
+    writing.tree(tree_id).load(list(rows), list(rows.values()))
+    writing.commit()
+    return store, tree_id, rows
+
+
+def test_pages_are_written_under_their_own_numbers_and_another_handle_sees_them(
+    tmp_path: Path,
+) -> None:
+    store, tree_id, rows = _store(tmp_path / "a.kvsh")
+    pages = store.begin().all_pages()
+    writing = store.begin(write=True)
+    _some_changed(writing.tree(tree_id), rows)
+    writing.commit()
+    assert store.begin().all_pages() == pages
+    other = open_store(str(tmp_path / "a.kvsh"), durability="off")
+    for handle in (store, other):
+        reading = handle.begin()
+        _same(reading, tree_id, rows)
+        reading.rollback()
+        assert list(handle.check()) == []
+        handle.close()
+
+
+def _some_changed(tree: Any, rows: Rows) -> None:
+    rewrite = tree.rewrite()
+    for batch in rewrite.batches((-1,)):
+        chosen = [at for at, key in enumerate(batch.lists[0]) if key % 10 == 0]
+        batch.choose(chosen)
+        new = [-value for value in batch.values(1)]
+        batch.set({1: new}, {1: {float}})
+        for at, value in zip(chosen, new, strict=True):
+            key = batch.lists[0][at]
+            rows[key] = (key, value, rows[key][2])
+    rewrite.finish()
+
+
+def test_a_rollback_to_a_savepoint_puts_the_pages_back(tmp_path: Path) -> None:
+    store, tree_id, rows = _store(tmp_path / "a.kvsh")
+    writing = store.begin(write=True)
+    tree = writing.tree(tree_id)
+    _some_changed(tree, rows)
+    first = dict(rows)
+    savepoint = writing.savepoint()
+    _some_changed(tree, rows)
+    _some_changed(tree, rows)
+    writing.rollback_to(savepoint)
+    _same(writing, tree_id, first)
+    tree.put(5, (5, 5.0, "five"))
+    first[5] = (5, 5.0, "five")
+    writing.commit()
+    store.close()
+    store = open_store(str(tmp_path / "a.kvsh"), durability="off")  # type: ignore[assignment]
+    _same(store.begin(), tree_id, first)
+    store.close()
+
+
+def test_few_changes_are_committed_as_redo(tmp_path: Path) -> None:
+    store, tree_id, rows = _store(tmp_path / "a.kvsh", 2000)
+    writing = store.begin(write=True)
+    _some_changed(writing.tree(tree_id), rows)
+    writing.commit()
+    assert store.pending_commits() == 1
+    _same(store.begin(), tree_id, rows)
+    store.close()
+
+
+@pytest.mark.parametrize("gone", [[], [3, 3], [4, 2], [-1], [8], [1 << 63]])
+def test_deleted_slots_that_make_no_sense_are_corruption(gone: list[int]) -> None:
+    columns = [encode_column(list(range(8))), encode_column(["a"] * 8)]
+    payload = encode_columns_page(KeyForm.CONSECUTIVE, 1, columns, [1])
+    node = decode_node(TreeKind.TABLE, payload, 1, 0)
+    assert node.keys == [1, *range(3, 9)]
+    whole = encode_columns_page(KeyForm.CONSECUTIVE, 1, columns, gone or [1])
+    if not gone:
+        whole = whole[:-2] + b"\x90"
+    with pytest.raises(CorruptionError):
+        decode_node(TreeKind.TABLE, whole, 1, 0)

@@ -1,0 +1,222 @@
+"""UPDATE and DELETE of a part of a large table in a file, which go by column: as sqlite3 does them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from btree import open_store
+from btree.rewrite import Rewrite
+from sql import Session, SqlError
+
+ROWS = 6000
+
+TABLES = {
+    "rowid": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e)",
+    "no alias": "CREATE TABLE t(a INT, b TEXT, c REAL NOT NULL, d INT, e)",
+    "indexed": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e);"
+    "CREATE INDEX td ON t(d, b COLLATE NOCASE); CREATE INDEX ta ON t(a, e)",
+    "strict": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e ANY) STRICT",
+    "wide": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e, f DEFAULT 1,"
+    " g DEFAULT 'g', h DEFAULT 2.5, i, j DEFAULT 'jjjjjjjjjjjjjjj')",
+    "checked": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e, CHECK(d < 1e6))",
+    "generated": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e,"
+    " f AS (d + 1), g TEXT AS (b || e) STORED)",
+}
+
+STATEMENTS = [
+    "UPDATE t SET c = c + 1 WHERE a % 10 = 0",
+    "UPDATE t SET c = c * 2, d = d + a WHERE a % 3 = 1",
+    "UPDATE t SET b = b || 'x' WHERE d < 300",
+    "UPDATE t SET b = upper(b), e = NULL WHERE b LIKE 'row 1%'",
+    "UPDATE t SET b = 7, d = '12', c = '5', e = 3",
+    "UPDATE t SET d = -d WHERE d IS NOT NULL AND d % 7 = -3 OR d % 7 = 3",
+    "UPDATE t SET d = d * 100000 WHERE a > 3000",
+    "UPDATE t SET d = CASE WHEN a % 5 THEN d END",
+    "UPDATE t SET e = x'6162' WHERE typeof(e) = 'text'",
+    "UPDATE t SET c = e WHERE e IS NOT NULL AND a % 4 = 0",
+    "UPDATE t SET c = NULL WHERE a > 5000",
+    "UPDATE OR IGNORE t SET c = NULL WHERE a % 100 = 0",
+    "UPDATE t SET c = (SELECT max(c) FROM t) WHERE a % 50 = 0",
+    "UPDATE t SET b = printf('%s %5.2f', b, c), d = rowid WHERE rowid % 8 = 5",
+    "UPDATE t SET b = e, e = b WHERE a % 6 = 0",
+    "UPDATE t SET d = d WHERE a % 2",
+    "UPDATE t SET c = 1e308 * 10 WHERE a % 11 = 0",
+    "UPDATE t SET e = replace(hex(zeroblob(300)), '00', 'ab') WHERE a % 9 = 0",
+    "UPDATE t SET d = 9223372036854775807 WHERE a % 900 = 1",
+    "UPDATE t SET d = abs(d) + 1 WHERE a < 2500 AND d > 0",
+    "DELETE FROM t WHERE a % 10 = 3",
+    "DELETE FROM t WHERE d % 3 = 0",
+    "DELETE FROM t WHERE a BETWEEN 1000 AND 2000",
+    "DELETE FROM t WHERE b LIKE '%9%'",
+    "DELETE FROM t WHERE c > 4000",
+    "DELETE FROM t WHERE e IS NULL AND a % 2 = 0",
+    "DELETE FROM t WHERE a % 10 <> 4",
+    "DELETE FROM t WHERE a IN (SELECT a FROM t WHERE d > 200) AND a % 7 = 0",
+    "UPDATE t SET a = a + 100000 WHERE a % 1000 = 7",
+    "INSERT INTO t(a, b, c, d, e) VALUES (5, 'again', 1.5, 2, 'e')"
+    " ON CONFLICT DO UPDATE SET d = d + 1",
+]
+
+
+_COUNTED = ("UPDATE", "DELETE")
+_CHANGES = "SELECT changes(), total_changes()"
+
+
+class Both:
+    """The same statements here and there."""
+
+    def __init__(self, path: Path, definition: str) -> None:
+        self.store = open_store(str(path), durability="off")
+        self.ours = Session(self.store)
+        self.theirs = sqlite3.connect(":memory:", isolation_level=None)
+        for statement in definition.split(";"):
+            self.run(statement)
+        rows = [
+            (n, f"row {n}", n * 1.25, n % 500, [None, n, f"e{n % 9}", n / 7][n % 4])
+            for n in range(1, ROWS + 1)
+        ]
+        insert = "INSERT INTO t(a, b, c, d, e) VALUES (?, ?, ?, ?, ?)"
+        self.run("BEGIN")
+        self.ours.execute_many(insert, rows)
+        self.theirs.executemany(insert, rows)
+        self.run("COMMIT")
+
+    def run(self, statement: str) -> None:
+        """The same outcome of a statement, whatever it is."""
+        assert self._ours(statement) == self._theirs(statement), statement
+
+    def _ours(self, statement: str) -> Any:
+        try:
+            result = self.ours.execute(statement)
+            rows = list(result)
+            changes = list(self.ours.execute(_CHANGES)) if statement[:6] in _COUNTED else []
+        except SqlError as error:
+            return error.message
+        return rows, changes
+
+    def _theirs(self, statement: str) -> Any:
+        try:
+            rows = self.theirs.execute(statement).fetchall()
+        except sqlite3.Error as error:
+            return str(error)
+        counted = statement[:6] in _COUNTED
+        return rows, self.theirs.execute(_CHANGES).fetchall() if counted else []
+
+    def compare(self) -> None:
+        """The same rows, by any way to them."""
+        self.run("SELECT rowid, *, typeof(b), typeof(c), typeof(d), typeof(e) FROM t")
+        self.run("SELECT count(*), count(e), total(c), min(d), max(b) FROM t")
+        self.run("SELECT a, d, b FROM t WHERE d = 17 ORDER BY a")
+        self.run("SELECT * FROM t WHERE rowid = 777")
+        assert list(self.ours.execute("PRAGMA integrity_check")) == [("ok",)]
+
+
+@pytest.fixture
+def by_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many pages were written so."""
+    pages = [0]
+    put = Rewrite.put
+
+    def counted(self: Rewrite, leaf: Any, payload: bytes) -> bool:
+        done = put(self, leaf, payload)
+        pages[0] += done
+        return done
+
+    monkeypatch.setattr(Rewrite, "put", counted)
+    monkeypatch.setattr("btree.rewrite.LEAVES_MIN", 4)
+    yield pages
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_each_statement_does_what_it_does_there(
+    table: str, tmp_path: Path, by_page: list[int]
+) -> None:
+    both = Both(tmp_path / "a.kvsh", TABLES[table])
+    for statement in STATEMENTS:
+        both.run("BEGIN")
+        both.run(statement)
+        both.compare()
+        both.run("ROLLBACK")
+    both.compare()
+    assert by_page[0] > 50
+    both.store.close()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_one_after_the_other(seed: int, tmp_path: Path, by_page: list[int]) -> None:
+    draw = Random(seed)
+    both = Both(tmp_path / "a.kvsh", TABLES[draw.choice(list(TABLES))])
+    for _ in range(25):
+        match draw.randrange(9):
+            case 0:
+                both.run("SAVEPOINT s")
+                both.run(draw.choice(STATEMENTS))
+                both.run(draw.choice(STATEMENTS))
+                both.run(draw.choice(["ROLLBACK TO s", "RELEASE s"]))
+                if both.ours.in_transaction:
+                    both.run("RELEASE s")
+            case 1:
+                both.run("BEGIN")
+                both.run(f"UPDATE t SET d = 1 WHERE a = {draw.randrange(ROWS)}")
+                both.run(draw.choice(STATEMENTS))
+                both.run(draw.choice(STATEMENTS))
+                both.compare()
+                both.run(draw.choice(["COMMIT", "ROLLBACK"]))
+            case 2:
+                both.store.checkpoint()
+            case 3:
+                both.run(f"DELETE FROM t WHERE a = {draw.randrange(ROWS)}")
+            case 4:
+                low = draw.randrange(10_000, 20_000)
+                both.run(
+                    "INSERT OR IGNORE INTO t(a, b, c, d, e) SELECT a + "
+                    f"{low}, b, c, d, e FROM t WHERE a % 10 = {low % 10} AND a < 10000"
+                )
+            case _:
+                both.run(draw.choice(STATEMENTS))
+    both.compare()
+    both.store.close()
+    assert open_store(str(tmp_path / "a.kvsh")).check() == []
+
+
+def test_a_row_that_can_not_be_written_undoes_the_pages_before_it(
+    tmp_path: Path, by_page: list[int]
+) -> None:
+    both = Both(tmp_path / "a.kvsh", TABLES["rowid"])
+    both.run("UPDATE t SET d = 0 WHERE a = 5990")
+    both.run("UPDATE t SET c = nullif(d, 0) * 1.0 WHERE d <> 0 OR a > 5000")
+    assert by_page[0] > 10
+    both.compare()
+    both.run("BEGIN")
+    both.run("UPDATE t SET b = 'before' WHERE a % 4 = 0")
+    both.run("UPDATE t SET c = nullif(d, 0) * 1.0 WHERE d <> 0 OR a > 5000")
+    both.run("COMMIT")
+    both.compare()
+    both.store.close()
+
+
+def test_a_statement_that_is_interrupted_half_way_leaves_nothing(
+    tmp_path: Path, by_page: list[int]
+) -> None:
+    both = Both(tmp_path / "a.kvsh", TABLES["rowid"])
+    cancellation = both.ours.cancellation
+    calls = 0
+
+    def stop() -> bool:
+        nonlocal calls
+        calls += 1
+        return by_page[0] > 5
+
+    cancellation.progress = stop
+    with pytest.raises(SqlError):
+        both.ours.execute("UPDATE t SET c = 0")
+    cancellation.progress = None
+    assert calls > 1
+    both.compare()
+    both.store.close()
