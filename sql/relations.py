@@ -12,10 +12,11 @@ the other way round.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from itertools import repeat
 from typing import Any
+
+from msgspec import Struct
 
 from btree import CATALOG_TREE_ID, KeySpace, Row
 from sql.context import Context
@@ -28,8 +29,7 @@ Batches = Iterable[list[Row]]
 _ROWS_AT_ONCE = 1024
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Relation:
+class Relation(Struct, frozen=True, eq=False):
     """Rows made on demand.  `range_rows(ctx, lo, hi, lo_inclusive, hi_inclusive, reverse)` has bounds on
     the first column (None: no bound) and may give rows outside of them."""
 

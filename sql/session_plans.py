@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from btree import CATALOG_TREE_ID, Row, StoreError, Transaction
 from sql.context import Context
 from sql.errors import Interrupted, MisuseError, SqlError
+from sql.loading import load
 from sql.result import OwningResult, Result
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 _PLAIN = frozenset((int, str, bytes, float, type(None))).issuperset
 _ROWS_GATHERED = 4096
+_FEW_ROWS = 1000
+"""Rows of a query that are given back at once by the short way, without a look whether to stop."""
+_NO_TRANSACTION: Any = None
 _NEVER = -2  # a commit number that no transaction has (a pair's is -1)
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -186,7 +190,16 @@ class Checked(Prepared):
 class QueryPlan(Checked):
     """A SELECT or VALUES.  `types` are the parameters' Python types that it was compiled for."""
 
-    __slots__ = ("_compiled", "_lookup", "_observed", "keeps_planner", "types", "variant")
+    __slots__ = (
+        "_compiled",
+        "_gives_list",
+        "_lookup",
+        "_observed",
+        "_quick_context",
+        "keeps_planner",
+        "types",
+        "variant",
+    )
 
     _observed: ObservedSchema
 
@@ -199,13 +212,17 @@ class QueryPlan(Checked):
         self.keeps_planner = False  # EXPLAIN draws it
         self._compiled: Any = None
         self._lookup: PointLookup | None = None  # all that the query is
+        self._gives_list = False  # whether the latest run gave all rows at once, and few
+        self._quick_context: Context | None = None
 
     def quick(self, session: Session, values: Values) -> list[Row] | int | None:
-        plan = self.variant
+        plan = self.variant if self.count else self
         if plan is None:
             return None
         lookup = plan._lookup
-        if lookup is None or tuple(map(type, values)) != plan.types:
+        if lookup is None and not plan._gives_list:
+            return None
+        if tuple(map(type, values)) != (plan.types or ()):
             return None
         transaction = session.reading_transaction()
         if transaction is None:
@@ -218,11 +235,52 @@ class QueryPlan(Checked):
             or session.functions.version != plan._functions_version
         ):
             return None
+        if lookup is None:
+            return plan._quick_rows(session, transaction, values)
         row = transaction.tree(lookup.tree_id).get(values[lookup.number])
         if row is None:
             return []
         pick = lookup.pick
         return [row if pick is None else pick(row)]
+
+    def _quick_rows(
+        self, session: Session, transaction: Transaction, values: Values
+    ) -> list[Row] | None:
+        """`quick` by the query's code."""
+        if (
+            transaction.commit_number != self._commit_number
+            or transaction.writable
+            or session.is_limited
+        ):
+            return None
+        session.cancellation.requested = False
+        context, self._quick_context = self._quick_context, None
+        if context is None:
+            context = Context(
+                transaction,
+                values,
+                self._schema,
+                session.functions,
+                session.cancellation,
+                session,
+                session.memory_limit_bytes,
+            )
+        context.transaction, context.parameters, context.now = transaction, values, None
+        try:
+            batches = self._compiled.run(context)
+        except BaseException:
+            if session.keeps(transaction):
+                session.drop_reader()
+            raise
+        context.transaction = _NO_TRANSACTION
+        if batches.__class__ is not list:  # no row has been made yet
+            self._gives_list = False
+            return None
+        self._quick_context = context
+        if len(batches) == 1:
+            rows: list[Row] = batches[0]
+            return rows
+        return [row for batch in batches for row in batch]
 
     def run(self, session: Session, values: Values) -> Result:
         transaction = session.reading_transaction()
@@ -259,6 +317,7 @@ class QueryPlan(Checked):
             raise
         if own is not None and not session.keeps(own):
             own.rollback()
+        self._gives_list = sum(map(len, batches)) <= _FEW_ROWS
         return Result(compiled.columns, batches)
 
     @property
@@ -348,11 +407,13 @@ class QueryPlan(Checked):
         self._commit_number = _NEVER if transaction.writable or number < 0 else number
 
     def _compile(self, session: Session, transaction: Transaction, values: Values) -> None:
+        load("sql.compile")
         from sql.compile import prepare_select
         from sql.point import point_lookup
         from sql.schema import ObservedSchema
 
-        self._compiled = self._lookup = None
+        self._compiled = self._lookup = self._quick_context = None
+        self._gives_list = False
         environment = session.environment(
             transaction,
             parameters=values,

@@ -10,8 +10,9 @@ https://www.sqlite.org/lang_upsert.html, and insert.c of SQLite for the order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from sql.errors import ConstraintError, SqlError
 
@@ -25,8 +26,7 @@ class Skipped(Exception):
     """OR IGNORE, or ON CONFLICT DO NOTHING: the row is left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(Struct, frozen=True):
     """A unique constraint (None: the tree's own key) and the `action` in a conflict: ABORT, FAIL,
     ROLLBACK, IGNORE, REPLACE, or UPDATE with its `clause`."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from sql.functions.decimals import (
     DIGITS_MAX,
@@ -32,8 +33,7 @@ _FIELD = re.compile(
 )
 
 
-@dataclass(slots=True)
-class Field:
+class Field(Struct):
     """One conversion: its flags, its width (0: none) and its precision (-1: none)."""
 
     flags: str

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, replace
+from copy import copy
 from typing import Any
+
+from msgspec import Struct
 
 from sql.values import bytes_to_text, text_to_number, value_to_text
 
@@ -36,8 +38,7 @@ class Unreadable(Exception):
     """The text, number or modifier is none that the date functions know."""
 
 
-@dataclass(slots=True)
-class Moment:
+class Moment(Struct):
     """`julian_ms` counts if `has_julian`, the date if `has_date`, the time of day if `has_clock`.
 
     `number` is the argument that was a number and may yet be seconds; `zone` minutes are still to be
@@ -133,7 +134,7 @@ class Moment:
         self._become(Moment(broken=True))
 
     def _become(self, other: Moment) -> None:
-        for name in Moment.__slots__:
+        for name in Moment.__struct_fields__:
             setattr(self, name, getattr(other, name))
 
     # -- modifiers -------------------------------------------------------------------------------
@@ -182,7 +183,7 @@ class Moment:
         moved = 0
         moment = self
         if not 210_866_760_000_000 <= self.julian_ms <= 213_014_145_600_000:
-            moment = replace(self)
+            moment = copy(self)
             moment.split()
             moved = 2000 + _remainder(moment.year, 4) - moment.year
             moment.year += moved

@@ -7,8 +7,9 @@ argument count; builtins are shared by all registries and never copied.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from sql.expressions import SqlValue
 
@@ -31,8 +32,7 @@ class SlidingAccumulator(Accumulator, Protocol):
     def inverse(self, *arguments: SqlValue) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Function:
+class Function(Struct, frozen=True, eq=False):
     """A scalar function: `call(*arguments)`, or `call(ctx, *arguments)` with `needs_context`.
 
     `max_args` is None for any number.  `kinds`: mask of `btree.Kind` bits the result may have, and `JSON`.
@@ -51,8 +51,7 @@ class Function:
     takes_json: bool = False  # wants JSON among its arguments marked as such, and not as plain text
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Aggregate:
+class Aggregate(Struct, frozen=True, eq=False):
     """An aggregate function; `make()` gives one group's accumulator.
 
     `bulk`, if there is one, gives the value of a whole group from the list of its (only) argument's
@@ -69,8 +68,7 @@ class Aggregate:
     takes_json: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WindowFunction:
+class WindowFunction(Struct, frozen=True, eq=False):
     """A function that has a meaning only with OVER (row_number, lag ...); `sql.run.windows` computes it."""
 
     name: str
@@ -100,19 +98,14 @@ class FunctionRegistry:
 
     def lookup(self, name: str, argument_count: int) -> AnyFunction | None:
         """The function that `name` (lower case) with so many arguments calls, or None."""
-        from sql.functions import builtins
+        from sql.functions import builtin
 
         own = self._own
         if own:
             found = own.get((name, argument_count)) or own.get((name, -1))
             if found is not None:
                 return found
-        for function in builtins().get(name, ()):
-            if function.min_args <= argument_count and (
-                function.max_args is None or argument_count <= function.max_args
-            ):
-                return function
-        return None
+        return builtin(name, argument_count)
 
     def names(self) -> Iterator[str]:
         """Every function's name in lower case, without repetition."""

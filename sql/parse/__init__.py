@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sql.loading import load
 from sql.parse.shape import lift_literals
 from sql.parse.split import is_complete, next_statement
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 def parse_statement(text: str) -> Statement:
     """The one statement in `text` (a trailing `;` may be there).  Raises `SqlSyntaxError`."""
+    load("sql.parse.grammar")
     from sql.parse.grammar import parse_statement as parse
 
     return parse(text)
@@ -39,6 +41,7 @@ def parse_statement(text: str) -> Statement:
 
 def parse_expression(text: str) -> exp.Expression:
     """The tree of one expression's text.  Raises `SqlSyntaxError`."""
+    load("sql.parse.grammar")
     from sql.parse.grammar import parse_expression as parse
 
     return parse(text)

@@ -15,10 +15,11 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from operator import add, itemgetter, ne
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from sql.functions import Aggregate
 from sql.run.hashing import DiskRows
@@ -36,8 +37,7 @@ ROW_COPIES_BYTES = 200
 """What sorting and the calls' values take on top of a row."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderPlace:
+class OrderPlace(Struct, frozen=True):
     """A key of the window's ORDER BY: where its comparable and its own value stand."""
 
     key: int
@@ -46,8 +46,7 @@ class OrderPlace:
     nulls_first: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WindowSpec:
+class WindowSpec(Struct, frozen=True):
     """One call with its window.  Offsets are numbers of the run's offset values, -1 for none.
 
     `fold`: what a text argument of min() and max() is compared by, None for itself."""

@@ -1,0 +1,20 @@
+"""Importing what a process's first statement needs: the parser with sqlglot, the compiler.
+
+That makes some ten thousand functions and classes, and what an import makes stays: the garbage collector, which
+goes through them again and again meanwhile, finds nothing.  Without it a first statement takes 68 ms instead
+of 74.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from btree import CollectorPaused
+
+
+def load(module: str) -> None:
+    """Import a module, without collections meanwhile; nothing if it is there."""
+    if module not in sys.modules:
+        with CollectorPaused():
+            import_module(module)

@@ -1,0 +1,46 @@
+"""What a process's first statement imports, and what it leaves alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def told(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_first_statement_loads_no_functions_but_those_before_the_one_it_calls() -> None:
+    code = (
+        "import sys, kvsh; con = kvsh.connect(':memory:');"
+        "con.execute('SELECT count(*), sum(1)').fetchall();"
+        "print(*sorted(m for m in sys.modules if m.startswith('sql.functions.')))"
+    )
+    assert told(code) == "sql.functions.aggregates sql.functions.registry"
+
+
+def test_the_collector_is_as_it_was_once_modules_are_loaded() -> None:
+    for before in ("enable", "disable"):
+        code = (
+            f"import gc, kvsh; gc.{before}(); con = kvsh.connect(':memory:');"
+            "con.execute('SELECT 1').fetchall(); print(gc.isenabled())"
+        )
+        assert told(code) == str(before == "enable")
+
+
+def test_no_collection_runs_while_the_parser_is_imported() -> None:
+    code = (
+        "import gc, kvsh, sys\n"
+        "con = kvsh.connect(':memory:')\n"
+        "seen = []\n"
+        "def note(phase, info):\n"
+        "    frame = sys._getframe(0)\n"
+        "    while frame is not None:\n"
+        "        if frame.f_globals.get('__name__') == 'sql.loading': seen.append(phase)\n"
+        "        frame = frame.f_back\n"
+        "gc.callbacks.append(note)\n"
+        "con.execute('SELECT 1').fetchall()\n"
+        "print(len(seen), 'sqlglot' in sys.modules)\n"
+    )
+    assert told(code) == "0 True"
