@@ -93,6 +93,11 @@ class Session(TransactionState):
 
     # -- statements -----------------------------------------------------------------------------------
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether something may stop a statement before another thread does: a timeout, a progress handler."""
+        return self._timeout is not None or self.cancellation.progress is not None
+
     def execute(self, sql: str, parameters: Parameters = ()) -> Result:
         """Run the one statement in `sql`.
 

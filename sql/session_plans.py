@@ -266,6 +266,7 @@ class QueryPlan(Checked):
                 session.memory_limit_bytes,
             )
         context.transaction, context.parameters, context.now = transaction, values, None
+        context.memory_limit_bytes = session.memory_limit_bytes
         try:
             batches = self._compiled.run(context)
         except BaseException:
@@ -399,6 +400,7 @@ class QueryPlan(Checked):
             ):
                 self._compile(session, transaction, values)
             self._schema = schema
+            self._quick_context = None
             self.note(session, transaction)
         elif not self._compiled.is_still_valid(transaction):
             self._compile(session, transaction, values)
