@@ -76,20 +76,31 @@ class PackedKeys(Sequence[Key]):
 
     def prefixed(self, prefix: tuple[Any, ...]) -> list[Key] | None:
         """See `Tree.prefixed`: None where keys that start so may stand in the next leaf, too."""
-        if len(prefix) == 1:
-            column = self.columns[0]
-            low = bisect_left(column, prefix[0])
-            high = low
-            enough = min(low + FEW_EQUAL, self._count)
-            value = prefix[0]
-            while high < enough and column[high] == value:
-                high += 1
-            if high - low == FEW_EQUAL:
-                high = bisect_right(column, value, high)
-        else:
-            low, high = self._found(prefix)
+        low, high = self._range(prefix)
         if high == self._count:
             return None
         if high - low == 1:
             return [tuple([column[low] for column in self.columns])]
-        return self[low:high]
+        return self[low:high] if low < high else []
+
+    def last_parts(self, prefix: tuple[Any, ...]) -> list[Any] | None:
+        """See `Tree.last_parts`."""
+        low, high = self._range(prefix)
+        if high == self._count:
+            return None
+        column = self.columns[-1]
+        return [column[low]] if high - low == 1 else [*column[low:high]]
+
+    def _range(self, prefix: tuple[Any, ...]) -> tuple[int, int]:
+        """`_found`, in a shorter way for one part that few keys have."""
+        if len(prefix) != 1:
+            return self._found(prefix)
+        (value,) = prefix
+        column = self.columns[0]
+        high = low = bisect_left(column, value)
+        enough = min(low + FEW_EQUAL, self._count)
+        while high < enough and column[high] == value:
+            high += 1
+        if high - low == FEW_EQUAL:
+            high = bisect_right(column, value, high)
+        return low, high

@@ -110,6 +110,9 @@ class Tree(Protocol):
         """The keys that start with `prefix`, where that is simple to say (a few in one leaf); None: see
         `batches`.  Of CLUSTERED and INDEX trees."""
 
+    def last_parts(self, prefix: tuple[Any, ...]) -> list[Any] | None:
+        """The last parts of the keys that `prefixed` gives."""
+
     def following(
         self, start: tuple[Any, ...], count: int, *, beyond: bool = False
     ) -> list[Key] | None:

@@ -17,6 +17,7 @@ from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
 from btree.order import MAX, search_left, search_right
 from btree.packed import PackedLeaf, child_to_read, leaf_to_look_at
+from btree.packed_keys import PackedKeys
 from btree.protocols import Key, TreeKind, Value
 
 if TYPE_CHECKING:
@@ -505,16 +506,37 @@ class Tree:
     def prefixed(self, prefix: tuple[Any, ...]) -> list[Key] | None:
         self._descents += 1
         try:
-            node = self.root
+            node: Any = self.root
             children = node.children
             while children is not None:
                 node = children[bisect_right(node.keys, prefix)]
                 children = node.children
-            return lookups.prefixed_in(node.keys, prefix)
+            keys = node.keys
+            if keys.__class__ is PackedKeys:
+                return keys.prefixed(prefix)
+            return lookups.prefixed_in(keys, prefix)
         except AttributeError:  # a node to be loaded
             return lookups.prefixed_in(self.leaf(prefix).keys, prefix)
         except TypeError:  # keys of several kinds
             return None
+
+    def last_parts(self, prefix: tuple[Any, ...]) -> list[Any] | None:
+        self._descents += 1
+        try:
+            node: Any = self.root
+            children = node.children
+            while children is not None:
+                node = children[bisect_right(node.keys, prefix)]
+                children = node.children
+            keys = node.keys
+            if keys.__class__ is PackedKeys:
+                return keys.last_parts(prefix)
+        except AttributeError:  # a node to be loaded
+            keys = self.leaf(prefix).keys
+        except TypeError:  # keys of several kinds
+            return None
+        found = lookups.prefixed_in(keys, prefix)
+        return None if found is None else [key[-1] for key in found]
 
     def following(
         self, start: tuple[Any, ...], count: int, *, beyond: bool = False

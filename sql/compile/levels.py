@@ -536,7 +536,8 @@ class LevelCompiler:
             needed = self.needed.get(relation.source, set())
             if batches.startswith(equal) and needed and ROWID not in needed:
                 span = batches[len(equal) : -1]
-                rows = self.call(index_rows, span, get_many, str(path.key_start))
+                table = self.module.tree(relation.table.tree_id)
+                rows = self.call(index_rows, span, table)
                 return Source(f"((None, {rows}),)", [], [], rows=rows)
         return Source(source, [], [])
 

@@ -23,17 +23,15 @@ from sql.run.spill import row_bytes
 
 
 def index_rows(
-    tree: Tree,
-    check: Callable[[], None],
-    prefix: tuple[Any, ...],
-    get_many: Callable[[list[Any]], list[Any]],
-    at: int,
+    tree: Tree, check: Callable[[], None], prefix: tuple[Any, ...], table: Tree
 ) -> Iterable[Any]:
-    """The rows of the rowids (at `at`) of an index's keys that start with `prefix`, in their order."""
-    keys = tree.prefixed(prefix)
-    if keys is None:
-        return rows_of(fetched(key_span(tree, check, prefix), get_many, at))
-    return get_many([key[at] for key in keys]) if keys else ()
+    """The rows of a rowid table that an index's keys that start with `prefix` lead to, in their order."""
+    rowids = tree.last_parts(prefix)
+    if rowids is None:
+        return rows_of(fetched(key_span(tree, check, prefix), table.get_many, -1))
+    if len(rowids) == 1:
+        return (table.get(rowids[0]),)
+    return table.get_many(rowids) if rowids else ()
 
 
 FIRST_GATHERED = 128

@@ -55,6 +55,8 @@ def test_a_leaf_by_column_is_searched_as_a_list_is(leaf: tuple[list[Any], list[A
             found = packed.prefixed(key)
         except TypeError:
             continue
+        lasts = packed.last_parts(key)
+        assert lasts == (None if found is None else [there[-1] for there in found])
         assert (
             found == expected
             if found is not None
@@ -103,6 +105,8 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
             found = tree.prefixed(prefix)
             assert found is None or found == expected
             said += found is not None
+            lasts = tree.last_parts(prefix)
+            assert lasts == (None if found is None else [k[-1] for k in found])
             low = bisect_left(ranks, rank)
             following = tree.following(prefix, 5)
             assert following is None or following == keys[low : low + 5]
