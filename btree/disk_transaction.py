@@ -308,10 +308,12 @@ class Replay(_OnPages):
 class DiskTransaction(_OnPages):
     """A transaction on a `DiskStore`."""
 
+    has_rewritten = False
+    _redo_kept = True
+
     def __init__(
         self, store: DiskStore, version: Version, view: View | None, writer: Writer | None
     ) -> None:
-        self._redo_kept = True
         super().__init__(
             version,
             writable=writer is not None,
@@ -324,7 +326,6 @@ class DiskTransaction(_OnPages):
         self.reader = writer if view is None else view.snapshot
         self.held_max = store.held_max
         self.first_puts_max = self.raw_puts_max = store.raw_puts_max
-        self.has_rewritten = False
 
     def upgrade(self, timeout: float | None = None) -> None:
         if self._writable:

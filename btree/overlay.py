@@ -62,7 +62,12 @@ class OverlaidTree(Tree):
         self._id = state.id
         self._kinds = state.kinds
         self._descents = self._pages = 0
-        self._lay(root, {})
+        self.base = root
+        self.own = {}
+        self.entries = state.pending
+        self.lsn = transaction.version.lsn
+        self.own_max = OWN_MAX if transaction._writable else 0
+        self.top = None
 
     def _lay(self, root: Node, own: dict[Key, Value]) -> None:
         """Lie over the state, with these changes."""

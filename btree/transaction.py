@@ -118,26 +118,33 @@ class TreeSavepoint:
 
 
 class LocalTransaction(ABC):
-    """What transactions in memory and on disk have in common; see `protocols.Transaction`."""
+    """What transactions in memory and on disk have in common; see `protocols.Transaction`.
+
+    A transaction is made for every few statements, so what begins as a constant stands in the class (and
+    an object of up to 30 attributes of its own is made in one piece)."""
+
+    active = True
+    held = 0.0
+    """Memory of changes since the last spill, in full leaves."""
+    held_max: float = sys.maxsize
+    copies = 0
+    """Nodes copied so far."""
+    first_puts_max = raw_puts_max = RAW_PUTS_MAX
+    _catalog_state: object = None
+    """That `_shape` stands for; None: as in the version."""
 
     def __init__(self, version: Version, *, writable: bool, leaf_limit: int, branch_limit: int):
         self.version = version
         self._mark = object()
         self.token = Owner(self._mark)
-        self.active = True
-        self.held = 0.0  # memory of changes since the last spill, in full leaves
-        self.copies = 0  # nodes copied so far
-        self.held_max: float = sys.maxsize
         self.spilled: list[int] = []  # page ids given to leaves that were written early
         self.rewritten: list[tuple[int, int]] = []  # pages, and where they lay before
         self.orphans: list[int] = []  # those of them that a rollback made void
         self.branch_limit = branch_limit
         self.states = self._begun = version.trees
         self._shape = version.shape
-        self._catalog_state: object = None  # that `_shape` stands for; None: as in the version
         self.next_tree_id = version.next_tree_id
         self.open_trees: dict[int, Tree] = {}
-        self.first_puts_max = self.raw_puts_max = RAW_PUTS_MAX
         self.raw_puts: dict[bytes, Value] = {}  # while there are any, the raw tree is `_HELD_BACK`
         self.freed: list[int] = []
         self.cleared: list[tuple[Any, ...]] = []

@@ -72,71 +72,58 @@ def _is_plain(column: list[Any]) -> bool:
 class WriteStatement(Checked):
     """An INSERT, UPDATE or DELETE."""
 
-    __slots__ = ("_plan", "_quick_context")
+    __slots__ = ("_one", "_plan", "_quick_context")
 
     statement: Insert | Update | Delete
 
     def __init__(self, statement: Insert | Update | Delete) -> None:
         super().__init__(statement)
         self._plan: WritePlan | None = None
+        self._one: OneRow | None = None  # the plan's
         self._quick_context: Context | None = None
 
     def quick(self, session: Session, values: Values) -> list[Row] | int | None:
-        plan = self._plan
-        if plan is None or session.current is not None or session.has_temporary_objects:
+        one = self._one
+        if (
+            one is None
+            or len(values) != self.count
+            or session.current is not None
+            or session.has_temporary_objects
+        ):
             return None
-        one = plan.one
-        if one is None or len(values) != self.count:
-            return None
-        transaction = session.joined_transaction(temporary=False)
+        transaction = joined = session.joined_transaction(temporary=False)
         if transaction is None:
-            return self._quick_alone(session, one, values)
-        if not self._is_unchanged(session, transaction):
-            return None
+            transaction = session.begin_writing(temporary=False)
+        outcome = None
         try:
-            return self._quick_in(session, transaction, one, values)
+            if (
+                transaction.shape is self._shape
+                and session.functions.version == self._functions_version
+            ):
+                # One context for all runs: what `one` does calls no code of the program's, so nothing
+                # can get here again meanwhile.
+                context, self._quick_context = self._quick_context, None
+                if context is None:
+                    context = self._context(session, transaction, values)
+                else:
+                    context.transaction = transaction
+                    context.parameters = values
+                    context.now = None
+                outcome = one(context)
+                context.transaction = _ENDED
+                self._quick_context = context
         except BaseException as error:
-            self._failed(session, transaction, error)
+            if joined is None:
+                self._failed_alone(session, transaction, error)
+            else:
+                self._failed(session, transaction, error)
             raise
-
-    def _quick_alone(self, session: Session, one: OneRow, values: Values) -> int | None:
-        """`quick` in a transaction of its own."""
-        transaction = session.begin_writing(temporary=False)
-        done = None
-        try:
-            if self._is_unchanged(session, transaction):
-                done = self._quick_in(session, transaction, one, values)
-        except BaseException as error:
-            self._failed_alone(session, transaction, error)
-            raise
-        if done is None:
-            session.abandon(transaction)
-        else:
-            session.commit_alone(transaction)
-        return done
-
-    def _is_unchanged(self, session: Session, transaction: Transaction) -> bool:
-        return (
-            transaction.shape is self._shape
-            and session.functions.version == self._functions_version
-        )
-
-    def _quick_in(
-        self, session: Session, transaction: Transaction, one: OneRow, values: Values
-    ) -> int | None:
-        # One context for all runs: what `one` does calls no code of the program's that could get here again.
-        context, self._quick_context = self._quick_context, None
-        if context is None:
-            context = self._context(session, transaction, values)
-        else:
-            context.transaction = transaction
-            context.parameters = values
-            context.now = None
-        outcome = one(context)
         if outcome is None:
+            if joined is None:
+                session.abandon(transaction)
             return None
-        context.transaction = _ENDED
-        self._quick_context = context
+        if joined is None:
+            session.commit_alone(transaction)
         session.changes = changes = outcome.changes
         session.total_changes += changes
         return changes
@@ -380,6 +367,7 @@ class WriteStatement(Checked):
             environment: BindEnvironment = session.environment(transaction, parameters=values)
             made: WritePlan = prepare_write(session, transaction, self.statement, environment)
             plan = self._plan = made
+            self._one = made.one
             self._schema = environment.schema
             self.note(session, transaction)
         self._shape = transaction.shape

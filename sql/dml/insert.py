@@ -87,7 +87,7 @@ class InsertPlan(WritePlan):
 
     @property
     def one(self) -> OneRow | None:
-        return self._one if self.source.parameters_only and not self.volatile else None
+        return self._one if self.source.is_simple and not self.volatile else None
 
     # -- running ---------------------------------------------------------------------------------
 

@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
+_SIMPLE = (exp.Placeholder, exp.Literal, exp.Null)
+
 
 class Source:
     """The rows of one statement.
 
     `values(ctx)` gives them where they are VALUES, else `query` and `arrange` do.  `parameters_only`:
-    there is one row, and it is the statement's parameters in their order.  `rowid_last`: behind the
-    columns, each row has its rowid."""
+    there is one row, and it is the statement's parameters in their order.  `is_simple`: all values are
+    parameters and literals.  `rowid_last`: behind the columns, each row has its rowid."""
 
     def __init__(self, statement: Insert, table: Table, env: BindEnvironment) -> None:
         self.statement = statement
@@ -41,6 +43,7 @@ class Source:
         self.query: CompiledQuery | None = None
         self.arrange: Callable[[Context, Row], Row] | None = None
         self.parameters_only = False
+        self.is_simple = False
         self.row_count: int | None = None
         self.reads_nothing = True
         self.places = [] if statement.source is None else self._places()
@@ -70,8 +73,11 @@ class Source:
             self._check_count(widths.pop())
             self.row_count = len(rows)
             self.values = self._parameters(rows)
+            self.is_simple = self.values is not None
             if self.values is None:
-                self.values = compile_values([self._full(row) for row in rows], env)
+                full = [self._full(row) for row in rows]
+                self.values = compile_values(full, env)
+                self.is_simple = all(isinstance(item, _SIMPLE) for row in full for item in row)
             return
         tree = source.copy()
         if self.statement.with_ is not None:
