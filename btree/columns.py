@@ -101,7 +101,8 @@ class Columns:
 
 def column_batches(tree: Tree, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
     """See `Tree.column_batches`."""
-    root = tree.root  # first, since changes that lay over the nodes go into nodes of the writer's own
+    # The root first: changes that lay over the nodes go into nodes of the writer's own.
+    root = tree.root
     tree.transaction.freeze()
     tree.visit(descents=1)
     if root.children is not None:
@@ -196,13 +197,13 @@ def _leaves(tree: Tree, branch: Node, columns: Sequence[int]) -> Iterator[OpenPa
     assert children is not None
     slot = 0
     while slot < len(children):
-        child: Node | int = children[slot]
-        if not isinstance(child, int):
+        child = children[slot]
+        if child.__class__ is Node:
             yield child
             slot += 1
             continue
-        end = slot + 1
-        while end < min(len(children), slot + _PAGES_AHEAD) and isinstance(children[end], int):
+        end, stop = slot + 1, min(len(children), slot + _PAGES_AHEAD)
+        while end < stop and children[end].__class__ is not Node:
             end += 1
         slots = range(slot, end)
         for at, page in zip(

@@ -119,6 +119,12 @@ class Tree(Protocol):
         """The first `count` keys from `start` on, or `beyond` all that start with it, where that is simple to
         say (all in one leaf); None: see `batches`.  Of CLUSTERED and INDEX trees."""
 
+    def preceding(
+        self, end: tuple[Any, ...], count: int, *, inclusive: bool = False
+    ) -> list[Key] | None:
+        """The last `count` keys before `end`, `inclusive` of all that start with it, the last one first.
+        Otherwise as `following`."""
+
     def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
         """For each of some distinct, ascending prefixes the keys that start with it.  Of CLUSTERED and INDEX
         trees; the leaves are walked once."""
@@ -179,7 +185,7 @@ class ColumnBatch(Protocol):
         """Rows."""
 
     @property
-    def lists(self) -> list[list[Value]]:
+    def lists(self) -> Sequence[Sequence[Value]]:
         """The values of the columns that `Rewrite.batches` was asked for."""
 
     def choose(self, positions: Sequence[int]) -> None:

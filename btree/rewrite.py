@@ -54,7 +54,7 @@ _FIXED: dict[int, tuple[Any, type]] = {
 }
 """By a column's first byte: its numbers' format and class."""
 
-BATCH_ROWS = 4096
+BATCH_ROWS = 8192
 """Rows of a batch, about: there is some work for each, and what it reads should stay in the cache."""
 
 _NATIVE = sys.byteorder == "little"
@@ -173,8 +173,17 @@ class _Leaf:
         if form is not KeyForm.COLUMNS:
             whole = joined((opened._replace(gone=(), rows=count),), KEY_COLUMN)
             form, part = row_id_part(list(compress(whole, mask)))
-        kept = [encode_column(list(compress(decode_column(column), mask))) for column in kept]
+        kept = [_compressed(column, mask) for column in kept]
         return encode_columns_page(form, part, kept)
+
+
+def _compressed(column: bytes, mask: bytearray) -> bytes:
+    """A column without the values that the mask leaves out."""
+    values = list(compress(decode_column(column), mask))
+    fixed = _FIXED.get(column[0])
+    if fixed is None or not _NATIVE:
+        return encode_column(values)
+    return column[:1] + struct.pack(f"{len(values)}{fixed[0]}", *values)
 
 
 class _Numbers:
@@ -227,6 +236,22 @@ def _numbers_of(columns: Sequence[bytes]) -> _Numbers | None:
     return _Numbers(columns)
 
 
+def _consecutive(leaves: Sequence[_Leaf]) -> range | None:
+    """The keys of leaves of consecutive row ids that follow each other; None if there are gaps."""
+    first = end = None
+    for leaf in leaves:
+        opened = leaf.opened
+        if opened is None or opened.key_form is not KeyForm.CONSECUTIVE or opened.gone:
+            return None
+        start: int = opened.key_part
+        if first is None or end is None:
+            first = start
+        elif start != end:
+            return None
+        end = start + opened.rows
+    return None if first is None or end is None else range(first, end)
+
+
 class Batch:
     """Some leaves' rows: `lists` has the values of the columns that the scan was asked for."""
 
@@ -251,7 +276,11 @@ class Batch:
         self._chosen: list[tuple[_Leaf, int, int]] = []  # of each leaf, from which of them to which
         self._positions: Sequence[int] = ()
 
-    def _all(self, column: int) -> list[Value]:
+    def _all(self, column: int) -> Sequence[Value]:
+        if column == KEY_COLUMN:
+            keys = _consecutive(self._leaves)
+            if keys is not None:
+                return keys
         found: list[Value] = []
         run: list[OpenPage] = []
         for leaf in self._leaves:
@@ -377,7 +406,8 @@ class Rewrite:
     def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
         """All rows as they are now, in key order; of each batch some may be changed before the next one."""
         tree = self.tree
-        root = tree.root  # first, since changes that lay over the nodes go into nodes of the writer's own
+        # The root first: changes that lay over the nodes go into nodes of the writer's own.
+        root = tree.root
         self._transaction.freeze()
         if root.children is None:
             if root.keys:

@@ -192,10 +192,19 @@ def encode_record(
     salt: int, kind: int, lsn: int, page: int, payload: bytes, pages: int = 0
 ) -> tuple[bytes, int]:
     """The record's bytes, padded, and its crc."""
+    head, pad, crc = encode_around(salt, kind, lsn, page, payload, pages)
+    return head + payload + pad, crc
+
+
+def encode_around(
+    salt: int, kind: int, lsn: int, page: int, payload: bytes, pages: int = 0
+) -> tuple[bytes, bytes, int]:
+    """What stands before and behind the payload in its record, and the record's crc: who writes many at once
+    puts them together once, and not each by itself before."""
     length = len(payload)
     head = RECORD.pack(0, length, lsn, page, kind, 0, RECORD_MARK, pages)[4:]
     crc = zlib.crc32(payload, zlib.crc32(head, salt))
-    return _CRC.pack(crc) + head + payload + bytes(-length & 7), crc
+    return _CRC.pack(crc) + head, _PADS[length & 7], crc
 
 
 def encode_commit(

@@ -19,8 +19,8 @@ from engine.format import (
     KIND_PAGE,
     KIND_PAGES,
     PAYLOAD_BYTES_MAX,
+    encode_around,
     encode_commit,
-    encode_record,
     pack_location,
 )
 from engine.log import redo_start
@@ -156,12 +156,12 @@ class Writer:
     def _add(self, kind: int, page: int, payload: bytes) -> int:
         assert not self._ended, "the writer has ended"
         self._check_whole()
-        record, crc = encode_record(self._log.salt, kind, self.lsn + 1, page, payload)
+        head, pad, crc = encode_around(self._log.salt, kind, self.lsn + 1, page, payload)
         self._pages_crc = zlib.crc32(crc.to_bytes(4, "little"), self._pages_crc)
         self._records += 1
         offset = self._position + self._buffered
-        self._buffer.append(record)
-        self._buffered += len(record)
+        self._buffer += (head, payload, pad)
+        self._buffered += len(head) + len(payload) + len(pad)
         if self._buffered > _BUFFER_BYTES:
             self._flush()
         return offset

@@ -22,7 +22,7 @@ from sql.compile.blocks import BlockCompiler
 from sql.compile.by_column import ROWS_MIN, loop_over
 from sql.compile.levels import Binding
 from sql.compile.module import Lines, Module
-from sql.expressions import ROWID, ColumnRef, Expression
+from sql.expressions import ROWID, ColumnRef, Expression, Parameter
 from sql.plan import Select, TableRelation
 from sql.plan.operators import SelectPlan, TableScan
 from sql.plan.walk import walk_block, walk_flat
@@ -38,11 +38,13 @@ Make = Callable[..., "tuple[Sequence[Any], ...]"]
 
 class CompiledChange(Struct):
     """`prepare(ctx)` gives `find` and `make`; `read` are the columns that the one takes the lists of, `used`
-    those of the other, ROWID for the rowid."""
+    those of the other, ROWID for the rowid.  `constants` are the numbers of the values that are the same
+    in all rows."""
 
     prepare: Callable[[Context], tuple[Find, Make]]
     read: tuple[int, ...]
     used: tuple[int, ...]
+    constants: frozenset[int]
     source: str
 
 
@@ -107,7 +109,12 @@ def compile_change(
     module.add(find)
     module.add(make)
     source = module.source("find, make")
-    return CompiledChange(module.compile(source), read, used, source)
+    constants = {at for at, value in enumerate(values) if _is_constant(compiler, value)}
+    return CompiledChange(module.compile(source), read, used, frozenset(constants), source)
+
+
+def _is_constant(compiler: BlockCompiler, value: Expression) -> bool:
+    return isinstance(value, Parameter) or compiler.scalar.constant(value) is not None
 
 
 def _list(
@@ -119,6 +126,8 @@ def _list(
         return parameters[names.index(source)]
     mentioned = [at for at, name in enumerate(names) if name in source]
     if not mentioned:
+        if _is_constant(compiler, value):
+            return f"[{source}] * n"
         return f"[{source} for _ in range(n)]"
     loop = loop_over([names[at] for at in mentioned], [parameters[at] for at in mentioned])
     return f"[{source} {loop}]"

@@ -9,7 +9,7 @@ must be none, undoes all that was written and leaves the statement to the way ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ def update_by_column(
                     continue
                 batch.choose(positions)
                 values = make(len(positions), *map(batch.values, change.used))
-                batch.set(*_stored(tree, records, places, values))
+                batch.set(*_stored(tree, records, places, values, change.constants))
                 changed += len(positions)
             rewrite.finish()
     except _CloserLookError:
@@ -93,17 +93,25 @@ def update_by_column(
 
 
 def _stored(
-    tree: Tree, records: TableRecords, places: Sequence[int], values: Sequence[Sequence[Any]]
+    tree: Tree,
+    records: TableRecords,
+    places: Sequence[int],
+    values: Sequence[Sequence[Any]],
+    constants: Collection[int],
 ) -> tuple[dict[int, Sequence[Any]], dict[int, set[type]]]:
     """New values as their columns store them, and their classes, which the tree's mask covers then."""
     columns: dict[int, Sequence[Any]] = {}
     kinds: dict[int, set[type]] = {}
-    for place, new in zip(places, values, strict=True):
-        found = set(map(type, new))
+    for number, (place, new) in enumerate(zip(places, values, strict=True)):
+        constant = number in constants
+        found = {type(new[0])} if constant else set(map(type, new))
         if not found <= records.unchanged[place]:
             affinity = records.affinities[place]
-            new = [apply_affinity(value, affinity) for value in new]
-            found = set(map(type, new))
+            if constant:
+                new = [apply_affinity(new[0], affinity)] * len(new)
+            else:
+                new = [apply_affinity(value, affinity) for value in new]
+            found = {type(new[0])} if constant else set(map(type, new))
         if not found <= records.allowed[place]:
             raise _CloserLookError
         columns[place], kinds[place] = new, found

@@ -199,7 +199,7 @@ class StoreMachine(RuleBasedStateMachine):
                 if not chosen:
                     continue
                 batch.choose(chosen)
-                assert batch.values(-1) == [keys[at] for at in chosen]
+                assert list(batch.values(-1)) == [keys[at] for at in chosen]
                 assert list(batch.values(0)) == [entries[keys[at]][0] for at in chosen]
                 if gone:
                     batch.delete()
