@@ -1,0 +1,316 @@
+"""Changes that lie over a tree's nodes: every reader sees its own commit's, whoever settles them when."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from btree import ReadOnlyError, TreeKind, open_memory, open_store, order_key
+from btree import disk as disk_module
+from btree import memory as memory_module
+from btree import tree as tree_module
+from btree.overlay import OWN_MAX, OverlaidTree
+
+Model = dict[Any, Any]
+
+
+@pytest.fixture(params=["disk", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    made = open_memory() if request.param == "memory" else open_store(tmp_path / "db")
+    yield made
+    assert made.check() == []
+    made.close()
+
+
+def filled(store: Any, kind: TreeKind, model: Model) -> int:
+    writing = store.begin(write=True)
+    tree_id: int = writing.create_tree(kind)
+    keys = sorted(model, key=order_key)
+    writing.tree(tree_id).load(keys, [model[key] for key in keys])
+    writing.commit()
+    return tree_id
+
+
+def content(transaction: Any, tree_id: int) -> list[tuple[Any, Any]]:
+    tree = transaction.tree(tree_id)
+    found = [
+        (key, value)
+        for keys, values in tree.batches()
+        for key, value in zip(keys, values or [None] * len(keys), strict=True)
+    ]
+    assert len(tree) == len(found)
+    return found
+
+
+def expected(model: Model) -> list[tuple[Any, Any]]:
+    return sorted(model.items(), key=lambda entry: order_key(entry[0]))
+
+
+def assert_same(found: list[tuple[Any, Any]], model: Model) -> None:
+    assert found == expected(model)
+    # 1 and 1.0 are one key, but not one value: what was put last has to be there.
+    assert [repr(key) for key, _ in found] == [repr(key) for key, _ in expected(model)]
+
+
+def drawn(rng: random.Random, kind: TreeKind) -> tuple[Any, Any]:
+    if kind is TreeKind.TABLE:
+        return rng.randrange(300), (rng.randrange(1000), "x" * rng.choice([1, 1, 30_000]))
+    number: Any = rng.randrange(12)
+    return (rng.choice([number, float(number), None, str(number)]), rng.randrange(9)), None
+
+
+def changed(rng: random.Random, tree: Any, kind: TreeKind, model: Model) -> None:
+    """One random operation on a tree and its model."""
+    dice = rng.random()
+    key, value = drawn(rng, kind)
+    if dice < 0.45:
+        tree.put(key, value)
+        model.pop(key, None)
+        model[key] = value
+    elif dice < 0.6:
+        assert tree.insert(key, value) == (key not in model)
+        model.setdefault(key, value)
+    elif dice < 0.75:
+        assert tree.delete(key) == (key in model)
+        model.pop(key, None)
+    elif dice < 0.85:
+        there = value if key in model and kind is not TreeKind.TABLE else model.get(key, "none")
+        assert tree.get(key, "none") == (True if there is None else there)
+        assert (key in tree) == (key in model)
+    elif dice < 0.93 and kind is TreeKind.TABLE:
+        assert tree.last() == (max(model.items()) if model else None)
+        if model:
+            fresh = max(model) + 1
+            assert tree.insert(fresh, (fresh,))
+            model[fresh] = (fresh,)
+    else:
+        keys = sorted({drawn(rng, kind)[0] for _ in range(3)}, key=order_key)
+        tree.load(keys, [(1,)] * 3 if kind is TreeKind.TABLE else None)
+        for key in keys:
+            model.pop(key, None)
+            model[key] = (1,) if kind is TreeKind.TABLE else None
+
+
+@pytest.mark.parametrize("kind", [TreeKind.TABLE, TreeKind.INDEX])
+@pytest.mark.parametrize("seed", range(6))
+def test_many_small_transactions_are_what_a_model_says(
+    store: Any, kind: TreeKind, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Savepoints, rollbacks, readers of older commits that ask late, and merges in between."""
+    rng = random.Random(seed)
+    monkeypatch.setattr(tree_module, "PENDING_MIN", rng.choice([1, 20, 1000]))
+    model: Model = {}
+    tree_id = filled(store, kind, model)
+    readers: list[tuple[Any, Model]] = []
+    for _ in range(60):
+        writing = store.begin(write=True)
+        before, marks = dict(model), []
+        for _ in range(rng.choice([1, 3, 3, 20, 2 * OWN_MAX])):
+            tree = writing.tree(tree_id)
+            changed(rng, tree, kind, model)
+            dice = rng.random()
+            if dice < 0.04:
+                marks.append((writing.savepoint(), dict(model)))
+            elif dice < 0.07 and marks:
+                mark, model = marks[-1][0], dict(marks[-1][1])
+                writing.rollback_to(mark)
+            elif dice < 0.075:
+                assert_same(content(writing, tree_id), model)
+        if rng.random() < 0.2:
+            writing.rollback()
+            model = before
+        else:
+            writing.commit()
+        if rng.random() < 0.4:
+            readers.append((store.begin(), dict(model)))
+        if readers and rng.random() < 0.3:
+            reading, seen = readers.pop(rng.randrange(len(readers)))
+            tree = reading.tree(tree_id)
+            for key in [drawn(rng, kind)[0] for _ in range(9)]:
+                assert (key in tree) == (key in seen)
+                if kind is TreeKind.TABLE:
+                    assert tree.get(key) == seen.get(key)
+            assert_same(content(reading, tree_id), seen)
+            with pytest.raises(ReadOnlyError):
+                tree.put(*drawn(rng, kind))
+            reading.rollback()
+        if rng.random() < 0.05:
+            store.checkpoint()
+    for reading, seen in readers:
+        assert_same(content(reading, tree_id), seen)
+    assert_same(content(store.begin(), tree_id), model)
+    if store.path is not None:
+        with_others = open_store(store.path)  # it has the log's word alone
+        assert_same(content(with_others.begin(), tree_id), model)
+        with_others.close()
+
+
+def test_a_small_transaction_copies_no_leaf(store: Any) -> None:
+    tree_id = filled(store, TreeKind.TABLE, {key: (key,) for key in range(5000)})
+    for key in range(40):
+        writing = store.begin(write=True)
+        tree = writing.tree(tree_id)
+        assert tree.get(key * 100) == (key * 100,)
+        tree.put(key * 100, (-1,))
+        assert tree.insert(tree.last()[0] + 1, (0,))
+        assert isinstance(tree, OverlaidTree)
+        assert writing.copies == 0
+        writing.commit()
+    reading = store.begin()
+    assert isinstance(reading.tree(tree_id), OverlaidTree)
+    assert reading.tree(tree_id).get(300) == (-1,)
+    assert len(reading.tree(tree_id)) == 5040
+    assert not isinstance(store.begin().tree(tree_id), OverlaidTree)  # one has settled it for all
+
+
+def test_what_was_settled_for_an_older_commit_leaves_newer_ones_their_changes(store: Any) -> None:
+    tree_id = filled(store, TreeKind.TABLE, {key: (key,) for key in range(100)})
+
+    def commit(key: int, value: int) -> None:
+        writing = store.begin(write=True)
+        writing.tree(tree_id).put(key, (value,))
+        writing.commit()
+
+    commit(1, -1)
+    older = store.begin()
+    commit(1, -2)
+    commit(2, -3)
+    newer = store.begin()
+    assert dict(content(older, tree_id))[1] == (-1,)
+    assert older.tree(tree_id).get(2) == (2,)
+    assert newer.tree(tree_id).get(1) == (-2,)
+    commit(3, -4)
+    assert [dict(content(newer, tree_id))[key] for key in (1, 2, 3)] == [(-2,), (-3,), (3,)]
+    assert dict(content(store.begin(), tree_id))[3] == (-4,)
+
+
+def test_readers_scan_while_small_transactions_move_money(store: Any) -> None:
+    """A scan settles what others go on changing; the sum is the same in every commit."""
+    tree_id = filled(store, TreeKind.TABLE, dict.fromkeys(range(500), (100,)))
+    sums: list[int] = []
+    done = threading.Event()
+
+    def scan() -> None:
+        while not done.is_set():
+            reading = store.begin()
+            tree = reading.tree(tree_id)
+            first = [tree.get(key)[0] for key in range(0, 500, 50)]
+            sums.append(sum(row[0] for _, rows in tree.batches() for row in rows))
+            assert first == [reading.tree(tree_id).get(key)[0] for key in range(0, 500, 50)]
+            reading.rollback()
+
+    threads = [threading.Thread(target=scan) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    rng = random.Random(1)
+    try:
+        for _ in range(400):
+            writing = store.begin(write=True)
+            tree = writing.tree(tree_id)
+            source, target, amount = rng.randrange(500), rng.randrange(500), rng.randrange(50)
+            tree.put(source, (tree.get(source)[0] - amount,))
+            tree.put(target, (tree.get(target)[0] + amount,))
+            writing.commit()
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert set(sums) == {50_000}
+
+
+class _Interrupted(BaseException):
+    pass
+
+
+def test_a_commit_that_is_interrupted_once_it_stands_in_the_log_counts_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path / "db", durability="off")
+    first = filled(store, TreeKind.TABLE, {1: (1,)})
+    second = filled(store, TreeKind.TABLE, {1: (1,)})
+    calls: list[Any] = []
+    add = disk_module.add_pending
+
+    def interrupted(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise _Interrupted
+        add(*arguments)
+
+    monkeypatch.setattr(disk_module, "add_pending", interrupted)
+    writing = store.begin(write=True)
+    writing.tree(first).put(1, (2,))
+    writing.tree(second).put(1, (2,))
+    with pytest.raises(_Interrupted):
+        writing.commit()
+    for transaction in (store.begin(), store.begin(write=True)):
+        assert [transaction.tree(tree).get(1) for tree in (first, second)] == [(2,), (2,)]
+        assert content(transaction, first) == content(transaction, second) == [(1, (2,))]
+        transaction.rollback()
+    assert store.check() == []
+    store.close()
+
+
+def test_in_memory_an_interrupted_commit_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Any = open_memory()
+    tree_id = filled(store, TreeKind.TABLE, {1: (1,)})
+
+    class Failing:
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            raise _Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(memory_module, "Version", Failing)
+        writing = store.begin(write=True)
+        writing.tree(tree_id).put(1, (2,))
+        with pytest.raises(_Interrupted):
+            writing.commit()
+    for value in (3, 4):
+        writing = store.begin(write=True)
+        assert content(store.begin(), tree_id)[0][1] in [(1,), (3,)]
+        assert writing.tree(tree_id).get(1) in [(1,), (3,)]
+        writing.tree(tree_id).put(1, (value,))
+        writing.commit()
+    assert content(store.begin(), tree_id) == [(1, (4,))]
+
+
+def test_a_transaction_that_read_first_writes_over_what_it_has_read(store: Any) -> None:
+    tree_id = filled(store, TreeKind.TABLE, {key: (key,) for key in range(1000)})
+    transaction = store.begin()
+    tree = transaction.tree(tree_id)
+    assert tree.get(5) == (5,)
+    assert tree.count(0, 10) == 10
+    transaction.upgrade()
+    tree.put(5, (-5,))
+    assert tree is transaction.tree(tree_id)
+    assert tree.get(5) == (-5,)
+    assert transaction.copies == 0
+    transaction.commit()
+    assert store.begin().tree(tree_id).get(5) == (-5,)
+
+
+def test_pages_that_a_merge_gives_up_are_given_back(tmp_path: Path) -> None:
+    """Deleting row by row merges leaves; their pages must be neither lost nor given up twice."""
+    store: Any = open_store(tmp_path / "db", page_bytes=256)
+    tree_id = filled(store, TreeKind.TABLE, {key: (key, "x" * 40) for key in range(400)})
+    for key in range(400):
+        writing = store.begin(write=True)
+        if key % 7:
+            writing.tree(tree_id).delete(key)
+        writing.tree(tree_id).put(1000 + key, (b"y" * (900 if key % 50 == 0 else 9),))
+        writing.commit()
+        if key % 90 == 0:
+            len(store.begin().tree(tree_id))
+            assert store.check() == []
+        if key % 130 == 0:
+            store.checkpoint()
+            assert store.check() == []
+    store.checkpoint()
+    assert store.check() == []
+    assert len(store.begin().tree(tree_id)) == 400 + 58
+    store.close()
