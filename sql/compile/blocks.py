@@ -8,6 +8,7 @@ LIMIT (`projection`), each a stage over batches; other blocks are in `arms`.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, assert_never
@@ -19,9 +20,9 @@ from sql.compile.batched import batched_level
 from sql.compile.by_column import ColumnScan, column_scan
 from sql.compile.clauses import split_clauses
 from sql.compile.groups import GroupCompiler
-from sql.compile.hashed import probed_by_column
 from sql.compile.levels import Binding, LevelCompiler, variables_in
 from sql.compile.module import Lines, Module
+from sql.compile.probed import probed_level, reduce_tables
 from sql.compile.projection import STREAM_FAN_OUT, ProjectionCompiler, top_count
 from sql.compile.scalar import ScalarCompiler
 from sql.compile.subqueries import SubqueryCompiler
@@ -41,7 +42,7 @@ from sql.plan import (
     Values,
     WindowCall,
 )
-from sql.plan.operators import HashLookup, KeyRange, Level, SelectPlan, TableScan
+from sql.plan.operators import KeyRange, Level, SelectPlan, TableScan
 from sql.plan.walk import free_references, walk_block
 from sql.run import windows
 from sql.run.sorting import in_batches
@@ -54,6 +55,7 @@ NUMBER = INTEGER | REAL
 EXTRA_SCOPES = 1_000_000
 """Source numbers from here on are rows of an enclosing trigger or upsert."""
 
+_FUNCTION = re.compile(r"q\d+")
 _FEW = range(1001)
 
 FEW_ROWS = 32.0
@@ -231,6 +233,7 @@ class BlockCompiler:
         )
         levels = LevelCompiler(self, uses, body)
         first, *others = plan.levels
+        levels.first = first.relation.source
         levels.hoists = isinstance(first.access, TableScan)
         if _is_cut(plan):
             assert block.limit is not None
@@ -238,6 +241,10 @@ class BlockCompiler:
             levels.take = f"h{self.module.number()}"
             count = self.call(top_count, self.scalar.value(block.limit), offset)
             body.add(f"{levels.take} = {count}")
+        elif plan.first_row and not others and not first.filters and not first.left:
+            levels.take = "1"
+        if self.analysis is None:
+            reduce_tables(levels, plan.levels)
         scan = column_scan(levels, first)
         if scan is None:
             header, clauses, source = levels.header(first)
@@ -246,20 +253,38 @@ class BlockCompiler:
             header, clauses, single = scan.header, scan.clauses, False
         if constant:
             if header:
-                head, iterable = header[:-1].split(" in ", 1)
-                header = f"{head} in ({iterable}) if {constant} else ():"
+                header = _only_if(constant, header)
             else:
                 clauses = [f"for _ in (1,) if {constant}", *clauses]
         listed = [clauses]
         fan_out = 1.0
+        reducing = {id(level) for those in levels.reducing.values() for level in those}
+        alone = True  # nothing but the scan binds anything
         for level in others:
+            if id(level) in reducing:
+                if scan is not None and alone:
+                    scan.filters += levels.filters(level.filters)
+                    listed = [scan.clauses]
+                else:
+                    listed[-1] += levels.filters(level.filters)
+                continue
+            probed = probed_level(levels, scan, level) if scan is not None and alone else None
+            if probed is not None:
+                scan, clauses = probed
+                header, listed = _only_if(constant, scan.header), [scan.clauses]
+                alone = not any(clause.startswith("for ") for clause in clauses)
+                if alone:
+                    scan.filters += clauses
+                    listed = [scan.clauses]
+                else:
+                    listed.append(clauses)
+                continue
+            alone = False
             if level.batched:
                 header, clauses = batched_level(levels, level, header, listed)
                 listed, fan_out = [clauses], 1.0
             else:
                 listed.append(levels.inner(level))
-                if scan is not None and level is others[0]:
-                    self._probe_by_column(plan, scan, listed)
             if level.exists is None:
                 fan_out *= max(level.fan_out, 1.0)
         row = None
@@ -271,22 +296,8 @@ class BlockCompiler:
         if levels.take and isinstance(block.limit, Literal) and block.limit.value in _FEW:
             few = True
         made = Join(header, levels.joined(listed), row, fan_out, single, few)
-        made.scan = None if others else scan
+        made.scan = scan if alone else None
         return made
-
-    def _probe_by_column(self, plan: SelectPlan, scan: ColumnScan, listed: list[list[str]]) -> None:
-        """The second level's look-up in the scan's loop, where that is better."""
-        first, second, *_ = plan.levels
-        access = second.access
-        if not isinstance(access, HashLookup) or len(access.probes) != 1:
-            return
-        if second.left or second.exists is not None or self.analysis is not None:
-            return
-        uses = sum(node == access.probes[0] for node in walk_block(plan.block))
-        passing = 1.0 if scan.is_whole else first.rows / max(first.fan_out, 1.0)
-        made = probed_by_column(scan, passing, uses == 1, listed[1])
-        if made is not None:
-            listed[0], listed[1] = made
 
     def _at_most_one(self, level: Level) -> bool:
         from sql.plan.operators import RowidLookup
@@ -300,6 +311,9 @@ class BlockCompiler:
         return unpacked(source, self.widths)
 
     def define_call(self, free: list[str], call: str) -> str:
+        name, _, arguments = call.partition("(")
+        if _FUNCTION.fullmatch(name) and arguments == f"{', '.join(free)})":
+            return name  # it would be a function that does nothing but call this one
         body = Lines()
         body.add(f"return {call}")
         return self.define(free, body)
@@ -350,12 +364,9 @@ class BlockCompiler:
         element += [self.scalar.value(item) for item in block.bare]
         row = f"({''.join(f'{item}, ' for item in element)})"
         nothing = f"({'None, ' * len(element)})"
-        clauses = joined.clauses
-        if joined.header:
-            body.add(joined.header)
-            body.add(f"    for row in ({row} {clauses}): return [row]")
-        else:
-            body.add(f"for row in ({row} {clauses}): return [row]")
+        loops, depth = self._loops(joined)
+        body.extend(loops)
+        body.add(f"{'    ' * depth}return [{row}]")
         body.add(f"return [{nothing}]")
         return self.define(free, body)
 
@@ -449,6 +460,12 @@ class Join:
         self.scan: ColumnScan | None = None
         self.streams = bool(header) and not few and fan_out <= STREAM_FAN_OUT
         self.single = single or (not header and clauses.startswith("for _ in ("))
+
+
+def _only_if(condition: str, header: str) -> str:
+    """A loop that runs if the condition, where there is one, holds."""
+    head, iterable = header[:-1].split(" in ", 1)
+    return f"{head} in ({iterable}) if {condition} else ():" if condition else header
 
 
 def without_scan_order(plan: SelectPlan) -> SelectPlan:

@@ -18,6 +18,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sql.compile.coded import CodedCondition, coded_conditions
 from sql.compile.text_filters import match_condition, matching_columns
@@ -33,22 +34,42 @@ if TYPE_CHECKING:
 ROWS_MIN = 2000
 """Rows of a table from which on it is scanned by column: a small one is in memory as rows in any case."""
 
-_VALUE = re.compile(r"\b(?:c\d+_\d+|k\d+)\b")
+_VALUE = re.compile(r"\b(?:c\d+_\d+|[kri]\d+)\b")
 
 
 class ColumnScan(Struct):
     """A scan as a header, which binds lists of values, and clauses, which go through them.
 
-    `lists`: of each variable of the clauses the list that its values are from."""
+    `columns`: the lists that `batches` consist of, by the variables of their values; `lists`: those that the header
+    binds, by the variables of the clauses; `settled`: expressions that nothing behind the header looks at;
+    `source`: the batches before any of their rows are left out; `found`: the lists that come of probes."""
 
-    header: str
-    clauses: list[str]
+    number: int
+    batches: str
+    columns: dict[str, str]
+    filters: list[str]
     lists: dict[str, str]
+    settled: list[Expression]
+    tests: str = "()"
+    one_by_one: str = "None"
+    probes: str = ""
+    found: dict[str, str] = {}
+    source: str = ""
+
+    @property
+    def header(self) -> str:
+        """The loop over batches."""
+        return f"for {''.join(f'{name}, ' for name in self.lists.values())} in {self.batches}:"
+
+    @property
+    def clauses(self) -> list[str]:
+        """The loop over a batch's values, and conditions."""
+        return [loop_over(list(self.lists), list(self.lists.values())), *self.filters]
 
     @property
     def is_whole(self) -> bool:
         """Whether the clauses have no conditions: what the lists hold is what there is."""
-        return len(self.clauses) == 1
+        return not self.filters
 
     def list_of(self, source: str) -> str:
         """The list of all values of a source that is a plain column; "" of any other."""
@@ -92,7 +113,6 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
         or level.access != TableScan()
         or level.left
         or levels.take
-        or relation.table.without_rowid
     ):
         return None
     compiler = levels.compiler
@@ -112,7 +132,7 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
         if text is not None:
             filters.remove(condition)
             break
-    lists = {
+    columns = {
         f"k{number}" if column == ROWID else f"c{number}_{column}": (
             f"b{number}_{'k' if column == ROWID else column}"
         )
@@ -120,39 +140,32 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
     }
     tree = levels.module.tree(table.tree_id)
     batches = f"{levels.module.function(by_column)}({tree}, check, {tuple(wanted)})"
+    scan = ColumnScan(number, batches, columns, [], columns, [])
     if text is not None:
         found = levels.module.once(text.source)
         place = wanted.index(text.column)
         used = bool(levels.beyond(number, [condition]) & {text.column})
         batches = f"{levels.module.function(matching_columns)}({batches}, {place}, {found}, {used})"
+        scan.batches = batches
     else:
         decided = coded_conditions(levels, relation, filters)
         if decided:
             filters = [
                 each for each in filters if all(each is not one.condition for one in decided)
             ]
-            batches, lists = _selected(levels, number, batches, lists, decided)
+            _decide(levels, scan, decided)
+            scan = _selected(levels, scan)
+    scan.filters = levels.filters(tuple(filters))
     if compiler.analysis is not None:
-        batches = _timed(levels, level, batches)
-    header = f"for {''.join(f'{name}, ' for name in lists.values())} in {batches}:"
-    clauses = [loop_over(list(lists), list(lists.values())), *_conditions(levels, filters)]
-    if compiler.analysis is not None:
+        scan.batches = _timed(levels, level, scan.batches)
         hit = levels.module.constants.name(compiler.analysis.hit, "hit")
-        clauses.append(f"if {hit}({compiler.analysis.number(level)})")
-    return ColumnScan(header, clauses, lists)
+        scan.filters.append(f"if {hit}({compiler.analysis.number(level)})")
+    return scan
 
 
-def _selected(
-    levels: LevelCompiler,
-    number: int,
-    batches: str,
-    lists: dict[str, str],
-    decided: list[CodedCondition],
-) -> tuple[str, dict[str, str]]:
-    """The batches cut to the rows that meet the conditions, and the lists that are left of theirs: who nothing
-    else speaks of need not be picked."""
-    compiler = levels.compiler
-    names = list(lists)
+def _decide(levels: LevelCompiler, scan: ColumnScan, decided: list[CodedCondition]) -> None:
+    """Have the scan's batches cut to the rows that meet the conditions."""
+    names = list(scan.columns)
     tests = []
     used = list(dict.fromkeys(each.variable for each in decided))
     for value in used:
@@ -161,22 +174,49 @@ def _selected(
         made = levels.call(coded.Test, f"({conditions})")
         tests.append(f"({names.index(value)}, {made}), ")
     function = levels.module.function(count)
-    loop = loop_over(["n", *used], [f"{function}()", *[lists[name] for name in used]])
+    loop = loop_over(["n", *used], [f"{function}()", *[scan.columns[name] for name in used]])
     clauses = " ".join(levels.filters(tuple(each.condition for each in decided)))
-    one_by_one = f"lambda {', '.join(lists.values())}: [n {loop} {clauses}]"
-    binding = compiler.bindings[number]
-    beyond = levels.beyond(number, [each.condition for each in decided])
+    one_by_one = f"lambda {', '.join(scan.columns.values())}: [n {loop} {clauses}]"
+    scan.tests = levels.module.once(f"({''.join(tests)})")
+    scan.one_by_one = levels.module.once(one_by_one)
+    scan.settled += [each.condition for each in decided]
+
+
+def with_probe(
+    levels: LevelCompiler,
+    scan: ColumnScan,
+    key: str,
+    probe: str,
+    settled: Expression,
+    found: dict[str, str],
+) -> ColumnScan:
+    """The scan with a look-up of all values of a column (`key`) by a probe, and what it finds among its lists."""
+    scan = replace(
+        scan,
+        probes=f"{scan.probes}({list(scan.columns).index(key)}, {probe}), ",
+        settled=[*scan.settled, settled],
+        found={**scan.found, **found},
+    )
+    return _selected(levels, scan)
+
+
+def _selected(levels: LevelCompiler, scan: ColumnScan) -> ColumnScan:
+    """The scan's batches cut to the rows that are wanted, its lists to those that are left: what nothing
+    else speaks of need not be picked."""
+    binding = levels.compiler.bindings[scan.number]
+    beyond = levels.beyond(scan.number, scan.settled)
     still = {binding.column(column) for column in beyond}
+    names = list(scan.columns)
     wanted = [name for name in names if name in still]
     places = "".join(f"{names.index(name)}, " for name in wanted)
-    given = wanted or names[:1]  # of which there are as many as rows, and nobody reads them
-    arguments = [levels.module.once(f"({''.join(tests)})"), levels.module.once(one_by_one)]
-    batches = levels.call(coded.selected, batches, *arguments, f"({places})")
-    return batches, {name: lists[name] for name in given}
-
-
-def _conditions(levels: LevelCompiler, filters: list[Expression]) -> list[str]:
-    return levels.filters(tuple(filters))
+    # If it is none, there are numbers that nobody reads, as many as rows.
+    given = wanted if wanted or scan.found else names[:1]
+    lists = {name: scan.columns[name] for name in given} | scan.found
+    source = scan.source or scan.batches
+    arguments = [source, scan.tests, scan.one_by_one, f"({scan.probes})", f"({places})"]
+    return replace(
+        scan, source=source, batches=levels.call(coded.selected, *arguments), lists=lists
+    )
 
 
 def _timed(levels: LevelCompiler, level: Level, batches: str) -> str:

@@ -10,17 +10,17 @@ A table is built by column where not all columns are wanted: its rows are tuples
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from sql.compile.by_column import ColumnScan, column_scan, loop_over
+from sql.compile.by_column import ColumnScan, column_scan, with_probe
 from sql.compile.module import Lines
+from sql.expressions import Expression
 from sql.plan import Block, DerivedRelation, Relation, Select, TableRelation, WorkRelation
 from sql.plan.operators import HashLookup, Level
 from sql.plan.walk import subblocks
-from sql.run import ranges
+from sql.run import probes, ranges
 from sql.run.hashing import hash_keys, hash_table, kept_rows
 from sql.run.lookups import unique_table
 from sql.run.sorting import in_batches
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from sql.compile.levels import Binding, LevelCompiler, Source
 
 NULL = 1
-PASSING_MIN = 0.5
-"""The share of a scan's rows that its conditions have to leave for a look-up of all of them to pay."""
-
-_PROBE = re.compile(r"for (\w+) in \((h\d+)\.get\((c\d+_\d+|k\d+)\),\)")
 
 
 class _Loop(Struct):
@@ -56,60 +52,93 @@ class _Keys(Struct):
         return self.sources[0] if len(self.sources) == 1 else f"({', '.join(self.sources)})"
 
 
-def hash_source(
-    levels: LevelCompiler, level: Level, access: HashLookup, binding: Binding
-) -> Source:
-    """Probe a table that is built from the relation's rows once."""
+class Hashed(Struct):
+    """A table that is ready to be probed: its variable, the probes' sources, the variables that its rows have;
+    whether a key has one row at most, and whether there are keys alone."""
+
+    table: str
+    probes: list[str]
+    names: list[str]
+    unique: bool
+    only_keys: bool
+
+    @property
+    def probe(self) -> str:
+        return self.probes[0] if len(self.probes) == 1 else f"({', '.join(self.probes)})"
+
+
+def hashed(levels: LevelCompiler, level: Level) -> Hashed:
+    """Have the level's table built, and bind its relation's variables."""
     from sql.compile.levels import Source
 
-    number = level.relation.source
-    probes = [
+    access = level.access
+    assert isinstance(access, HashLookup)
+    sources = [
         levels.scalar.operand(probe, affinity, collation)[0]
         for probe, affinity, collation in zip(
             access.probes, access.probe_affinities, access.collations, strict=True
         )
     ]
-    only_keys = level.exists is not None and bool(probes) and not level.on
-    table, unique, binding = _table(levels, level, access, binding, only_keys)
-    levels.compiler.bindings[number] = binding
-    probe = probes[0] if len(probes) == 1 else f"({', '.join(probes)})"
-    if only_keys:
-        return Source(None, [f"if {probe} in {table}"], [])
+    only_keys = asks_for_keys(levels, level)
+    table, unique, binding = _table(levels, level, access, levels.binding(level), only_keys)
+    levels.compiler.bindings[level.relation.source] = binding
     row, key = levels.wanted(level, Source(None, [], [], covering=binding.positions is not None))
     names = [name for name in (key, row) if name] or [binding.row]
-    if unique:
-        return levels.found(names, f"{table}.get({probe}%s)")
-    if probes:
-        rows = f"{table}.get({probe}, ())"
+    return Hashed(table, sources, names, unique, only_keys)
+
+
+def asks_for_keys(levels: LevelCompiler, level: Level) -> bool:
+    """Whether all that counts of a hashed relation is whether it has a key: of a semi-join or an anti-join, and
+    where the key is unique and nothing else of a row is wanted."""
+    access = level.access
+    if not isinstance(access, HashLookup) or not access.probes or level.on:
+        return False
+    if level.exists is not None:
+        return True
+    if level.relation.source == levels.first:
+        return False  # a loop it has to be
+    if level.left or not access.unique or not is_stored(levels, level):
+        return False
+    number = level.relation.source
+    others = [probed_by(other) for other in levels.reducing.get(number, ())]
+    return not levels.beyond(number, [*access.local, *access.keys, *others])
+
+
+def probed_by(level: Level) -> Expression:
+    """What the one key of a hashed relation is compared with."""
+    assert isinstance(level.access, HashLookup)
+    return level.access.probes[0]
+
+
+def is_stored(levels: LevelCompiler, level: Level) -> bool:
+    """Whether the one key of a table is a column as it is stored: unique as this is."""
+    access, number = level.access, level.relation.source
+    assert isinstance(access, HashLookup)
+    bindings = levels.compiler.bindings
+    before = bindings.get(number)
+    bindings[number] = levels.binding(level)
+    key, affinity, collation = access.keys[0], access.key_affinities[0], access.collations[0]
+    same = levels.scalar.operand(key, affinity, collation)[0] == levels.scalar.value(key)
+    if before is None:
+        del bindings[number]
     else:
-        rows = levels.call(ranges.checked, table, "check")
-    return Source(None, [levels.loop(", ".join(names), rows)], names)
+        bindings[number] = before
+    return same
 
 
-def probed_by_column(
-    scan: ColumnScan, passing: float, only: bool, clauses: list[str]
-) -> tuple[list[str], list[str]] | None:
-    """The clauses of a scan by column and of the look-up that follows it, if that is better made for the whole
-    column at once:
+def source_of(levels: LevelCompiler, made: Hashed) -> Source:
+    """The probe of a table, row by row."""
+    from sql.compile.levels import Source
 
-        for c1_2 in b1_2  for r2 in (h4.get(c1_2),)  if r2 is not None      70 ns a row
-        for r2 in filter(None, map(h4.get, b1_2))                           35 ns
-
-    `passing`: the share of the scan's rows that its conditions leave; `only`: nothing but the look-up
-    reads its column."""
-    probe = _PROBE.fullmatch(clauses[0])
-    if probe is None or passing < PASSING_MIN or clauses[1:2] != [f"if {probe[1]} is not None"]:
-        return None
-    row, table, column = probe.groups()
-    values = scan.list_of(column)
-    if not values:
-        return None
-    found = f"map({table}.get, {values})"
-    names = [name for name in scan.lists if not (only and name == column)]
-    if not names:
-        return [f"for {row} in filter(None, {found})", *scan.clauses[1:]], clauses[2:]
-    loop = loop_over([*names, row], [*[scan.lists[name] for name in names], found])
-    return [loop, *scan.clauses[1:]], clauses[1:]
+    if made.only_keys:
+        return Source(None, [f"if {made.probe} in {made.table}"], [])
+    if made.unique:
+        return levels.found(made.names, f"{made.table}.get({made.probe}%s)")
+    if made.probes:
+        rows = f"{made.table}.get({made.probe}, ())"
+    else:
+        rows = levels.call(ranges.checked, made.table, "check")
+    return Source(None, [levels.loop(", ".join(made.names), rows)], made.names)
 
 
 def _table(
@@ -119,7 +148,8 @@ def _table(
     from sql.compile.levels import variables_in
 
     number = level.relation.source
-    loop, binding = _loop(levels, level, access, binding, only_keys)
+    before = Lines()
+    loop, binding = _loop(levels, level, access, binding, only_keys, before)
     operands = [
         levels.scalar.operand(expression, affinity, collation)
         for expression, affinity, collation in zip(
@@ -132,15 +162,16 @@ def _table(
         and operands[0][0] == levels.scalar.value(access.keys[0])  # unique as it is stored
     )
     nullable = any(kinds & NULL for _, kinds in operands)
-    body = _built(
-        levels, level, loop, _Keys([each for each, _ in operands], nullable, unique), only_keys
-    )
+    keys = _Keys([each for each, _ in operands], nullable, unique)
+    body = before
+    body.extend(_built(levels, level, loop, keys, only_keys))
     del levels.compiler.bindings[number]
     own = (f"c{number}_", f"b{number}_")
+    known = {line.split(" = ")[0] for line in body.lines}
     free = [
         variable
         for variable in variables_in("\n".join(body.lines))
-        if variable[1:] != str(number) and not variable.startswith(own)
+        if variable[1:] != str(number) and not variable.startswith(own) and variable not in known
     ]
     name = f"hash{levels.module.number()}"
     function = Lines()
@@ -165,33 +196,63 @@ def _table(
 
 
 def _loop(
-    levels: LevelCompiler, level: Level, access: HashLookup, binding: Binding, only_keys: bool
+    levels: LevelCompiler,
+    level: Level,
+    access: HashLookup,
+    binding: Binding,
+    only_keys: bool,
+    before: Lines,
 ) -> tuple[_Loop, Binding]:
-    """The loop over the relation's rows, and how the table's rows will be read."""
+    """The loop over the relation's rows, and how the table's rows will be read; `before` takes what is to be
+    made before it."""
     from sql.compile.levels import Binding, LevelCompiler
 
     number = level.relation.source
     base = Level(level.relation, access.access, False, (), access.local)
-    built = LevelCompiler(levels.compiler, levels.uses, levels.body)
+    built = LevelCompiler(levels.compiler, levels.uses, before)
+    built.reducing = levels.reducing
+    inner = levels.reducing.get(number, [])
     # Whole rows that are in memory anyway cost a pointer each: columns pay where few rows are kept of all.
-    by_rows = access.unique and not access.local and not only_keys
+    by_rows = access.unique and not access.local and not only_keys and not inner
     scan = None if by_rows else column_scan(built, base)
     if scan is not None:
+        tests: list[str] = []
+        for other in inner:
+            scan, conditions = _reduced(built, scan, other)
+            tests += conditions
         # What only the table's own conditions and keys speak of ends with them.
-        columns = sorted(levels.beyond(number, [*access.local, *access.keys]))
-        columns = columns or sorted(levels.beyond(number, access.local))[:1]
+        settled = [*access.local, *[probed_by(other) for other in inner]]
+        columns = sorted(levels.beyond(number, [*settled, *access.keys]))
+        columns = columns or sorted(levels.beyond(number, settled))[:1]
         values = [levels.compiler.bindings[number].column(column) for column in columns]
         binding = Binding(
             f"i{number}", f"k{number}", {column: place for place, column in enumerate(columns)}
         )
-        return _Loop(scan.header, scan.clauses, f"({', '.join(values)},)", scan), binding
+        clauses = [*scan.clauses, *tests]
+        return _Loop(scan.header, clauses, f"({', '.join(values)},)", scan), binding
     header, clauses, source = built.header(base)
+    for other in inner:
+        clauses += [_membership(other, hashed(built, other))]
     row, key = levels.wanted(level, source)
     names = [name for name in (key, row) if name] or [binding.row]
     if not (row or key):
         names = [clauses[0].split()[1]]
     element = names[0] if len(names) == 1 else f"({', '.join(names)})"
     return _Loop(header, clauses, element, None), binding
+
+
+def _reduced(levels: LevelCompiler, scan: ColumnScan, other: Level) -> tuple[ColumnScan, list[str]]:
+    """A relation's scan cut to the rows that have a match in another one, of which nothing else is wanted, and
+    conditions where that takes some."""
+    made = hashed(levels, other)
+    if made.probe not in scan.columns:
+        return scan, [_membership(other, made)]
+    probe = levels.call(probes.members_of, made.table, str(other.exists is not False))
+    return with_probe(levels, scan, made.probe, probe, probed_by(other), {}), []
+
+
+def _membership(level: Level, made: Hashed) -> str:
+    return f"if {made.probe} {'not in' if level.exists is False else 'in'} {made.table}"
 
 
 def _built(levels: LevelCompiler, level: Level, loop: _Loop, keys: _Keys, only_keys: bool) -> Lines:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from msgspec import Struct
 
-from sql.compile.hashed import hash_source
+from sql.compile.hashed import hashed, source_of
 from sql.compile.module import Lines, Module
 from sql.compile.providers import provided_rows
 from sql.compile.text_filters import match_condition, row_filter
@@ -119,6 +119,9 @@ class LevelCompiler:
         self.hoists = (
             False  # whether sets of subqueries are made beforehand: of a join that scans a table
         )
+        self.first = -1  # the relation that the join begins with
+        # Levels, by the relation whose hash table is cut to what has a match in them.
+        self.reducing: dict[int, list[Level]] = {}
         self.take = ""  # how many entries are wanted of the only level; "" for all
 
     def beyond(self, number: int, expressions: Iterable[Expression]) -> set[int]:
@@ -380,7 +383,7 @@ class LevelCompiler:
         binding = self.binding(level)
         # Bounds are compiled before the relation's own variables mean anything; hash keys after.
         if isinstance(access, HashLookup):
-            return hash_source(self, level, access, binding)
+            return source_of(self, hashed(self, level))
         source = self.access(relation, access, level)
         self.compiler.bindings[number] = binding
         return source

@@ -119,7 +119,7 @@ class TotalsCompiler(AggregateCompiler):
             kept = {name: scan.lists[name] for name in used or list(scan.lists)[:1]}
             for listed in kept.values():
                 body.add(f"{listed} = list({self._call(compress, listed, 'm')})")
-            scan = replace(scan, clauses=scan.clauses[:1], lists=kept)
+            scan = replace(scan, filters=[], lists=kept)
 
         def values(field: Field) -> str:
             argument = field.argument or "1"

@@ -26,6 +26,7 @@ from typing import Any
 from msgspec import Struct
 
 from btree import Column
+from sql.run.probes import Probe, probed
 
 BUCKETS = 255
 _ABSENT = 255
@@ -188,27 +189,45 @@ def _common(one: Interval, other: Interval) -> Interval | None:
 def selected(
     batches: Iterable[Columns],
     tests: Sequence[tuple[int, Test]],
-    one_by_one: Callable[..., list[int]],
+    one_by_one: Callable[..., list[int]] | None,
+    probes: Sequence[tuple[int, Probe]],
     wanted: Sequence[int],
 ) -> Iterator[Columns]:
-    """Of batches of columns the rows that pass the tests (of the columns at those places), and of their columns
-    those at the places that are `wanted`; of none of them numbers in their stead.
+    """Of batches of columns the rows that pass the tests (of the columns at those places) and find something by
+    the probes; of their columns those at the places that are `wanted`, and behind them what was found.  If that is
+    nothing at all, numbers in its stead.
 
-    `one_by_one` gives the places of those rows, too: of columns that are not coded."""
+    `one_by_one` gives the places of the rows that pass, too: of columns that are not coded."""
     for batch in batches:
         all_codes = [codes_of(batch[place]) for place, _ in tests]
+        mask: bytes | bool
+        places: Sequence[int]
         if None in all_codes:
-            places = one_by_one(*batch)
-            if places:
-                yield _picked(batch, places, wanted)
+            assert one_by_one is not None
+            mask, places = True, one_by_one(*batch)
+            if not places:
+                continue
+        else:
+            mask, places = _mask(batch, tests, all_codes), []
+        count = mask.count(1) if isinstance(mask, bytes) else mask
+        if not count:
             continue
-        mask = _mask(batch, tests, all_codes)
         if isinstance(mask, bytes):
-            count = mask.count(1)
-            if count:
-                yield _compressed(batch, mask, count, wanted)
-        elif mask:
+            if not probes and len(wanted) == 1:
+                yield (list(compress(batch[wanted[0]], mask)),)
+                continue
+            if not probes and not wanted:
+                yield (range(count),)
+                continue
+            places = _places(mask, count)
+        if not places and not probes:
             yield tuple([batch[place] for place in wanted]) or (range(len(batch[0])),)
+            continue
+        joined: list[Sequence[Any]] = []
+        if probes:
+            places, joined = probed(batch, places or _numbers(len(batch[0])), probes)
+        if places:
+            yield (*_picked(batch, places, wanted), *joined) or (places,)
 
 
 def _mask(
@@ -232,22 +251,17 @@ def _mask(
     return both.to_bytes(len(mask), "little") if both else mask or True
 
 
-def _compressed(batch: Columns, mask: bytes, count: int, wanted: Sequence[int]) -> Columns:
-    if len(wanted) == 1:
-        return (list(compress(batch[wanted[0]], mask)),)
-    if not wanted:
-        return (range(count),)
-    if count * _FEW < len(mask):
-        gaps = map(len, mask.split(b"\1"))
-        places = [nth + at for nth, at in zip(range(count), accumulate(gaps), strict=False)]
-    else:
-        places = list(compress(_numbers(len(mask)), mask))
-    return _picked(batch, places, wanted)
+def _places(mask: bytes, count: int) -> list[int]:
+    """The places of the ones, of which there are so many."""
+    if count * _FEW >= len(mask):
+        return list(compress(_numbers(len(mask)), mask))
+    gaps = map(len, mask.split(b"\1"))
+    return [nth + at for nth, at in zip(range(count), accumulate(gaps), strict=False)]
 
 
-def _picked(batch: Columns, places: list[int], wanted: Sequence[int]) -> Columns:
-    if not wanted:
-        return (places,)
+def _picked(batch: Columns, places: Sequence[int], wanted: Sequence[int]) -> Columns:
+    if len(places) == len(batch[0]):
+        return tuple([batch[at] for at in wanted])
     if len(places) < 2:
         return tuple([[batch[at][place] for place in places] for at in wanted])
     pick = itemgetter(*places)
@@ -258,8 +272,8 @@ _counted: list[int] = []
 
 
 def _numbers(count: int) -> list[int]:
-    """A list of at least the numbers below `count`: an int that exists is had for half of a new one."""
+    """The numbers below `count`: an int that exists is had for half of a new one."""
     global _counted
     if len(_counted) < count:
         _counted = list(range(2 * count))
-    return _counted
+    return _counted[:count]

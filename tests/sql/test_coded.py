@@ -186,5 +186,5 @@ def test_rows_are_picked_batch_by_batch() -> None:
 
     batches = [([1, 5, 0], ["a", "b", "c"]), ([7, 7], ["d", "e"]), ([1], ["f"])]
     tests = [(0, CodedTest([("<", 2)]))]
-    assert [*selected(batches, tests, one_by_one, (1,))] == [(("a", "c"),), (["f"],)]
-    assert [len(columns[0]) for columns in selected(batches, tests, one_by_one, ())] == [2, 1]
+    assert [*selected(batches, tests, one_by_one, (), (1,))] == [(("a", "c"),), (["f"],)]
+    assert [len(columns[0]) for columns in selected(batches, tests, one_by_one, (), ())] == [2, 1]
