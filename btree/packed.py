@@ -87,9 +87,7 @@ def packed_leaf(
     return leaf
 
 
-def packed_index_leaf(
-    location: int, columns: list[Sequence[Value]], page_bytes: int
-) -> PackedLeaf:
+def packed_index_leaf(location: int, columns: list[Sequence[Value]], page_bytes: int) -> PackedLeaf:
     """The leaf of an INDEX tree's page with at least one entry."""
     leaf = PackedLeaf(location)
     leaf.keys = PackedKeys(columns)

@@ -43,7 +43,7 @@ class PackedKeys(Sequence[Key]):
     def __getitem__(self, slot: Any) -> Any:
         if slot.__class__ is int:
             return tuple([column[slot] for column in self.columns])
-        return list(zip(*[column[slot] for column in self.columns], strict=True))
+        return [*zip(*[column[slot] for column in self.columns], strict=True)]
 
     def bytes_of_objects(self) -> int:
         """About what values that are objects take."""
@@ -61,6 +61,15 @@ class PackedKeys(Sequence[Key]):
             return self._found(key)[0]
         except TypeError:  # parts of several kinds
             return bisect_left(self, order_key(key), key=order_key)
+
+    def place(self, key: tuple[Any, ...], *, after: bool) -> int:
+        """The slot of `key`, or `after` all that start with it."""
+        if len(key) == 1:
+            try:
+                return (bisect_right if after else bisect_left)(self.columns[0], key[0])
+            except TypeError:  # of several kinds
+                pass
+        return self.slot_of((*key, MAX) if after else key)
 
     def _found(self, key: tuple[Any, ...]) -> tuple[int, int]:
         """The slots of the keys that start with `key`: the first, and the one behind the last."""

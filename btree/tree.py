@@ -541,19 +541,43 @@ class Tree:
     def following(
         self, start: tuple[Any, ...], count: int, *, beyond: bool = False
     ) -> list[Key] | None:
-        key = (*start, MAX) if beyond else start
+        if start or beyond:
+            keys, slot = self._place(start, after=beyond)
+        else:
+            keys, slot = self._outer_leaf(0).keys, 0
+        if slot + count > len(keys):
+            return None
+        return [keys[slot]] if count == 1 else keys[slot : slot + count]
+
+    def preceding(
+        self, end: tuple[Any, ...], count: int, *, inclusive: bool = False
+    ) -> list[Key] | None:
+        if end or not inclusive:
+            keys, slot = self._place(end, after=inclusive)
+        else:
+            keys = self._outer_leaf(-1).keys
+            slot = len(keys)
+        if slot < count:
+            return None
+        return [keys[slot - 1]] if count == 1 else keys[slot - count : slot][::-1]
+
+    def _place(self, key: tuple[Any, ...], *, after: bool) -> tuple[Any, int]:
+        """The keys of the leaf where `key` is or would be, and its slot there; `after`: where all that start
+        with it end."""
+        whole = (*key, MAX) if after else key
         self._descents += 1
         node: Any = self.root
         try:
             children = node.children
             while children is not None:
-                node = children[bisect_right(node.keys, key)]
+                node = children[bisect_right(node.keys, whole)]
                 children = node.children
         except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
-            node = self.leaf(key)
+            node = self.leaf(whole)
         keys = node.keys
-        first = search_left(keys, key) if keys.__class__ is list else keys.slot_of(key)
-        return keys[first : first + count] if first + count <= len(keys) else None
+        if keys.__class__ is PackedKeys:
+            return keys, keys.place(key, after=after)
+        return keys, search_left(keys, whole)
 
     def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
         return lookups.prefixed_many(self, prefixes)
@@ -574,18 +598,22 @@ class Tree:
         return by_column.column_batches(self, columns)
 
     def first(self) -> tuple[Key, Value] | None:
-        self._descents += 1
-        node: Any = self.root
-        while node.children is not None:
-            node = child_to_read(self, node, 0)
-        return self._entry(node, 0)
+        return self._entry(self._outer_leaf(0), 0)
 
     def last(self) -> tuple[Key, Value] | None:
+        leaf = self._outer_leaf(-1)
+        return self._entry(leaf, len(leaf.keys) - 1)
+
+    def _outer_leaf(self, side: int) -> Any:
+        """The first leaf (0) or the last one (-1), to be read."""
         self._descents += 1
         node: Any = self.root
         while node.children is not None:
-            node = child_to_read(self, node, len(node.children) - 1)
-        return self._entry(node, len(node.keys) - 1)
+            child = node.children[side]
+            if child.__class__ is not Node:
+                child = child_to_read(self, node, side % len(node.children))
+            node = child
+        return node
 
     def _entry(self, leaf: Node, slot: int) -> tuple[Key, Value] | None:
         if not leaf.keys:

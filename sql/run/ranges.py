@@ -237,13 +237,55 @@ def head_span(
     reverse: bool,
 ) -> Iterable[Batch]:
     """`head` of a `key_span` of an INDEX tree: a few keys of one leaf are had by one descent."""
-    if count > 0 and high is UNBOUND and low is not None and not reverse:
-        start = prefix if low is UNBOUND else (*prefix, low)
-        keys = tree.following(start, count, beyond=not low_inclusive)
-        if keys is not None and keys[-1][: len(prefix)] == prefix:
+    if count > 0 and low is not None and high is not None:
+        keys = _few(tree, count, prefix, low, high, low_inclusive, high_inclusive, reverse)
+        if keys is not None:
             return ((keys, []),)
     span = key_span(tree, check, prefix, low, high, low_inclusive, high_inclusive, reverse)
     return head(span, count)
+
+
+def _few(
+    tree: Tree,
+    count: int,
+    prefix: tuple[Any, ...],
+    low: Any,
+    high: Any,
+    low_inclusive: bool,
+    high_inclusive: bool,
+    reverse: bool,
+) -> list[Any] | None:
+    """The first `count` keys of a `key_span` if they stand in one leaf; None where that can't be told."""
+    keys: list[Any] | None
+    if reverse:
+        far, far_inclusive = low, low_inclusive
+        if high is UNBOUND:
+            keys = tree.preceding(prefix, count, inclusive=True)
+        else:
+            keys = tree.preceding((*prefix, high), count, inclusive=high_inclusive)
+    else:
+        far, far_inclusive = high, high_inclusive
+        if low is not UNBOUND:
+            keys = tree.following((*prefix, low), count, beyond=not low_inclusive)
+        elif high is not UNBOUND:
+            keys = tree.following((*prefix, None), count, beyond=True)
+        else:
+            keys = tree.following(prefix, count)
+    if keys is None:
+        return None
+    last = keys[-1]
+    at = len(prefix)
+    if last[:at] != prefix:
+        return None
+    if far is UNBOUND:
+        # A bound on one side leaves NULL out.
+        return None if reverse and high is not UNBOUND and last[at] is None else keys
+    part = last[at]
+    try:
+        within = part > far if reverse else part < far
+    except TypeError:  # of several kinds
+        return None
+    return keys if within or (far_inclusive and part == far) else None
 
 
 def union(

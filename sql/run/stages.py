@@ -174,8 +174,15 @@ def _close(batches: Any) -> None:
         close()
 
 
-def chained(left: Batches, right: Batches) -> Iterator[list[Row]]:
-    """UNION ALL."""
+def chained(left: Batches, right: Batches) -> Batches:
+    """UNION ALL; of two lists, which are all of the arms' rows already, a list of one batch."""
+    if left.__class__ is list and right.__class__ is list:
+        rows = [row for batches in (left, right) for batch in batches for row in batch]
+        return [rows] if rows else []
+    return _chained(left, right)
+
+
+def _chained(left: Batches, right: Batches) -> Iterator[list[Row]]:
     yield from left
     yield from right
 

@@ -112,6 +112,11 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
             assert following is None or following == keys[low : low + 5]
             beyond = tree.following(prefix, 5, beyond=True)
             assert beyond is None or beyond == keys[low + len(expected) :][:5]
+            for inclusive in (False, True):
+                before = keys[: low + inclusive * len(expected)][::-1]
+                for count in (1, 4):
+                    preceding = tree.preceding(prefix, count, inclusive=inclusive)
+                    assert preceding is None or preceding == before[:count]
             batches = tree.batches(prefix, prefix, hi_inclusive=True)
             assert [k for found, _ in batches for k in found] == expected
             other = keys[min(at + 300, len(keys) - 1)]
@@ -121,6 +126,11 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
                 assert [k for found, _ in batches for k in found] == within[:: -1 if reverse else 1]
         assert (*key[:-1], -1) not in tree
         assert key in tree
+    for count in (1, 5):
+        assert tree.following((), count) == keys[:count]
+        assert tree.preceding((), count, inclusive=True) == keys[: -count - 1 : -1]
+        assert tree.preceding((), count) is None
+        assert tree.following((), count, beyond=True) is None
     assert said > 40 or kinds[0] == "mixed"  # whose branches take the slow path
     wanted = in_order({key[:width] for key in keys[::3]})
     for prefix, many in zip(wanted, tree.prefixed_many(wanted), strict=True):
