@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engine.log import Log
     from engine.store import PageStore
 
-_BUFFER_BYTES = 4 << 20
+_BUFFER_BYTES = 1 << 20
 
 
 class Commit:
