@@ -109,10 +109,11 @@ _DECODE_GONE_LEAF = {
     KeyForm.COLUMNS: _decoder(int, _Bytes, list[int]),
 }
 _COLUMN_LEAVES = {
-    bytes((FORMAT, TreeKind.TABLE, 0, form | bits)): (form, decode)
-    for bits, decoders in (
-        (_BY_COLUMN, _DECODE_COLUMNS_LEAF[TreeKind.TABLE]),
-        (_BY_COLUMN | _GONE, _DECODE_GONE_LEAF),
+    bytes((FORMAT, kind, 0, form | bits)): (form, decode)
+    for kind, bits, decoders in (
+        (TreeKind.TABLE, _BY_COLUMN, _DECODE_COLUMNS_LEAF[TreeKind.TABLE]),
+        (TreeKind.TABLE, _BY_COLUMN | _GONE, _DECODE_GONE_LEAF),
+        (TreeKind.CLUSTERED, _BY_COLUMN, _DECODE_COLUMNS_LEAF[TreeKind.CLUSTERED]),
     )
     for form, decode in decoders.items()
 }
@@ -378,17 +379,17 @@ def _keys(kind: TreeKind, form: KeyForm, part: Any, rows: list[Value]) -> list[K
     return _picked(part, rows)
 
 
-def column_leaf_decoder(head: bytes) -> tuple[KeyForm, Any] | None:
-    """How a TABLE tree's leaf with this head keeps its keys, and what decodes its key part and columns;
-    None for one that keeps its rows otherwise.  ValueError if it is no such leaf."""
-    try:
-        return _COLUMN_LEAVES[head]
-    except KeyError:
-        fmt, kind, level, form = head
-        if fmt != FORMAT or kind != TreeKind.TABLE or level:
-            raise ValueError(f"head {head.hex()}") from None
-        KeyForm(form & ~_LARGE)
-        return None
+def column_leaf_decoder(kind: TreeKind, head: bytes) -> tuple[KeyForm, Any] | None:
+    """How a leaf of such a tree of rows with this head keeps its keys, and what decodes its key part and
+    columns; None for one that keeps its rows otherwise.  ValueError if it is no such leaf."""
+    found = _COLUMN_LEAVES.get(head)
+    if found is not None and head[1] == kind:
+        return found
+    fmt, found_kind, level, form = head
+    if fmt != FORMAT or found_kind != kind or level:
+        raise ValueError(f"head {head.hex()}")
+    KeyForm(form & ~_LARGE)
+    return None
 
 
 def readers(kind: TreeKind, payload: bytes, page: int) -> Readers | None:

@@ -1,4 +1,4 @@
-"""Columns out of the pages of a TABLE tree's leaves, several leaves at once and without making their nodes.
+"""Columns out of the pages of leaves with rows, several leaves at once and without making their nodes.
 
 A scan *opens* pages: what they keep is taken apart, not decoded.  Leaves together make a batch, and of
 those one column is decoded at a time, in one call where all of them keep it in the same fixed width:
@@ -18,7 +18,7 @@ import msgspec
 from btree.codec import HEAD_BYTES, KEY_COLUMN, KeyForm, column_leaf_decoder, mask_without
 from btree.column_codec import decode_column, decode_joined, row_count
 from btree.errors import CorruptionError
-from btree.protocols import Value
+from btree.protocols import TreeKind, Value
 
 
 class OpenPage(NamedTuple):
@@ -33,37 +33,36 @@ class OpenPage(NamedTuple):
 
 
 def open_pages(
-    payloads: Sequence[bytes | memoryview], pages: Sequence[int], columns: Sequence[int]
+    payloads: Sequence[bytes | memoryview],
+    pages: Sequence[int],
+    columns: Sequence[int],
+    kind: TreeKind = TreeKind.TABLE,
 ) -> list[OpenPage | None]:
-    """Leaves' pages for the sake of some columns: `KEY_COLUMN` for the keys.  None for one that does not
-    keep its rows by column; CorruptionError if one is no node of a TABLE tree."""
+    """Leaves' pages for the sake of some columns: `KEY_COLUMN` for the keys, of a TABLE tree.  None for one
+    that does not keep its rows by column; CorruptionError if one is no node of such a tree."""
     stored = [column for column in columns if column != KEY_COLUMN]
     with_keys = len(stored) < len(columns)
+    others = stored if with_keys else stored[1:]
     found: list[OpenPage | None] = []
     page = 0
     try:
         for payload, page in zip(payloads, pages, strict=True):
-            decoder = column_leaf_decoder(bytes(payload[:HEAD_BYTES]))
+            decoder = column_leaf_decoder(kind, bytes(payload[:HEAD_BYTES]))
             if decoder is None:
                 found.append(None)
                 continue
             key_form, decode = decoder
             part, kept, *gone = decode(payload[HEAD_BYTES:])
             rows = _key_count(key_form, part, kept) if with_keys else row_count(kept[stored[0]])
-            for column in stored:
+            for column in others:
                 if row_count(kept[column]) != rows:
                     raise ValueError("columns of different lengths")
             if gone:
                 rows = mask_without(gone[0], rows).count(1)
             found.append(OpenPage(page, rows, key_form, part, kept, *gone))
     except (msgspec.DecodeError, LookupError, ValueError) as error:
-        raise _corrupt(f"page {page}", error) from error
+        raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
     return found
-
-
-def open_page(payload: bytes | memoryview, page: int, columns: Sequence[int]) -> OpenPage | None:
-    """`open_pages` for a single one."""
-    return open_pages((payload,), (page,), columns)[0]
 
 
 def _key_count(key_form: KeyForm, part: Any, kept: list[bytes]) -> int:
@@ -85,7 +84,9 @@ def joined(leaves: Sequence[OpenPage], column: int) -> list[Value]:
             found = list(compress(found, _there(leaves)))
         return found
     except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
-        raise _corrupt(f"page {leaves[0].page} to {leaves[-1].page}", error) from error
+        raise CorruptionError(
+            f"page {leaves[0].page} to {leaves[-1].page}: columns that can't be decoded ({error})"
+        ) from error
 
 
 def _there(leaves: Sequence[OpenPage]) -> bytearray:
@@ -113,7 +114,3 @@ def _joined_keys(leaves: Sequence[OpenPage]) -> list[Value]:
             case KeyForm.LISTED:
                 found += part
     return found
-
-
-def _corrupt(where: str, error: Exception) -> CorruptionError:
-    return CorruptionError(f"{where}: not a node of a TABLE tree ({error})")

@@ -1,4 +1,4 @@
-"""Columns of a TABLE tree: for scans that need some values of every row and no rows.
+"""Columns of a tree of rows: for scans that need some values of every row and no rows.
 
 A column of everything below one lowest branch is kept with that branch, as lists of a few thousand
 values: a scan of two columns of a million rows touches two lists of each, and no row.  Leaves that are

@@ -155,7 +155,8 @@ class _OnPages(LocalTransaction):
             pages.append(page)
             locations.append(location)
         payloads = self.reader.read_many(pages, locations) if pages else ()
-        for at, leaf in zip(wanted, open_pages(payloads, pages, columns), strict=True):
+        opened = open_pages(payloads, pages, columns, tree.kind)
+        for at, leaf in zip(wanted, opened, strict=True):
             found[at] = leaf
         return found
 
@@ -397,11 +398,9 @@ class DiskTransaction(_OnPages):
                 self.store.cache.clear()  # the next writer's pages will lie where this one's lay
         self.reader = _ENDED if self._view is None else self._view.snapshot
 
-    def merged(self, state: TreeState) -> TreeState:
-        # Nodes are to be walked: who does so may go on when the transaction has ended.
+    def nodes_wanted(self) -> None:
         if self._view is None:
             self._view = self.store.view_of(self.version)
-        return super().merged(state)
 
     # -- room ----------------------------------------------------------------------------------------
 

@@ -148,8 +148,8 @@ class Tree(Protocol):
         every key whose first element is 5."""
 
     def column_batches(self, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
-        """All of a TABLE tree in key order by column: per batch one list of values for each of `columns`,
-        -1 standing for the keys.  The lists must not be changed; they may be `Column`s, which keep what was
+        """All of a tree of rows in key order by column: per batch one list of values for each of `columns`,
+        -1 standing for the keys of a TABLE tree.  The lists must not be changed; they may be `Column`s, which keep what was
         made of them.  Otherwise as `batches`."""
 
     def first(self) -> tuple[Key, Value] | None: ...

@@ -62,13 +62,14 @@ FEW_MATCHES = 16.0
 CLAUSES_MAX = 14
 """`for` clauses of one comprehension; Python nests at most 20 loops."""
 
-_VARIABLE = re.compile(r"\b(?:[kriwgch]\d+|c\d+_\d+)\b")
+_VARIABLE = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b([kriwgch]\d+|c\d+_\d+)\b""")
+"""A variable, or a text, which may look like one inside."""
 _LOOP = re.compile(r"\bfor ([kriwgch]\d+(?:, [kriwgch]\d+)*) in ")
 
 
 def variables_in(source: str) -> list[str]:
     """Row variables that a source mentions, sorted."""
-    return sorted(set(_VARIABLE.findall(source)))
+    return sorted({*_VARIABLE.findall(source)} - {""})
 
 
 class Binding(Struct):

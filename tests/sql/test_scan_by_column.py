@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from pathlib import Path
 
 import pytest
 
-from btree import open_memory
+from btree import open_memory, open_store
 from sql import Session
 
 COUNT = 5000
@@ -50,3 +51,55 @@ def test_queries_give_what_sqlite_gives(nulls: bool) -> None:
                 connection.execute(query).fetchall(),
             )
         assert session.execute(change).rowcount == connection.execute(change).rowcount
+
+
+CLUSTERED_QUERIES = [
+    "SELECT sum(n), count(*) FROM w WHERE n < 2000",
+    "SELECT code, count(*), max(note) FROM w GROUP BY code",
+    "SELECT DISTINCT code FROM w WHERE price > 50 ORDER BY code",
+    "SELECT n, code FROM w WHERE note LIKE '%7%' AND n % 3 = 1 ORDER BY n",
+    "SELECT note FROM w ORDER BY note, n LIMIT 20",
+    "SELECT count(*) FROM w a JOIN w b ON b.n = a.n + 1 AND b.code = 'c3' WHERE a.price < 20",
+    "SELECT count(*), sum(price) FROM w WHERE n IN (SELECT n FROM w WHERE code = 'c1')",
+    "SELECT total(price) FROM w WHERE code BETWEEN 'c2' AND 'c5' AND price IS NOT NULL",
+]
+
+
+@pytest.mark.parametrize("key", ["code, n", "n", "n DESC, code"])
+def test_tables_without_rowid_give_what_sqlite_gives(tmp_path: Path, key: str) -> None:
+    rng = random.Random(3)
+    rows = [
+        (
+            f"c{rng.randrange(9)}",
+            number,
+            rng.choice((None, rng.randrange(99), rng.randrange(99) / 4)),
+            f"note {rng.randrange(200)}",
+        )
+        for number in range(COUNT)
+    ]
+    schema = (
+        "CREATE TABLE w(code TEXT NOT NULL, n INTEGER NOT NULL, price, note TEXT,"
+        f" PRIMARY KEY ({key})) WITHOUT ROWID"
+    )
+    connection = sqlite3.connect(":memory:")
+    connection.execute(schema)
+    connection.executemany("INSERT INTO w VALUES (?, ?, ?, ?)", rows)
+    path = str(tmp_path / "db")
+    session = Session(open_store(path, durability="off"))
+    session.execute(schema)
+    session.execute_many("INSERT INTO w VALUES (?, ?, ?, ?)", rows)
+    for change in (
+        "DELETE FROM w WHERE n % 10 = 0",
+        "UPDATE w SET note = 'changed 7' WHERE n % 100 = 1",
+    ):
+        session.execute(change)
+        connection.execute(change)
+        session.store.close()
+        for cache_bytes in (1 << 18, 1 << 26):
+            session = Session(open_store(path, durability="off", cache_bytes=cache_bytes))
+            for query in 2 * CLUSTERED_QUERIES:
+                found = list(session.execute(query))
+                assert (query, found) == (query, connection.execute(query).fetchall())
+            if cache_bytes == 1 << 18:
+                session.store.close()
+    session.store.close()
