@@ -94,7 +94,7 @@ def _before(levels: LevelCompiler, header: str, listed: list[list[str]]) -> tupl
             target = re.match(r"for (.+?) in ", clause)
             if target is not None:
                 bound += variables_in(target[1])
-    names = list(dict.fromkeys(bound))
+    names = list(dict.fromkeys(bound)) or ["_"]
     element = names[0] if len(names) == 1 else f"({', '.join(names)},)"
     name = f"b{levels.module.number()}"
     body = levels.body

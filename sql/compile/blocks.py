@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, assert_never
 
 from msgspec.structs import replace
@@ -28,7 +29,7 @@ from sql.compile.scalar import ScalarCompiler
 from sql.compile.subqueries import SubqueryCompiler
 from sql.compile.totals import TotalsCompiler
 from sql.compile.unpacking import unpacked
-from sql.expressions import ROWID, ColumnRef, Literal, SlotRef
+from sql.expressions import ROWID, ColumnRef, Expression, InSubquery, Literal, SlotRef
 from sql.functions import FunctionRegistry
 from sql.optimise.planner import Planner
 from sql.plan import (
@@ -42,8 +43,8 @@ from sql.plan import (
     Values,
     WindowCall,
 )
-from sql.plan.operators import KeyRange, Level, SelectPlan, TableScan
-from sql.plan.walk import free_references, walk_block
+from sql.plan.operators import HashLookup, KeyRange, Level, SelectPlan, TableScan
+from sql.plan.walk import free_references, walk, walk_block
 from sql.run import windows
 from sql.run.sorting import in_batches
 
@@ -228,10 +229,7 @@ class BlockCompiler:
             return Join(
                 "", f"for _ in ({f'1 if {constant} else 0' if constant else '1'},) if _", None, 1.0
             )
-        uses = Counter(
-            (node.source, node.column) for node in walk_block(block) if isinstance(node, ColumnRef)
-        )
-        levels = LevelCompiler(self, uses, body)
+        levels = LevelCompiler(self, _uses(plan), body)
         first, *others = plan.levels
         levels.first = first.relation.source
         levels.hoists = isinstance(first.access, TableScan)
@@ -462,6 +460,18 @@ class Join:
         self.single = single or (not header and clauses.startswith("for _ in ("))
 
 
+def _uses(plan: SelectPlan) -> Counter[tuple[int, int]]:
+    """How often a block speaks of a relation's column: the query, and the planner where it adds conditions."""
+    block = plan.block
+    asked = {id(each) for each in (*block.where, *[on for item in block.items for on in item.on])}
+    added: list[Expression] = []
+    for level in plan.levels:
+        local = level.access.local if isinstance(level.access, HashLookup) else ()
+        added += [each for each in (*level.filters, *local) if id(each) not in asked]
+    nodes = chain(walk_block(block), *map(walk, added))
+    return Counter((node.source, node.column) for node in nodes if isinstance(node, ColumnRef))
+
+
 def _only_if(condition: str, header: str) -> str:
     """A loop that runs if the condition, where there is one, holds."""
     head, iterable = header[:-1].split(" in ", 1)
@@ -510,7 +520,7 @@ def _gives_few(level: Level) -> bool:
     return (
         isinstance(access, KeyRange)
         and len(access.equal) > 0
-        and not any(equality.many for equality in access.equal)
+        and not any(isinstance(equality.value, InSubquery) for equality in access.equal)
         and level.fan_out <= FEW_ROWS
     )
 

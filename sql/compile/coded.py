@@ -79,7 +79,7 @@ def _among(condition: InList, number: int, scalar: ScalarCompiler) -> CodedCondi
         _constant(item, condition.affinity, condition.collation, kinds, scalar)
         for item in condition.items
     ]
-    if not all(values):
+    if not values or not all(values):
         return None
     return CodedCondition(
         condition, scalar.value(column), "IN", f"({''.join(f'{value}, ' for value in values)})"

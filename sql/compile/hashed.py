@@ -223,13 +223,13 @@ def _loop(
         # What only the table's own conditions and keys speak of ends with them.
         settled = [*access.local, *[probed_by(other) for other in inner]]
         columns = sorted(levels.beyond(number, [*settled, *access.keys]))
-        columns = columns or sorted(levels.beyond(number, settled))[:1]
         values = [levels.compiler.bindings[number].column(column) for column in columns]
         binding = Binding(
             f"i{number}", f"k{number}", {column: place for place, column in enumerate(columns)}
         )
         clauses = [*scan.clauses, *tests]
-        return _Loop(scan.header, clauses, f"({', '.join(values)},)", scan), binding
+        element = f"({''.join(f'{value}, ' for value in values)})"
+        return _Loop(scan.header, clauses, element, scan), binding
     header, clauses, source = built.header(base)
     for other in inner:
         clauses += [_membership(other, hashed(built, other))]
