@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Literal
+from collections import deque
+from typing import TYPE_CHECKING, Literal
 
 from engine.errors import EngineError, StorageError
 from engine.file import FileSystem
@@ -19,6 +20,9 @@ from engine.journal import Journal
 from engine.log import Log, State
 from engine.opening import open_log
 from engine.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from engine.grouping import Waiting
 
 Durability = Literal["full", "normal", "off"]
 
@@ -47,6 +51,8 @@ class Published:
         self.files = files
         self.current_log = log
         self._writing = threading.Lock()  # a writer of this process has it
+        self._leading = threading.Lock()  # see `grouping`
+        self.waiting: deque[Waiting] = deque()
         self.mutex = threading.RLock()
         self.synced = threading.Condition(self.mutex)  # notified after a sync
         self._words = log.words

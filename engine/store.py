@@ -29,13 +29,11 @@ from collections.abc import Callable, Iterator, Sequence
 from engine.errors import EngineError, ReadOnlyError, StorageError, busy, refused
 from engine.file import FileSystem, OsFileSystem
 from engine.format import (
-    KIND_REDO,
     LOG_START,
-    encode_commit,
 )
+from engine.grouping import Grouping
 from engine.hurry import HURRY
 from engine.journal import Journal
-from engine.locking import Locking
 from engine.log import CommitInfo, Log
 from engine.opening import open_log
 from engine.published import Durability
@@ -57,10 +55,8 @@ _log = Journal("kvsh.engine")
 _open_stores: weakref.WeakSet[PageStore] = weakref.WeakSet()
 
 
-class PageStore(Locking):
+class PageStore(Grouping):
     """One handle on a database file.  Its methods may be called from any thread."""
-
-    _changed = False  # this handle has appended a commit
 
     @classmethod
     def open(
@@ -157,72 +153,18 @@ class PageStore(Locking):
             raise
 
     def commit_redo(self, payload: bytes) -> int:
-        """A whole transaction that is one redo record and needs no look at what is there; its lsn.
-
-        The steps of `begin`, `Writer.commit_redo` and `Commit.wait` without their objects, for
-        transactions that take a few microseconds.  What is out of the ordinary goes their way."""
-        if self.durability != "full":
-            return self._commit_redo(payload)
-        with HURRY:
-            lsn = self._commit_redo(payload)
-            self.wait_durable(lsn, pages=False)
-            return lsn
-
-    def _commit_redo(self, payload: bytes) -> int:
-        lsn = 0
-        if self._writing.acquire(blocking=False):
-            try:
-                with self.mutex:
-                    if self._dead is None and not self.readonly and self._lock_unchanged_file():
-                        lsn = self.append_redo(self.current_log, payload)
-            except BaseException:
-                self._settle()  # interrupted: what is appended is not left without its sync
-                raise
-            finally:
-                self._active = False
-                self._writing.release()
-                if not lsn:
-                    self.unlock_if_idle()
-        if not lsn:
-            writer = self.begin()
-            try:
-                commit = writer.commit_redo(payload)
-            finally:
-                writer.rollback()
-            return commit.lsn
-        return lsn
-
-    def append_redo(self, log: Log, payload: bytes) -> int:
-        """Append a redo commit; its lsn.  The writer's work, under the mutex."""
-        lsn, start = log.lsn + 1, log.end
-        time_ms = time.time_ns() // 1_000_000
-        chain = (log.chain_crc, 0, log.synced, start, log.next_page, time_ms)
-        record, crc = encode_commit(log.salt, KIND_REDO, lsn, 0, chain, payload)
-        end = start + len(record)
-        try:
-            if end > log.allocated:
-                self.reserve(end)
-            log.file.write(record, start)
-        except OSError as error:
-            self.take_back(log)
-            raise refused(self.path, error) from error
-        log.chain_crc = crc
-        log.end = end
-        log.take_redo(lsn, payload)
-        self.appended(pages=False)
-        return lsn
-
-    def appended(self, *, pages: bool) -> None:
-        """A commit stands in the log; called by its writer under the mutex.  Where there is no sync to
-        wait for, the file's lock is given back."""
-        self._changed = True
-        self._active = False
+        """A whole transaction that is one redo record and needs no look at what is there; its lsn."""
         if self.durability == "full":
-            self._unsynced += 1
-            return
-        self.publish(self.current_log.state())
-        if not (pages and self.durability == "normal"):
-            self._unlock()
+            with HURRY:
+                return self.commit_in_group(payload)
+        lsn = self.append_at_once((payload,))
+        if lsn:
+            return lsn
+        writer = self.begin()
+        try:
+            return writer.commit_redo(payload).lsn
+        finally:
+            writer.rollback()
 
     def writer_ended(self) -> None:
         """A writer is done (committed or rolled back)."""
@@ -362,6 +304,8 @@ class PageStore(Locking):
         self.mutex = threading.RLock()
         self.synced = threading.Condition(self.mutex)
         self._writing = threading.Lock()
+        self._leading = threading.Lock()
+        self.waiting.clear()
 
     def __enter__(self) -> PageStore:
         return self

@@ -199,7 +199,7 @@ class Writer:
         store = self._store
         store.check_usable()
         with store.mutex:
-            lsn = store.append_redo(self._log, payload)
+            lsn = store.append_redo(self._log, (payload,))
         self._ended = True
         store.writer_ended()
         return Commit(store, lsn, None)
@@ -226,7 +226,7 @@ class Writer:
             log.chain_crc = crc
             log.end = self._position
             log.take_pages(lsn, self._changes, self._next_page)
-            store.appended(pages=True)
+            store.appended(1, pages=True)
         self._ended = True
         store.writer_ended()
         return Commit(store, lsn, self._changes)

@@ -21,6 +21,8 @@ import engine.syncing
 import engine.table_snapshot
 import engine.writer
 from btree import RAW_TREE_ID, StoreError, TreeKind, open_store
+from btree.redo import encode_put
+from engine.grouping import Waiting
 from tests.engine.simulated import SimulatedDisk
 
 PATH = "db"
@@ -173,6 +175,8 @@ class Workload:
 
     def puts(self, store: Any) -> None:
         """Single puts, each a transaction of its own that reads nothing."""
+        if self.durability == "full" and self.rng.random() < 0.3:
+            self.line(store)
         for _ in range(self.rng.choice([1, 1, 3, 9])):
             key, value = self.key(TreeKind.RAW), self.rng.randbytes(self.rng.choice([0, 8, 200]))
             model = {**self.model, RAW_TREE_ID: {**self.model[RAW_TREE_ID], key: value}}
@@ -182,6 +186,30 @@ class Workload:
             self.note(model, lsn)
             self.model = model
             self.note_newest()
+
+    def line(self, store: Any) -> None:
+        """Puts that stand in line when one of them is to lead: all are written at once."""
+        if not store.view().version.base_lsn or store.pages.checkpoint_due():
+            return
+        lsn = max(store.pages.current_log.lsn for store in self.stores)
+        payloads, models = [], [self.model]
+        for _ in range(self.rng.randint(2, 5)):
+            key, value = self.key(TreeKind.RAW), self.rng.randbytes(self.rng.choice([0, 8, 200]))
+            raw = {**models[-1][RAW_TREE_ID], key: value}
+            models.append({**models[-1], RAW_TREE_ID: raw})
+            payloads.append(encode_put(RAW_TREE_ID, key, value))
+        for model in models[1:]:
+            lsn += 1
+            self.note(model, lsn)
+        others = [Waiting(payload) for payload in payloads[:-1]]
+        store.pages.waiting.extend(others)
+        try:
+            store.pages.commit_redo(payloads[-1])
+        finally:
+            store.pages.waiting.clear()
+        assert all(other.lsn and other.error is None for other in others)
+        self.model = models[-1]
+        self.note_newest()
 
     def transaction(self, store: Any) -> None:
         """One transaction, rolled back now and then."""

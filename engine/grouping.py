@@ -1,0 +1,229 @@
+"""`Grouping`: threads that commit redo records at the same time are written, and synced, together.
+
+A commit that finds nobody at work leads: it appends its record, syncs, and is done.  Those that come
+meanwhile line up, and when the sync is done the first of them leads all who wait by then: one lock of the file,
+one write and one sync for them, and nobody competes for the mutex.
+
+Those whose sync is done go on to their next commit, which takes them some microseconds, and would find the
+next sync under way: groups of all but one and of one would take turns.  So a leader waits for as many as
+were at work just before, for half of the time that a sync takes at most.  Half is what PostgreSQL's manual
+advises for the same delay: https://www.postgresql.org/docs/current/wal-configuration.html
+
+Who waits has a lock of his own to be woken by: once it is released his commit has an end, or he leads.
+`_leading` is held by whoever leads and is handed over with that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from _thread import allocate_lock
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from engine.errors import BusyError, EngineError, StorageError, refused
+from engine.format import KIND_REDO, encode_commit
+from engine.locking import Locking
+from engine.log import Log
+
+if TYPE_CHECKING:
+    from engine.writer import Writer
+
+GATHER_SECONDS_MAX = 0.001
+"""A leader waits for others no longer than that, however long a sync takes."""
+
+
+class Waiting:
+    """A commit that has no end yet: in the line, or taken by the leader."""
+
+    __slots__ = ("error", "lsn", "payload", "since", "turn")
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.lsn = 0  # once it is appended
+        self.error: EngineError | None = None
+        self.since = time.monotonic()
+        self.turn = allocate_lock()
+        self.turn.acquire()
+
+
+class Grouping(Locking, ABC):
+    """The part of a `PageStore` that appends redo records, those of several threads together."""
+
+    _changed = False  # this handle has appended a commit
+    _gathering: Waiting | None = None  # who leads and waits for the others
+    _at_work = 0  # how many were committed last, or were waiting then
+    _sync_seconds = 0.0  # what the last sync took
+
+    @abstractmethod
+    def begin(self, timeout: float | None = None) -> Writer:
+        """The one writer."""
+
+    def append_redo(self, log: Log, payloads: Sequence[bytes]) -> int:
+        """Append redo commits; the last one's lsn.  The writer's work, under the mutex."""
+        lsn, end, crc, next_page = log.lsn, log.end, log.chain_crc, log.next_page
+        time_ms = time.time_ns() // 1_000_000
+        records = []
+        for payload in payloads:
+            lsn += 1
+            chain = (crc, 0, log.synced, end, next_page, time_ms)
+            record, crc = encode_commit(log.salt, KIND_REDO, lsn, 0, chain, payload)
+            records.append(record)
+            end += len(record)
+        try:
+            if end > log.allocated:
+                self.reserve(end)
+            log.file.write(records[0] if len(records) == 1 else b"".join(records), log.end)
+        except OSError as error:
+            self.take_back(log)
+            raise refused(self.path, error) from error
+        log.add_redo(payloads, end, crc)
+        self.appended(len(records), pages=False)
+        return lsn
+
+    def append_at_once(self, payloads: Sequence[bytes]) -> int:
+        """`append_redo`, if no other writer and nothing out of the ordinary is in the way; else 0.
+
+        The steps of `begin` and `Writer.commit_redo` without their objects, for transactions that take a few
+        microseconds."""
+        lsn = 0
+        if self._writing.acquire(blocking=False):
+            try:
+                with self.mutex:
+                    if self._dead is None and not self.readonly and self._lock_unchanged_file():
+                        lsn = self.append_redo(self.current_log, payloads)
+            except BaseException:
+                self._settle()  # interrupted: what is appended is not left without its sync
+                raise
+            finally:
+                self._active = False
+                self._writing.release()
+                if not lsn:
+                    self.unlock_if_idle()
+        return lsn
+
+    def appended(self, count: int, *, pages: bool) -> None:
+        """Commits stand in the log; called by their writer under the mutex.  Where there is no sync to
+        wait for, the file's lock is given back."""
+        self._changed = True
+        self._active = False
+        if self.durability == "full":
+            self._unsynced += count
+            return
+        self.publish(self.current_log.state())
+        if not (pages and self.durability == "normal"):
+            self._unlock()
+
+    # -- the line ------------------------------------------------------------------------------------
+
+    def commit_in_group(self, payload: bytes) -> int:
+        """Commit a redo record, together with those of other threads; its lsn once it is durable."""
+        mine = Waiting(payload)
+        self.waiting.append(mine)
+        if not self._leading.acquire(blocking=False):
+            gathering = self._gathering
+            if gathering is not None and len(self.waiting) >= self._at_work:
+                self._gathering = None
+                with contextlib.suppress(RuntimeError):  # two saw it at the same moment
+                    gathering.turn.release()
+            self._await_turn(mine)
+        if not mine.lsn and mine.error is None:
+            try:
+                self._lead(mine)
+            finally:
+                self._hand_over()
+        if mine.error is not None:
+            raise mine.error
+        return mine.lsn
+
+    def _await_turn(self, mine: Waiting) -> None:
+        """Until `mine` has an end, or leads."""
+        try:
+            mine.turn.acquire()
+        except BaseException:  # Ctrl-C
+            try:
+                self.waiting.remove(mine)
+            except ValueError:  # the leader has taken it: it will have an end
+                mine.turn.acquire()
+            else:
+                if mine.turn.acquire(blocking=False):  # it was to lead
+                    self._hand_over()
+            raise
+
+    def _hand_over(self) -> None:
+        """Let the first who waits lead, if anybody does."""
+        waiting = self.waiting
+        while True:
+            try:
+                first = waiting[0]
+            except IndexError:
+                self._leading.release()
+                # Who lined up between these two steps has seen that somebody leads, and waits.
+                if not waiting or not self._leading.acquire(blocking=False):
+                    return
+            else:
+                first.turn.release()
+                return
+
+    def _lead(self, mine: Waiting) -> None:
+        """Commit all who wait, `mine` among them."""
+        taken: list[Waiting] = []
+        try:
+            if len(self.waiting) < self._at_work:
+                self._gathering = mine
+                mine.turn.acquire(timeout=min(self._sync_seconds / 2, GATHER_SECONDS_MAX))
+                self._gathering = None
+            self._take_line(taken)
+            lsn = self._append_line(taken, mine)
+            began = time.perf_counter()
+            self.wait_durable(lsn, pages=False)
+            self._sync_seconds = time.perf_counter() - began
+        except EngineError as error:
+            for entry in taken:
+                entry.error = error
+        except BaseException:  # Ctrl-C
+            self._settle()
+            self.unlock_if_idle()
+            self._put_back([entry for entry in taken if not entry.lsn])
+            taken = [entry for entry in taken if entry.lsn]
+            if self._dead is not None:
+                for entry in taken:
+                    entry.error = StorageError(self._dead)
+            with contextlib.suppress(ValueError):
+                self.waiting.remove(mine)
+            raise
+        finally:
+            self._at_work = len(self.waiting) + len(taken)
+            for entry in taken:
+                if entry is not mine:
+                    entry.turn.release()
+
+    def _append_line(self, taken: list[Waiting], mine: Waiting) -> int:
+        """Append what was `taken` of the line; the last one's lsn.  If somebody else writes for too long,
+        that is BusyError for `mine` alone."""
+        lsn = self.append_at_once([entry.payload for entry in taken])
+        if not lsn:
+            try:
+                writer = self.begin(max(self.timeout - (time.monotonic() - mine.since), 0))
+            except BusyError:
+                self._put_back([entry for entry in taken if entry is not mine])
+                taken[:] = [mine]
+                raise
+            try:
+                self._take_line(taken)
+                with self.mutex:
+                    lsn = self.append_redo(self.current_log, [entry.payload for entry in taken])
+            finally:
+                writer.rollback()
+        for at, entry in enumerate(taken, lsn - len(taken) + 1):
+            entry.lsn = at
+        return lsn
+
+    def _take_line(self, taken: list[Waiting]) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self.waiting.popleft())
+
+    def _put_back(self, entries: list[Waiting]) -> None:
+        self.waiting.extendleft(reversed(entries))

@@ -1,0 +1,242 @@
+"""Puts of several threads at the same time: one write and one sync for all who wait, one end for each."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from btree import BusyError, StorageError, open_store
+from engine import OsFile, OsFileSystem
+
+THREADS = 6
+
+
+class Gate:
+    """What the file does next: each of its syncs waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.syncing = threading.Event()
+        self.writes: list[int] = []
+        self.failing = ""
+
+    def check(self, what: str) -> None:
+        if self.failing == what:
+            raise OSError(errno.EIO, "Input/output error")
+
+
+GATE = Gate()
+
+
+class GatedFile(OsFile):
+    def write(self, data: bytes, offset: int) -> None:
+        GATE.writes.append(len(data))
+        GATE.check("write")
+        super().write(data, offset)
+
+    def sync(self) -> None:
+        GATE.syncing.set()
+        assert GATE.open.wait(30)
+        GATE.check("sync")
+        super().sync()
+
+
+class GatedFiles(OsFileSystem):
+    def open(self, path: str, *, readonly: bool) -> GatedFile:
+        file = super().open(path, readonly=readonly)
+        gated = GatedFile(os.dup(file._fd), readonly=readonly)
+        file.close()
+        return gated
+
+
+class Putter(threading.Thread):
+    """Puts one key; `outcome` is True or the error."""
+
+    def __init__(self, store: Any, key: bytes) -> None:
+        super().__init__(daemon=True)
+        self.store, self.key = store, key
+        self.outcome: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.store.put(self.key, b"v" * 20)
+            self.outcome = True
+        except Exception as error:
+            self.outcome = error
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Any]:
+    global GATE
+    GATE = Gate()
+    GATE.open.set()
+    made: Any = open_store(tmp_path / "db", files=GatedFiles(), timeout=0.4)
+    made.put(b"first", b"v")  # a pages commit
+    made.begin()  # from here on puts go to the log
+    yield made
+    GATE.open.set()
+    made.close()
+
+
+def line_up(store: Any) -> list[Putter]:
+    """One thread that leads and waits for the disk, and the others behind it."""
+    GATE.open.clear()
+    GATE.syncing.clear()
+    threads = [Putter(store, b"%d" % 0)]
+    assert GATE.syncing.wait(30)
+    threads += [Putter(store, b"%d" % number) for number in range(1, THREADS)]
+    until(lambda: len(store.pages.waiting) == THREADS - 1)
+    GATE.writes.clear()
+    return threads
+
+
+def until(condition: Any) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def ended(threads: list[Putter]) -> list[Any]:
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive(), "a thread hangs"
+    return [thread.outcome for thread in threads]
+
+
+def keys(store: Any) -> list[bytes]:
+    reader = store.begin()
+    return [key for keys, _ in reader.tree(1).batches() for key in keys]
+
+
+def test_all_who_wait_are_written_at_once_and_each_is_a_commit(store: Any, tmp_path: Path) -> None:
+    before = store.begin().commit_number
+    threads = line_up(store)
+    assert keys(store) == [b"first"], "nobody sees a commit before it is durable"
+    GATE.open.set()
+    assert ended(threads) == [True] * THREADS
+    assert len(GATE.writes) == 1
+    assert keys(store) == [*[b"%d" % number for number in range(THREADS)], b"first"]
+    assert store.begin().commit_number == before + THREADS
+    again = open_store(tmp_path / "db", readonly=True)
+    assert keys(again) == keys(store)
+    assert again.check() == []
+
+
+def test_a_failed_write_fails_those_whose_it_was_and_others_go_on(store: Any) -> None:
+    threads = line_up(store)
+    GATE.failing = "write"
+    GATE.open.set()
+    outcomes = ended(threads)
+    assert outcomes[0] is True
+    assert all(isinstance(outcome, StorageError) for outcome in outcomes[1:])
+    GATE.failing = ""
+    assert keys(store) == [b"0", b"first"]
+    assert ended([Putter(store, b"later")]) == [True]
+    assert keys(store) == [b"0", b"first", b"later"]
+
+
+def test_a_failed_sync_fails_all_and_the_handle_is_dead(store: Any, tmp_path: Path) -> None:
+    threads = line_up(store)
+    GATE.failing = "sync"
+    GATE.open.set()
+    assert all(isinstance(outcome, StorageError) for outcome in ended(threads))
+    GATE.failing = ""
+    with pytest.raises(StorageError, match="dead"):
+        store.put(b"later", b"v")
+    assert keys(open_store(tmp_path / "db")) == [b"first"]
+
+
+def test_all_are_refused_after_their_own_time_while_another_handle_writes(
+    store: Any, tmp_path: Path
+) -> None:
+    other = open_store(tmp_path / "db")
+    writer = other.begin(write=True)
+    began = time.monotonic()
+    threads = [Putter(store, b"%d" % number) for number in range(THREADS)]
+    assert all(isinstance(outcome, BusyError) for outcome in ended(threads))
+    assert time.monotonic() - began < THREADS * 0.4, "one waited for the other's time to end"
+    writer.rollback()
+    assert ended([Putter(store, b"later")]) == [True]
+    assert keys(store) == [b"first", b"later"]
+    other.close()
+
+
+@pytest.mark.parametrize("leads", [False, True])
+def test_ctrl_c_ends_one_wait_and_no_other(store: Any, tmp_path: Path, leads: bool) -> None:
+    """In the main thread: it leads, or stands in the line."""
+    threads: list[Putter] = [] if leads else line_up(store)
+
+    def interrupt() -> None:
+        if leads:
+            assert GATE.syncing.wait(30)
+            threads.extend(Putter(store, b"%d" % number) for number in range(THREADS))
+            until(lambda: len(store.pages.waiting) == THREADS)
+        else:
+            until(lambda: len(store.pages.waiting) == THREADS)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.02)
+        GATE.open.set()
+
+    if leads:
+        GATE.open.clear()
+        GATE.syncing.clear()
+    helper = threading.Thread(target=interrupt)
+    helper.start()
+    with pytest.raises(KeyboardInterrupt):
+        store.put(b"mine", b"v")
+    helper.join(30)
+    assert ended(threads) == [True] * THREADS
+    assert ended([Putter(store, b"later")]) == [True]
+    expected = [*[b"%d" % number for number in range(THREADS)], b"first", b"later"]
+    assert [key for key in keys(store) if key != b"mine"] == expected
+    assert (b"mine" in keys(store)) == leads  # appended, and then synced in spite of the signal
+    open_store(tmp_path / "db", timeout=0).begin(write=True).rollback()  # the lock was given back
+
+
+def test_each_thread_finds_what_it_put_whatever_others_do(tmp_path: Path) -> None:
+    store: Any = open_store(tmp_path / "db", timeout=30)
+    store.put(b"first", b"v")
+    store.begin()
+    failures: list[BaseException] = []
+
+    def work(number: int) -> None:
+        rng = random.Random(number)
+        try:
+            for count in range(60):
+                key, value = b"%d:%d" % (number, rng.randrange(9)), b"%d" % count
+                if rng.random() < 0.2:
+                    transaction = store.begin(write=True)
+                    transaction.tree(1).put(key, value)
+                    transaction.commit()
+                else:
+                    store.put(key, value)
+                assert store.begin().tree(1).get(key) == value
+                if rng.random() < 0.02:
+                    store.checkpoint()
+                if rng.random() < 0.3:
+                    time.sleep(rng.random() * 0.001)
+        except BaseException as error:
+            failures.append(error)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+        assert not worker.is_alive(), "a thread hangs"
+    assert failures == []
+    assert store.check() == []
+    found = keys(store)
+    store.close()
+    assert keys(open_store(tmp_path / "db", readonly=True)) == found
