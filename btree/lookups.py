@@ -23,7 +23,7 @@ from btree.protocols import Key, Value
 if TYPE_CHECKING:
     from btree.tree import Tree
 
-FEW = 4
+FEW = 16
 """Keys up to which each has a descent of its own: `Tree.get_many` does not come here for them."""
 _DENSE = 6
 """A leaf's entries per wanted key up to which it is made a dict of."""

@@ -120,6 +120,7 @@ class Tree:
         "_pages",
         "_redo_max",
         "base",
+        "below",
         "branch_limit",
         "entries",
         "freed",
@@ -140,6 +141,7 @@ class Tree:
     # Of changes that lie over the nodes; see `overlay`.
     under: TreeState
     base: Node
+    below: Tree | None
     own: dict[Key, Value]
     own_max: int
     entries: dict[Key, Any]
@@ -653,9 +655,19 @@ class Tree:
         self._descents += descents
         self._pages += pages
 
-    def leaf(self, key: Key) -> Node | PackedLeaf:
+    def leaf(self, key: Key) -> Any:
         """The leaf where `key` is or would be, to be read; loads what is not in memory."""
-        node: Node | PackedLeaf = self.root
+        node: Any = self.root
+        try:
+            children = node.children
+            while children is not None:
+                node = children[bisect_right(node.keys, key)]
+                children = node.children
+            if node.__class__ is Node or self._kind is TreeKind.INDEX:
+                return node
+        except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
+            pass
+        node = self.root
         while node.children is not None:
             node = child_to_read(self, node, search_right(node.keys, key))
         return node

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, product
 from typing import Any
 
-from btree import Tree, order_key
+from btree import Tree, TreeKind, order_key
 
 Batch = tuple[list[Any], list[Any]]
 Check = Callable[[], None]
@@ -15,6 +15,8 @@ UNBOUND: Any = object()
 """No bound; None is the value NULL."""
 
 CHECK_EVERY = 4096
+_GATHERED = 256
+"""Keys of several prefixes that are handed on together."""
 
 
 def rowid_of(value: Any) -> int | None:
@@ -146,8 +148,33 @@ def spans(
     prefixes = list(product(*choices))
     if reverse:
         prefixes.reverse()
+    if low is UNBOUND and high is UNBOUND and tree.kind is TreeKind.INDEX:
+        yield from _equal_spans(tree, check, prefixes, reverse)
+        return
     for prefix in prefixes:
         yield from key_span(tree, check, prefix, low, high, low_inclusive, high_inclusive, reverse)
+
+
+def _equal_spans(
+    tree: Tree, check: Check, prefixes: list[tuple[Any, ...]], reverse: bool
+) -> Iterator[Batch]:
+    """`spans` without bounds, the keys of several prefixes in one batch."""
+    gathered: list[Any] = []
+    for prefix in prefixes:
+        keys = tree.prefixed(prefix)
+        if keys is None:
+            if gathered:
+                yield gathered, []
+                gathered = []
+            yield from key_span(tree, check, prefix, reverse=reverse)
+            continue
+        gathered += reversed(keys) if reverse else keys
+        if len(gathered) >= _GATHERED:
+            check()
+            yield gathered, []
+            gathered = []
+    if gathered:
+        yield gathered, []
 
 
 def distinct(values: Iterable[Any], convert: Callable[[Any], Any] | None = None) -> list[Any]:
