@@ -22,6 +22,7 @@ from sql.compile.blocks import BlockCompiler
 from sql.compile.by_column import ROWS_MIN, loop_over
 from sql.compile.levels import Binding
 from sql.compile.module import Lines, Module
+from sql.compile.text_filters import match_condition
 from sql.expressions import ROWID, ColumnRef, Expression, Parameter
 from sql.plan import Select, TableRelation
 from sql.plan.operators import SelectPlan, TableScan
@@ -88,8 +89,24 @@ def compile_change(
     find.depth = 1
     for condition in plan.constant:
         find.add(f"if not ({compiler.scalar.true(condition)}): return ()")
-    conditions = "".join([f" if {compiler.scalar.true(part)}" for part in level.filters])
-    if not conditions:
+    filters, text = list(level.filters), None
+    for condition in filters:
+        text = match_condition(condition, number, compiler.scalar)
+        if text is not None:
+            filters.remove(condition)
+            break
+    conditions = "".join([f" if {compiler.scalar.true(part)}" for part in filters])
+    if text is not None:
+        find.add(f"found = {module.once(text.source)}(b{number}_{text.column})")
+        left = _columns(filters, table.rowid_alias)
+        names, others = lists(left)
+        for rows in others:
+            find.add(f"{rows} = [{rows}[i] for i in found]")
+        if conditions:
+            find.add(f"return [i {loop_over(['i', *names], ['found', *others])}{conditions}]")
+        else:
+            find.add("return found")
+    elif not conditions:
         find.add("return range(n)")
     elif not read:
         find.add(f"return [i for i in range(n){conditions}]")

@@ -139,6 +139,28 @@ def repeated_unique(entries: Sequence[Row], parts: int) -> bool:
     return False
 
 
+def entry_changes(
+    index: IndexKeys, tree: Tree, before: Sequence[Row], after: Sequence[Row]
+) -> tuple[list[Row], list[Row]] | None:
+    """The entries to delete and to write, sorted, where rows that had the ones get the others; None if a
+    unique index has, at any moment of the statement, one of the new values already."""
+    pairs = [
+        (old, new)
+        for old, new in zip(before, after, strict=True)
+        if old != new or list(map(type, old)) != list(map(type, new))
+    ]
+    gone, new = [old for old, _ in pairs], [new for _, new in pairs]
+    sort_entries(gone)
+    sort_entries(new)
+    if index.unique and new:
+        parts = index.parts
+        if repeated_unique(new, parts):
+            return None
+        if index.taken(tree, [entry[:parts] for entry in new if None not in entry[:parts]]):
+            return None
+    return gone, new
+
+
 def _one_kind(values: Sequence[Any]) -> bool:
     kinds = set(map(type, values))
     return kinds <= {int, float} or kinds == {str} or kinds == {bytes}

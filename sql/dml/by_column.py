@@ -14,7 +14,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
-from sql.dml.index_keys import sort_entries
+from sql.dml.bulk import entry_changes, write_entries
+from sql.dml.index_keys import IndexKeys, sort_entries
 from sql.dml.records import TableRecords, widen_by_classes
 from sql.dml.undo import guarded
 from sql.expressions import ROWID
@@ -65,14 +66,23 @@ class _CloserLookError(Exception):
 
 
 def update_by_column(
-    ctx: Context, change: CompiledChange, records: TableRecords, places: Sequence[int]
+    ctx: Context,
+    change: CompiledChange,
+    records: TableRecords,
+    places: Sequence[int],
+    indexes: Sequence[IndexKeys],
 ) -> WriteOutcome | None:
-    """Give the columns `places` their new values; None, with nothing written, if it takes a closer look."""
+    """Give the columns `places`, on which `indexes` depend, their new values; None, with nothing written, if
+    it takes a closer look."""
     tree = ctx.transaction.tree(records.table.tree_id)
     rewrite = tree.rewrite()
     if rewrite is None:
         return None
     find, make = change.prepare(ctx)
+    parts = [index.stored_columns or () for index in indexes]
+    wanted = sorted({ROWID, *chain.from_iterable(parts)}) if parts else []
+    olds: dict[int, list[Any]] = {column: [] for column in wanted}
+    news: dict[int, list[Any]] = {column: [] for column in wanted}
     changed = 0
     try:
         with guarded(ctx, guards=True) as undo, CollectorPaused():
@@ -84,9 +94,25 @@ def update_by_column(
                     continue
                 batch.choose(positions)
                 values = make(len(positions), *map(batch.values, change.used))
-                batch.set(*_stored(tree, records, places, values, change.constants))
+                columns, kinds = _stored(tree, records, places, values, change.constants)
+                for column in wanted:
+                    old = batch.values(column)
+                    olds[column] += old
+                    news[column] += columns.get(column, old)
+                batch.set(columns, kinds)
                 changed += len(positions)
             rewrite.finish()
+            for index, parts_of in zip(indexes, parts, strict=True):
+                index_tree = ctx.transaction.tree(index.tree_id)
+                before, after = [
+                    index.from_columns([some[part] for part in parts_of], some[ROWID])
+                    for some in (olds, news)
+                ]
+                done = entry_changes(index, index_tree, before, after)
+                if done is None:
+                    raise _CloserLookError
+                index_tree.delete_many(done[0])
+                write_entries(index_tree, done[1])
     except _CloserLookError:
         return None
     return WriteOutcome(changed)

@@ -23,7 +23,7 @@ from sql.dml.assignments import assigned
 from sql.dml.bulk import (
     breaks_checks,
     breaks_types,
-    repeated_unique,
+    entry_changes,
     stored_rows,
     write_entries,
 )
@@ -114,7 +114,11 @@ class UpdatePlan(WritePlan):
             and not records.has_checks
             and all(index.condition is None for index in self.indexes)
         )
-        self._plain_columns = self._simple and not self.indexes and self._foreign_keys is None
+        self._plain_columns = (
+            self._simple
+            and self._foreign_keys is None
+            and all(index.stored_columns is not None for index in self.indexes)
+        )
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
         self._by_keys: tuple[int, ManyRows] | None = None
         self._one = self._keyed() if self._simple else None
@@ -278,7 +282,7 @@ class UpdatePlan(WritePlan):
             change = known[2]
         if change is None:
             return None
-        return update_by_column(ctx, change, self.target.records, places)
+        return update_by_column(ctx, change, self.target.records, places, self.indexes)
 
     # -- a few rows ------------------------------------------------------------------------------
 
@@ -391,25 +395,13 @@ def _index_changes(
     tree = ctx.transaction.tree(index.tree_id)
     if index.condition is None:
         before = index.entries(ctx, olds, keys)
-        after = index.entries(ctx, rows, keys)
-        pairs = [
-            (old, new)
-            for old, new in zip(before, after, strict=True)
-            if old != new or list(map(type, old)) != list(map(type, new))
-        ]
-        gone, new = [old for old, _ in pairs], [new for _, new in pairs]
-    else:
-        gone = index.entries(ctx, olds, keys)
-        new = index.entries(ctx, rows, keys)
+        done = entry_changes(index, tree, before, index.entries(ctx, rows, keys))
+        return None if done is None else (tree, *done)
+    gone = index.entries(ctx, olds, keys)
+    new = index.entries(ctx, rows, keys)
     sort_entries(gone)
     sort_entries(new)
-    if index.unique and new:
-        parts = index.parts
-        if index.condition is not None or repeated_unique(new, parts):
-            return None
-        if index.taken(tree, [entry[:parts] for entry in new if None not in entry[:parts]]):
-            return None
-    return tree, gone, new
+    return None if index.unique and new else (tree, gone, new)
 
 
 def _load(tree: Tree, keys: list[Any], rows: Sequence[Row]) -> None:

@@ -21,6 +21,9 @@ TABLES = {
     "no alias": "CREATE TABLE t(a INT, b TEXT, c REAL NOT NULL, d INT, e)",
     "indexed": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e);"
     "CREATE INDEX td ON t(d, b COLLATE NOCASE); CREATE INDEX ta ON t(a, e)",
+    "unique": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT UNIQUE, c REAL NOT NULL, d INT, e)",
+    "partial": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e);"
+    "CREATE INDEX tp ON t(d) WHERE e > 5",
     "strict": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e ANY) STRICT",
     "wide": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e, f DEFAULT 1,"
     " g DEFAULT 'g', h DEFAULT 2.5, i, j DEFAULT 'jjjjjjjjjjjjjjj')",
@@ -39,6 +42,9 @@ STATEMENTS = [
     "UPDATE t SET d = d * 100000 WHERE a > 3000",
     "UPDATE t SET d = CASE WHEN a % 5 THEN d END",
     "UPDATE t SET e = x'6162' WHERE typeof(e) = 'text'",
+    "UPDATE t SET d = d + 1, b = b || d WHERE b LIKE '%7%' AND d > 100",
+    "UPDATE t SET b = 'row 17' WHERE a % 2500 = 3",
+    "UPDATE t SET b = lower(b) || '!' WHERE b GLOB 'row 2*'",
     "UPDATE t SET c = e WHERE e IS NOT NULL AND a % 4 = 0",
     "UPDATE t SET c = NULL WHERE a > 5000",
     "UPDATE OR IGNORE t SET c = NULL WHERE a % 100 = 0",
@@ -144,7 +150,7 @@ def test_each_statement_does_what_it_does_there(
         both.compare()
         both.run("ROLLBACK")
     both.compare()
-    assert by_page[0] > 50
+    assert by_page[0] > 50 or table == "partial"  # whose entries depend on whole rows
     both.store.close()
 
 
