@@ -43,7 +43,13 @@ if TYPE_CHECKING:
     from btree.tree import Tree
 
 LEAVES_MIN = 64
-"""Leaves with changes from which on their pages are written; fewer are changed as nodes."""
+ROWS_MIN = 2048
+"""So many leaves with changes, and so many changed rows, are needed for pages to be written; fewer are changed
+as nodes."""
+
+SPARSE = 32
+"""With fewer rows changed than one in so many of their leaves, pages are written only the first time: nodes
+take time to be made, but from then on such changes cost their redo, where pages fill the file each time."""
 
 GONE_SHARE = 2
 """Up to one of so many rows of a page may be deleted ones."""
@@ -348,7 +354,7 @@ class Batch:
     def set(self, columns: Mapping[int, Sequence[Value]], kinds: Mapping[int, set[type]]) -> None:
         """Give the chosen rows other values in some columns; `kinds` are the values' classes."""
         rewrite = self._rewrite
-        if not rewrite.by_page(len(self._chosen)):
+        if not rewrite.by_page(self._chosen):
             self._place()
             for leaf, at, until in self._chosen:
                 rewrite.wait(leaf, {column: new[at:until] for column, new in columns.items()})
@@ -379,7 +385,7 @@ class Batch:
         """Take the chosen rows away."""
         rewrite = self._rewrite
         self._place()
-        by_page = rewrite.by_page(len(self._chosen))
+        by_page = rewrite.by_page(self._chosen)
         for leaf, _, _ in self._chosen:
             if not by_page:
                 rewrite.wait(leaf, None)
@@ -396,8 +402,12 @@ class Rewrite:
         self._transaction = transaction
         self._reader = transaction.reader
         self._page_bytes_max = transaction.store.page_bytes * OVERFULL
+        self._by_page: bool | None = None  # not known yet
+        self._leaves = self._rows = 0
         self._waiting: list[tuple[_Leaf, _Values | None]] = []
-        self._by_page = False
+        self._few: list[
+            tuple[list[Key], _Values | None]
+        ] = []  # what is changed as nodes in the end
         self._branch: Node | None = None  # owned, the latest that was changed
         self._later: list[tuple[list[Key], _Values | None]] = []
 
@@ -458,19 +468,32 @@ class Rewrite:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def by_page(self, leaves: int) -> bool:
+    def by_page(self, chosen: Sequence[tuple[_Leaf, int, int]]) -> bool:
         """Whether changes to so many more leaves are written to their pages; else they have to wait, until all
         of them are known to be few."""
-        if not self._by_page and len(self._waiting) + leaves >= LEAVES_MIN:
-            self._by_page = True
-            self._transaction.give_up_redo()
-            self.tree.note_rewritten(0)
-            waiting, self._waiting = self._waiting, []
-            for leaf, values in waiting:
-                if not (self._set(leaf, values) if values is not None else self.take_away(leaf)):
-                    self.later(leaf, values)
-            self.batch_done()
-        return self._by_page
+        if self._by_page is None:
+            self._leaves += sum([leaf.opened is not None for leaf, _, _ in chosen])
+            self._rows += chosen[-1][2]
+            dense = self._rows * SPARSE >= self._leaves * self.tree.leaf_limit
+            if self._leaves >= LEAVES_MIN and (dense or self._rows >= ROWS_MIN):
+                self._decide(dense)
+        return self._by_page is True
+
+    def _decide(self, dense: bool) -> None:
+        tree, known = self.tree, self._transaction.store.cache.rewritten
+        self._by_page = dense or tree.id not in known
+        waiting, self._waiting = self._waiting, []
+        if not self._by_page:
+            self._few = [(leaf.chosen_keys(), values) for leaf, values in waiting]
+            return
+        if not dense:
+            known.add(tree.id)
+        self._transaction.give_up_redo()
+        tree.note_rewritten(0)
+        for leaf, values in waiting:
+            if not (self._set(leaf, values) if values is not None else self.take_away(leaf)):
+                self.later(leaf, values)
+        self.batch_done()
 
     def _set(self, leaf: _Leaf, values: _Values) -> bool:
         if leaf.opened is None:
@@ -492,7 +515,10 @@ class Rewrite:
 
     def wait(self, leaf: _Leaf, values: _Values | None) -> None:
         """Set the values of a leaf's chosen rows, or take these away, once it is known how."""
-        self._waiting.append((leaf, values))
+        if self._by_page is None:
+            self._waiting.append((leaf, values))
+        else:
+            self._few.append((leaf.chosen_keys(), values))
 
     def later(self, leaf: _Leaf, values: _Values | None) -> None:
         """The same in its node, when the batch is done."""
@@ -550,6 +576,7 @@ class Rewrite:
 
     def finish(self) -> None:
         """Make the changes that have waited."""
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._change([(leaf.chosen_keys(), values) for leaf, values in waiting])
+        few = [*self._few, *[(leaf.chosen_keys(), values) for leaf, values in self._waiting]]
+        self._few, self._waiting = [], []
+        if few:
+            self._change(few)

@@ -103,6 +103,8 @@ def _filled(draw: Random, count: int) -> Rows:
 def test_rows_are_what_a_dict_says(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = Random(seed)
     monkeypatch.setattr("btree.rewrite.LEAVES_MIN", draw.choice([1, 8, LEAVES_MIN]))
+    monkeypatch.setattr("btree.rewrite.ROWS_MIN", draw.choice([1, 100]))
+    monkeypatch.setattr("btree.rewrite.SPARSE", draw.choice([32, 10_000]))
     by_page = 0
     put = Rewrite.put
 
@@ -202,10 +204,10 @@ def test_pages_are_written_under_their_own_numbers_and_another_handle_sees_them(
         handle.close()
 
 
-def _some_changed(tree: Any, rows: Rows) -> None:
+def _some_changed(tree: Any, rows: Rows, step: int = 10) -> None:
     rewrite = tree.rewrite()
     for batch in rewrite.batches((-1,)):
-        chosen = [at for at, key in enumerate(batch.lists[0]) if key % 10 == 0]
+        chosen = [at for at, key in enumerate(batch.lists[0]) if key % step == 0]
         batch.choose(chosen)
         new = [-value for value in batch.values(1)]
         batch.set({1: new}, {1: {float}})
@@ -241,6 +243,19 @@ def test_few_changes_are_committed_as_redo(tmp_path: Path) -> None:
     _some_changed(writing.tree(tree_id), rows)
     writing.commit()
     assert store.pending_commits() == 1
+    _same(store.begin(), tree_id, rows)
+    store.close()
+
+
+def test_sparse_changes_go_to_pages_once_and_are_redo_from_then_on(tmp_path: Path) -> None:
+    store, tree_id, rows = _store(tmp_path / "a.kvsh", 250_000)
+    pending = []
+    for _ in range(2):
+        writing = store.begin(write=True)
+        _some_changed(writing.tree(tree_id), rows, 100)
+        writing.commit()
+        pending.append(store.pending_commits())
+    assert pending == [0, 1]
     _same(store.begin(), tree_id, rows)
     store.close()
 

@@ -43,6 +43,7 @@ def small_limits() -> Iterator[None]:
             (engine.syncing, "_GROW_BYTES_MIN", 2048),
             (engine.writer, "_BUFFER_BYTES", 700),
             (btree.rewrite, "LEAVES_MIN", 2),
+            (btree.rewrite, "ROWS_MIN", 3),
         ):
             stack.enter_context(mock.patch.object(module, name, value))
         yield

@@ -136,6 +136,7 @@ def by_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
     monkeypatch.setattr(Rewrite, "put", counted)
     monkeypatch.setattr("btree.rewrite.LEAVES_MIN", 4)
+    monkeypatch.setattr("btree.rewrite.SPARSE", 10_000)
     yield pages
 
 
