@@ -11,7 +11,7 @@ the committed state that it began at, and what it makes visible is a new `lsn` u
 
 All versions since the state was made share it and `pending`; none of their readers sees the entries
 of later ones.  Whatever is not a look at one key (a range, a count, the last entry after a delete)
-needs the nodes: `settle` merges what the reader may see into copies of them, each leaf once, and puts
+needs the nodes, unless the changes are few and beside of what is asked for: `settle` merges what the reader may see into copies of them, each leaf once, and puts
 the outcome in the place of the state in all versions from the reader's on.  So does the writer
 when there is enough of it, several changes for each leaf: `TreeState.pending_max`.
 
@@ -26,13 +26,13 @@ lock; to look at it takes none.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree.collector import CollectorPaused
 from btree.lookups import FEW
 from btree.node import Node
-from btree.order import in_order, search_left, search_right
+from btree.order import in_order, less, search_left, search_right
 from btree.protocols import Key, TreeKind, Value
 from btree.tree import DELETED, Tree, TreeState
 
@@ -46,6 +46,9 @@ Entry = tuple[int, Value, Any, Key]
 
 FEW_LOADED = 64
 """Entries of a bulk operation up to which they are changes like others."""
+
+FEW_CHANGES = 32
+"""Changes that are looked at one by one for the sake of a range, rather than settled."""
 
 _ABSENT: Any = object()
 _SETTLED: Any = None
@@ -67,7 +70,7 @@ class OverlaidTree(Tree):
         self.entries = state.pending
         self.lsn = transaction.version.lsn
         self.own_max = OWN_MAX if transaction._writable else 0
-        self.top = None
+        self.top = self.below = None
 
     def _lay(self, root: Node, own: dict[Key, Value]) -> None:
         """Lie over the state, with these changes."""
@@ -77,7 +80,7 @@ class OverlaidTree(Tree):
         self.entries = self.under.pending
         self.lsn = transaction.version.lsn
         self.own_max = OWN_MAX if transaction.writable else 0
-        self.top = None
+        self.top = self.below = None
 
     # -- what is the nodes' affair --------------------------------------------------------------------
 
@@ -119,8 +122,7 @@ class OverlaidTree(Tree):
     ) -> int:
         if lo is None and hi is None:
             return self.under.count + len(self.entries) + len(self.own)
-        self.settle()
-        return self.estimate(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive)
+        return self._nodes().estimate(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive)
 
     # -- single entries --------------------------------------------------------------------------------
 
@@ -241,8 +243,17 @@ class OverlaidTree(Tree):
         if len(keys) <= FEW:
             get = self.get
             return [get(key) for key in keys]
-        self.settle()
-        return self.get_many(keys)
+        changes = self._few_changes()
+        if changes is None:
+            self.settle()
+            return self.get_many(keys)
+        found = self._nodes().get_many(keys)
+        if changes:
+            for at, key in enumerate(keys):
+                value = changes.get(key, _ABSENT)
+                if value is not _ABSENT:
+                    found[at] = None if value is DELETED else value
+        return found
 
     def load(self, keys: Sequence[Key], values: Sequence[Value] | None = None) -> None:
         if len(self.own) + len(keys) <= self.own_max and len(keys) <= FEW_LOADED:
@@ -258,6 +269,117 @@ class OverlaidTree(Tree):
             return sum([self.delete(key) for key in keys])
         self.settle(to_write=True)
         return self.delete_many(keys)
+
+    # -- ranges that few changes are beside of -----------------------------------------------------------
+
+    def _nodes(self) -> Tree:
+        """The tree without the changes, to be read."""
+        below = self.below
+        if below is None:
+            self.transaction.nodes_wanted()
+            below = self.below = Tree(self.transaction, self.under, self.base)
+        return below
+
+    def _few_changes(self) -> dict[Key, Value] | None:
+        """The changes by key, oldest first, if they are so few that it is cheaper to look at each of them
+        than to settle; else None."""
+        own, entries = self.own, self.entries
+        if len(own) + len(entries) > FEW_CHANGES:
+            return None
+        changes: dict[Key, Value] = {}
+        if entries:
+            lsn = self.lsn
+            for entry in entries.copy().values():
+                while entry is not None and entry[0] > lsn:
+                    entry = entry[2]
+                if entry is not None:
+                    changes[entry[3]] = entry[1]
+        for key, value in own.items():
+            changes.pop(key, None)
+            changes[key] = value
+        return changes
+
+    def __len__(self) -> int:
+        changes = self._few_changes()
+        if changes is None:
+            self.settle()
+            return len(self)
+        nodes = self._nodes()
+        count = len(nodes)
+        for key, value in changes.items():
+            count += (value is not DELETED) - (key in nodes)
+        return count
+
+    def prefixed(self, prefix: tuple[Any, ...]) -> list[Key] | None:
+        changes = self._few_changes()
+        if changes is None:
+            self.settle()
+            return self.prefixed(prefix)
+        found = self._nodes().prefixed(prefix)
+        width = len(prefix)
+        touched = [key for key in changes if key[:width] == prefix]
+        if not touched or found is None:
+            return found
+        merged = dict.fromkeys(found)
+        for key in touched:
+            merged.pop(key, None)
+            if changes[key] is not DELETED:
+                merged[key] = None
+        return in_order(merged)
+
+    def last_parts(self, prefix: tuple[Any, ...]) -> list[Any] | None:
+        found = self.prefixed(prefix)
+        return None if found is None else [key[-1] for key in found]
+
+    def following(
+        self, start: tuple[Any, ...], count: int, *, beyond: bool = False
+    ) -> list[Key] | None:
+        changes = self._few_changes()
+        if changes is not None and start:
+            found = self._nodes().following(start, count, beyond=beyond)
+            if not changes:
+                return found
+            if found:
+                last = found[-1]
+                if all(less(key, start) or less(last, key) for key in changes):
+                    return found
+        self.settle()
+        return self.following(start, count, beyond=beyond)
+
+    def batches(
+        self,
+        lo: Key | None = None,
+        hi: Key | None = None,
+        *,
+        lo_inclusive: bool = True,
+        hi_inclusive: bool = False,
+        reverse: bool = False,
+    ) -> Iterator[tuple[list[Key], list[Value]]]:
+        changes = self._few_changes()
+        if changes is None or (changes and not self._are_outside(changes, lo, hi)):
+            self.settle()
+            tree: Tree = self
+        else:
+            tree = self._nodes()
+        return tree.batches(
+            lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive, reverse=reverse
+        )
+
+    def _are_outside(self, changes: Iterable[Key], lo: Key | None, hi: Key | None) -> bool:
+        """Whether changed keys lie outside of a range, its bounds and what begins with them included."""
+        for key in changes:
+            if lo is not None and less(key, lo):
+                continue
+            begins_so = key.__class__ is tuple and hi is not None and key[: len(hi)] == hi
+            if hi is None or begins_so or not less(hi, key):
+                return False
+        return True
+
+    def column_batches(self, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
+        if self.own or self.entries:
+            self.settle()
+            return self.column_batches(columns)
+        return self._nodes().column_batches(columns)
 
     # -- turning into a tree of nodes ------------------------------------------------------------------
 
@@ -280,7 +402,7 @@ class OverlaidTree(Tree):
             self.__class__ = OverlaidTree
             raise
         self.own, self.entries, self.own_max = {}, {}, 0
-        self.base = _SETTLED
+        self.base, self.below = _SETTLED, None
 
     def redo_of_own(self) -> list[Any]:
         """The changes in the form of redo."""
@@ -355,7 +477,10 @@ def merged_state(merging: LocalTransaction, state: TreeState, lsn: int) -> TreeS
     if not visible:
         return state
     tree = Tree(merging, state, merging.root_of(state))
-    with CollectorPaused():
+    if len(visible) > FEW_LOADED:
+        with CollectorPaused():
+            apply(tree, visible)
+    else:
         apply(tree, visible)
     made = tree.snapshot_state()
     made.freed = (*made.freed, *merging.freed)

@@ -290,8 +290,12 @@ class LocalTransaction(ABC):
                 self._shape = object()
         return self._shape
 
+    def nodes_wanted(self) -> None:  # noqa: B027
+        """Nodes are to be walked, and who does so may go on when the transaction has ended."""
+
     def merged(self, state: TreeState) -> TreeState:
         """`state` with the changes pending over it, as far as this transaction sees them, in its nodes."""
+        self.nodes_wanted()
         if not state.pending:
             return state
         made = merged_state(self.merging(), state, self.version.lsn)

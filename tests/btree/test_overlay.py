@@ -96,8 +96,49 @@ def changed(rng: random.Random, tree: Any, kind: TreeKind, model: Model) -> None
             model[key] = (1,) if kind is TreeKind.TABLE else None
 
 
+def looked_at(rng: random.Random, tree: Any, kind: TreeKind, model: Model) -> None:
+    """One random look at many entries."""
+    entries = expected(model)
+    keys = [key for key, _ in entries]
+    dice = rng.random()
+    if dice < 0.2:
+        assert len(tree) == len(model)
+    elif dice < 0.4:
+        wanted = sorted({drawn(rng, kind)[0] for _ in range(rng.choice([3, 30]))}, key=order_key)
+        there = [model.get(key) if kind is TreeKind.TABLE else key in model for key in wanted]
+        assert tree.get_many(wanted) == [found or None for found in there]
+    elif kind is TreeKind.TABLE:
+        low = rng.choice([None, rng.randrange(300)])
+        high = rng.choice([None, rng.randrange(300), rng.random() * 300])
+        backwards = rng.random() < 0.3
+        found = [
+            entry
+            for keys_, values in tree.batches(low, high, reverse=backwards)
+            for entry in zip(keys_, values, strict=True)
+        ]
+        low, high = -1 if low is None else low, 1 << 62 if high is None else high
+        wanted = [entry for entry in entries if low <= entry[0] < high]
+        assert found == (wanted[::-1] if backwards else wanted)
+    elif dice < 0.8:
+        prefix = (drawn(rng, kind)[0][0],)
+        prefixed = tree.prefixed(prefix)
+        wanted = [key for key in keys if key[:1] == prefix]
+        assert prefixed is None or repr(prefixed) == repr(wanted)
+        parts = tree.last_parts(prefix)
+        assert parts is None or parts == [key[-1] for key in wanted]
+        inclusive = rng.random() < 0.7
+        span = tree.batches(prefix, prefix, hi_inclusive=inclusive)
+        assert [key for keys_, _ in span for key in keys_] == (wanted if inclusive else [])
+    else:
+        start, beyond = drawn(rng, kind)[0], rng.random() < 0.5
+        following = tree.following(start, 2, beyond=beyond)
+        least = order_key(start)
+        later = [key for key in keys if order_key(key) >= least and not (beyond and key == start)]
+        assert following is None or repr(following) == repr(later[:2])
+
+
 @pytest.mark.parametrize("kind", [TreeKind.TABLE, TreeKind.INDEX])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(8))
 def test_many_small_transactions_are_what_a_model_says(
     store: Any, kind: TreeKind, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +155,8 @@ def test_many_small_transactions_are_what_a_model_says(
             tree = writing.tree(tree_id)
             changed(rng, tree, kind, model)
             dice = rng.random()
+            if dice > 0.8:
+                looked_at(rng, tree, kind, model)
             if dice < 0.04:
                 marks.append((writing.savepoint(), dict(model)))
             elif dice < 0.07 and marks:
@@ -135,6 +178,8 @@ def test_many_small_transactions_are_what_a_model_says(
                 assert (key in tree) == (key in seen)
                 if kind is TreeKind.TABLE:
                     assert tree.get(key) == seen.get(key)
+            for _ in range(4):
+                looked_at(rng, tree, kind, seen)
             assert_same(content(reading, tree_id), seen)
             with pytest.raises(ReadOnlyError):
                 tree.put(*drawn(rng, kind))
