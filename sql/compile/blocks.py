@@ -196,9 +196,13 @@ class BlockCompiler:
     def _select_planned(self, plan: SelectPlan, free: list[str]) -> str:
         block = plan.block
         if block.keys is not None:
-            groups = self._groups(plan, free)
             row = f"g{block.aggregate_source}"
             conditions = [f"if {self.scalar.true(condition)}" for condition in block.having]
+            having = " and ".join(condition.removeprefix("if ") for condition in conditions)
+            if self.analysis is None and GroupCompiler(self, block).takes_having(having):
+                groups, conditions = self._groups(plan, free, having), []
+            else:
+                groups = self._groups(plan, free)
             rows = f"{groups}({', '.join(free)})"
             if block.keys:
                 rows, header = "rows", f"for rows in {self.call(in_batches, rows, 'check')}:"
@@ -324,8 +328,8 @@ class BlockCompiler:
 
     # -- grouping --------------------------------------------------------------------------------
 
-    def _groups(self, plan: SelectPlan, free: list[str]) -> str:
-        """The function that gives the list of the groups' tuples."""
+    def _groups(self, plan: SelectPlan, free: list[str], having: str = "") -> str:
+        """The function that gives the list of the groups' tuples, which meet the condition `having`."""
         block = plan.block
         assert block.keys is not None
         if plan.count_tree is not None:
@@ -338,7 +342,7 @@ class BlockCompiler:
             return self._first_row(plan, joined, body, free)
         if block.keys:
             loops, depth = self._loops(joined)
-            body.extend(GroupCompiler(self, block).grouped(loops, depth, joined))
+            body.extend(GroupCompiler(self, block).grouped(loops, depth, joined, having))
         else:
             body.extend(TotalsCompiler(self, block).everything(joined))
         return self.define(free, body)

@@ -6,12 +6,15 @@ Past the memory limit rows of new groups go to disk, and are grouped by a functi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sql.compile.aggregates import BLOB, NUMBER, TEXT, AggregateCompiler
 from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
+from sql.plan import Select
 from sql.run import grouping
 from sql.run.partitions import FIRST_ROOM, overfull
 
@@ -22,10 +25,11 @@ if TYPE_CHECKING:
 class GroupCompiler(AggregateCompiler):
     """Makes the function that groups one SELECT's rows."""
 
-    def grouped(self, loops: Lines, depth: int, joined: Join) -> Lines:
+    def grouped(self, loops: Lines, depth: int, joined: Join, having: str = "") -> Lines:
         """The body of a function that gives the groups' tuples, for GROUP BY.
 
-        `loops` are the loop headers; rows are taken in `depth` levels deep."""
+        `loops` are the loop headers; rows are taken in `depth` levels deep.  `having`: a condition on the tuples,
+        of which none is made, or sorted, of a group that does not meet it."""
         block, clauses, header, scan = self.block, joined.clauses, joined.header, joined.scan
         assert block.keys is not None
         codes = self.layout()
@@ -78,22 +82,27 @@ class GroupCompiler(AggregateCompiler):
             keys = [f"s[{first + place}]" for place in range(len(originals))]
             first += len(originals)
         passed = [f"s[{first + place}]" for place in range(len(bare))]
-        row = f"({''.join(f'{item}, ' for item in [*keys, *values, *passed])})"
+        items = [*keys, *values, *passed]
+        row = f"({''.join(f'{item}, ' for item in items)})"
         rows = "list(groups.items())"
         if row != "(g, s, )":
             rows = f"[{row} for g, s in groups.items()]"
         alone = plain and len(folded) == 1
         simple = str(self._simple_keys())
         result = self._call(grouping.in_key_order, "groups", rows, str(alone), simple)
+        kept = result
+        if having:
+            kept = f"[{row} for g, s in groups.items() if {_on_items(having, self.block, items)}]"
+            kept = self._call(grouping.in_order_of_columns, kept, str(len(keys)), simple)
         if not header:
             body.add("check()")
-            body.add(f"return {result}")
+            body.add(f"return {kept}")
             return body
         over = self._call(overfull, "groups", "ctx")
         body.add("    if len(groups) > room:")
         body.add(f"        room, spill = {over}")
         body.add("        if spill: break")
-        body.add(f"else: return {result}")
+        body.add(f"else: return {kept}")
         # Past the memory limit: the rest of the rows, then what went to disk, by a function.
         variables = self._loop_variables(loops, [key_source, initial, *step.lines, *self._added()])
         body.add("def take_in(rows, groups, missing):")
@@ -114,8 +123,30 @@ class GroupCompiler(AggregateCompiler):
             simple,
             "ctx",
         ]
-        body.add(f"return {self._call(grouping.spilled_groups, *arguments)}")
+        spilled = self._call(grouping.spilled_groups, *arguments)
+        if having:
+            group = f"g{self.block.aggregate_source}"
+            body.add(f"found = {spilled}")  # what it is made of may hold `:=`
+            spilled = f"({group} for {group} in found if {having})"
+        body.add(f"return {spilled}")
         return body
+
+    def takes_having(self, having: str) -> bool:
+        """Whether a condition on the groups' tuples can be put on what they are made of."""
+        if not having or not self.block.keys:
+            return False
+        group = f"g{self.block.aggregate_source}"
+        slots = _slots(self.block).findall(having)
+        return len(slots) == len(re.findall(rf"\b{group}\b", having)) and self._is_plain()
+
+    def _is_plain(self) -> bool:
+        """Whether keys stand for themselves: none is folded by a collation."""
+        assert self.block.keys is not None
+        return all(
+            self.scalar.folding(key.collation) is None
+            or not self.scalar.kinds(key.expression) & TEXT
+            for key in self.block.keys
+        )
 
     def _take_in(
         self, body: Lines, key: str, initial: str, step: Lines, single: bool, missing: str
@@ -181,3 +212,12 @@ class GroupCompiler(AggregateCompiler):
         assert self.block.keys is not None
         kinds = [self.scalar.kinds(key.expression) for key in self.block.keys]
         return all(bare in (TEXT, BLOB) or (bare and not bare & ~NUMBER) for bare in kinds)
+
+
+def _slots(block: Select) -> re.Pattern[str]:
+    return re.compile(rf"\bg{block.aggregate_source}\[(\d+)\]")
+
+
+def _on_items(having: str, block: Select, items: Sequence[str]) -> str:
+    """The condition on a group's tuple as one on its items."""
+    return _slots(block).sub(lambda slot: f"({items[int(slot[1])]})", having)

@@ -191,10 +191,14 @@ class ProjectionCompiler:
         fold = self.scalar.folding(key.collation)
         if fold is not None and kinds & TEXT:
             source = f"{self.module.function(fold)}({source})"
-        plain = bool(kinds) and (not kinds & ~NUMBER or kinds in (TEXT, BLOB))
-        if key.nulls_first == key.descending and kinds & NULL:
+        bare = kinds & ~NULL
+        plain = bool(bare) and (not bare & ~NUMBER or bare in (TEXT, BLOB))
+        last = key.nulls_first == key.descending
+        if kinds & NULL and (plain or last):
+            # What is NULL is told first; values are compared where they all compare with each other.
             first, name = self.scalar.named(source)
-            return f"({first} is None, {self.compiler.call(sort_key, name)})"
+            value = name if plain else self.compiler.call(sort_key, name)
+            return f"({first} is {'' if last else 'not '}None, {value})"
         return source if plain else self.compiler.call(sort_key, source)
 
     def _order(

@@ -168,8 +168,8 @@ class CountingCompiler(BlockCompiler):
             return self._watched("window", one_row, source)
         return source
 
-    def _groups(self, plan: SelectPlan, free: list[str]) -> str:
-        name = super()._groups(plan, free)
+    def _groups(self, plan: SelectPlan, free: list[str], having: str = "") -> str:
+        name = super()._groups(plan, free, having)
         body = Lines()
         call = f"{name}({', '.join(free)})"
         body.add(f"return {self._watched('group', one_row, call)}")

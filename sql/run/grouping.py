@@ -53,6 +53,14 @@ def in_key_order(groups: Groups, rows: list[Row], alone: bool, simple: bool) -> 
     return [row for _, row in pairs]
 
 
+def in_order_of_columns(rows: list[Row], count: int, simple: bool) -> list[Row]:
+    """The same of rows of some of the groups, which begin with their keys' columns."""
+    if count == 1:
+        return in_key_order({}, rows, True, simple)
+    rows.sort(key=itemgetter(*range(count)) if simple else lambda row: order_key(row[:count]))
+    return rows
+
+
 def sorted_keys(groups: Groups, simple: bool) -> list[Any]:
     """The groups' keys in order."""
     return sorted(groups) if simple else sorted(groups, key=order_key)

@@ -1,4 +1,4 @@
-"""Windows and recursive queries past the memory limit: the rows of a small limit are those of a large one."""
+"""Windows, groups and recursive queries past the memory limit: the rows of a small limit are those of a large one."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ WINDOWS = [
     "avg(v) OVER (PARTITION BY one ORDER BY id ROWS BETWEEN 5 PRECEDING AND 5 FOLLOWING)",
     "sum(v) OVER (PARTITION BY g, v ORDER BY id), count(s) OVER (PARTITION BY v ORDER BY s DESC)",
     "cume_dist() OVER (PARTITION BY one ORDER BY v DESC), group_concat(id) OVER (PARTITION BY g, v)",
+]
+
+
+GROUPS = [
+    "SELECT id, sum(v) FROM t GROUP BY id HAVING sum(v) > 890",
+    "SELECT s, id, count(*), max(v) FROM t GROUP BY id, s HAVING max(v) % 100 = 3 OR id < 5",
+    "SELECT id + 0, count(*) FROM t GROUP BY 1 HAVING count(*) = 1 AND max(g) = 'a'",
 ]
 
 
@@ -59,6 +66,15 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(spill.RowFile, "append", noted)
     return lengths
+
+
+@pytest.mark.parametrize("sql", GROUPS)
+def test_groups(sessions: tuple[Session, Session], sql: str, written: list[int]) -> None:
+    large, small = sessions
+    wanted = large.execute(sql).fetchall()
+    assert not written
+    assert small.execute(sql).fetchall() == wanted
+    assert written and wanted
 
 
 @pytest.mark.parametrize("calls", WINDOWS)
