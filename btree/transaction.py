@@ -493,8 +493,6 @@ class LocalTransaction(ABC):
         self._writable = False
         self.token = Owner(None)
         for tree in self.open_trees.values():
-            tree.token = self.token
-            tree.tail = None
             tree.own_max = 0
             if tree.__class__ is Tree:
                 tree.token = self.token
