@@ -17,14 +17,15 @@ They count against the cache's budget, and the sweep takes them away as it does 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from btree.codec import KEY_COLUMN
 from btree.column_pages import OpenPage, joined
 from btree.node import LargeValues, Node
-from btree.protocols import Value
+from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
     from btree.tree import Tree
@@ -35,7 +36,12 @@ BATCH_ROWS = 2048
 _PAGES_AHEAD = 16
 """Leaves that are read at once, with one call of the system where they lie together."""
 
+_FEW_ROWS = 512
+"""Row ids of a range up to which its leaves are read as such, and stay in memory: others will be near."""
+
 _SAMPLE_VALUES = 32
+
+Batch = tuple[list[Value], ...]
 
 
 class Column(list[Value]):
@@ -99,41 +105,95 @@ class Columns:
         return True
 
 
-def column_batches(tree: Tree, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
+def column_batches(
+    tree: Tree, columns: Sequence[int], start: int | None = None, stop: int | None = None
+) -> Iterator[Batch]:
     """See `Tree.column_batches`."""
+    if start is not None and stop is not None and stop - start <= _FEW_ROWS:
+        return _of_rows(tree.batches(start, stop, hi_inclusive=False), columns)
     # The root first: changes that lay over the nodes go into nodes of the writer's own.
     root = tree.root
+    if root.children is None:
+        return _of_rows(tree.batches(start, stop, hi_inclusive=False), columns)
     tree.transaction.freeze()
-    tree.visit(descents=1)
-    if root.children is not None:
-        return _batches(tree, root, columns)
-    return iter((tuple(_picked(tree, root, columns)),) if root.keys else ())
+    tree.visit(descents=1, pages=-1)  # the descent counts a leaf
+    return _batches(tree, root, columns, start, stop)
 
 
-def _batches(tree: Tree, root: Node, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
-    tree.visit(pages=-1)  # the descent has counted a leaf
+def _of_rows(
+    batches: Iterable[tuple[list[Key], list[Value]]], columns: Sequence[int]
+) -> Iterator[Batch]:
+    for keys, rows in batches:
+        yield tuple(_picked(keys, rows, columns))
+
+
+def _batches(
+    tree: Tree, root: Node, columns: Sequence[int], start: int | None, stop: int | None
+) -> Iterator[Batch]:
     again = tree.transaction.scans_again(tree)
-    for branch in lowest_branches(tree, root):
+    for part in _parts(tree, root, start, stop):
+        branch = part.branch
         kept = branch.columns
         lists = {} if kept is None else kept.lists
-        assert branch.children is not None
-        tree.visit(pages=len(branch.children))
-        missing = [column for column in columns if column not in lists]
-        if missing:
-            room = tree.transaction.column_room() if again else 0
-            yield from _gathered(tree, branch, columns, lists, missing, room)
+        tree.visit(pages=len(part.slots))
+        is_cut = part.start is not None or part.stop is not None
+        wanted = (*columns, KEY_COLUMN) if is_cut else columns
+        missing = list(dict.fromkeys([column for column in wanted if column not in lists]))
+        found: Iterator[Batch]
+        if not missing:
+            found = zip(*[lists[column] for column in wanted], strict=True)
         else:
-            yield from zip(*[lists[column] for column in columns], strict=True)
+            room = tree.transaction.column_room() if again else 0
+            assert branch.children is not None
+            if is_cut and room <= 0:
+                lists, missing, slots = {}, list(dict.fromkeys(wanted)), part.slots
+            else:
+                slots = range(len(branch.children))
+            found = _gathered(tree, branch, wanted, lists, missing, room, slots)
+        yield from _cut(found, part.start, part.stop) if is_cut else found
+
+
+class _Part(NamedTuple):
+    """Slots of a lowest branch below which a range of keys lies.  A bound only where it may cut through
+    one of them."""
+
+    branch: Node
+    slots: range
+    start: int | None
+    stop: int | None
+
+
+def _parts(tree: Tree, branch: Node, start: int | None, stop: int | None) -> Iterator[_Part]:
+    """The lowest branches, below `branch` or itself, that have keys from `start` to before `stop`; in order."""
+    keys = branch.keys
+    assert branch.children is not None
+    first = 0 if start is None else bisect_right(keys, start)
+    last = len(keys) if stop is None else bisect_left(keys, stop)
+    if branch.level == 1:
+        if first <= last:
+            yield _Part(branch, range(first, last + 1), start, stop)
+        return
+    for slot in range(first, last + 1):
+        child = tree.scanned_child(branch, slot)
+        yield from _parts(
+            tree, child, start if slot == first else None, stop if slot == last else None
+        )
 
 
 def lowest_branches(tree: Tree, branch: Node) -> Iterator[Node]:
     """The branches above the leaves, below `branch` or itself, in order."""
-    if branch.level == 1:
-        yield branch
-        return
-    assert branch.children is not None
-    for slot in range(len(branch.children)):
-        yield from lowest_branches(tree, tree.scanned_child(branch, slot))
+    for part in _parts(tree, branch, None, None):
+        yield part.branch
+
+
+def _cut(batches: Iterable[Batch], start: int | None, stop: int | None) -> Iterator[Batch]:
+    """Batches whose last column is the keys, without it and cut to those within the bounds."""
+    for *columns, keys in batches:
+        low = 0 if start is None else bisect_left(keys, start)
+        high = len(keys) if stop is None else bisect_left(keys, stop)
+        if low < high:
+            whole = high - low == len(keys)
+            yield tuple(columns if whole else [column[low:high] for column in columns])
 
 
 def _gathered(
@@ -143,18 +203,18 @@ def _gathered(
     lists: dict[int, list[Column]],
     missing: list[int],
     room: float,
-) -> Iterator[tuple[Column, ...]]:
-    """The batches of one branch, of which `lists` has some columns and the `missing` ones have to be
-    fetched; these are kept with it where there is room."""
+    slots: range,
+) -> Iterator[Batch]:
+    """The batches of some leaves of a branch, of which `lists` has some columns and the `missing` ones have to
+    be fetched; these are kept with it where there is room, which is to be asked for all leaves alone."""
     fresh: dict[int, list[Column]] = {column: [] for column in missing}
     added_bytes = 0.0
     keep = room > 0
-    assert branch.children is not None
     batch = [Column() for _ in missing]
     opened: list[OpenPage] = []
     rows = decoded = at = 0
-    left = len(branch.children)
-    for leaf in _leaves(tree, branch, missing):
+    left = len(slots)
+    for leaf in _leaves(tree, branch, slots, missing):
         left -= 1
         large = False
         if isinstance(leaf, OpenPage):
@@ -167,7 +227,8 @@ def _gathered(
             rows += len(leaf.keys)
             if leaf.values.__class__ is LargeValues:
                 keep, large = False, True
-            for column, values in zip(batch, _picked(tree, leaf, missing), strict=True):
+            leaf_rows = tree.values_of(leaf, 0, len(leaf.keys))
+            for column, values in zip(batch, _picked(leaf.keys, leaf_rows, missing), strict=True):
                 column += values
         if rows < BATCH_ROWS and left and not large:
             continue
@@ -191,23 +252,25 @@ def _gathered(
         tree.transaction.keep_columns(branch, fresh, int(added_bytes) + bytes_made_of(fresh))
 
 
-def _leaves(tree: Tree, branch: Node, columns: Sequence[int]) -> Iterator[OpenPage | Node]:
+def _leaves(
+    tree: Tree, branch: Node, slots: range, columns: Sequence[int]
+) -> Iterator[OpenPage | Node]:
     """What stands below a lowest branch, in order: pages of leaves that are not in memory, else nodes."""
     children = branch.children
     assert children is not None
-    slot = 0
-    while slot < len(children):
+    slot = slots.start
+    while slot < slots.stop:
         child = children[slot]
         if child.__class__ is Node:
             yield child
             slot += 1
             continue
-        end, stop = slot + 1, min(len(children), slot + _PAGES_AHEAD)
+        end, stop = slot + 1, min(slots.stop, slot + _PAGES_AHEAD)
         while end < stop and children[end].__class__ is not Node:
             end += 1
-        slots = range(slot, end)
+        run = range(slot, end)
         for at, page in zip(
-            slots, tree.transaction.open_pages(tree, branch, slots, columns), strict=True
+            run, tree.transaction.open_pages(tree, branch, run, columns), strict=True
         ):
             yield tree.scanned_child(branch, at) if page is None else page
         slot = end
@@ -219,11 +282,9 @@ def _extend(batch: list[Column], columns: Sequence[int], leaves: Sequence[OpenPa
             values += joined(leaves, column)
 
 
-def _picked(tree: Tree, leaf: Node, columns: Sequence[int]) -> list[list[Value]]:
-    rows = tree.values_of(leaf, 0, len(leaf.keys))
+def _picked(keys: list[Key], rows: list[Value], columns: Sequence[int]) -> list[list[Value]]:
     return [
-        leaf.keys if column == KEY_COLUMN else list(map(itemgetter(column), rows))
-        for column in columns
+        keys if column == KEY_COLUMN else list(map(itemgetter(column), rows)) for column in columns
     ]
 
 

@@ -375,11 +375,13 @@ class OverlaidTree(Tree):
                 return False
         return True
 
-    def column_batches(self, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
+    def column_batches(
+        self, columns: Sequence[int], start: int | None = None, stop: int | None = None
+    ) -> Iterator[tuple[list[Value], ...]]:
         if self.own or self.entries:
             self.settle()
-            return self.column_batches(columns)
-        return self._nodes().column_batches(columns)
+            return self.column_batches(columns, start, stop)
+        return self._nodes().column_batches(columns, start, stop)
 
     # -- turning into a tree of nodes ------------------------------------------------------------------
 

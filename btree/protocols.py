@@ -147,10 +147,13 @@ class Tree(Protocol):
         keys stands for all keys that start with it: `batches((5,), (5,), hi_inclusive=True)` gives
         every key whose first element is 5."""
 
-    def column_batches(self, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
+    def column_batches(
+        self, columns: Sequence[int], start: int | None = None, stop: int | None = None
+    ) -> Iterator[tuple[list[Value], ...]]:
         """All of a tree of rows in key order by column: per batch one list of values for each of `columns`,
-        -1 standing for the keys of a TABLE tree.  The lists must not be changed; they may be `Column`s, which keep what was
-        made of them.  Otherwise as `batches`."""
+        -1 standing for the keys of a TABLE tree; of such a tree the keys from `start` to before `stop` alone,
+        if that is asked for.  The lists must not be changed; they may be `Column`s, which keep what was made
+        of them.  Otherwise as `batches`."""
 
     def first(self) -> tuple[Key, Value] | None: ...
 

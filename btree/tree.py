@@ -596,8 +596,10 @@ class Tree:
         low, high = ranges.bounds(self, lo, hi, lo_inclusive, hi_inclusive)
         return ranges.batches(self, low, high, reverse=reverse)
 
-    def column_batches(self, columns: Sequence[int]) -> Iterator[tuple[list[Value], ...]]:
-        return by_column.column_batches(self, columns)
+    def column_batches(
+        self, columns: Sequence[int], start: int | None = None, stop: int | None = None
+    ) -> Iterator[tuple[list[Value], ...]]:
+        return by_column.column_batches(self, columns, start, stop)
 
     def first(self) -> tuple[Key, Value] | None:
         return self._entry(self._outer_leaf(0), 0)

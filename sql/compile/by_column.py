@@ -24,9 +24,9 @@ from sql.compile.coded import CodedCondition, coded_conditions
 from sql.compile.text_filters import match_condition, matching_columns
 from sql.expressions import ROWID, Expression
 from sql.plan import TableRelation
-from sql.plan.operators import Level, TableScan
+from sql.plan.operators import Level, RowidRange, TableScan
 from sql.run import coded
-from sql.run.columns import by_column
+from sql.run.columns import by_column, span_by_column
 
 if TYPE_CHECKING:
     from sql.compile.levels import LevelCompiler
@@ -110,7 +110,8 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
     relation = level.relation
     if (
         not isinstance(relation, TableRelation)
-        or level.access != TableScan()
+        or not isinstance(level.access, TableScan | RowidRange)
+        or level.access.reverse
         or level.left
         or levels.take
     ):
@@ -139,7 +140,12 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
         for column in wanted
     }
     tree = levels.module.tree(table.tree_id)
-    batches = f"{levels.module.function(by_column)}({tree}, check, {tuple(wanted)})"
+    scanned = f"{tree}, check, {tuple(wanted)}"
+    if isinstance(level.access, RowidRange):
+        bounds = ", ".join(levels.bounds(level.access.low, level.access.high))
+        batches = f"{levels.module.function(span_by_column)}({scanned}, {bounds})"
+    else:
+        batches = f"{levels.module.function(by_column)}({scanned})"
     scan = ColumnScan(number, batches, columns, [], columns, [])
     if text is not None:
         found = levels.module.once(text.source)

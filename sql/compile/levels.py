@@ -414,7 +414,7 @@ class LevelCompiler:
                     ranges.span,
                     tree,
                     "check",
-                    *self._bounds(access.low, access.high),
+                    *self.bounds(access.low, access.high),
                     str(access.reverse),
                 )
                 return Source(self._taken(batches), [], [])
@@ -508,9 +508,7 @@ class LevelCompiler:
         function = arithmetic.as_text if affinity == Affinity.TEXT else arithmetic.as_numeric
         return self.module.function(function)
 
-    def _bounds(
-        self, low: Bound | None, high: Bound | None, collation: str = "BINARY"
-    ) -> list[str]:
+    def bounds(self, low: Bound | None, high: Bound | None, collation: str = "BINARY") -> list[str]:
         """low, high, low inclusive, high inclusive."""
         unbound = self.module.constants.name(ranges.UNBOUND, "unbound")
         ends = []
@@ -602,13 +600,13 @@ class LevelCompiler:
             unbound = access.low is None and access.high is None
             if unbound and plain and not access.reverse and not path.clustered:
                 return self.call(ranges.equal_span, tree, "check", prefix)
-            bounds = self._bounds(access.low, access.high, collation or "BINARY")
+            bounds = self.bounds(access.low, access.high, collation or "BINARY")
             return self.call(ranges.key_span, tree, "check", prefix, *bounds, reverse)
         listed = f"({''.join(f'{choice}, ' for choice in choices)})"
         if access.prefix is not None:
             start = self.scalar.operand(access.prefix, None, collation)[0]
             return self.call(ranges.text_spans, tree, "check", listed, start, reverse)
-        bounds = self._bounds(access.low, access.high, collation or "BINARY")
+        bounds = self.bounds(access.low, access.high, collation or "BINARY")
         return self.call(ranges.spans, tree, "check", listed, *bounds, f"reverse={reverse}")
 
     def _union(self, relation: TableRelation, access: RowidUnion) -> Source:
@@ -620,7 +618,7 @@ class LevelCompiler:
                 parts.append(f"[key[{part.path.key_start}] for key in {self.safe(keys)}]")
             elif isinstance(part, RowidRange):
                 tree = self.module.tree(relation.table.tree_id)
-                batches = self.call(ranges.span, tree, "check", *self._bounds(part.low, part.high))
+                batches = self.call(ranges.span, tree, "check", *self.bounds(part.low, part.high))
                 parts.append(self.call(ranges.keys_of, batches))
             elif part.equality.many:
                 parts.append(self.call(ranges.rowids_of, self._many(part.equality, "")))

@@ -9,9 +9,13 @@ cache, hashed already, and compared by their addresses.  Picking them takes 30 n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import ceil, floor
 from typing import Any
 
 from btree import Column, Tree
+from sql.run.ranges import UNBOUND
+
+ROWIDS_END = 1 << 63
 
 KNOWN_MAX = 1 << 16
 """Values that a scan remembers of a column: the rest of the memory is for others."""
@@ -19,16 +23,51 @@ _DISTINCT_SHARE = 0.9
 
 
 def by_column(
-    tree: Tree, check: Callable[[], None], columns: tuple[int, ...]
+    tree: Tree,
+    check: Callable[[], None],
+    columns: tuple[int, ...],
+    start: int | None = None,
+    stop: int | None = None,
 ) -> Iterator[tuple[list[Any], ...]]:
-    """All of a table as lists of the values of some columns, -1 standing for the rowid."""
+    """All of a table as lists of the values of some columns, -1 standing for the rowid; or its rowids from
+    `start` to before `stop`."""
     sharing = {place: _Sharing() for place, column in enumerate(columns) if column >= 0}
-    for batch in tree.column_batches(columns):
+    for batch in tree.column_batches(columns, start, stop):
         check()
         for place in [*sharing]:
             if not sharing[place].shares(batch[place]):
                 del sharing[place]
         yield batch
+
+
+def span_by_column(
+    tree: Tree,
+    check: Callable[[], None],
+    columns: tuple[int, ...],
+    low: Any,
+    high: Any,
+    low_inclusive: bool = True,
+    high_inclusive: bool = True,
+) -> Iterator[tuple[list[Any], ...]]:
+    """The rowids between two values by column; NULL as a bound gives nothing."""
+    if low is None or high is None:
+        return
+    start = None if low is UNBOUND else _first_rowid(low, after=not low_inclusive)
+    stop = None if high is UNBOUND else _first_rowid(high, after=high_inclusive)
+    yield from by_column(tree, check, columns, start, stop)
+
+
+def _first_rowid(value: Any, *, after: bool) -> int:
+    """The first rowid that is at least the value, or, `after`, greater; 2^63 if there can be none."""
+    if isinstance(value, int):
+        return value + after
+    if (
+        not isinstance(value, float) or value >= ROWIDS_END
+    ):  # texts and blobs are greater than numbers
+        return ROWIDS_END
+    if value < -ROWIDS_END:
+        return -ROWIDS_END
+    return floor(value) + 1 if after else ceil(value)
 
 
 class _Sharing:

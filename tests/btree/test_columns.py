@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,25 @@ def by_row(tree: Tree, columns: tuple[int, ...]) -> list[Row]:
     ]
 
 
-def by_column(tree: Tree, columns: tuple[int, ...]) -> list[Row]:
-    return [row for batch in tree.column_batches(columns) for row in zip(*batch, strict=True)]
+def by_column(
+    tree: Tree, columns: tuple[int, ...], start: int | None = None, stop: int | None = None
+) -> list[Row]:
+    batches = tree.column_batches(columns, start, stop)
+    return [row for batch in batches for row in zip(*batch, strict=True)]
+
+
+RANGES = [(0, 3000), (700, None), (None, 1900), (10, 2990), (1500, 1600), (900, 900), (2000, 1)]
 
 
 def check(transaction: Transaction) -> None:
     tree = transaction.tree(3)
     for columns in CHOICES:
         assert by_column(tree, columns) == by_row(tree, columns)
+        keys = by_row(tree, (KEY_COLUMN,))
+        for start, stop in RANGES:
+            low = 0 if start is None else bisect_left(keys, (start,))
+            high = len(keys) if stop is None else bisect_left(keys, (stop,))
+            assert by_column(tree, columns, start, stop) == by_row(tree, columns)[low:high]
 
 
 def row_of(rng: random.Random, *, large: bool) -> Row:
@@ -147,6 +159,30 @@ def test_a_scan_of_few_columns_makes_no_nodes_of_leaves(tmp_path: Path) -> None:
     assert sum(map(sum, [batch[0] for batch in reader.tree(3).column_batches((2,))])) == 1799970000
     cache: Any = store.cache  # type: ignore[attr-defined]
     assert cache.loads < 20
+    store.close()
+
+
+def test_a_range_decodes_what_lies_in_it_and_is_kept_like_a_whole_scan(tmp_path: Path) -> None:
+    path = str(tmp_path / "db")
+    store = begun(open_store(path, durability="off"))
+    rows = [(n << 20, f"text {n}", n) for n in range(60_000)]
+    writer = store.begin(write=True)
+    writer.tree(3).load(range(60_000), rows)
+    writer.commit()
+    store.close()
+    rng = random.Random(5)
+    store = open_store(path, durability="off")
+    reader = store.begin()
+    for _ in range(40):
+        start, stop = sorted((rng.randrange(-9, 60_009), rng.randrange(-9, 60_009)))
+        found = by_column(reader.tree(3), (2, 0), start, stop)
+        assert found == [(row[2], row[0]) for row in rows[max(start, 0) : max(stop, 0)]]
+    cache: Any = store.cache  # type: ignore[attr-defined]
+    assert cache.loads < 20, "no nodes are made of leaves"
+    assert cache.column_bytes
+    before = reader.pages_read
+    assert len(by_column(reader.tree(3), (1,), 30_000, 31_000)) == 1000
+    assert reader.pages_read - before < 12
     store.close()
 
 

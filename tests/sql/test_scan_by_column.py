@@ -103,3 +103,45 @@ def test_tables_without_rowid_give_what_sqlite_gives(tmp_path: Path, key: str) -
             if cache_bytes == 1 << 18:
                 session.store.close()
     session.store.close()
+
+
+RANGE_QUERIES = [
+    "SELECT sum(a), count(*) FROM t WHERE id BETWEEN ? AND ?",
+    "SELECT id, b FROM t WHERE id > ? AND id < ? AND a > 0",
+    "SELECT count(*), max(a) FROM t WHERE rowid >= ? AND id <= ? AND b LIKE '%1%'",
+    "SELECT b, count(*) FROM t WHERE id > ? AND ? IS NOT 'x' GROUP BY b ORDER BY b",
+    "SELECT total(a) FROM t WHERE ? IS NOT 'x' AND id <= ?",
+    "SELECT id, a FROM t WHERE id > ? AND id <= ? ORDER BY id DESC",
+    "SELECT count(*), sum(y.a) FROM t x JOIN t y ON y.id = x.a WHERE x.id BETWEEN ? AND ?",
+]
+BOUNDS = [
+    -10_000, 0, 2999, 3000.0, 3000.5, 4000, 90_000, 1e300, -1e300, 9.3e18, None, "4000", "text", b"blob",
+    9223372036854775807, -9223372036854775808,
+]  # fmt: skip
+
+
+def test_ranges_of_rowids_give_what_sqlite_gives(tmp_path: Path) -> None:
+    rng = random.Random(8)
+    rows = [
+        (3 * number + rng.randrange(3), rng.randrange(-999, 9999), f"b{rng.randrange(40)}")
+        for number in range(-1000, 12_000)
+    ]
+    rows += [(1 << 62, 1, "far"), ((1 << 63) - 1, 2, "last"), (-(1 << 63), 3, "first")]
+    connection = sqlite3.connect(":memory:")
+    session = Session(open_store(str(tmp_path / "db"), durability="off", cache_bytes=1 << 20))
+    for execute, many in (
+        (session.execute, session.execute_many),
+        (connection.execute, connection.executemany),
+    ):
+        execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b TEXT)")
+        many("INSERT INTO t VALUES (?, ?, ?)", rows)
+    for _ in range(12):
+        for query in RANGE_QUERIES:
+            bounds = (rng.choice(BOUNDS), rng.choice(BOUNDS))
+            found = list(session.execute(query, bounds))
+            assert (query, bounds, found) == (
+                query,
+                bounds,
+                connection.execute(query, bounds).fetchall(),
+            )
+    session.store.close()
