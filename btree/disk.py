@@ -34,7 +34,7 @@ from btree.disk_transaction import (
 from btree.errors import ConflictError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.node import Node
-from btree.overlay import OverlaidTree, add_pending
+from btree.overlay import OWN_MAX, OverlaidTree, add_pending
 from btree.protocols import RAW_TREE_ID
 from btree.redo import OP_CHANGES, changed_keys, encode_put, replay
 from btree.transaction import RAW_PUTS_MAX, Version
@@ -262,14 +262,15 @@ class DiskStore:
         version = transaction.version
         if version.base_lsn == 0 or self.pages.checkpoint_due():
             return None
-        changes = []
+        changes, many = [], False
         for tree in trees:
             under = tree.under
+            many = many or len(tree.own) > OWN_MAX
             if len(under.pending) + len(tree.own) > under.pending_max:
                 return None
             changes.append((OP_CHANGES, under.id, tree.redo_of_own()))
         record = encoded(changes)
-        if len(record) > REDO_BYTES_MAX:
+        if len(record) > REDO_BYTES_MAX and (not many or self.pages.checkpoint_due(len(record))):
             return None
         with self._lock:
             commit = writer.commit_redo(record)

@@ -36,6 +36,9 @@ REDO_BYTES_MAX = 256 * 1024
 REDO_SCATTERED_BYTES_MAX = 8 << 20
 """The same where redo stands for many times as many bytes of pages (see `Tree.load`)."""
 
+PUTS_SCATTERED = 4
+"""So many entries of the raw tree for each put of a transaction: from there on they are scattered."""
+
 LEAF_LIMIT_MAX = 256
 _MEASURE_ENTRIES = 24
 
@@ -377,6 +380,9 @@ class DiskTransaction(_OnPages):
         assert writer is not None
         commit = None
         if self._redo_kept:
+            tree = self.held_back()
+            if tree.__class__ is OverlaidTree and self._may_lie_over(tree, self.raw_puts):
+                self.lay_puts_over(tree)
             trees = self.changed_overlays()
             if trees is None:
                 if not self.has_changed():
@@ -389,6 +395,26 @@ class DiskTransaction(_OnPages):
             commit = self.store.append(self, writer)
         self._writer = None
         commit.wait()
+
+    def _may_lie_over(self, tree: OverlaidTree, puts: dict[bytes, Value]) -> bool:
+        """Whether raw puts are better committed as they are than taken into the leaves: if they are scattered,
+        and nothing is against it to have them wait for others with which to meet there.
+
+        Whoever needs the leaves before the next checkpoint settles them, all at once; so the tree has
+        to fit into the cache, for then it does."""
+        under, store = tree.under, self.store
+        if under.count < len(puts) * PUTS_SCATTERED or not self._is_within(tree, next(iter(puts))):
+            return False
+        if under.count / under.leaf_limit * store.leaf_bytes <= store.cache.budget_bytes:
+            under.pending_max = max(under.pending_max, store.raw_puts_max)
+        return len(under.pending) + len(tree.own) + len(puts) <= under.pending_max
+
+    def _is_within(self, tree: OverlaidTree, key: bytes) -> bool:
+        """Whether there is a larger key in the nodes."""
+        node = tree.base
+        while node.children is not None:
+            node = tree.child(node, len(node.children) - 1)
+        return bool(node.keys) and key < node.keys[-1]
 
     def _finish(self) -> None:
         writer, self._writer = self._writer, None

@@ -372,6 +372,16 @@ class LocalTransaction(ABC):
         self.raw_puts_max = self.first_puts_max
         self.open_trees[RAW_TREE_ID] = self.open_trees.pop(_HELD_BACK)
 
+    def held_back(self) -> Tree | None:
+        """The raw tree, if puts were put off."""
+        return self.open_trees.get(_HELD_BACK)
+
+    def lay_puts_over(self, tree: OverlaidTree) -> None:
+        """Have the puts that were put off lie over the raw tree, like the changes of a small transaction."""
+        tree.own.update(self.raw_puts)
+        self.raw_puts = {}
+        self.open_trees[RAW_TREE_ID] = self.open_trees.pop(_HELD_BACK)
+
     def tree_ids(self) -> list[int]:
         return sorted(self.states)
 

@@ -182,11 +182,12 @@ class PageStore(Grouping):
         due = dead > COMPACTION_BYTES_MIN and dead > COMPACTION_FACTOR * live
         return due and live <= live_bytes_max
 
-    def checkpoint_due(self) -> bool:
-        """Whether the redo tail has outgrown its bound."""
+    def checkpoint_due(self, more: int = 0) -> bool:
+        """Whether the redo tail has outgrown its bound, or would with so many bytes more."""
         log = self.current_log
-        return log.redo_bytes > REDO_TAIL_BYTES_MAX and (
-            log.redo_bytes > min(log.live_bytes // REDO_TAIL_SHARE, LONG_REDO_TAIL_BYTES_MAX)
+        tail = log.redo_bytes + more
+        return tail > REDO_TAIL_BYTES_MAX and (
+            tail > min(log.live_bytes // REDO_TAIL_SHARE, LONG_REDO_TAIL_BYTES_MAX)
         )
 
     def checkpoint_due_at_close(self, redo_bytes_max: int) -> bool:

@@ -81,7 +81,7 @@ class FakePages:
     def commit_redo(self, payload: bytes) -> int:
         return self.begin().commit_redo(payload).lsn
 
-    def checkpoint_due(self) -> bool:
+    def checkpoint_due(self, more: int = 0) -> bool:
         base = self.file.base_lsn(self.file.lsn)
         return (
             sum(len(redo) for n, redo, _ in self.file.commits if redo and n > base)

@@ -135,3 +135,67 @@ def test_as_many_are_put_off_as_there_is_memory_for(tmp_path: Path, value_bytes:
     assert len(content(store.begin())) == 12_000
     assert store.check() == []
     store.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scattered_puts_wait_over_the_tree_and_every_reader_sees_its_own_commit(
+    tmp_path: Path, seed: int
+) -> None:
+    rng = random.Random(seed)
+    path = tmp_path / "db"
+    store: Any = open_store(path, durability="off", cache_bytes=rng.choice([1 << 20, 1 << 24]))
+    model = {b"%05d" % number: b"first" for number in range(0, 8000, 2)}
+    transaction = store.begin(write=True)
+    transaction.tree(RAW_TREE_ID).load(sorted(model), [b"first"] * len(model))
+    transaction.commit()
+    store.begin()
+    readers: list[tuple[Any, dict[bytes, bytes]]] = []
+    waited = 0
+    for turn in range(60):
+        transaction = store.begin(write=True)
+        for _ in range(rng.choice([1, 30, 300, 900])):
+            key, value = b"%05d" % rng.randrange(8000), b"%d" % rng.randrange(1 << 30)
+            model[key] = value
+            transaction.put_raw(key, value)
+        if turn % 7 == 3:
+            key = rng.choice(sorted(model))
+            transaction.raw_puts.pop(key, None)
+            transaction.tree(RAW_TREE_ID).delete(key)
+            del model[key]
+        transaction.commit()
+        waited += transaction.copies == 0
+        reader = store.begin()
+        for key in rng.sample(sorted(model), 20):
+            assert reader.tree(RAW_TREE_ID).get(key) == model[key]
+        readers.append((reader, dict(model)))
+        dice = rng.random()
+        if dice < 0.2:
+            reader, content_then = readers.pop(rng.randrange(len(readers)))
+            assert content(reader) == content_then
+        elif dice < 0.25:
+            store.checkpoint()
+        elif dice < 0.3:
+            other: Any = open_store(path, readonly=True)
+            assert content(other.begin()) == model
+            other.close()
+    assert waited > 20
+    for reader, content_then in readers:
+        assert content(reader) == content_then
+    assert store.check() == []
+    store.close()
+    store = open_store(path)
+    assert content(store.begin()) == model
+    store.close()
+
+
+def test_ascending_and_dense_puts_go_to_the_leaves_at_once(tmp_path: Path) -> None:
+    """They are as cheap to write as pages, which have to be written anyway."""
+    store: Any = open_store(tmp_path / "db", durability="off")
+    for first in (0, 10_000, 5_000):
+        transaction = store.begin(write=True)
+        for number in range(first, first + 10_000):
+            transaction.put_raw(b"%05d" % number, b"v" * 100)
+        transaction.commit()
+        version = store.view().version
+        assert not version.trees[RAW_TREE_ID].pending
+    store.close()
