@@ -23,16 +23,11 @@ _DISTINCT_SHARE = 0.9
 
 
 def by_column(
-    tree: Tree,
-    check: Callable[[], None],
-    columns: tuple[int, ...],
-    start: int | None = None,
-    stop: int | None = None,
+    tree: Tree, check: Callable[[], None], columns: tuple[int, ...]
 ) -> Iterator[tuple[list[Any], ...]]:
-    """All of a table as lists of the values of some columns, -1 standing for the rowid; or its rowids from
-    `start` to before `stop`."""
+    """All of a table as lists of the values of some columns, -1 standing for the rowid."""
     sharing = {place: _Sharing() for place, column in enumerate(columns) if column >= 0}
-    for batch in tree.column_batches(columns, start, stop):
+    for batch in tree.column_batches(columns):
         check()
         for place in [*sharing]:
             if not sharing[place].shares(batch[place]):
@@ -54,7 +49,9 @@ def span_by_column(
         return
     start = None if low is UNBOUND else _first_rowid(low, after=not low_inclusive)
     stop = None if high is UNBOUND else _first_rowid(high, after=high_inclusive)
-    yield from by_column(tree, check, columns, start, stop)
+    for batch in tree.column_batches(columns, start, stop):
+        check()
+        yield batch
 
 
 def _first_rowid(value: Any, *, after: bool) -> int:
