@@ -15,7 +15,7 @@ transactions run beside the one writer; each sees the commit it began at and tak
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 Key = Any
@@ -96,6 +96,10 @@ class Tree(Protocol):
 
     def load(self, keys: Sequence[Key], values: Sequence[Value] | None = None) -> None:
         """Insert or replace many; `keys` strictly ascending.  Builds full leaves where they append."""
+
+    def build(self, runs: Iterable[Sequence[Key]]) -> None:
+        """`load` runs of keys, each above those before it, into an INDEX tree.  Of a large tree the leaves are
+        written as they fill up, and not kept."""
 
     def delete_many(self, keys: Sequence[Key]) -> int:
         """Remove many, `keys` ascending; how many were there."""

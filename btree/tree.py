@@ -8,7 +8,7 @@ another owner - raises or is noticed once, and goes to the slow path below.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import columns as by_column
@@ -30,6 +30,9 @@ REDO_ENTRIES_MAX = 4096
 REDO_SCATTERED_LEAVES_MAX = 1024
 """The same for changes made at once of a few entries in each of many leaves, whose pages are many times as
 long as the entries: so many leaves could be filled with them.  Their bytes have a bound of their own."""
+
+BUILT_IN_MEMORY = 1 << 15
+"""Entries of an index up to which its leaves are built in memory; beyond, they are written as they fill up."""
 
 DELETED = False
 """Stands in redo for a delete.  Stored on disk, do not change."""
@@ -450,6 +453,15 @@ class Tree:
         self._count += added
         if self.redo is not None:
             self._record(keys, values, leaves)
+
+    def build(self, runs: Iterable[Sequence[Key]]) -> None:
+        loaded = 0
+        for run in runs:
+            self.load(run)
+            loaded += len(run)
+            if loaded > BUILT_IN_MEMORY:
+                self.tail = self._outer_leaf(-1)  # goes on being filled, so it stays
+                self.transaction.spill()
 
     def delete_many(self, keys: Sequence[Key]) -> int:
         if len(keys) <= edit.SHORT_RUN:

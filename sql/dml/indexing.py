@@ -7,55 +7,75 @@ from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
 from sql.dml.bulk import repeated_unique
-from sql.dml.index_keys import IndexKeys, sort_entries
+from sql.dml.index_keys import IndexKeys, sort_entries, sorted_pieces
 from sql.dml.records import TableRecords
 from sql.errors import ConstraintError
 from sql.expressions import ROWID
 
 if TYPE_CHECKING:
+    from btree import Tree
     from sql.context import Context
     from sql.schema import Index, Table
     from sql.session import Session
 
 Row = tuple[Any, ...]
 
-_ENTRIES_AT_ONCE = 50_000
+_ENTRIES_AT_ONCE = 4096
 """Entries that are written between two looks whether the statement is to stop."""
 
 
 def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> None:
-    """Write all entries of an empty index.  Buffers its keys.
+    """Write all entries of an empty index.  Buffers its keys, and of those in pieces no more than the values.
 
     Raises ConstraintError if a unique index would hold a value twice."""
     with CollectorPaused():
-        _fill(session, ctx, table, index)
+        keys = IndexKeys(index, table, session.environment(ctx.transaction))
+        pieces = _sorted_entries(ctx, ctx.transaction.tree(table.tree_id), keys)
+        if index.unique:
+            pieces = _unique(pieces, keys, table)
+        ctx.transaction.tree(index.tree_id).build(_checked(pieces, ctx))
 
 
-def _fill(session: Session, ctx: Context, table: Table, index: Index) -> None:
-    env = session.environment(ctx.transaction)
-    keys = IndexKeys(index, table, env)
-    entries: list[Row] = []
-    tree = ctx.transaction.tree(table.tree_id)
+def _sorted_entries(ctx: Context, tree: Tree, keys: IndexKeys) -> Iterator[list[Row]]:
+    """The entries of all rows of a table in order, piece by piece."""
     places = keys.stored_columns
     if places is None:
+        entries: list[Row] = []
         for row_keys, rows in tree.batches():
             ctx.check()
             entries += keys.entries(ctx, rows, row_keys)
-    else:  # without a look at the other columns
-        wanted = list(dict.fromkeys((*places, ROWID)))
-        for columns in tree.column_batches(wanted):
-            ctx.check()
-            values = dict(zip(wanted, columns, strict=True))
-            entries += keys.from_columns([values[place] for place in places], values[ROWID])
-    ctx.check()
-    sort_entries(entries, keys.parts)
-    ctx.check()
-    if index.unique and repeated_unique(entries, keys.parts):
-        raise ConstraintError(keys.message(table), kind="UNIQUE")
-    target = ctx.transaction.tree(index.tree_id)
-    for start in range(0, len(entries), _ENTRIES_AT_ONCE):
         ctx.check()
-        target.load(entries[start : start + _ENTRIES_AT_ONCE])
+        sort_entries(entries, keys.parts)
+        for start in range(0, len(entries), _ENTRIES_AT_ONCE):
+            yield entries[start : start + _ENTRIES_AT_ONCE]
+        return
+    # Without a look at the other columns.
+    wanted = list(dict.fromkeys((*places, ROWID)))
+    whole: dict[int, list[Any]] = {place: [] for place in wanted}
+    for columns in tree.column_batches(wanted):
+        ctx.check()
+        for values, more in zip(whole.values(), columns, strict=True):
+            values += more
+    ctx.check()
+    if whole[ROWID]:
+        parts = keys.folded([whole[place] for place in places])
+        yield from sorted_pieces([*parts, whole[ROWID]], keys.parts)
+
+
+def _unique(pieces: Iterator[list[Row]], keys: IndexKeys, table: Table) -> Iterator[list[Row]]:
+    """The pieces, as long as no value comes twice."""
+    last: list[Row] = []
+    for piece in pieces:
+        if repeated_unique([*last, *piece], keys.parts):
+            raise ConstraintError(keys.message(table), kind="UNIQUE")
+        last = piece[-1:]
+        yield piece
+
+
+def _checked(pieces: Iterator[list[Row]], ctx: Context) -> Iterator[list[Row]]:
+    for piece in pieces:
+        ctx.check()
+        yield piece
 
 
 def check_table(session: Session, ctx: Context, table: Table) -> Iterator[str]:
