@@ -68,6 +68,7 @@ _LargeList = list[tuple[int, int, int]]
 Readers = tuple[Sequence[int], list[Sequence[Value]]]
 
 _encode = msgspec.msgpack.Encoder().encode
+_encode_into = msgspec.msgpack.Encoder().encode_into
 
 
 def _decoder(*parts: Any) -> Any:
@@ -117,6 +118,11 @@ _COLUMN_LEAVES = {
     )
     for form, decode in decoders.items()
 }
+_COLUMNS_HEADS = {
+    (form, gone): bytes((FORMAT, TreeKind.TABLE, 0, form | _BY_COLUMN | (_GONE if gone else 0)))
+    for form in KeyForm
+    for gone in (False, True)
+}
 _DECODE_LARGE_LEAF = {
     TreeKind.RAW: {KeyForm.LISTED: _decoder(_Bytes, _Expiring, _LargeList)},
     TreeKind.TABLE: {
@@ -160,12 +166,13 @@ def encode_node(kind: TreeKind, node: Node) -> bytes:
 
 def encode_columns_page(
     form: KeyForm, part: Any, columns: list[bytes], gone: Sequence[int] = ()
-) -> bytes:
+) -> bytearray:
     """The page of a TABLE tree's leaf, of its key part, its columns as they are encoded, and the slots of
     those of their rows that are deleted."""
-    if gone:
-        return _page(TreeKind.TABLE, 0, form | _BY_COLUMN | _GONE, (part, columns, gone))
-    return _page(TreeKind.TABLE, 0, form | _BY_COLUMN, (part, columns))
+    page = bytearray(_COLUMNS_HEADS[form, bool(gone)])
+    body = (part, columns, gone) if gone else (part, columns)
+    _encode_into(body, page, HEAD_BYTES)  # behind the head at once: a copy less
+    return page
 
 
 def mask_without(gone: Sequence[int], count: int) -> bytearray:
@@ -189,7 +196,7 @@ def _columns(rows: list[Value]) -> list[bytes] | None:
     try:
         return list(map(encode_column, columns)) or None
     except (TypeError, OverflowError, UnicodeError) as error:
-        raise _not_storable(error) from error
+        raise not_storable(error) from error
 
 
 def _encode_large_leaf(kind: TreeKind, keys: list[Key], values: list[Value]) -> bytes:
@@ -216,10 +223,11 @@ def encoded(body: object) -> bytes:
     try:
         return _encode(body)
     except (TypeError, OverflowError, UnicodeError) as error:
-        raise _not_storable(error) from error
+        raise not_storable(error) from error
 
 
-def _not_storable(error: Exception) -> StoreError:
+def not_storable(error: Exception) -> StoreError:
+    """The error for a value that no tree can keep."""
     return StoreError(f"a value can't be stored: {error}")
 
 

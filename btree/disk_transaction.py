@@ -462,7 +462,7 @@ class DiskTransaction(_OnPages):
         """See `protocols.Tree.rewrite`."""
         return Rewrite(tree, self) if self._writable and tree.kind is TreeKind.TABLE else None
 
-    def rewrite_page(self, page: int, payload: bytes, location: int) -> int:
+    def rewrite_page(self, page: int, payload: bytes | bytearray, location: int) -> int:
         """Write a page of this transaction or an older one anew; `location`: where it has lain."""
         assert self._writer is not None
         self.rewritten.append((page, location))

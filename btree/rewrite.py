@@ -28,11 +28,19 @@ from itertools import chain, compress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from btree.codec import KEY_COLUMN, KeyForm, encode_columns_page, mask_without, row_id_part
+from btree.codec import (
+    KEY_COLUMN,
+    KeyForm,
+    encode_columns_page,
+    mask_without,
+    not_storable,
+    row_id_part,
+)
 from btree.column_codec import decode_column, encode_column
 from btree.column_pages import OpenPage, joined, open_pages
 from btree.columns import lowest_branches
 from btree.edit import own_child
+from btree.errors import CorruptionError
 from btree.flush import OVERFULL
 from btree.node import Node
 from btree.order import search_right
@@ -147,13 +155,13 @@ class _Leaf:
         """The bytes of the column with other values in the chosen rows."""
         assert self.opened is not None
         if len(values) == self.rows and not self.opened.gone:
-            return encode_column(values)
+            return _encoded(values)
         new = self._all(column)
         for slot, value in zip(self.kept_slots(), values, strict=True):
             new[slot] = value
-        return encode_column(new)
+        return _encoded(new)
 
-    def page_with(self, columns: Mapping[int, bytes]) -> bytes | None:
+    def page_with(self, columns: Mapping[int, bytes]) -> bytearray | None:
         """The page with other columns; None if its keys are told from one of them."""
         opened = self.opened
         assert opened is not None
@@ -164,7 +172,7 @@ class _Leaf:
             kept[column] = new
         return encode_columns_page(opened.key_form, opened.key_part, kept, opened.gone)
 
-    def page_without(self) -> bytes:
+    def page_without(self) -> bytearray:
         """The page without the chosen rows: they are noted as deleted, or left out where that is most of
         what it has."""
         opened = self.opened
@@ -183,12 +191,19 @@ class _Leaf:
         return encode_columns_page(form, part, kept)
 
 
+def _encoded(values: Sequence[Value]) -> bytes:
+    try:
+        return encode_column(values)
+    except (TypeError, OverflowError, UnicodeError) as error:
+        raise not_storable(error) from error
+
+
 def _compressed(column: bytes, mask: bytearray) -> bytes:
     """A column without the values that the mask leaves out."""
     values = list(compress(decode_column(column), mask))
     fixed = _FIXED.get(column[0])
     if fixed is None or not _NATIVE:
-        return encode_column(values)
+        return _encoded(values)
     return column[:1] + struct.pack(f"{len(values)}{fixed[0]}", *values)
 
 
@@ -205,6 +220,11 @@ class _Numbers:
         self._bytes = bytearray().join([column[1:] for column in columns])
         self._numbers: Any = memoryview(self._bytes).cast(form)
         self._width = self._numbers.itemsize
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self._numbers)
 
     def at(self, positions: Sequence[int]) -> list[Value]:
         """The numbers in some places."""
@@ -316,14 +336,14 @@ class Batch:
 
     def _of(self, column: int) -> _Numbers | None:
         """The column as numbers, if all leaves of the batch have it so."""
-        try:
-            return self._numbers[column]
-        except KeyError:
+        if column not in self._numbers:
             opened = [leaf.opened for leaf in self._leaves]
             whole = [page.kept[column] for page in opened if page is not None and not page.gone]
             found = _numbers_of(whole) if len(whole) == len(opened) else None
+            if found is not None and found.count != self.count:
+                raise CorruptionError(f"column {column}: {found.count} values in {self.count} rows")
             self._numbers[column] = found
-            return found
+        return self._numbers[column]
 
     def _place(self) -> None:
         """Tell the leaves which of their rows are meant."""
@@ -524,7 +544,7 @@ class Rewrite:
         """The same in its node, when the batch is done."""
         self._later.append((leaf.chosen_keys(), values))
 
-    def put(self, leaf: _Leaf, payload: bytes) -> bool:
+    def put(self, leaf: _Leaf, payload: bytearray) -> bool:
         """Write a leaf's page anew; False if it has to be changed as a node."""
         if len(payload) > self._page_bytes_max:
             return False

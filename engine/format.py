@@ -197,7 +197,7 @@ def encode_record(
 
 
 def encode_around(
-    salt: int, kind: int, lsn: int, page: int, payload: bytes, pages: int = 0
+    salt: int, kind: int, lsn: int, page: int, payload: bytes | bytearray, pages: int = 0
 ) -> tuple[bytes, bytes, int]:
     """What stands before and behind the payload in its record, and the record's crc: who writes many at once
     puts them together once, and not each by itself before."""

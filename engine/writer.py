@@ -79,7 +79,7 @@ class Writer:
         self.lsn = log.lsn
         self.epoch = log.epoch
         self._next_page = log.next_page
-        self._buffer: list[bytes] = []
+        self._buffer: list[bytes | bytearray] = []
         self._buffered = 0
         self._position = log.end  # of the buffer's first byte
         self._changes: dict[int, int] = {}
@@ -134,14 +134,14 @@ class Writer:
             self._check_whole()
         return self._log.read_pages(pages, locations)
 
-    def put(self, page: int, payload: bytes) -> None:
+    def put(self, page: int, payload: bytes | bytearray) -> None:
         """Insert or replace a page, at most 128 MB less a header."""
         if len(payload) > PAYLOAD_BYTES_MAX:
             raise EngineError(f"a page of {len(payload)} bytes is over {PAYLOAD_BYTES_MAX}")
         offset = self._add(KIND_PAGE, page, payload)
         self._changes[page] = pack_location(offset, len(payload))
 
-    def put_early(self, page: int, payload: bytes) -> int:
+    def put_early(self, page: int, payload: bytes | bytearray) -> int:
         """`put`, and where the page will lie: this writer can read it from there before the commit."""
         self.put(page, payload)
         return self._changes[page]
@@ -153,7 +153,7 @@ class Writer:
             self._add(KIND_DELETE, page, b"")
             self._changes[page] = 0
 
-    def _add(self, kind: int, page: int, payload: bytes) -> int:
+    def _add(self, kind: int, page: int, payload: bytes | bytearray) -> int:
         assert not self._ended, "the writer has ended"
         self._check_whole()
         head, pad, crc = encode_around(self._log.salt, kind, self.lsn + 1, page, payload)
@@ -177,7 +177,7 @@ class Writer:
         """Write the buffer behind what is written."""
         if not self._buffer:
             return
-        data = self._buffer[0] if len(self._buffer) == 1 else b"".join(self._buffer)
+        data = b"".join(self._buffer)
         store = self._store
         try:
             store.reserve(self._position + len(data))

@@ -160,8 +160,8 @@ class FakeWriter:
         return self.next_page - 1
 
     def put(self, page: int, payload: bytes) -> None:
-        assert payload.__class__ is bytes and page > 0
-        self.changes[page] = self.file.store(page, payload)
+        assert payload.__class__ in (bytes, bytearray) and page > 0
+        self.changes[page] = self.file.store(page, bytes(payload))
 
     def put_early(self, page: int, payload: bytes) -> int:
         self.put(page, payload)

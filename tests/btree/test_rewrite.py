@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from btree import CorruptionError, TreeKind, open_store
+from btree import CorruptionError, StoreError, TreeKind, open_store
 from btree.check import check_transaction, check_tree
 from btree.codec import KeyForm, decode_node, encode_columns_page
 from btree.column_codec import encode_column
@@ -234,6 +234,21 @@ def test_a_rollback_to_a_savepoint_puts_the_pages_back(tmp_path: Path) -> None:
     store.close()
     store = open_store(str(tmp_path / "a.kvsh"), durability="off")  # type: ignore[assignment]
     _same(store.begin(), tree_id, first)
+    store.close()
+
+
+def test_a_value_that_can_not_be_stored_is_an_error_of_the_store(tmp_path: Path) -> None:
+    store, tree_id, rows = _store(tmp_path / "a.kvsh")
+    writing = store.begin(write=True)
+    savepoint = writing.savepoint()
+    with pytest.raises(StoreError):
+        for batch in (rewrite := writing.tree(tree_id).rewrite()).batches((-1,)):
+            batch.choose(range(batch.count))
+            batch.set({2: ["\ud800"] * batch.count}, {2: {str}})
+        rewrite.finish()
+    writing.rollback_to(savepoint)
+    writing.commit()
+    _same(store.begin(), tree_id, rows)
     store.close()
 
 
