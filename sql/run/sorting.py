@@ -17,6 +17,7 @@ from sql.run.spill import Chunks, RowFile, Unspillable, row_bytes
 Row = tuple[Any, ...]
 Pass = tuple[Callable[[Row], Any], bool]
 """(key function, descending)."""
+Sort = Callable[[list[Row], Sequence[Pass]], None]
 
 BATCH_ROWS = 1024
 FIRST_WEIGHED = 4096
@@ -73,8 +74,11 @@ def sorted_batches(
     passes: Sequence[Pass],
     check: Callable[[], None],
     memory_limit_bytes: int,
+    sort: Sort = sort_rows,
 ) -> Iterator[list[Row]]:
-    """All rows in order.  Buffers up to the limit (half of it for rows: keys and copies come on top)."""
+    """All rows in order.  Buffers up to the limit (half of it for rows: keys and copies come on top).
+
+    `sort` does in place what `sort_rows` does, perhaps quicker."""
     rows: list[Row] = []
     room = memory_limit_bytes // 2
     weigh_at = FIRST_WEIGHED
@@ -92,15 +96,15 @@ def sorted_batches(
                 weigh_at = max(weigh_at, len(rows) + FIRST_WEIGHED // 4)
                 continue
             if runs is None:
-                runs = SortedRuns(passes, check, len(rows))
-            sort_rows(rows, passes)
+                runs = SortedRuns(passes, check, len(rows), sort)
+            sort(rows, passes)
             if not runs.add(rows):
                 weigh_at = 1 << 62  # what can't be written stays in memory
                 continue
             rows = []
             weigh_at = max(FIRST_WEIGHED // 4, weigh_at // 2)
         check()
-        sort_rows(rows, passes)
+        sort(rows, passes)
         check()
         if runs is None:
             yield from in_batches(rows, check)
@@ -137,9 +141,14 @@ class SortedRuns:
     """Sorted runs on disk, in the order of their rows' arrival."""
 
     def __init__(
-        self, passes: Sequence[Pass], check: Callable[[], None], rows_in_memory: int
+        self,
+        passes: Sequence[Pass],
+        check: Callable[[], None],
+        rows_in_memory: int,
+        sort: Sort = sort_rows,
     ) -> None:
         self.passes = passes
+        self.sort = sort
         self.key = _merge_key(passes)
         self.check = check
         self.chunk_rows = min(BATCH_ROWS, max(16, rows_in_memory // RUNS_MAX))
@@ -215,7 +224,7 @@ class SortedRuns:
                 if cut:
                     found += front[:cut]
                     fronts[place] = front[cut:] or next(streams[place], [])
-            sort_rows(found, self.passes)
+            self.sort(found, self.passes)
             yield found
 
     def close(self) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, groupby, islice
-from operator import itemgetter
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from btree import order_key
 from sql.errors import SqlError
 from sql.run.partitions import FIRST_ROOM, PARTITIONS, Partitions, overfull
-from sql.run.sorting import Row, in_batches, sorted_batches
+from sql.run.set_operations import sorted_operation
+from sql.run.sorting import Row
 from sql.run.spill import row_bytes
 
 if TYPE_CHECKING:
@@ -208,9 +208,8 @@ def set_operation(
         if not _taken_in(batches, into, key, sorted_after, rows, ctx):
             assert ctx is not None
             rest = (batches, iter(right)) if into is rows else (iter(()), batches)
-            yield from _sorted_operation(
-                operator, (rows, others), rest, key, first=sorted_after, ctx=ctx
-            )
+            arms = ((rows, rest[0]), (others, rest[1]))
+            yield from sorted_operation(operator, arms, key, first=sorted_after, ctx=ctx)
             return
     if operator == "UNION":
         rows.update(others)
@@ -254,47 +253,3 @@ def _taken_in(
                 return False
             room = min(2 * held, allowed)
     return True
-
-
-def _sorted_operation(
-    operator: str,
-    taken: tuple[dict[Any, Row], dict[Any, Row]],
-    rest: tuple[Iterator[list[Row]], Iterator[list[Row]]],
-    key: Callable[[Row], Any] | None,
-    *,
-    first: bool,
-    ctx: Context,
-) -> Iterator[list[Row]]:
-    """The operation on rows sorted by their keys, arm by arm, in the order in which they came."""
-
-    def tagged() -> Iterator[list[Row]]:
-        for arm, (known, batches) in enumerate(zip(taken, rest, strict=True)):
-            keys = list(known)
-            for at in range(0, len(keys), BATCH_ROWS):
-                part = keys[at : at + BATCH_ROWS]
-                yield [(order_key(folded), arm, known.pop(folded)) for folded in part]
-            for batch in batches:
-                pairs = zip(batch if key is None else map(key, batch), batch, strict=True)
-                yield [(order_key(folded), arm, row) for folded, row in pairs]
-
-    passes = [(itemgetter(0), False)]
-    ordered = sorted_batches(tagged(), passes, ctx.check, ctx.memory_limit_bytes // 2)
-    rows = chain.from_iterable(ordered)
-    chosen = (
-        row
-        for _, equal in groupby(rows, itemgetter(0))
-        if (row := _shown(operator, list(equal), first)) is not None
-    )
-    yield from in_batches(chosen, ctx.check)
-
-
-def _shown(operator: str, equal: list[tuple[Any, int, Row]], first: bool) -> Row | None:
-    """Which of equal rows the operation shows, None for none of them."""
-    arms = [[row for _, arm, row in equal if arm == number] for number in (0, 1)]
-    if operator == "UNION":
-        rows = arms[1] or arms[0]
-    elif bool(arms[1]) == (operator == "INTERSECT"):
-        rows = arms[0]
-    else:
-        return None
-    return rows[0 if first else -1] if rows else None

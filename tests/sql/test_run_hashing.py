@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -86,6 +86,11 @@ def test_kept_rows_can_be_iterated_any_number_of_times() -> None:
     assert kept_rows(in_batches(rows), context(1 << 30)) == rows
 
 
+def number_or_seven(rng: random.Random) -> Any:
+    """Values of one kind, which one of them is most of."""
+    return rng.choice([7, 7, 7.0, rng.randrange(20_000), rng.randrange(20_000) / 1])
+
+
 @pytest.mark.parametrize("limit", [1 << 30, 300_000])
 def test_distinct_rows_come_once_whatever_the_limit(limit: int) -> None:
     rng = random.Random(2)
@@ -105,12 +110,13 @@ def test_distinct_rows_come_once_whatever_the_limit(limit: int) -> None:
 @pytest.mark.parametrize("operator", ["UNION", "INTERSECT", "EXCEPT"])
 @pytest.mark.parametrize("sorted_after", [True, False])
 @pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("draw", [some_key, number_or_seven])
 def test_set_operations_on_disk_show_the_same_rows(
-    operator: str, sorted_after: bool, folded: bool
+    operator: str, sorted_after: bool, folded: bool, draw: Callable[[random.Random], Any]
 ) -> None:
     rng = random.Random(7)
-    left: list[Row] = [(some_key(rng),) for _ in range(30_000)]
-    right: list[Row] = [(some_key(rng),) for _ in range(20_000)]
+    left: list[Row] = [(draw(rng),) for _ in range(30_000)]
+    right: list[Row] = [(draw(rng),) for _ in range(20_000)]
 
     def key(row: Row) -> Any:
         value = row[0]
