@@ -122,13 +122,12 @@ def value_reader(column: bytes) -> Sequence[Value]:
     code = _CODES.get(column[0])
     if code is None:
         return _Encoded(column)
+    # Not a memoryview of the bytes: it reads through three objects, each another miss of the processor's cache.
+    values = array(code)
+    values.frombytes(memoryview(column)[1:])
     if _SWAPPED:
-        values = array(code)
-        values.frombytes(memoryview(column)[1:])
         values.byteswap()
-        return values
-    fixed: Sequence[Value] = memoryview(column)[1:].cast(code)
-    return fixed
+    return values
 
 
 def values_to_search(column: bytes) -> Sequence[Value]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from btree.node import Node
 from btree.order import MAX, search_left, search_right
 from btree.packed import PackedLeaf, PackedRows, child_to_read, packed_child
-from btree.packed_keys import FEW_EQUAL, PackedKeys
+from btree.packed_keys import PackedKeys
 from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ FEW = 16
 """Keys up to which each has a descent of its own: `Tree.get_many` does not come here for them."""
 _DENSE = 6
 """A leaf's entries per wanted key up to which it is made a dict of."""
+_FEW_EQUAL = 8
+"""Keys of one prefix that are counted one by one, before their end is searched for."""
 _NEAR = 64
 """How far the end of a run is looked for nearby."""
 _EQUAL_STEPS = 16
@@ -157,10 +159,10 @@ def prefixed_in(keys: Sequence[Key], prefix: tuple[Any, ...]) -> list[Key] | Non
             return keys.prefixed(prefix)
         end = first = bisect_left(keys, prefix)
         width, count = len(prefix), len(keys)
-        enough = min(first + FEW_EQUAL, count)
+        enough = min(first + _FEW_EQUAL, count)
         while end < enough and keys[end][:width] == prefix:
             end += 1
-        if end - first == FEW_EQUAL:
+        if end - first == _FEW_EQUAL:
             end = bisect_left(keys, (*prefix, MAX), end)
     except TypeError:  # keys of several kinds
         return None

@@ -20,9 +20,6 @@ from typing import Any, overload
 from btree.order import MAX, order_key
 from btree.protocols import Key, Value
 
-FEW_EQUAL = 8
-"""Entries of one value that are counted one by one, before their end is searched for."""
-
 
 class PackedKeys(Sequence[Key]):
     """The keys of a leaf, in order, each made when it is asked for."""
@@ -85,31 +82,35 @@ class PackedKeys(Sequence[Key]):
 
     def prefixed(self, prefix: tuple[Any, ...]) -> list[Key] | None:
         """See `Tree.prefixed`: None where keys that start so may stand in the next leaf, too."""
-        low, high = self._range(prefix)
-        if high == self._count:
-            return None
-        if high - low == 1:
-            return [tuple([column[low] for column in self.columns])]
-        return self[low:high] if low < high else []
+        columns = self.columns
+        if len(prefix) == 1:
+            (value,) = prefix
+            column = columns[0]
+            high = low = bisect_left(column, value)
+            try:
+                while column[high] == value:  # seldom many: quicker than another search
+                    high += 1
+            except IndexError:
+                return None
+            if high - low == 1:
+                return [tuple([column[low] for column in columns])]
+            return self[low:high] if low < high else []
+        low, high = self._found(prefix)
+        return None if high == self._count else self[low:high]
 
     def last_parts(self, prefix: tuple[Any, ...]) -> list[Any] | None:
         """See `Tree.last_parts`."""
-        low, high = self._range(prefix)
-        if high == self._count:
-            return None
-        column = self.columns[-1]
-        return [column[low]] if high - low == 1 else [*column[low:high]]
-
-    def _range(self, prefix: tuple[Any, ...]) -> tuple[int, int]:
-        """`_found`, in a shorter way for one part that few keys have."""
-        if len(prefix) != 1:
-            return self._found(prefix)
-        (value,) = prefix
-        column = self.columns[0]
-        high = low = bisect_left(column, value)
-        enough = min(low + FEW_EQUAL, self._count)
-        while high < enough and column[high] == value:
-            high += 1
-        if high - low == FEW_EQUAL:
-            high = bisect_right(column, value, high)
-        return low, high
+        columns = self.columns
+        if len(prefix) == 1:  # as in `prefixed`
+            (value,) = prefix
+            column = columns[0]
+            high = low = bisect_left(column, value)
+            try:
+                while column[high] == value:
+                    high += 1
+            except IndexError:
+                return None
+            column = columns[-1]
+            return [column[low]] if high - low == 1 else [*column[low:high]]
+        low, high = self._found(prefix)
+        return None if high == self._count else [*columns[-1][low:high]]
