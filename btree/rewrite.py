@@ -429,6 +429,8 @@ class Rewrite:
             tuple[list[Key], _Values | None]
         ] = []  # what is changed as nodes in the end
         self._branch: Node | None = None  # owned, the latest that was changed
+        self._scanned: Node | None = None  # the branch that it stands for
+        self._pages: list[int] | None = None  # its children's, as long as they are the same ones
         self._later: list[tuple[list[Key], _Values | None]] = []
 
     # -- reading ---------------------------------------------------------------------------------
@@ -563,16 +565,24 @@ class Rewrite:
         tree, old = self.tree, leaf.branch
         assert old is not None and leaf.opened is not None
         branch = self._branch
-        if branch is None or branch.pages is not old.pages or branch.owner is not tree.token:
+        if (
+            branch is None
+            or self._scanned is not old
+            or branch.pages is not self._pages
+            or branch.owner is not tree.token
+        ):
             key = leaf.keys()[0]
             node = tree.owned_root()
             while node.level > 1:
                 node = own_child(tree, node, search_right(node.keys, key))
-            if node.pages is not old.pages:
+            if node.pages != old.pages:
                 return None
-            self._branch = branch = node
+            self._branch, self._scanned, self._pages, branch = node, old, node.pages, node
         assert branch.children is not None
-        return branch if branch.children[leaf.slot] is leaf.child else None
+        child = branch.children[leaf.slot]
+        if child is leaf.child or self._location(child, leaf.opened.page) == leaf.location:
+            return branch
+        return None
 
     def batch_done(self) -> None:
         """Change as nodes what can't be changed in its page."""

@@ -252,6 +252,22 @@ def test_a_value_that_can_not_be_stored_is_an_error_of_the_store(tmp_path: Path)
     store.close()
 
 
+def test_a_tree_that_was_just_opened_is_changed_without_a_node_of_its_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, tree_id, rows = _store(tmp_path / "a.kvsh", 90_000)  # more than one branch of leaves
+    store.close()
+    store = open_store(str(tmp_path / "a.kvsh"), durability="off")  # type: ignore[assignment]
+    writing = store.begin(write=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(Rewrite, "later", None)
+        for _ in range(2):
+            _some_changed(writing.tree(tree_id), rows)
+    writing.commit()
+    _same(store.begin(), tree_id, rows)
+    store.close()
+
+
 def test_few_changes_are_committed_as_redo(tmp_path: Path) -> None:
     store, tree_id, rows = _store(tmp_path / "a.kvsh", 2000)
     writing = store.begin(write=True)
