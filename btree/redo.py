@@ -25,6 +25,7 @@ from btree.tree import DELETED
 OP_CHANGES = 0
 """Stored on disk, do not change."""
 
+_encode: Any = msgspec.msgpack.Encoder().encode
 _decode: Any = msgspec.msgpack.Decoder(list[tuple[int, int, Any]]).decode
 
 
@@ -50,7 +51,7 @@ def encode_redo(
 
 def encode_put(tree_id: int, key: Key, value: Value) -> bytes:
     """The redo record of one put."""
-    return encoded(((OP_CHANGES, tree_id, (key, value)),))
+    return _encode(((OP_CHANGES, tree_id, (key, value)),))  # type: ignore[no-any-return]
 
 
 def decode_redo(record: bytes) -> list[tuple[int, int, Any]]:

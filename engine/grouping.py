@@ -62,24 +62,25 @@ class Grouping(Locking, ABC):
 
     def append_redo(self, log: Log, payloads: Sequence[bytes]) -> int:
         """Append redo commits; the last one's lsn.  The writer's work, under the mutex."""
-        lsn, end, crc, next_page = log.lsn, log.end, log.chain_crc, log.next_page
+        lsn, start, crc = log.lsn, log.end, log.chain_crc
         time_ms = time.time_ns() // 1_000_000
-        records = []
+        end, data, commits = start, b"", []
         for payload in payloads:
             lsn += 1
-            chain = (crc, 0, log.synced, end, next_page, time_ms)
+            chain = (crc, 0, log.synced, end, log.next_page, time_ms)
             record, crc = encode_commit(log.salt, KIND_REDO, lsn, 0, chain, payload)
-            records.append(record)
+            data += record  # of one, the record itself
             end += len(record)
+            commits.append((lsn, payload))
         try:
             if end > log.allocated:
                 self.reserve(end)
-            log.file.write(records[0] if len(records) == 1 else b"".join(records), log.end)
+            log.file.write(data, start)
         except OSError as error:
             self.take_back(log)
             raise refused(self.path, error) from error
-        log.add_redo(payloads, end, crc)
-        self.appended(len(records), pages=False)
+        log.add_redo(commits, end, crc)
+        self.appended(len(commits), pages=False)
         return lsn
 
     def append_at_once(self, payloads: Sequence[bytes]) -> int:

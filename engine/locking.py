@@ -67,9 +67,10 @@ class Locking(Syncing):
                 return False
             words[WORD_HOLDER] = self._pid
             synced = words[WORD_SYNCED]
-            if log.synced < synced <= log.end:
-                log.synced = synced
-            words[WORD_SYNCED] = log.synced
+            if synced != log.synced:
+                if log.synced < synced <= log.end:
+                    log.synced = synced
+                words[WORD_SYNCED] = log.synced
             self._locked = self._locked_last = True
         self._active = True
         return True

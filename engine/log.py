@@ -403,22 +403,19 @@ class Log:
         self.next_page = next_page
         self.redo, self.redo_bytes = [], 0  # a new list: older states keep theirs
 
-    def add_redo(self, payloads: Sequence[bytes], end: int, crc: int) -> None:
+    def add_redo(self, commits: list[tuple[int, bytes]], end: int, crc: int) -> None:
         """Redo commits that were just written; the log reaches to `end`, the last one's checksum is `crc`."""
-        lsn = self.lsn + len(payloads)
-        commits = list(zip(range(self.lsn + 1, lsn + 1), payloads, strict=True))
-        added = sum(map(len, payloads)) + RECORD_BYTES * len(payloads)
-        # No call from here on: Ctrl-C comes before all of this or after it.
+        # No call in here: Ctrl-C comes before all of this or after it.
+        self.redo_bytes += end - self.end
         self.chain_crc = crc
         self.end = end
-        self.lsn = lsn
+        self.lsn = commits[-1][0]
         self.redo += commits
-        self.redo_bytes += added
 
     def take_redo(self, lsn: int, payload: bytes) -> None:
         """A redo commit."""
         self.redo.append((lsn, payload))
-        self.redo_bytes += len(payload) + RECORD_BYTES
+        self.redo_bytes += RECORD_BYTES + padded(CHAIN_BYTES + len(payload))
         self.lsn = lsn
 
     # -- looking inside --------------------------------------------------------------------------

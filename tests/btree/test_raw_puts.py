@@ -199,3 +199,31 @@ def test_ascending_and_dense_puts_go_to_the_leaves_at_once(tmp_path: Path) -> No
         version = store.view().version
         assert not version.trees[RAW_TREE_ID].pending
     store.close()
+
+
+def test_many_scattered_puts_are_one_redo_record_within_the_bound_of_the_tail(
+    tmp_path: Path,
+) -> None:
+    store: Any = open_store(tmp_path / "db", durability="off")
+    transaction = store.begin(write=True)
+    keys = [b"%05d" % number for number in range(40_000)]
+    transaction.tree(RAW_TREE_ID).load(keys, [b"v" * 100] * len(keys))
+    transaction.commit()
+    store.checkpoint()
+    pages = store.pages
+    model = dict.fromkeys(keys, b"v" * 100)
+    redo = 0
+    for turn in range(12):
+        transaction = store.begin(write=True)
+        for number in range(turn, 40_000, 9):
+            transaction.put_raw(keys[number], b"%d" % turn * 50)
+            model[keys[number]] = b"%d" % turn * 50
+        transaction.commit()
+        assert pages.stats()["redo_bytes"] < 6 << 20
+        redo += pages.stats()["redo_bytes"] > 300 << 10
+    assert 6 < redo < 12
+    assert content(store.begin()) == model
+    store.close()
+    store = open_store(tmp_path / "db")
+    assert content(store.begin()) == model
+    store.close()
