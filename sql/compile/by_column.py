@@ -42,7 +42,8 @@ class ColumnScan(Struct):
 
     `columns`: the lists that `batches` consist of, by the variables of their values; `lists`: those that the header
     binds, by the variables of the clauses; `settled`: expressions that nothing behind the header looks at;
-    `source`: the batches before any of their rows are left out; `found`: the lists that come of probes."""
+    `tested`, `passing`: the variables that tests look at, and these as clauses; `source`: the batches before any of
+    their rows are left out; `found`: the lists that come of probes."""
 
     number: int
     batches: str
@@ -51,7 +52,8 @@ class ColumnScan(Struct):
     lists: dict[str, str]
     settled: list[Expression]
     tests: str = "()"
-    one_by_one: str = "None"
+    tested: list[str] = []
+    passing: str = ""
     probes: str = ""
     found: dict[str, str] = {}
     source: str = ""
@@ -179,13 +181,22 @@ def _decide(levels: LevelCompiler, scan: ColumnScan, decided: list[CodedConditio
         conditions = "".join(f"({each.operator!r}, {each.value}), " for each in own)
         made = levels.call(coded.Test, f"({conditions})")
         tests.append(f"({names.index(value)}, {made}), ")
-    function = levels.module.function(count)
-    loop = loop_over(["n", *used], [f"{function}()", *[scan.columns[name] for name in used]])
-    clauses = " ".join(levels.filters(tuple(each.condition for each in decided)))
-    one_by_one = f"lambda {', '.join(scan.columns.values())}: [n {loop} {clauses}]"
     scan.tests = levels.module.once(f"({''.join(tests)})")
-    scan.one_by_one = levels.module.once(one_by_one)
+    scan.tested = used
+    scan.passing = " ".join(levels.filters(tuple(each.condition for each in decided)))
     scan.settled += [each.condition for each in decided]
+
+
+def _one_by_one(levels: LevelCompiler, scan: ColumnScan, value: str) -> str:
+    """A function that gives of all rows that pass the tests one value, or, "n", their places."""
+    lists = {
+        name: scan.columns[name] for name in dict.fromkeys([value, *scan.tested]) if name != "n"
+    }
+    if value == "n":
+        lists = {"n": f"{levels.module.function(count)}()", **lists}
+    loop = loop_over(list(lists), list(lists.values()))
+    source = f"lambda {', '.join(scan.columns.values())}: [{value} {loop} {scan.passing}]"
+    return levels.module.once(source)
 
 
 def with_probe(
@@ -219,7 +230,10 @@ def _selected(levels: LevelCompiler, scan: ColumnScan) -> ColumnScan:
     given = wanted if wanted or scan.found else names[:1]
     lists = {name: scan.columns[name] for name in given} | scan.found
     source = scan.source or scan.batches
-    arguments = [source, scan.tests, scan.one_by_one, f"({scan.probes})", f"({places})"]
+    arguments = [source, scan.tests, "None", f"({scan.probes})", f"({places})"]
+    if scan.tested:
+        alone = len(wanted) == 1 and not scan.probes
+        arguments[2] = _one_by_one(levels, scan, wanted[0] if alone else "n")
     return replace(
         scan, source=source, batches=levels.call(coded.selected, *arguments), lists=lists
     )

@@ -189,7 +189,7 @@ def _common(one: Interval, other: Interval) -> Interval | None:
 def selected(
     batches: Iterable[Columns],
     tests: Sequence[tuple[int, Test]],
-    one_by_one: Callable[..., list[int]] | None,
+    one_by_one: Callable[..., list[Any]] | None,
     probes: Sequence[tuple[int, Probe]],
     wanted: Sequence[int],
 ) -> Iterator[Columns]:
@@ -197,7 +197,9 @@ def selected(
     the probes; of their columns those at the places that are `wanted`, and behind them what was found.  If that is
     nothing at all, numbers in its stead.
 
-    `one_by_one` gives the places of the rows that pass, too: of columns that are not coded."""
+    `one_by_one` gives the places of the rows that pass, too, of columns that are not coded; where one column alone
+    is wanted, its values in those rows."""
+    alone = len(wanted) == 1 and not probes
     for batch in batches:
         all_codes = [codes_of(batch[place]) for place, _ in tests]
         mask: bytes | bool
@@ -207,13 +209,16 @@ def selected(
             mask, places = True, one_by_one(*batch)
             if not places:
                 continue
+            if alone:
+                yield (places,)
+                continue
         else:
             mask, places = _mask(batch, tests, all_codes), []
         count = mask.count(1) if isinstance(mask, bytes) else mask
         if not count:
             continue
         if isinstance(mask, bytes):
-            if not probes and len(wanted) == 1:
+            if alone:
                 yield (list(compress(batch[wanted[0]], mask)),)
                 continue
             if not probes and not wanted:

@@ -181,10 +181,15 @@ def test_codes_go_with_changes(both: tuple[kvsh.Connection, sqlite3.Connection])
 
 
 def test_rows_are_picked_batch_by_batch() -> None:
-    def one_by_one(numbers: list[int], texts: list[str]) -> list[int]:
+    def places(numbers: list[int], texts: list[str]) -> list[int]:
         return [place for place, number in enumerate(numbers) if number < 2]
+
+    def passing(numbers: list[int], texts: list[str]) -> list[str]:
+        return [text for text, number in zip(texts, numbers, strict=True) if number < 2]
 
     batches = [([1, 5, 0], ["a", "b", "c"]), ([7, 7], ["d", "e"]), ([1], ["f"])]
     tests = [(0, CodedTest([("<", 2)]))]
-    assert [*selected(batches, tests, one_by_one, (), (1,))] == [(("a", "c"),), (["f"],)]
-    assert [len(columns[0]) for columns in selected(batches, tests, one_by_one, (), ())] == [2, 1]
+    assert [*selected(batches, tests, passing, (), (1,))] == [(["a", "c"],), (["f"],)]
+    both = [*selected(batches, tests, places, (), (1, 0))]
+    assert [tuple(map(list, columns)) for columns in both] == [(["a", "c"], [1, 0]), (["f"], [1])]
+    assert [len(columns[0]) for columns in selected(batches, tests, places, (), ())] == [2, 1]
