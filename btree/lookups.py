@@ -177,8 +177,8 @@ def prefixed_many(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[
         keys = leaf.keys
         count = len(keys)
         if keys.__class__ is PackedKeys:
-            for prefix in prefixes[start:stop]:
-                few = prefixed_in(keys, prefix)
+            wanted = prefixes[start:stop]
+            for prefix, few in zip(wanted, _prefixed_each(keys, wanted), strict=True):
                 found.append(_beyond(tree, prefix) if few is None else few)
             continue
         firsts: list[Any] = []
@@ -206,6 +206,15 @@ def prefixed_many(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[
                 end = search_left(keys, (*prefix, MAX), slot)
             found.append(keys[slot:end] if end < count else _beyond(tree, prefix))
     return found
+
+
+def _prefixed_each(keys: PackedKeys, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key] | None]:
+    try:
+        if len(prefixes[0]) == 1:
+            return keys.prefixed_each(prefixes)
+    except TypeError:  # of several kinds
+        pass
+    return [prefixed_in(keys, prefix) for prefix in prefixes]
 
 
 def _beyond(tree: Tree, prefix: tuple[Any, ...]) -> list[Key]:

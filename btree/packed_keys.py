@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 from btree.order import MAX, order_key
@@ -41,6 +41,9 @@ class PackedKeys(Sequence[Key]):
         if slot.__class__ is int:
             return tuple([column[slot] for column in self.columns])
         return [*zip(*[column[slot] for column in self.columns], strict=True)]
+
+    def __iter__(self) -> Iterator[Key]:
+        return zip(*self.columns, strict=True)
 
     def bytes_of_objects(self) -> int:
         """About what values that are objects take."""
@@ -114,3 +117,23 @@ class PackedKeys(Sequence[Key]):
             return [column[low]] if high - low == 1 else [*column[low:high]]
         low, high = self._found(prefix)
         return None if high == self._count else [*columns[-1][low:high]]
+
+    def prefixed_each(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key] | None]:
+        """`prefixed` for each of some ascending prefixes of one part."""
+        columns = self.columns
+        column = columns[0]
+        found: list[list[Key] | None] = []
+        low = 0
+        for (value,) in prefixes:
+            high = low = bisect_left(column, value, low)
+            try:
+                while column[high] == value:
+                    high += 1
+            except IndexError:
+                found.append(None)
+                continue
+            if high - low == 1:
+                found.append([tuple([column[low] for column in columns])])
+            else:
+                found.append(self[low:high] if low < high else [])
+        return found

@@ -84,7 +84,7 @@ def _forward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch]
         if high is not None and end and not less(keys[-1], high[0]):
             end = _slot(keys, high)
         if start < end:
-            whole = start == 0 and end == len(keys) and keys.__class__ is list
+            whole = start == 0 and end == len(keys)
             yield (keys if whole else keys[start:end]), tree.values_of(node, start, end)
         if end < len(keys):
             return
