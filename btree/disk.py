@@ -34,7 +34,7 @@ from btree.disk_transaction import (
 from btree.errors import ConflictError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.node import Node
-from btree.overlay import OWN_MAX, OverlaidTree, add_pending
+from btree.overlay import OWN_MAX, OverlaidTree, add_pending, entries_of
 from btree.protocols import RAW_TREE_ID
 from btree.redo import OP_CHANGES, changed_keys, encode_put, replay
 from btree.transaction import RAW_PUTS_MAX, Version
@@ -262,22 +262,26 @@ class DiskStore:
         version = transaction.version
         if version.base_lsn == 0 or self.pages.checkpoint_due():
             return None
-        changes, many = [], False
-        for tree in trees:
-            under = tree.under
-            many = many or len(tree.own) > OWN_MAX
-            if len(under.pending) + len(tree.own) > under.pending_max:
-                return None
-            changes.append((OP_CHANGES, under.id, tree.redo_of_own()))
-        record = encoded(changes)
-        if len(record) > REDO_BYTES_MAX and (not many or self.pages.checkpoint_due(len(record))):
-            return None
+        lsn = writer.lsn + 1
         with self._lock:
-            commit = writer.commit_redo(record)
-            lsn = commit.lsn
             states = transaction.states_to_build_on()
+            changes, made, many = [], [], False
             for tree in trees:
-                add_pending(states[tree.under.id], tree.own, lsn)
+                many = many or len(tree.own) > OWN_MAX  # raw puts
+                state = states[tree.under.id]
+                if len(state.pending) + len(tree.own) > state.pending_max:
+                    return None
+                redo, entries = entries_of(tree, state, lsn)
+                changes.append((OP_CHANGES, state.id, redo))
+                made.append((state, entries))
+            record = encoded(changes)
+            if len(record) > REDO_BYTES_MAX and (
+                not many or self.pages.checkpoint_due(len(record))
+            ):
+                return None
+            commit = writer.commit_redo(record)
+            for state, entries in made:
+                add_pending(state, entries, lsn)
             self._versions[lsn] = Version(
                 lsn,
                 states,

@@ -17,7 +17,7 @@ from btree.columns import Column, kept_with
 from btree.errors import CorruptionError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
-from btree.overlay import OverlaidTree
+from btree.overlay import OverlaidTree, entries_of
 from btree.packed import READS_MAX, PackedLeaf, packed_index_leaf, packed_leaf
 from btree.protocols import TreeKind, Value
 from btree.redo import encode_redo
@@ -359,7 +359,10 @@ class DiskTransaction(_OnPages):
         self.settle_full()
         changes = []
         for tree in self.open_trees.values():
-            redo = tree.redo_of_own() if isinstance(tree, OverlaidTree) else tree.redo
+            if isinstance(tree, OverlaidTree):
+                redo: list[Any] | None = entries_of(tree, tree.under, 0)[0]
+            else:
+                redo = tree.redo
             if redo:
                 changes.append((tree.id, redo))
         if any(len(redo) > REDO_ENTRIES_MAX for _, redo in changes):

@@ -50,6 +50,9 @@ FEW_LOADED = 64
 FEW_CHANGES = 32
 """Changes that are looked at one by one for the sake of a range, rather than settled."""
 
+NO_ROW = -(1 << 63) - 1
+"""Less than every row id."""
+
 _ABSENT: Any = object()
 _SETTLED: Any = None
 
@@ -177,25 +180,32 @@ class OverlaidTree(Tree):
     def last(self) -> tuple[Key, Value] | None:
         top = self.top
         if top is None:
-            top = self._find_top()
-            if top is None:
+            top = self._largest()
+            value = None if top is None else self.get(top)
+            if value is None:  # it was deleted: what comes before it, the nodes know
                 self.settle()
                 return self.last()
             self.top = top
+            return top, value
         return top, self.get(top)
 
-    def _find_top(self) -> int | None:
-        """The largest row id, if it is the largest that there ever was; None where that is not so."""
-        if self.under.kind is not TreeKind.TABLE:
+    def _largest(self) -> int | None:
+        """The largest row id that there ever was; None for trees of other kinds, and without any."""
+        state = self.under
+        if state.kind is not TreeKind.TABLE:
             return None
-        node = self.base
-        while node.children is not None:
-            node = self.child(node, len(node.children) - 1)
-        known = [*node.keys[-1:], *self.own]
-        if self.under.pending_top is not None:
-            known.append(self.under.pending_top)
-        top: int | None = max(known, default=None)
-        return None if top is None or self.get(top) is None else top
+        top = state.nodes_top
+        if top is None:
+            node = self.base
+            while node.children is not None:
+                node = self.child(node, len(node.children) - 1)
+            state.nodes_top = top = node.keys[-1] if node.keys else NO_ROW
+        if state.pending_top is not None and state.pending_top > top:
+            top = state.pending_top
+        for key in self.own:
+            if key > top:
+                top = key
+        return None if top == NO_ROW else top
 
     def put(self, key: Key, value: Value = None) -> None:
         own = self.own
@@ -406,18 +416,6 @@ class OverlaidTree(Tree):
         self.own, self.entries, self.own_max = {}, {}, 0
         self.base, self.below = _SETTLED, None
 
-    def redo_of_own(self) -> list[Any]:
-        """The changes in the form of redo."""
-        own = self.own
-        if len(own) == 1 and self.under.kind is not TreeKind.INDEX:
-            return [*own, *own.values()]
-        flat: list[Any] = [None] * (2 * len(own))
-        flat[::2] = own
-        flat[1::2] = own.values()
-        if self.under.kind is TreeKind.INDEX:
-            flat[1::2] = [DELETED if value is DELETED else None for value in own.values()]
-        return flat
-
 
 def lay_over(tree: Tree, own: dict[Key, Value]) -> None:
     """Turn a tree of a transaction back into one with nothing in copies of nodes, but for `own`."""
@@ -442,15 +440,29 @@ def apply(tree: Tree, changes: Mapping[Key, Value]) -> None:
 # -- changes that were committed -------------------------------------------------------------------------
 
 
-def add_pending(state: TreeState, own: Mapping[Key, Value], lsn: int) -> None:
+def entries_of(
+    tree: OverlaidTree, state: TreeState, lsn: int
+) -> tuple[list[Any], dict[Key, Entry]]:
+    """The changes of a transaction to one tree as redo, and as they will lie over `state`."""
+    older = state.pending
+    redo: list[Any] = []
+    entries: dict[Key, Entry] = {}
+    for key, value in tree.own.items():
+        redo.append(key)
+        redo.append(value)
+        entries[key] = (lsn, value, older.get(key), key)
+    if state.kind is TreeKind.INDEX:
+        redo[1::2] = [DELETED if value is DELETED else None for value in redo[1::2]]
+    return redo, entries
+
+
+def add_pending(state: TreeState, entries: dict[Key, Entry], lsn: int) -> None:
     """Lay the changes of commit `lsn` over a state; called under the store's lock."""
     assert lsn > state.pending_lsn
     state.pending_lsn = lsn
-    pending = state.pending
-    for key, value in own.items():
-        pending[key] = (lsn, value, pending.get(key), key)
+    state.pending.update(entries)
     if state.kind is TreeKind.TABLE:
-        top = max(own)
+        top = max(entries) if len(entries) > 1 else next(iter(entries))
         if state.pending_top is None or top > state.pending_top:
             state.pending_top = top
 

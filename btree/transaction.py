@@ -27,6 +27,7 @@ from btree.overlay import (
     FEW_LOADED,
     OverlaidTree,
     add_pending,
+    entries_of,
     lay_over,
     merged_state,
     take_newer,
@@ -260,16 +261,18 @@ class LocalTransaction(ABC):
         return sum([tree.pages_read for tree in self.open_trees.values()])
 
     def tree(self, tree_id: int) -> Tree:
-        try:
-            return self.open_trees[tree_id]
-        except KeyError:
+        tree = self.open_trees.get(tree_id)
+        if tree is None:
             if tree_id == RAW_TREE_ID and _HELD_BACK in self.open_trees:
                 self.carry_out()
                 return self.open_trees[RAW_TREE_ID]
             state = self.states[tree_id]
+            root = state.root
+            if root.__class__ is int:
+                root = self.load_root(state)
             kind = OverlaidTree if self._writable or state.pending else Tree
-            tree = self.open_trees[tree_id] = kind(self, state, self.root_of(state))
-            return tree
+            tree = self.open_trees[tree_id] = kind(self, state, root)
+        return tree
 
     def root_of(self, state: TreeState) -> Node:
         """The root of a state's nodes, loaded if need be."""
@@ -586,7 +589,8 @@ class LocalTransaction(ABC):
                 tree.settle()
             return self.states_at(lsn)
         for tree in overlaid:
-            add_pending(states[tree.id], tree.own, lsn)
+            state = states[tree.id]
+            add_pending(state, entries_of(tree, state, lsn)[1], lsn)
         return states
 
     def note_created(self, tree_id: int, kind: TreeKind) -> None:

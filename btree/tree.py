@@ -71,6 +71,7 @@ class TreeState:
         "large",
         "leaf_limit",
         "mark",
+        "nodes_top",
         "pending",
         "pending_lsn",
         "pending_max",
@@ -106,6 +107,9 @@ class TreeState:
         self.pending: dict[Key, Any] = {}  # changes laid over the nodes, see `overlay`
         self.pending_max = min(max(count // PENDING_SHARE, PENDING_MIN), PENDING_MAX)
         self.pending_lsn = -1  # of the newest of them
+        self.nodes_top: int | None = (
+            None  # the largest row id in the nodes, once somebody has asked
+        )
         self.pending_top: int | None = None  # the largest row id that was ever among them
 
 
