@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from btree.tree import Tree
 
 LEAVES_MIN = 64
-ROWS_MIN = 2048
+ROWS_MIN = 256
 """So many leaves with changes, and so many changed rows, are needed for pages to be written; fewer are changed
 as nodes."""
 
