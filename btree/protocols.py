@@ -129,6 +129,17 @@ class Tree(Protocol):
         """The last `count` keys before `end`, `inclusive` of all that start with it, the last one first.
         Otherwise as `following`."""
 
+    def between(
+        self,
+        lo: tuple[Any, ...],
+        hi: tuple[Any, ...],
+        *,
+        lo_inclusive: bool = True,
+        hi_inclusive: bool = False,
+    ) -> list[Key] | None:
+        """The keys of a range of `batches`, where that is simple to say (all in one leaf); None: see there.  Of
+        INDEX trees."""
+
     def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
         """For each of some distinct, ascending prefixes the keys that start with it.  Of CLUSTERED and INDEX
         trees; the leaves are walked once."""

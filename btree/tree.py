@@ -579,6 +579,23 @@ class Tree:
             return None
         return [keys[slot - 1]] if count == 1 else keys[slot - count : slot][::-1]
 
+    def between(
+        self,
+        lo: tuple[Any, ...],
+        hi: tuple[Any, ...],
+        *,
+        lo_inclusive: bool = True,
+        hi_inclusive: bool = False,
+    ) -> list[Key] | None:
+        if self.kind is not TreeKind.INDEX:
+            return None
+        keys, start = self._place(lo, after=not lo_inclusive)
+        if keys.__class__ is PackedKeys:
+            end = keys.place(hi, after=hi_inclusive)
+        else:
+            end = search_left(keys, (*hi, MAX) if hi_inclusive else hi)
+        return keys[start:end] if end < len(keys) else None
+
     def _place(self, key: tuple[Any, ...], *, after: bool) -> tuple[Any, int]:
         """The keys of the leaf where `key` is or would be, and its slot there; `after`: where all that start
         with it end."""

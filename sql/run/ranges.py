@@ -75,12 +75,12 @@ def key_span(
     low_inclusive: bool = True,
     high_inclusive: bool = True,
     reverse: bool = False,
-) -> Iterator[Batch]:
+) -> Iterable[Batch]:
     """Keys that start with `prefix` and go on with a part between the bounds.
 
     A bound on one side leaves NULL out, as comparisons do; so does a bound that is NULL."""
     if low is None or high is None:
-        return
+        return ()
     lo: Any = prefix or None
     hi: Any = prefix or None
     lo_inclusive = hi_inclusive = True
@@ -90,9 +90,18 @@ def key_span(
         lo, lo_inclusive = (*prefix, None), False
     if high is not UNBOUND:
         hi, hi_inclusive = (*prefix, high), high_inclusive
-    for batch in tree.batches(
+    if lo is not None and hi is not None:
+        keys = tree.between(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive)
+        if keys is not None:
+            return ((keys[::-1] if reverse else keys, []),) if keys else ()
+    batches = tree.batches(
         lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive, reverse=reverse
-    ):
+    )
+    return _with_checks(batches, check)
+
+
+def _with_checks(batches: Iterable[Batch], check: Check) -> Iterator[Batch]:
+    for batch in batches:
         check()
         yield batch
 

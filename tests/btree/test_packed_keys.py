@@ -120,6 +120,12 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
             batches = tree.batches(prefix, prefix, hi_inclusive=True)
             assert [k for found, _ in batches for k in found] == expected
             other = keys[min(at + 300, len(keys) - 1)]
+            near = keys[min(at + 20, len(keys) - 1)]
+            for ends in ((False, False), (True, False), (False, True), (True, True)):
+                options = dict(zip(("lo_inclusive", "hi_inclusive"), ends, strict=True))
+                few = tree.between(prefix, near[:size], **options)
+                batches = tree.batches(prefix, near[:size], **options)
+                assert few is None or few == [k for found, _ in batches for k in found]
             for reverse in (False, True):
                 batches = tree.batches(prefix, other, lo_inclusive=False, reverse=reverse)
                 within = keys[low + len(expected) : bisect_left(ranks, order_key(other))]
