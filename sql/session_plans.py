@@ -224,14 +224,10 @@ class QueryPlan(Checked):
             return None
         if tuple(map(type, values)) != (plan.types or ()):
             return None
-        transaction = session.reading_transaction()
-        if transaction is None:
-            transaction = session.lent_reader()
-            if not session.keeps(transaction):
-                transaction.rollback()
-                return None
+        transaction = session.quick_reader()
         if (
-            transaction.shape is not plan._shape
+            transaction is None
+            or transaction.shape is not plan._shape
             or session.functions.version != plan._functions_version
         ):
             return None

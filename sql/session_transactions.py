@@ -194,6 +194,22 @@ class TransactionState:
             self._reader, self._reader_view = reader, newest
         return reader
 
+    def quick_reader(self) -> Transaction | None:
+        """What a reading statement that is over at once reads from, without anything to be ended after it;
+        None if there is no such."""
+        transaction = self.current or self._transaction
+        if transaction is not None:
+            return transaction
+        if self.in_transaction:
+            return self.reading_transaction()
+        if self.store.view() is self._reader_view:
+            return self._reader
+        reader = self.lent_reader()
+        if reader is self._reader:
+            return reader
+        reader.rollback()
+        return None
+
     def keeps(self, reader: Transaction) -> bool:
         """Whether `reader` is the one that is kept, not to be ended by who borrowed it."""
         return reader is self._reader
