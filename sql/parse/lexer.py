@@ -18,9 +18,10 @@ import re
 import threading
 from typing import ClassVar
 
-from sqlglot.dialects.sqlite import SQLite
+from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import TokenType
+from sqlglot.tokens import Tokenizer
 
 from sql.errors import SqlSyntaxError
 from sql.parse.split import WORD
@@ -83,8 +84,10 @@ _BRACKET = re.compile(
 )
 
 
-class SqliteTokenizer(SQLite.Tokenizer):
-    """SQLite's quotes, comments and operators, and no keywords: those are looked up afterwards."""
+class SqliteTokenizer(Tokenizer):
+    """SQLite's quotes, comments and operators, and no keywords: those are looked up afterwards.
+
+    Not sqlglot's own of SQLite, of which nothing would be left, and whose parser and generator would be loaded."""
 
     QUOTES: ClassVar = ["'"]
     STRING_ESCAPES: ClassVar = ["'"]
@@ -92,6 +95,7 @@ class SqliteTokenizer(SQLite.Tokenizer):
     HEX_STRINGS: ClassVar = []
     COMMENTS: ClassVar = ["--", ("/*", "*/")]
     NESTED_COMMENTS = False
+    COMMENTS_TERMINATE_AT_NEWLINE_ONLY = True
     COMMANDS: ClassVar = set()
     COMMAND_PREFIX_TOKENS: ClassVar = set()
     VAR_SINGLE_TOKENS: ClassVar = {"$"}
@@ -109,7 +113,7 @@ class SqliteTokenizer(SQLite.Tokenizer):
     }
 
 
-class SqliteText(SQLite):
+class SqliteText(Dialect):
     """The dialect of our own that the tokenizer belongs to."""
 
     Tokenizer = SqliteTokenizer
