@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import codec, directory
 from btree.cache import unflushed_bytes
+from btree.collector import CollectorPaused
 from btree.column_pages import OpenPage, open_pages
 from btree.columns import Column, kept_with
 from btree.errors import CorruptionError, StoreError
@@ -36,7 +37,7 @@ REDO_BYTES_MAX = 256 * 1024
 REDO_SCATTERED_BYTES_MAX = 8 << 20
 """The same where redo stands for many times as many bytes of pages (see `Tree.load`)."""
 
-PUTS_SCATTERED = 4
+PUTS_SCATTERED = 2
 """So many entries of the raw tree for each put of a transaction: from there on they are scattered."""
 
 LEAF_LIMIT_MAX = 256
@@ -392,6 +393,9 @@ class DiskTransaction(_OnPages):
                     return
             elif not trees:
                 return
+            elif tree is not None:
+                with CollectorPaused():  # an object is made for each put
+                    commit = self.store.append_overlaid(self, writer, trees)
             else:
                 commit = self.store.append_overlaid(self, writer, trees)
         if commit is None:
@@ -406,7 +410,9 @@ class DiskTransaction(_OnPages):
         Whoever needs the leaves before the next checkpoint settles them, all at once; so the tree has
         to fit into the cache, for then it does."""
         under, store = tree.under, self.store
-        if under.count < len(puts) * PUTS_SCATTERED or not self._is_within(tree, next(iter(puts))):
+        if not puts or under.count < len(puts) * PUTS_SCATTERED:
+            return False
+        if not self._is_within(tree, next(iter(puts))):
             return False
         if under.count / under.leaf_limit * store.leaf_bytes <= store.cache.budget_bytes:
             under.pending_max = max(under.pending_max, store.raw_puts_max)

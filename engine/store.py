@@ -183,11 +183,13 @@ class PageStore(Grouping):
         return due and live <= live_bytes_max
 
     def checkpoint_due(self, more: int = 0) -> bool:
-        """Whether the redo tail has outgrown its bound, or would with so many bytes more."""
+        """Whether the redo tail has outgrown its bound; with `more`, whether so large a transaction would take it
+        past the largest bound."""
         log = self.current_log
-        tail = log.redo_bytes + more
-        return tail > REDO_TAIL_BYTES_MAX and (
-            tail > min(log.live_bytes // REDO_TAIL_SHARE, LONG_REDO_TAIL_BYTES_MAX)
+        if more:
+            return log.redo_bytes + more > LONG_REDO_TAIL_BYTES_MAX
+        return log.redo_bytes > REDO_TAIL_BYTES_MAX and (
+            log.redo_bytes > min(log.live_bytes // REDO_TAIL_SHARE, LONG_REDO_TAIL_BYTES_MAX)
         )
 
     def checkpoint_due_at_close(self, redo_bytes_max: int) -> bool:

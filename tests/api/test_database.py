@@ -472,3 +472,21 @@ def test_closing_does_not_wait_for_another_writer_to_compact(tmp_path: Path) -> 
         assert path.stat().st_size > 16 << 20
     with kvsh.open(path) as again:
         assert again.get("k1") == b"kept"
+
+
+def test_a_transaction_that_deletes_all_that_it_has_put_commits(tmp_path: Path) -> None:
+    with kvsh.open(tmp_path / "a.db") as db:
+        with db.transaction():
+            for number in range(1000):
+                db.put(b"%04d" % number, b"v")
+        assert db.count() == 1000
+        with db.transaction():
+            db.put("0500x", "v")
+            assert db.delete("0500x")
+        with db.transaction():
+            db.put("0500", "w")
+            db.put("0600x", "v")
+            assert db.delete("0600x")
+            assert db.delete("0700")
+        assert db.get("0500") == b"w"
+        assert db.count() == 999

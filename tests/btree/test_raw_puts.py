@@ -191,9 +191,9 @@ def test_scattered_puts_wait_over_the_tree_and_every_reader_sees_its_own_commit(
 def test_ascending_and_dense_puts_go_to_the_leaves_at_once(tmp_path: Path) -> None:
     """They are as cheap to write as pages, which have to be written anyway."""
     store: Any = open_store(tmp_path / "db", durability="off")
-    for first in (0, 10_000, 5_000):
+    for first, count in ((0, 10_000), (10_000, 10_000), (2_500, 15_000)):
         transaction = store.begin(write=True)
-        for number in range(first, first + 10_000):
+        for number in range(first, first + count):
             transaction.put_raw(b"%05d" % number, b"v" * 100)
         transaction.commit()
         version = store.view().version
