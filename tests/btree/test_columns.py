@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from btree import Column, TreeKind, open_memory, open_store
-from btree.codec import KEY_COLUMN, decode_node
+from btree.codec import KEY_COLUMN, decode_node, encode_node
 from btree.column_pages import joined, open_pages
 from btree.errors import CorruptionError
+from btree.node import new_leaf
 from btree.protocols import Store, Transaction, Tree
 
 Row = tuple[Any, ...]
@@ -248,3 +249,17 @@ def test_large_values_are_not_gathered_by_the_thousand(tmp_path: Path) -> None:
         assert sum(sizes) == 2000
         assert max(sizes) < 500
     store.close()
+
+
+@pytest.mark.parametrize("kind", [TreeKind.TABLE, TreeKind.CLUSTERED])
+def test_a_page_of_a_tree_of_another_kind_is_an_error(kind: TreeKind) -> None:
+    leaf = new_leaf([7, 8, 9, 10, 11, 12, 13, 14], [(7, "a")] * 8, None)
+    if kind is TreeKind.CLUSTERED:
+        leaf.keys = [(key,) for key in leaf.keys]
+    payload = encode_node(kind, leaf)
+    (opened,) = open_pages([payload], [5], (1,), kind)
+    assert opened is not None
+    assert joined([opened], 1) == ["a"] * 8
+    other = TreeKind.TABLE if kind is TreeKind.CLUSTERED else TreeKind.CLUSTERED
+    with pytest.raises(CorruptionError, match=f"page 5: not a node of a {other.name} tree"):
+        open_pages([payload], [5], (1,), other)
