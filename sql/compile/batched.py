@@ -16,9 +16,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sql.expressions import InList, InSubquery
+from sql.compile.by_column import column_scan, with_probe
+from sql.compile.hashed import asks_for_keys
+from sql.compile.module import Lines
+from sql.expressions import Affinity, ColumnRef, InList, InSubquery
 from sql.plan import TableRelation
-from sql.plan.operators import KeyRange, Level, RowidLookup
+from sql.plan.operators import HashLookup, KeyRange, Level, RowidLookup
 from sql.run import lookups, ranges
 from sql.run.sorting import in_batches
 
@@ -81,6 +84,42 @@ def batched_level(
         hit = levels.module.constants.name(analysis.hit, "hit")
         clauses.append(f"if {hit}({analysis.number(level)})")
     return f"for keys, rows in {batches}:", clauses
+
+
+def late_level(
+    levels: LevelCompiler, level: Level, header: str, listed: list[list[str]]
+) -> tuple[str, list[str]] | None:
+    """The same of a semi-join or an anti-join by a set of keys: the rows before are gathered, and the relation is
+    scanned for their keys; None if that can't be done by column."""
+    from sql.compile.levels import LevelCompiler
+
+    access, number = level.access, level.relation.source
+    assert isinstance(access, HashLookup)
+    if levels.compiler.analysis is not None or not asks_for_keys(levels, level):
+        return None
+    affinity, collation = access.probe_affinities[0], access.collations[0]
+    probe = levels.scalar.operand(access.probes[0], affinity, collation)[0]
+    body = Lines()
+    inner = LevelCompiler(levels.compiler, levels.uses, body)
+    scan = column_scan(inner, Level(level.relation, access.access, filters=access.local))
+    if scan is None:
+        return None
+    key = levels.scalar.operand(access.keys[0], access.key_affinities[0], collation)[0]
+    if key not in scan.columns:
+        return None
+    again = ColumnRef(number, -2, "", "", Affinity.NONE, "BINARY", 0)  # the key is read again
+    scan = with_probe(inner, scan, key, "probe", again, {})
+    outer, element = _before(levels, header, listed)
+    name = f"f{levels.module.number()}"
+    levels.body.extend(body)
+    levels.body.add(f"def {name}(probe):")
+    levels.body.add(f"    {scan.header}")
+    levels.body.add(f"        yield [{key} {' '.join(scan.clauses)}]")
+    keys = _of_batch(levels, probe, element)
+    batches = levels.call(lookups.matched_rows, outer, keys, name, "ctx")
+    clauses = [f"for {element}, w{number} in zip(keys, rows)"]
+    clauses.append(f"if {'' if level.exists else 'not '}w{number}")
+    return f"for keys, rows in {batches}:", [*clauses, *levels.filters(level.filters)]
 
 
 def _before(levels: LevelCompiler, header: str, listed: list[list[str]]) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from msgspec.structs import replace
 
 from sql.compile.arms import ArmsCompiler
-from sql.compile.batched import batched_level
+from sql.compile.batched import batched_level, late_level
 from sql.compile.by_column import ColumnScan, column_scan
 from sql.compile.clauses import split_clauses
 from sql.compile.groups import GroupCompiler
@@ -282,7 +282,12 @@ class BlockCompiler:
                     listed.append(clauses)
                 continue
             alone = False
-            if level.batched:
+            late = None
+            if level.batched and isinstance(level.access, HashLookup):
+                late = late_level(levels, level, header, listed)
+            if late is not None:
+                header, listed, fan_out = late[0], [late[1]], 1.0
+            elif level.batched and not isinstance(level.access, HashLookup):
                 header, clauses = batched_level(levels, level, header, listed)
                 listed, fan_out = [clauses], 1.0
             else:

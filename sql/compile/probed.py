@@ -60,6 +60,8 @@ def probed_level(
         return None
     access = level.access
     if isinstance(access, HashLookup):
+        if level.batched:
+            return None
         return _hashed(levels, scan, level, access)
     if isinstance(access, RowidLookup) and level.by_column and level.exists is None:
         return _by_rowid(levels, scan, level, access)

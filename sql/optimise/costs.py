@@ -16,6 +16,8 @@ COLUMN_LOOKUP, COLUMN_ROW = 400.0, 6.0
 COLUMN_ROWS_MIN, COLUMNS_SHARE = 2000.0, 32.0
 """A table's columns are read whole for look-ups where it is no small one, and one of so many rows is wanted: nearly
 every leaf has some of those."""
+PROBED_ROW, LATE_SHARE = 12.0, 8.0
+"""A scan by column that asks for each row whether its key is one of some; these are at most one in so many rows."""
 PREFIX, PREFIX_ROW, FETCHED_ROW = 600.0, 150.0, 700.0
 
 

@@ -24,14 +24,19 @@ from sql.optimise.costs import (
     COLUMN_ROWS_MIN,
     COLUMNS_SHARE,
     FETCHED_ROW,
+    HASH_UNIQUE_ROW,
+    LATE_SHARE,
     PREFIX,
     PREFIX_ROW,
+    PROBED_ROW,
+    SEEK,
     batched_cost,
     probe_cost,
 )
+from sql.optimise.decorrelate import ANTI, SEMI
 from sql.optimise.ordering import in_order
 from sql.plan import SortKey, TableRelation
-from sql.plan.operators import Equality, HashLookup, KeyRange, RowidLookup
+from sql.plan.operators import Equality, HashLookup, KeyRange, RowidLookup, TableScan
 from sql.plan.walk import references
 from sql.run.lookups import GATHERED_MAX
 
@@ -190,7 +195,7 @@ class JoinOrder(RelationAccesses):
         best: State | None = None
         source = self.items[place].relation.source
         for candidate in self.accesses(place, state.bound, first=False):
-            candidate = self._batched(place, candidate, state)
+            candidate = self._batched(place, self._late(place, candidate, state), state)
             rows, cost = self.filtered(place, candidate, state.bound)
             if isinstance(candidate.access, HashLookup):
                 once = candidate.cost / self.repeats
@@ -237,6 +242,30 @@ class JoinOrder(RelationAccesses):
                 if here is not None and there is not None:
                     known = min(known, here / there)
         return max(0.001, known * (1.0 - math.exp(-rows)))
+
+    def _late(self, place: int, candidate: Candidate, state: State) -> Candidate:
+        """The candidate of a semi-join or an anti-join by a set of keys as one whose set is made once the rows
+        before are known, of their keys alone, if those are few."""
+        item, access = self.items[place], candidate.access
+        relation = item.relation
+        if (
+            item.join not in (SEMI, ANTI)
+            or not isinstance(access, HashLookup)
+            or not isinstance(relation, TableRelation)
+            or access.access != TableScan()
+            or len(access.keys) != 1
+            or len(candidate.used) != len(item.on)
+            or self.correlated
+            or self.block.limit is not None
+        ):
+            return candidate
+        size = float(self.planner.statistics.rows(relation.table.tree_id))
+        if size < COLUMN_ROWS_MIN or state.rows * LATE_SHARE > size:
+            return candidate
+        columns = len(self.needed[relation.source])
+        found = min(size, state.rows * candidate.rows)
+        cost = SEEK + size * (PROBED_ROW + COLUMN_ROW * columns / 2) + found * HASH_UNIQUE_ROW
+        return replace(candidate, cost=min(cost, candidate.cost), batched=cost < candidate.cost)
 
     def _batched(self, place: int, candidate: Candidate, state: State) -> Candidate:
         """The candidate for many look-ups at once, if it is one by equality and there are many.

@@ -17,8 +17,10 @@ from typing import Any
 
 from btree import Tree, order_key
 from sql.context import Context
-from sql.run.hashing import DiskTable
+from sql.run.hashing import DiskTable, hash_keys, kept_rows
+from sql.run.probes import Probe, members_of
 from sql.run.ranges import fetched, key_span, rows_of
+from sql.run.sorting import in_batches
 from sql.run.spill import row_bytes
 
 
@@ -99,6 +101,20 @@ def columns_by_key(
         if -1 in places:
             picked = [None if at < 0 else row for at, row in zip(places, picked, strict=True)]
         yield outer, picked
+
+
+def matched_rows(
+    batches: Iterable[list[Any]],
+    keys_of: Callable[[list[Any]], list[Any]],
+    found: Callable[[Probe], Iterable[list[Any]]],
+    ctx: Context,
+) -> Iterator[tuple[list[Any], list[bool]]]:
+    """(rows, whether each has a match): of the keys that `found` gives, asked for those of all rows."""
+    rows = kept_rows(batches, ctx)
+    wanted = hash_keys((keys_of(batch) for batch in in_batches(rows, ctx.check)), 1, True, ctx)
+    has = hash_keys(found(members_of(wanted, True)), 1, True, ctx).__contains__
+    for batch in in_batches(rows, ctx.check):
+        yield batch, list(map(has, keys_of(batch)))
 
 
 def lists_by_prefix(

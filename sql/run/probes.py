@@ -11,6 +11,7 @@ so that the table can be a list, `itemgetter(*keys)(table)` takes 6.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import compress
 from operator import itemgetter, not_
 from typing import Any
@@ -20,12 +21,12 @@ from sql.context import Context
 
 Probe = Callable[[Sequence[Any]], tuple[Sequence[Any] | None, tuple[Sequence[Any], ...]]]
 
-GAPS_MAX = 8
-"""A list may have so many places for each key that is there."""
+GAPS_MAX, BYTE_GAPS_MAX = 8, 64
+"""A list may have so many places for each key that is there, a list of bytes so many."""
 _LIST_MIN = 4096
 
 
-def _list_size(keys: Iterable[Any]) -> int:
+def _list_size(keys: Iterable[Any], gaps_max: int) -> int:
     """How long a list has to be that has a place for each of the keys; 0 if they are no integers for that.
 
     Its second half is for negative numbers, which count from its end."""
@@ -33,7 +34,7 @@ def _list_size(keys: Iterable[Any]) -> int:
     if not listed or {*map(type, listed)} != {int} or min(listed) < 0:
         return 0
     size = max(listed) + 1
-    return 2 * size if size <= GAPS_MAX * len(listed) + _LIST_MIN else 0
+    return 2 * size if size <= gaps_max * len(listed) + _LIST_MIN else 0
 
 
 def _all_of(keys: Sequence[Any], places: Sequence[Any]) -> Sequence[Any]:
@@ -57,7 +58,7 @@ def rows_of(table: Any) -> Probe:
         if left[0] >= 0:
             left[0] -= len(keys)
             if left[0] < 0:
-                listed.extend([None] * _list_size(table))
+                listed.extend([None] * _list_size(table, GAPS_MAX))
                 if listed:
                     for key, row in table.items():
                         listed[key] = row
@@ -74,16 +75,17 @@ def rows_of(table: Any) -> Probe:
 def members_of(keys: Any, wanted: bool) -> Probe:
     """The probe of a set of keys: of a semi-join, or of an anti-join, where those are not `wanted`."""
     has = keys.__contains__
-    flags = bytearray(_list_size(keys) if isinstance(keys, set) else 0)
+    flags = bytearray(_list_size(keys, BYTE_GAPS_MAX) if isinstance(keys, set) else 0)
     if flags:
         for key in keys:
             flags[key] = 1
 
     def probe(keys: Sequence[Any]) -> tuple[Sequence[Any] | None, tuple[Sequence[Any], ...]]:
-        found: Sequence[Any]
-        try:
-            found = _all_of(keys, flags)
-        except (IndexError, TypeError):
+        found: Sequence[Any] | None = None
+        if flags:
+            with suppress(IndexError, TypeError):
+                found = _all_of(keys, flags)
+        if found is None:
             found = list(map(has, keys))
         return (found if wanted else list(map(not_, found))), ()
 

@@ -110,6 +110,8 @@ SELECTS = [
     "SELECT v, count(*) FROM t JOIN u ON k = n WHERE v <> 'x3' AND {} GROUP BY v",
     "SELECT count(*), sum(n) FROM t JOIN u ON k = n AND v > 'x2' WHERE {}",
     "SELECT count(*), sum(n) FROM t WHERE EXISTS (SELECT * FROM u WHERE k = n AND v > 'x2') AND {}",
+    "SELECT k FROM u WHERE EXISTS (SELECT * FROM t WHERE n = k AND {}) ORDER BY k",
+    "SELECT v, count(*) FROM u WHERE NOT EXISTS (SELECT * FROM t WHERE n = w AND {}) GROUP BY v",
 ]
 
 

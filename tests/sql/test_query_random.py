@@ -44,8 +44,9 @@ def test_random_queries_by_codes_and_probes(seed: int, monkeypatch: pytest.Monke
     monkeypatch.setattr(coded, "BUCKETS", draw.choice([255, 7, 2, 1]))
     of = coded.coded
     monkeypatch.setattr(coded, "codes_of", lambda it: None if draw.random() < 0.1 else of(it))
-    for threshold in ("BATCHED_ROWS_MIN", "COLUMN_ROWS_MIN", "COLUMN_LOOKUP"):
+    for threshold in ("BATCHED_ROWS_MIN", "COLUMN_ROWS_MIN", "COLUMN_LOOKUP", "LATE_SHARE"):
         monkeypatch.setattr(joins, threshold, 0.0)
     monkeypatch.setattr(joins, "COLUMNS_SHARE", 1e9)
+    monkeypatch.setattr(joins, "PROBED_ROW", -1e3)
     unexplained = run_queries(seed).unexplained
     assert not unexplained, "\n".join(map(str, unexplained))
