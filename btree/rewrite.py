@@ -108,7 +108,7 @@ class _Leaf:
         self.node = node
         self.rows = len(node.keys) if opened is None else opened.rows
         self.slots: Any = None  # of the chosen rows
-        self._decoded: dict[int, list[Value]] | None = None
+        self._decoded: dict[int, list[Value]] = {}
 
     def keys(self) -> list[Key]:
         """The keys of all rows."""
@@ -141,11 +141,13 @@ class _Leaf:
         values = self._all(column)
         return [values[slot] for slot in self.kept_slots()]
 
+    def know(self, column: int, values: Sequence[Value]) -> None:
+        """Take a column that has been decoded."""
+        self._decoded[column] = list(values)
+
     def _all(self, column: int) -> list[Value]:
         """The column as the page keeps it."""
         known = self._decoded
-        if known is None:
-            known = self._decoded = {}
         if column not in known:
             assert self.opened is not None
             known[column] = decode_column(self.opened.kept[column])
@@ -393,6 +395,9 @@ class Batch:
                 if numbers is not None:
                     changed[column] = numbers.column(leaf.start, leaf.start + leaf.rows)
                 elif leaf.opened is not None:
+                    if column in self._columns and not leaf.opened.gone:
+                        read = self.lists[self._columns.index(column)]
+                        leaf.know(column, read[leaf.start : leaf.start + leaf.rows])
                     changed[column] = leaf.with_values(column, new[at:until])
             page = leaf.page_with(changed) if leaf.opened is not None else None
             if page is None or not rewrite.put(leaf, page):
