@@ -158,8 +158,11 @@ class Cache:
                 used -= cooled
                 cooling_bytes += cooled
         while cooling and used + cooling_bytes > goal:
-            location = next(iter(cooling), None)
-            node = None if location is None else cooling.pop(location, None)
+            try:
+                location = next(iter(cooling))
+            except (RuntimeError, StopIteration):  # another thread has just revived one
+                continue
+            node = cooling.pop(location, None)
             if node is not None:
                 cooling_bytes -= node.bytes
                 self.evictions += 1

@@ -87,7 +87,9 @@ class _OnPages(LocalTransaction):
 
     def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
         assert branch.children is not None and branch.pages is not None
-        child: int = branch.children[slot]
+        child: Any = branch.children[slot]
+        if child.__class__ is Node:
+            return child  # another thread has loaded it
         location, page = int(child), branch.pages[slot]
         node = self.store.cache.revived(location) if location else None
         if node is None:
