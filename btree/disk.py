@@ -269,7 +269,7 @@ class DiskStore:
             for tree in trees:
                 many = many or len(tree.own) > OWN_MAX  # raw puts
                 state = states[tree.under.id]
-                if len(state.pending) + len(tree.own) > state.pending_max:
+                if state.pending_count + len(tree.own) > state.pending_max:
                     return None
                 redo, entries = entries_of(tree, state, lsn)
                 changes.append((OP_CHANGES, state.id, redo))

@@ -418,7 +418,7 @@ class DiskTransaction(_OnPages):
             return False
         if under.count / under.leaf_limit * store.leaf_bytes <= store.cache.budget_bytes:
             under.pending_max = max(under.pending_max, store.raw_puts_max)
-        return len(under.pending) + len(tree.own) + len(puts) <= under.pending_max
+        return under.pending_count + len(tree.own) + len(puts) <= under.pending_max
 
     def _is_within(self, tree: OverlaidTree, key: bytes) -> bool:
         """Whether there is a larger key in the nodes."""

@@ -460,6 +460,7 @@ def add_pending(state: TreeState, entries: dict[Key, Entry], lsn: int) -> None:
     """Lay the changes of commit `lsn` over a state; called under the store's lock."""
     assert lsn > state.pending_lsn
     state.pending_lsn = lsn
+    state.pending_count += len(entries)
     state.pending.update(entries)
     if state.kind is TreeKind.TABLE:
         top = max(entries) if len(entries) > 1 else next(iter(entries))
@@ -505,4 +506,5 @@ def take_newer(made: TreeState, state: TreeState, lsn: int) -> None:
     """Lay over `made` what is pending over `state` from commits after `lsn`; under the store's lock."""
     if state.pending_lsn > lsn:
         made.pending = {key: entry for key, entry in state.pending.items() if entry[0] > lsn}
+        made.pending_count = len(made.pending)
         made.pending_lsn, made.pending_top = state.pending_lsn, state.pending_top

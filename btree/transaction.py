@@ -574,7 +574,7 @@ class LocalTransaction(ABC):
         for tree in self.open_trees.values():
             if tree.__class__ is OverlaidTree and tree.own:
                 under = tree.under
-                if len(under.pending) + len(tree.own) > under.pending_max:
+                if under.pending_count + len(tree.own) > under.pending_max:
                     tree.settle()
 
     def states_at(self, lsn: int) -> dict[int, TreeState]:

@@ -73,6 +73,7 @@ class TreeState:
         "mark",
         "nodes_top",
         "pending",
+        "pending_count",
         "pending_lsn",
         "pending_max",
         "pending_top",
@@ -106,6 +107,7 @@ class TreeState:
         self.freed = freed  # pages that went as `pending` was merged, to be given back
         self.pending: dict[Key, Any] = {}  # changes laid over the nodes, see `overlay`
         self.pending_max = min(max(count // PENDING_SHARE, PENDING_MIN), PENDING_MAX)
+        self.pending_count = 0  # of them, those over which others lie included
         self.pending_lsn = -1  # of the newest of them
         self.nodes_top: int | None = (
             None  # the largest row id in the nodes, once somebody has asked

@@ -213,6 +213,24 @@ def test_a_small_transaction_copies_no_leaf(store: Any) -> None:
     assert not isinstance(store.begin().tree(tree_id), OverlaidTree)  # one has settled it for all
 
 
+def test_what_one_hot_row_was_before_is_not_kept_for_ever(store: Any) -> None:
+    """Its changes lie one over the other until the tree is settled: by their number, not the keys'."""
+    tree_id = filled(store, TreeKind.TABLE, {1: (0,)})
+    before = store.begin()
+    for number in range(3 * tree_module.PENDING_MIN):
+        writing = store.begin(write=True)
+        writing.tree(tree_id).put(1, (number,))
+        writing.commit()
+    reading = store.begin()
+    entry = reading.tree(tree_id).under.pending.get(1)
+    length = 0
+    while entry is not None:
+        entry, length = entry[2], length + 1
+    assert length <= tree_module.PENDING_MIN
+    assert reading.tree(tree_id).get(1) == (3 * tree_module.PENDING_MIN - 1,)
+    assert before.tree(tree_id).get(1) == (0,)
+
+
 def test_what_was_settled_for_an_older_commit_leaves_newer_ones_their_changes(store: Any) -> None:
     tree_id = filled(store, TreeKind.TABLE, {key: (key,) for key in range(100)})
 
