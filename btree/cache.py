@@ -55,7 +55,7 @@ class Cache:
         self.used_bytes = 0
         self.column_bytes = 0  # part of `used_bytes`
         self.scanned: set[int] = set()  # trees that were scanned by column
-        self.rewritten: set[int] = set()  # trees of which many pages were written for a few rows each
+        self.rewritten: set[int] = set()  # trees whose pages were written for a few rows each
         self.evictions = 0
         self.loads = 0
         self._cooling: dict[int, Node] = {}
