@@ -14,7 +14,7 @@ from btree.codec import FORMAT
 from btree.errors import CorruptionError
 from btree.node import new_leaf
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, TreeKind
-from btree.tree import Mark, TreeState
+from btree.tree_state import Mark, TreeState
 
 DIRECTORY_PAGE = 1
 """Stored on disk, do not change."""

@@ -43,7 +43,7 @@ from engine import Journal
 if TYPE_CHECKING:
     from btree.pages import PageStore, Snapshot, Writer
     from btree.transaction import LocalTransaction
-    from btree.tree import TreeState
+    from btree.tree_state import TreeState
 
 _log = Journal("kvsh.btree")
 

@@ -25,7 +25,8 @@ from btree.redo import encode_redo
 from btree.rewrite import Rewrite
 from btree.spill import Spill
 from btree.transaction import LocalTransaction, Version
-from btree.tree import REDO_ENTRIES_MAX, Tree, TreeState
+from btree.tree import REDO_ENTRIES_MAX, Tree
+from btree.tree_state import TreeState
 
 if TYPE_CHECKING:
     from btree.disk import DiskStore

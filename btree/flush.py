@@ -17,7 +17,7 @@ from btree.directory import DIRECTORY_PAGE, encode_directory
 from btree.edit import Pieces, cut_branch, cut_leaf
 from btree.node import LargeReference, LargeValues, Node, new_branch, new_leaf
 from btree.protocols import Value
-from btree.tree import TreeState
+from btree.tree_state import TreeState
 
 if TYPE_CHECKING:
     from btree.cache import Cache

@@ -16,7 +16,8 @@ from btree.overlay import remove_pending
 from btree.packed import PackedLeaf
 from btree.protocols import RAW_TREE_ID, Store, TreeKind, Value
 from btree.transaction import LocalTransaction, Version
-from btree.tree import Tree, TreeState
+from btree.tree import Tree
+from btree.tree_state import TreeState
 
 LEAF_LIMIT = 64
 BRANCH_LIMIT = 256

@@ -34,7 +34,8 @@ from btree.lookups import FEW
 from btree.node import Node
 from btree.order import in_order, less, search_left, search_right
 from btree.protocols import Key, TreeKind, Value
-from btree.tree import DELETED, Tree, TreeState
+from btree.tree import DELETED, Tree
+from btree.tree_state import TreeState
 
 if TYPE_CHECKING:
     from btree.transaction import LocalTransaction
@@ -67,7 +68,7 @@ class OverlaidTree(Tree):
         self.under = state
         self._id = state.id
         self._kinds = state.kinds
-        self._descents = self._pages = 0
+        self.descents = self._pages = 0
         self.base = root
         self.own = {}
         self.entries = state.pending
@@ -130,7 +131,7 @@ class OverlaidTree(Tree):
     # -- single entries --------------------------------------------------------------------------------
 
     def get(self, key: Key, default: Value = None) -> Value:
-        self._descents += 1
+        self.descents += 1
         try:
             value = self.own.get(key, _ABSENT)
             if value is not _ABSENT:

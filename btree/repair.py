@@ -27,7 +27,8 @@ from btree.node import LargeReference, Node
 from btree.order import less, order_key
 from btree.protocols import CATALOG_TREE_ID, Key, Kind, TreeKind, Value
 from btree.redo import OP_CHANGES, decode_redo, replay
-from btree.tree import DELETED, TreeState
+from btree.tree import DELETED
+from btree.tree_state import TreeState
 
 NOTES_MAX = 200
 _LEVEL_AT = 2  # of a node's page

@@ -34,7 +34,8 @@ from btree.overlay import (
 )
 from btree.packed import PackedLeaf
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, Savepoint, TreeKind, Value
-from btree.tree import Mark, Tree, TreeState
+from btree.tree import Tree
+from btree.tree_state import Mark, TreeState
 
 if TYPE_CHECKING:
     from btree.rewrite import Rewrite

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import columns as by_column
-from btree import edit, lookups, ranges
+from btree import edit, few_keys, lookups, ranges
 from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
-from btree.order import MAX, search_left, search_right
+from btree.order import search_left, search_right
 from btree.packed import PackedLeaf, child_to_read, leaf_to_look_at
-from btree.packed_keys import PackedKeys
 from btree.protocols import Key, TreeKind, Value
+from btree.tree_state import Mark, TreeState
 
 if TYPE_CHECKING:
     from btree.rewrite import Rewrite
@@ -38,12 +38,6 @@ DELETED = False
 """Stands in redo for a delete.  Stored on disk, do not change."""
 
 
-PENDING_MIN = 1024
-PENDING_MAX = 1 << 15
-PENDING_SHARE = 16
-"""Committed changes that wait over the nodes: for so many entries of the tree one, within bounds."""
-
-
 def _is_scattered(entries: int, leaves: int, leaf_limit: int) -> bool:
     """Whether changes of so many entries in so many leaves are few for each leaf, and not too many."""
     return (
@@ -52,75 +46,11 @@ def _is_scattered(entries: int, leaves: int, leaf_limit: int) -> bool:
     )
 
 
-class Mark:
-    """An opaque token: the same object means the same content."""
-
-    __slots__ = ()
-
-
-class TreeState:
-    """A tree in one committed version, or in several that differ in how much of `pending` they see.
-    `root` is a Node, or an int as a branch's child is."""
-
-    __slots__ = (
-        "count",
-        "freed",
-        "id",
-        "kind",
-        "kinds",
-        "large",
-        "leaf_limit",
-        "mark",
-        "nodes_top",
-        "pending",
-        "pending_count",
-        "pending_lsn",
-        "pending_max",
-        "pending_top",
-        "root",
-        "root_page",
-    )
-
-    def __init__(
-        self,
-        tree_id: int,
-        kind: TreeKind,
-        root: Any,
-        *,
-        root_page: int = 0,
-        count: int = 0,
-        kinds: tuple[int, ...] = (),
-        large: bool = False,
-        leaf_limit: int,
-        mark: Mark,
-        freed: tuple[int, ...] = (),
-    ) -> None:
-        self.id = tree_id
-        self.kind = kind
-        self.root = root
-        self.root_page = root_page
-        self.count = count
-        self.kinds = kinds
-        self.large = large  # whether any value ever went to a page of its own
-        self.leaf_limit = leaf_limit
-        self.mark = mark
-        self.freed = freed  # pages that went as `pending` was merged, to be given back
-        self.pending: dict[Key, Any] = {}  # changes laid over the nodes, see `overlay`
-        self.pending_max = min(max(count // PENDING_SHARE, PENDING_MIN), PENDING_MAX)
-        self.pending_count = 0  # of them, those over which others lie included
-        self.pending_lsn = -1  # of the newest of them
-        self.nodes_top: int | None = (
-            None  # the largest row id in the nodes, once somebody has asked
-        )
-        self.pending_top: int | None = None  # the largest row id that was ever among them
-
-
 class Tree:
     """A tree of a transaction; see `protocols.Tree` for what the methods promise."""
 
     __slots__ = (
         "_count",
-        "_descents",
         "_id",
         "_kind",
         "_kinds",
@@ -131,6 +61,7 @@ class Tree:
         "base",
         "below",
         "branch_limit",
+        "descents",
         "entries",
         "freed",
         "large",
@@ -161,7 +92,7 @@ class Tree:
         self.transaction = transaction
         self.under = state
         self._id = state.id
-        self._descents = self._pages = 0
+        self.descents = self._pages = 0
         self.begin(state, root)
 
     def begin(self, state: TreeState, root: Node) -> None:
@@ -248,7 +179,7 @@ class Tree:
     @property
     def pages_read(self) -> int:
         """Nodes visited through this tree so far."""
-        return self._descents * self.depth() + self._pages
+        return self.descents * self.depth() + self._pages
 
     def depth(self) -> int:
         """Levels, 1 for a tree that is one leaf."""
@@ -257,7 +188,7 @@ class Tree:
     # -- single entries --------------------------------------------------------------------------
 
     def get(self, key: Key, default: Value = None) -> Value:
-        self._descents += 1
+        self.descents += 1
         try:
             node = self.root
             children = node.children
@@ -289,7 +220,7 @@ class Tree:
         return leaf.values.row(slot) if isinstance(leaf, PackedLeaf) else self.value(leaf, slot)
 
     def __contains__(self, key: Key) -> bool:
-        self._descents += 1
+        self.descents += 1
         leaf = self.leaf(key)
         slot = search_left(leaf.keys, key)
         return slot < len(leaf.keys) and bool(leaf.keys[slot] == key)
@@ -466,7 +397,7 @@ class Tree:
             self.load(run)
             loaded += len(run)
             if loaded > BUILT_IN_MEMORY:
-                self.tail = self._outer_leaf(-1)  # goes on being filled, so it stays
+                self.tail = few_keys.outer_leaf(self, -1)  # goes on being filled, so it stays
                 self.transaction.spill()
 
     def delete_many(self, keys: Sequence[Key]) -> int:
@@ -523,98 +454,13 @@ class Tree:
 
     # -- ranges ----------------------------------------------------------------------------------
 
-    def prefixed(self, prefix: tuple[Any, ...]) -> list[Key] | None:
-        self._descents += 1
-        try:
-            node: Any = self.root
-            children = node.children
-            while children is not None:
-                node = children[bisect_right(node.keys, prefix)]
-                children = node.children
-            keys = node.keys
-            if keys.__class__ is PackedKeys:
-                return keys.prefixed(prefix)
-            return lookups.prefixed_in(keys, prefix)
-        except AttributeError:  # a node to be loaded
-            return lookups.prefixed_in(self.leaf(prefix).keys, prefix)
-        except TypeError:  # keys of several kinds
-            return None
-
-    def last_parts(self, prefix: tuple[Any, ...]) -> list[Any] | None:
-        self._descents += 1
-        try:
-            node: Any = self.root
-            children = node.children
-            while children is not None:
-                node = children[bisect_right(node.keys, prefix)]
-                children = node.children
-            keys = node.keys
-            if keys.__class__ is PackedKeys:
-                return keys.last_parts(prefix)
-        except AttributeError:  # a node to be loaded
-            keys = self.leaf(prefix).keys
-        except TypeError:  # keys of several kinds
-            return None
-        found = lookups.prefixed_in(keys, prefix)
-        return None if found is None else [key[-1] for key in found]
-
-    def following(
-        self, start: tuple[Any, ...], count: int, *, beyond: bool = False
-    ) -> list[Key] | None:
-        if start or beyond:
-            keys, slot = self._place(start, after=beyond)
-        else:
-            keys, slot = self._outer_leaf(0).keys, 0
-        if slot + count > len(keys):
-            return None
-        return [keys[slot]] if count == 1 else keys[slot : slot + count]
-
-    def preceding(
-        self, end: tuple[Any, ...], count: int, *, inclusive: bool = False
-    ) -> list[Key] | None:
-        if end or not inclusive:
-            keys, slot = self._place(end, after=inclusive)
-        else:
-            keys = self._outer_leaf(-1).keys
-            slot = len(keys)
-        if slot < count:
-            return None
-        return [keys[slot - 1]] if count == 1 else keys[slot - count : slot][::-1]
-
-    def between(
-        self,
-        lo: tuple[Any, ...],
-        hi: tuple[Any, ...],
-        *,
-        lo_inclusive: bool = True,
-        hi_inclusive: bool = False,
-    ) -> list[Key] | None:
-        if self.kind is not TreeKind.INDEX:
-            return None
-        keys, start = self._place(lo, after=not lo_inclusive)
-        if keys.__class__ is PackedKeys:
-            end = keys.place(hi, after=hi_inclusive)
-        else:
-            end = search_left(keys, (*hi, MAX) if hi_inclusive else hi)
-        return keys[start:end] if end < len(keys) else None
-
-    def _place(self, key: tuple[Any, ...], *, after: bool) -> tuple[Any, int]:
-        """The keys of the leaf where `key` is or would be, and its slot there; `after`: where all that start
-        with it end."""
-        whole = (*key, MAX) if after else key
-        self._descents += 1
-        node: Any = self.root
-        try:
-            children = node.children
-            while children is not None:
-                node = children[bisect_right(node.keys, whole)]
-                children = node.children
-        except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
-            node = self.leaf(whole)
-        keys = node.keys
-        if keys.__class__ is PackedKeys:
-            return keys, keys.place(key, after=after)
-        return keys, search_left(keys, whole)
+    prefixed = few_keys.prefixed
+    last_parts = few_keys.last_parts
+    following = few_keys.following
+    preceding = few_keys.preceding
+    between = few_keys.between
+    first = few_keys.first
+    last = few_keys.last
 
     def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
         return lookups.prefixed_many(self, prefixes)
@@ -635,29 +481,6 @@ class Tree:
         self, columns: Sequence[int], start: int | None = None, stop: int | None = None
     ) -> Iterator[tuple[list[Value], ...]]:
         return by_column.column_batches(self, columns, start, stop)
-
-    def first(self) -> tuple[Key, Value] | None:
-        return self._entry(self._outer_leaf(0), 0)
-
-    def last(self) -> tuple[Key, Value] | None:
-        leaf = self._outer_leaf(-1)
-        return self._entry(leaf, len(leaf.keys) - 1)
-
-    def _outer_leaf(self, side: int) -> Any:
-        """The first leaf (0) or the last one (-1), to be read."""
-        self._descents += 1
-        node: Any = self.root
-        while node.children is not None:
-            child = node.children[side]
-            if child.__class__ is not Node:
-                child = child_to_read(self, node, side % len(node.children))
-            node = child
-        return node
-
-    def _entry(self, leaf: Node, slot: int) -> tuple[Key, Value] | None:
-        if not leaf.keys:
-            return None
-        return leaf.keys[slot], True if leaf.values is None else self.value(leaf, slot)
 
     def count(
         self,
@@ -689,7 +512,7 @@ class Tree:
 
     def visit(self, *, descents: int = 0, pages: int = 0) -> None:
         """Count nodes visited: from the root to a leaf, and single ones."""
-        self._descents += descents
+        self.descents += descents
         self._pages += pages
 
     def leaf(self, key: Key) -> Any:

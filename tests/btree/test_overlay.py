@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from btree import ReadOnlyError, TreeKind, open_memory, open_store, order_key
+from btree import ReadOnlyError, TreeKind, open_memory, open_store, order_key, tree_state
 from btree import disk as disk_module
 from btree import memory as memory_module
-from btree import tree as tree_module
 from btree.overlay import OWN_MAX, OverlaidTree
 
 Model = dict[Any, Any]
@@ -144,7 +143,7 @@ def test_many_small_transactions_are_what_a_model_says(
 ) -> None:
     """Savepoints, rollbacks, readers of older commits that ask late, and merges in between."""
     rng = random.Random(seed)
-    monkeypatch.setattr(tree_module, "PENDING_MIN", rng.choice([1, 20, 1000]))
+    monkeypatch.setattr(tree_state, "PENDING_MIN", rng.choice([1, 20, 1000]))
     model: Model = {}
     tree_id = filled(store, kind, model)
     readers: list[tuple[Any, Model]] = []
@@ -217,7 +216,7 @@ def test_what_one_hot_row_was_before_is_not_kept_for_ever(store: Any) -> None:
     """Its changes lie one over the other until the tree is settled: by their number, not the keys'."""
     tree_id = filled(store, TreeKind.TABLE, {1: (0,)})
     before = store.begin()
-    for number in range(3 * tree_module.PENDING_MIN):
+    for number in range(3 * tree_state.PENDING_MIN):
         writing = store.begin(write=True)
         writing.tree(tree_id).put(1, (number,))
         writing.commit()
@@ -226,8 +225,8 @@ def test_what_one_hot_row_was_before_is_not_kept_for_ever(store: Any) -> None:
     length = 0
     while entry is not None:
         entry, length = entry[2], length + 1
-    assert length <= tree_module.PENDING_MIN
-    assert reading.tree(tree_id).get(1) == (3 * tree_module.PENDING_MIN - 1,)
+    assert length <= tree_state.PENDING_MIN
+    assert reading.tree(tree_id).get(1) == (3 * tree_state.PENDING_MIN - 1,)
     assert before.tree(tree_id).get(1) == (0,)
 
 

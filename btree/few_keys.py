@@ -1,0 +1,154 @@
+"""A few neighbouring keys in one descent: ranges of an index that lie within one leaf, and a tree's ends.
+
+Each of these gives None where the answer may go on in the next leaf, or the keys are of several kinds: the
+caller then reads the range by `Tree.batches`.  They are methods of `Tree`; see `protocols.Tree` for what they
+promise.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+from btree import lookups
+from btree.node import Node
+from btree.order import MAX, search_left
+from btree.packed import child_to_read
+from btree.packed_keys import PackedKeys
+from btree.protocols import Key, TreeKind, Value
+
+if TYPE_CHECKING:
+    from btree.tree import Tree
+
+
+def prefixed(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
+    """The keys that start with `prefix`."""
+    tree.descents += 1
+    try:
+        node: Any = tree.root
+        children = node.children
+        while children is not None:
+            node = children[bisect_right(node.keys, prefix)]
+            children = node.children
+        keys = node.keys
+        if keys.__class__ is PackedKeys:
+            return keys.prefixed(prefix)
+        return lookups.prefixed_in(keys, prefix)
+    except AttributeError:  # a node to be loaded
+        return lookups.prefixed_in(tree.leaf(prefix).keys, prefix)
+    except TypeError:  # keys of several kinds
+        return None
+
+
+def last_parts(tree: Tree, prefix: tuple[Any, ...]) -> list[Any] | None:
+    """The last parts of the keys that start with `prefix`."""
+    tree.descents += 1
+    try:
+        node: Any = tree.root
+        children = node.children
+        while children is not None:
+            node = children[bisect_right(node.keys, prefix)]
+            children = node.children
+        keys = node.keys
+        if keys.__class__ is PackedKeys:
+            return keys.last_parts(prefix)
+    except AttributeError:  # a node to be loaded
+        keys = tree.leaf(prefix).keys
+    except TypeError:  # keys of several kinds
+        return None
+    found = lookups.prefixed_in(keys, prefix)
+    return None if found is None else [key[-1] for key in found]
+
+
+def following(
+    tree: Tree, start: tuple[Any, ...], count: int, *, beyond: bool = False
+) -> list[Key] | None:
+    """The first `count` keys from `start` on; `beyond`: after all that start with it."""
+    if start or beyond:
+        keys, slot = _place(tree, start, after=beyond)
+    else:
+        keys, slot = outer_leaf(tree, 0).keys, 0
+    if slot + count > len(keys):
+        return None
+    return [keys[slot]] if count == 1 else keys[slot : slot + count]
+
+
+def preceding(
+    tree: Tree, end: tuple[Any, ...], count: int, *, inclusive: bool = False
+) -> list[Key] | None:
+    """The last `count` keys before `end`, descending; `inclusive`: those that start with it, too."""
+    if end or not inclusive:
+        keys, slot = _place(tree, end, after=inclusive)
+    else:
+        keys = outer_leaf(tree, -1).keys
+        slot = len(keys)
+    if slot < count:
+        return None
+    return [keys[slot - 1]] if count == 1 else keys[slot - count : slot][::-1]
+
+
+def between(
+    tree: Tree,
+    lo: tuple[Any, ...],
+    hi: tuple[Any, ...],
+    *,
+    lo_inclusive: bool = True,
+    hi_inclusive: bool = False,
+) -> list[Key] | None:
+    """The keys of a range."""
+    if tree.kind is not TreeKind.INDEX:
+        return None
+    keys, start = _place(tree, lo, after=not lo_inclusive)
+    if keys.__class__ is PackedKeys:
+        end = keys.place(hi, after=hi_inclusive)
+    else:
+        end = search_left(keys, (*hi, MAX) if hi_inclusive else hi)
+    return keys[start:end] if end < len(keys) else None
+
+
+def _place(tree: Tree, key: tuple[Any, ...], *, after: bool) -> tuple[Any, int]:
+    """The keys of the leaf where `key` is or would be, and its slot there; `after`: where all that start
+    with it end."""
+    whole = (*key, MAX) if after else key
+    tree.descents += 1
+    node: Any = tree.root
+    try:
+        children = node.children
+        while children is not None:
+            node = children[bisect_right(node.keys, whole)]
+            children = node.children
+    except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
+        node = tree.leaf(whole)
+    keys = node.keys
+    if keys.__class__ is PackedKeys:
+        return keys, keys.place(key, after=after)
+    return keys, search_left(keys, whole)
+
+
+def first(tree: Tree) -> tuple[Key, Value] | None:
+    """The first entry; None in an empty tree."""
+    return _entry(tree, outer_leaf(tree, 0), 0)
+
+
+def last(tree: Tree) -> tuple[Key, Value] | None:
+    """The last entry; None in an empty tree."""
+    leaf = outer_leaf(tree, -1)
+    return _entry(tree, leaf, len(leaf.keys) - 1)
+
+
+def outer_leaf(tree: Tree, side: int) -> Any:
+    """The first leaf (0) or the last one (-1), to be read."""
+    tree.descents += 1
+    node: Any = tree.root
+    while node.children is not None:
+        child = node.children[side]
+        if child.__class__ is not Node:
+            child = child_to_read(tree, node, side % len(node.children))
+        node = child
+    return node
+
+
+def _entry(tree: Tree, leaf: Node, slot: int) -> tuple[Key, Value] | None:
+    if not leaf.keys:
+        return None
+    return leaf.keys[slot], True if leaf.values is None else tree.value(leaf, slot)
