@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,14 +53,15 @@ class Job:
         return f"{self.directory}/{name}"
 
     def prepared(self, name: str, build: Callable[[str], None], *, to_write: bool = False) -> str:
-        """The path of a database that `build(path)` fills: made by the first run that asks for it.
+        """The path of a database that `build(path)` fills: made by the first run that asks for it, in a
+        process of its own, so that this one has loaded and read nothing.
 
         To be written to, it is copied into the run's own directory first."""
         folder = f"{self.shared}/{self.peer}-{name}-{self.size}"
         if not os.path.isdir(folder):
             shutil.rmtree(folder + ".new", ignore_errors=True)
             os.mkdir(folder + ".new")
-            build(f"{folder}.new/bench.db")
+            _run_apart(lambda: build(f"{folder}.new/bench.db"))
             os.rename(folder + ".new", folder)
         if to_write:
             shutil.copytree(folder, self.directory, dirs_exist_ok=True)
@@ -74,6 +76,22 @@ class Job:
             for folder, _, names in os.walk(top)
             for name in names
         )
+
+
+def _run_apart(work: Callable[[], None]) -> None:
+    """Call `work` in a child process.  Raises RuntimeError if it fails there."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1] != 0:
+        raise RuntimeError("a database could not be made: see above")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from btree.protocols import TreeKind, Value
 if TYPE_CHECKING:
     from btree.tree import Tree
 
-READS_MAX = 64
+READS_MAX = 24
 """Look-ups after which a leaf is worth decoding."""
 
 _OWN_BYTES = 700
