@@ -87,12 +87,8 @@ class PackedKeys(Sequence[Key]):
         """See `Tree.prefixed`: None where keys that start so may stand in the next leaf, too."""
         columns = self.columns
         if len(prefix) == 1:
-            (value,) = prefix
-            column = columns[0]
-            high = low = bisect_left(column, value)
             try:
-                while column[high] == value:  # seldom many: quicker than another search
-                    high += 1
+                low, high = _run(columns[0], prefix[0], 0)
             except IndexError:
                 return None
             if high - low == 1:
@@ -104,13 +100,9 @@ class PackedKeys(Sequence[Key]):
     def last_parts(self, prefix: tuple[Any, ...]) -> list[Any] | None:
         """See `Tree.last_parts`."""
         columns = self.columns
-        if len(prefix) == 1:  # as in `prefixed`
-            (value,) = prefix
-            column = columns[0]
-            high = low = bisect_left(column, value)
+        if len(prefix) == 1:
             try:
-                while column[high] == value:
-                    high += 1
+                low, high = _run(columns[0], prefix[0], 0)
             except IndexError:
                 return None
             column = columns[-1]
@@ -125,10 +117,8 @@ class PackedKeys(Sequence[Key]):
         found: list[list[Key] | None] = []
         low = 0
         for (value,) in prefixes:
-            high = low = bisect_left(column, value, low)
             try:
-                while column[high] == value:
-                    high += 1
+                low, high = _run(column, value, low)
             except IndexError:
                 found.append(None)
                 continue
@@ -137,3 +127,12 @@ class PackedKeys(Sequence[Key]):
             else:
                 found.append(self[low:high] if low < high else [])
         return found
+
+
+def _run(column: Sequence[Value], value: Value, start: int) -> tuple[int, int]:
+    """The first slot from `start` on of the value, and the one behind the last; IndexError if it may stand in
+    the next leaf, too.  There are seldom many: to count them is quicker than another search."""
+    high = low = bisect_left(column, value, start)
+    while column[high] == value:
+        high += 1
+    return low, high

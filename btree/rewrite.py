@@ -430,9 +430,8 @@ class Rewrite:
         self._by_page: bool | None = None  # not known yet
         self._leaves = self._rows = 0
         self._waiting: list[tuple[_Leaf, _Values | None]] = []
-        self._few: list[
-            tuple[list[Key], _Values | None]
-        ] = []  # what is changed as nodes in the end
+        # What is changed as nodes in the end.
+        self._few: list[tuple[list[Key], _Values | None]] = []
         self._branch: Node | None = None  # owned, the latest that was changed
         self._scanned: Node | None = None  # the branch that it stands for
         self._pages: list[int] | None = None  # its children's, as long as they are the same ones
