@@ -186,6 +186,18 @@ class Checked(Prepared):
         self._temporary_state = None if temporary is None else temporary.tree(CATALOG_TREE_ID).state
         self._functions_version = session.functions.version
 
+    def context(self, session: Session, transaction: Transaction, values: Values) -> Context:
+        """What one run in `transaction` sees."""
+        return Context(
+            transaction,
+            values,
+            self._schema,
+            session.functions,
+            session.cancellation,
+            session,
+            session.memory_limit_bytes,
+        )
+
 
 class QueryPlan(Checked):
     """A SELECT or VALUES.  `types` are the parameters' Python types that it was compiled for."""
@@ -252,15 +264,7 @@ class QueryPlan(Checked):
         session.cancellation.requested = False
         context, self._quick_context = self._quick_context, None
         if context is None:
-            context = Context(
-                transaction,
-                values,
-                self._schema,
-                session.functions,
-                session.cancellation,
-                session,
-                session.memory_limit_bytes,
-            )
+            context = self.context(session, transaction, values)
         context.transaction, context.parameters, context.now = transaction, values, None
         context.memory_limit_bytes = session.memory_limit_bytes
         try:
@@ -292,15 +296,7 @@ class QueryPlan(Checked):
             ):
                 self._check(session, transaction, values)
             compiled = self._compiled
-            context = Context(
-                transaction,
-                values,
-                self._schema,
-                session.functions,
-                session.cancellation,
-                session,
-                session.memory_limit_bytes,
-            )
+            context = self.context(session, transaction, values)
             batches = compiled.run(context)
             if batches.__class__ is not list:
                 if own is not None and session.keeps(own):
@@ -336,15 +332,7 @@ class QueryPlan(Checked):
         try:
             self._check(session, transaction, sets[0])
             run = self._compiled.run
-            context = Context(
-                transaction,
-                (),
-                self._schema,
-                session.functions,
-                session.cancellation,
-                session,
-                session.memory_limit_bytes,
-            )
+            context = self.context(session, transaction, ())
             for values in sets:
                 context.parameters = values
                 context.now = None

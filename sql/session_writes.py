@@ -104,7 +104,7 @@ class WriteStatement(Checked):
                 # can get here again meanwhile.
                 context, self._quick_context = self._quick_context, None
                 if context is None:
-                    context = self._context(session, transaction, values)
+                    context = self.context(session, transaction, values)
                 else:
                     context.transaction = transaction
                     context.parameters = values
@@ -148,7 +148,7 @@ class WriteStatement(Checked):
         savepoint = transaction.savepoint()
         try:
             plan = self.plan(session, transaction, rows[0])
-            outcome = plan.run_many(self._context(session, transaction, rows[0]), rows)
+            outcome = plan.run_many(self.context(session, transaction, rows[0]), rows)
             session.current = previous
             if joined is None:
                 session.commit_alone(transaction)
@@ -248,7 +248,7 @@ class WriteStatement(Checked):
             plan = self.plan(session, transaction, chunk[0])
             savepoint = transaction.savepoint()
             try:
-                outcome = plan.run_many(self._context(session, transaction, chunk[0]), chunk)
+                outcome = plan.run_many(self.context(session, transaction, chunk[0]), chunk)
             except ConstraintError:
                 # One of them fails: one by one, those before it stay.
                 transaction.rollback_to(savepoint)
@@ -277,7 +277,7 @@ class WriteStatement(Checked):
             session.abandon(transaction)
             raise
         try:
-            outcome = plan.run(self._context(session, transaction, values))
+            outcome = plan.run(self.context(session, transaction, values))
         except BaseException as error:
             session.current = None
             self._failed_alone(session, transaction, error)
@@ -311,7 +311,7 @@ class WriteStatement(Checked):
         try:
             if not plan.single_step:
                 savepoint = transaction.savepoint()
-            outcome = plan.run(self._context(session, transaction, values))
+            outcome = plan.run(self.context(session, transaction, values))
         except BaseException as error:
             if savepoint is not None and _conflict(error) != "FAIL":
                 transaction.rollback_to(savepoint)
@@ -334,17 +334,6 @@ class WriteStatement(Checked):
             session.count_changes(WriteOutcome(_changes(error)))
         if conflict == "ROLLBACK":
             session.roll_back_all(transaction)
-
-    def _context(self, session: Session, transaction: Transaction, values: Values) -> Context:
-        return Context(
-            transaction,
-            values,
-            self._schema,
-            session.functions,
-            session.cancellation,
-            session,
-            session.memory_limit_bytes,
-        )
 
     def _result(self, session: Session, outcome: WriteOutcome) -> Result:
         session.changes = outcome.changes

@@ -9,7 +9,7 @@ must be none, undoes all that was written and leaves the statement to the way ro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from sql.result import WriteOutcome
 from sql.values import apply_affinity
 
 if TYPE_CHECKING:
-    from btree import Tree
+    from btree import ColumnBatch, Rewrite, Tree
     from sql.compile import CompiledChange
     from sql.context import Context
 
@@ -43,22 +43,29 @@ def delete_by_column(
     deleted = 0
     with guarded(ctx, guards=True) as undo, CollectorPaused():
         undo.needed()
-        for batch in rewrite.batches(change.read):
-            ctx.check()
-            positions = find(batch.count, *batch.lists)
-            if not positions:
-                continue
-            batch.choose(positions)
+        for batch, count in _matching(ctx, rewrite, change, find):
             for column in wanted:
                 gone[column] += batch.values(column)
             batch.delete()
-            deleted += len(positions)
+            deleted += count
         rewrite.finish()
         for index, places in zip(records.indexes, columns, strict=True):
             entries = index.from_columns([gone[place] for place in places], gone[ROWID])
             sort_entries(entries)
             ctx.transaction.tree(index.tree_id).delete_many(entries)
     return WriteOutcome(deleted)
+
+
+def _matching(
+    ctx: Context, rewrite: Rewrite, change: CompiledChange, find: Callable[..., Sequence[int]]
+) -> Iterator[tuple[ColumnBatch, int]]:
+    """The batches in which rows match, those rows chosen, and how many they are."""
+    for batch in rewrite.batches(change.read):
+        ctx.check()
+        positions = find(batch.count, *batch.lists)
+        if positions:
+            batch.choose(positions)
+            yield batch, len(positions)
 
 
 class _CloserLookError(Exception):
@@ -87,20 +94,15 @@ def update_by_column(
     try:
         with guarded(ctx, guards=True) as undo, CollectorPaused():
             undo.needed()
-            for batch in rewrite.batches(change.read):
-                ctx.check()
-                positions = find(batch.count, *batch.lists)
-                if not positions:
-                    continue
-                batch.choose(positions)
-                values = make(len(positions), *map(batch.values, change.used))
+            for batch, count in _matching(ctx, rewrite, change, find):
+                values = make(count, *map(batch.values, change.used))
                 columns, kinds = _stored(tree, records, places, values, change.constants)
                 for column in wanted:
                     old = batch.values(column)
                     olds[column] += old
                     news[column] += columns.get(column, old)
                 batch.set(columns, kinds)
-                changed += len(positions)
+                changed += count
             rewrite.finish()
             for index, parts_of in zip(indexes, parts, strict=True):
                 index_tree = ctx.transaction.tree(index.tree_id)
