@@ -38,8 +38,8 @@ def open_pages(
     columns: Sequence[int],
     kind: TreeKind = TreeKind.TABLE,
 ) -> list[OpenPage | None]:
-    """Leaves' pages for the sake of some columns: `KEY_COLUMN` for the keys, of a TABLE tree.  None for one
-    that does not keep its rows by column; CorruptionError if one is no node of such a tree."""
+    """Leaves' pages for the sake of some columns: `KEY_COLUMN` for the keys.  None for one that does not keep
+    its rows by column; CorruptionError if one is no node of such a tree."""
     stored = [column for column in columns if column != KEY_COLUMN]
     with_keys = len(stored) < len(columns)
     others = stored if with_keys else stored[1:]
@@ -68,7 +68,10 @@ def open_pages(
 def _key_count(key_form: KeyForm, part: Any, kept: list[bytes]) -> int:
     if key_form is KeyForm.CONSECUTIVE:
         return row_count(kept[0])
-    return row_count(kept[part]) if key_form is KeyForm.COLUMNS else len(part)
+    if key_form is not KeyForm.COLUMNS:
+        return len(part)
+    # Of a CLUSTERED tree there are several; they have to be as long as each other when they are decoded.
+    return row_count(kept[part if part.__class__ is int else part[0]])
 
 
 def joined(leaves: Sequence[OpenPage], column: int) -> list[Value]:
@@ -110,7 +113,11 @@ def _joined_keys(leaves: Sequence[OpenPage]) -> list[Value]:
             case KeyForm.DELTAS:
                 found += accumulate(part)
             case KeyForm.COLUMNS:
-                found += decode_column(leaf.kept[part])
+                if part.__class__ is int:
+                    found += decode_column(leaf.kept[part])
+                else:
+                    parts = [decode_column(leaf.kept[column]) for column in part]
+                    found += zip(*parts, strict=True)
             case KeyForm.LISTED:
                 found += part
     return found
