@@ -349,7 +349,7 @@ class ScalarCompiler(ComparisonCompiler):
         if not fits:
             if e.op in "/%" and right.isdigit() and right != "0" and not left_kinds & ~INT_OR_NULL:
                 return self._truncated(e.op, left, left_kinds, right)
-            return self._call(OPERATORS[e.op], left, right)
+            return self._mixed_arithmetic(e.op, left, left_kinds, right, right_kinds)
         guards = []
         for is_left, kinds in ((True, left_kinds), (False, right_kinds)):
             if kinds & NULL:
@@ -389,7 +389,31 @@ class ScalarCompiler(ComparisonCompiler):
                 return self._call(OPERATORS[op], first_left, right)
             rare = self._call(a.overflowed, left, right, repr(op))
             return f"({name} if {v.INT_MIN} <= {first} <= {v.INT_MAX} else {rare})"
-        return self._call(OPERATORS[op], left, right)
+        return self._mixed_arithmetic(op, left, left_kinds, right, right_kinds)
+
+    def _mixed_arithmetic(
+        self, op: str, left: str, left_kinds: int, right: str, right_kinds: int
+    ) -> str:
+        """Operands of several kinds each.  Two integers, by far the most frequent case, are not worth three
+        calls: the helper takes what is left."""
+        operator = OPERATORS[op]
+        if op not in "+-*" or not left_kinds & right_kinds & INTEGER:
+            return self._call(operator, left, right)
+        first_left, left = self.named(left)
+        first_right, right = self.named(right)
+        classes = []
+        for first, name, kinds in (
+            (first_left, left, left_kinds),
+            (first_right, right, right_kinds),
+        ):
+            if kinds != INTEGER:
+                classes.append(f"{first}.__class__")
+            elif first != name:  # it would have no name yet where the other is no integer
+                return self._call(operator, first_left, first_right)
+        first, name = self.named(f"({left} {op} {right})")
+        are_integers = " is ".join([*classes, "int"])
+        fits = f"{v.INT_MIN} <= {first} <= {v.INT_MAX}"
+        return f"({name} if {are_integers} and {fits} else {self._call(operator, left, right)})"
 
     def _truncated(self, op: str, left: str, left_kinds: int, right: str) -> str:
         """Division of an integer by a positive constant: toward zero, where Python's goes down."""

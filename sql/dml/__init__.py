@@ -39,6 +39,19 @@ def prepare_write(
     environment: BindEnvironment,
 ) -> WritePlan:
     """The plan of a writing statement.  Raises SqlNameError, SqlError."""
+    plan = _plan(session, statement, environment)
+
+    def again(ctx: Context) -> WritePlan:
+        fresh = session.environment(ctx.transaction, parameters=ctx.parameters)
+        return prepare_write(session, ctx.transaction, statement, fresh)
+
+    plan.again = again
+    return plan
+
+
+def _plan(
+    session: Session, statement: Insert | Update | Delete, environment: BindEnvironment
+) -> WritePlan:
     name = statement.table
     if name.name.lower() == "kv" and not _is_stored(environment, name):
         match statement:

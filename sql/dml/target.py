@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -40,6 +40,8 @@ class WritePlan:
     temporary = False
     columns: tuple[ResultColumn, ...] | None = None
     query: CompiledQuery | None = None
+    again: Callable[[Context], WritePlan]
+    """Makes the plan anew, for the kinds of value that the trees hold by then."""
 
     @property
     def one(self) -> OneRow | None:
@@ -58,11 +60,17 @@ class WritePlan:
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
         """Execute for each set of parameters."""
         total = WriteOutcome(0)
+        plan, transaction = self, ctx.transaction
+        shape = transaction.shape
         for number, values in enumerate(parameter_sets):
             if not number & _CHECK_MASK:
                 ctx.check()
             ctx.parameters = values
-            outcome = self.run(ctx)
+            if transaction.shape is not shape:  # one of them has put a value of a new kind
+                shape = transaction.shape
+                if not plan.is_still_valid(transaction):
+                    plan = self.again(ctx)
+            outcome = plan.run(ctx)
             total.changes += outcome.changes
             total.total_changes += outcome.total_changes
             if outcome.rows:

@@ -223,3 +223,31 @@ def test_many_sets_of_parameters(definition: str) -> None:
         assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         ours.close()
         theirs.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE t SET a = CASE WHEN ?1 IS NULL THEN NULL ELSE a + 1 END WHERE id = ?2",
+        "INSERT INTO t(a) SELECT CASE WHEN ?1 IS NULL THEN NULL ELSE a + 1 END FROM t WHERE id = ?2",
+        "DELETE FROM t WHERE a + 1 > ?1 AND id = ?2",
+    ],
+)
+def test_many_sets_of_which_some_put_values_of_a_new_kind(statement: str) -> None:
+    """What is compiled for integers alone is compiled anew once there is a NULL."""
+    sets = [(3, 2), (None, 1), (None, 20), (1, 1), (1, 2), (1, 21), (1, 22)]
+    tables = []
+    for connection in (kvsh.connect(":memory:"), sqlite3.connect(":memory:")):
+        connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a)")
+        connection.execute("CREATE TABLE log(x)")
+        connection.execute(
+            "CREATE TRIGGER u AFTER UPDATE ON t BEGIN INSERT INTO log VALUES (NEW.a); END"
+        )
+        connection.execute(
+            "CREATE TRIGGER d AFTER DELETE ON t BEGIN UPDATE t SET a = NULL WHERE id = OLD.id + 1; END"
+        )
+        connection.executemany("INSERT INTO t VALUES (?, ?)", [(n, n) for n in range(1, 21)])
+        connection.executemany(statement, sets)
+        tables.append(connection.execute("SELECT * FROM t").fetchall())
+        connection.close()
+    assert tables[0] == tables[1]
