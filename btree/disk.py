@@ -34,7 +34,7 @@ from btree.disk_transaction import (
 from btree.errors import ConflictError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.node import Node
-from btree.overlay import OWN_MAX, OverlaidTree, add_pending, entries_of
+from btree.overlay import OWN_MAX, OverlaidTree, add_pending, redo_of
 from btree.protocols import RAW_TREE_ID
 from btree.redo import OP_CHANGES, changed_keys, encode_put, replay
 from btree.transaction import RAW_PUTS_MAX, Version
@@ -265,23 +265,24 @@ class DiskStore:
         lsn = writer.lsn + 1
         with self._lock:
             states = transaction.states_to_build_on()
-            changes, made, many = [], [], False
+            changes, changed, many = [], [], False
             for tree in trees:
-                many = many or len(tree.own) > OWN_MAX  # raw puts
-                state = states[tree.under.id]
-                if state.pending_count + len(tree.own) > state.pending_max:
+                tree_id, own = tree.under.id, tree.own
+                state = states[tree_id]
+                if state.pending_count + len(own) > state.pending_max:
                     return None
-                redo, entries = entries_of(tree, state, lsn)
-                changes.append((OP_CHANGES, state.id, redo))
-                made.append((state, entries))
+                if len(own) > OWN_MAX:  # raw puts
+                    many = True
+                changes.append((OP_CHANGES, tree_id, redo_of(tree)))
+                changed.append((state, own))
             record = encoded(changes)
             if len(record) > REDO_BYTES_MAX and (
                 not many or self.pages.checkpoint_due(len(record))
             ):
                 return None
             commit = writer.commit_redo(record)
-            for state, entries in made:
-                add_pending(state, entries, lsn)
+            for state, own in changed:
+                add_pending(state, own, lsn)
             self._versions[lsn] = Version(
                 lsn,
                 states,

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from btree.collector import CollectorPaused
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 OWN_MAX = 256
 """Changes of one tree that a transaction holds apart; with more it goes on in copies of the nodes."""
-
-Entry = tuple[int, Value, Any, Key]
 
 FEW_LOADED = 64
 """Entries of a bulk operation up to which they are changes like others."""
@@ -441,30 +440,29 @@ def apply(tree: Tree, changes: Mapping[Key, Value]) -> None:
 # -- changes that were committed -------------------------------------------------------------------------
 
 
-def entries_of(
-    tree: OverlaidTree, state: TreeState, lsn: int
-) -> tuple[list[Any], dict[Key, Entry]]:
-    """The changes of a transaction to one tree as redo, and as they will lie over `state`."""
-    older = state.pending
+def redo_of(tree: OverlaidTree) -> list[Any]:
+    """The changes of a transaction to one tree as redo: keys and values by turns."""
+    if tree.under.kind is not TreeKind.INDEX:
+        return list(chain.from_iterable(tree.own.items()))
     redo: list[Any] = []
-    entries: dict[Key, Entry] = {}
     for key, value in tree.own.items():
-        redo.append(key)
-        redo.append(value)
-        entries[key] = (lsn, value, older.get(key), key)
-    if state.kind is TreeKind.INDEX:
-        redo[1::2] = [DELETED if value is DELETED else None for value in redo[1::2]]
-    return redo, entries
+        redo += key, DELETED if value is DELETED else None
+    return redo
 
 
-def add_pending(state: TreeState, entries: dict[Key, Entry], lsn: int) -> None:
-    """Lay the changes of commit `lsn` over a state; called under the store's lock."""
+def add_pending(state: TreeState, changes: dict[Key, Value], lsn: int) -> None:
+    """Lay the changes of commit `lsn` over a state; called under the store's lock.
+
+    One that is interrupted half-way is taken out by `remove_pending`, or made anew: see `states_at`."""
     assert lsn > state.pending_lsn
     state.pending_lsn = lsn
-    state.pending_count += len(entries)
-    state.pending.update(entries)
+    state.pending_count += len(changes)
+    pending = state.pending
+    before = pending.get
+    for key, value in changes.items():
+        pending[key] = (lsn, value, before(key), key)
     if state.kind is TreeKind.TABLE:
-        top = max(entries) if len(entries) > 1 else next(iter(entries))
+        top = key if len(changes) == 1 else max(changes)
         if state.pending_top is None or top > state.pending_top:
             state.pending_top = top
 

@@ -27,7 +27,6 @@ from btree.overlay import (
     FEW_LOADED,
     OverlaidTree,
     add_pending,
-    entries_of,
     lay_over,
     merged_state,
     take_newer,
@@ -591,7 +590,7 @@ class LocalTransaction(ABC):
             return self.states_at(lsn)
         for tree in overlaid:
             state = states[tree.id]
-            add_pending(state, entries_of(tree, state, lsn)[1], lsn)
+            add_pending(state, tree.own, lsn)
         return states
 
     def note_created(self, tree_id: int, kind: TreeKind) -> None:
