@@ -18,7 +18,7 @@ from btree.columns import Column, kept_with
 from btree.errors import CorruptionError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
-from btree.overlay import OverlaidTree, entries_of
+from btree.overlay import OverlaidTree, redo_of
 from btree.packed import READS_MAX, PackedLeaf, packed_index_leaf, packed_leaf
 from btree.protocols import TreeKind, Value
 from btree.redo import encode_redo
@@ -364,7 +364,7 @@ class DiskTransaction(_OnPages):
         changes = []
         for tree in self.open_trees.values():
             if isinstance(tree, OverlaidTree):
-                redo: list[Any] | None = entries_of(tree, tree.under, 0)[0]
+                redo: list[Any] | None = redo_of(tree)
             else:
                 redo = tree.redo
             if redo:
