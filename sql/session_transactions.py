@@ -47,13 +47,16 @@ class TransactionState:
         self.deferred_violations = 0
         self.defer_foreign_keys = False
         self.closed = False
-        self.query_only = False
+        self._query_only = False
         self._temporary_store: Store | None = None
         self.in_transaction = False
         """Whether BEGIN or SAVEPOINT opened a transaction that has not ended.  Not to be set from outside."""
         self._opened_by_savepoint = False
         self._transaction: Transaction | None = None  # of the explicit one, once it has begun
         self.current: Transaction | None = None  # of the writing statement that is being run
+        self.joinable: Transaction | None = None
+        """What `joined_transaction` gives without further ado for a table that is not temporary, once it has
+        looked.  For who asks for each statement."""
         self._marks: list[Mark] = []
         self._reader: Transaction | None = None  # kept from one reading statement to the next
         self._reader_view: object = None
@@ -62,6 +65,16 @@ class TransactionState:
         self._schemas: SchemaCache | None = None  # of the store
         self._temporary_schemas: SchemaCache | None = None
         self._overlay: tuple[Schema, Schema, Schema] | None = None
+
+    @property
+    def query_only(self) -> bool:
+        """Whether statements that write are refused."""
+        return self._query_only
+
+    @query_only.setter
+    def query_only(self, only: bool) -> None:
+        self._query_only = only
+        self.joinable = None
 
     # -- transactions -------------------------------------------------------------------------------
 
@@ -148,7 +161,8 @@ class TransactionState:
             transaction.rollback()
 
     def _leave(self) -> Transaction | None:
-        transaction, self._transaction = self._transaction, None
+        transaction = self._transaction
+        self._transaction = self.joinable = None
         self.in_transaction = self._opened_by_savepoint = self.defer_foreign_keys = False
         self.deferred_violations = 0
         if self._marks:
@@ -233,7 +247,7 @@ class TransactionState:
 
     def joined_transaction(self, *, temporary: bool) -> Transaction | None:
         """The transaction that a writing statement joins, made writable; None outside of any."""
-        if self.query_only:
+        if self._query_only:
             raise ReadOnlyError("attempt to write a readonly database")
         transaction = self.current or self._transaction
         if transaction is None:
@@ -244,6 +258,8 @@ class TransactionState:
                 self._take_tokens(transaction)
         if temporary or not transaction.writable or self._temporary_store is not None:
             self.ensure_writable(transaction, temporary=temporary)
+        if transaction is self._transaction and self._temporary_store is None:
+            self.joinable = transaction
         return transaction
 
     def ensure_writable(self, transaction: Transaction, *, temporary: bool) -> None:
@@ -283,6 +299,7 @@ class TransactionState:
             assert self.current is None
             self.drop_reader()
             store = self._temporary_store = open_memory()
+            self.joinable = None
             self._temporary_schemas = schema_cache(store)
             if self._transaction is not None:
                 self._transaction = pair = _pair(self._transaction, store.begin())

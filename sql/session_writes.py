@@ -84,16 +84,17 @@ class WriteStatement(Checked):
 
     def quick(self, session: Session, values: Values) -> list[Row] | int | None:
         one = self._one
-        if (
-            one is None
-            or len(values) != self.count
-            or session.current is not None
-            or session.has_temporary_objects
-        ):
+        if one is None or len(values) != self.count or session.current is not None:
             return None
-        transaction = joined = session.joined_transaction(temporary=False)
+        transaction = session.joinable
+        is_alone = False
         if transaction is None:
-            transaction = session.begin_writing(temporary=False)
+            if session.has_temporary_objects:
+                return None
+            transaction = session.joined_transaction(temporary=False)
+            if transaction is None:
+                transaction = session.begin_writing(temporary=False)
+                is_alone = True
         outcome = None
         try:
             if (
@@ -102,27 +103,26 @@ class WriteStatement(Checked):
             ):
                 # One context for all runs: what `one` does calls no code of the program's, so nothing
                 # can get here again meanwhile.
-                context, self._quick_context = self._quick_context, None
+                context = self._quick_context
                 if context is None:
-                    context = self.context(session, transaction, values)
-                else:
-                    context.transaction = transaction
-                    context.parameters = values
-                    context.now = None
+                    context = self._quick_context = self.context(session, transaction, values)
+                context.transaction = transaction
+                context.parameters = values
+                context.now = None
                 outcome = one(context)
                 context.transaction = _ENDED
-                self._quick_context = context
         except BaseException as error:
-            if joined is None:
+            self._quick_context = None
+            if is_alone:
                 self._failed_alone(session, transaction, error)
             else:
                 self._failed(session, transaction, error)
             raise
         if outcome is None:
-            if joined is None:
+            if is_alone:
                 session.abandon(transaction)
             return None
-        if joined is None:
+        if is_alone:
             session.commit_alone(transaction)
         session.changes = changes = outcome.changes
         session.total_changes += changes
@@ -357,6 +357,7 @@ class WriteStatement(Checked):
             made: WritePlan = prepare_write(session, transaction, self.statement, environment)
             plan = self._plan = made
             self._one = made.one
+            self._quick_context = None
             self._schema = environment.schema
             self.note(session, transaction)
         self._shape = transaction.shape
