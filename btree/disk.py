@@ -265,24 +265,22 @@ class DiskStore:
         lsn = writer.lsn + 1
         with self._lock:
             states = transaction.states_to_build_on()
-            changes, changed, many = [], [], False
+            changes = []
             for tree in trees:
-                tree_id, own = tree.under.id, tree.own
+                tree_id = tree.under.id
                 state = states[tree_id]
-                if state.pending_count + len(own) > state.pending_max:
+                if state.pending_count + len(tree.own) > state.pending_max:
                     return None
-                if len(own) > OWN_MAX:  # raw puts
-                    many = True
                 changes.append((OP_CHANGES, tree_id, redo_of(tree)))
-                changed.append((state, own))
             record = encoded(changes)
             if len(record) > REDO_BYTES_MAX and (
-                not many or self.pages.checkpoint_due(len(record))
+                max([len(tree.own) for tree in trees]) <= OWN_MAX  # no raw puts
+                or self.pages.checkpoint_due(len(record))
             ):
                 return None
             commit = writer.commit_redo(record)
-            for state, own in changed:
-                add_pending(state, own, lsn)
+            for tree in trees:
+                add_pending(states[tree.under.id], tree.own, lsn)
             self._versions[lsn] = Version(
                 lsn,
                 states,

@@ -458,10 +458,9 @@ def add_pending(state: TreeState, changes: dict[Key, Value], lsn: int) -> None:
     state.pending_lsn = lsn
     state.pending_count += len(changes)
     pending = state.pending
-    before = pending.get
     for key, value in changes.items():
-        pending[key] = (lsn, value, before(key), key)
-    if state.kind is TreeKind.TABLE:
+        pending[key] = (lsn, value, pending.get(key), key)
+    if key.__class__ is int:  # a row's
         top = key if len(changes) == 1 else max(changes)
         if state.pending_top is None or top > state.pending_top:
             state.pending_top = top

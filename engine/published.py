@@ -117,7 +117,8 @@ class Published:
         log = self.current_log
         self._set_visible(state)
         log.words[WORD_VISIBLE] = state.end
-        if log.table.overlays:
+        # A redo commit adds nothing to sink; what snapshots have kept from it goes with the next pages commit.
+        if state.lsn == state.base_lsn and log.table.overlays:
             log.table.sink(self._oldest_lsn())
 
     def follow_rename(self) -> None:
