@@ -40,6 +40,7 @@ class Field(Struct, frozen=True):
     skip_null: bool = False
     nan: bool = False  # NULL is NaN here
     bulk: tuple[str, ...] | None = None
+    fresh: bool = False  # the first row makes it another object than its start
 
 
 class AggregateCode(Struct):
@@ -103,7 +104,9 @@ class AggregateCompiler:
         if call.name in ("sum", "total", "avg") and numbers:
             bare_number = self.scalar.bare(call.arguments[0])
             source, nan = bare_number or arguments[0], bare_number is not None
-            total = Field("0", "S += x", source, guard, skip, nan, bulk=("S = sum(v, S)",))
+            total = Field(
+                "0", "S += x", source, guard, skip, nan, ("S = sum(v, S)",), fresh=bare == REAL
+            )
             if call.name == "total":
                 return self._use([total], self._call(grouping.total_of, "S0"))
             if call.name == "sum" and self.block.keys and not skip and not guard:
@@ -123,7 +126,7 @@ class AggregateCompiler:
                 f"if v and (S is None or s_ {sign} S): S = s_",
             )
             update = f"if S is None or x {sign} S: S = x"
-            field = Field("None", update, arguments[0], guard, skip, bulk=bulk)
+            field = Field("None", update, arguments[0], guard, skip, bulk=bulk, fresh=True)
             return self._use([field], "S0")
         return None
 
@@ -186,8 +189,8 @@ class AggregateCompiler:
         value = self._call(grouping.ordered_value, "S0", repr(directions), self._make(call))
         return self._use([Field("[]", f"S.append({entry})", "", guard)], value)
 
-    def updates(self) -> Lines:
-        """Statements that take one row into the state `s`."""
+    def updates(self, slot: str = "s[{}]") -> Lines:
+        """Statements that take one row into the state `s`, or another one; `slot` gives the field of a place."""
         body = Lines()
         latest = None
         for place, field in enumerate(self.fields):
@@ -206,7 +209,7 @@ class AggregateCompiler:
                 name = "x"
             else:
                 name = argument
-            statement = with_argument(field.update, f"s[{place}]", name)
+            statement = with_argument(field.update, slot.format(place), name)
             condition = " and ".join(conditions)
             if condition and condition != latest:
                 body.depth = 0

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sql.compile.aggregates import BLOB, NUMBER, TEXT, AggregateCompiler
+from sql.compile.aggregates import BLOB, NUMBER, TEXT, AggregateCode, AggregateCompiler
+from sql.compile.dense import DenseGroups, dense_groups, in_dict_or_lists
 from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
 from sql.plan import Select
@@ -55,25 +56,28 @@ class GroupCompiler(AggregateCompiler):
             step.extend(self.updates())
         body = Lines()
         counts = single and self.fields[0].update == "S += 1" and bool(header)
-        body.add(f"groups = {self._call(Counter)}" if counts else "groups = {}")
+        counter = self.module.function(Counter) if counts else ""
+        body.add(f"groups = {counter or 'dict'}()")
         if header:
             target, batches = header[:-1].split(" in ", 1)
             body.add(f"room, source = {FIRST_ROOM}, iter({batches})")
             loops.lines[0] = f"{target} in source:"
+        dense = dense_groups(self, joined, key_source, bare=single) if plain and header else None
+        by_dict = Lines()
         if counts:
             keys_listed = self.compiler.unpacked(f"[{key_source} {clauses}]")
             if scan is not None and scan.is_whole:
                 keys_listed = scan.list_of(key_source) or keys_listed
-            body.add(loops.lines[0])
-            body.add(f"    groups.update({keys_listed})")
+            by_dict.add(loops.lines[0])
+            by_dict.add(f"    groups.update({keys_listed})")
         else:
             taken = Lines()
             taken.extend(loops)
             taken.depth = depth
             if single:
-                body.add("known = groups.get")
+                by_dict.add("known = groups.get")
             self._take_in(taken, key_source, initial, step, single, "")
-            body.lines += self.compiler.unpacked("\n".join(taken.lines)).split("\n")
+            by_dict.lines += self.compiler.unpacked("\n".join(taken.lines)).split("\n")
         values = self.values(codes, "s" if single else "s[{}]")
         first = len(self.fields)
         if plain:
@@ -95,14 +99,24 @@ class GroupCompiler(AggregateCompiler):
             kept = f"[{row} for g, s in groups.items() if {_on_items(having, self.block, items)}]"
             kept = self._call(grouping.in_order_of_columns, kept, str(len(keys)), simple)
         if not header:
+            body.extend(by_dict)
             body.add("check()")
             body.add(f"return {kept}")
             return body
-        over = self._call(overfull, "groups", "ctx")
-        body.add("    if len(groups) > room:")
-        body.add(f"        room, spill = {over}")
-        body.add("        if spill: break")
-        body.add(f"else: return {kept}")
+        by_dict.add("    if len(groups) > room:")
+        if dense is not None:
+            by_dict.add(f"        lists = {dense.lists} if listed else None")
+            by_dict.add("        if lists: break")
+        by_dict.add(f"        room, spill = {self._call(overfull, 'groups', 'ctx')}")
+        by_dict.add("        if spill: break")
+        by_dict.add(f"else: return {kept}")
+        if dense is None:
+            body.extend(by_dict)
+        else:
+            of_lists = self._of_lists(dense, codes, having)
+            function = self.module.function
+            header = loops.lines[0]
+            body.extend(in_dict_or_lists(dense, header, by_dict, of_lists, counter, function))
         # Past the memory limit: the rest of the rows, then what went to disk, by a function.
         variables = self._loop_variables(loops, [key_source, initial, *step.lines, *self._added()])
         body.add("def take_in(rows, groups, missing):")
@@ -130,6 +144,17 @@ class GroupCompiler(AggregateCompiler):
             spilled = f"({group} for {group} in found if {having})"
         body.add(f"return {spilled}")
         return body
+
+    def _of_lists(self, dense: DenseGroups, codes: list[AggregateCode], having: str) -> str:
+        """The groups' rows, where groups are in lists."""
+        items = ["g", *self.values(codes, "n{}")]
+        names = ", ".join(["g", *[f"n{place}" for place in range(len(self.fields))]])
+        if items == names.split(", ") and not having:
+            return "list(lists.groups())"
+        condition = f" if {_on_items(having, self.block, items)}" if having else ""
+        return (
+            f"[({''.join(f'{item}, ' for item in items)}) for {names} in lists.groups(){condition}]"
+        )
 
     def takes_having(self, having: str) -> bool:
         """Whether a condition on the groups' tuples can be put on what they are made of."""
