@@ -23,6 +23,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+from btree.hot import HOT_SHARE, Hot
 from btree.node import Node
 from btree.packed import PackedLeaf
 
@@ -52,7 +53,8 @@ class Cache:
         self.budget_bytes = budget_bytes
         self._scans_once = scans_once
         self._seen: set[int] = set()  # pages of leaves that scans have loaded
-        self.used_bytes = 0
+        self.used_bytes = 0  # `hot` beside it
+        self.hot = Hot(int(budget_bytes * HOT_SHARE))
         self.column_bytes = 0  # part of `used_bytes`
         self.scanned: set[int] = set()  # trees that were scanned by column
         self.rewritten: set[int] = set()  # trees whose pages were written for a few rows each
@@ -67,19 +69,19 @@ class Cache:
     @property
     def has_room(self) -> bool:
         """Whether a scan may keep what it loads."""
-        return self.used_bytes < self.budget_bytes * 0.9
+        return self.used_bytes + self.hot.bytes < self.budget_bytes * 0.9
 
     @property
     def column_room(self) -> float:
         """Bytes of columns that a scan may keep: what is free, and up to their share of the budget."""
-        free = self.budget_bytes * 0.9 - self.used_bytes
+        free = self.budget_bytes * 0.9 - self.used_bytes - self.hot.bytes
         return max(free, self.budget_bytes * COLUMN_SHARE - self.column_bytes)
 
     @property
     def is_over(self) -> bool:
         """Whether a sweep is due.  After one that could not make enough room, since most of what there
         is has still to be written, not before somewhat more has come."""
-        used, budget = self.used_bytes, self.budget_bytes
+        used, budget = self.used_bytes + self.hot.bytes, self.budget_bytes
         return used > budget and used > self._hopeless_bytes + budget * _HOPELESS_SHARE
 
     def claim_for_columns(self, size_bytes: int) -> bool:
@@ -147,7 +149,7 @@ class Cache:
         cooling = self._cooling
         cooling_bytes = sum([node.bytes for node in list(cooling.values())])
         used = self.used_bytes - cooling_bytes
-        goal = int(self.budget_bytes * (1 - COOLING_SHARE))
+        goal = int(self.budget_bytes * (1 - COOLING_SHARE)) - self.hot.bytes
         wanted = used - goal + int(self.budget_bytes * COOLING_SHARE)
         if wanted > 0:
             chance = wanted / max(used, 1)
@@ -167,7 +169,7 @@ class Cache:
                 cooling_bytes -= node.bytes
                 self.evictions += 1
         self.used_bytes = used + cooling_bytes
-        self._hopeless_bytes = self.used_bytes if self.used_bytes > goal else 0
+        self._hopeless_bytes = self.used_bytes + self.hot.bytes if self.used_bytes > goal else 0
 
     def _draw(self, page: int) -> float:
         """A number in [0, 1) to choose a node by; in one sweep the same for a page in whichever tree it

@@ -30,6 +30,7 @@ from btree.tree_state import TreeState
 
 if TYPE_CHECKING:
     from btree.disk import DiskStore
+    from btree.hot import HotRows
     from btree.pages import Snapshot, Writer
 
 REDO_BYTES_MAX = 256 * 1024
@@ -135,6 +136,11 @@ class _OnPages(LocalTransaction):
         if cache.is_over:
             self.make_room()
         return leaf
+
+    def hot_rows(self, tree: Tree) -> HotRows | None:
+        if self._writable or tree.kind is not TreeKind.TABLE:
+            return None
+        return self.store.cache.hot.of(tree.id, tree.state)
 
     def _read(self, tree_id: int, kind: TreeKind, page: int, location: int) -> Node:
         location = location or self.reader.locate(page)

@@ -16,7 +16,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from btree.hot import HotRows
 
 Key = Any
 """bytes in a RAW tree, int in a TABLE tree, tuple in CLUSTERED and INDEX trees."""
@@ -81,6 +84,10 @@ class Tree(Protocol):
 
     def get(self, key: Key, default: Value = None) -> Value:
         """The value at `key`, else `default`.  O(depth).  INDEX trees give True for a present key."""
+
+    def hot_rows(self) -> HotRows | None:
+        """Rows of a TABLE tree that were asked for lately, where such are kept: those of readers, of a tree that is
+        not as small as to need none."""
 
     def get_many(self, keys: Sequence[Key]) -> list[Value]:
         """Values at `keys` in their order, None where absent; fastest when keys ascend."""

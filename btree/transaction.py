@@ -37,6 +37,7 @@ from btree.tree import Tree
 from btree.tree_state import Mark, TreeState
 
 if TYPE_CHECKING:
+    from btree.hot import HotRows
     from btree.rewrite import Rewrite
 
 RAW_PUTS_MAX = 1 << 17
@@ -163,6 +164,10 @@ class LocalTransaction(ABC):
     @abstractmethod
     def load_packed(self, tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
         """Child `slot` of `branch`, a leaf, for a look-up of one key."""
+
+    def hot_rows(self, tree: Tree) -> HotRows | None:
+        """See `protocols.Tree.hot_rows`."""
+        return None
 
     @abstractmethod
     def open_pages(

@@ -21,6 +21,7 @@ from btree.protocols import Key, TreeKind, Value
 from btree.tree_state import Mark, TreeState
 
 if TYPE_CHECKING:
+    from btree.hot import HotRows
     from btree.rewrite import Rewrite
     from btree.transaction import LocalTransaction
 
@@ -184,6 +185,11 @@ class Tree:
     def depth(self) -> int:
         """Levels, 1 for a tree that is one leaf."""
         return self.root.level + 1
+
+    def hot_rows(self) -> HotRows | None:
+        if self.__class__ is not Tree or self.large or not self.root.level:
+            return None
+        return self.transaction.hot_rows(self)
 
     # -- single entries --------------------------------------------------------------------------
 

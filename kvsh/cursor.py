@@ -122,6 +122,13 @@ class Cursor:
                 connection._trace(sql)
                 connection._check_variables(sql)
             elif values.__class__ is tuple:
+                ready = None if is_dml else session.ready(sql)
+                if ready is not None:
+                    rows = ready[0](values)
+                    if rows is not None:
+                        self._give(ready[1], iter(rows))
+                        self.rowcount = -1
+                        return self
                 plan = session.known_plan(sql)
                 if plan is not None:
                     done = plan.quick(session, values)

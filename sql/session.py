@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from sql.bind import BindEnvironment
     from sql.functions import FunctionRegistry
     from sql.parse.statements import ObjectName, Statement
+    from sql.plan import ResultColumn
     from sql.schema import Table
     from sql.session_queries import QueryRun
+    from sql.short import ReadyQuery, Short
 
 MEMORY_LIMIT_BYTES = 256 << 20
 _PLANS_MAX = 1024
+_READY_MAX = 256
 _TEXT_CACHED_MAX = 1 << 16
 _INSERT_LETTERS = frozenset("iIrR")  # of INSERT, REPLACE
 _LONG = 1024  # characters: beyond, an INSERT is first tried as rows of literals
@@ -81,6 +84,7 @@ class Session(TransactionState):
         self._plans: dict[Any, Prepared] = {}
         self.known_plan = self._plans.get
         """The plan of a statement's text, if it has run before (`Prepared.quick`)."""
+        self._ready_version = 0  # of the functions, when queries were made ready
         self._reach = 0  # of the next run of INSERTs; see `session_inserts`
         self._lift: Callable[[str], tuple[str, Any]] = _lift_at_first
 
@@ -238,6 +242,7 @@ class Session(TransactionState):
     def timeout(self, seconds: float | None) -> None:
         self._timeout = seconds
         self.cancellation.deadline = None
+        self._ready.clear()  # a query that may have to be stopped is not short
 
     def interrupt(self) -> None:
         """Stop the running statement, from any thread: it raises Interrupted and undoes itself."""
@@ -252,6 +257,29 @@ class Session(TransactionState):
     def forget_plans(self) -> None:
         """Empty the plan cache: a setting that plans depend on has changed."""
         self._plans.clear()
+        self._ready.clear()
+
+    def ready(self, sql: str) -> ReadyQuery | None:
+        """The query of this text, if it is a short one and ready for what a statement would read now."""
+        known = self._ready.get(sql)
+        if (
+            known is None
+            or self.in_transaction
+            or self.store.view() is not self._reader_view
+            or self.current is not None
+            or self.functions.version != self._ready_version
+        ):
+            return None
+        return known
+
+    def make_ready(self, sql: str, short: Short, columns: tuple[ResultColumn, ...]) -> None:
+        """Have a short query, which has just run on the kept reader, ready for the next time."""
+        version = self.functions.version
+        if self._ready_version != version or len(self._ready) >= _READY_MAX:
+            self._ready.clear()
+            self._ready_version = version
+        if self._reader is not None and not self.is_limited:
+            self._ready[sql] = short.ready(self._reader), columns
 
     def _first_run(self, sql: str, shape: str, values: Values, parameters: Parameters) -> Result:
         if self._lift is _lift_at_first:
@@ -314,6 +342,7 @@ class Session(TransactionState):
                 ) from error
             raise
         plan = _plan_of(statement)
+        plan.text = sql
         if lifted and isinstance(plan, QueryPlan):
             plan.types = None
         if len(sql) <= _TEXT_CACHED_MAX and plan.__class__ is not Prepared:

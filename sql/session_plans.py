@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from sql.expressions import SqlValue
     from sql.parse.statements import Query, Statement
     from sql.plan import ResultColumn
-    from sql.point import PointLookup
     from sql.schema import ObservedSchema, Schema
     from sql.session import Session
+    from sql.short import Short
 
 Values = tuple["SqlValue", ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -39,9 +39,12 @@ _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
 
 class Prepared:
-    """A statement that was parsed.  `names` are its parameters' names, None for `?`."""
+    """A statement that was parsed.  `names` are its parameters' names, None for `?`; `text` is what it is
+    known by in the plan cache."""
 
-    __slots__ = ("count", "names", "statement")
+    __slots__ = ("count", "names", "statement", "text")
+
+    text: str
 
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
@@ -205,9 +208,10 @@ class QueryPlan(Checked):
     __slots__ = (
         "_compiled",
         "_gives_list",
-        "_lookup",
         "_observed",
         "_quick_context",
+        "_reader",
+        "_short",
         "keeps_planner",
         "types",
         "variant",
@@ -223,7 +227,8 @@ class QueryPlan(Checked):
         self.variant: QueryPlan | None = None  # the latest for parameters of other types
         self.keeps_planner = False  # EXPLAIN draws it
         self._compiled: Any = None
-        self._lookup: PointLookup | None = None  # all that the query is
+        self._short: Short | None = None  # all that the query is
+        self._reader = 0  # the id of the kept one that it read from
         self._gives_list = False  # whether the latest run gave all rows at once, and few
         self._quick_context: Context | None = None
 
@@ -231,8 +236,8 @@ class QueryPlan(Checked):
         plan = self.variant if self.count else self
         if plan is None:
             return None
-        lookup = plan._lookup
-        if lookup is None and not plan._gives_list:
+        short = plan._short
+        if short is None and not plan._gives_list:
             return None
         if tuple(map(type, values)) != (plan.types or ()):
             return None
@@ -243,13 +248,14 @@ class QueryPlan(Checked):
             or session.functions.version != plan._functions_version
         ):
             return None
-        if lookup is None:
+        if short is None:
             return plan._quick_rows(session, transaction, values)
-        row = transaction.tree(lookup.tree_id).get(values[lookup.number])
-        if row is None:
-            return []
-        pick = lookup.pick
-        return [row if pick is None else pick(row)]
+        if session.keeps(transaction):
+            # Not at the first time: where a commit follows each query, that would be work for nothing.
+            if plan._reader == id(transaction):
+                session.make_ready(self.text, short, plan._compiled.columns)
+            plan._reader = id(transaction)
+        return short.rows(transaction, values)
 
     def _quick_rows(
         self, session: Session, transaction: Transaction, values: Values
@@ -395,10 +401,10 @@ class QueryPlan(Checked):
     def _compile(self, session: Session, transaction: Transaction, values: Values) -> None:
         load("sql.compile")
         from sql.compile import prepare_select
-        from sql.point import point_lookup
         from sql.schema import ObservedSchema
+        from sql.short import short_query
 
-        self._compiled = self._lookup = self._quick_context = None
+        self._compiled = self._short = self._quick_context = None
         self._gives_list = False
         environment = session.environment(
             transaction,
@@ -411,8 +417,8 @@ class QueryPlan(Checked):
         self._compiled = prepare_select(
             self.statement.tree.copy(), environment, text=self.statement.text
         )
-        if self.types == (int,):
-            self._lookup = point_lookup(self._compiled.block)
+        if self.types:
+            self._short = short_query(self._compiled.block, self.types)
         if not self.keeps_planner:
             # It holds the transaction, and with it a version of all trees.
             self._compiled.planner = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sql.result import Result
     from sql.schema import Schema
     from sql.session_pair import PairedTransaction
+    from sql.short import ReadyQuery
 
 
 class Mark:
@@ -60,6 +61,7 @@ class TransactionState:
         self._marks: list[Mark] = []
         self._reader: Transaction | None = None  # kept from one reading statement to the next
         self._reader_view: object = None
+        self._ready: dict[str, ReadyQuery] = {}  # for that reader, by their texts
         self._open_results: weakref.WeakSet[Result] = weakref.WeakSet()
         self._has_open_results = False  # it may have: to ask the set is dear
         self._schemas: SchemaCache | None = None  # of the store
@@ -230,10 +232,12 @@ class TransactionState:
 
     def give_reader_away(self) -> None:
         """The kept reader goes to a result that streams from it, and ends with that."""
+        self._ready.clear()
         self._reader = self._reader_view = None
 
     def drop_reader(self) -> None:
         """End the kept reader."""
+        self._ready.clear()
         reader, self._reader, self._reader_view = self._reader, None, None
         if reader is not None:
             reader.rollback()
