@@ -104,22 +104,29 @@ _DECODE_COLUMNS_LEAF = {
     },
 }
 _DECODE_GONE_LEAF = {
-    KeyForm.LISTED: _decoder(list[int], _Bytes, list[int]),
-    KeyForm.CONSECUTIVE: _decoder(int, _Bytes, list[int]),
-    KeyForm.DELTAS: _decoder(list[int], _Bytes, list[int]),
-    KeyForm.COLUMNS: _decoder(int, _Bytes, list[int]),
+    TreeKind.TABLE: {
+        KeyForm.LISTED: _decoder(list[int], _Bytes, list[int]),
+        KeyForm.CONSECUTIVE: _decoder(int, _Bytes, list[int]),
+        KeyForm.DELTAS: _decoder(list[int], _Bytes, list[int]),
+        KeyForm.COLUMNS: _decoder(int, _Bytes, list[int]),
+    },
+    TreeKind.CLUSTERED: {
+        KeyForm.LISTED: _decoder(_Tuples, _Bytes, list[int]),
+        KeyForm.COLUMNS: _decoder(list[int], _Bytes, list[int]),
+    },
 }
 _COLUMN_LEAVES = {
     bytes((FORMAT, kind, 0, form | bits)): (form, decode)
-    for kind, bits, decoders in (
-        (TreeKind.TABLE, _BY_COLUMN, _DECODE_COLUMNS_LEAF[TreeKind.TABLE]),
-        (TreeKind.TABLE, _BY_COLUMN | _GONE, _DECODE_GONE_LEAF),
-        (TreeKind.CLUSTERED, _BY_COLUMN, _DECODE_COLUMNS_LEAF[TreeKind.CLUSTERED]),
+    for bits, kinds in (
+        (_BY_COLUMN, _DECODE_COLUMNS_LEAF),
+        (_BY_COLUMN | _GONE, _DECODE_GONE_LEAF),
     )
+    for kind, decoders in kinds.items()
     for form, decode in decoders.items()
 }
 _COLUMNS_HEADS = {
-    (form, gone): bytes((FORMAT, TreeKind.TABLE, 0, form | _BY_COLUMN | (_GONE if gone else 0)))
+    (kind, form, gone): bytes((FORMAT, kind, 0, form | _BY_COLUMN | (_GONE if gone else 0)))
+    for kind in (TreeKind.TABLE, TreeKind.CLUSTERED)
     for form in KeyForm
     for gone in (False, True)
 }
@@ -165,11 +172,11 @@ def encode_node(kind: TreeKind, node: Node) -> bytes:
 
 
 def encode_columns_page(
-    form: KeyForm, part: Any, columns: list[bytes], gone: Sequence[int] = ()
+    kind: TreeKind, form: KeyForm, part: Any, columns: list[bytes], gone: Sequence[int] = ()
 ) -> bytearray:
-    """The page of a TABLE tree's leaf, of its key part, its columns as they are encoded, and the slots of
+    """The page of a leaf with rows, of its key part, its columns as they are encoded, and the slots of
     those of their rows that are deleted."""
-    page = bytearray(_COLUMNS_HEADS[form, bool(gone)])
+    page = bytearray(_COLUMNS_HEADS[kind, form, bool(gone)])
     body = (part, columns, gone) if gone else (part, columns)
     _encode_into(body, page, HEAD_BYTES)  # behind the head at once: a copy less
     return page
@@ -350,10 +357,10 @@ def _decode_leaf(kind: TreeKind, form: int, body: memoryview) -> tuple[list[Key]
         except msgspec.ValidationError:  # some values expire
             return _decode_raw(body)  # type: ignore[no-any-return]
     elif form & _GONE:
-        if kind is not TreeKind.TABLE or not form & _BY_COLUMN:
+        if not form & _BY_COLUMN:
             raise ValueError(f"form {form}")
         key_form = KeyForm(form & ~(_BY_COLUMN | _GONE))
-        part, columns, gone = _DECODE_GONE_LEAF[key_form](body)
+        part, columns, gone = _DECODE_GONE_LEAF[kind][key_form](body)
         values = list(zip(*map(decode_column, columns), strict=True))
         keys = _keys(kind, key_form, part, values)
         if len(keys) != len(values) or not gone:

@@ -131,7 +131,7 @@ def _batches(
     tree: Tree, root: Node, columns: Sequence[int], start: int | None, stop: int | None
 ) -> Iterator[Batch]:
     again = tree.transaction.scans_again(tree)
-    for part in _parts(tree, root, start, stop):
+    for part in parts_of(tree, root, start, stop):
         branch = part.branch
         kept = branch.columns
         lists = {} if kept is None else kept.lists
@@ -153,17 +153,17 @@ def _batches(
         yield from _cut(found, part.start, part.stop) if is_cut else found
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """Slots of a lowest branch below which a range of keys lies.  A bound only where it may cut through
     one of them."""
 
     branch: Node
     slots: range
-    start: int | None
-    stop: int | None
+    start: Key | None
+    stop: Key | None
 
 
-def _parts(tree: Tree, branch: Node, start: int | None, stop: int | None) -> Iterator[_Part]:
+def parts_of(tree: Tree, branch: Node, start: Key | None, stop: Key | None) -> Iterator[Part]:
     """The lowest branches, below `branch` or itself, that have keys from `start` to before `stop`; in order."""
     keys = branch.keys
     assert branch.children is not None
@@ -171,19 +171,13 @@ def _parts(tree: Tree, branch: Node, start: int | None, stop: int | None) -> Ite
     last = len(keys) if stop is None else bisect_left(keys, stop)
     if branch.level == 1:
         if first <= last:
-            yield _Part(branch, range(first, last + 1), start, stop)
+            yield Part(branch, range(first, last + 1), start, stop)
         return
     for slot in range(first, last + 1):
         child = tree.scanned_child(branch, slot)
-        yield from _parts(
+        yield from parts_of(
             tree, child, start if slot == first else None, stop if slot == last else None
         )
-
-
-def lowest_branches(tree: Tree, branch: Node) -> Iterator[Node]:
-    """The branches above the leaves, below `branch` or itself, in order."""
-    for part in _parts(tree, branch, None, None):
-        yield part.branch
 
 
 def _cut(batches: Iterable[Batch], start: int | None, stop: int | None) -> Iterator[Batch]:

@@ -478,14 +478,20 @@ class DiskTransaction(_OnPages):
 
     def rewrite(self, tree: Tree) -> Rewrite | None:
         """See `protocols.Tree.rewrite`."""
-        return Rewrite(tree, self) if self._writable and tree.kind is TreeKind.TABLE else None
+        is_by_column = tree.kind is TreeKind.TABLE or tree.kind is TreeKind.CLUSTERED
+        return Rewrite(tree, self) if self._writable and is_by_column else None
 
-    def rewrite_page(self, page: int, payload: bytes | bytearray, location: int) -> int:
-        """Write a page of this transaction or an older one anew; `location`: where it has lain."""
+    def rewrite_pages(
+        self,
+        pages: Sequence[int],
+        payloads: Sequence[bytes | bytearray],
+        locations: Sequence[int],
+    ) -> list[int]:
+        """Write pages of this transaction or an older one anew; `locations`: where they have lain."""
         assert self._writer is not None
-        self.rewritten.append((page, location))
+        self.rewritten += zip(pages, locations, strict=True)
         self.has_rewritten = True
-        return self._writer.put_early(page, payload)
+        return self._writer.put_many(pages, payloads)
 
     def restore_pages(self, count: int) -> None:
         # The last record of a page in a commit counts, so older pages are put behind the newer ones.

@@ -9,7 +9,7 @@ grows too wide it is cut in pieces that take its place in turn.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import compress, pairwise
 from typing import TYPE_CHECKING
 
@@ -146,6 +146,25 @@ def _ends(count: int, limit: int, *, full: bool, least: int) -> list[int]:
     if len(ends) > 1 and ends[-1] - ends[-2] < least:
         ends[-2] = count - least
     return ends
+
+
+def remove_children(tree: Tree, path: Path, branch: Node, slots: Collection[int]) -> None:
+    """Take some children of an owned branch, to which `path` leads, out of the tree."""
+    keys, children, pages = branch.keys, branch.children, branch.pages
+    assert children is not None and pages is not None
+    left = [slot for slot in range(len(pages)) if slot not in slots]
+    branch.keys = [keys[slot - 1] for slot in left[1:]]
+    branch.children = [children[slot] for slot in left]
+    branch.pages = [pages[slot] for slot in left]
+    branch.location = 0
+    while not branch.pages:
+        tree.free(branch.page)
+        if not path:
+            _plant(tree, [], full=False)
+            return
+        branch, slot = path.pop()
+        replace_child(branch, slot, [])
+    rebalance(tree, path, branch)
 
 
 def cut_branch(branch: Node, limit: int, *, full: bool) -> Pieces:

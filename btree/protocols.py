@@ -112,7 +112,7 @@ class Tree(Protocol):
         """Remove many, `keys` ascending; how many were there."""
 
     def rewrite(self) -> Rewrite | None:
-        """The means to change many rows of a TABLE tree by column, where the tree is kept so."""
+        """The means to change many rows of a tree of rows by column, where the tree is kept so."""
 
     def clear(self) -> None:
         """Remove everything, O(pages) at worst."""
@@ -231,8 +231,10 @@ class Rewrite(Protocol):
     """Many rows of one table changed as they are scanned.  Nothing else may change it meanwhile, and where
     it is left half-way the transaction has to be rolled back to before it."""
 
-    def batches(self, columns: Sequence[int]) -> Iterator[ColumnBatch]:
-        """All rows, as they are now."""
+    def batches(
+        self, columns: Sequence[int], start: Key | None = None, stop: Key | None = None
+    ) -> Iterator[ColumnBatch]:
+        """All rows as they are now, or those with keys from `start` to before `stop`."""
 
     def finish(self) -> None:
         """Make what has not been made yet."""

@@ -51,6 +51,7 @@ KIND_TABLE = 5
 COMMIT_KINDS = (KIND_PAGES, KIND_REDO)
 
 RECORD = struct.Struct("<IIQQBBHI")
+_HEAD = struct.Struct("<IQQBBHI")  # a record without its crc
 CHAIN = struct.Struct("<IIQQQQ")
 _COMMIT = struct.Struct("<IQQBBHIIIQQQQ")  # a record without its crc, and the chain: packed at once
 _PADS = tuple([bytes(-length & 7) for length in range(8)])
@@ -202,7 +203,7 @@ def encode_around(
     """What stands before and behind the payload in its record, and the record's crc: who writes many at once
     puts them together once, and not each by itself before."""
     length = len(payload)
-    head = RECORD.pack(0, length, lsn, page, kind, 0, RECORD_MARK, pages)[4:]
+    head = _HEAD.pack(length, lsn, page, kind, 0, RECORD_MARK, pages)
     crc = zlib.crc32(payload, zlib.crc32(head, salt))
     return _CRC.pack(crc) + head, _PADS[length & 7], crc
 

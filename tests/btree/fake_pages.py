@@ -167,6 +167,11 @@ class FakeWriter:
         self.put(page, payload)
         return self.changes[page]
 
+    def put_many(self, pages: Sequence[int], payloads: Sequence[bytes]) -> list[int]:
+        return [
+            self.put_early(page, payload) for page, payload in zip(pages, payloads, strict=True)
+        ]
+
     def delete(self, page: int) -> None:
         assert self.changes.get(page, self.locate(page)), f"page {page} is not there"
         self.changes[page] = 0

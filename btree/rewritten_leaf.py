@@ -1,0 +1,250 @@
+"""A leaf whose page is put together anew from the bytes of its columns, without making its rows.
+
+What stays of a page goes into the new one as the bytes that it is.  In a column of fixed width new values are
+written over the old ones, for many leaves at once (`Numbers`); any other column that changes is decoded and
+encoded again.  Deleted rows stay in the columns, and their slots are listed, up to half of them: to take
+them out of the columns costs 25 us a leaf, the list nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import compress
+from typing import Any
+
+from btree.codec import (
+    KEY_COLUMN,
+    KeyForm,
+    encode_columns_page,
+    mask_without,
+    not_storable,
+    row_id_part,
+)
+from btree.column_codec import decode_column, encode_column
+from btree.column_pages import OpenPage, joined
+from btree.node import Node
+from btree.protocols import Key, TreeKind, Value
+from btree.tree import Tree
+
+GONE_SHARE = 2
+"""Up to one of so many rows of a page may be deleted ones."""
+
+_FIXED: dict[int, tuple[Any, type]] = {
+    **{ord(code): (code, int) for code in "bhiq"},
+    ord("d"): ("d", float),
+}
+"""By a column's first byte: its numbers' format and class."""
+
+_NATIVE = sys.byteorder == "little"
+
+
+class Place:
+    """Where a leaf was when it was read: under a branch, in a slot; and where its page lay, 0 for one that has
+    none which says what the leaf does."""
+
+    __slots__ = ("branch", "child", "location", "page", "slot")
+
+    def __init__(
+        self, branch: Node | None, slot: int, child: Any, page: int, location: int
+    ) -> None:
+        self.branch = branch
+        self.slot = slot
+        self.child = child  # what stood in the branch for it
+        self.page = page
+        self.location = location
+
+    def first_key(self) -> Key:
+        """The key of its first row."""
+        raise NotImplementedError
+
+
+class RewrittenLeaf(Place):
+    """A leaf of a batch.  `opened`: its page; None if it has to be changed as a node, which is `node` then;
+    `start`: the place of its first row in the batch; `slots`: those of the rows that are meant."""
+
+    __slots__ = ("_decoded", "node", "opened", "rows", "slots", "start")
+
+    def __init__(
+        self,
+        branch: Node | None,
+        slot: int,
+        opened: OpenPage | None,
+        node: Any = None,
+        child: Any = None,
+        location: int = 0,
+        start: int = 0,
+    ) -> None:
+        super().__init__(branch, slot, child, 0 if opened is None else opened.page, location)
+        self.start = start
+        self.opened = opened
+        self.node = node
+        self.rows = len(node.keys) if opened is None else opened.rows
+        self.slots: Any = None
+        self._decoded: dict[int, list[Value]] = {}
+
+    def keys(self) -> Sequence[Key]:
+        """The keys of all rows."""
+        if self.opened is None:
+            return self.node.keys  # type: ignore[no-any-return]
+        return joined((self.opened,), KEY_COLUMN)
+
+    def first_key(self) -> Key:
+        return self.keys()[0]
+
+    def chosen_keys(self) -> list[Key]:
+        """The keys of the chosen rows."""
+        keys = self.keys()
+        return list(keys) if len(self.slots) == len(keys) else [keys[slot] for slot in self.slots]
+
+    def kept_slots(self) -> Sequence[int]:
+        """The slots of the chosen rows in the page's columns, which have the deleted rows, too."""
+        opened = self.opened
+        assert opened is not None
+        if not opened.gone:
+            return self.slots  # type: ignore[no-any-return]
+        count = opened.rows + len(opened.gone)
+        there = list(compress(range(count), mask_without(opened.gone, count)))
+        return [there[slot] for slot in self.slots]
+
+    def chosen(self, tree: Tree, column: int) -> Sequence[Value]:
+        """The column's values in the chosen rows."""
+        if column == KEY_COLUMN:
+            return self.chosen_keys()
+        if self.opened is None:
+            rows = tree.values_of(self.node, 0, self.rows)
+            return [rows[slot][column] for slot in self.slots]
+        values = self._all(column)
+        return [values[slot] for slot in self.kept_slots()]
+
+    def know(self, column: int, values: Sequence[Value]) -> None:
+        """Take a column that has been decoded."""
+        self._decoded[column] = list(values)
+
+    def _all(self, column: int) -> list[Value]:
+        """The column as the page keeps it."""
+        known = self._decoded
+        if column not in known:
+            assert self.opened is not None
+            known[column] = decode_column(self.opened.kept[column])
+        return known[column]
+
+    def with_values(self, column: int, values: Sequence[Value]) -> bytes:
+        """The bytes of the column with other values in the chosen rows."""
+        assert self.opened is not None
+        if len(values) == self.rows and not self.opened.gone:
+            return encoded(values)
+        new = self._all(column)
+        for slot, value in zip(self.kept_slots(), values, strict=True):
+            new[slot] = value
+        return encoded(new)
+
+    def page_with(self, kind: TreeKind, columns: Mapping[int, bytes]) -> bytearray | None:
+        """The page with other columns; None if its keys are told from one of them."""
+        opened = self.opened
+        assert opened is not None
+        part = opened.key_part
+        if opened.key_form is KeyForm.COLUMNS and (
+            part in columns if part.__class__ is int else not columns.keys().isdisjoint(part)
+        ):
+            return None
+        kept = opened.kept.copy()
+        for column, new in columns.items():
+            kept[column] = new
+        return encode_columns_page(kind, opened.key_form, part, kept, opened.gone)
+
+    def page_without(self, kind: TreeKind) -> bytearray:
+        """The page without the chosen rows: they are noted as deleted, or left out where that is most of
+        what it has."""
+        opened = self.opened
+        assert opened is not None
+        gone, count = list(self.kept_slots()), opened.rows + len(opened.gone)
+        if opened.gone:
+            gone = sorted([*gone, *opened.gone])
+        form, part, kept = opened.key_form, opened.key_part, opened.kept
+        if len(gone) * GONE_SHARE <= count:
+            return encode_columns_page(kind, form, part, kept, gone)
+        mask = mask_without(gone, count)
+        if form is not KeyForm.COLUMNS:
+            whole = joined((opened._replace(gone=(), rows=count),), KEY_COLUMN)
+            part = list(compress(whole, mask))
+            if kind is TreeKind.TABLE:
+                form, part = row_id_part(part)
+        kept = [_compressed(column, mask) for column in kept]
+        return encode_columns_page(kind, form, part, kept)
+
+
+def encoded(values: Sequence[Value]) -> bytes:
+    """The bytes of a column; StoreError if it holds what no tree can keep."""
+    try:
+        return encode_column(values)
+    except (TypeError, OverflowError, UnicodeError) as error:
+        raise not_storable(error) from error
+
+
+def _compressed(column: bytes, mask: bytearray) -> bytes:
+    """A column without the values that the mask leaves out."""
+    values = list(compress(decode_column(column), mask))
+    fixed = _FIXED.get(column[0])
+    if fixed is None or not _NATIVE:
+        return encoded(values)
+    return column[:1] + struct.pack(f"{len(values)}{fixed[0]}", *values)
+
+
+class Numbers:
+    """One column of a batch's leaves that all keep it in the same fixed width: the numbers end to end, as
+    they are and to be written over.  What is done with them costs the same for one leaf as for many."""
+
+    __slots__ = ("_bytes", "_code", "_kind", "_numbers", "_width")
+
+    def __init__(self, columns: Sequence[bytes]) -> None:
+        first = columns[0][0]
+        self._code = bytes((first,))
+        form, self._kind = _FIXED[first]
+        self._bytes = bytearray().join([column[1:] for column in columns])
+        self._numbers: Any = memoryview(self._bytes).cast(form)
+        self._width = self._numbers.itemsize
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self._numbers)
+
+    def at(self, positions: Sequence[int]) -> list[Value]:
+        """The numbers in some places."""
+        numbers = self._numbers
+        if positions.__class__ is range:
+            return numbers[positions[0] : positions[-1] + 1].tolist()  # type: ignore[no-any-return]
+        if len(positions) == len(numbers):
+            return numbers.tolist()  # type: ignore[no-any-return]
+        return [numbers[position] for position in positions]
+
+    def put(self, positions: Sequence[int], values: Sequence[Value], kinds: set[type]) -> bool:
+        """Write numbers over others; False if they are of another kind, or too large."""
+        numbers = self._numbers
+        if kinds != {self._kind}:
+            return False
+        try:
+            if positions.__class__ is range or len(positions) == len(numbers):
+                at = positions[0] * self._width
+                struct.pack_into(f"{len(values)}{numbers.format}", self._bytes, at, *values)
+            else:
+                for position, value in zip(positions, values, strict=True):
+                    numbers[position] = value
+        except (ValueError, struct.error):
+            return False
+        return True
+
+    def column(self, start: int, end: int) -> bytes:
+        """The column of a leaf, whose rows are those."""
+        width = self._width
+        return self._code + self._bytes[start * width : end * width]
+
+
+def numbers_of(columns: Sequence[bytes]) -> Numbers | None:
+    """None where the columns are not all numbers of one width."""
+    first = columns[0][0]
+    if first not in _FIXED or not _NATIVE or any(column[0] != first for column in columns):
+        return None
+    return Numbers(columns)
