@@ -25,8 +25,10 @@ from sql.compile.module import Lines, Module
 from sql.compile.text_filters import match_condition
 from sql.expressions import ROWID, ColumnRef, Expression, Parameter
 from sql.plan import Select, TableRelation
-from sql.plan.operators import SelectPlan, TableScan
+from sql.plan.operators import RowidRange, SelectPlan, TableScan
 from sql.plan.walk import walk_block, walk_flat
+from sql.run.columns import rowid_span
+from sql.run.ranges import UNBOUND
 
 if TYPE_CHECKING:
     from sql.compile.query import CompiledQuery
@@ -35,14 +37,16 @@ if TYPE_CHECKING:
 Lists = Sequence[Sequence[Any]]
 Find = Callable[..., "Sequence[int]"]
 Make = Callable[..., "tuple[Sequence[Any], ...]"]
+Span = tuple[int | None, int | None]
 
 
 class CompiledChange(Struct):
-    """`prepare(ctx)` gives `find` and `make`; `read` are the columns that the one takes the lists of, `used`
+    """`prepare(ctx)` gives `find` and `make`, and from where to where rowids are meant (None of both for no
+    bound; None if there can be no such rowid); `read` are the columns that the one takes the lists of, `used`
     those of the other, ROWID for the rowid.  `constants` are the numbers of the values that are the same
     in all rows."""
 
-    prepare: Callable[[Context], tuple[Find, Make]]
+    prepare: Callable[[Context], tuple[Find, Make, Span | None]]
     read: tuple[int, ...]
     used: tuple[int, ...]
     constants: frozenset[int]
@@ -63,10 +67,11 @@ def compile_change(
         return None
     level = plan.levels[0]
     relation = level.relation
-    if not isinstance(relation, TableRelation) or level.access != TableScan():
+    access = level.access
+    if not isinstance(relation, TableRelation) or not isinstance(access, TableScan | RowidRange):
         return None
     table = relation.table
-    if table.without_rowid or planner.statistics.rows(table.tree_id) < ROWS_MIN:
+    if access.reverse or planner.statistics.rows(table.tree_id) < ROWS_MIN:
         return None
     if any(map(_looks_elsewhere, walk_block(block))):
         return None
@@ -125,9 +130,24 @@ def compile_change(
     make.add(f"return ({''.join(f'{source}, ' for source in made)})")
     module.add(find)
     module.add(make)
-    source = module.source("find, make")
+    source = module.source(f"find, make, {_span(compiler, module, access)}")
     constants = {at for at, value in enumerate(values) if _is_constant(compiler, value)}
     return CompiledChange(module.compile(source), read, used, frozenset(constants), source)
+
+
+def _span(compiler: BlockCompiler, module: Module, access: TableScan | RowidRange) -> str:
+    """The rowids that an access reads, as a source."""
+    if isinstance(access, TableScan):
+        return "(None, None)"
+    unbound = module.constants.name(UNBOUND, "unbound")
+    ends, inclusive = [], []
+    for bound in (access.low, access.high):
+        if bound is None:
+            ends.append(unbound)
+        else:
+            ends.append(compiler.scalar.operand(bound.expression, bound.affinity, "BINARY")[0])
+        inclusive.append(str(bound is None or bound.inclusive))
+    return f"{module.function(rowid_span)}({', '.join(ends + inclusive)})"
 
 
 def _is_constant(compiler: BlockCompiler, value: Expression) -> bool:

@@ -9,7 +9,7 @@ must be none, undoes all that was written and leaves the statement to the way ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,12 @@ from sql.result import WriteOutcome
 from sql.values import apply_affinity
 
 if TYPE_CHECKING:
-    from btree import ColumnBatch, Rewrite, Tree
+    from btree import ColumnBatch, Tree
     from sql.compile import CompiledChange
     from sql.context import Context
+
+SPAN_MIN = 4000
+"""Rows of a range of rowids from which on it is changed by column."""
 
 
 def delete_by_column(
@@ -33,17 +36,22 @@ def delete_by_column(
 ) -> WriteOutcome | None:
     """Take rows away, and the entries of indexes that can be made from columns; None, with nothing written,
     if the tree is not kept so."""
-    rewrite = ctx.transaction.tree(records.table.tree_id).rewrite()
+    tree = ctx.transaction.tree(records.table.tree_id)
+    rewrite = tree.rewrite()
     if rewrite is None:
         return None
-    find, _ = change.prepare(ctx)
+    find, _, span = change.prepare(ctx)
+    if span is None:
+        return WriteOutcome(0)
+    if _is_short(tree, span):
+        return None
     columns = [index.stored_columns or () for index in records.indexes]
     wanted = sorted({ROWID, *chain.from_iterable(columns)}) if columns else []
     gone: dict[int, list[Any]] = {column: [] for column in wanted}
     deleted = 0
     with guarded(ctx, guards=True) as undo, CollectorPaused():
         undo.needed()
-        for batch, count in _matching(ctx, rewrite, change, find):
+        for batch, count in _matching(ctx, rewrite.batches(change.read, *span), find):
             for column in wanted:
                 gone[column] += batch.values(column)
             batch.delete()
@@ -56,11 +64,17 @@ def delete_by_column(
     return WriteOutcome(deleted)
 
 
+def _is_short(tree: Tree, span: tuple[int | None, int | None]) -> bool:
+    """Whether rowids are so few that their rows are better changed as such."""
+    start, stop = span
+    return (start is not None or stop is not None) and tree.estimate(start, stop) < SPAN_MIN
+
+
 def _matching(
-    ctx: Context, rewrite: Rewrite, change: CompiledChange, find: Callable[..., Sequence[int]]
+    ctx: Context, batches: Iterable[ColumnBatch], find: Callable[..., Sequence[int]]
 ) -> Iterator[tuple[ColumnBatch, int]]:
     """The batches in which rows match, those rows chosen, and how many they are."""
-    for batch in rewrite.batches(change.read):
+    for batch in batches:
         ctx.check()
         positions = find(batch.count, *batch.lists)
         if positions:
@@ -85,7 +99,11 @@ def update_by_column(
     rewrite = tree.rewrite()
     if rewrite is None:
         return None
-    find, make = change.prepare(ctx)
+    find, make, span = change.prepare(ctx)
+    if span is None:
+        return WriteOutcome(0)
+    if _is_short(tree, span):
+        return None
     parts = [index.stored_columns or () for index in indexes]
     wanted = sorted({ROWID, *chain.from_iterable(parts)}) if parts else []
     olds: dict[int, list[Any]] = {column: [] for column in wanted}
@@ -94,7 +112,7 @@ def update_by_column(
     try:
         with guarded(ctx, guards=True) as undo, CollectorPaused():
             undo.needed()
-            for batch, count in _matching(ctx, rewrite, change, find):
+            for batch, count in _matching(ctx, rewrite.batches(change.read, *span), find):
                 values = make(count, *map(batch.values, change.used))
                 columns, kinds = _stored(tree, records, places, values, change.constants)
                 for column in wanted:

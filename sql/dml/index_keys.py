@@ -109,22 +109,25 @@ class IndexKeys:
 
     @property
     def stored_columns(self) -> tuple[int, ...] | None:
-        """The places of the row that entries are made of, in their order, ROWID for the rowid; None if
-        it takes more than that."""
-        if self.columns is None or self._without_rowid:
+        """The places of the row that entries are made of, in their order, ROWID for the rowid, and then comes the
+        tree key; None if it takes more than that."""
+        if self.columns is None:
             return None
         return tuple([part.column for part in self.index.columns if part.column is not None])
 
     def from_columns(self, columns: Sequence[Sequence[Any]], keys: Sequence[Any]) -> list[Row]:
         """The entries of rows that are given by the columns of `stored_columns`."""
-        return list(zip(*self.folded(columns), keys, strict=True))
+        return list(zip(*self.entry_columns(columns, keys), strict=True))
 
-    def folded(self, columns: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
-        """The columns of `stored_columns` as entries have them."""
-        return [
+    def entry_columns(
+        self, columns: Sequence[Sequence[Any]], keys: Sequence[Any]
+    ) -> list[Sequence[Any]]:
+        """The columns of the entries of rows that are given so."""
+        folded = [
             values if fold is None else list(map(fold, values))
             for values, fold in zip(columns, self._folds, strict=True)
         ]
+        return [*folded, *zip(*keys, strict=True)] if self._without_rowid else [*folded, keys]
 
     def entries(self, ctx: Context, rows: Sequence[Row], keys: Sequence[Any]) -> list[Row]:
         """The entries of many rows, in their order; those of rows outside of a partial index are left

@@ -58,8 +58,8 @@ def _sorted_entries(ctx: Context, tree: Tree, keys: IndexKeys) -> Iterator[list[
             values += more
     ctx.check()
     if whole[ROWID]:
-        parts = keys.folded([whole[place] for place in places])
-        yield from sorted_pieces([*parts, whole[ROWID]], keys.parts)
+        parts = keys.entry_columns([whole[place] for place in places], whole[ROWID])
+        yield from sorted_pieces(parts, keys.parts)
 
 
 def _unique(pieces: Iterator[list[Row]], keys: IndexKeys, table: Table) -> Iterator[list[Row]]:

@@ -45,13 +45,23 @@ def span_by_column(
     high_inclusive: bool = True,
 ) -> Iterator[tuple[list[Any], ...]]:
     """The rowids between two values by column; NULL as a bound gives nothing."""
+    span = rowid_span(low, high, low_inclusive, high_inclusive)
+    if span is not None:
+        for batch in tree.column_batches(columns, *span):
+            check()
+            yield batch
+
+
+def rowid_span(
+    low: Any, high: Any, low_inclusive: bool, high_inclusive: bool
+) -> tuple[int | None, int | None] | None:
+    """The first rowid between two values, and the one behind the last; None of both where there is no bound;
+    None if no rowid can be there."""
     if low is None or high is None:
-        return
+        return None
     start = None if low is UNBOUND else _first_rowid(low, after=not low_inclusive)
     stop = None if high is UNBOUND else _first_rowid(high, after=high_inclusive)
-    for batch in tree.column_batches(columns, start, stop):
-        check()
-        yield batch
+    return start, stop
 
 
 def _first_rowid(value: Any, *, after: bool) -> int:
