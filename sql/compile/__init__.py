@@ -4,6 +4,7 @@ from sql.compile.changes import CompiledChange, compile_change
 from sql.compile.query import (
     CompiledQuery,
     compile_row_function,
+    compile_row_statement,
     compile_values,
     prepare_select,
 )
@@ -13,6 +14,7 @@ __all__ = [
     "CompiledQuery",
     "compile_change",
     "compile_row_function",
+    "compile_row_statement",
     "compile_values",
     "prepare_select",
 ]

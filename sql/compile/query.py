@@ -192,13 +192,19 @@ def compile_row_function(
     expressions: Sequence[exp.Expression], table: Table, env: BindEnvironment
 ) -> RowFunction:
     """A function (ctx, row, key) -> values of expressions over one row of `table`."""
+    return compile_bound_row(*_bound_to_row(expressions, table, env), env)
+
+
+def _bound_to_row(
+    expressions: Sequence[exp.Expression], table: Table, env: BindEnvironment
+) -> tuple[Sequence[Expression], int]:
+    """Expressions over a row of `table`, and the row's source number."""
     binder = Binder(env)
     scope = Scope()
     source = binder.next_source()
     masks = tuple(31 for _ in table.columns)
     scope.items.append(table_item(table, source, table.name, masks))
-    bound = ExpressionBinder(binder, scope).bind_all(list(expressions))
-    return compile_bound_row(bound, source, env)
+    return ExpressionBinder(binder, scope).bind_all(list(expressions)), source
 
 
 def compile_bound_row(
@@ -206,16 +212,42 @@ def compile_bound_row(
 ) -> RowFunction:
     """The same of bound expressions whose row is relation `source`."""
     module = Module()
+    row, key, values = _row_values(module, bound, source, env)
+    function: RowFunction = _function(module, f"row(ctx, {row}, {key})", [f"return {values}"])
+    return function
+
+
+def compile_row_statement(
+    expressions: Sequence[exp.Expression],
+    table: Table,
+    env: BindEnvironment,
+    lines: Callable[[str, str, str, Callable[[Any], str]], list[str]],
+) -> Callable[[Context], Any]:
+    """A function of a context, of lines of Python about one row of `table`.
+
+    `lines(row, key, values, name)` gives them: they set the variables `row` and `key`, and then may ask for
+    `values`, the source of a tuple of what the expressions come to; `name` is what an object is called."""
+    module = Module()
+    bound, source = _bound_to_row(expressions, table, env)
+    row, key, values = _row_values(module, bound, source, env)
+    function: Callable[[Context], Any] = _function(
+        module, "statement(ctx)", lines(row, key, values, module.constants.name)
+    )
+    return function
+
+
+def _row_values(
+    module: Module, bound: Sequence[Expression], source: int, env: BindEnvironment
+) -> tuple[str, str, str]:
+    """The variables of a row and its key, and the source of a tuple of expressions' values."""
     compiler = BlockCompiler(module, Planner(env), env.functions, env.parameter_kinds)
     row, key = f"r{source}", f"k{source}"
     compiler.bindings[source] = Binding(row, key)
     values = [compiler.scalar.value(expression) for expression in bound]
-    result = f"({''.join(f'{value}, ' for value in values)})"
-    function: RowFunction = _function(module, f"row(ctx, {row}, {key})", result)
-    return function
+    return row, key, f"({''.join(f'{value}, ' for value in values)})"
 
 
-def _function(module: Module, signature: str, result: str) -> Any:
+def _function(module: Module, signature: str, end: Sequence[str]) -> Any:
     """A function of its own rather than `run`; what `run` sets up is set up only where it is used."""
     name = signature.split("(", 1)[0]
     lines = Lines()
@@ -224,7 +256,7 @@ def _function(module: Module, signature: str, result: str) -> Any:
     body = Lines()
     for function in module.functions:
         body.extend(function)
-    text = "\n".join([*body.lines, *module.setup.values(), result])
+    text = "\n".join([*body.lines, *module.setup.values(), *end])
     for variable, source in (
         ("p", "ctx.parameters"),
         ("check", "ctx.check"),
@@ -240,7 +272,8 @@ def _function(module: Module, signature: str, result: str) -> Any:
     for variable, source in module.setup.items():
         lines.add(f"{variable} = {source}")
     lines.extend(body)
-    lines.add(f"return {result}")
+    for line in end:
+        lines.add(line)
     namespace = dict(module.constants.namespace)
     exec(compile("\n".join(lines.lines), f"<kvsh {name}>", "exec"), namespace)
     return namespace[name]
@@ -260,6 +293,6 @@ def compile_values(
         values = [compiler.scalar.value(expression) for expression in bound]
         made.append(f"({''.join(f'{value}, ' for value in values)})")
     function: Callable[[Context], list[Row]] = _function(
-        module, "values(ctx)", f"[{', '.join(made)}]"
+        module, "values(ctx)", [f"return [{', '.join(made)}]"]
     )
     return function

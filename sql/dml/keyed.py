@@ -16,12 +16,12 @@ way.  The statement's scan then finds the row again, and errors and conflicts ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
 from sql import point
-from sql.compile import prepare_select
+from sql.compile import compile_row_statement, prepare_select
 from sql.dml.bulk import write_entries
 from sql.dml.target import WritePlan
 from sql.dml.writer import same
@@ -33,10 +33,12 @@ from sql.result import WriteOutcome
 if TYPE_CHECKING:
     from sqlglot import exp
 
+    from btree import Tree
     from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys, RowFunction
     from sql.dml.records import Row, TableRecords
+    from sql.schema import Table
 
 
 def is_plain(query: CompiledQuery) -> bool:
@@ -79,43 +81,78 @@ def rowid_parameter(query: CompiledQuery, records: TableRecords) -> int | None:
     return point.rowid_parameter(block)
 
 
+FEW_ASSIGNED = 4
+"""Columns whose values' classes are compared one by one with those of before."""
+
+
 def keyed_update(
-    records: TableRecords, indexes: Sequence[IndexKeys], number: int, successor: RowFunction
+    records: TableRecords,
+    indexes: Sequence[IndexKeys],
+    number: int,
+    assigned: Collection[int],
+    row: Sequence[exp.Expression],
+    table: Table,
 ) -> OneRow:
-    """A function that gives the row whose rowid is parameter `number` the values of `successor`.
+    """A function that gives the row whose rowid is parameter `number` the values of `row`, of whose
+    columns those of `assigned` are other than before.
 
-    `indexes` are those that depend on the columns that change."""
-    tree_id, plain, is_plain = records.table.tree_id, records.plain, records.is_plain
+    `indexes` are those that depend on the columns that change; `table` is the table under the name that the
+    statement knows it by.  All of it is one function, since each of the calls that it is spared takes as long
+    as what it would call: 2.5 us became 1.5."""
 
-    def update(ctx: Context) -> WriteOutcome | None:
-        key = ctx.parameters[number]
-        if key.__class__ is not int:
-            return None
-        transaction = ctx.transaction
-        tree = transaction.tree(tree_id)
-        old = tree.get(key)
-        if old is None:
-            return NONE
-        row = successor(ctx, old, key)
-        if plain.get(tuple(map(type, row))) is not tree.kinds and not is_plain(row, tree):
-            return None
+    def lines(old: str, key: str, values: str, name: Callable[..., str]) -> list[str]:
+        plain, is_plain = name(records.plain, "plain"), name(records.is_plain, "is_plain")
+        closer_look = f"{plain}.get(tuple(map(type, new_))) is not tree_.kinds and not {is_plain}(new_, tree_)"
+        if len(assigned) <= FEW_ASSIGNED:
+            # A value of the class that its column held before is stored as it is, and is of a kind that
+            # the tree is known to hold, if the column stores that class at all.
+            kept = [
+                f"new_[{place}].__class__ is {old}[{place}].__class__ in"
+                f" {name(records.allowed[place], 'allowed')}"
+                for place in sorted(assigned)
+            ]
+            closer_look = f"not ({' and '.join(kept)}) and {closer_look}"
+        written = []
         if indexes:
-            work = []
-            for index in indexes:
-                before, after = index.key(ctx, old, key), index.key(ctx, row, key)
-                if same(before, after):
-                    continue
-                index_tree = transaction.tree(index.tree_id)
-                if index.unique and index.other(index_tree, after) is not None:
-                    return None
-                work.append((index_tree, before, after))
-            for index_tree, before, after in work:
-                index_tree.delete(before)
-                index_tree.put(after)
-        tree.put(key, row)
-        return ONE
+            work = f"{name(_entry_changes)}(ctx, {name(indexes)}, {old}, new_, {key})"
+            written = [
+                f"work_ = {work}",
+                "if work_ is None: return None",
+                "for index_, before_, after_ in work_:",
+                "    index_.delete(before_)",
+                "    index_.put(after_)",
+            ]
+        return [
+            f"{key} = p[{number}]",
+            f"if {key}.__class__ is not int: return None",
+            f"tree_ = ctx.transaction.tree({records.table.tree_id})",
+            f"{old} = tree_.get({key})",
+            f"if {old} is None: return {name(NONE)}",
+            f"new_ = {values}",
+            f"if {closer_look}: return None",
+            *written,
+            f"tree_.put({key}, new_)",
+            f"return {name(ONE)}",
+        ]
 
-    return update
+    return compile_row_statement(row, table, records.env, lines)
+
+
+def _entry_changes(
+    ctx: Context, indexes: Sequence[IndexKeys], old: Row, row: Row, key: int
+) -> list[tuple[Tree, Row, Row]] | None:
+    """The entries of indexes that a change of a row replaces, and those that take their place; None if one
+    of these is another row's."""
+    changes = []
+    for index in indexes:
+        before, after = index.key(ctx, old, key), index.key(ctx, row, key)
+        if same(before, after):
+            continue
+        tree = ctx.transaction.tree(index.tree_id)
+        if index.unique and index.other(tree, after) is not None:
+            return None
+        changes.append((tree, before, after))
+    return changes
 
 
 def updates_by_key(records: TableRecords, number: int, successor: RowFunction) -> ManyRows:

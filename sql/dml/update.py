@@ -120,7 +120,8 @@ class UpdatePlan(WritePlan):
             and all(index.stored_columns is not None for index in self.indexes)
         )
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
-        self._by_keys: tuple[int, ManyRows] | None = None
+        self._number: int | None = None  # of the parameter that is the rowid
+        self._by_keys: ManyRows | None = None  # made when it is first wanted
         self._one = self._keyed() if self._simple else None
 
     def _keyed(self) -> OneRow | None:
@@ -130,13 +131,21 @@ class UpdatePlan(WritePlan):
             return None
         if self.target.env.extra_scopes or not is_plain(self.query):
             return None
-        table = self._as_named()
+        self._number = number
+        return keyed_update(
+            self.target.records,
+            self.indexes,
+            number,
+            self.assigned,
+            self._successor(),
+            self._as_named(),
+        )
+
+    def _successor(self) -> list[exp.Expression]:
+        """The columns of a row as they will be."""
         values = dict(zip(self.places, self._values, strict=True))
-        row = [values.get(place, column) for place, column in enumerate(row_columns(table))]
-        successor = compile_row_function([value.copy() for value in row], table, self.target.env)
-        if not self.indexes:
-            self._by_keys = number, updates_by_key(self.target.records, number, successor)
-        return keyed_update(self.target.records, self.indexes, number, successor)
+        columns = row_columns(self._as_named())
+        return [values.get(place, column).copy() for place, column in enumerate(columns)]
 
     def _as_named(self) -> Table:
         """The table under the name that the statement knows it by."""
@@ -209,9 +218,14 @@ class UpdatePlan(WritePlan):
             return changes.finished()
 
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
-        if self._by_keys is None:
+        number = self._number
+        if number is None or self.indexes:
             return super().run_many(ctx, parameter_sets)
-        number, many = self._by_keys
+        many = self._by_keys
+        if many is None:
+            records = self.target.records
+            successor = compile_row_function(self._successor(), self._as_named(), records.env)
+            many = self._by_keys = updates_by_key(records, number, successor)
         return run_by_key(self, ctx, parameter_sets, number, many, ordered=True)
 
     def _keys(self, found: Sequence[Row]) -> list[Any]:
