@@ -137,14 +137,22 @@ class Connection:
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         """`cursor().execute(...)`: run one statement, give the cursor."""
-        if self.__class__ is not Connection or not self._initialised:
+        if (
+            self.__class__ is not Connection
+            or not self._initialised
+            or self._session is None
+            or (self._thread is not None and self._thread != threading.get_ident())
+        ):
             return self.cursor().execute(sql, parameters)
-        cursor = Cursor.__new__(Cursor)  # as `cursor()` makes it, whose checks `execute` repeats
+        cursor = Cursor.__new__(Cursor)  # as `cursor()` makes it, and nobody else has it yet
         cursor.connection = self
         cursor._initialised = True
         if self.row_factory is not None:
             cursor.row_factory = self.row_factory
-        return cursor.execute(sql, parameters)
+        is_dml = self._seen.get(sql)
+        if is_dml is None:
+            return cursor.execute(sql, parameters)
+        return cursor._run(self, sql, parameters, is_dml=is_dml)
 
     def executemany(
         self, sql: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]], /

@@ -113,6 +113,18 @@ class Cursor:
             is_dml = self._begin_use(sql)._note_statement(sql)
         elif self._result is not None or self._columns is not None:
             self._drop_result()
+        return self._run(connection, sql, parameters, is_dml=is_dml)
+
+    def _run(
+        self,
+        connection: Connection,
+        sql: str,
+        parameters: Sequence[Any] | Mapping[str, Any],
+        *,
+        is_dml: bool,
+    ) -> Cursor:
+        """Run one statement that passed the checks, on a cursor that holds nothing."""
+        session = connection._session
         try:
             self._busy = True
             if is_dml and not session.in_transaction:
