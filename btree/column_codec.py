@@ -154,7 +154,16 @@ class _Encoded(Sequence[Value]):
 
     def __getitem__(self, slot: Any) -> Any:
         starts = self._starts
+        if slot.__class__ is slice:
+            low, high, _ = slot.indices(len(starts) - 1)
+            head = _head_of_array(high - low)
+            return _decode(head + self._bytes[starts[low] : starts[high]])
         return _decode_value(self._bytes[starts[slot] : starts[slot + 1]])
+
+
+def _head_of_array(count: int) -> bytes:
+    """What stands before so many values in msgpack; at most 65,535."""
+    return bytes((_ARRAY_16, count >> 8, count & 0xFF))
 
 
 def _encoded_sizes(values: list[Value]) -> Iterable[int]:

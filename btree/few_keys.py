@@ -7,18 +7,22 @@ promise.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import lookups
 from btree.node import Node
 from btree.order import MAX, search_left
-from btree.packed import child_to_read
+from btree.packed import PackedRows, child_to_read, packed_child
 from btree.packed_keys import PackedKeys
-from btree.protocols import Key, TreeKind, Value
+from btree.protocols import Key, Row, TreeKind, Value
 
 if TYPE_CHECKING:
     from btree.tree import Tree
+
+_LEAVES_MAX = 4
+"""Leaves that a few rows may lie in."""
 
 
 def prefixed(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
@@ -104,6 +108,69 @@ def between(
     else:
         end = search_left(keys, (*hi, MAX) if hi_inclusive else hi)
     return keys[start:end] if end < len(keys) else None
+
+
+def few_rows(
+    tree: Tree,
+    start: int | None,
+    stop: int | None,
+    count: int,
+    places: Sequence[int],
+    pick: Callable[[Row], Row] | None,
+    *,
+    reverse: bool = False,
+) -> list[Row] | None:
+    """Some neighbouring rows, of one leaf or of a few below the same branch.  Leaves that are not in memory stay
+    packed."""
+    if tree.large:
+        return None
+    tree.descents += 1
+    node: Any = tree.root
+    branch, slot, is_outermost = node, 0, True
+    while node.children is not None:
+        if reverse:
+            slot = len(node.keys) if stop is None else bisect_left(node.keys, stop)
+            is_outermost = is_outermost and slot == 0
+        else:
+            slot = 0 if start is None else bisect_right(node.keys, start)
+            is_outermost = is_outermost and slot == len(node.keys)
+        branch, node = node, _few_child(tree, node, slot)
+    found: list[Row] = []
+    for _ in range(_LEAVES_MAX):
+        keys = node.keys
+        low = 0 if start is None else bisect_left(keys, start)
+        high = len(keys) if stop is None else bisect_left(keys, stop, low)
+        is_last = low > 0 if reverse else high < len(keys)
+        if low < high:
+            if reverse:
+                low = max(low, high - count + len(found))
+            else:
+                high = min(high, low + count - len(found))
+            rows = _rows_between(node, low, high, places, pick)
+            found += rows[::-1] if reverse else rows
+        if is_last or len(found) == count:
+            return found
+        slot += -1 if reverse else 1
+        if branch.children is None or not 0 <= slot < len(branch.children):
+            return found if is_outermost or branch.children is None else None
+        node = _few_child(tree, branch, slot)
+    return None
+
+
+def _few_child(tree: Tree, branch: Node, slot: int) -> Any:
+    assert branch.children is not None
+    child = branch.children[slot]
+    return child if child.__class__ is Node else packed_child(tree, branch, slot)
+
+
+def _rows_between(
+    leaf: Any, low: int, high: int, places: Sequence[int], pick: Callable[[Row], Row] | None
+) -> list[Row]:
+    values = leaf.values
+    if values.__class__ is PackedRows:
+        return values.cut(low, high, places)
+    rows: list[Row] = values[low:high]
+    return rows if pick is None else [*map(pick, rows)]
 
 
 def _place(tree: Tree, key: tuple[Any, ...], *, after: bool) -> tuple[Any, int]:

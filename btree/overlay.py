@@ -356,6 +356,9 @@ class OverlaidTree(Tree):
         self.settle()
         return self.following(start, count, beyond=beyond)
 
+    def few_rows(self, *_: Any, **__: Any) -> None:
+        """Not simple to say."""
+
     def batches(
         self,
         lo: Key | None = None,

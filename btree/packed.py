@@ -50,6 +50,12 @@ class PackedRows:
         """The same, not counted."""
         return tuple([column[slot] for column in self.columns])
 
+    def cut(self, low: int, high: int, places: Sequence[int]) -> list[Value]:
+        """The rows of some neighbouring slots, cut to `places`, of which there is at least one."""
+        self.reads += high - low
+        columns = self.columns
+        return [*zip(*[columns[place][low:high] for place in places], strict=True)]
+
     def rows_at(self, keys: Sequence[int], wanted: Sequence[Any]) -> list[Value]:
         """The rows at the wanted ones of the leaf's keys, None where there is none."""
         self.reads += len(wanted)

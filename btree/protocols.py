@@ -147,6 +147,21 @@ class Tree(Protocol):
         """The keys of a range of `batches`, where that is simple to say (all in one leaf); None: see there.  Of
         INDEX trees."""
 
+    def few_rows(
+        self,
+        start: int | None,
+        stop: int | None,
+        count: int,
+        places: Sequence[int],
+        pick: Callable[[Row], Row] | None,
+        *,
+        reverse: bool = False,
+    ) -> list[Row] | None:
+        """The first `count` rows with keys from `start` to before `stop`, or, reversed, the last ones from the
+        last on, where that is simple to say; None: see `batches`.  Of TABLE trees.
+
+        Each is cut to `places`, as `pick` does it; None: they are all."""
+
     def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
         """For each of some distinct, ascending prefixes the keys that start with it.  Of CLUSTERED and INDEX
         trees; the leaves are walked once."""

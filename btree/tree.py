@@ -465,6 +465,7 @@ class Tree:
     following = few_keys.following
     preceding = few_keys.preceding
     between = few_keys.between
+    few_rows = few_keys.few_rows
     first = few_keys.first
     last = few_keys.last
 

@@ -248,14 +248,16 @@ class QueryPlan(Checked):
             or session.functions.version != plan._functions_version
         ):
             return None
-        if short is None:
-            return plan._quick_rows(session, transaction, values)
-        if session.keeps(transaction):
-            # Not at the first time: where a commit follows each query, that would be work for nothing.
-            if plan._reader == id(transaction):
-                session.make_ready(self.text, short, plan._compiled.columns)
-            plan._reader = id(transaction)
-        return short.rows(transaction, values)
+        if short is not None:
+            if session.keeps(transaction):
+                # Not at the first time: where a commit follows each query, that would be work for nothing.
+                if plan._reader == id(transaction):
+                    session.make_ready(self.text, short, plan._compiled.columns)
+                plan._reader = id(transaction)
+            rows = short.rows(transaction, values)
+            if rows is not None or not plan._gives_list:
+                return rows
+        return plan._quick_rows(session, transaction, values)
 
     def _quick_rows(
         self, session: Session, transaction: Transaction, values: Values
@@ -417,8 +419,9 @@ class QueryPlan(Checked):
         self._compiled = prepare_select(
             self.statement.tree.copy(), environment, text=self.statement.text
         )
-        if self.types:
-            self._short = short_query(self._compiled.block, self.types)
+        if self.types is not None:
+            planner, collations = self._compiled.planner, session.functions.collations
+            self._short = short_query(self._compiled.block, planner, self.types, collations)
         if not self.keeps_planner:
             # It holds the transaction, and with it a version of all trees.
             self._compiled.planner = None

@@ -1,73 +1,89 @@
-"""Short queries: one access to one table, and columns of the rows that it finds.
+"""Short queries: one access to one table that finds a few rows, and columns of them.
 
 They are what programs ask most often, some microseconds of work each, of which the general way (a context, the
 plan's checks, functions and batches) would be more than half.  Once a session keeps a reader, such a query is
 made *ready* for it: a function from the parameters' values to the rows that knows the reader's trees.  It is
 good for as long as that reader is: nothing that was looked at when it was made can change before.
 
-What such a function can't say in a few steps (a range that goes on in the next leaf, values of another kind) it
-leaves to the plan's code, by giving None.
+What such a function can't say in a few steps (a range that goes on in the next leaf, values of other kinds) it
+leaves to the plan's code, by giving None.  It decides nothing: what is looked up, and in which order, is the
+planner's choice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from btree import Row, Transaction
-from sql.expressions import ROWID, ColumnRef
-from sql.plan import Block, Select, TableRelation
-from sql.point import rowid_parameter
+from btree import Row, Transaction, Tree
+from sql.collations import comparing
+from sql.expressions import ROWID, Affinity, ColumnRef, Expression, Literal, Parameter, SlotRef
+from sql.plan import Block, Compound, Select, TableRelation
+from sql.plan.operators import Bound, KeyPath, KeyRange, Level, RowidLookup, RowidRange, SelectPlan
+from sql.run.ranges import UNBOUND, first_keys, rowid_of
+from sql.values import compared_as
 
 if TYPE_CHECKING:
+    from sql.collations import Own
+    from sql.optimise.planner import Planner
     from sql.plan import ResultColumn
 
+Values = tuple[Any, ...]
 Rows = list[Row]
-Ready = Callable[[tuple[Any, ...]], "Rows | None"]
+Ready = Callable[[Values], "Rows | None"]
 """From the values of all parameters to the rows; None where the plan has to be run."""
 
 ReadyQuery = tuple[Ready, tuple["ResultColumn", ...]]
 """A query that is ready, and its columns."""
 
 Pick = Callable[[Row], Row]
+Operand = Callable[[Values], Any]
+
+_COUNT_MAX = 64
+"""Rows that LIMIT may let through; more are the business of scans."""
+_ROWIDS_MAX = 256
+"""The same of a range of row ids, those that are missing included."""
+_FEW = 16
+"""Rows that are looked up one by one."""
 
 
-class Short(Protocol):
-    """A short query."""
+class Short:
+    """A short query: what makes it ready for a transaction."""
 
-    def rows(self, transaction: Transaction, values: tuple[Any, ...]) -> Rows:
-        """Its rows in any transaction."""
+    __slots__ = ("ready",)
 
-    def ready(self, transaction: Transaction) -> Ready:
-        """It, ready for a transaction that reads."""
+    def __init__(self, ready: Callable[[Transaction], Ready]) -> None:
+        self.ready = ready
+
+    def rows(self, transaction: Transaction, values: Values) -> Rows | None:
+        """Its rows in a transaction that it is not worth to be made ready for."""
+        return self.ready(transaction)(values)
 
 
-class ByRowid:
-    """Columns of the row whose rowid is parameter `number`, an integer, the only parameter there is.
+class ByRowid(Short):
+    """Columns of the row whose rowid is the only parameter, an integer."""
 
-    `pick` makes the result's row of the table's; None where it is the same."""
+    __slots__ = ("_number", "_pick")
 
-    __slots__ = ("number", "pick", "tree_id")
+    def __init__(self, number: int, pick: Pick | None) -> None:
+        super().__init__(self._ready)
+        self._number = number
+        self._pick = pick
 
-    def __init__(self, tree_id: int, pick: Pick | None) -> None:
-        self.tree_id = tree_id
-        self.pick = pick
-
-    def rows(self, transaction: Transaction, values: tuple[Any, ...]) -> Rows:
-        row = transaction.tree(self.tree_id).get(values[0])
+    def rows(self, transaction: Transaction, values: Values) -> Rows | None:
+        row = transaction.tree(self._number).get(values[0])
         if row is None:
             return []
-        pick = self.pick
+        pick = self._pick
         return [row if pick is None else pick(row)]
 
-    def ready(self, transaction: Transaction) -> Ready:
-        tree, pick = transaction.tree(self.tree_id), self.pick
+    def _ready(self, transaction: Transaction) -> Ready:
+        tree, pick = transaction.tree(self._number), self._pick
         get = tree.get
-        hot = tree.hot_rows()
-        hot_row, keep = _NONE_HOT if hot is None else (hot.rows.get, hot.keep)
+        hot_row, keep = _hot(tree)
 
-        def rows(values: tuple[Any, ...]) -> Rows | None:
+        def rows(values: Values) -> Rows | None:
             try:
                 (key,) = values
             except ValueError:
@@ -85,6 +101,383 @@ class ByRowid:
         return rows
 
 
+class _NotShort(Exception):
+    """The query is none, or not of these types."""
+
+
+def short_query(
+    block: Block, planner: Planner, types: tuple[type, ...], collations: Own | None
+) -> Short | None:
+    """The short query that a query with parameters of these types comes to; None if it is none."""
+    try:
+        return _Maker(planner, types, collations).made(block)
+    except _NotShort:
+        return None
+
+
+class _Maker:
+    """Makes the short query of one block."""
+
+    def __init__(self, planner: Planner, types: tuple[type, ...], collations: Own | None) -> None:
+        self.planner = planner
+        self.types = types
+        self.collations = collations
+
+    def made(self, block: Block) -> Short:
+        if isinstance(block, Compound):
+            return self._chained(block)
+        if not isinstance(block, Select) or block.windows or block.distinct or block.having:
+            raise _NotShort
+        plan = self.planner.plan(block)
+        if not isinstance(plan, SelectPlan) or len(plan.levels) != 1 or plan.constant:
+            raise _NotShort
+        level = plan.levels[0]
+        if not isinstance(level.relation, TableRelation):
+            raise _NotShort
+        if level.filters or level.left or level.exists is not None or level.by_column:
+            raise _NotShort
+        if block.order and not plan.ordered:
+            raise _NotShort
+        if block.keys is not None:
+            return self._edge(plan, level)
+        match level.access:
+            case RowidLookup():
+                return self._by_rowid(block, level)
+            case KeyRange():
+                return self._by_key(block, level)
+            case RowidRange():
+                return self._by_rowids(block, level)
+        raise _NotShort
+
+    def _chained(self, block: Compound) -> Short:
+        """UNION ALL of short queries."""
+        if block.operator != "UNION ALL" or block.order or block.limit is not None:
+            raise _NotShort
+        left, right = self.made(block.left), self.made(block.right)
+
+        def ready(transaction: Transaction) -> Ready:
+            first, second = left.ready(transaction), right.ready(transaction)
+
+            def rows(values: Values) -> Rows | None:
+                found = first(values)
+                if found is None:
+                    return None
+                others = second(values)
+                return None if others is None else found + others
+
+            return rows
+
+        return Short(ready)
+
+    # -- parts of a query ------------------------------------------------------------------------------
+
+    def _operand(
+        self, expression: Any, affinity: Affinity | None = None, collation: str = "BINARY"
+    ) -> Operand:
+        """The value that an index is asked for: a literal, or a parameter that affinity leaves as it is."""
+        if isinstance(expression, Literal):
+            return self._constant(expression.value, affinity, collation)
+        if not isinstance(expression, Parameter) or expression.index >= len(self.types):
+            raise _NotShort
+        kind = self.types[expression.index]
+        is_number = kind is int or kind is float
+        if kind is type(None) or (affinity is Affinity.TEXT and is_number):
+            raise _NotShort
+        if kind is str and affinity not in (None, Affinity.NONE, Affinity.BLOB, Affinity.TEXT):
+            raise _NotShort
+        fold = comparing(collation, self.collations) if kind is str else None
+        value = itemgetter(expression.index)
+        return value if fold is None else lambda values: fold(value(values))
+
+    def _constant(self, value: Any, affinity: Affinity | None, collation: str) -> Operand:
+        if value is None:
+            raise _NotShort
+        if affinity not in (None, Affinity.BLOB):
+            value = compared_as(value, affinity)
+        fold = comparing(collation, self.collations)
+        constant = value if fold is None else fold(value)
+        return lambda values: constant
+
+    def _bound(self, bound: Bound | None, collation: str = "BINARY") -> tuple[Operand, bool]:
+        """A range's bound, and whether it is inclusive."""
+        if bound is None:
+            return _unbound, True
+        return self._operand(bound.expression, bound.affinity, collation), bound.inclusive
+
+    def _limits(self, block: Select) -> Callable[[Values], tuple[int, int]]:
+        """OFFSET and LIMIT."""
+        offset = self._number(block.offset) if block.offset is not None else lambda values: 0
+        limit = self._number(block.limit)
+        return lambda values: (offset(values), limit(values))
+
+    def _number(self, expression: Expression | None) -> Operand:
+        if isinstance(expression, Literal) and expression.value.__class__ is int:
+            number = expression.value
+            return lambda values: number
+        if isinstance(expression, Parameter) and self.types[expression.index] is int:
+            return itemgetter(expression.index)
+        raise _NotShort
+
+    # -- by row id -------------------------------------------------------------------------------------
+
+    def _by_rowid(self, block: Select, level: Level) -> Short:
+        access, relation = level.access, level.relation
+        assert isinstance(access, RowidLookup) and isinstance(relation, TableRelation)
+        if access.equality.many or block.limit is not None or self.types != (int,):
+            raise _NotShort
+        self._operand(access.equality.value)
+        pick = picking(_places(block, relation), len(relation.table.columns))
+        return ByRowid(relation.table.tree_id, pick)
+
+    def _by_rowids(self, block: Select, level: Level) -> Short:
+        """A range of row ids."""
+        access, relation = level.access, level.relation
+        assert isinstance(access, RowidRange) and isinstance(relation, TableRelation)
+        low, low_inclusive = self._bound(access.low)
+        high, high_inclusive = self._bound(access.high)
+        limits = None if block.limit is None else self._limits(block)
+        number, places = relation.table.tree_id, _places(block, relation)
+        pick = picking(places, len(relation.table.columns))
+        types, reverse = self.types, access.reverse
+
+        def ready(transaction: Transaction) -> Ready:
+            few_rows = transaction.tree(number).few_rows
+
+            def rows(values: Values) -> Rows | None:
+                if tuple(map(type, values)) != types:
+                    return None
+                start, end = low(values), high(values)
+                start = None if start is UNBOUND else rowid_of(start)
+                end = None if end is UNBOUND else rowid_of(end)
+                if start is None:
+                    if low is not _unbound:
+                        return None
+                elif not low_inclusive:
+                    start += 1
+                if end is None:
+                    if high is not _unbound:
+                        return None
+                elif high_inclusive:
+                    end += 1
+                if limits is not None:
+                    skip, count = limits(values)
+                    if skip < 0 or count <= 0 or skip + count > _COUNT_MAX:
+                        return None
+                    found = few_rows(start, end, skip + count, places, pick, reverse=reverse)
+                    return found[skip:] if skip and found else found
+                if start is None or end is None or end - start > _ROWIDS_MAX:
+                    return None
+                return few_rows(start, end, _ROWIDS_MAX, places, pick, reverse=reverse)
+
+            return rows
+
+        return Short(ready)
+
+    # -- by an index -----------------------------------------------------------------------------------
+
+    def _by_key(self, block: Select, level: Level) -> Short:
+        access, relation = level.access, level.relation
+        assert isinstance(access, KeyRange) and isinstance(relation, TableRelation)
+        path = access.path
+        if path.clustered or relation.table.without_rowid or access.prefix is not None:
+            raise _NotShort
+        prefix = self._prefix(access)
+        is_equal = access.low is None and access.high is None
+        if access.covering:
+            fetch = None
+            positions = dict(path.positions)
+            pick = picking([positions[place] for place in _outputs(block, relation)], -1)
+        else:
+            places = _places(block, relation)
+            pick = picking(places, len(relation.table.columns))
+            fetch = relation.table.tree_id
+        if block.limit is not None:
+            return self._first(self._keys(access, prefix), self._limits(block), pick, fetch, path)
+        if not is_equal or access.reverse or not access.equal:
+            raise _NotShort
+        return self._equal(path.tree_id, prefix, pick, fetch)
+
+    def _prefix(self, access: KeyRange) -> Operand:
+        """The parts of an index's key that are given, as a tuple; the values themselves where they are it."""
+        operands = []
+        for equality, part in zip(access.equal, access.path.parts, strict=False):
+            if equality.many or equality.null_safe:
+                raise _NotShort
+            operands.append(self._operand(equality.value, equality.affinity, part.collation))
+        if len(operands) == len(self.types) == 1 and isinstance(operands[0], itemgetter):
+            return lambda values: values
+        if not operands:
+            return lambda values: ()
+        return lambda values: tuple([operand(values) for operand in operands])
+
+    def _equal(self, number: int, prefix: Operand, pick: Pick | None, fetch: int | None) -> Short:
+        """All keys that begin with `prefix`, or the rows of table `fetch` that they lead to."""
+        types = self.types
+
+        def ready(transaction: Transaction) -> Ready:
+            tree = transaction.tree(number)
+            if fetch is not None:
+                return _fetching(tree.last_parts, prefix, types, transaction.tree(fetch), pick)
+            prefixed = tree.prefixed
+
+            def keys(values: Values) -> Rows | None:
+                if tuple(map(type, values)) != types:
+                    return None
+                found = prefixed(prefix(values))
+                if found is None or pick is None:
+                    return found
+                return [pick(key) for key in found]
+
+            return keys
+
+        return Short(ready)
+
+    def _keys(self, access: KeyRange, prefix: Operand) -> Callable[[Tree, Values, int], Any]:
+        """A function that gives the first keys of the range in a tree, or None."""
+        part = access.path.parts[len(access.equal) :]
+        collation = part[0].collation if part else "BINARY"
+        low, low_inclusive = self._bound(access.low, collation)
+        high, high_inclusive = self._bound(access.high, collation)
+        reverse = access.reverse
+
+        def keys(tree: Tree, values: Values, count: int) -> Any:
+            return first_keys(
+                tree,
+                count,
+                prefix(values),
+                low(values),
+                high(values),
+                low_inclusive,
+                high_inclusive,
+                reverse,
+            )
+
+        return keys
+
+    def _first(
+        self,
+        keys: Callable[[Tree, Values, int], Any],
+        limits: Callable[[Values], tuple[int, int]],
+        pick: Pick | None,
+        fetch: int | None,
+        path: KeyPath,
+    ) -> Short:
+        """As many keys of a range as LIMIT lets through, or their rows."""
+        types, number, at = self.types, path.tree_id, path.key_start
+
+        def ready(transaction: Transaction) -> Ready:
+            tree = transaction.tree(number)
+            rows_of = None if fetch is None else _rows_of(transaction.tree(fetch), pick)
+
+            def rows(values: Values) -> Rows | None:
+                if tuple(map(type, values)) != types:
+                    return None
+                skip, count = limits(values)
+                if skip < 0 or count <= 0 or skip + count > _COUNT_MAX:
+                    return None
+                found = keys(tree, values, skip + count)
+                if found is None:
+                    return None
+                if skip:
+                    found = found[skip:]
+                if rows_of is not None:
+                    return rows_of([key[at] for key in found])
+                return found if pick is None else [pick(key) for key in found]
+
+            return rows
+
+        return Short(ready)
+
+    def _edge(self, plan: SelectPlan, level: Level) -> Short:
+        """min() or max() of a column that an index has in order."""
+        block, access, relation = plan.block, level.access, level.relation
+        if not plan.first_row or block.limit is not None or block.order:
+            raise _NotShort
+        if not isinstance(access, KeyRange) or not access.covering or access.path.clustered:
+            raise _NotShort
+        assert isinstance(relation, TableRelation)
+        positions = dict(access.path.positions)
+        columns = [*block.aggregates[0].arguments, *block.bare]
+        places = []
+        for output in block.outputs:
+            if not isinstance(output, SlotRef) or output.source != block.aggregate_source:
+                raise _NotShort
+            column = columns[output.slot]
+            if not isinstance(column, ColumnRef) or column.source != relation.source:
+                raise _NotShort
+            places.append(positions[column.column])
+        keys = self._keys(access, self._prefix(access))
+        pick = picking(places, -1)
+        types, number = self.types, access.path.tree_id
+        assert pick is not None
+
+        def ready(transaction: Transaction) -> Ready:
+            tree = transaction.tree(number)
+
+            def rows(values: Values) -> Rows | None:
+                if tuple(map(type, values)) != types:
+                    return None
+                found = keys(tree, values, 1)
+                return None if found is None else [pick(found[0])]
+
+            return rows
+
+        return Short(ready)
+
+
+def _unbound(values: Values) -> Any:
+    return UNBOUND
+
+
+def _fetching(
+    rowids_of: Callable[[Values], list[int] | None],
+    prefix: Operand,
+    types: tuple[type, ...],
+    table: Tree,
+    pick: Pick | None,
+) -> Ready:
+    """Rows of a table by the row ids that an index has."""
+    rows_of = _rows_of(table, pick)
+
+    def rows(values: Values) -> Rows | None:
+        if tuple(map(type, values)) != types:
+            return None
+        rowids = rowids_of(prefix(values))
+        return None if rowids is None else rows_of(rowids)
+
+    return rows
+
+
+def _rows_of(table: Tree, pick: Pick | None) -> Callable[[list[int]], Rows | None]:
+    get, get_many = table.get, table.get_many
+    hot_row, keep = _hot(table)
+
+    def rows(rowids: list[int]) -> Rows | None:
+        if len(rowids) > _FEW:
+            found = get_many(rowids)
+            if None in found:
+                return None
+            return found if pick is None else [*map(pick, found)]
+        found = []
+        for rowid in rowids:
+            row = hot_row(rowid)
+            if row is None:
+                row = get(rowid)
+                if row is None:
+                    return None
+                keep(rowid, row)
+            found.append(row if pick is None else pick(row))
+        return found
+
+    return rows
+
+
+def _hot(table: Tree) -> tuple[Callable[[int], Row | None], Callable[[int, Row], None]]:
+    """What looks for a row among those that were asked for lately, and what keeps one there."""
+    hot = table.hot_rows()
+    return _NONE_HOT if hot is None else (hot.rows.get, hot.keep)
+
+
 def _keep_none(key: Any, row: Any) -> None:
     pass
 
@@ -92,34 +485,31 @@ def _keep_none(key: Any, row: Any) -> None:
 _NONE_HOT: Any = ({}.get, _keep_none)
 
 
-def short_query(block: Block, types: tuple[type, ...]) -> Short | None:
-    """The short query that a query with parameters of these types comes to; None if it is none."""
-    if types != (int,) or not isinstance(block, Select):
-        return None
-    if block.limit is not None or block.offset is not None:
-        return None
-    if block.keys is not None or block.aggregates or block.having or block.windows:
-        return None
-    if rowid_parameter(block) is None:
-        return None
-    relation = block.items[0].relation
-    assert isinstance(relation, TableRelation)
-    places = []
+def _outputs(block: Select, relation: TableRelation) -> list[int]:
+    """The columns of the table that are all that is asked for."""
+    columns = []
     for output in block.outputs:
         if not isinstance(output, ColumnRef) or output.source != relation.source:
-            return None
-        places.append(output.column)
-    if not places or ROWID in places:
-        return None
-    return ByRowid(relation.table.tree_id, picking(places, len(relation.table.columns)))
+            raise _NotShort
+        columns.append(output.column)
+    return columns
 
 
-def picking(places: list[int], width: int) -> Pick | None:
+def _places(block: Select, relation: TableRelation) -> list[int]:
+    """The places in the table's rows of all that is asked for."""
+    alias = relation.table.rowid_alias
+    places = [alias if column == ROWID else column for column in _outputs(block, relation)]
+    if None in places:
+        raise _NotShort
+    return places  # type: ignore[return-value]
+
+
+def picking(places: Sequence[int], width: int) -> Pick | None:
     """What makes a row of some places of a row of `width`; None where it is the same."""
-    if places == list(range(width)):
+    if [*places] == [*range(width)]:
         return None
     if len(places) > 1:
         pick: Any = itemgetter(*places)
         return pick  # type: ignore[no-any-return]
-    place = places[0]
+    (place,) = places
     return lambda row: (row[place],)

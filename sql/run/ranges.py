@@ -274,14 +274,14 @@ def head_span(
 ) -> Iterable[Batch]:
     """`head` of a `key_span` of an INDEX tree: a few keys of one leaf are had by one descent."""
     if count > 0 and low is not None and high is not None:
-        keys = _few(tree, count, prefix, low, high, low_inclusive, high_inclusive, reverse)
+        keys = first_keys(tree, count, prefix, low, high, low_inclusive, high_inclusive, reverse)
         if keys is not None:
             return ((keys, []),)
     span = key_span(tree, check, prefix, low, high, low_inclusive, high_inclusive, reverse)
     return head(span, count)
 
 
-def _few(
+def first_keys(
     tree: Tree,
     count: int,
     prefix: tuple[Any, ...],

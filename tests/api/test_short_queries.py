@@ -251,3 +251,39 @@ def test_what_watches_statements_sees_those_that_are_ready(tmp_path: Path) -> No
     con.close()
     with pytest.raises(kvsh.ProgrammingError):
         con.execute(query, (1,))
+
+
+READY = [
+    ("SELECT * FROM item WHERE id = ?", (5,)),
+    ("SELECT id, name FROM item WHERE n = ?", (5,)),
+    ("SELECT id FROM item WHERE n = ?", (5,)),
+    ("SELECT id, word FROM item WHERE word = ?", ("WORD3",)),
+    ("SELECT id, price FROM item WHERE name = 'name 7' AND n = ?", (5,)),
+    ("SELECT id, price FROM item WHERE n = ? ORDER BY id LIMIT 2", (5,)),
+    ("SELECT id, n FROM item WHERE n > ? ORDER BY n LIMIT 10", (5,)),
+    ("SELECT id, name, n FROM item WHERE n < ? ORDER BY n DESC LIMIT ?", (90, 4)),
+    ("SELECT id, name, price FROM item WHERE id > ? ORDER BY id LIMIT 10", (5,)),
+    ("SELECT id, name FROM item WHERE id < ? ORDER BY id DESC LIMIT 10", (90,)),
+    ("SELECT id, name, price FROM item WHERE id BETWEEN ? AND ?", (3, 9)),
+    ("SELECT min(n) FROM item", ()),
+    ("SELECT min(n) FROM item UNION ALL SELECT max(n) FROM item", ()),
+]
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_short_queries_are_made_ready(in_transaction: bool, tmp_path: Path) -> None:
+    con: Any = kvsh.connect(tmp_path / "db", isolation_level=None, durability="off")
+    theirs: Any = sqlite3.connect(":memory:")
+    for each in (con, theirs):
+        fill(each, random.Random(1))
+    for sql, parameters in READY:
+        if in_transaction:
+            con.execute("BEGIN IMMEDIATE")
+        for _ in range(4):
+            assert outcome(con, sql, parameters) == outcome(theirs, sql, parameters), sql
+        assert (con.session.ready(sql) is None) == in_transaction, sql
+        if in_transaction:
+            con.execute("COMMIT")
+        else:
+            make, _ = con.session.ready(sql)
+            assert make(parameters) is not None, sql
