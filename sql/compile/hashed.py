@@ -247,7 +247,7 @@ def _reduced(levels: LevelCompiler, scan: ColumnScan, other: Level) -> tuple[Col
     made = hashed(levels, other)
     if made.probe not in scan.columns:
         return scan, [_membership(other, made)]
-    probe = levels.call(probes.members_of, made.table, str(other.exists is not False))
+    probe = levels.call(probes.MembersOf, made.table, str(other.exists is not False))
     return with_probe(levels, scan, made.probe, probe, probed_by(other), {}), []
 
 

@@ -1,6 +1,6 @@
 """Levels that follow a scan by column and are looked up for all of a batch at once.
 
-    for b5_3, b5_4, bi4,  in selected(by_column(t6, check, (0, 3, 4)), (), None, ((0, rows_of(h2)), ), (1, 2, )):
+    for b5_3, b5_4, bi4,  in selected(by_column(t6, check, (0, 3, 4)), (), None, ((0, RowsOf(h2)), ), (1, 2, )):
         for c5_3, c5_4, i4 in zip(b5_3, b5_4, bi4)
 
 A level is looked up so if the key is a column of the scan, and is unique in the other relation: by a hash table, or
@@ -83,10 +83,10 @@ def _hashed(
     made = hashed(levels, level)
     filters = levels.filters(level.filters)
     if made.only_keys:
-        probe = levels.call(probes.members_of, made.table, str(level.exists is not False))
+        probe = levels.call(probes.MembersOf, made.table, str(level.exists is not False))
         found: dict[str, str] = {}
     elif made.unique and len(made.names) == 1 and made.names[0][0] in "ri":
-        probe = levels.call(probes.rows_of, made.table)
+        probe = levels.call(probes.RowsOf, made.table)
         found = {made.names[0]: f"b{made.names[0]}"}
     else:
         return scan, levels.matched(level, source_of(levels, made))

@@ -26,7 +26,7 @@ from typing import Any
 from msgspec import Struct
 
 from btree import Column
-from sql.run.probes import Probe, probed
+from sql.run.probes import Probe, near, probed
 
 BUCKETS = 255
 _ABSENT = 255
@@ -214,7 +214,8 @@ def selected(
                 continue
         else:
             mask, places = _mask(batch, tests, all_codes), []
-        count = mask.count(1) if isinstance(mask, bytes) else mask
+        # Bits are counted in a third of the time that bytes take.
+        count = int.from_bytes(mask, "little").bit_count() if isinstance(mask, bytes) else mask
         if not count:
             continue
         if isinstance(mask, bytes):
@@ -224,13 +225,23 @@ def selected(
             if not probes and not wanted:
                 yield (range(count),)
                 continue
+        still = probes
+        if probes and not places:
+            found = near(batch, probes, len(batch[0]) if mask is True else count)
+            if found is not None:
+                places, still = found
+                if isinstance(mask, bytes):
+                    places = [place for place in places if mask[place]]
+                if not places:
+                    continue
+        if isinstance(mask, bytes) and not places:
             places = _places(mask, count)
         if not places and not probes:
             yield tuple([batch[place] for place in wanted]) or (range(len(batch[0])),)
             continue
         joined: list[Sequence[Any]] = []
-        if probes:
-            places, joined = probed(batch, places or _numbers(len(batch[0])), probes)
+        if still:
+            places, joined = probed(batch, places or _numbers(len(batch[0])), still)
         if places:
             yield (*_picked(batch, places, wanted), *joined) or (places,)
 
@@ -259,7 +270,7 @@ def _mask(
 def _places(mask: bytes, count: int) -> list[int]:
     """The places of the ones, of which there are so many."""
     if count * _FEW >= len(mask):
-        return list(compress(_numbers(len(mask)), mask))
+        return list(compress(_numbers(len(mask), at_least=True), mask))
     gaps = map(len, mask.split(b"\1"))
     return [nth + at for nth, at in zip(range(count), accumulate(gaps), strict=False)]
 
@@ -276,9 +287,9 @@ def _picked(batch: Columns, places: Sequence[int], wanted: Sequence[int]) -> Col
 _counted: list[int] = []
 
 
-def _numbers(count: int) -> list[int]:
-    """The numbers below `count`: an int that exists is had for half of a new one."""
+def _numbers(count: int, *, at_least: bool = False) -> list[int]:
+    """The numbers below `count`, or some more: an int that exists is had for half of a new one."""
     global _counted
     if len(_counted) < count:
         _counted = list(range(2 * count))
-    return _counted[:count]
+    return _counted if at_least else _counted[:count]

@@ -18,7 +18,7 @@ from typing import Any
 from btree import Tree, order_key
 from sql.context import Context
 from sql.run.hashing import DiskTable, hash_keys, kept_rows
-from sql.run.probes import Probe, members_of
+from sql.run.probes import MembersOf, Probe
 from sql.run.ranges import fetched, key_span, rows_of
 from sql.run.sorting import in_batches
 from sql.run.spill import row_bytes
@@ -112,7 +112,7 @@ def matched_rows(
     """(rows, whether each has a match): of the keys that `found` gives, asked for those of all rows."""
     rows = kept_rows(batches, ctx)
     wanted = hash_keys((keys_of(batch) for batch in in_batches(rows, ctx.check)), 1, True, ctx)
-    has = hash_keys(found(members_of(wanted, True)), 1, True, ctx).__contains__
+    has = hash_keys(found(MembersOf(wanted, True)), 1, True, ctx).__contains__
     for batch in in_batches(rows, ctx.check):
         yield batch, list(map(has, keys_of(batch)))
 

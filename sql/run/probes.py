@@ -6,17 +6,22 @@
 hash table, nothing where a match is all that is asked for, or columns of a table by rowid.  No statement of ours runs
 for a key: `map(table.get, keys)` takes 30 ns a key, and where the keys are small integers as most primary keys are,
 so that the table can be a list, `itemgetter(*keys)(table)` takes 6.
+
+Where equal keys lie together, as those of rows do that were inserted with what they refer to, a column that is kept
+remembers its runs of them, and each run is looked up once: see `near`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from itertools import compress
-from operator import itemgetter, not_
-from typing import Any
+from itertools import chain, compress, islice
+from operator import itemgetter, ne, not_
+from typing import Any, Literal
 
-from btree import Tree
+from msgspec import Struct
+
+from btree import Column, Tree
 from sql.context import Context
 
 Probe = Callable[[Sequence[Any]], tuple[Sequence[Any] | None, tuple[Sequence[Any], ...]]]
@@ -24,6 +29,12 @@ Probe = Callable[[Sequence[Any]], tuple[Sequence[Any] | None, tuple[Sequence[Any
 GAPS_MAX, BYTE_GAPS_MAX = 8, 64
 """A list may have so many places for each key that is there, a list of bytes so many."""
 _LIST_MIN = 4096
+_SAMPLE = 64
+_RUN_MIN = 2
+"""Values that a run has on average, for runs to be kept."""
+_RUN_BYTES = 72
+_RUNS_SHARE = 3
+"""Asking for a run takes a third of what picking a row's key and asking for that does."""
 
 
 def _list_size(keys: Iterable[Any], gaps_max: int) -> int:
@@ -43,53 +54,138 @@ def _all_of(keys: Sequence[Any], places: Sequence[Any]) -> Sequence[Any]:
     return found
 
 
-def rows_of(table: Any) -> Probe:
+class RowsOf:
     """The probe of a hash table of unique keys, whose rows are tuples."""
-    get = table.get
-    listed: list[Any] = []
-    left = [len(table) // 2 if isinstance(table, dict) else 1 << 62]  # keys until a list pays
 
-    def rows_at(keys: Sequence[Any]) -> Sequence[Any]:
+    __slots__ = ("_keys_left", "_listed", "_members", "_table")
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self._listed: list[Any] = []
+        # Keys until a list pays.
+        self._keys_left = len(table) // 2 if isinstance(table, dict) else 1 << 62
+        self._members: MembersOf | None = None
+
+    def members(self) -> MembersOf | None:
+        """The probe for whether there is a row; None where that takes as long."""
+        if self._members is None and isinstance(self._table, dict):
+            self._members = MembersOf(self._table, True)
+        return self._members
+
+    def _rows_at(self, keys: Sequence[Any]) -> Sequence[Any]:
+        table, listed = self._table, self._listed
         if listed:
             try:
                 return _all_of(keys, listed)
             except (IndexError, TypeError):
-                return list(map(get, keys))
-        if left[0] >= 0:
-            left[0] -= len(keys)
-            if left[0] < 0:
+                return list(map(table.get, keys))
+        if self._keys_left >= 0:
+            self._keys_left -= len(keys)
+            if self._keys_left < 0:
                 listed.extend([None] * _list_size(table, GAPS_MAX))
                 if listed:
                     for key, row in table.items():
                         listed[key] = row
-        return list(map(get, keys))
+        return list(map(table.get, keys))
 
-    def probe(keys: Sequence[Any]) -> tuple[Sequence[Any] | None, tuple[Sequence[Any], ...]]:
-        rows = rows_at(keys)
+    def __call__(
+        self, keys: Sequence[Any]
+    ) -> tuple[Sequence[Any] | None, tuple[Sequence[Any], ...]]:
+        rows = self._rows_at(keys)
         there = list(filter(None, rows))
         return (None if len(there) == len(rows) else rows), (there,)
 
-    return probe
 
-
-def members_of(keys: Any, wanted: bool) -> Probe:
+class MembersOf:
     """The probe of a set of keys: of a semi-join, or of an anti-join, where those are not `wanted`."""
-    has = keys.__contains__
-    flags = bytearray(_list_size(keys, BYTE_GAPS_MAX) if isinstance(keys, set) else 0)
-    if flags:
-        for key in keys:
-            flags[key] = 1
 
-    def probe(keys: Sequence[Any]) -> tuple[Sequence[Any] | None, tuple[Sequence[Any], ...]]:
+    __slots__ = ("_flags", "_has", "_wanted")
+
+    def __init__(self, keys: Any, wanted: bool) -> None:
+        self._has = keys.__contains__
+        self._wanted = wanted
+        in_memory = isinstance(keys, (set, dict))
+        self._flags = bytearray(_list_size(keys, BYTE_GAPS_MAX) if in_memory else 0)
+        for key in keys if self._flags else ():
+            self._flags[key] = 1
+
+    def members(self) -> MembersOf | None:
+        """The probe itself."""
+        return self
+
+    def __call__(
+        self, keys: Sequence[Any]
+    ) -> tuple[Sequence[Any] | None, tuple[Sequence[Any], ...]]:
         found: Sequence[Any] | None = None
-        if flags:
+        if self._flags:
             with suppress(IndexError, TypeError):
-                found = _all_of(keys, flags)
-        if found is None:
-            found = list(map(has, keys))
-        return (found if wanted else list(map(not_, found))), ()
+                found = _all_of(keys, self._flags)
+        return self._told(list(map(self._has, keys)) if found is None else found), ()
 
-    return probe
+    def of_runs(self, runs: Runs) -> Sequence[Any]:
+        """Whether each of the runs has what is wanted."""
+        if self._flags and runs.pick is not None:
+            with suppress(IndexError, TypeError):
+                return self._told(runs.pick(self._flags))
+        return self._told(list(map(self._has, runs.values)))
+
+    def _told(self, found: Sequence[Any]) -> Sequence[Any]:
+        return found if self._wanted else list(map(not_, found))
+
+
+class Runs(Struct):
+    """Where a batch's values lie together: of each run its value and its places.
+
+    `pick`: `itemgetter` of the values, which takes as long to make as to use."""
+
+    values: list[Any]
+    places: list[range]
+    pick: Callable[[Any], tuple[Any, ...]] | None
+
+
+def runs_of(column: Sequence[Any]) -> Runs | None:
+    """The runs of a column that is kept, where there are far fewer than values."""
+    if not isinstance(column, Column):
+        return None
+    known = column.derived("runs")
+    if known is None and getattr(column, "kept_in", None) is not None:
+        known = _runs(column)
+        column.keep("runs", known, _RUN_BYTES * len(known.values) if known else 0)
+    return known if isinstance(known, Runs) else None
+
+
+def _runs(column: Column) -> Runs | Literal[False]:
+    sample = column[:_SAMPLE]
+    if sum(map(ne, sample, sample[1:])) * _RUN_MIN > len(sample):
+        return False
+    starts = [0, *compress(range(1, len(column)), map(ne, column, islice(column, 1, None)))]
+    if len(starts) * _RUN_MIN > len(column):
+        return False
+    values = [column[start] for start in starts]
+    pick = itemgetter(*values) if len(values) > 1 and {*map(type, values)} == {int} else None
+    return Runs(values, list(map(range, starts, [*starts[1:], len(column)])), pick)
+
+
+def near(
+    batch: tuple[Sequence[Any], ...], probes: Sequence[tuple[int, Probe]], count: int
+) -> tuple[list[int], Sequence[tuple[int, Probe]]] | None:
+    """The places in a batch of the rows for which the first of the probes that can tell has something, if its keys
+    lie in runs, of which there are not many more than the `count` of rows that are asked for, and the probes that
+    are still to be made; else None."""
+    for number, (at, probe) in enumerate(probes):
+        if not isinstance(probe, (RowsOf, MembersOf)):
+            continue
+        runs = runs_of(batch[at])
+        if runs is None or len(runs.values) > _RUNS_SHARE * count:
+            continue
+        members = probe.members()
+        if members is None:
+            continue
+        places = list(chain.from_iterable(compress(runs.places, members.of_runs(runs))))
+        if members is probe:
+            probes = [*probes[:number], *probes[number + 1 :]]
+        return places, probes
+    return None
 
 
 def columns_at(tree: Tree, columns: tuple[int, ...], ctx: Context) -> Probe:
