@@ -96,7 +96,7 @@ class GroupCompiler(AggregateCompiler):
         result = self._call(grouping.in_key_order, "groups", rows, str(alone), simple)
         kept = result
         if having:
-            kept = f"[{row} for g, s in groups.items() if {_on_items(having, self.block, items)}]"
+            kept = self._having(having, "g, s", "groups.items()", items)
             kept = self._call(grouping.in_order_of_columns, kept, str(len(keys)), simple)
         if not header:
             body.extend(by_dict)
@@ -151,10 +151,22 @@ class GroupCompiler(AggregateCompiler):
         names = ", ".join(["g", *[f"n{place}" for place in range(len(self.fields))]])
         if items == names.split(", ") and not having:
             return "list(lists.groups())"
-        condition = f" if {_on_items(having, self.block, items)}" if having else ""
-        return (
-            f"[({''.join(f'{item}, ' for item in items)}) for {names} in lists.groups(){condition}]"
-        )
+        if having:
+            return self._having(having, names, "lists.groups()", items)
+        return f"[({''.join(f'{item}, ' for item in items)}) for {names} in lists.groups()]"
+
+    def _having(self, having: str, names: str, groups: str, items: Sequence[str]) -> str:
+        """The list of the groups' tuples of those that meet the condition, which speaks of their items."""
+        slots = _slots(self.block)
+        bound = list(items)
+        loops = ""
+        for slot in sorted({*map(int, slots.findall(having))}):
+            if not is_simple(items[slot]) and ":=" not in items[slot]:
+                bound[slot] = f"y{slot}"  # such a loop is an assignment
+                loops += f" for y{slot} in ({items[slot]},)"
+        condition = slots.sub(lambda slot: f"({bound[int(slot[1])]})", having)
+        row = f"({''.join(f'{item}, ' for item in bound)})"
+        return f"[{row} for {names} in {groups}{loops} if {condition}]"
 
     def takes_having(self, having: str) -> bool:
         """Whether a condition on the groups' tuples can be put on what they are made of."""
@@ -241,8 +253,3 @@ class GroupCompiler(AggregateCompiler):
 
 def _slots(block: Select) -> re.Pattern[str]:
     return re.compile(rf"\bg{block.aggregate_source}\[(\d+)\]")
-
-
-def _on_items(having: str, block: Select, items: Sequence[str]) -> str:
-    """The condition on a group's tuple as one on its items."""
-    return _slots(block).sub(lambda slot: f"({items[int(slot[1])]})", having)
