@@ -449,6 +449,31 @@ def key_columns(payload: bytes, page: int) -> list[Sequence[Value]] | None:
         raise CorruptionError(f"page {page}: not a node of an INDEX tree ({error})") from error
 
 
+def index_columns(payload: bytes | memoryview, page: int) -> list[bytes] | None:
+    """The columns of an INDEX tree's leaf as they are encoded.  None if it does not keep its keys by column;
+    CorruptionError as from `decode_node`."""
+    head = bytes(payload[:HEAD_BYTES])
+    try:
+        if head == _INDEX_COLUMNS_HEAD:
+            (kept,) = _decode_index_columns(memoryview(payload)[HEAD_BYTES:])
+            if not kept or not all(kept):
+                raise ValueError("no columns")
+            return kept  # type: ignore[no-any-return]
+        fmt, kind, level, _ = head
+        if fmt != FORMAT or kind != TreeKind.INDEX or level:
+            raise ValueError(f"head {head.hex()}")
+        return None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise CorruptionError(f"page {page}: not a node of an INDEX tree ({error})") from error
+
+
+def encode_index_page(columns: list[bytes]) -> bytearray:
+    """The page of an INDEX tree's leaf, of its columns as they are encoded."""
+    page = bytearray(_INDEX_COLUMNS_HEAD)
+    _encode_into((columns,), page, HEAD_BYTES)
+    return page
+
+
 def encode_large(kind: TreeKind, value: Value) -> bytes:
     """The page of one large value."""
     return _page(kind, LARGE_LEVEL, 0, value)

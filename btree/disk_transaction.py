@@ -478,8 +478,7 @@ class DiskTransaction(_OnPages):
 
     def rewrite(self, tree: Tree) -> Rewrite | None:
         """See `protocols.Tree.rewrite`."""
-        is_by_column = tree.kind is TreeKind.TABLE or tree.kind is TreeKind.CLUSTERED
-        return Rewrite(tree, self) if self._writable and is_by_column else None
+        return Rewrite(tree, self) if self._writable and tree.kind is not TreeKind.RAW else None
 
     def rewrite_pages(
         self,

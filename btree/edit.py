@@ -309,7 +309,7 @@ def _next_leaf(tree: Tree, path: Path, key: Key) -> tuple[Path, Node, tuple[Key]
     return path, leaf, upper_bound(path)
 
 
-def _run_end(keys: Sequence[Key], upper: tuple[Key] | None, start: int) -> int:
+def run_end(keys: Sequence[Key], upper: tuple[Key] | None, start: int) -> int:
     """The end of the run of ascending keys from `start` on that are below `upper`: it is near."""
     if upper is None:
         return len(keys)
@@ -327,7 +327,7 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
     path: Path = []
     while start < count:
         path, leaf, upper = _next_leaf(tree, path, keys[start])
-        end = _run_end(keys, upper, start)
+        end = run_end(keys, upper, start)
         run = keys[start:end]
         run_values = None if values is None else values[start:end]
         before, sparse = len(leaf.keys), False
@@ -486,7 +486,7 @@ def delete_many(tree: Tree, keys: Sequence[Key]) -> tuple[int, int]:
     path: Path = []
     while start < count:
         path, leaf, upper = _next_leaf(tree, path, keys[start])
-        end = _run_end(keys, upper, start)
+        end = run_end(keys, upper, start)
         gone = _remove_run(tree, leaf, keys[start:end])
         removed += gone
         if gone and _underfull(tree, leaf):

@@ -254,6 +254,10 @@ class Rewrite(Protocol):
     def finish(self) -> None:
         """Make what has not been made yet."""
 
+    def change_entries(self, gone: Sequence[Key], new: Sequence[Key]) -> bool:
+        """Of an INDEX tree: remove some entries and then put others, both ascending; False, with nothing done, where
+        they are better changed by `delete_many` and `load`."""
+
 
 class Savepoint(Protocol):
     """A mark inside a write transaction; tokens nest like a stack."""

@@ -27,21 +27,13 @@ from btree.columns import parts_of
 from btree.errors import CorruptionError
 from btree.node import Node
 from btree.protocols import Key, Value
+from btree.rewrite_entries import rewrite_entries
 from btree.rewritten_leaf import Numbers, RewrittenLeaf, numbers_of
 from btree.rewritten_pages import RewrittenPages
 
 if TYPE_CHECKING:
     from btree.disk_transaction import DiskTransaction
     from btree.tree import Tree
-
-LEAVES_MIN = 64
-ROWS_MIN = 256
-"""So many leaves with changes, and so many changed rows, are needed for pages to be written; fewer are changed
-as nodes."""
-
-SPARSE = 32
-"""With fewer rows changed than one in so many of their leaves, pages are written only the first time: nodes
-take time to be made, but from then on such changes cost their redo, where pages fill the file each time."""
 
 BATCH_ROWS = 8192
 """Rows of a batch, about: there is some work for each, and what it reads should stay in the cache."""
@@ -309,6 +301,10 @@ class Rewrite:
             rows += leaf.rows
         return leaves
 
+    def change_entries(self, gone: Sequence[Key], new: Sequence[Key]) -> bool:
+        """See `protocols.Rewrite.change_entries`."""
+        return rewrite_entries(self.tree, self._transaction, gone, new)
+
     # -- writing ---------------------------------------------------------------------------------
 
     def by_page(self, chosen: Sequence[tuple[RewrittenLeaf, int, int]]) -> bool:
@@ -317,22 +313,16 @@ class Rewrite:
         if self._by_page is None:
             self._leaves += sum([leaf.opened is not None for leaf, _, _ in chosen])
             self._rows += chosen[-1][2]
-            dense = self._rows * SPARSE >= self._leaves * self.tree.leaf_limit
-            if self._leaves >= LEAVES_MIN and (dense or self._rows >= ROWS_MIN):
-                self._decide(dense)
+            self._by_page = self._written.is_worth(self._leaves, self._rows)
+            if self._by_page is not None:
+                self._decided()
         return self._by_page is True
 
-    def _decide(self, dense: bool) -> None:
-        tree, known = self.tree, self._transaction.store.cache.rewritten
-        self._by_page = dense or tree.id not in known
+    def _decided(self) -> None:
         waiting, self._waiting = self._waiting, []
         if not self._by_page:
             self._few = [(leaf.chosen_keys(), values) for leaf, values in waiting]
             return
-        if not dense:
-            known.add(tree.id)
-        self._transaction.give_up_redo()
-        tree.note_rewritten(0)
         for leaf, values in waiting:
             if not (self._set(leaf, values) if values is not None else self.take_away(leaf)):
                 self.later(leaf, values)

@@ -37,6 +37,7 @@ _FIXED: dict[int, tuple[Any, type]] = {
 }
 """By a column's first byte: its numbers' format and class."""
 
+_NUMBER = {form: struct.Struct(f"<{form}") for form, _ in _FIXED.values()}
 _NATIVE = sys.byteorder == "little"
 
 
@@ -56,7 +57,11 @@ class Place:
         self.location = location
 
     def first_key(self) -> Key:
-        """The key of its first row."""
+        """The key of its first row, or another one that belongs there."""
+        return self.keys()[0]
+
+    def keys(self) -> Sequence[Key]:
+        """The keys of all rows, of a leaf that goes; else at least one."""
         raise NotImplementedError
 
 
@@ -89,9 +94,6 @@ class RewrittenLeaf(Place):
         if self.opened is None:
             return self.node.keys  # type: ignore[no-any-return]
         return joined((self.opened,), KEY_COLUMN)
-
-    def first_key(self) -> Key:
-        return self.keys()[0]
 
     def chosen_keys(self) -> list[Key]:
         """The keys of the chosen rows."""
@@ -190,6 +192,46 @@ def _compressed(column: bytes, mask: bytearray) -> bytes:
     if fixed is None or not _NATIVE:
         return encoded(values)
     return column[:1] + struct.pack(f"{len(values)}{fixed[0]}", *values)
+
+
+def without(values: list[Value], slots: Sequence[int]) -> list[Value]:
+    """The values but for those in some slots, ascending."""
+    left = values.copy()
+    for slot in reversed(slots):
+        del left[slot]
+    return left
+
+
+def edited(
+    column: bytes,
+    values: list[Value],
+    slots: Sequence[int],
+    puts: Sequence[int] = (),
+    new: Sequence[Value] = (),
+) -> bytes:
+    """A column without the values in some slots, ascending, and then with `new` ones put before those in the slots
+    `puts`.  `values`: what the column has; where something is put, without what has gone."""
+    fixed = _FIXED.get(column[0])
+    if fixed is not None and _NATIVE and set(map(type, new)) <= {fixed[1]}:
+        number = _NUMBER[fixed[0]]
+        width, data = number.size, bytearray(column)
+        for slot in reversed(slots):
+            at = 1 + slot * width
+            del data[at : at + width]
+        try:
+            for slot, value in zip(reversed(puts), reversed(new), strict=True):
+                at = 1 + slot * width
+                data[at:at] = number.pack(value)
+        except struct.error:  # too large for the width
+            pass
+        else:
+            return bytes(data)
+    if not puts:
+        return encoded(without(values, slots))
+    values = values.copy()
+    for slot, value in zip(reversed(puts), reversed(new), strict=True):
+        values.insert(slot, value)
+    return encoded(values)
 
 
 class Numbers:

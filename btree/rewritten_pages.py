@@ -19,11 +19,21 @@ from btree.flush import OVERFULL
 from btree.node import Node
 from btree.order import search_right
 from btree.protocols import Key
-from btree.rewritten_leaf import Place, RewrittenLeaf
+from btree.rewritten_leaf import Place
 
 if TYPE_CHECKING:
     from btree.disk_transaction import DiskTransaction
     from btree.tree import Tree
+
+
+LEAVES_MIN = 64
+ROWS_MIN = 256
+"""So many leaves with changes, and so many changed rows, are needed for pages to be written; fewer are changed
+as nodes: redo is shorter than their pages."""
+
+SPARSE = 32
+"""With fewer rows changed than one in so many of their leaves, pages are written only the first time: nodes
+take time to be made, but from then on such changes cost their redo, where pages fill the file each time."""
 
 
 class RewrittenPages:
@@ -38,6 +48,21 @@ class RewrittenPages:
         self._scanned: Node | None = None  # the branch that it stands for
         self._pages: list[int] | None = None  # its children's, as long as they are the same ones
         self._waiting: list[tuple[Node, Place, bytes | bytearray]] = []
+
+    def is_worth(self, leaves: int, rows: int) -> bool | None:
+        """Whether pages are written for changes of so many rows in so many leaves; None as long as these are
+        too few to say so.  If they are, there is no redo from then on."""
+        tree, known = self._tree, self._transaction.store.cache.rewritten
+        dense = rows * SPARSE >= leaves * tree.leaf_limit
+        if leaves < LEAVES_MIN or not (dense or rows >= ROWS_MIN):
+            return None
+        if not dense:
+            if tree.id in known:
+                return False
+            known.add(tree.id)
+        self._transaction.give_up_redo()
+        tree.note_rewritten(0)
+        return True
 
     def location(self, child: Any, page: int) -> int:
         """Where the page of a leaf lies that says what the leaf does; 0 if none does."""
@@ -112,7 +137,7 @@ class RewrittenPages:
 
     # -- leaves that go ------------------------------------------------------------------------------
 
-    def take_away(self, leaves: Sequence[RewrittenLeaf]) -> None:
+    def take_away(self, leaves: Sequence[Place]) -> None:
         """Take whole leaves out of the tree, ascending, none of them changed before."""
         self.forget()
         tree, at = self._tree, 0
@@ -136,7 +161,7 @@ class RewrittenPages:
                 continue
             for leaf in leaves[start:at]:
                 tree.free(leaf.page)
-            tree.note_rewritten(sum([leaf.rows for leaf in leaves[start:at]]))
+            tree.note_rewritten(sum([len(leaf.keys()) for leaf in leaves[start:at]]))
             edit.remove_children(tree, path, branch, slots)
 
     def _stands_in(self, branch: Node, slot: int, leaf: Place) -> bool:

@@ -90,6 +90,14 @@ def write_entries(tree: Tree, keys: Sequence[Any], values: Sequence[Any] | None 
             put(key, value)
 
 
+def change_entries(tree: Tree, gone: Sequence[Row], new: Sequence[Row]) -> None:
+    """Remove entries of an index and put others, both sorted."""
+    rewrite = tree.rewrite()
+    if rewrite is None or not rewrite.change_entries(gone, new):
+        tree.delete_many(gone)
+        write_entries(tree, new)
+
+
 def _above(key: Any, last: Any) -> bool:
     try:
         return bool(key > last)
@@ -274,12 +282,11 @@ class BulkInsert:
         write_entries(tree, ordered, new)
         for index in self.records.indexes:
             index_tree = ctx.transaction.tree(index.tree_id)
-            entries = index.entries(ctx, gone_rows, gone_keys)
-            sort_entries(entries)
-            index_tree.delete_many(entries)
+            old_entries = index.entries(ctx, gone_rows, gone_keys)
+            sort_entries(old_entries)
             entries = index.entries(ctx, new, ordered)
             sort_entries(entries)
-            write_entries(index_tree, entries)
+            change_entries(index_tree, old_entries, entries)
         if sequence is not None:
             sequence.note(max(keys))
         return Loaded(keys, rows)

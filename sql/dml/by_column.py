@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
-from sql.dml.bulk import entry_changes, write_entries
+from sql.dml.bulk import change_entries, entry_changes
 from sql.dml.index_keys import IndexKeys, sort_entries
 from sql.dml.records import TableRecords, widen_by_classes
 from sql.dml.undo import guarded
@@ -60,7 +60,7 @@ def delete_by_column(
         for index, places in zip(records.indexes, columns, strict=True):
             entries = index.from_columns([gone[place] for place in places], gone[ROWID])
             sort_entries(entries)
-            ctx.transaction.tree(index.tree_id).delete_many(entries)
+            change_entries(ctx.transaction.tree(index.tree_id), entries, ())
     return WriteOutcome(deleted)
 
 
@@ -131,8 +131,7 @@ def update_by_column(
                 done = entry_changes(index, index_tree, before, after)
                 if done is None:
                     raise _CloserLookError
-                index_tree.delete_many(done[0])
-                write_entries(index_tree, done[1])
+                change_entries(index_tree, *done)
     except _CloserLookError:
         return None
     return WriteOutcome(changed)

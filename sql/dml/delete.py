@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
 from sql.compile import compile_change, prepare_select
+from sql.dml.bulk import change_entries
 from sql.dml.by_column import delete_by_column
 from sql.dml.collector import gathered
 from sql.dml.index_keys import in_key_order, sort_entries
@@ -176,7 +177,7 @@ class DeletePlan(WritePlan):
             for index in self.target.records.indexes:
                 entries = index.entries(ctx, rows, keys)
                 sort_entries(entries)
-                ctx.transaction.tree(index.tree_id).delete_many(entries)
+                change_entries(ctx.transaction.tree(index.tree_id), entries, ())
         sort_entries(keys)
         ctx.transaction.tree(self.table.tree_id).delete_many(keys)
 

@@ -23,6 +23,7 @@ from sql.dml.assignments import assigned
 from sql.dml.bulk import (
     breaks_checks,
     breaks_types,
+    change_entries,
     entry_changes,
     stored_rows,
     write_entries,
@@ -363,8 +364,7 @@ class UpdatePlan(WritePlan):
             returned = [make(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
         _load(tree, keys, rows)
         for index_tree, gone, new in work:
-            index_tree.delete_many(gone)
-            write_entries(index_tree, new)
+            change_entries(index_tree, gone, new)
         return WriteOutcome(len(rows), None, returned)
 
     def _stored(

@@ -13,7 +13,8 @@ from btree.check import check_transaction, check_tree
 from btree.codec import KeyForm, decode_node, encode_columns_page
 from btree.column_codec import encode_column
 from btree.disk import DiskStore
-from btree.rewrite import LEAVES_MIN, Rewrite
+from btree.rewrite import Rewrite
+from btree.rewritten_pages import LEAVES_MIN
 from tests.btree.fake_pages import FakeFile, FakePages
 
 Rows = dict[Any, tuple[Any, ...]]
@@ -115,9 +116,9 @@ def _filled(draw: Random, count: int, kind: TreeKind) -> Rows:
 @pytest.mark.parametrize("seed", range(60))
 def test_rows_are_what_a_dict_says(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = Random(seed)
-    monkeypatch.setattr("btree.rewrite.LEAVES_MIN", draw.choice([1, 8, LEAVES_MIN]))
-    monkeypatch.setattr("btree.rewrite.ROWS_MIN", draw.choice([1, 100]))
-    monkeypatch.setattr("btree.rewrite.SPARSE", draw.choice([32, 10_000]))
+    monkeypatch.setattr("btree.rewritten_pages.LEAVES_MIN", draw.choice([1, 8, LEAVES_MIN]))
+    monkeypatch.setattr("btree.rewritten_pages.ROWS_MIN", draw.choice([1, 100]))
+    monkeypatch.setattr("btree.rewritten_pages.SPARSE", draw.choice([32, 10_000]))
     by_page = 0
     put = Rewrite.put
 

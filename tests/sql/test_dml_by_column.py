@@ -160,8 +160,8 @@ def by_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return done
 
     monkeypatch.setattr(Rewrite, "put", counted)
-    monkeypatch.setattr("btree.rewrite.LEAVES_MIN", 4)
-    monkeypatch.setattr("btree.rewrite.SPARSE", 10_000)
+    monkeypatch.setattr("btree.rewritten_pages.LEAVES_MIN", 4)
+    monkeypatch.setattr("btree.rewritten_pages.SPARSE", 10_000)
     monkeypatch.setattr("sql.dml.by_column.SPAN_MIN", 500)
     yield pages
 
