@@ -19,6 +19,7 @@ from sql.expressions import Expression, SlotRef
 from sql.plan import Compound, OuterJoin, Recursive, Select, SortKey, TableRelation, Values, width
 from sql.plan.operators import SelectPlan
 from sql.run import sorting, stages
+from sql.run.presorted import presorted
 from sql.values import sort_key
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class ProjectionCompiler:
             late = self._projected_late(plan, joined, outputs, body, free)
             if late is not None:
                 return late
+        self._presort(joined, block, order)
         columns, passes = self._order(order, block.outputs)
         element = self._element(outputs, columns, plan)
         values = [*outputs, *columns]
@@ -61,6 +63,21 @@ class ProjectionCompiler:
         if distinct is not None:
             call = self.compiler.call(distinct, call, *key, "ctx")
         return self._ordered(call, passes, block, len(outputs), bool(columns), free, sieve)
+
+    def _presort(self, joined: Join, block: Select, order: Sequence[SortKey]) -> None:
+        """Have a scan by column hand over sorted runs, where all of its rows are sorted by one of its numbers."""
+        scan = joined.scan
+        if scan is None or not scan.is_whole or not joined.streams or len(order) != 1:
+            return
+        if block.limit is not None or block.distinct or block.windows or block.keys is not None:
+            return
+        (key,) = order
+        source, kinds = self.scalar.value(key.expression), self.scalar.kinds(key.expression)
+        if source in scan.lists and kinds and not kinds & ~NUMBER:
+            head, batches = joined.header[:-1].split(" in ", 1)
+            place = str(list(scan.lists).index(source))
+            sorted_runs = self.compiler.call(presorted, batches, place, str(key.descending))
+            joined.header = f"{head} in {sorted_runs}:"
 
     def _sieve(self, joined: Join, block: Select) -> str:
         """The condition that leaves out rows behind the last one (`end`) that a LIMIT lets through; "" where

@@ -241,7 +241,7 @@ def selected(
             continue
         joined: list[Sequence[Any]] = []
         if still:
-            places, joined = probed(batch, places or _numbers(len(batch[0])), still)
+            places, joined = probed(batch, places or numbers_below(len(batch[0])), still)
         if places:
             yield (*_picked(batch, places, wanted), *joined) or (places,)
 
@@ -270,7 +270,7 @@ def _mask(
 def _places(mask: bytes, count: int) -> list[int]:
     """The places of the ones, of which there are so many."""
     if count * _FEW >= len(mask):
-        return list(compress(_numbers(len(mask), at_least=True), mask))
+        return list(compress(numbers_below(len(mask), at_least=True), mask))
     gaps = map(len, mask.split(b"\1"))
     return [nth + at for nth, at in zip(range(count), accumulate(gaps), strict=False)]
 
@@ -287,7 +287,7 @@ def _picked(batch: Columns, places: Sequence[int], wanted: Sequence[int]) -> Col
 _counted: list[int] = []
 
 
-def _numbers(count: int, *, at_least: bool = False) -> list[int]:
+def numbers_below(count: int, *, at_least: bool = False) -> list[int]:
     """The numbers below `count`, or some more: an int that exists is had for half of a new one."""
     global _counted
     if len(_counted) < count:
