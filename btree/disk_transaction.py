@@ -140,7 +140,7 @@ class _OnPages(LocalTransaction):
     def hot_rows(self, tree: Tree) -> HotRows | None:
         if self._writable or tree.kind is not TreeKind.TABLE:
             return None
-        return self.store.cache.hot.of(tree.id, tree.state)
+        return self.store.cache.hot.of(tree.id, tree.state, has_large=tree.large)
 
     def _read(self, tree_id: int, kind: TreeKind, page: int, location: int) -> Node:
         location = location or self.reader.locate(page)

@@ -1,7 +1,7 @@
 """A few neighbouring keys in one descent: ranges of an index that lie within one leaf, and a tree's ends.
 
-Each of these gives None where the answer may go on in the next leaf, or the keys are of several kinds: the
-caller then reads the range by `Tree.batches`.  They are methods of `Tree`; see `protocols.Tree` for what they
+Each of these gives None where the answer may go on in other leaves and be long, or the keys are of several kinds:
+the caller then reads the range by `Tree.batches`.  They are methods of `Tree`; see `protocols.Tree` for what they
 promise.
 """
 
@@ -21,6 +21,8 @@ from btree.protocols import Key, Row, TreeKind, Value
 if TYPE_CHECKING:
     from btree.tree import Tree
 
+_RUN_MAX = 256
+"""Keys of one prefix that are given together."""
 _LEAVES_MAX = 4
 """Leaves that a few rows may lie in."""
 
@@ -34,14 +36,12 @@ def prefixed(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
         while children is not None:
             node = children[bisect_right(node.keys, prefix)]
             children = node.children
-        keys = node.keys
-        if keys.__class__ is PackedKeys:
-            return keys.prefixed(prefix)
-        return lookups.prefixed_in(keys, prefix)
+        found = lookups.prefixed_in(node.keys, prefix)
     except AttributeError:  # a node to be loaded
-        return lookups.prefixed_in(tree.leaf(prefix).keys, prefix)
+        found = lookups.prefixed_in(tree.leaf(prefix).keys, prefix)
     except TypeError:  # keys of several kinds
-        return None
+        found = None
+    return _run(tree, prefix) if found is None else found
 
 
 def last_parts(tree: Tree, prefix: tuple[Any, ...]) -> list[Any] | None:
@@ -55,13 +55,36 @@ def last_parts(tree: Tree, prefix: tuple[Any, ...]) -> list[Any] | None:
             children = node.children
         keys = node.keys
         if keys.__class__ is PackedKeys:
-            return keys.last_parts(prefix)
+            parts = keys.last_parts(prefix)
+            if parts is not None:
+                return parts
+        found = lookups.prefixed_in(keys, prefix)
     except AttributeError:  # a node to be loaded
-        keys = tree.leaf(prefix).keys
+        found = lookups.prefixed_in(tree.leaf(prefix).keys, prefix)
     except TypeError:  # keys of several kinds
-        return None
-    found = lookups.prefixed_in(keys, prefix)
+        found = None
+    if found is None:
+        found = _run(tree, prefix)
     return None if found is None else [key[-1] for key in found]
+
+
+def _run(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
+    """The keys that start with `prefix`, which may lie in several leaves, or among keys of several kinds; None if
+    they are many."""
+    found = _over_leaves(tree, prefix, prefix, _RUN_MAX + 1)
+    return found if len(found) <= _RUN_MAX else None
+
+
+def _over_leaves(
+    tree: Tree, lo: Key, hi: Key | None, enough: int, *, lo_inclusive: bool = True
+) -> list[Key]:
+    """The keys of a range that may go on in the next leaf; `enough` of them, or a few more, are enough."""
+    found: list[Key] = []
+    for keys, _ in tree.batches(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=True):
+        found += keys
+        if len(found) >= enough:
+            break
+    return found
 
 
 def following(
@@ -73,7 +96,9 @@ def following(
     else:
         keys, slot = outer_leaf(tree, 0).keys, 0
     if slot + count > len(keys):
-        return None
+        lo = start if start or beyond else None
+        found = _over_leaves(tree, lo, None, count, lo_inclusive=not beyond)
+        return found[:count] if len(found) >= count else None
     return [keys[slot]] if count == 1 else keys[slot : slot + count]
 
 
@@ -122,8 +147,6 @@ def few_rows(
 ) -> list[Row] | None:
     """Some neighbouring rows, of one leaf or of a few below the same branch.  Leaves that are not in memory stay
     packed."""
-    if tree.large:
-        return None
     tree.descents += 1
     node: Any = tree.root
     branch, slot, is_outermost = node, 0, True
@@ -146,7 +169,7 @@ def few_rows(
                 low = max(low, high - count + len(found))
             else:
                 high = min(high, low + count - len(found))
-            rows = _rows_between(node, low, high, places, pick)
+            rows = _rows_between(tree, node, low, high, places, pick)
             found += rows[::-1] if reverse else rows
         if is_last or len(found) == count:
             return found
@@ -164,12 +187,17 @@ def _few_child(tree: Tree, branch: Node, slot: int) -> Any:
 
 
 def _rows_between(
-    leaf: Any, low: int, high: int, places: Sequence[int], pick: Callable[[Row], Row] | None
+    tree: Tree,
+    leaf: Any,
+    low: int,
+    high: int,
+    places: Sequence[int],
+    pick: Callable[[Row], Row] | None,
 ) -> list[Row]:
     values = leaf.values
     if values.__class__ is PackedRows:
         return values.cut(low, high, places)
-    rows: list[Row] = values[low:high]
+    rows = tree.values_of(leaf, low, high)
     return rows if pick is None else [*map(pick, rows)]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 
 from btree.protocols import Key, Value
 
@@ -20,6 +21,7 @@ HOT_SHARE = 0.1
 """Share of the budget that such rows may take."""
 
 _SAMPLE_EVERY = 32
+_SHORT_BYTES = 2048
 _ENTRY_BYTES = 140
 """What a row takes beside itself: its place in the dict, which is a third empty, and its key."""
 
@@ -27,12 +29,13 @@ _ENTRY_BYTES = 140
 class HotRows:
     """Some rows of a tree's state.  `rows` is to be read by `get`, and filled by `keep`."""
 
-    __slots__ = ("_hot", "bytes", "mark", "rows", "tree_id")
+    __slots__ = ("_has_large", "_hot", "bytes", "mark", "rows", "tree_id")
 
-    def __init__(self, hot: Hot, tree_id: int, mark: object) -> None:
+    def __init__(self, hot: Hot, tree_id: int, mark: object, has_large: bool) -> None:
         self._hot = hot
         self.tree_id = tree_id
         self.mark = mark
+        self._has_large = has_large
         self.rows: dict[Key, Value] = {}
         self.bytes = 0
 
@@ -42,6 +45,15 @@ class HotRows:
         if not len(rows) % _SAMPLE_EVERY:
             self._hot.weigh(self, row)
         rows[key] = row
+
+    @property
+    def keeper(self) -> Callable[[Key, Value], None]:
+        """What keeps rows: all, or in a tree that has large values those that have none."""
+        return self._keep_short if self._has_large else self.keep
+
+    def _keep_short(self, key: Key, row: Value) -> None:
+        if sum(map(sys.getsizeof, row)) <= _SHORT_BYTES:
+            self.keep(key, row)
 
 
 class Hot:
@@ -53,14 +65,14 @@ class Hot:
         self._trees: dict[int, HotRows] = {}
         self._lock = threading.Lock()
 
-    def of(self, tree_id: int, mark: object) -> HotRows:
+    def of(self, tree_id: int, mark: object, *, has_large: bool = False) -> HotRows:
         """The rows of the tree in the state of `mark`, which is its latest one; those of others go."""
         rows = self._trees.get(tree_id)
         if rows is None or rows.mark is not mark:
             with self._lock:
                 if rows is not None:
                     self._clear(rows)
-                rows = self._trees[tree_id] = HotRows(self, tree_id, mark)
+                rows = self._trees[tree_id] = HotRows(self, tree_id, mark, has_large)
         return rows
 
     def weigh(self, rows: HotRows, row: Value) -> None:

@@ -187,7 +187,7 @@ class Tree:
         return self.root.level + 1
 
     def hot_rows(self) -> HotRows | None:
-        if self.__class__ is not Tree or self.large or not self.root.level:
+        if self.__class__ is not Tree or not self.root.level:
             return None
         return self.transaction.hot_rows(self)
 

@@ -20,7 +20,17 @@ from btree import Row, Transaction, Tree
 from sql.collations import comparing
 from sql.expressions import ROWID, Affinity, ColumnRef, Expression, Literal, Parameter, SlotRef
 from sql.plan import Block, Compound, Select, TableRelation
-from sql.plan.operators import Bound, KeyPath, KeyRange, Level, RowidLookup, RowidRange, SelectPlan
+from sql.plan.operators import (
+    PRESENT,
+    Bound,
+    KeyPath,
+    KeyRange,
+    Level,
+    RowidLookup,
+    RowidRange,
+    SelectPlan,
+)
+from sql.run import ranges
 from sql.run.ranges import UNBOUND, first_keys, rowid_of
 from sql.values import compared_as
 
@@ -202,6 +212,8 @@ class _Maker:
         """A range's bound, and whether it is inclusive."""
         if bound is None:
             return _unbound, True
+        if bound is PRESENT:
+            return _present, False
         return self._operand(bound.expression, bound.affinity, collation), bound.inclusive
 
     def _limits(self, block: Select) -> Callable[[Values], tuple[int, int]]:
@@ -429,6 +441,10 @@ def _unbound(values: Values) -> Any:
     return UNBOUND
 
 
+def _present(values: Values) -> Any:
+    return ranges.PRESENT
+
+
 def _fetching(
     rowids_of: Callable[[Values], list[int] | None],
     prefix: Operand,
@@ -475,7 +491,7 @@ def _rows_of(table: Tree, pick: Pick | None) -> Callable[[list[int]], Rows | Non
 def _hot(table: Tree) -> tuple[Callable[[int], Row | None], Callable[[int, Row], None]]:
     """What looks for a row among those that were asked for lately, and what keeps one there."""
     hot = table.hot_rows()
-    return _NONE_HOT if hot is None else (hot.rows.get, hot.keep)
+    return _NONE_HOT if hot is None else (hot.rows.get, hot.keeper)
 
 
 def _keep_none(key: Any, row: Any) -> None:

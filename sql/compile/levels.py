@@ -38,6 +38,7 @@ from sql.plan import (
     width,
 )
 from sql.plan.operators import (
+    PRESENT,
     Access,
     Bound,
     Equality,
@@ -510,15 +511,13 @@ class LevelCompiler:
 
     def bounds(self, low: Bound | None, high: Bound | None, collation: str = "BINARY") -> list[str]:
         """low, high, low inclusive, high inclusive."""
-        unbound = self.module.constants.name(ranges.UNBOUND, "unbound")
-        ends = []
+        name, ends = self.module.constants.name, []
         for bound in (low, high):
-            if bound is None:
-                ends.append(unbound)
+            if bound is None or bound is PRESENT:
+                ends.append(name(ranges.PRESENT if bound else ranges.UNBOUND, "bound"))
             else:
                 ends.append(self.scalar.operand(bound.expression, bound.affinity, collation)[0])
-        inclusive = [str(bound is None or bound.inclusive) for bound in (low, high)]
-        return [*ends, *inclusive]
+        return [*ends, *[str(bound is None or bound.inclusive) for bound in (low, high)]]
 
     def _key_range(self, relation: TableRelation, access: KeyRange) -> Source:
         path = access.path

@@ -20,6 +20,7 @@ from sql.plan import (
     WorkRelation,
 )
 from sql.plan.operators import (
+    PRESENT,
     Access,
     Bound,
     Equality,
@@ -173,7 +174,9 @@ class AccessWriter:
 
     def _bounds(self, name: str, low: Bound | None, high: Bound | None) -> list[str]:
         conditions = []
-        if low is not None:
+        if low is PRESENT:
+            conditions.append(f"{name} is not null")
+        elif low is not None:
             sign = ">=" if low.inclusive else ">"
             conditions.append(f"{name} {sign} {self.writer.text(low.expression, 6)}")
         if high is not None:

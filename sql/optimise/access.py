@@ -29,6 +29,7 @@ from sql.optimise.statistics import DEFAULT_RANGE_SHARE, Statistics
 from sql.optimise.terms import Term, terms_of
 from sql.plan import TableRelation
 from sql.plan.operators import (
+    PRESENT,
     Access,
     Bound,
     Equality,
@@ -261,6 +262,20 @@ class TableAccess:
             )
         return part.expression is not None and part.expression == target
 
+    def _present(self, part: KeyPart) -> Expression | None:
+        """The condition that the column of an index's part is not NULL."""
+        for conjunct in self.conjuncts:
+            if (
+                isinstance(conjunct, Compare)
+                and conjunct.op == "IS NOT"
+                and conjunct.right == Literal(None)
+                and isinstance(conjunct.left, ColumnRef)
+                and conjunct.left.source == self.relation.source
+                and conjunct.left.column == part.column
+            ):
+                return conjunct
+        return None
+
     def _path(self, path: KeyPath, terms: list[Term]) -> list[Candidate]:
         """The best use of one key path: equalities on leading parts, then a range."""
         equal: list[Equality] = []
@@ -300,6 +315,11 @@ class TableAccess:
                     prefix = term.value
             if prefix is not None and (low is not None or high is not None):
                 prefix = None
+            if low is None and high is None and prefix is None:
+                present = self._present(part)
+                if present is not None:
+                    low = PRESENT
+                    used.append(present)
         size = float(self.statistics.rows(path.tree_id))
         whole = path.unique and place == len(path.parts)
         if whole and any(equality.null_safe for equality in equal):
@@ -396,11 +416,13 @@ class TableAccess:
         if equal:
             values = tuple(self._sampled(equality) for equality in equal)
             if any(value is NotImplemented or value is None for value in values):
+                if low is PRESENT:
+                    return rows
                 both = low is not None and high is not None
                 return rows * (DEFAULT_RANGE_SHARE / 2 if both else DEFAULT_RANGE_SHARE)
         else:
             values = ()
-        if path.parts[len(equal)].collation != "BINARY":
+        if path.parts[len(equal)].collation != "BINARY" and low is not PRESENT:
             return rows * DEFAULT_RANGE_SHARE
         return self._range_rows(path.tree_id, values, low, high, scalar=False, rows=rows)
 
@@ -415,6 +437,12 @@ class TableAccess:
         rows: float | None = None,
     ) -> float:
         rows = float(self.size) if rows is None else rows
+        if low is PRESENT:
+            tree = self.statistics.tree(tree_id)
+            found = tree.estimate(
+                (*values, None), values or None, lo_inclusive=False, hi_inclusive=True
+            )
+            return float(max(1, found))
         ends: list[object] = []
         for bound in (low, high):
             value = None if bound is None else self._sampled(bound)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from sql.expressions import Affinity, Expression, InList, InSubquery
+from sql.expressions import Affinity, Expression, InList, InSubquery, Literal
 from sql.plan.blocks import Block, Relation, Select
 from sql.schema import Index
 
@@ -45,6 +45,10 @@ class Bound(Struct, frozen=True):
     expression: Expression
     inclusive: bool
     affinity: Affinity | None = None
+
+
+PRESENT = Bound(Literal(None), inclusive=False)
+"""The lower bound that `IS NOT NULL` is: as the only one of its kind it is a bound, not a comparison with NULL."""
 
 
 class Equality(Struct, frozen=True):

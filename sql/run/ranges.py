@@ -13,6 +13,8 @@ Check = Callable[[], None]
 
 UNBOUND: Any = object()
 """No bound; None is the value NULL."""
+PRESENT: Any = object()
+"""The lower bound that leaves NULL out."""
 
 CHECK_EVERY = 4096
 _GATHERED = 256
@@ -84,10 +86,10 @@ def key_span(
     lo: Any = prefix or None
     hi: Any = prefix or None
     lo_inclusive = hi_inclusive = True
-    if low is not UNBOUND:
-        lo, lo_inclusive = (*prefix, low), low_inclusive
-    elif high is not UNBOUND:
+    if low is PRESENT or (low is UNBOUND and high is not UNBOUND):
         lo, lo_inclusive = (*prefix, None), False
+    elif low is not UNBOUND:
+        lo, lo_inclusive = (*prefix, low), low_inclusive
     if high is not UNBOUND:
         hi, hi_inclusive = (*prefix, high), high_inclusive
     if lo is not None and hi is not None:
@@ -301,10 +303,10 @@ def first_keys(
             keys = tree.preceding((*prefix, high), count, inclusive=high_inclusive)
     else:
         far, far_inclusive = high, high_inclusive
-        if low is not UNBOUND:
-            keys = tree.following((*prefix, low), count, beyond=not low_inclusive)
-        elif high is not UNBOUND:
+        if low is PRESENT or (low is UNBOUND and high is not UNBOUND):
             keys = tree.following((*prefix, None), count, beyond=True)
+        elif low is not UNBOUND:
+            keys = tree.following((*prefix, low), count, beyond=not low_inclusive)
         else:
             keys = tree.following(prefix, count)
     if keys is None:
@@ -313,9 +315,10 @@ def first_keys(
     at = len(prefix)
     if last[:at] != prefix:
         return None
-    if far is UNBOUND:
+    if far is PRESENT or far is UNBOUND:
         # A bound on one side leaves NULL out.
-        return None if reverse and high is not UNBOUND and last[at] is None else keys
+        leaves_out = far is PRESENT or (reverse and high is not UNBOUND)
+        return None if leaves_out and last[at] is None else keys
     part = last[at]
     try:
         within = part > far if reverse else part < far

@@ -79,6 +79,11 @@ QUERIES = {
     "SELECT k, n FROM clustered WHERE v = ?": 1,
     "SELECT k FROM clustered WHERE k > ? ORDER BY k, n LIMIT 7": 1,
     "SELECT count(*) FROM item WHERE n = ?": 1,
+    "SELECT id, n FROM item WHERE n IS NOT NULL ORDER BY n LIMIT 3": 0,
+    "SELECT n, price FROM item WHERE name = ? AND n IS NOT NULL ORDER BY n LIMIT 20": 1,
+    "SELECT count(*), min(x) FROM item WHERE x IS NOT NULL": 0,
+    "SELECT max(n) FROM item WHERE name = ?": 1,
+    "SELECT a.id FROM item a JOIN item b ON b.name = a.name AND b.n IS NOT NULL WHERE a.id = ?": 1,
 }
 CHANGES = [
     ("INSERT INTO item VALUES (NULL, ?, ?, ?, ?, ?)", "nrtwx"),
