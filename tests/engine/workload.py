@@ -15,7 +15,8 @@ from unittest import mock
 
 import btree.disk
 import btree.disk_transaction
-import btree.rewrite
+import btree.rewrite_entries
+import btree.rewritten_pages
 import engine.store
 import engine.syncing
 import engine.table_snapshot
@@ -42,8 +43,9 @@ def small_limits() -> Iterator[None]:
             (engine.table_snapshot, "TABLE_EVERY_BYTES", 3000),
             (engine.syncing, "_GROW_BYTES_MIN", 2048),
             (engine.writer, "_BUFFER_BYTES", 700),
-            (btree.rewrite, "LEAVES_MIN", 2),
-            (btree.rewrite, "ROWS_MIN", 3),
+            (btree.rewritten_pages, "LEAVES_MIN", 2),
+            (btree.rewritten_pages, "ROWS_MIN", 3),
+            (btree.rewrite_entries, "LEAVES_MIN", 2),
         ):
             stack.enter_context(mock.patch.object(module, name, value))
         yield
@@ -301,7 +303,9 @@ class Workload:
         if dice < 0.06:
             tree.clear()
             entries.clear()
-        elif dice < 0.14 and kind is TreeKind.TABLE and tree_id > 2:
+        elif dice < 0.14 and kind is TreeKind.INDEX:
+            self.rewrite_entries(tree, entries)
+        elif dice < 0.14 and tree_id > 2:
             self.rewrite(tree, entries)
         elif dice < 0.30:
             for key in rng.sample(sorted(entries), min(len(entries), rng.choice([1, 2, 9]))):
@@ -328,7 +332,8 @@ class Workload:
         rewrite = tree.rewrite()
         for batch in rewrite.batches((-1,)):
             (keys,) = batch.lists
-            chosen = [at for at, key in enumerate(keys) if key % step == 0]
+            numbers = keys if tree.kind is TreeKind.TABLE else map(sum, keys)
+            chosen = [at for at, number in enumerate(numbers) if number % step == 0]
             if not chosen:
                 continue
             batch.choose(chosen)
@@ -342,6 +347,18 @@ class Workload:
                 if not gone:
                     entries[keys[at]] = (number, *row[1:])
         rewrite.finish()
+
+    def rewrite_entries(self, tree: Any, entries: dict[Any, Any]) -> None:
+        """Some of an index's entries taken away, and others put."""
+        gone = sorted(entries)[:: self.rng.choice([1, 2, 2, 3, 9])]
+        left = entries.keys() - set(gone)
+        new = sorted({self.key(tree.kind) for _ in range(self.rng.choice([0, 3, 20]))} - left)
+        if not tree.rewrite().change_entries(gone, new):
+            tree.delete_many(gone)
+            tree.load(new)
+        for key in gone:
+            del entries[key]
+        entries.update(dict.fromkeys(new))
 
     def key(self, kind: TreeKind) -> Any:
         number = self.rng.randrange(60)
