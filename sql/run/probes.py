@@ -124,6 +124,8 @@ class MembersOf:
 
     def of_runs(self, runs: Runs) -> Sequence[Any]:
         """Whether each of the runs has what is wanted."""
+        if self._flags and 0 <= runs.first < len(self._flags) // 2 - len(runs.values):
+            return self._told(self._flags[runs.first : runs.first + len(runs.values)])
         if self._flags and runs.pick is not None:
             with suppress(IndexError, TypeError):
                 return self._told(runs.pick(self._flags))
@@ -136,11 +138,13 @@ class MembersOf:
 class Runs(Struct):
     """Where a batch's values lie together: of each run its value and its places.
 
-    `pick`: `itemgetter` of the values, which takes as long to make as to use."""
+    `pick`: `itemgetter` of the values, which takes as long to make as to use; `first`: of integers that follow on
+    each other, as where no row that is referred to goes without, the first one; else -1."""
 
     values: list[Any]
     places: list[range]
     pick: Callable[[Any], tuple[Any, ...]] | None
+    first: int
 
 
 def runs_of(column: Sequence[Any]) -> Runs | None:
@@ -162,8 +166,13 @@ def _runs(column: Column) -> Runs | Literal[False]:
     if len(starts) * _RUN_MIN > len(column):
         return False
     values = [column[start] for start in starts]
-    pick = itemgetter(*values) if len(values) > 1 and {*map(type, values)} == {int} else None
-    return Runs(values, list(map(range, starts, [*starts[1:], len(column)])), pick)
+    pick, first = None, -1
+    if len(values) > 1 and {*map(type, values)} == {int}:
+        pick = itemgetter(*values)
+        if values == [*range(values[0], values[0] + len(values))]:
+            first = values[0]
+    places = list(map(range, starts, [*starts[1:], len(column)]))
+    return Runs(values, places, pick, first)
 
 
 def near(

@@ -110,7 +110,9 @@ def kept(values: list[Any]) -> Column:
     return column
 
 
-@pytest.mark.parametrize("kind", ["numbers", "negative", "texts", "mixed", "huge"])
+@pytest.mark.parametrize(
+    "kind", ["numbers", "negative", "texts", "mixed", "huge", "following", "behind"]
+)
 def test_runs_find_what_rows_do(kind: str) -> None:
     draw = random.Random(kind)
     values: list[Any] = []
@@ -122,8 +124,10 @@ def test_runs_find_what_rows_do(kind: str) -> None:
             "texts": str(number),
             "mixed": draw.choice([number, float(number), str(number), None]),
             "huge": number * 10**15,
+            "following": len(values) // 4,
+            "behind": 9_000 + len(values) // 4,
         }[kind]
-        values += [value] * draw.randrange(1, 9)
+        values += [value] * (4 if kind in ("following", "behind") else draw.randrange(1, 9))
     keys = {value for value in values if value is not None and draw.random() < 0.2} | {9999}
     column = kept(values)
     runs = runs_of(column)
