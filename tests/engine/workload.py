@@ -305,7 +305,7 @@ class Workload:
             entries.clear()
         elif dice < 0.14 and kind is TreeKind.INDEX:
             self.rewrite_entries(tree, entries)
-        elif dice < 0.14 and tree_id > 2:
+        elif dice < 0.14 and kind is not TreeKind.RAW and tree_id > 2:
             self.rewrite(tree, entries)
         elif dice < 0.30:
             for key in rng.sample(sorted(entries), min(len(entries), rng.choice([1, 2, 9]))):
