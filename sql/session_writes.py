@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from btree import Row, Savepoint, Transaction
 from sql.context import Context
 from sql.errors import ConstraintError, Interrupted, MisuseError, SqlError
+from sql.loading import load
 from sql.result import Result, WriteOutcome
 from sql.session_plans import Checked, Parameters, Values
 
@@ -351,6 +352,7 @@ class WriteStatement(Checked):
             or not self.is_current(session, transaction)
             or not plan.is_still_valid(transaction)
         ):
+            load("sql.dml")
             from sql.dml import prepare_write
 
             environment: BindEnvironment = session.environment(transaction, parameters=values)

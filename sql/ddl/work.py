@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sql.catalog import Catalog
 from sql.context import Context
 from sql.errors import SqlError, SqlNameError
+from sql.loading import load
 from sql.schema import Index, Schema, SchemaObject, Table
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Work:
         """Fill the empty tree of `index` from the table's rows."""
         if not len(self.transaction.tree(table.tree_id)):
             return
+        load("sql.dml")
         from sql.dml import fill_index
 
         fill_index(self.session, self.context(), table, index)

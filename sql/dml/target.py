@@ -187,6 +187,8 @@ def scan_query(
     if statement.indexed_by is not None:
         table.meta["indexed_by"] = statement.indexed_by
     select = exp.Select(expressions=[output.copy() for output in outputs])
+    for output in select.expressions:
+        output.meta["text"] = ""  # nobody sees its name; to make it would load sqlglot's generator
     select.meta["row_by_row"] = True  # no aggregates, no windows
     select.set("from_", exp.From(this=table))
     if from_ is not None:
