@@ -30,9 +30,10 @@ from typing import Any
 
 import msgspec
 
-from btree.column_codec import decode_column, encode_column, value_reader, values_to_search
+from btree.column_codec import decode_column, encode_column, row_count, values_to_search
 from btree.errors import CorruptionError, StoreError
 from btree.node import LargeReference, LargeValues, Node
+from btree.packed_rows import PackedRows, packed_rows
 from btree.protocols import Key, TreeKind, Value
 
 FORMAT = 1
@@ -65,7 +66,7 @@ _Bytes = list[bytes]
 _Tuples = list[tuple[Any, ...]]
 _Expiring = list[bytes | tuple[bytes, int]]
 _LargeList = list[tuple[int, int, int]]
-Readers = tuple[Sequence[int], list[Sequence[Value]]]
+Readers = tuple[Sequence[int], PackedRows]
 
 _encode = msgspec.msgpack.Encoder().encode
 _encode_into = msgspec.msgpack.Encoder().encode_into
@@ -408,7 +409,7 @@ def column_leaf_decoder(kind: TreeKind, head: bytes) -> tuple[KeyForm, Any] | No
 
 
 def readers(kind: TreeKind, payload: bytes, page: int) -> Readers | None:
-    """A TABLE tree's leaf as something to be subscripted: its keys, and its columns.  None if it does not
+    """A TABLE tree's leaf as something to be subscripted: its keys, and its rows.  None if it does not
     keep its rows by column or has none; CorruptionError as from `decode_node`."""
     try:
         fmt, found_kind, level, form = payload[:HEAD_BYTES]
@@ -418,18 +419,17 @@ def readers(kind: TreeKind, payload: bytes, page: int) -> Readers | None:
             return None
         key_form = KeyForm(form & ~_BY_COLUMN)
         part, kept = _DECODE_COLUMNS_LEAF[kind][key_form](memoryview(payload)[HEAD_BYTES:])
-        columns = list(map(value_reader, kept))
-        count = len(columns[0])
+        count = row_count(kept[0])
         keys: Sequence[int]
         if key_form is KeyForm.CONSECUTIVE:
             keys = range(part, part + count)
         elif key_form is KeyForm.COLUMNS:
-            keys = columns[part]
+            keys = values_to_search(kept[part])
         else:
             keys = array("q", part if key_form is KeyForm.LISTED else accumulate(part))
-        if {len(keys), *map(len, columns)} != {count}:
+        if len(keys) != count:
             raise ValueError("keys and columns of different lengths")
-        return (keys, columns) if count else None
+        return (keys, packed_rows(kept)) if count else None
     except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
         raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
 

@@ -7,8 +7,7 @@
 The first byte tells; numbers are little-endian.  Integers are kept in fixed width where that takes at most
 a byte more per value than msgpack does, so that one large number does not make all of them long.
 
-`value_reader` gives a column as something to be subscripted, for who wants single values of many leaves:
-it takes the memory of the bytes, a tenth of what the values as objects take.
+Look-ups in leaves whose columns nobody has decoded are the matter of `packed_rows` and `packed_keys`.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -28,18 +26,14 @@ _INTEGERS = (("b", 1, 2), ("h", 2, 3), ("i", 4, 5), ("q", 8, 9))
 """Codes, widths, and the bytes that msgpack takes at most for such an integer."""
 
 _CODES: dict[int, Any] = {ord(code): code for code in "bhiqd"}
-_WIDTHS = {first: array(code).itemsize for first, code in _CODES.items()}
+FIXED_WIDTHS = {first: array(code).itemsize for first, code in _CODES.items()}
 _HEAD_MAX = 5  # bytes before the first value in msgpack
 _ARRAY_16, _ARRAY_32 = 0xDC, 0xDD
 _SWAPPED = sys.byteorder == "big"
 
-_SHORT_TEXT = 253
-_TEXT_SIZES = bytes([*range(1, 33), *range(34, 256), *[0] * 2])
-"""Bytes of a short ASCII text in msgpack by its length; 0 if they are more than 255."""
-
 _encode = msgspec.msgpack.Encoder().encode
-_decode: Callable[[Any], list[Value]] = msgspec.msgpack.Decoder(list[Any]).decode
-_decode_value: Callable[[Any], Value] = msgspec.msgpack.Decoder(Any).decode
+decode_all: Callable[[Any], list[Value]] = msgspec.msgpack.Decoder(list[Any]).decode
+decode_value: Callable[[Any], Value] = msgspec.msgpack.Decoder(Any).decode
 
 
 def encode_column(values: Sequence[Value]) -> bytes:
@@ -75,7 +69,7 @@ def decode_column(column: bytes) -> list[Value]:
     """All values.  msgspec.DecodeError, ValueError or LookupError if it is no column."""
     first = column[0]
     if first >= 0x80:
-        return _decode(column)
+        return decode_all(column)
     values = array(_CODES[first])
     values.frombytes(memoryview(column)[1:])
     if _SWAPPED:
@@ -87,7 +81,7 @@ def row_count(column: bytes) -> int:
     """How many values the column has, by its head and its length.  Errors as `decode_column`."""
     first = column[0]
     if first < 0x80:
-        count, rest = divmod(len(column) - 1, _WIDTHS[first])
+        count, rest = divmod(len(column) - 1, FIXED_WIDTHS[first])
         if rest:
             raise ValueError("a column that ends within a value")
         return count
@@ -117,11 +111,12 @@ def decode_joined(columns: Sequence[bytes]) -> list[Value]:
     return found
 
 
-def value_reader(column: bytes) -> Sequence[Value]:
-    """The column's values by their slots, each made when it is asked for.  Errors as `decode_column`."""
+def values_to_search(column: bytes) -> Sequence[Value]:
+    """The column's values as something that is quick to bisect: numbers in fixed width as they are, a list of
+    others.  Errors as `decode_column`."""
     code = _CODES.get(column[0])
     if code is None:
-        return _Encoded(column)
+        return decode_all(column)
     # Not a memoryview of the bytes: it reads through three objects, each another miss of the processor's cache.
     values = array(code)
     values.frombytes(memoryview(column)[1:])
@@ -130,49 +125,10 @@ def value_reader(column: bytes) -> Sequence[Value]:
     return values
 
 
-def values_to_search(column: bytes) -> Sequence[Value]:
-    """The column's values as something that is quick to bisect: numbers in fixed width as they are, a list of
-    others.  Errors as `decode_column`."""
-    return _decode(column) if column[0] >= 0x80 else value_reader(column)
-
-
-class _Encoded(Sequence[Value]):
-    """Values in msgpack, and where each of them begins."""
-
-    __slots__ = ("_bytes", "_starts")
-
-    def __init__(self, column: bytes) -> None:
-        head = {_ARRAY_16: 3, _ARRAY_32: 5}.get(column[0], 1)
-        starts = list(accumulate(_encoded_sizes(_decode(column)), initial=head))
-        if starts[-1] != len(column):
-            raise ValueError("a column in another msgpack than is written here")
-        self._bytes = memoryview(column)
-        self._starts = array("H" if len(column) < 1 << 16 else "L", starts)
-
-    def __len__(self) -> int:
-        return len(self._starts) - 1
-
-    def __getitem__(self, slot: Any) -> Any:
-        starts = self._starts
-        if slot.__class__ is slice:
-            low, high, _ = slot.indices(len(starts) - 1)
-            head = _head_of_array(high - low)
-            return _decode(head + self._bytes[starts[low] : starts[high]])
-        return _decode_value(self._bytes[starts[slot] : starts[slot + 1]])
-
-
-def _head_of_array(count: int) -> bytes:
-    """What stands before so many values in msgpack; at most 65,535."""
-    return bytes((_ARRAY_16, count >> 8, count & 0xFF))
-
-
-def _encoded_sizes(values: list[Value]) -> Iterable[int]:
-    try:
-        joined = "".join(values)
-        if joined.isascii() and len(joined) <= _SHORT_TEXT * len(values):
-            sizes = bytes(map(len, values)).translate(_TEXT_SIZES)
-            if 0 not in sizes:
-                return sizes
-    except (TypeError, ValueError):  # other values than texts; longer ones
-        pass
-    return map(len, map(_encode, values))
+def encoded_lengths(column: bytes, values: list[Value]) -> tuple[int, list[int]]:
+    """Where the first value of a column in msgpack begins, and how many bytes each takes."""
+    head = {_ARRAY_16: 3, _ARRAY_32: 5}.get(column[0], 1)
+    lengths = [*map(len, map(_encode, values))]
+    if head + sum(lengths) != len(column):
+        raise ValueError("a column in another msgpack than is written here")
+    return head, lengths

@@ -19,7 +19,8 @@ from btree.errors import CorruptionError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
 from btree.overlay import OverlaidTree, redo_of
-from btree.packed import READS_MAX, PackedLeaf, packed_index_leaf, packed_leaf
+from btree.packed import PackedLeaf, packed_index_leaf, packed_leaf
+from btree.packed_rows import READS_MAX
 from btree.protocols import TreeKind, Value
 from btree.redo import encode_redo
 from btree.rewrite import Rewrite
@@ -284,7 +285,7 @@ def _packed(kind: TreeKind, payload: bytes, page: int, location: int) -> PackedL
         columns = codec.key_columns(payload, page)
         return None if columns is None else packed_index_leaf(location, columns, len(payload))
     found = codec.readers(kind, payload, page)
-    return None if found is None else packed_leaf(location, *found, len(payload))
+    return None if found is None else packed_leaf(location, *found)
 
 
 class Replay(_OnPages):

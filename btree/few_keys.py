@@ -8,13 +8,13 @@ promise.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from btree import lookups
 from btree.node import Node
 from btree.order import MAX, search_left
-from btree.packed import PackedRows, child_to_read, packed_child
+from btree.packed import PackedLeaf, child_to_read, packed_child
 from btree.packed_keys import PackedKeys
 from btree.protocols import Key, Row, TreeKind, Value
 
@@ -140,7 +140,6 @@ def few_rows(
     start: int | None,
     stop: int | None,
     count: int,
-    places: Sequence[int],
     pick: Callable[[Row], Row] | None,
     *,
     reverse: bool = False,
@@ -169,7 +168,7 @@ def few_rows(
                 low = max(low, high - count + len(found))
             else:
                 high = min(high, low + count - len(found))
-            rows = _rows_between(tree, node, low, high, places, pick)
+            rows = _rows_between(tree, node, low, high, pick)
             found += rows[::-1] if reverse else rows
         if is_last or len(found) == count:
             return found
@@ -191,13 +190,10 @@ def _rows_between(
     leaf: Any,
     low: int,
     high: int,
-    places: Sequence[int],
     pick: Callable[[Row], Row] | None,
 ) -> list[Row]:
-    values = leaf.values
-    if values.__class__ is PackedRows:
-        return values.cut(low, high, places)
-    rows = tree.values_of(leaf, low, high)
+    is_packed = leaf.__class__ is PackedLeaf
+    rows = leaf.values.cut(low, high) if is_packed else tree.values_of(leaf, low, high)
     return rows if pick is None else [*map(pick, rows)]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree.node import Node
 from btree.order import MAX, search_left, search_right
-from btree.packed import PackedLeaf, PackedRows, child_to_read, packed_child
+from btree.packed import PackedLeaf, child_to_read, packed_child
 from btree.packed_keys import PackedKeys
 from btree.protocols import Key, Value
 
@@ -125,8 +125,8 @@ def _of_leaf(tree: Tree, leaf: Any, wanted: Sequence[Key]) -> list[Value]:
     keys, values = leaf.keys, leaf.values
     if not keys:
         return [None] * len(wanted)
-    if values.__class__ is PackedRows:
-        return values.rows_at(keys, wanted)
+    if leaf.__class__ is PackedLeaf and values is not None:
+        return values.rows_at(keys, wanted)  # type: ignore[no-any-return]
     try:
         if values is None:
             present = set(keys)

@@ -152,7 +152,6 @@ class Tree(Protocol):
         start: int | None,
         stop: int | None,
         count: int,
-        places: Sequence[int],
         pick: Callable[[Row], Row] | None,
         *,
         reverse: bool = False,
@@ -160,7 +159,7 @@ class Tree(Protocol):
         """The first `count` rows with keys from `start` to before `stop`, or, reversed, the last ones from the
         last on, where that is simple to say; None: see `batches`.  Of TABLE trees.
 
-        Each is cut to `places`, as `pick` does it; None: they are all."""
+        They come as `pick` makes them of the rows; None: as they are."""
 
     def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
         """For each of some distinct, ascending prefixes the keys that start with it.  Of CLUSTERED and INDEX

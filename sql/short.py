@@ -54,8 +54,8 @@ _COUNT_MAX = 64
 """Rows that LIMIT may let through; more are the business of scans."""
 _ROWIDS_MAX = 256
 """The same of a range of row ids, those that are missing included."""
-_FEW = 16
-"""Rows that are looked up one by one."""
+_HOT_MAX = 4
+"""Rows of one query that are kept among those that were asked for lately."""
 
 
 class Short:
@@ -248,8 +248,8 @@ class _Maker:
         low, low_inclusive = self._bound(access.low)
         high, high_inclusive = self._bound(access.high)
         limits = None if block.limit is None else self._limits(block)
-        number, places = relation.table.tree_id, _places(block, relation)
-        pick = picking(places, len(relation.table.columns))
+        number = relation.table.tree_id
+        pick = picking(_places(block, relation), len(relation.table.columns))
         types, reverse = self.types, access.reverse
 
         def ready(transaction: Transaction) -> Ready:
@@ -275,11 +275,11 @@ class _Maker:
                     skip, count = limits(values)
                     if skip < 0 or count <= 0 or skip + count > _COUNT_MAX:
                         return None
-                    found = few_rows(start, end, skip + count, places, pick, reverse=reverse)
+                    found = few_rows(start, end, skip + count, pick, reverse=reverse)
                     return found[skip:] if skip and found else found
                 if start is None or end is None or end - start > _ROWIDS_MAX:
                     return None
-                return few_rows(start, end, _ROWIDS_MAX, places, pick, reverse=reverse)
+                return few_rows(start, end, _ROWIDS_MAX, pick, reverse=reverse)
 
             return rows
 
@@ -469,7 +469,7 @@ def _rows_of(table: Tree, pick: Pick | None) -> Callable[[list[int]], Rows | Non
     hot_row, keep = _hot(table)
 
     def rows(rowids: list[int]) -> Rows | None:
-        if len(rowids) > _FEW:
+        if len(rowids) > _HOT_MAX:  # there is no room for what long results might want once more
             found = get_many(rowids)
             if None in found:
                 return None

@@ -10,7 +10,8 @@ import pytest
 
 from btree import open_store
 from btree.disk import DiskStore
-from btree.packed import READS_MAX, PackedLeaf
+from btree.packed import PackedLeaf
+from btree.packed_rows import READS_MAX
 from btree.protocols import TreeKind
 
 _KEYS = {
