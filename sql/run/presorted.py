@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from operator import itemgetter
+from operator import is_, itemgetter
 from typing import Any
 
 from msgspec import Struct
@@ -29,8 +29,11 @@ _ABOUT_BYTES = 48
 
 
 class Order(Struct):
-    """The order of some batches of a column: `pick` takes their rows' other values in it, `values` are in it."""
+    """The order of some batches of a column: `pick` takes their rows' other values in it, `values` are in it.
 
+    `others`: the batches behind the one that keeps it, each of which may be another after a change."""
+
+    others: list[Column]
     values: list[Any]
     pick: Callable[[Any], tuple[Any, ...]]
 
@@ -71,22 +74,25 @@ def _order(batches: list[Columns], at: int, descending: bool) -> Order | None:
     """The order of the batches, which the first one's column keeps; None if they have none."""
     first = batches[0][at]
     assert isinstance(first, Column)
-    count = sum([len(batch[at]) for batch in batches])
+    others = [batch[at] for batch in batches[1:]]
+    count = len(first) + sum(map(len, others))
     name = "descending" if descending else "ascending"
     known = first.derived(name)
+    size_bytes = _ABOUT_BYTES * count
     if isinstance(known, Order):
-        return known if len(known.values) == count else None
-    if known is not None or count < _ROWS_MIN:
+        if len(known.others) == len(others) and all(map(is_, known.others, others)):
+            return known
+        size_bytes = max(0, size_bytes - _ABOUT_BYTES * len(known.values))
+    elif known is not None or count < _ROWS_MIN:
         return None
     values = [*chain.from_iterable([batch[at] for batch in batches])]
     kinds = {*map(type, values)}
-    kind = kinds.pop()
-    typecode = None if kinds else _TYPECODES.get(kind)
-    first.keep(name, False, _ABOUT_BYTES * count if typecode else 0)
+    typecode = _TYPECODES.get(kinds.pop()) if len(kinds) == 1 else None
+    first.keep(name, False, size_bytes if typecode else 0)
     if first.derived(name) is None or typecode is None:
         return None  # there is no room, or numbers of two kinds
     places = sorted(numbers_below(count), key=values.__getitem__, reverse=descending)
     pick = itemgetter(*places)
-    order = Order(array(typecode, pick(values)).tolist(), pick)
+    order = Order(others, array(typecode, pick(values)).tolist(), pick)
     first.keep(name, order, 0)
     return order
