@@ -52,14 +52,17 @@ def open_pages(
                 found.append(None)
                 continue
             key_form, decode = decoder
-            part, kept, *gone = decode(payload[HEAD_BYTES:])
+            parts = decode(payload[HEAD_BYTES:])
+            part, kept = parts[0], parts[1]
             rows = _key_count(key_form, part, kept) if with_keys else row_count(kept[stored[0]])
             for column in others:
                 if row_count(kept[column]) != rows:
                     raise ValueError("columns of different lengths")
-            if gone:
-                rows = mask_without(gone[0], rows).count(1)
-            found.append(OpenPage(page, rows, key_form, part, kept, *gone))
+            gone: Sequence[int] = ()
+            if len(parts) > 2:
+                gone = parts[2]
+                rows = mask_without(gone, rows).count(1)
+            found.append(OpenPage(page, rows, key_form, part, kept, gone))
     except (msgspec.DecodeError, LookupError, ValueError) as error:
         raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
     return found

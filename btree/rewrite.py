@@ -283,7 +283,7 @@ class Rewrite:
         assert branch.children is not None and branch.pages is not None
         tree = self.tree
         children = branch.children[start:end]  # other threads may load some of them meanwhile
-        locations = list(map(self._written.location, children, branch.pages[start:end]))
+        locations = self._written.locations(children, branch.pages[start:end])
         there = [at for at, location in enumerate(locations) if location]
         opened: dict[int, OpenPage | None] = {}
         if there:

@@ -64,6 +64,14 @@ class RewrittenPages:
         tree.note_rewritten(0)
         return True
 
+    def locations(self, children: Sequence[Any], pages: Sequence[int]) -> list[int]:
+        """`location` of some children."""
+        location, locate = self.location, self._reader.locate
+        return [
+            locate(page) if child == 0 else location(child, page)
+            for child, page in zip(children, pages, strict=True)
+        ]
+
     def location(self, child: Any, page: int) -> int:
         """Where the page of a leaf lies that says what the leaf does; 0 if none does."""
         if child.__class__ is not Node:
