@@ -73,8 +73,8 @@ class Grouping(Locking, ABC):
             end += len(record)
             commits.append((lsn, payload))
         try:
-            if end > log.allocated:
-                self.reserve(end)
+            if end > log.ready:
+                self.make_ready(end)
             log.file.write(data, start)
         except OSError as error:
             self.take_back(log)

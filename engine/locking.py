@@ -153,7 +153,7 @@ class Locking(Syncing):
     def _catch_up(self) -> None:
         """With the file's lock just taken: see everything, and make sure of the log's end."""
         log = self.current_log
-        log.allocated = 0  # others may have cut what was allocated
+        log.forget_space()
         words = log.words
         clean = words[WORD_HOLDER] == 0  # whoever had the lock before gave it back himself
         visible = words[WORD_VISIBLE]

@@ -110,6 +110,7 @@ class Log:
         self.end = LOG_START
         self.synced = LOG_START  # known to be on the disk
         self.allocated = 0  # the file has at least this size, as far as its writer knows
+        self.ready = 0  # small commits up to here find their blocks written before
         self.redo: list[tuple[int, bytes]] = []
         self.redo_bytes = 0
         self.live_bytes = 0
@@ -125,6 +126,10 @@ class Log:
     def slot(self) -> Slot:
         """The newest header slot."""
         return self.slots[0]
+
+    def forget_space(self) -> None:
+        """What was allocated behind the log's end may have been cut."""
+        self.allocated = self.ready = 0
 
     def state(self) -> State:
         """The newest commit taken in, frozen."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from collections.abc import Iterator
 
 from engine.errors import StorageError
 from engine.format import LOG_START, WORD_SYNCED, WORD_VISIBLE
@@ -18,8 +19,20 @@ from engine.published import Published
 
 _GROW_BYTES_MIN = 64 << 10
 _GROW_BYTES_MAX = 8 << 20
+_BLOCK_BYTES = 4096
+_FILL_BYTES = 64 << 10
 
 _log = Journal("kvsh.engine")
+
+
+@contextlib.contextmanager
+def _room_permitting() -> Iterator[None]:
+    """Fact 10: a disk too full to grow ahead may still hold this commit; its own write will tell."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
 
 
 class Syncing(Published):
@@ -38,14 +51,34 @@ class Syncing(Published):
         if end > log.allocated:
             more = min(max(_GROW_BYTES_MIN, end // 8), _GROW_BYTES_MAX)
             wanted = (end + more + 4095) & ~4095
-            try:
+            with _room_permitting():
                 file.allocate(wanted)
                 log.allocated = wanted
-            except OSError as error:
-                # Fact 10: a disk too full to grow ahead may still hold this commit; its own write
-                # will tell.
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                    raise
+
+    def make_ready(self, end: int) -> None:
+        """`reserve` for a small commit, and blocks that were written before, if it is to be synced.
+
+        A file system notes in its journal that an allocated block is no longer empty, and the sync that
+        reaches one waits for the journal, too: it takes twice as long.  Commits smaller than a block would
+        pay that for each block, so zeros are written ahead, many blocks under one sync.  A larger commit fills
+        its blocks itself."""
+        self.reserve(end)
+        log = self.current_log
+        if self.durability != "full":
+            log.ready = log.allocated
+            return
+        if end - log.end > _BLOCK_BYTES:
+            return
+        start = (log.end + _BLOCK_BYTES - 1) & -_BLOCK_BYTES
+        if not log.ready:
+            log.ready = start  # other handles, too, may append: none fills for a commit or two
+        if end > log.ready:
+            self.reserve(start + _FILL_BYTES)
+            stop = min(start + _FILL_BYTES, log.allocated)
+            if end <= stop:
+                with _room_permitting():  # a file system that allocates nothing ahead
+                    log.file.write(bytes(stop - start), start)
+                    log.ready = stop
 
     def has_unsynced(self) -> bool:
         """Whether commits wait for their sync; under the mutex."""
@@ -133,7 +166,7 @@ class Syncing(Published):
         """After a failed write: let nothing of it stand where a reopen could see it.
 
         Synced, because a power cut must not bring back what was reported as failed."""
-        log.allocated = 0
+        log.forget_space()
         try:
             log.file.truncate(log.end)
         except OSError as error:

@@ -78,7 +78,7 @@ def trim(store: PageStore) -> None:
     """Leave no space behind the log, and a header that knows its end, all of it synced."""
     log = store.current_log
     log.file.truncate(log.end)
-    log.allocated = 0
+    log.forget_space()
     before = log.table_end
     if table_wanted_at_close(log) and not log.redo and not store.has_unsynced():
         write_table(store, ahead=False)
