@@ -33,7 +33,7 @@ class Order(Struct):
 
     `others`: the batches behind the one that keeps it, each of which may be another after a change."""
 
-    others: list[Column]
+    others: list[Sequence[Any]]
     values: list[Any]
     pick: Callable[[Any], tuple[Any, ...]]
 
