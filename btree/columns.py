@@ -10,7 +10,8 @@ The first scan of a tree keeps nothing: values that are dropped at once are made
 again and again, which takes half the time, and a program that asks once has no use for more.
 
 A branch's columns stay right for as long as the branch does: a scan freezes the writer's nodes, so
-whoever changes anything below a branch afterwards copies the branch first, and a copy has no columns.
+whoever changes anything below a branch afterwards copies the branch first, and a copy has what are the
+columns of before (`Outdated`): the next scan takes over what stands in leaves that have not changed.
 They count against the cache's budget, and the sweep takes them away as it does leaves.
 """
 
@@ -19,7 +20,8 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import itemgetter
+from itertools import compress, count
+from operator import itemgetter, ne
 from typing import TYPE_CHECKING, NamedTuple
 
 from btree.codec import KEY_COLUMN
@@ -40,6 +42,9 @@ _FEW_ROWS = 512
 """Row ids of a range up to which its leaves are read as such, and stay in memory: others will be near."""
 
 _SAMPLE_VALUES = 32
+
+CHANGED_SHARE = 4
+"""One of so many leaves below a branch may be another before its columns are fetched anew."""
 
 Batch = tuple[list[Value], ...]
 
@@ -80,29 +85,69 @@ class Column(list[Value]):
             self.derived_bytes = size_bytes
 
 
+class Layout(NamedTuple):
+    """How the leaves below a branch lie in a column's batches."""
+
+    leaves: list[object]
+    """What tells each of them from any other: see `leaves_of`."""
+
+    counts: list[int]
+    """Their rows."""
+
+    ends: list[int]
+    """Of each batch the slot behind its last leaf."""
+
+
 class Columns:
     """Columns of all leaves below a branch: per column the same number of lists, of the same lengths.
 
     `claim` is asked before it grows."""
 
-    __slots__ = ("_claim", "bytes", "lists")
+    __slots__ = ("bytes", "claim", "layout", "lists")
 
     def __init__(
-        self, lists: dict[int, list[Column]], size_bytes: int, claim: Callable[[int], bool]
+        self,
+        lists: dict[int, list[Column]],
+        layout: Layout,
+        size_bytes: int,
+        claim: Callable[[int], bool],
     ) -> None:
         self.lists = lists
+        self.layout = layout
         self.bytes = size_bytes
-        self._claim = claim
+        self.claim = claim
         for batches in lists.values():
             for column in batches:
                 column.kept_in = self
 
     def grow(self, size_bytes: int) -> bool:
         """Take more memory, if there is room."""
-        if not self._claim(size_bytes):
+        if not self.claim(size_bytes):
             return False
         self.bytes += size_bytes
         return True
+
+    def outdated(self) -> Outdated:
+        """What a copy of the branch has, whose leaves may become others."""
+        return Outdated(self)
+
+
+class Outdated:
+    """In the place of columns: what were those of the branch that this one is a changed copy of."""
+
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+
+    @property
+    def bytes(self) -> int:
+        """About what they take in memory."""
+        return self.columns.bytes
+
+    def outdated(self) -> Outdated:
+        """The same for a copy of the copy."""
+        return self
 
 
 def column_batches(
@@ -134,7 +179,10 @@ def _batches(
     for part in parts_of(tree, root, start, stop):
         branch = part.branch
         kept = branch.columns
-        lists = {} if kept is None else kept.lists
+        if kept.__class__ is Outdated:
+            kept = carried_over(tree, branch, kept.columns)
+        assert kept is None or isinstance(kept, Columns)
+        lists, layout = ({}, None) if kept is None else (kept.lists, kept.layout)
         tree.visit(pages=len(part.slots))
         is_cut = part.start is not None or part.stop is not None
         wanted = (*columns, KEY_COLUMN) if is_cut else columns
@@ -147,9 +195,10 @@ def _batches(
             assert branch.children is not None
             if is_cut and room <= 0:
                 lists, missing, slots = {}, list(dict.fromkeys(wanted)), part.slots
+                layout = None
             else:
                 slots = range(len(branch.children))
-            found = _gathered(tree, branch, wanted, lists, missing, room, slots)
+            found = _gathered(tree, branch, wanted, lists, missing, room, slots, layout)
         yield from _cut(found, part.start, part.stop) if is_cut else found
 
 
@@ -198,34 +247,43 @@ def _gathered(
     missing: list[int],
     room: float,
     slots: range,
+    layout: Layout | None,
 ) -> Iterator[Batch]:
-    """The batches of some leaves of a branch, of which `lists` has some columns and the `missing` ones have to
-    be fetched; these are kept with it where there is room, which is to be asked for all leaves alone."""
+    """The batches of some leaves of a branch, of which `lists` has some columns, in this `layout`, and the
+    `missing` ones have to be fetched; these are kept with it where there is room, which is to be asked for
+    all leaves alone."""
     fresh: dict[int, list[Column]] = {column: [] for column in missing}
     added_bytes = 0.0
     keep = room > 0
     batch = [Column() for _ in missing]
     opened: list[OpenPage] = []
     rows = decoded = at = 0
-    left = len(slots)
-    for leaf in _leaves(tree, branch, slots, missing):
-        left -= 1
+    counts: list[int] = []
+    ends: list[int] = []
+    for slot, leaf in zip(slots, leaves_to_read(tree, branch, slots, missing), strict=True):
         large = False
         if isinstance(leaf, OpenPage):
             opened.append(leaf)
             rows += leaf.rows
             decoded += leaf.rows
+            counts.append(leaf.rows)
         else:
             _extend(batch, missing, opened)
             opened = []
             rows += len(leaf.keys)
+            counts.append(len(leaf.keys))
             if leaf.values.__class__ is LargeValues:
                 keep, large = False, True
             leaf_rows = tree.values_of(leaf, 0, len(leaf.keys))
             for column, values in zip(batch, _picked(leaf.keys, leaf_rows, missing), strict=True):
                 column += values
-        if rows < BATCH_ROWS and left and not large:
+        if layout is not None:
+            is_full = slot + 1 == layout.ends[at]
+        else:
+            is_full = rows >= BATCH_ROWS or large or slot + 1 == slots.stop
+        if not is_full:
             continue
+        ends.append(slot + 1)
         _extend(batch, missing, opened)
         if keep:
             added_bytes += sum(map(sys.getsizeof, batch))
@@ -243,10 +301,13 @@ def _gathered(
         rows = decoded = 0
         at += 1
     if keep:
-        tree.transaction.keep_columns(branch, fresh, int(added_bytes) + bytes_made_of(fresh))
+        if layout is None:
+            layout = Layout(leaves_of(branch), counts, ends)
+        size_bytes = int(added_bytes) + bytes_made_of(fresh)
+        tree.transaction.keep_columns(branch, fresh, layout, size_bytes)
 
 
-def _leaves(
+def leaves_to_read(
     tree: Tree, branch: Node, slots: range, columns: Sequence[int]
 ) -> Iterator[OpenPage | Node]:
     """What stands below a lowest branch, in order: pages of leaves that are not in memory, else nodes."""
@@ -289,17 +350,128 @@ def _bytes_of_values(values: Column) -> float:
 
 
 def kept_with(
-    branch: Node, fresh: dict[int, list[Column]], size_bytes: int, claim: Callable[[int], bool]
+    branch: Node,
+    fresh: dict[int, list[Column]],
+    layout: Layout,
+    size_bytes: int,
+    claim: Callable[[int], bool],
 ) -> None:
     """Put more columns with a branch."""
     known = branch.columns
-    if known is not None:
+    if isinstance(known, Columns) and known.layout.ends == layout.ends:
         fresh = {**known.lists, **fresh}
         size_bytes += known.bytes
-    branch.columns = Columns(fresh, size_bytes, claim)
+    branch.columns = Columns(fresh, layout, size_bytes, claim)
 
 
 def bytes_made_of(lists: dict[int, list[Column]]) -> int:
     """What was made of columns so far takes."""
     made = [column for batches in lists.values() for column in batches]
     return sum([getattr(column, "derived_bytes", 0) for column in made])
+
+
+# -- columns of before ------------------------------------------------------------------------------------
+
+
+def leaves_of(branch: Node) -> list[object]:
+    """What tells the leaves below a lowest branch from all others, in this version and in those that were made
+    of it: where a leaf lies in the file, or the node itself if it was not written yet.  Of a leaf that nobody
+    has looked for it is its page's number: a change would have put another in its slot."""
+    children, pages = branch.children, branch.pages
+    assert children is not None and pages is not None
+    return [
+        (child.location or child) if child.__class__ is Node else int(child) or -page
+        for child, page in zip(children, pages, strict=True)
+    ]
+
+
+def carried_over(tree: Tree, branch: Node, before: Columns) -> Columns | None:
+    """The columns of a branch that was copied and changed: batches of which no leaf is another stay as they are,
+    with all that was made of them; the others are put together from the leaves that stay and from the changed
+    ones.  None, and no columns any more, if those are too many."""
+    branch.columns = None
+    layout = before.layout
+    old = [(leaf.location or leaf) if isinstance(leaf, Node) else leaf for leaf in layout.leaves]
+    new = leaves_of(branch)
+    runs = _runs(old, new)
+    if sum([stop - start for is_old, start, stop in runs if not is_old]) * CHANGED_SHARE > len(new):
+        return None
+    numbers = list(before.lists)
+    assert numbers
+    counts: list[int] = []
+    ends: list[int] = []
+    lists: dict[int, list[Column]] = {number: [] for number in numbers}
+    begun: list[Column] = []  # a batch that is being put together
+    stale = set(range(len(layout.ends)))
+
+    def end_batch() -> None:
+        if begun:
+            for number, column in zip(numbers, begun, strict=True):
+                lists[number].append(column)
+            begun.clear()
+            ends.append(len(counts))
+
+    for is_old, start, stop in runs:
+        if not is_old:
+            for leaf in leaves_to_read(tree, branch, range(start, stop), numbers):
+                begun = begun or [Column() for _ in numbers]
+                if isinstance(leaf, OpenPage):
+                    _extend(begun, numbers, [leaf])
+                    counts.append(leaf.rows)
+                elif leaf.values.__class__ is LargeValues:
+                    return None
+                else:
+                    rows = tree.values_of(leaf, 0, len(leaf.keys))
+                    for column, values in zip(
+                        begun, _picked(leaf.keys, rows, numbers), strict=True
+                    ):
+                        column += values
+                    counts.append(len(leaf.keys))
+                if len(begun[0]) > 2 * BATCH_ROWS:
+                    end_batch()
+            continue
+        while start < stop:
+            at = bisect_right(layout.ends, start)
+            first, last = layout.ends[at - 1] if at else 0, layout.ends[at]
+            if start == first:
+                end_batch()
+            if start == first and last <= stop:
+                for number in numbers:
+                    lists[number].append(before.lists[number][at])
+                stale.discard(at)
+            else:
+                begun = begun or [Column() for _ in numbers]
+                last = min(last, stop)
+                low = sum(layout.counts[first:start])
+                high = low + sum(layout.counts[start:last])
+                for number, column in zip(numbers, begun, strict=True):
+                    column += before.lists[number][at][low:high]
+            counts += layout.counts[start:last]
+            if not begun:
+                ends.append(len(counts))
+            start = last
+    end_batch()
+    gone = {number: [before.lists[number][at] for at in stale] for number in numbers}
+    size_bytes = before.bytes - bytes_made_of(gone)
+    made = Columns(lists, Layout(new, counts, ends), size_bytes, before.claim)
+    branch.columns = made
+    return made
+
+
+def _runs(old: list[object], new: list[object]) -> list[tuple[bool, int, int]]:
+    """A sequence of leaves as runs of the ones of before, by their slots then, and of others, by theirs now."""
+    runs: list[tuple[bool, int, int]] = []
+    kept = 0
+    if len(old) == len(new):
+        changes = [(at, at + 1, at, at + 1) for at in compress(count(), map(ne, old, new))]
+    else:
+        most = min(len(old), len(new))
+        head = next(compress(count(), map(ne, old, new)), most)
+        tail = next(compress(count(), map(ne, reversed(old), reversed(new))), most)
+        tail = min(tail, most - head)
+        changes = [(head, len(old) - tail, head, len(new) - tail)]
+    for start, stop, now_start, now_stop in changes:
+        runs += [(True, kept, start), (False, now_start, now_stop)]
+        kept = stop
+    runs.append((True, kept, len(old)))
+    return runs

@@ -14,7 +14,7 @@ from btree import codec, directory
 from btree.cache import unflushed_bytes
 from btree.collector import CollectorPaused
 from btree.column_pages import OpenPage, open_pages
-from btree.columns import Column, kept_with
+from btree.columns import Column, Layout, kept_with
 from btree.errors import CorruptionError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
@@ -162,9 +162,13 @@ class _OnPages(LocalTransaction):
             child, page = branch.children[slot], branch.pages[slot]
             if child.__class__ is Node:
                 continue  # another thread has loaded it
-            location = child or self.reader.locate(page)
+            location = child
             if not location:
-                raise CorruptionError(f"page {page} of tree {tree.id} is missing")
+                location = self.reader.locate(page)
+                if not location:
+                    raise CorruptionError(f"page {page} of tree {tree.id} is missing")
+                if branch.children[slot] is child:
+                    branch.children[slot] = location
             wanted.append(at)
             pages.append(page)
             locations.append(location)
@@ -187,9 +191,11 @@ class _OnPages(LocalTransaction):
             cache.recount(self.store.roots([]))
         return cache.column_room
 
-    def keep_columns(self, branch: Node, fresh: dict[int, list[Column]], size_bytes: int) -> None:
+    def keep_columns(
+        self, branch: Node, fresh: dict[int, list[Column]], layout: Layout, size_bytes: int
+    ) -> None:
         cache = self.store.cache
-        kept_with(branch, fresh, size_bytes, cache.claim_for_columns)
+        kept_with(branch, fresh, layout, size_bytes, cache.claim_for_columns)
         cache.used_bytes += size_bytes
         cache.column_bytes += size_bytes
         if cache.is_over:

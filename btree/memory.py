@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 from btree.column_pages import OpenPage
-from btree.columns import Column, kept_with
+from btree.columns import Column, Layout, kept_with
 from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ConflictError, StoreError
 from btree.node import LargeReference, Node
@@ -137,8 +137,10 @@ class MemoryTransaction(LocalTransaction):
     def column_room(self) -> float:
         return inf
 
-    def keep_columns(self, branch: Node, fresh: dict[int, list[Column]], size_bytes: int) -> None:
-        kept_with(branch, fresh, size_bytes, lambda size: True)
+    def keep_columns(
+        self, branch: Node, fresh: dict[int, list[Column]], layout: Layout, size_bytes: int
+    ) -> None:
+        kept_with(branch, fresh, layout, size_bytes, lambda size: True)
 
     def load_root(self, state: TreeState) -> Node:
         raise AssertionError("a tree in memory has its root")

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
-    from btree.columns import Columns
+    from btree.columns import Columns, Outdated
 
 
 class Owner:
@@ -111,7 +111,7 @@ class Node:
     values: list[Value] | None
     children: list[Any] | None
     pages: list[int] | None
-    columns: Columns | None
+    columns: Columns | Outdated | None
     level: int
     page: int
     location: int
@@ -163,7 +163,8 @@ def copied(node: Node, owner: object) -> Node:
     copy.page = node.page
     copy.bytes = node.bytes
     copy.owner = owner
-    copy.columns = None
+    columns = node.columns
+    copy.columns = None if columns is None else columns.outdated()
     copy.unflushed = True
     children = node.children
     if children is None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree.collector import CollectorPaused
 from btree.column_pages import OpenPage
-from btree.columns import Column
+from btree.columns import Column, Layout
 from btree.errors import ReadOnlyError, StoreError
 from btree.node import LargeReference, Node, Owner, new_leaf
 from btree.overlay import (
@@ -32,7 +32,8 @@ from btree.overlay import (
     take_newer,
 )
 from btree.packed import PackedLeaf
-from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, Savepoint, TreeKind, Value
+from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Savepoint, TreeKind, Value
+from btree.savepoint import TreeSavepoint
 from btree.tree import Tree
 from btree.tree_state import Mark, TreeState
 
@@ -82,41 +83,6 @@ class Version:
         self.next_tree_id = next_tree_id
         self.freed = freed  # pages that the next pages commit gives back
         self.cleared = cleared  # (root, whether it has large values, kind): trees likewise
-
-
-TreeMark = tuple[Tree, TreeState | None, int | None, dict[Key, Value]]
-"""A tree as it was: its nodes and the length of its redo, or the changes that lay over it."""
-
-
-class TreeSavepoint:
-    """A mark inside a write transaction."""
-
-    __slots__ = (
-        "cleared",
-        "freed",
-        "log",
-        "next_tree_id",
-        "rewritten",
-        "spilled",
-        "states",
-        "trees",
-    )
-
-    def __init__(self, transaction: LocalTransaction) -> None:
-        self.states = transaction.states
-        self.next_tree_id = transaction.next_tree_id
-        self.freed = len(transaction.freed)
-        self.cleared = len(transaction.cleared)
-        self.log = len(transaction.log)
-        self.spilled = len(transaction.spilled)
-        self.rewritten = len(transaction.rewritten)
-        self.trees: dict[int, TreeMark] = {}
-        for tree_id, tree in transaction.open_trees.items():
-            if tree.__class__ is OverlaidTree:
-                self.trees[tree_id] = tree, None, 0, dict(tree.own)
-            else:
-                redo_length = None if tree.redo is None else len(tree.redo)
-                self.trees[tree_id] = tree, tree.snapshot_state(), redo_length, {}
 
 
 class LocalTransaction(ABC):
@@ -185,7 +151,9 @@ class LocalTransaction(ABC):
         """Bytes of columns that may be kept."""
 
     @abstractmethod
-    def keep_columns(self, branch: Node, fresh: dict[int, list[Column]], size_bytes: int) -> None:
+    def keep_columns(
+        self, branch: Node, fresh: dict[int, list[Column]], layout: Layout, size_bytes: int
+    ) -> None:
         """Keep columns that a scan has gathered with their branch."""
 
     @abstractmethod

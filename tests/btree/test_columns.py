@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from btree import Column, TreeKind, open_memory, open_store
+from btree import columns as columns_module
 from btree.codec import KEY_COLUMN, decode_node, encode_node
 from btree.column_pages import joined, open_pages
 from btree.errors import CorruptionError
@@ -125,6 +126,95 @@ def test_on_disk(tmp_path: Path, cache_bytes: int, large: bool) -> None:
         exercise(begun(store) if fresh else store, rng, 4, large=large)
         assert store.check() == []
         store.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_columns_of_before_are_carried_over_few_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Scans between single changes of all kinds, splits and merges of leaves among them."""
+    monkeypatch.setattr(columns_module, "BATCH_ROWS", 40)
+    rng = random.Random(seed)
+    carried: list[bool] = []
+    carry = columns_module.carried_over
+
+    def counted(*arguments: Any) -> Any:
+        made = carry(*arguments)
+        carried.append(made is not None)
+        return made
+
+    monkeypatch.setattr(columns_module, "carried_over", counted)
+    if seed % 2:
+        store: Any = begun(open_memory(leaf_limit=8, branch_limit=200))
+    else:
+        budget = 1 << (26 if seed % 4 else 18)
+        store = begun(
+            open_store(tmp_path / "db", durability="off", page_bytes=1024, cache_bytes=budget)
+        )
+    writer = store.begin(write=True)
+    writer.tree(3).load(range(0, 4000, 2), [row_of(rng, large=False) for _ in range(2000)])
+    writer.commit()
+    older: list[tuple[Transaction, list[Row]]] = []
+    for number in range(150):
+        writer = store.begin(write=True)
+        tree = writer.tree(3)
+        for _ in range(rng.choice((1, 1, 1, 2, 5))):
+            key = rng.choice((rng.randrange(4000), 4000 + number, rng.randrange(300, 330)))
+            if rng.random() < 0.3:
+                tree.delete(key)
+            else:
+                tree.put(key, row_of(rng, large=False))
+            if rng.random() < 0.2:
+                columns = rng.choice(CHOICES)
+                assert by_column(tree, columns) == by_row(tree, columns)
+        if rng.random() < 0.9:
+            writer.commit()
+        else:
+            writer.rollback()
+        reader = store.begin()
+        columns = rng.choice(CHOICES)
+        seen = by_column(reader.tree(3), columns)
+        assert seen == by_row(reader.tree(3), columns)
+        low = rng.randrange(4000)
+        part = by_column(reader.tree(3), (1, KEY_COLUMN), low, low + 900)
+        assert part == [
+            row for row in by_row(reader.tree(3), (1, KEY_COLUMN)) if low <= row[1] < low + 900
+        ]
+        if rng.random() < 0.2:
+            older.append((reader, by_row(reader.tree(3), CHOICES[-1])))
+        if rng.random() < 0.1:
+            store.checkpoint()
+        if len(older) > 3:
+            reader, rows = older.pop(0)
+            assert by_column(reader.tree(3), CHOICES[-1]) == rows
+            reader.rollback()
+    assert sum(carried) > 20
+    assert store.check() == []
+    store.close()
+
+
+def test_a_batch_without_a_changed_row_stays_with_what_was_made_of_it(tmp_path: Path) -> None:
+    store: Any = begun(open_store(tmp_path / "db", durability="off"))
+    writer = store.begin(write=True)
+    writer.tree(3).load(range(20_000), [(n << 20, f"text {n}", n) for n in range(20_000)])
+    writer.commit()
+    for _ in range(3):
+        before = list(store.begin().tree(3).column_batches((2,)))
+    for ((column,),) in zip(before, strict=True):
+        column.keep("sum", sum(column), 32)
+    writer = store.begin(write=True)
+    writer.tree(3).put(10_000, (1, "new", -5))
+    writer.commit()
+    after = list(store.begin().tree(3).column_batches((2,)))
+    assert len(after) == len(before) > 5
+    others = [at for at, (column,) in enumerate(after) if column is not before[at][0]]
+    assert len(others) == 1
+    (changed,) = after[others[0]]
+    assert -5 in changed
+    assert 10_000 not in changed
+    assert changed.derived("sum") is None
+    assert len(changed) == len(before[others[0]][0])
+    store.close()
 
 
 def test_columns_are_kept_within_the_budget(tmp_path: Path) -> None:
