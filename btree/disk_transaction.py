@@ -483,6 +483,14 @@ class DiskTransaction(_OnPages):
 
     # -- pages ---------------------------------------------------------------------------------------
 
+    def put_new_pages(self, payloads: Sequence[bytes]) -> tuple[list[int], list[int]]:
+        """Write pages with numbers of their own before the commit: their numbers, and where they lie."""
+        writer = self._writer
+        assert writer is not None
+        pages = [writer.allocate() for _ in payloads]
+        self.spilled += pages
+        return pages, writer.put_many(pages, payloads)
+
     def rewrite(self, tree: Tree) -> Rewrite | None:
         """See `protocols.Tree.rewrite`."""
         return Rewrite(tree, self) if self._writable and tree.kind is not TreeKind.RAW else None

@@ -99,7 +99,7 @@ def splice(tree: Tree, path: Path, pieces: Pieces, *, full: bool = False) -> Non
             return
         else:
             pieces = cut_branch(branch, tree.branch_limit, full=full)
-    _plant(tree, pieces, full=full)
+    plant(tree, pieces, full=full)
 
 
 def replace_child(branch: Node, slot: int, pieces: Pieces) -> None:
@@ -116,7 +116,7 @@ def replace_child(branch: Node, slot: int, pieces: Pieces) -> None:
     branch.location = 0
 
 
-def _plant(tree: Tree, pieces: Pieces, *, full: bool) -> None:
+def plant(tree: Tree, pieces: Pieces, *, full: bool) -> None:
     """Make `pieces` the root, under as many new levels as they need."""
     if not pieces:
         tree.root = new_leaf([], tree.no_values(), tree.token)
@@ -160,7 +160,7 @@ def remove_children(tree: Tree, path: Path, branch: Node, slots: Collection[int]
     while not branch.pages:
         tree.free(branch.page)
         if not path:
-            _plant(tree, [], full=False)
+            plant(tree, [], full=False)
             return
         branch, slot = path.pop()
         replace_child(branch, slot, [])

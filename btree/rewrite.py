@@ -16,11 +16,12 @@ leaves are touched: redo is shorter than their pages.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from btree.build import build
 from btree.codec import KEY_COLUMN, KeyForm
 from btree.column_pages import OpenPage, joined, open_pages
 from btree.columns import parts_of
@@ -304,6 +305,10 @@ class Rewrite:
     def change_entries(self, gone: Sequence[Key], new: Sequence[Key]) -> bool:
         """See `protocols.Rewrite.change_entries`."""
         return rewrite_entries(self.tree, self._transaction, gone, new)
+
+    def build(self, runs: Iterable[Sequence[Key]]) -> None:
+        """See `protocols.Tree.build`; the tree is empty."""
+        build(self.tree, self._transaction, runs)
 
     # -- writing ---------------------------------------------------------------------------------
 

@@ -32,9 +32,6 @@ REDO_SCATTERED_LEAVES_MAX = 1024
 """The same for changes made at once of a few entries in each of many leaves, whose pages are many times as
 long as the entries: so many leaves could be filled with them.  Their bytes have a bound of their own."""
 
-BUILT_IN_MEMORY = 1 << 15
-"""Entries of an index up to which its leaves are built in memory; beyond, they are written as they fill up."""
-
 DELETED = False
 """Stands in redo for a delete.  Stored on disk, do not change."""
 
@@ -398,13 +395,12 @@ class Tree:
             self._record(keys, values, leaves)
 
     def build(self, runs: Iterable[Sequence[Key]]) -> None:
-        loaded = 0
+        rewrite = self.rewrite()
+        if rewrite is not None and not self._count:
+            rewrite.build(runs)
+            return
         for run in runs:
             self.load(run)
-            loaded += len(run)
-            if loaded > BUILT_IN_MEMORY:
-                self.tail = few_keys.outer_leaf(self, -1)  # goes on being filled, so it stays
-                self.transaction.spill()
 
     def delete_many(self, keys: Sequence[Key]) -> int:
         if len(keys) <= edit.SHORT_RUN:

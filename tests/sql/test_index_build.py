@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import kvsh
-from btree.tree import BUILT_IN_MEMORY
+from btree.build import IN_MEMORY
 
-COUNT = BUILT_IN_MEMORY + 15_000
+COUNT = IN_MEMORY + 15_000
 
 
 def _opened(path: Path) -> Any:
