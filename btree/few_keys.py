@@ -95,11 +95,14 @@ def following(
         keys, slot = _place(tree, start, after=beyond)
     else:
         keys, slot = outer_leaf(tree, 0).keys, 0
-    if slot + count > len(keys):
-        lo = start if start or beyond else None
-        found = _over_leaves(tree, lo, None, count, lo_inclusive=not beyond)
-        return found[:count] if len(found) >= count else None
-    return [keys[slot]] if count == 1 else keys[slot : slot + count]
+    if count == 1 and slot < len(keys):
+        return [keys[slot]]
+    end = slot + count
+    if end <= len(keys):
+        return keys[slot:end]  # type: ignore[no-any-return]
+    lo = start if start or beyond else None
+    found = _over_leaves(tree, lo, None, count, lo_inclusive=not beyond)
+    return found[:count] if len(found) >= count else None
 
 
 def preceding(
@@ -111,9 +114,17 @@ def preceding(
     else:
         keys = outer_leaf(tree, -1).keys
         slot = len(keys)
-    if slot < count:
-        return None
-    return [keys[slot - 1]] if count == 1 else keys[slot - count : slot][::-1]
+    if count == 1 and slot:
+        return [keys[slot - 1]]
+    if slot >= count:
+        return keys[slot - count : slot][::-1]  # type: ignore[no-any-return]
+    hi = end if end or not inclusive else None
+    found: list[Key] = []
+    for batch, _ in tree.batches(None, hi, hi_inclusive=inclusive, reverse=True):
+        found += batch
+        if len(found) >= count:
+            return found[:count]
+    return None
 
 
 def between(

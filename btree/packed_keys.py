@@ -40,7 +40,7 @@ class PackedKeys(Sequence[Key]):
     def __getitem__(self, slot: Any) -> Any:
         if slot.__class__ is int:
             return tuple([column[slot] for column in self.columns])
-        return [*zip(*[column[slot] for column in self.columns], strict=True)]
+        return [*zip(*[column[slot] for column in self.columns])]  # noqa: B905  (as long as each other)
 
     def __iter__(self) -> Iterator[Key]:
         return zip(*self.columns, strict=True)

@@ -138,7 +138,14 @@ class Cursor:
                 if ready is not None:
                     rows = ready[0](values)
                     if rows is not None:
-                        self._give(ready[1], iter(rows))
+                        if (
+                            self.row_factory is None
+                            and connection.text_factory is str
+                            and not connection._detect_types
+                        ):  # `_give`, bare
+                            self._columns, self._rows = ready[1], iter(rows)
+                        else:
+                            self._give(ready[1], iter(rows))
                         self.rowcount = -1
                         return self
                 plan = session.known_plan(sql)

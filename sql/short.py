@@ -7,7 +7,7 @@ good for as long as that reader is: nothing that was looked at when it was made 
 
 What such a function can't say in a few steps (a range that goes on in the next leaf, values of other kinds) it
 leaves to the plan's code, by giving None.  It decides nothing: what is looked up, and in which order, is the
-planner's choice.
+planner's choice.  It keeps trees, and no methods of theirs: a tree may change its class (`btree.overlay`).
 """
 
 from __future__ import annotations
@@ -49,6 +49,10 @@ ReadyQuery = tuple[Ready, tuple["ResultColumn", ...]]
 
 Pick = Callable[[Row], Row]
 Operand = Callable[[Values], Any]
+Keys = Callable[[Values, int], "list[Row] | None"]
+"""From the parameters' values, and how many are wanted, to the first keys of a range."""
+
+KeysOf = Callable[[Tree], Keys]
 
 _COUNT_MAX = 64
 """Rows that LIMIT may let through; more are the business of scans."""
@@ -90,7 +94,6 @@ class ByRowid(Short):
 
     def _ready(self, transaction: Transaction) -> Ready:
         tree, pick = transaction.tree(self._number), self._pick
-        get = tree.get
         hot_row, keep = _hot(tree)
 
         def rows(values: Values) -> Rows | None:
@@ -102,7 +105,7 @@ class ByRowid(Short):
                 return None
             row = hot_row(key)
             if row is None:
-                row = get(key)
+                row = tree.get(key)
                 if row is None:
                     return []
                 keep(key, row)
@@ -217,10 +220,18 @@ class _Maker:
         return self._operand(bound.expression, bound.affinity, collation), bound.inclusive
 
     def _limits(self, block: Select) -> Callable[[Values], tuple[int, int]]:
-        """OFFSET and LIMIT."""
+        """How many rows OFFSET leaves out, and where LIMIT ends: 0 where it is beyond what is short."""
         offset = self._number(block.offset) if block.offset is not None else lambda values: 0
         limit = self._number(block.limit)
-        return lambda values: (offset(values), limit(values))
+
+        def limits(values: Values) -> tuple[int, int]:
+            skip, count = offset(values), limit(values)
+            return (skip, skip + count) if skip >= 0 < count <= _COUNT_MAX - skip else (0, 0)
+
+        if isinstance(block.limit, Literal) and not isinstance(block.offset, Parameter):
+            fixed = limits(())
+            return lambda values: fixed
+        return limits
 
     def _number(self, expression: Expression | None) -> Operand:
         if isinstance(expression, Literal) and expression.value.__class__ is int:
@@ -253,7 +264,7 @@ class _Maker:
         types, reverse = self.types, access.reverse
 
         def ready(transaction: Transaction) -> Ready:
-            few_rows = transaction.tree(number).few_rows
+            tree = transaction.tree(number)
 
             def rows(values: Values) -> Rows | None:
                 if tuple(map(type, values)) != types:
@@ -273,13 +284,13 @@ class _Maker:
                     end += 1
                 if limits is not None:
                     skip, count = limits(values)
-                    if skip < 0 or count <= 0 or skip + count > _COUNT_MAX:
+                    if not count:
                         return None
-                    found = few_rows(start, end, skip + count, pick, reverse=reverse)
+                    found = tree.few_rows(start, end, count, pick, reverse=reverse)
                     return found[skip:] if skip and found else found
                 if start is None or end is None or end - start > _ROWIDS_MAX:
                     return None
-                return few_rows(start, end, _ROWIDS_MAX, pick, reverse=reverse)
+                return tree.few_rows(start, end, _ROWIDS_MAX, pick, reverse=reverse)
 
             return rows
 
@@ -304,7 +315,7 @@ class _Maker:
             pick = picking(places, len(relation.table.columns))
             fetch = relation.table.tree_id
         if block.limit is not None:
-            return self._first(self._keys(access, prefix), self._limits(block), pick, fetch, path)
+            return self._first(self._keys(access), self._limits(block), pick, fetch, path)
         if not is_equal or access.reverse or not access.equal:
             raise _NotShort
         return self._equal(path.tree_id, prefix, pick, fetch)
@@ -329,13 +340,12 @@ class _Maker:
         def ready(transaction: Transaction) -> Ready:
             tree = transaction.tree(number)
             if fetch is not None:
-                return _fetching(tree.last_parts, prefix, types, transaction.tree(fetch), pick)
-            prefixed = tree.prefixed
+                return _fetching(tree, prefix, types, transaction.tree(fetch), pick)
 
             def keys(values: Values) -> Rows | None:
                 if tuple(map(type, values)) != types:
                     return None
-                found = prefixed(prefix(values))
+                found = tree.prefixed(prefix(values))
                 if found is None or pick is None:
                     return found
                 return [pick(key) for key in found]
@@ -344,16 +354,23 @@ class _Maker:
 
         return Short(ready)
 
-    def _keys(self, access: KeyRange, prefix: Operand) -> Callable[[Tree, Values, int], Any]:
-        """A function that gives the first keys of the range in a tree, or None."""
+    def _keys(self, access: KeyRange) -> KeysOf:
+        """What gives the first keys of a range of an index, or None where there are less."""
         part = access.path.parts[len(access.equal) :]
         collation = part[0].collation if part else "BINARY"
         low, low_inclusive = self._bound(access.low, collation)
         high, high_inclusive = self._bound(access.high, collation)
-        reverse = access.reverse
+        prefix, reverse = self._prefix(access), access.reverse
+        if access.equal:
+            if access.low is None and access.high is None:
+                return lambda tree: _run_of(tree, prefix, reverse=reverse)
+        elif reverse and access.low in (None, PRESENT):
+            return lambda tree: _from_above(tree, high, high_inclusive, access)
+        elif not reverse and access.high is None:
+            return lambda tree: _from_below(tree, low, low_inclusive)
 
-        def keys(tree: Tree, values: Values, count: int) -> Any:
-            return first_keys(
+        def keys_of(tree: Tree) -> Keys:
+            return lambda values, count: first_keys(
                 tree,
                 count,
                 prefix(values),
@@ -364,11 +381,11 @@ class _Maker:
                 reverse,
             )
 
-        return keys
+        return keys_of
 
     def _first(
         self,
-        keys: Callable[[Tree, Values, int], Any],
+        keys_of: KeysOf,
         limits: Callable[[Values], tuple[int, int]],
         pick: Pick | None,
         fetch: int | None,
@@ -379,15 +396,14 @@ class _Maker:
 
         def ready(transaction: Transaction) -> Ready:
             tree = transaction.tree(number)
+            keys = keys_of(tree)
             rows_of = None if fetch is None else _rows_of(transaction.tree(fetch), pick)
 
             def rows(values: Values) -> Rows | None:
                 if tuple(map(type, values)) != types:
                     return None
                 skip, count = limits(values)
-                if skip < 0 or count <= 0 or skip + count > _COUNT_MAX:
-                    return None
-                found = keys(tree, values, skip + count)
+                found = keys(values, count) if count else None
                 if found is None:
                     return None
                 if skip:
@@ -418,19 +434,19 @@ class _Maker:
             if not isinstance(column, ColumnRef) or column.source != relation.source:
                 raise _NotShort
             places.append(positions[column.column])
-        keys = self._keys(access, self._prefix(access))
+        keys_of = self._keys(access)
         pick = picking(places, -1)
         types, number = self.types, access.path.tree_id
         assert pick is not None
 
         def ready(transaction: Transaction) -> Ready:
-            tree = transaction.tree(number)
+            keys = keys_of(transaction.tree(number))
 
             def rows(values: Values) -> Rows | None:
                 if tuple(map(type, values)) != types:
                     return None
-                found = keys(tree, values, 1)
-                return None if found is None else [pick(found[0])]
+                found = keys(values, 1)
+                return [pick(found[0])] if found else None
 
             return rows
 
@@ -445,8 +461,48 @@ def _present(values: Values) -> Any:
     return ranges.PRESENT
 
 
+def _run_of(tree: Tree, prefix: Operand, *, reverse: bool) -> Keys:
+    """The keys that begin with `prefix`."""
+
+    def keys(values: Values, count: int) -> list[Row] | None:
+        found = tree.prefixed(prefix(values))
+        if found is None:
+            return None
+        return found[: -count - 1 : -1] if reverse else found[:count]
+
+    return keys
+
+
+def _from_below(tree: Tree, low: Operand, inclusive: bool) -> Keys:
+    """The keys of an index from a bound on its first part on."""
+    if low is _unbound:
+        return lambda values, count: tree.following((), count)
+    if low is _present:
+        return lambda values, count: tree.following((None,), count, beyond=True)
+    return lambda values, count: tree.following((low(values),), count, beyond=not inclusive)
+
+
+def _from_above(tree: Tree, high: Operand, inclusive: bool, access: KeyRange) -> Keys:
+    """The keys of an index down from a bound on its first part; a bound leaves NULL out."""
+    if high is not _unbound:
+
+        def keys(values: Values, count: int) -> list[Row] | None:
+            found = tree.preceding((high(values),), count, inclusive=inclusive)
+            return None if found is None or found[-1][0] is None else found
+
+        return keys
+    if access.low is None:
+        return lambda values, count: tree.preceding((), count, inclusive=True)
+
+    def present(values: Values, count: int) -> list[Row] | None:
+        found = tree.preceding((), count, inclusive=True)
+        return None if found is None or found[-1][0] is None else found
+
+    return present
+
+
 def _fetching(
-    rowids_of: Callable[[Values], list[int] | None],
+    index: Tree,
     prefix: Operand,
     types: tuple[type, ...],
     table: Tree,
@@ -458,19 +514,18 @@ def _fetching(
     def rows(values: Values) -> Rows | None:
         if tuple(map(type, values)) != types:
             return None
-        rowids = rowids_of(prefix(values))
+        rowids = index.last_parts(prefix(values))
         return None if rowids is None else rows_of(rowids)
 
     return rows
 
 
 def _rows_of(table: Tree, pick: Pick | None) -> Callable[[list[int]], Rows | None]:
-    get, get_many = table.get, table.get_many
     hot_row, keep = _hot(table)
 
     def rows(rowids: list[int]) -> Rows | None:
         if len(rowids) > _HOT_MAX:  # there is no room for what long results might want once more
-            found = get_many(rowids)
+            found = table.get_many(rowids)
             if None in found:
                 return None
             return found if pick is None else [*map(pick, found)]
@@ -478,7 +533,7 @@ def _rows_of(table: Tree, pick: Pick | None) -> Callable[[list[int]], Rows | Non
         for rowid in rowids:
             row = hot_row(rowid)
             if row is None:
-                row = get(rowid)
+                row = table.get(rowid)
                 if row is None:
                     return None
                 keep(rowid, row)
