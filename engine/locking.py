@@ -189,16 +189,20 @@ class Locking(Syncing):
         if self.durability == "off" or (self.durability == "normal" and not pages):
             return
         with HURRY:
-            try:
-                self._wait_synced(lsn)
-            except EngineError:
-                raise
-            except BaseException:
-                # Interrupted (Ctrl-C): a commit left without its sync would keep others out for good.
-                self._settle()
-                raise
-            finally:
-                self.unlock_if_idle()
+            self.await_durable(lsn)
+
+    def await_durable(self, lsn: int) -> None:
+        """Until commit `lsn` is synced; the file's lock is given back once none waits for that."""
+        try:
+            self._wait_synced(lsn)
+        except EngineError:
+            raise
+        except BaseException:
+            # Interrupted (Ctrl-C): a commit left without its sync would keep others out for good.
+            self._settle()
+            raise
+        finally:
+            self.unlock_if_idle()
 
     def unlock_if_idle(self) -> None:
         """Give the file's lock back if no writer is at work and no commit waits for its sync."""

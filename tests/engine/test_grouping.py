@@ -204,6 +204,48 @@ def test_ctrl_c_ends_one_wait_and_no_other(store: Any, tmp_path: Path, leads: bo
     open_store(tmp_path / "db", timeout=0).begin(write=True).rollback()  # the lock was given back
 
 
+@pytest.mark.parametrize("step", ["append_at_once", "_wait_synced", "await_durable"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_ctrl_c_between_the_steps_of_a_commit_leaves_it_durable_and_no_lock(
+    store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, beside: bool
+) -> None:
+    """`beside`: others have been at work, and the commit goes by the line."""
+    pages = store.pages
+    pages._at_work = 2 if beside else 0
+    done = getattr(pages, step)
+
+    def interrupted(*arguments: Any) -> Any:
+        done(*arguments)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pages, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.put(b"mine", b"v")
+    open_store(tmp_path / "db", timeout=0).begin(write=True).rollback()  # the lock was given back
+    found = keys(store)
+    assert keys(open_store(tmp_path / "db", readonly=True)) == found
+    assert b"mine" in found  # it was appended, and so it is synced
+    assert ended([Putter(store, b"later")]) == [True]
+    assert b"later" in keys(store)
+
+
+def test_a_thread_alone_becomes_one_of_a_group_and_alone_again(store: Any) -> None:
+    before = store.begin().commit_number
+    for number in range(5):
+        store.put(b"alone%d" % number, b"v")
+    threads = line_up(store)
+    GATE.open.set()
+    assert ended(threads) == [True] * THREADS
+    GATE.writes.clear()
+    for number in range(5):
+        store.put(b"again%d" % number, b"v")
+    assert len(GATE.writes) == 5
+    assert store.begin().commit_number == before + 10 + THREADS
+    assert not store.pages.waiting
+    assert not store.pages._leading.locked()
+
+
 def test_each_thread_finds_what_it_put_whatever_others_do(tmp_path: Path) -> None:
     store: Any = open_store(tmp_path / "db", timeout=30)
     store.put(b"first", b"v")
