@@ -31,7 +31,6 @@ FIRSTS: dict[str, Make] = {
     "numbers": lambda rng: rng.choice((rng.randrange(99), rng.random() * 99)),
     "integers and nulls": lambda rng: rng.choice((None, rng.randrange(999))),
     "reals and nulls": lambda rng: rng.choice((None, rng.random())),
-    "few integers": lambda rng: rng.randrange(7),
     "texts": lambda rng: f"{rng.randrange(999):x}",
     "texts that begin alike": lambda rng: f"begins alike {rng.randrange(99_999)}",
     "texts that are alike for long": lambda rng: "x" * 50 + f"{rng.randrange(999)}",
