@@ -53,11 +53,15 @@ class Column(list[Value]):
     """A batch's values of one column.
 
     Who reads it may have it keep what was made of it, for the next one who reads it: while the column
-    itself is kept, and where there is room."""
+    itself is kept, and where there is room.
 
-    __slots__ = ("_derived", "derived_bytes", "kept_in")
+    `shared`: whether equal values have been made one object.  A batch that takes the place of one where they were
+    counts as such, too."""
+
+    __slots__ = ("_derived", "derived_bytes", "kept_in", "shared")
 
     kept_in: Columns
+    shared: bool
     derived_bytes: int
     _derived: dict[str, object]
 
@@ -445,7 +449,9 @@ def carried_over(tree: Tree, branch: Node, before: Columns) -> Columns | None:
                 low = sum(layout.counts[first:start])
                 high = low + sum(layout.counts[start:last])
                 for number, column in zip(numbers, begun, strict=True):
-                    column += before.lists[number][at][low:high]
+                    old_column = before.lists[number][at]
+                    column += old_column[low:high]
+                    column.shared = getattr(old_column, "shared", False)
             counts += layout.counts[start:last]
             if not begun:
                 ends.append(len(counts))

@@ -50,6 +50,9 @@ FEW_LOADED = 64
 FEW_CHANGES = 32
 """Changes that are looked at one by one for the sake of a range, rather than settled."""
 
+COUNTED_CHANGES = 256
+"""Changes that are counted one by one rather than settled."""
+
 NO_ROW = -(1 << 63) - 1
 """Less than every row id."""
 
@@ -310,15 +313,38 @@ class OverlaidTree(Tree):
         return changes
 
     def __len__(self) -> int:
-        changes = self._few_changes()
-        if changes is None:
+        if len(self.own) + len(self.entries) > COUNTED_CHANGES:
             self.settle()
             return len(self)
-        nodes = self._nodes()
-        count = len(nodes)
-        for key, value in changes.items():
-            count += (value is not DELETED) - (key in nodes)
+        count = self._committed_count()
+        for key, value in self.own.items():
+            count += (value is not DELETED) - self._has_committed(key, self.lsn)
         return count
+
+    def _committed_count(self) -> int:
+        """The entries without this transaction's changes.  The state keeps what was counted: then only the
+        changes of later commits have to be looked at."""
+        state, lsn = self.under, self.lsn
+        since, count = state.counted
+        if since == lsn:
+            return count
+        if since > lsn:
+            since, count = -1, state.count
+        for entry in self.entries.copy().values():
+            while entry is not None and entry[0] > lsn:
+                entry = entry[2]
+            if entry is not None and entry[0] > since:
+                count += (entry[1] is not DELETED) - self._has_committed(entry[3], since)
+        if lsn > state.counted[0]:
+            state.counted = lsn, count
+        return count
+
+    def _has_committed(self, key: Key, lsn: int) -> bool:
+        """Whether the key was there as of commit `lsn`, or of the nodes before any change over them."""
+        entry = self.entries.get(key)
+        while entry is not None and entry[0] > lsn:
+            entry = entry[2]
+        return key in self._nodes() if entry is None else entry[1] is not DELETED
 
     def prefixed(self, prefix: tuple[Any, ...]) -> list[Key] | None:
         changes = self._few_changes()

@@ -24,6 +24,7 @@ class TreeState:
 
     __slots__ = (
         "count",
+        "counted",
         "freed",
         "id",
         "kind",
@@ -65,6 +66,7 @@ class TreeState:
         self.leaf_limit = leaf_limit
         self.mark = mark
         self.freed = freed  # pages that went as `pending` was merged, to be given back
+        self.counted = -1, count  # a commit, and the entries as of it
         self.pending: dict[Key, Any] = {}  # changes laid over the nodes, see `overlay`
         self.pending_max = min(max(count // PENDING_SHARE, PENDING_MIN), PENDING_MAX)
         self.pending_count = 0  # of them, those over which others lie included

@@ -90,11 +90,9 @@ class _Sharing:
         """Make a batch's column share its values, if it is kept and does not yet; whether to go on."""
         if not isinstance(column, Column) or getattr(column, "kept_in", None) is None:
             return True
-        if column.derived("shared") is not None:
+        if getattr(column, "shared", False):
             return True
-        column.keep("shared", True, 0)
-        if column.derived("shared") is None:
-            return False  # nothing can be kept any more, and this would be done again and again
+        column.shared = True
         classes = {*map(type, column)} - {type(None)}
         if len(classes) != 1:  # 1 and 1.0 are equal
             return True

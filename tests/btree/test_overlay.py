@@ -209,6 +209,8 @@ def test_a_small_transaction_copies_no_leaf(store: Any) -> None:
     assert isinstance(reading.tree(tree_id), OverlaidTree)
     assert reading.tree(tree_id).get(300) == (-1,)
     assert len(reading.tree(tree_id)) == 5040
+    assert isinstance(store.begin().tree(tree_id), OverlaidTree)
+    assert len(content(reading, tree_id)) == 5040
     assert not isinstance(store.begin().tree(tree_id), OverlaidTree)  # one has settled it for all
 
 
@@ -376,3 +378,35 @@ def test_pages_that_a_merge_gives_up_are_given_back(tmp_path: Path) -> None:
     assert store.check() == []
     assert len(store.begin().tree(tree_id)) == 400 + 58
     store.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_entries_are_counted_through_changes_of_many_commits(store: Any, seed: int) -> None:
+    """Readers of several commits ask, in any order; what one has counted serves the others."""
+    rng = random.Random(seed)
+    model = {key: (key,) for key in range(0, 400, 2)}
+    tree_id = filled(store, TreeKind.TABLE, model)
+    readers = [(store.begin(), len(model))]
+    for _ in range(150):
+        writing = store.begin(write=True)
+        tree = writing.tree(tree_id)
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            key = rng.randrange(400)
+            if rng.random() < 0.5:
+                assert tree.delete(key) == (model.pop(key, None) is not None)
+            else:
+                tree.put(key, (key,))
+                model[key] = (key,)
+            if rng.random() < 0.3:
+                assert len(tree) == len(model)
+        writing.commit()
+        readers.append((store.begin(), len(model)))
+        for reader, count in rng.sample(readers, min(len(readers), 2)):
+            assert len(reader.tree(tree_id)) == count
+        if len(readers) > 8:
+            reader, count = readers.pop(rng.randrange(len(readers)))
+            assert len(reader.tree(tree_id)) == count
+            reader.rollback()
+    for reader, count in readers:
+        assert len(reader.tree(tree_id)) == count
+        reader.rollback()
