@@ -213,19 +213,18 @@ def sort_entries(entries: list[Any], parts: int = 0) -> None:
         entries.sort(key=order_key)
 
 
-def sorted_pieces(columns: Sequence[Sequence[Any]], parts: int) -> Iterator[list[Row]]:
-    """The tree keys that are given by their columns, sorted as by `sort_entries`, piece by piece.
+def sorted_pieces(entries: Sequence[Row], firsts: Sequence[Any], parts: int) -> Iterator[list[Row]]:
+    """Tree keys, whose first elements are `firsts`, sorted as by `sort_entries`, piece by piece.
 
     A piece is put in order when it is asked for: what is done with it next finds it in the processor's
     cache, and it may go before the next one comes."""
-    firsts = columns[0]
-    # Kept to the end: to free a million tuples costs six times as much in another order than they were made in.
-    entries = list(zip(*columns, strict=True))
+    # `entries` is kept to the end: to free a million tuples in another order than they were made in costs six
+    # times as much.
     buckets = None
     if len(firsts) > _SORTED_WHOLE and _is_of_one_kind(set(map(type, firsts))):
         buckets = _dealt(entries, firsts)
     if buckets is None:
-        in_order = entries.copy()
+        in_order = list(entries)
         sort_entries(in_order, parts)
         for start in range(0, len(in_order), _PIECE_ENTRIES):
             yield in_order[start : start + _PIECE_ENTRIES]

@@ -51,15 +51,18 @@ def _sorted_entries(ctx: Context, tree: Tree, keys: IndexKeys) -> Iterator[list[
         return
     # Without a look at the other columns.
     wanted = list(dict.fromkeys((*places, ROWID)))
-    whole: dict[int, list[Any]] = {place: [] for place in wanted}
+    at = [wanted.index(place) for place in (*places, ROWID)]
+    made: list[Row] = []
+    firsts: list[Any] = []
     for columns in tree.column_batches(wanted):
         ctx.check()
-        for values, more in zip(whole.values(), columns, strict=True):
-            values += more
+        *values, row_keys = [columns[place] for place in at]
+        parts = keys.entry_columns(values, row_keys)
+        made += zip(*parts, strict=True)
+        firsts += parts[0]
     ctx.check()
-    if whole[ROWID]:
-        parts = keys.entry_columns([whole[place] for place in places], whole[ROWID])
-        yield from sorted_pieces(parts, keys.parts)
+    if made:
+        yield from sorted_pieces(made, firsts, keys.parts)
 
 
 def _unique(pieces: Iterator[list[Row]], keys: IndexKeys, table: Table) -> Iterator[list[Row]]:
