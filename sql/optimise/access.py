@@ -24,7 +24,14 @@ from sql.expressions import (
     Or,
     Parameter,
 )
-from sql.optimise.costs import FETCH_ROW, KEY_ROW, SCAN_ROW, SEEK, lookup_cost
+from sql.optimise.costs import (
+    COLUMN_ROWS_MIN,
+    FETCH_ROW,
+    KEY_ROW,
+    SCAN_ROW,
+    SEEK,
+    lookup_cost,
+)
 from sql.optimise.statistics import DEFAULT_RANGE_SHARE, Statistics
 from sql.optimise.terms import Term, terms_of
 from sql.plan import TableRelation
@@ -48,7 +55,8 @@ if TYPE_CHECKING:
 
 
 class Candidate(Struct, frozen=True):
-    """An access with what it costs per use and how many rows it gives; `used` conjuncts it proves."""
+    """An access with what it costs per use and how many rows it gives; `used` conjuncts it proves; `columnar`: a
+    scan by column, whose conditions cost little."""
 
     access: Access
     cost: float
@@ -60,6 +68,7 @@ class Candidate(Struct, frozen=True):
     batched: bool = False
     merged: bool = False
     by_column: bool = False
+    columnar: bool = False
 
 
 def key_paths(planner: Planner, relation: TableRelation) -> list[KeyPath]:
@@ -194,7 +203,14 @@ class TableAccess:
             order = tuple((column, False) for column in table.primary_key)
         else:
             order = ((ROWID, False),)
-        return Candidate(TableScan(), SEEK + self.size * SCAN_ROW, float(self.size), (), order)
+        cost = SEEK + self.size * SCAN_ROW
+        columnar = self._by_column()
+        return Candidate(TableScan(), cost, float(self.size), (), order, columnar=columnar)
+
+    def _by_column(self) -> bool:
+        """Whether a scan of the whole table goes by column."""
+        wanted = [column for column in self.needed if column >= 0]
+        return self.size >= COLUMN_ROWS_MIN and len(wanted) < len(self.relation.table.columns)
 
     def _is_rowid(self, target: Expression) -> bool:
         return (

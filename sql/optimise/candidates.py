@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from sql.expressions import Affinity, ColumnRef, Compare, Expression
 from sql.optimise.access import Candidate, TableAccess
-from sql.optimise.costs import FILTER, HASH_KEY, HASH_ROW, HASH_UNIQUE_ROW, SCAN_ROW, SEEK
+from sql.optimise.costs import (
+    COLUMN_FILTER,
+    FILTER,
+    HASH_KEY,
+    HASH_ROW,
+    HASH_UNIQUE_ROW,
+    SCAN_ROW,
+    SEEK,
+)
 from sql.optimise.decorrelate import ANTI, SEMI, with_semi_joins
 from sql.optimise.shares import Shares
 from sql.optimise.statistics import ROWS_OF_UNKNOWN
@@ -177,7 +185,7 @@ class RelationAccesses:
             used.append(conjunct)
         if first and not keys:
             return None
-        build = SEEK + size * SCAN_ROW
+        build, condition = SEEK + size * SCAN_ROW, FILTER
         access: Any = RowsScan()
         local_rows = size
         covered: tuple[Expression, ...] = ()
@@ -186,7 +194,7 @@ class RelationAccesses:
                 self._table_accesses[place].candidates(frozenset()), key=lambda choice: choice.cost
             )
             access, build, local_rows = cheapest.access, cheapest.cost, cheapest.rows
-            covered = cheapest.used
+            covered, condition = cheapest.used, _condition_cost(cheapest)
         remaining = tuple(
             conjunct for conjunct in local if not any(conjunct is other for other in covered)
         )
@@ -202,7 +210,7 @@ class RelationAccesses:
             fan_out = max(fan_out, 0.01)
         unique = unique and len(keys) == 1
         lists = 1.0 / max(fan_out, 1.0) if keys else 0.0
-        build += size * FILTER * len(remaining)
+        build += size * condition * len(remaining)
         proved = (*used, *local)
         item = self.items[place]
         alone = item.join in (SEMI, ANTI) and len(proved) == len(item.on)  # a set of keys will do
@@ -236,5 +244,10 @@ class RelationAccesses:
             and references(conjunct) & self.own <= now
         ]
         if not isinstance(candidate.access, HashLookup):
-            cost += candidate.rows * FILTER * len(left)
+            cost += candidate.rows * _condition_cost(candidate) * len(left)
         return max(rows * self.shares.of_all(left), 0.01), cost
+
+
+def _condition_cost(candidate: Candidate) -> float:
+    """What a condition costs on each of the candidate's rows."""
+    return COLUMN_FILTER if candidate.columnar else FILTER

@@ -17,6 +17,8 @@ PRESENT: Any = object()
 """The lower bound that leaves NULL out."""
 
 CHECK_EVERY = 4096
+FETCHED_MAX = 1 << 14
+"""Rows of an index's range that are fetched at once."""
 _GATHERED = 256
 """Keys of several prefixes that are handed on together."""
 
@@ -234,9 +236,19 @@ def entries_of(batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
 def fetched(
     batches: Iterable[Batch], get_many: Callable[[list[Any]], list[Any]], at: int
 ) -> Iterator[Batch]:
-    """The table's (rowids, rows) for batches of an index whose keys hold the rowid at `at`."""
+    """The table's (rowids, rows) for batches of an index whose keys hold the rowid at `at`.
+
+    More and more rowids are fetched at once: of 250 that lie all over a table each has a leaf of its own to be found
+    and opened, of 16,000 those of a leaf are taken together."""
+    wanted = 1
+    rowids: list[Any] = []
     for keys, _ in batches:
-        rowids = [key[at] for key in keys]
+        rowids += [key[at] for key in keys]
+        if len(rowids) >= wanted:
+            wanted = min(4 * len(rowids), FETCHED_MAX)
+            yield rowids, get_many(rowids)
+            rowids = []
+    if rowids:
         yield rowids, get_many(rowids)
 
 

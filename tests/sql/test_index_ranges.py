@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,62 @@ def test_the_answers_are_sqlite_s(tmp_path: Path, kind: str, where: str) -> None
         assert sorted(ours.execute(sql, (value,)).fetchall(), key=repr) == expected, (sql, value)
     assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     ours.close()
+
+
+@pytest.fixture(scope="module")
+def scattered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]]:
+    """A table whose rows lie in another order than its index's entries, as a file and in sqlite3."""
+    ours = kvsh.connect(tmp_path_factory.mktemp("scattered") / "t.db", isolation_level=None)
+    theirs = sqlite3.connect(":memory:", isolation_level=None)
+    draw = random.Random(8)
+    rows = [
+        (
+            number,
+            draw.randrange(1000),
+            draw.choice([None, draw.random()]),
+            "x" * (number % 7),
+            number,
+        )
+        for number in range(40_000)
+    ]
+    for each in (ours, theirs):
+        each.execute(
+            "CREATE TABLE s (id INTEGER PRIMARY KEY, k INTEGER, r REAL, t TEXT, u INTEGER)"
+        )
+        each.execute("BEGIN")
+        each.executemany("INSERT INTO s VALUES (?, ?, ?, ?, ?)", rows)
+        each.execute("CREATE INDEX by_k ON s(k)")
+        each.execute("COMMIT")
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("bounds", ["k < 5", "k < 300", "k > 400", "k BETWEEN 20 AND 990"])
+def test_rows_of_an_index_come_in_its_order_however_many_are_fetched_at_once(
+    scattered: tuple[Any, Any], bounds: str
+) -> None:
+    ours, theirs = scattered
+    for sql in (
+        f"SELECT * FROM s INDEXED BY by_k WHERE {bounds} ORDER BY k, id",
+        f"SELECT id, t FROM s INDEXED BY by_k WHERE {bounds}",
+        f"SELECT r, t FROM s INDEXED BY by_k WHERE {bounds} AND r > 0.5 ORDER BY k DESC LIMIT 700",
+        f"SELECT k, sum(r), max(t) FROM s INDEXED BY by_k WHERE {bounds} GROUP BY k",
+    ):
+        for _ in range(2):
+            assert ours.execute(sql).fetchall() == theirs.execute(sql).fetchall(), sql
+
+
+def test_a_large_part_of_a_table_is_scanned_and_a_small_one_looked_up(
+    scattered: tuple[Any, Any],
+) -> None:
+    ours, _ = scattered
+
+    def plan(condition: str) -> str:
+        sql = f"EXPLAIN QUERY PLAN SELECT sum(r) FROM s WHERE {condition} AND u > 7 AND t > 'xx'"
+        return str(ours.execute(sql).fetchall()[0][3])
+
+    assert plan("k > 700").startswith("SCAN s")
+    assert plan("k BETWEEN 100 AND 240").startswith("SCAN s")
+    assert plan("k BETWEEN 100 AND 110").startswith("SEARCH s USING INDEX by_k")
+    assert plan("k = 5").startswith("SEARCH s USING INDEX by_k")
