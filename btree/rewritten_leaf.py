@@ -37,7 +37,6 @@ _FIXED: dict[int, tuple[Any, type]] = {
 }
 """By a column's first byte: its numbers' format and class."""
 
-_NUMBER = {form: struct.Struct(f"<{form}") for form, _ in _FIXED.values()}
 _NATIVE = sys.byteorder == "little"
 
 
@@ -81,7 +80,9 @@ class RewrittenLeaf(Place):
         location: int = 0,
         start: int = 0,
     ) -> None:
-        self.branch = branch  # as in `Place`: there are thousands, and a call of it takes a third longer
+        self.branch = (
+            branch  # as in `Place`: there are thousands, and a call of it takes a third longer
+        )
         self.slot = slot
         self.child = child
         self.page = 0 if opened is None else opened.page
@@ -214,27 +215,23 @@ def edited(
     new: Sequence[Value] = (),
 ) -> bytes:
     """A column without the values in some slots, ascending, and then with `new` ones put before those in the slots
-    `puts`.  `values`: what the column has; where something is put, without what has gone."""
-    fixed = _FIXED.get(column[0])
-    if fixed is not None and _NATIVE and set(map(type, new)) <= {fixed[1]}:
-        number = _NUMBER[fixed[0]]
-        width, data = number.size, bytearray(column)
+    `puts`.  `values`: what the column has; where something is put, without what has gone, and nobody else's."""
+    fixed = _FIXED.get(column[0]) if _NATIVE else None
+    if not puts:
+        if fixed is None:
+            return encoded(without(values, slots))
+        width, data = struct.calcsize(fixed[0]), bytearray(column)
         for slot in reversed(slots):
             at = 1 + slot * width
             del data[at : at + width]
-        try:
-            for slot, value in zip(reversed(puts), reversed(new), strict=True):
-                at = 1 + slot * width
-                data[at:at] = number.pack(value)
-        except struct.error:  # too large for the width
-            pass
-        else:
-            return bytes(data)
-    if not puts:
-        return encoded(without(values, slots))
-    values = values.copy()
+        return bytes(data)
     for slot, value in zip(reversed(puts), reversed(new), strict=True):
         values.insert(slot, value)
+    if fixed is not None and set(map(type, new)) == {fixed[1]}:
+        try:
+            return column[:1] + struct.pack(f"{len(values)}{fixed[0]}", *values)
+        except struct.error:  # too large for the width
+            pass
     return encoded(values)
 
 
