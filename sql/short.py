@@ -7,16 +7,16 @@ good for as long as that reader is: nothing that was looked at when it was made 
 
 What such a function can't say in a few steps (a range that goes on in the next leaf, values of other kinds) it
 leaves to the plan's code, by giving None.  It decides nothing: what is looked up, and in which order, is the
-planner's choice.  It keeps trees, and no methods of theirs: a tree may change its class (`btree.overlay`).
+planner's choice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from btree import Row, Transaction, Tree
+from btree import Transaction, Tree
 from sql.collations import comparing
 from sql.expressions import ROWID, Affinity, ColumnRef, Expression, Literal, Parameter, SlotRef
 from sql.plan import Block, Compound, Select, TableRelation
@@ -30,8 +30,26 @@ from sql.plan.operators import (
     RowidRange,
     SelectPlan,
 )
-from sql.run import ranges
 from sql.run.ranges import UNBOUND, first_keys, rowid_of
+from sql.run.short import (
+    Keys,
+    KeysOf,
+    Operand,
+    Pick,
+    Ready,
+    Rows,
+    Values,
+    fetching,
+    from_above,
+    from_below,
+    hot_rows,
+    picking,
+    present,
+    rows_of,
+    run_of,
+    tree_end,
+    unbound,
+)
 from sql.values import compared_as
 
 if TYPE_CHECKING:
@@ -39,27 +57,13 @@ if TYPE_CHECKING:
     from sql.optimise.planner import Planner
     from sql.plan import ResultColumn
 
-Values = tuple[Any, ...]
-Rows = list[Row]
-Ready = Callable[[Values], "Rows | None"]
-"""From the values of all parameters to the rows; None where the plan has to be run."""
-
 ReadyQuery = tuple[Ready, tuple["ResultColumn", ...]]
 """A query that is ready, and its columns."""
-
-Pick = Callable[[Row], Row]
-Operand = Callable[[Values], Any]
-Keys = Callable[[Values, int], "list[Row] | None"]
-"""From the parameters' values, and how many are wanted, to the first keys of a range."""
-
-KeysOf = Callable[[Tree], Keys]
 
 _COUNT_MAX = 64
 """Rows that LIMIT may let through; more are the business of scans."""
 _ROWIDS_MAX = 256
 """The same of a range of row ids, those that are missing included."""
-_HOT_MAX = 4
-"""Rows of one query that are kept among those that were asked for lately."""
 
 
 class Short:
@@ -94,7 +98,7 @@ class ByRowid(Short):
 
     def _ready(self, transaction: Transaction) -> Ready:
         tree, pick = transaction.tree(self._number), self._pick
-        hot_row, keep = _hot(tree)
+        hot_row, keep = hot_rows(tree)
 
         def rows(values: Values) -> Rows | None:
             try:
@@ -142,6 +146,8 @@ class _Maker:
         if not isinstance(block, Select) or block.windows or block.distinct or block.having:
             raise _NotShort
         plan = self.planner.plan(block)
+        if isinstance(plan, SelectPlan) and plan.ends:
+            return self._ends(plan)
         if not isinstance(plan, SelectPlan) or len(plan.levels) != 1 or plan.constant:
             raise _NotShort
         level = plan.levels[0]
@@ -214,9 +220,9 @@ class _Maker:
     def _bound(self, bound: Bound | None, collation: str = "BINARY") -> tuple[Operand, bool]:
         """A range's bound, and whether it is inclusive."""
         if bound is None:
-            return _unbound, True
+            return unbound, True
         if bound is PRESENT:
-            return _present, False
+            return present, False
         return self._operand(bound.expression, bound.affinity, collation), bound.inclusive
 
     def _limits(self, block: Select) -> Callable[[Values], tuple[int, int]]:
@@ -273,12 +279,12 @@ class _Maker:
                 start = None if start is UNBOUND else rowid_of(start)
                 end = None if end is UNBOUND else rowid_of(end)
                 if start is None:
-                    if low is not _unbound:
+                    if low is not unbound:
                         return None
                 elif not low_inclusive:
                     start += 1
                 if end is None:
-                    if high is not _unbound:
+                    if high is not unbound:
                         return None
                 elif high_inclusive:
                     end += 1
@@ -340,15 +346,13 @@ class _Maker:
         def ready(transaction: Transaction) -> Ready:
             tree = transaction.tree(number)
             if fetch is not None:
-                return _fetching(tree, prefix, types, transaction.tree(fetch), pick)
+                return fetching(tree, prefix, types, transaction.tree(fetch), pick)
 
             def keys(values: Values) -> Rows | None:
                 if tuple(map(type, values)) != types:
                     return None
                 found = tree.prefixed(prefix(values))
-                if found is None or pick is None:
-                    return found
-                return [pick(key) for key in found]
+                return found if found is None or pick is None else [*map(pick, found)]
 
             return keys
 
@@ -363,11 +367,11 @@ class _Maker:
         prefix, reverse = self._prefix(access), access.reverse
         if access.equal:
             if access.low is None and access.high is None:
-                return lambda tree: _run_of(tree, prefix, reverse=reverse)
+                return lambda tree: run_of(tree, prefix, reverse=reverse)
         elif reverse and access.low in (None, PRESENT):
-            return lambda tree: _from_above(tree, high, high_inclusive, access)
+            return lambda tree: from_above(tree, high, high_inclusive, with_null=access.low is None)
         elif not reverse and access.high is None:
-            return lambda tree: _from_below(tree, low, low_inclusive)
+            return lambda tree: from_below(tree, low, low_inclusive)
 
         def keys_of(tree: Tree) -> Keys:
             return lambda values, count: first_keys(
@@ -397,7 +401,7 @@ class _Maker:
         def ready(transaction: Transaction) -> Ready:
             tree = transaction.tree(number)
             keys = keys_of(tree)
-            rows_of = None if fetch is None else _rows_of(transaction.tree(fetch), pick)
+            fetched = None if fetch is None else rows_of(transaction.tree(fetch), pick)
 
             def rows(values: Values) -> Rows | None:
                 if tuple(map(type, values)) != types:
@@ -408,11 +412,37 @@ class _Maker:
                     return None
                 if skip:
                     found = found[skip:]
-                if rows_of is not None:
-                    return rows_of([key[at] for key in found])
-                return found if pick is None else [pick(key) for key in found]
+                if fetched is not None:
+                    return fetched([key[at] for key in found])
+                return found if pick is None else [*map(pick, found)]
 
             return rows
+
+        return Short(ready)
+
+    def _ends(self, plan: SelectPlan) -> Short:
+        """Several ends of indexes, and how many rows there are."""
+        block, ends = plan.block, plan.ends
+        slots = []
+        for output in block.outputs:
+            if not isinstance(output, SlotRef) or output.source != block.aggregate_source:
+                raise _NotShort
+            slots.append(output.slot)
+        if block.order or block.limit is not None or self.types:
+            raise _NotShort
+
+        def ready(transaction: Transaction) -> Ready:
+            values_of = [
+                tree_end(
+                    transaction.tree(end.tree_id),
+                    end.name,
+                    of_index=end.path is not None,
+                    nullable=end.nullable,
+                )
+                for end in ends
+            ]
+            wanted = [values_of[slot] for slot in slots]
+            return lambda values: None if values else [tuple([value() for value in wanted])]
 
         return Short(ready)
 
@@ -453,109 +483,6 @@ class _Maker:
         return Short(ready)
 
 
-def _unbound(values: Values) -> Any:
-    return UNBOUND
-
-
-def _present(values: Values) -> Any:
-    return ranges.PRESENT
-
-
-def _run_of(tree: Tree, prefix: Operand, *, reverse: bool) -> Keys:
-    """The keys that begin with `prefix`."""
-
-    def keys(values: Values, count: int) -> list[Row] | None:
-        found = tree.prefixed(prefix(values))
-        if found is None:
-            return None
-        return found[: -count - 1 : -1] if reverse else found[:count]
-
-    return keys
-
-
-def _from_below(tree: Tree, low: Operand, inclusive: bool) -> Keys:
-    """The keys of an index from a bound on its first part on."""
-    if low is _unbound:
-        return lambda values, count: tree.following((), count)
-    if low is _present:
-        return lambda values, count: tree.following((None,), count, beyond=True)
-    return lambda values, count: tree.following((low(values),), count, beyond=not inclusive)
-
-
-def _from_above(tree: Tree, high: Operand, inclusive: bool, access: KeyRange) -> Keys:
-    """The keys of an index down from a bound on its first part; a bound leaves NULL out."""
-    if high is not _unbound:
-
-        def keys(values: Values, count: int) -> list[Row] | None:
-            found = tree.preceding((high(values),), count, inclusive=inclusive)
-            return None if found is None or found[-1][0] is None else found
-
-        return keys
-    if access.low is None:
-        return lambda values, count: tree.preceding((), count, inclusive=True)
-
-    def present(values: Values, count: int) -> list[Row] | None:
-        found = tree.preceding((), count, inclusive=True)
-        return None if found is None or found[-1][0] is None else found
-
-    return present
-
-
-def _fetching(
-    index: Tree,
-    prefix: Operand,
-    types: tuple[type, ...],
-    table: Tree,
-    pick: Pick | None,
-) -> Ready:
-    """Rows of a table by the row ids that an index has."""
-    rows_of = _rows_of(table, pick)
-
-    def rows(values: Values) -> Rows | None:
-        if tuple(map(type, values)) != types:
-            return None
-        rowids = index.last_parts(prefix(values))
-        return None if rowids is None else rows_of(rowids)
-
-    return rows
-
-
-def _rows_of(table: Tree, pick: Pick | None) -> Callable[[list[int]], Rows | None]:
-    hot_row, keep = _hot(table)
-
-    def rows(rowids: list[int]) -> Rows | None:
-        if len(rowids) > _HOT_MAX:  # there is no room for what long results might want once more
-            found = table.get_many(rowids)
-            if None in found:
-                return None
-            return found if pick is None else [*map(pick, found)]
-        found = []
-        for rowid in rowids:
-            row = hot_row(rowid)
-            if row is None:
-                row = table.get(rowid)
-                if row is None:
-                    return None
-                keep(rowid, row)
-            found.append(row if pick is None else pick(row))
-        return found
-
-    return rows
-
-
-def _hot(table: Tree) -> tuple[Callable[[int], Row | None], Callable[[int, Row], None]]:
-    """What looks for a row among those that were asked for lately, and what keeps one there."""
-    hot = table.hot_rows()
-    return _NONE_HOT if hot is None else (hot.rows.get, hot.keeper)
-
-
-def _keep_none(key: Any, row: Any) -> None:
-    pass
-
-
-_NONE_HOT: Any = ({}.get, _keep_none)
-
-
 def _outputs(block: Select, relation: TableRelation) -> list[int]:
     """The columns of the table that are all that is asked for."""
     columns = []
@@ -573,14 +500,3 @@ def _places(block: Select, relation: TableRelation) -> list[int]:
     if None in places:
         raise _NotShort
     return places  # type: ignore[return-value]
-
-
-def picking(places: Sequence[int], width: int) -> Pick | None:
-    """What makes a row of some places of a row of `width`; None where it is the same."""
-    if [*places] == [*range(width)]:
-        return None
-    if len(places) > 1:
-        pick: Any = itemgetter(*places)
-        return pick  # type: ignore[no-any-return]
-    (place,) = places
-    return lambda row: (row[place],)

@@ -43,9 +43,9 @@ from sql.plan import (
     Values,
     WindowCall,
 )
-from sql.plan.operators import HashLookup, KeyRange, Level, SelectPlan, TableScan
+from sql.plan.operators import HashLookup, KeyRange, Level, SelectPlan, TableScan, TreeEnd
 from sql.plan.walk import free_references, walk, walk_block
-from sql.run import windows
+from sql.run import ranges, windows
 from sql.run.sorting import in_batches
 
 if TYPE_CHECKING:
@@ -341,6 +341,10 @@ class BlockCompiler:
             body = Lines()
             body.add(f"return [(len({self.module.tree(plan.count_tree)}),)]")
             return self.define(free, body)
+        if plan.ends:
+            body = Lines()
+            body.add(f"return [({''.join([f'{self._end(end)}, ' for end in plan.ends])})]")
+            return self.define(free, body)
         body = Lines()
         joined = self._join(plan, body)
         if plan.first_row:
@@ -351,6 +355,16 @@ class BlockCompiler:
         else:
             body.extend(TotalsCompiler(self, block).everything(joined))
         return self.define(free, body)
+
+    def _end(self, end: TreeEnd) -> str:
+        """The value of an aggregate that is an end of a tree."""
+        tree = self.module.tree(end.tree_id)
+        if not end.name:
+            return f"len({tree})"
+        least = str(end.name == "min")
+        if end.path is None:
+            return self.call(ranges.rowid_end, tree, least)
+        return self.call(ranges.index_end, tree, least, str(end.nullable))
 
     def _loops(self, joined: Join) -> tuple[Lines, int]:
         """The join as nested loop statements."""

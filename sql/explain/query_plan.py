@@ -92,6 +92,13 @@ class _QueryPlan:
         block = plan.block
         if plan.count_tree is not None:
             self.add(parent, f"SCAN {block.items[0].relation.alias}")
+        elif plan.ends:
+            for end in plan.ends:
+                name = block.items[0].relation.alias
+                by = (
+                    "INTEGER PRIMARY KEY" if end.path is None else f"COVERING INDEX {end.path.name}"
+                )
+                self.add(parent, f"SEARCH {name} USING {by}" if end.name else f"SCAN {name}")
         elif not plan.levels:
             self.add(parent, "SCAN CONSTANT ROW")
         for level in plan.levels:

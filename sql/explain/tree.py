@@ -242,6 +242,9 @@ class PlanTree:
         if plan.count_tree is not None:
             relation = block.items[0].relation
             return Node(f"Count of {self._name(relation)}'s rows, from its tree", 1.0, key)
+        if plan.ends:
+            name = self._name(block.items[0].relation)
+            return Node(f"Ends of {name}'s trees for {calls}", 1.0, key)
         if plan.first_row:
             return Node(f"First row for {calls}", 1.0, key, [node])
         if not block.keys:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from sql.expressions import (
+    ROWID,
     Call,
     ColumnRef,
     Compare,
@@ -15,12 +16,13 @@ from sql.expressions import (
     Match,
     ScalarSubquery,
 )
+from sql.optimise.access import key_paths
 from sql.optimise.candidates import DEPENDENT
 from sql.optimise.costs import SEEK
 from sql.optimise.decorrelate import ANTI, SEMI
 from sql.optimise.joins import JoinOrder, State
-from sql.plan import SortKey, TableRelation
-from sql.plan.operators import Level, SelectPlan
+from sql.plan import AggregateCall, SortKey, TableRelation
+from sql.plan.operators import KeyPath, Level, SelectPlan, TreeEnd
 from sql.plan.walk import walk_flat
 
 HAVING_SHARE = 0.02
@@ -36,6 +38,9 @@ class SelectPlanner(JoinOrder):
         counted = self._count_tree()
         if counted is not None:
             return SelectPlan(block, (), (), True, count_tree=counted)
+        ends = self._ends()
+        if ends:
+            return SelectPlan(block, (), (), True, ends=ends, cost=SEEK * len(ends))
         order = self._wanted_order()
         best = self.join_all(None)
         ordered = False
@@ -59,9 +64,8 @@ class SelectPlanner(JoinOrder):
             tuple(self.constant),
             ordered and not extreme,
             ordered and extreme,
-            None,
-            rows,
-            best.cost,
+            rows=rows,
+            cost=best.cost,
         )
 
     def _groups(self, rows: float) -> float:
@@ -94,6 +98,27 @@ class SelectPlanner(JoinOrder):
         ):
             return relation.table.tree_id
         return None
+
+    def _ends(self) -> tuple[TreeEnd, ...]:
+        """The ends of trees that several min() and max() of a whole table are; () if one of them is none.
+
+        Of one alone `_wanted_order` finds more."""
+        block = self.block
+        if block.keys != () or block.where or block.bare or len(self.items) != 1:
+            return ()
+        relation = self.items[0].relation
+        if len(block.aggregates) < 2 or not isinstance(relation, TableRelation):
+            return ()
+        if relation.indexed_by is not None:
+            return ()
+        paths = [path for path in key_paths(self.planner, relation) if not path.where]
+        ends = []
+        for call in block.aggregates:
+            end = None if call.where is not None else _end(call, relation, paths)
+            if end is None:
+                return ()
+            ends.append(end)
+        return tuple(ends)
 
     def _wanted_order(self) -> tuple[SortKey, ...]:
         """The order that would save a sort, or let one row decide min() or max()."""
@@ -190,3 +215,23 @@ def _filter_cost(conjunct: Expression) -> int:
         if isinstance(part, (Match, Call)):
             return 1
     return 0
+
+
+def _end(call: AggregateCall, relation: TableRelation, paths: list[KeyPath]) -> TreeEnd | None:
+    """The end of a tree that an aggregate of a whole table is."""
+    table = relation.table
+    if call.name == "count" and not call.arguments:
+        return TreeEnd(table.tree_id)
+    if call.name not in ("min", "max") or len(call.arguments) != 1:
+        return None
+    column = call.arguments[0]
+    if not isinstance(column, ColumnRef) or column.source != relation.source:
+        return None
+    if not table.without_rowid and column.column in (ROWID, table.rowid_alias):
+        return TreeEnd(table.tree_id, call.name)
+    for path in paths:
+        part = path.parts[0]
+        is_plain = part.collation == call.collation == "BINARY" and not path.clustered
+        if is_plain and part.column == column.column:
+            return TreeEnd(path.tree_id, call.name, path, bool(column.kinds & 1))
+    return None

@@ -139,9 +139,21 @@ class Level(Struct, frozen=True):
     by_column: bool = False
 
 
+class TreeEnd(Struct, frozen=True):
+    """min() or max() as an end of a tree: of the row ids (no `path`), or of an index's first part.
+
+    `nullable`: NULL stands before the least value.  No `name`: the tree's length, which is count(*)."""
+
+    tree_id: int
+    name: str = ""
+    path: KeyPath | None = None
+    nullable: bool = False
+
+
 class SelectPlan(Struct, frozen=True):
     """`constant`: conditions without columns, checked once.  `ordered`: rows come in ORDER BY's order.
-    `grouped`: rows come with equal group keys together.  `first_row`: one row decides (min / max)."""
+    `grouped`: rows come with equal group keys together.  `first_row`: one row decides (min / max).
+    `ends`: what the aggregates are, where each is an end of a tree."""
 
     block: Select
     levels: tuple[Level, ...]
@@ -149,6 +161,7 @@ class SelectPlan(Struct, frozen=True):
     ordered: bool = False
     first_row: bool = False
     count_tree: int | None = None
+    ends: tuple[TreeEnd, ...] = ()
     rows: float = 1.0
     cost: float = 0.0
 

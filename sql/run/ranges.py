@@ -364,3 +364,20 @@ def _checked(rows: list[Any], check: Check) -> Iterator[Any]:
     for at in range(0, len(rows), CHECK_EVERY):
         check()
         yield from rows[at : at + CHECK_EVERY]
+
+
+def rowid_end(tree: Tree, least: bool) -> int | None:
+    """The least or the greatest row id, None if there is none."""
+    entry = tree.first() if least else tree.last()
+    return None if entry is None else entry[0]
+
+
+def index_end(tree: Tree, least: bool, nullable: bool) -> Any:
+    """The least or the greatest value in an index's first part, NULL left out; None if there is none."""
+    if not least:
+        keys = tree.preceding((), 1, inclusive=True)
+    elif nullable:
+        keys = tree.following((None,), 1, beyond=True)
+    else:
+        keys = tree.following((), 1)
+    return keys[0][0] if keys else None

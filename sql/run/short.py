@@ -1,0 +1,152 @@
+"""What short queries are made of (`sql.short`): functions from the parameters' values to keys and rows.
+
+They keep trees, and no methods of theirs: a tree may change its class (`btree.overlay`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from btree import Row, Tree
+from sql.run.ranges import PRESENT, UNBOUND, index_end, rowid_end
+
+Values = tuple[Any, ...]
+Rows = list[Row]
+Ready = Callable[[Values], "Rows | None"]
+"""From the values of all parameters to the rows; None where the plan has to be run."""
+
+Pick = Callable[[Row], Row]
+Operand = Callable[[Values], Any]
+Keys = Callable[[Values, int], "list[Row] | None"]
+"""From the parameters' values, and how many are wanted, to the first keys of a range."""
+
+KeysOf = Callable[[Tree], Keys]
+
+HOT_MAX = 4
+"""Rows of one query that are kept among those that were asked for lately."""
+
+
+def run_of(tree: Tree, prefix: Operand, *, reverse: bool) -> Keys:
+    """The keys that begin with `prefix`."""
+
+    def keys(values: Values, count: int) -> list[Row] | None:
+        found = tree.prefixed(prefix(values))
+        if found is None:
+            return None
+        return found[: -count - 1 : -1] if reverse else found[:count]
+
+    return keys
+
+
+def from_below(tree: Tree, low: Operand, inclusive: bool) -> Keys:
+    """The keys of an index from a bound on its first part on."""
+    if low is unbound:
+        return lambda values, count: tree.following((), count)
+    if low is present:
+        return lambda values, count: tree.following((None,), count, beyond=True)
+    return lambda values, count: tree.following((low(values),), count, beyond=not inclusive)
+
+
+def from_above(tree: Tree, high: Operand, inclusive: bool, *, with_null: bool) -> Keys:
+    """The keys of an index down from a bound on its first part; a bound leaves NULL out."""
+    if high is not unbound:
+
+        def keys(values: Values, count: int) -> list[Row] | None:
+            found = tree.preceding((high(values),), count, inclusive=inclusive)
+            return None if found is None or found[-1][0] is None else found
+
+        return keys
+    if with_null:
+        return lambda values, count: tree.preceding((), count, inclusive=True)
+
+    def present(values: Values, count: int) -> list[Row] | None:
+        found = tree.preceding((), count, inclusive=True)
+        return None if found is None or found[-1][0] is None else found
+
+    return present
+
+
+def fetching(
+    index: Tree,
+    prefix: Operand,
+    types: tuple[type, ...],
+    table: Tree,
+    pick: Pick | None,
+) -> Ready:
+    """Rows of a table by the row ids that an index has."""
+    fetched = rows_of(table, pick)
+
+    def rows(values: Values) -> Rows | None:
+        if tuple(map(type, values)) != types:
+            return None
+        rowids = index.last_parts(prefix(values))
+        return None if rowids is None else fetched(rowids)
+
+    return rows
+
+
+def rows_of(table: Tree, pick: Pick | None) -> Callable[[list[int]], Rows | None]:
+    hot_row, keep = hot_rows(table)
+
+    def rows(rowids: list[int]) -> Rows | None:
+        if len(rowids) > HOT_MAX:  # there is no room for what long results might want once more
+            found = table.get_many(rowids)
+            if None in found:
+                return None
+            return found if pick is None else [*map(pick, found)]
+        found = []
+        for rowid in rowids:
+            row = hot_row(rowid)
+            if row is None:
+                row = table.get(rowid)
+                if row is None:
+                    return None
+                keep(rowid, row)
+            found.append(row if pick is None else pick(row))
+        return found
+
+    return rows
+
+
+def hot_rows(table: Tree) -> tuple[Callable[[int], Row | None], Callable[[int, Row], None]]:
+    """What looks for a row among those that were asked for lately, and what keeps one there."""
+    hot = table.hot_rows()
+    return _NONE_HOT if hot is None else (hot.rows.get, hot.keeper)
+
+
+def _keep_none(key: Any, row: Any) -> None:
+    pass
+
+
+_NONE_HOT: Any = ({}.get, _keep_none)
+
+
+def tree_end(tree: Tree, name: str, *, of_index: bool, nullable: bool) -> Callable[[], Any]:
+    """What gives an end of a tree; no `name`: its length."""
+    least = name == "min"
+    if not name:
+        return lambda: len(tree)
+    if of_index:
+        return lambda: index_end(tree, least, nullable)
+    return lambda: rowid_end(tree, least)
+
+
+def unbound(values: Values) -> Any:
+    return UNBOUND
+
+
+def present(values: Values) -> Any:
+    return PRESENT
+
+
+def picking(places: Sequence[int], width: int) -> Pick | None:
+    """What makes a row of some places of a row of `width`; None where it is the same."""
+    if [*places] == [*range(width)]:
+        return None
+    if len(places) > 1:
+        pick: Any = itemgetter(*places)
+        return pick  # type: ignore[no-any-return]
+    (place,) = places
+    return lambda row: (row[place],)
