@@ -32,6 +32,8 @@ TABLES = {
     " f AS (d + 1), g TEXT AS (b || e) STORED)",
     "clustered": "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e) WITHOUT ROWID;"
     "CREATE INDEX td ON t(d, b COLLATE NOCASE)",
+    "clustered and unique": "CREATE TABLE t(a INT NOT NULL, b TEXT, c REAL NOT NULL, d INT, e,"
+    " PRIMARY KEY (a DESC), UNIQUE (b, d)) WITHOUT ROWID; CREATE UNIQUE INDEX te ON t(e, a)",
     "clustered by two": "CREATE TABLE t(a INTEGER, b TEXT COLLATE NOCASE, c REAL NOT NULL, d INT, e,"
     " PRIMARY KEY (b, a)) WITHOUT ROWID",
 }
