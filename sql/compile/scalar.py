@@ -61,6 +61,8 @@ from sql.functions import JSON, AnyFunction, Function
 from sql.run import arithmetic as a
 
 INT_OR_NULL = INTEGER | NULL
+PART_MAX = 1 << 30
+"""Up to where substr() is a slice."""
 
 __all__ = ["ScalarCompiler", "is_simple"]
 
@@ -487,11 +489,31 @@ class ScalarCompiler(ComparisonCompiler):
                         self.constants.name(self.folding(e.collation), "fold"),
                     )
                     return f"(None if {equal} else {name})"
+                case "substr" | "substring":
+                    source = self._part(e.arguments)
+                    if source:
+                        return source
                 case "min" | "max" if len(e.arguments) > 1:
                     key = self.constants.name(self.folding(e.collation), "fold")
                     items = [self.value(item) for item in e.arguments]
                     return self._call(extreme, key, str(e.name == "max"), *items)
         return self._invoked(function, self.arguments(function, e.arguments), e.arguments)
+
+    def _part(self, arguments: Sequence[Expression]) -> str:
+        """substr() of a text by constants as a slice, which takes a third of the call's time; "" for any other."""
+        text, *numbers = arguments
+        bounds = [number.value if isinstance(number, Literal) else None for number in numbers]
+        start, size = bounds[0], bounds[1] if len(bounds) > 1 else PART_MAX
+        if self.kinds(text) & ~NULL != TEXT or not isinstance(start, int):
+            return ""
+        if not isinstance(size, int) or not 0 < start <= PART_MAX or not 0 <= size <= PART_MAX:
+            return ""
+        # As for SQLite, a text ends at its first NUL.
+        part = f".partition('\\0')[0][{start - 1}:{start - 1 + size}]"
+        if not self.nullable(text):
+            return f"({self.value(text)}){part}"
+        first, name = self.named(self.value(text))
+        return f"(None if {first} is None else {name}{part})"
 
     def _invoked(
         self, function: Function, arguments: list[str], expressions: Sequence[Expression] = ()

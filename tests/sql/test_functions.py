@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sql.functions import Function, FunctionRegistry, builtins
+from tests.sql.engines import KvshEngine, SqliteEngine
 from tests.sql.function_calls import assert_call, assert_same, engines, outcome
 
 VALUES: list[Any] = [
@@ -174,3 +175,39 @@ def test_the_session_tells_of_its_changes() -> None:
 def test_the_version_is_told() -> None:
     ((version,),) = engines()[0].execute("select kvsh_version()")
     assert version.count(".") >= 1
+
+
+@pytest.mark.parametrize("nulls", ["", "NOT NULL"])
+def test_substr_of_a_column_by_constants(nulls: str) -> None:
+    """It is a slice where the column has held texts alone."""
+    texts = ["2024-05-17", "", "a", "é😀xyz", "ab\0cd", "\0", " 12 "] + (
+        [None] if not nulls else []
+    )
+    ours, theirs = KvshEngine(), SqliteEngine()
+    for each in (ours, theirs):
+        each.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT {nulls})")
+        for text in texts:
+            each.execute("INSERT INTO t (x) VALUES (?)", (text,))
+    bounds = [
+        "1, 7",
+        "1",
+        "2, 3",
+        "3",
+        "1, 0",
+        "4, 99",
+        "99, 1",
+        "0, 3",
+        "-2, 2",
+        "2, -1",
+        "1.0, 2",
+        "NULL",
+        "1, NULL",
+    ]
+    for name in ("substr", "substring"):
+        for bound in bounds:
+            for sql in (
+                f"SELECT id, {name}(x, {bound}), typeof({name}(x, {bound})) FROM t ORDER BY id",
+                f"SELECT {name}(x, {bound}) AS part, count(*) FROM t GROUP BY part ORDER BY part",
+                f"SELECT id FROM t WHERE {name}(x || x, {bound}) > 'a' ORDER BY id",
+            ):
+                assert ours.execute(sql) == theirs.execute(sql), sql
