@@ -377,7 +377,7 @@ class DiskTransaction(_OnPages):
         changes = []
         for tree in self.open_trees.values():
             if isinstance(tree, OverlaidTree):
-                redo: list[Any] | None = redo_of(tree)
+                redo: Sequence[Any] | None = redo_of(tree)
             else:
                 redo = tree.redo
             if redo:

@@ -56,6 +56,7 @@ COUNTED_CHANGES = 256
 NO_ROW = -(1 << 63) - 1
 """Less than every row id."""
 
+_INDEX = TreeKind.INDEX  # to ask an enumeration for a member takes as long as what is done with it
 _ABSENT: Any = object()
 _SETTLED: Any = None
 
@@ -469,14 +470,17 @@ def apply(tree: Tree, changes: Mapping[Key, Value]) -> None:
 # -- changes that were committed -------------------------------------------------------------------------
 
 
-def redo_of(tree: OverlaidTree) -> list[Any]:
+def redo_of(tree: OverlaidTree) -> Sequence[Any]:
     """The changes of a transaction to one tree as redo: keys and values by turns."""
-    if tree.under.kind is not TreeKind.INDEX:
-        return list(chain.from_iterable(tree.own.items()))
-    redo: list[Any] = []
-    for key, value in tree.own.items():
-        redo += key, DELETED if value is DELETED else None
-    return redo
+    own = tree.own
+    if tree.under.kind is _INDEX:
+        redo: list[Any] = []
+        for key, value in own.items():
+            redo += key, DELETED if value is DELETED else None
+        return redo
+    if len(own) == 1:
+        return next(iter(own.items()))
+    return list(chain.from_iterable(own.items()))
 
 
 def add_pending(state: TreeState, changes: dict[Key, Value], lsn: int) -> None:

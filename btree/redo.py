@@ -10,7 +10,7 @@ Page ids never stand in redo: processes that replay the same record allocate and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -30,7 +30,7 @@ _decode: Any = msgspec.msgpack.Decoder(list[tuple[int, int, Any]]).decode
 
 
 def encode_redo(
-    log: Iterable[tuple[int, int, Any]], changes: Iterable[tuple[int, list[Any]]]
+    log: Iterable[tuple[int, int, Any]], changes: Iterable[tuple[int, Sequence[Any]]]
 ) -> bytes:
     """The redo record of a transaction: operations on whole trees, then changes within them.
 

@@ -54,6 +54,9 @@ _PUTS_WEIGHED = 1024
 
 _HELD_BACK = -RAW_TREE_ID
 
+_NOBODY = Owner(None)
+"""The token of transactions that have ended: no node is its."""
+
 OP_CREATE, OP_DROP, OP_WIDEN, OP_CLEAR = 1, 2, 3, 4
 """Operations on whole trees in redo.  Stored on disk, do not change."""
 
@@ -477,7 +480,7 @@ class LocalTransaction(ABC):
     def _end(self) -> None:
         self.active = False
         self._writable = False
-        self.token = Owner(None)
+        self.token = _NOBODY
         for tree in self.open_trees.values():
             tree.own_max = 0
             if tree.__class__ is Tree:
