@@ -85,8 +85,8 @@ class Cache:
         return used > budget and used > self._hopeless_bytes + budget * _HOPELESS_SHARE
 
     def claim_for_columns(self, size_bytes: int) -> bool:
-        """Make columns that are kept longer by so much, unless there is no room."""
-        if size_bytes > self.column_room:
+        """Make columns that are kept longer by so much, unless there is no room; or shorter."""
+        if size_bytes > max(0, self.column_room):
             return False
         self.used_bytes += size_bytes
         self.column_bytes += size_bytes
@@ -142,7 +142,8 @@ class Cache:
         cooling_bytes = sum([node.bytes for node in list(self._cooling.values())])
         seen: set[int] = set()  # a writer's tree shares most nodes with the one it came from
         self.used_bytes = sum([_bytes_below(root, seen) for root in roots]) + cooling_bytes
-        self.column_bytes = sum([_column_bytes_below(root) for root in roots])
+        counted: set[int] = set()
+        self.column_bytes = sum([_column_bytes_below(root, counted) for root in roots])
 
     def _sweep(self, roots: list[Node]) -> None:
         self.recount(roots)
@@ -246,7 +247,7 @@ def _bytes_below(node: Node, seen: set[int]) -> int:
     if id(node) in seen:
         return 0
     seen.add(id(node))
-    total = node.bytes if node.columns is None else node.bytes + node.columns.bytes
+    total = node.bytes + _column_bytes_of(node, seen)
     for child in node.children or ():
         if child.__class__ is Node:
             total += _bytes_below(child, seen)
@@ -266,11 +267,20 @@ def unflushed_bytes(nodes: Iterable[Any]) -> int:
     return total
 
 
-def _column_bytes_below(node: Node) -> int:
+def _column_bytes_below(node: Node, seen: set[int]) -> int:
     if node.level > 1:
         below = [child for child in node.children or () if child.__class__ is Node]
-        return sum([_column_bytes_below(child) for child in below])
-    return 0 if node.columns is None else node.columns.bytes
+        return sum([_column_bytes_below(child, seen) for child in below])
+    return _column_bytes_of(node, seen)
+
+
+def _column_bytes_of(node: Node, seen: set[int]) -> int:
+    """Bytes of the columns that a node keeps, unless they are in `seen`: a changed copy has those of before."""
+    columns = node.columns
+    if columns is None or id(columns.origin) in seen:
+        return 0
+    seen.add(id(columns.origin))
+    return columns.bytes
 
 
 def memory_of(node: Node) -> int:

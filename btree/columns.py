@@ -58,10 +58,11 @@ class Column(list[Value]):
     `shared`: whether equal values have been made one object.  A batch that takes the place of one where they were
     counts as such, too."""
 
-    __slots__ = ("_derived", "derived_bytes", "kept_in", "shared")
+    __slots__ = ("_derived", "derived_bytes", "kept_in", "shared", "value_bytes")
 
     kept_in: Columns
     shared: bool
+    value_bytes: float
     derived_bytes: int
     _derived: dict[str, object]
 
@@ -87,6 +88,12 @@ class Column(list[Value]):
         except AttributeError:
             self._derived = {name: value}
             self.derived_bytes = size_bytes
+
+    def shed(self, share: float) -> None:
+        """That share of its values have become other columns' objects, and take no memory here any more."""
+        size_bytes = int(getattr(self, "value_bytes", 0) * share)
+        if size_bytes > 0 and self.kept_in.grow(-size_bytes):
+            self.value_bytes -= size_bytes
 
 
 class Layout(NamedTuple):
@@ -125,11 +132,16 @@ class Columns:
                 column.kept_in = self
 
     def grow(self, size_bytes: int) -> bool:
-        """Take more memory, if there is room."""
+        """Take more memory, if there is room, or less."""
         if not self.claim(size_bytes):
             return False
         self.bytes += size_bytes
         return True
+
+    @property
+    def origin(self) -> Columns:
+        """The columns that take the memory."""
+        return self
 
     def outdated(self) -> Outdated:
         """What a copy of the branch has, whose leaves may become others."""
@@ -139,15 +151,15 @@ class Columns:
 class Outdated:
     """In the place of columns: what were those of the branch that this one is a changed copy of."""
 
-    __slots__ = ("columns",)
+    __slots__ = ("origin",)
 
     def __init__(self, columns: Columns) -> None:
-        self.columns = columns
+        self.origin = columns
 
     @property
     def bytes(self) -> int:
         """About what they take in memory."""
-        return self.columns.bytes
+        return self.origin.bytes
 
     def outdated(self) -> Outdated:
         """The same for a copy of the copy."""
@@ -184,7 +196,7 @@ def _batches(
         branch = part.branch
         kept = branch.columns
         if kept.__class__ is Outdated:
-            kept = carried_over(tree, branch, kept.columns)
+            kept = carried_over(tree, branch, kept.origin)
         assert kept is None or isinstance(kept, Columns)
         lists, layout = ({}, None) if kept is None else (kept.lists, kept.layout)
         tree.visit(pages=len(part.slots))
@@ -292,7 +304,9 @@ def _gathered(
         if keep:
             added_bytes += sum(map(sys.getsizeof, batch))
             if decoded:  # the values are nobody else's
-                added_bytes += sum(map(_bytes_of_values, batch)) * decoded / rows
+                for column in batch:
+                    column.value_bytes = _bytes_of_values(column) * decoded / rows
+                    added_bytes += column.value_bytes
             for number, column in zip(missing, batch, strict=True):
                 fresh[number].append(column)
             if added_bytes >= room:

@@ -353,3 +353,30 @@ def test_a_page_of_a_tree_of_another_kind_is_an_error(kind: TreeKind) -> None:
     other = TreeKind.TABLE if kind is TreeKind.CLUSTERED else TreeKind.CLUSTERED
     with pytest.raises(CorruptionError, match=f"page 5: not a node of a {other.name} tree"):
         open_pages([payload], [5], (1,), other)
+
+
+def test_columns_of_two_versions_are_counted_once(tmp_path: Path) -> None:
+    store: Any = begun(open_store(tmp_path / "db", durability="off"))
+    writer = store.begin(write=True)
+    writer.tree(3).load(range(20_000), [(n << 20, f"text {n}", n) for n in range(20_000)])
+    writer.commit()
+    for _ in range(2):
+        reader = store.begin()
+        assert len(by_column(reader.tree(3), (0, 2))) == 20_000
+    cache = store.cache
+    cache.recount(store.roots([]))
+    column_bytes, used_bytes = cache.column_bytes, cache.used_bytes
+    assert column_bytes
+    writer = store.begin(write=True)
+    tree = writer.tree(3)
+    tree.settle(to_write=True)
+    tree.put(10_000, (1, "new", 2))
+    cache.recount(store.roots([tree.root]))
+    assert cache.column_bytes == column_bytes
+    assert cache.used_bytes - used_bytes < column_bytes  # a leaf, and the path to it
+    assert len(by_column(tree, (0, 2))) == 20_000
+    cache.recount(store.roots([tree.root]))
+    assert cache.column_bytes < 2.2 * column_bytes
+    writer.rollback()
+    reader.rollback()
+    store.close()
