@@ -3,16 +3,27 @@
 Each system call lets the interpreter go, and a thread that wants it back waits for the switch interval, 5 ms
 unless the program has set another, before it asks a computing thread for it.  A durable commit makes four
 calls: beside busy readers a writer comes to a few commits a second.  So the interval is short while a durable
-commit is under way, and what it was afterwards; a program without other threads notices nothing.
+commit is under way.
+
+Whose commits follow each other is as likely to lose the interpreter between two of them, and would wait for the
+usual interval, once for each reader.  So beside other threads the interval stays short for a moment longer; a
+thread that lives as long as that lasts sets it back.  A program without other threads notices nothing, and what a
+program sets itself meanwhile is left alone.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+import time
+from _thread import start_new_thread
 
 INTERVAL_SECONDS = 50e-6
 """Shorter than a sync; switching that often costs readers a tenth of their time, and only meanwhile."""
+
+LINGER_SECONDS = 0.002
+"""Commits that follow each other more slowly wait once for the interpreter, and seldom notice."""
 
 
 class _Hurry:
@@ -22,19 +33,64 @@ class _Hurry:
         self._lock = threading.Lock()
         self._inside = 0
         self._usual_seconds = 0.0
+        self._short_seconds = 0.0  # what was set here; 0 if the interval is the program's own
+        self._left = 0.0  # when the last one went out
+        self._lingering = False  # a thread will set the interval back
+        self._told_of_forks = False
 
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                self._usual_seconds = sys.getswitchinterval()
-                sys.setswitchinterval(min(INTERVAL_SECONDS, self._usual_seconds))
+                found = sys.getswitchinterval()
+                if found != self._short_seconds:
+                    self._usual_seconds = found
+                    sys.setswitchinterval(min(INTERVAL_SECONDS, found))
+                    self._short_seconds = sys.getswitchinterval()
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                sys.setswitchinterval(self._usual_seconds)
+                if self._lingering:
+                    self._left = time.monotonic()
+                elif threading.active_count() > 1:
+                    self._start_lingering()
+                else:
+                    self._restore()
+
+    def _start_lingering(self) -> None:
+        if not self._told_of_forks and hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
+            self._told_of_forks = True
+        self._left = time.monotonic()
+        try:
+            start_new_thread(self._linger, ())
+            self._lingering = True
+        except RuntimeError:  # no more threads, or the interpreter is going down
+            self._restore()
+
+    def _linger(self) -> None:
+        """A thread's work: set the interval back once nobody has been inside for a moment."""
+        while True:
+            time.sleep(LINGER_SECONDS)
+            with self._lock:
+                if not self._inside and time.monotonic() - self._left >= LINGER_SECONDS:
+                    self._lingering = False
+                    self._restore()
+                    return
+
+    def _restore(self) -> None:
+        if sys.getswitchinterval() == self._short_seconds:
+            sys.setswitchinterval(self._usual_seconds)
+        self._short_seconds = 0.0
+
+    def _forked(self) -> None:
+        """In a forked child, which has none of the threads that were inside, or were to set it back."""
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._lingering = False
+        self._restore()
 
 
 HURRY = _Hurry()

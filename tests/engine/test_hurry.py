@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+import time
+from _thread import start_new_thread
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import kvsh
+from engine import hurry
 from engine.file import OsFile
 from engine.hurry import HURRY, INTERVAL_SECONDS
 
@@ -30,6 +35,7 @@ def test_a_durable_commit_is_hurried(
 ) -> None:
     found = set()
     sync = OsFile.sync
+    monkeypatch.setattr("threading.active_count", lambda: 1)  # whatever other tests have left
 
     def watched(self: OsFile) -> None:
         found.add(round(sys.getswitchinterval(), 6))
@@ -42,6 +48,98 @@ def test_a_durable_commit_is_hurried(
         assert found == (set() if during is None else {during})
         assert sys.getswitchinterval() == pytest.approx(USUAL_SECONDS)
         monkeypatch.undo()
+
+
+@pytest.fixture
+def beside() -> Iterator[None]:
+    """Another thread."""
+    leave = threading.Event()
+    other = threading.Thread(target=leave.wait)
+    other.start()
+    yield
+    leave.set()
+    other.join()
+
+
+def is_usual() -> bool:
+    return sys.getswitchinterval() == pytest.approx(USUAL_SECONDS)
+
+
+def until_usual() -> None:
+    end = time.monotonic() + 30
+    while not is_usual():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+@pytest.mark.usefixtures("beside")
+def test_beside_other_threads_it_stays_short_from_commit_to_commit_and_is_restored_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def start(work: Any, arguments: Any) -> int:
+        started.append(work)
+        return start_new_thread(work, arguments)
+
+    monkeypatch.setattr(hurry, "start_new_thread", start)
+    monkeypatch.setattr(hurry, "LINGER_SECONDS", 0.2)
+    with kvsh.open(tmp_path / "a.db", durability="full") as db:
+        for number in range(50):
+            db.put("a", str(number))
+            assert sys.getswitchinterval() == pytest.approx(INTERVAL_SECONDS)
+        assert len(started) <= 2, "one thread for all of them"
+        until_usual()
+        db.put("a", "later")
+        assert not is_usual()
+        until_usual()
+
+
+@pytest.mark.usefixtures("beside")
+def test_what_the_program_sets_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hurry, "LINGER_SECONDS", 0.05)
+    with HURRY:
+        pass
+    sys.setswitchinterval(0.001)
+    with HURRY:
+        assert sys.getswitchinterval() == pytest.approx(INTERVAL_SECONDS)
+    end = time.monotonic() + 30
+    while HURRY._lingering:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    assert sys.getswitchinterval() == pytest.approx(0.001)
+    with HURRY:
+        sys.setswitchinterval(0.002)
+    while HURRY._lingering:
+        time.sleep(0.001)
+    assert sys.getswitchinterval() == pytest.approx(0.002)
+
+
+@pytest.mark.usefixtures("beside")
+def test_where_no_thread_can_be_started_it_is_restored_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*arguments: Any) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(hurry, "start_new_thread", refused)
+    with HURRY:
+        assert not is_usual()
+    assert is_usual()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.usefixtures("beside")
+def test_a_forked_child_has_the_programs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hurry, "LINGER_SECONDS", 0.2)
+    with HURRY:
+        pass
+    assert not is_usual()
+    child = os.fork()
+    if not child:
+        os._exit(0 if is_usual() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    until_usual()
 
 
 def test_the_last_one_out_restores_it() -> None:
@@ -60,4 +158,4 @@ def test_the_last_one_out_restores_it() -> None:
     assert sys.getswitchinterval() == pytest.approx(INTERVAL_SECONDS)
     leave.set()
     other.join()
-    assert sys.getswitchinterval() == pytest.approx(USUAL_SECONDS)
+    until_usual()
