@@ -37,10 +37,8 @@ def prefixed(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
             node = children[bisect_right(node.keys, prefix)]
             children = node.children
         found = lookups.prefixed_in(node.keys, prefix)
-    except AttributeError:  # a node to be loaded
+    except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
         found = lookups.prefixed_in(tree.leaf(prefix).keys, prefix)
-    except TypeError:  # keys of several kinds
-        found = None
     return _run(tree, prefix) if found is None else found
 
 
@@ -53,16 +51,16 @@ def last_parts(tree: Tree, prefix: tuple[Any, ...]) -> list[Any] | None:
         while children is not None:
             node = children[bisect_right(node.keys, prefix)]
             children = node.children
-        keys = node.keys
-        if keys.__class__ is PackedKeys:
-            parts = keys.last_parts(prefix)
-            if parts is not None:
-                return parts
-        found = lookups.prefixed_in(keys, prefix)
-    except AttributeError:  # a node to be loaded
-        found = lookups.prefixed_in(tree.leaf(prefix).keys, prefix)
-    except TypeError:  # keys of several kinds
-        found = None
+    except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
+        node = tree.leaf(prefix)
+    keys = node.keys
+    try:
+        parts = keys.last_parts(prefix) if keys.__class__ is PackedKeys else None
+    except TypeError:
+        parts = None
+    if parts is not None:
+        return parts
+    found = lookups.prefixed_in(keys, prefix)
     if found is None:
         found = _run(tree, prefix)
     return None if found is None else [key[-1] for key in found]

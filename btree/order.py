@@ -70,6 +70,10 @@ def search_left(keys: Sequence[Key], key: Key, start: int = 0) -> int:
     try:
         return bisect_left(keys, key, start)
     except TypeError:
+        pass
+    try:
+        return bisect_left(keys, key, _behind_nulls(keys, key, start))
+    except TypeError:
         return bisect_left(keys, order_key(key), start, key=order_key)
 
 
@@ -78,7 +82,32 @@ def search_right(keys: Sequence[Key], key: Key, start: int = 0) -> int:
     try:
         return bisect_right(keys, key, start)
     except TypeError:
+        pass
+    try:
+        return bisect_right(keys, key, _behind_nulls(keys, key, start))
+    except TypeError:
         return bisect_right(keys, order_key(key), start, key=order_key)
+
+
+def _behind_nulls(keys: Sequence[Key], key: Key, start: int) -> int:
+    """Where the keys that begin with a value begin, for one that does.  An index with NULLs is the commonest of
+    those with values of several kinds."""
+    if key.__class__ is not tuple or not key or key[0] is None:
+        raise TypeError
+    return bisect_left(keys, True, start, key=_is_present)
+
+
+def _is_present(key: Any) -> bool:
+    return key[0] is not None
+
+
+def present_from(column: Sequence[Any], low: int = 0, high: int | None = None) -> int:
+    """The first slot from `low` to before `high`, between which a column is sorted, whose value is not NULL."""
+    return bisect_left(column, True, low, high, key=_is_value)
+
+
+def _is_value(value: Any) -> bool:
+    return value is not None
 
 
 def in_order(keys: Iterable[Key]) -> list[Key]:

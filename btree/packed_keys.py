@@ -17,7 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
-from btree.order import MAX, order_key
+from btree.order import MAX, order_key, present_from
 from btree.protocols import Key, Value
 
 
@@ -65,8 +65,16 @@ class PackedKeys(Sequence[Key]):
     def place(self, key: tuple[Any, ...], *, after: bool) -> int:
         """The slot of `key`, or `after` all that start with it."""
         if len(key) == 1:
+            column, value = self.columns[0], key[0]
+            search = bisect_right if after else bisect_left
             try:
-                return (bisect_right if after else bisect_left)(self.columns[0], key[0])
+                return search(column, value)
+            except TypeError:  # beside NULLs, or others
+                pass
+            try:
+                if value is not None:
+                    return search(column, value, present_from(column))
+                return present_from(column) if after else 0
             except TypeError:  # of several kinds
                 pass
         return self.slot_of((*key, MAX) if after else key)
@@ -77,7 +85,12 @@ class PackedKeys(Sequence[Key]):
         for column, part in zip(self.columns, key, strict=False):
             if part is MAX:
                 return high, high
-            low, high = bisect_left(column, part, low, high), high
+            try:
+                low = bisect_left(column, part, low, high)
+            except TypeError:  # beside NULLs, or others
+                if part is None:
+                    raise
+                low = bisect_left(column, part, present_from(column, low, high), high)
             if low == high or column[low] != part:
                 return low, low
             high = bisect_right(column, part, low, high)
@@ -132,7 +145,13 @@ class PackedKeys(Sequence[Key]):
 def _run(column: Sequence[Value], value: Value, start: int) -> tuple[int, int]:
     """The first slot from `start` on of the value, and the one behind the last; IndexError if it may stand in
     the next leaf, too.  There are seldom many: to count them is quicker than another search."""
-    high = low = bisect_left(column, value, start)
+    try:
+        low = bisect_left(column, value, start)
+    except TypeError:  # beside NULLs, or others
+        if value is None:
+            raise
+        low = bisect_left(column, value, max(start, present_from(column)))
+    high = low
     while column[high] == value:
         high += 1
     return low, high

@@ -12,6 +12,7 @@ planner's choice.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ from sql.run.short import (
     run_of,
     tree_end,
     unbound,
+    within,
 )
 from sql.values import compared_as
 
@@ -308,6 +310,8 @@ class _Maker:
         access, relation = level.access, level.relation
         assert isinstance(access, KeyRange) and isinstance(relation, TableRelation)
         path = access.path
+        if path.clustered and len(access.equal) == len(path.parts) and block.limit is None:
+            return self._by_primary_key(block, relation, access)
         if path.clustered or relation.table.without_rowid or access.prefix is not None:
             raise _NotShort
         prefix = self._prefix(access)
@@ -322,9 +326,33 @@ class _Maker:
             fetch = relation.table.tree_id
         if block.limit is not None:
             return self._first(self._keys(access), self._limits(block), pick, fetch, path)
+        if access.low not in (None, PRESENT) and access.high is not None:
+            return self._first(
+                self._keys(access), lambda values: (0, sys.maxsize), pick, fetch, path
+            )
         if not is_equal or access.reverse or not access.equal:
             raise _NotShort
         return self._equal(path.tree_id, prefix, pick, fetch)
+
+    def _by_primary_key(self, block: Select, relation: TableRelation, access: KeyRange) -> Short:
+        """The row of a WITHOUT ROWID table by its key."""
+        key, number, types = self._prefix(access), access.path.tree_id, self.types
+        pick = picking(_places(block, relation), len(relation.table.columns))
+
+        def ready(transaction: Transaction) -> Ready:
+            tree = transaction.tree(number)
+
+            def rows(values: Values) -> Rows | None:
+                if tuple(map(type, values)) != types:
+                    return None
+                row = tree.get(key(values))
+                if row is None:
+                    return []
+                return [row if pick is None else pick(row)]
+
+            return rows
+
+        return Short(ready)
 
     def _prefix(self, access: KeyRange) -> Operand:
         """The parts of an index's key that are given, as a tuple; the values themselves where they are it."""
@@ -365,12 +393,15 @@ class _Maker:
         low, low_inclusive = self._bound(access.low, collation)
         high, high_inclusive = self._bound(access.high, collation)
         prefix, reverse = self._prefix(access), access.reverse
-        if access.equal:
-            if access.low is None and access.high is None:
-                return lambda tree: run_of(tree, prefix, reverse=reverse)
-        elif reverse and access.low in (None, PRESENT):
+        if access.equal and access.low is None and access.high is None:
+            return lambda tree: run_of(tree, prefix, reverse=reverse)
+        if access.low not in (None, PRESENT) and access.high is not None:
+            return lambda tree: within(
+                tree, prefix, low, high, low_inclusive, high_inclusive, reverse=reverse
+            )
+        if reverse and not access.equal and access.low in (None, PRESENT):
             return lambda tree: from_above(tree, high, high_inclusive, with_null=access.low is None)
-        elif not reverse and access.high is None:
+        if not reverse and not access.equal and access.high is None:
             return lambda tree: from_below(tree, low, low_inclusive)
 
         def keys_of(tree: Tree) -> Keys:

@@ -40,6 +40,29 @@ def run_of(tree: Tree, prefix: Operand, *, reverse: bool) -> Keys:
     return keys
 
 
+def within(
+    tree: Tree,
+    prefix: Operand,
+    low: Operand,
+    high: Operand,
+    low_inclusive: bool,
+    high_inclusive: bool,
+    *,
+    reverse: bool,
+) -> Keys:
+    """The keys that begin with `prefix` and go on between two bounds."""
+
+    def keys(values: Values, count: int) -> list[Row] | None:
+        parts = prefix(values)
+        lo, hi = (*parts, low(values)), (*parts, high(values))
+        found = tree.between(lo, hi, lo_inclusive=low_inclusive, hi_inclusive=high_inclusive)
+        if found is None:
+            return None
+        return found[: -count - 1 : -1] if reverse else found[:count]
+
+    return keys
+
+
 def from_below(tree: Tree, low: Operand, inclusive: bool) -> Keys:
     """The keys of an index from a bound on its first part on."""
     if low is unbound:
