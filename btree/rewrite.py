@@ -8,9 +8,9 @@ rows are meant, and has those leaves' pages put together anew (`rewritten_leaf`)
     find rows in 2 of 5 columns      6 us a leaf of 200 rows
     set one column of every tenth    8 us, a half of them the page's checksums and writing
 
-Leaves that lose all of their rows are taken out of their branches.  Those that have changes in memory, or large
-values, or would grow too long, or too short, are changed as nodes (`load`, `delete_many`).  So are all if few
-leaves are touched: redo is shorter than their pages.
+Leaves that lose all of their rows, or most of them, are taken out of their branches, and what was left in them is
+put into others at the end.  Those that have changes in memory, or large values, or would grow too long, are changed
+as nodes (`load`, `delete_many`).  So are all if few leaves are touched: redo is shorter than their pages.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 8192
 """Rows of a batch, about: there is some work for each, and what it reads should stay in the cache."""
+
+KEPT_MAX = 1 << 17
+"""So many rows of leaves that lose most of theirs are kept in memory, to be put into leaves together."""
 
 _LEAVES_AT_FIRST, _LEAVES_AT_ONCE = 16, 128
 
@@ -242,7 +245,10 @@ class Rewrite:
         # What is changed as nodes in the end.
         self._few: list[tuple[list[Key], _Values | None]] = []
         self._later: list[tuple[list[Key], _Values | None]] = []
-        self._emptied: list[RewrittenLeaf] = []  # of which no row is left
+        # Leaves that go, and the few rows that were left in some of them.
+        self._emptied: list[RewrittenLeaf] = []
+        self._kept: list[tuple[Sequence[Key], list[Value]]] = []
+        self._rows_kept = 0
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -347,11 +353,14 @@ class Rewrite:
         left = leaf.rows - len(leaf.slots)
         if leaf.opened is None:
             return False
-        if not left:
+        if left * 4 < self.tree.leaf_limit:
+            if self._rows_kept + left > KEPT_MAX:
+                return False
+            if left:
+                self._kept.append(leaf.others())
+                self._rows_kept += left
             self._emptied.append(leaf)
             return True
-        if left * 4 < self.tree.leaf_limit:
-            return False
         if not self.put(leaf, leaf.page_without(self.tree.kind)):
             return False
         self.tree.note_rewritten(len(leaf.slots))
@@ -397,7 +406,9 @@ class Rewrite:
         """Make the changes that have waited."""
         if self._emptied:
             self._written.take_away(self._emptied)
-            self._emptied = []
+            keys = list(chain.from_iterable([some for some, _ in self._kept]))
+            self.tree.load(keys, list(chain.from_iterable([rows for _, rows in self._kept])))
+            self._emptied, self._kept, self._rows_kept = [], [], 0
         few = [*self._few, *[(leaf.chosen_keys(), values) for leaf, values in self._waiting]]
         self._few, self._waiting = [], []
         if few:

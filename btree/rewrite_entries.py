@@ -53,6 +53,10 @@ class _Leaf(Place):
         self.new = new
         self.done = False
 
+    @property
+    def rows(self) -> int:  # type: ignore[override]
+        return len(self.gone)
+
     def keys(self) -> Sequence[Key]:
         return self.gone or self.new
 

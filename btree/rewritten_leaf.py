@@ -55,6 +55,9 @@ class Place:
         self.page = page
         self.location = location
 
+    rows: int
+    """How many it has, of a leaf that goes."""
+
     def first_key(self) -> Key:
         """The key of its first row, or another one that belongs there."""
         return self.keys()[0]
@@ -99,6 +102,12 @@ class RewrittenLeaf(Place):
         if self.opened is None:
             return self.node.keys  # type: ignore[no-any-return]
         return joined((self.opened,), KEY_COLUMN)
+
+    def first_key(self) -> Key:
+        opened = self.opened
+        if opened is not None and opened.key_form is KeyForm.CONSECUTIVE:
+            return opened.key_part  # of a deleted row, perhaps
+        return self.keys()[0]
 
     def chosen_keys(self) -> list[Key]:
         """The keys of the chosen rows."""
@@ -146,6 +155,15 @@ class RewrittenLeaf(Place):
         for slot, value in zip(self.kept_slots(), values, strict=True):
             new[slot] = value
         return encoded(new)
+
+    def others(self) -> tuple[list[Key], list[Value]]:
+        """The keys of the rows that are not chosen, and those rows."""
+        opened = self.opened
+        assert opened is not None
+        mask = mask_without(self.slots, self.rows)
+        columns = [joined((opened,), column) for column in range(len(opened.kept))]
+        rows = zip(*[compress(column, mask) for column in columns], strict=True)
+        return list(compress(self.keys(), mask)), list(rows)
 
     def page_with(self, kind: TreeKind, columns: Mapping[int, bytes]) -> bytearray | None:
         """The page with other columns; None if its keys are told from one of them."""

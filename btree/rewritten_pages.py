@@ -169,7 +169,7 @@ class RewrittenPages:
                 continue
             for leaf in leaves[start:at]:
                 tree.free(leaf.page)
-            tree.note_rewritten(sum([len(leaf.keys()) for leaf in leaves[start:at]]))
+            tree.note_rewritten(sum([leaf.rows for leaf in leaves[start:at]]))
             edit.remove_children(tree, path, branch, slots)
 
     def _stands_in(self, branch: Node, slot: int, leaf: Place) -> bool:
