@@ -98,10 +98,12 @@ class _Sharing:
             return True
         kind = classes.pop()
         known = self.known.setdefault(kind, {})
+        before = len(known)
         if kind is float:  # as 0.0 and -0.0 are
             column[:] = [known.setdefault(value, value) if value else value for value in column]
         else:
             column[:] = map(known.setdefault, column, column)
+        column.shed(1 - (len(known) - before) / len(column))
         self.seen += len(column)
         if len(known) > _DISTINCT_SHARE * self.seen:
             return False

@@ -195,3 +195,26 @@ def test_rows_are_picked_batch_by_batch() -> None:
     both = [*selected(batches, tests, places, (), (1, 0))]
     assert [tuple(map(list, columns)) for columns in both] == [(["a", "c"], [1, 0]), (["f"], [1])]
     assert [len(columns[0]) for columns in selected(batches, tests, places, (), ())] == [2, 1]
+
+
+def test_shared_values_take_no_memory_of_their_own(tmp_path: Path) -> None:
+    ours = kvsh.connect(tmp_path / "t.db", isolation_level=None)
+    ours.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, day TEXT, n INTEGER, spare TEXT)")
+    days = [f"2024-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29)]
+    rows = [(number, days[number % len(days)], 1000 + number % 7) for number in range(30_000)]
+    ours.execute("BEGIN")
+    ours.executemany("INSERT INTO t (id, day, n) VALUES (?, ?, ?)", rows)
+    ours.execute("COMMIT")
+    ours.close()
+    ours = kvsh.connect(tmp_path / "t.db", isolation_level=None)
+    store: Any = ours._session.store  # type: ignore[union-attr]
+    taken = []
+    for _ in range(3):
+        ours.execute("SELECT count(*) FROM t WHERE day || n > 'x'").fetchall()
+        taken.append(store.cache.column_bytes)
+    assert taken[0] == 0 and taken[1] > 30_000 * 80
+    assert 30_000 * 16 < taken[2] < 30_000 * 20  # two pointers a row, and the few values
+    used = store.cache.used_bytes
+    store.cache.recount(store.roots([]))
+    assert store.cache.column_bytes == taken[2] and store.cache.used_bytes == used
+    ours.close()
