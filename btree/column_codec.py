@@ -125,10 +125,10 @@ def values_to_search(column: bytes) -> Sequence[Value]:
     return values
 
 
-def encoded_lengths(column: bytes, values: list[Value]) -> tuple[int, list[int]]:
-    """Where the first value of a column in msgpack begins, and how many bytes each takes."""
+def encoded_lengths(column: bytes, values: list[Value]) -> list[int]:
+    """How many bytes stand before the first value of a column in msgpack, and how many each takes."""
     head = {_ARRAY_16: 3, _ARRAY_32: 5}.get(column[0], 1)
-    lengths = [*map(len, map(_encode, values))]
-    if head + sum(lengths) != len(column):
+    lengths = [head, *map(len, map(_encode, values))]
+    if sum(lengths) != len(column):
         raise ValueError("a column in another msgpack than is written here")
-    return head, lengths
+    return lengths

@@ -7,7 +7,8 @@ values where they begin and end.  One call of `struct` takes that apart, from on
 a row of a million of them, 1.6 column by column, 0.2 if all is at hand.
 
     INTEGER, REAL      in fixed width, as the page has them
-    TEXT               two ends in the leaf's texts, put together to one
+    the same or NULL   in eight bytes and one that tells
+    TEXT, BLOB         two ends in the leaf's values, put together to one; of NULL the first behind the second
     any others         two ends in the bytes of the column, in msgpack
 
 To turn it round takes no look at single values: the n-th bytes of all values of a column go to their places in one
@@ -36,6 +37,9 @@ READS_MAX = 256
 
 _LAYOUTS_MAX = 512
 _ENDS = {2: "H", 4: "I"}
+_FLAGGED = {int: ("n", "q"), float: ("o", "d")}
+_WITH_FLAG = frozenset("no")
+_WITH_NULL = frozenset("my")
 
 
 class PackedRows:
@@ -106,17 +110,17 @@ def packed_rows(columns: Sequence[bytes]) -> PackedRows:
         if len(values) != count:
             raise ValueError("columns of different lengths")
         try:
-            whole: Any = "".join(values)
-            kind, begin = "t", 0
+            letter, whole = "t", "".join(values)
             lengths: Iterable[int] = map(len, values)
-        except TypeError:  # not texts alone
-            whole, kind = column, "v"
-            begin, lengths = encoded_lengths(column, values)
+        except TypeError:
+            letter, whole, lengths = _others(column, values, pieces)
+        if letter in _WITH_FLAG:
+            layout += letter
+            continue
         width = 2 if len(whole) < 1 << 16 else 4
-        layout += kind if width == 2 else kind.upper()
-        numbers = _numbers(_ENDS[width], accumulate(lengths, initial=begin))
-        pieces += (width, numbers[:-width]), (width, numbers[width:])
+        layout += letter if width == 2 else letter.upper()
         ends.append(whole)
+        pieces += _ends_of(width, values, lengths, letter)
     made = _CLASSES.get(layout)
     if made is None:
         if len(_CLASSES) >= _LAYOUTS_MAX:
@@ -125,11 +129,53 @@ def packed_rows(columns: Sequence[bytes]) -> PackedRows:
     return made(_side_by_side(pieces, count), tuple(ends))
 
 
-def _numbers(code: str, numbers: Iterable[int]) -> bytes:
-    values = array(code, numbers)
+def _others(
+    column: bytes, values: list[Value], pieces: list[tuple[int, bytes]]
+) -> tuple[str, Any, Iterable[int]]:
+    """The letter of a column that is not of texts alone, its values put together, and their lengths."""
+    kinds = {*map(type, values)}
+    if type(None) in kinds and len(kinds) == 2:
+        numbers = _FLAGGED.get((kinds - {type(None)}).pop())
+        if numbers is not None:
+            letter, code = numbers
+            pieces.append((8, _numbers(code, [0 if v is None else v for v in values])))
+            pieces.append((1, bytes([value is not None for value in values])))
+            return letter, None, ()
+        kinds.remove(type(None))
+        if kinds == {str}:
+            return "m", "".join([value or "" for value in values]), ()
+        return "y", b"".join([value or b"" for value in values]), ()
+    if kinds == {bytes}:
+        return "x", b"".join(values), map(len, values)
+    return "v", column, encoded_lengths(column, values)
+
+
+def _ends_of(
+    width: int, values: list[Value], lengths: Iterable[int], letter: str
+) -> list[tuple[int, bytes]]:
+    """Where values begin and end in what they were put together to."""
+    code, begin = _ENDS[width], 0
+    if letter == "v":
+        begin, *lengths = lengths
+    elif letter in _WITH_NULL:
+        lengths = [0 if value is None else len(value) for value in values]
+    places = array(code, accumulate(lengths, initial=begin))
+    starts, stops = places[:-1], places[1:]
+    if letter in _WITH_NULL:
+        for slot, value in enumerate(values):
+            if value is None:
+                starts[slot], stops[slot] = 1, 0
+    return [(width, _little(starts)), (width, _little(stops))]
+
+
+def _numbers(code: str, numbers: list[Any]) -> bytes:
+    return _little(array(code, numbers))
+
+
+def _little(numbers: array[Any]) -> bytes:
     if sys.byteorder == "big":
-        values.byteswap()
-    return values.tobytes()
+        numbers.byteswap()
+    return numbers.tobytes()
 
 
 def _side_by_side(pieces: list[tuple[int, bytes]], count: int) -> bytes:
@@ -145,18 +191,27 @@ def _side_by_side(pieces: list[tuple[int, bytes]], count: int) -> bytes:
 
 
 _CLASSES: dict[str, type[PackedRows]] = {}
-"""By layout: a letter for each column, of `struct`, or t (text) and v (any value), T and V for long ones."""
+"""By layout, a letter for each column: of `struct`; n and o for INTEGER and REAL with NULLs; t and x for TEXT and
+BLOB, m and y with NULLs, v for any values, and those in upper case where they are long."""
 
 
 def _class_of(layout: str) -> type[PackedRows]:
     form, names, values = "<", [], []
     others = 0
     for place, letter in enumerate(layout):
-        if letter in "tTvV":
-            form += "HH" if letter in "tv" else "II"
+        if letter in "no":
+            form += "qB" if letter == "n" else "dB"
+            names += [f"c{place}", f"f{place}"]
+            values.append(f"(c{place} if f{place} else None)")
+        elif letter in "txmyvTXMYV":
+            form += "HH" if letter.islower() else "II"
             names += [f"s{place}", f"e{place}"]
             value = f"self.ends[{others}][s{place}:e{place}]"
-            values.append(value if letter in "tT" else f"decode({value})")
+            if letter in "vV":
+                value = f"decode({value})"
+            elif letter in "myMY":
+                value = f"({value} if s{place} <= e{place} else None)"
+            values.append(value)
             others += 1
         else:
             form += letter
@@ -166,7 +221,7 @@ def _class_of(layout: str) -> type[PackedRows]:
     taken, row = f"{', '.join(names)},", f"{', '.join(values)},"
     one = [f"unpack(self.parts, slot * {parts.size})"]
     many = f"each(self.parts[low * {parts.size} : high * {parts.size}])"
-    if others:
+    if names != values:
         one = [f"{taken} = {one[0]}", f"return {row}"]
         many = f"[({row}) for {taken} in {many}]"
     else:

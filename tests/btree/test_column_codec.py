@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -90,3 +91,33 @@ def test_what_is_no_column_raises(column: bytes) -> None:
 def test_what_no_tree_can_keep_raises(value: Any) -> None:
     with pytest.raises((TypeError, OverflowError, UnicodeError)):
         encode_column([value])
+
+
+_POOLS: dict[str, list[Any]] = {
+    "integers": _EDGES,
+    "reals": _REALS,
+    "texts": _TEXTS,
+    "blobs": [b"", b"\0", b"\xff" * 400],
+}
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("with_null", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+def test_packed_rows_of_all_kinds(seed: int, with_null: bool, long: bool) -> None:
+    draw = random.Random(f"{seed} {with_null} {long}")
+    count = draw.choice([1, 2, 9, 200])
+    columns = []
+    for name in draw.choices([*_POOLS, "mixed"], k=draw.randrange(1, 7)):
+        pool = [*_POOLS.get(name, _EDGES + _TEXTS + _REALS), *[None] * (3 * with_null)]
+        column = draw.choices(pool, k=count)
+        if long:
+            column = [v * 2000 if type(v) in (str, bytes) else v for v in column]
+        columns.append(column)
+    wanted = [*zip(*columns, strict=True)]
+    rows = packed_rows([encode_column(column) for column in columns])
+    _same([value for slot in range(count) for value in rows.row(slot)], [*chain(*wanted)])
+    _same([value for row in rows.rows(0, count) for value in row], [*chain(*wanted)])
+    low, high = sorted([draw.randrange(count + 1), draw.randrange(count + 1)])
+    assert rows.cut(low, high) == wanted[low:high]
+    assert rows[count - 1] == wanted[-1]
