@@ -102,18 +102,18 @@ class WriteStatement(Checked):
                 transaction.shape is self._shape
                 and session.functions.version == self._functions_version
             ):
-                # One context for all runs: what `one` does calls no code of the program's, so nothing
-                # can get here again meanwhile.
-                context = self._quick_context
+                # One context for all runs, but for one that a signal's handler or a collation begins
+                # within another.
+                context, self._quick_context = self._quick_context, None
                 if context is None:
-                    context = self._quick_context = self.context(session, transaction, values)
+                    context = self.context(session, transaction, values)
                 context.transaction = transaction
                 context.parameters = values
                 context.now = None
                 outcome = one(context)
                 context.transaction = _ENDED
+                self._quick_context = context
         except BaseException as error:
-            self._quick_context = None
             if is_alone:
                 self._failed_alone(session, transaction, error)
             else:
