@@ -3,7 +3,7 @@
 Each system call lets the interpreter go, and a thread that wants it back waits for the switch interval, 5 ms
 unless the program has set another, before it asks a computing thread for it.  A durable commit makes four
 calls: beside busy readers a writer comes to a few commits a second.  So the interval is short while a durable
-commit is under way.
+commit is under way; how short, follows from how long syncs take, getting the interpreter back included.
 
 Whose commits follow each other is as likely to lose the interpreter between two of them, and would wait for the
 usual interval, once for each reader.  So beside other threads the interval stays short for a moment longer; a
@@ -20,7 +20,13 @@ import time
 from _thread import start_new_thread
 
 INTERVAL_SECONDS = 50e-6
-"""Shorter than a sync; switching that often costs readers a tenth of their time, and only meanwhile."""
+INTERVAL_SECONDS_MAX = 400e-6
+"""Shorter than a quick sync, to switch that often costs readers a tenth of their time, and a writer that is always
+back at once takes half of the interpreter from a single one.  So it is as long as commits are quick in spite of it."""
+
+SOON_SECONDS = 0.0005
+LATE_SECONDS = 0.001
+"""A sync, and getting the interpreter back: less makes the interval longer, more makes it shorter."""
 
 LINGER_SECONDS = 0.002
 """Commits that follow each other more slowly wait once for the interpreter, and seldom notice."""
@@ -32,6 +38,7 @@ class _Hurry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
+        self.interval_seconds = INTERVAL_SECONDS
         self._usual_seconds = 0.0
         self._short_seconds = 0.0  # what was set here; 0 if the interval is the program's own
         self._left = 0.0  # when the last one went out
@@ -45,8 +52,8 @@ class _Hurry:
                 found = sys.getswitchinterval()
                 if found != self._short_seconds:
                     self._usual_seconds = found
-                    sys.setswitchinterval(min(INTERVAL_SECONDS, found))
-                    self._short_seconds = sys.getswitchinterval()
+                sys.setswitchinterval(min(self.interval_seconds, self._usual_seconds))
+                self._short_seconds = sys.getswitchinterval()
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
@@ -58,6 +65,13 @@ class _Hurry:
                     self._start_lingering()
                 else:
                     self._restore()
+
+    def synced(self, seconds: float) -> None:
+        """A sync took so long, getting the interpreter back included."""
+        if seconds < SOON_SECONDS:
+            self.interval_seconds = min(self.interval_seconds * 1.25, INTERVAL_SECONDS_MAX)
+        elif seconds > LATE_SECONDS:
+            self.interval_seconds = max(self.interval_seconds / 2, INTERVAL_SECONDS)
 
     def _start_lingering(self) -> None:
         if not self._told_of_forks and hasattr(os, "register_at_fork"):

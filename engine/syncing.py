@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import time
 from collections.abc import Iterator
 
 from engine.errors import StorageError
 from engine.format import LOG_START, WORD_SYNCED, WORD_VISIBLE
+from engine.hurry import HURRY
 from engine.journal import Journal
 from engine.log import Log
 from engine.published import Published
@@ -128,11 +130,13 @@ class Syncing(Published):
         target, group = log.state(), self._unsynced
         self.mutex.release()
         failure: OSError | None = None
+        began = time.perf_counter()
         try:
             log.file.sync()
         except OSError as error:
             failure = error
         finally:
+            HURRY.synced(time.perf_counter() - began)
             self.mutex.acquire()
             self._syncing = False
             self.synced.notify_all()

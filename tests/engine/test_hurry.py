@@ -16,7 +16,7 @@ import pytest
 import kvsh
 from engine import hurry
 from engine.file import OsFile
-from engine.hurry import HURRY, INTERVAL_SECONDS
+from engine.hurry import HURRY, INTERVAL_SECONDS, INTERVAL_SECONDS_MAX, LATE_SECONDS, SOON_SECONDS
 
 USUAL_SECONDS = 0.003
 
@@ -25,6 +25,7 @@ USUAL_SECONDS = 0.003
 def interval() -> Iterator[None]:
     before = sys.getswitchinterval()
     sys.setswitchinterval(USUAL_SECONDS)
+    HURRY.interval_seconds = INTERVAL_SECONDS
     yield
     sys.setswitchinterval(before)
 
@@ -87,7 +88,7 @@ def test_beside_other_threads_it_stays_short_from_commit_to_commit_and_is_restor
     with kvsh.open(tmp_path / "a.db", durability="full") as db:
         for number in range(50):
             db.put("a", str(number))
-            assert sys.getswitchinterval() == pytest.approx(INTERVAL_SECONDS)
+            assert sys.getswitchinterval() <= INTERVAL_SECONDS_MAX
         assert len(started) <= 2, "one thread for all of them"
         until_usual()
         db.put("a", "later")
@@ -140,6 +141,43 @@ def test_a_forked_child_has_the_programs_own(monkeypatch: pytest.MonkeyPatch) ->
         os._exit(0 if is_usual() else 1)
     assert os.waitpid(child, 0)[1] == 0
     until_usual()
+
+
+def test_it_is_as_long_as_commits_are_quick_in_spite_of_it() -> None:
+    def during() -> float:
+        with HURRY:
+            return sys.getswitchinterval()
+
+    for _ in range(30):
+        HURRY.synced(SOON_SECONDS * 0.9)
+    assert during() == pytest.approx(INTERVAL_SECONDS_MAX, abs=1e-6)
+    HURRY.synced((SOON_SECONDS + LATE_SECONDS) / 2)
+    assert during() == pytest.approx(INTERVAL_SECONDS_MAX, abs=1e-6)
+    HURRY.synced(LATE_SECONDS * 1.1)
+    assert during() == pytest.approx(INTERVAL_SECONDS_MAX / 2, abs=1e-6)
+    for _ in range(30):
+        HURRY.synced(LATE_SECONDS * 1.1)
+    assert during() == pytest.approx(INTERVAL_SECONDS, abs=1e-6)
+    sys.setswitchinterval(INTERVAL_SECONDS / 5)
+    assert during() == pytest.approx(INTERVAL_SECONDS / 5), "never longer than the program's own"
+
+
+def test_the_time_of_a_sync_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with kvsh.open(tmp_path / "a.db", durability="full") as db:
+        db.put("a", "b")
+        sync, told = OsFile.sync, []
+
+        def slow(self: OsFile) -> None:
+            time.sleep(0.002)
+            sync(self)
+
+        monkeypatch.setattr(OsFile, "sync", slow)
+        monkeypatch.setattr(HURRY, "synced", told.append)
+        db.put("a", "c")
+        with db.transaction():
+            db.put("a", "d")
+        assert len(told) == 2
+        assert min(told) >= 0.002
 
 
 def test_the_last_one_out_restores_it() -> None:
