@@ -97,8 +97,8 @@ def keyed_update(
     columns those of `assigned` are other than before.
 
     `indexes` are those that depend on the columns that change; `table` is the table under the name that the
-    statement knows it by.  All of it is one function, since each of the calls that it is spared takes as long
-    as what it would call: 2.5 us became 1.5."""
+    statement knows it by.  All of it is one function: each call that it is spared takes about as long as
+    what would be called."""
 
     def lines(old: str, key: str, values: str, name: Callable[..., str]) -> list[str]:
         plain, is_plain = name(records.plain, "plain"), name(records.is_plain, "is_plain")
