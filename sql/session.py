@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from sql.functions import FunctionRegistry
     from sql.parse.statements import ObjectName, Statement
     from sql.plan import ResultColumn
+    from sql.run.short import Ready
     from sql.schema import Table
     from sql.session_queries import QueryRun
-    from sql.short import ReadyQuery, Short
+    from sql.short import ReadyQuery
 
 MEMORY_LIMIT_BYTES = 256 << 20
 _PLANS_MAX = 1024
@@ -260,7 +261,7 @@ class Session(TransactionState):
         self._ready.clear()
 
     def ready(self, sql: str) -> ReadyQuery | None:
-        """The query of this text, if it is a short one and ready for what a statement would read now."""
+        """The query of this text, if it is ready for what a statement would read now."""
         known = self._ready.get(sql)
         if (
             known is None
@@ -272,14 +273,14 @@ class Session(TransactionState):
             return None
         return known
 
-    def make_ready(self, sql: str, short: Short, columns: tuple[ResultColumn, ...]) -> None:
-        """Have a short query, which has just run on the kept reader, ready for the next time."""
+    def make_ready(self, sql: str, ready: Ready, columns: tuple[ResultColumn, ...]) -> None:
+        """Have a query that gives few rows, and was made ready for the kept reader, at hand for the next time."""
         version = self.functions.version
         if self._ready_version != version or len(self._ready) >= _READY_MAX:
             self._ready.clear()
             self._ready_version = version
         if self._reader is not None and not self.is_limited:
-            self._ready[sql] = short.ready(self._reader), columns
+            self._ready[sql] = ready, columns
 
     def _first_run(self, sql: str, shape: str, values: Values, parameters: Parameters) -> Result:
         if self._lift is _lift_at_first:

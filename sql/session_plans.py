@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sql.expressions import SqlValue
     from sql.parse.statements import Query, Statement
     from sql.plan import ResultColumn
+    from sql.run.short import Ready
     from sql.schema import ObservedSchema, Schema
     from sql.session import Session
     from sql.short import Short
@@ -248,16 +249,30 @@ class QueryPlan(Checked):
             or session.functions.version != plan._functions_version
         ):
             return None
+        if session.keeps(transaction):
+            # Not at the first time: where a commit follows each query, that would be work for nothing.
+            if plan._reader == id(transaction):
+                ready = (
+                    plan._ready(session, transaction) if short is None else short.ready(transaction)
+                )
+                session.make_ready(self.text, ready, plan._compiled.columns)
+            plan._reader = id(transaction)
         if short is not None:
-            if session.keeps(transaction):
-                # Not at the first time: where a commit follows each query, that would be work for nothing.
-                if plan._reader == id(transaction):
-                    session.make_ready(self.text, short, plan._compiled.columns)
-                plan._reader = id(transaction)
             rows = short.rows(transaction, values)
             if rows is not None or not plan._gives_list:
                 return rows
         return plan._quick_rows(session, transaction, values)
+
+    def _ready(self, session: Session, transaction: Transaction) -> Ready:
+        """`_quick_rows`, ready for a reader that is kept (`sql.short`)."""
+        types = self.types or ()
+
+        def rows(values: Values) -> list[Row] | None:
+            if not self._gives_list or tuple(map(type, values)) != types:
+                return None
+            return self._quick_rows(session, transaction, values)
+
+        return rows
 
     def _quick_rows(
         self, session: Session, transaction: Transaction, values: Values
