@@ -29,13 +29,23 @@ HOT_MAX = 4
 
 
 def run_of(tree: Tree, prefix: Operand, *, reverse: bool) -> Keys:
-    """The keys that begin with `prefix`."""
+    """The first keys that begin with `prefix`: no more than are wanted are looked at, for the run may be long."""
 
     def keys(values: Values, count: int) -> list[Row] | None:
-        found = tree.prefixed(prefix(values))
-        if found is None:
-            return None
-        return found[: -count - 1 : -1] if reverse else found[:count]
+        start = prefix(values)
+        if reverse:
+            found = tree.preceding(start, count, inclusive=True)
+        else:
+            found = tree.following(start, count)
+        if found is None:  # there are not so many up to the end of the tree
+            found = tree.prefixed(start)
+            if found is None:
+                return None
+            return found[: -count - 1 : -1] if reverse else found[:count]
+        width = len(start)
+        if found and found[-1][:width] == start:
+            return found
+        return [key for key in found if key[:width] == start]
 
     return keys
 
