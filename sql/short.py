@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from btree import Transaction, Tree
 from sql.collations import comparing
-from sql.expressions import ROWID, Affinity, ColumnRef, Expression, Literal, Parameter, SlotRef
+from sql.expressions import (
+    ROWID,
+    Affinity,
+    ColumnRef,
+    Expression,
+    InList,
+    Literal,
+    Parameter,
+    SlotRef,
+)
 from sql.plan import Block, Compound, Select, TableRelation
 from sql.plan.operators import (
     PRESENT,
@@ -254,11 +263,42 @@ class _Maker:
     def _by_rowid(self, block: Select, level: Level) -> Short:
         access, relation = level.access, level.relation
         assert isinstance(access, RowidLookup) and isinstance(relation, TableRelation)
-        if access.equality.many or block.limit is not None or self.types != (int,):
+        if block.limit is not None or {*self.types} != {int}:
             raise _NotShort
-        self._operand(access.equality.value)
         pick = picking(_places(block, relation), len(relation.table.columns))
-        return ByRowid(relation.table.tree_id, pick)
+        value, number = access.equality.value, relation.table.tree_id
+        if access.equality.many:
+            if not isinstance(value, InList) or len(value.items) > _COUNT_MAX:
+                raise _NotShort
+            if any(isinstance(i, Literal) and i.value.__class__ is not int for i in value.items):
+                raise _NotShort
+            return self._by_some(number, [*map(self._operand, value.items)], pick, access.reverse)
+        self._operand(value)
+        if len(self.types) > 1:
+            raise _NotShort
+        return ByRowid(number, pick)
+
+    def _by_some(
+        self, number: int, operands: list[Operand], pick: Pick | None, reverse: bool
+    ) -> Short:
+        """The rows of some row ids, in their order."""
+        types = self.types
+
+        def ready(transaction: Transaction) -> Ready:
+            tree = transaction.tree(number)
+
+            def rows(values: Values) -> Rows | None:
+                if tuple(map(type, values)) != types:
+                    return None
+                wanted = {operand(values) for operand in operands}
+                found = tree.get_many(sorted(wanted, reverse=reverse))
+                if None in found:
+                    found = [row for row in found if row is not None]
+                return found if pick is None else [*map(pick, found)]
+
+            return rows
+
+        return Short(ready)
 
     def _by_rowids(self, block: Select, level: Level) -> Short:
         """A range of row ids."""
