@@ -56,6 +56,7 @@ class Cache:
         self.used_bytes = 0  # `hot` beside it
         self.hot = Hot(int(budget_bytes * HOT_SHARE))
         self.column_bytes = 0  # part of `used_bytes`
+        self.waiting_bytes = 0  # likewise: changes that are not in the nodes yet
         self.scanned: set[int] = set()  # trees that were scanned by column
         self.rewritten: set[int] = set()  # trees whose pages were written for a few rows each
         self.evictions = 0
@@ -141,7 +142,8 @@ class Cache:
         roots = list(roots)
         cooling_bytes = sum([node.bytes for node in list(self._cooling.values())])
         seen: set[int] = set()  # a writer's tree shares most nodes with the one it came from
-        self.used_bytes = sum([_bytes_below(root, seen) for root in roots]) + cooling_bytes
+        node_bytes = sum([_bytes_below(root, seen) for root in roots])
+        self.used_bytes = node_bytes + cooling_bytes + self.waiting_bytes
         counted: set[int] = set()
         self.column_bytes = sum([_column_bytes_below(root, counted) for root in roots])
 

@@ -64,6 +64,12 @@ PAGE_BYTES = 8192
 BRANCH_LIMIT = 256
 _FIRST_LEAF_LIMIT = 64
 _PUT_OFF_SHARE_BYTES = 2048
+WAITING_SHARE = 0.5
+"""Share of the cache's budget up to which raw puts wait for the leaves."""
+
+WAITING_ENTRY_BYTES = 240
+"""What one that waits takes besides its redo, about: two objects' heads, a tuple, a dict's entry."""
+
 MEMORY_PER_PAGE_BYTE = 2
 """About how much more memory a node's objects take than its page."""
 
@@ -118,7 +124,7 @@ class DiskStore:
             or len(value) > REDO_BYTES_MAX // 2
             or self.closed
             or self.readonly
-            or self.pages.checkpoint_due()
+            or self._checkpoint_due(view.version)
         ):
             transaction = self._begin_write(None)
             try:
@@ -197,6 +203,29 @@ class DiskStore:
         view = self.view()
         return view if view.version is version else None
 
+    def is_vast(self, state: TreeState) -> bool:
+        """Whether a tree does not fit into the cache, with what waits over it."""
+        leaves = state.count / state.leaf_limit
+        return leaves * self.leaf_bytes + _waiting_bytes(state) > self.cache.budget_bytes
+
+    def waits_full(self, state: TreeState) -> bool:
+        """Whether as many changes wait over a raw tree as there is memory for."""
+        return _waiting_bytes(state) > self.cache.budget_bytes * WAITING_SHARE
+
+    def _checkpoint_due(self, version: Version, more: int = 0) -> bool:
+        """Whether the redo is long enough to be ended.  That of raw puts may be longer, since they wait for their
+        leaves whoever replays it."""
+        if not self.pages.checkpoint_due(more):
+            return False
+        return self.pages.checkpoint_due(more, version.trees[RAW_TREE_ID].pending_bytes)
+
+    def _count_waiting(self, state: TreeState) -> None:
+        """Have the memory of what waits over the newest raw tree in the cache's budget."""
+        cache = self.cache
+        size = _waiting_bytes(state)
+        cache.used_bytes += size - cache.waiting_bytes
+        cache.waiting_bytes = size
+
     def upgraded(self, view: View, timeout: float | None) -> Writer:
         """The writer's lock, if `view` is still the newest commit (fact 12: else updates get lost)."""
         self.check_open()
@@ -250,7 +279,11 @@ class DiskStore:
                 replay(replaying, [record for _, record in records])
                 replaying.settle_full()
             version = replaying.successor(snapshot.lsn, version.base_lsn)
+            raw = version.trees[RAW_TREE_ID]
+            if raw.pending:
+                raw.pending_bytes += sum([len(record) for _, record in records])
         self._versions[version.lsn] = version
+        self._count_waiting(version.trees[RAW_TREE_ID])
         return version
 
     def append_overlaid(
@@ -260,7 +293,7 @@ class DiskStore:
 
         None, with nothing done, if that is not to be a redo record of its own."""
         version = transaction.version
-        if version.base_lsn == 0 or self.pages.checkpoint_due():
+        if version.base_lsn == 0 or self._checkpoint_due(version):
             return None
         lsn = writer.lsn + 1
         with self._lock:
@@ -269,18 +302,22 @@ class DiskStore:
             for tree in trees:
                 tree_id = tree.under.id
                 state = states[tree_id]
-                if state.pending_count + len(tree.own) > state.pending_max:
+                if transaction.is_full(state, len(tree.own)):
                     return None
                 changes.append((OP_CHANGES, tree_id, redo_of(tree)))
             record = encoded(changes)
             if len(record) > REDO_BYTES_MAX and (
                 max([len(tree.own) for tree in trees]) <= OWN_MAX  # no raw puts
-                or self.pages.checkpoint_due(len(record))
+                or self._checkpoint_due(version, len(record))
             ):
                 return None
             commit = writer.commit_redo(record)
             for tree in trees:
-                add_pending(states[tree.under.id], tree.own, lsn)
+                state = states[tree.under.id]
+                add_pending(state, tree.own, lsn)
+                if state.id == RAW_TREE_ID:
+                    state.pending_bytes += len(record)
+                    self._count_waiting(state)
             self._versions[lsn] = Version(
                 lsn,
                 states,
@@ -292,18 +329,23 @@ class DiskStore:
             )
         if len(self._versions) > VERSIONS_MAX:
             self.view()
+        if self.cache.is_over:
+            self.make_room([])
         return commit
 
     def append(self, transaction: DiskTransaction, writer: Writer) -> Any:
         """Append the transaction's commit, as redo or as pages; the engine's commit."""
         with self._lock:
-            payload = transaction.redo_record()
-            if payload is None or self.pages.checkpoint_due() or transaction.version.base_lsn == 0:
+            base_lsn, payload = transaction.version.base_lsn, None
+            if base_lsn and not self._checkpoint_due(transaction.version):
+                payload = transaction.redo_record()
+            if payload is None:
                 commit, version = self._append_pages(transaction, writer)
             else:
                 commit = writer.commit_redo(payload)
-                version = transaction.successor(commit.lsn, transaction.version.base_lsn)
+                version = transaction.successor(commit.lsn, base_lsn)
             self._versions[version.lsn] = version
+            self._count_waiting(version.trees[RAW_TREE_ID])
         return commit
 
     def _append_pages(self, transaction: DiskTransaction, writer: Writer) -> tuple[Any, Version]:
@@ -336,19 +378,24 @@ class DiskStore:
     ) -> TreeState:
         """See `LocalTransaction.replace_state`."""
         with self._lock:
-            return transaction.swap_state(self._versions.values(), old, made)
+            made = transaction.swap_state(self._versions.values(), old, made)
+            if made.id == RAW_TREE_ID:
+                self._count_waiting(made)
+            return made
 
     def make_room(self, extra: list[Node]) -> None:
-        """Evict from the visible version, and from `extra` roots, the calling writer's own."""
+        """Evict from the visible version, the newest one, and from `extra` roots, the calling writer's own."""
         self.cache.sweep(self.roots(extra))
 
     def roots(self, extra: list[Node]) -> list[Node]:
-        """The roots in memory of the visible version, and `extra` ones."""
+        """The roots in memory of the visible version and of the newest one, and `extra` ones."""
         view = self._view
-        states = [] if view is None else list(view.version.trees.values())
-        roots = [state.root for state in states if state.root.__class__ is Node]
-        known = set(map(id, roots))
-        return [*roots, *[root for root in extra if id(root) not in known]]
+        versions = [] if view is None else [view.version]
+        # Of a process that only writes, the visible version may be one of long ago.
+        versions += list(self._versions.values())[-1:]
+        roots = [state.root for version in versions for state in version.trees.values()]
+        found = {id(root): root for root in (*roots, *extra) if root.__class__ is Node}
+        return list(found.values())
 
     # -- the file ------------------------------------------------------------------------------------
 
@@ -430,3 +477,8 @@ class DiskStore:
     def stats(self) -> Any:
         """Figures of the file (see the engine)."""
         return self.pages.stats()
+
+
+def _waiting_bytes(state: TreeState) -> int:
+    """About what memory the changes that wait over a state take, with the redo that they came in."""
+    return 2 * state.pending_bytes + WAITING_ENTRY_BYTES * state.pending_count

@@ -7,7 +7,8 @@ share it.  The writer reads through its own `Writer`, which also knows the pages
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from btree import codec, directory
@@ -18,13 +19,14 @@ from btree.columns import Column, Layout, kept_with
 from btree.errors import CorruptionError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
-from btree.overlay import OverlaidTree, redo_of
+from btree.overlay import FEW_LOADED, OverlaidTree, changes_seen, redo_of
 from btree.packed import PackedLeaf, packed_index_leaf, packed_leaf
 from btree.packed_rows import READS_MAX
 from btree.protocols import TreeKind, Value
 from btree.redo import encode_redo
 from btree.rewrite import Rewrite
 from btree.spill import Spill
+from btree.streaming import take_in
 from btree.transaction import LocalTransaction, Version
 from btree.tree import REDO_ENTRIES_MAX, Tree
 from btree.tree_state import TreeState
@@ -39,6 +41,10 @@ REDO_BYTES_MAX = 256 * 1024
 
 REDO_SCATTERED_BYTES_MAX = 8 << 20
 """The same where redo stands for many times as many bytes of pages (see `Tree.load`)."""
+
+TAKEN_IN = 1024
+"""So many changes that wait over the raw tree are taken in page by page, not by way of nodes, when all that has
+changed is written as pages."""
 
 PUTS_SCATTERED = 2
 """So many entries of the raw tree for each put of a transaction: from there on they are scattered."""
@@ -225,6 +231,28 @@ class _OnPages(LocalTransaction):
         payload = self.reader.read(reference.page, location)
         return codec.decode_large(tree.kind, payload, reference.page)
 
+    def is_vast(self, state: TreeState) -> bool:
+        return state.kind is TreeKind.RAW and self.store.is_vast(state)
+
+    def is_full(self, state: TreeState, more: int) -> bool:
+        if state.kind is TreeKind.RAW:
+            return self.store.waits_full(state)
+        return super().is_full(state, more)
+
+    def may_lie_over(self, tree: OverlaidTree, puts: Mapping[bytes, Value]) -> bool:
+        """Whether raw puts are better left to wait for others with which to meet in the leaves, rather than taken
+        into these: if they are scattered."""
+        return tree.under.count >= len(puts) * PUTS_SCATTERED and self.is_within(tree, puts)
+
+    def is_within(self, tree: OverlaidTree, puts: Mapping[bytes, Value]) -> bool:
+        """Whether the nodes have a key that is larger than one that was put: else those are appended."""
+        if not puts:
+            return False
+        node = tree.base
+        while node.children is not None:
+            node = tree.child(node, len(node.children) - 1)
+        return bool(node.keys) and next(iter(puts)) < node.keys[-1]
+
     def merging(self) -> Replay:
         return Replay(self.store, self.reader, self.version)
 
@@ -307,6 +335,15 @@ class Replay(_OnPages):
         self.store = store
         self.reader = snapshot
 
+    def is_full(self, state: TreeState, more: int) -> bool:
+        # Here it would go into nodes, which take far more.
+        return state.kind is not TreeKind.RAW and super().is_full(state, more)
+
+    def lies_over(self, tree: OverlaidTree, changes: Mapping[Any, Value]) -> bool:
+        if tree.kind is not TreeKind.RAW or len(changes) <= FEW_LOADED:
+            return False
+        return self.may_lie_over(tree, changes)
+
     def new_redo(self) -> list[Any] | None:
         return None
 
@@ -374,6 +411,8 @@ class DiskTransaction(_OnPages):
         if not self._redo_kept:
             return None
         self.settle_full()
+        if not self._redo_kept:
+            return None
         changes = []
         for tree in self.open_trees.values():
             if isinstance(tree, OverlaidTree):
@@ -399,10 +438,10 @@ class DiskTransaction(_OnPages):
         writer = self._writer
         assert writer is not None
         commit = None
+        tree = self.held_back()
+        if tree.__class__ is OverlaidTree:
+            self._lay_puts(tree)
         if self._redo_kept:
-            tree = self.held_back()
-            if tree.__class__ is OverlaidTree and self._may_lie_over(tree, self.raw_puts):
-                self.lay_puts_over(tree)
             trees = self.changed_overlays()
             if trees is None:
                 if not self.has_changed():
@@ -418,28 +457,83 @@ class DiskTransaction(_OnPages):
             commit = self.store.append(self, writer)
         self._writer = None
         commit.wait()
+        if self.has_rewritten:
+            self.store.view()  # nobody needs the older leaves, if nobody reads
 
-    def _may_lie_over(self, tree: OverlaidTree, puts: dict[bytes, Value]) -> bool:
-        """Whether raw puts are better committed as they are than taken into the leaves: if they are scattered,
-        and nothing is against it to have them wait for others with which to meet there.
+    def _lay_puts(self, tree: OverlaidTree) -> None:
+        """Have the raw puts lie over the tree, if they are to wait there, or to be taken in page by page."""
+        puts = self.raw_puts
+        if self.may_lie_over(tree, puts):
+            self.lay_puts_over(tree)
+        elif (
+            len(puts) >= TAKEN_IN and tree.base.children is not None and self.is_within(tree, puts)
+        ):
+            self.lay_puts_over(tree)
+            self.give_up_redo()
 
-        Whoever needs the leaves before the next checkpoint settles them, all at once; so the tree has
-        to fit into the cache, for then it does."""
-        under, store = tree.under, self.store
-        if not puts or under.count < len(puts) * PUTS_SCATTERED:
+    def take_in(self, tree: OverlaidTree, *, at_commit: bool = False) -> bool:
+        state, own = tree.under, tree.own
+        if not self._writable or state.kind is not TreeKind.RAW:
             return False
-        if not self._is_within(tree, next(iter(puts))):
+        if state.pending_count + len(own) < TAKEN_IN:
             return False
-        if under.count / under.leaf_limit * store.leaf_bytes <= store.cache.budget_bytes:
-            under.pending_max = max(under.pending_max, store.raw_puts_max)
-        return under.pending_count + len(tree.own) + len(puts) <= under.pending_max
+        if not at_commit and not self.store.is_vast(state):
+            return False
+        with self._pages_or_nothing(), CollectorPaused():
+            changes = changes_seen(state, self.version.lsn)
+            changes.update(own)
+            tree.become_plain(state, lambda: take_in(tree, self, changes))
+        return True
 
-    def _is_within(self, tree: OverlaidTree, key: bytes) -> bool:
-        """Whether there is a larger key in the nodes."""
-        node = tree.base
-        while node.children is not None:
-            node = tree.child(node, len(node.children) - 1)
-        return bool(node.keys) and key < node.keys[-1]
+    def carry_out(self) -> None:
+        tree = self.held_back()
+        if tree is not None and len(self.raw_puts) >= TAKEN_IN:
+            if tree.__class__ is OverlaidTree:
+                if self.is_vast(tree.under) and self.is_within(tree, self.raw_puts):
+                    self.lay_puts_over(tree)
+                    tree.settle()
+            else:
+                self._take_in_puts(tree)
+        super().carry_out()
+
+    def _take_in_puts(self, tree: Tree) -> None:
+        """Make the puts that were put off page by page, in a tree that had so many of them before that it is no
+        longer laid over, if it does not fit into memory."""
+        state = tree.snapshot_state()
+        if not self.is_vast(state):
+            return
+        self.freeze()  # the nodes of `state` stay as they are
+        try:
+            with self._pages_or_nothing(), CollectorPaused():
+                take_in(tree, self, self.raw_puts)
+        except BaseException:
+            tree.restore(state, state.root)
+            raise
+        self.raw_puts = {}
+
+    @contextmanager
+    def _pages_or_nothing(self) -> Iterator[None]:
+        """A change that writes pages before the commit, and that is undone if it fails."""
+        self.give_up_redo()
+        rewritten, spilled, freed = len(self.rewritten), len(self.spilled), len(self.freed)
+        try:
+            yield
+        except BaseException:
+            self.orphans += self.spilled[spilled:]
+            del self.spilled[spilled:]
+            del self.freed[freed:]
+            self.restore_pages(rewritten)
+            raise
+
+    def settle_all(self) -> None:
+        self.carry_out()
+        for tree_id, state in self.states.items():
+            if state.kind is TreeKind.RAW and state.pending_count >= TAKEN_IN:
+                self.tree(tree_id)
+        for tree in list(self.open_trees.values()):
+            if tree.__class__ is OverlaidTree:
+                self.take_in(tree, at_commit=True)
+        super().settle_all()
 
     def _finish(self) -> None:
         writer, self._writer = self._writer, None
@@ -462,13 +556,7 @@ class DiskTransaction(_OnPages):
         assert self._writer is not None
         self.held = 0.0
         self.give_up_redo()
-        flush = Flush(
-            self._writer,
-            self.store.cache,
-            page_bytes=self.store.page_bytes,
-            branch_limit=self.branch_limit,
-            early=True,
-        )
+        flush = self.early_flush()
         spill = Spill(self, flush)
         for tree in self.open_trees.values():
             if tree.__class__ is Tree:
@@ -476,6 +564,17 @@ class DiskTransaction(_OnPages):
         self.spilled += flush.allocated
         if self.store.cache.is_over:
             self.make_room()
+
+    def early_flush(self) -> Flush:
+        """What writes leaves before the commit."""
+        assert self._writer is not None
+        return Flush(
+            self._writer,
+            self.store.cache,
+            page_bytes=self.store.page_bytes,
+            branch_limit=self.branch_limit,
+            early=True,
+        )
 
     def make_room(self) -> None:
         trees = self.open_trees.values() if self._writable else ()
@@ -503,9 +602,13 @@ class DiskTransaction(_OnPages):
     ) -> list[int]:
         """Write pages of this transaction or an older one anew; `locations`: where they have lain."""
         assert self._writer is not None
+        self.note_rewritten(pages, locations)
+        return self._writer.put_many(pages, payloads)
+
+    def note_rewritten(self, pages: Sequence[int], locations: Sequence[int]) -> None:
+        """Note that pages that lie at `locations` are about to be written anew, before the commit."""
         self.rewritten += zip(pages, locations, strict=True)
         self.has_rewritten = True
-        return self._writer.put_many(pages, payloads)
 
     def restore_pages(self, count: int) -> None:
         # The last record of a page in a commit counts, so older pages are put behind the newer ones.

@@ -137,7 +137,7 @@ def plant(tree: Tree, pieces: Pieces, *, full: bool) -> None:
     tree.root = pieces[0][1]
 
 
-def _ends(count: int, limit: int, *, full: bool, least: int) -> list[int]:
+def cut_ends(count: int, limit: int, *, full: bool, least: int) -> list[int]:
     """Where to cut `count` entries into parts of at most `limit`: filled up, or even."""
     parts = -(-count // limit)
     if not full:
@@ -171,7 +171,7 @@ def cut_branch(branch: Node, limit: int, *, full: bool) -> Pieces:
     """`branch` cut to pieces no wider than the limit; the first is `branch` itself."""
     keys, children, pages = branch.keys, branch.children, branch.pages
     assert children is not None and pages is not None
-    ends = _ends(len(children), limit, full=full, least=2)
+    ends = cut_ends(len(children), limit, full=full, least=2)
     pieces: Pieces = [(None, branch)]
     for start, end in pairwise(ends):
         right = new_branch(
@@ -212,7 +212,7 @@ def split(tree: Tree, key: Key) -> None:
     if count <= tree.leaf_limit:
         return
     appended = upper_bound(path) is None and leaf.keys[-1] == key
-    ends = [count - 1, count] if appended else _ends(count, tree.leaf_limit, full=False, least=1)
+    ends = [count - 1, count] if appended else cut_ends(count, tree.leaf_limit, full=False, least=1)
     pieces = cut_leaf(leaf, ends, owner=tree.token)
     tree.transaction.held += len(pieces) - 1
     splice(tree, path, pieces, full=appended)
@@ -330,18 +330,9 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
         end = run_end(keys, upper, start)
         run = keys[start:end]
         run_values = None if values is None else values[start:end]
-        before, sparse = len(leaf.keys), False
-        appended = before == 0 or less(leaf.keys[-1], run[0])
-        if appended:
-            leaf.keys.extend(run)
-            if leaf.values is not None and run_values is not None:
-                leaf.values.extend(run_values)  # LargeValues stay what they are
-        else:
-            sparse = len(run) * SPARSE <= before
-            put = _put_run(leaf, run, run_values, sparse=sparse)
-            sparse = sparse and put
-            if not put:
-                _merge_run(tree, leaf, run, run_values)
+        before = len(leaf.keys)
+        appended, sparse = put_run(tree, leaf, run, run_values)
+        if not appended:
             tree.transaction.held += len(run) / tree.leaf_limit
         leaf.location = 0
         added += len(leaf.keys) - before
@@ -349,7 +340,7 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
             tree.measure(leaf)
         if len(leaf.keys) > tree.leaf_limit:
             full = upper is None
-            ends = _ends(len(leaf.keys), tree.leaf_limit, full=full, least=1)
+            ends = cut_ends(len(leaf.keys), tree.leaf_limit, full=full, least=1)
             tree.transaction.held += (len(ends) - 1) * (1 if appended else COPY_SHARE)
             splice(tree, path, cut_leaf(leaf, ends, owner=tree.token), full=full)
             path = []
@@ -357,6 +348,24 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
         leaves += 1
     tree.tail = None
     return added, leaves
+
+
+def put_run(
+    tree: Tree, leaf: Node, run: Sequence[Key], run_values: Sequence[Value] | None
+) -> tuple[bool, bool]:
+    """Put ascending keys into a leaf.  Whether they were appended to it, and whether they were few beside
+    those that it has, each put in its slot."""
+    before = len(leaf.keys)
+    if before == 0 or less(leaf.keys[-1], run[0]):
+        leaf.keys.extend(run)
+        if leaf.values is not None and run_values is not None:
+            leaf.values.extend(run_values)  # LargeValues stay what they are
+        return True, False
+    sparse = len(run) * SPARSE <= before
+    if _put_run(leaf, run, run_values, sparse=sparse):
+        return False, sparse
+    _merge_run(tree, leaf, run, run_values)
+    return False, False
 
 
 def _put_run(

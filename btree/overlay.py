@@ -26,10 +26,11 @@ lock; to look at it takes none.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from btree import waiting
 from btree.collector import CollectorPaused
 from btree.lookups import FEW
 from btree.node import Node
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
 OWN_MAX = 256
 """Changes of one tree that a transaction holds apart; with more it goes on in copies of the nodes."""
+
+LONG_OWN_MAX = 1 << 15
+"""The same where the nodes would not fit into the cache."""
 
 FEW_LOADED = 64
 """Entries of a bulk operation up to which they are changes like others."""
@@ -129,7 +133,7 @@ class OverlaidTree(Tree):
     ) -> int:
         if lo is None and hi is None:
             return self.under.count + len(self.entries) + len(self.own)
-        return self._nodes().estimate(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive)
+        return self.nodes().estimate(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive)
 
     # -- single entries --------------------------------------------------------------------------------
 
@@ -181,6 +185,18 @@ class OverlaidTree(Tree):
     def __contains__(self, key: Key) -> bool:
         return self.get(key, _ABSENT) is not _ABSENT
 
+    @property
+    def _is_vast(self) -> bool:
+        """Whether the nodes, with the changes in them, would not fit into the memory there is."""
+        return self.transaction.is_vast(self.under)
+
+    def _more_changes(self) -> None:
+        """Have room for more changes, or go on in copies of the nodes."""
+        if self._is_vast and 0 < self.own_max < LONG_OWN_MAX:
+            self.own_max = LONG_OWN_MAX
+        else:
+            self.settle(to_write=True)
+
     def last(self) -> tuple[Key, Value] | None:
         top = self.top
         if top is None:
@@ -214,7 +230,7 @@ class OverlaidTree(Tree):
     def put(self, key: Key, value: Value = None) -> None:
         own = self.own
         if len(own) >= self.own_max:
-            self.settle(to_write=True)
+            self._more_changes()
             self.put(key, value)
             return
         if key.__class__ is tuple:
@@ -227,7 +243,7 @@ class OverlaidTree(Tree):
     def insert(self, key: Key, value: Value = None) -> bool:
         own = self.own
         if len(own) >= self.own_max:
-            self.settle(to_write=True)
+            self._more_changes()
             return self.insert(key, value)
         top = self.top
         if top is not None and key > top:
@@ -242,7 +258,7 @@ class OverlaidTree(Tree):
     def delete(self, key: Key) -> bool:
         own = self.own
         if len(own) >= self.own_max:
-            self.settle(to_write=True)
+            self._more_changes()
             return self.delete(key)
         if self.get(key, _ABSENT) is _ABSENT:
             return False
@@ -259,9 +275,11 @@ class OverlaidTree(Tree):
             return [get(key) for key in keys]
         changes = self._few_changes()
         if changes is None:
+            if self._is_vast:
+                return waiting.get_many(self, keys)
             self.settle()
             return self.get_many(keys)
-        found = self._nodes().get_many(keys)
+        found = self.nodes().get_many(keys)
         if changes:
             for at, key in enumerate(keys):
                 value = changes.get(key, _ABSENT)
@@ -279,14 +297,17 @@ class OverlaidTree(Tree):
         self.load(keys, values)
 
     def delete_many(self, keys: Sequence[Key]) -> int:
-        if len(self.own) + len(keys) <= self.own_max and len(keys) <= FEW_LOADED:
+        if len(self.own) + len(keys) > self.own_max:
+            self._more_changes()
+            return self.delete_many(keys)
+        if len(keys) <= FEW_LOADED or self._is_vast:
             return sum([self.delete(key) for key in keys])
         self.settle(to_write=True)
         return self.delete_many(keys)
 
     # -- ranges that few changes are beside of -----------------------------------------------------------
 
-    def _nodes(self) -> Tree:
+    def nodes(self) -> Tree:
         """The tree without the changes, to be read."""
         below = self.below
         if below is None:
@@ -315,6 +336,8 @@ class OverlaidTree(Tree):
 
     def __len__(self) -> int:
         if len(self.own) + len(self.entries) > COUNTED_CHANGES:
+            if self._is_vast:
+                return waiting.count(self)
             self.settle()
             return len(self)
         count = self._committed_count()
@@ -345,14 +368,14 @@ class OverlaidTree(Tree):
         entry = self.entries.get(key)
         while entry is not None and entry[0] > lsn:
             entry = entry[2]
-        return key in self._nodes() if entry is None else entry[1] is not DELETED
+        return key in self.nodes() if entry is None else entry[1] is not DELETED
 
     def prefixed(self, prefix: tuple[Any, ...]) -> list[Key] | None:
         changes = self._few_changes()
         if changes is None:
             self.settle()
             return self.prefixed(prefix)
-        found = self._nodes().prefixed(prefix)
+        found = self.nodes().prefixed(prefix)
         width = len(prefix)
         touched = [key for key in changes if key[:width] == prefix]
         if not touched or found is None:
@@ -373,7 +396,7 @@ class OverlaidTree(Tree):
     ) -> list[Key] | None:
         changes = self._few_changes()
         if changes is not None and start:
-            found = self._nodes().following(start, count, beyond=beyond)
+            found = self.nodes().following(start, count, beyond=beyond)
             if not changes:
                 return found
             if found:
@@ -397,13 +420,35 @@ class OverlaidTree(Tree):
     ) -> Iterator[tuple[list[Key], list[Value]]]:
         changes = self._few_changes()
         if changes is None or (changes and not self._are_outside(changes, lo, hi)):
+            if self._is_vast:
+                return waiting.batches(
+                    self,
+                    lo,
+                    hi,
+                    lo_inclusive=lo_inclusive,
+                    hi_inclusive=hi_inclusive,
+                    reverse=reverse,
+                )
             self.settle()
             tree: Tree = self
         else:
-            tree = self._nodes()
+            tree = self.nodes()
         return tree.batches(
             lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive, reverse=reverse
         )
+
+    def count(
+        self,
+        lo: Key | None = None,
+        hi: Key | None = None,
+        *,
+        lo_inclusive: bool = True,
+        hi_inclusive: bool = False,
+    ) -> int:
+        if lo is None and hi is None:
+            return len(self)
+        found = self.batches(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive)
+        return sum([len(keys) for keys, _ in found])
 
     def _are_outside(self, changes: Iterable[Key], lo: Key | None, hi: Key | None) -> bool:
         """Whether changed keys lie outside of a range, its bounds and what begins with them included."""
@@ -421,7 +466,7 @@ class OverlaidTree(Tree):
         if self.own or self.entries:
             self.settle()
             return self.column_batches(columns, start, stop)
-        return self._nodes().column_batches(columns, start, stop)
+        return self.nodes().column_batches(columns, start, stop)
 
     # -- turning into a tree of nodes ------------------------------------------------------------------
 
@@ -430,15 +475,23 @@ class OverlaidTree(Tree):
         transaction = self.transaction
         if to_write:
             self.check_writable()
-        self.under = state = transaction.merged(self.under)
-        own, freed = self.own, len(transaction.freed)
+        if transaction.take_in(self):
+            return
+        state = transaction.merged(self.under)
+        self.become_plain(state, lambda: apply(self, self.own) if self.own else None)
+
+    def become_plain(self, state: TreeState, change: Callable[[], None]) -> None:
+        """Become a plain tree that is as `change`, which has a plain tree to do it to, makes `state`'s nodes.
+        Nothing has changed if that fails."""
+        transaction = self.transaction
+        freed = len(transaction.freed)
+        self.under = state
         root = self.base = transaction.root_of(state)
         self.entries = state.pending
         self.__class__ = Tree  # type: ignore[assignment]
         try:
             self.begin(state, root)
-            if own:
-                apply(self, own)
+            change()
         except BaseException:
             del transaction.freed[freed:]
             self.__class__ = OverlaidTree
@@ -510,16 +563,22 @@ def remove_pending(state: TreeState, lsn: int) -> None:
                 state.pending[key] = entry[2]
 
 
-def merged_state(merging: LocalTransaction, state: TreeState, lsn: int) -> TreeState:
-    """A state whose nodes hold what was pending over `state` up to commit `lsn`; `state` if nothing was.
-
-    `merging`: a transaction to do it in, which nobody commits."""
+def changes_seen(state: TreeState, lsn: int) -> dict[Key, Value]:
+    """What is pending over a state up to commit `lsn`."""
     visible: dict[Key, Value] = {}
     for entry in state.pending.copy().values():
         while entry is not None and entry[0] > lsn:
             entry = entry[2]
         if entry is not None:
             visible[entry[3]] = entry[1]
+    return visible
+
+
+def merged_state(merging: LocalTransaction, state: TreeState, lsn: int) -> TreeState:
+    """A state whose nodes hold what was pending over `state` up to commit `lsn`; `state` if nothing was.
+
+    `merging`: a transaction to do it in, which nobody commits."""
+    visible = changes_seen(state, lsn)
     if not visible:
         return state
     tree = Tree(merging, state, merging.root_of(state))

@@ -18,6 +18,7 @@ import msgspec
 from btree.codec import encoded
 from btree.errors import CorruptionError
 from btree.order import in_order
+from btree.overlay import OverlaidTree
 from btree.protocols import Key, TreeKind, Value
 from btree.transaction import OP_CLEAR, OP_CREATE, OP_DROP, OP_WIDEN, LocalTransaction
 from btree.tree import DELETED
@@ -116,6 +117,14 @@ def _apply_changes(transaction: LocalTransaction, gathered: dict[int, dict[Key, 
     while gathered:
         tree_id, newest = gathered.popitem()
         tree = transaction.tree(tree_id)
+        if tree.__class__ is OverlaidTree and transaction.lies_over(tree, newest):
+            tree.own.update(
+                {
+                    key: tuple(value) if value.__class__ is list else value
+                    for key, value in newest.items()
+                }
+            )
+            continue
         keys = in_order(newest)
         values = [newest[key] for key in keys]
         if DELETED in values:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -300,6 +300,22 @@ class LocalTransaction(ABC):
                 version.trees = {**version.trees, old.id: made}
         return made
 
+    def is_vast(self, state: TreeState) -> bool:
+        """Whether a raw tree does not fit into the memory there is."""
+        return False
+
+    def is_full(self, state: TreeState, more: int) -> bool:
+        """Whether so many more changes are too many to wait over a state."""
+        return state.pending_count + more > state.pending_max
+
+    def lies_over(self, tree: OverlaidTree, changes: Mapping[Any, Value]) -> bool:
+        """Whether replayed changes are left to lie over a tree."""
+        return False
+
+    def take_in(self, tree: OverlaidTree) -> bool:
+        """Have what lies over a tree in its leaves at once, page by page, if it is better off that way."""
+        return False
+
     def put_raw(self, key: bytes, value: bytes) -> None:
         puts = self.raw_puts
         if not puts:
@@ -548,10 +564,9 @@ class LocalTransaction(ABC):
     def settle_full(self) -> None:
         """Settle the trees over which there are enough changes, with this transaction's."""
         for tree in self.open_trees.values():
-            if tree.__class__ is OverlaidTree and tree.own:
-                under = tree.under
-                if under.pending_count + len(tree.own) > under.pending_max:
-                    tree.settle()
+            own = tree.own if tree.__class__ is OverlaidTree else None
+            if own and self.is_full(tree.under, len(own)):
+                tree.settle()
 
     def states_at(self, lsn: int) -> dict[int, TreeState]:
         """The trees of the version to come, which commit `lsn` makes; under the store's lock."""

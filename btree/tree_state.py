@@ -34,9 +34,11 @@ class TreeState:
         "mark",
         "nodes_top",
         "pending",
+        "pending_bytes",
         "pending_count",
         "pending_lsn",
         "pending_max",
+        "pending_order",
         "pending_top",
         "root",
         "root_page",
@@ -71,6 +73,8 @@ class TreeState:
         self.pending_max = min(max(count // PENDING_SHARE, PENDING_MIN), PENDING_MAX)
         self.pending_count = 0  # of them, those over which others lie included
         self.pending_lsn = -1  # of the newest of them
+        self.pending_bytes = 0  # of the raw tree: of their redo
+        self.pending_order: list[Key] = []  # the keys, sorted, once somebody has asked
         self.nodes_top: int | None = (
             None  # the largest row id in the nodes, once somebody has asked
         )

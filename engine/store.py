@@ -43,8 +43,10 @@ from engine.writer import Writer
 REDO_TAIL_BYTES_MAX = 4 << 20
 REDO_TAIL_SHARE = 4
 LONG_REDO_TAIL_BYTES_MAX = 16 << 20
+LIGHT_REDO_TAIL_BYTES_MAX = 64 << 20
 """Redo past this asks for a checkpoint: it bounds the time to open.  A large database may have a longer
-tail, a share of its live bytes: scattered changes then meet in its many pages before those are written."""
+tail, a share of its live bytes: scattered changes then meet in its many pages before those are written.  And
+longer still if most of it is light: read, and no more, by who opens the file."""
 
 COMPACTION_BYTES_MIN = 16 << 20
 COMPACTION_FACTOR = 2
@@ -182,14 +184,19 @@ class PageStore(Grouping):
         due = dead > COMPACTION_BYTES_MIN and dead > COMPACTION_FACTOR * live
         return due and live <= live_bytes_max
 
-    def checkpoint_due(self, more: int = 0) -> bool:
-        """Whether the redo tail has outgrown its bound; with `more`, whether so large a transaction would take it
-        past the largest bound."""
+    def checkpoint_due(self, more: int = 0, light: int = 0) -> bool:
+        """Whether the redo tail, of which so many bytes are light, has outgrown its bound; with `more`, whether
+        so large a transaction would take it past the largest bound."""
         log = self.current_log
+        share, size = log.live_bytes // REDO_TAIL_SHARE, log.redo_bytes
+        longest = LIGHT_REDO_TAIL_BYTES_MAX if light else LONG_REDO_TAIL_BYTES_MAX
         if more:
-            return log.redo_bytes + more > LONG_REDO_TAIL_BYTES_MAX
-        return log.redo_bytes > REDO_TAIL_BYTES_MAX and (
-            log.redo_bytes > min(log.live_bytes // REDO_TAIL_SHARE, LONG_REDO_TAIL_BYTES_MAX)
+            return size + more > max(min(share, longest), LONG_REDO_TAIL_BYTES_MAX)
+        if size <= REDO_TAIL_BYTES_MAX:
+            return False
+        heavy = size - light
+        return size > min(share, longest) or (
+            heavy > REDO_TAIL_BYTES_MAX and heavy > min(share, LONG_REDO_TAIL_BYTES_MAX)
         )
 
     def checkpoint_due_at_close(self, redo_bytes_max: int) -> bool:

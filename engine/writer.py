@@ -117,6 +117,12 @@ class Writer:
         """Whether this writer has put the page."""
         return page in self._changes
 
+    def newest(self, page: int) -> int:
+        """Where the page lies that this writer has put last, or else the one that it builds on; 0 if there is
+        none."""
+        location = self._changes.get(page)
+        return self.locate(page) if location is None else location
+
     def read(self, page: int, location: int) -> bytes:
         """The version of `page` at `location`, this writer's own early ones included."""
         if location >> 24 << 3 >= self._position:
@@ -175,8 +181,7 @@ class Writer:
 
     def delete(self, page: int) -> None:
         """Remove a page; harmless if it is not there."""
-        location = self._changes.get(page)
-        if self.locate(page) if location is None else location:
+        if self.newest(page):
             self._add(KIND_DELETE, page, b"")
             self._changes[page] = 0
 

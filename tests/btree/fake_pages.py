@@ -81,7 +81,7 @@ class FakePages:
     def commit_redo(self, payload: bytes) -> int:
         return self.begin().commit_redo(payload).lsn
 
-    def checkpoint_due(self, more: int = 0) -> bool:
+    def checkpoint_due(self, more: int = 0, light: int = 0) -> bool:
         base = self.file.base_lsn(self.file.lsn)
         return (
             sum(len(redo) for n, redo, _ in self.file.commits if redo and n > base)
@@ -171,6 +171,9 @@ class FakeWriter:
         return [
             self.put_early(page, payload) for page, payload in zip(pages, payloads, strict=True)
         ]
+
+    def newest(self, page: int) -> int:
+        return self.changes.get(page, self.locate(page))
 
     def delete(self, page: int) -> None:
         assert self.changes.get(page, self.locate(page)), f"page {page} is not there"

@@ -38,6 +38,7 @@ def small_limits() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for module, name, value in (
             (btree.disk_transaction, "REDO_BYTES_MAX", 600),
+            (btree.disk_transaction, "TAKEN_IN", 3),
             (btree.disk, "CLOSE_REDO_BYTES_MAX", 300),
             (engine.store, "REDO_TAIL_BYTES_MAX", 2500),
             (engine.table_snapshot, "TABLE_EVERY_BYTES", 3000),

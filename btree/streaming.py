@@ -1,0 +1,196 @@
+"""Many waiting changes taken into the leaves of the raw tree page by page, of which none stays behind.
+
+Puts at random places wait over the nodes (see `overlay`) until there are several for each leaf.  If they
+were taken in by way of nodes, all leaves would have to be in memory until the commit.  Here the changes are
+walked in key order: the leaves below a branch that they fall in are read some at once (they lie side by side,
+since they were written so the last time), changed, and written at once, each under the page number that it
+has; what leads to their new places are this transaction's branches alone (as in `rewrite`).  A leaf that
+was in memory stays there, changed and clean, if there is room; one that was not is forgotten again.
+
+So it takes the memory of the branches, and about as long whatever the cache holds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from btree.codec import decode_node
+from btree.edit import (
+    Pieces,
+    cut_branch,
+    cut_ends,
+    cut_leaf,
+    own_child,
+    plant,
+    put_run,
+    replace_child,
+)
+from btree.errors import CorruptionError
+from btree.node import Node, copied
+from btree.protocols import TreeKind, Value
+from btree.tree import DELETED
+
+if TYPE_CHECKING:
+    from btree.disk_transaction import DiskTransaction
+    from btree.tree import Tree
+
+LEAVES_AT_ONCE = 32
+
+Run = tuple[int, int, int]
+"""The slot of a child, and which of the keys fall in it: the first, and the one behind the last."""
+
+
+def take_in(tree: Tree, transaction: DiskTransaction, changes: Mapping[Any, Value]) -> None:
+    """Make changes to a plain raw tree of a writer whose redo is given up."""
+    keys = sorted(changes)
+    values = [changes[key] for key in keys]
+    tree.note_rewritten(0)
+    if DELETED in values:
+        tree.delete_many([key for key in keys if changes[key] is DELETED])
+        keys = [key for key in keys if changes[key] is not DELETED]
+        values = [changes[key] for key in keys]
+    if tree.root.children is None:
+        tree.load(keys, values)
+    elif keys:
+        _Stream(tree, transaction, keys, values).run()
+
+
+class _Stream:
+    """One pass over the leaves that some ascending keys fall in."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        transaction: DiskTransaction,
+        keys: Sequence[bytes],
+        values: Sequence[Value],
+    ) -> None:
+        self.tree = tree
+        self.transaction = transaction
+        self.reader = transaction.reader
+        self.cache = transaction.store.cache
+        self.keys = keys
+        self.values = values
+        self.added = 0
+        self.flush = transaction.early_flush()
+        self.flush.start(tree.snapshot_state())
+
+    def run(self) -> None:
+        tree = self.tree
+        tree.check_writable()
+        tree.tail = None
+        try:
+            root = tree.owned_root()
+            self._branch(root, 0, len(self.keys), is_last=True)
+            if len(root.children or ()) > tree.branch_limit:
+                plant(tree, cut_branch(root, tree.branch_limit, full=False), full=False)
+        finally:
+            self.transaction.spilled += self.flush.allocated
+        tree.large = tree.large or self.flush.found_large
+        tree.note_rewritten(-self.added)
+
+    def _branch(self, branch: Node, start: int, end: int, *, is_last: bool) -> None:
+        """Put what falls below an owned branch, which may be too wide then; `is_last`: of its level."""
+        runs = self._runs(branch, start, end)
+        if branch.level == 1:
+            self._leaves(branch, runs, is_last=is_last)
+            return
+        limit = self.tree.branch_limit
+        found: list[tuple[int, Pieces]] = []
+        for slot, first, last in runs:
+            child = own_child(self.tree, branch, slot)
+            self._branch(child, first, last, is_last=is_last and slot == len(branch.keys))
+            if len(child.children or ()) > limit:
+                found.append((slot, cut_branch(child, limit, full=False)))
+        for slot, pieces in reversed(found):  # from the right: slots on the left stay what they are
+            replace_child(branch, slot, pieces)
+
+    def _runs(self, branch: Node, start: int, end: int) -> list[Run]:
+        """The children of a branch that keys fall in."""
+        keys, separators = self.keys, branch.keys
+        runs = []
+        while start < end:
+            slot = bisect_right(separators, keys[start])
+            upper = end
+            if slot < len(separators):
+                upper = bisect_left(keys, separators[slot], start, end)
+            runs.append((slot, start, upper))
+            start = upper
+        return runs
+
+    def _leaves(self, branch: Node, runs: Sequence[Run], *, is_last: bool) -> None:
+        """Change the leaves below a lowest branch."""
+        children = branch.children
+        assert children is not None
+        found: list[tuple[int, Pieces, list[Any]]] = []
+        for at in range(0, len(runs), LEAVES_AT_ONCE):
+            some = runs[at : at + LEAVES_AT_ONCE]
+            for (slot, start, end), leaf in zip(some, self._read(branch, some), strict=True):
+                page, known = leaf.page, children[slot]
+                is_outer = is_last and slot == len(branch.keys)
+                pieces = self._changed(leaf, start, end, is_outer=is_outer)
+                kept = self._kept(known, pieces)
+                if len(pieces) == 1 and page:
+                    children[slot] = kept[0]
+                else:
+                    found.append((slot, pieces, kept))
+        for slot, pieces, kept in reversed(found):
+            replace_child(branch, slot, pieces)
+            children[slot : slot + len(kept)] = kept
+
+    def _read(self, branch: Node, runs: Sequence[Run]) -> list[Node]:
+        """Leaves to be changed: copies of those in memory, the others read."""
+        children, pages = branch.children, branch.pages
+        assert children is not None and pages is not None
+        wanted: dict[int, int] = {}  # page -> location
+        for slot, _, _ in runs:
+            child, page = children[slot], pages[slot]
+            if child.__class__ is not Node:
+                wanted[page] = location = int(child) or self.reader.locate(page)
+                if not location:
+                    raise CorruptionError(f"page {page} of tree {self.tree.id} is missing")
+        read = {}
+        if wanted:
+            payloads = self.reader.read_many(list(wanted), list(wanted.values()))
+            for (page, location), payload in zip(wanted.items(), payloads, strict=True):
+                read[page] = leaf = decode_node(TreeKind.RAW, payload, page, location)
+                if leaf.level:
+                    raise CorruptionError(f"page {page}: a branch where a leaf should be")
+        return [read.get(pages[slot]) or copied(children[slot], None) for slot, _, _ in runs]
+
+    def _changed(self, leaf: Node, start: int, end: int, *, is_outer: bool) -> Pieces:
+        """A leaf with some of the keys put, written: in pieces if it is too long."""
+        tree, flush = self.tree, self.flush
+        before = len(leaf.keys)
+        appended, _ = put_run(tree, leaf, self.keys[start:end], self.values[start:end])
+        self.added += len(leaf.keys) - before
+        before_it = self.reader.newest(leaf.page)
+        if before_it:
+            self.transaction.note_rewritten((leaf.page,), (before_it,))
+        if len(leaf.keys) > tree.leaf_limit:
+            tree.measure(leaf)
+        if len(leaf.keys) <= tree.leaf_limit:
+            return flush.leaf(leaf)
+        full = appended and is_outer
+        ends = cut_ends(len(leaf.keys), tree.leaf_limit, full=full, least=1)
+        pieces: Pieces = []
+        for low, piece in cut_leaf(leaf, ends, owner=None):
+            (_, first), *others = flush.leaf(piece)
+            pieces += (low, first), *others
+        return pieces
+
+    def _kept(self, known: Any, pieces: Pieces) -> list[Any]:
+        """What to have in the branch for a leaf that was written: where it lies, or the leaf itself if it was
+        in memory and there is room for it."""
+        cache = self.cache
+        if known.__class__ is not Node or not cache.has_room:
+            return [node.location for _, node in pieces]
+        entry_bytes = (known.bytes or self.transaction.store.leaf_bytes) / max(len(known.keys), 1)
+        nodes = [node for _, node in pieces]
+        for node in nodes:
+            node.bytes = int(entry_bytes * len(node.keys))
+            cache.used_bytes += node.bytes
+        cache.used_bytes -= known.bytes
+        return nodes
