@@ -190,13 +190,6 @@ class OverlaidTree(Tree):
         """Whether the nodes, with the changes in them, would not fit into the memory there is."""
         return self.transaction.is_vast(self.under)
 
-    def _more_changes(self) -> None:
-        """Have room for more changes, or go on in copies of the nodes."""
-        if self._is_vast and 0 < self.own_max < LONG_OWN_MAX:
-            self.own_max = LONG_OWN_MAX
-        else:
-            self.settle(to_write=True)
-
     def last(self) -> tuple[Key, Value] | None:
         top = self.top
         if top is None:
@@ -230,7 +223,7 @@ class OverlaidTree(Tree):
     def put(self, key: Key, value: Value = None) -> None:
         own = self.own
         if len(own) >= self.own_max:
-            self._more_changes()
+            _have_room(self)
             self.put(key, value)
             return
         if key.__class__ is tuple:
@@ -243,7 +236,7 @@ class OverlaidTree(Tree):
     def insert(self, key: Key, value: Value = None) -> bool:
         own = self.own
         if len(own) >= self.own_max:
-            self._more_changes()
+            _have_room(self)
             return self.insert(key, value)
         top = self.top
         if top is not None and key > top:
@@ -258,7 +251,7 @@ class OverlaidTree(Tree):
     def delete(self, key: Key) -> bool:
         own = self.own
         if len(own) >= self.own_max:
-            self._more_changes()
+            _have_room(self)
             return self.delete(key)
         if self.get(key, _ABSENT) is _ABSENT:
             return False
@@ -298,7 +291,7 @@ class OverlaidTree(Tree):
 
     def delete_many(self, keys: Sequence[Key]) -> int:
         if len(self.own) + len(keys) > self.own_max:
-            self._more_changes()
+            _have_room(self)
             return self.delete_many(keys)
         if len(keys) <= FEW_LOADED or self._is_vast:
             return sum([self.delete(key) for key in keys])
@@ -498,6 +491,14 @@ class OverlaidTree(Tree):
             raise
         self.own, self.entries, self.own_max = {}, {}, 0
         self.base, self.below = _SETTLED, None
+
+
+def _have_room(tree: OverlaidTree) -> None:
+    """Let a tree have room for more changes, or go on in copies of the nodes; nothing if it does so by now."""
+    if 0 < tree.own_max < LONG_OWN_MAX and tree.transaction.is_vast(tree.under):
+        tree.own_max = LONG_OWN_MAX
+    else:
+        tree.settle(to_write=True)
 
 
 def lay_over(tree: Tree, own: dict[Key, Value]) -> None:

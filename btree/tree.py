@@ -133,6 +133,9 @@ class Tree:
         """Nothing: what a tree with changes laid over it has to do.  A method of such a tree that somebody
         has kept finds that it was done."""
 
+    def more_changes(self) -> None:
+        """Nothing, likewise."""
+
     @property
     def has_changed(self) -> bool:
         """Whether it is another than when the transaction began."""

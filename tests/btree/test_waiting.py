@@ -370,3 +370,19 @@ def test_a_tree_that_was_taken_in_is_a_plain_one(tmp_path: Path) -> None:
     assert content(store.begin()) == model
     assert store.check() == []
     store.close()
+
+
+def test_methods_that_somebody_has_kept_go_on_when_the_tree_is_a_plain_one(tmp_path: Path) -> None:
+    store = opened(tmp_path / "db")
+    transaction = store.begin(write=True)
+    tree = transaction.tree(RAW_TREE_ID)
+    put, insert, delete, delete_many = tree.put, tree.insert, tree.delete, tree.delete_many
+    tree.settle()
+    assert tree.__class__ is Tree
+    put(b"a", b"1")
+    assert insert(b"b", b"2")
+    assert delete(b"a")
+    assert delete_many([b"b", b"c"]) == 1
+    transaction.commit()
+    assert content(store.begin()) == {}
+    store.close()
