@@ -214,6 +214,32 @@ def test_a_small_transaction_copies_no_leaf(store: Any) -> None:
     assert not isinstance(store.begin().tree(tree_id), OverlaidTree)  # one has settled it for all
 
 
+@pytest.mark.parametrize("change", ["put", "insert", "delete", "delete_many", "load"])
+def test_a_method_that_was_looked_up_before_its_tree_settled_does_its_work(
+    store: Any, change: str
+) -> None:
+    """As in `tree.put(key_that_follows(tree), row)`."""
+    model = {key: (key,) for key in range(1000)}
+    tree_id = filled(store, TreeKind.TABLE, model)
+    writing = store.begin(write=True)
+    tree = writing.tree(tree_id)
+    kept = getattr(tree, change)
+    assert isinstance(tree, OverlaidTree)
+    tree.settle()
+    assert not isinstance(tree, OverlaidTree)
+    if change == "load":
+        kept([2000], [(1,)])
+        model[2000] = (1,)
+    elif change in ("put", "insert"):
+        kept(2000, (1,))
+        model[2000] = (1,)
+    else:
+        kept(7 if change == "delete" else [7])
+        del model[7]
+    assert content(writing, tree_id) == expected(model)
+    writing.commit()
+
+
 def test_what_one_hot_row_was_before_is_not_kept_for_ever(store: Any) -> None:
     """Its changes lie one over the other until the tree is settled: by their number, not the keys'."""
     tree_id = filled(store, TreeKind.TABLE, {1: (0,)})
