@@ -29,7 +29,6 @@ from btree.disk_transaction import (
     REDO_BYTES_MAX,
     DiskTransaction,
     Replay,
-    View,
 )
 from btree.errors import ConflictError, ReadOnlyError, StoreError
 from btree.flush import Flush
@@ -38,6 +37,7 @@ from btree.overlay import OWN_MAX, OverlaidTree, add_pending, redo_of
 from btree.protocols import RAW_TREE_ID
 from btree.redo import OP_CHANGES, changed_keys, encode_put, replay
 from btree.transaction import RAW_PUTS_MAX, Version
+from btree.view import View
 from engine import Journal
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """Transactions over pages: how nodes, columns and large values come from the file, and what a commit takes.
 
-A `View` is a version of the trees with the engine's snapshot that its pages are read through.  Readers
-share it.  The writer reads through its own `Writer`, which also knows the pages that it wrote early; a
+Readers share a view (see `view`).  The writer reads through its own `Writer`, which also knows the pages that it wrote early; a
 `Replay` applies the redo of commits that were made elsewhere, or that nobody has read yet.
 """
 
@@ -30,6 +29,7 @@ from btree.streaming import take_in
 from btree.transaction import LocalTransaction, Version
 from btree.tree import REDO_ENTRIES_MAX, Tree
 from btree.tree_state import TreeState
+from btree.view import ENDED, View
 
 if TYPE_CHECKING:
     from btree.disk import DiskStore
@@ -51,40 +51,6 @@ PUTS_SCATTERED = 2
 
 LEAF_LIMIT_MAX = 256
 _MEASURE_ENTRIES = 24
-
-
-class View:
-    """A version and the engine's snapshot that its pages are read through.
-
-    Shared by all transactions that begin while it is the newest; the snapshot is closed when the last
-    of them, and of the iterators that came from them, is gone."""
-
-    __slots__ = ("snapshot", "version")
-
-    def __init__(self, snapshot: Snapshot, version: Version) -> None:
-        self.snapshot = snapshot
-        self.version = version
-
-    def __del__(self) -> None:
-        self.snapshot.close()
-
-
-class _Ended:
-    """The reader of a transaction that ended and whose version was never read through a snapshot."""
-
-    __slots__ = ()
-
-    def locate(self, page: int) -> int:
-        raise StoreError("the transaction has ended")
-
-    def read(self, page: int, location: int) -> bytes:
-        raise StoreError("the transaction has ended")
-
-    def read_many(self, pages: Sequence[int], locations: Sequence[int]) -> Sequence[bytes]:
-        raise StoreError("the transaction has ended")
-
-
-_ENDED = _Ended()
 
 
 class _OnPages(LocalTransaction):
@@ -541,7 +507,7 @@ class DiskTransaction(_OnPages):
             writer.rollback()
             if self.spilled or self.orphans or self.has_rewritten:
                 self.store.cache.clear()  # the next writer's pages will lie where this one's lay
-        self.reader = _ENDED if self._view is None else self._view.snapshot
+        self.reader = ENDED if self._view is None else self._view.snapshot
 
     def nodes_wanted(self) -> None:
         if self._view is None:

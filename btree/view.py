@@ -1,0 +1,46 @@
+"""What readers share: a version of the trees with the engine's snapshot that its pages are read through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from btree.errors import StoreError
+
+if TYPE_CHECKING:
+    from btree.pages import Snapshot
+    from btree.transaction import Version
+
+
+class View:
+    """A version and the engine's snapshot that its pages are read through.
+
+    Shared by all transactions that begin while it is the newest; the snapshot is closed when the last
+    of them, and of the iterators that came from them, is gone."""
+
+    __slots__ = ("snapshot", "version")
+
+    def __init__(self, snapshot: Snapshot, version: Version) -> None:
+        self.snapshot = snapshot
+        self.version = version
+
+    def __del__(self) -> None:
+        self.snapshot.close()
+
+
+class _Ended:
+    """The reader of a transaction that ended and whose version was never read through a snapshot."""
+
+    __slots__ = ()
+
+    def locate(self, page: int) -> int:
+        raise StoreError("the transaction has ended")
+
+    def read(self, page: int, location: int) -> bytes:
+        raise StoreError("the transaction has ended")
+
+    def read_many(self, pages: Sequence[int], locations: Sequence[int]) -> Sequence[bytes]:
+        raise StoreError("the transaction has ended")
+
+
+ENDED = _Ended()
