@@ -15,6 +15,11 @@ from msgspec import Struct
 SqlValue = None | int | float | str | bytes
 """A value of a row: NULL, INTEGER (64 bits, signed), REAL (never NaN), TEXT, BLOB."""
 
+NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
+"""The bits of `btree.Kind`, of which masks of possible kinds are made."""
+
+ANY_KIND = NULL | INTEGER | REAL | TEXT | BLOB
+
 ROWID = -1
 """`ColumnRef.column` of a table's hidden rowid (the tree's key)."""
 
@@ -136,7 +141,7 @@ class ScalarSubquery(Struct, frozen=True):
     column: int = 0
     affinity: Affinity = Affinity.NONE
     collation: str = "BINARY"
-    kinds: int = 31
+    kinds: int = ANY_KIND
 
 
 class Case(Struct, frozen=True):
@@ -185,7 +190,7 @@ class SlotRef(Struct, frozen=True):
     slot: int
     affinity: Affinity = Affinity.NONE
     collation: str = "BINARY"
-    kinds: int = 31
+    kinds: int = ANY_KIND
 
 
 class Raise(Struct, frozen=True):

@@ -13,13 +13,18 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from sql.errors import SqlError, SqlNameError
-from sql.expressions import ROWID, Affinity, ColumnRef, Expression
+from sql.expressions import (
+    ANY_KIND,
+    ROWID,
+    Affinity,
+    ColumnRef,
+    Expression,
+)
 from sql.plan import AggregateCall, WindowCall
 from sql.schema import Table
 
 ROWID_NAMES = frozenset({"rowid", "oid", "_rowid_"})
 INTEGER_KIND = 2
-ANY_KIND = 31
 
 
 class ScopeColumn(Struct, frozen=True):

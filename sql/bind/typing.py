@@ -7,6 +7,12 @@ comparison) and 7.1 (which collation a comparison uses).
 from __future__ import annotations
 
 from sql.expressions import (
+    ANY_KIND,
+    BLOB,
+    INTEGER,
+    NULL,
+    REAL,
+    TEXT,
     Affinity,
     Arithmetic,
     Call,
@@ -27,8 +33,6 @@ from sql.plan.walk import children
 from sql.values import apply_affinity
 
 NUMERIC_AFFINITIES = (Affinity.NUMERIC, Affinity.INTEGER, Affinity.REAL)
-NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
-ANY_KIND = 31
 
 
 def affinity_of(node: Expression) -> Affinity | None:

@@ -16,14 +16,13 @@ from msgspec import Struct
 
 from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
-from sql.expressions import Literal
+from sql.expressions import BLOB, INTEGER, NULL, REAL, TEXT, Literal
 from sql.plan import AggregateCall, Select
 from sql.run import grouping
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
 
-NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 NUMBER = INTEGER | REAL
 
 

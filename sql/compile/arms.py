@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sql.compile.levels import Binding
+from sql.compile.accesses import Binding
 from sql.compile.module import Lines
 from sql.compile.projection import folded_key
 from sql.expressions import Compare, Expression

@@ -16,10 +16,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from sql.compile.accesses import Binding, Source, variables_in
 from sql.compile.by_column import column_scan, with_probe
 from sql.compile.hashed import asks_for_keys
 from sql.compile.module import Lines
-from sql.expressions import Affinity, ColumnRef, InList, InSubquery
+from sql.expressions import INTEGER, Affinity, ColumnRef, InList, InSubquery
 from sql.plan import TableRelation
 from sql.plan.operators import HashLookup, KeyRange, Level, RowidLookup
 from sql.run import lookups, ranges
@@ -28,15 +29,11 @@ from sql.run.sorting import in_batches
 if TYPE_CHECKING:
     from sql.compile.levels import LevelCompiler
 
-INTEGER = 2
-
 
 def batched_level(
     levels: LevelCompiler, level: Level, header: str, listed: list[list[str]]
 ) -> tuple[str, list[str]]:
     """The header and the clauses that take the place of those of the levels before and of this one."""
-    from sql.compile.levels import Binding, Source
-
     relation = level.relation
     assert isinstance(relation, TableRelation)
     number = relation.source
@@ -124,8 +121,6 @@ def late_level(
 
 def _before(levels: LevelCompiler, header: str, listed: list[list[str]]) -> tuple[str, str]:
     """A call that gives the rows of the levels before in batches, and the target that takes one apart."""
-    from sql.compile.levels import variables_in
-
     clauses = levels.joined(listed)
     bound: list[str] = []
     for level in listed:

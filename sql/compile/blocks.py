@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from msgspec.structs import replace
 
+from sql.compile.accesses import Binding, variables_in
 from sql.compile.arms import ArmsCompiler
 from sql.compile.batched import batched_level, late_level
 from sql.compile.by_column import ColumnScan, column_scan
 from sql.compile.clauses import split_clauses
 from sql.compile.groups import GroupCompiler
-from sql.compile.levels import Binding, LevelCompiler, variables_in
+from sql.compile.levels import LevelCompiler
 from sql.compile.module import Lines, Module
 from sql.compile.probed import probed_level, reduce_tables
 from sql.compile.projection import STREAM_FAN_OUT, ProjectionCompiler, top_count
@@ -29,7 +30,16 @@ from sql.compile.scalar import ScalarCompiler
 from sql.compile.subqueries import SubqueryCompiler
 from sql.compile.totals import TotalsCompiler
 from sql.compile.unpacking import unpacked
-from sql.expressions import ROWID, ColumnRef, Expression, InSubquery, Literal, SlotRef
+from sql.expressions import (
+    INTEGER,
+    REAL,
+    ROWID,
+    ColumnRef,
+    Expression,
+    InSubquery,
+    Literal,
+    SlotRef,
+)
 from sql.functions import FunctionRegistry
 from sql.optimise.planner import Planner
 from sql.plan import (
@@ -51,7 +61,6 @@ from sql.run.sorting import in_batches
 if TYPE_CHECKING:
     from sql.run.analysis import Analysis
 
-NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 NUMBER = INTEGER | REAL
 EXTRA_SCOPES = 1_000_000
 """Source numbers from here on are rows of an enclosing trigger or upsert."""

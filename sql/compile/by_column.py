@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sql.compile.accesses import Binding
 from sql.compile.coded import CodedCondition, coded_conditions
 from sql.compile.text_filters import match_condition, matching_columns
 from sql.expressions import ROWID, Expression
@@ -107,8 +108,6 @@ def loop_over(names: Sequence[str], lists: Sequence[str]) -> str:
 def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
     """The first level of a join by column; None if it is no whole scan of a larger table, or if it wants
     whole rows anyway."""
-    from sql.compile.levels import Binding
-
     relation = level.relation
     if (
         not isinstance(relation, TableRelation)

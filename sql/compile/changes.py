@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from sql.compile.accesses import Binding
 from sql.compile.blocks import BlockCompiler
 from sql.compile.by_column import ROWS_MIN, loop_over
-from sql.compile.levels import Binding
 from sql.compile.module import Lines, Module
 from sql.compile.text_filters import match_condition
 from sql.expressions import ROWID, ColumnRef, Expression, Parameter

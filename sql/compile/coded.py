@@ -12,8 +12,18 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from sql.compile.scalar_kinds import BLOB, NULL, NUMBER, TEXT
-from sql.expressions import Affinity, ColumnRef, Compare, Expression, InList, Parameter
+from sql.compile.scalar_kinds import NUMBER
+from sql.expressions import (
+    BLOB,
+    NULL,
+    TEXT,
+    Affinity,
+    ColumnRef,
+    Compare,
+    Expression,
+    InList,
+    Parameter,
+)
 from sql.optimise.shares import Shares
 from sql.plan import TableRelation
 

@@ -29,6 +29,7 @@ from msgspec import Struct
 
 from sql.compile.clauses import split_clauses
 from sql.compile.module import Lines
+from sql.expressions import INTEGER
 from sql.plan import TableRelation
 from sql.run import dense
 
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from sql.compile.aggregates import Field
     from sql.compile.blocks import Join
     from sql.compile.groups import GroupCompiler
-
-INTEGER = 2
 
 
 class DenseGroups(Struct):

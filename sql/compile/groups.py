@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sql.compile.aggregates import BLOB, NUMBER, TEXT, AggregateCode, AggregateCompiler
+from sql.compile.accesses import variables_in
+from sql.compile.aggregates import NUMBER, AggregateCode, AggregateCompiler
 from sql.compile.dense import DenseGroups, dense_groups, in_dict_or_lists
 from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
+from sql.expressions import BLOB, TEXT
 from sql.plan import Select
 from sql.run import grouping
 from sql.run.partitions import FIRST_ROOM, overfull
@@ -227,8 +229,6 @@ class GroupCompiler(AggregateCompiler):
 
     def _loop_variables(self, loops: Lines, used: list[str]) -> str:
         """The variables that the loops bind and the sources use, as a tuple's elements."""
-        from sql.compile.levels import variables_in
-
         bound = {
             name
             for line in loops.lines

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from sql.compile.accesses import Binding, Source, variables_in
 from sql.compile.by_column import ColumnScan, column_scan, with_probe
 from sql.compile.module import Lines
-from sql.expressions import Expression
+from sql.expressions import NULL, Expression
 from sql.plan import Block, DerivedRelation, Relation, Select, TableRelation, WorkRelation
 from sql.plan.operators import HashLookup, Level
 from sql.plan.walk import subblocks
@@ -26,9 +27,7 @@ from sql.run.lookups import unique_table
 from sql.run.sorting import in_batches
 
 if TYPE_CHECKING:
-    from sql.compile.levels import Binding, LevelCompiler, Source
-
-NULL = 1
+    from sql.compile.levels import LevelCompiler
 
 
 class _Loop(Struct):
@@ -69,8 +68,6 @@ class Hashed(Struct):
 
 def hashed(levels: LevelCompiler, level: Level) -> Hashed:
     """Have the level's table built, and bind its relation's variables."""
-    from sql.compile.levels import Source
-
     access = level.access
     assert isinstance(access, HashLookup)
     sources = [
@@ -128,8 +125,6 @@ def is_stored(levels: LevelCompiler, level: Level) -> bool:
 
 def source_of(levels: LevelCompiler, made: Hashed) -> Source:
     """The probe of a table, row by row."""
-    from sql.compile.levels import Source
-
     if made.only_keys:
         return Source(None, [f"if {made.probe} in {made.table}"], [])
     if made.unique:
@@ -145,8 +140,6 @@ def _table(
     levels: LevelCompiler, level: Level, access: HashLookup, binding: Binding, only_keys: bool
 ) -> tuple[str, bool, Binding]:
     """The variable of the table, whether it has single rows, and how its rows are read."""
-    from sql.compile.levels import variables_in
-
     number = level.relation.source
     before = Lines()
     loop, binding = _loop(levels, level, access, binding, only_keys, before)
@@ -205,7 +198,7 @@ def _loop(
 ) -> tuple[_Loop, Binding]:
     """The loop over the relation's rows, and how the table's rows will be read; `before` takes what is to be
     made before it."""
-    from sql.compile.levels import Binding, LevelCompiler
+    from sql.compile.levels import LevelCompiler
 
     number = level.relation.source
     base = Level(level.relation, access.access, False, (), access.local)

@@ -5,29 +5,24 @@ behind the other they are the body of a list comprehension, a generator expressi
 
     for r1 in rows  if r1[2] > 5  for r2 in (get_t7(r1[0]),)  if r2 is not None
 
-Variables of relation 3: `r3` its row, `k3` its tree key, `i3` an index key that covers it.
-No `:=` may stand in a comprehension's iterable, so such a source moves into a function of its own.
+How one relation is read is `sql/compile/accesses.py`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
+from sql.compile.accesses import AccessCompiler, Binding, Source, variables_in
 from sql.compile.hashed import hashed, source_of
-from sql.compile.module import Lines, Module
-from sql.compile.providers import provided_rows
+from sql.compile.module import Lines
 from sql.compile.text_filters import match_condition, row_filter
 from sql.expressions import (
     ROWID,
-    Affinity,
     ColumnRef,
     Expression,
-    InList,
     InSubquery,
 )
 from sql.plan import (
@@ -38,85 +33,29 @@ from sql.plan import (
     width,
 )
 from sql.plan.operators import (
-    PRESENT,
-    Access,
-    Bound,
-    Equality,
     HashLookup,
     KeyRange,
     Level,
-    RowidLookup,
-    RowidRange,
-    RowidUnion,
-    RowsScan,
-    TableScan,
 )
 from sql.plan.walk import walk
-from sql.run import arithmetic, ranges
-from sql.run.lookups import index_rows
+from sql.run import ranges
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
 
-NULL, INTEGER, TEXT = 1, 2, 8
 FEW_MATCHES = 16.0
 CLAUSES_MAX = 14
 """`for` clauses of one comprehension; Python nests at most 20 loops."""
 
-_VARIABLE = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\b([kriwgch]\d+|c\d+_\d+)\b""")
-"""A variable, or a text, which may look like one inside."""
-_LOOP = re.compile(r"\bfor ([kriwgch]\d+(?:, [kriwgch]\d+)*) in ")
 
-
-def variables_in(source: str) -> list[str]:
-    """Row variables that a source mentions, sorted."""
-    return sorted({*_VARIABLE.findall(source)} - {""})
-
-
-class Binding(Struct):
-    """How the columns of a relation instance are read."""
-
-    row: str
-    key: str
-    positions: dict[int, int] | None = None  # of a covering index: column -> place in `row`
-    by_column: bool = False  # each column in a variable of its own
-    alias: int | None = None  # with `by_column`: the column that is the rowid
-
-    def column(self, column: int) -> str:
-        if self.by_column and column not in (ROWID, self.alias):
-            return f"c{self.row[1:]}_{column}"
-        if self.positions is not None:
-            return f"{self.row}[{self.positions[column]}]"
-        if column == ROWID or (self.by_column and column == self.alias):
-            return self.key
-        return f"{self.row}[{column}]"
-
-
-class Source(Struct):
-    """An access as code: `batches` an iterator of (keys, values), or else ready `clauses`."""
-
-    batches: str | None
-    clauses: list[str]
-    variables: list[str]
-    covering: bool = False
-    single: bool = False  # at most one row
-    rows: str = ""  # all rows, where they can be had without batches and keys
-    lookup: str = ""  # of a single row: a call that gives it, or the default put at its `%s`
-
-
-class LevelCompiler:
+class LevelCompiler(AccessCompiler):
     """Makes the clauses of one SELECT's levels."""
 
     def __init__(
         self, compiler: BlockCompiler, uses: Counter[tuple[int, int]], body: Lines
     ) -> None:
-        self.compiler = compiler
-        self.module: Module = compiler.module
-        self.scalar = compiler.scalar
+        super().__init__(compiler, uses)
         self.uses = uses  # how often the block speaks of a relation's column
-        self.needed: dict[int, set[int]] = {}
-        for number, column in uses:
-            self.needed.setdefault(number, set()).add(column)
         self.body = body  # statements at the start of the block's function
         self.hoists = (
             False  # whether sets of subqueries are made beforehand: of a join that scans a table
@@ -124,7 +63,6 @@ class LevelCompiler:
         self.first = -1  # the relation that the join begins with
         # Levels, by the relation whose hash table is cut to what has a match in them.
         self.reducing: dict[int, list[Level]] = {}
-        self.take = ""  # how many entries are wanted of the only level; "" for all
 
     def beyond(self, number: int, expressions: Iterable[Expression]) -> set[int]:
         """The columns of a relation that the block speaks of elsewhere than in those of its expressions."""
@@ -228,7 +166,7 @@ class LevelCompiler:
             for clause in level:
                 match = re.match(r"for (.+?) in ", clause)
                 if match is not None:
-                    made += _VARIABLE.findall(match[1])
+                    made += variables_in(match[1])
         targets = f"({', '.join(dict.fromkeys(made))},)"
         free = [name for name in variables_in(inner) if name not in made]
         name = f"j{self.module.number()}"
@@ -308,30 +246,6 @@ class LevelCompiler:
         # A list where matches are few: a generator costs more to start, but ends at the first of many.
         return f"{word} [{found}]" if level.fan_out <= FEW_MATCHES else f"{word} any({found})"
 
-    def loop(self, target: str, iterable: str) -> str:
-        """A `for` clause."""
-        return f"for {target} in {self.safe(iterable)}"
-
-    def safe(self, source: str) -> str:
-        """The source, or a call of a function that returns it, fit for a comprehension's iterable.
-
-        What the source binds by loops of its own (a rowid that only finds the row, too) is no argument."""
-        if ":=" not in source:
-            return source
-        own = {name for targets in _LOOP.findall(source) for name in variables_in(targets)}
-        free = [variable for variable in variables_in(source) if variable not in own]
-        name = f"e{self.module.number()}"
-        function = Lines()
-        function.add(f"def {name}({', '.join(free)}):")
-        function.depth = 1
-        function.add(f"return {source}")
-        self.module.add(function)
-        return f"{name}({', '.join(free)})"
-
-    def call(self, function: Callable[..., object], *arguments: str) -> str:
-        """The source of a call of a runtime function."""
-        return f"{self.module.function(function)}({', '.join(arguments)})"
-
     def _left(self, level: Level, source: Source) -> list[str]:
         """A LEFT join's level: its matches, or else one row of NULLs."""
         relation = level.relation
@@ -389,241 +303,3 @@ class LevelCompiler:
         source = self.access(relation, access, level)
         self.compiler.bindings[number] = binding
         return source
-
-    def access(
-        self,
-        relation: TableRelation | RowRelation | DerivedRelation | WorkRelation,
-        access: Access,
-        level: Level,
-    ) -> Source:
-        match access:
-            case RowsScan():
-                return self._rows(relation, level)
-            case TableScan():
-                assert isinstance(relation, TableRelation)
-                tree = self.module.tree(relation.table.tree_id)
-                reverse = ", True" if access.reverse else ""
-                batches = self.call(ranges.scan, tree, f"check{reverse}")
-                return Source(self._taken(batches), [], [])
-            case RowidLookup():
-                assert isinstance(relation, TableRelation)
-                return self._rowid(relation, access)
-            case RowidRange():
-                assert isinstance(relation, TableRelation)
-                tree = self.module.tree(relation.table.tree_id)
-                batches = self.call(
-                    ranges.span,
-                    tree,
-                    "check",
-                    *self.bounds(access.low, access.high),
-                    str(access.reverse),
-                )
-                return Source(self._taken(batches), [], [])
-            case KeyRange():
-                assert isinstance(relation, TableRelation)
-                return self._key_range(relation, access)
-            case RowidUnion():
-                assert isinstance(relation, TableRelation)
-                return self._union(relation, access)
-            case HashLookup():
-                raise AssertionError("a hash lookup inside a hash lookup")
-            case _:
-                assert_never(access)
-
-    def _rows(
-        self,
-        relation: TableRelation | RowRelation | DerivedRelation | WorkRelation,
-        level: Level,
-    ) -> Source:
-        match relation:
-            case DerivedRelation():
-                return self._row_batches(relation.source, self.compiler.derived(relation))
-            case RowRelation():
-                return self._row_batches(relation.source, provided_rows(self, relation, level))
-            case WorkRelation():
-                return self._row_batches(relation.source, f"(work{relation.number}[0],)")
-            case _:
-                raise AssertionError("a stored table is scanned through its tree")
-
-    def _row_batches(self, number: int, batches: str) -> Source:
-        """Rows without keys, in batches."""
-        return Source(self.call(ranges.row_batches, batches, "check"), [], [f"r{number}"])
-
-    def _rowid(self, relation: TableRelation, access: RowidLookup) -> Source:
-        number = relation.source
-        get = self.module.method(relation.table.tree_id, "get")
-        columns = self.needed.get(number, set())
-        row, key = f"r{number}", f"k{number}"
-        equality = access.equality
-        names = [name for name, used in ((key, ROWID in columns), (row, True)) if used]
-        if equality.many:
-            values = self._many(equality, "")
-            reverse = ", reverse=True" if access.reverse else ""
-            loop = self.loop(key, f"{self.call(ranges.rowids_of, values + reverse)}")
-            return Source(
-                None, [loop, f"for {row} in ({get}({key}),)", f"if {row} is not None"], names
-            )
-        assert not isinstance(equality.value, (InList, InSubquery))
-        source, kinds = self.scalar.operand(equality.value, equality.affinity, "BINARY")
-        if kinds != INTEGER:
-            source = self.call(ranges.rowid_of, source)
-        if ROWID not in columns:
-            return self.found([row], f"{get}({source}%s)")
-        clauses = [self.loop(key, f"({source},)"), f"for {row} in ({get}({key}),)"]
-        return Source(None, [*clauses, f"if {row} is not None"], names, single=True)
-
-    def found(self, names: list[str], lookup: str) -> Source:
-        """A source of at most one row: what the call gives, None for nothing."""
-        if len(names) == 1:
-            name = names[0]
-            clauses = [self.loop(name, f"({lookup.replace('%s', '')},)"), f"if {name} is not None"]
-            return Source(None, clauses, names, single=True, lookup=lookup)
-        pair = f"e{self.module.number()}"
-        clauses = [
-            self.loop(pair, f"({lookup.replace('%s', '')},)"),
-            f"if {pair} is not None",
-            f"for {', '.join(names)} in ({pair},)",
-        ]
-        return Source(None, clauses, names, single=True)
-
-    def _many(self, equality: Equality, convert: str) -> str:
-        """The values of `column IN (...)` as an iterable's source; `convert` folds them."""
-        value = equality.value
-        if isinstance(value, InSubquery):
-            values = self.compiler.subqueries.column_values(value)
-        elif isinstance(value, InList):
-            values = f"({''.join(f'{self.scalar.value(item)}, ' for item in value.items)})"
-        else:
-            values = f"({self.scalar.value(value)},)"
-        conversion = self._conversion(equality.affinity)
-        if conversion and convert:
-            folded = self.call(ranges.composed, conversion, convert)
-            return self.call(ranges.distinct, values, self.module.once(folded))
-        if conversion or convert:
-            return self.call(ranges.distinct, values, conversion or convert)
-        return self.call(ranges.distinct, values)
-
-    def _conversion(self, affinity: Affinity | None) -> str:
-        if affinity is None or affinity == Affinity.BLOB:
-            return ""
-        function = arithmetic.as_text if affinity == Affinity.TEXT else arithmetic.as_numeric
-        return self.module.function(function)
-
-    def bounds(self, low: Bound | None, high: Bound | None, collation: str = "BINARY") -> list[str]:
-        """low, high, low inclusive, high inclusive."""
-        name, ends = self.module.constants.name, []
-        for bound in (low, high):
-            if bound is None or bound is PRESENT:
-                ends.append(name(ranges.PRESENT if bound else ranges.UNBOUND, "bound"))
-            else:
-                ends.append(self.scalar.operand(bound.expression, bound.affinity, collation)[0])
-        return [*ends, *[str(bound is None or bound.inclusive) for bound in (low, high)]]
-
-    def _key_range(self, relation: TableRelation, access: KeyRange) -> Source:
-        path = access.path
-        if path.clustered and len(access.equal) == len(path.parts) and self._is_point(access):
-            return self._clustered_point(relation, access)
-        batches = self._taken(self._key_batches(access), clustered=path.clustered)
-        if path.clustered:
-            return Source(batches, [], [])
-        if access.covering:
-            return Source(batches, [], [f"i{relation.source}"], covering=True)
-        get_many = self.module.method(relation.table.tree_id, "get_many")
-        if relation.table.without_rowid:
-            source = self.call(ranges.fetched_clustered, batches, get_many, str(path.key_start))
-        else:
-            source = self.call(ranges.fetched, batches, get_many, str(path.key_start))
-            equal = f"{self.module.function(ranges.equal_span)}("
-            needed = self.needed.get(relation.source, set())
-            if batches.startswith(equal) and needed and ROWID not in needed:
-                span = batches[len(equal) : -1]
-                table = self.module.tree(relation.table.tree_id)
-                rows = self.call(index_rows, span, table)
-                return Source(f"((None, {rows}),)", [], [], rows=rows)
-        return Source(source, [], [])
-
-    def _taken(self, batches: str, *, clustered: bool = False) -> str:
-        """The batches, ended after as many entries as LIMIT lets through."""
-        span = f"{self.module.function(ranges.key_span)}("
-        if self.take and batches.startswith(span) and not clustered:
-            return self.call(ranges.head_span, self.take, batches[len(span) : -1])
-        return self.call(ranges.head, batches, self.take) if self.take else batches
-
-    def _is_point(self, access: KeyRange) -> bool:
-        return not any(equality.many or equality.null_safe for equality in access.equal)
-
-    def _clustered_point(self, relation: TableRelation, access: KeyRange) -> Source:
-        get = self.module.method(relation.table.tree_id, "get")
-        number = relation.source
-        row, key = f"r{number}", f"k{number}"
-        parts = "".join(
-            f"{self.equal_source(access, place)}, " for place in range(len(access.equal))
-        )
-        names = [key, row] if ROWID in self.needed.get(number, set()) else [row]
-        if len(names) == 2:
-            clauses = [self.loop(key, f"(({parts}),)"), f"for {row} in ({get}({key}),)"]
-        else:
-            clauses = [self.loop(row, f"({get}(({parts})),)")]
-        return Source(None, [*clauses, f"if {row} is not None"], names, single=True)
-
-    def equal_source(self, access: KeyRange, place: int) -> str:
-        equality = access.equal[place]
-        assert not isinstance(equality.value, (InList, InSubquery))
-        collation = access.path.parts[place].collation
-        return self.scalar.operand(equality.value, equality.affinity, collation)[0]
-
-    def _key_batches(self, access: KeyRange) -> str:
-        path = access.path
-        tree = self.module.tree(path.tree_id)
-        plain = []
-        choices = []
-        for place, equality in enumerate(access.equal):
-            if equality.many:
-                fold = self.scalar.folding(path.parts[place].collation)
-                convert = "" if fold is None else self.module.constants.name(fold, "fold")
-                choices.append(self._many(equality, convert))
-                continue
-            source = self.equal_source(access, place)
-            nullable = not equality.null_safe and self.scalar.nullable(equality.value)
-            choices.append(self.call(ranges.one, source) if nullable else f"({source},)")
-            plain.append("" if nullable else source)
-        collation = (
-            path.parts[len(access.equal)].collation if len(access.equal) < len(path.parts) else ""
-        )
-        reverse = str(access.reverse)
-        if len(plain) == len(choices) and all(plain):
-            prefix = f"({''.join(f'{part}, ' for part in plain)})"
-            if access.prefix is not None:
-                start = self.scalar.operand(access.prefix, None, collation)[0]
-                return self.call(ranges.text_span, tree, "check", prefix, start, reverse)
-            unbound = access.low is None and access.high is None
-            if unbound and plain and not access.reverse and not path.clustered:
-                return self.call(ranges.equal_span, tree, "check", prefix)
-            bounds = self.bounds(access.low, access.high, collation or "BINARY")
-            return self.call(ranges.key_span, tree, "check", prefix, *bounds, reverse)
-        listed = f"({''.join(f'{choice}, ' for choice in choices)})"
-        if access.prefix is not None:
-            start = self.scalar.operand(access.prefix, None, collation)[0]
-            return self.call(ranges.text_spans, tree, "check", listed, start, reverse)
-        bounds = self.bounds(access.low, access.high, collation or "BINARY")
-        return self.call(ranges.spans, tree, "check", listed, *bounds, f"reverse={reverse}")
-
-    def _union(self, relation: TableRelation, access: RowidUnion) -> Source:
-        parts = []
-        for part in access.parts:
-            if isinstance(part, KeyRange):
-                batches = self._key_batches(part)
-                keys = self.call(ranges.keys_of, batches)
-                parts.append(f"[key[{part.path.key_start}] for key in {self.safe(keys)}]")
-            elif isinstance(part, RowidRange):
-                tree = self.module.tree(relation.table.tree_id)
-                batches = self.call(ranges.span, tree, "check", *self.bounds(part.low, part.high))
-                parts.append(self.call(ranges.keys_of, batches))
-            elif part.equality.many:
-                parts.append(self.call(ranges.rowids_of, self._many(part.equality, "")))
-            else:
-                assert not isinstance(part.equality.value, (InList, InSubquery))
-                source = self.scalar.operand(part.equality.value, part.equality.affinity, "BINARY")
-                parts.append(self.call(ranges.rowids_of, f"({source[0]},)"))
-        get_many = self.module.method(relation.table.tree_id, "get_many")
-        return Source(self.call(ranges.union, f"({', '.join(parts)},)", get_many), [], [])

@@ -15,17 +15,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sql.compile.accesses import Binding
 from sql.compile.by_column import ColumnScan, with_probe
 from sql.compile.hashed import asks_for_keys, hashed, probed_by, reads_work, source_of
-from sql.expressions import ColumnRef, InList, InSubquery
+from sql.expressions import INTEGER, ColumnRef, InList, InSubquery
 from sql.plan import TableRelation
 from sql.plan.operators import HashLookup, Level, RowidLookup
 from sql.run import probes
 
 if TYPE_CHECKING:
     from sql.compile.levels import LevelCompiler
-
-INTEGER = 2
 
 
 def reduce_tables(levels: LevelCompiler, plan: Sequence[Level]) -> None:
@@ -98,8 +97,6 @@ def _hashed(
 def _by_rowid(
     levels: LevelCompiler, scan: ColumnScan, level: Level, access: RowidLookup
 ) -> tuple[ColumnScan, list[str]] | None:
-    from sql.compile.levels import Binding
-
     relation, value = level.relation, access.equality.value
     assert isinstance(relation, TableRelation) and not isinstance(value, (InList, InSubquery))
     operand, kinds = levels.scalar.operand(value, access.equality.affinity, "BINARY")

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from sql.compile.accesses import variables_in
 from sql.compile.clauses import split_clauses
-from sql.compile.levels import variables_in
 from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
-from sql.expressions import Expression, SlotRef
+from sql.expressions import BLOB, INTEGER, NULL, REAL, TEXT, Expression, SlotRef
 from sql.plan import Compound, OuterJoin, Recursive, Select, SortKey, TableRelation, Values, width
 from sql.plan.operators import SelectPlan
 from sql.run import sorting, stages
@@ -25,7 +25,6 @@ from sql.values import sort_key
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler, Join
 
-NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 NUMBER = INTEGER | REAL
 
 STREAM_FAN_OUT = 64.0

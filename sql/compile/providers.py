@@ -16,21 +16,21 @@ from sql.plan.walk import references
 from sql.run import ranges
 
 if TYPE_CHECKING:
-    from sql.compile.levels import LevelCompiler
+    from sql.compile.accesses import AccessCompiler
 
 
-def provided_rows(levels: LevelCompiler, relation: RowRelation, level: Level) -> str:
+def provided_rows(accesses: AccessCompiler, relation: RowRelation, level: Level) -> str:
     """The source of a provider's batches of rows."""
-    provider = levels.module.constants.name(relation.provider, "provider")
+    provider = accesses.module.constants.name(relation.provider, "provider")
     if provider_ranges(relation):
-        bounds = _bounds(levels, relation, level)
+        bounds = _bounds(accesses, relation, level)
         if bounds is not None:
             return f"{provider}.range_rows(ctx, {', '.join(bounds)})"
-    arguments = "".join(f"{levels.scalar.value(item)}, " for item in relation.arguments)
+    arguments = "".join(f"{accesses.scalar.value(item)}, " for item in relation.arguments)
     return f"{provider}.rows(ctx, ({arguments}))"
 
 
-def _bounds(levels: LevelCompiler, relation: RowRelation, level: Level) -> list[str] | None:
+def _bounds(accesses: AccessCompiler, relation: RowRelation, level: Level) -> list[str] | None:
     """(lo, hi, lo inclusive, hi inclusive, reverse) of the conditions on the first column."""
     low, high = "None", "None"
     low_inclusive = high_inclusive = True
@@ -39,14 +39,14 @@ def _bounds(levels: LevelCompiler, relation: RowRelation, level: Level) -> list[
         if found is None:
             continue
         op, value = found
-        source = levels.scalar.value(value)
+        source = accesses.scalar.value(value)
         if op.endswith("prefix"):
             assert isinstance(value, Literal)
             start = str(value.value)
             # LIKE folds ASCII letters, and capitals sort first.
             first, last = (start, start) if op[0] == "G" else folded_range(start)
-            low = levels.module.constants.name(first)
-            high = levels.module.constants.name(ranges.text_after(last))
+            low = accesses.module.constants.name(first)
+            high = accesses.module.constants.name(ranges.text_after(last))
             low_inclusive, high_inclusive = True, False
             break
         if op == "=":

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from sql.bind.expressions import ExpressionBinder
 from sql.bind.queries import Binder, bind_query
 from sql.bind.scope import Scope, table_item
+from sql.compile.accesses import Binding
 from sql.compile.blocks import BlockCompiler
-from sql.compile.levels import Binding
 from sql.compile.module import Lines, Module
 from sql.expressions import ColumnRef, Expression, Parameter
 from sql.optimise.planner import Planner

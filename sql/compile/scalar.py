@@ -21,18 +21,18 @@ from sql import values as v
 from sql.compile import patterns
 from sql.compile.scalar_compare import NAMED, OPPOSITE, PLAIN_CLASSES, ComparisonCompiler, is_simple
 from sql.compile.scalar_kinds import (
-    BLOB,
     CHAIN_MAX,
-    INTEGER,
-    NULL,
     NUMBER,
     OPERATORS,
-    REAL,
-    TEXT,
     spine,
 )
 from sql.compile.scalar_reals import arithmetic_traits, bare_source
 from sql.expressions import (
+    BLOB,
+    INTEGER,
+    NULL,
+    REAL,
+    TEXT,
     Affinity,
     And,
     Arithmetic,

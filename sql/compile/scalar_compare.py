@@ -13,9 +13,14 @@ from typing import Any
 from sql import values as v
 from sql.collations import comparing
 from sql.compile.constants import Constants
-from sql.compile.scalar_kinds import BLOB, INTEGER, NULL, NUMBER, REAL, TEXT, KindInference
+from sql.compile.scalar_kinds import NUMBER, KindInference
 from sql.compile.scalar_reals import same_real
 from sql.expressions import (
+    BLOB,
+    INTEGER,
+    NULL,
+    REAL,
+    TEXT,
     Affinity,
     Arithmetic,
     ColumnRef,

@@ -11,6 +11,11 @@ from sql import values as v
 from sql.bind.typing import kinds_of
 from sql.compile.scalar_reals import arithmetic_traits
 from sql.expressions import (
+    BLOB,
+    INTEGER,
+    NULL,
+    REAL,
+    TEXT,
     And,
     Arithmetic,
     Call,
@@ -32,7 +37,6 @@ from sql.expressions import (
 )
 from sql.run import arithmetic as a
 
-NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 NUMBER = INTEGER | REAL
 ANY = 31
 

@@ -13,9 +13,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from sql.expressions import Arithmetic, Expression, Literal
+from sql.expressions import (
+    INTEGER,
+    REAL,
+    Arithmetic,
+    Expression,
+    Literal,
+)
 
-NULL, INTEGER, REAL = 1, 2, 4
 NUMBER = INTEGER | REAL
 
 EXACT = 1 << 53

@@ -11,6 +11,7 @@ from typing import Any
 
 from btree import order_key
 from sql.errors import SqlError
+from sql.expressions import INTEGER, NULL, REAL, TEXT
 from sql.functions.registry import Aggregate, AnyFunction, WindowFunction
 from sql.values import INT_MAX, INT_MIN, real, text_to_number, to_real, value_to_text
 
@@ -165,8 +166,6 @@ def _minimum() -> Extreme:
 def _maximum() -> Extreme:
     return Extreme(True)
 
-
-NULL, INTEGER, REAL, TEXT = 1, 2, 4, 8
 
 FUNCTIONS: tuple[AnyFunction, ...] = (
     Aggregate("count", Count, 0, 1, slides=True, kinds=INTEGER),

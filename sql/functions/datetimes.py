@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from sql.expressions import INTEGER, NULL, REAL, TEXT
 from sql.functions.formats import format_text
 from sql.functions.moments import DAY_MS, EPOCH_MS, HALF_DAY_MS, Moment, moment_of
 from sql.functions.registry import AnyFunction, Function
 from sql.values import value_to_text
-
-NULL, INTEGER, REAL, TEXT = 1, 2, 4, 8
 
 
 def _clock(ctx: Any) -> Callable[[], float]:

@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any
 
 from sql.errors import SqlError
+from sql.expressions import INTEGER, NULL, TEXT
 from sql.functions.json_paths import Place, assign, find
 from sql.functions.json_rows import each_rows, tree_rows
 from sql.functions.json_text import (
@@ -32,7 +33,6 @@ from sql.functions.registry import JSON, Aggregate, AnyFunction, Function
 
 __all__ = ["FUNCTIONS", "JsonText", "each_rows", "tree_rows"]
 
-NULL, INTEGER, TEXT = 1, 2, 8
 DOCUMENT = TEXT | JSON
 
 

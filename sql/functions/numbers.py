@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sql.errors import SqlError
+from sql.expressions import BLOB, INTEGER, NULL, REAL
 from sql.functions.formats import c_int, real_digits
 from sql.functions.registry import AnyFunction, Function
 from sql.values import INT_MAX, INT_MIN, to_integer, to_number, to_real
-
-NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 
 
 def abs_(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from sql.expressions import SqlValue
+from sql.expressions import ANY_KIND, SqlValue
 
 JSON = 32
 """A bit of `kinds` beside those of `btree.Kind`: what is TEXT is JSON."""
@@ -44,7 +44,7 @@ class Function(Struct, frozen=True, eq=False):
     max_args: int | None
     deterministic: bool = True
     propagates_null: bool = False
-    kinds: int = 31
+    kinds: int = ANY_KIND
     needs_context: bool = False
     returns_json: bool = False  # a `JsonText` where its value is another function's argument
     builtin: bool = True
@@ -63,7 +63,7 @@ class Aggregate(Struct, frozen=True, eq=False):
     max_args: int | None
     bulk: Callable[[list[Any]], Any] | None = None
     slides: bool = False
-    kinds: int = 31
+    kinds: int = ANY_KIND
     builtin: bool = True
     takes_json: bool = False
 
@@ -74,7 +74,7 @@ class WindowFunction(Struct, frozen=True, eq=False):
     name: str
     min_args: int
     max_args: int | None
-    kinds: int = 31
+    kinds: int = ANY_KIND
 
 
 AnyFunction = Function | Aggregate | WindowFunction

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sql.errors import SqlError
+from sql.expressions import ANY_KIND, BLOB, INTEGER, NULL, TEXT
 from sql.functions.formats import c_int, format_text, formatted
 from sql.functions.registry import AnyFunction, Function
 from sql.values import (
@@ -17,7 +18,6 @@ from sql.values import (
     value_to_text,
 )
 
-NULL, INTEGER, REAL, TEXT, BLOB = 1, 2, 4, 8, 16
 LENGTH_MAX = 1_000_000_000
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _SOUNDS = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "01230120022455012623010202", strict=True))
@@ -265,7 +265,7 @@ def printf(form: Any = None, *arguments: Any) -> Any:
     return None if form is None else formatted(_text(form), arguments)
 
 
-def _strict(name: str, call: Any, low: int, high: int | None, kinds: int = 31) -> Function:
+def _strict(name: str, call: Any, low: int, high: int | None, kinds: int = ANY_KIND) -> Function:
     return Function(name, call, low, high, propagates_null=True, kinds=kinds | NULL)
 
 
