@@ -19,13 +19,13 @@ import threading
 import time
 from _thread import start_new_thread
 
-INTERVAL_SECONDS = 50e-6
+INTERVAL_SECONDS = 10e-6
 INTERVAL_SECONDS_MAX = 400e-6
 """Shorter than a quick sync, to switch that often costs readers a tenth of their time, and a writer that is always
 back at once takes half of the interpreter from a single one.  So it is as long as commits are quick in spite of it."""
 
-SOON_SECONDS = 0.0005
-LATE_SECONDS = 0.001
+SOON_SECONDS = 0.0004
+LATE_SECONDS = 0.0006
 """A sync, and getting the interpreter back: less makes the interval longer, more makes it shorter."""
 
 LINGER_SECONDS = 0.002
