@@ -431,6 +431,11 @@ class DiskStore:
             return False
         return self.pages.compaction_due(live_bytes_max)
 
+    @property
+    def grown_bytes(self) -> int:
+        """How much the file has grown since the store was opened."""
+        return self.pages.grown_bytes
+
     def compact(self, *, progress: Callable[[int, int], None] | None = None) -> None:
         self.check_open()
         if self.readonly:

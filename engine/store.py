@@ -106,8 +106,11 @@ class PageStore(Grouping):
             readonly=readonly,
             timeout=timeout,
         )
+        store._end_at_open = log.end
         _open_stores.add(store)
         return store
+
+    _end_at_open = 0
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -183,6 +186,11 @@ class PageStore(Grouping):
         dead = log.end - LOG_START - live
         due = dead > COMPACTION_BYTES_MIN and dead > COMPACTION_FACTOR * live
         return due and live <= live_bytes_max
+
+    @property
+    def grown_bytes(self) -> int:
+        """How much the log has grown since this handle opened it, as far as no compaction shortened it."""
+        return max(self.current_log.end - self._end_at_open, 0)
 
     def checkpoint_due(self, more: int = 0, light: int = 0) -> bool:
         """Whether the redo tail, of which so many bytes are light, has outgrown its bound; with `more`, whether

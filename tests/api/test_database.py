@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import kvsh
+from kvsh import tidying
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -456,6 +457,33 @@ def test_closing_leaves_a_small_file_after_much_was_overwritten(tmp_path: Path, 
         assert again.check() == []
     other.close()
     db.close()
+
+
+def test_closing_copies_a_large_file_for_who_has_written_much_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tidying, "LIVE_BYTES_MAX", 1 << 10)  # all files are large
+    path = tmp_path / "a.db"
+    last = {b"k%d" % number: b"%d" % number * 2_000 for number in range(100)}
+    with kvsh.open(path, durability="off") as db:
+        for _ in range(100):
+            db.update(last)
+            db.checkpoint()
+        monkeypatch.setattr(tidying, "GROWN_SHARE", 1 << 20)
+    assert path.stat().st_size > 16 << 20
+    monkeypatch.undo()
+    monkeypatch.setattr(tidying, "LIVE_BYTES_MAX", 1 << 10)
+    with kvsh.open(path, durability="off") as db:
+        db.put("k", "little")
+    assert path.stat().st_size > 16 << 20
+    with kvsh.open(path, durability="off") as db:
+        for _ in range(10):
+            db.update(last)
+            db.checkpoint()
+    assert path.stat().st_size < 2 << 20
+    with kvsh.open(path) as again:
+        assert dict(again.scan()) == {**last, b"k": b"little"}
+        assert again.check() == []
 
 
 def test_closing_does_not_wait_for_another_writer_to_compact(tmp_path: Path) -> None:
