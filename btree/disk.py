@@ -33,7 +33,8 @@ from btree.disk_transaction import (
 from btree.errors import ConflictError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.node import Node
-from btree.overlay import OWN_MAX, OverlaidTree, add_pending, redo_of
+from btree.overlay import OWN_MAX, OverlaidTree, redo_of
+from btree.pending import add_pending
 from btree.protocols import RAW_TREE_ID
 from btree.redo import OP_CHANGES, changed_keys, encode_put, replay
 from btree.transaction import RAW_PUTS_MAX, Version

@@ -18,9 +18,10 @@ from btree.columns import Column, Layout, kept_with
 from btree.errors import CorruptionError, StoreError
 from btree.flush import Flush
 from btree.node import LargeReference, Node, like
-from btree.overlay import FEW_LOADED, OverlaidTree, changes_seen, redo_of
+from btree.overlay import FEW_LOADED, OverlaidTree, redo_of
 from btree.packed import PackedLeaf, packed_index_leaf, packed_leaf
 from btree.packed_rows import READS_MAX
+from btree.pending import changes_seen
 from btree.protocols import TreeKind, Value
 from btree.redo import encode_redo
 from btree.rewrite import Rewrite

@@ -12,8 +12,8 @@ from btree.columns import Column, Layout, kept_with
 from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ConflictError, StoreError
 from btree.node import LargeReference, Node
-from btree.overlay import remove_pending
 from btree.packed import PackedLeaf
+from btree.pending import remove_pending
 from btree.protocols import RAW_TREE_ID, Store, TreeKind, Value
 from btree.transaction import LocalTransaction, Version
 from btree.tree import Tree

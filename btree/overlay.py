@@ -11,9 +11,10 @@ the committed state that it began at, and what it makes visible is a new `lsn` u
 
 All versions since the state was made share it and `pending`; none of their readers sees the entries
 of later ones.  Whatever is not a look at one key (a range, a count, the last entry after a delete)
-needs the nodes, unless the changes are few and beside of what is asked for: `settle` merges what the reader may see into copies of them, each leaf once, and puts
-the outcome in the place of the state in all versions from the reader's on.  So does the writer
-when there is enough of it, several changes for each leaf: `TreeState.pending_max`.
+needs the nodes, unless the changes are few and beside of what is asked for: `settle` merges what the reader
+may see into copies of them, each leaf once, and puts the outcome in the place of the state in all versions
+from the reader's on.  So does the writer when there is enough of it, several changes for each leaf:
+`TreeState.pending_max`.  The dict itself is the business of `pending`.
 
 An `OverlaidTree` turns into a plain `Tree` as it is settled, by its class: what works on nodes need not
 know of all this, since to ask for the root is to settle.  It lies over the state again when its
@@ -35,6 +36,7 @@ from btree.collector import CollectorPaused
 from btree.lookups import FEW
 from btree.node import Node
 from btree.order import in_order, less, search_left, search_right
+from btree.pending import changes_seen
 from btree.protocols import Key, TreeKind, Value
 from btree.tree import DELETED, Tree
 from btree.tree_state import TreeState
@@ -537,44 +539,6 @@ def redo_of(tree: OverlaidTree) -> Sequence[Any]:
     return list(chain.from_iterable(own.items()))
 
 
-def add_pending(state: TreeState, changes: dict[Key, Value], lsn: int) -> None:
-    """Lay the changes of commit `lsn` over a state; called under the store's lock.
-
-    One that is interrupted half-way is taken out by `remove_pending`, or made anew: see `states_at`."""
-    assert lsn > state.pending_lsn
-    state.pending_lsn = lsn
-    state.pending_count += len(changes)
-    pending = state.pending
-    for key, value in changes.items():
-        pending[key] = (lsn, value, pending.get(key), key)
-    if key.__class__ is int:  # a row's
-        top = key if len(changes) == 1 else max(changes)
-        if state.pending_top is None or top > state.pending_top:
-            state.pending_top = top
-
-
-def remove_pending(state: TreeState, lsn: int) -> None:
-    """Take out what `add_pending` added of the newest commit, which could not be made."""
-    state.pending_lsn = min(state.pending_lsn, lsn - 1)
-    for key, entry in list(state.pending.items()):
-        if entry[0] == lsn:
-            if entry[2] is None:
-                del state.pending[key]
-            else:
-                state.pending[key] = entry[2]
-
-
-def changes_seen(state: TreeState, lsn: int) -> dict[Key, Value]:
-    """What is pending over a state up to commit `lsn`."""
-    visible: dict[Key, Value] = {}
-    for entry in state.pending.copy().values():
-        while entry is not None and entry[0] > lsn:
-            entry = entry[2]
-        if entry is not None:
-            visible[entry[3]] = entry[1]
-    return visible
-
-
 def merged_state(merging: LocalTransaction, state: TreeState, lsn: int) -> TreeState:
     """A state whose nodes hold what was pending over `state` up to commit `lsn`; `state` if nothing was.
 
@@ -591,11 +555,3 @@ def merged_state(merging: LocalTransaction, state: TreeState, lsn: int) -> TreeS
     made = tree.snapshot_state()
     made.freed = (*made.freed, *merging.freed)
     return made
-
-
-def take_newer(made: TreeState, state: TreeState, lsn: int) -> None:
-    """Lay over `made` what is pending over `state` from commits after `lsn`; under the store's lock."""
-    if state.pending_lsn > lsn:
-        made.pending = {key: entry for key, entry in state.pending.items() if entry[0] > lsn}
-        made.pending_count = len(made.pending)
-        made.pending_lsn, made.pending_top = state.pending_lsn, state.pending_top

@@ -26,12 +26,11 @@ from btree.node import LargeReference, Node, Owner, new_leaf
 from btree.overlay import (
     FEW_LOADED,
     OverlaidTree,
-    add_pending,
     lay_over,
     merged_state,
-    take_newer,
 )
 from btree.packed import PackedLeaf
+from btree.pending import add_pending, take_newer
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Savepoint, TreeKind, Value
 from btree.savepoint import TreeSavepoint
 from btree.tree import Tree

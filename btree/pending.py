@@ -1,0 +1,57 @@
+"""Changes of commits that lie over a tree's state: who adds them, and what a reader sees of them.
+
+`TreeState.pending` is `{key: (lsn, value, the entry before it or None, key)}`, in the order in which the keys were
+first changed.  Entries are only ever added, by who appends a commit, under the store's lock; to look at it takes
+none.  See `overlay`, whose trees read it.
+"""
+
+from __future__ import annotations
+
+from btree.protocols import Key, Value
+from btree.tree_state import TreeState
+
+
+def add_pending(state: TreeState, changes: dict[Key, Value], lsn: int) -> None:
+    """Lay the changes of commit `lsn` over a state; called under the store's lock.
+
+    One that is interrupted half-way is taken out by `remove_pending`, or made anew: see `states_at`."""
+    assert lsn > state.pending_lsn
+    state.pending_lsn = lsn
+    state.pending_count += len(changes)
+    pending = state.pending
+    for key, value in changes.items():
+        pending[key] = (lsn, value, pending.get(key), key)
+    if key.__class__ is int:  # a row's
+        top = key if len(changes) == 1 else max(changes)
+        if state.pending_top is None or top > state.pending_top:
+            state.pending_top = top
+
+
+def remove_pending(state: TreeState, lsn: int) -> None:
+    """Take out what `add_pending` added of the newest commit, which could not be made."""
+    state.pending_lsn = min(state.pending_lsn, lsn - 1)
+    for key, entry in list(state.pending.items()):
+        if entry[0] == lsn:
+            if entry[2] is None:
+                del state.pending[key]
+            else:
+                state.pending[key] = entry[2]
+
+
+def changes_seen(state: TreeState, lsn: int) -> dict[Key, Value]:
+    """What is pending over a state up to commit `lsn`."""
+    visible: dict[Key, Value] = {}
+    for entry in state.pending.copy().values():
+        while entry is not None and entry[0] > lsn:
+            entry = entry[2]
+        if entry is not None:
+            visible[entry[3]] = entry[1]
+    return visible
+
+
+def take_newer(made: TreeState, state: TreeState, lsn: int) -> None:
+    """Lay over `made` what is pending over `state` from commits after `lsn`; under the store's lock."""
+    if state.pending_lsn > lsn:
+        made.pending = {key: entry for key, entry in state.pending.items() if entry[0] > lsn}
+        made.pending_count = len(made.pending)
+        made.pending_lsn, made.pending_top = state.pending_lsn, state.pending_top
