@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from random import Random
 from typing import Any
+
+import pytest
 
 from btree import BusyError
 
@@ -227,3 +230,25 @@ class FakeCommit:
         return self._changes[page]
 
     def wait(self) -> None: ...
+
+
+def counted_puts(monkeypatch: pytest.MonkeyPatch, pages: type[Any]) -> list[bool]:
+    """Whether a page was written, for each that `pages.put` is asked to write from now on."""
+    done: list[bool] = []
+    put = pages.put
+
+    def counted(self: Any, place: Any, payload: bytes) -> bool:
+        done.append(put(self, place, payload))
+        return done[-1]
+
+    monkeypatch.setattr(pages, "put", counted)
+    return done
+
+
+def drawn_limits(draw: Random) -> tuple[FakeFile, dict[str, int]]:
+    """A file, and the options of a store on it, with limits that are met soon, late or never."""
+    file = FakeFile(redo_max=draw.choice([0, 2000, 1 << 20]))
+    return file, {
+        "page_bytes": draw.choice([200, 512]),
+        "cache_bytes": draw.choice([0, 100_000, 1 << 28]),
+    }
