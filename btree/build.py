@@ -1,8 +1,7 @@
 """An index made of sorted runs of entries: leaves are encoded and written as they fill up.
 
 What was sorted last is in the processor's cache when it is encoded, and nothing of it stays in memory but where
-the page lies.  As nodes, which are put into branches one by one and then written early, the leaves of a million
-entries took 60 ms more.
+the page lies.
 """
 
 from __future__ import annotations
