@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvsh import tracebacks
 from kvsh.errors import CallbackError, OperationalError, ProgrammingError
+from sql import SqlError, TooBigError
 
 if TYPE_CHECKING:
     from sql import FunctionRegistry
@@ -20,7 +21,6 @@ INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 LENGTH_MAX = 1_000_000_000
 ARGUMENTS_MAX = 127
 
-TOO_BIG = "string or blob too big"
 _FUNCTION_RAISED = "user-defined function raised exception"
 
 
@@ -36,7 +36,7 @@ def _sql_value(value: Any) -> Any:
     if isinstance(value, str):
         value.encode()  # a lone surrogate has no UTF-8 form
         if len(value) > LENGTH_MAX:
-            raise OverflowError(TOO_BIG)
+            raise OverflowError("text too long")
         return str(value)
     if isinstance(value, float):
         return float(value)
@@ -44,15 +44,15 @@ def _sql_value(value: Any) -> Any:
     if not view.c_contiguous:
         raise BufferError("memoryview: underlying buffer is not C-contiguous")
     if view.nbytes > LENGTH_MAX:
-        raise OverflowError(TOO_BIG)
+        raise OverflowError("blob too long")
     return bytes(view)
 
 
-def _failed(error: Exception, callback: Any, sentence: str) -> CallbackError:
+def _failed(error: Exception, callback: Any, sentence: str) -> SqlError:
     """What the statement fails with after `callback` raised `error`."""
     tracebacks.note(error, callback)
     if isinstance(error, OverflowError):
-        return CallbackError(TOO_BIG, is_data_error=True)
+        return TooBigError()
     return CallbackError(sentence)
 
 

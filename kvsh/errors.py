@@ -16,7 +16,7 @@ from btree import (
     ReadOnlyError,
     StoreError,
 )
-from sql import ConstraintError, Interrupted, MisuseError, SqlError
+from sql import ConstraintError, Interrupted, MisuseError, SqlError, TooBigError
 
 LOWER_ERRORS = (SqlError, StoreError)
 """Roots of the lower layers' errors, for `except` clauses in the API."""
@@ -66,11 +66,7 @@ class NotSupportedError(DatabaseError):
 
 
 class CallbackError(SqlError):
-    """A program's function failed inside of a statement.  Translated, it is an OperationalError, or a DataError."""
-
-    def __init__(self, message: str, *, is_data_error: bool = False) -> None:
-        super().__init__(message)
-        self.is_data_error = is_data_error
+    """A program's function failed inside of a statement."""
 
 
 _CONSTRAINT_NAMES = {
@@ -81,6 +77,7 @@ _CONSTRAINT_NAMES = {
     "FOREIGN KEY": "SQLITE_CONSTRAINT_FOREIGNKEY",
     "TRIGGER": "SQLITE_CONSTRAINT_TRIGGER",
     "DATATYPE": "SQLITE_CONSTRAINT_DATATYPE",
+    "MISMATCH": "SQLITE_MISMATCH",
 }
 
 
@@ -96,7 +93,7 @@ def translated(error: Exception, *, opening: bool = False) -> Error:
         return _coded(OperationalError(str(error)), "SQLITE_INTERRUPT")
     if isinstance(error, MisuseError):
         return _coded(ProgrammingError(str(error)), "SQLITE_MISUSE")
-    if isinstance(error, CallbackError) and error.is_data_error:
+    if isinstance(error, TooBigError):
         return _coded(DataError(str(error)), "SQLITE_TOOBIG")
     if isinstance(error, SqlError):
         return _coded(OperationalError(str(error)), "SQLITE_ERROR")

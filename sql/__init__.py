@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         SqlError,
         SqlNameError,
         SqlSyntaxError,
+        TooBigError,
     )
     from sql.functions import Aggregate, Function, FunctionRegistry
     from sql.parse import is_complete, next_statement
@@ -41,6 +42,7 @@ _MODULES = {
     "SqlError": "sql.errors",
     "SqlNameError": "sql.errors",
     "SqlSyntaxError": "sql.errors",
+    "TooBigError": "sql.errors",
     "copy_database": "sql.dump",
     "dump_statements": "sql.dump",
     "is_complete": "sql.parse",
@@ -73,6 +75,7 @@ __all__ = [
     "SqlError",
     "SqlNameError",
     "SqlSyntaxError",
+    "TooBigError",
     "copy_database",
     "dump_statements",
     "is_complete",

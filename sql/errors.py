@@ -38,11 +38,19 @@ class SqlNameError(SqlError):
 
 
 class ConstraintError(SqlError):
-    """`UNIQUE constraint failed: t.a` and its kin.  `kind` is UNIQUE, NOT NULL, CHECK, FOREIGN KEY, PRIMARY KEY, TRIGGER or DATATYPE."""
+    """`UNIQUE constraint failed: t.a` and its kin.  `kind` is UNIQUE, NOT NULL, CHECK, FOREIGN KEY, PRIMARY KEY, TRIGGER, DATATYPE (of a STRICT
+    column) or MISMATCH (no integer where it has to be one)."""
 
     def __init__(self, message: str, *, kind: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class TooBigError(SqlError):
+    """A text or a blob would be longer than any may be."""
+
+    def __init__(self) -> None:
+        super().__init__("string or blob too big")
 
 
 class MisuseError(SqlError):

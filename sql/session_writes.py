@@ -375,7 +375,7 @@ def _is_final(error: SqlError) -> bool:
     return (
         isinstance(error, ConstraintError)
         and error.conflict == "ABORT"
-        and error.kind in ("UNIQUE", "PRIMARY KEY", "NOT NULL", "CHECK", "DATATYPE")
+        and error.kind in ("UNIQUE", "PRIMARY KEY", "NOT NULL", "CHECK", "DATATYPE", "MISMATCH")
     )
 
 

@@ -114,7 +114,7 @@ def constraint_error(message: str, kind: str, conflict: str) -> ConstraintError:
 
 def datatype_mismatch() -> ConstraintError:
     """A rowid that is no integer."""
-    return ConstraintError("datatype mismatch", kind="DATATYPE")
+    return ConstraintError("datatype mismatch", kind="MISMATCH")
 
 
 def full() -> SqlError:

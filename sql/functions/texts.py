@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sql.errors import SqlError
+from sql.errors import SqlError, TooBigError
 from sql.expressions import ANY_KIND, BLOB, INTEGER, NULL, TEXT
 from sql.functions.formats import c_int, format_text, formatted
 from sql.functions.registry import AnyFunction, Function
@@ -193,7 +193,7 @@ def typeof(value: Any) -> Any:
 def zeroblob(size: Any) -> Any:
     count = max(to_integer(size) or 0, 0)
     if count > LENGTH_MAX:
-        raise SqlError("string or blob too big")
+        raise TooBigError
     return bytes(count)
 
 

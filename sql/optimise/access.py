@@ -49,6 +49,7 @@ from sql.plan.operators import (
     TableScan,
 )
 from sql.schema import database_of
+from sql.values import INT_MAX, INT_MIN
 
 if TYPE_CHECKING:
     from sql.optimise.planner import Planner
@@ -468,7 +469,7 @@ class TableAccess:
             if scalar and value is not None:
                 if not isinstance(value, (int, float)):
                     return rows
-                value = int(value)
+                value = int(min(max(value, INT_MIN), INT_MAX))  # infinite ones, too
             ends.append(value)
         tree = self.statistics.tree(tree_id)
         lo, hi = ends

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from btree import order_key
-from sql.errors import SqlError
+from sql.errors import ConstraintError
 from sql.run.partitions import FIRST_ROOM, PARTITIONS, Partitions, overfull
 from sql.run.set_operations import sorted_operation
 from sql.run.sorting import Row
@@ -108,7 +108,7 @@ def limit_of(value: Any, *, missing: int) -> int:
     if value.__class__ is float and value == value // 1:
         value = int(value)
     if value.__class__ is not int:
-        raise SqlError("datatype mismatch")
+        raise ConstraintError("datatype mismatch", kind="MISMATCH")
     return value if value >= 0 else missing
 
 
