@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sql.ddl import DEFINITIONS, execute_definition, is_temporary
+from sql.ddl import DEFINITIONS, execute_definition, is_done_already, is_temporary
 from sql.errors import SqlError
 from sql.parse.statements import (
     Attach,
@@ -73,6 +73,9 @@ def _define(session: Session, statement: Statement) -> None:
     temporary = is_temporary(session, statement)
     if temporary:
         session.temporary_store()
+    with session.glance() as transaction:
+        if is_done_already(session, transaction, statement, temporary=temporary):
+            return
     joined = session.joined_transaction(temporary=temporary)
     transaction = joined or session.begin_writing(temporary=temporary)
     savepoint = transaction.savepoint()

@@ -249,6 +249,11 @@ class TransactionState:
             transaction = self._transaction = self.begin_transaction(write=False)
         return transaction
 
+    def glance(self) -> _Glance:
+        """A context manager that gives a transaction for one look at what is there now.  It begins no
+        transaction that would go on: BEGIN DEFERRED has not read by it."""
+        return _Glance(self)
+
     def joined_transaction(self, *, temporary: bool) -> Transaction | None:
         """The transaction that a writing statement joins, made writable; None outside of any."""
         if self._query_only:
@@ -380,6 +385,24 @@ class Reading(_Joining):
         if transaction is None:
             transaction = self._own = state.begin_transaction(write=False)
         return transaction
+
+    def __exit__(self, *_: Any) -> None:
+        if self._own is not None:
+            self._own.rollback()
+
+
+class _Glance(_Joining):
+    """See `TransactionState.glance`."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Transaction:
+        state = self._state
+        begun = state.current or state._transaction
+        if begun is not None:
+            return begun
+        self._own = state.begin_transaction(write=False)
+        return self._own
 
     def __exit__(self, *_: Any) -> None:
         if self._own is not None:

@@ -84,6 +84,32 @@ def _drops_temporary(session: Session, statement: Drop) -> bool:
     return temp.find_trigger(name.name) is not None
 
 
+def is_done_already(
+    session: Session, transaction: Transaction, statement: Statement, *, temporary: bool
+) -> bool:
+    """Whether IF EXISTS or IF NOT EXISTS has a statement do nothing.
+
+    Programs begin with such statements: they are to wait for no writer, and a database that can only be
+    read is no reason to fail."""
+    from sql.ddl import objects, tables
+    from sql.ddl.work import Work
+
+    work = Work(session, transaction, temporary=temporary)
+    match statement:
+        case CreateTable(if_not_exists=True):
+            return tables.is_there_already(work, statement)
+        case CreateView(if_not_exists=True):
+            return work.is_there_already(statement)
+        case CreateIndex(if_not_exists=True):
+            return objects.is_index_there(work, statement)
+        case CreateTrigger(if_not_exists=True):
+            return objects.is_trigger_there(work, statement)
+        case Drop(if_exists=True):
+            return objects.is_gone_already(work, statement)
+        case _:
+            return False
+
+
 def execute_definition(
     session: Session, transaction: Transaction, statement: Statement, *, temporary: bool
 ) -> None:
@@ -131,4 +157,4 @@ def _alter(work: Work, statement: Statement) -> None:
             raise AssertionError(f"no ALTER TABLE: {type(statement).__name__}")
 
 
-__all__ = ["DEFINITIONS", "execute_definition", "is_temporary"]
+__all__ = ["DEFINITIONS", "execute_definition", "is_done_already", "is_temporary"]

@@ -29,22 +29,10 @@ from sql.schema import Index, IndexColumn, Table, Trigger, View
 
 def create_index(work: Work, statement: CreateIndex) -> None:
     """Carry out CREATE INDEX: the index is filled from the table at once."""
-    check_database(statement.name)
-    name, table_name = statement.name, statement.table
-    layer = work.layer
-    if statement.if_not_exists and layer.find_index(name.name):
+    name = statement.name
+    table = _indexed_table(work, statement)
+    if statement.if_not_exists and work.layer.find_index(name.name):
         return
-    if table_name.name.lower() in RESERVED_NAMES:
-        raise SqlError(f"table {table_name.name} may not be indexed", offset=table_name.start)
-    if layer.view(table_name.name):
-        raise SqlError("views may not be indexed", offset=table_name.start)
-    table = layer.table(table_name.name)
-    if table is None:
-        known = [item.name for item in layer.tables.values()]
-        qualified = ObjectName(table_name.name, work.database, table_name.start, table_name.end)
-        raise no_such("table", qualified, known)
-    if table.name.lower().startswith("sqlite_"):
-        raise SqlError(f"table {table.name} may not be indexed", offset=table_name.start)
     work.check_new_name(name, what="index")
     parts = tuple(_part(work, table, column) for column in statement.columns)
     if statement.where is not None:
@@ -68,6 +56,30 @@ def create_index(work: Work, statement: CreateIndex) -> None:
     )
     work.catalog.add(index)
     work.fill_index(table, index)
+
+
+def _indexed_table(work: Work, statement: CreateIndex) -> Table:
+    """The table that is to be indexed.  Raises SqlError for what can't be."""
+    check_database(statement.name)
+    table_name, layer = statement.table, work.layer
+    if table_name.name.lower() in RESERVED_NAMES:
+        raise SqlError(f"table {table_name.name} may not be indexed", offset=table_name.start)
+    if layer.view(table_name.name):
+        raise SqlError("views may not be indexed", offset=table_name.start)
+    table = layer.table(table_name.name)
+    if table is None:
+        known = [item.name for item in layer.tables.values()]
+        qualified = ObjectName(table_name.name, work.database, table_name.start, table_name.end)
+        raise no_such("table", qualified, known)
+    if table.name.lower().startswith("sqlite_"):
+        raise SqlError(f"table {table.name} may not be indexed", offset=table_name.start)
+    return table
+
+
+def is_index_there(work: Work, statement: CreateIndex) -> bool:
+    """Whether an index of the name is there.  Raises SqlError for a table that can't be indexed."""
+    _indexed_table(work, statement)
+    return work.layer.find_index(statement.name.name) is not None
 
 
 def _part(work: Work, table: Table, column: IndexedColumn) -> IndexColumn:
@@ -131,21 +143,8 @@ def create_view(work: Work, statement: CreateView) -> None:
 
 def create_trigger(work: Work, statement: CreateTrigger) -> None:
     """Carry out CREATE TRIGGER.  Its body is looked at when it first fires."""
-    name, target = statement.name, statement.table
-    check_database(name)
-    schema = work.schema
-    # A temporary trigger may stand on any table.
-    table = schema.find_table(target.name, target.schema)
-    view = schema.find_view(target.name, target.schema)
-    if target.name.lower() in RESERVED_NAMES:
-        raise SqlError("cannot create trigger on system table", offset=target.start)
-    if table is None and view is None:
-        known = [item.name for item in schema.tables.values()]
-        raise no_such(
-            "table", ObjectName(target.name, work.database, target.start, target.end), known
-        )
-    if table is not None and table.name.lower().startswith("sqlite_"):
-        raise SqlError("cannot create trigger on system table", offset=target.start)
+    name = statement.name
+    table, view = _triggering(work, statement)
     if work.layer.find_trigger(name.name):
         if statement.if_not_exists:
             return
@@ -159,7 +158,7 @@ def create_trigger(work: Work, statement: CreateTrigger) -> None:
     work.catalog.add(
         Trigger(
             name=name.name,
-            table=target.name if table is None else table.name,
+            table=statement.table.name if table is None else table.name,
             timing=statement.timing,
             event=statement.event,
             columns=statement.columns,
@@ -171,51 +170,90 @@ def create_trigger(work: Work, statement: CreateTrigger) -> None:
     )
 
 
+def _triggering(work: Work, statement: CreateTrigger) -> tuple[Table | None, View | None]:
+    """The table or the view that the trigger is for.  Raises SqlError where there can't be one."""
+    target = statement.table
+    check_database(statement.name)
+    schema = work.schema
+    # A temporary trigger may stand on any table.
+    table = schema.find_table(target.name, target.schema)
+    view = schema.find_view(target.name, target.schema)
+    if target.name.lower() in RESERVED_NAMES:
+        raise SqlError("cannot create trigger on system table", offset=target.start)
+    if table is None and view is None:
+        known = [item.name for item in schema.tables.values()]
+        raise no_such(
+            "table", ObjectName(target.name, work.database, target.start, target.end), known
+        )
+    if table is not None and table.name.lower().startswith("sqlite_"):
+        raise SqlError("cannot create trigger on system table", offset=target.start)
+    return table, view
+
+
+def is_trigger_there(work: Work, statement: CreateTrigger) -> bool:
+    """Whether a trigger of the name is there.  Raises SqlError for a table that can't have one."""
+    _triggering(work, statement)
+    return work.layer.find_trigger(statement.name.name) is not None
+
+
 # -- DROP -----------------------------------------------------------------------------------------------
 
 
 def drop(work: Work, statement: Drop) -> None:
     """Carry out DROP TABLE, INDEX, VIEW or TRIGGER."""
-    name = statement.name
-    if name.schema is not None and name.schema.lower() not in ("main", "temp"):
-        if statement.if_exists:
-            return
-        raise no_such(statement.kind.lower(), name)
-    layer = work.layer
+    found = _dropped(work, statement)
+    match found:
+        case None:
+            if not statement.if_exists:
+                known = [] if _is_foreign(statement.name) else _known(work, statement.kind)
+                raise no_such(statement.kind.lower(), statement.name, known)
+        case Table():
+            _drop_table(work, found)
+        case View():
+            _drop_triggers(work, found.name)
+            work.catalog.remove(found)
+        case Index():
+            work.catalog.remove(found)
+            work.transaction.drop_tree(found.tree_id)
+        case Trigger():
+            work.catalog.remove(found)
+
+
+def is_gone_already(work: Work, statement: Drop) -> bool:
+    """Whether there is nothing to drop.  Raises SqlError for what may not be dropped by the statement."""
+    return _dropped(work, statement) is None
+
+
+def _dropped(work: Work, statement: Drop) -> Table | View | Index | Trigger | None:
+    """What the statement drops, or None.  Raises SqlError for what it may not drop."""
+    name, layer = statement.name, work.layer
+    if _is_foreign(name):
+        return None
     table, view = layer.table(name.name), layer.view(name.name)
     if statement.kind == "TABLE":
         if view is not None:
             raise SqlError(f"use DROP VIEW to delete view {view.name}", offset=name.start)
-        if table is not None:
-            _drop_table(work, table)
-            return
-        if name.name.lower() in RESERVED_NAMES:
+        if table is None and name.name.lower() in RESERVED_NAMES:
             raise SqlError(f"table {name.name} may not be dropped", offset=name.start)
-    elif statement.kind == "VIEW":
+        return table
+    if statement.kind == "VIEW":
         if table is not None:
             raise SqlError(f"use DROP TABLE to delete table {table.name}", offset=name.start)
-        if view is not None:
-            _drop_triggers(work, view.name)
-            work.catalog.remove(view)
-            return
-    elif statement.kind == "INDEX":
-        index = layer.find_index(name.name)
-        if index is not None:
-            if index.sql is None:
-                raise SqlError(
-                    "index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped",
-                    offset=name.start,
-                )
-            work.catalog.remove(index)
-            work.transaction.drop_tree(index.tree_id)
-            return
-    else:
-        trigger = layer.find_trigger(name.name)
-        if trigger is not None:
-            work.catalog.remove(trigger)
-            return
-    if not statement.if_exists:
-        raise no_such(statement.kind.lower(), name, _known(work, statement.kind))
+        return view
+    if statement.kind == "TRIGGER":
+        return layer.find_trigger(name.name)
+    index = layer.find_index(name.name)
+    if index is not None and index.sql is None:
+        raise SqlError(
+            "index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped",
+            offset=name.start,
+        )
+    return index
+
+
+def _is_foreign(name: ObjectName) -> bool:
+    """Whether the name says that it is of a database that a session can't have."""
+    return name.schema is not None and name.schema.lower() not in ("main", "temp")
 
 
 def _known(work: Work, kind: str) -> list[str]:

@@ -38,9 +38,7 @@ _STANDARD_TYPES = frozenset(("INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"))
 def create_table(work: Work, statement: CreateTable) -> None:
     """Carry out CREATE TABLE with a list of columns."""
     name = statement.name
-    if work.is_there_already(statement):
-        return
-    if statement.if_not_exists and _is_raw_key_space(work, statement):
+    if is_there_already(work, statement):
         return
     work.check_new_name(name, what="table")
     if statement.select is not None:
@@ -51,6 +49,13 @@ def create_table(work: Work, statement: CreateTable) -> None:
     draft = TableDraft(work, statement)
     table, indexes = draft.finished()
     add_table(work, table, indexes)
+
+
+def is_there_already(work: Work, statement: CreateTable) -> bool:
+    """Whether IF NOT EXISTS makes the statement do nothing."""
+    return work.is_there_already(statement) or (
+        statement.if_not_exists and _is_raw_key_space(work, statement)
+    )
 
 
 def _is_raw_key_space(work: Work, statement: CreateTable) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -64,3 +65,51 @@ def test_infinite_bounds_of_row_ids_and_indexes_are_bounds() -> None:
 )
 def test_errors_have_sqlite3s_classes_and_codes(sql: str) -> None:
     assert outcome(connected(kvsh), sql) == outcome(connected(sqlite3), sql)
+
+
+CONDITIONAL = [
+    "CREATE TABLE IF NOT EXISTS item(a)",
+    "CREATE TABLE IF NOT EXISTS shown(a)",
+    "CREATE INDEX IF NOT EXISTS by_n ON item(r)",
+    "CREATE INDEX IF NOT EXISTS by_n ON nope(r)",
+    "CREATE INDEX IF NOT EXISTS by_n ON shown(r)",
+    "CREATE VIEW IF NOT EXISTS shown AS SELECT 2",
+    "CREATE VIEW IF NOT EXISTS item AS SELECT 2",
+    "CREATE TRIGGER IF NOT EXISTS fires AFTER INSERT ON item BEGIN SELECT 1; END",
+    "CREATE TRIGGER IF NOT EXISTS fires AFTER INSERT ON nope BEGIN SELECT 1; END",
+    "DROP TABLE IF EXISTS nope",
+    "DROP TABLE IF EXISTS shown",
+    "DROP TABLE IF EXISTS sqlite_master",
+    "DROP VIEW IF EXISTS nope",
+    "DROP VIEW IF EXISTS item",
+    "DROP INDEX IF EXISTS nope",
+    "DROP TRIGGER IF EXISTS nope",
+    "DROP TABLE IF EXISTS other.nope",
+]
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_definition_with_nothing_to_do_waits_for_no_writer(begins: bool, tmp_path: Path) -> None:
+    found = {}
+    for module in (kvsh, sqlite3):
+        path = tmp_path / f"{module.__name__}.db"
+        writer: Any = module.connect(str(path), isolation_level=None)
+        writer.execute("PRAGMA journal_mode = wal")
+        writer.executescript(SCHEMA + "CREATE VIEW shown AS SELECT 1 AS one;")
+        writer.execute("CREATE TRIGGER fires AFTER INSERT ON item BEGIN SELECT 1; END")
+        writer.execute("BEGIN IMMEDIATE")
+        for mode in ("rw", "ro"):
+            uri = f"file:{path}?mode={mode}"
+            other: Any = module.connect(uri, uri=True, timeout=0, isolation_level=None)
+            if begins:
+                other.execute("BEGIN")
+            found[module, mode] = [outcome(other, sql) for sql in CONDITIONAL]
+            error = outcome(other, "CREATE TABLE IF NOT EXISTS another(a)")
+            assert error[1] == ("SQLITE_BUSY" if mode == "rw" else "SQLITE_READONLY")
+            other.close()
+        writer.close()
+    for mode in ("rw", "ro"):
+        ours, theirs = found[kvsh, mode], found[sqlite3, mode]
+        assert dict(zip(CONDITIONAL, ours, strict=True)) == dict(
+            zip(CONDITIONAL, theirs, strict=True)
+        )
