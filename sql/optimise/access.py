@@ -48,6 +48,7 @@ from sql.plan.operators import (
     RowidUnion,
     TableScan,
 )
+from sql.plan.walk import references
 from sql.schema import database_of
 from sql.values import INT_MAX, INT_MIN
 
@@ -128,7 +129,17 @@ def key_paths(planner: Planner, relation: TableRelation) -> list[KeyPath]:
 class TableAccess:
     """Enumerates the accesses of one stored table under given conjuncts."""
 
-    __slots__ = ("conjuncts", "needed", "paths", "planner", "relation", "size", "terms")
+    __slots__ = (
+        "_known",
+        "_sources",
+        "conjuncts",
+        "needed",
+        "paths",
+        "planner",
+        "relation",
+        "size",
+        "terms",
+    )
 
     def __init__(
         self,
@@ -146,6 +157,8 @@ class TableAccess:
             for conjunct in self.conjuncts
             for term in terms_of(conjunct, relation.source, planner.env.functions)
         ]
+        self._sources = frozenset().union(*map(references, self.conjuncts))
+        self._known: dict[frozenset[int], list[Candidate]] = {}
         self.size = planner.statistics.rows(relation.table.tree_id)
         paths = key_paths(planner, relation)
         hint = relation.indexed_by
@@ -180,13 +193,24 @@ class TableAccess:
 
     def candidates(self, bound: frozenset[int]) -> list[Candidate]:
         """Every access usable when the sources in `bound` have values."""
+        bound &= self._sources
+        known = self._known.get(bound)
+        if known is None:
+            known = self._known[bound] = self._candidates(bound)
+        return known
+
+    def _candidates(self, bound: frozenset[int]) -> list[Candidate]:
         terms = [term for term in self.terms if term.needs <= bound]
         found: list[Candidate] = []
         forced = isinstance(self.relation.indexed_by, str)
         if not forced:
             found.append(self._scan())
             if not self.relation.table.without_rowid:
-                found += self._rowid(terms)
+                rowids = self._rowid(terms)
+                for candidate in rowids:
+                    if candidate.unique:
+                        return [candidate]  # nothing is cheaper than one row by its key
+                found += rowids
         for path in self.paths:
             found += self._path(path, terms)
         if not forced and not self.relation.table.without_rowid:

@@ -81,6 +81,9 @@ class RelationAccesses:
         self._table_accesses: dict[int, TableAccess] = {}
         self._candidates: dict[tuple[int, frozenset[int], bool], list[Candidate]] = {}
         self._relevant: dict[int, frozenset[int]] = {}
+        # What is asked again for each way to join: the order's search goes through hundreds.
+        self._usable: dict[int, tuple[Expression, ...]] = {}
+        self._pending: dict[int, list[tuple[Expression, frozenset[int]]]] = {}
 
     def relation_of(self, source: int) -> Relation:
         """The relation of a source number."""
@@ -92,11 +95,23 @@ class RelationAccesses:
 
     def usable(self, place: int) -> tuple[Expression, ...]:
         """Conditions that may bound the relation: WHERE's, or of a LEFT join its ON's."""
-        item = self.items[place]
-        source = item.relation.source
-        if item.join in DEPENDENT:
-            return item.on
-        return tuple(conjunct for conjunct in self.conjuncts if source in self.refs[id(conjunct)])
+        known = self._usable.get(place)
+        if known is None:
+            item = self.items[place]
+            source = item.relation.source
+            if item.join in DEPENDENT:
+                known = item.on
+            else:
+                known = tuple([c for c in self.conjuncts if source in self.refs[id(c)]])
+            self._usable[place] = known
+        return known
+
+    def add_conjunct(self, conjunct: Expression) -> None:
+        """One more condition on the block's own relations."""
+        self.conjuncts.append(conjunct)
+        self.refs[id(conjunct)] = references(conjunct) & self.own
+        self._usable.clear()
+        self._pending.clear()
 
     def accesses(self, place: int, bound: frozenset[int], *, first: bool) -> list[Candidate]:
         relation = self.items[place].relation
@@ -233,16 +248,18 @@ class RelationAccesses:
         self, place: int, candidate: Candidate, bound: frozenset[int]
     ) -> tuple[float, float]:
         """Rows and cost per use after the conditions that the access does not prove."""
-        item = self.items[place]
-        source = item.relation.source
+        pending = self._pending.get(place)
+        if pending is None:
+            pending = self._pending[place] = [
+                (conjunct, frozenset(references(conjunct) & self.own))
+                for conjunct in self.usable(place)
+            ]
         rows, cost = candidate.rows, candidate.cost
-        now = bound | {source}
-        left = [
-            conjunct
-            for conjunct in self.usable(place)
-            if not any(conjunct is used for used in candidate.used)
-            and references(conjunct) & self.own <= now
-        ]
+        if not pending:
+            return max(rows, 0.01), cost
+        now = bound | {self.items[place].relation.source}
+        used = [id(conjunct) for conjunct in candidate.used]
+        left = [c for c, sources in pending if id(c) not in used and sources <= now]
         if not isinstance(candidate.access, HashLookup):
             cost += candidate.rows * _condition_cost(candidate) * len(left)
         return max(rows * self.shares.of_all(left), 0.01), cost

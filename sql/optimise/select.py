@@ -137,8 +137,7 @@ class SelectPlanner(JoinOrder):
                 present = Compare("IS NOT", column, Literal(None))
                 wanted = column.kinds & 1 and column.source in self.own
                 if wanted and present not in self.conjuncts:
-                    self.conjuncts.append(present)
-                    self.refs[id(present)] = {column.source}
+                    self.add_conjunct(present)
                 descending = call.name == "max"
                 return (SortKey(column, descending, not descending, call.collation),)
             return ()

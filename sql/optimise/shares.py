@@ -7,6 +7,7 @@ range, or columns that go hand in hand, are not taken for independent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import repeat
 from operator import eq, ge, gt, le, lt, ne
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from sql.optimise.planner import Planner
 
 SAMPLE_ROWS_MIN = 16
-_TESTS: dict[str, Callable[[Any, Any], bool]] = {
+Test = Callable[[Any, Any], bool]
+_TESTS: dict[str, Test] = {
     "=": eq,
     "<>": ne,
     "<": lt,
@@ -40,8 +42,6 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
 }
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
-RowTest = Callable[[Any], bool]
-
 
 class Shares:
     """Estimates for the conditions of one SELECT over `relations`, by source number."""
@@ -50,6 +50,7 @@ class Shares:
         self.planner = planner
         self.relations = relations
         self._known: dict[tuple[int, ...], float] = {}
+        self._samples: dict[int, tuple[int, list[bool], float] | None] = {}
 
     def of_all(self, conjuncts: Iterable[Expression]) -> float:
         """The share of rows that pass all the conditions."""
@@ -64,55 +65,50 @@ class Shares:
 
     def _of_all(self, conjuncts: list[Expression]) -> float:
         share = 1.0
-        tests: dict[int, list[tuple[RowTest, float]]] = {}
+        tests: dict[int, list[tuple[list[bool], float]]] = {}
         for conjunct in conjuncts:
             found = self._sampled(conjunct)
             if found is None:
                 share *= self._guessed(conjunct)
             else:
                 tests.setdefault(found[0], []).append(found[1:])
-        for tree_id, those in tests.items():
-            sample = self.planner.statistics.sample(tree_id)
+        for those in tests.values():
             alone = 1.0
             for _, one in those:
                 alone *= one
             if len(those) == 1:
                 share *= alone
                 continue
-            passing = sum(all(test(row) for test, _ in those) for row in sample)
-            share *= passing / len(sample) if passing else min(alone, 0.5 / len(sample))
+            size = len(those[0][0])
+            passing = sum(map(all, zip(*[passes for passes, _ in those], strict=True)))
+            share *= passing / size if passing else min(alone, 0.5 / size)
         return share
 
     def _table(self, node: Expression) -> TableRelation | None:
         relation = self.relations.get(node.source) if isinstance(node, ColumnRef) else None
         return relation if isinstance(relation, TableRelation) else None
 
-    def _sampled(self, conjunct: Expression) -> tuple[int, RowTest, float] | None:
-        """(tree, test of a row, share of the sample that passes it) of a condition on one stored table."""
-        made = self._test(conjunct)
-        if made is None:
-            return None
-        relation, test, likes = made
-        tree_id = relation.table.tree_id
-        sample = self.planner.statistics.sample(tree_id)
-        comparable = sum(map(likes, sample))
-        if comparable < SAMPLE_ROWS_MIN or 2 * comparable < len(sample):
-            return None
-        passing = sum(map(test, sample))
-        if not passing and isinstance(conjunct, Compare) and conjunct.op == "=":
-            return None
-        return tree_id, test, min(max(passing, 0.5), comparable - 0.5) / len(sample)
+    def _sampled(self, conjunct: Expression) -> tuple[int, list[bool], float] | None:
+        """(tree, which rows of the sample pass, their share) of a condition on one stored table."""
+        key = id(conjunct)
+        if key not in self._samples:
+            self._samples[key] = self._tried(conjunct)
+        return self._samples[key]
 
-    def _test(self, conjunct: Expression) -> tuple[TableRelation, RowTest, RowTest] | None:
-        """(table, test of its rows, whether it means something of a row): of `column OP constant`,
-        `column IN (constants)` and `column OP column`."""
+    def _tried(self, conjunct: Expression) -> tuple[int, list[bool], float] | None:
+        """`_sampled`, of `column OP constant`, `column IN (constants)` and `column OP column`."""
         if isinstance(conjunct, InList) and not conjunct.negated:
-            relation = self._table(conjunct.operand)
-            values = [self.planner.value_of(item) for item in conjunct.items]
-            if relation is None or None in values or not isinstance(conjunct.operand, ColumnRef):
+            column = conjunct.operand
+            relation = self._table(column)
+            listed = [self.planner.value_of(item) for item in conjunct.items]
+            if relation is None or None in listed or not isinstance(column, ColumnRef):
                 return None
-            at = conjunct.operand.column
-            return None if at < 0 else (relation, *_among(at, frozenset(values)))
+            if column.column < 0:
+                return None
+            tree_id = relation.table.tree_id
+            values = frozenset(listed)
+            sample = self.planner.statistics.column(tree_id, column.column)
+            return _share(conjunct, tree_id, [value in values for value in sample], len(sample))
         if not isinstance(conjunct, Compare) or conjunct.op not in _TESTS:
             return None
         column, other, op = conjunct.left, conjunct.right, conjunct.op
@@ -121,12 +117,18 @@ class Shares:
         relation = self._table(column)
         if relation is None or not isinstance(column, ColumnRef) or column.column < 0:
             return None
+        tree_id = relation.table.tree_id
         if isinstance(other, ColumnRef):
             if other.source != column.source or other.column < 0:
                 return None
-            return relation, *_between_columns(column.column, other.column, _TESTS[op])
+            left = self.planner.statistics.column(tree_id, column.column)
+            right = self.planner.statistics.column(tree_id, other.column)
+            return _share(conjunct, tree_id, *_beside(left, right, _TESTS[op]))
         value = self.planner.value_of(other)
-        return None if value is None else (relation, *_with_value(column.column, value, _TESTS[op]))
+        if value is None:
+            return None
+        sample = self.planner.statistics.column(tree_id, column.column)
+        return _share(conjunct, tree_id, *_with_value(sample, value, _TESTS[op]))
 
     def _guessed(self, conjunct: Expression) -> float:
         """A guess at the share of rows that pass a condition."""
@@ -192,33 +194,39 @@ class Shares:
         )
 
 
-def _alike(value: Any) -> Callable[[Any], bool]:
-    """Whether a value compares with `value` as Python does it."""
-    if isinstance(value, (int, float)):
-        return lambda item: isinstance(item, (int, float))
-    kind = value.__class__
-    return lambda item: item.__class__ is kind
+def _share(
+    conjunct: Expression, tree_id: int, passes: list[bool], comparable: int
+) -> tuple[int, list[bool], float] | None:
+    """What `_sampled` gives, where enough rows of the sample could be compared."""
+    if comparable < SAMPLE_ROWS_MIN or 2 * comparable < len(passes):
+        return None
+    passing = sum(passes)
+    if not passing and isinstance(conjunct, Compare) and conjunct.op == "=":
+        return None
+    return tree_id, passes, min(max(passing, 0.5), comparable - 0.5) / len(passes)
 
 
-def _with_value(
-    at: int, value: Any, compare: Callable[[Any, Any], bool]
-) -> tuple[RowTest, RowTest]:
-    alike = _alike(value)
-
-    def likes(row: Any) -> bool:
-        return at < len(row) and alike(row[at])
-
-    return lambda row: likes(row) and compare(row[at], value), likes
+_NUMBERS = frozenset((int, float))
 
 
-def _between_columns(
-    at: int, other: int, compare: Callable[[Any, Any], bool]
-) -> tuple[RowTest, RowTest]:
-    def likes(row: Any) -> bool:
-        return max(at, other) < len(row) and None is not row[at] and _alike(row[at])(row[other])
-
-    return lambda row: likes(row) and compare(row[at], row[other]), likes
+def _alike(kind: type) -> frozenset[type]:
+    """The classes whose values compare with those of a class as Python does it; NULL's with none."""
+    if kind is type(None):
+        return frozenset()
+    return _NUMBERS if kind in _NUMBERS else frozenset((kind,))
 
 
-def _among(at: int, values: frozenset[Any]) -> tuple[RowTest, RowTest]:
-    return lambda row: at < len(row) and row[at] in values, lambda row: at < len(row)
+def _with_value(sample: list[Any], value: Any, compare: Test) -> tuple[list[bool], int]:
+    """Which values pass, and how many can be compared at all."""
+    alike = _alike(value.__class__)
+    if alike.issuperset(map(type, sample)):
+        return list(map(compare, sample, repeat(value))), len(sample)
+    passes = [item.__class__ in alike and compare(item, value) for item in sample]
+    return passes, sum([item.__class__ in alike for item in sample])
+
+
+def _beside(left: list[Any], right: list[Any], compare: Test) -> tuple[list[bool], int]:
+    """The same of two columns' values, row by row."""
+    likes = [a.__class__ in _alike(b.__class__) for a, b in zip(left, right, strict=True)]
+    passes = [like and compare(a, b) for like, a, b in zip(likes, left, right, strict=True)]
+    return passes, sum(likes)

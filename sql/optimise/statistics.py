@@ -28,12 +28,13 @@ _CACHE_ENTRIES_MAX = 4096
 class Statistics:
     """What one transaction's trees look like at plan time."""
 
-    __slots__ = ("_ratios", "_samples", "transaction")
+    __slots__ = ("_columns", "_ratios", "_samples", "transaction")
 
     def __init__(self, transaction: Transaction) -> None:
         self.transaction = transaction
         self._ratios: dict[tuple[int, int], float] = {}
         self._samples: dict[int, list[Any]] = {}
+        self._columns: dict[tuple[int, int], list[Any]] = {}
 
     def tree(self, tree_id: int) -> Tree:
         return self.transaction.tree(tree_id)
@@ -81,6 +82,18 @@ class Statistics:
                     known += values
                     break
             self._samples[tree.id] = known
+        return known
+
+    def column(self, tree_id: int, column: int) -> list[Any]:
+        """A column of the sample's rows; NULL where a row is from before the column."""
+        known = self._columns.get((tree_id, column))
+        if known is None:
+            sample = self.sample(tree_id)
+            try:
+                known = [row[column] for row in sample]
+            except IndexError:
+                known = [row[column] if column < len(row) else None for row in sample]
+            self._columns[tree_id, column] = known
         return known
 
     def values(self, tree_id: int, column: int) -> list[Any]:

@@ -6,7 +6,8 @@ rules that find nothing to do allocate nothing.  Both descend into the plans of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -23,9 +24,11 @@ from sql.expressions import (
     Expression,
     InList,
     InSubquery,
+    Literal,
     Match,
     Not,
     Or,
+    Parameter,
     Raise,
     ScalarSubquery,
     SlotRef,
@@ -51,32 +54,68 @@ from sql.plan.blocks import (
 Visit = Callable[[Expression], Expression]
 
 
+def _no_children(_node: Any) -> tuple[Expression, ...]:
+    return ()
+
+
+def _one_child(node: Any) -> tuple[Expression, ...]:
+    return (node.operand,)
+
+
+def _two_children(node: Any) -> tuple[Expression, ...]:
+    return (node.left, node.right)
+
+
+def _items(node: Any) -> tuple[Expression, ...]:
+    items: tuple[Expression, ...] = node.items
+    return items
+
+
+def _in_list(node: InList) -> tuple[Expression, ...]:
+    return (node.operand, *node.items)
+
+
+def _operands(node: InSubquery) -> tuple[Expression, ...]:
+    return node.operands
+
+
+def _of_case(node: Case) -> tuple[Expression, ...]:
+    parts = [part for when in node.whens for part in when]
+    return (*parts, node.otherwise) if node.otherwise is not None else tuple(parts)
+
+
+def _of_match(node: Match) -> tuple[Expression, ...]:
+    if node.escape is None:
+        return (node.operand, node.pattern)
+    return (node.operand, node.pattern, node.escape)
+
+
+def _arguments(node: Call) -> tuple[Expression, ...]:
+    return node.arguments
+
+
+def _message(node: Raise) -> tuple[Expression, ...]:
+    return (node.message,) if node.message is not None else ()
+
+
+_CHILDREN: dict[type, Callable[[Any], tuple[Expression, ...]]] = {
+    **dict.fromkeys((Unary, Not, Truth, Cast, Collate), _one_child),
+    **dict.fromkeys((Arithmetic, Compare), _two_children),
+    **dict.fromkeys((And, Or), _items),
+    InList: _in_list,
+    InSubquery: _operands,
+    Case: _of_case,
+    Match: _of_match,
+    Call: _arguments,
+    Raise: _message,
+}
+"""How the operands of an expression are found, by its class: trees are walked some hundred times while a
+statement is planned, and a `match` asks for one class after the other."""
+
+
 def children(node: Expression) -> tuple[Expression, ...]:
     """The direct operands (not those inside subqueries' plans)."""
-    match node:
-        case Unary() | Not() | Truth() | Cast() | Collate():
-            return (node.operand,)
-        case Arithmetic() | Compare():
-            return (node.left, node.right)
-        case And() | Or():
-            return node.items
-        case InList():
-            return (node.operand, *node.items)
-        case InSubquery():
-            return node.operands
-        case Case():
-            parts = [part for when in node.whens for part in when]
-            return (*parts, node.otherwise) if node.otherwise is not None else tuple(parts)
-        case Match():
-            return tuple(
-                part for part in (node.operand, node.pattern, node.escape) if part is not None
-            )
-        case Call():
-            return node.arguments
-        case Raise():
-            return (node.message,) if node.message is not None else ()
-        case _:
-            return ()
+    return _CHILDREN.get(node.__class__, _no_children)(node)
 
 
 def map_expression(node: Expression, rewrite: Visit) -> Expression:
@@ -297,13 +336,22 @@ def _map_select(block: Select, visit: Visit) -> Select:
     return replace(block, **changes) if changes else block
 
 
-def walk(node: Expression) -> Iterator[Expression]:
+_SUBQUERIES = frozenset((Exists, InSubquery, ScalarSubquery))
+
+
+def walk(node: Expression) -> Sequence[Expression]:
     """The node and everything under it, subqueries' plans included."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
-    if isinstance(node, (Exists, InSubquery, ScalarSubquery)):
-        yield from walk_block(node.plan)
+    kind = node.__class__
+    operands = _CHILDREN.get(kind)
+    if operands is None and kind not in _SUBQUERIES:
+        return (node,)
+    found = [node]
+    if operands is not None:
+        for child in operands(node):
+            found += walk(child)
+    if kind in _SUBQUERIES:
+        found += walk_block(node.plan)  # type: ignore[union-attr]
+    return found
 
 
 def block_expressions(block: Block) -> Iterator[Expression]:
@@ -365,11 +413,14 @@ def subblocks(block: Block) -> Iterator[Block]:
             yield from block.steps
 
 
-def walk_block(block: Block) -> Iterator[Expression]:
+def walk_block(block: Block) -> list[Expression]:
+    """Every expression of the block, with everything under it."""
+    found: list[Expression] = []
     for expression in block_expressions(block):
-        yield from walk(expression)
+        found += walk(expression)
     for inner in subblocks(block):
-        yield from walk_block(inner)
+        found += walk_block(inner)
+    return found
 
 
 def own_sources(block: Block) -> frozenset[int]:
@@ -399,20 +450,29 @@ def _collect_sources(block: Block, found: set[int]) -> None:
         _collect_sources(inner, found)
 
 
-def walk_flat(node: Expression) -> Iterator[Expression]:
+def walk_flat(node: Expression) -> Sequence[Expression]:
     """The node and everything under it, without subqueries' plans."""
-    yield node
-    for child in children(node):
-        yield from walk_flat(child)
+    operands = _CHILDREN.get(node.__class__)
+    if operands is None:
+        return (node,)
+    found = [node]
+    for child in operands(node):
+        found += walk_flat(child)
+    return found
 
 
 def references(node: Expression) -> set[int]:
     """The source numbers that the expression refers to, free ones of its subqueries included."""
+    kind = node.__class__
+    if kind is ColumnRef:
+        return {node.source}  # type: ignore[union-attr]
+    if kind is Literal or kind is Parameter:
+        return set()
     found: set[int] = set()
     for part in walk_flat(node):
         if isinstance(part, (ColumnRef, SlotRef)):
             found.add(part.source)
-        elif isinstance(part, (Exists, InSubquery, ScalarSubquery)):
+        elif part.__class__ in _SUBQUERIES:
             found |= {reference.source for reference in free_references(part.plan)}
     return found
 
