@@ -209,11 +209,38 @@ def encode_around(
 
 
 def encode_commit(
-    salt: int, kind: int, lsn: int, pages: int, chain: Chain | tuple[int, ...], payload: bytes
+    salt: int,
+    kind: int,
+    lsn: int,
+    pages: int,
+    predecessor: int,
+    pages_crc: int,
+    synced: int,
+    start: int,
+    next_page: int,
+    time_ms: int,
+    payload: bytes,
 ) -> tuple[bytes, int]:
     """The record of a commit with its chain fields, padded, and its crc."""
     length = CHAIN_BYTES + len(payload)
-    body = _COMMIT.pack(length, lsn, 0, kind, 0, RECORD_MARK, pages, *chain) + payload
+    body = (
+        _COMMIT.pack(
+            length,
+            lsn,
+            0,
+            kind,
+            0,
+            RECORD_MARK,
+            pages,
+            predecessor,
+            pages_crc,
+            synced,
+            start,
+            next_page,
+            time_ms,
+        )
+        + payload
+    )
     crc = zlib.crc32(body, salt)
     return _CRC.pack(crc) + body + _PADS[length & 7], crc
 

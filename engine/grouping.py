@@ -64,18 +64,26 @@ class Grouping(Locking, ABC):
         """Append redo commits; the last one's lsn.  The writer's work, under the mutex."""
         lsn, start, crc = log.lsn, log.end, log.chain_crc
         time_ms = time.time_ns() // 1_000_000
+        salt, synced, next_page = log.salt, log.synced, log.next_page
         end, data, commits = start, b"", []
         for payload in payloads:
             lsn += 1
-            chain = (crc, 0, log.synced, end, log.next_page, time_ms)
-            record, crc = encode_commit(log.salt, KIND_REDO, lsn, 0, chain, payload)
+            record, crc = encode_commit(
+                salt, KIND_REDO, lsn, 0, crc, 0, synced, end, next_page, time_ms, payload
+            )
             data += record  # of one, the record itself
             end += len(record)
             commits.append((lsn, payload))
         try:
             if end > log.ready:
                 self.make_ready(end)
-            log.file.write(data, start)
+            if start == log.covered and end <= log.ready:
+                if not log.unwritten:
+                    log.unwritten_at = start
+                log.unwritten += data
+                log.covered = end
+            else:
+                log.file.write(data, start)
         except OSError as error:
             self.take_back(log)
             raise refused(self.path, error) from error
@@ -89,13 +97,13 @@ class Grouping(Locking, ABC):
         The steps of `begin` and `Writer.commit_redo` without their objects, for transactions that take a few
         microseconds."""
         lsn = 0
-        if self._writing.acquire(blocking=False):
+        if self._writing.acquire(False):
             try:
                 with self.mutex:
                     if self._dead is None and not self.readonly and self._lock_unchanged_file():
                         lsn = self.append_redo(self.current_log, payloads)
             except BaseException:
-                self._settle()  # interrupted: what is appended is not left without its sync
+                self.settle()  # interrupted: what is appended is not left without its sync
                 raise
             finally:
                 self._active = False
@@ -112,9 +120,13 @@ class Grouping(Locking, ABC):
         if self.durability == "full":
             self._unsynced += count
             return
-        self.publish(self.current_log.state())
-        if not (pages and self.durability == "normal"):
-            self._unlock()
+        if pages:
+            self.publish(self.current_log.state())
+            if self.durability == "normal":
+                return
+        else:
+            self.publish_redo()
+        self._unlock()
 
     # -- the line ------------------------------------------------------------------------------------
 
@@ -156,7 +168,7 @@ class Grouping(Locking, ABC):
         except EngineError:
             raise
         except BaseException:  # Ctrl-C, maybe between the steps
-            self._settle()
+            self.settle()
             self.unlock_if_idle()
             raise
         return lsn
@@ -207,7 +219,7 @@ class Grouping(Locking, ABC):
             for entry in taken:
                 entry.error = error
         except BaseException:  # Ctrl-C
-            self._settle()
+            self.settle()
             self.unlock_if_idle()
             self._put_back([entry for entry in taken if not entry.lsn])
             taken = [entry for entry in taken if entry.lsn]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from time import monotonic
 
 from engine.errors import EngineError, StorageError, busy, refused
 from engine.format import (
@@ -54,11 +55,12 @@ class Locking(Syncing):
                 return False
             unchanged = False
             try:
+                now = monotonic()
                 unchanged = (
                     words[WORD_HOLDER] == 0
                     and words[WORD_VISIBLE] == log.end == self._visible_end
                     and (self._name_synced or self.durability == "off")
-                    and self._has_its_name(log)
+                    and (now - self._name_seen <= NAME_SEEN_SECONDS or self._has_its_name(log, now))
                 )
             finally:
                 if not unchanged:
@@ -75,18 +77,16 @@ class Locking(Syncing):
         self._active = True
         return True
 
-    def _has_its_name(self, log: Log) -> bool:
+    def _has_its_name(self, log: Log, now: float) -> bool:
         """Whether the path still names the log's file (fact 11).
 
         The words, which are looked at each time, tell of every compaction, that of a process that
         died within one included.  What is left to find out is that somebody has moved the file, or
         removed it: that is asked once in `NAME_SEEN_SECONDS`, for the question costs twice as much as the
         write: after it the file system takes the next write's time more exactly."""
-        now = time.monotonic()
-        if now - self._name_seen > NAME_SEEN_SECONDS:
-            if self.files.identity(self.place) != log.identity:
-                return False
-            self._name_seen = now
+        if self.files.identity(self.place) != log.identity:
+            return False
+        self._name_seen = now
         return True
 
     def _lock_file(self, deadline: float, seconds: float) -> None:
@@ -96,7 +96,7 @@ class Locking(Syncing):
                 self._active = True
                 return
         if self._locked:
-            self._settle()  # let the group end, then others in
+            self.settle()  # let the group end, then others in
             with self.mutex:
                 self.check_usable()
                 if self._locked and not self._unsynced:
@@ -199,7 +199,7 @@ class Locking(Syncing):
             raise
         except BaseException:
             # Interrupted (Ctrl-C): a commit left without its sync would keep others out for good.
-            self._settle()
+            self.settle()
             raise
         finally:
             self.unlock_if_idle()

@@ -56,7 +56,7 @@ class Published:
         self.mutex = threading.RLock()
         self.synced = threading.Condition(self.mutex)  # notified after a sync
         self._words = log.words
-        self._visible: State | None = log.state()
+        self._visible: State | None = log.state()  # None: what the log holds, or nothing if dead
         self._visible_end = log.end
         self._synced_lsn = log.lsn
         self._locked = False  # this handle has the file's lock
@@ -83,9 +83,12 @@ class Published:
         with self.mutex:
             if not self._locked:
                 self._take_in_others()
-            assert self._visible is not None
-            snapshot = Snapshot(self, self.current_log, self._visible)
-            self._live[id(snapshot)] = self._visible.lsn
+            state = self._visible
+            if state is None:
+                self.check_usable()
+                state = self._visible = self.current_log.state()
+            snapshot = Snapshot(self, self.current_log, state)
+            self._live[id(snapshot)] = state.lsn
             return snapshot
 
     def forget(self, snapshot: Snapshot) -> None:
@@ -104,13 +107,24 @@ class Published:
             self._set_visible(log.state())
 
     def _oldest_lsn(self) -> int:
-        newest = 0 if self._visible is None else self._visible.lsn
+        newest = self.current_log.lsn if self._visible is None else self._visible.lsn
         return min(list(self._live.values()), default=newest)
 
     def _set_visible(self, state: State) -> None:
         self._visible = state
         self._visible_end = state.end
         self._synced_lsn = state.lsn
+
+    def publish_redo(self) -> None:
+        """Let readers see redo commits that have just been appended, and all before them; under the mutex.
+
+        The state is frozen when somebody asks for it: of commits that nobody reads between, most of
+        them, none is."""
+        log = self.current_log
+        self._visible = None
+        self._visible_end = end = log.end
+        self._synced_lsn = log.lsn
+        log.words[WORD_VISIBLE] = end
 
     def publish(self, state: State) -> None:
         """Let readers see `state`; under the mutex."""

@@ -118,7 +118,7 @@ class PageStore(Grouping):
         """The one writer, on top of the newest commit.
 
         Waits at most `timeout` seconds (None: the store's), then BusyError names the holder."""
-        if self._dead is None and not self.readonly and self._writing.acquire(blocking=False):
+        if self._dead is None and not self.readonly and self._writing.acquire(False):
             # The usual case in as few steps as it takes: nobody is in the way.
             writer = None
             try:
@@ -171,8 +171,12 @@ class PageStore(Grouping):
         finally:
             writer.rollback()
 
+    def writer_committed(self) -> None:
+        """A writer is done, and `appended` was called."""
+        self._writing.release()
+
     def writer_ended(self) -> None:
-        """A writer is done (committed or rolled back)."""
+        """A writer is done (rolled back)."""
         if self._pid != os.getpid():
             return  # the parent's writer; see `forked`
         self._active = False

@@ -229,11 +229,11 @@ class Writer:
         if len(payload) > PAYLOAD_BYTES_MAX - 4096:
             raise EngineError(f"a redo payload of {len(payload)} bytes is too large")
         store = self._store
-        store.check_usable()
+        store.check_usable()  # a fork's child stops here
         with store.mutex:
             lsn = store.append_redo(self._log, (payload,))
         self._ended = True
-        store.writer_ended()
+        store.writer_committed()
         return Commit(store, lsn, None)
 
     def commit_pages(self) -> Commit:
@@ -243,15 +243,19 @@ class Writer:
         store.check_usable()
         self._check_whole()
         lsn = self.lsn + 1
-        chain = (
+        record, crc = encode_commit(
+            log.salt,
+            KIND_PAGES,
+            lsn,
+            self._records,
             log.chain_crc,
             self._pages_crc,
             log.synced,
             log.end,
             self._next_page,
             time.time_ns() // 1_000_000,
+            b"",
         )
-        record, crc = encode_commit(log.salt, KIND_PAGES, lsn, self._records, chain, b"")
         self._buffer.append(record)
         self._flush()
         with store.mutex:
@@ -260,7 +264,7 @@ class Writer:
             log.take_pages(lsn, self._changes, self._next_page)
             store.appended(1, pages=True)
         self._ended = True
-        store.writer_ended()
+        store.writer_committed()
         return Commit(store, lsn, self._changes)
 
     def rollback(self) -> None:
