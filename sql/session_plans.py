@@ -422,6 +422,8 @@ class QueryPlan(Checked):
         from sql.short import short_query
 
         self._compiled = self._short = self._quick_context = None
+        self._shape = self._state = None  # should this fail, it is current nowhere
+        self._commit_number = _NEVER
         self._gives_list = False
         environment = session.environment(
             transaction,
@@ -430,10 +432,7 @@ class QueryPlan(Checked):
             parameter_kinds=_kinds(self.types or tuple(map(type, values))),
         )
         self._observed = environment.schema = ObservedSchema(environment.schema)
-        # Binding may change the tree: only a copy is given away.
-        self._compiled = prepare_select(
-            self.statement.tree.copy(), environment, text=self.statement.text
-        )
+        self._compiled = prepare_select(self.statement.tree, environment, text=self.statement.text)
         if self.types is not None:
             planner, collations = self._compiled.planner, session.functions.collations
             self._short = short_query(self._compiled.block, planner, self.types, collations)

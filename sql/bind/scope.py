@@ -51,8 +51,13 @@ class ScopeItem(Struct):
     by_name: dict[str, ScopeColumn] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for column in reversed(self.columns):
-            self.by_name[column.name.lower()] = column
+        if not self.by_name:
+            self.by_name = _by_name(self.columns)
+
+
+def _by_name(columns: list[ScopeColumn]) -> dict[str, ScopeColumn]:
+    """The columns by their names in lower case, of several of one name the first."""
+    return {column.name.lower(): column for column in reversed(columns)}
 
 
 class Scope(Struct):
@@ -143,10 +148,29 @@ def nearest(name: str, known: list[str]) -> tuple[str, ...]:
     return tuple(by_lower[word] for word in close)
 
 
+_Columns = tuple[list[ScopeColumn], dict[str, ScopeColumn], Expression | None, ColumnRef]
+
+_columns_known: dict[tuple[int, int, tuple[int, ...]], tuple[Table, _Columns]] = {}
+"""What `table_item` made lately, by the table's identity: a program asks for the same few tables in many
+statements, and makes none but their first use's columns."""
+_COLUMNS_KNOWN_MAX = 256
+
+
 def table_item(
     table: Table, source: int, alias: str, kinds: tuple[int, ...], *, schema: str = "main"
 ) -> ScopeItem:
     """The scope item of a stored table's row, with source number `source`."""
+    key = (id(table), source, kinds)
+    known = _columns_known.get(key)
+    if known is None or known[0] is not table:
+        if len(_columns_known) >= _COLUMNS_KNOWN_MAX:
+            _columns_known.clear()
+        known = _columns_known[key] = table, _columns_of(table, source, kinds)
+    columns, by_name, rowid, tree_key = known[1]
+    return ScopeItem(alias, columns, rowid, tree_key, schema, by_name=by_name)
+
+
+def _columns_of(table: Table, source: int, kinds: tuple[int, ...]) -> _Columns:
     columns = [
         ScopeColumn(
             column.name,
@@ -155,7 +179,7 @@ def table_item(
                 position,
                 column.name,
                 table.name,
-                Affinity(column.affinity),
+                column.affinity,
                 column.collation,
                 INTEGER_KIND if position == table.rowid_alias else kinds[position],
             ),
@@ -174,7 +198,7 @@ def table_item(
                 source, ROWID, "rowid", table.name, Affinity.INTEGER, "BINARY", INTEGER_KIND
             )
     key = ColumnRef(source, ROWID, "_key_", table.name, Affinity.BLOB, "BINARY", ANY_KIND)
-    return ScopeItem(alias, columns, rowid, key, schema)
+    return columns, _by_name(columns), rowid, key
 
 
 def nullable(item: ScopeItem) -> ScopeItem:
