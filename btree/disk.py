@@ -35,7 +35,7 @@ from btree.flush import Flush
 from btree.node import Node
 from btree.overlay import OWN_MAX, OverlaidTree, redo_of
 from btree.pending import add_pending
-from btree.protocols import RAW_TREE_ID
+from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID
 from btree.redo import OP_CHANGES, changed_keys, encode_put, replay
 from btree.transaction import RAW_PUTS_MAX, Version
 from btree.view import View
@@ -300,8 +300,11 @@ class DiskStore:
         with self._lock:
             states = transaction.states_to_build_on()
             changes = []
+            changes_catalog = False
             for tree in trees:
                 tree_id = tree.under.id
+                if tree_id == CATALOG_TREE_ID:
+                    changes_catalog = True
                 state = states[tree_id]
                 if transaction.is_full(state, len(tree.own)):
                     return None
@@ -326,7 +329,7 @@ class DiskStore:
                 version.freed,
                 version.cleared,
                 version.base_lsn,
-                version.shape,
+                object() if changes_catalog else version.shape,
             )
         if len(self._versions) > VERSIONS_MAX:
             self.view()

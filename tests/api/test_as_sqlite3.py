@@ -113,3 +113,82 @@ def test_a_definition_with_nothing_to_do_waits_for_no_writer(begins: bool, tmp_p
         assert dict(zip(CONDITIONAL, ours, strict=True)) == dict(
             zip(CONDITIONAL, theirs, strict=True)
         )
+
+
+CHANGING = """
+CREATE TABLE t(a, b, c);
+CREATE TABLE log(x);
+CREATE TABLE parent(id INTEGER PRIMARY KEY);
+CREATE TABLE child(id REFERENCES parent(id));
+CREATE VIEW v AS SELECT a AS x FROM t;
+CREATE TRIGGER fires AFTER INSERT ON t BEGIN INSERT INTO log VALUES ('fires'); END;
+CREATE INDEX by_b ON t(b);
+PRAGMA foreign_keys = on;
+"""
+REPEATED = [
+    "SELECT * FROM t",
+    "SELECT a FROM t WHERE rowid = 1",
+    "SELECT * FROM t WHERE b = 5",
+    "SELECT * FROM v",
+    "SELECT count(*) FROM log",
+    "INSERT INTO t VALUES (1, 2, 3)",
+    "INSERT INTO t(a) VALUES (2)",
+    "UPDATE t SET b = 5 WHERE rowid = 1",
+    "INSERT INTO child VALUES (1)",
+    "DELETE FROM t WHERE a = 2",
+    "DELETE FROM t",
+]
+CHANGES = [
+    ["ALTER TABLE t RENAME TO u"],
+    ["ALTER TABLE t RENAME COLUMN a TO z"],
+    ["ALTER TABLE t ADD COLUMN d DEFAULT 9"],
+    ["ALTER TABLE t DROP COLUMN c"],
+    ["ALTER TABLE parent RENAME TO parents"],
+    ["CREATE TRIGGER more AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.a); END"],
+    ["DROP TRIGGER fires"],
+    ["DROP VIEW v"],
+    ["DROP VIEW v", "CREATE VIEW v AS SELECT 42 AS y"],
+    ["CREATE UNIQUE INDEX by_a ON t(a)"],
+    ["DROP INDEX by_b"],
+    ["DROP TABLE t", "CREATE TABLE t(z, y)"],
+    ["CREATE TEMP TABLE t(x)"],
+    ["CREATE TEMP TRIGGER more AFTER INSERT ON t BEGIN INSERT INTO log VALUES ('temp'); END"],
+]
+
+
+@pytest.mark.parametrize("whose", ["own", "another's", "own, rolled back"])
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change[-1])
+def test_a_repeated_statement_sees_that_the_schema_has_changed(
+    change: list[str], whose: str, tmp_path: Path
+) -> None:
+    found = []
+    for module in (kvsh, sqlite3):
+        path = str(tmp_path / f"{module.__name__}.db")
+        connection: Any = module.connect(path, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.executescript(CHANGING)
+        for _ in range(3):  # the first time widens kinds of values, which is noticed, too
+            for sql in REPEATED:
+                connection.execute(sql) if "child" not in sql else outcome(connection, sql)
+        seen = []
+        for sql in REPEATED:  # each as the latest before the change
+            connection.execute("INSERT INTO t VALUES (1, 5, 3)")
+            outcome(connection, sql)
+            other = connection
+            if whose == "another's":
+                other = module.connect(path, isolation_level=None)
+            other.execute("BEGIN")
+            for step in change:
+                outcome(other, step)
+            if whose == "own, rolled back":
+                seen.append(outcome(connection, sql))
+                connection.execute("ROLLBACK")
+            else:
+                other.execute("COMMIT")
+            seen += [outcome(connection, sql), outcome(connection, "SELECT * FROM log")]
+            if whose != "own, rolled back":
+                break
+        seen += [outcome(connection, sql) for sql in REPEATED]
+        found.append(seen)
+        connection.close()
+    assert found[0] == found[1]
