@@ -12,7 +12,8 @@ from operator import eq, itemgetter, lt
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
-from sql.dml.index_keys import IndexKeys, sort_entries
+from sql.dml.entry_sorting import alike_behind, sort_entries
+from sql.dml.index_keys import IndexKeys
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
 from sql.values import INT_MAX, apply_affinity, truth
 
@@ -127,26 +128,6 @@ def breaks_checks(
     return False
 
 
-def repeated_unique(entries: Sequence[Row], parts: int) -> bool:
-    """Whether sorted entries of a unique index hold two of the same values, none of them NULL."""
-    before: Any = None
-    if parts == 1:
-        firsts = [entry[0] for entry in entries]
-        if all(map(lt, firsts, firsts[1:])) if _one_kind(firsts) else False:
-            return False
-        for value in firsts:
-            if value == before and value is not None:
-                return True
-            before = value
-        return False
-    for entry in entries:
-        prefix = entry[:parts]
-        if prefix == before and None not in prefix:
-            return True
-        before = prefix
-    return False
-
-
 def entry_changes(
     index: IndexKeys, tree: Tree, before: Sequence[Row], after: Sequence[Row]
 ) -> tuple[list[Row], list[Row]] | None:
@@ -162,16 +143,11 @@ def entry_changes(
     sort_entries(new)
     if index.unique and new:
         parts = index.parts
-        if repeated_unique(new, parts):
+        if alike_behind(new, parts):
             return None
         if index.taken(tree, [entry[:parts] for entry in new if None not in entry[:parts]]):
             return None
     return gone, new
-
-
-def _one_kind(values: Sequence[Any]) -> bool:
-    kinds = set(map(type, values))
-    return kinds <= {int, float} or kinds == {str} or kinds == {bytes}
 
 
 class BulkInsert:
@@ -396,7 +372,7 @@ class BulkInsert:
     def _taken(self, index: IndexKeys, tree: Tree, entries: Sequence[Row]) -> bool:
         """Whether sorted entries break a unique index, among themselves or with what is there."""
         parts = index.parts
-        if repeated_unique(entries, parts):
+        if alike_behind(entries, parts):
             return True
         if not len(tree) or not entries:
             return False

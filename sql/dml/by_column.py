@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
 from sql.dml.bulk import change_entries, entry_changes
-from sql.dml.index_keys import IndexKeys, sort_entries
+from sql.dml.entry_sorting import sort_entries
+from sql.dml.index_keys import IndexKeys
 from sql.dml.records import TableRecords, widen_by_classes
 from sql.dml.undo import guarded
 from sql.expressions import ROWID

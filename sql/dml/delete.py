@@ -10,7 +10,7 @@ from sql.compile import compile_change, prepare_select
 from sql.dml.bulk import change_entries
 from sql.dml.by_column import delete_by_column
 from sql.dml.collector import gathered
-from sql.dml.index_keys import in_key_order, sort_entries
+from sql.dml.entry_sorting import in_key_order, sort_entries
 from sql.dml.keyed import (
     ManyRows,
     OneRow,

@@ -6,14 +6,10 @@ key: one rowid, or the elements of a WITHOUT ROWID table's key.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import chain, islice
-from math import inf
-from operator import itemgetter, le
+from collections.abc import Callable, Collection, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from btree import order_key
 from sql.collations import folding
 from sql.compile import compile_row_function
 from sql.expressions import ROWID
@@ -30,17 +26,6 @@ Row = tuple[Any, ...]
 RowFunction = Callable[["Context", Row, Any], Row]
 
 _SCANNED_PER_PROBE = 8
-_SORTED_WHOLE = 1000
-"""Entries up to which a sort of whole tuples is not worth taking apart."""
-
-_BUCKET_ENTRIES = 256
-_PIECE_ENTRIES = 4096
-_SAMPLE_ENTRIES = 1000
-_BUCKETS_OF_SAMPLE = 200
-"""Texts are dealt by as much of their beginnings as makes no bucket larger than such a share of a sample."""
-
-_PREFIX_MAX = 40
-NULL = type(None)
 
 
 class IndexKeys:
@@ -197,153 +182,3 @@ class IndexKeys:
             name = "rowid" if part.column == ROWID else table.columns[part.column].name
             names.append(f"{table.name}.{name}")
         return f"UNIQUE constraint failed: {', '.join(names)}"
-
-
-def sort_entries(entries: list[Any], parts: int = 0) -> None:
-    """Sort tree keys in SQL's order.
-
-    `parts`: promises that entries that are alike in so many parts are in order already, as they come
-    from a scan of the table; what tells them apart is the tree key behind the parts."""
-    try:
-        if len(entries) > _SORTED_WHOLE and entries[0].__class__ is tuple:
-            _sort_tuples(entries, parts)
-        else:
-            entries.sort()
-    except TypeError:
-        entries.sort(key=order_key)
-
-
-def sorted_pieces(entries: Sequence[Row], firsts: Sequence[Any], parts: int) -> Iterator[list[Row]]:
-    """Tree keys, whose first elements are `firsts`, sorted as by `sort_entries`, piece by piece.
-
-    A piece is put in order when it is asked for: what is done with it next finds it in the processor's
-    cache, and it may go before the next one comes."""
-    # `entries` is kept to the end: to free a million tuples in another order than they were made in costs six
-    # times as much.
-    buckets = None
-    if len(firsts) > _SORTED_WHOLE and _is_of_one_kind(set(map(type, firsts))):
-        buckets = _dealt(entries, firsts)
-    if buckets is None:
-        in_order = list(entries)
-        sort_entries(in_order, parts)
-        for start in range(0, len(in_order), _PIECE_ENTRIES):
-            yield in_order[start : start + _PIECE_ENTRIES]
-        in_order.clear()  # before `entries` goes
-        return
-    buckets.reverse()
-    while buckets:
-        piece: list[Row] = []
-        while buckets and len(piece) < _PIECE_ENTRIES:
-            bucket = buckets.pop()
-            _sort_bucket(bucket, parts)
-            piece += bucket
-        yield piece
-
-
-def _sort_bucket(bucket: list[Row], parts: int) -> None:
-    """Sort entries.  Plain values are compared four times as fast as tuples."""
-    try:
-        if parts == 1:
-            bucket.sort(key=itemgetter(0))
-        elif parts == 2 and _starts_alike(bucket):
-            bucket.sort(key=itemgetter(1))
-        else:
-            bucket.sort()
-    except TypeError:
-        bucket.sort(key=order_key)
-
-
-def _starts_alike(bucket: Sequence[Row]) -> bool:
-    """Whether entries all have the same first element."""
-    if len(bucket) < 2 or bucket[0][0] != bucket[-1][0]:
-        return False
-    return len(set(map(itemgetter(0), bucket))) == 1
-
-
-def _is_of_one_kind(kinds: set[type]) -> bool:
-    return kinds == {int} or kinds == {float} or kinds == {str} or kinds == {bytes}
-
-
-def in_key_order(found: Sequence[Row]) -> list[Row]:
-    """Rows that begin with their tree keys, in the order of these.
-
-    What a statement does row by row goes in this order, whatever index found the rows: where one row's change
-    gets in the way of another's, the outcome is no matter of the plan, and it is SQLite's, which collects
-    rowids before it changes anything that triggers or other rows could see."""
-    try:
-        return sorted(found, key=itemgetter(0))
-    except TypeError:
-        return sorted(found, key=lambda item: order_key(item[0]))
-
-
-def _sort_tuples(entries: list[Row], parts: int) -> None:
-    """Sort by the first elements, then by the rest, as the first elements' kind allows.
-
-    They are dealt into buckets first.  Comparisons of tuples that lie all over the memory wait for
-    it, and ties among the first elements break the runs that a sort lives on: a million random
-    entries of three elements took 0.87 s in one sort, and 0.36 in buckets of some hundreds."""
-    firsts = list(map(itemgetter(0), entries))
-    kinds = set(map(type, firsts))
-    if len(kinds) == 2 and NULL in kinds:
-        nulls = [entry for entry in entries if entry[0] is None]
-        others = [entry for entry in entries if entry[0] is not None]
-        nulls.sort()
-        sort_entries(others, parts)
-        entries[:] = nulls + others
-        return
-    one_kind = _is_of_one_kind(kinds)
-    whole = parts != 1 or not one_kind  # else a stable sort by the first elements does it
-    buckets = _dealt(entries, firsts) if one_kind else None
-    if buckets is not None:
-        for bucket in buckets:
-            _sort_bucket(bucket, parts)
-        entries[:] = chain.from_iterable(buckets)
-        return
-    if one_kind:
-        entries.sort(key=itemgetter(0))
-    if whole:
-        entries.sort()
-
-
-def _dealt(entries: Iterable[Row], firsts: Sequence[Any]) -> list[list[Row]] | None:
-    """The entries in buckets that ascend by their first elements, which are all of one class; None where that
-    is of no use: they ascend already, or all but a few would be in one bucket."""
-    if all(map(le, firsts, islice(firsts, 1, None))):
-        return None
-    if firsts[0].__class__ is str or firsts[0].__class__ is bytes:
-        return _dealt_by_prefix(entries, firsts)
-    low, high = min(firsts), max(firsts)
-    count = len(firsts) // _BUCKET_ENTRIES + 1
-    buckets: list[list[Row]]
-    if low.__class__ is int:
-        shift = max(0, (high - low).bit_length() - count.bit_length())
-        buckets = [[] for _ in range((high - low >> shift) + 1)]
-        deal = [bucket.append for bucket in buckets]
-        for entry, first in zip(entries, firsts, strict=True):
-            deal[first - low >> shift](entry)
-    else:
-        # Rounding keeps the order, so what a bucket's bounds are exactly does not matter.
-        scale = count / (high - low) if high - low > 0 else 0.0
-        if not 0.0 < scale < inf:
-            return None
-        buckets = [[] for _ in range(int((high - low) * scale) + 1)]
-        deal = [bucket.append for bucket in buckets]
-        for entry, first in zip(entries, firsts, strict=True):
-            deal[int((first - low) * scale)](entry)
-    return buckets if max(map(len, buckets)) * 2 < len(firsts) else None
-
-
-def _dealt_by_prefix(entries: Iterable[Row], firsts: Sequence[Any]) -> list[list[Row]] | None:
-    """The same for texts, or blobs: one bucket for all that begin alike, as far as it takes to tell a few
-    hundredths of them apart; None if they differ too late."""
-    sample = firsts[:: len(firsts) // _SAMPLE_ENTRIES + 1]
-    for length in range(1, _PREFIX_MAX):
-        largest = max(Counter([first[:length] for first in sample]).values())
-        if largest * _BUCKETS_OF_SAMPLE <= len(sample):
-            break
-    else:
-        return None
-    buckets: defaultdict[Any, list[Row]] = defaultdict(list)
-    for entry, first in zip(entries, firsts, strict=True):
-        buckets[first[:length]].append(entry)
-    return [buckets[prefix] for prefix in sorted(buckets)]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
-from sql.dml.bulk import repeated_unique
-from sql.dml.index_keys import IndexKeys, sort_entries, sorted_pieces
+from sql.dml.entry_sorting import alike_behind, sort_entries, sorted_pieces
+from sql.dml.index_keys import IndexKeys
 from sql.dml.records import TableRecords
 from sql.errors import ConstraintError
 from sql.expressions import ROWID
@@ -69,7 +69,7 @@ def _unique(pieces: Iterator[list[Row]], keys: IndexKeys, table: Table) -> Itera
     """The pieces, as long as no value comes twice."""
     last: list[Row] = []
     for piece in pieces:
-        if repeated_unique([*last, *piece], keys.parts):
+        if alike_behind([*last, *piece], keys.parts):
             raise ConstraintError(keys.message(table), kind="UNIQUE")
         last = piece[-1:]
         yield piece

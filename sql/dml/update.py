@@ -31,7 +31,8 @@ from sql.dml.bulk import (
 from sql.dml.by_column import update_by_column
 from sql.dml.collector import gathered
 from sql.dml.conflicts import resolutions, touched
-from sql.dml.index_keys import IndexKeys, RowFunction, in_key_order, sort_entries
+from sql.dml.entry_sorting import in_key_order, sort_entries
+from sql.dml.index_keys import IndexKeys, RowFunction
 from sql.dml.keyed import (
     ManyRows,
     OneRow,

@@ -12,7 +12,7 @@ import pytest
 
 from btree import open_memory, order_key
 from sql import Session
-from sql.dml.index_keys import sort_entries
+from sql.dml.entry_sorting import sort_entries, sorted_pieces
 
 COUNT = 3000
 MANY = 12_000
@@ -37,7 +37,15 @@ FIRSTS: dict[str, Make] = {
     "all letters": lambda rng: "".join(rng.choices("aäß€𝄞\ud800\uffff", k=rng.randrange(4))),
     "few texts": lambda rng: rng.choice(("", "one", "two")),
     "texts and nulls": lambda rng: rng.choice((None, f"{rng.randrange(999)}")),
+    "mostly one text": lambda rng: "often" if rng.random() < 0.6 else f"of{rng.randrange(9999)}",
+    "long texts and nulls": lambda rng: rng.choice((None, "y" * 60 + f"{rng.randrange(9999)}")),
+    "mostly one number": lambda rng: 5 if rng.random() < 0.7 else rng.randrange(-9999, 9999),
+    "numbers that floats don't tell apart": lambda rng: rng.choice(
+        ((1 << 53) + rng.randrange(9), float((1 << 53) + rng.randrange(9)), rng.randrange(1 << 60))
+    ),
+    "integers of all sizes": lambda rng: rng.getrandbits(rng.randrange(1, 63)),
     "blobs": lambda rng: rng.randbytes(2),
+    "few blobs": lambda rng: rng.choice((b"", b"\0", b"\xff")),
     "everything": lambda rng: rng.choice((None, 1, 1.5, "a", b"a", rng.randrange(9))),
 }
 SECONDS: dict[str, Make] = {
@@ -57,6 +65,22 @@ def test_entries_are_sorted_as_by_order_key(first: str, second: str) -> None:
     assert in_parts == expected
     rng.shuffle(entries)
     sort_entries(entries)
+    assert entries == expected
+
+
+@pytest.mark.parametrize("second", FIRSTS)
+def test_entries_of_three_parts_whose_first_ones_are_few(second: str) -> None:
+    rng = random.Random(6)
+    entries = [
+        (rng.choice((None, "a", "b")), FIRSTS[second](rng), SECONDS["everything"](rng), number)
+        for number in range(3 * COUNT)
+    ]
+    expected = sorted(entries, key=order_key)
+    firsts = [entry[0] for entry in entries]
+    pieces = list(sorted_pieces(entries, firsts, 3))
+    assert [entry for piece in pieces for entry in piece] == expected
+    assert [entry[3] for entry in entries] == list(range(3 * COUNT))
+    sort_entries(entries, 3)
     assert entries == expected
 
 
