@@ -496,7 +496,7 @@ def delete_many(tree: Tree, keys: Sequence[Key]) -> tuple[int, int]:
     while start < count:
         path, leaf, upper = _next_leaf(tree, path, keys[start])
         end = run_end(keys, upper, start)
-        gone = _remove_run(tree, leaf, keys[start:end])
+        gone = remove_run(tree, leaf, keys[start:end])
         removed += gone
         if gone and _underfull(tree, leaf):
             rebalance(tree, path, leaf)
@@ -506,7 +506,7 @@ def delete_many(tree: Tree, keys: Sequence[Key]) -> tuple[int, int]:
     return removed, leaves
 
 
-def _remove_run(tree: Tree, leaf: Node, run: Sequence[Key]) -> int:
+def remove_run(tree: Tree, leaf: Node, run: Sequence[Key]) -> int:
     """Remove those of an ascending run that the leaf has; how many."""
     keys, values = leaf.keys, leaf.values
     count = len(keys)

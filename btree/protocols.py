@@ -286,11 +286,14 @@ class Transaction(Protocol):
 
     @property
     def raw_puts(self) -> dict[bytes, Value]:
-        """What `put_raw` put and the raw tree does not hold yet.  Not to be changed but by taking keys out."""
+        """What `put_raw` put and the raw tree does not hold yet; False: `delete_raw` deleted it."""
 
     def put_raw(self, key: bytes, value: bytes) -> None:
         """`tree(RAW_TREE_ID).put(key, value)`, put off until somebody asks for that tree, or for the end:
         many puts go to the leaves in the order of their keys, whatever order they came in."""
+
+    def delete_raw(self, key: bytes) -> bool:
+        """`tree(RAW_TREE_ID).delete(key)`, put off likewise; whether it is there is looked up at once."""
 
     def tree_ids(self) -> list[int]: ...
 

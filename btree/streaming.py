@@ -23,12 +23,16 @@ from btree.edit import (
     cut_ends,
     cut_leaf,
     own_child,
+    own_path,
     plant,
     put_run,
+    rebalance,
+    remove_run,
     replace_child,
 )
 from btree.errors import CorruptionError
 from btree.node import Node, copied
+from btree.overlay import apply
 from btree.protocols import TreeKind, Value
 from btree.tree import DELETED
 
@@ -44,17 +48,12 @@ Run = tuple[int, int, int]
 
 def take_in(tree: Tree, transaction: DiskTransaction, changes: Mapping[Any, Value]) -> None:
     """Make changes to a plain raw tree of a writer whose redo is given up."""
-    keys = sorted(changes)
-    values = [changes[key] for key in keys]
     tree.note_rewritten(0)
-    if DELETED in values:
-        tree.delete_many([key for key in keys if changes[key] is DELETED])
-        keys = [key for key in keys if changes[key] is not DELETED]
-        values = [changes[key] for key in keys]
     if tree.root.children is None:
-        tree.load(keys, values)
-    elif keys:
-        _Stream(tree, transaction, keys, values).run()
+        apply(tree, changes)
+    elif changes:
+        keys = sorted(changes)
+        _Stream(tree, transaction, keys, [changes[key] for key in keys]).run()
 
 
 class _Stream:
@@ -73,6 +72,10 @@ class _Stream:
         self.cache = transaction.store.cache
         self.keys = keys
         self.values = values
+        self.deletes = DELETED in values
+        self.thin: list[
+            bytes
+        ] = []  # for each leaf that has lost most of its entries, a key that led there
         self.added = 0
         self.flush = transaction.early_flush()
         self.flush.start(tree.snapshot_state())
@@ -90,6 +93,9 @@ class _Stream:
             self.transaction.spilled += self.flush.allocated
         tree.large = tree.large or self.flush.found_large
         tree.note_rewritten(-self.added)
+        for key in self.thin:
+            path, leaf = own_path(tree, key)
+            rebalance(tree, path, leaf)
 
     def _branch(self, branch: Node, start: int, end: int, *, is_last: bool) -> None:
         """Put what falls below an owned branch, which may be too wide then; `is_last`: of its level."""
@@ -163,9 +169,18 @@ class _Stream:
     def _changed(self, leaf: Node, start: int, end: int, *, is_outer: bool) -> Pieces:
         """A leaf with some of the keys put, written: in pieces if it is too long."""
         tree, flush = self.tree, self.flush
-        before = len(leaf.keys)
-        appended, _ = put_run(tree, leaf, self.keys[start:end], self.values[start:end])
+        keys, values = self.keys[start:end], self.values[start:end]
+        before, appended = len(leaf.keys), False
+        if self.deletes and DELETED in values:
+            gone = [key for key, value in zip(keys, values, strict=True) if value is DELETED]
+            remove_run(tree, leaf, gone)
+            keys = [key for key, value in zip(keys, values, strict=True) if value is not DELETED]
+            values = [value for value in values if value is not DELETED]
+        if keys:
+            appended, _ = put_run(tree, leaf, keys, values)
         self.added += len(leaf.keys) - before
+        if len(leaf.keys) * 4 < tree.leaf_limit and len(leaf.keys) < before:
+            self.thin.append(self.keys[start])
         before_it = self.reader.newest(leaf.page)
         if before_it:
             self.transaction.note_rewritten((leaf.page,), (before_it,))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from btree.node import LargeReference, Node, Owner, new_leaf
 from btree.overlay import (
     FEW_LOADED,
     OverlaidTree,
+    apply,
     lay_over,
     merged_state,
 )
@@ -33,7 +35,7 @@ from btree.packed import PackedLeaf
 from btree.pending import add_pending, take_newer
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Savepoint, TreeKind, Value
 from btree.savepoint import TreeSavepoint
-from btree.tree import Tree
+from btree.tree import DELETED, Tree
 from btree.tree_state import Mark, TreeState
 
 if TYPE_CHECKING:
@@ -99,6 +101,8 @@ class LocalTransaction(ABC):
     held_max: float = sys.maxsize
     copies = 0
     """Nodes copied so far."""
+    _raw_deleted = False
+    """Whether `raw_puts` may hold deletes."""
     first_puts_max = raw_puts_max = RAW_PUTS_MAX
     _catalog_state: object = None
     """That `_shape` stands for; None: as in the version."""
@@ -323,6 +327,22 @@ class LocalTransaction(ABC):
         if len(puts) >= self.raw_puts_max or len(value) > _LONG_BYTES:
             self._weigh_puts(value)
 
+    def delete_raw(self, key: bytes) -> bool:
+        puts = self.raw_puts
+        value = puts.get(key)
+        if value is None:
+            if not puts:
+                self._hold_back()
+            if key not in self.open_trees[_HELD_BACK]:
+                return False
+        elif value is DELETED:
+            return False
+        puts[key] = DELETED
+        self._raw_deleted = True
+        if len(puts) >= self.raw_puts_max:
+            self._weigh_puts(b"")
+        return True
+
     def _weigh_puts(self, newest: bytes) -> None:
         """Go on putting off while there is room: to go over the leaves once, rather than once for every so
         many puts, takes half of the time."""
@@ -330,7 +350,7 @@ class LocalTransaction(ABC):
         count = len(puts)
         if len(newest) <= _LONG_BYTES:
             some = list(islice(puts.items(), 0, None, max(count // _PUTS_WEIGHED, 1)))
-            size = sum([len(key) + len(value) for key, value in some]) / len(some)
+            size = sum([len(key) + len(value or b"") for key, value in some]) / len(some)
             room = self.room_bytes() / (size + _PUT_BYTES)
             if count < room:
                 self.raw_puts_max = int(min(2 * count, room)) + 1
@@ -355,13 +375,12 @@ class LocalTransaction(ABC):
         if tree is None:
             return
         puts = self.raw_puts
-        keys = sorted(puts)
-        values = [puts[key] for key in keys]
-        if len(keys) <= FEW_LOADED:
-            tree.load(keys, values)
-        else:
-            with CollectorPaused():
-                tree.load(keys, values)
+        with CollectorPaused() if len(puts) > FEW_LOADED else nullcontext():
+            if self._raw_deleted:
+                apply(tree, puts)
+            else:
+                keys = sorted(puts)
+                tree.load(keys, [puts[key] for key in keys])
         self.raw_puts = {}
         self.raw_puts_max = self.first_puts_max
         self.open_trees[RAW_TREE_ID] = self.open_trees.pop(_HELD_BACK)

@@ -227,9 +227,14 @@ class Tree:
 
     def __contains__(self, key: Key) -> bool:
         self.descents += 1
-        leaf = self.leaf(key)
-        slot = search_left(leaf.keys, key)
-        return slot < len(leaf.keys) and bool(leaf.keys[slot] == key)
+        keys = self.leaf(key).keys
+        try:
+            return bool(keys[bisect_left(keys, key)] == key)
+        except IndexError:  # beyond the last key
+            return False
+        except TypeError:  # keys of several kinds
+            slot = search_left(keys, key)
+            return slot < len(keys) and bool(keys[slot] == key)
 
     def get_many(self, keys: Sequence[Key]) -> list[Value]:
         if len(keys) <= lookups.FEW:

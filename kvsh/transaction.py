@@ -51,19 +51,20 @@ class Joined:
         value = transaction.raw_puts.get(key)
         if value is None:
             value = self._tree.get(key)
-        if value.__class__ is tuple:
-            return self.reading().get(key)
+        elif value is False:  # deleted
+            return None
+        if value.__class__ is tuple:  # of the tree, then, and it may have expired
+            return self._space.get(key)  # type: ignore[no-any-return]
         return value  # type: ignore[no-any-return]
 
     def delete(self, key: bytes) -> bool:
         """Remove; False if there is no such key."""
         if self._space is None:
             self.writing()
-        puts = self._transaction.raw_puts
-        put_off = bool(puts) and puts.pop(key, None) is not None
-        tree = self._tree
-        there: bool = self._space.delete(key) if tree.kinds else tree.delete(key)
-        return there or put_off
+        # In a key space with expiry, what is there may be gone already.
+        live = not self._tree.kinds or self.get(key) is not None
+        there: bool = self._transaction.delete_raw(key)
+        return there and live
 
     def reading(self) -> KeySpace:
         """The keys as the transaction sees them."""

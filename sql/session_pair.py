@@ -56,6 +56,9 @@ class PairedTransaction:
     def put_raw(self, key: bytes, value: bytes) -> None:
         self.main.put_raw(key, value)
 
+    def delete_raw(self, key: bytes) -> bool:
+        return self.main.delete_raw(key)
+
     def tree_ids(self) -> list[int]:
         return self.main.tree_ids()
 

@@ -45,6 +45,8 @@ def test_they_are_made_before_anything_is_read_kept_or_undone(store: Any, seed: 
             if dice < 0.8:
                 model[key] = b"%d" % rng.randrange(1000)
                 transaction.put_raw(key, model[key])
+            elif dice < 0.84:
+                assert transaction.delete_raw(key) == (model.pop(key, None) is not None)
             elif dice < 0.88:
                 assert transaction.tree(RAW_TREE_ID).delete(key) == (
                     model.pop(key, None) is not None
@@ -157,9 +159,11 @@ def test_scattered_puts_wait_over_the_tree_and_every_reader_sees_its_own_commit(
             key, value = b"%05d" % rng.randrange(8000), b"%d" % rng.randrange(1 << 30)
             model[key] = value
             transaction.put_raw(key, value)
+            if rng.random() < 0.3:
+                key = b"%05d" % rng.randrange(8000)
+                assert transaction.delete_raw(key) == (model.pop(key, None) is not None)
         if turn % 7 == 3:
             key = rng.choice(sorted(model))
-            transaction.raw_puts.pop(key, None)
             transaction.tree(RAW_TREE_ID).delete(key)
             del model[key]
         transaction.commit()
@@ -167,6 +171,8 @@ def test_scattered_puts_wait_over_the_tree_and_every_reader_sees_its_own_commit(
         reader = store.begin()
         for key in rng.sample(sorted(model), 20):
             assert reader.tree(RAW_TREE_ID).get(key) == model[key]
+        for key in [b"%05d" % rng.randrange(8000) for _ in range(20)]:
+            assert (key in reader.tree(RAW_TREE_ID)) == (key in model)
         readers.append((reader, dict(model)))
         dice = rng.random()
         if dice < 0.2:
@@ -185,6 +191,37 @@ def test_scattered_puts_wait_over_the_tree_and_every_reader_sees_its_own_commit(
     store.close()
     store = open_store(path)
     assert content(store.begin()) == model
+    store.close()
+
+
+@pytest.mark.parametrize("cache_bytes", [1 << 20, 1 << 24])
+def test_scattered_deletes_are_committed_as_they_are(tmp_path: Path, cache_bytes: int) -> None:
+    """No leaf is copied for them, and what is deleted twice, or put in between, is told rightly."""
+    rng = random.Random(1)
+    store: Any = open_store(tmp_path / "db", durability="off", cache_bytes=cache_bytes)
+    transaction = store.begin(write=True)
+    keys = [b"%05d" % number for number in range(30_000)]
+    transaction.tree(RAW_TREE_ID).load(keys, [b"v" * 50] * len(keys))
+    transaction.commit()
+    store.checkpoint()
+    model = dict.fromkeys(keys, b"v" * 50)
+    transaction = store.begin(write=True)
+    for key in rng.sample(keys, 3000):
+        assert transaction.delete_raw(key)
+        assert not transaction.delete_raw(key)
+        assert not transaction.delete_raw(key + b"-")
+        del model[key]
+        if rng.random() < 0.1:
+            transaction.put_raw(key, b"again")
+            model[key] = b"again"
+    transaction.commit()
+    assert transaction.copies == 0
+    assert store.view().version.trees[RAW_TREE_ID].pending
+    assert content(store.begin()) == model
+    store.close()
+    store = open_store(tmp_path / "db")
+    assert content(store.begin()) == model
+    assert store.check() == []
     store.close()
 
 

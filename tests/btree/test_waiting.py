@@ -103,6 +103,9 @@ def changed(rng: random.Random, transaction: Any, model: Model) -> None:
             key, value = drawn(rng)
             transaction.put_raw(key, value)
             model[key] = value
+            if dice < 0.2:
+                key, _ = drawn(rng)
+                assert transaction.delete_raw(key) == (model.pop(key, None) is not None)
     elif dice < 0.6:
         for _ in range(rng.choice([3, OWN_MAX + 50])):
             key, value = drawn(rng)
@@ -113,8 +116,15 @@ def changed(rng: random.Random, transaction: Any, model: Model) -> None:
         assert tree.insert(key, value) == (key not in model)
         model.setdefault(key, value)
     elif dice < 0.9:
+        delete = tree.delete if dice < 0.8 else transaction.delete_raw
         for key in rng.sample(sorted(model), min(len(model), rng.choice([1, 40, OWN_MAX + 50]))):
-            assert tree.delete(key)
+            assert delete(key)
+            del model[key]
+    elif dice < 0.95 and model:
+        keys = sorted(model)  # neighbours: leaves that lose all that they have
+        first = rng.randrange(len(keys))
+        for key in keys[first : first + rng.choice([30, 300])]:
+            assert transaction.delete_raw(key)
             del model[key]
     else:
         keys = sorted({drawn(rng)[0] for _ in range(rng.choice([10, 200, 3000]))})
@@ -131,7 +141,7 @@ def test_they_are_what_a_model_says(tmp_path: Path, seed: int) -> None:
     filled(store, model)
     readers: list[tuple[Any, Model]] = []
     waited = taken_in = 0
-    for _ in range(40):
+    for _ in range(50):
         transaction = store.begin(write=True)
         before, marks = dict(model), []
         for _ in range(rng.choice([1, 1, 3, 8])):

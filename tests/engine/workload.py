@@ -91,6 +91,7 @@ class Workload:
     ) -> None:
         self.rng = random.Random(seed)
         self.disk = SimulatedDisk() if disk is None else disk
+        self.disk.writes_synced = seed % 4 != 3
         self.durability = durability
         self.page_bytes = self.rng.choice([64, 160, 160, 1024])
         self.model: Content = {RAW_TREE_ID: {}, 2: {}}
@@ -309,8 +310,11 @@ class Workload:
         elif dice < 0.14 and kind is not TreeKind.RAW and tree_id > 2:
             self.rewrite(tree, entries)
         elif dice < 0.30:
+            delete = tree.delete
+            if tree_id == RAW_TREE_ID and rng.random() < 0.5:
+                delete = transaction.delete_raw
             for key in rng.sample(sorted(entries), min(len(entries), rng.choice([1, 2, 9]))):
-                assert tree.delete(key)
+                assert delete(key)
                 del entries[key]
         elif dice < 0.36:
             keys = sorted({self.key(kind) for _ in range(30)})
