@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from btree import Row, Tree
+from btree import Row
 from sql.ddl.work import Work
 from sql.errors import MisuseError
 from sql.expressions import Affinity
+from sql.loading import load
 from sql.parse.statements import CreateTable
 from sql.schema import Column, Table
-from sql.values import affinity_of_type, apply_affinity, kind_of
+from sql.values import affinity_of_type
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sql.context import Context
     from sql.plan import ResultColumn
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*\Z")
@@ -25,7 +29,7 @@ _TYPE_NAMES = {
     Affinity.REAL: "REAL",
 }
 _ONE_LINE_MAX = 50
-_ROWS_AT_ONCE = 65536
+_ROWS_AT_ONCE = 16384
 
 
 def create_table_as(work: Work, statement: CreateTable) -> None:
@@ -52,7 +56,7 @@ def create_table_as(work: Work, statement: CreateTable) -> None:
     add_table(work, table, [])
     made = work.layer.table(name)
     assert made is not None
-    load_rows(work.transaction.tree(made.tree_id), columns, batches)
+    _load_rows(context, made, work, batches)
 
 
 def result_columns(work: Work, result: tuple[ResultColumn, ...]) -> tuple[Column, ...]:
@@ -80,35 +84,20 @@ def _affinity(work: Work, item: ResultColumn) -> Affinity:
     return affinity_of_type(item.declared_type)
 
 
-def load_rows(tree: Tree, columns: tuple[Column, ...], batches: Any) -> None:
+def _load_rows(ctx: Context, table: Table, work: Work, batches: Iterable[list[Row]]) -> None:
     """Append rows, with the affinity of each column applied."""
+    load("sql.dml")
+    from sql.dml import append_rows
+
     rows: list[Row] = []
-    rowid = 1
+    append = append_rows(table, work.environment())
     for batch in batches:
         rows += batch
         if len(rows) >= _ROWS_AT_ONCE:
-            rowid = _load(tree, columns, rows, rowid)
+            append(ctx, rows)
             rows = []
     if rows:
-        _load(tree, columns, rows, rowid)
-
-
-def _load(tree: Tree, columns: tuple[Column, ...], rows: list[Row], rowid: int) -> int:
-    by_column = [
-        list(values)
-        if column.affinity is Affinity.BLOB
-        else [apply_affinity(value, column.affinity) for value in values]
-        for column, values in zip(columns, zip(*rows, strict=True), strict=True)
-    ]
-    kinds = []
-    for values in by_column:
-        mask = 0
-        for kind in {value.__class__: kind_of(value) for value in values}.values():
-            mask |= kind
-        kinds.append(mask)
-    tree.widen(kinds)
-    tree.load(list(range(rowid, rowid + len(rows))), list(zip(*by_column, strict=True)))
-    return rowid + len(rows)
+        append(ctx, rows)
 
 
 def _text(table: str, columns: tuple[Column, ...]) -> str:

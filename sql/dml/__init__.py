@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sql.dml.bulk import append_rows
 from sql.dml.delete import DeletePlan
 from sql.dml.foreign_keys import ForeignKeys, check_foreign_keys
 from sql.dml.indexing import check_table, fill_index
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WritePlan",
+    "append_rows",
     "before_drop_table",
     "check_foreign_keys",
     "check_table",

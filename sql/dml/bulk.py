@@ -7,7 +7,7 @@ written, and the caller goes row by row, where errors and conflicts find their e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import eq, itemgetter, lt
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,11 @@ from sql.values import INT_MAX, apply_affinity, truth
 
 if TYPE_CHECKING:
     from btree import Tree
+    from sql.bind import BindEnvironment
     from sql.context import Context
     from sql.dml.conflicts import Resolution
     from sql.dml.writer import LargestRowid
+    from sql.schema import Table
 
 _FEW = 4
 _SCATTERED = 60
@@ -455,3 +457,14 @@ def ascending(keys: Sequence[Any]) -> bool:
         return all(map(lt, keys, keys[1:]))
     except TypeError:
         return False
+
+
+def append_rows(table: Table, env: BindEnvironment) -> Callable[[Context, Sequence[Row]], None]:
+    """What puts rows behind those of a table that has rowids, and neither constraints nor indexes."""
+    bulk = BulkInsert(TableRecords(table, env), (), removes_alone=False)
+
+    def append(ctx: Context, rows: Sequence[Row]) -> None:
+        loaded = bulk.load(ctx, rows)
+        assert loaded is not None, "nothing can be in a row's way"
+
+    return append

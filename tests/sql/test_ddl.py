@@ -318,6 +318,19 @@ def test_create_table_as_takes_names_and_affinities_of_the_result() -> None:
     )
 
 
+def test_create_table_as_stores_many_rows_of_all_kinds_by_their_affinities() -> None:
+    mixed = "CASE n % 5 WHEN 0 THEN n WHEN 1 THEN n / 2.0 WHEN 2 THEN '7' WHEN 3 THEN x'37' END"
+    compare(
+        "create table t(a int, b text, c, d real, e decimal(5))",
+        "with recursive r(n) as (values(1) union all select n + 1 from r where n < 40000)"
+        f" insert into t select {', '.join([mixed] * 5)} from r",
+        "create table x as select e, d, c, b, a, a || 'x' as f from t",
+        "select rowid, *, typeof(a), typeof(b), typeof(c), typeof(d), typeof(e) from x",
+        "create temp table y as select * from t where a is null order by rowid desc",
+        "select rowid, * from y",
+    )
+
+
 def test_definitions_roll_back_with_their_transaction() -> None:
     compare(
         "create table t(a)",
