@@ -25,7 +25,7 @@ from sql.compile.groups import GroupCompiler
 from sql.compile.levels import LevelCompiler
 from sql.compile.module import Lines, Module
 from sql.compile.probed import probed_level, reduce_tables
-from sql.compile.projection import STREAM_FAN_OUT, ProjectionCompiler, top_count
+from sql.compile.projection import STREAM_FAN_OUT, ProjectionCompiler, skip_count, top_count
 from sql.compile.scalar import ScalarCompiler
 from sql.compile.subqueries import SubqueryCompiler
 from sql.compile.totals import TotalsCompiler
@@ -137,7 +137,8 @@ class BlockCompiler:
 
     def block(self, block: Block) -> tuple[str, list[str]]:
         """The name of the block's function, and the variables that it has to be called with."""
-        free = self.free_variables(block)
+        # What is compiled first is the whole query, unless rows around it are in scope already.
+        free = self.free_variables(block) if self._kept or self.bindings else []
         key = (id(block), tuple(free))
         known = self._compiled.get(key)
         if known is None:
@@ -223,6 +224,8 @@ class BlockCompiler:
         else:
             body = Lines()
             joined = self._join(plan, body)
+            if joined.skips:
+                plan = replace(plan, block=replace(block, offset=None))
         if block.windows:
             clauses = self._windows(block, joined, body, free)
             body = Lines()
@@ -252,6 +255,9 @@ class BlockCompiler:
             levels.take = f"h{self.module.number()}"
             count = self.call(top_count, self.scalar.value(block.limit), offset)
             body.add(f"{levels.take} = {count}")
+            if block.offset is not None:
+                levels.skip = f"h{self.module.number()}"
+                body.add(f"{levels.skip} = {self.call(skip_count, offset)}")
         elif plan.first_row and not others and not first.filters and not first.left:
             levels.take = "1"
         if self.analysis is None:
@@ -313,6 +319,7 @@ class BlockCompiler:
             few = True
         made = Join(header, levels.joined(listed), row, fan_out, single, few)
         made.scan = scan if alone else None
+        made.skips = levels.skip != "0"
         return made
 
     def _at_most_one(self, level: Level) -> bool:
@@ -469,9 +476,10 @@ class Join:
     """A join as source: the first level's batch loop (or ""), and the clauses of all levels.
 
     `row`: the row variable if a single relation's batches are scanned; `scan`: if one is scanned by column;
-    `single`: at most one row; `few`: a handful of them; `streams`: they come batch by batch."""
+    `single`: at most one row; `few`: a handful of them; `streams`: they come batch by batch; `skips`: those
+    that OFFSET leaves out are not among them."""
 
-    __slots__ = ("clauses", "fan_out", "few", "header", "row", "scan", "single", "streams")
+    __slots__ = ("clauses", "fan_out", "few", "header", "row", "scan", "single", "skips", "streams")
 
     def __init__(
         self,
@@ -488,6 +496,7 @@ class Join:
         self.fan_out = fan_out
         self.few = few
         self.scan: ColumnScan | None = None
+        self.skips = False
         self.streams = bool(header) and not few and fan_out <= STREAM_FAN_OUT
         self.single = single or (not header and clauses.startswith("for _ in ("))
 

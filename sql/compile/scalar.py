@@ -267,6 +267,8 @@ class ScalarCompiler(ComparisonCompiler):
 
     def argument(self, e: Expression) -> str:
         """Like `value`, but what a JSON function gives stays marked as JSON."""
+        if e.__class__ is ColumnRef and e.source != NAMED:
+            return self.resolve(e)
         folded = self.constant(e)
         if folded is not None:
             return self._literal(folded.value)
@@ -276,9 +278,9 @@ class ScalarCompiler(ComparisonCompiler):
             case Parameter():
                 source = f"p[{e.index}]"
                 return source if self.once is None else self.once(source)
-            case ColumnRef() if e.source == NAMED:
+            case ColumnRef():  # NAMED
                 return e.name
-            case ColumnRef() | SlotRef():
+            case SlotRef():
                 return self.resolve(e)
             case Collate() | Unary(op="+"):
                 return self.value(e.operand)

@@ -22,6 +22,7 @@ from sql.expressions import (
     Case,
     Cast,
     Collate,
+    ColumnRef,
     Compare,
     Exists,
     Expression,
@@ -32,6 +33,7 @@ from sql.expressions import (
     Or,
     Parameter,
     Raise,
+    SlotRef,
     Truth,
     Unary,
 )
@@ -42,6 +44,9 @@ ANY = 31
 
 OPERATORS = {**a.OPERATORS, "%": v.remainder}
 """Binary operators as functions."""
+
+_NEVER_CONSTANT = frozenset((ColumnRef, SlotRef, Parameter, Compare, And, Or, Call, Case))
+"""Most of what is asked for its value, which needs no look at its parts."""
 
 
 class KindInference:
@@ -54,6 +59,8 @@ class KindInference:
 
     def kinds(self, e: Expression) -> int:
         """Mask of the kinds the value may have."""
+        if e.__class__ is ColumnRef or e.__class__ is SlotRef:
+            return e.kinds
         known = self._kinds.get(id(e))
         if known is None:
             for part in spine(e):
@@ -63,6 +70,11 @@ class KindInference:
 
     def constant(self, e: Expression) -> Literal | None:
         """The value of an expression of nothing but literals, where that is plain to see."""
+        kind = e.__class__
+        if kind is Literal:
+            return e  # type: ignore[return-value]
+        if kind in _NEVER_CONSTANT:
+            return None
         known = self._constants.get(id(e))
         if known is None:
             for part in spine(e):
