@@ -254,7 +254,7 @@ class _Maker:
         if isinstance(expression, Literal) and expression.value.__class__ is int:
             number = expression.value
             return lambda values: number
-        if isinstance(expression, Parameter) and self.types[expression.index] is int:
+        if isinstance(expression, Parameter) and self.types[expression.index :][:1] == (int,):
             return itemgetter(expression.index)
         raise _NotShort
 

@@ -97,6 +97,8 @@ class AccessCompiler:
         for number, column in uses:
             self.needed.setdefault(number, set()).add(column)
         self.take = ""  # how many entries are wanted of the only level; "" for all
+        self.skip = "0"  # how many of those OFFSET leaves out
+        self.skips = False  # whether they are left out
 
     def loop(self, target: str, iterable: str) -> str:
         """A `for` clause."""
@@ -276,10 +278,13 @@ class AccessCompiler:
 
     def _taken(self, batches: str, *, clustered: bool = False) -> str:
         """The batches, ended after as many entries as LIMIT lets through."""
+        if not self.take:
+            return batches
+        self.skips = self.skip != "0"
         span = f"{self.module.function(ranges.key_span)}("
-        if self.take and batches.startswith(span) and not clustered:
-            return self.call(ranges.head_span, self.take, batches[len(span) : -1])
-        return self.call(ranges.head, batches, self.take) if self.take else batches
+        if batches.startswith(span) and not clustered:
+            return self.call(ranges.head_span, self.take, self.skip, batches[len(span) : -1])
+        return self.call(ranges.head, batches, self.take, self.skip)
 
     def _is_point(self, access: KeyRange) -> bool:
         return not any(equality.many or equality.null_safe for equality in access.equal)

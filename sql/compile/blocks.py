@@ -88,7 +88,7 @@ class BlockCompiler:
         self.repeats = 1.0  # about how often a correlated subquery of the present block runs
         self.widths: dict[str, int] = {}  # of the rows of a scanned relation, by variable
         self.analysis: Analysis | None = None
-        self.cte_uses: Counter[int] = Counter()
+        self.root: Block | None = None  # the whole query
         self.scalar = ScalarCompiler(
             self.resolve,
             self._subquery,
@@ -103,6 +103,7 @@ class BlockCompiler:
         self._compiled: dict[tuple[int, tuple[str, ...]], tuple[str, list[str]]] = {}
         self._kept: list[Block] = []  # so that ids stay unique
         self._shared: dict[int, str] = {}
+        self._cte_uses: Counter[int] | None = None
 
     # -- names -----------------------------------------------------------------------------------
 
@@ -163,7 +164,7 @@ class BlockCompiler:
         """The batches of a derived relation; a CTE that is used more than once is kept."""
         query, free = self.block(relation.block)
         call = f"{query}({', '.join(free)})"
-        if free or relation.shared is None or self.cte_uses[relation.shared] < 2:
+        if free or relation.shared is None or not self._used_again(relation.shared):
             return call
         name = self._shared.get(relation.shared)
         if name is None:
@@ -177,6 +178,12 @@ class BlockCompiler:
             function.add(f"return {name}_")
             self.module.add(function)
         return f"{name}()"
+
+    def _used_again(self, cte: int) -> bool:
+        """Whether a CTE stands in the query's FROM clauses more than once."""
+        if self._cte_uses is None:
+            self._cte_uses = Counter() if self.root is None else cte_uses(self.root)
+        return self._cte_uses[cte] > 1
 
     def _function(self, free: list[str]) -> tuple[str, Lines]:
         name = f"q{self.module.number()}"
@@ -319,7 +326,7 @@ class BlockCompiler:
             few = True
         made = Join(header, levels.joined(listed), row, fan_out, single, few)
         made.scan = scan if alone else None
-        made.skips = levels.skip != "0"
+        made.skips = levels.skips
         return made
 
     def _at_most_one(self, level: Level) -> bool:

@@ -342,6 +342,11 @@ def top_count(limit: Any, offset: Any) -> int:
     return count if count < 0 else count + stages.limit_of(offset, missing=0)
 
 
+def skip_count(offset: Any) -> int:
+    """How many rows OFFSET leaves out."""
+    return stages.limit_of(offset, missing=0)
+
+
 def _called(rows: str, free: list[str], sieve: str) -> str:
     """The call of a function of rows; of one with a sieve as a function of the list that it takes."""
     if sieve:

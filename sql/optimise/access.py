@@ -57,8 +57,8 @@ if TYPE_CHECKING:
 
 
 class Candidate(Struct, frozen=True):
-    """An access with what it costs per use and how many rows it gives; `used` conjuncts it proves; `columnar`: a
-    scan by column, whose conditions cost little."""
+    """An access with what it costs per use and how many rows it gives; `used` conjuncts it proves, `met` are those
+    that its rows meet, mostly; `columnar`: a scan by column, whose conditions cost little."""
 
     access: Access
     cost: float
@@ -71,6 +71,7 @@ class Candidate(Struct, frozen=True):
     merged: bool = False
     by_column: bool = False
     columnar: bool = False
+    met: tuple[Expression, ...] = ()
 
 
 def key_paths(planner: Planner, relation: TableRelation) -> list[KeyPath]:
@@ -534,6 +535,7 @@ class TableAccess:
                     rows,
                     (),
                     ((ROWID, False),),
+                    met=(conjunct,),
                 )
                 if best is None or made.cost < best.cost:
                     best = made

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sql.expressions import Affinity, ColumnRef, Compare, Expression
 from sql.optimise.access import Candidate, TableAccess
+from sql.optimise.alternatives import with_common_conditions
 from sql.optimise.costs import (
     COLUMN_FILTER,
     FILTER,
@@ -35,7 +36,7 @@ class RelationAccesses:
 
     def __init__(self, planner: Planner, block: Select, repeats: float) -> None:
         self.planner = planner
-        self.block = block = with_semi_joins(block)
+        self.block = block = with_semi_joins(with_common_conditions(block))
         self.items = block.items
         self.places = {item.relation.source: place for place, item in enumerate(block.items)}
         self.own = frozenset(self.places)
@@ -262,7 +263,8 @@ class RelationAccesses:
         left = [c for c, sources in pending if id(c) not in used and sources <= now]
         if not isinstance(candidate.access, HashLookup):
             cost += candidate.rows * _condition_cost(candidate) * len(left)
-        return max(rows * self.shares.of_all(left), 0.01), cost
+        open_ = [one for one in left if not any(one is met for met in candidate.met)]
+        return max(rows * self.shares.of_all(open_), 0.01), cost
 
 
 def _condition_cost(candidate: Candidate) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sql.expressions import (
     ROWID,
+    And,
     ColumnRef,
     Compare,
     Exists,
@@ -20,6 +21,7 @@ from sql.expressions import (
     InList,
     InSubquery,
     Match,
+    Or,
     ScalarSubquery,
     Truth,
 )
@@ -97,6 +99,8 @@ class Shares:
 
     def _tried(self, conjunct: Expression) -> tuple[int, list[bool], float] | None:
         """`_sampled`, of `column OP constant`, `column IN (constants)` and `column OP column`."""
+        if isinstance(conjunct, (And, Or)):
+            return self._combined(conjunct)
         if isinstance(conjunct, InList) and not conjunct.negated:
             column = conjunct.operand
             relation = self._table(column)
@@ -129,6 +133,15 @@ class Shares:
             return None
         sample = self.planner.statistics.column(tree_id, column.column)
         return _share(conjunct, tree_id, *_with_value(sample, value, _TESTS[op]))
+
+    def _combined(self, condition: And | Or) -> tuple[int, list[bool], float] | None:
+        """`_sampled` of conditions on one table that stand together, or for each other."""
+        parts = [part for part in map(self._sampled, condition.items) if part is not None]
+        if len(parts) < len(condition.items) or len({part[0] for part in parts}) != 1:
+            return None
+        decided = any if isinstance(condition, Or) else all
+        passes = [*map(decided, zip(*[part[1] for part in parts], strict=True))]
+        return parts[0][0], passes, max(sum(passes), 0.5) / len(passes)
 
     def _guessed(self, conjunct: Expression) -> float:
         """A guess at the share of rows that pass a condition."""

@@ -261,8 +261,13 @@ def fetched_clustered(
         yield table_keys, get_many(table_keys)
 
 
-def head(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
-    """The first `count` entries; all of them if it is negative."""
+def head(batches: Iterable[Batch], count: int, skip: int = 0) -> Iterator[Batch]:
+    """The first `count` entries, all of them if it is negative, but for the first `skip` of them.
+
+    What OFFSET passes over is cut off here: no row is fetched, and no tuple made, for it."""
+    if skip:
+        batches = _beyond(batches, skip)
+        count = count if count < 0 else max(0, count - skip)
     if count < 0:
         yield from batches
         return
@@ -275,8 +280,20 @@ def head(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
         yield keys, values
 
 
+def _beyond(batches: Iterable[Batch], skip: int) -> Iterator[Batch]:
+    for keys, values in batches:
+        if skip >= len(keys):
+            skip -= len(keys)
+        elif skip:
+            yield keys[skip:], values[skip:]
+            skip = 0
+        else:
+            yield keys, values
+
+
 def head_span(
     count: int,
+    skip: int,
     tree: Tree,
     check: Check,
     prefix: tuple[Any, ...],
@@ -290,9 +307,9 @@ def head_span(
     if count > 0 and low is not None and high is not None:
         keys = first_keys(tree, count, prefix, low, high, low_inclusive, high_inclusive, reverse)
         if keys is not None:
-            return ((keys, []),)
+            return ((keys[skip:], []),)
     span = key_span(tree, check, prefix, low, high, low_inclusive, high_inclusive, reverse)
-    return head(span, count)
+    return head(span, count, skip)
 
 
 def first_keys(

@@ -1,0 +1,83 @@
+"""ORs whose alternatives share conditions, or say something about one relation each, against sqlite3."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from typing import Any
+
+import pytest
+
+import kvsh
+from kvsh import Connection
+
+SCHEMA = """
+CREATE TABLE a(id INTEGER PRIMARY KEY, k INT, t TEXT COLLATE NOCASE, x);
+CREATE TABLE b(id INTEGER PRIMARY KEY, a_id INT, t TEXT, x);
+CREATE INDEX b_a ON b(a_id);
+CREATE INDEX a_k ON a(k);
+"""
+ATOMS = (
+    "a.id = b.a_id",
+    "a.t = b.t",
+    "a.x < b.x",
+    "a.k = 3",
+    "a.k IN (1, 4)",
+    "a.t = 'p'",
+    "a.x IS NULL",
+    "a.k BETWEEN 2 AND 5",
+    "b.x > 4",
+    "b.t <> 'Q'",
+    "b.id < 40",
+    "NOT b.x = 2",
+    "b.x IN (SELECT k FROM a)",
+)
+
+
+def filled() -> tuple[Connection, sqlite3.Connection]:
+    draw = random.Random(23)
+    ours, theirs = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    texts = ["p", "P", "q", "Q", None]
+    rows: list[Any] = [
+        [
+            (i, draw.randrange(8), draw.choice(texts), draw.choice([None, 1, 2.5, "z"]))
+            for i in range(60)
+        ],
+        [
+            (i, draw.randrange(70), draw.choice(texts), draw.choice([None, 2, 7, "z"]))
+            for i in range(90)
+        ],
+    ]
+    for con in (ours, theirs):
+        con.executescript(SCHEMA)
+        con.executemany("INSERT INTO a VALUES (?, ?, ?, ?)", rows[0])
+        con.executemany("INSERT INTO b VALUES (?, ?, ?, ?)", rows[1])
+    return ours, theirs
+
+
+def condition(draw: random.Random) -> str:
+    shared = draw.sample(ATOMS, draw.randrange(3))
+    arms = []
+    for _ in range(draw.randrange(2, 4)):
+        parts = [*shared, *draw.sample(ATOMS, draw.randrange(0 if shared else 1, 4))]
+        draw.shuffle(parts)
+        arms.append(f"({' AND '.join(parts)})")
+    return " OR ".join(arms)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_that_meet_an_or_are_those_that_sqlite_finds(seed: int) -> None:
+    ours, theirs = filled()
+    draw = random.Random(seed)
+    for _ in range(40):
+        where = condition(draw)
+        join = draw.choice(["a, b", "a LEFT JOIN b ON b.a_id = a.id", "b CROSS JOIN a"])
+        sql = f"SELECT a.id, b.id FROM {join} WHERE {where} ORDER BY 1, 2"
+        assert ours.execute(sql).fetchall() == theirs.execute(sql).fetchall(), sql
+
+
+def test_a_condition_of_all_alternatives_finds_rows_by_index() -> None:
+    ours, _ = filled()
+    sql = "SELECT * FROM a, b WHERE (a.id = b.a_id AND a.k = 3) OR (a.id = b.a_id AND b.x > 4)"
+    plan = str(ours.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall())
+    assert "a_id=?" in plan or "rowid=?" in plan or "(id=?)" in plan

@@ -1,0 +1,114 @@
+"""Queries of a few rows: all of them at once, whatever was expected, and the same as sqlite3's."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from typing import Any
+
+import pytest
+
+import kvsh
+from btree import open_memory
+from sql import Session
+from sql.compile.query import SHORT_BATCHES
+from sql.result import OwningResult, Result
+
+SCHEMA = """
+CREATE TABLE a(id INTEGER PRIMARY KEY, name TEXT, boss INT);
+CREATE TABLE b(id INTEGER PRIMARY KEY, a_id INT, x REAL, note TEXT COLLATE NOCASE);
+CREATE TABLE c(b_id INT, n INT, t TEXT, PRIMARY KEY(b_id, n)) WITHOUT ROWID;
+CREATE INDEX b_a ON b(a_id);
+CREATE INDEX b_note ON b(note);
+CREATE INDEX b_x ON b(x);
+"""
+
+
+def pair() -> tuple[Any, Any]:
+    """The same tables in kvsh and in sqlite3: some keys have one row, one has thousands."""
+    draw = random.Random(17)
+    ours, theirs = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    persons = [(i, f"name {i % 50}", draw.choice([None, i // 2])) for i in range(1, 301)]
+    notes = [
+        (i, 7 if i % 2 else draw.randrange(300), draw.choice([None, i / 4]), f"Note {i % 900}")
+        for i in range(1, 6001)
+    ]
+    lines = [(i // 3, i % 3, draw.choice(["p", "q", None])) for i in range(9000)]
+    for con in (ours, theirs):
+        con.executescript(SCHEMA)
+        con.executemany("INSERT INTO a VALUES (?, ?, ?)", persons)
+        con.executemany("INSERT INTO b VALUES (?, ?, ?, ?)", notes)
+        con.executemany("INSERT INTO c VALUES (?, ?, ?)", lines)
+        con.commit()
+    return ours, theirs
+
+
+QUERIES = (
+    "SELECT a.name, b.id, b.x FROM a JOIN b ON b.a_id = a.id WHERE a.id = ?",
+    "SELECT a.name, b.id FROM a JOIN b ON b.a_id = a.id WHERE a.id = ? ORDER BY b.x DESC, b.id",
+    "SELECT a.name, c.t FROM a JOIN b ON b.a_id = a.id JOIN c ON c.b_id = b.id WHERE a.id = ?",
+    "SELECT a.name, count(b.id) FROM a LEFT JOIN b ON b.a_id = a.id WHERE a.id = ? GROUP BY a.id",
+    "SELECT DISTINCT b.note FROM b WHERE b.a_id = ? ORDER BY 1",
+    "SELECT a.id, boss.name FROM a LEFT JOIN a boss ON boss.id = a.boss WHERE a.name = 'name ' || ?",
+    "SELECT id FROM b WHERE a_id = ? AND x > 100 UNION ALL SELECT id FROM a WHERE boss = 5",
+    "SELECT id FROM b WHERE a_id = ? EXCEPT SELECT id FROM b WHERE x < 900",
+    "SELECT b_id, max(n) FROM c WHERE b_id = ? GROUP BY b_id",
+)
+
+
+@pytest.mark.parametrize("sql", QUERIES)
+def test_a_short_query_is_right_for_keys_of_any_number_of_rows(sql: str) -> None:
+    ours, theirs = pair()
+    for key in (3, 7, 12, 3, 3, 7, 7, 400, 12, 7):
+        expected = theirs.execute(sql, (key,)).fetchall()
+        found = ours.execute(sql, (key,)).fetchall()
+        if "ORDER BY" in sql:
+            assert found == expected
+        else:
+            assert sorted(found, key=repr) == sorted(expected, key=repr)
+
+
+def test_a_short_query_leaves_nothing_open_and_a_long_one_streams() -> None:
+    session = Session(open_memory())
+    session.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, k INT)")
+    session.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) INSERT INTO t SELECT i, 0 FROM n"
+    )
+    assert type(session.execute("SELECT k FROM t WHERE id > 90")) is Result
+    # A handful of rows is expected of a recursion; there are many batches of them.
+    many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    found = session.execute(many)
+    assert type(found) is OwningResult
+    batches = found.batches()
+    assert [row for _ in range(2 * SHORT_BATCHES) for row in next(batches)][:3] == [
+        (1,),
+        (2,),
+        (3,),
+    ]
+    found.close()
+
+
+PAGES = (
+    "SELECT id, note FROM b ORDER BY id LIMIT ? OFFSET ?",
+    "SELECT id, note FROM b ORDER BY id DESC LIMIT ? OFFSET ?",
+    "SELECT id, note FROM b WHERE id > 77 ORDER BY id LIMIT ? OFFSET ?",
+    "SELECT id, x FROM b ORDER BY x, id LIMIT ? OFFSET ?",
+    "SELECT id, note FROM b ORDER BY x DESC, id DESC LIMIT ? OFFSET ?",
+    "SELECT id, a_id FROM b WHERE x BETWEEN 200 AND 900.5 ORDER BY x, id LIMIT ? OFFSET ?",
+    "SELECT a_id, id FROM b WHERE a_id = 7 ORDER BY id LIMIT ? OFFSET ?",
+    "SELECT * FROM c ORDER BY b_id, n LIMIT ? OFFSET ?",
+    "SELECT t FROM c WHERE b_id > 30 ORDER BY b_id, n LIMIT ? OFFSET ?",
+    "SELECT id FROM b WHERE x > 500 ORDER BY id LIMIT ? OFFSET ?",
+    "SELECT id FROM a WHERE id IN (SELECT a_id FROM b ORDER BY id LIMIT 5 OFFSET 3) ORDER BY id LIMIT ? OFFSET ?",
+)
+
+
+@pytest.mark.parametrize("sql", PAGES)
+def test_pages_are_those_of_sqlite(sql: str) -> None:
+    ours, theirs = pair()
+    for limit in (0, 1, 10, 700, 5000, -1):
+        for offset in (0, 1, 9, 130, 1000, 2999, 3000, 6000, 9000, 10_000, -1):
+            values = (limit, offset)
+            assert ours.execute(sql, values).fetchall() == theirs.execute(sql, values).fetchall()
+            literal = sql.replace("LIMIT ? OFFSET ?", f"LIMIT {limit} OFFSET {offset}")
+            assert ours.execute(literal).fetchall() == theirs.execute(literal).fetchall()
