@@ -7,7 +7,8 @@ the schema is the caller's affair, the kinds of value that trees have held are o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
     from sql.schema import Table
 
 Row = tuple[Any, ...]
+Run = Callable[["Context"], Iterable[list[Row]]]
 
 GROWTH = 16
 SMALL_ROWS = 256
 """A plan is made anew when a table has 16 times the rows it had, or so many fewer, and that is not few."""
+SHORT_ROWS, SHORT_NS = 256.0, 1_000_000.0
+"""A query of which no more rows are expected, at no higher cost, gives all of them at once."""
+SHORT_BATCHES = 3
+"""Batches of it that are waited for; where there are more, it was no short one."""
 
 
 class CompiledQuery:
@@ -55,7 +61,7 @@ class CompiledQuery:
     def __init__(
         self,
         columns: tuple[ResultColumn, ...],
-        run: Callable[[Context], Iterable[list[Row]]],
+        run: Run,
         source: str,
         block: Block,
         planner: Planner,
@@ -119,6 +125,10 @@ def compile_block(
     query, free = compiler.block(block)
     assert not free, "a whole query refers to no rows but its own"
     source = module.source(f"{query}()")
+    run = module.compile(source)
+    plan = planner.plan(block)
+    if plan.rows <= SHORT_ROWS and plan.cost <= SHORT_NS and analysis is None:
+        run = _at_once(run)
     kinds = tuple(
         (tree_id, tree.kinds, len(tree))
         for tree_id, tree in (
@@ -127,13 +137,40 @@ def compile_block(
     )
     return CompiledQuery(
         _with_kinds(columns, block),
-        module.compile(source),
+        run,
         source,
         block,
         planner,
         kinds,
         frozenset(node.index for node in _parameters(block)),
     )
+
+
+def _at_once(run: Run) -> Run:
+    """`run` that gives a list of all batches where there are few, as a short query should have.
+
+    A list leaves nothing open: the session keeps its reader and its context for the next query, which is half of
+    what a query of a few rows takes.  Estimates may be wrong, so that no more than some batches are waited for."""
+
+    def run_short(ctx: Context) -> Iterable[list[Row]]:
+        batches = run(ctx)
+        if batches.__class__ is list:
+            return batches
+        source = iter(batches)
+        first = list(islice(source, SHORT_BATCHES))
+        return first if len(first) < SHORT_BATCHES else _resumed(first, source)
+
+    return run_short
+
+
+def _resumed(first: list[list[Row]], rest: Iterator[list[Row]]) -> Iterator[list[Row]]:
+    try:
+        yield from first
+        yield from rest
+    finally:
+        close = getattr(rest, "close", None)
+        if close is not None:
+            close()
 
 
 def _parameters(block: Block) -> list[Parameter]:
