@@ -529,6 +529,7 @@ def lay_over(tree: Tree, own: dict[Key, Value]) -> None:
     root = tree.transaction.root_of(tree.under)
     tree.__class__ = OverlaidTree
     assert isinstance(tree, OverlaidTree)
+    tree._kinds = tree.under.kinds  # a tree that has been widened has been a plain one since
     tree._lay(root, own)
 
 
