@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -190,5 +191,26 @@ def test_a_repeated_statement_sees_that_the_schema_has_changed(
                 break
         seen += [outcome(connection, sql) for sql in REPEATED]
         found.append(seen)
+        connection.close()
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "sql", ["INSERT INTO item VALUES (?, ?, ?)", "INSERT OR IGNORE INTO item VALUES (?, ?, ?)"]
+)
+@pytest.mark.parametrize("bad", [("x", 1, 1.0), (1, 1, 1.0)])
+def test_sets_before_one_that_fails_are_of_any_kind(sql: str, bad: Any, tmp_path: Path) -> None:
+    found = []
+    for module in (kvsh, sqlite3):
+        connection: Any = module.connect(str(tmp_path / module.__name__), isolation_level=None)
+        connection.executescript(SCHEMA)
+        connection.execute("INSERT INTO item VALUES (1, 1, 1.0)")
+        update = "UPDATE item SET n = n + 1 WHERE id >= ?"
+        connection.execute(update, (0,))
+        sets = [(2, "text", 2.0), (3, 2.5, None), bad, (4, "4x", 4.0)]
+        with pytest.raises(module.Error) if "IGNORE" not in sql or bad[0] == "x" else nullcontext():
+            connection.executemany(sql, sets)
+        connection.execute(update, (0,))
+        found.append(outcome(connection, "SELECT * FROM item"))
         connection.close()
     assert found[0] == found[1]

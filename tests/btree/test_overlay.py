@@ -436,3 +436,24 @@ def test_entries_are_counted_through_changes_of_many_commits(store: Any, seed: i
     for reader, count in readers:
         assert len(reader.tree(tree_id)) == count
         reader.rollback()
+
+
+@pytest.mark.parametrize("is_opened_before", [False, True])
+def test_a_widening_that_is_rolled_back_is_made_again(is_opened_before: bool, store: Any) -> None:
+    tree_id = filled(store, TreeKind.TABLE, {1: (1,)})
+    writing = store.begin(write=True)
+    if is_opened_before:
+        assert writing.tree(tree_id).get(1) == (1,)
+    before = writing.tree(tree_id).kinds if is_opened_before else ()
+    savepoint = writing.savepoint()
+    writing.tree(tree_id).widen((2,))
+    writing.tree(tree_id).put(2, (2,))
+    writing.rollback_to(savepoint)
+    tree = writing.tree(tree_id)
+    assert tree.kinds == before
+    tree.widen((2,))
+    tree.put(3, (3,))
+    writing.commit()
+    reading = store.begin()
+    assert reading.tree(tree_id).kinds == (2,)
+    reading.rollback()
