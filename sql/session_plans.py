@@ -34,6 +34,8 @@ _PLAIN = frozenset((int, str, bytes, float, type(None))).issuperset
 _ROWS_GATHERED = 4096
 _FEW_ROWS = 1000
 """Rows of a query that are given back at once by the short way, without a look whether to stop."""
+_SHORT_RUNS = 3
+"""How often a short query is run before its code is made: code is quicker than what is made ready anew each time."""
 _NO_TRANSACTION: Any = None
 _NEVER = -2  # a commit number that no transaction has (a pair's is -1)
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
@@ -207,12 +209,14 @@ class QueryPlan(Checked):
     """A SELECT or VALUES.  `types` are the parameters' Python types that it was compiled for."""
 
     __slots__ = (
+        "_coded",
         "_compiled",
         "_gives_list",
         "_observed",
         "_quick_context",
         "_reader",
         "_short",
+        "_short_runs",
         "keeps_planner",
         "types",
         "variant",
@@ -229,6 +233,8 @@ class QueryPlan(Checked):
         self.keeps_planner = False  # EXPLAIN draws it
         self._compiled: Any = None
         self._short: Short | None = None  # all that the query is
+        self._short_runs = 0  # one more than it may do as such; 0 where there is code
+        self._coded = False  # whether it has turned out to need code
         self._reader = 0  # the id of the kept one that it read from
         self._gives_list = False  # whether the latest run gave all rows at once, and few
         self._quick_context: Context | None = None
@@ -318,9 +324,12 @@ class QueryPlan(Checked):
                 or session.functions.version != self._functions_version
             ):
                 self._check(session, transaction, values)
+            rows = self._short_rows(session, transaction, values) if self._short_runs else None
             compiled = self._compiled
-            context = self.context(session, transaction, values)
-            batches = compiled.run(context)
+            if rows is None:
+                batches = compiled.run(self.context(session, transaction, values))
+            else:
+                batches = [rows] if rows else []
             if batches.__class__ is not list:
                 if own is not None and session.keeps(own):
                     session.give_reader_away()
@@ -333,8 +342,32 @@ class QueryPlan(Checked):
             raise
         if own is not None and not session.keeps(own):
             own.rollback()
-        self._gives_list = sum(map(len, batches)) <= _FEW_ROWS
+        if rows is None:
+            self._gives_list = sum(map(len, batches)) <= _FEW_ROWS
         return Result(compiled.columns, batches)
+
+    def _short_rows(
+        self, session: Session, transaction: Transaction, values: Values
+    ) -> list[Row] | None:
+        """The rows of a short query that has no code yet; None once it has, which is when it turns out to be
+        needed, or to pay: a program asks most of its queries once or twice."""
+        assert self._short is not None
+        if self._short_runs > 1:
+            if not self._short.direct:
+                self._short_runs -= 1
+            rows = self._short.rows(transaction, values)
+            if rows is not None:
+                return rows
+        self._make_code(session, transaction, values)
+        return None
+
+    def _make_code(self, session: Session, transaction: Transaction, values: Values) -> None:
+        """The code of what has been a short query until now.  It is planned once more: a planner that is kept
+        would keep its transaction's version of all trees."""
+        if self._short_runs:
+            self._coded = True
+            self._compiled = self._shape = self._state = None
+            self._check(session, transaction, values)
 
     @property
     def columns(self) -> tuple[ResultColumn, ...]:
@@ -354,6 +387,7 @@ class QueryPlan(Checked):
         transaction = joined or session.begin_transaction(write=False)
         try:
             self._check(session, transaction, sets[0])
+            self._make_code(session, transaction, sets[0])
             run = self._compiled.run
             context = self.context(session, transaction, ())
             for values in sets:
@@ -394,6 +428,7 @@ class QueryPlan(Checked):
     def compiled(self, session: Session, transaction: Transaction, values: Values) -> Any:
         """The CompiledQuery, made anew if it is out of date."""
         self._check(session, transaction, values)
+        self._make_code(session, transaction, values)
         return self._compiled
 
     def _check(self, session: Session, transaction: Transaction, values: Values) -> None:
@@ -417,7 +452,7 @@ class QueryPlan(Checked):
 
     def _compile(self, session: Session, transaction: Transaction, values: Values) -> None:
         load("sql.compile")
-        from sql.compile import prepare_select
+        from sql.compile import plan_select
         from sql.schema import ObservedSchema
         from sql.short import short_query
 
@@ -425,17 +460,17 @@ class QueryPlan(Checked):
         self._shape = self._state = None  # should this fail, it is current nowhere
         self._commit_number = _NEVER
         self._gives_list = False
+        types = self.types or tuple(map(type, values))  # a lifted shape says its values' types
         environment = session.environment(
-            transaction,
-            parameters=values,
-            # A lifted shape says its values' types.
-            parameter_kinds=_kinds(self.types or tuple(map(type, values))),
+            transaction, parameters=values, parameter_kinds=_kinds(types)
         )
         self._observed = environment.schema = ObservedSchema(environment.schema)
-        self._compiled = prepare_select(self.statement.tree, environment, text=self.statement.text)
-        if self.types is not None:
-            planner, collations = self._compiled.planner, session.functions.collations
-            self._short = short_query(self._compiled.block, planner, self.types, collations)
+        query = plan_select(self.statement.tree, environment)
+        self._short = short_query(query.block, query.planner, types, session.functions.collations)
+        self._short_runs = 0 if self._coded or self._short is None else _SHORT_RUNS + 1
+        if not self._short_runs:
+            query.generate()
+        self._compiled = query
         if not self.keeps_planner:
             # It holds the transaction, and with it a version of all trees.
             self._compiled.planner = None

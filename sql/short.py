@@ -82,6 +82,9 @@ class Short:
 
     __slots__ = ("ready",)
 
+    direct = False
+    """Whether `rows` makes nothing ready first."""
+
     def __init__(self, ready: Callable[[Transaction], Ready]) -> None:
         self.ready = ready
 
@@ -94,6 +97,8 @@ class ByRowid(Short):
     """Columns of the row whose rowid is the only parameter, an integer."""
 
     __slots__ = ("_number", "_pick")
+
+    direct = True
 
     def __init__(self, number: int, pick: Pick | None) -> None:
         super().__init__(self._ready)

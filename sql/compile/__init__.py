@@ -6,6 +6,7 @@ from sql.compile.query import (
     compile_row_function,
     compile_row_statement,
     compile_values,
+    plan_select,
     prepare_select,
 )
 
@@ -16,5 +17,6 @@ __all__ = [
     "compile_row_function",
     "compile_row_statement",
     "compile_values",
+    "plan_select",
     "prepare_select",
 ]

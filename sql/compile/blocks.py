@@ -54,7 +54,7 @@ from sql.plan import (
     WindowCall,
 )
 from sql.plan.operators import HashLookup, KeyRange, Level, SelectPlan, TableScan, TreeEnd
-from sql.plan.walk import free_references, walk, walk_block
+from sql.plan.walk import cte_uses, free_references, walk, walk_block
 from sql.run import ranges, windows
 from sql.run.sorting import in_batches
 

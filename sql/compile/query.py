@@ -6,7 +6,6 @@ the schema is the caller's affair, the kinds of value that trees have held are o
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -19,10 +18,10 @@ from sql.bind.scope import Scope, table_item
 from sql.compile.accesses import Binding
 from sql.compile.blocks import BlockCompiler
 from sql.compile.module import Lines, Module
-from sql.expressions import ColumnRef, Expression, Parameter
+from sql.expressions import ColumnRef, Expression
 from sql.optimise.planner import Planner
 from sql.plan import Block, DerivedRelation, ResultColumn, Select, TableRelation
-from sql.plan.walk import block_expressions, subblocks, walk_block, walk_flat
+from sql.plan.walk import subblocks, walk_block
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from btree import Transaction
     from sql.bind import BindEnvironment
     from sql.context import Context
-    from sql.run.analysis import Analysis
     from sql.schema import Table
 
 Row = tuple[Any, ...]
@@ -46,35 +44,51 @@ SHORT_BATCHES = 3
 
 
 class CompiledQuery:
-    """A query ready to run.  `source` is the generated Python, `block` and `planner` what EXPLAIN draws."""
+    """A query ready to run.  `source` is the generated Python, `block` and `planner` what EXPLAIN draws.
+
+    `plan_select` leaves `run` and `source` to be made by `generate`, which needs the planner: two thirds of the
+    work, for nothing where the query turns out to be a short one (`sql.short`)."""
 
     __slots__ = (
         "_kinds",
         "block",
         "columns",
-        "parameters_used",
         "planner",
         "run",
         "source",
     )
 
+    run: Run
+    source: str
+
     def __init__(
         self,
         columns: tuple[ResultColumn, ...],
-        run: Run,
-        source: str,
         block: Block,
         planner: Planner,
-        kinds: tuple[tuple[int, tuple[int, ...], int], ...],
-        parameters_used: frozenset[int],
     ) -> None:
-        self.columns = columns
-        self.run = run
-        self.source = source
+        self.columns = _with_kinds(columns, block)
         self.block = block
         self.planner = planner
-        self._kinds = kinds
-        self.parameters_used = parameters_used
+        transaction = planner.env.transaction
+        trees = [(tree_id, transaction.tree(tree_id)) for tree_id in sorted(trees_of(block))]
+        self._kinds = tuple([(tree_id, tree.kinds, len(tree)) for tree_id, tree in trees])
+
+    def generate(self) -> None:
+        """Make the code."""
+        planner, block = self.planner, self.block
+        env = planner.env
+        module = Module()
+        compiler = BlockCompiler(module, planner, env.functions, env.parameter_kinds)
+        compiler.root = block
+        query, free = compiler.block(block)
+        assert not free, "a whole query refers to no rows but its own"
+        source = module.source(f"{query}()")
+        run = module.compile(source)
+        plan = planner.plan(block)
+        if plan.rows <= SHORT_ROWS and plan.cost <= SHORT_NS:
+            run = _at_once(run)
+        self.run, self.source = run, source
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         """Whether the trees hold no kinds of value that the code was not made for, and have about the
@@ -90,12 +104,19 @@ class CompiledQuery:
         return True
 
 
+def plan_select(tree: exp.Expression, env: BindEnvironment) -> CompiledQuery:
+    """Bind and plan a query; its code is still to be made."""
+    block, columns, _ = bind_query(tree, env)
+    return CompiledQuery(columns, block, Planner(env))
+
+
 def prepare_select(
     tree: exp.Expression, env: BindEnvironment, *, text: str | None = None
 ) -> CompiledQuery:
     """Bind, plan and compile a query."""
-    block, columns, _ = bind_query(tree, env)
-    return compile_block(block, columns, env)
+    query = plan_select(tree, env)
+    query.generate()
+    return query
 
 
 def _with_kinds(columns: tuple[ResultColumn, ...], block: Block) -> tuple[ResultColumn, ...]:
@@ -105,44 +126,6 @@ def _with_kinds(columns: tuple[ResultColumn, ...], block: Block) -> tuple[Result
     return tuple(
         replace(column, kinds=output.kinds) if isinstance(output, ColumnRef) else column
         for column, output in zip(columns, block.outputs, strict=True)
-    )
-
-
-def compile_block(
-    block: Block,
-    columns: tuple[ResultColumn, ...],
-    env: BindEnvironment,
-    *,
-    planner: Planner | None = None,
-    analysis: Analysis | None = None,
-) -> CompiledQuery:
-    """Plan and compile a bound query.  With `analysis` it counts what its levels do."""
-    planner = planner or Planner(env)
-    module = Module()
-    compiler = BlockCompiler(module, planner, env.functions, env.parameter_kinds)
-    compiler.analysis = analysis
-    compiler.cte_uses = cte_uses(block)
-    query, free = compiler.block(block)
-    assert not free, "a whole query refers to no rows but its own"
-    source = module.source(f"{query}()")
-    run = module.compile(source)
-    plan = planner.plan(block)
-    if plan.rows <= SHORT_ROWS and plan.cost <= SHORT_NS and analysis is None:
-        run = _at_once(run)
-    kinds = tuple(
-        (tree_id, tree.kinds, len(tree))
-        for tree_id, tree in (
-            (tree_id, env.transaction.tree(tree_id)) for tree_id in sorted(trees_of(block))
-        )
-    )
-    return CompiledQuery(
-        _with_kinds(columns, block),
-        run,
-        source,
-        block,
-        planner,
-        kinds,
-        frozenset(node.index for node in _parameters(block)),
     )
 
 
@@ -171,34 +154,6 @@ def _resumed(first: list[list[Row]], rest: Iterator[list[Row]]) -> Iterator[list
         close = getattr(rest, "close", None)
         if close is not None:
             close()
-
-
-def _parameters(block: Block) -> list[Parameter]:
-    return [node for node in walk_block(block) if isinstance(node, Parameter)]
-
-
-def cte_uses(block: Block) -> Counter[int]:
-    """How often each CTE stands in a FROM clause of the query."""
-    found: Counter[int] = Counter()
-    pending = [block]
-    seen: set[int] = set()
-    while pending:
-        current = pending.pop()
-        if isinstance(current, Select):
-            for item in current.items:
-                relation = item.relation
-                if isinstance(relation, DerivedRelation) and relation.shared is not None:
-                    found[relation.shared] += 1
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        pending += subblocks(current)
-        for expression in block_expressions(current):
-            for node in walk_flat(expression):
-                inner = getattr(node, "plan", None)
-                if inner is not None:
-                    pending.append(inner)
-    return found
 
 
 def trees_of(block: Block) -> set[int]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from sql.compile.blocks import BlockCompiler
 from sql.compile.module import Lines, Module
 from sql.compile.projection import top_or_all, top_sieved
-from sql.compile.query import cte_uses
 from sql.explain.nodes import Node, drawn, estimate_text, rows_text, walk
 from sql.explain.tree import PlanTree
 from sql.plan import Block, Compound, OuterJoin, Recursive, TableRelation, Values
@@ -142,7 +141,7 @@ class CountingCompiler(BlockCompiler):
         env = compiled.planner.env
         super().__init__(Module(), compiled.planner, env.functions, env.parameter_kinds)
         self.analysis: Analysis = analysis
-        self.cte_uses = cte_uses(compiled.block)
+        self.root = compiled.block
         self._blocks: list[int] = []
 
     def block(self, block: Block) -> tuple[str, list[str]]:

@@ -6,6 +6,7 @@ rules that find nothing to do allocate nothing.  Both descend into the plans of 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -485,3 +486,27 @@ def free_references(block: Block) -> set[ColumnRef | SlotRef]:
         for node in walk_block(block)
         if isinstance(node, (ColumnRef, SlotRef)) and node.source not in own
     }
+
+
+def cte_uses(block: Block) -> Counter[int]:
+    """How often each CTE stands in a FROM clause of the query."""
+    found: Counter[int] = Counter()
+    pending = [block]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if isinstance(current, Select):
+            for item in current.items:
+                relation = item.relation
+                if isinstance(relation, DerivedRelation) and relation.shared is not None:
+                    found[relation.shared] += 1
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        pending += subblocks(current)
+        for expression in block_expressions(current):
+            for node in walk_flat(expression):
+                inner = getattr(node, "plan", None)
+                if inner is not None:
+                    pending.append(inner)
+    return found
