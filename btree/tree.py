@@ -136,6 +136,14 @@ class Tree:
     def more_changes(self) -> None:
         """Nothing, likewise."""
 
+    def _few_changes(self) -> dict[Key, Value] | None:
+        """None, likewise: who asks settles them."""
+        return None
+
+    @property
+    def _is_vast(self) -> bool:
+        return False
+
     @property
     def has_changed(self) -> bool:
         """Whether it is another than when the transaction began."""
