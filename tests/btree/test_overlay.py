@@ -457,3 +457,35 @@ def test_a_widening_that_is_rolled_back_is_made_again(is_opened_before: bool, st
     reading = store.begin()
     assert reading.tree(tree_id).kinds == (2,)
     reading.rollback()
+
+
+@pytest.mark.parametrize("kind", [TreeKind.TABLE, TreeKind.INDEX])
+def test_a_look_up_that_was_kept_while_its_tree_settled_finds_what_is_there(
+    kind: TreeKind, store: Any
+) -> None:
+    """As in a join of a table with itself: its scan settles what its look-ups ask."""
+    in_index = kind is TreeKind.INDEX
+    model: Model = {(key, key): True for key in range(1000)} if in_index else {}
+    model = model or {key: (key,) for key in range(1000)}
+    tree_id = filled(store, kind, model)
+    writing = store.begin(write=True)
+    writing.tree(tree_id).put((7, 8) if in_index else 7, None if in_index else (8,))
+    writing.commit()
+    model[(7, 8) if in_index else 7] = True if in_index else (8,)
+    reading = store.begin()
+    tree = reading.tree(tree_id)
+    names = ["get_many", "batches", "get", "__contains__", "few_rows", "following"]
+    names += ["prefixed", "last_parts"] if in_index else []
+    kept = {name: getattr(tree, name) for name in names}
+    assert isinstance(tree, OverlaidTree)
+    tree.settle()
+    assert not isinstance(tree, OverlaidTree)
+    keys = sorted(model)[:100]
+    assert kept["get_many"](keys) == [model[key] for key in keys]
+    assert [key for found, _ in kept["batches"](keys[3], keys[9]) for key in found] == keys[3:9]
+    assert kept["get"](keys[7]) == model[keys[7]] and kept["__contains__"](keys[7])
+    if in_index:
+        assert kept["prefixed"]((7,)) == [(7, 7), (7, 8)]
+        assert kept["last_parts"]((7,)) == [7, 8]
+        assert kept["following"]((7,), 3) == [(7, 7), (7, 8), (8, 8)]
+    reading.rollback()
