@@ -107,10 +107,20 @@ class DiskStore:
     # -- transactions ------------------------------------------------------------------------------
 
     def begin(self, *, write: bool = False, timeout: float | None = None) -> DiskTransaction:
-        if write:
-            return self._begin_write(timeout)
-        view = self.view()
-        return DiskTransaction(self, view.version, view, None)
+        if not write:
+            view = self.view()
+            return DiskTransaction(self, view.version, view, None)
+        if self.closed:
+            self.check_open()
+        if self.readonly:
+            raise ReadOnlyError("the database is open read-only")
+        writer: Writer = self.pages.begin(timeout)
+        try:
+            version = self._version_to_build_on(writer)
+        except BaseException:
+            writer.rollback()
+            raise
+        return DiskTransaction(self, version, None, writer)
 
     def put(self, key: bytes, value: bytes) -> None:
         """One raw key put, as a transaction of its own.
@@ -125,9 +135,9 @@ class DiskStore:
             or len(value) > REDO_BYTES_MAX // 2
             or self.closed
             or self.readonly
-            or self._checkpoint_due(view.version)
+            or (self.pages.checkpoint_due() and self._checkpoint_due(view.version))
         ):
-            transaction = self._begin_write(None)
+            transaction = self.begin(write=True)
             try:
                 transaction.tree(RAW_TREE_ID).put(key, value)
                 transaction.commit()
@@ -173,18 +183,6 @@ class DiskStore:
             for lsn in [lsn for lsn in self._versions if lsn < version.lsn]:
                 del self._versions[lsn]
             return self._view
-
-    def _begin_write(self, timeout: float | None) -> DiskTransaction:
-        self.check_open()
-        if self.readonly:
-            raise ReadOnlyError("the database is open read-only")
-        writer: Writer = self.pages.begin(timeout)
-        try:
-            version = self._version_to_build_on(writer)
-        except BaseException:
-            writer.rollback()
-            raise
-        return DiskTransaction(self, version, None, writer)
 
     def _version_to_build_on(self, writer: Writer) -> Version:
         with self._lock:
@@ -294,21 +292,26 @@ class DiskStore:
 
         None, with nothing done, if that is not to be a redo record of its own."""
         version = transaction.version
-        if version.base_lsn == 0 or self._checkpoint_due(version):
+        if version.base_lsn == 0:
+            return None
+        if self.pages.checkpoint_due() and self._checkpoint_due(version):
             return None
         lsn = writer.lsn + 1
+        raw: TreeState | None = None
         with self._lock:
-            states = transaction.states_to_build_on()
-            changes = []
-            changes_catalog = False
+            states, shape = transaction.states, version.shape
+            changes, laid = [], []
             for tree in trees:
-                tree_id = tree.under.id
-                if tree_id == CATALOG_TREE_ID:
-                    changes_catalog = True
-                state = states[tree_id]
-                if transaction.is_full(state, len(tree.own)):
-                    return None
-                changes.append((OP_CHANGES, tree_id, redo_of(tree)))
+                own, state = tree.own, states[tree.under.id]
+                # What `is_full` asks of all but raw trees.
+                if state.pending_count + len(own) > state.pending_max or state.id == RAW_TREE_ID:
+                    if transaction.is_full(state, len(own)):
+                        return None
+                    raw = state if state.id == RAW_TREE_ID else raw
+                elif state.id == CATALOG_TREE_ID:
+                    shape = object()
+                changes.append((OP_CHANGES, state.id, redo_of(state.kind, own)))
+                laid.append((state, own))
             record = encoded(changes)
             if len(record) > REDO_BYTES_MAX and (
                 max([len(tree.own) for tree in trees]) <= OWN_MAX  # no raw puts
@@ -316,12 +319,11 @@ class DiskStore:
             ):
                 return None
             commit = writer.commit_redo(record)
-            for tree in trees:
-                state = states[tree.under.id]
-                add_pending(state, tree.own, lsn)
-                if state.id == RAW_TREE_ID:
-                    state.pending_bytes += len(record)
-                    self._count_waiting(state)
+            for state, own in laid:
+                add_pending(state, own, lsn)
+            if raw is not None:
+                raw.pending_bytes += len(record)
+                self._count_waiting(raw)
             self._versions[lsn] = Version(
                 lsn,
                 states,
@@ -329,11 +331,11 @@ class DiskStore:
                 version.freed,
                 version.cleared,
                 version.base_lsn,
-                object() if changes_catalog else version.shape,
+                shape,
             )
         if len(self._versions) > VERSIONS_MAX:
             self.view()
-        if self.cache.is_over:
+        if raw is not None and self.cache.is_over:
             self.make_room([])
         return commit
 
@@ -410,7 +412,7 @@ class DiskStore:
 
     def checkpoint(self, timeout: float | None = None) -> None:
         """Write everything unflushed as pages, so that the next open has nothing to replay."""
-        with_writer = self._begin_write(timeout)
+        with_writer = self.begin(write=True, timeout=timeout)
         try:
             if with_writer.version.lsn != with_writer.version.base_lsn:
                 with_writer.give_up_redo()

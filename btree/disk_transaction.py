@@ -111,6 +111,22 @@ class _OnPages(LocalTransaction):
             self.make_room()
         return leaf
 
+    def raw_page(self, branch: Node, slot: int) -> bytes | None:
+        assert branch.children is not None and branch.pages is not None
+        cache, child, number = self.store.cache, branch.children[slot], branch.pages[slot]
+        if child.__class__ is Node or cache.has_room:
+            return None
+        location = child or self.reader.locate(number)
+        page = cache.pages.get(location)
+        if page is None:
+            if not location or cache.is_cooling(location):
+                return None
+            page = self.reader.read(number, location)
+            cache.keep_page(location, page)
+            if cache.is_over:
+                self.make_room()
+        return page
+
     def hot_rows(self, tree: Tree) -> HotRows | None:
         if self._writable or tree.kind is not TreeKind.TABLE:
             return None
@@ -293,13 +309,7 @@ class Replay(_OnPages):
     """Applies redo records to a version."""
 
     def __init__(self, store: DiskStore, snapshot: Snapshot | Writer, version: Version) -> None:
-        super().__init__(
-            version,
-            writable=True,
-            leaf_limit=store.leaf_limit,
-            branch_limit=store.branch_limit,
-        )
-        self.store = store
+        super().__init__(store, version, writable=True)
         self.reader = snapshot
 
     def is_full(self, state: TreeState, more: int) -> bool:
@@ -339,18 +349,19 @@ class DiskTransaction(_OnPages):
     def __init__(
         self, store: DiskStore, version: Version, view: View | None, writer: Writer | None
     ) -> None:
-        super().__init__(
-            version,
-            writable=writer is not None,
-            leaf_limit=store.leaf_limit,
-            branch_limit=store.branch_limit,
-        )
-        self.store = store
+        # Not by `super`, which would take as long as what is called.
+        LocalTransaction.__init__(self, store, version, writable=writer is not None)
         self._view = view
         self._writer = writer
         self.reader = writer if view is None else view.snapshot
-        self.held_max = store.held_max
-        self.first_puts_max = self.raw_puts_max = store.raw_puts_max
+
+    @property
+    def held_max(self) -> float:  # type: ignore[override]
+        return self.store.held_max
+
+    @property
+    def first_puts_max(self) -> int:
+        return self.store.raw_puts_max
 
     def upgrade(self, timeout: float | None = None) -> None:
         if self._writable:
@@ -383,7 +394,7 @@ class DiskTransaction(_OnPages):
         changes = []
         for tree in self.open_trees.values():
             if isinstance(tree, OverlaidTree):
-                redo: Sequence[Any] | None = redo_of(tree)
+                redo: Sequence[Any] | None = redo_of(tree.kind, tree.own)
             else:
                 redo = tree.redo
             if redo:
@@ -404,10 +415,11 @@ class DiskTransaction(_OnPages):
     def _publish(self) -> None:
         writer = self._writer
         assert writer is not None
-        commit = None
-        tree = self.held_back()
-        if tree.__class__ is OverlaidTree:
-            self._lay_puts(tree)
+        commit = tree = None
+        if self.raw_puts:
+            tree = self.held_back()
+            if tree.__class__ is OverlaidTree:
+                self._lay_puts(tree)
         if self._redo_kept:
             trees = self.changed_overlays()
             if trees is None:

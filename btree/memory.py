@@ -99,13 +99,7 @@ class MemoryTransaction(LocalTransaction):
     """A transaction on a `MemoryStore`."""
 
     def __init__(self, store: MemoryStore, *, write: bool) -> None:
-        super().__init__(
-            store.version,
-            writable=write,
-            leaf_limit=store.leaf_limit,
-            branch_limit=store.branch_limit,
-        )
-        self.store = store
+        super().__init__(store, store.version, writable=write)
         self._locked = write
 
     def upgrade(self, timeout: float | None = None) -> None:

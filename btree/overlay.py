@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from btree import waiting
+from btree import raw_pages, waiting
 from btree.collector import CollectorPaused
 from btree.lookups import FEW
 from btree.node import Node
@@ -176,6 +176,8 @@ class OverlaidTree(Tree):
         except TypeError:
             self.settle()
             return self._get_slowly(key, default)
+        if self.under.kind is TreeKind.RAW:
+            return raw_pages.look_up(self, self.base, key, default)
         node = self.base
         while node.children is not None:
             node = self.child(node, search_right(node.keys, key))
@@ -548,10 +550,9 @@ def apply(tree: Tree, changes: Mapping[Key, Value]) -> None:
 # -- changes that were committed -------------------------------------------------------------------------
 
 
-def redo_of(tree: OverlaidTree) -> Sequence[Any]:
+def redo_of(kind: TreeKind, own: dict[Key, Value]) -> Sequence[Any]:
     """The changes of a transaction to one tree as redo: keys and values by turns."""
-    own = tree.own
-    if tree.under.kind is _INDEX:
+    if kind is _INDEX:
         redo: list[Any] = []
         for key, value in own.items():
             redo += key, DELETED if value is DELETED else None

@@ -31,7 +31,7 @@ class TreeSavepoint:
     )
 
     def __init__(self, transaction: LocalTransaction) -> None:
-        self.states = transaction.states
+        self.states = transaction._states
         self.next_tree_id = transaction.next_tree_id
         self.freed = len(transaction.freed)
         self.cleared = len(transaction.cleared)

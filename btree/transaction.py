@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from btree.collector import CollectorPaused
 from btree.column_pages import OpenPage
@@ -41,6 +41,8 @@ from btree.tree_state import Mark, TreeState
 if TYPE_CHECKING:
     from btree.hot import HotRows
     from btree.rewrite import Rewrite
+
+Item = TypeVar("Item")
 
 RAW_PUTS_MAX = 1 << 17
 """So many raw puts may be put off before they are weighed: then as many as there is memory for."""
@@ -89,6 +91,18 @@ class Version:
         self.cleared = cleared  # (root, whether it has large values, kind): trees likewise
 
 
+class _ListWhenAsked(Generic[Item]):
+    """An attribute that is an empty list once somebody asks for it: what most transactions do without."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> list[Item]:
+        made: list[Item] = []
+        instance.__dict__[self._name] = made
+        return made
+
+
 class LocalTransaction(ABC):
     """What transactions in memory and on disk have in common; see `protocols.Transaction`.
 
@@ -103,29 +117,57 @@ class LocalTransaction(ABC):
     """Nodes copied so far."""
     _raw_deleted = False
     """Whether `raw_puts` may hold deletes."""
-    first_puts_max = raw_puts_max = RAW_PUTS_MAX
+    raw_puts_max = RAW_PUTS_MAX
     _catalog_state: object = None
     """That `_shape` stands for; None: as in the version."""
+    _states: dict[int, TreeState] | None = None
+    """The trees, once some were created or dropped; None: the version's."""
+    _token: Owner | None = None
+    _mark: object = None
+    spilled = _ListWhenAsked[int]()
+    """Page ids given to leaves that were written early."""
+    rewritten = _ListWhenAsked[tuple[int, int]]()
+    """Pages, and where they lay before."""
+    orphans = _ListWhenAsked[int]()
+    """Those of them that a rollback made void."""
+    freed = _ListWhenAsked[int]()
+    cleared = _ListWhenAsked[tuple[Any, ...]]()
 
-    def __init__(self, version: Version, *, writable: bool, leaf_limit: int, branch_limit: int):
+    def __init__(self, store: Any, version: Version, *, writable: bool) -> None:
+        self.store = store
         self.version = version
-        self._mark = object()
-        self.token = Owner(self._mark)
-        self.spilled: list[int] = []  # page ids given to leaves that were written early
-        self.rewritten: list[tuple[int, int]] = []  # pages, and where they lay before
-        self.orphans: list[int] = []  # those of them that a rollback made void
-        self.branch_limit = branch_limit
-        self.states = self._begun = version.trees
         self._shape = version.shape
         self.next_tree_id = version.next_tree_id
         self.open_trees: dict[int, Tree] = {}
         self.raw_puts: dict[bytes, Value] = {}  # while there are any, the raw tree is `_HELD_BACK`
-        self.freed: list[int] = []
-        self.cleared: list[tuple[Any, ...]] = []
         self.log: list[Any] = []  # redo of whole trees: created, dropped, widened, cleared
         self._writable = writable
-        self._leaf_limit = leaf_limit
         self._savepoints: list[TreeSavepoint] = []
+
+    @property
+    def branch_limit(self) -> int:
+        limit: int = self.store.branch_limit
+        return limit
+
+    @property
+    def first_puts_max(self) -> int:
+        """So many raw puts are put off before they are weighed."""
+        return RAW_PUTS_MAX
+
+    @property
+    def states(self) -> dict[int, TreeState]:
+        """The trees that this transaction began with or made; of the version's a reader may have settled some
+        meanwhile."""
+        return self.version.trees if self._states is None else self._states
+
+    @property
+    def token(self) -> Owner:
+        """The owner of the nodes that are copied from now on."""
+        token = self._token
+        if token is None:
+            self._mark = object()
+            token = self._token = Owner(self._mark)
+        return token
 
     # -- what differs between memory and disk -------------------------------------------------------
 
@@ -136,6 +178,10 @@ class LocalTransaction(ABC):
     @abstractmethod
     def load_packed(self, tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
         """Child `slot` of `branch`, a leaf, for a look-up of one key."""
+
+    def raw_page(self, branch: Node, slot: int) -> bytes | None:
+        """The page of a raw leaf, if it is not in memory as a node and need not be."""
+        return None
 
     def hot_rows(self, tree: Tree) -> HotRows | None:
         """See `protocols.Tree.hot_rows`."""
@@ -245,7 +291,7 @@ class LocalTransaction(ABC):
             if tree_id == RAW_TREE_ID and _HELD_BACK in self.open_trees:
                 self.carry_out()
                 return self.open_trees[RAW_TREE_ID]
-            state = self.states[tree_id]
+            state = (self._states or self.version.trees)[tree_id]
             root = state.root
             if root.__class__ is int:
                 root = self.load_root(state)
@@ -283,15 +329,12 @@ class LocalTransaction(ABC):
         made = merged_state(self.merging(), state, self.version.lsn)
         if made is state:
             return state
-        before = self.version.trees
         made = self.replace_state(state, made)
-        users: list[LocalTransaction | TreeSavepoint] = [self, *self._savepoints]
-        for user in users:
-            if user.states is before or user.states is self._begun:
-                user.states = self.version.trees
-            elif user.states.get(made.id) is state:
-                user.states = {**user.states, made.id: made}
-        self._begun = self.version.trees
+        if self._states is not None and self._states.get(made.id) is state:
+            self._states = {**self._states, made.id: made}
+        for savepoint in self._savepoints:
+            if savepoint.states is not None and savepoint.states.get(made.id) is state:
+                savepoint.states = {**savepoint.states, made.id: made}
         return made
 
     def swap_state(self, versions: Iterable[Version], old: TreeState, made: TreeState) -> TreeState:
@@ -366,6 +409,7 @@ class LocalTransaction(ABC):
         and who does not pays nothing."""
         self._check_writable()
         if _HELD_BACK not in self.open_trees:
+            self.raw_puts_max = self.first_puts_max
             self.tree(RAW_TREE_ID)
             self.open_trees[_HELD_BACK] = self.open_trees.pop(RAW_TREE_ID)
 
@@ -402,20 +446,20 @@ class LocalTransaction(ABC):
         self._check_writable()
         tree_id = self.next_tree_id
         self.next_tree_id += 1
-        self.states = {**self.states, tree_id: self._empty_state(tree_id, kind)}
+        self._states = {**self.states, tree_id: self._empty_state(tree_id, kind)}
         self.note_created(tree_id, kind)
         return tree_id
 
     def _empty_state(self, tree_id: int, kind: TreeKind) -> TreeState:
         values: list[Value] | None = None if kind is TreeKind.INDEX else []
         root = new_leaf([], values, None)
-        return TreeState(tree_id, kind, root, leaf_limit=self._leaf_limit, mark=Mark())
+        return TreeState(tree_id, kind, root, leaf_limit=self.store.leaf_limit, mark=Mark())
 
     def drop_tree(self, tree_id: int) -> None:
         self._check_writable()
         tree = self.tree(tree_id)
         self.note_clear(tree)
-        self.states = {key: state for key, state in self.states.items() if key != tree_id}
+        self._states = {key: state for key, state in self.states.items() if key != tree_id}
         del self.open_trees[tree_id]
         tree.token = Owner(None)
         self.note_dropped(tree_id)
@@ -433,7 +477,7 @@ class LocalTransaction(ABC):
         self.raw_puts.clear()  # all of them came after the savepoint
         self.carry_out()
         savepoint = self._forget_after(savepoint, keep=True)
-        self.states = savepoint.states
+        self._states = savepoint.states
         self.next_tree_id = savepoint.next_tree_id
         del self.freed[savepoint.freed :]
         del self.cleared[savepoint.cleared :]
@@ -483,8 +527,8 @@ class LocalTransaction(ABC):
 
     def freeze(self) -> None:
         """Take a new token: nodes of before this moment are copied before they change again."""
-        if self._writable:
-            token = self.token = Owner(self._mark)
+        if self._writable and self._token is not None:
+            token = self._token = Owner(self._mark)
             for tree in self.open_trees.values():
                 tree.token = token
                 tree.tail = None
@@ -513,15 +557,17 @@ class LocalTransaction(ABC):
 
     def _end(self) -> None:
         self.active = False
-        self._writable = False
-        self.token = _NOBODY
-        for tree in self.open_trees.values():
-            tree.own_max = 0
-            if tree.__class__ is Tree:
-                tree.token = self.token
-                tree.tail = None
-        self.raw_puts = {}
-        self.open_trees = {}  # no cycle is left to the garbage collector
+        if self._writable:
+            self._writable = False
+            self._token = _NOBODY
+            for tree in self.open_trees.values():
+                tree.own_max = 0
+                if tree.__class__ is Tree:
+                    tree.token = _NOBODY
+                    tree.tail = None
+            if self.raw_puts:
+                self.raw_puts = {}
+        self.open_trees.clear()  # no cycle is left to the garbage collector
         self._finish()
 
     def _check_writable(self) -> None:
@@ -552,7 +598,7 @@ class LocalTransaction(ABC):
     def changed_states(self) -> dict[int, TreeState]:
         """The trees of the version to come, but for the changes that lie over their nodes."""
         self.carry_out()
-        states = self.states_to_build_on()
+        states = self.states
         changed = {
             tree_id: tree.snapshot_state()
             for tree_id, tree in self.open_trees.items()
@@ -560,14 +606,10 @@ class LocalTransaction(ABC):
         }
         return {**states, **changed} if changed else states
 
-    def states_to_build_on(self) -> dict[int, TreeState]:
-        """The trees that the version to come differs from in what was changed; under the store's lock."""
-        # A reader may have settled some of the version's meanwhile.
-        return self.version.trees if self.states is self._begun else self.states
-
     def changed_overlays(self) -> list[OverlaidTree] | None:
         """The trees with changes laid over them, if there are no others in the transaction; else None."""
-        self.carry_out()
+        if self.raw_puts:
+            self.carry_out()
         if self.log:
             return None
         changed = []

@@ -200,12 +200,13 @@ class PageStore(Grouping):
         """Whether the redo tail, of which so many bytes are light, has outgrown its bound; with `more`, whether
         so large a transaction would take it past the largest bound."""
         log = self.current_log
-        share, size = log.live_bytes // REDO_TAIL_SHARE, log.redo_bytes
+        size = log.redo_bytes
+        if size <= REDO_TAIL_BYTES_MAX and not more:
+            return False
+        share = log.live_bytes // REDO_TAIL_SHARE
         longest = LIGHT_REDO_TAIL_BYTES_MAX if light else LONG_REDO_TAIL_BYTES_MAX
         if more:
             return size + more > max(min(share, longest), LONG_REDO_TAIL_BYTES_MAX)
-        if size <= REDO_TAIL_BYTES_MAX:
-            return False
         heavy = size - light
         return size > min(share, longest) or (
             heavy > REDO_TAIL_BYTES_MAX and heavy > min(share, LONG_REDO_TAIL_BYTES_MAX)
