@@ -1,7 +1,7 @@
 """Counts the syncs that a peer asks of the kernel, to prove that durable rows are durable.
 
-A few lines of C, preloaded into the peer's processes, stand before fsync() and fdatasync() and add up the
-calls; each process appends its sum to a file when it ends, be it by `_exit`, as the kvsh shell does.  Python's `os.fsync`, SQLite in the module and
+A few lines of C, preloaded into the peer's processes, stand before fsync(), fdatasync() and the pwritev2() that
+carries a sync of its own (RWF_DSYNC), and add up the calls; each process appends its sum to a file when it ends, be it by `_exit`, as the kvsh shell does.  Python's `os.fsync`, SQLite in the module and
 in its shell, and LMDB all go through them.  Where there is no C compiler or no LD_PRELOAD (macOS), nothing is
 counted and the report says so.
 """
@@ -20,6 +20,7 @@ _SOURCE = r"""
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static long syncs;
@@ -37,6 +38,22 @@ int fdatasync(int fd) {
     __atomic_add_fetch(&syncs, 1, __ATOMIC_RELAXED);
     return next(fd);
 }
+
+#ifdef RWF_DSYNC
+ssize_t pwritev2(int fd, const struct iovec *data, int count, off_t offset, int flags) {
+    static ssize_t (*next)(int, const struct iovec *, int, off_t, int);
+    if (!next) next = (ssize_t (*)(int, const struct iovec *, int, off_t, int))dlsym(RTLD_NEXT, "pwritev2");
+    if (flags & (RWF_DSYNC | RWF_SYNC)) __atomic_add_fetch(&syncs, 1, __ATOMIC_RELAXED);
+    return next(fd, data, count, offset, flags);
+}
+
+ssize_t pwritev64v2(int fd, const struct iovec *data, int count, off64_t offset, int flags) {
+    static ssize_t (*next)(int, const struct iovec *, int, off64_t, int);
+    if (!next) next = (ssize_t (*)(int, const struct iovec *, int, off64_t, int))dlsym(RTLD_NEXT, "pwritev64v2");
+    if (flags & (RWF_DSYNC | RWF_SYNC)) __atomic_add_fetch(&syncs, 1, __ATOMIC_RELAXED);
+    return next(fd, data, count, offset, flags);
+}
+#endif
 
 __attribute__((destructor)) static void tell(void) {
     const char *path = getenv("KVSH_BENCH_SYNCS");

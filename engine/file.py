@@ -357,7 +357,9 @@ def _file_system(device: int) -> bytes:
     try:
         with open("/proc/self/mountinfo", "rb") as mounts:
             for line in mounts:
-                fields = line.split(b" ")  # id, parent, device, root, place, options, ..., "-", kind, ...
+                fields = line.split(
+                    b" "
+                )  # id, parent, device, root, place, options, ..., "-", kind, ...
                 if fields[2] == number:
                     return fields[fields.index(b"-", 6) + 1]
     except (OSError, IndexError, ValueError):

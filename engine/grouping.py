@@ -77,12 +77,7 @@ class Grouping(Locking, ABC):
         try:
             if end > log.ready:
                 self.make_ready(end)
-            if start == log.covered and end <= log.ready:
-                if not log.unwritten:
-                    log.unwritten_at = start
-                log.unwritten += data
-                log.covered = end
-            else:
+            if start != log.covered or end > log.ready or not self.delayed(data, start):
                 log.file.write(data, start)
         except OSError as error:
             self.take_back(log)

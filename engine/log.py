@@ -111,6 +111,9 @@ class Log:
         self.synced = LOG_START  # known to be on the disk
         self.allocated = 0  # the file has at least this size, as far as its writer knows
         self.ready = 0  # small commits up to here find their blocks written before
+        self.unwritten = b""  # newest commits, to be written with their sync
+        self.unwritten_at = 0
+        self.covered = 0  # own syncs, made, under way or to come with `unwritten`, cover all before
         self.redo: list[tuple[int, bytes]] = []
         self.redo_bytes = 0
         self.live_bytes = 0
@@ -129,7 +132,7 @@ class Log:
 
     def forget_space(self) -> None:
         """What was allocated behind the log's end may have been cut."""
-        self.allocated = self.ready = 0
+        self.allocated = self.ready = self.covered = 0
 
     def state(self) -> State:
         """The newest commit taken in, frozen."""

@@ -1,7 +1,14 @@
 """`Syncing`: commits that are appended become durable, in groups.
 
 The first thread that waits for its commit syncs for all that have been appended by then; those that come
-meanwhile form the next group.  After a failed sync the records past the last synced offset are taken back
+meanwhile form the next group.
+
+Small commits are not written when they are appended, but by who syncs, and with the sync: one call, which puts
+these bytes on the disk and no others.  So they have to follow what is covered by this handle's own syncs, without
+a gap, and to find their blocks written before (then there is room for them).  Whatever else is written
+makes the next sync a whole one.
+
+After a failed sync the records past the last synced offset are taken back
 and the handle is dead (fact 9): what the page cache says then proves nothing.
 """
 
@@ -81,6 +88,18 @@ class Syncing(Published):
                 with _room_permitting():  # a file system that allocates nothing ahead
                     log.file.write(bytes(stop - start), start)
                     log.ready = stop
+                    log.covered = 0  # the zeros are to be synced once, for all who come into them
+
+    def delayed(self, data: bytes, start: int) -> bool:
+        """Leave commits that follow what is covered to who syncs, unless others stand in between; under the mutex."""
+        log = self.current_log
+        if not log.unwritten:
+            log.unwritten_at = start
+        elif log.unwritten_at + len(log.unwritten) != start:
+            return False  # they are being written, and so is what has been appended behind them
+        log.unwritten += data
+        log.covered = start + len(data)
+        return True
 
     def has_unsynced(self) -> bool:
         """Whether commits wait for their sync; under the mutex."""
@@ -114,7 +133,7 @@ class Syncing(Published):
                 if not full:
                     return
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Sync what is appended, whoever was to wait for it."""
         with self.mutex:
             while self._unsynced and self._dead is None:
@@ -128,11 +147,19 @@ class Syncing(Published):
         self._syncing = True
         log = self.current_log
         target, group = log.state(), self._unsynced
+        data, offset = log.unwritten, log.unwritten_at
+        one_call = self.durability == "full" and log.file.writes_synced()
+        log.covered = target.end if one_call else 0
         self.mutex.release()
         failure: OSError | None = None
         began = time.perf_counter()
         try:
-            log.file.sync()
+            if data and offset + len(data) == target.end:
+                log.file.write_synced(data, offset)
+            else:
+                if data:
+                    log.file.write(data, offset)
+                log.file.sync()
         except OSError as error:
             failure = error
         finally:
@@ -140,9 +167,13 @@ class Syncing(Published):
             self.mutex.acquire()
             self._syncing = False
             self.synced.notify_all()
+        self.check_usable()  # another sync may have failed meanwhile, and these commits been taken back
         if failure is not None:
             self.die(failure)
             raise StorageError(self._dead) from failure
+        if data:  # only now: after Ctrl-C they would be written once more
+            log.unwritten = log.unwritten[len(data) :]
+            log.unwritten_at += len(data)
         self.note_synced(target.end)
         if self.durability == "full":
             self._unsynced -= group
@@ -158,6 +189,7 @@ class Syncing(Published):
         _log.error("%s", self._dead)
         self._unsynced = 0
         self._visible = None
+        log.unwritten = b""
         try:
             if self._locked:
                 log.words[WORD_VISIBLE] = min(log.words[WORD_VISIBLE], log.synced)

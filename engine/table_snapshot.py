@@ -76,6 +76,7 @@ def _write_slot(log: Log) -> None:
 
 def trim(store: PageStore) -> None:
     """Leave no space behind the log, and a header that knows its end, all of it synced."""
+    store.settle()  # the newest commits may not be written yet
     log = store.current_log
     log.file.truncate(log.end)
     log.forget_space()

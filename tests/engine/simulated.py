@@ -7,7 +7,7 @@
 
 What a power cut may leave, of the operations that no sync has covered: none of them, all, a prefix, a
 prefix and a torn write, any subset, any subset in any order; a size that grew without its data, which
-then reads as zeros or as garbage.  Names are durable only once their directory was synced.  The
+then reads as zeros or as garbage.  A write that is synced by itself is durable and covers nothing else.  Names are durable only once their directory was synced.  The
 header's live words hold any value that they ever had.  Syncs are believed.
 
 Faults: `before`, if set, is called with each operation's kind and may raise OSError; a `ShortWrite`
@@ -34,13 +34,13 @@ class ShortWrite(OSError):
 class Operation(NamedTuple):
     """One thing done to the disk."""
 
-    kind: str  # write truncate allocate sync | link rename unlink sync_directory | word
+    kind: str  # write truncate allocate sync sync_range | link rename unlink sync_directory | word
     inode: int = 0
     offset: int = 0  # or the new size, or the word's number
     data: bytes = b""
     name: str = ""
     target: str = ""
-    value: int = 0
+    value: int = 0  # of a word; where a range ends
     same: bool = False  # a write of the very bytes that could be read there
 
 
@@ -125,10 +125,11 @@ class SimulatedFile:
         self._readonly = readonly
         self.closed = False
 
-    def _do(self, operation: Operation) -> None:
+    def _do(self, operation: Operation, *, failing: bool = True) -> None:
         assert not self.closed and not self._readonly
         try:
-            self._disk.fail(operation.kind)
+            if failing:
+                self._disk.fail(operation.kind)
         except ShortWrite:
             if operation.kind == "write":
                 part = operation._replace(data=operation.data[: len(operation.data) // 2])
@@ -153,6 +154,22 @@ class SimulatedFile:
         assert not self.closed
         self._disk.fail("sync")
         self._disk.operations.append(Operation("sync", self._number))
+
+    def writes_synced(self) -> bool:
+        return self._disk.writes_synced
+
+    def write_synced(self, data: bytes, offset: int) -> None:
+        """Where it fails, all of the data or a part is written, and nothing synced."""
+        write = Operation("write", self._number, offset, bytes(data))
+        try:
+            self._disk.fail("write_synced")
+        except OSError as error:
+            part = len(data) // 2 if isinstance(error, ShortWrite) else len(data)
+            self._do(write._replace(data=write.data[:part]), failing=False)
+            raise
+        self._do(write, failing=False)
+        end = offset + len(data)
+        self._disk.operations.append(Operation("sync_range", self._number, offset, value=end))
 
     def truncate(self, size: int) -> None:
         self._do(Operation("truncate", self._number, size))
@@ -201,6 +218,7 @@ class SimulatedDisk:
         self.inodes: dict[int, Inode] = {}
         self.start: tuple[dict[str, int], dict[int, tuple[bytes, list[int]]]] = ({}, {})
         self.before: Callable[[str], None] | None = None
+        self.writes_synced = True  # in one call
 
     @classmethod
     def found(
@@ -329,10 +347,36 @@ class Cut:
                 apply_data(content, pending)
             self.durable[number] = bytes(content)
             self.pending[number] = []
+        elif kind == "sync_range":
+            self._sync_range(number, operation.offset, operation.value)
         elif kind == "word":
             self.words[number][operation.offset].append(operation.value)
         else:
             self.pending[number].append(operation)
+
+    def _sync_range(self, number: int, start: int, end: int) -> None:
+        """What the newest write has put between two offsets is durable; the rest goes on pending."""
+        *before, write = self.pending[number]
+        assert (write.kind, write.offset, len(write.data)) == ("write", start, end - start)
+        content = bytearray(self.durable[number])
+        apply_data(content, write)
+        self.durable[number] = bytes(content)
+        rest: list[Operation] = []
+        for operation in before:
+            if (
+                operation.kind == "truncate"
+            ):  # the range can be read, so the file reaches to its end
+                rest.append(operation._replace(offset=max(operation.offset, end)))
+            elif operation.kind == "allocate":
+                rest.append(operation)
+            else:
+                at, data = operation.offset, operation.data
+                if at < start:
+                    rest.append(operation._replace(data=data[: start - at]))
+                if at + len(data) > end:
+                    cut = max(end - at, 0)
+                    rest.append(operation._replace(offset=at + cut, data=data[cut:]))
+        self.pending[number] = rest
 
     def state(self, rng: random.Random) -> SimulatedDisk:
         """A disk as it may be found after the cut, all of it durable."""

@@ -29,7 +29,7 @@ SEEDS = range(11, 11 + int(os.environ.get("KVSH_TEST_FAULTS", "2")))
 """Workloads of which every operation fails once; `KVSH_TEST_FAULTS=40` for more of them."""
 
 KINDS = {
-    "open", "create", "write", "sync", "rename", "sync_directory", "read", "allocate", "truncate", "list",
+    "open", "create", "write", "write_synced", "sync", "rename", "sync_directory", "read", "allocate", "truncate", "list",
 }  # fmt: skip
 SPACE_KINDS = ("write", "allocate", "create")
 

@@ -36,16 +36,21 @@ def test_a_durable_commit_is_hurried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: str, hurried: bool
 ) -> None:
     found = []
-    sync = OsFile.sync
+    sync, write_synced = OsFile.sync, OsFile.write_synced
     monkeypatch.setattr("threading.active_count", lambda: 1)  # whatever other tests have left
 
     def watched(self: OsFile) -> None:
         found.append(sys.getswitchinterval())
         sync(self)
 
+    def watched_write(self: OsFile, data: bytes, offset: int) -> None:
+        found.append(sys.getswitchinterval())
+        write_synced(self, data, offset)
+
     with kvsh.open(tmp_path / "a.db", durability=durability) as db:  # type: ignore[arg-type]
         db.put("a", "b")
         monkeypatch.setattr(OsFile, "sync", watched)
+        monkeypatch.setattr(OsFile, "write_synced", watched_write)
         db.put("a", "c")
         assert len(found) == hurried
         # The first commit may have been so quick that the interval has become longer.
@@ -180,13 +185,18 @@ def test_it_is_as_long_as_commits_are_quick_in_spite_of_it() -> None:
 def test_the_time_of_a_sync_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with kvsh.open(tmp_path / "a.db", durability="full") as db:
         db.put("a", "b")
-        sync, told = OsFile.sync, []
+        sync, write_synced, told = OsFile.sync, OsFile.write_synced, []
 
         def slow(self: OsFile) -> None:
             time.sleep(0.002)
             sync(self)
 
+        def slow_write(self: OsFile, data: bytes, offset: int) -> None:
+            time.sleep(0.002)
+            write_synced(self, data, offset)
+
         monkeypatch.setattr(OsFile, "sync", slow)
+        monkeypatch.setattr(OsFile, "write_synced", slow_write)
         monkeypatch.setattr(HURRY, "synced", told.append)
         db.put("a", "c")
         with db.transaction():

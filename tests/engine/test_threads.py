@@ -34,6 +34,10 @@ class CountingFile(OsFile):
         CountingFile.syncs += 1
         super().sync()
 
+    def write_synced(self, data: bytes, offset: int) -> None:
+        self.write(data, offset)
+        self.sync()
+
 
 class CountingFiles(OsFileSystem):
     def open(self, path: str, *, readonly: bool) -> CountingFile:
