@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from operator import lt
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +31,17 @@ _FEW_EQUAL = 8
 """Keys of one prefix that are counted one by one, before their end is searched for."""
 _NEAR = 64
 """How far the end of a run is looked for nearby."""
+_SAMPLED, _NEIGHBOURS = 33, 64
+"""Keys that are looked at to tell how they lie, and the distance of neighbours."""
 _EQUAL_STEPS = 16
 """Entries of one prefix that are counted one by one, before their end is searched for."""
 
 
 def get_many(tree: Tree, keys: Sequence[Key]) -> list[Value]:
     """The values at `keys` in their order, None where there is none."""
+    if len(keys) * tree.leaf_limit < 2 * len(tree) and _scattered(keys):
+        get = tree.get
+        return [get(key) for key in keys]
     try:
         if all(map(lt, keys, islice(keys, 1, None))):
             return _values_at(tree, keys)
@@ -45,6 +50,20 @@ def get_many(tree: Tree, keys: Sequence[Key]) -> list[Value]:
         return [tree.get(key) for key in keys]
     found = dict(zip(wanted, _values_at(tree, wanted), strict=True))
     return [*map(found.get, keys)]
+
+
+def _scattered(keys: Sequence[Key]) -> bool:
+    """Whether hardly two of the first keys are neighbours.
+
+    Keys that have a leaf each are looked up by descents of their own, 1.4 us in a million rows: the walk gains nothing
+    where it serves a key at a time, and takes 2 to 3 with the sort before it."""
+    near = 0
+    try:
+        for a, b in pairwise(islice(keys, _SAMPLED)):
+            near += -_NEIGHBOURS < a - b < _NEIGHBOURS
+    except TypeError:  # no numbers
+        return False
+    return near < _SAMPLED // 8
 
 
 def _values_at(tree: Tree, keys: Sequence[Key]) -> list[Value]:

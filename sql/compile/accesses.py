@@ -97,6 +97,7 @@ class AccessCompiler:
         for number, column in uses:
             self.needed.setdefault(number, set()).add(column)
         self.take = ""  # how many entries are wanted of the only level; "" for all
+        self.cut = ""  # how many joined rows LIMIT lets through, "" for all
         self.skip = "0"  # how many of those OFFSET leaves out
         self.skips = False  # whether they are left out
 
@@ -266,7 +267,8 @@ class AccessCompiler:
         if relation.table.without_rowid:
             source = self.call(ranges.fetched_clustered, batches, get_many, str(path.key_start))
         else:
-            source = self.call(ranges.fetched, batches, get_many, str(path.key_start))
+            first = [self.cut] if self.cut and not self.take else []
+            source = self.call(ranges.fetched, batches, get_many, str(path.key_start), *first)
             equal = f"{self.module.function(ranges.equal_span)}("
             needed = self.needed.get(relation.source, set())
             if batches.startswith(equal) and needed and ROWID not in needed:

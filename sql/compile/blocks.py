@@ -259,9 +259,11 @@ class BlockCompiler:
         if _is_cut(plan):
             assert block.limit is not None
             offset = "0" if block.offset is None else self.scalar.value(block.offset)
-            levels.take = f"h{self.module.number()}"
+            levels.cut = f"h{self.module.number()}"
             count = self.call(top_count, self.scalar.value(block.limit), offset)
-            body.add(f"{levels.take} = {count}")
+            body.add(f"{levels.cut} = {count}")
+        if levels.cut and _is_plain(plan):
+            levels.take = levels.cut
             if block.offset is not None:
                 levels.skip = f"h{self.module.number()}"
                 body.add(f"{levels.skip} = {self.call(skip_count, offset)}")
@@ -327,6 +329,8 @@ class BlockCompiler:
         made = Join(header, levels.joined(listed), row, fan_out, single, few)
         made.scan = scan if alone else None
         made.skips = levels.skips
+        if levels.cut and not levels.take and not few:
+            made.wanted, made.streams = levels.cut, False
         return made
 
     def _at_most_one(self, level: Level) -> bool:
@@ -484,9 +488,20 @@ class Join:
 
     `row`: the row variable if a single relation's batches are scanned; `scan`: if one is scanned by column;
     `single`: at most one row; `few`: a handful of them; `streams`: they come batch by batch; `skips`: those
-    that OFFSET leaves out are not among them."""
+    that OFFSET leaves out are not among them; `wanted`: how many rows are, where LIMIT counts them as they come."""
 
-    __slots__ = ("clauses", "fan_out", "few", "header", "row", "scan", "single", "skips", "streams")
+    __slots__ = (
+        "clauses",
+        "fan_out",
+        "few",
+        "header",
+        "row",
+        "scan",
+        "single",
+        "skips",
+        "streams",
+        "wanted",
+    )
 
     def __init__(
         self,
@@ -504,6 +519,7 @@ class Join:
         self.few = few
         self.scan: ColumnScan | None = None
         self.skips = False
+        self.wanted = ""
         self.streams = bool(header) and not few and fan_out <= STREAM_FAN_OUT
         self.single = single or (not header and clauses.startswith("for _ in ("))
 
@@ -548,18 +564,16 @@ def without_scan_order(plan: SelectPlan) -> SelectPlan:
 
 
 def _is_cut(plan: SelectPlan) -> bool:
-    """Whether LIMIT counts the entries of the only level as they come."""
+    """Whether LIMIT counts the joined rows as they come."""
     block = plan.block
-    if block.limit is None or len(plan.levels) != 1 or block.keys is not None:
+    if block.limit is None or block.keys is not None or block.windows or block.distinct:
         return False
-    level = plan.levels[0]
-    return (
-        not level.filters
-        and not level.left
-        and not block.windows
-        and not block.distinct
-        and (plan.ordered or not block.order)
-    )
+    return plan.ordered or not block.order
+
+
+def _is_plain(plan: SelectPlan) -> bool:
+    """Whether the joined rows are the entries of the only level."""
+    return len(plan.levels) == 1 and not plan.levels[0].filters and not plan.levels[0].left
 
 
 def _gives_few(level: Level) -> bool:

@@ -27,7 +27,7 @@ from sql.expressions import ROWID, Expression
 from sql.plan import TableRelation
 from sql.plan.operators import Level, RowidRange, TableScan
 from sql.run import coded
-from sql.run.columns import by_column, span_by_column
+from sql.run.columns import by_column, few_by_column, span_by_column
 
 if TYPE_CHECKING:
     from sql.compile.levels import LevelCompiler
@@ -146,7 +146,8 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
         bounds = ", ".join(levels.bounds(level.access.low, level.access.high))
         batches = f"{levels.module.function(span_by_column)}({scanned}, {bounds})"
     else:
-        batches = f"{levels.module.function(by_column)}({scanned})"
+        scanning = few_by_column if levels.cut else by_column
+        batches = f"{levels.module.function(scanning)}({scanned})"
     scan = ColumnScan(number, batches, columns, [], columns, [])
     if text is not None:
         found = levels.module.once(text.source)

@@ -192,9 +192,9 @@ class ProjectionCompiler:
                     clauses = f"{head} in ({iterable}) {joined.clauses}"
             else:
                 clauses = joined.clauses
-            body.add(
-                f"return {self.compiler.call(stages.batched, f'({element} {clauses})', 'check')}"
-            )
+            wanted = [joined.wanted] if joined.wanted else []
+            rows = self.compiler.call(stages.batched, f"({element} {clauses})", "check", *wanted)
+            body.add(f"return {rows}")
         else:
             body.add(f"out = [{element} {joined.clauses}]")
             body.add("return [out] if out else []")

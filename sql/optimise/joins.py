@@ -75,8 +75,19 @@ class JoinOrder(RelationAccesses):
     def __init__(self, planner: Planner, block: Select, repeats: float) -> None:
         super().__init__(planner, block, repeats)
         self._joining: frozenset[tuple[int, int]] | None = None
+        self._share = 1.0  # of the joined rows, those that LIMIT lets through as they come
 
     def join_all(self, order: tuple[SortKey, ...] | None) -> State | None:
+        """The cheapest join; where LIMIT ends it early, the one that is cheapest up to there."""
+        self._share = 1.0
+        best = self._join_all(order)
+        wanted = self._rows_wanted(order)
+        if best is None or wanted is None or len(self.items) == 1 or 2 * wanted > best.rows:
+            return best
+        self._share = wanted / best.rows
+        return self._join_all(order)
+
+    def _join_all(self, order: tuple[SortKey, ...] | None) -> State | None:
         count = len(self.items)
         if count == 1:
             states = self._starts(0, order)
@@ -84,6 +95,13 @@ class JoinOrder(RelationAccesses):
         if count <= (ORDERED_JOIN_RELATIONS_MAX if order else DP_RELATIONS_MAX):
             return self._dynamic(order)
         return self._greedy(order)
+
+    def _rows_wanted(self, order: tuple[SortKey, ...] | None) -> float | None:
+        """How many joined rows LIMIT lets through as they come; None for all."""
+        block = self.block
+        if block.keys is not None or block.windows or block.distinct or (block.order and not order):
+            return None
+        return self.planner.limit_of(block)
 
     def _starts(self, place: int, order: tuple[SortKey, ...] | None) -> list[State]:
         if self.after[place] or self.items[place].join in DEPENDENT:
@@ -99,6 +117,7 @@ class JoinOrder(RelationAccesses):
                     continue
                 candidate = fitting
             rows, cost = self.filtered(place, candidate, frozenset())
+            cost = SEEK + (cost - SEEK) * self._share if cost > SEEK else cost
             if isinstance(candidate.access, HashLookup):
                 cost = candidate.cost / self.repeats + probe_cost(candidate.access.rows)
                 cost += rows * 25.0
@@ -200,9 +219,9 @@ class JoinOrder(RelationAccesses):
             if isinstance(candidate.access, HashLookup):
                 once = candidate.cost / self.repeats
                 probe = probe_cost(candidate.access.rows)
-                total = state.cost + once + state.rows * (probe + rows * 25.0)
+                total = state.cost + once + state.rows * self._share * (probe + rows * 25.0)
             else:
-                total = state.cost + state.rows * cost
+                total = state.cost + state.rows * self._share * cost
             rows = self.joined_rows(place, rows)
             made = State(
                 (*state.steps, Step(place, candidate)),
@@ -271,7 +290,7 @@ class JoinOrder(RelationAccesses):
         """The candidate for many look-ups at once, if it is one by equality and there are many.
 
         It is a merge join if the values that are looked up ascend by themselves."""
-        lookups = state.rows
+        lookups = state.rows * self._share
         relation = self.items[place].relation
         if lookups < BATCHED_ROWS_MIN or self.correlated or not isinstance(relation, TableRelation):
             return candidate

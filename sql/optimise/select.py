@@ -156,7 +156,7 @@ class SelectPlanner(JoinOrder):
         if limit is None:
             sort = rows * (60.0 + 12.0 * math.log2(rows))
             return ordered.cost <= best.cost + sort
-        share = min(1.0, max(1.0, limit) / max(1.0, ordered.rows))
+        share = min(1.0, max(1.0, limit) / max(1.0, ordered.rows)) if self._share == 1.0 else 1.0
         return ordered.cost * share <= best.cost + rows * 25.0
 
     def _levels(self, state: State) -> tuple[Level, ...]:

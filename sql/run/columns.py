@@ -17,6 +17,9 @@ from sql.run.ranges import UNBOUND
 
 ROWIDS_END = 1 << 63
 
+ROWS_FIRST = 4096
+"""Rows that are looked at one leaf after the other where LIMIT may be met by them."""
+
 KNOWN_MAX = 1 << 16
 """Values that a scan remembers of a column: the rest of the memory is for others."""
 _DISTINCT_SHARE = 0.9
@@ -33,6 +36,31 @@ def by_column(
             if not sharing[place].shares(batch[place]):
                 del sharing[place]
         yield batch
+
+
+def few_by_column(
+    tree: Tree, check: Callable[[], None], columns: tuple[int, ...]
+) -> Iterator[tuple[list[Any], ...]]:
+    """`by_column` for who may want a few of the first rows alone: those come leaf by leaf, as rows do.
+
+    A batch of columns is some thousand rows, of which nothing stays in memory where a scan ends within it."""
+    seen = 0
+    for keys, rows in tree.batches():
+        check()
+        yield tuple([keys if at < 0 else [row[at] for row in rows] for at in columns])
+        seen += len(keys)
+        if seen >= ROWS_FIRST:
+            break
+    else:
+        return
+    for batch in by_column(tree, check, columns):
+        if seen >= len(batch[0]):
+            seen -= len(batch[0])
+        elif seen:
+            yield tuple([values[seen:] for values in batch])
+            seen = 0
+        else:
+            yield batch
 
 
 def span_by_column(

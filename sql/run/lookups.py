@@ -47,9 +47,13 @@ def gathered(batches: Iterable[list[Any]]) -> Iterator[list[Any]]:
     pending: list[Any] = []
     for batch in batches:
         pending += batch
-        if len(pending) >= wanted:
-            yield pending
-            pending = []
+        while len(pending) >= wanted:
+            if len(pending) < 2 * wanted:
+                yield pending
+                pending = []
+            else:
+                yield pending[:wanted]
+                del pending[:wanted]
             wanted = min(4 * wanted, GATHERED_MAX)
     if pending:
         yield pending

@@ -234,9 +234,10 @@ def entries_of(batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
 
 
 def fetched(
-    batches: Iterable[Batch], get_many: Callable[[list[Any]], list[Any]], at: int
+    batches: Iterable[Batch], get_many: Callable[[list[Any]], list[Any]], at: int, first: int = 0
 ) -> Iterator[Batch]:
-    """The table's (rowids, rows) for batches of an index whose keys hold the rowid at `at`.
+    """The table's (rowids, rows) for batches of an index whose keys hold the rowid at `at`; no more at once than
+    `first` and then twice as many each time, if it is given.
 
     More and more rowids are fetched at once: of 250 that lie all over a table each has a leaf of its own to be found
     and opened, of 16,000 those of a leaf are taken together."""
@@ -244,6 +245,11 @@ def fetched(
     rowids: list[Any] = []
     for keys, _ in batches:
         rowids += [key[at] for key in keys]
+        while 0 < first < len(rowids):
+            run = rowids[:first]
+            yield run, get_many(run)
+            del rowids[:first]
+            first *= 2
         if len(rowids) >= wanted:
             wanted = min(4 * len(rowids), FETCHED_MAX)
             yield rowids, get_many(rowids)

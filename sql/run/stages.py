@@ -22,9 +22,15 @@ Batches = Iterable[list[Row]]
 BATCH_ROWS = 1024
 
 
-def batched(rows: Iterable[Row], check: Callable[[], None]) -> Iterator[list[Row]]:
-    """A stream of rows in batches."""
+def batched(
+    rows: Iterable[Row], check: Callable[[], None], wanted: int = BATCH_ROWS
+) -> Iterator[list[Row]]:
+    """A stream of rows in batches; no more are in the first than are `wanted`, so that none is made in vain."""
     rows = iter(rows)
+    if 0 < wanted < BATCH_ROWS:
+        check()
+        if batch := list(islice(rows, wanted)):
+            yield batch
     while batch := list(islice(rows, BATCH_ROWS)):
         check()
         yield batch

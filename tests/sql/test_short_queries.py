@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -112,3 +113,36 @@ def test_pages_are_those_of_sqlite(sql: str) -> None:
             assert ours.execute(sql, values).fetchall() == theirs.execute(sql, values).fetchall()
             literal = sql.replace("LIMIT ? OFFSET ?", f"LIMIT {limit} OFFSET {offset}")
             assert ours.execute(literal).fetchall() == theirs.execute(literal).fetchall()
+
+
+CUT = (
+    "SELECT a.name, b.id FROM b JOIN a ON a.id = b.a_id",
+    "SELECT a.name, b.id FROM b JOIN a ON a.id = b.a_id WHERE b.x > 700 AND a.name <> 'name 7'",
+    "SELECT b.id, c.t FROM a JOIN b ON b.a_id = a.id JOIN c ON c.b_id = b.id WHERE a.id > 5",
+    "SELECT a.id, b.note FROM a LEFT JOIN b ON b.a_id = a.id WHERE a.id < 9",
+    "SELECT id, note FROM b WHERE x > 400",
+    "SELECT id, x FROM b WHERE x > 1490",
+    "SELECT id FROM b WHERE note LIKE '%9%'",
+    "SELECT b_id, t FROM c WHERE t = 'q'",
+    "SELECT b.x, a.name FROM b JOIN a ON a.id = b.a_id WHERE b.x > 5 ORDER BY b.x",
+    "SELECT b.x, a.name FROM b JOIN a ON a.id = b.a_id ORDER BY b.x DESC",
+    "SELECT b.id FROM b WHERE EXISTS (SELECT 1 FROM c WHERE c.b_id = b.id AND c.t = 'p')",
+)
+
+
+@pytest.mark.parametrize("sql", CUT)
+def test_a_limit_takes_as_many_of_the_rows_as_there_are(sql: str) -> None:
+    ours, theirs = pair()
+    whole = Counter(theirs.execute(sql).fetchall())
+    for limit in (0, 1, 20, 300, 1500, 5000, -1):
+        for offset in (0, 3, 40):
+            expected = theirs.execute(f"{sql} LIMIT ? OFFSET ?", (limit, offset)).fetchall()
+            for text, values in (
+                (f"{sql} LIMIT ? OFFSET ?", (limit, offset)),
+                (f"{sql} LIMIT {limit} OFFSET {offset}", ()),
+            ):
+                found = ours.execute(text, values).fetchall()
+                assert len(found) == len(expected)
+                assert Counter(found) <= whole
+                if "ORDER BY" in sql:
+                    assert [row[0] for row in found] == [row[0] for row in expected]
