@@ -26,6 +26,7 @@ from typing import Any
 from btree.hot import HOT_SHARE, Hot
 from btree.node import Node
 from btree.packed import PackedLeaf
+from btree.raw_pages import RecentPages
 
 COOLING_SHARE = 0.10
 """Share of the budget that a sweep moves to the cooling stage, and that the stage may hold."""
@@ -33,6 +34,10 @@ COOLING_SHARE = 0.10
 COLUMN_SHARE = 0.5
 """Share of the budget up to which scans by column have other nodes evicted.  A column takes a fifth of what
 its rows do, so that scans come into memory sooner; but they must not drive out all that is looked up."""
+
+PAGE_SHARE = 0.75
+"""Share of the budget from which on a page of the raw tree that look-ups have read takes the place of older ones;
+until then a sweep makes room for it."""
 
 _HOPELESS_SHARE = 0.02
 SEEN_MAX = 1 << 17
@@ -55,6 +60,7 @@ class Cache:
         self._seen: set[int] = set()  # pages of leaves that scans have loaded
         self.used_bytes = 0  # `hot` beside it
         self.hot = Hot(int(budget_bytes * HOT_SHARE))
+        self.pages = RecentPages()  # part of `used_bytes`
         self.column_bytes = 0  # part of `used_bytes`
         self.waiting_bytes = 0  # likewise: changes that are not in the nodes yet
         self.scanned: set[int] = set()  # trees that were scanned by column
@@ -93,6 +99,13 @@ class Cache:
         self.column_bytes += size_bytes
         return True
 
+    def keep_page(self, location: int, page: bytes) -> None:
+        """Keep a page as it lies, in the place of older ones where there is no room."""
+        self.used_bytes += self.pages.keep(location, page)
+        over = self.used_bytes + self.hot.bytes - self.budget_bytes * 0.95
+        if over > 0 and self.pages.bytes > self.budget_bytes * PAGE_SHARE:
+            self.used_bytes -= self.pages.drop(over)
+
     def keeps_scanned(self, page: int) -> bool:
         """Whether the leaf of `page`, which a scan has loaded, is to be kept."""
         if not self.has_room:
@@ -125,8 +138,9 @@ class Cache:
         node.bytes = size
 
     def clear(self) -> None:
-        """Forget the cooling nodes: their locations mean nothing any more."""
+        """Forget the cooling nodes and the pages: their locations mean nothing any more."""
         self._cooling = {}
+        self.pages.clear()
 
     def sweep(self, roots: Iterable[Node]) -> None:
         """Make room.  `roots`: of the trees in which nodes may be evicted."""
@@ -143,7 +157,7 @@ class Cache:
         cooling_bytes = sum([node.bytes for node in list(self._cooling.values())])
         seen: set[int] = set()  # a writer's tree shares most nodes with the one it came from
         node_bytes = sum([_bytes_below(root, seen) for root in roots])
-        self.used_bytes = node_bytes + cooling_bytes + self.waiting_bytes
+        self.used_bytes = node_bytes + cooling_bytes + self.waiting_bytes + self.pages.bytes
         counted: set[int] = set()
         self.column_bytes = sum([_column_bytes_below(root, counted) for root in roots])
 
@@ -156,7 +170,11 @@ class Cache:
         wanted = used - goal + int(self.budget_bytes * COOLING_SHARE)
         if wanted > 0:
             chance = wanted / max(used, 1)
-            self._draws = self._draws * 48271 % 0x7FFFFFFF
+            # Each sweep goes on where the one before it ended, as a clock's hand: one that began anywhere would
+            # often come to where others have just been, and find little.
+            self._draws = self._draws - int(chance * 0x100000000) & 0xFFFFFFFF
+            surplus = used + cooling_bytes - goal
+            used -= self.pages.drop(surplus * self.pages.bytes / max(used + cooling_bytes, 1))
             for root in roots:
                 used -= self._drop_columns(root, chance) + self._drop_packed(root, chance)
                 cooled = self._cool(root, chance)
@@ -177,7 +195,7 @@ class Cache:
     def _draw(self, page: int) -> float:
         """A number in [0, 1) to choose a node by; in one sweep the same for a page in whichever tree it
         is met, or what one lets go the other would keep.  (The multiples of the golden ratio are
-        spread evenly: Knuth, TAOCP 3, 6.4; each sweep begins elsewhere, by Lehmer's generator.)"""
+        spread evenly: Knuth, TAOCP 3, 6.4.)"""
         return (page * 0x9E3779B1 + self._draws & 0xFFFFFFFF) / 0x100000000
 
     def _drop_columns(self, branch: Node, chance: float) -> int:
@@ -225,18 +243,17 @@ class Cache:
             below = child.children
             if below is not None:
                 cooled += self._cool(child, chance)
-                if child.columns is not None or any(
-                    grandchild.__class__ is not int for grandchild in below
-                ):
-                    continue
-            elif draw(pages[slot]) >= chance:
+            if draw(pages[slot]) >= chance:
+                continue
+            if below is not None and (
+                child.columns is not None
+                or any(grandchild.__class__ is not int for grandchild in below)
+            ):
                 continue
             if child.unflushed or not child.location or child.page != pages[slot]:
                 continue  # unwritten, or numbered after this branch was left to older versions
             children[slot] = child.location
-            if below is not None:
-                self.evictions += 1
-            elif self._cooling.get(child.location) is child:
+            if self._cooling.get(child.location) is child:
                 continue  # it went from another version's tree, too
             else:
                 self._cooling[child.location] = child

@@ -78,6 +78,8 @@ def _decoder(*parts: Any) -> Any:
 
 _decode_plain_raw = _decoder(_Bytes, _Bytes)
 _decode_raw = _decoder(_Bytes, _Expiring)
+RAW_LEAF_HEAD = bytes((FORMAT, TreeKind.RAW, 0, KeyForm.LISTED, 0x92))
+"""How the page of a RAW leaf without large values begins: its head, and that of an array of two."""
 _decode_index = _decoder(_Tuples)
 _decode_index_columns = _decoder(_Bytes)
 _DECODE_LEAF = {
@@ -352,11 +354,7 @@ def _decode_leaf(kind: TreeKind, form: int, body: memoryview) -> tuple[list[Key]
         key_form = KeyForm(form & ~_LARGE)
         part, values, large = _DECODE_LARGE_LEAF[kind][key_form](body)
     elif kind is TreeKind.RAW:
-        key_form = KeyForm.LISTED
-        try:
-            return _decode_plain_raw(body)  # type: ignore[no-any-return]
-        except msgspec.ValidationError:  # some values expire
-            return _decode_raw(body)  # type: ignore[no-any-return]
+        return decode_raw_leaf(body)
     elif form & _GONE:
         if not form & _BY_COLUMN:
             raise ValueError(f"form {form}")
@@ -381,6 +379,14 @@ def _decode_leaf(kind: TreeKind, form: int, body: memoryview) -> tuple[list[Key]
     for slot, page, size_bytes in large:
         values[slot] = LargeReference(page, 0, size_bytes)
     return keys, LargeValues(values)
+
+
+def decode_raw_leaf(body: bytes | memoryview) -> tuple[list[bytes], list[Value]]:
+    """The keys and values of a RAW leaf without large values, from what follows its head."""
+    try:
+        return _decode_plain_raw(body)  # type: ignore[no-any-return]
+    except msgspec.ValidationError:  # some values expire
+        return _decode_raw(body)  # type: ignore[no-any-return]
 
 
 def _keys(kind: TreeKind, form: KeyForm, part: Any, rows: list[Value]) -> list[Key]:

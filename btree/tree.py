@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import columns as by_column
-from btree import edit, few_keys, lookups, ranges
+from btree import edit, few_keys, lookups, ranges, raw_pages
 from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
 from btree.order import search_left, search_right
@@ -225,6 +225,8 @@ class Tree:
             return self._get_slowly(key, default)
 
     def _get_slowly(self, key: Key, default: Value) -> Value:
+        if self._kind is TreeKind.RAW:
+            return raw_pages.look_up(self, self.root, key, default)
         leaf = leaf_to_look_at(self, key)
         slot = search_left(leaf.keys, key)
         if slot == len(leaf.keys) or leaf.keys[slot] != key:
