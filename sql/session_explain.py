@@ -40,5 +40,8 @@ def _compiled(session: Session, transaction: Transaction, inner: Any, values: Va
     if isinstance(inner, (Insert, Update, Delete)):
         with session.running(transaction):
             plan = WriteStatement(inner).plan(session, transaction, values)
-        return getattr(plan, "query", None)
+        made = getattr(plan, "query", None)
+        if made is not None and not made.has_code:
+            made.generate()
+        return made
     return None

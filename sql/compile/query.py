@@ -46,8 +46,9 @@ SHORT_BATCHES = 3
 class CompiledQuery:
     """A query ready to run.  `source` is the generated Python, `block` and `planner` what EXPLAIN draws.
 
-    `plan_select` leaves `run` and `source` to be made by `generate`, which needs the planner: two thirds of the
-    work, for nothing where the query turns out to be a short one (`sql.short`)."""
+    `plan_select` leaves `run` and `source` to be made by `generate`, which needs the planner's transaction: two
+    thirds of the work, for nothing where the query turns out to be a short one (`sql.short`), or where it finds
+    the rows of a statement that knows them by their key (`sql.dml.keyed`)."""
 
     __slots__ = (
         "_kinds",
@@ -73,6 +74,11 @@ class CompiledQuery:
         transaction = planner.env.transaction
         trees = [(tree_id, transaction.tree(tree_id)) for tree_id in sorted(trees_of(block))]
         self._kinds = tuple([(tree_id, tree.kinds, len(tree)) for tree_id, tree in trees])
+
+    @property
+    def has_code(self) -> bool:
+        """Whether `generate` has been called."""
+        return hasattr(self, "source")
 
     def generate(self) -> None:
         """Make the code."""

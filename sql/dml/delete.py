@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
-from sql.compile import compile_change, prepare_select
+from sql.compile import compile_change, plan_select
 from sql.dml.bulk import change_entries
 from sql.dml.by_column import delete_by_column
 from sql.dml.collector import gathered
@@ -79,7 +79,7 @@ class DeletePlan(WritePlan):
         if self.needs_rows:
             outputs += row_columns(table, alias)
         self._select = scan_query(statement, alias, outputs)
-        self.query = prepare_select(self._select.copy(), env)
+        self.query = plan_select(self._select, env)
         self._by_column = (
             self.plain
             and self.returning is None
@@ -94,6 +94,8 @@ class DeletePlan(WritePlan):
                 self._one = keyed_delete(self.target.records, number)
                 if not self.target.records.indexes:
                     self._by_keys = number, deletes_by_key(self.target.records)
+        if self._one is None:
+            self.query.generate()
 
     @property
     def one(self) -> OneRow | None:

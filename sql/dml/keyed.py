@@ -53,12 +53,12 @@ def is_plain(query: CompiledQuery) -> bool:
 
 
 def renewed(query: CompiledQuery, select: exp.Expression, ctx: Context) -> CompiledQuery:
-    """The scan of a statement that mostly does without: `query`, or `select` compiled anew if it no
-    longer fits the trees."""
-    if query.is_still_valid(ctx.transaction):
+    """The scan of a statement that mostly does without: `query`, or `select` compiled anew if it has no code
+    yet or no longer fits the trees."""
+    if query.has_code and query.is_still_valid(ctx.transaction):
         return query
     env = ctx.session.environment(ctx.transaction, parameters=ctx.parameters)
-    return prepare_select(select.copy(), env)
+    return prepare_select(select, env)
 
 
 OneRow = Callable[["Context"], "WriteOutcome | None"]

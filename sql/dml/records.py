@@ -56,7 +56,7 @@ class TableRecords:
         self.env = env
         self.width = len(table.columns)
         self.alias = table.rowid_alias
-        self.affinities = [Affinity(column.affinity) for column in table.columns]
+        self.affinities = [column.affinity for column in table.columns]
         self.unchanged = [_UNCHANGED[affinity] for affinity in self.affinities]
         self.strict = [_strict_classes(table, column) for column in table.columns]
         self.allowed = [self._allowed(place, column) for place, column in enumerate(table.columns)]

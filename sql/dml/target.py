@@ -186,36 +186,36 @@ def scan_query(
         table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
     if statement.indexed_by is not None:
         table.meta["indexed_by"] = statement.indexed_by
-    select = exp.Select(expressions=[output.copy() for output in outputs])
-    for output in select.expressions:
+    for output in outputs:
         output.meta["text"] = ""  # nobody sees its name; to make it would load sqlglot's generator
+    select = exp.Select(expressions=list(outputs))
     select.meta["row_by_row"] = True  # no aggregates, no windows
     select.set("from_", exp.From(this=table))
     if from_ is not None:
-        select.set("joins", [exp.Join(this=from_.this.copy()), *[join.copy() for join in joins]])
+        select.set("joins", [exp.Join(this=from_.this), *joins])
     if statement.where is not None:
         select.set("where", exp.Where(this=_condition(statement.where)))
     if statement.order is not None:
-        select.set("order", statement.order.copy())
+        select.set("order", statement.order)
     if statement.limit is not None:
         select.set("limit", _wrapped(exp.Limit, statement.limit))
     if statement.offset is not None:
         select.set("offset", _wrapped(exp.Offset, statement.offset))
     if statement.with_ is not None:
-        select.set("with_", statement.with_.copy())
+        select.set("with_", statement.with_)
     return select
 
 
 def _condition(where: exp.Expression) -> exp.Expression:
     node = where.this if isinstance(where, exp.Where) else where
     assert isinstance(node, exp.Expression)
-    return node.copy()
+    return node
 
 
 def _wrapped(kind: type[exp.Expression], node: exp.Expression) -> exp.Expression:
     if isinstance(node, kind):
-        return node.copy()
-    return kind(expression=node.copy())
+        return node
+    return kind(expression=node)
 
 
 def tree_key(alias: str) -> exp.Expression:

@@ -11,6 +11,7 @@ and nothing else (`bare`): they go into the tree as the scan's comprehension mad
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import msgspec
 from sqlglot import exp
 
 from btree import CollectorPaused
-from sql.compile import compile_change, compile_row_function, prepare_select
+from sql.compile import compile_change, compile_row_function, plan_select
 from sql.dml.assignments import assigned
 from sql.dml.bulk import (
     breaks_checks,
@@ -102,12 +103,11 @@ class UpdatePlan(WritePlan):
         self._select = scan_query(
             statement, alias, outputs, from_=statement.from_, joins=statement.joins
         )
-        self.query = prepare_select(self._select.copy(), env)
+        self.query = plan_select(self._select, env)
         self.returning: Returning | None = None
         if statement.returning:
             self.returning = Returning(statement.returning, table, env)
             self.columns = self.returning.columns
-        self._old_rows_of = self._old_rows_function()
         self._simple = (
             self.bulk
             and statement.from_ is None
@@ -125,6 +125,8 @@ class UpdatePlan(WritePlan):
         self._number: int | None = None  # of the parameter that is the rowid
         self._by_keys: ManyRows | None = None  # made when it is first wanted
         self._one = self._keyed() if self._simple else None
+        if self._one is None:
+            self.query.generate()
 
     def _keyed(self) -> OneRow | None:
         """The short way to one row; None if the statement is of another form."""
@@ -147,7 +149,7 @@ class UpdatePlan(WritePlan):
         """The columns of a row as they will be."""
         values = dict(zip(self.places, self._values, strict=True))
         columns = row_columns(self._as_named())
-        return [values.get(place, column).copy() for place, column in enumerate(columns)]
+        return [values.get(place, column) for place, column in enumerate(columns)]
 
     def _as_named(self) -> Table:
         """The table under the name that the statement knows it by."""
@@ -392,7 +394,8 @@ class UpdatePlan(WritePlan):
             return ctx.transaction.tree(self.table.tree_id).get_many(keys)
         return self._old_rows_of(found)
 
-    def _old_rows_function(self) -> Callable[[Sequence[Row]], list[Row]]:
+    @cached_property
+    def _old_rows_of(self) -> Callable[[Sequence[Row]], list[Row]]:
         end = self.width + 1
         number = {place: at for at, place in enumerate(self.olds, end)}
         sources = [f"item[{number.get(place, place + 1)}]" for place in range(self.width)]
