@@ -8,6 +8,8 @@ rows are meant, and has those leaves' pages put together anew (`rewritten_leaf`)
     find rows in 2 of 5 columns      6 us a leaf of 200 rows
     set one column of every tenth    8 us, a half of them the page's checksums and writing
 
+Where something else has found the rows, an index perhaps, only the leaves of their keys are opened (`rows`).
+
 Leaves that lose all of their rows, or most of them, are taken out of their branches, and what was left in them is
 put into others at the end.  Those that have changes in memory, or large values, or would grow too long, are changed
 as nodes (`load`, `delete_many`).  So are all if few leaves are touched: redo is shorter than their pages.
@@ -25,8 +27,10 @@ from btree.build import build
 from btree.codec import KEY_COLUMN, KeyForm
 from btree.column_pages import OpenPage, joined, open_pages
 from btree.columns import parts_of
+from btree.edit import run_end
 from btree.errors import CorruptionError
 from btree.node import Node
+from btree.order import search_right
 from btree.protocols import Key, Value
 from btree.rewrite_entries import rewrite_entries
 from btree.rewritten_leaf import Numbers, RewrittenLeaf, numbers_of
@@ -62,6 +66,31 @@ def _consecutive(leaves: Sequence[RewrittenLeaf]) -> range | None:
             return None
         end = start + opened.rows
     return None if first is None or end is None else range(first, end)
+
+
+def runs_of(
+    tree: Tree, branch: Node, keys: Sequence[Key], start: int, stop: int
+) -> Iterator[tuple[Node, list[int], list[Sequence[Key]]]]:
+    """Of the keys from `start` to before `stop`, which ascend and belong below a branch: the lowest branches, the slots
+    of their leaves, and each leaf's keys."""
+    separators = branch.keys
+    assert branch.children is not None
+    slots: list[int] = []
+    runs: list[Sequence[Key]] = []
+    slot = 0
+    while start < stop:
+        slot = search_right(separators, keys[start], slot)
+        upper = (separators[slot],) if slot < len(separators) else None
+        end = min(run_end(keys, upper, start), stop)
+        if branch.level > 1:
+            yield from runs_of(tree, tree.scanned_child(branch, slot), keys, start, end)
+        else:
+            slots.append(slot)
+            runs.append(keys[start:end])
+        start = end
+        slot += 1
+    if slots:
+        yield branch, slots, runs
 
 
 class Batch:
@@ -141,6 +170,20 @@ class Batch:
             if until > at:
                 chosen.append((leaf, at, until))
                 at = until
+
+    def choose_keys(self, runs: Sequence[Sequence[Key]]) -> None:
+        """Say which rows are meant: of each leaf those with the keys of a run."""
+        positions: list[int] = []
+        at = 0
+        for leaf, run in zip(self._leaves, runs, strict=True):
+            leaf.slots = leaf.slots_of(run)
+            start = leaf.start
+            positions += [start + slot for slot in leaf.slots]
+            self._chosen.append((leaf, at, at + len(run)))
+            at += len(run)
+        self.count = at
+        one_run = positions[-1] - positions[0] == at - 1
+        self._positions = range(positions[0], positions[-1] + 1) if one_run else positions
 
     def _of(self, column: int) -> Numbers | None:
         """The column as numbers, if all leaves of the batch have it so."""
@@ -273,7 +316,7 @@ class Rewrite:
             slot = slots.start
             while slot < slots.stop:
                 end = min(slot + at_once, slots.stop)
-                leaves = self._opened(branch, slot, end, columns)
+                leaves = self._opened(branch, range(slot, end), columns)
                 batch = Batch(self, leaves, columns)
                 if batch.count:
                     at_once = max(1, min(BATCH_ROWS * len(leaves) // batch.count, _LEAVES_AT_ONCE))
@@ -284,26 +327,45 @@ class Rewrite:
                     yield batch
                 slot = end
 
+    def rows(self, keys: Sequence[Key]) -> Iterator[Batch]:
+        """See `protocols.Rewrite.rows`."""
+        tree = self.tree
+        root = tree.root
+        self._transaction.freeze()
+        if root.children is None:
+            batch = Batch(self, [RewrittenLeaf(None, 0, None, root)], ())
+            batch.choose_keys([keys])
+            yield batch
+            return
+        for branch, slots, runs in runs_of(tree, root, keys, 0, len(keys)):
+            for at in range(0, len(slots), _LEAVES_AT_ONCE):
+                end = at + _LEAVES_AT_ONCE
+                batch = Batch(self, self._opened(branch, slots[at:end], ()), ())
+                batch.choose_keys(runs[at:end])
+                yield batch
+
     def _opened(
-        self, branch: Node, start: int, end: int, columns: Sequence[int]
+        self, branch: Node, slots: Sequence[int], columns: Sequence[int]
     ) -> list[RewrittenLeaf]:
         assert branch.children is not None and branch.pages is not None
         tree = self.tree
-        children = branch.children[start:end]  # other threads may load some of them meanwhile
-        locations = self._written.locations(children, branch.pages[start:end])
+        # Other threads may load some of them meanwhile.
+        children = [branch.children[slot] for slot in slots]
+        numbers = [branch.pages[slot] for slot in slots]
+        locations = self._written.locations(children, numbers)
         there = [at for at, location in enumerate(locations) if location]
         opened: dict[int, OpenPage | None] = {}
         if there:
-            pages = [branch.pages[start + at] for at in there]
+            pages = [numbers[at] for at in there]
             payloads = self._reader.read_many(pages, [locations[at] for at in there])
             wanted = columns if KEY_COLUMN in columns else (KEY_COLUMN, *columns)
             found = open_pages(payloads, pages, wanted, tree.kind)
             opened = dict(zip(there, found, strict=True))
         leaves, rows = [], 0
-        for at, child in enumerate(children):
-            slot, page = start + at, opened.get(at)
+        for at, slot in enumerate(slots):
+            page = opened.get(at)
             node = None if page is not None else tree.scanned_child(branch, slot)
-            leaf = RewrittenLeaf(branch, slot, page, node, child, locations[at], rows)
+            leaf = RewrittenLeaf(branch, slot, page, node, children[at], locations[at], rows)
             leaves.append(leaf)
             rows += leaf.rows
         return leaves

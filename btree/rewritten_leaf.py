@@ -12,6 +12,7 @@ import struct
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import compress
+from operator import eq
 from typing import Any
 
 from btree.codec import (
@@ -24,9 +25,14 @@ from btree.codec import (
 )
 from btree.column_codec import decode_column, encode_column
 from btree.column_pages import OpenPage, joined
+from btree.errors import CorruptionError
 from btree.node import Node
+from btree.order import search_left
 from btree.protocols import Key, TreeKind, Value
 from btree.tree import Tree
+
+_SEARCHED = 16
+"""Keys of a leaf are searched for where they are fewer than one in so many of its own."""
 
 GONE_SHARE = 2
 """Up to one of so many rows of a page may be deleted ones."""
@@ -113,6 +119,27 @@ class RewrittenLeaf(Place):
         """The keys of the chosen rows."""
         keys = self.keys()
         return list(keys) if len(self.slots) == len(keys) else [keys[slot] for slot in self.slots]
+
+    def slots_of(self, wanted: Sequence[Key]) -> Sequence[int]:
+        """The slots of the rows with these keys, which ascend.  CorruptionError if one is not there."""
+        count = len(wanted)
+        opened = self.opened
+        if opened is not None and opened.key_form is KeyForm.CONSECUTIVE and not opened.gone:
+            first = opened.key_part
+            if wanted[0] >= first and wanted[-1] < first + self.rows:
+                return [key - first for key in wanted]
+        else:
+            keys = self.keys()
+            if count == len(keys):
+                slots: Sequence[int] = range(count)
+            elif count * _SEARCHED > len(keys):
+                slots = [*compress(range(len(keys)), map({*wanted}.__contains__, keys))]
+            else:
+                slots = [search_left(keys, key) for key in wanted]
+            found = map(keys.__getitem__, slots)
+            if len(slots) == count and slots[-1] < len(keys) and all(map(eq, found, wanted)):
+                return slots
+        raise CorruptionError(f"page {self.page}: a row that was found is not there")
 
     def kept_slots(self) -> Sequence[int]:
         """The slots of the chosen rows in the page's columns, which have the deleted rows, too."""

@@ -5,10 +5,13 @@
     def make(n, b1_2):             the new values, column by column, from those rows' values
         return ([c1_2 + 1.0 for c1_2 in b1_2],)
 
+Where an index finds the rows, or WHERE asks other tables, the keys of all rows that are meant are found first, by a
+query for them alone, and there is no `find`.
+
 Which columns WHERE reads is one thing, and which SET reads another: of those only the values in rows that
 are meant are ever picked out.  Made from the query that finds the rows otherwise (its plan, its bound
-expressions), if that is a scan of one table without subqueries or a program's functions: those might ask
-for the table while it is being changed.
+expressions), if SET is without subqueries and a program's functions: those might ask for the table while it is
+being changed.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from sql.compile.text_filters import match_condition
 from sql.expressions import ROWID, ColumnRef, Expression, Parameter
 from sql.plan import Select, TableRelation
 from sql.plan.operators import RowidRange, SelectPlan, TableScan
-from sql.plan.walk import walk_block, walk_flat
+from sql.plan.walk import walk, walk_block, walk_flat
 from sql.run.columns import rowid_span
 from sql.run.ranges import UNBOUND
 
@@ -39,18 +42,22 @@ Find = Callable[..., "Sequence[int]"]
 Make = Callable[..., "tuple[Sequence[Any], ...]"]
 Span = tuple[int | None, int | None]
 
+FOUND_MIN = 64.0
+"""Rows that an index is expected to find from which on they are changed by column."""
+
 
 class CompiledChange(Struct):
     """`prepare(ctx)` gives `find` and `make`, and from where to where rowids are meant (None of both for no
     bound; None if there can be no such rowid); `read` are the columns that the one takes the lists of, `used`
     those of the other, ROWID for the rowid.  `constants` are the numbers of the values that are the same
-    in all rows."""
+    in all rows.  `by_key`: the keys of the rows have to be found first, and `find` is None."""
 
-    prepare: Callable[[Context], tuple[Find, Make, Span | None]]
+    prepare: Callable[[Context], tuple[Find | None, Make, Span | None]]
     read: tuple[int, ...]
     used: tuple[int, ...]
     constants: frozenset[int]
     source: str
+    by_key: bool = False
 
 
 def compile_change(
@@ -60,79 +67,121 @@ def compile_change(
 
     `parameter_kinds` are masks of `Kind` bits of the values that it will be run with."""
     block, planner = query.block, query.planner
-    if not isinstance(block, Select) or block.order or block.limit is not None:
+    if not isinstance(block, Select) or block.windows:
         return None
     plan = planner.plan(block)
-    if not isinstance(plan, SelectPlan) or len(plan.levels) != 1 or block.windows:
-        return None
-    level = plan.levels[0]
-    relation = level.relation
-    access = level.access
-    if not isinstance(relation, TableRelation) or not isinstance(access, TableScan | RowidRange):
+    relation = block.items[0].relation
+    if not isinstance(plan, SelectPlan) or not isinstance(relation, TableRelation):
         return None
     table = relation.table
-    if access.reverse or planner.statistics.rows(table.tree_id) < ROWS_MIN:
+    if planner.statistics.rows(table.tree_id) < ROWS_MIN:
         return None
-    if any(map(_looks_elsewhere, walk_block(block))):
+    values = [block.outputs[output] for output in outputs]
+    if any(_looks_elsewhere(node) for value in values for node in walk(value)):
+        return None
+    level = plan.levels[0]
+    access = level.access
+    by_key = (
+        len(plan.levels) != 1
+        or not isinstance(access, TableScan | RowidRange)
+        or access.reverse
+        or bool(block.order)
+        or block.limit is not None
+        or any(map(_looks_elsewhere, walk_block(block)))
+    )
+    if by_key and plan.rows < FOUND_MIN:
         return None
     module = Module()
     compiler = BlockCompiler(module, planner, planner.env.functions, parameter_kinds)
-    number = relation.source
-    key = f"k{number}"
-    compiler.bindings[number] = Binding(f"r{number}", key, by_column=True, alias=table.rowid_alias)
-    values = [block.outputs[output] for output in outputs]
-    read = _columns(level.filters, table.rowid_alias)
-    used = _columns(values, table.rowid_alias)
-
-    def lists(columns: Sequence[int]) -> tuple[list[str], list[str]]:
-        names = [key if column == ROWID else f"c{number}_{column}" for column in columns]
-        return names, [f"b{name[1:]}" if name != key else f"b{number}_k" for name in names]
-
-    names, parameters = lists(read)
-    find = Lines()
-    find.add(f"def find({', '.join(['n', *parameters])}):")
-    find.depth = 1
-    for condition in plan.constant:
-        find.add(f"if not ({compiler.scalar.true(condition)}): return ()")
-    filters, text = list(level.filters), None
-    for condition in filters:
-        text = match_condition(condition, number, compiler.scalar)
-        if text is not None:
-            filters.remove(condition)
-            break
-    conditions = "".join([f" if {compiler.scalar.true(part)}" for part in filters])
-    if text is not None:
-        find.add(f"found = {module.once(text.source)}(b{number}_{text.column})")
-        left = _columns(filters, table.rowid_alias)
-        names, others = lists(left)
-        for rows in others:
-            find.add(f"{rows} = [{rows}[i] for i in found]")
-        if conditions:
-            find.add(f"return [i {loop_over(['i', *names], ['found', *others])}{conditions}]")
-        else:
-            find.add("return found")
-    elif not conditions:
-        find.add("return range(n)")
-    elif not read:
-        find.add(f"return [i for i in range(n){conditions}]")
+    scan = _Scan(compiler, relation.source, table.rowid_alias)
+    read: tuple[int, ...] = ()
+    if by_key:
+        result = "None, make, (None, None)"
     else:
-        if read == (ROWID,):
-            rows = parameters[0]
-            find.add(f"if {rows}[-1] - {rows}[0] == n - 1:")
-            find.add(f"    first = {rows}[0]")
-            find.add(f"    return [{key} - first {loop_over(names, parameters)}{conditions}]")
-        find.add(f"return [i {loop_over(['i', *names], ['range(n)', *parameters])}{conditions}]")
-    names, parameters = lists(used)
+        assert isinstance(access, TableScan | RowidRange)
+        read = scan.columns(level.filters)
+        module.add(_find(scan, plan.constant, level.filters))
+        result = f"find, make, {_span(compiler, module, access)}"
+    used = scan.columns(values)
+    names, parameters = scan.lists(used)
     make = Lines()
     make.add(f"def make({', '.join(['n', *parameters])}):")
     make.depth = 1
     made = [_list(compiler, value, names, parameters) for value in values]
     make.add(f"return ({''.join(f'{source}, ' for source in made)})")
-    module.add(find)
     module.add(make)
-    source = module.source(f"find, make, {_span(compiler, module, access)}")
+    source = module.source(result)
     constants = {at for at, value in enumerate(values) if _is_constant(compiler, value)}
-    return CompiledChange(module.compile(source), read, used, frozenset(constants), source)
+    return CompiledChange(
+        module.compile(source), read, used, frozenset(constants), source, by_key=by_key
+    )
+
+
+class _Scan:
+    """The names of a table's columns, in a batch and in a row."""
+
+    def __init__(self, compiler: BlockCompiler, number: int, alias: int | None) -> None:
+        self.compiler = compiler
+        self.number = number
+        self.key = f"k{number}"
+        self._alias = alias
+        compiler.bindings[number] = Binding(f"r{number}", self.key, by_column=True, alias=alias)
+
+    def columns(self, expressions: Sequence[Expression]) -> tuple[int, ...]:
+        """Those that the expressions read."""
+        found = {
+            ROWID if node.column == self._alias else node.column
+            for expression in expressions
+            for node in walk_flat(expression)
+            if isinstance(node, ColumnRef)
+        }
+        return tuple(sorted(found))
+
+    def lists(self, columns: Sequence[int]) -> tuple[list[str], list[str]]:
+        """The names of their values, and of the lists of these."""
+        key, number = self.key, self.number
+        names = [key if column == ROWID else f"c{number}_{column}" for column in columns]
+        return names, [f"b{name[1:]}" if name != key else f"b{number}_k" for name in names]
+
+
+def _find(scan: _Scan, constant: Sequence[Expression], conditions: Sequence[Expression]) -> Lines:
+    """The function for the positions of the rows for which the conditions hold."""
+    scalar, number = scan.compiler.scalar, scan.number
+    names, parameters = scan.lists(scan.columns(conditions))
+    find = Lines()
+    find.add(f"def find({', '.join(['n', *parameters])}):")
+    find.depth = 1
+    for condition in constant:
+        find.add(f"if not ({scalar.true(condition)}): return ()")
+    filters, text = list(conditions), None
+    for condition in filters:
+        text = match_condition(condition, number, scalar)
+        if text is not None:
+            filters.remove(condition)
+            break
+    clauses = "".join([f" if {scalar.true(part)}" for part in filters])
+    if text is not None:
+        once = scan.compiler.module.once(text.source)
+        find.add(f"found = {once}(b{number}_{text.column})")
+        names, others = scan.lists(scan.columns(filters))
+        for rows in others:
+            find.add(f"{rows} = [{rows}[i] for i in found]")
+        if clauses:
+            find.add(f"return [i {loop_over(['i', *names], ['found', *others])}{clauses}]")
+        else:
+            find.add("return found")
+    elif not clauses:
+        find.add("return range(n)")
+    elif not names:
+        find.add(f"return [i for i in range(n){clauses}]")
+    else:
+        if names == [scan.key]:
+            rows = parameters[0]
+            find.add(f"if {rows}[-1] - {rows}[0] == n - 1:")
+            find.add(f"    first = {rows}[0]")
+            find.add(f"    return [{scan.key} - first {loop_over(names, parameters)}{clauses}]")
+        find.add(f"return [i {loop_over(['i', *names], ['range(n)', *parameters])}{clauses}]")
+    return find
 
 
 def _span(compiler: BlockCompiler, module: Module, access: TableScan | RowidRange) -> str:
@@ -168,16 +217,6 @@ def _list(
         return f"[{source} for _ in range(n)]"
     loop = loop_over([names[at] for at in mentioned], [parameters[at] for at in mentioned])
     return f"[{source} {loop}]"
-
-
-def _columns(expressions: Sequence[Expression], alias: int | None) -> tuple[int, ...]:
-    found = {
-        ROWID if node.column == alias else node.column
-        for expression in expressions
-        for node in walk_flat(expression)
-        if isinstance(node, ColumnRef)
-    }
-    return tuple(sorted(found))
 
 
 def _looks_elsewhere(node: Expression) -> bool:

@@ -1,7 +1,8 @@
 """UPDATE and DELETE of a large part of a table, by column: nothing is read of its rows but what the statement mentions.
 
 Rows are found, changed and written batch by batch (`btree.Rewrite`), where `update` and `delete` find all of
-them first.
+them first; or where an index or another table is asked which rows are meant, their keys are found first, and then
+their leaves, one after the other.
 That is the same as long as what is computed for a row depends on that row alone (`sql.compile.changes`
 sees to it), and as long as nothing stands in any row's way: what needs a closer look, a NULL where there
 must be none, undoes all that was written and leaves the statement to the way row by row.
@@ -9,11 +10,12 @@ must be none, undoes all that was written and leaves the statement to the way ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
+from sql.compile import prepare_select
 from sql.dml.bulk import change_entries, entry_changes
 from sql.dml.entry_sorting import sort_entries
 from sql.dml.index_keys import IndexKeys
@@ -24,19 +26,28 @@ from sql.result import WriteOutcome
 from sql.values import apply_affinity
 
 if TYPE_CHECKING:
-    from btree import ColumnBatch, Tree
+    from sqlglot import exp
+
+    from btree import ColumnBatch, Rewrite, Tree
+    from sql.bind import BindEnvironment
     from sql.compile import CompiledChange
     from sql.context import Context
+
+FOUND_MIN = 64
+"""Rows that a query has found from which on they are changed by column."""
 
 SPAN_MIN = 4000
 """Rows of a range of rowids from which on it is changed by column."""
 
 
+Keys = Callable[["Context"], "list[Any]"]
+
+
 def delete_by_column(
-    ctx: Context, change: CompiledChange, records: TableRecords
+    ctx: Context, change: CompiledChange, records: TableRecords, find_keys: Keys
 ) -> WriteOutcome | None:
     """Take rows away, and the entries of indexes that can be made from columns; None, with nothing written,
-    if the tree is not kept so."""
+    if the tree is not kept so.  `find_keys` gives the keys of the rows."""
     tree = ctx.transaction.tree(records.table.tree_id)
     rewrite = tree.rewrite()
     if rewrite is None:
@@ -44,7 +55,8 @@ def delete_by_column(
     find, _, span = change.prepare(ctx)
     if span is None:
         return WriteOutcome(0)
-    if _is_short(tree, span):
+    batches = _matching(ctx, tree, rewrite, change, find, span, find_keys)
+    if batches is None:
         return None
     columns = [index.stored_columns or () for index in records.indexes]
     wanted = sorted({ROWID, *chain.from_iterable(columns)}) if columns else []
@@ -52,7 +64,7 @@ def delete_by_column(
     deleted = 0
     with guarded(ctx, guards=True) as undo, CollectorPaused():
         undo.needed()
-        for batch, count in _matching(ctx, rewrite.batches(change.read, *span), find):
+        for batch, count in batches:
             for column in wanted:
                 gone[column] += batch.values(column)
             batch.delete()
@@ -72,15 +84,58 @@ def _is_short(tree: Tree, span: tuple[int | None, int | None]) -> bool:
 
 
 def _matching(
-    ctx: Context, batches: Iterable[ColumnBatch], find: Callable[..., Sequence[int]]
+    ctx: Context,
+    tree: Tree,
+    rewrite: Rewrite,
+    change: CompiledChange,
+    find: Callable[..., Sequence[int]] | None,
+    span: tuple[int | None, int | None],
+    find_keys: Keys,
+) -> Iterator[tuple[ColumnBatch, int]] | None:
+    """The batches in which rows match, those rows chosen, and how many they are; None if all are few."""
+    if find is not None:
+        return None if _is_short(tree, span) else _scanned(ctx, rewrite, change, find, span)
+    keys = find_keys(ctx)
+    return None if len(keys) < FOUND_MIN else _of_keys(ctx, rewrite, keys)
+
+
+def _scanned(
+    ctx: Context,
+    rewrite: Rewrite,
+    change: CompiledChange,
+    find: Callable[..., Sequence[int]],
+    span: tuple[int | None, int | None],
 ) -> Iterator[tuple[ColumnBatch, int]]:
-    """The batches in which rows match, those rows chosen, and how many they are."""
-    for batch in batches:
+    for batch in rewrite.batches(change.read, *span):
         ctx.check()
         positions = find(batch.count, *batch.lists)
         if positions:
             batch.choose(positions)
             yield batch, len(positions)
+
+
+def _of_keys(ctx: Context, rewrite: Rewrite, keys: list[Any]) -> Iterator[tuple[ColumnBatch, int]]:
+    sort_entries(keys)
+    for batch in rewrite.rows(keys):
+        ctx.check()
+        yield batch, batch.count
+
+
+def keys_function(ctx: Context, select: exp.Select, env: BindEnvironment) -> Keys:
+    """The function that finds the keys of a statement's rows by a query for them alone; `env` is the statement's."""
+    fresh = ctx.session.environment(
+        ctx.transaction, parameters=ctx.parameters, extra_scopes=env.extra_scopes
+    )
+    run = prepare_select(select, fresh).run
+
+    def find_keys(ctx: Context) -> list[Any]:
+        try:
+            return list(chain.from_iterable(chain.from_iterable(run(ctx))))
+        except BaseException:
+            ctx.session.changes = 0
+            raise
+
+    return find_keys
 
 
 class _CloserLookError(Exception):
@@ -93,9 +148,10 @@ def update_by_column(
     records: TableRecords,
     places: Sequence[int],
     indexes: Sequence[IndexKeys],
+    find_keys: Keys,
 ) -> WriteOutcome | None:
     """Give the columns `places`, on which `indexes` depend, their new values; None, with nothing written, if
-    it takes a closer look."""
+    it takes a closer look.  `find_keys` gives the keys of the rows."""
     tree = ctx.transaction.tree(records.table.tree_id)
     rewrite = tree.rewrite()
     if rewrite is None:
@@ -103,7 +159,8 @@ def update_by_column(
     find, make, span = change.prepare(ctx)
     if span is None:
         return WriteOutcome(0)
-    if _is_short(tree, span):
+    batches = _matching(ctx, tree, rewrite, change, find, span, find_keys)
+    if batches is None:
         return None
     parts = [index.stored_columns or () for index in indexes]
     wanted = sorted({ROWID, *chain.from_iterable(parts)}) if parts else []
@@ -113,7 +170,7 @@ def update_by_column(
     try:
         with guarded(ctx, guards=True) as undo, CollectorPaused():
             undo.needed()
-            for batch, count in _matching(ctx, rewrite.batches(change.read, *span), find):
+            for batch, count in batches:
                 values = make(count, *map(batch.values, change.used))
                 columns, kinds = _stored(tree, records, places, values, change.constants)
                 for column in wanted:

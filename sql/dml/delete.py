@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from btree import CollectorPaused
 from sql.compile import compile_change, plan_select
 from sql.dml.bulk import change_entries
-from sql.dml.by_column import delete_by_column
+from sql.dml.by_column import Keys, delete_by_column, keys_function
 from sql.dml.collector import gathered
 from sql.dml.entry_sorting import in_key_order, sort_entries
 from sql.dml.keyed import (
@@ -86,6 +86,7 @@ class DeletePlan(WritePlan):
             and all(index.stored_columns is not None for index in self.target.records.indexes)
         )
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
+        self._keys: Keys | None = None
         self._one: OneRow | None = None
         self._by_keys: tuple[int, ManyRows] | None = None
         if self.plain and self.returning is None and not env.extra_scopes:
@@ -154,10 +155,19 @@ class DeletePlan(WritePlan):
         kinds = tuple([KIND_BITS[value.__class__] for value in ctx.parameters])
         if known is None or known[0] is not query or known[1] != kinds:
             change = compile_change(query, (), kinds)
-            self._compiled = query, kinds, change
+            self._compiled, self._keys = (query, kinds, change), None
         else:
             change = known[2]
-        return None if change is None else delete_by_column(ctx, change, self.target.records)
+        if change is None:
+            return None
+        return delete_by_column(ctx, change, self.target.records, self._found_keys)
+
+    def _found_keys(self, ctx: Context) -> list[Any]:
+        if self._keys is None:
+            select = self._select.copy()
+            select.set("expressions", select.expressions[:1])
+            self._keys = keys_function(ctx, select, self.target.env)
+        return self._keys(ctx)
 
     def _in_bulk(self, ctx: Context, found: Sequence[Row]) -> WriteOutcome:
         """Take rows away that nothing but the table and its indexes knows of."""

@@ -29,7 +29,7 @@ from sql.dml.bulk import (
     stored_rows,
     write_entries,
 )
-from sql.dml.by_column import update_by_column
+from sql.dml.by_column import Keys, keys_function, update_by_column
 from sql.dml.collector import gathered
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.entry_sorting import in_key_order, sort_entries
@@ -122,6 +122,7 @@ class UpdatePlan(WritePlan):
             and all(index.stored_columns is not None for index in self.indexes)
         )
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
+        self._found: Keys | None = None
         self._number: int | None = None  # of the parameter that is the rowid
         self._by_keys: ManyRows | None = None  # made when it is first wanted
         self._one = self._keyed() if self._simple else None
@@ -229,7 +230,7 @@ class UpdatePlan(WritePlan):
         if many is None:
             records = self.target.records
             successor = compile_row_function(self._successor(), self._as_named(), records.env)
-            many = self._by_keys = updates_by_key(records, number, successor)
+            many = self._by_keys = updates_by_key(records, number, self.assigned, successor)
         return run_by_key(self, ctx, parameter_sets, number, many, ordered=True)
 
     def _keys(self, found: Sequence[Row]) -> list[Any]:
@@ -295,12 +296,21 @@ class UpdatePlan(WritePlan):
         if known is None or known[0] is not query or known[1] != kinds:
             shift = 0 if self.bare else 1
             change = compile_change(query, [place + shift for place in places], kinds)
-            self._compiled = query, kinds, change
+            self._compiled, self._found = (query, kinds, change), None
         else:
             change = known[2]
         if change is None:
             return None
-        return update_by_column(ctx, change, self.target.records, places, self.indexes)
+        return update_by_column(
+            ctx, change, self.target.records, places, self.indexes, self._found_keys
+        )
+
+    def _found_keys(self, ctx: Context) -> list[Any]:
+        if self._found is None:
+            alias = self.statement.alias or self.statement.table.name
+            select = scan_query(self.statement, alias, [tree_key(alias)])
+            self._found = keys_function(ctx, select, self.target.env)
+        return self._found(ctx)
 
     # -- a few rows ------------------------------------------------------------------------------
 

@@ -77,6 +77,20 @@ STATEMENTS = [
     "DELETE FROM t WHERE e IS NULL AND a % 2 = 0",
     "DELETE FROM t WHERE a % 10 <> 4",
     "DELETE FROM t WHERE a IN (SELECT a FROM t WHERE d > 200) AND a % 7 = 0",
+    "UPDATE t SET c = c + 1 WHERE d BETWEEN 100 AND 200",
+    "UPDATE t SET d = d + 1, e = b WHERE d < 90",
+    "UPDATE t SET b = b || e WHERE d IN (3, 14, 159, 265)",
+    "UPDATE t SET c = c + 1 WHERE d IN (SELECT d FROM t WHERE a < 90)",
+    "UPDATE t SET d = 10 - d WHERE EXISTS (SELECT 1 FROM t AS u WHERE u.a = t.d AND u.a % 2)",
+    "UPDATE t SET c = a, e = NULL WHERE d = 17 OR d = 40 OR a BETWEEN 100 AND 300",
+    "UPDATE t SET c = 2 * c WHERE b >= 'row 4' AND b < 'row 6' AND a % 3",
+    "UPDATE t SET c = nullif(d, 200) WHERE d BETWEEN 150 AND 220",
+    "UPDATE t SET d = abs(d) WHERE d > 3 AND abs(d - 9223372036854775807 - 4) > 0",
+    "DELETE FROM t WHERE d BETWEEN 100 AND 180",
+    "DELETE FROM t WHERE d NOT IN (SELECT d FROM t WHERE a % 500 < 30)",
+    "DELETE FROM t WHERE a IN (SELECT max(a) FROM t GROUP BY d)",
+    "DELETE FROM t WHERE b BETWEEN 'row 2' AND 'row 3'",
+    "DELETE FROM t WHERE e = 'e5' OR d < 20",
     "UPDATE t SET a = a + 100000 WHERE a % 1000 = 7",
     "INSERT INTO t(a, b, c, d, e) VALUES (5, 'again', 1.5, 2, 'e')"
     " ON CONFLICT DO UPDATE SET d = d + 1",
@@ -165,6 +179,8 @@ def by_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     monkeypatch.setattr("btree.rewritten_pages.LEAVES_MIN", 4)
     monkeypatch.setattr("btree.rewritten_pages.SPARSE", 10_000)
     monkeypatch.setattr("sql.dml.by_column.SPAN_MIN", 500)
+    monkeypatch.setattr("sql.dml.by_column.FOUND_MIN", 4)
+    monkeypatch.setattr("sql.compile.changes.FOUND_MIN", 4)
     yield pages
 
 
@@ -218,6 +234,33 @@ def test_one_after_the_other(seed: int, tmp_path: Path, by_page: list[int]) -> N
     both.compare()
     both.store.close()
     assert open_store(str(tmp_path / "a.kvsh")).check() == []
+
+
+@pytest.mark.parametrize("table", ["rowid", "no alias", "indexed", "clustered"])
+def test_rows_that_something_else_has_found_are_changed_in_their_pages(
+    table: str, tmp_path: Path, by_page: list[int]
+) -> None:
+    both = Both(tmp_path / "a.kvsh", TABLES[table])
+    both.run("CREATE INDEX other ON t(d, a)")
+    both.run("CREATE TABLE wanted(d)")
+    both.run("INSERT INTO wanted SELECT DISTINCT d FROM t WHERE d % 9 = 0")
+    both.run("DELETE FROM t WHERE a % 13 = 0")
+    for statement in (
+        "UPDATE t SET c = c + 1 WHERE d BETWEEN 100 AND 130",
+        "UPDATE t SET b = b || '+' WHERE d IN (SELECT d FROM wanted)",
+        "UPDATE t SET e = e || d WHERE EXISTS (SELECT 1 FROM wanted WHERE wanted.d = t.d + 1)",
+        "DELETE FROM t WHERE d IN (SELECT d FROM wanted) AND a % 2",
+        "DELETE FROM t WHERE d > 450",
+    ):
+        before = by_page[0]
+        both.run(statement)
+        both.compare()
+        assert by_page[0] > before + 5, statement
+    both.store.close()
+    both.reopen()
+    both.compare()
+    both.store.close()
+    assert open_store(both.path).check() == []
 
 
 def test_a_row_that_can_not_be_written_undoes_the_pages_before_it(
