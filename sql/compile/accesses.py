@@ -39,7 +39,7 @@ from sql.plan.operators import (
     TableScan,
 )
 from sql.run import arithmetic, ranges
-from sql.run.lookups import index_rows
+from sql.run.lookups import index_batches, index_rows
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
@@ -274,8 +274,12 @@ class AccessCompiler:
             if batches.startswith(equal) and needed and ROWID not in needed:
                 span = batches[len(equal) : -1]
                 table = self.module.tree(relation.table.tree_id)
-                rows = self.call(index_rows, span, table)
-                return Source(f"((None, {rows}),)", [], [], rows=rows)
+                return Source(
+                    self.call(index_batches, span, table),
+                    [],
+                    [],
+                    rows=self.call(index_rows, span, table),
+                )
         return Source(source, [], [])
 
     def _taken(self, batches: str, *, clustered: bool = False) -> str:

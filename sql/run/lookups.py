@@ -36,6 +36,16 @@ def index_rows(
     return table.get_many(rowids) if rowids else ()
 
 
+def index_batches(
+    tree: Tree, check: Callable[[], None], prefix: tuple[Any, ...], table: Tree
+) -> Iterable[tuple[Any, list[Any]]]:
+    """The same in the shape of a tree's batches, without keys."""
+    rowids = tree.last_parts(prefix)
+    if rowids is None:
+        return fetched(key_span(tree, check, prefix), table.get_many, -1)
+    return ((None, table.get_many(rowids)),) if rowids else ()
+
+
 FIRST_GATHERED = 128
 GATHERED_MAX = 1 << 14
 """Rows that are looked up at once: few at first, so that a LIMIT does not wait for many."""

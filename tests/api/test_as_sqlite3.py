@@ -214,3 +214,17 @@ def test_sets_before_one_that_fails_are_of_any_kind(sql: str, bad: Any, tmp_path
         found.append(outcome(connection, "SELECT * FROM item"))
         connection.close()
     assert found[0] == found[1]
+
+
+def test_a_query_that_was_made_for_few_rows_may_find_many() -> None:
+    found = []
+    for module in (kvsh, sqlite3):
+        connection: Any = module.connect(":memory:", isolation_level=None)
+        connection.executescript(SCHEMA)
+        rows = [(i, i if i < 1000 else i % 2, i) for i in range(1, 20_000)]
+        connection.executemany("INSERT INTO item VALUES (?, ?, ?)", rows)
+        seen = []
+        for sql in ("SELECT * FROM item WHERE n = ? ORDER BY id", "SELECT * FROM item WHERE n = ?"):
+            seen += [outcome(connection, sql, (n,)) for n in (7, 8, 9, "1", 1, 1.0, 0, 7, b"")]
+        found.append(seen)
+    assert found[0] == found[1]
