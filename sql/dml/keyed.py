@@ -101,15 +101,17 @@ def keyed_update(
     what would be called."""
 
     def lines(old: str, key: str, values: str, name: Callable[..., str]) -> list[str]:
-        plain, is_plain = name(records.plain, "plain"), name(records.is_plain, "is_plain")
-        closer_look = f"{plain}.get(tuple(map(type, new_))) is not tree_.kinds and not {is_plain}(new_, tree_)"
+        places = tuple(sorted(assigned))
+        closer_look = (
+            f"{name(records.plain, 'plain')}.get(tuple(map(type, new_))) is not tree_.kinds"
+        )
         if len(assigned) <= FEW_ASSIGNED:
             # A value of the class that its column held before is stored as it is, and is of a kind that
             # the tree is known to hold, if the column stores that class at all.
             kept = [
                 f"new_[{place}].__class__ is {old}[{place}].__class__ in"
                 f" {name(records.allowed[place], 'allowed')}"
-                for place in sorted(assigned)
+                for place in places
             ]
             closer_look = f"not ({' and '.join(kept)}) and {closer_look}"
         written = []
@@ -129,7 +131,9 @@ def keyed_update(
             f"{old} = tree_.get({key})",
             f"if {old} is None: return {name(NONE)}",
             f"new_ = {values}",
-            f"if {closer_look}: return None",
+            f"if {closer_look}:",
+            f"    new_ = {name(records.changed, 'changed')}(new_, {places}, tree_)",
+            "    if new_ is None: return None",
             *written,
             f"tree_.put({key}, new_)",
             f"return {name(ONE)}",
@@ -155,9 +159,12 @@ def _entry_changes(
     return changes
 
 
-def updates_by_key(records: TableRecords, number: int, successor: RowFunction) -> ManyRows:
+def updates_by_key(
+    records: TableRecords, number: int, assigned: Collection[int], successor: RowFunction
+) -> ManyRows:
     """The same for many sets of parameters at once, where no index depends on what changes."""
     tree_id, is_plain = records.table.tree_id, records.is_plain
+    places = tuple(sorted(assigned))
 
     def update(ctx: Context, sets: dict[Any, Row]) -> WriteOutcome | None:
         if set(map(type, sets)) != {int}:
@@ -172,7 +179,11 @@ def updates_by_key(records: TableRecords, number: int, successor: RowFunction) -
                 rows.append(successor(ctx, old, key))
         shapes = {tuple(map(type, row)): row for row in rows}
         if not all(is_plain(row, tree) for row in shapes.values()):
-            return None
+            for at, row in enumerate(rows):
+                stored = records.changed(row, places, tree)
+                if stored is None:
+                    return None
+                rows[at] = stored
         if rows:
             write_entries(tree, keys, rows)
         return WriteOutcome(len(rows))

@@ -8,7 +8,7 @@ that a row of a known shape costs one dictionary look-up.  Row tuples are as wid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sql.collations import folding
@@ -30,6 +30,7 @@ Shape = tuple[type, ...]
 
 NULL = type(None)
 KIND_BITS: dict[type, int] = {NULL: 1, int: 2, float: 4, str: 8, bytes: 16}
+_CLASSES = frozenset(KIND_BITS)
 _TYPE_NAMES = {int: "INT", float: "REAL", str: "TEXT", bytes: "BLOB"}
 
 _UNCHANGED: dict[Affinity, frozenset[type]] = {
@@ -60,7 +61,11 @@ class TableRecords:
         self.unchanged = [_UNCHANGED[affinity] for affinity in self.affinities]
         self.strict = [_strict_classes(table, column) for column in table.columns]
         self.allowed = [self._allowed(place, column) for place, column in enumerate(table.columns)]
+        self.storable = [
+            self._storable(place, column) for place, column in enumerate(table.columns)
+        ]
         self.plain: dict[Shape, tuple[int, ...]] = {}
+        self.stored: dict[Shape, tuple[int, ...]] = {}  # shapes that a tree of these kinds may have
         self.not_null = [
             (place, column)
             for place, column in enumerate(table.columns)
@@ -80,13 +85,13 @@ class TableRecords:
 
     def _allowed(self, place: int, column: Column) -> frozenset[type]:
         """The classes of values that the column stores as they are."""
-        classes = self.unchanged[place]
+        return self.unchanged[place] & self._storable(place, column)
+
+    def _storable(self, place: int, column: Column) -> frozenset[type]:
+        """The classes of values that the column holds."""
         strict = self.strict[place]
-        if strict is not None:
-            classes &= strict
-        if column.not_null and place != self.alias:
-            classes -= {NULL}
-        return classes
+        classes = _CLASSES if strict is None else strict
+        return classes - {NULL} if column.not_null and place != self.alias else classes
 
     # -- conversions -----------------------------------------------------------------------------
 
@@ -113,6 +118,29 @@ class TableRecords:
             plain.clear()
         plain[shape] = tree.kinds
         return True
+
+    def changed(self, row: Row, places: Iterable[int], tree: Tree) -> Row | None:
+        """A stored row whose columns at `places` have been given other values, as it is stored; None if one of them
+        breaks NOT NULL or a STRICT type.  Widens the tree's kinds for a new shape.
+
+        What the other columns hold is stored as it is: a DATE column, whose texts might be numbers, is no reason
+        to look at them again."""
+        values = list(row)
+        for place in places:
+            value = values[place]
+            if value.__class__ not in self.unchanged[place]:
+                value = values[place] = apply_affinity(value, self.affinities[place])
+            if value.__class__ not in self.storable[place]:
+                return None
+        shape = tuple(map(type, values))
+        if self.stored.get(shape) is not tree.kinds:
+            widen_by_classes(tree, [(kind,) for kind in shape])
+            if len(self.stored) > 256:
+                self.stored.clear()
+            self.stored[shape] = tree.kinds
+            if all(kind in classes for kind, classes in zip(shape, self.allowed, strict=True)):
+                self.is_plain(tuple(values), tree)  # rows like it need not come here again
+        return tuple(values)
 
     def default_value(self, ctx: Context, place: int) -> Any:
         """The value of a column's DEFAULT now; NULL without one."""
