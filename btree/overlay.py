@@ -35,7 +35,7 @@ from btree import raw_pages, waiting
 from btree.collector import CollectorPaused
 from btree.lookups import FEW
 from btree.node import Node
-from btree.order import in_order, less, search_left, search_right
+from btree.order import in_order, less, search_left, search_right, values_at
 from btree.pending import changes_seen
 from btree.protocols import Key, TreeKind, Value
 from btree.tree import DELETED, Tree
@@ -538,12 +538,12 @@ def lay_over(tree: Tree, own: dict[Key, Value]) -> None:
 def apply(tree: Tree, changes: Mapping[Key, Value]) -> None:
     """Make changes to a plain tree, each leaf once."""
     keys = in_order(changes)
-    values = [changes[key] for key in keys]
+    values = values_at(changes, keys)
     if DELETED in values:
         gone = [key for key in keys if changes[key] is DELETED]
         tree.delete_many(gone)
         keys = [key for key in keys if changes[key] is not DELETED]
-        values = [changes[key] for key in keys]
+        values = values_at(changes, keys)
     tree.load(keys, None if tree.kind is TreeKind.INDEX else values)
 
 

@@ -32,6 +32,7 @@ from btree.edit import (
 )
 from btree.errors import CorruptionError
 from btree.node import Node, copied
+from btree.order import values_at
 from btree.overlay import apply
 from btree.protocols import TreeKind, Value
 from btree.tree import DELETED
@@ -53,7 +54,7 @@ def take_in(tree: Tree, transaction: DiskTransaction, changes: Mapping[Any, Valu
         apply(tree, changes)
     elif changes:
         keys = sorted(changes)
-        _Stream(tree, transaction, keys, [changes[key] for key in keys]).run()
+        _Stream(tree, transaction, keys, values_at(changes, keys)).run()
 
 
 class _Stream:

@@ -24,6 +24,7 @@ from btree.column_pages import OpenPage
 from btree.columns import Column, Layout
 from btree.errors import ReadOnlyError, StoreError
 from btree.node import LargeReference, Node, Owner, new_leaf
+from btree.order import values_at
 from btree.overlay import (
     FEW_LOADED,
     OverlaidTree,
@@ -424,7 +425,7 @@ class LocalTransaction(ABC):
                 apply(tree, puts)
             else:
                 keys = sorted(puts)
-                tree.load(keys, [puts[key] for key in keys])
+                tree.load(keys, values_at(puts, keys))
         self.raw_puts = {}
         self.raw_puts_max = self.first_puts_max
         self.open_trees[RAW_TREE_ID] = self.open_trees.pop(_HELD_BACK)
