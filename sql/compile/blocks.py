@@ -205,10 +205,11 @@ class BlockCompiler:
         assert isinstance(plan, SelectPlan)
         plan = without_scan_order(plan)
         outer, self.repeats = self.repeats, rows_tried(plan) * (self.repeats if free else 1.0)
+        remembers, self.scalar.remembers = self.scalar.remembers, self.repeats >= FEW_ROWS
         try:
             return self._select_planned(plan, free)
         finally:
-            self.repeats = outer
+            self.repeats, self.scalar.remembers = outer, remembers
 
     def _select_planned(self, plan: SelectPlan, free: list[str]) -> str:
         block = plan.block

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from sql import values as v
 from sql.compile import patterns
+from sql.compile.calls import part_of, remembered
 from sql.compile.scalar_compare import NAMED, OPPOSITE, PLAIN_CLASSES, ComparisonCompiler, is_simple
 from sql.compile.scalar_kinds import (
     CHAIN_MAX,
@@ -61,9 +62,6 @@ from sql.functions import JSON, AnyFunction, Function
 from sql.run import arithmetic as a
 
 INT_OR_NULL = INTEGER | NULL
-PART_MAX = 1 << 30
-"""Up to where substr() is a slice."""
-
 __all__ = ["ScalarCompiler", "is_simple"]
 
 
@@ -492,7 +490,7 @@ class ScalarCompiler(ComparisonCompiler):
                     )
                     return f"(None if {equal} else {name})"
                 case "substr" | "substring":
-                    source = self._part(e.arguments)
+                    source = part_of(self, e.arguments)
                     if source:
                         return source
                 case "min" | "max" if len(e.arguments) > 1:
@@ -501,28 +499,17 @@ class ScalarCompiler(ComparisonCompiler):
                     return self._call(extreme, key, str(e.name == "max"), *items)
         return self._invoked(function, self.arguments(function, e.arguments), e.arguments)
 
-    def _part(self, arguments: Sequence[Expression]) -> str:
-        """substr() of a text by constants as a slice, which takes a third of the call's time; "" for any other."""
-        text, *numbers = arguments
-        bounds = [number.value if isinstance(number, Literal) else None for number in numbers]
-        start, size = bounds[0], bounds[1] if len(bounds) > 1 else PART_MAX
-        if self.kinds(text) & ~NULL != TEXT or not isinstance(start, int):
-            return ""
-        if not isinstance(size, int) or not 0 < start <= PART_MAX or not 0 <= size <= PART_MAX:
-            return ""
-        # As for SQLite, a text ends at its first NUL.
-        part = f".partition('\\0')[0][{start - 1}:{start - 1 + size}]"
-        if not self.nullable(text):
-            return f"({self.value(text)}){part}"
-        first, name = self.named(self.value(text))
-        return f"(None if {first} is None else {name}{part})"
-
     def _invoked(
         self, function: Function, arguments: list[str], expressions: Sequence[Expression] = ()
     ) -> str:
         name = self.constants.function(function.call)
         if function.needs_context:
-            return f"{name}({', '.join(['ctx', *arguments])})"
+            arguments = ["ctx", *arguments]
+            if function.costly and self.remembers:
+                source = remembered(self, name, arguments, expressions)
+                if source:
+                    return source
+            return f"{name}({', '.join(arguments)})"
         if not function.propagates_null or not arguments:
             return f"{name}({', '.join(arguments)})"
         null = [self.nullable(item) for item in expressions] or [True] * len(arguments)

@@ -66,6 +66,7 @@ class ComparisonCompiler(KindInference, ABC):
         self.subquery = subquery
         self.constants = constants
         self.once = once
+        self.remembers = False  # whether what costly functions give is kept: of many rows
         self.functions = functions
         self.collations: Mapping[str, Callable[[str, str], int]] = (
             {} if functions is None else functions.collations

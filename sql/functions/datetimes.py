@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from sql.expressions import INTEGER, NULL, REAL, TEXT
@@ -41,17 +43,64 @@ def _time(moment: Moment) -> str:
     return f"{moment.hour:02}:{moment.minute:02}:{int(moment.second):02}"
 
 
+_PLAIN = re.compile(
+    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"([ T](?:[01][0-9]|2[0-4]):[0-5][0-9]:[0-5][0-9])?"
+).fullmatch
+"""A moment as it is mostly written, of which each part stands in a place of its own: a quarter of the time."""
+_PLACES = {
+    "Y": slice(0, 4),
+    "m": slice(5, 7),
+    "d": slice(8, 10),
+    "H": slice(11, 13),
+    "M": slice(14, 16),
+    "S": slice(17, 19),
+}
+
+
+def _plain(arguments: tuple[Any, ...]) -> str | None:
+    """The moment of arguments that are no more than a plain one, with a time of day; None of others."""
+    if len(arguments) != 1 or arguments[0].__class__ is not str:
+        return None
+    text: str = arguments[0]
+    match = _PLAIN(text)
+    if match is None:
+        return None
+    return text if match[1] else f"{text} 00:00:00"
+
+
+@lru_cache(maxsize=64)
+def _parts(form: str) -> list[str | slice] | None:
+    """The format as texts, and places in a plain moment; None if there is more to it."""
+    parts: list[str | slice] = []
+    for number, part in enumerate(form.split("%")):
+        place = _PLACES.get(part[:1]) if number else None
+        if "\0" in part or (number and place is None):
+            return None
+        parts += [part] if place is None else [place, part[1:]]
+    return [part for part in parts if part]
+
+
 def date(ctx: Any, *arguments: Any) -> Any:
+    plain = _plain(arguments)
+    if plain is not None:
+        return plain[:10]
     moment = _moment(ctx, arguments)
     return None if moment is None else _date(moment)
 
 
 def time_(ctx: Any, *arguments: Any) -> Any:
+    plain = _plain(arguments)
+    if plain is not None:
+        return plain[11:]
     moment = _moment(ctx, arguments)
     return None if moment is None else _time(moment)
 
 
 def datetime(ctx: Any, *arguments: Any) -> Any:
+    plain = _plain(arguments)
+    if plain is not None:
+        return f"{plain[:10]} {plain[11:]}"
     moment = _moment(ctx, arguments)
     return None if moment is None else f"{_date(moment)} {_time(moment)}"
 
@@ -74,6 +123,11 @@ def strftime(ctx: Any, form: Any = None, *arguments: Any) -> Any:
     """The moment by the format's conversions; NULL if one of them is unknown."""
     if form is None:
         return None
+    plain = _plain(arguments)
+    if plain is not None and form.__class__ is str:
+        pieces = _parts(form)
+        if pieces is not None:
+            return "".join([plain[at] if at.__class__ is slice else at for at in pieces])  # type: ignore[misc]
     moment = _moment(ctx, arguments)
     if moment is None:
         return None
@@ -128,7 +182,7 @@ _CONVERSIONS: dict[str, Callable[[Moment], str]] = {
 
 
 def _function(name: str, call: Any, high: int | None, kinds: int) -> Function:
-    return Function(name, call, 0, high, kinds=kinds, needs_context=True)
+    return Function(name, call, 0, high, kinds=kinds, needs_context=True, costly=True)
 
 
 FUNCTIONS: tuple[AnyFunction, ...] = (

@@ -36,7 +36,8 @@ class Function(Struct, frozen=True, eq=False):
     """A scalar function: `call(*arguments)`, or `call(ctx, *arguments)` with `needs_context`.
 
     `max_args` is None for any number.  `kinds`: mask of `btree.Kind` bits the result may have, and `JSON`.
-    `propagates_null`: NULL whenever an argument is NULL, and `call` is never given one then."""
+    `propagates_null`: NULL whenever an argument is NULL, and `call` is never given one then.
+    `costly`: takes microseconds, and is asked for equal values again and again."""
 
     name: str
     call: Callable[..., Any]
@@ -49,6 +50,7 @@ class Function(Struct, frozen=True, eq=False):
     returns_json: bool = False  # a `JsonText` where its value is another function's argument
     builtin: bool = True
     takes_json: bool = False  # wants JSON among its arguments marked as such, and not as plain text
+    costly: bool = False
 
 
 class Aggregate(Struct, frozen=True, eq=False):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import sqlite3
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kvsh
 from tests.sql.function_calls import assert_call, assert_same, engines, outcome
 
 NAMES = ("date", "time", "datetime", "julianday", "unixepoch")
@@ -136,3 +139,67 @@ def test_a_wrong_number_of_arguments_is_an_error() -> None:
     assert outcome(engines()[0], "current_date(1)").startswith("error")
     assert_same("strftime()")
     assert_same("strftime('%Y') = strftime('%Y', 'now')")
+
+
+def test_plain_moments_and_those_that_nearly_are() -> None:
+    """Moments as they are mostly written take a shorter way."""
+    draw = random.Random(41)
+    ours, theirs = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    forms = [
+        "%Y",
+        "%m-%d",
+        "%Y%%",
+        "x%H:%M:%S y",
+        "%d/%m/%Y",
+        "%j",
+        "%",
+        "%Y-%",
+        "%q",
+        "",
+        "%Y\0%m",
+    ]
+    ends = [
+        "",
+        " 10:11:12",
+        "T24:00:59",
+        " 10:60:12",
+        " 10:11",
+        "  10:11:12",
+        " 10:11:12.5",
+        "Z",
+        "\n",
+    ]
+    for _ in range(3000):
+        day = f"{draw.randrange(10_000):04}-{draw.randrange(14):02}-{draw.randrange(33):02}"
+        text = draw.choice(["", "", "-", " "]) + day + draw.choice(ends)
+        values = (draw.choice(forms), text)
+        sql = "SELECT strftime(?1, ?2), date(?2), time(?2), datetime(?2)"
+        assert ours.execute(sql, values).fetchall() == theirs.execute(sql, values).fetchall(), (
+            values
+        )
+
+
+def test_moments_of_many_rows_are_remembered_by_their_text() -> None:
+    ours, theirs = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    days = [
+        "2024-02-29",
+        "1999-12-31 23:59:59",
+        "x",
+        None,
+        2460000,
+        2460000.0,
+        "2460000",
+        b"2024-02-29",
+        1,
+    ]
+    for con in (ours, theirs):
+        con.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, at)")
+        con.executemany("INSERT INTO t VALUES (?, ?)", [(i, days[i % 9]) for i in range(5000)])
+    for sql in (
+        "SELECT strftime('%Y', at) y, count(*), typeof(at) FROM t GROUP BY y, 3 ORDER BY 1, 3",
+        "SELECT date(at, '+1 month'), julianday(at) FROM t WHERE id % 700 < 9 ORDER BY id",
+        "SELECT count(*) FROM t WHERE strftime('%m', at) = '02'",
+        "SELECT unixepoch(at) FROM t WHERE date(at) > '2000' ORDER BY id DESC LIMIT 12",
+        "SELECT strftime('%Y', date(at)), max(id) FROM t GROUP BY 1 ORDER BY 1",
+    ):
+        assert ours.execute(sql).fetchall() == theirs.execute(sql).fetchall()

@@ -1,0 +1,28 @@
+"""Values of a costly function that are remembered by its argument, for the time of a run.
+
+Dates, which most of such functions are asked about, repeat: the 19,000 orders of seven years have 2,400 of them.
+To work one out takes 3 us, to find it among those that are known 0.05.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+REMEMBERED_MAX = 1 << 15
+"""Values of one function: where there are more, they will not come again soon."""
+
+
+class Remembered(dict[Any, Any]):
+    """By a text, what `call` gives for it.  Of anything else nothing is kept: 1 and 1.0 are one key."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[[Any], Any]) -> None:
+        self._call = call
+
+    def __missing__(self, argument: Any) -> Any:
+        value = self._call(argument)
+        if argument.__class__ is str and len(self) < REMEMBERED_MAX:
+            self[argument] = value
+        return value
