@@ -85,6 +85,7 @@ class RelationAccesses:
         # What is asked again for each way to join: the order's search goes through hundreds.
         self._usable: dict[int, tuple[Expression, ...]] = {}
         self._pending: dict[int, list[tuple[Expression, frozenset[int]]]] = {}
+        self._left: dict[tuple[int, int, int, frozenset[int]], tuple[float, int, Candidate]] = {}
 
     def relation_of(self, source: int) -> Relation:
         """The relation of a source number."""
@@ -111,18 +112,22 @@ class RelationAccesses:
         """One more condition on the block's own relations."""
         self.conjuncts.append(conjunct)
         self.refs[id(conjunct)] = references(conjunct) & self.own
-        self._usable.clear()
-        self._pending.clear()
+        for known in (self._usable, self._pending, self._left, self._relevant):
+            known.clear()
 
-    def accesses(self, place: int, bound: frozenset[int], *, first: bool) -> list[Candidate]:
-        relation = self.items[place].relation
-        relevant = self._relevant.get(place)
-        if relevant is None:
+    def _sources_of(self, place: int) -> frozenset[int]:
+        """The block's own sources that the relation's conditions speak of."""
+        known = self._relevant.get(place)
+        if known is None:
             gathered: set[int] = set()
             for conjunct in self.usable(place):
                 gathered |= references(conjunct)
-            relevant = self._relevant[place] = frozenset(gathered & self.own)
-        key = (place, bound & relevant, first)
+            known = self._relevant[place] = frozenset(gathered & self.own)
+        return known
+
+    def accesses(self, place: int, bound: frozenset[int], *, first: bool) -> list[Candidate]:
+        relation = self.items[place].relation
+        key = (place, bound & self._sources_of(place), first)
         known = self._candidates.get(key)
         if known is not None:
             return known
@@ -249,22 +254,32 @@ class RelationAccesses:
         self, place: int, candidate: Candidate, bound: frozenset[int]
     ) -> tuple[float, float]:
         """Rows and cost per use after the conditions that the access does not prove."""
+        key = (place, id(candidate.used), id(candidate.met), bound & self._sources_of(place))
+        known = self._left.get(key)
+        if known is None:
+            # The candidate is kept so that ids stay unique.
+            known = self._left[key] = *self._left_over(place, candidate, bound), candidate
+        share, count, _ = known
+        cost = candidate.cost
+        if count and not isinstance(candidate.access, HashLookup):
+            cost += candidate.rows * _condition_cost(candidate) * count
+        return max(candidate.rows * share, 0.01), cost
+
+    def _left_over(
+        self, place: int, candidate: Candidate, bound: frozenset[int]
+    ) -> tuple[float, int]:
+        """The share of an access's rows that pass the conditions that it does not prove, and how many those are."""
         pending = self._pending.get(place)
         if pending is None:
             pending = self._pending[place] = [
                 (conjunct, frozenset(references(conjunct) & self.own))
                 for conjunct in self.usable(place)
             ]
-        rows, cost = candidate.rows, candidate.cost
-        if not pending:
-            return max(rows, 0.01), cost
         now = bound | {self.items[place].relation.source}
         used = [id(conjunct) for conjunct in candidate.used]
         left = [c for c, sources in pending if id(c) not in used and sources <= now]
-        if not isinstance(candidate.access, HashLookup):
-            cost += candidate.rows * _condition_cost(candidate) * len(left)
         open_ = [one for one in left if not any(one is met for met in candidate.met)]
-        return max(rows * self.shares.of_all(open_), 0.01), cost
+        return self.shares.of_all(open_), len(left)
 
 
 def _condition_cost(candidate: Candidate) -> float:

@@ -36,7 +36,15 @@ from sql.optimise.costs import (
 from sql.optimise.decorrelate import ANTI, SEMI
 from sql.optimise.ordering import in_order
 from sql.plan import SortKey, TableRelation
-from sql.plan.operators import Equality, HashLookup, KeyRange, RowidLookup, TableScan
+from sql.plan.operators import (
+    Equality,
+    HashLookup,
+    KeyRange,
+    RowidLookup,
+    RowidRange,
+    RowidUnion,
+    TableScan,
+)
 from sql.plan.walk import references
 from sql.run.lookups import GATHERED_MAX
 
@@ -45,7 +53,10 @@ if TYPE_CHECKING:
     from sql.plan import Select
 
 DP_RELATIONS_MAX = 7
+GREEDY_STARTS = 3
 ORDERED_JOIN_RELATIONS_MAX = 6
+_ONE_BY_ONE = (TableScan, RowidRange, RowidUnion)
+"""Accesses that are made for each row before by itself."""
 BATCHED_ROWS_MIN = 64.0
 """Rows from which on their look-ups are sorted and made at once."""
 
@@ -160,28 +171,35 @@ class JoinOrder(RelationAccesses):
     def _dynamic(self, order: tuple[SortKey, ...] | None) -> State | None:
         # A dearer state is kept where its rows come in the order of a column that others are joined by.
         best: dict[tuple[frozenset[int], tuple[int, int] | None], State] = {}
-        for place in range(len(self.items)):
-            for state in self._starts(place, order):
-                known = best.get((state.bound, state.order))
-                if known is None or state.cost < known.cost:
-                    best[state.bound, state.order] = state
+        starts = [state for place in range(len(self.items)) for state in self._starts(place, order)]
+        if not starts:
+            return None
+        # What costs more before its end than another way costs altogether need not be gone on with.
+        quick = self._greedy_from(starts, 1) if len(self.items) > 2 else None
+        limit = math.inf if quick is None else quick.cost
+        for state in starts:
+            known = best.get((state.bound, state.order))
+            if state.cost <= limit and (known is None or state.cost < known.cost):
+                best[state.bound, state.order] = state
         for _ in range(len(self.items) - 1):
             following: dict[tuple[frozenset[int], tuple[int, int] | None], State] = {}
             for state in best.values():
                 for place in self._next(state):
                     made = self._extended(state, place)
                     known = following.get((made.bound, made.order))
-                    if known is None or made.cost < known.cost:
+                    if made.cost <= limit and (known is None or made.cost < known.cost):
                         following[made.bound, made.order] = made
             best = following
-        return min(best.values(), key=lambda state: state.cost) if best else None
+        return min(best.values(), key=lambda state: state.cost) if best else quick
 
     def _greedy(self, order: tuple[SortKey, ...] | None) -> State | None:
         starts = [state for place in range(len(self.items)) for state in self._starts(place, order)]
-        if not starts:
-            return None
+        return self._greedy_from(starts, GREEDY_STARTS) if starts else None
+
+    def _greedy_from(self, starts: list[State], count: int) -> State | None:
+        """The cheapest of the greedy ways from the `count` starts that leave the fewest rows."""
         best: State | None = None
-        for start in sorted(starts, key=lambda state: (state.rows, state.cost))[:3]:
+        for start in sorted(starts, key=lambda state: (state.rows, state.cost))[:count]:
             state = start
             while len(state.steps) < len(self.items):
                 places = self._next(state)
@@ -211,29 +229,31 @@ class JoinOrder(RelationAccesses):
         )
 
     def _extended(self, state: State, place: int) -> State:
-        best: State | None = None
-        source = self.items[place].relation.source
-        for candidate in self.accesses(place, state.bound, first=False):
+        best: tuple[Candidate, float] | None = None
+        least = math.inf
+        probes = state.rows * self._share
+        # The scan stands first: of accesses that cost the same, the first is taken.
+        for candidate in reversed(self.accesses(place, state.bound, first=False)):
+            if candidate.cost * probes > least and isinstance(candidate.access, _ONE_BY_ONE):
+                continue  # nothing makes it cheaper than it is
             candidate = self._batched(place, self._late(place, candidate, state), state)
             rows, cost = self.filtered(place, candidate, state.bound)
             if isinstance(candidate.access, HashLookup):
                 once = candidate.cost / self.repeats
-                probe = probe_cost(candidate.access.rows)
-                total = state.cost + once + state.rows * self._share * (probe + rows * 25.0)
+                total = once + probes * (probe_cost(candidate.access.rows) + rows * 25.0)
             else:
-                total = state.cost + state.rows * self._share * cost
-            rows = self.joined_rows(place, rows)
-            made = State(
-                (*state.steps, Step(place, candidate)),
-                state.bound | {source},
-                total,
-                state.rows * rows,
-                state.order,
-            )
-            if best is None or made.cost < best.cost:
-                best = made
+                total = probes * cost
+            if total <= least:
+                best, least = (candidate, rows), total
         assert best is not None
-        return best
+        candidate, rows = best
+        return State(
+            (*state.steps, Step(place, candidate)),
+            state.bound | {self.items[place].relation.source},
+            state.cost + least,
+            state.rows * self.joined_rows(place, rows),
+            state.order,
+        )
 
     def joined_rows(self, place: int, rows: float) -> float:
         """Rows per row before, of an item that finds so many on average."""
