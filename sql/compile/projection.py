@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sql.compile.accesses import variables_in
 from sql.compile.clauses import split_clauses
@@ -31,6 +31,18 @@ STREAM_FAN_OUT = 64.0
 """Joined rows per outer row from which a join streams instead of filling a list per batch."""
 
 
+class Sieve(NamedTuple):
+    """What leaves out rows behind the last one (`end`) that a LIMIT lets through.
+
+    `lines` set `end`; `guard`: whether they may be asked for; `condition`: whether a row is to be kept; `known`: by
+    the source of a value, or of a sort key, how it is spelled once the condition has been asked."""
+
+    lines: list[str]
+    guard: str
+    condition: str
+    known: dict[str, str]
+
+
 class ProjectionCompiler:
     """Makes the stages behind a join, or behind the rows of another block."""
 
@@ -48,7 +60,7 @@ class ProjectionCompiler:
             if late is not None:
                 return late
         self._presort(joined, block, order)
-        columns, passes = self._order(order, block.outputs)
+        columns, passes, own = self._order(order, block.outputs)
         element = self._element(outputs, columns, plan)
         values = [*outputs, *columns]
         distinct = None
@@ -56,8 +68,17 @@ class ProjectionCompiler:
             distinct, key = self._distinct(block.outputs, bool(columns))
             if distinct is stages.distinct_values:
                 element, values = outputs[0], []
-        sieve = self._sieve(joined, block) if order else ""
-        rows = self.rows_function(joined, element, body, free, values, sieve=sieve)
+        sieve = self._sieve(joined, block, outputs, own) if order else None
+        near = (
+            ""
+            if sieve is None
+            else self._element(
+                [sieve.known.get(source, source) for source in outputs],
+                [sieve.known.get(source, source) for source in columns],
+                plan,
+            )
+        )
+        rows = self.rows_function(joined, element, body, free, values, sieve=sieve, near=near)
         call = _called(rows, free, sieve)
         if distinct is not None:
             call = self.compiler.call(distinct, call, *key, "ctx")
@@ -78,16 +99,44 @@ class ProjectionCompiler:
             sorted_runs = self.compiler.call(presorted, batches, place, str(key.descending))
             joined.header = f"{head} in {sorted_runs}:"
 
-    def _sieve(self, joined: Join, block: Select) -> str:
-        """The condition that leaves out rows behind the last one (`end`) that a LIMIT lets through; "" where
-        there is no LIMIT, or where the key would cost too much to be computed for it."""
+    def _sieve(
+        self, joined: Join, block: Select, outputs: Sequence[str] = (), own: str = ""
+    ) -> Sieve | None:
+        """The sieve of the most significant key, which is in the row's tuple as `own`, or among the outputs; None
+        where there is no LIMIT."""
         if block.limit is None or block.distinct or not joined.streams:
-            return ""
+            return None
         key = block.order[0]
-        if not is_simple(self.scalar.value(key.expression)):
-            return ""
-        source = self.sort_key_source(key)
-        return f"not {source} < end" if key.descending else f"not end < {source}"
+        value = self.scalar.value(key.expression)
+        if is_simple(value):
+            source = self.sort_key_source(key)
+            behind = f"{source} < end" if key.descending else f"end < {source}"
+            return Sieve(["end = last[0]"], "last", f"not {behind}", {})
+        kinds = self.scalar.kinds(key.expression)
+        bare = kinds & ~NULL
+        if self.scalar.folding(key.collation) is not None and kinds & TEXT:
+            return None
+        if not bare or (bare & ~NUMBER and bare not in (TEXT, BLOB)):
+            return None
+        # The key is computed once, and given a name that the row's tuple has it by.
+        first, name = self.scalar.named(value)
+        known = {
+            source: name
+            for source, output in zip(outputs, block.outputs, strict=False)
+            if output == key.expression
+        }
+        if not kinds & NULL:
+            known[own] = name
+            behind = f"{first} < end" if key.descending else f"end < {first}"
+            return Sieve(["end = last[0]"], "last", f"not {behind}", known)
+        # NULLs are told first: of the pair that a key is then, the value is compared with the last one's.
+        behind = f"{name} < end" if key.descending else f"end < {name}"
+        is_value = str(key.nulls_first != key.descending)
+        known[own] = f"({name} is {'not ' if is_value == 'True' else ''}None, {name})"
+        condition = f"({first} is None or not {behind})"
+        if not key.nulls_first:
+            condition = f"({first} is not None and not {behind})"
+        return Sieve(["end = last[0][1]"], f"last and last[0][0] is {is_value}", condition, known)
 
     def _projected_late(
         self, plan: SelectPlan, joined: Join, outputs: list[str], body: Lines, free: list[str]
@@ -116,7 +165,7 @@ class ProjectionCompiler:
             passes.append(f"({function}, {key.descending})")
         element = self._element(outputs, [], plan)
         sieve = self._sieve(joined, block)
-        rows = self.rows_function(joined, row, body, free, sieve=sieve)
+        rows = self.rows_function(joined, row, body, free, sieve=sieve, near=row)
         call = self._sorted(_called(rows, free, sieve), f"({', '.join(passes)},)", block, sieve)
         if element != row:
             stage = Lines()
@@ -152,12 +201,13 @@ class ProjectionCompiler:
         free: list[str],
         values: Sequence[str] = (),
         *,
-        sieve: str = "",
+        sieve: Sieve | None = None,
+        near: str = "",
     ) -> str:
         """The function that gives the join's rows, as batches of `element`, a tuple of `values`.
 
         With a `sieve` it takes one more argument: a list, in which `top_rows` leaves the key of the last row
-        that counts so far."""
+        that counts so far; `near` is the element behind the sieve."""
         listed = ""
         if joined.scan is not None and joined.scan.is_whole:
             listed = joined.scan.rows(values) or joined.scan.list_of(element)
@@ -169,11 +219,12 @@ class ProjectionCompiler:
             body.add("return [out] if out else []")
         elif joined.streams:
             body.add(joined.header)
-            if sieve:
-                near = self.compiler.unpacked(f"[{element} {joined.clauses} if {sieve}]")
-                body.add("    if last:")
-                body.add("        end = last[0]")
-                body.add(f"        out = {near}")
+            if sieve is not None:
+                few = self.compiler.unpacked(f"[{near} {joined.clauses} if {sieve.condition}]")
+                body.add(f"    if {sieve.guard}:")
+                for line in sieve.lines:
+                    body.add(f"        {line}")
+                body.add(f"        out = {few}")
                 body.add("        if out: yield out")
                 body.add("        continue")
             if element == joined.row and len(split_clauses(joined.clauses)) == 1:
@@ -198,7 +249,7 @@ class ProjectionCompiler:
         else:
             body.add(f"out = [{element} {joined.clauses}]")
             body.add("return [out] if out else []")
-        return self.compiler.define([*free, "last"] if sieve else free, body)
+        return self.compiler.define(free if sieve is None else [*free, "last"], body)
 
     def sort_key_source(self, key: SortKey) -> str:
         """A comparable stand-in for the key's value, direction left aside."""
@@ -219,8 +270,9 @@ class ProjectionCompiler:
 
     def _order(
         self, order: Sequence[SortKey], outputs: Sequence[Expression]
-    ) -> tuple[list[str], str]:
-        """Columns to append to the output tuple to sort by, and the source of the passes."""
+    ) -> tuple[list[str], str, str]:
+        """Columns to append to the output tuple to sort by, the source of the passes, and that of the most
+        significant key."""
         columns: list[str] = []
         places: list[tuple[int, bool]] = []
         spelled = {self.scalar.value(output): place for place, output in enumerate(outputs)}
@@ -231,7 +283,8 @@ class ProjectionCompiler:
                 place = spelled[source] = len(outputs) + len(columns)
                 columns.append(source)
             places.append((place, key.descending))
-        return columns, self.passes(places)
+        own = next((source for source, at in spelled.items() if places and at == places[0][0]), "")
+        return columns, self.passes(places), own
 
     def passes(self, places: Sequence[tuple[int, bool]]) -> str:
         """The passes that sort tuples by places and directions: a constant's name, "" for none."""
@@ -269,7 +322,7 @@ class ProjectionCompiler:
         width_: int,
         strip: bool,
         free: list[str],
-        sieve: str = "",
+        sieve: Sieve | None = None,
     ) -> str:
         """ORDER BY and LIMIT over the batches of `call`; the function of the whole block."""
         call = self._sorted(call, passes, block, sieve)
@@ -282,7 +335,7 @@ class ProjectionCompiler:
         call: str,
         passes: str,
         block: Select | Values | Compound | OuterJoin | Recursive,
-        sieve: str = "",
+        sieve: Sieve | None = None,
     ) -> str:
         """The call (with a `sieve` a function that makes it) with ORDER BY and LIMIT around it."""
         limit = None if block.limit is None else self.scalar.value(block.limit)
@@ -290,7 +343,7 @@ class ProjectionCompiler:
         if passes and limit is not None:
             count = self.compiler.call(top_count, limit, offset)
             limits = ["check", "ctx.memory_limit_bytes"]
-            top = top_sieved if sieve else top_or_all
+            top = top_or_all if sieve is None else top_sieved
             call = self.compiler.call(top, call, passes, count, *limits)
         elif passes:
             call = self.compiler.call(
@@ -347,9 +400,9 @@ def skip_count(offset: Any) -> int:
     return stages.limit_of(offset, missing=0)
 
 
-def _called(rows: str, free: list[str], sieve: str) -> str:
+def _called(rows: str, free: list[str], sieve: Sieve | None) -> str:
     """The call of a function of rows; of one with a sieve as a function of the list that it takes."""
-    if sieve:
+    if sieve is not None:
         return f"lambda last: {rows}({', '.join([*free, 'last'])})"
     return f"{rows}({', '.join(free)})"
 
