@@ -6,9 +6,10 @@ calls: beside busy readers a writer comes to a few commits a second.  So the int
 commit is under way; how short, follows from how long syncs take, getting the interpreter back included.
 
 Whose commits follow each other is as likely to lose the interpreter between two of them, and would wait for the
-usual interval, once for each reader.  So beside other threads the interval stays short for a moment longer; a
-thread that lives as long as that lasts sets it back.  A program without other threads notices nothing, and what a
-program sets itself meanwhile is left alone.
+usual interval, once for each reader.  So the interval stays short for a moment longer; a thread that lives as
+long as that lasts sets it back.  A program without other threads has nobody to get the interpreter back from, and
+nothing of this (`other_threads`, which is asked before each commit, takes 13 ns).  What a program sets itself
+meanwhile is left alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import sys
 import threading
 import time
+from _thread import _count as other_threads
 from _thread import start_new_thread
 
 INTERVAL_SECONDS = 10e-6
@@ -33,7 +35,7 @@ LINGER_SECONDS = 0.002
 
 
 class _Hurry:
-    """`with HURRY:` around what is to be done soon; by any number of threads at once."""
+    """`with HURRY:` around what is to be done soon beside other threads; by any number of threads at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -61,10 +63,8 @@ class _Hurry:
             if self._inside == 0:
                 if self._lingering:
                     self._left = time.monotonic()
-                elif threading.active_count() > 1:
-                    self._start_lingering()
                 else:
-                    self._restore()
+                    self._start_lingering()
 
     def synced(self, seconds: float) -> None:
         """A sync took so long, getting the interpreter back included."""
@@ -108,3 +108,5 @@ class _Hurry:
 
 
 HURRY = _Hurry()
+
+__all__ = ["HURRY", "other_threads"]

@@ -19,7 +19,7 @@ from engine.format import (
     WORD_VISIBLE,
     WORD_WAITING,
 )
-from engine.hurry import HURRY
+from engine.hurry import HURRY, other_threads
 from engine.journal import Journal
 from engine.log import Log
 from engine.opening import needs_securing, secure_tail
@@ -188,6 +188,9 @@ class Locking(Syncing):
         """Until commit `lsn` is as durable as the store promises."""
         if self.durability == "off" or (self.durability == "normal" and not pages):
             return
+        if not other_threads():
+            self.await_durable(lsn)
+            return
         with HURRY:
             self.await_durable(lsn)
 
@@ -206,7 +209,7 @@ class Locking(Syncing):
 
     def unlock_if_idle(self) -> None:
         """Give the file's lock back if no writer is at work and no commit waits for its sync."""
-        if self._pid != os.getpid():
+        if not self._locked or self._pid != os.getpid():
             return  # fact 11: a child's unlock would drop its parent's lock
         with self.mutex:
             if self._locked and not self._unsynced and not self._active:
