@@ -54,7 +54,6 @@ class Grouping(Locking, ABC):
     _changed = False  # this handle has appended a commit
     _gathering: Waiting | None = None  # who leads and waits for the others
     _at_work = 0  # how many were committed last, or were waiting then
-    _sync_seconds = 0.0  # what the last sync took
 
     @abstractmethod
     def begin(self, timeout: float | None = None) -> Writer:
@@ -157,9 +156,7 @@ class Grouping(Locking, ABC):
         try:
             lsn = self.append_at_once((payload,))
             if lsn:
-                began = time.perf_counter()
                 self.await_durable(lsn)
-                self._sync_seconds = time.perf_counter() - began
         except EngineError:
             raise
         except BaseException:  # Ctrl-C, maybe between the steps
@@ -206,10 +203,7 @@ class Grouping(Locking, ABC):
                 mine.turn.acquire(timeout=min(self._sync_seconds / 2, GATHER_SECONDS_MAX))
                 self._gathering = None
             self._take_line(taken)
-            lsn = self._append_line(taken, mine)
-            began = time.perf_counter()
-            self.await_durable(lsn)
-            self._sync_seconds = time.perf_counter() - began
+            self.await_durable(self._append_line(taken, mine))
         except EngineError as error:
             for entry in taken:
                 entry.error = error

@@ -39,7 +39,7 @@ class _Hurry:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._inside = 0
+        self.inside = 0
         self.interval_seconds = INTERVAL_SECONDS
         self._usual_seconds = 0.0
         self._short_seconds = 0.0  # what was set here; 0 if the interval is the program's own
@@ -49,8 +49,8 @@ class _Hurry:
 
     def __enter__(self) -> None:
         with self._lock:
-            self._inside += 1
-            if self._inside == 1:
+            self.inside += 1
+            if self.inside == 1:
                 found = sys.getswitchinterval()
                 if found != self._short_seconds:
                     self._usual_seconds = found
@@ -59,8 +59,8 @@ class _Hurry:
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
+            self.inside -= 1
+            if self.inside == 0:
                 if self._lingering:
                     self._left = time.monotonic()
                 else:
@@ -89,7 +89,7 @@ class _Hurry:
         while True:
             time.sleep(LINGER_SECONDS)
             with self._lock:
-                if not self._inside and time.monotonic() - self._left >= LINGER_SECONDS:
+                if not self.inside and time.monotonic() - self._left >= LINGER_SECONDS:
                     self._lingering = False
                     self._restore()
                     return
@@ -102,7 +102,7 @@ class _Hurry:
     def _forked(self) -> None:
         """In a forked child, which has none of the threads that were inside, or were to set it back."""
         self._lock = threading.Lock()
-        self._inside = 0
+        self.inside = 0
         self._lingering = False
         self._restore()
 

@@ -48,6 +48,8 @@ class Syncing(Published):
     """The part of a `PageStore` that writes to the disk and syncs it."""
 
     _syncing = False
+    _sync_seconds = 0.0  # what the last sync took, getting the interpreter back included
+    _sync_waiters = 0  # threads that wait to be notified of its end
     _unsynced = 0  # commits appended and not yet synced
 
     def reserve(self, end: int) -> None:
@@ -126,7 +128,11 @@ class Syncing(Published):
                 if self._dead is not None:
                     raise StorageError(self._dead)
                 if self._syncing:
-                    self.synced.wait()
+                    self._sync_waiters += 1
+                    try:
+                        self.synced.wait()
+                    finally:
+                        self._sync_waiters -= 1
                     continue
                 # The first that comes syncs for all that have been appended by now.
                 self._sync_group()
@@ -148,13 +154,15 @@ class Syncing(Published):
         log = self.current_log
         target, group = log.state(), self._unsynced
         data, offset = log.unwritten, log.unwritten_at
-        one_call = self.durability == "full" and log.file.writes_synced()
-        log.covered = target.end if one_call else 0
+        in_one_call = data and offset + len(data) == target.end
+        if not in_one_call:
+            small_ones_may = self.durability == "full" and log.file.writes_synced()
+            log.covered = target.end if small_ones_may else 0
         self.mutex.release()
         failure: OSError | None = None
         began = time.perf_counter()
         try:
-            if data and offset + len(data) == target.end:
+            if in_one_call:
                 log.file.write_synced(data, offset)
             else:
                 if data:
@@ -163,11 +171,17 @@ class Syncing(Published):
         except OSError as error:
             failure = error
         finally:
-            HURRY.synced(time.perf_counter() - began)
+            self._sync_seconds = seconds = time.perf_counter() - began
+            if HURRY.inside:
+                HURRY.synced(seconds)
             self.mutex.acquire()
             self._syncing = False
-            self.synced.notify_all()
-        self.check_usable()  # another sync may have failed meanwhile, and these commits been taken back
+            if self._sync_waiters:
+                self.synced.notify_all()
+        if (
+            self._dead is not None
+        ):  # another sync failed meanwhile, and these commits were taken back
+            self.check_usable()
         if failure is not None:
             self.die(failure)
             raise StorageError(self._dead) from failure

@@ -199,6 +199,7 @@ def test_it_is_as_long_as_commits_are_quick_in_spite_of_it() -> None:
     assert during() == pytest.approx(INTERVAL_SECONDS / 5), "never longer than the program's own"
 
 
+@pytest.mark.usefixtures("beside")
 def test_the_time_of_a_sync_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with kvsh.open(tmp_path / "a.db", durability="full") as db:
         db.put("a", "b")
