@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ class BindEnvironment:
         self.parameter_kinds = parameter_kinds
         self.parameters = parameters
         self.parse = parse
+
+    def within(self, transaction: Transaction) -> BindEnvironment:
+        """The same surroundings in another transaction."""
+        other = copy(self)
+        other.transaction = transaction
+        return other
 
     def kinds_of(self, table: Table) -> tuple[int, ...]:
         """Per column, the mask of kinds that the table has ever held; every kind where unknown."""

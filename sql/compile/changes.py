@@ -27,6 +27,7 @@ from sql.compile.by_column import ROWS_MIN, loop_over
 from sql.compile.module import Lines, Module
 from sql.compile.text_filters import match_condition
 from sql.expressions import ROWID, ColumnRef, Expression, Parameter
+from sql.optimise.planner import Planner
 from sql.plan import Select, TableRelation
 from sql.plan.operators import RowidRange, SelectPlan, TableScan
 from sql.plan.walk import walk, walk_block, walk_flat
@@ -34,6 +35,7 @@ from sql.run.columns import rowid_span
 from sql.run.ranges import UNBOUND
 
 if TYPE_CHECKING:
+    from btree import Transaction
     from sql.compile.query import CompiledQuery
     from sql.context import Context
 
@@ -61,12 +63,17 @@ class CompiledChange(Struct):
 
 
 def compile_change(
-    query: CompiledQuery, outputs: Sequence[int], parameter_kinds: Sequence[int]
+    query: CompiledQuery,
+    outputs: Sequence[int],
+    parameter_kinds: Sequence[int],
+    transaction: Transaction,
 ) -> CompiledChange | None:
     """The functions for a query's rows and for some of its outputs; None if it has to be run as it is.
 
     `parameter_kinds` are masks of `Kind` bits of the values that it will be run with."""
     block, planner = query.block, query.planner
+    if transaction is not planner.env.transaction:  # which may have ended otherwise than it looked
+        planner = Planner(planner.env.within(transaction))
     if not isinstance(block, Select) or block.windows:
         return None
     plan = planner.plan(block)

@@ -154,7 +154,7 @@ class DeletePlan(WritePlan):
         query, known = self.query, self._compiled
         kinds = tuple([KIND_BITS[value.__class__] for value in ctx.parameters])
         if known is None or known[0] is not query or known[1] != kinds:
-            change = compile_change(query, (), kinds)
+            change = compile_change(query, (), kinds, ctx.transaction)
             self._compiled, self._keys = (query, kinds, change), None
         else:
             change = known[2]

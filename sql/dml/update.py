@@ -295,7 +295,8 @@ class UpdatePlan(WritePlan):
         known = self._compiled
         if known is None or known[0] is not query or known[1] != kinds:
             shift = 0 if self.bare else 1
-            change = compile_change(query, [place + shift for place in places], kinds)
+            outputs = [place + shift for place in places]
+            change = compile_change(query, outputs, kinds, ctx.transaction)
             self._compiled, self._found = (query, kinds, change), None
         else:
             change = known[2]

@@ -228,3 +228,25 @@ def test_a_query_that_was_made_for_few_rows_may_find_many() -> None:
             seen += [outcome(connection, sql, (n,)) for n in (7, 8, 9, "1", 1, 1.0, 0, 7, b"")]
         found.append(seen)
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("temporary", ["", "TEMP "])
+@pytest.mark.parametrize("sql", ["UPDATE t SET b = ? WHERE a = 7", "DELETE FROM t WHERE b = ?"])
+@pytest.mark.parametrize("size", [10, 5000])
+def test_a_change_goes_on_after_a_rollback_of_what_dropped_its_table(
+    sql: str, temporary: str, size: int, tmp_path: Path
+) -> None:
+    found = []
+    for module in (kvsh, sqlite3):
+        connection: Any = module.connect(str(tmp_path / module.__name__), isolation_level=None)
+        connection.execute(f"CREATE {temporary}TABLE t(a, b)")
+        connection.executemany("INSERT INTO t VALUES (?, 1)", [(i,) for i in range(size)])
+        connection.execute("BEGIN")
+        connection.execute(sql, (2,))
+        connection.execute("DROP TABLE t")
+        connection.execute("ROLLBACK")
+        connection.execute(sql, (2.5,))
+        connection.execute(sql, ("text",))
+        found.append(outcome(connection, "SELECT * FROM t"))
+        connection.close()
+    assert found[0] == found[1]
