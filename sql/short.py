@@ -268,8 +268,9 @@ class _Maker:
     def _by_rowid(self, block: Select, level: Level) -> Short:
         access, relation = level.access, level.relation
         assert isinstance(access, RowidLookup) and isinstance(relation, TableRelation)
-        if block.limit is not None or {*self.types} != {int}:
+        if not {*self.types} <= {int}:
             raise _NotShort
+        limits = None if block.limit is None else self._limits(block)
         pick = picking(_places(block, relation), len(relation.table.columns))
         value, number = access.equality.value, relation.table.tree_id
         if access.equality.many:
@@ -277,14 +278,22 @@ class _Maker:
                 raise _NotShort
             if any(isinstance(i, Literal) and i.value.__class__ is not int for i in value.items):
                 raise _NotShort
-            return self._by_some(number, [*map(self._operand, value.items)], pick, access.reverse)
-        self._operand(value)
-        if len(self.types) > 1:
+            operands = [*map(self._operand, value.items)]
+            return self._by_some(number, operands, pick, limits, access.reverse)
+        operand = self._operand(value)
+        if isinstance(value, Literal) and value.value.__class__ is not int:
             raise _NotShort
-        return ByRowid(number, pick)
+        if isinstance(value, Parameter) and len(self.types) == 1 and limits is None:
+            return ByRowid(number, pick)
+        return self._by_some(number, [operand], pick, limits)
 
     def _by_some(
-        self, number: int, operands: list[Operand], pick: Pick | None, reverse: bool
+        self,
+        number: int,
+        operands: list[Operand],
+        pick: Pick | None,
+        limits: Callable[[Values], tuple[int, int]] | None,
+        reverse: bool = False,
     ) -> Short:
         """The rows of some row ids, in their order."""
         types = self.types
@@ -299,6 +308,11 @@ class _Maker:
                 found = tree.get_many(sorted(wanted, reverse=reverse))
                 if None in found:
                     found = [row for row in found if row is not None]
+                if limits is not None:
+                    skip, end = limits(values)
+                    if not end:
+                        return None
+                    found = found[skip:end]
                 return found if pick is None else [*map(pick, found)]
 
             return rows

@@ -14,18 +14,43 @@ plain variables and die with it.
 from __future__ import annotations
 
 import linecache
-from collections import deque
 from collections.abc import Callable
 from itertools import count
+from types import CodeType
 from typing import Any
 
 from sql.compile.constants import Constants
 
-SOURCES_KEPT = 512
-"""Latest sources that tracebacks can show."""
+CODES_KEPT = 512
+"""Latest sources whose code is kept, and that tracebacks can show."""
+
+KEPT_MAX = 1 << 15
+"""Characters of a source that is kept: longer ones are long lists of values, which nobody asks for twice."""
 
 _numbers = count(1)
-_sources: deque[str] = deque()
+_codes: dict[str, CodeType] = {}
+
+
+def code_of(source: str) -> CodeType:
+    """The code of a module's source.
+
+    To compile it is a third of what it takes to plan a statement.  Statements that differ in what is a constant of the
+    module (names of columns, lists, patterns) often have the same source, and so has the same statement on
+    another connection, or planned again."""
+    code = _codes.get(source)
+    if code is None:
+        name = f"<kvsh plan {next(_numbers)}>"
+        code = compile(source, name, "exec", dont_inherit=True)
+        if len(source) > KEPT_MAX:
+            return code
+        if len(_codes) >= CODES_KEPT:
+            for old in list(_codes)[: CODES_KEPT // 4]:
+                gone = _codes.pop(old, None)  # another thread may have been here
+                if gone is not None:
+                    linecache.cache.pop(gone.co_filename, None)
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        _codes[source] = code
+    return code
 
 
 class Lines:
@@ -102,12 +127,7 @@ class Module:
 
     def compile(self, source: str) -> Callable[[Any], Any]:
         """The module's `run`.  The source is kept for tracebacks."""
-        name = f"<kvsh plan {next(_numbers)}>"
         namespace = dict(self.constants.namespace)
-        exec(compile(source, name, "exec"), namespace)
-        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-        _sources.append(name)
-        if len(_sources) > SOURCES_KEPT:
-            linecache.cache.pop(_sources.popleft(), None)
+        exec(code_of(source), namespace)
         run: Callable[[Any], Any] = namespace["run"]
         return run

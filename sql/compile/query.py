@@ -17,7 +17,7 @@ from sql.bind.queries import Binder, bind_query
 from sql.bind.scope import Scope, table_item
 from sql.compile.accesses import Binding
 from sql.compile.blocks import BlockCompiler
-from sql.compile.module import Lines, Module
+from sql.compile.module import Lines, Module, code_of
 from sql.expressions import ColumnRef, Expression
 from sql.optimise.planner import Planner
 from sql.plan import Block, DerivedRelation, ResultColumn, Select, TableRelation
@@ -273,7 +273,7 @@ def _function(module: Module, signature: str, end: Sequence[str]) -> Any:
     for line in end:
         lines.add(line)
     namespace = dict(module.constants.namespace)
-    exec(compile("\n".join(lines.lines), f"<kvsh {name}>", "exec"), namespace)
+    exec(code_of("\n".join(lines.lines)), namespace)
     return namespace[name]
 
 
