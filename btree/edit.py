@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
-from itertools import compress, pairwise
+from itertools import compress, islice, pairwise
+from operator import eq, ne
 from typing import TYPE_CHECKING
 
 from btree.node import LargeValues, Node, copied, like, new_branch, new_leaf
@@ -394,10 +395,15 @@ def _put_run(
             if values is not None and run_values is not None:
                 values[first:end] = run_values
             return True
+        count = len(keys)
+        if not sparse:
+            for key in (run[0], run[len(run) // 2], run[-1]):
+                slot = bisect_left(keys, key)
+                if slot == count or keys[slot] != key:
+                    return False  # not all of them are there, which is told by a few
         slots = [bisect_left(keys, key, first) for key in run]
     except TypeError:
         return False
-    count = len(keys)
     if slots[-1] < count and [keys[slot] for slot in slots] == run:
         for slot, key in zip(slots, run, strict=True):
             keys[slot] = key
@@ -473,6 +479,8 @@ def _merge_run(
 ) -> None:
     """Merge an ascending run into a leaf; equal keys take the new key and value."""
     values = leaf.values
+    if values is None and _merge_keys(leaf, run):
+        return
     old_values = [None] * len(leaf.keys) if values is None else list(values)
     merged = dict(zip(leaf.keys, zip(leaf.keys, old_values, strict=True), strict=True))
     if values.__class__ is LargeValues:
@@ -487,6 +495,21 @@ def _merge_run(
     leaf.keys = [key for key, _ in entries]
     if values is not None:
         leaf.values = values.__class__([value for _, value in entries])
+
+
+def _merge_keys(leaf: Node, run: Sequence[Key]) -> bool:
+    """The same for keys that are all there is to their entries; False, with nothing done, for keys of several kinds."""
+    merged = [*leaf.keys, *run]
+    try:
+        merged.sort()  # two ascending runs: linear; of equal keys the new one comes second
+    except TypeError:
+        return False
+    following = islice(merged, 1, None)
+    if any(map(eq, merged, following)):
+        different = map(ne, merged, islice(merged, 1, None))
+        merged = [*compress(merged, different), merged[-1]]
+    leaf.keys = merged
+    return True
 
 
 def delete_many(tree: Tree, keys: Sequence[Key]) -> tuple[int, int]:

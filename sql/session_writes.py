@@ -39,6 +39,7 @@ class WritePlan(Protocol):
     columns: tuple[ResultColumn, ...] | None
     is_insert: bool
     single_step: bool
+    sets_at_once: int
 
     @property
     def one(self) -> OneRow | None:
@@ -207,11 +208,12 @@ class WriteStatement(Checked):
         plain: bool,
     ) -> None:
         source = iter(sets)
+        at_once = _SETS_AT_ONCE
         while True:
             raw: list[Parameters] = []
             failure: BaseException | None = None
             try:
-                raw.extend(islice(source, _SETS_AT_ONCE))
+                raw.extend(islice(source, at_once))
             except BaseException as error:  # raised below, after the sets before it
                 failure = error
             chunk = cast("list[Values]", raw) if plain else self._bound_as_they_are(raw)
@@ -225,8 +227,10 @@ class WriteStatement(Checked):
                 self._run_chunk(session, transaction, chunk, total)
             if failure is not None:
                 raise failure
-            if len(chunk) < _SETS_AT_ONCE:
+            if len(chunk) < at_once:
                 return
+            if self._plan is not None:
+                at_once = self._plan.sets_at_once
 
     def _bound_as_they_are(self, sets: list[Parameters]) -> list[Values] | None:
         """The sets themselves if all are tuples of values that need no conversion; else None."""

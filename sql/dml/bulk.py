@@ -147,7 +147,7 @@ def entry_changes(
         parts = index.parts
         if alike_behind(new, parts):
             return None
-        if index.taken(tree, [entry[:parts] for entry in new if None not in entry[:parts]]):
+        if index.taken(tree, index.prefixes(new)):
             return None
     return gone, new
 
@@ -385,7 +385,7 @@ class BulkInsert:
                 return False
         except TypeError:
             pass  # of two kinds: looked up below
-        return bool(index.taken(tree, [e[:parts] for e in entries if None not in e[:parts]]))
+        return bool(index.taken(tree, index.prefixes(entries)))
 
     def _without_conflicts(
         self, ctx: Context, rows: Sequence[Row], given: Sequence[Any] | None
@@ -431,7 +431,7 @@ class BulkInsert:
     ) -> tuple[Sequence[Any], set[Any]]:
         """The unique values of each row (None with a NULL among them), and those that are there."""
         parts = index.parts
-        prefixes = [entry[:parts] for entry in index.entries(ctx, rows, keys)]
+        prefixes = list(map(itemgetter(slice(parts)), index.entries(ctx, rows, keys)))
         wanted = [prefix for prefix in set(prefixes) if None not in prefix]
         sort_entries(wanted)
         taken: set[Any] = index.taken(ctx.transaction.tree(index.tree_id), wanted)

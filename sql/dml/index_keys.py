@@ -7,6 +7,7 @@ key: one rowid, or the elements of a WITHOUT ROWID table's key.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import compress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +152,13 @@ class IndexKeys:
             return found[self.parts :] if self._without_rowid else found[self.parts]
         return None
 
+    def prefixes(self, entries: Sequence[Row]) -> list[Row]:
+        """The unique values of entries, but for those with a NULL among them."""
+        found = list(map(itemgetter(slice(self.parts)), entries))
+        if any(None in map(itemgetter(place), entries) for place in range(self.parts)):
+            return [prefix for prefix in found if None not in prefix]
+        return found
+
     def taken(self, tree: Tree, prefixes: Sequence[Row]) -> set[Row]:
         """Those of many sorted prefixes, none with a NULL, that the tree holds."""
         if not prefixes or not len(tree):
@@ -161,16 +169,14 @@ class IndexKeys:
         if about == 0 and not any(True for _ in tree.batches(first, last, hi_inclusive=True)):
             return set()
         if about <= _SCANNED_PER_PROBE * len(prefixes):
-            wanted = set(prefixes)
             found: set[Row] = set()
+            single = parts == 1  # bare values are looked up for half of what tuples of one take
+            wanted = set(map(itemgetter(0), prefixes)) if single else set(prefixes)
+            prefix_of = itemgetter(0 if single else slice(parts))
             for keys, _ in tree.batches(first, last, hi_inclusive=True):
-                found.update(wanted.intersection([key[:parts] for key in keys]))
-            return found
-        return {
-            prefix
-            for prefix in prefixes
-            if any(True for _ in tree.batches(prefix, prefix, hi_inclusive=True))
-        }
+                found.update(wanted.intersection(map(prefix_of, keys)))
+            return {(value,) for value in found} if single else found
+        return set(compress(prefixes, tree.prefixed_many(prefixes)))
 
     def message(self, table: Table) -> str:
         """UNIQUE constraint failed: t.a, t.b."""

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 BULK_ROWS_MIN = 8
 _ROWS_AT_ONCE = 8192
+_SORTED_AT_ONCE = 262144
+"""Rows that are written at once; where they have to be put in the order of a key or of indexes, the more so: each leaf is
+searched and changed once for all that go there."""
+
 _INT_MAX = (1 << 63) - 1
 
 
@@ -74,6 +78,10 @@ class InsertPlan(WritePlan):
         self._buffers = not target.plain or (
             self.query is not None and self.tree_id in trees_of(self.query.block)
         )
+        sorts = bool(records.indexes) or table.without_rowid
+        self._at_once = _SORTED_AT_ONCE if sorts else _ROWS_AT_ONCE
+        if sorts and self.bulk is not None and self.source.values is not None:
+            self.sets_at_once = _SORTED_AT_ONCE
         self._one = self._single() if self._is_simple() else None
 
     def _removes_alone(self, env: BindEnvironment) -> bool:
@@ -103,11 +111,11 @@ class InsertPlan(WritePlan):
         if self.source.values is None or self.volatile:
             return super().run_many(ctx, parameter_sets)
         sets = list(parameter_sets)
-        return self._insert(ctx, self._rows_of(ctx, sets), whole=len(sets) <= _ROWS_AT_ONCE)
+        return self._insert(ctx, self._rows_of(ctx, sets), whole=len(sets) <= self._at_once)
 
     def _rows_of(self, ctx: Context, sets: list[Values]) -> Iterator[list[Row]]:
-        for start in range(0, len(sets), _ROWS_AT_ONCE):
-            yield self.source.of_sets(ctx, sets[start : start + _ROWS_AT_ONCE])
+        for start in range(0, len(sets), self._at_once):
+            yield self.source.of_sets(ctx, sets[start : start + self._at_once])
 
     def _insert(
         self, ctx: Context, batches: Iterable[list[Row]], *, whole: bool = True
@@ -120,7 +128,7 @@ class InsertPlan(WritePlan):
         with guarded(ctx, self.single_step) as undo:
             if self.query is not None or returned is not None or not whole:
                 undo.needed()
-            for rows in _gathered(batches):
+            for rows in _gathered(batches, self._at_once):
                 ctx.check()
                 try:
                     done = self._insert_rows(ctx, rows, undo)
@@ -248,15 +256,15 @@ class InsertPlan(WritePlan):
         return insert
 
 
-def _gathered(batches: Iterable[list[Row]]) -> Iterator[list[Row]]:
+def _gathered(batches: Iterable[list[Row]], at_once: int) -> Iterator[list[Row]]:
     """Small batches put together, so that each bulk load is worth its while."""
     pending: list[Row] = []
     for batch in batches:
-        if not pending and len(batch) >= _ROWS_AT_ONCE:
+        if not pending and len(batch) >= at_once:
             yield batch
             continue
         pending += batch
-        if len(pending) >= _ROWS_AT_ONCE:
+        if len(pending) >= at_once:
             yield pending
             pending = []
     if pending:

@@ -131,3 +131,17 @@ def contents(transaction: Transaction, tree_id: int) -> list[str]:
 def shown(expected: dict[Key, Any]) -> list[str]:
     """The same of a dictionary."""
     return [repr((key, expected[key])) for key in sorted(expected, key=order_key)]
+
+
+def test_an_equal_key_of_another_kind_takes_the_place_of_the_one_before(store: Store) -> None:
+    transaction = store.begin(write=True)
+    tree = transaction.tree(transaction.create_tree(TreeKind.INDEX))
+    tree.load([(number, 1) for number in range(7)])
+    tree.load([(0.0, 1), (2.0, 1), (2.5, 1), (6.0, 1), (6.5, 1)])
+    expected = [0.0, 1, 2.0, 2.5, 3, 4, 5, 6.0, 6.5]
+    assert [repr(key[0]) for keys, _ in tree.batches() for key in keys] == list(map(repr, expected))
+    tree.load([(None, 1), (1.0, 1), (5.0, 1), ("x", 1), (b"x", 1)])
+    expected = [None, 0.0, 1.0, 2.0, 2.5, 3, 4, 5.0, 6.0, 6.5, "x", b"x"]  # type: ignore[list-item]
+    assert [repr(key[0]) for keys, _ in tree.batches() for key in keys] == list(map(repr, expected))
+    assert len(tree) == len(expected)
+    transaction.commit()

@@ -141,6 +141,22 @@ def test_the_rows_before_one_that_fails_stay(engines: Engines) -> None:
     engines.compare()
 
 
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR IGNORE", "REPLACE"])
+def test_many_chunks_of_growing_size(
+    engines: Engines, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sql.session_writes._SETS_AT_ONCE", 100)
+    monkeypatch.setattr("sql.dml.insert._SORTED_AT_ONCE", 700)
+    of = 1 << 40 if verb == "INSERT" else 2000
+    engines.many(f"{verb} {COLUMNS}", scattered(8, of=of))
+    rows = scattered(9, of=of)
+    engines.many(f"{verb} {COLUMNS}", [*rows[:1850], (1, "in the way", 2), *rows[1850:]])
+    engines.many(f"{verb} {COLUMNS}", [*rows[:50], (1, "in the way", 2), (None, None, 7)])
+    monkeypatch.setattr("sql.dml.insert._ROWS_AT_ONCE", 300)
+    engines.both(f"{verb} INTO t(a, b, c) SELECT a + 100000, b || '+', c + 0.5 FROM t")
+    engines.compare()
+
+
 def test_values_are_converted_column_by_column(engines: Engines) -> None:
     rows = [(str(place), place * 2, str(place * 0.25)) for place in range(1, 500)]
     engines.many(f"INSERT {COLUMNS}", rows)
