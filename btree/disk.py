@@ -171,18 +171,23 @@ class DiskStore:
         return changed_keys(records, RAW_TREE_ID)
 
     def _renewed_view(self) -> View:
-        self.check_open()
+        if self.closed:
+            self.check_open()
         with self._lock:
             snapshot: Snapshot = self.pages.snapshot()
-            try:
-                version = self._version_of(snapshot)
-            except BaseException:
-                snapshot.close()
-                raise
-            self._view = View(snapshot, version)
-            for lsn in [lsn for lsn in self._versions if lsn < version.lsn]:
-                del self._versions[lsn]
-            return self._view
+            known, lsn = self._versions, snapshot.lsn
+            version = known.get(lsn) if snapshot.epoch is self._epoch else None
+            if version is None:
+                try:
+                    version = self._version_of(snapshot)
+                except BaseException:
+                    snapshot.close()
+                    raise
+                known = self._versions
+            view = self._view = View(snapshot, version)
+            for old in [old for old in known if old < lsn]:
+                del known[old]
+            return view
 
     def _version_to_build_on(self, writer: Writer) -> Version:
         with self._lock:

@@ -373,6 +373,10 @@ class DiskTransaction(_OnPages):
         self._writable = True
         self.became_writable()
 
+    def follow(self, view: View) -> bool:
+        self._view, self.reader = view, view.snapshot
+        return self._follow(view.version)
+
     # -- redo ----------------------------------------------------------------------------------------
 
     def new_redo(self) -> list[Any] | None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 
 class Snapshot(Protocol):
-    """The pages and the redo as of one commit."""
+    """The pages and the redo as of one commit.  Closed by `close`, or when the last reference to it goes."""
 
     @property
     def lsn(self) -> int: ...

@@ -326,6 +326,17 @@ class Transaction(Protocol):
         """End without a trace.  Harmless when ended already."""
 
 
+class StoreTransaction(Transaction, Protocol):
+    """What a store begins."""
+
+    def follow(self, view: Any) -> bool:
+        """Go on as a read transaction on the store's newest view: what it gives from then on is as of that.  Nobody
+        may be in the midst of a look at its trees.
+
+        Whether all trees that it gave before, the catalog and the kinds of value in the trees are still good;
+        else ask it for its trees again."""
+
+
 class Store(Protocol):
     """A database: begin transactions on it.  May be shared by threads."""
 
@@ -336,7 +347,7 @@ class Store(Protocol):
     @property
     def readonly(self) -> bool: ...
 
-    def begin(self, *, write: bool = False, timeout: float | None = None) -> Transaction:
+    def begin(self, *, write: bool = False, timeout: float | None = None) -> StoreTransaction:
         """A transaction on the newest durable commit.  With `write`, takes the writer's lock first,
         waiting at most `timeout` seconds (None: the store's own), else BusyError naming the holder's pid."""
 

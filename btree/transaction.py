@@ -319,6 +319,28 @@ class LocalTransaction(ABC):
                 self._shape = object()
         return self._shape
 
+    def follow(self, view: Any) -> bool:
+        """See `protocols.StoreTransaction`.  Trees over which nothing but more changes lie stay the objects that they
+        are."""
+        return self._follow(view)
+
+    def _follow(self, version: Version) -> bool:
+        lsn, trees, all_stay = version.lsn, version.trees, version.shape is self._shape
+        self.version, self._shape = version, version.shape
+        for tree in [*self.open_trees.values()]:
+            if trees.get(tree.id) is tree.under:
+                if tree.__class__ is OverlaidTree:
+                    tree.lsn = lsn
+                    tree.top = None
+                    continue
+                if not tree.under.pending:
+                    continue
+            del self.open_trees[tree.id]
+            all_stay = False
+        if not all_stay:
+            self._catalog_state = None
+        return all_stay
+
     def nodes_wanted(self) -> None:  # noqa: B027
         """Nodes are to be walked, and who does so may go on when the transaction has ended."""
 

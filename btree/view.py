@@ -21,11 +21,8 @@ class View:
     __slots__ = ("snapshot", "version")
 
     def __init__(self, snapshot: Snapshot, version: Version) -> None:
-        self.snapshot = snapshot
+        self.snapshot = snapshot  # closes itself when nobody has it any more
         self.version = version
-
-    def __del__(self) -> None:
-        self.snapshot.close()
 
 
 class _Ended:

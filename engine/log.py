@@ -136,14 +136,19 @@ class Log:
 
     def state(self) -> State:
         """The newest commit taken in, frozen."""
-        return State(
-            self.lsn,
-            self.base_lsn,
-            self.end,
-            self.table.overlays,
-            self.redo,
-            len(self.redo),
-            self.epoch,
+        # Not by the class's own constructor, a Python function: a reader beside a writer asks once a commit.
+        redo = self.redo
+        return tuple.__new__(
+            State,
+            (
+                self.lsn,
+                self.base_lsn,
+                self.end,
+                self.table.overlays,
+                redo,
+                len(redo),
+                self.epoch,
+            ),
         )
 
     # -- reading records -------------------------------------------------------------------------

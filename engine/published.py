@@ -79,15 +79,17 @@ class Published:
 
     def snapshot(self) -> Snapshot:
         """The newest commit that may be seen, whoever wrote it."""
-        self.check_usable()
         with self.mutex:
-            if not self._locked:
+            if self._dead is not None:
+                self.check_usable()
+            log = self.current_log
+            if not self._locked and log.words[WORD_VISIBLE] > log.end:
                 self._take_in_others()
+                log = self.current_log
             state = self._visible
             if state is None:
-                self.check_usable()
-                state = self._visible = self.current_log.state()
-            snapshot = Snapshot(self, self.current_log, state)
+                state = self._visible = log.state()
+            snapshot = Snapshot(self, log, state)
             self._live[id(snapshot)] = state.lsn
             return snapshot
 

@@ -71,4 +71,6 @@ class Snapshot:
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        store = self._store
+        if store is not None:
+            store.forget(self)

@@ -266,12 +266,14 @@ class Session(TransactionState):
         if (
             known is None
             or self.in_transaction
-            or self.store.view() is not self._reader_view
             or self.current is not None
             or self.functions.version != self._ready_version
         ):
             return None
-        return known
+        newest = self.store.view()
+        if newest is self._reader_view:
+            return known
+        return self._ready.get(sql) if self._follow(newest) else None
 
     def make_ready(self, sql: str, ready: Ready, columns: tuple[ResultColumn, ...]) -> None:
         """Have a query that gives few rows, and was made ready for the kept reader, at hand for the next time."""

@@ -296,12 +296,15 @@ class QueryPlan(Checked):
             context = self.context(session, transaction, values)
         context.transaction, context.parameters, context.now = transaction, values, None
         context.memory_limit_bytes = session.memory_limit_bytes
+        reads, session.reads = session.reads, True
         try:
             batches = self._compiled.run(context)
         except BaseException:
             if session.keeps(transaction):
                 session.drop_reader()
             raise
+        finally:
+            session.reads = reads
         context.transaction = _NO_TRANSACTION
         if batches.__class__ is not list:  # no row has been made yet
             self._gives_list = False
@@ -317,6 +320,7 @@ class QueryPlan(Checked):
         own = None
         if transaction is None:
             own = transaction = session.lent_reader()
+        reads, session.reads = session.reads, True
         try:
             if (
                 transaction.commit_number != self._commit_number
@@ -340,6 +344,8 @@ class QueryPlan(Checked):
                     session.give_reader_away()
                 own.rollback()
             raise
+        finally:
+            session.reads = reads
         if own is not None and not session.keeps(own):
             own.rollback()
         if rows is None:

@@ -15,7 +15,15 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from btree import CATALOG_TREE_ID, ConflictError, ReadOnlyError, Savepoint, Store, Transaction
+from btree import (
+    CATALOG_TREE_ID,
+    ConflictError,
+    ReadOnlyError,
+    Savepoint,
+    Store,
+    StoreTransaction,
+    Transaction,
+)
 from sql.errors import ConstraintError, MisuseError, SqlError
 
 if TYPE_CHECKING:
@@ -59,8 +67,9 @@ class TransactionState:
         """What `joined_transaction` gives without further ado for a table that is not temporary, once it has
         looked.  For who asks for each statement."""
         self._marks: list[Mark] = []
-        self._reader: Transaction | None = None  # kept from one reading statement to the next
+        self._reader: StoreTransaction | None = None  # kept from one reading statement to the next
         self._reader_view: object = None
+        self.reads = False  # whether a statement that calls functions reads from it
         self._ready: dict[str, ReadyQuery] = {}  # for that reader, by their texts
         self._open_results: weakref.WeakSet[Result] = weakref.WeakSet()
         self._has_open_results = False  # it may have: to ask the set is dear
@@ -197,18 +206,30 @@ class TransactionState:
     def lent_reader(self) -> Transaction:
         """A transaction on the newest commit for one reading statement that is over at once.
 
-        It is kept, and lent again as long as the store's view is the same: so a point query begins none."""
-        newest = self.store.view()
-        if newest is self._reader_view:
-            assert self._reader is not None
-            return self._reader
+        It is kept, and lent again: so a point query begins none, and after a commit it follows that, with the
+        trees that it has looked up and the queries that are ready for them.  Not while a statement reads from
+        it, one of whose functions begins another statement."""
         if self._temporary_store is not None:
             return self.begin_transaction(write=False)
-        self.drop_reader()
+        newest = self.store.view()
+        reader = self._reader
+        if reader is not None:
+            if newest is self._reader_view or self._follow(newest):
+                return reader
+            return self.store.begin()
         reader = self.store.begin()
         if self.store.view() is newest:
             self._reader, self._reader_view = reader, newest
         return reader
+
+    def _follow(self, newest: object) -> bool:
+        """Have the kept reader read from the newest commit; False if a statement reads from it."""
+        if self.reads:
+            return False
+        self._reader_view = newest
+        if self._reader is None or not self._reader.follow(newest):
+            self._ready.clear()
+        return True
 
     def quick_reader(self) -> Transaction | None:
         """What a reading statement that is over at once reads from, without anything to be ended after it;
@@ -218,8 +239,6 @@ class TransactionState:
             return transaction
         if self.in_transaction:
             return self.reading_transaction()
-        if self.store.view() is self._reader_view:
-            return self._reader
         reader = self.lent_reader()
         if reader is self._reader:
             return reader

@@ -140,6 +140,9 @@ class FakeSnapshot:
             self.closed = True
             self.pages.open_snapshots -= 1
 
+    def __del__(self) -> None:
+        self.close()
+
 
 class FakeWriter:
     def __init__(self, pages: FakePages) -> None:
