@@ -23,7 +23,7 @@ from btree.codec import (
     not_storable,
     row_id_part,
 )
-from btree.column_codec import decode_column, encode_column
+from btree.column_codec import decode_column, encode_column, packer
 from btree.column_pages import OpenPage, joined
 from btree.errors import CorruptionError
 from btree.node import Node
@@ -241,7 +241,7 @@ def _compressed(column: bytes, mask: bytearray) -> bytes:
     fixed = _FIXED.get(column[0])
     if fixed is None or not _NATIVE:
         return encoded(values)
-    return column[:1] + struct.pack(f"{len(values)}{fixed[0]}", *values)
+    return column[:1] + packer(len(values), fixed[0])(*values)
 
 
 def without(values: list[Value], slots: Sequence[int]) -> list[Value]:
@@ -274,7 +274,7 @@ def edited(
         values.insert(slot, value)
     if fixed is not None and set(map(type, new)) == {fixed[1]}:
         try:
-            return column[:1] + struct.pack(f"{len(values)}{fixed[0]}", *values)
+            return column[:1] + packer(len(values), fixed[0])(*values)
         except struct.error:  # too large for the width
             pass
     return encoded(values)
