@@ -253,7 +253,11 @@ class Cache:
             if child.unflushed or not child.location or child.page != pages[slot]:
                 continue  # unwritten, or numbered after this branch was left to older versions
             children[slot] = child.location
-            if self._cooling.get(child.location) is child:
+            if below is not None:
+                # It does not cool: two versions of it, whose leaves were written anew under the numbers that they
+                # had, are one page, so that its location does not tell which of them to revive.
+                self.evictions += 1
+            elif self._cooling.get(child.location) is child:
                 continue  # it went from another version's tree, too
             else:
                 self._cooling[child.location] = child
