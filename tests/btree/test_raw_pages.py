@@ -85,7 +85,7 @@ def test_pages_that_were_asked_for_last_stay() -> None:
 def test_a_tree_larger_than_the_cache_is_what_a_model_says(tmp_path: Path, seed: int) -> None:
     """With values of all lengths, with commits in between and readers of before them."""
     rng = random.Random(seed)
-    cache_bytes = 1 << 18
+    cache_bytes = 3 << 17
     store: Any = open_store(tmp_path / "db", durability="off", cache_bytes=cache_bytes)
     lengths = rng.choice([[20], [5, 50, 500], [30, 30, 30, 30, 9000]])
     keys = [b"%0*d" % (rng.choice([6, 9]), number * 7919 % 10**6) for number in range(12_000)]
