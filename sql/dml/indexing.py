@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sqlglot import exp
+
 from btree import CollectorPaused
-from sql.dml.entry_sorting import alike_behind, sort_entries, sorted_pieces
+from sql.compile import prepare_select
+from sql.dml.entry_sorting import alike_behind, sorted_pieces
 from sql.dml.index_keys import IndexKeys
 from sql.dml.records import TableRecords
+from sql.dml.target import row_columns, tree_key
 from sql.errors import ConstraintError
 from sql.expressions import ROWID
+from sql.parse import parse_expression
 
 if TYPE_CHECKING:
     from btree import Tree
+    from sql.bind import BindEnvironment
     from sql.context import Context
     from sql.schema import Index, Table
     from sql.session import Session
 
 Row = tuple[Any, ...]
-
-_ENTRIES_AT_ONCE = 4096
-"""Entries that are written between two looks whether the statement is to stop."""
 
 
 def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> None:
@@ -29,40 +32,75 @@ def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> No
 
     Raises ConstraintError if a unique index would hold a value twice."""
     with CollectorPaused():
-        keys = IndexKeys(index, table, session.environment(ctx.transaction))
-        pieces = _sorted_entries(ctx, ctx.transaction.tree(table.tree_id), keys)
+        env = session.environment(ctx.transaction)
+        keys = IndexKeys(index, table, env)
+        if keys.stored_columns is not None:
+            batches = _stored(ctx.transaction.tree(table.tree_id), keys, keys.stored_columns)
+        else:
+            batches = _queried(ctx, table, index, keys, env)
+        pieces = _sorted_entries(ctx, batches, keys.parts)
         if index.unique:
             pieces = _unique(pieces, keys, table)
         ctx.transaction.tree(index.tree_id).build(_checked(pieces, ctx))
 
 
-def _sorted_entries(ctx: Context, tree: Tree, keys: IndexKeys) -> Iterator[list[Row]]:
-    """The entries of all rows of a table in order, piece by piece."""
-    places = keys.stored_columns
-    if places is None:
-        entries: list[Row] = []
-        for row_keys, rows in tree.batches():
-            ctx.check()
-            entries += keys.entries(ctx, rows, row_keys)
-        ctx.check()
-        sort_entries(entries, keys.parts)
-        for start in range(0, len(entries), _ENTRIES_AT_ONCE):
-            yield entries[start : start + _ENTRIES_AT_ONCE]
-        return
-    # Without a look at the other columns.
+Batches = Iterator[tuple[Iterable[Row], Sequence[Any]]]
+"""Entries, in the order of the table's keys, and their first elements."""
+
+
+def _stored(tree: Tree, keys: IndexKeys, places: Sequence[int]) -> Batches:
+    """The entries that are made of columns alone, without a look at the others."""
     wanted = list(dict.fromkeys((*places, ROWID)))
     at = [wanted.index(place) for place in (*places, ROWID)]
-    made: list[Row] = []
-    firsts: list[Any] = []
     for columns in tree.column_batches(wanted):
-        ctx.check()
         *values, row_keys = [columns[place] for place in at]
         parts = keys.entry_columns(values, row_keys)
-        made += zip(*parts, strict=True)
-        firsts += parts[0]
+        yield zip(*parts, strict=True), parts[0]
+
+
+def _queried(
+    ctx: Context, table: Table, index: Index, keys: IndexKeys, env: BindEnvironment
+) -> Batches:
+    """Those of expressions, or of some of the rows alone: what a query gives that scans the table."""
+    source = exp.Table(
+        this=exp.to_identifier(table.name, quoted=True),
+        db=exp.to_identifier("temp" if table.temporary else "main"),
+    )
+    source.meta["indexed_by"] = False
+    columns = row_columns(table)
+    outputs: list[exp.Expression] = []
+    for part in index.columns:
+        if part.expression is not None:
+            outputs.append(parse_expression(part.expression))
+        elif part.column is None or part.column == ROWID:
+            outputs.append(tree_key(table.name))
+        else:
+            outputs.append(columns[part.column].copy())
+    select = exp.Select(expressions=[*outputs, tree_key(table.name)])
+    for output in select.expressions:
+        output.meta["text"] = ""  # as in `scan_query`
+    select.meta["row_by_row"] = True
+    select.set("from_", exp.From(this=source))
+    if index.where is not None:
+        select.set("where", exp.Where(this=parse_expression(index.where)))
+    for rows in prepare_select(select, env).run(ctx):
+        if rows:
+            *values, row_keys = zip(*rows, strict=True)
+            parts = keys.entry_columns(values, row_keys)
+            yield zip(*parts, strict=True), parts[0]
+
+
+def _sorted_entries(ctx: Context, batches: Batches, parts: int) -> Iterator[list[Row]]:
+    """The entries of all rows of a table in order, piece by piece."""
+    made: list[Row] = []
+    firsts: list[Any] = []
+    for entries, some in batches:
+        ctx.check()
+        made += entries
+        firsts += some
     ctx.check()
     if made:
-        yield from sorted_pieces(made, firsts, keys.parts)
+        yield from sorted_pieces(made, firsts, parts)
 
 
 def _unique(pieces: Iterator[list[Row]], keys: IndexKeys, table: Table) -> Iterator[list[Row]]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from btree import open_memory, order_key
-from sql import Session
+from sql import ConstraintError, Session
 from sql.dml.entry_sorting import sort_entries, sorted_pieces
 
 COUNT = 3000
@@ -108,6 +108,11 @@ def test_entries_of_one_part_that_come_in_the_order_of_their_keys(first: str) ->
         "a, id",
         "d || 'x'",
         "a) WHERE (a % 3 = 1",
+        "lower(c), a % 7",
+        "abs(a - 100) DESC, c COLLATE NOCASE, id",
+        "coalesce(b, d), id",
+        "e) WHERE (c = 'A3' OR b IS NULL AND d",
+        "d, a || c) WHERE (id BETWEEN 100 AND 9000",
     ],
 )
 @pytest.mark.parametrize("without_rowid", [False, True])
@@ -139,6 +144,22 @@ def test_an_index_of_a_large_table_holds_what_sqlite3_finds(
     for condition in ("a BETWEEN 100 AND 130", "b < 0.01", "c = 'a7'", "d IS NULL AND a < 900"):
         query = f"SELECT id, a FROM t WHERE {condition} ORDER BY id"
         assert list(session.execute(query)) == connection.execute(query).fetchall()
+
+
+def test_an_index_of_expressions_is_filled_whatever_the_table_is_called() -> None:
+    session = Session(open_memory())
+    session.execute("CREATE TABLE t(x)")
+    for kind in ("", "TEMP"):
+        name = '"select ""t"' if kind else '"t t"'
+        session.execute(f'CREATE {kind} TABLE {name}("a b", c TEXT COLLATE NOCASE)')
+        session.execute(f"INSERT INTO {name} VALUES (3, 'x'), (-3, 'X'), (NULL, 'y'), (1, NULL)")
+        session.execute(f'CREATE INDEX i{kind} ON {name}(abs("a b"), c) WHERE "a b" <> 1')
+        session.execute(f"CREATE UNIQUE INDEX u{kind} ON {name}(c || rowid)")
+        assert list(session.execute("PRAGMA integrity_check")) == [("ok",)]
+        session.execute(f"REINDEX {'temp' if kind else 'main'}.i{kind}")
+        assert list(session.execute("PRAGMA integrity_check")) == [("ok",)]
+        with pytest.raises(ConstraintError, match="UNIQUE constraint failed: index"):
+            session.execute(f'CREATE UNIQUE INDEX v{kind} ON {name}(abs("a b"), lower(c))')
 
 
 def test_a_unique_index_finds_the_one_value_that_is_there_twice() -> None:
