@@ -198,7 +198,7 @@ def _close(environment: Environment, status: int, *, ends: bool) -> int:
         raise
     except OSError as error:
         _discard_output()
-        return status or _failed(f"standard output: {error.strerror}")
+        return status or _failed(_sentence(error))
     return status
 
 

@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     import subprocess
 
 BUFFER_CHARS = 1 << 16
+STANDARD_OUTPUT = "standard output"
 
 
 class PagerLeft(Exception):
-    """The pager was left before it had seen everything."""
+    """The pager, or the command that a result goes to, was left before it had seen everything."""
 
 
 class Target:
@@ -23,7 +24,10 @@ class Target:
     def __init__(self, base: Any) -> None:
         self._base = base
         self._stream = base
+        self._name = STANDARD_OUTPUT
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_left = False  # whether that process reads no more
+        self._in_result = False
         self._parts: list[str] = []
         self._size = 0
         self.is_terminal = False
@@ -57,7 +61,7 @@ class Target:
     def write_bytes(self, data: bytes) -> None:
         """Bytes as they are."""
         self._pass_on()
-        self._stream.write(data)
+        self._send(data)
 
     def _pass_on(self) -> None:
         if not self._parts:
@@ -66,7 +70,7 @@ class Target:
         self._parts = []
         self._size = 0
         if self._pager is None:
-            self._stream.write(data)
+            self._send(data)
             return
         assert self._pager.stdin is not None
         try:
@@ -74,10 +78,24 @@ class Target:
         except BrokenPipeError:
             raise PagerLeft from None
 
+    def _send(self, data: bytes) -> None:
+        """Data to the stream, if anybody reads it; what is sent is all that there is, if it is empty."""
+        try:
+            if not self._is_left:
+                self._stream.write(data) if data else self._stream.flush()
+        except BrokenPipeError:
+            if self._process is None:
+                raise
+            self._is_left = True  # a command that has seen enough; the statements behind it go on
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._name) from error
+        if self._is_left and self._in_result:
+            raise PagerLeft
+
     def flush(self) -> None:
         """Everything written so far is out.  Raises BrokenPipeError, OSError."""
         self._pass_on()
-        self._stream.flush()
+        self._send(b"")
 
     def flush_if_eager(self) -> None:
         """Flush where somebody looks on."""
@@ -88,6 +106,7 @@ class Target:
 
     def start_pages(self) -> None:
         """What follows goes to the pager once it is longer than the screen."""
+        self._in_result = True
         if self.pager is not None and self.is_terminal and self.screen_lines:
             self.flush()
             self._lines_left = self.screen_lines - 2
@@ -102,6 +121,7 @@ class Target:
     def end_pages(self) -> None:
         """The result is whole; waits until the pager is left."""
         self._lines_left = None
+        self._in_result = False
         process = self._pager
         if process is None:
             return
@@ -128,9 +148,10 @@ class Target:
 
             command = name[1:].strip()
             self._process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE)
-            self._stream = self._process.stdin
+            self._stream, self._name = self._process.stdin, command
         else:
             self._stream = open(name, "wb")  # noqa: SIM115 - closed by `restore`
+            self._name = name
         self.is_terminal = False
 
     def restore(self) -> None:
@@ -145,7 +166,11 @@ class Target:
             if process is None:
                 raise
             # else the command read as much as it wanted
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._name) from error
         finally:
+            self._is_left = False
+            self._name = STANDARD_OUTPUT
             self._parts = []
             self._size = 0
             self._stream = self._base

@@ -105,6 +105,15 @@ def _write(result: Result, out: TextIO, kind: str, name: str, head: str, bar: Pr
 
 
 @contextmanager
+def _named(path: str) -> Iterator[None]:
+    """What the system says of an open file, with its name."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, error.filename or path) from error
+
+
+@contextmanager
 def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
     """The stream to write to.  A file takes its place when it is complete."""
     if not isinstance(path, str):
@@ -118,7 +127,7 @@ def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
     if os.path.isdir(path):
         raise TransferError(f"{path} is a directory")
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe, a device: no renaming
-        with open(path, "w", encoding=encoding, newline="") as out:
+        with _named(path), open(path, "w", encoding=encoding, newline="") as out:
             yield out
         return
     beside = f"{path}.{os.getpid()}.part"
@@ -129,7 +138,10 @@ def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
     except LookupError:
         raise TransferError(f"unknown encoding {encoding!r}") from None
     try:
-        with open(beside, "w", encoding=encoding, newline="", buffering=_BUFFER_BYTES) as out:
+        with (
+            _named(path),
+            open(beside, "w", encoding=encoding, newline="", buffering=_BUFFER_BYTES) as out,
+        ):
             yield out
         os.replace(beside, path)
     except BaseException:

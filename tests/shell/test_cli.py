@@ -327,3 +327,49 @@ def test_only_options_import_click(database: Path) -> None:
 def test_the_installed_command_is_the_module(tmp_path: Path) -> None:
     assert os.path.basename(command()[0]).startswith("python")
     assert kvsh("", "SELECT 40 + 2", cwd=tmp_path).out == "42\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "script", "name"),
+    [
+        (["SELECT * FROM person"], "", b"standard output: No space"),
+        ([".dump"], "", b"standard output: No space"),
+        ([], ".dump\n", b"standard output: No space"),
+        ([".export", "/dev/full", "person"], "", b"/dev/full: No space"),
+        ([], ".once /dev/full\nSELECT 1;\n", b"<stdin>:2:1: error: /dev/full: No space"),
+        ([], ".output /dev/full\n.dump\n", b"/dev/full: No space"),
+    ],
+)
+def test_what_can_not_be_written_is_named(
+    database: Path, arguments: list[str], script: str, name: bytes
+) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command(str(database), *arguments),
+            input=script.encode(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environ(),
+            check=False,
+        )
+    assert done.returncode == 1
+    assert name in done.stderr
+
+
+@pytest.mark.parametrize("redirection", [".once |head -n 1", ".output |head -n 1", ".once |false"])
+def test_a_command_that_has_seen_enough_ends_no_script(database: Path, redirection: str) -> None:
+    script = f"""{redirection}
+SELECT value FROM generate_series(1, 300000);
+INSERT INTO person (name) VALUES ('behind it');
+.output
+SELECT count(*) FROM person WHERE name = 'behind it';
+"""
+    done = subprocess.run(
+        command(str(database)),
+        input=script.encode(),
+        capture_output=True,
+        env=environ(),
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == (b"1\n" if "false" in redirection else b"1\n1\n")
