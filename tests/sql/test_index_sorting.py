@@ -156,7 +156,8 @@ def test_an_index_of_expressions_is_filled_whatever_the_table_is_called() -> Non
         session.execute(f'CREATE INDEX i{kind} ON {name}(abs("a b"), c) WHERE "a b" <> 1')
         session.execute(f"CREATE UNIQUE INDEX u{kind} ON {name}(c || rowid)")
         assert list(session.execute("PRAGMA integrity_check")) == [("ok",)]
-        session.execute(f"REINDEX {'temp' if kind else 'main'}.i{kind}")
+        if not kind:
+            session.execute("REINDEX i")
         assert list(session.execute("PRAGMA integrity_check")) == [("ok",)]
         with pytest.raises(ConstraintError, match="UNIQUE constraint failed: index"):
             session.execute(f'CREATE UNIQUE INDEX v{kind} ON {name}(abs("a b"), lower(c))')
