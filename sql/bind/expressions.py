@@ -114,7 +114,8 @@ class ExpressionBinder:
         scope: Scope | None = self.scope
         while scope is not None:
             try:
-                found = self._tree_key(node, scope) or scope.find(name, table_name, where)
+                found = self._tree_key(node, scope) if name == "_key_" else None
+                found = found or scope.find(name, table_name, where)
             except SqlError as error:
                 error.offset = offset_of(node)
                 raise

@@ -161,7 +161,7 @@ class Binder:
                     slot,
                     carried_affinity(initial),
                     collation_of(initial),
-                    31,
+                    block.kinds[slot],
                 )
 
     # Queries
@@ -320,11 +320,21 @@ class Binder:
                         ResultColumn(column.name, column.declared_type, column.table, column.column)
                     )
                 continue
-            alias = item.alias if isinstance(item, exp.Alias) else None
-            inner = item.this if isinstance(item, exp.Alias) else item
-            bound = binder.scalar(inner)
+            alias, inner = None, item
+            if isinstance(item, exp.Alias):
+                alias, inner = item.alias, item.this
+            if inner.__class__ is exp.Column:  # whose name is looked up once
+                found = binder.resolve(inner)
+                if isinstance(found, ScopeColumn):
+                    bound = found.expression
+                    result.append(_result_column(found, alias))
+                else:
+                    bound = found
+                    result.append(self._named(inner, alias, item))
+            else:
+                bound = binder.scalar(inner)
+                result.append(self._named(inner, alias, item))
             outputs.append(bound)
-            result.append(self._named(inner, alias, binder, item))
             if alias is not None:
                 aliased.setdefault(alias.lower(), bound)
         return outputs, result, aliased
@@ -365,29 +375,12 @@ class Binder:
             raise error
         return columns
 
-    def _named(
-        self,
-        node: exp.Expression,
-        alias: str | None,
-        binder: ExpressionBinder,
-        item: exp.Expression,
-    ) -> ResultColumn:
-        inner = node
-        while isinstance(inner, exp.Paren):
-            inner = inner.this
-        if isinstance(inner, exp.Column):
-            found = binder.resolve(inner)
-            if isinstance(found, ScopeColumn):
-                return ResultColumn(
-                    alias if alias is not None else found.name,
-                    found.declared_type,
-                    found.table,
-                    found.column,
-                )
-            if alias is None:
-                return ResultColumn(item.meta.get("text") or inner.name)
+    def _named(self, node: exp.Expression, alias: str | None, item: exp.Expression) -> ResultColumn:
+        """A result column that is no table's."""
         if alias is not None:
             return ResultColumn(alias)
+        if isinstance(node, exp.Column):
+            return ResultColumn(item.meta.get("text") or node.name)
         text = item.meta.get("text")
         return ResultColumn(text if text is not None else node.sql(dialect="sqlite"))
 
@@ -455,6 +448,12 @@ class Binder:
                 key = replace(key, collation=collation)
             keys.append(key)
         return tuple(keys)
+
+
+def _result_column(column: ScopeColumn, alias: str | None) -> ResultColumn:
+    return ResultColumn(
+        column.name if alias is None else alias, column.declared_type, column.table, column.column
+    )
 
 
 def bind_query(
