@@ -76,7 +76,7 @@ class Grouping(Locking, ABC):
         try:
             if end > log.ready:
                 self.make_ready(end)
-            if start != log.covered or end > log.ready or not self.delayed(data, start):
+            if start != log.covering or end > log.ready or not self.delayed(data, start):
                 log.file.write(data, start)
         except OSError as error:
             self.take_back(log)

@@ -113,7 +113,10 @@ class Log:
         self.ready = 0  # small commits up to here find their blocks written before
         self.unwritten = b""  # newest commits, to be written with their sync
         self.unwritten_at = 0
-        self.covered = 0  # own syncs, made, under way or to come with `unwritten`, cover all before
+        self.covered = 0  # this handle's own syncs cover all before
+        self.covering = (
+            0  # the same, once those are made that are under way, or to come with `unwritten`
+        )
         self.redo: list[tuple[int, bytes]] = []
         self.redo_bytes = 0
         self.live_bytes = 0
@@ -132,7 +135,7 @@ class Log:
 
     def forget_space(self) -> None:
         """What was allocated behind the log's end may have been cut."""
-        self.allocated = self.ready = self.covered = 0
+        self.allocated = self.ready = self.covered = self.covering = 0
 
     def state(self) -> State:
         """The newest commit taken in, frozen."""

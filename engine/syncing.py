@@ -90,7 +90,7 @@ class Syncing(Published):
                 with _room_permitting():  # a file system that allocates nothing ahead
                     log.file.write(bytes(stop - start), start)
                     log.ready = stop
-                    log.covered = 0  # the zeros are to be synced once, for all who come into them
+                    log.covering = 0  # the zeros are to be synced once, for all who come into them
 
     def delayed(self, data: bytes, start: int) -> bool:
         """Leave commits that follow what is covered to who syncs, unless others stand in between; under the mutex."""
@@ -100,7 +100,7 @@ class Syncing(Published):
         elif log.unwritten_at + len(log.unwritten) != start:
             return False  # they are being written, and so is what has been appended behind them
         log.unwritten += data
-        log.covered = start + len(data)
+        log.covering = start + len(data)
         return True
 
     def has_unsynced(self) -> bool:
@@ -150,14 +150,14 @@ class Syncing(Published):
 
     def _sync_group(self) -> None:
         """Sync for all that have been appended by now; under the mutex, which is let go meanwhile."""
-        self._syncing = True
         log = self.current_log
         target, group = log.state(), self._unsynced
         data, offset = log.unwritten, log.unwritten_at
-        in_one_call = data and offset + len(data) == target.end
+        in_one_call = data and offset == log.covered and offset + len(data) == target.end
         if not in_one_call:
             small_ones_may = self.durability == "full" and log.file.writes_synced()
-            log.covered = target.end if small_ones_may else 0
+            log.covering = target.end if small_ones_may else 0
+        self._syncing = True
         self.mutex.release()
         failure: OSError | None = None
         began = time.perf_counter()
@@ -188,6 +188,7 @@ class Syncing(Published):
         if data:  # only now: after Ctrl-C they would be written once more
             log.unwritten = log.unwritten[len(data) :]
             log.unwritten_at += len(data)
+        log.covered = target.end
         self.note_synced(target.end)
         if self.durability == "full":
             self._unsynced -= group

@@ -21,6 +21,7 @@ class WatchedFile(OsFile):
 
     done: list[str] = []  # noqa: RUF012
     gate: threading.Event | None = None
+    during: Any = None  # called within the next sync
     waits = threading.Event()
     interrupted = False
     pretends = True  # that writes may carry their sync, whatever the file system
@@ -34,6 +35,9 @@ class WatchedFile(OsFile):
         super().write(data, offset)
 
     def sync(self) -> None:
+        during, WatchedFile.during = WatchedFile.during, None
+        if during is not None:
+            during()
         WatchedFile.done.append("sync")
         if WatchedFile.gate is not None:
             WatchedFile.waits.set()
@@ -60,7 +64,13 @@ class WatchedFiles(OsFileSystem):
 
 @pytest.fixture(autouse=True)
 def nothing_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("done", []), ("gate", None), ("interrupted", False), ("pretends", True)):
+    monkeypatch.setattr(WatchedFile, "done", [])
+    for name, value in (
+        ("gate", None),
+        ("during", None),
+        ("interrupted", False),
+        ("pretends", True),
+    ):
         monkeypatch.setattr(WatchedFile, name, value)
     monkeypatch.setattr(WatchedFile, "waits", threading.Event())
 
@@ -217,6 +227,27 @@ def test_ctrl_c_before_the_write_loses_nothing(tmp_path: Path) -> None:
     assert redo_of(path)[-1] == b"interrupted"
     store.commit_redo(b"later")
     assert redo_of(path)[-2:] == [b"interrupted", b"later"]
+
+
+def test_ctrl_c_before_a_whole_sync_leaves_nothing_to_a_smaller_one(tmp_path: Path) -> None:
+    """Another thread's commit, appended behind it meanwhile, relied on that sync."""
+    path = tmp_path / "db"
+    store = covered(path)
+
+    def interrupt() -> None:
+        store.begin().commit_redo(b"beside")
+        WatchedFile.done.clear()
+        raise KeyboardInterrupt
+
+    commit = put_pages(store, b"page")
+    WatchedFile.during = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        commit.wait()
+    assert WatchedFile.done == ["write", "sync"]
+    assert redo_of(path) == [b"beside"]
+    WatchedFile.done.clear()
+    store.commit_redo(b"later")
+    assert WatchedFile.done == ["both"]
 
 
 def test_a_handle_that_is_closed_writes_what_nobody_waits_for(tmp_path: Path) -> None:
