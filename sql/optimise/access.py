@@ -161,7 +161,7 @@ class TableAccess:
         self._sources = frozenset().union(*map(references, self.conjuncts))
         self._known: dict[frozenset[int], list[Candidate]] = {}
         self.size = planner.statistics.rows(relation.table.tree_id)
-        paths = key_paths(planner, relation)
+        paths = planner.key_paths(relation)
         hint = relation.indexed_by
         if hint is False:
             paths = [path for path in paths if path.clustered]

@@ -60,7 +60,7 @@ class RelationAccesses:
                 self.conjuncts.append(conjunct)
             else:
                 self.constant.append(conjunct)
-        self.refs: dict[int, set[int]] = {
+        self.refs: dict[int, frozenset[int]] = {
             id(conjunct): references(conjunct) & self.own for conjunct in self.conjuncts
         }
         self.on: list[tuple[Expression, ...]] = []

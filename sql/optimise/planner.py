@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sql.expressions import Expression, Literal, Parameter
+from sql.optimise.access import key_paths
 from sql.optimise.select import SelectPlanner
 from sql.optimise.statistics import ROWS_OF_UNKNOWN, Statistics
 from sql.plan import Block, Compound, OuterJoin, Recursive, Select, TableRelation, Values
-from sql.plan.operators import BlockPlan, Plan
+from sql.plan.operators import BlockPlan, KeyPath, Plan
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -27,6 +28,7 @@ class Planner:
         self.statistics = Statistics(env.transaction)
         self._plans: dict[int, tuple[Block, Plan]] = {}
         self._conditions: dict[tuple[str, int], tuple[Expression, ...]] = {}
+        self._paths: dict[int, tuple[TableRelation, list[KeyPath]]] = {}
 
     def plan(self, block: Block, repeats: float = 1.0) -> Plan:
         """The block's plan; `repeats` is about how often a correlated one will run."""
@@ -76,6 +78,13 @@ class Planner:
     def _limited(self, block: Block, rows: float) -> float:
         limit = self.limit_of(block)
         return rows if limit is None else min(rows, max(1.0, limit))
+
+    def key_paths(self, relation: TableRelation) -> list[KeyPath]:
+        """The ordered trees of a relation's table, as `access.key_paths` has them."""
+        known = self._paths.get(id(relation))
+        if known is None:
+            known = self._paths[id(relation)] = relation, key_paths(self, relation)
+        return known[1]
 
     # Expressions of indexes, bound in the relation that uses them
 

@@ -16,7 +16,6 @@ from sql.expressions import (
     Match,
     ScalarSubquery,
 )
-from sql.optimise.access import key_paths
 from sql.optimise.candidates import DEPENDENT
 from sql.optimise.costs import SEEK
 from sql.optimise.decorrelate import ANTI, SEMI
@@ -111,7 +110,7 @@ class SelectPlanner(JoinOrder):
             return ()
         if relation.indexed_by is not None:
             return ()
-        paths = [path for path in key_paths(self.planner, relation) if not path.where]
+        paths = [path for path in self.planner.key_paths(relation) if not path.where]
         ends = []
         for call in block.aggregates:
             end = None if call.where is not None else _end(call, relation, paths)

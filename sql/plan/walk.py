@@ -338,20 +338,26 @@ def _map_select(block: Select, visit: Visit) -> Select:
 
 
 _SUBQUERIES = frozenset((Exists, InSubquery, ScalarSubquery))
+_LEAVES = frozenset((ColumnRef, SlotRef, Literal, Parameter))
 
 
 def walk(node: Expression) -> Sequence[Expression]:
     """The node and everything under it, subqueries' plans included."""
-    kind = node.__class__
-    operands = _CHILDREN.get(kind)
-    if operands is None and kind not in _SUBQUERIES:
+    if node.__class__ in _LEAVES:
         return (node,)
-    found = [node]
-    if operands is not None:
-        for child in operands(node):
-            found += walk(child)
-    if kind in _SUBQUERIES:
-        found += walk_block(node.plan)  # type: ignore[union-attr]
+    found: list[Expression] = []
+    pending = [node]
+    while pending:
+        part = pending.pop()
+        found.append(part)
+        kind = part.__class__
+        operands = _CHILDREN.get(kind)
+        if kind in _SUBQUERIES:
+            for child in () if operands is None else operands(part):
+                found += walk(child)
+            found += walk_block(part.plan)  # type: ignore[union-attr]
+        elif operands is not None:
+            pending += operands(part)[::-1]
     return found
 
 
@@ -453,29 +459,47 @@ def _collect_sources(block: Block, found: set[int]) -> None:
 
 def walk_flat(node: Expression) -> Sequence[Expression]:
     """The node and everything under it, without subqueries' plans."""
-    operands = _CHILDREN.get(node.__class__)
-    if operands is None:
+    if node.__class__ in _LEAVES:
         return (node,)
-    found = [node]
-    for child in operands(node):
-        found += walk_flat(child)
+    found: list[Expression] = []
+    pending = [node]
+    while pending:
+        part = pending.pop()
+        found.append(part)
+        operands = _CHILDREN.get(part.__class__)
+        if operands is not None:
+            pending += operands(part)[::-1]
     return found
 
 
-def references(node: Expression) -> set[int]:
+_References = frozenset[int]
+_references_known: dict[int, tuple[Expression, _References]] = {}
+"""By the node's identity: the planner asks a dozen times for each condition.  Nodes never change."""
+_REFERENCES_KNOWN_MAX = 1024
+_NOTHING: _References = frozenset()
+
+
+def references(node: Expression) -> _References:
     """The source numbers that the expression refers to, free ones of its subqueries included."""
     kind = node.__class__
     if kind is ColumnRef:
-        return {node.source}  # type: ignore[union-attr]
+        return frozenset((node.source,))  # type: ignore[union-attr]
     if kind is Literal or kind is Parameter:
-        return set()
+        return _NOTHING
+    known = _references_known.get(id(node))
+    if known is not None and known[0] is node:
+        return known[1]
     found: set[int] = set()
     for part in walk_flat(node):
         if isinstance(part, (ColumnRef, SlotRef)):
             found.add(part.source)
         elif part.__class__ in _SUBQUERIES:
             found |= {reference.source for reference in free_references(part.plan)}
-    return found
+    if len(_references_known) >= _REFERENCES_KNOWN_MAX:
+        _references_known.clear()
+    made = frozenset(found)
+    _references_known[id(node)] = node, made
+    return made
 
 
 def free_references(block: Block) -> set[ColumnRef | SlotRef]:
