@@ -60,7 +60,8 @@ class Grouping(Locking, ABC):
         """The one writer."""
 
     def append_redo(self, log: Log, payloads: Sequence[bytes]) -> int:
-        """Append redo commits; the last one's lsn.  The writer's work, under the mutex."""
+        """Append redo commits; the last one's lsn.  The writer's work, under the mutex.  Where there is no sync
+        to wait for, the file's lock is given back."""
         lsn, start, crc = log.lsn, log.end, log.chain_crc
         time_ms = time.time_ns() // 1_000_000
         salt, synced, next_page = log.salt, log.synced, log.next_page
@@ -76,13 +77,30 @@ class Grouping(Locking, ABC):
         try:
             if end > log.ready:
                 self.make_ready(end)
-            if start != log.covering or end > log.ready or not self.delayed(data, start):
+            later = start == log.covering and end <= log.ready and log.unwritten_reach(start)
+            if not later:
                 log.file.write(data, start)
         except OSError as error:
             self.take_back(log)
             raise refused(self.path, error) from error
-        log.add_redo(commits, end, crc)
-        self.appended(len(commits), pages=False)
+        count = len(commits) if self.durability == "full" else 0
+        # Up to the next call Ctrl-C comes before all of this or after it.
+        if later:
+            if not log.unwritten:
+                log.unwritten_at = start
+            log.unwritten += data
+            log.covering = end
+        log.redo_bytes += end - start
+        log.chain_crc = crc
+        log.end = end
+        log.lsn = lsn
+        log.redo += commits
+        self._changed = True
+        self._active = False
+        self._unsynced += count
+        if not count:
+            self.publish_redo()
+            self._unlock()
         return lsn
 
     def append_at_once(self, payloads: Sequence[bytes]) -> int:
@@ -106,21 +124,17 @@ class Grouping(Locking, ABC):
                     self.unlock_if_idle()
         return lsn
 
-    def appended(self, count: int, *, pages: bool) -> None:
-        """Commits stand in the log; called by their writer under the mutex.  Where there is no sync to
-        wait for, the file's lock is given back."""
+    def appended_pages(self) -> None:
+        """A commit of pages stands in the log; called by its writer under the mutex.  Where there is no sync
+        to wait for, the file's lock is given back."""
         self._changed = True
         self._active = False
         if self.durability == "full":
-            self._unsynced += count
+            self._unsynced += 1
             return
-        if pages:
-            self.publish(self.current_log.state())
-            if self.durability == "normal":
-                return
-        else:
-            self.publish_redo()
-        self._unlock()
+        self.publish(self.current_log.state())
+        if self.durability == "off":
+            self._unlock()
 
     # -- the line ------------------------------------------------------------------------------------
 

@@ -421,14 +421,12 @@ class Log:
         self.next_page = next_page
         self.redo, self.redo_bytes = [], 0  # a new list: older states keep theirs
 
-    def add_redo(self, commits: list[tuple[int, bytes]], end: int, crc: int) -> None:
-        """Redo commits that were just written; the log reaches to `end`, the last one's checksum is `crc`."""
-        # No call in here: Ctrl-C comes before all of this or after it.
-        self.redo_bytes += end - self.end
-        self.chain_crc = crc
-        self.end = end
-        self.lsn = commits[-1][0]
-        self.redo += commits
+    def unwritten_reach(self, offset: int) -> bool:
+        """Whether commits at `offset` may wait for their sync with those that do.
+
+        Not if it is on its way, and something else has been appended behind them since."""
+        unwritten = self.unwritten
+        return not unwritten or self.unwritten_at + len(unwritten) == offset
 
     def take_redo(self, lsn: int, payload: bytes) -> None:
         """A redo commit."""

@@ -92,17 +92,6 @@ class Syncing(Published):
                     log.ready = stop
                     log.covering = 0  # the zeros are to be synced once, for all who come into them
 
-    def delayed(self, data: bytes, start: int) -> bool:
-        """Leave commits that follow what is covered to who syncs, unless others stand in between; under the mutex."""
-        log = self.current_log
-        if not log.unwritten:
-            log.unwritten_at = start
-        elif log.unwritten_at + len(log.unwritten) != start:
-            return False  # they are being written, and so is what has been appended behind them
-        log.unwritten += data
-        log.covering = start + len(data)
-        return True
-
     def has_unsynced(self) -> bool:
         """Whether commits wait for their sync; under the mutex."""
         return self._unsynced > 0
@@ -157,11 +146,11 @@ class Syncing(Published):
         if not in_one_call:
             small_ones_may = self.durability == "full" and log.file.writes_synced()
             log.covering = target.end if small_ones_may else 0
-        self._syncing = True
-        self.mutex.release()
         failure: OSError | None = None
         began = time.perf_counter()
+        self._syncing = True
         try:
+            self.mutex.release()
             if in_one_call:
                 log.file.write_synced(data, offset)
             else:

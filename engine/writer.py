@@ -262,7 +262,7 @@ class Writer:
             log.chain_crc = crc
             log.end = self._position
             log.take_pages(lsn, self._changes, self._next_page)
-            store.appended(1, pages=True)
+            store.appended_pages()
         self._ended = True
         store.writer_committed()
         return Commit(store, lsn, self._changes)

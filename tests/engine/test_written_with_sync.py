@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dis
 import errno
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -248,6 +250,57 @@ def test_ctrl_c_before_a_whole_sync_leaves_nothing_to_a_smaller_one(tmp_path: Pa
     WatchedFile.done.clear()
     store.commit_redo(b"later")
     assert WatchedFile.done == ["both"]
+
+
+class Interruption:
+    """Ctrl-C at the n-th point of a function where the interpreter looks for signals: behind a call of its."""
+
+    def __init__(self, function: Any, at: int) -> None:
+        self.code = function.__code__
+        self.names = {each.offset: each.opname for each in dis.get_instructions(self.code)}
+        self.left = at
+        self.last = ""
+
+    def __call__(self, frame: Any, event: str, argument: Any) -> Any:
+        if frame.f_code is not self.code:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            last, self.last = self.last, self.names[frame.f_lasti]
+            if last in ("RESUME", "CALL", "CALL_KW", "CALL_FUNCTION_EX", "JUMP_BACKWARD"):
+                self.left -= 1
+                if self.left == 0:
+                    raise KeyboardInterrupt
+        return self
+
+
+def test_ctrl_c_while_it_is_appended_leaves_all_of_it_or_nothing(tmp_path: Path) -> None:
+    outcomes = set()
+    for at in range(1, 100):
+        path = tmp_path / f"db{at}"
+        store = covered(path)
+        before = redo_of(path)
+        interruption = Interruption(PageStore.append_redo, at)
+        sys.settrace(interruption)
+        try:
+            store.commit_redo(b"interrupted, and longer than others")
+        except KeyboardInterrupt:
+            sys.settrace(None)
+        finally:
+            sys.settrace(None)
+        after = redo_of(path)
+        assert after in (before, [*before, b"interrupted, and longer than others"])
+        for number in range(3):
+            store.commit_redo(b"later%d" % number)
+        assert redo_of(path) == [*after, b"later0", b"later1", b"later2"]
+        store.close()
+        if interruption.left > 0:
+            break
+        outcomes.add(after == before)
+    else:
+        raise AssertionError("it has no end")
+    assert True in outcomes
+    assert at > 5
 
 
 def test_a_handle_that_is_closed_writes_what_nobody_waits_for(tmp_path: Path) -> None:
