@@ -33,7 +33,7 @@ from btree.node import Node
 from btree.order import search_right
 from btree.protocols import Key, Value
 from btree.rewrite_entries import rewrite_entries
-from btree.rewritten_leaf import Numbers, RewrittenLeaf, numbers_of
+from btree.rewritten_leaf import Numbers, RewrittenLeaf, numbers_of, others_of
 from btree.rewritten_pages import RewrittenPages
 
 if TYPE_CHECKING:
@@ -290,7 +290,9 @@ class Rewrite:
         self._later: list[tuple[list[Key], _Values | None]] = []
         # Leaves that go, and the few rows that were left in some of them.
         self._emptied: list[RewrittenLeaf] = []
-        self._kept: list[tuple[Sequence[Key], list[Value]]] = []
+        self._to_keep: list[RewrittenLeaf] = []
+        self._kept_keys: list[Key] = []
+        self._kept_rows: list[Value] = []
         self._rows_kept = 0
 
     # -- reading ---------------------------------------------------------------------------------
@@ -419,7 +421,7 @@ class Rewrite:
             if self._rows_kept + left > KEPT_MAX:
                 return False
             if left:
-                self._kept.append(leaf.others())
+                self._to_keep.append(leaf)
                 self._rows_kept += left
             self._emptied.append(leaf)
             return True
@@ -446,10 +448,21 @@ class Rewrite:
     def batch_done(self) -> None:
         """Change as nodes what can't be changed in its page."""
         later, self._later = self._later, []
+        if self._to_keep:
+            self._keep()
         self._written.write()
         if later:
             self._written.forget()
             self._change(later)
+
+    def _keep(self) -> None:
+        """Take what is left in leaves that go, all of a batch's together where their rows are of one width."""
+        leaves, self._to_keep = self._to_keep, []
+        widths = {len(leaf.opened.kept) for leaf in leaves if leaf.opened is not None}
+        for some in [leaves] if len(widths) == 1 else [[leaf] for leaf in leaves]:
+            keys, rows = others_of(some)
+            self._kept_keys += keys
+            self._kept_rows += rows
 
     def _change(self, changes: Sequence[tuple[list[Key], _Values | None]]) -> None:
         tree, values = self.tree, changes[0][1]
@@ -468,9 +481,8 @@ class Rewrite:
         """Make the changes that have waited."""
         if self._emptied:
             self._written.take_away(self._emptied)
-            keys = list(chain.from_iterable([some for some, _ in self._kept]))
-            self.tree.load(keys, list(chain.from_iterable([rows for _, rows in self._kept])))
-            self._emptied, self._kept, self._rows_kept = [], [], 0
+            self.tree.load(self._kept_keys, self._kept_rows)
+            self._emptied, self._kept_keys, self._kept_rows, self._rows_kept = [], [], [], 0
         few = [*self._few, *[(leaf.chosen_keys(), values) for leaf, values in self._waiting]]
         self._few, self._waiting = [], []
         if few:

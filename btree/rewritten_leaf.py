@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from operator import eq
 from typing import Any
@@ -183,15 +183,6 @@ class RewrittenLeaf(Place):
             new[slot] = value
         return encoded(new)
 
-    def others(self) -> tuple[list[Key], list[Value]]:
-        """The keys of the rows that are not chosen, and those rows."""
-        opened = self.opened
-        assert opened is not None
-        mask = mask_without(self.slots, self.rows)
-        columns = [joined((opened,), column) for column in range(len(opened.kept))]
-        rows = zip(*[compress(column, mask) for column in columns], strict=True)
-        return list(compress(self.keys(), mask)), list(rows)
-
     def page_with(self, kind: TreeKind, columns: Mapping[int, bytes]) -> bytearray | None:
         """The page with other columns; None if its keys are told from one of them."""
         opened = self.opened
@@ -225,6 +216,25 @@ class RewrittenLeaf(Place):
                 form, part = row_id_part(part)
         kept = [_compressed(column, mask) for column in kept]
         return encode_columns_page(kind, form, part, kept)
+
+
+def others_of(leaves: Sequence[RewrittenLeaf]) -> tuple[list[Key], list[Value]]:
+    """The keys of the rows that are not chosen, in leaves of rows of one width, and those rows."""
+    pages = [leaf.opened for leaf in leaves if leaf.opened is not None]
+    mask = bytearray().join([mask_without(leaf.slots, leaf.rows) for leaf in leaves])
+    places = list(compress(range(len(mask)), mask))
+    whole = not any(page.gone for page in pages)
+
+    def left(column: int) -> Iterable[Value]:
+        numbers = numbers_of([page.kept[column] for page in pages]) if whole else None
+        values = [] if numbers is not None else joined(pages, column)
+        count = len(values) if numbers is None else numbers.count
+        if count != len(mask):
+            raise CorruptionError(f"column {column}: {count} values in {len(mask)} rows")
+        return compress(values, mask) if numbers is None else numbers.at(places)
+
+    rows = zip(*map(left, range(len(pages[0].kept))), strict=True)
+    return list(compress(joined(pages, KEY_COLUMN), mask)), list(rows)
 
 
 def encoded(values: Sequence[Value]) -> bytes:
