@@ -16,6 +16,7 @@ not change are the same objects in successive schemas, so that plans can tell wh
 from __future__ import annotations
 
 import weakref
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -33,7 +34,12 @@ _TYPES = {record: name for name, record in _RECORDS.items()}
 _SCHEMAS_KEPT = 4
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoders = {name: msgspec.msgpack.Decoder(record) for name, record in _RECORDS.items()}
+
+
+@cache
+def _decoder(name: str) -> msgspec.msgpack.Decoder[Any]:
+    """Made for the kinds of object that a database has: each takes as long as to decode some hundred of them."""
+    return msgspec.msgpack.Decoder(_RECORDS[name])
 
 
 class SchemaCache:
@@ -68,7 +74,7 @@ class SchemaCache:
                     continue
                 known = previous.get(rowid)
                 if known is None or (known[0] is not row and known[0] != row):
-                    known = (row, _decoders[row[0]].decode(row[5]))
+                    known = (row, _decoder(row[0]).decode(row[5]))
                     added.append(rowid)
                 records[rowid] = known
         # Mostly something was added at the end, and the rest of the schema is as before.
