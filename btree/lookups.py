@@ -197,8 +197,19 @@ def prefixed_many(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[
         count = len(keys)
         if keys.__class__ is PackedKeys:
             wanted = prefixes[start:stop]
+            is_last = False
             for prefix, few in zip(wanted, _prefixed_each(keys, wanted), strict=True):
-                found.append(_beyond(tree, prefix) if few is None else few)
+                if few is not None:
+                    found.append(few)
+                    continue
+                is_last = is_last or leaf is _last_leaf(tree)
+                if not is_last:
+                    found.append(_beyond(tree, prefix))
+                    continue
+                found.append(keys[keys.slot_of(prefix) :])
+                if not found[-1]:  # nor is there anything of those that follow
+                    found += [[] for _ in range(len(prefixes) - len(found))]
+                    break
             continue
         firsts: list[Any] = []
         if single and (stop - start) * _DENSE > count:
@@ -234,6 +245,17 @@ def _prefixed_each(keys: PackedKeys, prefixes: Sequence[tuple[Any, ...]]) -> lis
     except TypeError:  # of several kinds
         pass
     return [prefixed_in(keys, prefix) for prefix in prefixes]
+
+
+def _last_leaf(tree: Tree) -> Any:
+    """The last leaf, behind which no key can be; None where it is not in memory."""
+    node: Any = tree.root
+    try:
+        while node.children is not None:
+            node = node.children[-1]
+    except AttributeError:
+        return None
+    return node
 
 
 def _beyond(tree: Tree, prefix: tuple[Any, ...]) -> list[Key]:

@@ -124,7 +124,7 @@ class PackedKeys(Sequence[Key]):
         return None if high == self._count else [*columns[-1][low:high]]
 
     def prefixed_each(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key] | None]:
-        """`prefixed` for each of some ascending prefixes of one part."""
+        """`prefixed` for each of some distinct ascending prefixes of one part."""
         columns = self.columns
         column = columns[0]
         found: list[list[Key] | None] = []
@@ -132,9 +132,8 @@ class PackedKeys(Sequence[Key]):
         for (value,) in prefixes:
             try:
                 low, high = _run(column, value, low)
-            except IndexError:
-                found.append(None)
-                continue
+            except IndexError:  # all that follow are beyond this leaf
+                return found + [None] * (len(prefixes) - len(found))
             if high - low == 1:
                 found.append([tuple([column[low] for column in columns])])
             else:

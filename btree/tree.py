@@ -225,6 +225,8 @@ class Tree:
             return self._get_slowly(key, default)
 
     def _get_slowly(self, key: Key, default: Value) -> Value:
+        if key is None:  # NULL in a column of keys: of no entry
+            return default
         if self._kind is TreeKind.RAW:
             return raw_pages.look_up(self, self.root, key, default)
         leaf = leaf_to_look_at(self, key)

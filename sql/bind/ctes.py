@@ -3,6 +3,7 @@ queue of rows."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -11,7 +12,9 @@ from sqlglot import exp
 
 from sql.bind.compounds import compound_collations, mismatch, operator_of, ordered_compound
 from sql.bind.scope import Scope
+from sql.bind.typing import kinds_of
 from sql.errors import SqlError
+from sql.expressions import ANY_KIND, INTEGER, NULL, REAL
 from sql.plan import Block, Compound, Recursive, ResultColumn, Select, width
 
 if TYPE_CHECKING:
@@ -35,11 +38,12 @@ class Cte(Struct):
 
 
 class WorkTable(Struct):
-    """The queue of a recursive CTE while its steps are bound."""
+    """The queue of a recursive CTE while its steps are bound; `kinds` of value that its columns may have."""
 
     number: int
     columns: tuple[ResultColumn, ...]
     block: Block
+    kinds: tuple[int, ...]
     used: int = 0
 
 
@@ -132,14 +136,44 @@ def _recursive(
         collations = compound_collations(binder, [initial, other])
         initial = Compound(operator, initial, other, binder.next_source(), collations)
     result = renamed(result, cte.columns, cte.name)
-    work = WorkTable(cte.number, result, initial)
-    cte.work = work
+    # Most steps give what the first rows may become by arithmetic; where one does not, all kinds are possible.
+    kinds = tuple([_grown(kind) for kind in _kinds_of(binder, initial)])
+    work = WorkTable(cte.number, result, initial, kinds)
+    # Binding may change a tree, which may be bound once more.
+    tried = [(operator, arm.copy()) for operator, arm in arms[first:]]
+    steps = _steps(binder, cte, parent, tried, work)
+    found = [_kinds_of(binder, step) for step in steps]
+    if any(kind & ~known for each in found for kind, known in zip(each, kinds, strict=True)):
+        kinds = (ANY_KIND,) * len(kinds)
+        work = WorkTable(cte.number, result, initial, kinds)
+        steps = _steps(binder, cte, parent, arms[first:], work)
+    block: Block = Recursive(
+        cte.number,
+        initial,
+        tuple(steps),
+        any(operator == "UNION" for operator, _ in arms[first:]),
+        width(initial),
+        binder.next_source(),
+        kinds=kinds,
+    )
+    return ordered_compound(binder, block, [initial, *steps], query, result), result
+
+
+def _steps(
+    binder: Binder,
+    cte: Cte,
+    parent: Scope | None,
+    arms: Sequence[tuple[str, exp.Expression]],
+    work: WorkTable,
+) -> list[Block]:
+    """The arms that read the queue, bound."""
     steps = []
+    cte.work = work
     try:
-        for operator, arm in arms[first:]:
+        for operator, arm in arms:
             uses = work.used
             step, _ = binder.query(arm, parent)
-            if width(step) != width(initial):
+            if width(step) != width(work.block):
                 raise mismatch(operator)
             if work.used - uses > 1:
                 raise SqlError(f"multiple references to recursive table: {cte.name}")
@@ -150,12 +184,18 @@ def _recursive(
             steps.append(step)
     finally:
         cte.work = None
-    block: Block = Recursive(
-        cte.number,
-        initial,
-        tuple(steps),
-        any(operator == "UNION" for operator, _ in arms[first:]),
-        width(initial),
-        binder.next_source(),
-    )
-    return ordered_compound(binder, block, [initial, *steps], query, result), result
+    return steps
+
+
+def _kinds_of(binder: Binder, block: Block) -> list[int]:
+    """The kinds of value that a block's columns may have."""
+    outputs = [binder.output_of(block, slot) for slot in range(width(block))]
+    return [ANY_KIND if output is None else kinds_of(output) for output in outputs]
+
+
+def _grown(kinds: int) -> int:
+    """The kinds that a column of a recursive CTE begins with, and those that its steps are expected to give."""
+    grown = kinds | NULL
+    if kinds & (INTEGER | REAL):
+        grown |= INTEGER | REAL
+    return grown

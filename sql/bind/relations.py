@@ -403,10 +403,10 @@ class FromBinder:
             source = self.binder.next_source()
             columns = output_columns(self.binder, work.block, work.columns, source, alias)
             columns = [
-                replace(column, expression=replace(column.expression, kinds=31))
+                replace(column, expression=replace(column.expression, kinds=kinds))
                 if isinstance(column.expression, ColumnRef)
                 else column
-                for column in columns
+                for column, kinds in zip(columns, work.kinds, strict=True)
             ]
             relation = WorkRelation(source, work.number, len(work.columns), alias)
             return relation, ScopeItem(alias, columns, schema=None)

@@ -99,7 +99,7 @@ class AccessCompiler:
         self.take = ""  # how many entries are wanted of the only level; "" for all
         self.cut = ""  # how many joined rows LIMIT lets through, "" for all
         self.skip = "0"  # how many of those OFFSET leaves out
-        self.skips = False  # whether they are left out
+        self.taken = self.skips = False  # whether the access gives no more, and leaves those out
 
     def loop(self, target: str, iterable: str) -> str:
         """A `for` clause."""
@@ -176,7 +176,8 @@ class AccessCompiler:
             case RowRelation():
                 return self._row_batches(relation.source, provided_rows(self, relation, level))
             case WorkRelation():
-                return self._row_batches(relation.source, f"(work{relation.number}[0],)")
+                row = f"r{relation.source}"
+                return Source(None, [f"for {row} in work{relation.number}[0]"], [row])
             case _:
                 raise AssertionError("a stored table is scanned through its tree")
 
@@ -286,7 +287,7 @@ class AccessCompiler:
         """The batches, ended after as many entries as LIMIT lets through."""
         if not self.take:
             return batches
-        self.skips = self.skip != "0"
+        self.taken, self.skips = True, self.skip != "0"
         span = f"{self.module.function(ranges.key_span)}("
         if batches.startswith(span) and not clustered:
             return self.call(ranges.head_span, self.take, self.skip, batches[len(span) : -1])

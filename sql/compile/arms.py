@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from sql.compile.accesses import Binding
 from sql.compile.module import Lines
 from sql.compile.projection import folded_key
 from sql.expressions import Compare, Expression
 from sql.plan import Block, Compound, OuterJoin, Recursive, Values
+from sql.plan.operators import SelectPlan
 from sql.plan.walk import references
 from sql.run import joins, recursion, sorting, stages
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
+
+FEW_ROWS = 16
+"""Rows of a recursive query's queue up to which each has look-ups of its own."""
 
 
 class ArmsCompiler:
@@ -90,11 +96,25 @@ class ArmsCompiler:
             return sides[1], sides[0]
         return None
 
+    def _step(self, step: Block, work: str) -> str:
+        """A step's rows; of few rows by look-ups of their own, where it looks up many at once."""
+        planner = self.compiler.planner
+        many = self._arm(step)
+        plan = planner.plan(step)
+        if not isinstance(plan, SelectPlan) or not any(level.batched for level in plan.levels):
+            return many
+        few = replace(plan.block)  # to be planned anew
+        rows, planner.work_rows = planner.work_rows, 1.0
+        try:
+            return f"{many} if len({work}[0]) > {FEW_ROWS} else {self._arm(few)}"
+        finally:
+            planner.work_rows = rows
+
     def recursive(self, block: Recursive, free: list[str]) -> str:
         work = f"work{block.number}"
         self.module.setup.setdefault(work, "[[]]")
         initial = self._arm(block.initial)
-        steps = ", ".join(f"lambda: {self._arm(step)}" for step in block.steps)
+        steps = ", ".join(f"lambda: {self._step(step, work)}" for step in block.steps)
         order = "None"
         if block.order:
             keys = []

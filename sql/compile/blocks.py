@@ -52,6 +52,7 @@ from sql.plan import (
     TableRelation,
     Values,
     WindowCall,
+    WorkRelation,
 )
 from sql.plan.operators import HashLookup, KeyRange, Level, SelectPlan, TableScan, TreeEnd
 from sql.plan.walk import cte_uses, free_references, walk, walk_block
@@ -325,12 +326,14 @@ class BlockCompiler:
             row = None if "," in row else row
         single = single and all(self._at_most_one(level) for level in others)
         few = _gives_few(first) and fan_out <= STREAM_FAN_OUT
-        if levels.take and isinstance(block.limit, Literal) and block.limit.value in _FEW:
+        if levels.taken and isinstance(block.limit, Literal) and block.limit.value in _FEW:
             few = True
+        if isinstance(first.relation, WorkRelation) and fan_out <= STREAM_FAN_OUT:
+            few = single = True  # what comes of a batch of the queue goes to the queue
         made = Join(header, levels.joined(listed), row, fan_out, single, few)
         made.scan = scan if alone else None
         made.skips = levels.skips
-        if levels.cut and not levels.take and not few:
+        if levels.cut and not levels.taken and not few:
             made.wanted, made.streams = levels.cut, False
         return made
 
@@ -488,7 +491,7 @@ class Join:
     """A join as source: the first level's batch loop (or ""), and the clauses of all levels.
 
     `row`: the row variable if a single relation's batches are scanned; `scan`: if one is scanned by column;
-    `single`: at most one row; `few`: a handful of them; `streams`: they come batch by batch; `skips`: those
+    `single`: at most one row, or no more than fit into a list; `few`: a handful of them; `streams`: they come batch by batch; `skips`: those
     that OFFSET leaves out are not among them; `wanted`: how many rows are, where LIMIT counts them as they come."""
 
     __slots__ = (

@@ -161,7 +161,9 @@ class RelationAccesses:
         match relation:
             case DerivedRelation():
                 return self.planner.plan(relation.block).rows
-            case WorkRelation() | RowRelation():
+            case WorkRelation():
+                return self.planner.work_rows
+            case RowRelation():
                 return ROWS_OF_UNKNOWN
             case TableRelation():
                 return float(self.planner.statistics.rows(relation.table.tree_id))

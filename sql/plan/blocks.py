@@ -182,7 +182,8 @@ class OuterJoin(Struct, frozen=True):
 
 
 class Recursive(Struct, frozen=True):
-    """A recursive CTE: rows of `initial`, then of each step run on the rows queued so far."""
+    """A recursive CTE: rows of `initial`, then of each step run on the rows queued so far; `kinds` of value that
+    its columns may have."""
 
     number: int
     initial: Block
@@ -193,6 +194,7 @@ class Recursive(Struct, frozen=True):
     order: tuple[SortKey, ...] = ()
     limit: Expression | None = None
     offset: Expression | None = None
+    kinds: tuple[int, ...] = ()
 
 
 Block = Select | Values | Compound | OuterJoin | Recursive

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sql.errors import SqlError
 from sql.run.hashing import DiskTable
 from sql.run.spill import Chunks, RowFile, Unspillable, row_bytes
 
@@ -24,6 +25,8 @@ Row = tuple[Any, ...]
 Batches = Iterable[list[Row]]
 
 CHUNK_ROWS = 1024
+FIRST_ROWS = 32
+"""Rows that are handed on together at first."""
 FIRST_WEIGHED = 4096
 """Rows or keys at which their memory is looked at for the first time."""
 RUN_CHUNK_ROWS = 128
@@ -33,6 +36,11 @@ TABLES_MAX = 6
 
 class Queue(Protocol):
     """The rows that are still to be looked at."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether rows may pass it by."""
+        ...
 
     def add(self, rows: list[Row]) -> None: ...
 
@@ -61,18 +69,38 @@ def recursive(
     else:
         queue = Priority(ctx, order)
     seen = Seen(ctx) if distinct else None
-
-    def add(batches: Batches) -> None:
-        for batch in batches:
-            queue.add(batch if seen is None else seen.new(batch))
-
-    add(initial)
-    while chunk := queue.take():
-        ctx.check()
-        yield chunk
-        for step in steps:
-            work[0] = chunk
-            add(step())
+    for batch in initial:
+        queue.add(batch if seen is None else seen.new(batch))
+    # Rows are handed on more and more at once, so that a LIMIT does not wait for many: of a queue of one row, each
+    # would be a batch.  What there is of them goes before an error, for LIMIT may end before it.
+    pending: list[Row] = []
+    wanted = FIRST_ROWS
+    passes = order is None and not one_by_one  # whether rows may go past an empty queue
+    chunk = queue.take()
+    while chunk:
+        pending += chunk
+        if len(pending) >= wanted:
+            ctx.check()
+            yield pending
+            pending, wanted = [], min(2 * wanted, CHUNK_ROWS)
+        work[0] = chunk
+        try:
+            made = [batch for step in steps for batch in step()]
+        except SqlError:
+            if pending:
+                yield pending
+            raise
+        if seen is not None:
+            made = [*map(seen.new, made)]
+        if len(made) == 1 and passes and len(made[0]) <= CHUNK_ROWS and queue.is_empty:
+            chunk = made[0]
+            if chunk:
+                continue
+        for batch in made:
+            queue.add(batch)
+        chunk = queue.take()
+    if pending:
+        yield pending
 
 
 def _room(sample: list[Any], count: int, share: int, ctx: Context) -> int:
@@ -92,6 +120,10 @@ class Fifo:
         self.chunks: Chunks | None = None
         self.next = self.written = 0
         self.room = FIRST_WEIGHED
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.tail and not self.head and self.next == self.written
 
     def add(self, rows: list[Row]) -> None:
         self.tail += rows
@@ -148,6 +180,10 @@ class Priority:
         self.room = FIRST_WEIGHED
         self.runs: list[Iterator[Entry]] = []
         self.fronts: list[tuple[Entry, int]] = []  # a heap of the runs' first entries
+
+    @property
+    def is_empty(self) -> bool:
+        return False  # all rows are to be put in order
 
     def add(self, rows: list[Row]) -> None:
         for row in rows:

@@ -103,3 +103,31 @@ def test_the_keys_that_follow_are_those_of_one_leaf_or_nothing_is_said() -> None
         said += found is not None
     assert said > 20
     assert tree.following((None,), 2) == keys[:2]
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_many_prefixes_beyond_the_last_key_are_told_by_the_last_leaf(
+    tmp_path: Any, on_disk: bool
+) -> None:
+    store = open_store(str(tmp_path / "ends.db")) if on_disk else open_memory(leaf_limit=16)
+    writer = store.begin(write=True)
+    number = writer.create_tree(TreeKind.INDEX)
+    tree = writer.tree(number)
+    for value in range(0, 3000, 3):
+        tree.put((value // 30, value))
+    for value in range(40):
+        tree.put((99, 5000 + value))
+    writer.commit()
+    if on_disk:
+        store.close()
+        store = open_store(str(tmp_path / "ends.db"))
+    tree = store.begin().tree(number)
+    whole = [key for keys, _ in tree.batches() for key in keys]
+    for prefixes in (
+        [(value,) for value in range(-3, 400)],
+        [(value,) for value in range(97, 105)],
+        [(99,)],
+        [(100,), (101,)],
+    ):
+        expected = [[key for key in whole if key[:1] == prefix] for prefix in prefixes]
+        assert tree.prefixed_many(prefixes) == expected
