@@ -48,6 +48,7 @@ from engine.format import (
     padded,
     page_at,
     salt_of,
+    spans_of,
 )
 from engine.table import Overlay, PageTable
 
@@ -252,7 +253,7 @@ class Log:
             entries = array("Q")
             entries.frombytes(record.payload[TABLE_HEAD.size :])
             self.table = PageTable(entries)
-            self.live_bytes = sum(map(location_span, filter(None, entries)))
+            self.live_bytes = spans_of(entries)
             self.lsn = self.base_lsn = record.lsn
             self.end = self.table_end = slot.table_offset + record.span
             self.table_hint = (slot.table_offset, slot.table_lsn)

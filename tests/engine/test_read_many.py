@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from array import array
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import CorruptionError, PageStore, Snapshot
+from engine.format import location_span, spans_of
 
 
 def filled(path: Path, rng: random.Random) -> tuple[PageStore, dict[int, bytes]]:
@@ -119,3 +121,14 @@ def test_a_file_that_ends_within_a_page_is_an_error(tmp_path: Path) -> None:
                 read(snapshot, places)
             assert read(snapshot, places[:-1]) == [contents[page] for page, _ in places[:-1]]
     store.close()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_bytes_of_all_records_of_a_table_are_the_sum_of_each(seed: int) -> None:
+    rng = random.Random(seed)
+    spans = [0, 1, 255, 256, 65_535, 65_536, 0xFFFFFF]
+    locations = [
+        rng.choice((0, rng.randrange(1 << 40) << 24 | rng.choice(spans))) for _ in range(seed * 7)
+    ]
+    locations += [(1 << 40) - 1 << 24 | 0xFFFFFF, 0, 1 << 24]
+    assert spans_of(array("Q", locations)) == sum(map(location_span, filter(None, locations)))
