@@ -19,9 +19,10 @@ class Journal:
         self._name = name
 
     def _tell(self, level: str, message: str, arguments: tuple[Any, ...]) -> None:
-        logging = sys.modules.get("logging")
-        if logging is None:
+        if "logging" not in sys.modules:
             return
+        import logging  # waits for another thread that is just importing it
+
         logger = logging.getLogger(self._name)
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())

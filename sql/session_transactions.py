@@ -266,6 +266,8 @@ class TransactionState:
         transaction = self.current or self._transaction
         if transaction is None and self.in_transaction:
             transaction = self._transaction = self.begin_transaction(write=False)
+            if self._temporary_store is not None:
+                self._take_tokens(transaction)  # before those of later marks
         return transaction
 
     def glance(self) -> _Glance:

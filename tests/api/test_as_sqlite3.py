@@ -250,3 +250,30 @@ def test_a_change_goes_on_after_a_rollback_of_what_dropped_its_table(
         found.append(outcome(connection, "SELECT * FROM t"))
         connection.close()
     assert found[0] == found[1]
+
+
+def test_savepoints_that_were_set_before_anything_was_read_go_back_beside_temporary_tables() -> (
+    None
+):
+    found = []
+    for module in (kvsh, sqlite3):
+        connection: Any = connected(module)
+        seen = []
+        for sql in (
+            "CREATE TEMP TABLE own(a)",
+            "SAVEPOINT outer",
+            "SELECT count(*) FROM item",
+            "SAVEPOINT inner",
+            "INSERT INTO own VALUES (1)",
+            "DELETE FROM item WHERE id > 0",
+            "ROLLBACK TO inner",
+            "SELECT count(*) FROM item",
+            "INSERT INTO own VALUES (2)",
+            "ROLLBACK TO outer",
+            "SELECT count(*) FROM own",
+            "RELEASE outer",
+            "SELECT count(*) FROM item",
+        ):
+            seen.append(outcome(connection, sql))
+        found.append(seen)
+    assert found[0] == found[1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import kvsh
@@ -51,3 +53,39 @@ def test_recoveries_lock_waits_backups_and_errors_are_in_the_log_file(tmp_path: 
     os.truncate(path, path.stat().st_size - 100)
     told = logged(path, "get", "k")
     assert "is damaged at offset" in told and "ERROR" in told
+
+
+WHILE_IT_IS_IMPORTED = """
+import importlib.machinery, sys, threading
+half, on = threading.Event(), threading.Event()
+
+class Slow(importlib.machinery.SourceFileLoader):
+    def exec_module(self, module):
+        half.set()
+        on.wait(30)
+        super().exec_module(module)
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "logging":
+            spec = importlib.machinery.PathFinder.find_spec(name, path)
+            spec.loader = Slow(name, spec.origin)
+            return spec
+
+sys.meta_path.insert(0, Finder)
+from engine.journal import Journal
+importing = threading.Thread(target=__import__, args=("logging",))
+importing.start()
+half.wait(30)
+threading.Timer(0.1, on.set).start()
+Journal("kvsh.engine").info("%s", "told")
+importing.join()
+"""
+
+
+def test_what_is_told_while_another_thread_imports_logging_waits_for_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WHILE_IT_IS_IMPORTED], capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
