@@ -37,7 +37,8 @@ from btree.overlay import OWN_MAX, OverlaidTree, redo_of
 from btree.pending import add_pending
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID
 from btree.redo import OP_CHANGES, changed_keys, encode_put, replay
-from btree.transaction import RAW_PUTS_MAX, Version
+from btree.transaction import RAW_PUTS_MAX
+from btree.version import Version
 from btree.view import View
 from engine import Journal
 

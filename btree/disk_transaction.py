@@ -27,9 +27,10 @@ from btree.redo import encode_redo
 from btree.rewrite import Rewrite
 from btree.spill import Spill
 from btree.streaming import take_in
-from btree.transaction import LocalTransaction, Version
+from btree.transaction import LocalTransaction
 from btree.tree import REDO_ENTRIES_MAX, Tree
 from btree.tree_state import TreeState
+from btree.version import Version
 from btree.view import ENDED, View
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from btree.node import LargeReference, Node
 from btree.packed import PackedLeaf
 from btree.pending import remove_pending
 from btree.protocols import RAW_TREE_ID, Store, TreeKind, Value
-from btree.transaction import LocalTransaction, Version
+from btree.transaction import LocalTransaction
 from btree.tree import Tree
 from btree.tree_state import TreeState
+from btree.version import Version
 
 LEAF_LIMIT = 64
 BRANCH_LIMIT = 256

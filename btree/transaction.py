@@ -1,8 +1,8 @@
 """Transactions: a version of the trees to read, and for the one writer a private successor of it.
 
-A `Version` is everything that one commit made visible: for every tree its root and its counts.  A read
-transaction holds a version and needs no lock, for its nodes never change.  The writer copies the
+A read transaction holds a version and needs no lock, for its nodes never change.  The writer copies the
 nodes it touches (see `node`), and its commit makes a new version of the old one and the changed trees.
+What differs between memory and disk is in `ground`.
 
 Savepoints: the writer's nodes carry its token.  To mark a savepoint is to remember the roots and to
 take a new token, so that nodes of before are copied when touched again; to roll back is to put the
@@ -12,18 +12,16 @@ remembered roots back.
 from __future__ import annotations
 
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from btree.collector import CollectorPaused
-from btree.column_pages import OpenPage
-from btree.columns import Column, Layout
 from btree.errors import ReadOnlyError, StoreError
-from btree.node import LargeReference, Node, Owner, new_leaf
+from btree.ground import Ground
+from btree.node import Node, Owner, new_leaf
 from btree.order import values_at
 from btree.overlay import (
     FEW_LOADED,
@@ -32,16 +30,12 @@ from btree.overlay import (
     lay_over,
     merged_state,
 )
-from btree.packed import PackedLeaf
 from btree.pending import add_pending, take_newer
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Savepoint, TreeKind, Value
 from btree.savepoint import TreeSavepoint
 from btree.tree import DELETED, Tree
 from btree.tree_state import Mark, TreeState
-
-if TYPE_CHECKING:
-    from btree.hot import HotRows
-    from btree.rewrite import Rewrite
+from btree.version import Version
 
 Item = TypeVar("Item")
 
@@ -65,33 +59,6 @@ OP_CREATE, OP_DROP, OP_WIDEN, OP_CLEAR = 1, 2, 3, 4
 """Operations on whole trees in redo.  Stored on disk, do not change."""
 
 
-class Version:
-    """The trees as one commit left them.  Immutable, but for roots that are loaded or evicted, and for
-    states that others of the same content take the place of.
-
-    `shape`: the same object in two versions means the same catalog and the same kinds of value."""
-
-    __slots__ = ("base_lsn", "cleared", "freed", "lsn", "next_tree_id", "shape", "trees")
-
-    def __init__(
-        self,
-        lsn: int,
-        trees: dict[int, TreeState],
-        next_tree_id: int,
-        freed: tuple[int, ...] = (),
-        cleared: tuple[tuple[Any, ...], ...] = (),
-        base_lsn: int = 0,
-        shape: object = None,
-    ) -> None:
-        self.lsn = lsn
-        self.shape = shape or object()
-        self.base_lsn = base_lsn  # the newest pages commit in it
-        self.trees = trees
-        self.next_tree_id = next_tree_id
-        self.freed = freed  # pages that the next pages commit gives back
-        self.cleared = cleared  # (root, whether it has large values, kind): trees likewise
-
-
 class _ListWhenAsked(Generic[Item]):
     """An attribute that is an empty list once somebody asks for it: what most transactions do without."""
 
@@ -104,7 +71,7 @@ class _ListWhenAsked(Generic[Item]):
         return made
 
 
-class LocalTransaction(ABC):
+class LocalTransaction(Ground):
     """What transactions in memory and on disk have in common; see `protocols.Transaction`.
 
     A transaction is made for every few statements, so what begins as a constant stands in the class (and
@@ -169,108 +136,6 @@ class LocalTransaction(ABC):
             self._mark = object()
             token = self._token = Owner(self._mark)
         return token
-
-    # -- what differs between memory and disk -------------------------------------------------------
-
-    @abstractmethod
-    def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
-        """Child `slot` of `branch` from its page."""
-
-    @abstractmethod
-    def load_packed(self, tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
-        """Child `slot` of `branch`, a leaf, for a look-up of one key."""
-
-    def raw_page(self, branch: Node, slot: int) -> bytes | None:
-        """The page of a raw leaf, if it is not in memory as a node and need not be."""
-        return None
-
-    def hot_rows(self, tree: Tree) -> HotRows | None:
-        """See `protocols.Tree.hot_rows`."""
-        return None
-
-    @abstractmethod
-    def open_pages(
-        self, tree: Tree, branch: Node, slots: Sequence[int], columns: Sequence[int]
-    ) -> list[OpenPage | None]:
-        """The pages of children of a lowest branch, for the sake of some columns; None for one that is in
-        memory by now, or does not keep columns apart."""
-
-    @abstractmethod
-    def scans_again(self, tree: Tree) -> bool:
-        """Whether the tree was scanned by column before; from now on it was."""
-
-    @abstractmethod
-    def column_room(self) -> float:
-        """Bytes of columns that may be kept."""
-
-    @abstractmethod
-    def keep_columns(
-        self, branch: Node, fresh: dict[int, list[Column]], layout: Layout, size_bytes: int
-    ) -> None:
-        """Keep columns that a scan has gathered with their branch."""
-
-    @abstractmethod
-    def load_root(self, state: TreeState) -> Node:
-        """The root of a tree from its page."""
-
-    @abstractmethod
-    def load_large(self, tree: Tree, reference: LargeReference) -> Value:
-        """A large value from its page."""
-
-    @abstractmethod
-    def fresh_node(self, tree: Tree, page: int, location: int) -> Node:
-        """A node read from its page, not from the cache, for `check`."""
-
-    @abstractmethod
-    def all_pages(self) -> set[int] | None:
-        """Every page of the page table, None where there is none."""
-
-    @abstractmethod
-    def pages_below(self, root: Any, kind: TreeKind, *, has_large: bool) -> Iterator[int]:
-        """Every page of a tree, in key order."""
-
-    @abstractmethod
-    def merging(self) -> LocalTransaction:
-        """A transaction in which to merge pending changes, and that nobody commits."""
-
-    @abstractmethod
-    def replace_state(self, old: TreeState, made: TreeState) -> TreeState:
-        """Put `made`, of the content that this transaction's version sees in `old`, in its place in this
-        version and those after it; the one that is there now."""
-
-    @abstractmethod
-    def measure(self, tree: Tree, leaf: Node) -> None:
-        """Set `tree.leaf_limit` by the size of the entries in `leaf`."""
-
-    @abstractmethod
-    def new_redo(self) -> list[Any] | None:
-        """A list that takes the changes of one tree, or None if nobody wants to know them."""
-
-    @abstractmethod
-    def give_up_redo(self) -> None:
-        """The changes are too many: stop recording them."""
-
-    @abstractmethod
-    def spill(self) -> None:
-        """Write leaves early: more than `held_max` is held."""
-
-    @abstractmethod
-    def upgrade(self, timeout: float | None = None) -> None: ...
-
-    def rewrite(self, tree: Tree) -> Rewrite | None:
-        """See `protocols.Tree.rewrite`."""
-        return None
-
-    def restore_pages(self, count: int) -> None:  # noqa: B027
-        """A rollback: all pages that were rewritten, but for the first so many, are as they were."""
-
-    @abstractmethod
-    def _publish(self) -> None:
-        """Make the writer's trees the newest version, durable and visible."""
-
-    @abstractmethod
-    def _finish(self) -> None:
-        """Give back locks and snapshots."""
 
     # -- the transaction ----------------------------------------------------------------------------
 

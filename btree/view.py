@@ -9,7 +9,7 @@ from btree.errors import StoreError
 
 if TYPE_CHECKING:
     from btree.pages import Snapshot
-    from btree.transaction import Version
+    from btree.version import Version
 
 
 class View:
