@@ -43,7 +43,7 @@ RAW_PUTS_MAX = 1 << 17
 """So many raw puts may be put off before they are weighed: then as many as there is memory for."""
 
 _LONG_BYTES = 512
-"""A value longer than this is not put off: it bounds what is held in memory."""
+"""Values longer than this are counted as they are put off: it bounds what the others take."""
 
 _PUT_BYTES = 128
 """What a put that is put off takes besides the bytes of its key and value: two objects, a dict's entry."""
@@ -86,6 +86,8 @@ class LocalTransaction(Ground):
     _raw_deleted = False
     """Whether `raw_puts` may hold deletes."""
     raw_puts_max = RAW_PUTS_MAX
+    _long_bytes = 0
+    """Of long values that were put off."""
     _catalog_state: object = None
     """That `_shape` stands for; None: as in the version."""
     _states: dict[int, TreeState] | None = None
@@ -279,7 +281,11 @@ class LocalTransaction(Ground):
         many puts, takes half of the time."""
         puts = self.raw_puts
         count = len(puts)
-        if len(newest) <= _LONG_BYTES:
+        if len(newest) > _LONG_BYTES:
+            self._long_bytes += len(newest)
+            if self._long_bytes + count * (_LONG_BYTES + _PUT_BYTES) < self.room_bytes():
+                return
+        else:
             some = list(islice(puts.items(), 0, None, max(count // _PUTS_WEIGHED, 1)))
             size = sum([len(key) + len(value or b"") for key, value in some]) / len(some)
             room = self.room_bytes() / (size + _PUT_BYTES)
@@ -298,6 +304,8 @@ class LocalTransaction(Ground):
         self._check_writable()
         if _HELD_BACK not in self.open_trees:
             self.raw_puts_max = self.first_puts_max
+            if self._long_bytes:
+                self._long_bytes = 0
             self.tree(RAW_TREE_ID)
             self.open_trees[_HELD_BACK] = self.open_trees.pop(RAW_TREE_ID)
 
