@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from operator import lt
 
 RAW_WORDS = frozenset(
@@ -35,9 +36,18 @@ _BARE = r"[^\s'\";\\-][^\s'\";\\]*"
 # The same of ASCII alone is tried first: `\s` asks for each character whether Unicode has it for a space.
 _BARE_ASCII = r"[!#-&(-,./-:<-\[\]-~][!#-&(-:<-\[\]-~]*+"
 _PLAIN = rf"(?:{_BARE_ASCII}|{_BARE}|'[^'\n]*'|\"[^\"\\\n]*\")"
-_PUT_RUN = re.compile(rf"(?:put {_PLAIN} {_PLAIN}\n){{2,}}+")
-_PUT_LINES = re.compile(rf"put ({_PLAIN}) ({_PLAIN})\n")
 _SHORT = 1 << 16
+
+
+@cache
+def _put_run() -> re.Pattern[str]:
+    """Lines of `put`; made when there are some, since a process of one command would wait for it."""
+    return re.compile(rf"(?:put {_PLAIN} {_PLAIN}\n){{2,}}+")
+
+
+@cache
+def _put_lines() -> re.Pattern[str]:
+    return re.compile(rf"put ({_PLAIN}) ({_PLAIN})\n")
 
 
 class Unit:
@@ -164,7 +174,7 @@ class Reader:
             self._at = start
             return None
         if self._runs and text.startswith("put ", start):
-            run = _PUT_RUN.match(text, start)
+            run = _put_run().match(text, start)
             if run is not None:
                 return self._unit("puts", start, run.end())
         kind = line_kind(text, start, final=final)
@@ -203,7 +213,7 @@ def put_pairs(run: str) -> tuple[list[bytes], list[bytes]]:
         words = run.encode().split()
         keys, values = words[1::3], words[2::3]
     else:
-        pairs = _PUT_LINES.findall(run)
+        pairs = _put_lines().findall(run)
         keys = [_unquoted(key) for key, _ in pairs]
         values = [_unquoted(value) for _, value in pairs]
     if all(map(lt, keys, keys[1:])):

@@ -10,6 +10,7 @@ Source: sqlite3_complete() in SQLite's complete.c.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 WORD = r"[^\x00-\x23\x25-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]"
 """A character of a word: a letter, a digit, `_`, `$` or anything that is not ASCII.  It is said by what it is not:
@@ -22,13 +23,26 @@ _UNTIL_SEMICOLON = re.compile(
     r"""(?:[^;'"`\[/-]+|'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*(?:\n|\Z)|/\*.*?\*/|/(?!\*)|-(?!-))*+""",
     re.DOTALL,
 )
-_TRIGGER = re.compile(
-    rf"{_BLANK}*+(?:EXPLAIN\b{_BLANK}*+(?:QUERY{_BLANK}++PLAN\b{_BLANK}*+)?)?"
-    rf"CREATE\b{_BLANK}*+(?:TEMP(?:ORARY)?\b{_BLANK}*+)?TRIGGER\b",
-    re.IGNORECASE,
-)
-_END = re.compile(rf"(?:{_BLANK}|;)*+END{_BLANK}*+;", re.IGNORECASE)
-_NOTHING = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|\Z)|/\*(?s:.*?)\*/)*+")
+
+
+# The others are made when they are needed: a process of one statement may never ask where it ends.
+@cache
+def _trigger() -> re.Pattern[str]:
+    return re.compile(
+        rf"{_BLANK}*+(?:EXPLAIN\b{_BLANK}*+(?:QUERY{_BLANK}++PLAN\b{_BLANK}*+)?)?"
+        rf"CREATE\b{_BLANK}*+(?:TEMP(?:ORARY)?\b{_BLANK}*+)?TRIGGER\b",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _end() -> re.Pattern[str]:
+    return re.compile(rf"(?:{_BLANK}|;)*+END{_BLANK}*+;", re.IGNORECASE)
+
+
+@cache
+def _nothing() -> re.Pattern[str]:
+    return re.compile(r"(?:[\s;]|--[^\n]*(?:\n|\Z)|/\*(?s:.*?)\*/)*+")
 
 
 def next_statement(text: str, start: int = 0) -> int | None:
@@ -36,10 +50,10 @@ def next_statement(text: str, start: int = 0) -> int | None:
 
     Blanks and comments before the statement belong to it.  O(length of the statement)."""
     end = _semicolon(text, start)
-    if end is None or _TRIGGER.match(text, start) is None:
+    if end is None or _trigger().match(text, start) is None:
         return end
     while end is not None:
-        close = _END.match(text, end)
+        close = _end().match(text, end)
         if close is not None:
             return close.end()
         end = _semicolon(text, end)
@@ -58,7 +72,7 @@ def is_complete(text: str) -> bool:
 
 def is_blank(text: str, start: int = 0) -> bool:
     """Whether nothing but whitespace, closed comments and semicolons follows `start`."""
-    match = _NOTHING.match(text, start)
+    match = _nothing().match(text, start)
     assert match is not None
     return match.end() == len(text)
 
