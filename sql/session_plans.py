@@ -373,6 +373,7 @@ class QueryPlan(Checked):
         if self._short_runs:
             self._coded = True
             self._compiled = self._shape = self._state = None
+            self._commit_number = _NEVER
             self._check(session, transaction, values)
 
     @property
