@@ -21,7 +21,7 @@ from btree.errors import (
 from btree.keyspace import KeySpace, purge_expired
 from btree.memory import open_memory
 from btree.opening import open_store
-from btree.order import order_key
+from btree.order import MAX, order_key
 from btree.protocols import (
     CATALOG_TREE_ID,
     RAW_TREE_ID,
@@ -54,6 +54,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "CATALOG_TREE_ID",
+    "MAX",
     "RAW_TREE_ID",
     "BusyError",
     "CollectorPaused",

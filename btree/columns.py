@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from btree.codec import KEY_COLUMN
 from btree.column_pages import OpenPage, joined
 from btree.node import LargeValues, Node
+from btree.order import search_left, search_right
 from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
@@ -232,8 +233,8 @@ def parts_of(tree: Tree, branch: Node, start: Key | None, stop: Key | None) -> I
     """The lowest branches, below `branch` or itself, that have keys from `start` to before `stop`; in order."""
     keys = branch.keys
     assert branch.children is not None
-    first = 0 if start is None else bisect_right(keys, start)
-    last = len(keys) if stop is None else bisect_left(keys, stop)
+    first = 0 if start is None else search_right(keys, start)
+    last = len(keys) if stop is None else search_left(keys, stop)
     if branch.level == 1:
         if first <= last:
             yield Part(branch, range(first, last + 1), start, stop)

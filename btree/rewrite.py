@@ -30,7 +30,7 @@ from btree.columns import parts_of
 from btree.edit import run_end
 from btree.errors import CorruptionError
 from btree.node import Node
-from btree.order import search_right
+from btree.order import search_left, search_right
 from btree.protocols import Key, Value
 from btree.rewrite_entries import rewrite_entries
 from btree.rewritten_leaf import Numbers, RewrittenLeaf, numbers_of, others_of
@@ -128,8 +128,8 @@ class Batch:
     def cut(self, start: Key | None, stop: Key | None) -> None:
         """Leave out what lies before `start`, or from `stop` on."""
         keys = self._all(KEY_COLUMN)
-        first = 0 if start is None else bisect_left(keys, start)
-        end = self._all_rows if stop is None else bisect_left(keys, stop, first)
+        first = 0 if start is None else search_left(keys, start)
+        end = self._all_rows if stop is None else search_left(keys, stop, first)
         if end - first < self._all_rows:
             self._first, self.count = first, end - first
             self.lists = [values[first:end] for values in self._lists]

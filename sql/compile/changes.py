@@ -26,13 +26,14 @@ from sql.compile.blocks import BlockCompiler
 from sql.compile.by_column import ROWS_MIN, loop_over
 from sql.compile.module import Lines, Module
 from sql.compile.text_filters import match_condition
-from sql.expressions import ROWID, ColumnRef, Expression, Parameter
+from sql.expressions import ROWID, ColumnRef, Expression, InList, InSubquery, Parameter
 from sql.optimise.planner import Planner
 from sql.plan import Select, TableRelation
-from sql.plan.operators import RowidRange, SelectPlan, TableScan
+from sql.plan.operators import PRESENT as PRESENT_BOUND
+from sql.plan.operators import Access, KeyRange, RowidRange, SelectPlan, TableScan
 from sql.plan.walk import walk, walk_block, walk_flat
 from sql.run.columns import rowid_span
-from sql.run.ranges import UNBOUND
+from sql.run.ranges import PRESENT, UNBOUND, key_bounds
 
 if TYPE_CHECKING:
     from btree import Transaction
@@ -42,15 +43,15 @@ if TYPE_CHECKING:
 Lists = Sequence[Sequence[Any]]
 Find = Callable[..., "Sequence[int]"]
 Make = Callable[..., "tuple[Sequence[Any], ...]"]
-Span = tuple[int | None, int | None]
+Span = tuple[Any, Any]
 
 FOUND_MIN = 64.0
 """Rows that an index is expected to find from which on they are changed by column."""
 
 
 class CompiledChange(Struct):
-    """`prepare(ctx)` gives `find` and `make`, and from where to where rowids are meant (None of both for no
-    bound; None if there can be no such rowid); `read` are the columns that the one takes the lists of, `used`
+    """`prepare(ctx)` gives `find` and `make`, and from where to where keys are meant (None of both for no
+    bound; None if there can be no such key); `read` are the columns that the one takes the lists of, `used`
     those of the other, ROWID for the rowid.  `constants` are the numbers of the values that are the same
     in all rows.  `by_key`: the keys of the rows have to be found first, and `find` is None."""
 
@@ -90,8 +91,7 @@ def compile_change(
     access = level.access
     by_key = (
         len(plan.levels) != 1
-        or not isinstance(access, TableScan | RowidRange)
-        or access.reverse
+        or not _goes_by_column(access)
         or bool(block.order)
         or block.limit is not None
         or any(map(_looks_elsewhere, walk_block(block)))
@@ -105,7 +105,6 @@ def compile_change(
     if by_key:
         result = "None, make, (None, None)"
     else:
-        assert isinstance(access, TableScan | RowidRange)
         read = scan.columns(level.filters)
         module.add(_find(scan, plan.constant, level.filters))
         result = f"find, make, {_span(compiler, module, access)}"
@@ -191,19 +190,41 @@ def _find(scan: _Scan, constant: Sequence[Expression], conditions: Sequence[Expr
     return find
 
 
-def _span(compiler: BlockCompiler, module: Module, access: TableScan | RowidRange) -> str:
-    """The rowids that an access reads, as a source."""
-    if isinstance(access, TableScan):
+def _goes_by_column(access: Access) -> bool:
+    """Whether an access reads the table's own tree in order, from one key to another."""
+    if isinstance(access, KeyRange):
+        simple = not any(part.many or part.null_safe for part in access.equal)
+        return access.path.clustered and simple and access.prefix is None and not access.reverse
+    return isinstance(access, TableScan | RowidRange) and not access.reverse
+
+
+def _span(compiler: BlockCompiler, module: Module, access: Access) -> str:
+    """The keys that such an access reads, as a source."""
+    if not isinstance(access, RowidRange | KeyRange):
         return "(None, None)"
     unbound = module.constants.name(UNBOUND, "unbound")
+    place, collation, first = 0, "BINARY", []
+    if isinstance(access, KeyRange):
+        collations = [part.collation for part in access.path.parts]
+        equal = [
+            compiler.scalar.operand(part.value, part.affinity, collations[at])[0]
+            for at, part in enumerate(access.equal)
+            if not isinstance(part.value, InList | InSubquery)
+        ]
+        first = [f"({''.join([f'{source}, ' for source in equal])})"]
+        place = len(access.equal)
+        collation = collations[place] if place < len(collations) else collation
     ends, inclusive = [], []
     for bound in (access.low, access.high):
         if bound is None:
             ends.append(unbound)
+        elif bound is PRESENT_BOUND:
+            ends.append(module.constants.name(PRESENT, "present"))
         else:
-            ends.append(compiler.scalar.operand(bound.expression, bound.affinity, "BINARY")[0])
+            ends.append(compiler.scalar.operand(bound.expression, bound.affinity, collation)[0])
         inclusive.append(str(bound is None or bound.inclusive))
-    return f"{module.function(rowid_span)}({', '.join(ends + inclusive)})"
+    function = key_bounds if isinstance(access, KeyRange) else rowid_span
+    return f"{module.function(function)}({', '.join([*first, *ends, *inclusive])})"
 
 
 def _is_constant(compiler: BlockCompiler, value: Expression) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, product
 from typing import Any
 
-from btree import Tree, TreeKind, order_key
+from btree import MAX, Tree, TreeKind, order_key
 
 Batch = tuple[list[Any], list[Any]]
 Check = Callable[[], None]
@@ -102,6 +102,24 @@ def key_span(
         lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive, reverse=reverse
     )
     return _with_checks(batches, check)
+
+
+def key_bounds(
+    prefix: tuple[Any, ...], low: Any, high: Any, low_inclusive: bool, high_inclusive: bool
+) -> tuple[Any, Any] | None:
+    """Those of the keys that `key_span` gives: from the first to before the second, None for no bound; None if there
+    are none."""
+    if low is None or high is None or None in prefix:
+        return None
+    start: Any = prefix or None
+    stop: Any = (*prefix, MAX) if prefix else None
+    if low is PRESENT or (low is UNBOUND and high is not UNBOUND):
+        start = (*prefix, None, MAX)
+    elif low is not UNBOUND:
+        start = (*prefix, low) if low_inclusive else (*prefix, low, MAX)
+    if high is not UNBOUND:
+        stop = (*prefix, high, MAX) if high_inclusive else (*prefix, high)
+    return start, stop
 
 
 def _with_checks(batches: Iterable[Batch], check: Check) -> Iterator[Batch]:

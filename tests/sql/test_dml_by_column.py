@@ -34,6 +34,8 @@ TABLES = {
     "CREATE INDEX td ON t(d, b COLLATE NOCASE)",
     "clustered and unique": "CREATE TABLE t(a INT NOT NULL, b TEXT, c REAL NOT NULL, d INT, e,"
     " PRIMARY KEY (a DESC), UNIQUE (b, d)) WITHOUT ROWID; CREATE UNIQUE INDEX te ON t(e, a)",
+    "clustered by anything": "CREATE TABLE t(a INTEGER, b BLOB, c REAL NOT NULL, d INT, e,"
+    " PRIMARY KEY (b, a)) WITHOUT ROWID",
     "clustered by two": "CREATE TABLE t(a INTEGER, b TEXT COLLATE NOCASE, c REAL NOT NULL, d INT, e,"
     " PRIMARY KEY (b, a)) WITHOUT ROWID",
 }
@@ -91,6 +93,15 @@ STATEMENTS = [
     "DELETE FROM t WHERE a IN (SELECT max(a) FROM t GROUP BY d)",
     "DELETE FROM t WHERE b BETWEEN 'row 2' AND 'row 3'",
     "DELETE FROM t WHERE e = 'e5' OR d < 20",
+    "UPDATE t SET c = c + 1 WHERE b > 'row 3' AND b <= 'row 5'",
+    "UPDATE t SET d = d + 2, e = a WHERE b >= 'row 2' AND b < 'row 77' AND e IS NOT NULL",
+    "UPDATE t SET e = d WHERE b < 'row 4'",
+    "DELETE FROM t WHERE b > 'ROW 15' AND d % 3",
+    "DELETE FROM t WHERE b BETWEEN 7 AND 'row 6'",
+    "DELETE FROM t WHERE b > NULL AND b < 'row 6'",
+    "UPDATE t SET d = 1 WHERE a >= 2000 AND a < 5000.5",
+    "UPDATE t SET d = 1, e = c WHERE b = 'row 9' OR b > 5 AND b < x'00' AND a < 4000",
+    "UPDATE t SET b = CASE a % 3 WHEN 0 THEN a WHEN 1 THEN x'61' ELSE b END",
     "UPDATE t SET a = a + 100000 WHERE a % 1000 = 7",
     "INSERT INTO t(a, b, c, d, e) VALUES (5, 'again', 1.5, 2, 'e')"
     " ON CONFLICT DO UPDATE SET d = d + 1",
