@@ -148,14 +148,15 @@ def _exact(pattern: str) -> Finder:
 
 
 def _caseless(pattern: str) -> Finder:
-    """LIKE.  Only ASCII letters fold, so that a batch with others is searched text by text."""
+    """LIKE.  Only ASCII letters fold."""
     body = pattern.strip("%")
     matches = like_predicate(pattern, None)
     before, after = pattern.startswith("%"), pattern.endswith("%")
-    low = body.lower()
-    if body.isascii() and "%" not in body and SEPARATOR not in body:
+    low = _folded(body)
+    if "%" not in body and SEPARATOR not in body:
         if "_" not in body:
-            return _search(low, before, after, matches, folded=low != body.upper())
+            has_letters = any(char.isascii() and char.isalpha() for char in body)
+            return _search(low, before, after, matches, folded=has_letters)
         if before and after:
             return _search_expression(low, matches)
     return _by_one(matches)
@@ -174,8 +175,6 @@ def _search(body: str, before: bool, after: bool, matches: Predicate, *, folded:
 
     def find(texts: list[str]) -> Sequence[int]:
         text = _together(texts, folded=folded)
-        if text is None:
-            return one_by_one(texts)
         pieces = text.split(wanted)
         if len(pieces) == 1:
             return ()
@@ -209,7 +208,7 @@ def _search_expression(body: str, matches: Predicate) -> Finder:
 
     def find(texts: list[str]) -> Sequence[int]:
         text = _together(texts, folded=True)
-        if text is None or text.count(SEPARATOR) != len(texts) + 1:
+        if text.count(SEPARATOR) != len(texts) + 1:
             return one_by_one(texts)
         found, place, at = [], -1, 0
         for match in search(text):
@@ -224,8 +223,15 @@ def _search_expression(body: str, matches: Predicate) -> Finder:
     return find
 
 
-def _together(texts: list[str], *, folded: bool) -> str | None:
-    """The texts with a separator around each; None if they can't be folded so.
+def _folded(text: str) -> str:
+    """The text with its ASCII letters in lower case, and those alone, which is what `lower` of bytes does."""
+    if text.isascii():
+        return text.lower()
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
+def _together(texts: list[str], *, folded: bool) -> str:
+    """The texts with a separator around each.
 
     Whoever finds something has to see that there are no more separators than that, for a text may hold
     one; where nothing is found, nothing is to be told apart."""
@@ -238,9 +244,7 @@ def _together(texts: list[str], *, folded: bool) -> str | None:
     except TypeError:  # there are NULLs
         text = SEPARATOR.join(["", *["" if text is None else text for text in texts], ""])
     if folded:
-        if not text.isascii():
-            return None
-        text = text.lower()
+        text = _folded(text)
     if isinstance(texts, Column):
         texts.keep(name, text, getsizeof(text))
     return text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from typing import Any
 
 import pytest
 
+import kvsh
 from sql.compile.patterns import glob, like
 from sql.compile.text_filters import text_finder
 from tests.sql.engines import KvshEngine, SqliteEngine
@@ -117,3 +119,45 @@ def test_searches_at_once_find_what_each_text_alone_does(seed: int) -> None:
             pattern = "".join(rng.choice(parts) for _ in range(rng.randrange(5)))
             expected = [place for place, text in enumerate(values) if match(text, pattern)]
             assert list(text_finder(op, pattern, True)(values)) == expected, (op, pattern, values)
+
+
+def test_like_folds_ascii_letters_alone_among_others() -> None:
+    ours, theirs = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    words = [
+        "Ärger",
+        "ärger",
+        "ARGER",
+        "\u212aelvin",
+        "Kelvin",
+        "İstanbul",
+        "istanbul",
+        "STRASSE",
+        "straße",
+        "",
+        "日本Go",
+    ]
+    rows = [(i, f"{words[i % 11]} {words[i % 7]}") for i in range(6000)]
+    for con in (ours, theirs):
+        con.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT NOT NULL, other INT)")
+        con.executemany("INSERT INTO t VALUES (?, ?, 1)", rows)
+    for pattern in (
+        "%ärger%",
+        "%ÄRGER",
+        "%k%",
+        "\u212a%",
+        "%go %",
+        "%本g%",
+        "i%",
+        "İ%",
+        "%ss_%",
+        "_rger%",
+        "%STRA%",
+        "%ß%",
+    ):
+        for op in ("LIKE", "NOT LIKE", "GLOB"):
+            sql = f"SELECT count(*), sum(id) FROM t WHERE name {op} ?"
+            values = (pattern.replace("%", "*") if op == "GLOB" else pattern,)
+            for _ in range(2):
+                assert (
+                    ours.execute(sql, values).fetchall() == theirs.execute(sql, values).fetchall()
+                )
