@@ -17,6 +17,7 @@ from btree.column_pages import OpenPage, open_pages
 from btree.columns import Column, Layout, kept_with
 from btree.errors import CorruptionError, StoreError
 from btree.flush import Flush
+from btree.kept_redo import REDO_ENTRIES_MAX
 from btree.node import LargeReference, Node, like
 from btree.overlay import FEW_LOADED, OverlaidTree, redo_of
 from btree.packed import PackedLeaf, packed_index_leaf, packed_leaf
@@ -28,7 +29,7 @@ from btree.rewrite import Rewrite
 from btree.spill import Spill
 from btree.streaming import take_in
 from btree.transaction import LocalTransaction
-from btree.tree import REDO_ENTRIES_MAX, Tree
+from btree.tree import Tree
 from btree.tree_state import TreeState
 from btree.version import Version
 from btree.view import ENDED, View

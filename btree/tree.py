@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from btree import columns as by_column
-from btree import edit, few_keys, lookups, ranges, raw_pages
+from btree import edit, few_keys, kept_redo, lookups, ranges, raw_pages
 from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
 from btree.order import search_left, search_right
@@ -25,23 +26,8 @@ if TYPE_CHECKING:
     from btree.rewrite import Rewrite
     from btree.transaction import LocalTransaction
 
-REDO_ENTRIES_MAX = 4096
-"""Changes of one tree in one transaction up to which a redo record is kept; beyond, pages are cheaper."""
-
-REDO_SCATTERED_LEAVES_MAX = 1024
-"""The same for changes made at once of a few entries in each of many leaves, whose pages are many times as
-long as the entries: so many leaves could be filled with them.  Their bytes have a bound of their own."""
-
 DELETED = False
 """Stands in redo for a delete.  Stored on disk, do not change."""
-
-
-def _is_scattered(entries: int, leaves: int, leaf_limit: int) -> bool:
-    """Whether changes of so many entries in so many leaves are few for each leaf, and not too many."""
-    return (
-        entries * edit.SPARSE <= leaves * leaf_limit
-        and entries <= REDO_SCATTERED_LEAVES_MAX * leaf_limit
-    )
 
 
 class Tree:
@@ -55,7 +41,6 @@ class Tree:
         "_mark",
         "_opened",
         "_pages",
-        "_redo_max",
         "base",
         "below",
         "branch_limit",
@@ -68,6 +53,7 @@ class Tree:
         "own",
         "own_max",
         "redo",
+        "redo_max",
         "root",
         "tail",
         "token",
@@ -99,7 +85,7 @@ class Tree:
         self.token = transaction.token
         self.branch_limit = transaction.branch_limit
         self.redo: list[Any] | None = transaction.new_redo()
-        self._redo_max = REDO_ENTRIES_MAX  # its length at which it is weighed again
+        self.redo_max = kept_redo.REDO_ENTRIES_MAX  # its length at which it is weighed again
         self._kind = state.kind
         self._opened = state.mark
         self.restore(state, root)
@@ -159,20 +145,7 @@ class Tree:
 
     def widen(self, kinds: Sequence[int]) -> None:
         old = self._kinds
-        if len(kinds) == len(old):
-            new = tuple([have | more for have, more in zip(old, kinds, strict=True)])
-        else:
-            width = max(len(old), len(kinds))
-            new = tuple(
-                [
-                    have | more
-                    for have, more in zip(
-                        [*old, *[0] * (width - len(old))],
-                        [*kinds, *[0] * (width - len(kinds))],
-                        strict=True,
-                    )
-                ]
-            )
+        new = tuple([have | more for have, more in zip_longest(old, kinds, fillvalue=0)])
         if new != old:
             self.check_writable()
             self._kinds = new
@@ -291,8 +264,8 @@ class Tree:
         if redo is not None:
             redo.append(key)
             redo.append(value)
-            if len(redo) > self._redo_max:
-                self._weigh_redo(redo)
+            if len(redo) > self.redo_max:
+                kept_redo.weigh(self, redo)
 
     def _put_slowly(self, key: Key, value: Value) -> list[Key]:
         leaf = edit.own_path(self, key)[1]
@@ -349,8 +322,8 @@ class Tree:
         if redo is not None:
             redo.append(key)
             redo.append(value)
-            if len(redo) > self._redo_max:
-                self._weigh_redo(redo)
+            if len(redo) > self.redo_max:
+                kept_redo.weigh(self, redo)
         return True
 
     def delete(self, key: Key) -> bool:
@@ -384,8 +357,8 @@ class Tree:
         if redo is not None:
             redo.append(key)
             redo.append(DELETED)
-            if len(redo) > self._redo_max:
-                self._weigh_redo(redo)
+            if len(redo) > self.redo_max:
+                kept_redo.weigh(self, redo)
         return True
 
     def _delete_slowly(self, key: Key) -> Node:
@@ -412,7 +385,7 @@ class Tree:
         added, leaves = edit.load(self, keys, values)
         self._count += added
         if self.redo is not None:
-            self._record(keys, values, leaves)
+            kept_redo.record(self, keys, values, leaves)
 
     def build(self, runs: Iterable[Sequence[Key]]) -> None:
         rewrite = self.rewrite()
@@ -430,32 +403,8 @@ class Tree:
         removed, leaves = edit.delete_many(self, keys)
         self._count -= removed
         if self.redo is not None:
-            self._record(keys, [DELETED] * len(keys), leaves)
+            kept_redo.record(self, keys, [DELETED] * len(keys), leaves)
         return removed
-
-    def _record(self, keys: Sequence[Key], values: Sequence[Value] | None, leaves: int) -> None:
-        """Keep redo of many entries that went to so many leaves, if it is cheaper than the leaves."""
-        redo = self.redo
-        assert redo is not None
-        start, count = len(redo), 2 * len(keys)
-        if start + count > REDO_ENTRIES_MAX and (
-            not _is_scattered(len(keys), leaves, self.leaf_limit)
-            or (start + count) // 2 > REDO_SCATTERED_LEAVES_MAX * self.leaf_limit
-        ):
-            self.transaction.give_up_redo()
-            return
-        redo.extend([None] * count)
-        redo[start::2] = keys
-        if values is not None:
-            redo[start + 1 :: 2] = values
-
-    def _weigh_redo(self, redo: list[Any]) -> None:
-        """Keep redo that has grown long, entry by entry, only if it is cheaper than the leaves."""
-        leaves = self.transaction.copies
-        if _is_scattered(len(redo) // 2, leaves, self.leaf_limit):
-            self._redo_max = 2 * len(redo)
-        else:
-            self.transaction.give_up_redo()
 
     def rewrite(self) -> Rewrite | None:
         return self.transaction.rewrite(self)
