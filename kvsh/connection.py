@@ -9,15 +9,14 @@ or rolls back on an exception.  A connection belongs to the thread that made it 
 from __future__ import annotations
 
 import os
-import threading
-import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from btree import open_memory, open_store
 from kvsh import callbacks, errors
 from kvsh.codes import LIMITS
+from kvsh.connecting import checked_level, opened, parsed_path
 from kvsh.cursor import DML_WORDS, Cursor, first_word
 from kvsh.errors import LOWER_ERRORS, NotSupportedError, ProgrammingError, translated
 from kvsh.tidying import tidy
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 AnyCursor = TypeVar("AnyCursor", bound=Cursor)
 
-_ISOLATION_LEVELS = frozenset(("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"))
 _SQL_LENGTH_MAX = 1_000_000_000
 _SEEN_MAX = 512
 _SEEN_LENGTH_MAX = 4096
@@ -82,13 +80,13 @@ class Connection:
     ) -> None:
         self._initialised = False
         self._session = None
-        level = _checked_level(isolation_level)
-        path, readonly = _parsed_path(database, uri=uri, readonly=readonly)
+        level = checked_level(isolation_level)
+        path, readonly = parsed_path(database, uri=uri, readonly=readonly)
         try:
-            store = _store(path, timeout, durability, readonly=readonly, at=at)
+            store = opened(path, timeout, durability, readonly=readonly, at=at)
         except LOWER_ERRORS as error:
             raise translated(error, opening=True) from error
-        thread = threading.get_ident() if check_same_thread else None
+        thread = get_ident() if check_same_thread else None
         self._set_up(store, timeout, level, detect_types, thread, owns_store=True)
 
     @classmethod
@@ -139,9 +137,8 @@ class Connection:
         """`cursor().execute(...)`: run one statement, give the cursor."""
         if (
             self.__class__ is not Connection
-            or not self._initialised
             or self._session is None
-            or (self._thread is not None and self._thread != threading.get_ident())
+            or (self._thread is not None and self._thread != get_ident())
         ):
             return self.cursor().execute(sql, parameters)
         cursor = Cursor.__new__(Cursor)  # as `cursor()` makes it, and nobody else has it yet
@@ -181,7 +178,7 @@ class Connection:
     def commit(self) -> None:
         """Make the open transaction durable and visible; nothing if there is none."""
         session = self._session
-        if session is None or (self._thread is not None and self._thread != threading.get_ident()):
+        if session is None or (self._thread is not None and self._thread != get_ident()):
             self._check_thread()
             self._check_open()
         try:
@@ -265,7 +262,7 @@ class Connection:
     @isolation_level.setter
     def isolation_level(self, level: str | None) -> None:
         self._check_thread()
-        level = _checked_level(level)
+        level = checked_level(level)
         if level is None:
             self.commit()
         self._isolation_level = level
@@ -520,11 +517,11 @@ class Connection:
     def _check_thread(self) -> None:
         if not self._initialised:
             raise ProgrammingError("Base Connection.__init__ not called.")
-        if self._thread is not None and self._thread != threading.get_ident():
+        if self._thread is not None and self._thread != get_ident():
             raise ProgrammingError(
                 "SQLite objects created in a thread can only be used in that same thread. "
                 f"The object was created in thread id {self._thread} and this is thread id "
-                f"{threading.get_ident()}."
+                f"{get_ident()}."
             )
 
 
@@ -554,56 +551,6 @@ def connect(
     )
     made: Connection = (factory or Connection)(database, *arguments, **options)
     return made
-
-
-def _checked_level(level: str | None) -> str | None:
-    if level is None:
-        return None
-    if not isinstance(level, str):
-        raise TypeError("isolation_level must be str or None")
-    if str.upper(level) not in _ISOLATION_LEVELS:
-        raise ValueError(
-            "isolation_level string must be '', 'DEFERRED', 'IMMEDIATE', or 'EXCLUSIVE'"
-        )
-    return str.upper(level)
-
-
-def _parsed_path(
-    database: str | bytes | os.PathLike[str] | os.PathLike[bytes], *, uri: bool, readonly: bool
-) -> tuple[str | None, bool]:
-    """(path or None for memory, readonly)."""
-    path = os.fsdecode(database)
-    if uri and path.startswith("file:"):
-        location, _, query = path[5:].partition("?")
-        location = location.partition("#")[0]
-        options = dict(urllib.parse.parse_qsl(query))
-        if location.startswith("//"):
-            location = "/" + location[2:].partition("/")[2]
-        path = urllib.parse.unquote(location, errors="surrogateescape")
-        mode = options.get("mode", "rwc")
-        if mode not in ("ro", "rw", "rwc", "memory"):
-            raise errors.OperationalError(f"no such access mode: {mode}")
-        if mode == "memory":
-            return None, readonly
-        if mode == "rw" and not os.path.exists(path):
-            raise errors.OperationalError("unable to open database file")
-        readonly = readonly or mode == "ro" or options.get("immutable") == "1"
-    if path in (":memory:", ""):
-        return None, readonly
-    return path, readonly
-
-
-def _store(
-    path: str | None,
-    timeout: float,
-    durability: Literal["full", "normal", "off"],
-    *,
-    readonly: bool,
-    at: int | None,
-) -> Store:
-    if path is None:
-        return open_memory()
-    return open_store(path, durability=durability, readonly=readonly, timeout=timeout, at=at)
 
 
 def _every(pages: int, progress: Callable[[int, int, int], Any]) -> Callable[[int, int], None]:

@@ -96,7 +96,10 @@ class TransactionState:
         if self.in_transaction:
             raise SqlError("cannot start a transaction within a transaction")
         if mode != "DEFERRED":
-            self._transaction = self.begin_transaction(write=True)
+            if self._temporary_store is None:
+                self._transaction = self.store.begin(write=True, timeout=self.busy_timeout)
+            else:
+                self._transaction = self.begin_transaction(write=True)
         self.in_transaction = True
 
     def commit(self) -> None:
@@ -291,6 +294,15 @@ class TransactionState:
         if transaction is self._transaction and self._temporary_store is None:
             self.joinable = transaction
         return transaction
+
+    def quick_writer(self) -> Transaction | None:
+        """What a writing statement that is over at once joins, made writable, or, outside of any transaction, one
+        of its own; None where there are temporary objects."""
+        if self._temporary_store is not None:
+            return None
+        if self.in_transaction or self._query_only:
+            return self.joined_transaction(temporary=False)
+        return self.store.begin(write=True, timeout=self.busy_timeout)
 
     def ensure_writable(self, transaction: Transaction, *, temporary: bool) -> None:
         """Make the half of `transaction` that is to be written writable."""

@@ -91,12 +91,10 @@ class WriteStatement(Checked):
         transaction = session.joinable
         is_alone = False
         if transaction is None:
-            if session.has_temporary_objects:
-                return None
-            transaction = session.joined_transaction(temporary=False)
+            transaction = session.quick_writer()
             if transaction is None:
-                transaction = session.begin_writing(temporary=False)
-                is_alone = True
+                return None
+            is_alone = not session.in_transaction
         outcome = None
         try:
             if (
