@@ -15,7 +15,7 @@ from operator import eq, ne
 from typing import TYPE_CHECKING
 
 from btree.node import LargeValues, Node, copied, like, new_branch, new_leaf
-from btree.order import less, order_key, search_left, search_right, separator
+from btree.order import less, order_key, search_left, search_right, separator, values_at
 from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
@@ -479,6 +479,13 @@ def _merge_run(
 ) -> None:
     """Merge an ascending run into a leaf; equal keys take the new key and value."""
     values = leaf.values
+    if run[0].__class__ is bytes and values.__class__ is list and run_values is not None:
+        # Raw keys that are equal are the same bytes: the old one may stay, and no pairs are needed.
+        newest = dict(zip(leaf.keys, values, strict=True))
+        newest.update(zip(run, run_values, strict=True))
+        leaf.keys = sorted(newest)  # two ascending runs: linear
+        leaf.values = list(values_at(newest, leaf.keys))
+        return
     if values is None and _merge_keys(leaf, run):
         return
     old_values = [None] * len(leaf.keys) if values is None else list(values)
