@@ -144,7 +144,8 @@ class Syncing(Published):
         data, offset = log.unwritten, log.unwritten_at
         in_one_call = data and offset == log.covered and offset + len(data) == target.end
         if not in_one_call:
-            small_ones_may = self.durability == "full" and log.file.writes_synced()
+            # Of its first commit alone no handle has to find out what its file system can do.
+            small_ones_may = self.durability == "full" and log.covered and log.file.writes_synced()
             log.covering = target.end if small_ones_may else 0
         failure: OSError | None = None
         began = time.perf_counter()

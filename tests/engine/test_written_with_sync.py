@@ -389,6 +389,25 @@ def test_a_short_write_goes_on_and_an_error_is_no_refusal(
     file.close()
 
 
+def test_who_commits_once_does_not_ask_for_the_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def ask(device: int) -> bytes:
+        asked.append(device)
+        return b"unknown"
+
+    monkeypatch.setattr("engine.file._file_system", ask)
+    with PageStore.open(tmp_path / "db") as store:
+        store.commit_redo(b"only one")
+    assert asked == []
+    with PageStore.open(tmp_path / "db") as store:
+        for _ in range(9):
+            store.commit_redo(b"one of many")
+    assert len(asked) == hasattr(os, "RWF_DSYNC"), "once for a file"
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/mountinfo"), reason="no such list here")
 def test_the_file_system_is_found_and_an_unknown_one_is_not_trusted(tmp_path: Path) -> None:
     assert _file_system(os.stat("/proc").st_dev) == b"proc"
