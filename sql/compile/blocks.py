@@ -24,6 +24,15 @@ from sql.compile.clauses import split_clauses
 from sql.compile.groups import GroupCompiler
 from sql.compile.levels import LevelCompiler
 from sql.compile.module import Lines, Module
+from sql.compile.plans import (
+    FEW_ROWS,
+    gives_few,
+    is_cut,
+    is_plain,
+    rows_seen,
+    rows_tried,
+    without_scan_order,
+)
 from sql.compile.probed import probed_level, reduce_tables
 from sql.compile.projection import STREAM_FAN_OUT, ProjectionCompiler, skip_count, top_count
 from sql.compile.scalar import ScalarCompiler
@@ -33,10 +42,8 @@ from sql.compile.unpacking import unpacked
 from sql.expressions import (
     INTEGER,
     REAL,
-    ROWID,
     ColumnRef,
     Expression,
-    InSubquery,
     Literal,
     SlotRef,
 )
@@ -49,12 +56,11 @@ from sql.plan import (
     OuterJoin,
     Recursive,
     Select,
-    TableRelation,
     Values,
     WindowCall,
     WorkRelation,
 )
-from sql.plan.operators import HashLookup, KeyRange, Level, SelectPlan, TableScan, TreeEnd
+from sql.plan.operators import HashLookup, Level, SelectPlan, TableScan, TreeEnd
 from sql.plan.walk import cte_uses, free_references, walk, walk_block
 from sql.run import ranges, windows
 from sql.run.sorting import in_batches
@@ -68,9 +74,6 @@ EXTRA_SCOPES = 1_000_000
 
 _FUNCTION = re.compile(r"q\d+")
 _FEW = range(1001)
-
-FEW_ROWS = 32.0
-"""Rows of a look-up up to which they are gathered in one list."""
 
 
 class BlockCompiler:
@@ -205,8 +208,9 @@ class BlockCompiler:
         plan = self.planner.plan(block, self.repeats if free else 1.0)
         assert isinstance(plan, SelectPlan)
         plan = without_scan_order(plan)
+        seen = rows_seen(plan) * (self.repeats if free else 1.0)
         outer, self.repeats = self.repeats, rows_tried(plan) * (self.repeats if free else 1.0)
-        remembers, self.scalar.remembers = self.scalar.remembers, self.repeats >= FEW_ROWS
+        remembers, self.scalar.remembers = self.scalar.remembers, seen >= FEW_ROWS
         try:
             return self._select_planned(plan, free)
         finally:
@@ -258,13 +262,13 @@ class BlockCompiler:
         first, *others = plan.levels
         levels.first = first.relation.source
         levels.hoists = isinstance(first.access, TableScan)
-        if _is_cut(plan):
+        if is_cut(plan):
             assert block.limit is not None
             offset = "0" if block.offset is None else self.scalar.value(block.offset)
             levels.cut = f"h{self.module.number()}"
             count = self.call(top_count, self.scalar.value(block.limit), offset)
             body.add(f"{levels.cut} = {count}")
-        if levels.cut and _is_plain(plan):
+        if levels.cut and is_plain(plan):
             levels.take = levels.cut
             if block.offset is not None:
                 levels.skip = f"h{self.module.number()}"
@@ -325,7 +329,7 @@ class BlockCompiler:
             row = split_clauses(clauses[0])[0].split(" in ", 1)[0].removeprefix("for ")
             row = None if "," in row else row
         single = single and all(self._at_most_one(level) for level in others)
-        few = _gives_few(first) and fan_out <= STREAM_FAN_OUT
+        few = gives_few(first) and fan_out <= STREAM_FAN_OUT
         if levels.taken and isinstance(block.limit, Literal) and block.limit.value in _FEW:
             few = True
         if isinstance(first.relation, WorkRelation) and fan_out <= STREAM_FAN_OUT:
@@ -544,53 +548,3 @@ def _only_if(condition: str, header: str) -> str:
     """A loop that runs if the condition, where there is one, holds."""
     head, iterable = header[:-1].split(" in ", 1)
     return f"{head} in ({iterable}) if {condition} else ():" if condition else header
-
-
-def without_scan_order(plan: SelectPlan) -> SelectPlan:
-    """ORDER BY x, rowid of a table that is scanned: sorts are stable, so that x alone will do."""
-    block = plan.block
-    if plan.ordered or len(plan.levels) != 1 or len(block.order) < 2 or block.keys is not None:
-        return plan
-    level, last = plan.levels[0], block.order[-1]
-    relation, column = level.relation, last.expression
-    if (
-        block.windows
-        or last.descending
-        or not isinstance(relation, TableRelation)
-        or relation.table.without_rowid
-        or level.access != TableScan()
-        or not isinstance(column, ColumnRef)
-        or column.source != relation.source
-        or column.column not in (ROWID, relation.table.rowid_alias)
-    ):
-        return plan
-    return replace(plan, block=replace(block, order=block.order[:-1]))
-
-
-def _is_cut(plan: SelectPlan) -> bool:
-    """Whether LIMIT counts the joined rows as they come."""
-    block = plan.block
-    if block.limit is None or block.keys is not None or block.windows or block.distinct:
-        return False
-    return plan.ordered or not block.order
-
-
-def _is_plain(plan: SelectPlan) -> bool:
-    """Whether the joined rows are the entries of the only level."""
-    return len(plan.levels) == 1 and not plan.levels[0].filters and not plan.levels[0].left
-
-
-def _gives_few(level: Level) -> bool:
-    """Whether a level is a look-up by index that is expected to find a handful of rows."""
-    access = level.access
-    return (
-        isinstance(access, KeyRange)
-        and len(access.equal) > 0
-        and not any(isinstance(equality.value, InSubquery) for equality in access.equal)
-        and level.fan_out <= FEW_ROWS
-    )
-
-
-def rows_tried(plan: SelectPlan) -> float:
-    """About how many rows reach a level's last condition, which is where subqueries stand."""
-    return max([1.0, *(2.0 * level.rows for level in plan.levels)])

@@ -5,8 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sql.compile.module import Lines
-from sql.expressions import Affinity, Exists, InSubquery, ScalarSubquery
+from sql.expressions import (
+    BLOB,
+    INTEGER,
+    NULL,
+    TEXT,
+    Affinity,
+    Exists,
+    InSubquery,
+    ScalarSubquery,
+)
+from sql.optimise.terms import is_constant
+from sql.plan import Block
+from sql.plan.walk import free_references, walk_block
 from sql.run import membership, stages
+from sql.run.remembered import REMEMBERED_MAX, Known
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
@@ -26,15 +39,49 @@ class SubqueryCompiler:
         call = f"{query}({', '.join(free)})"
         match e:
             case Exists():
-                found = self._once(f"{self._name(stages.any_row)}({call})", free)
+                found = f"{self._name(stages.any_row)}({call})"
+                found = self._remembered(e.plan, found, free) if free else self._once(found, free)
                 return f"(not {found})" if e.negated else found
             case ScalarSubquery():
                 if free:
-                    return f"{self._name(stages.first_value)}({call}, {e.column})"
+                    value = f"{self._name(stages.first_value)}({call}, {e.column})"
+                    return self._remembered(e.plan, value, free)
                 row = self._once(f"{self._name(membership.first_row)}({call})", free)
                 return f"{self._name(membership.column_of)}({row}, {e.column})"
             case InSubquery():
                 return self._membership(e, call, free)
+
+    def _remembered(self, block: Block, call: str, free: list[str]) -> str:
+        """The call, of many rows by what is known of the columns that the subquery depends on."""
+        compiler = self.compiler
+        if not compiler.scalar.remembers or compiler.analysis is not None:
+            return call
+        references = free_references(block)
+        # Of what equals each other without being the same (1 and 1.0) subqueries may tell the difference.
+        if any(node.kinds & ~NULL not in (INTEGER, TEXT, BLOB) for node in references):
+            return call
+        if not all(map(is_constant, walk_block(block))):
+            return call
+        keys = sorted({compiler.resolve(node) for node in references})
+        if keys == free:
+            (target, key) = (free[0], free[0]) if len(free) == 1 else (f"({', '.join(free)})",) * 2
+            known = f"{self._name(Known)}(lambda key: [{call} for {target} in (key,)][0])"
+            if len(free) == 1:
+                known = f"{self._name(Known)}(lambda {target}: {call})"
+            return f"{self.module.once(known)}[{key}]"
+        name = f"m{self.module.number()}"
+        function = Lines()
+        function.add(f"{name}_ = {{}}")
+        function.add(f"def {name}({', '.join(free)}):")
+        function.depth = 1
+        function.add(f"key = ({''.join([f'{key}, ' for key in keys])})")
+        function.add(f"try: return {name}_[key]")
+        function.add("except KeyError: pass")
+        function.add(f"value = {call}")
+        function.add(f"if len({name}_) < {REMEMBERED_MAX}: {name}_[key] = value")
+        function.add("return value")
+        self.module.add(function)
+        return f"{name}({', '.join(free)})"
 
     def _name(self, function: object) -> str:
         return self.module.function(function)  # type: ignore[arg-type]
