@@ -29,6 +29,16 @@ def connected(module: ModuleType) -> Any:
     return connection
 
 
+def opened(module: ModuleType, path: Path) -> Any:
+    """A connection to a file that nobody waits for."""
+    if module is kvsh:
+        return kvsh.connect(path, isolation_level=None, durability="off")
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = wal")
+    connection.execute("PRAGMA synchronous = off")
+    return connection
+
+
 def outcome(connection: Any, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
     """The rows, or the error's class, name and text."""
     try:
@@ -164,9 +174,8 @@ def test_a_repeated_statement_sees_that_the_schema_has_changed(
 ) -> None:
     found = []
     for module in (kvsh, sqlite3):
-        path = str(tmp_path / f"{module.__name__}.db")
-        connection: Any = module.connect(path, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = wal")
+        path = tmp_path / f"{module.__name__}.db"
+        connection = opened(module, path)
         connection.executescript(CHANGING)
         for _ in range(3):  # the first time widens kinds of values, which is noticed, too
             for sql in REPEATED:
@@ -177,7 +186,7 @@ def test_a_repeated_statement_sees_that_the_schema_has_changed(
             outcome(connection, sql)
             other = connection
             if whose == "another's":
-                other = module.connect(path, isolation_level=None)
+                other = opened(module, path)
             other.execute("BEGIN")
             for step in change:
                 outcome(other, step)
@@ -202,7 +211,7 @@ def test_a_repeated_statement_sees_that_the_schema_has_changed(
 def test_sets_before_one_that_fails_are_of_any_kind(sql: str, bad: Any, tmp_path: Path) -> None:
     found = []
     for module in (kvsh, sqlite3):
-        connection: Any = module.connect(str(tmp_path / module.__name__), isolation_level=None)
+        connection = opened(module, tmp_path / module.__name__)
         connection.executescript(SCHEMA)
         connection.execute("INSERT INTO item VALUES (1, 1, 1.0)")
         update = "UPDATE item SET n = n + 1 WHERE id >= ?"
@@ -238,7 +247,7 @@ def test_a_change_goes_on_after_a_rollback_of_what_dropped_its_table(
 ) -> None:
     found = []
     for module in (kvsh, sqlite3):
-        connection: Any = module.connect(str(tmp_path / module.__name__), isolation_level=None)
+        connection = opened(module, tmp_path / module.__name__)
         connection.execute(f"CREATE {temporary}TABLE t(a, b)")
         connection.executemany("INSERT INTO t VALUES (?, 1)", [(i,) for i in range(size)])
         connection.execute("BEGIN")
