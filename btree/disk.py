@@ -36,7 +36,7 @@ from btree.node import Node
 from btree.overlay import OWN_MAX, OverlaidTree, redo_of
 from btree.pending import add_pending
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID
-from btree.redo import OP_CHANGES, changed_keys, encode_put, replay
+from btree.redo import OP_CHANGES, changed_keys, encode_put, puts_in, replay
 from btree.transaction import RAW_PUTS_MAX
 from btree.version import Version
 from btree.view import View
@@ -57,6 +57,9 @@ UNREAD_COMMITS_MAX = 4096
 
 VERSIONS_MAX = 64
 """So many versions that only writers have seen are kept, before those that nobody can want any more go."""
+
+FEW_COMMITS = 32
+"""So many commits are laid over the trees one by one, rather than replayed as one bulk change."""
 
 TOLD_COMMITS_MAX = 256
 TOLD_BYTES_MAX = 64 * 1024
@@ -277,19 +280,41 @@ class DiskStore:
         return self._replayed(snapshot, version)
 
     def _replayed(self, snapshot: Snapshot | Writer, version: Version) -> Version:
-        records = snapshot.redo(version.lsn)
+        records = [record for _, record in snapshot.redo(version.lsn)]
         if records or version.lsn != snapshot.lsn:
-            replaying = Replay(self, snapshot, version)
-            with CollectorPaused():
-                replay(replaying, [record for _, record in records])
-                replaying.settle_full()
-            version = replaying.successor(snapshot.lsn, version.base_lsn)
+            older = version
+            if len(records) > FEW_COMMITS or not self._lay_over(older, records, snapshot.lsn):
+                replaying = Replay(self, snapshot, older)
+                with CollectorPaused():
+                    replay(replaying, records)
+                    replaying.settle_full()
+                version = replaying.successor(snapshot.lsn, older.base_lsn)
+            else:
+                version = older.later(snapshot.lsn)
             raw = version.trees[RAW_TREE_ID]
             if raw.pending:
-                raw.pending_bytes += sum([len(record) for _, record in records])
+                raw.pending_bytes += sum(map(len, records))
         self._versions[version.lsn] = version
         self._count_waiting(version.trees[RAW_TREE_ID])
         return version
+
+    def _lay_over(self, version: Version, records: list[bytes], lsn: int) -> bool:
+        """Lay a few commits that only put over the trees of a version, without a transaction to do it in; False, with
+        nothing done, if they are others, or many."""
+        if sum(map(len, records)) > TOLD_BYTES_MAX:
+            return False
+        changes = puts_in(records)
+        if changes is None or CATALOG_TREE_ID in changes:
+            return False
+        for tree_id, puts in changes.items():
+            state = version.trees[tree_id]
+            if state.pending_lsn >= lsn or len(puts) > OWN_MAX:
+                return False  # an older version that is made after a newer one, for one
+            if tree_id != RAW_TREE_ID and state.pending_count + len(puts) > state.pending_max:
+                return False
+        for tree_id, puts in changes.items():
+            add_pending(version.trees[tree_id], puts, lsn)
+        return True
 
     def append_overlaid(
         self, transaction: DiskTransaction, writer: Writer, trees: Sequence[OverlaidTree]

@@ -77,6 +77,25 @@ def changed_keys(records: Iterable[bytes], tree_id: int) -> list[Key] | None:
     return keys
 
 
+def puts_in(records: Iterable[bytes]) -> dict[int, dict[Key, Value]] | None:
+    """The newest value of each key in redo records, by tree, as a transaction's own changes are kept; None if they
+    do anything but put."""
+    gathered: dict[int, dict[Key, Value]] = {}
+    for record in records:
+        for operation, tree_id, changes in decode_redo(record):
+            if operation != OP_CHANGES or DELETED in changes[1::2]:
+                return None
+            values = [
+                tuple(value) if value.__class__ is list else True if value is None else value
+                for value in changes[1::2]
+            ]
+            if tree_id not in gathered:
+                gathered[tree_id] = {}
+            changes[1::2] = values
+            _gather(gathered[tree_id], changes)
+    return gathered
+
+
 def replay(transaction: LocalTransaction, records: Iterable[bytes]) -> None:
     """Apply redo records, in their order, to a writable transaction.
 

@@ -32,3 +32,15 @@ class Version:
         self.next_tree_id = next_tree_id
         self.freed = freed  # pages that the next pages commit gives back
         self.cleared = cleared  # (root, whether it has large values, kind): trees likewise
+
+    def later(self, lsn: int) -> Version:
+        """The same as of a later commit, which is nothing but changes that lie over the trees."""
+        return Version(
+            lsn,
+            self.trees,
+            self.next_tree_id,
+            self.freed,
+            self.cleared,
+            self.base_lsn,
+            self.shape,
+        )
