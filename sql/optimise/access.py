@@ -6,7 +6,9 @@ rows) count like constants.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -48,12 +50,15 @@ from sql.plan.operators import (
     RowidUnion,
     TableScan,
 )
-from sql.plan.walk import references
+from sql.plan.walk import references, walk
 from sql.schema import database_of
 from sql.values import INT_MAX, INT_MIN
 
 if TYPE_CHECKING:
     from sql.optimise.planner import Planner
+
+
+EMPTY: Mapping[tuple[int, int], int] = MappingProxyType({})
 
 
 class Candidate(Struct, frozen=True):
@@ -139,7 +144,9 @@ class TableAccess:
         "planner",
         "relation",
         "size",
+        "stated",
         "terms",
+        "uses",
     )
 
     def __init__(
@@ -148,11 +155,16 @@ class TableAccess:
         relation: TableRelation,
         conjuncts: Iterable[Expression],
         needed: frozenset[int],
+        uses: Mapping[tuple[int, int], int] = EMPTY,
+        stated: frozenset[int] = frozenset(),
     ) -> None:
+        """`uses`: how often the block speaks of a column (source, number); `stated`: ids of conditions that do."""
         self.planner = planner
         self.relation = relation
         self.conjuncts = tuple(conjuncts)
         self.needed = needed
+        self.uses = uses
+        self.stated = stated
         self.terms = [
             term
             for conjunct in self.conjuncts
@@ -376,7 +388,8 @@ class TableAccess:
         if low is not None or high is not None or prefix is not None:
             rows = self._narrowed(path, tuple(equal), low, high, prefix, rows)
         rows = min(rows, size)
-        covered = path.clustered or self.needed <= {column for column, _ in path.positions}
+        missing = self.needed - {column for column, _ in path.positions}
+        covered = path.clustered or not missing or self._settled(missing, used)
         order = tuple(
             (part.column if part.column is not None else part.expression, False)
             for part in path.parts[place:]
@@ -408,6 +421,19 @@ class TableAccess:
                 unique,
             )
         ]
+
+    def _settled(self, columns: frozenset[int], used: list[Expression]) -> bool:
+        """Whether nothing speaks of the columns but conditions that an access proves: so a text that is compared under
+        a collation need not be read as it is written."""
+        source = self.relation.source
+        counted = Counter(
+            node.column
+            for conjunct in used
+            if id(conjunct) in self.stated
+            for node in walk(conjunct)
+            if isinstance(node, ColumnRef) and node.source == source
+        )
+        return all(counted[column] == self.uses.get((source, column)) for column in columns)
 
     def _collation_fits(self, column: int | Expression | None, collation: str) -> bool:
         if not isinstance(column, int):

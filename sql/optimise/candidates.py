@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from sql.expressions import Affinity, ColumnRef, Compare, Expression
@@ -43,12 +44,16 @@ class RelationAccesses:
         self.shares = Shares(planner, {item.relation.source: item.relation for item in block.items})
         self.needed: dict[int, set[int]] = {source: set() for source in self.own}
         outer: set[int] = set()
+        self.uses: Counter[tuple[int, int]] = Counter()
         for node in walk_block(block):
             if isinstance(node, ColumnRef):
                 if node.source in self.needed:
                     self.needed[node.source].add(node.column)
+                    self.uses[node.source, node.column] += 1
                 else:
                     outer.add(node.source)
+        stated = (*block.where, *[on for item in block.items for on in item.on])
+        self.stated = frozenset([id(conjunct) for conjunct in stated])
         self.outer = frozenset(outer)
         self.correlated = repeats > 1
         self.repeats = repeats
@@ -140,6 +145,8 @@ class RelationAccesses:
                     relation,
                     self.usable(place),
                     frozenset(self.needed[relation.source]),
+                    self.uses,
+                    self.stated,
                 )
             found = access.candidates(bound | self.outer)
             size = float(access.size)

@@ -146,3 +146,28 @@ def test_a_limit_takes_as_many_of_the_rows_as_there_are(sql: str) -> None:
                 assert Counter(found) <= whole
                 if "ORDER BY" in sql:
                     assert [row[0] for row in found] == [row[0] for row in expected]
+
+
+FOLDED = (
+    "SELECT count(*) FROM b WHERE note = ?",
+    "SELECT id FROM b WHERE note = ? ORDER BY id",
+    "SELECT max(id), count(*) FROM b WHERE note >= ?",
+    "SELECT note, id FROM b WHERE note = ? ORDER BY id",
+    "SELECT count(*) FROM b WHERE note = ? AND note <> 'note 5'",
+    "SELECT count(*) FROM b WHERE note = ? AND note = 'Note 5' COLLATE BINARY",
+    "SELECT a.id, EXISTS (SELECT 1 FROM b WHERE note = ?) FROM a WHERE a.id < 4",
+    "SELECT count(*) FROM b WHERE note IN (?, 'nOTE 6')",
+    "SELECT b.id FROM a JOIN b ON b.note = 'NOTE ' || a.id WHERE a.name = ? OR a.id < 9 ORDER BY 1",
+    "SELECT count(note) FROM b WHERE note = ?",
+)
+
+
+@pytest.mark.parametrize("sql", FOLDED)
+def test_texts_under_a_collation_are_read_as_they_are_written(sql: str) -> None:
+    ours, theirs = pair()
+    for value in ("Note 5", "NOTE 5", "note 17", "name 3", "", None, 5):
+        assert ours.execute(sql, (value,)).fetchall() == theirs.execute(sql, (value,)).fetchall()
+    plan = str(
+        ours.execute("EXPLAIN QUERY PLAN SELECT count(*) FROM b WHERE note = 'x'").fetchall()
+    )
+    assert "COVERING INDEX b_note" in plan
