@@ -15,7 +15,8 @@ A literal is lifted only where it can be nothing but a value, and where the plan
 in the VALUES of an INSERT, after SET, as an operand of a comparison in a WHERE, as LIMIT and OFFSET.  Never in
 DDL, result columns (their text is their name), GROUP BY, ORDER BY (numbers are positions), types, names
 in string quotes, function arguments and JSON paths (an indexed expression must be recognised), nor in
-statements that have parameters of their own or more than one SELECT.
+statements that have parameters of their own.  A subquery's WHERE is one as the query's is, unless the subquery
+stands among result columns.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ _LITERAL = re.compile(
     rf"('(?:[^']|'')*+'|(?<!{WORD})(?<!\.)(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?!{WORD}|\.))",
     re.ASCII,
 )
-_OPAQUE = re.compile(r"""["`\[?:@$#]|--|/\*""")
-_TOKEN = re.compile(rf"\x00|{WORD}+|<=|>=|<>|<<|>>|==|!=|\|\||->>?|\S")
+_OPAQUE = re.compile(r"""[?:@$#]|--|/\*""")
+# A quoted name that holds a literal, or a part of one, is no token: its quote is one, which nothing gets past.
+_TOKEN = re.compile(
+    rf"\x00|\"[^\"\x00]*\"|`[^`\x00]*`|\[[^\]\x00]*\]|{WORD}+|<=|>=|<>|<<|>>|==|!=|\|\||->>?|\S"
+)
 _INTEGER_MAX = (1 << 63) - 1
 _CACHE_SIZE_MAX = 1024
 _SKELETON_SIZE_MAX = 1 << 14
@@ -65,6 +69,11 @@ _OPERANDS_AFTER = frozenset(
 _CLAUSES = frozenset(
     ["GROUP", "ORDER", "HAVING", "WINDOW", "LIMIT", "UNION", "INTERSECT", "EXCEPT"]
 )
+_QUOTES = frozenset("'\"`[]")
+_NOT_IN_QUERIES = frozenset(
+    ["CAST", "COLLATE", "ESCAPE", "RETURNING", "WINDOW", "OVER", "FILTER", "VALUES"]
+)
+_CHANGES = frozenset(["INSERT", "REPLACE", "UPDATE", "DELETE"])
 
 
 def lift_literals(text: str) -> tuple[str, tuple[SqlLiteral, ...]]:
@@ -121,6 +130,8 @@ def _flags(skeleton: str, count: int) -> list[int]:
     if count > _LITERALS_MAX or _OPAQUE.search(skeleton) or skeleton.count("\x00") != count:
         return nothing
     tokens = [token.upper() for token in _TOKEN.findall(skeleton)]
+    if not _QUOTES.isdisjoint(tokens):
+        return nothing
     while tokens and tokens[-1] == ";":
         tokens.pop()
     if ";" in tokens or not tokens:
@@ -152,25 +163,95 @@ def _update(tokens: list[str], flags: list[int]) -> list[int]:
 
 
 def _select(tokens: list[str], flags: list[int]) -> list[int]:
-    """Literals right after an operator of WHERE, and LIMIT and OFFSET."""
-    if tokens.count("SELECT") + tokens.count("VALUES") != (tokens[0] == "SELECT"):
+    """Literals right after an operator of a WHERE, and LIMIT and OFFSET at the end."""
+    if "FROM" not in tokens or not _NOT_IN_QUERIES.isdisjoint(tokens):
         return flags
-    if tokens.count("FROM") != 1 or "CAST" in tokens or "COLLATE" in tokens or "ESCAPE" in tokens:
+    if tokens[0] == "WITH" and not _CHANGES.isdisjoint(tokens):
         return flags
-    if "RETURNING" in tokens or "WINDOW" in tokens or "OVER" in tokens or "FILTER" in tokens:
-        return flags
-    end = len(tokens)
-    for clause in ("GROUP", "HAVING", "ORDER", "LIMIT"):
-        if clause in tokens:
-            end = min(end, tokens.index(clause))
-    if tokens.count("WHERE") == 1 and tokens.index("WHERE") < end:
-        flags = _operands(tokens, tokens.index("WHERE"), end, flags)
+    flags = _of_queries(tokens, flags)
     if tokens.count("LIMIT") == 1 and tokens.index("LIMIT") > tokens.index("FROM"):
         place = tokens.index("LIMIT")
         if all(token in ("LIMIT", "OFFSET", ",", "\x00") for token in tokens[place:]):
             first = tokens[:place].count("\x00")
             flags = [*flags[:first], *[_NUMBER_ONLY] * (len(flags) - first)]
     return flags
+
+
+class _Frame:
+    """What an open parenthesis holds: a query, where it is in its `clause`, or (None) a part of an expression.
+
+    `is_call`: the parenthesis, or one around it that is no query's, belongs to a call or an IN list.  `lifts`: the
+    query does not stand among result columns, whose text is their name."""
+
+    __slots__ = ("after_between", "clause", "is_call", "lifts")
+
+    def __init__(self, clause: str | None, *, is_call: bool = False, lifts: bool = True) -> None:
+        self.clause = clause
+        self.is_call = is_call
+        self.lifts = lifts
+        self.after_between = False
+
+
+_STARTS = {"SELECT": "SELECT", "FROM": "FROM", "WHERE": "WHERE", **dict.fromkeys(_CLAUSES, "")}
+
+
+def _of_queries(tokens: list[str], flags: list[int]) -> list[int]:
+    """Lift the literals that are whole operands in the WHERE clauses of a statement's queries."""
+    flags = list(flags)
+    literal = 0
+    query = _Frame("FROM")  # of DELETE and WITH: up to their WHERE or SELECT
+    frames = [query]
+    queries = [query]
+    for place, token in enumerate(tokens):
+        frame = frames[-1]
+        if token == "(":
+            if tokens[place + 1 : place + 2] in (["SELECT"], ["WITH"]):
+                lifts = query.lifts and query.clause in ("FROM", "WHERE")
+                query = _Frame("FROM", lifts=lifts)
+                queries.append(query)
+                frames.append(query)
+            else:
+                is_call = frame.is_call or _calls(tokens[place - 1])
+                frames.append(_Frame(None, is_call=is_call))
+        elif token == ")":
+            if len(frames) == 1:
+                return [_KEPT] * len(flags)
+            if frames.pop() is query:
+                queries.pop()
+                query = queries[-1]
+        elif token == "BETWEEN":
+            frame.after_between = True
+        elif token == "\x00":
+            before = _before(tokens, place)
+            is_operand = before in _OPERANDS_AFTER or (before == "AND" and frame.after_between)
+            if before == "AND":
+                frame.after_between = False
+            following = tokens[place + 1] if place + 1 < len(tokens) else ""
+            ends = following in _ENDS or following in _CLAUSES
+            if (
+                is_operand
+                and ends
+                and not frame.is_call
+                and query.lifts
+                and query.clause == "WHERE"
+            ):
+                flags[literal] = _LIFTED
+            literal += 1
+        elif token in _STARTS and frame.clause is not None:
+            is_operator = token == "FROM" and tokens[place - 1] == "DISTINCT"  # IS DISTINCT FROM
+            frame.clause = frame.clause if is_operator else _STARTS[token]
+    return flags
+
+
+def _before(tokens: list[str], place: int) -> str:
+    """The token before a literal and its sign."""
+    before = tokens[place - 1]
+    return tokens[place - 2] if before == "-" else before
+
+
+def _calls(before: str) -> bool:
+    """Whether a parenthesis after a token is that of a call or an IN list."""
+    return _is_name(before) and before not in ("AND", "OR", "NOT", "WHERE", "SET")
 
 
 def _operands(tokens: list[str], start: int, end: int, flags: list[int]) -> list[int]:
@@ -182,18 +263,15 @@ def _operands(tokens: list[str], start: int, end: int, flags: list[int]) -> list
     for place in range(start, end):
         token = tokens[place]
         if token == "(":
-            before = tokens[place - 1]
-            calls.append(_is_name(before) and before not in ("AND", "OR", "NOT", "WHERE", "SET"))
+            calls.append(_calls(tokens[place - 1]))
         elif token == ")":
             if calls:
                 calls.pop()
         elif token == "BETWEEN":
             after_between = True
         elif token == "\x00":
-            before = tokens[place - 1]
-            if before == "-":
-                before = tokens[place - 2]
             following = tokens[place + 1] if place + 1 < end else ""
+            before = _before(tokens, place)
             operand = before in _OPERANDS_AFTER or (before == "AND" and after_between)
             if before == "AND":
                 after_between = False
@@ -207,7 +285,7 @@ _ENDS = frozenset(["", "AND", "OR", ")", ",", "WHERE"])
 
 
 def _is_name(token: str) -> bool:
-    return token[0].isalnum() or token[0] in "_$" or token[0] > "\x7f"
+    return token[0].isalnum() or token[0] in '_$"`[' or token[0] > "\x7f"
 
 
 _WALKS: dict[str, Callable[[list[str], list[int]], list[int]]] = {
@@ -216,4 +294,5 @@ _WALKS: dict[str, Callable[[list[str], list[int]], list[int]]] = {
     "UPDATE": _update,
     "SELECT": _select,
     "DELETE": _select,
+    "WITH": _select,
 }
