@@ -124,12 +124,15 @@ class Flush:
             self._put(piece, encode_node(self._state.kind, piece))
         return pieces
 
+    def fits(self, payload: bytes) -> bool:
+        """Whether a leaf may be this page."""
+        return len(payload) <= self.page_bytes * OVERFULL
+
     def leaf(self, leaf: Node) -> Pieces:
         """The leaf put; in several pieces, and another node, if it was too long."""
-        limit = self.page_bytes * OVERFULL
         kind = self._state.kind
         payload = encode_node(kind, leaf)
-        if len(payload) <= limit:
+        if self.fits(payload):
             self._put(leaf, payload)
             return [(None, leaf)]
         # Older versions share the leaf, and this commit may fail: what is rearranged is a copy.
@@ -138,7 +141,7 @@ class Flush:
             fitted.values = self._with_large_moved(leaf.values)
             payload = encode_node(kind, fitted)
         pieces: Pieces = [(None, fitted)]
-        if len(payload) > limit:
+        if not self.fits(payload):
             pieces = self._cut(fitted)
         for _, piece in pieces:
             self._put(piece, encode_node(kind, piece))

@@ -5,7 +5,8 @@ were taken in by way of nodes, all leaves would have to be in memory until the c
 walked in key order: the leaves below a branch that they fall in are read some at once (they lie side by side,
 since they were written so the last time), changed, and written at once, each under the page number that it
 has; what leads to their new places are this transaction's branches alone (as in `rewrite`).  A leaf that
-was in memory stays there, changed and clean, if there is room; one that was not is forgotten again.
+was in memory stays there, changed and clean, if there is room; one that was not is forgotten again.  Leaves that
+have lost most of their entries are brought together with their neighbours when all are done.
 
 So it takes the memory of the branches, and about as long whatever the cache holds.
 """
@@ -16,7 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from btree.codec import decode_node
+from btree.codec import decode_node, encode_node
 from btree.edit import (
     Pieces,
     cut_branch,
@@ -134,18 +135,49 @@ class _Stream:
         found: list[tuple[int, Pieces, list[Any]]] = []
         for at in range(0, len(runs), LEAVES_AT_ONCE):
             some = runs[at : at + LEAVES_AT_ONCE]
+            whole: list[tuple[int, Node, bytes]] = []
             for (slot, start, end), leaf in zip(some, self._read(branch, some), strict=True):
-                page, known = leaf.page, children[slot]
+                appended = self._change(leaf, start, end)
+                page = self._page_of(leaf)
+                if page is not None:
+                    whole.append((slot, leaf, page))
+                    continue
                 is_outer = is_last and slot == len(branch.keys)
-                pieces = self._changed(leaf, start, end, is_outer=is_outer)
-                kept = self._kept(known, pieces)
-                if len(pieces) == 1 and page:
-                    children[slot] = kept[0]
-                else:
-                    found.append((slot, pieces, kept))
+                pieces = self._written(leaf, full=appended and is_outer)
+                found.append((slot, pieces, self._kept(children[slot], pieces)))
+            self._write(whole)
+            for slot, leaf, _ in whole:
+                children[slot] = self._kept(children[slot], [(None, leaf)])[0]
         for slot, pieces, kept in reversed(found):
             replace_child(branch, slot, pieces)
             children[slot : slot + len(kept)] = kept
+
+    def _page_of(self, leaf: Node) -> bytes | None:
+        """The page of a leaf that stays one, under the number that it has; else None."""
+        tree = self.tree
+        if len(leaf.keys) > tree.leaf_limit:
+            tree.measure(leaf)
+        if not leaf.page or len(leaf.keys) > tree.leaf_limit:
+            return None
+        page = encode_node(TreeKind.RAW, leaf)
+        return page if self.flush.fits(page) else None
+
+    def _write(self, leaves: Sequence[tuple[int, Node, bytes]]) -> None:
+        """Write leaves that have a page each, all at once: it costs half of what one by one does."""
+        if not leaves:
+            return
+        numbers = [leaf.page for _, leaf, _ in leaves]
+        self._note_rewritten(numbers)
+        locations = self.flush.writer.put_many(numbers, [page for _, _, page in leaves])
+        for (_, leaf, _), location in zip(leaves, locations, strict=True):
+            leaf.location = location
+            leaf.unflushed = False
+
+    def _note_rewritten(self, numbers: Sequence[int]) -> None:
+        newest = self.reader.newest
+        before = {number: location for number in numbers if (location := newest(number))}
+        if before:
+            self.transaction.note_rewritten(list(before), list(before.values()))
 
     def _read(self, branch: Node, runs: Sequence[Run]) -> list[Node]:
         """Leaves to be changed: copies of those in memory, the others read."""
@@ -167,9 +199,9 @@ class _Stream:
                     raise CorruptionError(f"page {page}: a branch where a leaf should be")
         return [read.get(pages[slot]) or copied(children[slot], None) for slot, _, _ in runs]
 
-    def _changed(self, leaf: Node, start: int, end: int, *, is_outer: bool) -> Pieces:
-        """A leaf with some of the keys put, written: in pieces if it is too long."""
-        tree, flush = self.tree, self.flush
+    def _change(self, leaf: Node, start: int, end: int) -> bool:
+        """Make the changes from `start` to before `end` in a leaf; whether they were appended to it."""
+        tree = self.tree
         keys, values = self.keys[start:end], self.values[start:end]
         before, appended = len(leaf.keys), False
         if self.deletes and DELETED in values:
@@ -182,18 +214,19 @@ class _Stream:
         self.added += len(leaf.keys) - before
         if len(leaf.keys) * 4 < tree.leaf_limit and len(leaf.keys) < before:
             self.thin.append(self.keys[start])
-        before_it = self.reader.newest(leaf.page)
-        if before_it:
-            self.transaction.note_rewritten((leaf.page,), (before_it,))
-        if len(leaf.keys) > tree.leaf_limit:
-            tree.measure(leaf)
-        if len(leaf.keys) <= tree.leaf_limit:
-            return flush.leaf(leaf)
-        full = appended and is_outer
-        ends = cut_ends(len(leaf.keys), tree.leaf_limit, full=full, least=1)
+        return appended
+
+    def _written(self, leaf: Node, *, full: bool) -> Pieces:
+        """A leaf written that was not before, or is too long: in pieces, `full` ones if it has grown at its end."""
+        limit = self.tree.leaf_limit
+        if leaf.page:
+            self._note_rewritten([leaf.page])
+        ends = [len(leaf.keys)]
+        if len(leaf.keys) > limit:
+            ends = cut_ends(len(leaf.keys), limit, full=full, least=1)
         pieces: Pieces = []
         for low, piece in cut_leaf(leaf, ends, owner=None):
-            (_, first), *others = flush.leaf(piece)
+            (_, first), *others = self.flush.leaf(piece)
             pieces += (low, first), *others
         return pieces
 
