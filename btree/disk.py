@@ -35,7 +35,7 @@ from btree.flush import Flush
 from btree.node import Node
 from btree.overlay import OWN_MAX, OverlaidTree, redo_of
 from btree.pending import add_pending
-from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID
+from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, TreeKind
 from btree.redo import OP_CHANGES, changed_keys, encode_put, puts_in, replay
 from btree.transaction import RAW_PUTS_MAX
 from btree.version import Version
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from btree.tree_state import TreeState
 
 _log = Journal("kvsh.btree")
+_INDEX = TreeKind.INDEX
 
 CLOSE_REDO_BYTES_MAX = 32 * 1024
 """A store with more redo than this is checkpointed as it closes, so that the next open is quick."""
@@ -341,7 +342,10 @@ class DiskStore:
                     raw = state if state.id == RAW_TREE_ID else raw
                 elif state.id == CATALOG_TREE_ID:
                     shape = object()
-                changes.append((OP_CHANGES, state.id, redo_of(state.kind, own)))
+                # Most have one change, of which the redo is the pair.
+                alone = len(own) == 1 and state.kind is not _INDEX
+                redo = next(iter(own.items())) if alone else redo_of(state.kind, own)
+                changes.append((OP_CHANGES, state.id, redo))
                 laid.append((state, own))
             record = encoded(changes)
             if len(record) > REDO_BYTES_MAX and (

@@ -557,8 +557,6 @@ def redo_of(kind: TreeKind, own: dict[Key, Value]) -> Sequence[Any]:
         for key, value in own.items():
             redo += key, DELETED if value is DELETED else None
         return redo
-    if len(own) == 1:
-        return next(iter(own.items()))
     return list(chain.from_iterable(own.items()))
 
 

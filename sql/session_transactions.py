@@ -97,7 +97,9 @@ class TransactionState:
             raise SqlError("cannot start a transaction within a transaction")
         if mode != "DEFERRED":
             if self._temporary_store is None:
-                self._transaction = self.store.begin(write=True, timeout=self.busy_timeout)
+                transaction = self.store.begin(write=True, timeout=self.busy_timeout)
+                self._transaction = transaction
+                self.joinable = None if self._query_only else transaction
             else:
                 self._transaction = self.begin_transaction(write=True)
         self.in_transaction = True
