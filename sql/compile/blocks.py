@@ -240,9 +240,10 @@ class BlockCompiler:
             if joined.skips:
                 plan = replace(plan, block=replace(block, offset=None))
         if block.windows:
-            clauses = self._windows(block, joined, body, free)
+            computed = self._windows(block, joined, body, free)
             body = Lines()
-            joined = Join("", clauses, None, 1.0)
+            header = f"for rows in {self.call(in_batches, computed, 'check')}:"
+            joined = Join(header, f"for g{block.window_source} in rows", None, 1.0)
         return self.projection.projected(plan, joined, body, free)
 
     def _join(self, plan: SelectPlan, body: Lines) -> Join:
@@ -429,7 +430,7 @@ class BlockCompiler:
     # -- windows ---------------------------------------------------------------------------------
 
     def _windows(self, block: Select, joined: Join, body: Lines, free: list[str]) -> str:
-        """The clause that gives the window stage's rows."""
+        """The call that gives the window stage's rows."""
         columns = [self.scalar.value(item) for item in block.window_inputs]
         count = len(columns)
 
@@ -444,7 +445,7 @@ class BlockCompiler:
             specs.append(self._window(call, place, offsets))
         element = f"({''.join(f'{column}, ' for column in columns)})"
         rows = self.projection.rows_function(joined, element, body, free, columns)
-        computed = self.call(
+        return self.call(
             windows.window_rows,
             f"{rows}({', '.join(free)})",
             self.module.constants.name(tuple(specs), "windows"),
@@ -452,7 +453,6 @@ class BlockCompiler:
             str(count),
             "ctx",
         )
-        return f"for g{block.window_source} in {computed}"
 
     def _window(
         self, call: WindowCall, place: Callable[[str], int], offsets: list[str]

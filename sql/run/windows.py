@@ -98,7 +98,8 @@ def window_rows(
     width: int,
     ctx: Context,
 ) -> Iterable[Row]:
-    """For every row the calls' values, then its first `width` columns; in the first window's order."""
+    """For every row the calls' values, then its first `width` columns (and what else it has, maybe); in the first
+    window's order."""
     rows: list[Row] = []
     batches = iter(batches)
     weigh_at = FIRST_WEIGHED
@@ -143,8 +144,7 @@ def _in_memory(
         window = Window(rows, specs[numbers[0]], check)
         values = [computed(window, specs[number], offsets) for number in numbers]
         if len(windows) == 1:
-            kept = rows if width == end else [row[:width] for row in rows]
-            return list(map(add, zip(*values, strict=True), kept))
+            return list(map(add, zip(*values, strict=True), rows))
         rows = list(map(add, rows, zip(*values, strict=True)))
         for number in numbers:
             places[number] = end
