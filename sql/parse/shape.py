@@ -41,6 +41,7 @@ _INTEGER_MAX = (1 << 63) - 1
 _CACHE_SIZE_MAX = 1024
 _SKELETON_SIZE_MAX = 1 << 14
 _LITERALS_MAX = 4000
+_LIST_MAX = 16
 
 # For a skeleton: a flag a literal; None if nothing is lifted.
 _lifted: dict[str, bytes | None] = {}
@@ -156,10 +157,9 @@ def _update(tokens: list[str], flags: list[int]) -> list[int]:
     """Literals right after an operator of SET or WHERE."""
     if "SET" not in tokens or "SELECT" in tokens or not _WORDS_THAT_FORBID.isdisjoint(tokens):
         return flags
-    start = tokens.index("SET")
     if any(token in _CLAUSES for token in tokens):
         return flags
-    return _operands(tokens, start, len(tokens), flags)
+    return _of_queries(tokens, flags)
 
 
 def _select(tokens: list[str], flags: list[int]) -> list[int]:
@@ -180,19 +180,33 @@ def _select(tokens: list[str], flags: list[int]) -> list[int]:
 class _Frame:
     """What an open parenthesis holds: a query, where it is in its `clause`, or (None) a part of an expression.
 
-    `is_call`: the parenthesis, or one around it that is no query's, belongs to a call or an IN list.  `lifts`: the
-    query does not stand among result columns, whose text is their name."""
+    `is_call`: the parenthesis, or one around it that is no query's, belongs to a call or a list; `is_list`: to an IN
+    list of a few literals.  `lifts`: the query does not stand among result columns, whose text is their name."""
 
-    __slots__ = ("after_between", "clause", "is_call", "lifts")
+    __slots__ = ("after_between", "clause", "is_call", "is_list", "lifts")
 
-    def __init__(self, clause: str | None, *, is_call: bool = False, lifts: bool = True) -> None:
+    def __init__(
+        self,
+        clause: str | None,
+        *,
+        is_call: bool = False,
+        is_list: bool = False,
+        lifts: bool = True,
+    ) -> None:
         self.clause = clause
         self.is_call = is_call
+        self.is_list = is_list
         self.lifts = lifts
         self.after_between = False
 
 
-_STARTS = {"SELECT": "SELECT", "FROM": "FROM", "WHERE": "WHERE", **dict.fromkeys(_CLAUSES, "")}
+_STARTS = {
+    "SELECT": "SELECT",
+    "FROM": "FROM",
+    "WHERE": "WHERE",
+    "SET": "WHERE",
+    **dict.fromkeys(_CLAUSES, ""),
+}
 
 
 def _of_queries(tokens: list[str], flags: list[int]) -> list[int]:
@@ -211,8 +225,9 @@ def _of_queries(tokens: list[str], flags: list[int]) -> list[int]:
                 queries.append(query)
                 frames.append(query)
             else:
-                is_call = frame.is_call or _calls(tokens[place - 1])
-                frames.append(_Frame(None, is_call=is_call))
+                is_list = tokens[place - 1] == "IN" and _is_short_list(tokens, place + 1)
+                is_call = frame.is_call or (not is_list and _calls(tokens[place - 1]))
+                frames.append(_Frame(None, is_call=is_call, is_list=is_list))
         elif token == ")":
             if len(frames) == 1:
                 return [_KEPT] * len(flags)
@@ -223,7 +238,8 @@ def _of_queries(tokens: list[str], flags: list[int]) -> list[int]:
             frame.after_between = True
         elif token == "\x00":
             before = _before(tokens, place)
-            is_operand = before in _OPERANDS_AFTER or (before == "AND" and frame.after_between)
+            is_operand = frame.is_list or before in _OPERANDS_AFTER
+            is_operand = is_operand or (before == "AND" and frame.after_between)
             if before == "AND":
                 frame.after_between = False
             following = tokens[place + 1] if place + 1 < len(tokens) else ""
@@ -243,6 +259,16 @@ def _of_queries(tokens: list[str], flags: list[int]) -> list[int]:
     return flags
 
 
+def _is_short_list(tokens: list[str], start: int) -> bool:
+    """Whether a list of nothing but literals, and not of many, begins at a token: a list of another length is another
+    shape, and long ones are quicker as a constant set."""
+    end = start
+    while end < len(tokens) and tokens[end] in ("\x00", ",", "-"):
+        end += 1
+    count = tokens[start:end].count("\x00")
+    return 0 < count <= _LIST_MAX and tokens[end : end + 1] == [")"]
+
+
 def _before(tokens: list[str], place: int) -> str:
     """The token before a literal and its sign."""
     before = tokens[place - 1]
@@ -252,33 +278,6 @@ def _before(tokens: list[str], place: int) -> str:
 def _calls(before: str) -> bool:
     """Whether a parenthesis after a token is that of a call or an IN list."""
     return _is_name(before) and before not in ("AND", "OR", "NOT", "WHERE", "SET")
-
-
-def _operands(tokens: list[str], start: int, end: int, flags: list[int]) -> list[int]:
-    """Lift the literals of `tokens[start:end]` that are a whole operand outside of any call."""
-    flags = list(flags)
-    literal = tokens[:start].count("\x00")
-    calls: list[bool] = []  # for each open parenthesis, whether it belongs to a call or an IN list
-    after_between = False
-    for place in range(start, end):
-        token = tokens[place]
-        if token == "(":
-            calls.append(_calls(tokens[place - 1]))
-        elif token == ")":
-            if calls:
-                calls.pop()
-        elif token == "BETWEEN":
-            after_between = True
-        elif token == "\x00":
-            following = tokens[place + 1] if place + 1 < end else ""
-            before = _before(tokens, place)
-            operand = before in _OPERANDS_AFTER or (before == "AND" and after_between)
-            if before == "AND":
-                after_between = False
-            if operand and following in _ENDS and not any(calls):
-                flags[literal] = _LIFTED
-            literal += 1
-    return flags
 
 
 _ENDS = frozenset(["", "AND", "OR", ")", ",", "WHERE"])
