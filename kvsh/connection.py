@@ -274,6 +274,11 @@ class Connection:
                 self._trace(f"BEGIN {level}")
             self._session.begin(level or "DEFERRED")
 
+    def _take_back_begin(self, error: Exception) -> None:
+        """End a transaction that was begun for a statement that could not be: no lock is to be left behind."""
+        if getattr(error, "is_of_preparation", False) and self._session.in_transaction:
+            self._session.rollback()
+
     def _commit(self) -> None:
         if self._session.in_transaction:
             if self._trace_callback is not None:

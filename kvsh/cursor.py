@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
+from operator import index
+from sys import maxsize
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -125,9 +127,10 @@ class Cursor:
     ) -> Cursor:
         """Run one statement that passed the checks, on a cursor that holds nothing."""
         session = connection._session
+        begins = is_dml and not session.in_transaction
         try:
             self._busy = True
-            if is_dml and not session.in_transaction:
+            if begins:
                 connection._begin_implicitly()
             values = parameters if parameters is _NO_PARAMETERS else bound(parameters)
             if connection._is_watched:
@@ -162,6 +165,8 @@ class Cursor:
             result = session.execute(sql, values)
             self._adopt(result, is_dml=is_dml)
         except LOWER_ERRORS as error:
+            if begins:
+                connection._take_back_begin(error)
             raise translated(error) from error
         finally:
             self._busy = False
@@ -178,16 +183,19 @@ class Cursor:
         if word not in DML_WORDS and word != "WITH":
             raise ProgrammingError("executemany() can only execute DML statements.")
         sets = iter(parameters)
+        session = connection._session
+        begins, changes = not session.in_transaction, session.total_changes
         try:
             self._busy = True
             connection._begin_implicitly()
             connection._trace(sql)
-            session = connection._session
             parameter_sets = bound_sets(session.prepare(sql), sets)
             result = session.execute_many(sql, parameter_sets, plain=True)
             self._adopt(result, is_dml=True)
             self.lastrowid = None
         except LOWER_ERRORS as error:
+            if begins and session.total_changes == changes:
+                connection._take_back_begin(error)
             raise translated(error) from error
         finally:
             self._busy = False
@@ -322,6 +330,8 @@ class Cursor:
     # -- fetching --------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Any]:
+        if self.connection._thread is not None:
+            self.connection._check_thread()  # here, since `__next__` is called for each row
         return self
 
     def __next__(self) -> Any:
@@ -344,10 +354,11 @@ class Cursor:
         return next(self._rows, None)
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
-        """The next `size` rows (default: `arraysize`), fewer at the end."""
+        """The next `size` rows (default: `arraysize`), fewer at the end; all if it is negative."""
         self._check_open()
         self._check_not_busy()
-        return list(islice(self._rows, self.arraysize if size is None else size))
+        count = index(self.arraysize if size is None else size)
+        return list(islice(self._rows, count if 0 <= count < maxsize else None))
 
     def fetchall(self) -> list[Any]:
         """All rows that are left."""

@@ -15,6 +15,8 @@ class SqlError(Exception):
 
     conflict: str = "ABORT"
     changes: int = 0
+    is_of_preparation = False
+    """Whether the statement could not even be begun: it is none, or names what is not there."""
 
     def __init__(
         self, message: str, *, offset: int | None = None, token: str | None = None
@@ -27,6 +29,8 @@ class SqlError(Exception):
 
 class SqlSyntaxError(SqlError):
     """The text is no statement: `near "x": syntax error`."""
+
+    is_of_preparation = True
 
 
 class SqlNameError(SqlError):

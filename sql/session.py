@@ -128,6 +128,10 @@ class Session(TransactionState):
             if plan is None:
                 return self._first_run(sql, shape, values, parameters)
             if len(values) == plan.count:
+                if plan.__class__ is WriteStatement:
+                    changes = plan.quick(self, values)
+                    if changes.__class__ is int:
+                        return Result(None, (), changes, self.last_insert_rowid)
                 return plan.run(self, values)
         if plan is None:
             plan = self._prepared(sql)
@@ -340,9 +344,11 @@ class Session(TransactionState):
             statement = parse_statement(sql)
         except SqlError as error:
             if error.message == "only one statement at a time can be executed":
-                raise MisuseError(
+                misuse = MisuseError(
                     "You can only execute one statement at a time.", offset=error.offset
-                ) from error
+                )
+                misuse.is_of_preparation = True
+                raise misuse from error
             raise
         plan = _plan_of(statement)
         plan.text = sql

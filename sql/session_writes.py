@@ -223,6 +223,11 @@ class WriteStatement(Checked):
                     failure = error
             if chunk:
                 self._run_chunk(session, transaction, chunk, total)
+            elif (
+                failure is None
+            ):  # what could not be done with any set is an error without one, too
+                with session.running(transaction):
+                    self.plan(session, transaction, (None,) * self.count)
             if failure is not None:
                 raise failure
             if len(chunk) < at_once:
@@ -358,7 +363,11 @@ class WriteStatement(Checked):
             from sql.dml import prepare_write
 
             environment: BindEnvironment = session.environment(transaction, parameters=values)
-            made: WritePlan = prepare_write(session, transaction, self.statement, environment)
+            try:
+                made: WritePlan = prepare_write(session, transaction, self.statement, environment)
+            except SqlError as error:
+                error.is_of_preparation = plan is None  # else it was prepared once
+                raise
             plan = self._plan = made
             self._one = made.one
             self._quick_context = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -284,5 +285,66 @@ def test_savepoints_that_were_set_before_anything_was_read_go_back_beside_tempor
             "SELECT count(*) FROM item",
         ):
             seen.append(outcome(connection, sql))
+        found.append(seen)
+    assert found[0] == found[1]
+
+
+WRITES = [
+    "INSERT INTO item VALUES (?, ?, ?)",
+    "INSERT INTO nope VALUES (?)",
+    "INSERT INTO item (nope) VALUES (?)",
+    "INSERT INTO item VALUES (?)",
+    "INSERT INTO item VALUES (?,",
+    "INSERT INTO item VALUES (?, ?, ?) RETURNING id",
+    "INSERT INTO item SELECT *, ? FROM nope",
+    "UPDATE item SET n = ? WHERE id = ?",
+    "UPDATE item SET nope = ?",
+    "DELETE FROM nope WHERE id = ?",
+    "REPLACE INTO item VALUES (?, 1, 1); SELECT 1",
+]
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("sql", WRITES)
+def test_a_statement_that_can_not_be_prepared_begins_no_transaction(sql: str, many: bool) -> None:
+    found = []
+    for module in (kvsh, sqlite3):
+        connection: Any = module.connect(":memory:")
+        connection.executescript(SCHEMA)
+        seen: list[Any] = []
+        try:
+            if many:
+                seen.append(connection.executemany(sql, []).rowcount)
+            else:
+                seen.append(connection.execute(sql, (1,) * sql.count("?")).fetchall())
+        except module.Error as error:
+            seen.append((type(error).__name__, str(error)))
+        seen.append(connection.in_transaction)
+        connection.execute("INSERT INTO item VALUES (7, 7, 7)")
+        outcome(connection, "INSERT INTO nope VALUES (1)")
+        seen.append(connection.in_transaction)  # what was done before is still to be committed
+        found.append(seen)
+    assert found[0] == found[1]
+
+
+def test_rows_are_fetched_in_any_number_and_by_one_thread() -> None:
+    found = []
+    for module in (kvsh, sqlite3):
+        cursor = connected(module).execute("SELECT id FROM item WHERE id BETWEEN 1 AND 9")
+        seen: list[Any] = [cursor.fetchmany(2), cursor.fetchmany(-1)]
+        for size in ("x", 1.5):
+            with pytest.raises(TypeError):
+                cursor.fetchmany(size)
+        cursor.execute("SELECT id FROM item WHERE id BETWEEN 1 AND 9")
+
+        def fetch(rows: Any = cursor, seen: list[Any] = seen) -> None:
+            try:
+                seen.append(next(row for row in rows))
+            except Exception as error:
+                seen.append(type(error).__name__)
+
+        thread = threading.Thread(target=fetch)
+        thread.start()
+        thread.join()
         found.append(seen)
     assert found[0] == found[1]
