@@ -54,9 +54,15 @@ class SelectPlanner(JoinOrder):
         if block.keys is not None:
             rows = 1.0 if not block.keys else max(1.0, min(rows, self._groups(rows)))
             rows = max(1.0, rows * HAVING_SHARE ** len(block.having))
-        limit = self.planner.limit_of(block)
+        limit, cost = self.planner.limit_of(block), best.cost
         if limit is not None:
             rows = min(rows, max(1.0, limit))
+            if (
+                self._share == 1.0
+                and self._rows_wanted(block.order if ordered else None) is not None
+            ):
+                # What follows the rows that are wanted is never computed.
+                cost = min(cost, SEEK + cost * max(1.0, limit) / max(1.0, best.rows))
         return SelectPlan(
             block,
             levels,
@@ -64,7 +70,7 @@ class SelectPlanner(JoinOrder):
             ordered and not extreme,
             ordered and extreme,
             rows=rows,
-            cost=best.cost,
+            cost=cost,
         )
 
     def _groups(self, rows: float) -> float:
