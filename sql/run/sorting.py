@@ -282,10 +282,22 @@ def top_rows(
             kept += [row for row in batch if not threshold < first(row)]
         if len(kept) > room:
             check()
-            sort_rows(kept, passes)
-            del kept[count:]
+            kept = _foremost(kept, passes, count)
             threshold = first(kept[-1])
             if last is not None:
                 last[:] = [threshold]
-    sort_rows(kept, passes)
-    return kept[:count]
+    return _foremost(kept, passes, count)
+
+
+def _foremost(rows: list[Row], passes: Sequence[Pass], count: int) -> list[Row]:
+    """The first `count` rows in order.  By several keys only those are sorted whose most significant one is among the
+    first, for which the keys alone are sorted."""
+    if len(passes) > 1 and len(rows) > 2 * count:
+        first, descending = passes[-1]
+        last = sorted(map(first, rows), reverse=descending)[count - 1]
+        if descending:
+            rows = [row for row in rows if not first(row) < last]
+        else:
+            rows = [row for row in rows if not last < first(row)]
+    sort_rows(rows, passes)
+    return rows[:count]
