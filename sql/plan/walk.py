@@ -474,7 +474,8 @@ def walk_flat(node: Expression) -> Sequence[Expression]:
 
 _References = frozenset[int]
 _references_known: dict[int, tuple[Expression, _References]] = {}
-"""By the node's identity: the planner asks a dozen times for each condition.  Nodes never change."""
+"""By the node's identity: the planner asks a dozen times for each condition.  Nodes never change.  None that holds a
+function of the program's or a subquery, which may hold one, too: they would live on with what they refer to."""
 _REFERENCES_KNOWN_MAX = 1024
 _NOTHING: _References = frozenset()
 
@@ -490,11 +491,17 @@ def references(node: Expression) -> _References:
     if known is not None and known[0] is node:
         return known[1]
     found: set[int] = set()
+    lasts = True
     for part in walk_flat(node):
         if isinstance(part, (ColumnRef, SlotRef)):
             found.add(part.source)
         elif part.__class__ in _SUBQUERIES:
             found |= {reference.source for reference in free_references(part.plan)}
+            lasts = False
+        elif isinstance(part, Call):
+            lasts = lasts and getattr(part.function, "builtin", False)
+    if not lasts:
+        return frozenset(found)
     if len(_references_known) >= _REFERENCES_KNOWN_MAX:
         _references_known.clear()
     made = frozenset(found)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
 from sqlglot import exp
 
+import kvsh
 from btree import open_memory
 from sql.bind.queries import bind_query
 from sql.bind.scope import table_item
@@ -92,3 +95,22 @@ def test_columns_that_are_remembered_are_those_of_the_table_and_of_its_kinds() -
     ]
     again.merged.add("a")
     assert not table_item(table, 3, "t", (2, 2, 8, 4)).merged
+
+
+def test_nothing_that_is_remembered_keeps_a_function_of_a_program_alive() -> None:
+    class Double:
+        def __call__(self, value: Any) -> Any:
+            return 2 * value
+
+    con = kvsh.connect(":memory:")
+    con.executescript(SCHEMA)
+    function = Double()
+    con.create_function("double", 1, function)
+    con.execute("SELECT * FROM t JOIN u ON double(t.a) = u.a WHERE double(t.id) > 3").fetchall()
+    con.execute("SELECT * FROM t WHERE a IN (SELECT double(a) FROM u WHERE u.a = t.a)").fetchall()
+    alive = weakref.ref(function)
+    del function
+    con.close()
+    del con
+    gc.collect()
+    assert alive() is None
