@@ -96,7 +96,7 @@ def compile_change(
         or block.limit is not None
         or any(map(_looks_elsewhere, walk_block(block)))
     )
-    if by_key and plan.rows < FOUND_MIN:
+    if by_key and (plan.rows < FOUND_MIN or any(map(_calls_program, walk_block(block)))):
         return None
     module = Module()
     compiler = BlockCompiler(module, planner, planner.env.functions, parameter_kinds)
@@ -120,6 +120,21 @@ def compile_change(
     constants = {at for at, value in enumerate(values) if _is_constant(compiler, value)}
     return CompiledChange(
         module.compile(source), read, used, frozenset(constants), source, by_key=by_key
+    )
+
+
+def expects_many(query: CompiledQuery, transaction: Transaction) -> bool:
+    """Whether a query that finds rows to change is expected to find many of a large table."""
+    block = query.block
+    if not isinstance(block, Select):
+        return False
+    planner = Planner(query.planner.env.within(transaction))
+    relation = block.items[0].relation
+    return (
+        isinstance(relation, TableRelation)
+        and planner.statistics.rows(relation.table.tree_id) >= ROWS_MIN
+        and planner.plan(block).rows >= FOUND_MIN
+        and not any(map(_calls_program, walk_block(block)))
     )
 
 
@@ -249,5 +264,9 @@ def _list(
 
 def _looks_elsewhere(node: Expression) -> bool:
     """Whether the expression may read more than its row."""
-    function = getattr(node, "function", None)
-    return getattr(node, "plan", None) is not None or not getattr(function, "builtin", True)
+    return getattr(node, "plan", None) is not None or _calls_program(node)
+
+
+def _calls_program(node: Expression) -> bool:
+    """Whether the expression calls a function of the program's, which may do what it likes, as often as it is called."""
+    return not getattr(getattr(node, "function", None), "builtin", True)

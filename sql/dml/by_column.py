@@ -2,7 +2,7 @@
 
 Rows are found, changed and written batch by batch (`btree.Rewrite`), where `update` and `delete` find all of
 them first; or where an index or another table is asked which rows are meant, their keys are found first, and then
-their leaves, one after the other.
+their leaves, one after the other; and where SET asks other tables, too, their keys and their new values.
 That is the same as long as what is computed for a row depends on that row alone (`sql.compile.changes`
 sees to it), and as long as nothing stands in any row's way: what needs a closer look, a NULL where there
 must be none, undoes all that was written and leaves the statement to the way row by row.
@@ -10,16 +10,18 @@ must be none, undoes all that was written and leaves the statement to the way ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
 from sql.compile import prepare_select
 from sql.dml.bulk import change_entries, entry_changes
+from sql.dml.collector import gathered
 from sql.dml.entry_sorting import sort_entries
 from sql.dml.index_keys import IndexKeys
-from sql.dml.records import TableRecords, widen_by_classes
+from sql.dml.records import Row, TableRecords, widen_by_classes
 from sql.dml.undo import guarded
 from sql.expressions import ROWID
 from sql.result import WriteOutcome
@@ -40,14 +42,14 @@ SPAN_MIN = 4000
 """Rows of a range of rowids from which on it is changed by column."""
 
 
-Keys = Callable[["Context"], "list[Any]"]
+Rows = Callable[["Context"], "list[Row]"]
 
 
 def delete_by_column(
-    ctx: Context, change: CompiledChange, records: TableRecords, find_keys: Keys
+    ctx: Context, change: CompiledChange, records: TableRecords, find_keys: Rows
 ) -> WriteOutcome | None:
     """Take rows away, and the entries of indexes that can be made from columns; None, with nothing written,
-    if the tree is not kept so.  `find_keys` gives the keys of the rows."""
+    if the tree is not kept so.  `find_keys` gives the keys of the rows, as rows."""
     tree = ctx.transaction.tree(records.table.tree_id)
     rewrite = tree.rewrite()
     if rewrite is None:
@@ -90,13 +92,15 @@ def _matching(
     change: CompiledChange,
     find: Callable[..., Sequence[int]] | None,
     span: tuple[int | None, int | None],
-    find_keys: Keys,
+    find_keys: Rows,
 ) -> Iterator[tuple[ColumnBatch, int]] | None:
     """The batches in which rows match, those rows chosen, and how many they are; None if all are few."""
     if find is not None:
         return None if _is_short(tree, span) else _scanned(ctx, rewrite, change, find, span)
-    keys = find_keys(ctx)
-    return None if len(keys) < FOUND_MIN else _of_keys(ctx, rewrite, keys)
+    found = find_keys(ctx)
+    if len(found) < FOUND_MIN:
+        return None
+    return _of_keys(ctx, rewrite, list(chain.from_iterable(found)))
 
 
 def _scanned(
@@ -121,21 +125,21 @@ def _of_keys(ctx: Context, rewrite: Rewrite, keys: list[Any]) -> Iterator[tuple[
         yield batch, batch.count
 
 
-def keys_function(ctx: Context, select: exp.Select, env: BindEnvironment) -> Keys:
-    """The function that finds the keys of a statement's rows by a query for them alone; `env` is the statement's."""
+def rows_function(ctx: Context, select: exp.Select, env: BindEnvironment) -> Rows:
+    """The function that finds a statement's rows by a query for some of their columns; `env` is the statement's."""
     fresh = ctx.session.environment(
         ctx.transaction, parameters=ctx.parameters, extra_scopes=env.extra_scopes
     )
     run = prepare_select(select, fresh).run
 
-    def find_keys(ctx: Context) -> list[Any]:
+    def find_rows(ctx: Context) -> list[Row]:
         try:
-            return list(chain.from_iterable(chain.from_iterable(run(ctx))))
+            return gathered(run(ctx))
         except BaseException:
             ctx.session.changes = 0
             raise
 
-    return find_keys
+    return find_rows
 
 
 class _CloserLookError(Exception):
@@ -148,10 +152,10 @@ def update_by_column(
     records: TableRecords,
     places: Sequence[int],
     indexes: Sequence[IndexKeys],
-    find_keys: Keys,
+    find_keys: Rows,
 ) -> WriteOutcome | None:
     """Give the columns `places`, on which `indexes` depend, their new values; None, with nothing written, if
-    it takes a closer look.  `find_keys` gives the keys of the rows."""
+    it takes a closer look.  `find_keys` gives the keys of the rows, as rows."""
     tree = ctx.transaction.tree(records.table.tree_id)
     rewrite = tree.rewrite()
     if rewrite is None:
@@ -162,6 +166,44 @@ def update_by_column(
     batches = _matching(ctx, tree, rewrite, change, find, span, find_keys)
     if batches is None:
         return None
+    used, constants = change.used, change.constants
+    computed = ((batch, count, make(count, *map(batch.values, used))) for batch, count in batches)
+    return _updated(ctx, rewrite, computed, records, places, indexes, constants)
+
+
+def update_found(
+    ctx: Context,
+    found: Sequence[Row],
+    records: TableRecords,
+    places: Sequence[int],
+    indexes: Sequence[IndexKeys],
+) -> WriteOutcome | None:
+    """The same for rows that a query has found: their keys, which ascend, and the values behind them."""
+    rewrite = ctx.transaction.tree(records.table.tree_id).rewrite()
+    if rewrite is None:
+        return None
+    keys, *columns = [list(map(itemgetter(place), found)) for place in range(len(found[0]))]
+
+    def batches() -> Iterator[tuple[ColumnBatch, int, list[list[Any]]]]:
+        at = 0
+        for batch, count in _of_keys(ctx, rewrite, keys):
+            yield batch, count, [column[at : at + count] for column in columns]
+            at += count
+
+    return _updated(ctx, rewrite, batches(), records, places, indexes, ())
+
+
+def _updated(
+    ctx: Context,
+    rewrite: Rewrite,
+    batches: Iterable[tuple[ColumnBatch, int, Sequence[Sequence[Any]]]],
+    records: TableRecords,
+    places: Sequence[int],
+    indexes: Sequence[IndexKeys],
+    constants: Collection[int],
+) -> WriteOutcome | None:
+    """Give the rows chosen in some batches new values in some columns."""
+    tree = ctx.transaction.tree(records.table.tree_id)
     parts = [index.stored_columns or () for index in indexes]
     wanted = sorted({ROWID, *chain.from_iterable(parts)}) if parts else []
     olds: dict[int, list[Any]] = {column: [] for column in wanted}
@@ -170,9 +212,8 @@ def update_by_column(
     try:
         with guarded(ctx, guards=True) as undo, CollectorPaused():
             undo.needed()
-            for batch, count in batches:
-                values = make(count, *map(batch.values, change.used))
-                columns, kinds = _stored(tree, records, places, values, change.constants)
+            for batch, count, values in batches:
+                columns, kinds = _stored(tree, records, places, values, constants)
                 for column in wanted:
                     old = batch.values(column)
                     olds[column] += old

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from btree import CollectorPaused
 from sql.compile import compile_change, plan_select
 from sql.dml.bulk import change_entries
-from sql.dml.by_column import Keys, delete_by_column, keys_function
+from sql.dml.by_column import Rows, delete_by_column, rows_function
 from sql.dml.collector import gathered
 from sql.dml.entry_sorting import in_key_order, sort_entries
 from sql.dml.keyed import (
@@ -86,7 +86,7 @@ class DeletePlan(WritePlan):
             and all(index.stored_columns is not None for index in self.target.records.indexes)
         )
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
-        self._keys: Keys | None = None
+        self._keys: Rows | None = None
         self._one: OneRow | None = None
         self._by_keys: tuple[int, ManyRows] | None = None
         if self.plain and self.returning is None and not env.extra_scopes:
@@ -162,11 +162,11 @@ class DeletePlan(WritePlan):
             return None
         return delete_by_column(ctx, change, self.target.records, self._found_keys)
 
-    def _found_keys(self, ctx: Context) -> list[Any]:
+    def _found_keys(self, ctx: Context) -> list[Row]:
         if self._keys is None:
             select = self._select.copy()
             select.set("expressions", select.expressions[:1])
-            self._keys = keys_function(ctx, select, self.target.env)
+            self._keys = rows_function(ctx, select, self.target.env)
         return self._keys(ctx)
 
     def _in_bulk(self, ctx: Context, found: Sequence[Row]) -> WriteOutcome:

@@ -19,7 +19,7 @@ import msgspec
 from sqlglot import exp
 
 from btree import CollectorPaused
-from sql.compile import compile_change, compile_row_function, plan_select
+from sql.compile import compile_change, compile_row_function, expects_many, plan_select
 from sql.dml.assignments import assigned
 from sql.dml.bulk import (
     breaks_checks,
@@ -29,7 +29,7 @@ from sql.dml.bulk import (
     stored_rows,
     write_entries,
 )
-from sql.dml.by_column import Keys, keys_function, update_by_column
+from sql.dml.by_column import Rows, rows_function, update_by_column, update_found
 from sql.dml.collector import gathered
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.entry_sorting import in_key_order, sort_entries
@@ -108,21 +108,22 @@ class UpdatePlan(WritePlan):
         if statement.returning:
             self.returning = Returning(statement.returning, table, env)
             self.columns = self.returning.columns
-        self._simple = (
+        unchecked = (
             self.bulk
-            and statement.from_ is None
             and self.returning is None
             and not records.generated
             and not records.has_checks
             and all(index.condition is None for index in self.indexes)
         )
+        self._simple = unchecked and statement.from_ is None
         self._plain_columns = (
-            self._simple
+            unchecked
             and self._foreign_keys is None
             and all(index.stored_columns is not None for index in self.indexes)
         )
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
-        self._found: Keys | None = None
+        self._found: Rows | None = None
+        self._many = False
         self._number: int | None = None  # of the parameter that is the rowid
         self._by_keys: ManyRows | None = None  # made when it is first wanted
         self._one = self._keyed() if self._simple else None
@@ -193,8 +194,7 @@ class UpdatePlan(WritePlan):
         try:
             found = gathered(self.query.run(ctx))
             if self.statement.from_ is not None:
-                # Of several matches of a row the last one counts.
-                found = in_key_order(list({row[0]: row for row in found}.values()))
+                found = in_key_order(_latest(found))
             if not found:
                 return WriteOutcome(0, 0, None if self.returning is None else [])
             if self._simple and len(found) <= _FEW and self._few(ctx, found):
@@ -294,23 +294,39 @@ class UpdatePlan(WritePlan):
         kinds = tuple([KIND_BITS[value.__class__] for value in ctx.parameters])
         known = self._compiled
         if known is None or known[0] is not query or known[1] != kinds:
-            shift = 0 if self.bare else 1
-            outputs = [place + shift for place in places]
-            change = compile_change(query, outputs, kinds, ctx.transaction)
+            change = None
+            if self.statement.from_ is None:
+                shift = 0 if self.bare else 1
+                outputs = [place + shift for place in places]
+                change = compile_change(query, outputs, kinds, ctx.transaction)
             self._compiled, self._found = (query, kinds, change), None
+            self._many = change is None and expects_many(query, ctx.transaction)
         else:
             change = known[2]
-        if change is None:
+        records, indexes = self.target.records, self.indexes
+        if change is not None:
+            return update_by_column(ctx, change, records, places, indexes, self._found_rows)
+        if not self._many:
             return None
-        return update_by_column(
-            ctx, change, self.target.records, places, self.indexes, self._found_keys
-        )
+        found = self._found_rows(ctx)
+        if self.statement.from_ is not None:
+            found = _latest(found)
+        found = in_key_order(found)
+        return update_found(ctx, found, records, places, indexes) if found else WriteOutcome(0)
 
-    def _found_keys(self, ctx: Context) -> list[Any]:
+    def _found_rows(self, ctx: Context) -> list[Row]:
+        """The keys of the rows that are meant; where SET is computed with them, their new values, too."""
         if self._found is None:
-            alias = self.statement.alias or self.statement.table.name
-            select = scan_query(self.statement, alias, [tree_key(alias)])
-            self._found = keys_function(ctx, select, self.target.env)
+            statement = self.statement
+            alias = statement.alias or statement.table.name
+            outputs = [tree_key(alias)]
+            if self._many:
+                values = dict(zip(self.places, self._values, strict=True))
+                outputs += [values[place] for place in dict.fromkeys(self.olds)]
+            select = scan_query(
+                statement, alias, outputs, from_=statement.from_, joins=statement.joins
+            )
+            self._found = rows_function(ctx, select, self.target.env)
         return self._found(ctx)
 
     # -- a few rows ------------------------------------------------------------------------------
@@ -414,6 +430,11 @@ class UpdatePlan(WritePlan):
             f"lambda found: [({', '.join(sources)},) for item in found]"
         )
         return made
+
+
+def _latest(found: Sequence[Row]) -> list[Row]:
+    """Of several matches of a row, which begin with its key, the last one, which counts."""
+    return list({row[0]: row for row in found}.values())
 
 
 def _index_changes(

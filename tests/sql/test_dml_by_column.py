@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import kvsh
 from btree import open_store
 from btree.rewrite import Rewrite
 from sql import Session, SqlError
@@ -100,6 +101,12 @@ STATEMENTS = [
     "DELETE FROM t WHERE b BETWEEN 7 AND 'row 6'",
     "DELETE FROM t WHERE b > NULL AND b < 'row 6'",
     "UPDATE t SET d = 1 WHERE a >= 2000 AND a < 5000.5",
+    "UPDATE t SET c = (SELECT u.d + 0.5 FROM t AS u WHERE u.a = t.d + 1) WHERE d < 200 AND d <> 5",
+    "UPDATE t SET e = (SELECT count(*) FROM t AS u WHERE u.d = t.d), c = d + 1 WHERE a < 900",
+    "UPDATE t SET c = (SELECT max(u.d) FROM t AS u WHERE u.a < 200 AND u.a > t.a - 5900) WHERE a > 5800",
+    "UPDATE t SET e = u.b, d = u.d + 1 FROM t AS u WHERE u.a = t.d + 1 AND t.a % 3 = 0",
+    "UPDATE t AS v SET c = w.d FROM t AS w WHERE w.a = v.a - 10 AND w.d > 7 AND w.a % 5 = 0",
+    "UPDATE t SET c = u.e FROM t AS u WHERE u.a = t.a + 1 AND u.d < 150",
     "UPDATE t SET d = 1, e = c WHERE b = 'row 9' OR b > 5 AND b < x'00' AND a < 4000",
     "UPDATE t SET b = CASE a % 3 WHEN 0 THEN a WHEN 1 THEN x'61' ELSE b END",
     "UPDATE t SET a = a + 100000 WHERE a % 1000 = 7",
@@ -309,3 +316,27 @@ def test_a_statement_that_is_interrupted_half_way_leaves_nothing(
     assert calls > 1
     both.compare()
     both.store.close()
+
+
+def test_a_function_of_the_program_is_called_once_for_a_row(tmp_path: Path) -> None:
+    con = kvsh.connect(str(tmp_path / "a.kvsh"), isolation_level=None, durability="off")
+    con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, c INTEGER NOT NULL, d INT)")
+    con.execute("CREATE INDEX td ON t(d)")
+    con.executemany("INSERT INTO t VALUES (?, 0, ?)", [(n, n % 100) for n in range(ROWS)])
+    calls: list[int] = []
+
+    def noted(value: int) -> int | None:
+        calls.append(value)
+        return None if value == ROWS - 95 else value
+
+    con.create_function("noted", 1, noted)
+    con.execute("UPDATE t SET c = noted(a) WHERE d IN (SELECT d FROM t WHERE a BETWEEN 10 AND 40)")
+    assert sorted(calls) == [n for n in range(ROWS) if 10 <= n % 100 <= 40]
+    calls.clear()
+    con.execute("DELETE FROM t WHERE d = 50 AND noted(a) % 2 = 0")
+    assert sorted(calls) == [n for n in range(ROWS) if n % 100 == 50]
+    calls.clear()
+    with pytest.raises(kvsh.IntegrityError):
+        con.execute("UPDATE t SET c = noted(a) WHERE d < 10")
+    assert len(calls) == len(set(calls))
+    con.close()
