@@ -175,6 +175,7 @@ class Database:
             value = current.space.get(key)  # absent, or with an expiry
             return default if value is None else value
         except LOWER_ERRORS as error:
+            self._check_open()
             raise translated(error) from error
 
     def put(self, key: Text, value: Text, ttl: float | None = None) -> None:
@@ -199,6 +200,7 @@ class Database:
             with self._writing() as space:
                 space.put(key, value, expires_in(ttl))
         except LOWER_ERRORS as error:
+            self._check_open()
             raise translated(error) from error
 
     def delete(self, key: Text) -> bool:

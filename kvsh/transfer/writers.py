@@ -2,7 +2,7 @@
 
 Speed is what decides between these files and sqlite3's: a batch is formatted by one `%` template per row, after
 each column has been looked at as a whole.  What a template can't do right goes the slow way, by batch.
-Blobs are written as text (in sql as X'..' literals): their bytes as UTF-8.
+Blobs are written as the texts that their bytes are, others (and in sql all) as the modes of the shell write them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, TextIO
 
+from kvsh.output.values import bytes_text
 from kvsh.transfer.formats import quoted
 
 Batch = list[tuple[Any, ...]]
@@ -66,7 +67,7 @@ def _needs_care(text: str, delimiter: str, rows: int, width: int) -> bool:
 
 
 def _without_blob(value: Any) -> Any:
-    return value.decode("utf-8", "replace") if value.__class__ is bytes else value
+    return bytes_text(value) if value.__class__ is bytes else value
 
 
 # -- json ------------------------------------------------------------------------------------------------
@@ -118,7 +119,10 @@ def _json_value(value: Any) -> str:
     if value is None:
         return "null"
     if kind is bytes:
-        return _json_text(value.decode("utf-8", "replace"))
+        try:
+            return _json_text(value.decode())
+        except UnicodeDecodeError:
+            return _json_text(value.hex())
     text = repr(value)
     return text.replace("inf", "1e999") if kind is float and "inf" in text else text
 

@@ -308,7 +308,7 @@ def test_a_closed_database_says_so(db: kvsh.Database) -> None:
     db.close()
     assert db.closed
     for use in (lambda: db.get("a"), lambda: db.put("a", "1"), db.scan, db.transaction, db.count):
-        with pytest.raises(kvsh.Error, match="closed"):
+        with pytest.raises(kvsh.ProgrammingError, match="closed"):
             use()
 
 
