@@ -25,14 +25,11 @@ from btree import directory
 from btree.cache import Cache
 from btree.codec import encoded
 from btree.collector import CollectorPaused
-from btree.disk_transaction import (
-    REDO_BYTES_MAX,
-    DiskTransaction,
-    Replay,
-)
+from btree.disk_transaction import REDO_BYTES_MAX, DiskTransaction
 from btree.errors import ConflictError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.node import Node
+from btree.on_pages import Replay
 from btree.overlay import OWN_MAX, OverlaidTree, redo_of
 from btree.pending import add_pending
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, TreeKind

@@ -1,0 +1,320 @@
+"""What transactions on a file share with a replay: how nodes, columns and large values come from pages.
+
+A `Replay` applies the redo of commits that were made elsewhere, or that nobody has read yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from btree import codec
+from btree.column_pages import OpenPage, open_pages
+from btree.columns import Column, Layout, kept_with
+from btree.errors import CorruptionError
+from btree.node import LargeReference, Node, like
+from btree.overlay import FEW_LOADED, OverlaidTree
+from btree.packed import PackedLeaf, packed_index_leaf, packed_leaf
+from btree.packed_rows import READS_MAX
+from btree.protocols import TreeKind, Value
+from btree.transaction import LocalTransaction
+from btree.tree import Tree
+from btree.tree_state import TreeState
+from btree.version import Version
+
+if TYPE_CHECKING:
+    from btree.disk import DiskStore
+    from btree.hot import HotRows
+    from btree.pages import Snapshot, Writer
+
+PUTS_SCATTERED = 2
+"""So many entries of the raw tree for each put of a transaction: from there on they are scattered."""
+
+LEAF_LIMIT_MAX = 256
+_MEASURE_ENTRIES = 24
+
+
+class OnPages(LocalTransaction):
+    """What transactions and replay share: nodes are read from pages."""
+
+    store: DiskStore
+    reader: Any  # a Snapshot or a Writer: locate and read
+    _recounted = False  # whether the cache was, for columns' sake
+
+    def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
+        assert branch.children is not None and branch.pages is not None
+        child: Any = branch.children[slot]
+        if child.__class__ is Node:
+            return child  # another thread has loaded it
+        location, page = int(child), branch.pages[slot]
+        node = self.store.cache.revived(location) if location else None
+        if node is None:
+            node = self._read(tree.id, tree.kind, page, location)
+            if node.level != branch.level - 1:
+                raise CorruptionError(
+                    f"page {page}: level {node.level} under a branch of level {branch.level}"
+                )
+            if scan and node.children is None and not self.store.cache.keeps_scanned(page):
+                self.store.cache.used_bytes -= node.bytes
+                return node
+            branch.children[slot] = node
+            if self.store.cache.is_over:
+                self.make_room()
+        else:
+            branch.children[slot] = node
+        return node
+
+    def load_packed(self, tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
+        assert branch.children is not None and branch.pages is not None
+        cache = self.store.cache
+        child, page = branch.children[slot], branch.pages[slot]
+        if child.__class__ is Node:
+            return child  # another thread has loaded it
+        if child.__class__ is PackedLeaf:
+            if child.values is None or child.values.reads <= READS_MAX:
+                return child
+            if not cache.has_room:
+                child.values.reads = 0
+                return child
+            cache.used_bytes -= child.bytes
+            return self.load(tree, branch, slot)
+        location = child or self.reader.locate(page)
+        leaf = None
+        if location and not cache.is_cooling(location):
+            payload = self.reader.read(page, location)
+            leaf = _packed(tree.kind, payload, page, location)
+        if leaf is None:
+            return self.load(tree, branch, slot)
+        branch.children[slot] = leaf
+        cache.used_bytes += leaf.bytes
+        if cache.is_over:
+            self.make_room()
+        return leaf
+
+    def raw_page(self, branch: Node, slot: int) -> bytes | None:
+        assert branch.children is not None and branch.pages is not None
+        cache, child, number = self.store.cache, branch.children[slot], branch.pages[slot]
+        if child.__class__ is Node or cache.has_room:
+            return None
+        location = child or self.reader.locate(number)
+        page = cache.pages.get(location)
+        if page is None:
+            if not location or cache.is_cooling(location):
+                return None
+            page = self.reader.read(number, location)
+            cache.keep_page(location, page)
+            if cache.is_over:
+                self.make_room()
+        return page
+
+    def hot_rows(self, tree: Tree) -> HotRows | None:
+        if self._writable or tree.kind is not TreeKind.TABLE:
+            return None
+        return self.store.cache.hot.of(tree.id, tree.state, has_large=tree.large)
+
+    def _read(self, tree_id: int, kind: TreeKind, page: int, location: int) -> Node:
+        location = location or self.reader.locate(page)
+        if not location:
+            raise CorruptionError(f"page {page} of tree {tree_id} is missing")
+        payload = self.reader.read(page, location)
+        node = codec.decode_node(kind, payload, page, location)
+        self.store.cache.account(tree_id, node, len(payload))
+        return node
+
+    def open_pages(
+        self, tree: Tree, branch: Node, slots: Sequence[int], columns: Sequence[int]
+    ) -> list[OpenPage | None]:
+        assert branch.children is not None and branch.pages is not None
+        found: list[OpenPage | None] = [None] * len(slots)
+        wanted, pages, locations = [], [], []
+        for at, slot in enumerate(slots):
+            child, page = branch.children[slot], branch.pages[slot]
+            if child.__class__ is Node:
+                continue  # another thread has loaded it
+            location = child
+            if not location:
+                location = self.reader.locate(page)
+                if not location:
+                    raise CorruptionError(f"page {page} of tree {tree.id} is missing")
+                if branch.children[slot] is child:
+                    branch.children[slot] = location
+            wanted.append(at)
+            pages.append(page)
+            locations.append(location)
+        payloads = self.reader.read_many(pages, locations) if pages else ()
+        opened = open_pages(payloads, pages, columns, tree.kind)
+        for at, leaf in zip(wanted, opened, strict=True):
+            found[at] = leaf
+        return found
+
+    def scans_again(self, tree: Tree) -> bool:
+        scanned = self.store.cache.scanned
+        known = tree.id in scanned
+        scanned.add(tree.id)
+        return known
+
+    def column_room(self) -> float:
+        cache = self.store.cache
+        if cache.column_room <= 0 and not self._recounted:
+            self._recounted = True
+            cache.recount(self.store.roots([]))
+        return cache.column_room
+
+    def keep_columns(
+        self, branch: Node, fresh: dict[int, list[Column]], layout: Layout, size_bytes: int
+    ) -> None:
+        cache = self.store.cache
+        kept_with(branch, fresh, layout, size_bytes, cache.claim_for_columns)
+        cache.used_bytes += size_bytes
+        cache.column_bytes += size_bytes
+        if cache.is_over:
+            self.make_room()
+
+    def fresh_node(self, tree: Tree, page: int, location: int) -> Node:
+        location = location or self.reader.locate(page)
+        if not location:
+            raise CorruptionError(f"page {page} of tree {tree.id} is missing")
+        return codec.decode_node(tree.kind, self.reader.read(page, location), page, location)
+
+    def all_pages(self) -> set[int] | None:
+        live = getattr(self.store.pages, "live_pages", None)
+        return None if live is None else set(live())
+
+    def load_root(self, state: TreeState) -> Node:
+        root = self._read(state.id, state.kind, state.root_page, state.root)
+        state.root = root
+        return root
+
+    def load_large(self, tree: Tree, reference: LargeReference) -> Value:
+        location = reference.location
+        if not location:
+            location = reference.location = self.reader.locate(reference.page)
+        if not location:
+            raise CorruptionError(f"page {reference.page} of tree {tree.id} is missing")
+        payload = self.reader.read(reference.page, location)
+        return codec.decode_large(tree.kind, payload, reference.page)
+
+    def is_vast(self, state: TreeState) -> bool:
+        return state.kind is TreeKind.RAW and self.store.is_vast(state)
+
+    def is_full(self, state: TreeState, more: int) -> bool:
+        if state.kind is TreeKind.RAW:
+            return self.store.waits_full(state)
+        return super().is_full(state, more)
+
+    def may_lie_over(self, tree: OverlaidTree, puts: Mapping[bytes, Value]) -> bool:
+        """Whether raw puts are better left to wait for others with which to meet in the leaves, rather than taken
+        into these: if they are scattered."""
+        return tree.under.count >= len(puts) * PUTS_SCATTERED and self.is_within(tree, puts)
+
+    def is_within(self, tree: OverlaidTree, puts: Mapping[bytes, Value]) -> bool:
+        """Whether the nodes have a key that is larger than one that was put: else those are appended."""
+        if not puts:
+            return False
+        node = tree.base
+        while node.children is not None:
+            node = tree.child(node, len(node.children) - 1)
+        return bool(node.keys) and next(iter(puts)) < node.keys[-1]
+
+    def merging(self) -> Replay:
+        return Replay(self.store, self.reader, self.version)
+
+    def replace_state(self, old: TreeState, made: TreeState) -> TreeState:
+        return self.store.replaced_state(self, old, made)
+
+    def measure(self, tree: Tree, leaf: Node) -> None:
+        sample = leaf
+        step = len(leaf.keys) // _MEASURE_ENTRIES
+        if step > 1:
+            sample = Node()
+            sample.keys = leaf.keys[::step]
+            sample.values = like(leaf.values, step=step)
+        entries = int(self.store.page_bytes / codec.average_entry_bytes(sample))
+        old_limit, new_limit = tree.leaf_limit, max(entries, 2)
+        tree.leaf_limit = min(new_limit, LEAF_LIMIT_MAX)
+        if new_limit < old_limit:  # what the leaf has got was taken for smaller than it is
+            self.held += len(leaf.keys) / new_limit - len(leaf.keys) / old_limit
+
+    def pages_below(self, root: Any, kind: TreeKind, *, has_large: bool) -> Iterator[int]:
+        """Every page of a tree, in key order; leaves are read only for the sake of large values."""
+        yield root.page
+        yield from self._pages_of(root, kind, has_large)
+
+    def _pages_of(self, node: Node, kind: TreeKind, has_large: bool) -> Iterator[int]:
+        if node.children is None:
+            for value in list(node.values or ()) if has_large else ():
+                if value.__class__ is LargeReference:
+                    yield value.page
+            return
+        assert node.pages is not None
+        for slot, child in enumerate(node.children):
+            page = child.page if isinstance(child, Node) else node.pages[slot]
+            if page:
+                yield page
+            if node.level == 1 and not has_large:
+                continue
+            if not isinstance(child, Node):
+                child = self._read(0, kind, page, child)
+            yield from self._pages_of(child, kind, has_large)
+
+    def make_room(self) -> None:
+        """The cache is over its budget."""
+        self.store.make_room([])
+
+    def successor(self, lsn: int, base_lsn: int) -> Version:
+        """The version that this transaction's work makes of the one it began at."""
+        old = self.version
+        shape = self.shape
+        return Version(
+            lsn,
+            self.states_at(lsn),
+            self.next_tree_id,
+            (*old.freed, *self.freed) if self.freed else old.freed,
+            (*old.cleared, *self.cleared) if self.cleared else old.cleared,
+            base_lsn,
+            shape,
+        )
+
+
+def _packed(kind: TreeKind, payload: bytes, page: int, location: int) -> PackedLeaf | None:
+    """The packed leaf of a page, None if it can't be packed."""
+    if kind is TreeKind.INDEX:
+        columns = codec.key_columns(payload, page)
+        return None if columns is None else packed_index_leaf(location, columns, len(payload))
+    found = codec.readers(kind, payload, page)
+    return None if found is None else packed_leaf(location, *found)
+
+
+class Replay(OnPages):
+    """Applies redo records to a version."""
+
+    def __init__(self, store: DiskStore, snapshot: Snapshot | Writer, version: Version) -> None:
+        super().__init__(store, version, writable=True)
+        self.reader = snapshot
+
+    def is_full(self, state: TreeState, more: int) -> bool:
+        # Here it would go into nodes, which take far more.
+        return state.kind is not TreeKind.RAW and super().is_full(state, more)
+
+    def lies_over(self, tree: OverlaidTree, changes: Mapping[Any, Value]) -> bool:
+        if tree.kind is not TreeKind.RAW or len(changes) <= FEW_LOADED:
+            return False
+        return self.may_lie_over(tree, changes)
+
+    def new_redo(self) -> list[Any] | None:
+        return None
+
+    def give_up_redo(self) -> None:
+        pass
+
+    def upgrade(self, timeout: float | None = None) -> None:
+        pass
+
+    def _publish(self) -> None:
+        raise AssertionError("a replay is not committed")
+
+    def spill(self) -> None:
+        pass
+
+    def _finish(self) -> None:
+        pass
