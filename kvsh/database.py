@@ -269,10 +269,8 @@ class Database:
         """(key, value) pairs in the order of their keys (or reversed), at most `limit`.
 
         Keys are `lo <= key < hi` and start with `prefix`.  The pairs are those of one moment: the call's."""
-        batches = self._reading().batches(
-            _bound(lo), _bound(hi), prefix=_bound(prefix), reverse=reverse
-        )
-        pairs = chain.from_iterable(starmap(zip, _translating(batches)))
+        batches = self._batches(_bound(lo), _bound(hi), prefix=_bound(prefix), reverse=reverse)
+        pairs = chain.from_iterable(starmap(zip, batches))
         return pairs if limit is None else islice(pairs, max(limit, 0))
 
     def count(
@@ -294,13 +292,11 @@ class Database:
 
     def keys(self) -> Iterator[bytes]:
         """All keys in order."""
-        batches = self._reading().batches()
-        return chain.from_iterable(keys for keys, _ in _translating(batches))
+        return chain.from_iterable(keys for keys, _ in self._batches())
 
     def values(self) -> Iterator[bytes]:
         """All values in the order of their keys."""
-        batches = self._reading().batches()
-        return chain.from_iterable(values for _, values in _translating(batches))
+        return chain.from_iterable(values for _, values in self._batches())
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All pairs: `scan()`."""
@@ -496,6 +492,12 @@ class Database:
             return self._keys()
         except LOWER_ERRORS as error:
             raise translated(error) from error
+
+    def _batches(self, *bounds: bytes | None, **which: Any) -> Iterator[Any]:
+        """(keys, values) in order, those of this moment."""
+        batches = self._reading().batches(*bounds, **which)
+        joined = self._transactions.get(get_ident()) if self._transactions else None
+        return _translating(batches if joined is None else joined.kept(batches))
 
     def _writing(self) -> _Writing:
         self._check_open()

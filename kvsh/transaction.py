@@ -8,7 +8,7 @@ caller holds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -95,6 +95,14 @@ class Joined:
         with self._session.writing() as transaction:
             keys = sorted(items)
             transaction.tree(RAW_TREE_ID).load(keys, [items[key] for key in keys])
+
+    def kept(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches; those that are left are read when the transaction, which they come from, ends."""
+        from sql import Result
+
+        result = Result(None, batches)
+        self._session.note_open_result(result)
+        return result.batches()
 
     def abandon(self) -> None:
         """Roll back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -518,3 +519,40 @@ def test_a_transaction_that_deletes_all_that_it_has_put_commits(tmp_path: Path) 
             assert db.delete("0700")
         assert db.get("0500") == b"w"
         assert db.count() == 999
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_scan_that_was_begun_in_a_transaction_outlives_it(
+    tmp_path: Path, end: str, seed: int
+) -> None:
+    rng = random.Random(seed)
+    model: dict[bytes, bytes] = {}
+
+    def change(db: kvsh.Database) -> None:
+        pairs = {b"%05d" % rng.randrange(3000): bytes(rng.randrange(20_000)) for _ in range(20)}
+        db.update(pairs)
+        model.update(pairs)
+        for key in rng.sample(sorted(model), 5):
+            db.delete(key)
+            del model[key]
+
+    with kvsh.open(tmp_path / "db", durability="off", cache_bytes=1 << 20) as db:
+        for _ in range(10):
+            change(db)
+        transaction = db.transaction()
+        with transaction:
+            for _ in range(30):
+                change(db)
+            every, keys, values = db.scan(), db.keys(), db.values()
+            found = [next(every)]
+            expected = sorted(model.items())
+            change(db)
+            if end == "rollback":
+                transaction.rollback()
+        for key in list(db)[::2]:
+            db.delete(key)
+        db.update([(key, b"other") for key in db])
+        assert [*found, *every] == expected
+        assert [*keys] == [key for key, _ in expected]
+        assert [*values] == [value for _, value in expected]
