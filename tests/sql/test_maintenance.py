@@ -66,3 +66,16 @@ def test_vacuum_waits_for_no_writer_longer_than_the_session_does(store: Store) -
     writing.rollback()
     assert _entries(store) == [b"a"]
     session.close()
+
+
+def test_a_row_of_kinds_that_its_tree_does_not_tell_of_is_found(store: Store) -> None:
+    session = Session(store)
+    session.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n CHECK (n + 1 > 0))")
+    session.execute("CREATE INDEX by_n ON t (n + 1)")
+    session.execute("INSERT INTO t VALUES (1, 5)")
+    assert session.execute("PRAGMA integrity_check").fetch_all() == [("ok",)]
+    writing = store.begin(write=True)
+    writing.tree(session.schema.tables["t"].tree_id).put(2, (2, "text"))
+    writing.commit()
+    found = [row[0] for row in session.execute("PRAGMA integrity_check").fetch_all()]
+    assert "row 2 of t has a kind of value in n that the tree does not tell of" in found
