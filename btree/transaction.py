@@ -208,7 +208,7 @@ class LocalTransaction(Ground):
             self._catalog_state = None
         return all_stay
 
-    def nodes_wanted(self) -> None:  # noqa: B027
+    def nodes_wanted(self) -> None:
         """Nodes are to be walked, and who does so may go on when the transaction has ended."""
 
     def merged(self, state: TreeState) -> TreeState:
