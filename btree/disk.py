@@ -287,6 +287,7 @@ class DiskStore:
                     replay(replaying, records)
                     replaying.settle_full()
                 version = replaying.successor(snapshot.lsn, older.base_lsn)
+                replaying.open_trees.clear()  # they refer to it: else all nodes would wait for the collector
             else:
                 version = older.later(snapshot.lsn)
             raw = version.trees[RAW_TREE_ID]

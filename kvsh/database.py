@@ -102,6 +102,7 @@ class _Current:
         self.view = view
         self.space = KeySpace(transaction)
         self.get = transaction.tree(RAW_TREE_ID).get
+        transaction.rollback()  # its tree reads on, and no cycle of the two waits for the garbage collector
         self.hot = hot
 
 

@@ -109,6 +109,13 @@ class BlockCompiler:
         self._shared: dict[int, str] = {}
         self._cte_uses: Counter[int] | None = None
 
+    def release(self) -> None:
+        """Let go of the parts, which refer to the compiler, when the code is made.
+
+        Else the planner, and with it a transaction and all nodes that it reads, would stay until the garbage
+        collector comes to its oldest generation."""
+        del self.scalar, self.subqueries, self.projection, self.arms
+
     # -- names -----------------------------------------------------------------------------------
 
     def resolve(self, e: ColumnRef | SlotRef) -> str:

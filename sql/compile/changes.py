@@ -118,6 +118,7 @@ def compile_change(
     module.add(make)
     source = module.source(result)
     constants = {at for at, value in enumerate(values) if _is_constant(compiler, value)}
+    compiler.release()
     return CompiledChange(
         module.compile(source), read, used, frozenset(constants), source, by_key=by_key
     )

@@ -91,6 +91,7 @@ class CompiledQuery:
         assert not free, "a whole query refers to no rows but its own"
         source = module.source(f"{query}()")
         run = module.compile(source)
+        compiler.release()
         plan = planner.plan(block)
         if plan.rows <= SHORT_ROWS and plan.cost <= SHORT_NS:
             run = _at_once(run)
@@ -242,6 +243,7 @@ def _row_values(
     row, key = f"r{source}", f"k{source}"
     compiler.bindings[source] = Binding(row, key)
     values = [compiler.scalar.value(expression) for expression in bound]
+    compiler.release()
     return row, key, f"({''.join(f'{value}, ' for value in values)})"
 
 
@@ -290,6 +292,7 @@ def compile_values(
         bound = ExpressionBinder(binder, scope).bind_all(list(row))
         values = [compiler.scalar.value(expression) for expression in bound]
         made.append(f"({''.join(f'{value}, ' for value in values)})")
+    compiler.release()
     function: Callable[[Context], list[Row]] = _function(
         module, "values(ctx)", [f"return [{', '.join(made)}]"]
     )

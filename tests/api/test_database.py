@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import kvsh
+from btree.node import Node
 from kvsh import tidying
 
 
@@ -556,3 +559,36 @@ def test_a_scan_that_was_begun_in_a_transaction_outlives_it(
         assert [*found, *every] == expected
         assert [*keys] == [key for key, _ in expected]
         assert [*values] == [value for _, value in expected]
+
+
+def test_what_a_closed_handle_read_does_not_wait_for_the_collector(tmp_path: Path) -> None:
+    """Neither a replay nor a plan nor a reader is left in a cycle with nodes: a program that opens and closes
+    large files would take memory for many of them."""
+    path, left = tmp_path / "a.db", tmp_path / "left.db"
+    with kvsh.open(path) as database:
+        database.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+        for number in range(200):
+            database.put(f"k{number}", b"v")
+            database.execute("INSERT INTO t VALUES(?, ?)", (number, f"b{number}"))
+        shutil.copy(path, left)  # with commits to replay
+
+    def read() -> None:
+        with kvsh.open(left, readonly=True) as database:
+            assert database.execute(
+                "SELECT count(*) FROM t WHERE b LIKE '%1%' OR a > 190"
+            ).fetchone()
+            assert len(list(database.scan(prefix="k"))) == 200
+            assert database.get("k7") == b"v"
+
+    def nodes() -> int:
+        return sum(isinstance(thing, Node) for thing in gc.get_objects())
+
+    read()  # what is imported and remembered once
+    gc.collect()
+    gc.disable()
+    try:
+        before = nodes()
+        read()
+        assert nodes() == before
+    finally:
+        gc.enable()
