@@ -194,7 +194,16 @@ def test_all_are_refused_after_their_own_time_while_another_handle_writes(
     other.close()
 
 
+@pytest.fixture
+def _heard_signals() -> Iterator[None]:
+    """Ctrl-C is heard, though a shell's background job, which the tests may be, is begun deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("leads", [False, True])
+@pytest.mark.usefixtures("_heard_signals")
 def test_ctrl_c_ends_one_wait_and_no_other(store: Any, tmp_path: Path, leads: bool) -> None:
     """In the main thread: it leads, or stands in the line."""
     threads: list[Putter] = [] if leads else line_up(store)
