@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import random
 import signal
 import threading
@@ -15,7 +14,8 @@ from typing import Any
 import pytest
 
 from btree import BusyError, StorageError, open_store
-from engine import OsFile, OsFileSystem
+from engine import OsFile
+from tests.engine.watched import FilesOf
 
 THREADS = 6
 
@@ -59,14 +59,6 @@ class GatedFile(OsFile):
         self.sync()
 
 
-class GatedFiles(OsFileSystem):
-    def open(self, path: str, *, readonly: bool) -> GatedFile:
-        file = super().open(path, readonly=readonly)
-        gated = GatedFile(os.dup(file._fd), readonly=readonly)
-        file.close()
-        return gated
-
-
 class Putter(threading.Thread):
     """Puts one key; `outcome` is True or the error."""
 
@@ -89,7 +81,7 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     global GATE
     GATE = Gate(one_call=request.param)
     GATE.open.set()
-    made: Any = open_store(tmp_path / "db", files=GatedFiles(), timeout=0.4)
+    made: Any = open_store(tmp_path / "db", files=FilesOf(GatedFile), timeout=0.4)
     made.put(b"first", b"v")  # a pages commit
     made.begin()  # from here on puts go to the log
     for _ in range(3):

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from btree import StorageError, open_store
-from engine import OsFile, OsFileSystem
+from engine import OsFile
+from tests.engine.watched import FilesOf
 
 BLOCK_BYTES = 4096
 
@@ -30,14 +31,6 @@ class WatchedFile(OsFile):
         super().write(data, offset)
 
 
-class WatchedFiles(OsFileSystem):
-    def open(self, path: str, *, readonly: bool) -> WatchedFile:
-        file = super().open(path, readonly=readonly)
-        watched = WatchedFile(os.dup(file._fd), readonly=readonly)
-        file.close()
-        return watched
-
-
 @pytest.fixture(autouse=True)
 def nothing_written() -> Iterator[None]:
     WatchedFile.zeros, WatchedFile.error = [], 0
@@ -46,7 +39,7 @@ def nothing_written() -> Iterator[None]:
 
 
 def opened(path: Path, durability: Any = "full") -> Any:
-    store: Any = open_store(path, files=WatchedFiles(), durability=durability)
+    store: Any = open_store(path, files=FilesOf(WatchedFile), durability=durability)
     store.put(b"first", b"v")  # a pages commit
     store.begin()  # from here on puts go to the log
     return store
@@ -93,7 +86,7 @@ def test_commits_without_a_sync_and_large_ones_do_without(
 
 def test_handles_that_take_turns_do_not_fill_for_each_commit(tmp_path: Path) -> None:
     one = opened(tmp_path / "db")
-    other: Any = open_store(tmp_path / "db", files=WatchedFiles())
+    other: Any = open_store(tmp_path / "db", files=FilesOf(WatchedFile))
     other.begin()
     for number in range(100):
         for store in (one, other):

@@ -16,7 +16,8 @@ import pytest
 
 from btree import BusyError, ConflictError, ReadOnlyError, StorageError, StoreError, open_store
 from btree.redo import encode_put
-from engine import OsFile, OsFileSystem
+from engine import OsFile
+from tests.engine.watched import FilesOf
 
 ACCOUNTS = 10
 FUNDS = 1000
@@ -37,14 +38,6 @@ class CountingFile(OsFile):
     def write_synced(self, data: bytes, offset: int) -> None:
         self.write(data, offset)
         self.sync()
-
-
-class CountingFiles(OsFileSystem):
-    def open(self, path: str, *, readonly: bool) -> CountingFile:
-        file = super().open(path, readonly=readonly)
-        counting = CountingFile(os.dup(file._fd), readonly=readonly)
-        file.close()
-        return counting
 
 
 def in_threads(works: list[Callable[[], None]]) -> None:
@@ -68,7 +61,7 @@ def in_threads(works: list[Callable[[], None]]) -> None:
 
 
 def test_the_commits_of_eight_threads_share_syncs(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "db", files=CountingFiles())
+    store = open_store(tmp_path / "db", files=FilesOf(CountingFile))
     barrier = threading.Barrier(8)
 
     def work(number: int) -> None:
@@ -137,7 +130,7 @@ def test_a_removed_file_is_noticed_within_a_moment(tmp_path: Path) -> None:
 def test_after_a_failed_sync_the_commits_are_taken_back_and_the_handle_is_dead(
     tmp_path: Path,
 ) -> None:
-    store = open_store(tmp_path / "db", files=CountingFiles())
+    store = open_store(tmp_path / "db", files=FilesOf(CountingFile))
     transaction = store.begin(write=True)
     transaction.tree(1).put(b"kept", b"v")
     transaction.commit()
@@ -341,13 +334,8 @@ def test_an_interrupted_commit_leaves_no_lock_behind(tmp_path: Path) -> None:
                 InterruptedFile.interruptions -= 1
                 raise KeyboardInterrupt
 
-    class InterruptedFiles(OsFileSystem):
-        def open(self, path: str, *, readonly: bool) -> CountingFile:
-            file = super().open(path, readonly=readonly)
-            return InterruptedFile(os.dup(file._fd), readonly=readonly)
-
     InterruptedFile.interruptions = 0
-    store = open_store(tmp_path / "db", files=InterruptedFiles())
+    store = open_store(tmp_path / "db", files=FilesOf(InterruptedFile))
     transaction = store.begin(write=True)
     transaction.tree(1).put(b"k", b"v")
     InterruptedFile.interruptions = 1
@@ -364,7 +352,7 @@ def test_an_interrupted_commit_leaves_no_lock_behind(tmp_path: Path) -> None:
 def test_a_handle_that_has_seen_commits_which_were_taken_back_does_not_build_on_them(
     tmp_path: Path,
 ) -> None:
-    one = open_store(tmp_path / "db", durability="normal", files=CountingFiles())
+    one = open_store(tmp_path / "db", durability="normal", files=FilesOf(CountingFile))
     other = open_store(tmp_path / "db", durability="normal")
     for number in range(3):
         transaction = one.begin(write=True)

@@ -14,6 +14,7 @@ import pytest
 
 from engine import OsFile, OsFileSystem, PageStore
 from engine.file import _SYNCING_FILE_SYSTEMS, _file_system
+from tests.engine.watched import FilesOf
 
 BLOCK_BYTES = 4096
 
@@ -56,14 +57,6 @@ class WatchedFile(OsFile):
         super().sync()
 
 
-class WatchedFiles(OsFileSystem):
-    def open(self, path: str, *, readonly: bool) -> WatchedFile:
-        file = super().open(path, readonly=readonly)
-        watched = WatchedFile(os.dup(file._fd), readonly=readonly)
-        file.close()
-        return watched
-
-
 @pytest.fixture(autouse=True)
 def nothing_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WatchedFile, "done", [])
@@ -78,7 +71,7 @@ def nothing_done(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(path: Path, durability: Any = "full") -> PageStore:
-    return PageStore.open(path, durability=durability, files=WatchedFiles(), timeout=1)
+    return PageStore.open(path, durability=durability, files=FilesOf(WatchedFile), timeout=1)
 
 
 def covered(path: Path) -> PageStore:

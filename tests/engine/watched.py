@@ -1,0 +1,20 @@
+"""A file system whose open files are of a class that a test made: it watches, stops or fails what is asked of them."""
+
+from __future__ import annotations
+
+import os
+
+from engine import OsFile, OsFileSystem
+
+
+class FilesOf(OsFileSystem):
+    """Opens what `OsFileSystem` does, as `kind`."""
+
+    def __init__(self, kind: type[OsFile]) -> None:
+        self.kind = kind
+
+    def open(self, path: str, *, readonly: bool) -> OsFile:
+        file = super().open(path, readonly=readonly)
+        opened = self.kind(os.dup(file._fd), readonly=readonly)
+        file.close()
+        return opened
