@@ -155,23 +155,24 @@ def json_column(column: Sequence[Any], encode: Callable[[str], str]) -> Iterable
         return map(encode, column)
     if kinds == _INT:
         return map(str, column)
+    return [json_value(value, encode) for value in column]
 
-    def text(value: Any) -> str:
-        if value is None:
-            return "null"
-        kind = value.__class__
-        if kind is str:
-            return encode(value)
-        if kind is bytes:
-            try:
-                return encode(value.decode())
-            except UnicodeDecodeError:
-                return encode(value.hex())
-        if kind is float and value - value != 0:
-            return "1e999" if value > 0 else "-1e999"
-        return repr(value)
 
-    return [text(value) for value in column]
+def json_value(value: Any, encode: Callable[[str], str]) -> str:
+    """One value as JSON; see `json_column`."""
+    if value is None:
+        return "null"
+    kind = value.__class__
+    if kind is str:
+        return encode(value)
+    if kind is bytes:
+        try:
+            return encode(value.decode())
+        except UnicodeDecodeError:
+            return encode(value.hex())
+    if kind is float and value - value != 0:
+        return "1e999" if value > 0 else "-1e999"
+    return repr(value)
 
 
 def bare_lines(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, TextIO
 
-from kvsh.output.values import bytes_text
+from kvsh.output.values import bytes_text, json_value
 from kvsh.transfer.formats import quoted
 
 Batch = list[tuple[Any, ...]]
@@ -113,18 +113,7 @@ def _json_column(column: list[Any]) -> Sequence[Any]:
 
 
 def _json_value(value: Any) -> str:
-    kind = value.__class__
-    if kind is str:
-        return _json_text(value)
-    if value is None:
-        return "null"
-    if kind is bytes:
-        try:
-            return _json_text(value.decode())
-        except UnicodeDecodeError:
-            return _json_text(value.hex())
-    text = repr(value)
-    return text.replace("inf", "1e999") if kind is float and "inf" in text else text
+    return json_value(value, _json_text)
 
 
 # -- sql -------------------------------------------------------------------------------------------------
