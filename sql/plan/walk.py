@@ -346,18 +346,10 @@ def walk(node: Expression) -> Sequence[Expression]:
     if node.__class__ in _LEAVES:
         return (node,)
     found: list[Expression] = []
-    pending = [node]
-    while pending:
-        part = pending.pop()
+    for part in walk_flat(node):
         found.append(part)
-        kind = part.__class__
-        operands = _CHILDREN.get(kind)
-        if kind in _SUBQUERIES:
-            for child in () if operands is None else operands(part):
-                found += walk(child)
-            found += walk_block(part.plan)  # type: ignore[union-attr]
-        elif operands is not None:
-            pending += operands(part)[::-1]
+        if part.__class__ in _SUBQUERIES:
+            found += walk_block(part.plan)
     return found
 
 
