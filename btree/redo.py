@@ -17,8 +17,7 @@ import msgspec
 
 from btree.codec import encoded
 from btree.errors import CorruptionError
-from btree.order import in_order
-from btree.overlay import OverlaidTree
+from btree.overlay import OverlaidTree, apply
 from btree.protocols import Key, TreeKind, Value
 from btree.transaction import OP_CLEAR, OP_CREATE, OP_DROP, OP_WIDEN, LocalTransaction
 from btree.tree import DELETED
@@ -136,21 +135,13 @@ def _apply_changes(transaction: LocalTransaction, gathered: dict[int, dict[Key, 
     while gathered:
         tree_id, newest = gathered.popitem()
         tree = transaction.tree(tree_id)
-        if tree.__class__ is OverlaidTree and transaction.lies_over(tree, newest):
-            tree.own.update(
-                {
-                    key: tuple(value) if value.__class__ is list else value
-                    for key, value in newest.items()
-                }
-            )
-            continue
-        keys = in_order(newest)
-        values = [newest[key] for key in keys]
-        if DELETED in values:
-            tree.delete_many([key for key in keys if newest[key] is DELETED])
-            keys = [key for key in keys if newest[key] is not DELETED]
-            values = [newest[key] for key in keys]
-        tree.load(keys, [tuple(value) if value.__class__ is list else value for value in values])
+        changes = {
+            key: tuple(value) if value.__class__ is list else value for key, value in newest.items()
+        }
+        if tree.__class__ is OverlaidTree and transaction.lies_over(tree, changes):
+            tree.own.update(changes)
+        else:
+            apply(tree, changes)
 
 
 def _apply_create(transaction: LocalTransaction, tree_id: int, kind: int) -> None:
