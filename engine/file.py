@@ -2,9 +2,9 @@
 tear, reorder and fail it.
 
 Facts about the ground that the operating system's implementation takes care of (docs/durability.md):
-writes may be short and calls interrupted, so they loop; fdatasync covers growth of the file; where a write may
-carry its own sync, that covers these bytes alone; F_FULLFSYNC is what reaches the disk on macOS; names need a sync of their directory; flock belongs to
-the open file, so two handles in one process exclude each other and closing one never drops another's
+writes may be short and calls interrupted, so they loop; fdatasync covers growth of the file; where a write
+may carry its own sync, that covers these bytes alone; F_FULLFSYNC is what reaches the disk on macOS; names need a
+sync of their directory; flock belongs to the open file, so two handles in one process exclude each other and closing one never drops another's
 lock (POSIX record locks would).
 """
 
@@ -357,9 +357,8 @@ def _file_system(device: int) -> bytes:
     try:
         with open("/proc/self/mountinfo", "rb") as mounts:
             for line in mounts:
-                fields = line.split(
-                    b" "
-                )  # id, parent, device, root, place, options, ..., "-", kind, ...
+                # id, parent, device, root, place, options, ..., "-", kind, ...
+                fields = line.split(b" ")
                 if fields[2] == number:
                     return fields[fields.index(b"-", 6) + 1]
     except (OSError, IndexError, ValueError):

@@ -168,10 +168,8 @@ class Syncing(Published):
             self._syncing = False
             if self._sync_waiters:
                 self.synced.notify_all()
-        if (
-            self._dead is not None
-        ):  # another sync failed meanwhile, and these commits were taken back
-            self.check_usable()
+        if self._dead is not None:
+            self.check_usable()  # another sync failed meanwhile, and these commits were taken back
         if failure is not None:
             self.die(failure)
             raise StorageError(self._dead) from failure
