@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from kvsh import callbacks, errors
 from kvsh.codes import LIMITS
 from kvsh.connecting import checked_level, opened, parsed_path
-from kvsh.cursor import DML_WORDS, Cursor, first_word
+from kvsh.cursor import Cursor
 from kvsh.errors import LOWER_ERRORS, NotSupportedError, ProgrammingError, translated
 from kvsh.tidying import tidy
 from sql import Session
@@ -25,13 +25,11 @@ from sql import Session
 if TYPE_CHECKING:
     from btree import Store
     from kvsh.blob import Blob
-    from sql import FunctionRegistry
+    from sql import FunctionRegistry, Prepared
 
 AnyCursor = TypeVar("AnyCursor", bound=Cursor)
 
 _SQL_LENGTH_MAX = 1_000_000_000
-_SEEN_MAX = 512
-_SEEN_LENGTH_MAX = 4096
 
 
 class Connection:
@@ -116,8 +114,9 @@ class Connection:
         self._thread = thread
         self._trace_callback: Callable[[str], Any] | None = None
         self._limits: dict[int, int] = {}
-        self._seen: dict[str, bool] = {}  # statements that passed the checks: whether each is DML
-        self._is_watched = False
+        self._known_plan: Callable[[str], Prepared | None] = self._session.known_plan
+        """The plan of a statement that has passed all checks, as long as nothing but the statement itself has to
+        be done when it is executed."""
         self._initialised = True
 
     # -- statements ------------------------------------------------------------------------------
@@ -135,21 +134,20 @@ class Connection:
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         """`cursor().execute(...)`: run one statement, give the cursor."""
+        plan = self._known_plan(sql)
         if (
-            self.__class__ is not Connection
-            or self._session is None
+            plan is None
+            or self.__class__ is not Connection
             or (self._thread is not None and self._thread != get_ident())
         ):
             return self.cursor().execute(sql, parameters)
         cursor = Cursor.__new__(Cursor)  # as `cursor()` makes it, and nobody else has it yet
         cursor.connection = self
-        cursor._initialised = True
+        cursor._barred = False
         if self.row_factory is not None:
             cursor.row_factory = self.row_factory
-        is_dml = self._seen.get(sql)
-        if is_dml is None:
-            return cursor.execute(sql, parameters)
-        return cursor._run(self, sql, parameters, is_dml=is_dml)
+        cursor._run(self, plan, sql, parameters)
+        return cursor
 
     def executemany(
         self, sql: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]], /
@@ -204,6 +202,7 @@ class Connection:
         if not self._initialised:
             raise ProgrammingError("Base Connection.__init__ not called.")
         session, self._session = self._session, None
+        self._known_plan = _no_plan
         if session is not None:
             try:
                 session.close()
@@ -477,7 +476,6 @@ class Connection:
                 functions = self._functions()
                 functions.arguments_max = limit
                 functions.version += 1  # plans that were made under another limit
-            self._seen.clear()
             self._note_watchers()
         return previous
 
@@ -487,21 +485,13 @@ class Connection:
             raise ProgrammingError("'category' is out of bounds")
 
     def _note_watchers(self) -> None:
-        """Whether anything but the statement itself has to be done when one is executed."""
-        self._is_watched = (
+        """Have statements executed with all that has to be done for who watches them, if anybody does."""
+        is_watched = (
             bool(self._limits)
             or self._trace_callback is not None
             or self._session.cancellation.progress is not None
         )
-
-    def _note_statement(self, sql: str) -> bool:
-        """Whether `sql`, which passed the checks, is DML; remembered."""
-        is_dml = first_word(sql) in DML_WORDS
-        if len(sql) <= _SEEN_LENGTH_MAX:
-            if len(self._seen) >= _SEEN_MAX:
-                self._seen.clear()
-            self._seen[sql] = is_dml
-        return is_dml
+        self._known_plan = _no_plan if is_watched else self._session.known_plan
 
     def _check_variables(self, sql: str) -> None:
         limit = self._limits.get(LIMITS.index("VARIABLE_NUMBER"))
@@ -556,6 +546,10 @@ def connect(
     )
     made: Connection = (factory or Connection)(database, *arguments, **options)
     return made
+
+
+def _no_plan(sql: str) -> None:
+    """What is known of a statement by a connection that is closed, or watched."""
 
 
 def _every(pages: int, progress: Callable[[int, int, int], Any]) -> Callable[[int, int], None]:

@@ -16,7 +16,7 @@ from itertools import chain, islice
 from operator import index
 from sys import maxsize
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from kvsh import adapting
 from kvsh.binding import bound, bound_sets
@@ -50,14 +50,17 @@ class _NoConnection:
 
     _session = None
     _thread = None
-    _seen: ClassVar[dict[str, bool]] = {}
+
+    def _known_plan(self, sql: str) -> None:
+        """None: `execute` looks closer, and finds out."""
 
 
 class Cursor:
     """Made by `Connection.cursor()` or `Connection.execute()`; used by one thread at a time."""
 
-    _initialised = False
     connection: Connection = _NoConnection()  # type: ignore[assignment]
+    _barred = True
+    """Whether it can't be used now: `__init__` was not called, it is closed, or at work."""
     arraysize = 1
     row_factory: Callable[[Cursor, tuple[Any, ...]], Any] | None = None
     rowcount = -1
@@ -66,7 +69,6 @@ class Cursor:
     _columns: tuple[ResultColumn, ...] | None = None
     _result: Result | None = None
     _rows: Iterator[Any] = _NO_ROWS
-    _busy = False
     _closed = False
 
     def __init__(self, connection: Connection, /) -> None:
@@ -76,11 +78,10 @@ class Cursor:
             raise TypeError(
                 f"Cursor() argument 1 must be kvsh.Connection, not {type(connection).__name__}"
             )
-        if self._initialised:
-            self._check_not_busy()
+        self._check_not_busy()
         self.__dict__.clear()
         self.connection = connection
-        self._initialised = True
+        self._barred = False
 
     @property
     def description(self) -> Description | None:
@@ -103,74 +104,93 @@ class Cursor:
         Raises ProgrammingError for several statements or a wrong number of parameters, and the
         other errors of PEP 249 for what the statement itself meets."""
         connection = self.connection
-        session = connection._session
-        is_dml = connection._seen.get(sql)
+        plan = connection._known_plan(sql)
         if (
-            is_dml is None
-            or self._busy
-            or self._closed
-            or session is None
+            plan is None
+            or self._barred
             or (connection._thread is not None and connection._thread != get_ident())
         ):
-            is_dml = self._begin_use(sql)._note_statement(sql)
-        elif self._result is not None or self._columns is not None:
+            return self._execute_unknown(self._begin_use(sql), sql, parameters)
+        if self._result is not None or self._columns is not None:
             self._drop_result()
-        return self._run(connection, sql, parameters, is_dml=is_dml)
+        self.rowcount = -1
+        self._barred = True
+        try:
+            self._run(connection, plan, sql, parameters)
+        finally:
+            self._barred = False
+        return self
 
-    def _run(
+    def _execute_unknown(
         self,
         connection: Connection,
         sql: str,
         parameters: Sequence[Any] | Mapping[str, Any],
-        *,
-        is_dml: bool,
     ) -> Cursor:
-        """Run one statement that passed the checks, on a cursor that holds nothing."""
+        """Run a statement that passed the checks of `_begin_use`, and be told of it, if somebody is."""
         session = connection._session
+        is_dml = first_word(sql) in DML_WORDS
         begins = is_dml and not session.in_transaction
+        self._barred = True
         try:
-            self._busy = True
             if begins:
                 connection._begin_implicitly()
-            values = parameters if parameters is _NO_PARAMETERS else bound(parameters)
-            if connection._is_watched:
-                connection._trace(sql)
-                connection._check_variables(sql)
-            elif values.__class__ is tuple:
-                ready = None if is_dml else session.ready(sql)
-                if ready is not None:
-                    rows = ready[0](values)
-                    if rows is not None:
-                        if (
-                            self.row_factory is None
-                            and connection.text_factory is str
-                            and not connection._detect_types
-                        ):  # `_give`, bare
-                            self._columns, self._rows = ready[1], iter(rows)
-                        else:
-                            self._give(ready[1], iter(rows))
-                        self.rowcount = -1
-                        return self
-                plan = session.known_plan(sql)
-                if plan is not None:
-                    done = plan.quick(session, values)
-                    if done is not None:
-                        if done.__class__ is list:
-                            self._give(plan.columns, iter(done))
-                        if is_dml:
-                            self.rowcount, self.lastrowid = done, session.last_insert_rowid
-                        else:
-                            self.rowcount = -1
-                        return self
-            result = session.execute(sql, values)
-            self._adopt(result, is_dml=is_dml)
+            values = bound(parameters)
+            connection._trace(sql)
+            connection._check_variables(sql)
+            self._adopt(session.execute(sql, values), is_dml=is_dml)
         except LOWER_ERRORS as error:
             if begins:
                 connection._take_back_begin(error)
             raise translated(error) from error
         finally:
-            self._busy = False
+            self._barred = False
         return self
+
+    def _run(
+        self,
+        connection: Connection,
+        plan: Any,
+        sql: str,
+        parameters: Sequence[Any] | Mapping[str, Any],
+    ) -> None:
+        """Run a statement that has run before, on a cursor that holds nothing.
+
+        It is what stands between a program and its statements: with as few steps as they take."""
+        session = connection._session
+        begins = False
+        try:
+            if plan.is_dml:
+                if not session.in_transaction:
+                    begins = True
+                    connection._begin_implicitly()
+                values = bound(parameters)
+                if values.__class__ is tuple:
+                    done = plan.quick(session, values)
+                    if done is not None:
+                        self.rowcount, self.lastrowid = done, session.last_insert_rowid
+                        return
+            else:
+                values = parameters if parameters is _NO_PARAMETERS else bound(parameters)
+                if values.__class__ is tuple:
+                    done = None
+                    if not session.in_transaction:
+                        ready = session.ready(sql)
+                        if ready is not None:
+                            done, columns = ready[0](values), ready[1]
+                    if done is None:
+                        done = plan.quick(session, values)
+                        if done.__class__ is list:
+                            columns = plan.columns
+                    if done is not None:
+                        if done.__class__ is list:
+                            self._give(columns, iter(done))
+                        return
+            self._adopt(session.execute(sql, values), is_dml=plan.is_dml)
+        except LOWER_ERRORS as error:
+            if begins:
+                connection._take_back_begin(error)
+            raise translated(error) from error
 
     def executemany(
         self, sql: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]], /
@@ -186,7 +206,7 @@ class Cursor:
         session = connection._session
         begins, changes = not session.in_transaction, session.total_changes
         try:
-            self._busy = True
+            self._barred = True
             connection._begin_implicitly()
             connection._trace(sql)
             parameter_sets = bound_sets(session.prepare(sql), sets)
@@ -198,7 +218,7 @@ class Cursor:
                 connection._take_back_begin(error)
             raise translated(error) from error
         finally:
-            self._busy = False
+            self._barred = False
         return self
 
     def executescript(self, script: str, /) -> Cursor:
@@ -207,7 +227,7 @@ class Cursor:
             raise ValueError("embedded null character")
         connection = self._begin_use(script)
         try:
-            self._busy = True
+            self._barred = True
             if connection._session.in_transaction:
                 connection._commit()
             start = 0
@@ -223,7 +243,7 @@ class Cursor:
         except LOWER_ERRORS as error:
             raise translated(error) from error
         finally:
-            self._busy = False
+            self._barred = False
         return self
 
     def _begin_use(self, sql: str) -> Connection:
@@ -260,7 +280,7 @@ class Cursor:
 
     def _give(self, columns: tuple[ResultColumn, ...], rows: Iterator[Any]) -> None:
         """Have these rows fetched."""
-        self._columns, self._description = columns, None
+        self._columns = columns
         connection = self.connection
         if (
             self.row_factory is not None
@@ -294,7 +314,7 @@ class Cursor:
             return lambda row: factory(self, row)
 
         def make(row: tuple[Any, ...]) -> Any:
-            self._busy = True
+            self._barred = True
             try:
                 values = tuple(
                     value
@@ -309,7 +329,7 @@ class Cursor:
                     for value, convert in zip(row, fields, strict=True)
                 )
             finally:
-                self._busy = False
+                self._barred = False
             return values if row_factory is None else row_factory(self, values)
 
         return make
@@ -335,7 +355,7 @@ class Cursor:
         return self
 
     def __next__(self) -> Any:
-        if self._busy or self._closed or self.connection._session is None:
+        if self._barred or self.connection._session is None:
             self._check_open()
             self._check_not_busy()
         return next(self._rows)
@@ -344,8 +364,7 @@ class Cursor:
         """The next row, or None at the end."""
         connection = self.connection
         if (
-            self._busy
-            or self._closed
+            self._barred
             or connection._session is None
             or (connection._thread is not None and connection._thread != get_ident())
         ):
@@ -364,8 +383,7 @@ class Cursor:
         """All rows that are left."""
         connection = self.connection
         if (
-            self._busy
-            or self._closed
+            self._barred
             or connection._session is None
             or (connection._thread is not None and connection._thread != get_ident())
         ):
@@ -375,13 +393,13 @@ class Cursor:
 
     def close(self) -> None:
         """End the statement and free what it holds; the cursor can't be used afterwards."""
-        if not self._initialised:
+        if self.connection is Cursor.connection:
             raise ProgrammingError("Base Cursor.__init__ not called.")
         self._check_not_busy()
         self.connection._check_thread()
         self.connection._check_open()
         self._drop_result()
-        self._closed = True
+        self._closed = self._barred = True
 
     def setinputsizes(self, sizes: Any, /) -> None:
         """Does nothing (PEP 249 lets it)."""
@@ -397,7 +415,7 @@ class Cursor:
             result.close()
 
     def _check_open(self) -> None:
-        if not self._initialised:
+        if self.connection is Cursor.connection:
             raise ProgrammingError("Base Cursor.__init__ not called.")
         self.connection._check_thread()
         self.connection._check_open()
@@ -405,7 +423,7 @@ class Cursor:
             raise ProgrammingError("Cannot operate on a closed cursor.")
 
     def _check_not_busy(self) -> None:
-        if self._busy:
+        if self._barred and not self._closed and self.connection is not Cursor.connection:
             raise ProgrammingError("Recursive use of cursors not allowed.")
 
 

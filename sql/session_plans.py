@@ -49,6 +49,9 @@ class Prepared:
 
     text: str
 
+    is_dml = False
+    """Whether the statement's first word is INSERT, REPLACE, UPDATE or DELETE."""
+
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
         self.names = statement.parameter_names

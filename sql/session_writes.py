@@ -74,12 +74,13 @@ def _is_plain(column: list[Any]) -> bool:
 class WriteStatement(Checked):
     """An INSERT, UPDATE or DELETE."""
 
-    __slots__ = ("_one", "_plan", "_quick_context")
+    __slots__ = ("_one", "_plan", "_quick_context", "is_dml")
 
     statement: Insert | Update | Delete
 
     def __init__(self, statement: Insert | Update | Delete) -> None:
         super().__init__(statement)
+        self.is_dml = statement.with_ is None
         self._plan: WritePlan | None = None
         self._one: OneRow | None = None  # the plan's
         self._quick_context: Context | None = None
