@@ -18,6 +18,7 @@ def view_columns(ctx: Context, view: View, schema: Schema | None = None) -> list
     """The columns that a view shows now, its names looked up in `schema`; raises SqlError if its
     query does not bind."""
     from sql.bind.queries import Binder
+    from sql.bind.relations import distinct_names
     from sql.parse import parse_statement
     from sql.parse.statements import Query
 
@@ -27,7 +28,7 @@ def view_columns(ctx: Context, view: View, schema: Schema | None = None) -> list
     if schema is not None:
         environment.schema = schema
     _, result = Binder(environment).query(parsed.tree, None)
-    names = view.columns or [column.name for column in result]
+    names = view.columns or distinct_names([column.name for column in result])
     return [Column(name, column.declared_type) for name, column in zip(names, result, strict=False)]
 
 

@@ -24,6 +24,7 @@ from sql.errors import SqlError
 from sql.expressions import (
     Affinity,
     And,
+    Case,
     ColumnRef,
     Compare,
     Expression,
@@ -77,9 +78,33 @@ def comparison(binder: ExpressionBinder, node: Any) -> Expression:
     left_row, right_row = row_of(binder, left), row_of(binder, right)
     if left_row is None and right_row is None:
         return compare(op, binder.bind(left), binder.bind(right))
-    if left_row is None or right_row is None or len(left_row) != len(right_row):
+    return compare_rows(op, *_of_one_length(left_row, right_row, node))
+
+
+def _of_one_length(
+    left: tuple[Expression, ...] | None, right: tuple[Expression, ...] | None, node: exp.Expression
+) -> tuple[tuple[Expression, ...], tuple[Expression, ...]]:
+    """The two row values; raises SqlError if one is none (None), or has more elements."""
+    if left is None or right is None or len(left) != len(right):
         raise SqlError("row value misused", offset=offset_of(node))
-    return compare_rows(op, left_row, right_row)
+    return left, right
+
+
+def case(binder: ExpressionBinder, node: exp.Case) -> Expression:
+    """CASE, of a row value too: each WHEN's comparison stands in the place of its value."""
+    row = None if node.this is None else row_of(binder, node.this)
+    base = binder.bind(node.this) if node.this is not None and row is None else None
+    whens = []
+    for branch in node.args["ifs"]:
+        if row is not None:
+            when = compare_rows("=", *_of_one_length(row, row_of(binder, branch.this), branch.this))
+        else:
+            when = binder.bind(branch.this)
+            if base is not None:
+                when = compare("=", base, when)
+        whens.append((when, binder.bind(branch.args["true"])))
+    default = node.args.get("default")
+    return Case(tuple(whens), None if default is None else binder.bind(default))
 
 
 def row_of(binder: ExpressionBinder, node: exp.Expression) -> tuple[Expression, ...] | None:
@@ -100,9 +125,12 @@ def between(binder: ExpressionBinder, node: exp.Between) -> Expression:
     row = row_of(binder, node.this)
     if row is not None:
         low_row, high_row = row_of(binder, low), row_of(binder, high)
-        if low_row is None or high_row is None:
-            raise SqlError("row value misused", offset=offset_of(node))
-        return And((compare_rows(">=", row, low_row), compare_rows("<=", row, high_row)))
+        return And(
+            (
+                compare_rows(">=", *_of_one_length(row, low_row, node)),
+                compare_rows("<=", *_of_one_length(row, high_row, node)),
+            )
+        )
     operand = binder.bind(node.this)
     return And(
         (compare(">=", operand, binder.bind(low)), compare("<=", operand, binder.bind(high)))
@@ -121,10 +149,8 @@ def membership(binder: ExpressionBinder, node: exp.In) -> Expression:
         if row is not None:
             alternatives = []
             for item in items:
-                other = row_of(binder, item)
-                if other is None or len(other) != len(row):
-                    raise SqlError("row value misused", offset=offset_of(node))
-                alternatives.append(compare_rows("=", row, other))
+                pair = _of_one_length(row, row_of(binder, item), node)
+                alternatives.append(compare_rows("=", *pair))
             return Or(tuple(alternatives)) if alternatives else Literal(0)
         return _in_list(binder, operands[0], items)
     return _in_block(binder, operands, binder.subquery_block(query), node)

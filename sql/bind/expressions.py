@@ -17,7 +17,6 @@ from sql.bind.scope import Scope, ScopeColumn, no_such_column
 from sql.bind.typing import (
     carried_affinity,
     collation_of,
-    compare,
     implicit_collation,
     kinds_of,
 )
@@ -26,7 +25,6 @@ from sql.expressions import (
     Affinity,
     And,
     Arithmetic,
-    Case,
     Cast,
     Collate,
     Compare,
@@ -265,17 +263,6 @@ class ExpressionBinder:
             return Exists(bound.plan, True)
         return Not(bound)
 
-    def case(self, node: exp.Case) -> Expression:
-        base = self.bind(node.this) if node.this is not None else None
-        whens = []
-        for branch in node.args["ifs"]:
-            when = self.bind(branch.this)
-            if base is not None:
-                when = compare("=", base, when)
-            whens.append((when, self.bind(branch.args["true"])))
-        default = node.args.get("default")
-        return Case(tuple(whens), None if default is None else self.bind(default))
-
     def cast(self, node: exp.Cast) -> Expression:
         text = node.meta.get("type")
         if text is None:
@@ -393,7 +380,7 @@ _HANDLERS: dict[type[exp.Expression], _Handler] = {
     exp.Or: ExpressionBinder.disjunction,
     exp.Not: ExpressionBinder.negation,
     exp.Between: comparisons.between,
-    exp.Case: ExpressionBinder.case,
+    exp.Case: comparisons.case,
     exp.Cast: ExpressionBinder.cast,
     exp.Collate: ExpressionBinder.collate,
     exp.Escape: ExpressionBinder.escape,

@@ -7,6 +7,8 @@ columns keep their names.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -39,21 +41,31 @@ if TYPE_CHECKING:
     from sql.bind.queries import Binder
 
 VIEW_DEPTH_MAX = 100
+_NUMBERED = re.compile(r":[0-9]*$")
 _CATALOGS = frozenset(("sqlite_master", "sqlite_schema"))
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """The names of a derived relation's columns: those that stand there already get `:1` and so on."""
+    found: list[str] = []
+    seen: set[str] = set()
+    for name in names:
+        count = 0
+        while name.lower() in seen:
+            count += 1
+            name = f"{_NUMBERED.sub('', name)}:{count}"
+        seen.add(name.lower())
+        found.append(name)
+    return found
 
 
 def output_columns(
     binder: Binder, block: Block, result: tuple[ResultColumn, ...], source: int, alias: str
 ) -> list[ScopeColumn]:
-    """The columns of a derived relation; a repeated name gets `:1` and so on."""
+    """The columns of a derived relation."""
     columns: list[ScopeColumn] = []
-    seen: set[str] = set()
-    for slot, column in enumerate(result):
-        name, count = column.name, 0
-        while name.lower() in seen:
-            count += 1
-            name = f"{column.name}:{count}"
-        seen.add(name.lower())
+    names = distinct_names([column.name for column in result])
+    for slot, (name, column) in enumerate(zip(names, result, strict=True)):
         output = binder.output_of(block, slot)
         assert output is not None
         reference = ColumnRef(

@@ -9,9 +9,10 @@ from sqlglot import exp
 from sql.bind.nodes import offset_of
 from sql.bind.typing import collation_of
 from sql.errors import SqlError
-from sql.expressions import Affinity, Expression, SlotRef
+from sql.expressions import Affinity, Call, ColumnRef, Expression, Literal, SlotRef
 from sql.functions import Aggregate, Function
 from sql.plan import Frame, SortKey, WindowCall
+from sql.plan.walk import SUBQUERIES, walk_flat
 
 if TYPE_CHECKING:
     from sql.bind.expressions import ExpressionBinder
@@ -81,6 +82,8 @@ def _window_definition(
             raise SqlError(f"no such window: {alias.name}", offset=offset_of(alias))
         assert isinstance(base, exp.Expression)
         base_partition, base_order, base_frame = _window_definition(binder, base)
+        if "bare" not in window.meta:
+            _check_extension(window, base, base_order)
         partition = partition or base_partition
         order = order or base_order
         if base.args.get("spec") is None:
@@ -88,6 +91,30 @@ def _window_definition(
     if spec is None:
         return partition, order, base_frame or Frame()
     return partition, order, _frame(binder, spec, order)
+
+
+def _check_extension(
+    window: exp.Expression, base: exp.Expression, base_order: tuple[SortKey, ...]
+) -> None:
+    """Raise SqlError if `OVER (name ...)` says again what the named window says."""
+    taken = None
+    if window.args.get("partition_by"):
+        taken = "PARTITION clause"
+    elif base_order and window.args.get("order") is not None:
+        taken = "ORDER BY clause"
+    elif base.args.get("spec") is not None:
+        taken = "frame specification"
+    if taken is not None:
+        name = window.args["alias"].name
+        raise SqlError(f"cannot override {taken} of window: {name}", offset=offset_of(window))
+
+
+def _offset(bound: Expression) -> Expression:
+    """A frame's offset.  What is no constant (calls are none) counts as NULL, which no frame takes once it has rows."""
+    for part in walk_flat(bound):
+        if isinstance(part, (Call, ColumnRef, SlotRef, *SUBQUERIES)):
+            return Literal(None)
+    return bound
 
 
 def _frame(binder: ExpressionBinder, spec: exp.Expression, order: tuple[SortKey, ...]) -> Frame:
@@ -104,7 +131,7 @@ def _frame(binder: ExpressionBinder, spec: exp.Expression, order: tuple[SortKey,
             if side == ("FOLLOWING" if which == "start" else "PRECEDING"):
                 raise SqlError("unsupported frame specification")
             return "UNBOUNDED", None
-        return side, binder.bind(value)
+        return side, _offset(binder.bind(value))
 
     start, start_offset = bound("start", ("UNBOUNDED", None))
     end, end_offset = bound("end", ("CURRENT", None))

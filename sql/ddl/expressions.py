@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _QUERIES = (exp.Select, exp.SetOperation, exp.Subquery, exp.Exists, exp.Values)
 
+_MOMENTS = frozenset(("date", "time", "datetime", "julianday", "unixepoch", "strftime"))
+_CLOCKS = frozenset(("now", "localtime", "utc"))
+"""Words of the date functions whose outcome is another one at another time, or place."""
+
 
 def check_expression(
     tree: exp.Expression,
@@ -33,12 +37,25 @@ def check_expression(
         if isinstance(node, exp.Placeholder):
             raise SqlError(f"parameters prohibited in {what}")
         if deterministic and isinstance(node, exp.Anonymous):
-            function = environment.functions.lookup(str(node.this).lower(), len(node.expressions))
-            if function is not None and not getattr(function, "deterministic", True):
+            name = str(node.this).lower()
+            function = environment.functions.lookup(name, len(node.expressions))
+            if name.startswith("current_") or not getattr(function, "deterministic", True):
                 raise SqlError(f"non-deterministic functions prohibited in {what}")
+            if name in _MOMENTS and _asks_the_clock(name, node.expressions):
+                place = "a generated column" if what == "generated columns" else "an index"
+                raise SqlError(f"non-deterministic use of {name}() in {place}")
     scope = Scope()
     scope.items.append(table_item(table, 1, table.name, (31,) * len(table.columns)))
     ExpressionBinder(Binder(environment), scope).bind(tree.copy())
+
+
+def _asks_the_clock(name: str, arguments: list[exp.Expression]) -> bool:
+    """Whether a date function's call, as it is written, means the present moment or the local time."""
+    moment = arguments[1:] if name == "strftime" else arguments
+    return not moment or any(
+        isinstance(word, exp.Literal) and word.is_string and str(word.this).lower() in _CLOCKS
+        for word in moment
+    )
 
 
 def is_constant(tree: exp.Expression) -> bool:

@@ -370,7 +370,7 @@ def column_record(table: str, definition: ColumnDefinition, *, strict: bool) -> 
             case _:
                 pass
     if generated is not None and default is not None:
-        raise SqlError(f'error in generated column "{definition.name}"')
+        raise SqlError("cannot use DEFAULT on a generated column")
     return Column(
         name=definition.name,
         declared_type=declared,

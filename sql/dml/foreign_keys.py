@@ -53,7 +53,7 @@ class ForeignKeys:
         self.own = [
             Child(session, key, ParentKey(schema, table, key))
             for key in table.foreign_keys
-            if (changed is None or changed & set(key.columns))
+            if (changed is None or changed & _relevant(table, key))
             and not (lenient and ParentKey.find(schema, table, key) is None)
         ]
         self.parents = []
@@ -148,6 +148,15 @@ class Child:
         """The referring values of a row; None if any of them is NULL."""
         values = tuple([row[place] for place in self._places])
         return None if None in values else values
+
+
+def _relevant(table: Table, key: ForeignKey) -> set[int]:
+    """The columns whose change may break a constraint of the table's own.  Where it refers to the table
+    itself they are those referred to as well: a row may be its own parent."""
+    places = set(key.columns)
+    if key.parent.lower() == table.name.lower():
+        places |= set(referred_places(table, key) or ())
+    return places
 
 
 def layer_of(schema: Schema, table: Table) -> Schema:

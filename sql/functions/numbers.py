@@ -8,9 +8,9 @@ import random as random_numbers
 from collections.abc import Callable
 from typing import Any
 
-from sql.errors import SqlError
+from sql.errors import SqlError, TooBigError
 from sql.expressions import BLOB, INTEGER, NULL, REAL
-from sql.functions.formats import c_int, real_digits
+from sql.functions.formats import LENGTH_MAX, c_int, real_digits
 from sql.functions.registry import AnyFunction, Function
 from sql.values import INT_MAX, INT_MIN, to_integer, to_number, to_real
 
@@ -56,7 +56,10 @@ def random() -> Any:
 
 
 def randomblob(size: Any) -> Any:
-    return os.urandom(max(to_integer(size) or 0, 1))
+    count = max(to_integer(size) or 0, 1)
+    if count > LENGTH_MAX:
+        raise TooBigError
+    return os.urandom(count)
 
 
 def _number(value: Any) -> int | float | None:

@@ -337,7 +337,9 @@ def _map_select(block: Select, visit: Visit) -> Select:
     return replace(block, **changes) if changes else block
 
 
-_SUBQUERIES = frozenset((Exists, InSubquery, ScalarSubquery))
+SUBQUERIES = frozenset((Exists, InSubquery, ScalarSubquery))
+"""The expressions that have a plan."""
+
 _LEAVES = frozenset((ColumnRef, SlotRef, Literal, Parameter))
 
 
@@ -348,7 +350,7 @@ def walk(node: Expression) -> Sequence[Expression]:
     found: list[Expression] = []
     for part in walk_flat(node):
         found.append(part)
-        if part.__class__ in _SUBQUERIES:
+        if part.__class__ in SUBQUERIES:
             found += walk_block(part.plan)
     return found
 
@@ -487,7 +489,7 @@ def references(node: Expression) -> _References:
     for part in walk_flat(node):
         if isinstance(part, (ColumnRef, SlotRef)):
             found.add(part.source)
-        elif part.__class__ in _SUBQUERIES:
+        elif part.__class__ in SUBQUERIES:
             found |= {reference.source for reference in free_references(part.plan)}
             lasts = False
         elif isinstance(part, Call):

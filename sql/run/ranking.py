@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from sql.errors import SqlError
-from sql.values import to_integer
+from sql.values import text_to_number, to_integer
 
 if TYPE_CHECKING:
     from sql.run.frames import Frames
@@ -138,7 +138,8 @@ def picked(window: Window, spec: WindowSpec, frames: Frames) -> Values:
 
 def _nth_values(window: Window, spec: WindowSpec, frames: Frames, column: Values) -> Values:
     found: Values = []
-    for place, number in enumerate(window.column(spec.arguments[1])):
+    for place, given in enumerate(window.column(spec.arguments[1])):
+        number = text_to_number(given) if given.__class__ is str else given
         places = frames.places(place)
         if not places and frames.exclude != "NO OTHERS":
             found.append(None)

@@ -1,0 +1,124 @@
+"""Statements that random ones seldom reach, answered as by sqlite3: script by script, state by state."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+import kvsh
+
+ROWS = "CREATE TABLE t (id INTEGER PRIMARY KEY, g TEXT, x INT)"
+FILLED = "INSERT INTO t VALUES (1, 'a', 1), (2, 'a', 3), (3, 'b', NULL), (4, 'b', 3), (5, NULL, 9)"
+
+SCRIPTS: dict[str, list[str]] = {
+    "an offset of a frame that is no constant counts as NULL": [
+        ROWS,
+        "SELECT sum(x) OVER (ORDER BY x ROWS x PRECEDING) FROM t",
+        FILLED,
+        "SELECT sum(x) OVER (ORDER BY x ROWS x PRECEDING) FROM t",
+        "SELECT sum(x) OVER (ORDER BY x GROUPS BETWEEN 1 PRECEDING AND id FOLLOWING) FROM t",
+        "SELECT sum(x) OVER (ORDER BY x ROWS (SELECT 1) PRECEDING) FROM t",
+        "SELECT sum(x) OVER (ORDER BY x ROWS abs(random()) PRECEDING) FROM t",
+        "SELECT sum(count(*)) OVER (ORDER BY g ROWS count(*) PRECEDING) FROM t GROUP BY g",
+        "SELECT sum(x) OVER (ORDER BY x ROWS abs(-1) PRECEDING) FROM t",
+    ],
+    "what a named window says is not said again": [
+        ROWS,
+        FILLED,
+        "SELECT id, sum(x) OVER (w ORDER BY id) FROM t WINDOW w AS (ORDER BY g)",
+        "SELECT id, sum(x) OVER (w PARTITION BY id) FROM t WINDOW w AS (ORDER BY g)",
+        "SELECT id, sum(x) OVER (w) FROM t WINDOW w AS (ORDER BY g ROWS 1 PRECEDING)",
+        "SELECT id, sum(x) OVER w FROM t WINDOW w AS (ORDER BY g ROWS 1 PRECEDING) ORDER BY id",
+        "SELECT id, sum(x) OVER v FROM t WINDOW w AS (PARTITION BY g), v AS (w ORDER BY id) ORDER BY 1",
+        "SELECT id, sum(x) OVER v FROM t WINDOW w AS (ORDER BY id), v AS (w ORDER BY id) ORDER BY 1",
+        "SELECT id, sum(x) OVER (w ROWS 1 PRECEDING) FROM t WINDOW w AS (ORDER BY id) ORDER BY id",
+    ],
+    "nth_value() takes a text that is a number": [
+        ROWS,
+        FILLED,
+        "SELECT nth_value(id, '2') OVER (ORDER BY id), nth_value(id, '2.0') OVER () FROM t",
+        "SELECT nth_value(id, '2x') OVER (ORDER BY id) FROM t",
+    ],
+    "row values in CASE and BETWEEN": [
+        "SELECT CASE (1, 2) WHEN (1, 2) THEN 'y' ELSE 'n' END",
+        "SELECT CASE (SELECT 1, 2) WHEN (1, NULL) THEN 'x' WHEN (1, 2) THEN 'y' END",
+        "SELECT CASE (1, 2) WHEN (1, 3) THEN 'a' WHEN (SELECT 1, 2) THEN 'c' ELSE 'd' END",
+        "SELECT CASE (1, 2) WHEN 1 THEN 1 END",
+        "SELECT CASE 1 WHEN (1, 2) THEN 1 END",
+        "SELECT CASE (1, 2) WHEN (1, 2, 3) THEN 1 END",
+        "SELECT (1, 2) BETWEEN (1, 1) AND (1, 3), (1, 2) NOT BETWEEN (1, 1) AND (1, 3)",
+        "SELECT (1, 2) BETWEEN (1, 1) AND (1, 2, 3)",
+        "SELECT (1, 2) BETWEEN 1 AND 2",
+        "SELECT 1 BETWEEN (1, 2) AND (1, 3)",
+    ],
+    "columns of one name in a view": [
+        "CREATE VIEW v AS SELECT 1 AS a, 2 AS a, 3 AS 'a:1', 4 AS A",
+        "SELECT * FROM v",
+        "PRAGMA table_info(v)",
+        "SELECT \"a:1\" FROM v",
+        "CREATE TABLE made AS SELECT * FROM v",
+        "PRAGMA table_info(made)",
+    ],
+    "a row that is its own parent": [
+        "PRAGMA foreign_keys = ON",
+        "CREATE TABLE n (id INTEGER PRIMARY KEY, parent REFERENCES n (id), other)",
+        "INSERT INTO n VALUES (1, 1, 0), (5, 5, 0), (6, 5, 0), (7, NULL, 0)",
+        "UPDATE n SET id = 70 WHERE id = 7",
+        "UPDATE n SET id = 10 WHERE id = 1",
+        "UPDATE n SET id = 10, parent = 10 WHERE id = 1",
+        "UPDATE n SET id = id + 1 WHERE id = 10",
+        "UPDATE n SET other = 1, id = id",
+        "UPDATE OR IGNORE n SET id = 12 WHERE id = 10",
+        "UPDATE OR REPLACE n SET id = 12 WHERE id = 10",
+        "CREATE TABLE w (a, b, up, PRIMARY KEY (a, b), FOREIGN KEY (up, b) REFERENCES w) WITHOUT ROWID",
+        "INSERT INTO w VALUES (1, 1, 1), (2, 1, 1)",
+        "UPDATE w SET a = 3 WHERE a = 1",
+        "UPDATE w SET a = 3 WHERE a = 2",
+        "SELECT * FROM n",
+        "SELECT * FROM w",
+        "PRAGMA foreign_key_check",
+    ],
+    "a generated column has no default, and neither it nor an index asks the clock": [
+        "CREATE TABLE t (a AS (1) DEFAULT 3, b)",
+        "CREATE TABLE t (a AS (CURRENT_TIMESTAMP), b)",
+        "CREATE TABLE t (a, b AS (date(a)), c AS (strftime('%Y', a, '+1 day')))",
+        "CREATE INDEX i ON t (current_date)",
+        "CREATE INDEX i ON t (a) WHERE a < CURRENT_TIME",
+        "CREATE INDEX i ON t (date(a, '+1 month'), strftime('%s', a))",
+        "INSERT INTO t VALUES ('2024-01-31')",
+        "CREATE INDEX bad ON t (date('now'))",
+        "CREATE INDEX bad ON t (date())",
+        "CREATE INDEX bad ON t (strftime('%Y'))",
+        "CREATE INDEX bad ON t (strftime('%Y', 'NOW', '+1 day'))",
+        "SELECT * FROM t",
+    ],
+    "a blob that is too large": ["SELECT randomblob(1e15)", "SELECT randomblob(9223372036854775807)"],
+}  # fmt: skip
+
+
+def outcome(connection: object, statement: str) -> object:
+    """What the statement gave: column names and typed rows, or the error's kind and message; and what state is left."""
+    assert isinstance(connection, (sqlite3.Connection, kvsh.Connection))
+    result: object
+    try:
+        cursor = connection.execute(statement)
+        names = [entry[0] for entry in cursor.description or ()]
+        result = names, [[(value.__class__, value) for value in row] for row in cursor]
+    except (sqlite3.Error, kvsh.Error) as error:
+        result = type(error).__name__, str(error)
+    changed = connection.execute("SELECT changes(), total_changes(), last_insert_rowid()")
+    return result, connection.in_transaction, changed.fetchone()
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_are_answered_as_by_sqlite3(name: str) -> None:
+    ours = kvsh.connect(":memory:", isolation_level=None)
+    oracle = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        for statement in SCRIPTS[name]:
+            assert outcome(ours, statement) == outcome(oracle, statement), statement
+        assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    finally:
+        ours.close()
+        oracle.close()
