@@ -16,7 +16,7 @@ from btree.node import LargeReference, Node, like
 from btree.overlay import FEW_LOADED, OverlaidTree
 from btree.packed import PackedLeaf, packed_index_leaf, packed_leaf
 from btree.packed_rows import READS_MAX
-from btree.protocols import TreeKind, Value
+from btree.protocols import CATALOG_TREE_ID, TreeKind, Value
 from btree.transaction import LocalTransaction
 from btree.tree import Tree
 from btree.tree_state import TreeState
@@ -297,9 +297,9 @@ class Replay(OnPages):
         return state.kind is not TreeKind.RAW and super().is_full(state, more)
 
     def lies_over(self, tree: OverlaidTree, changes: Mapping[Any, Value]) -> bool:
-        if tree.kind is not TreeKind.RAW or len(changes) <= FEW_LOADED:
-            return False
-        return self.may_lie_over(tree, changes)
+        if tree.kind is not TreeKind.RAW:
+            return tree.id != CATALOG_TREE_ID and not self.is_full(tree.under, len(changes))
+        return len(changes) > FEW_LOADED and self.may_lie_over(tree, changes)
 
     def new_redo(self) -> list[Any] | None:
         return None

@@ -136,7 +136,8 @@ def _apply_changes(transaction: LocalTransaction, gathered: dict[int, dict[Key, 
         tree_id, newest = gathered.popitem()
         tree = transaction.tree(tree_id)
         changes = {
-            key: tuple(value) if value.__class__ is list else value for key, value in newest.items()
+            key: tuple(value) if value.__class__ is list else True if value is None else value
+            for key, value in newest.items()
         }
         if tree.__class__ is OverlaidTree and transaction.lies_over(tree, changes):
             tree.own.update(changes)

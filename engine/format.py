@@ -56,6 +56,7 @@ RECORD = struct.Struct("<IIQQBBHI")
 _HEAD = struct.Struct("<IQQBBHI")  # a record without its crc
 CHAIN = struct.Struct("<IIQQQQ")
 _COMMIT = struct.Struct("<IQQBBHIIIQQQQ")  # a record without its crc, and the chain: packed at once
+COMMIT = struct.Struct("<IIQQBBHIIIQQQQ")  # with it
 _PADS = tuple([bytes(-length & 7) for length in range(8)])
 TABLE_HEAD = struct.Struct("<IIQ")
 _SLOT = struct.Struct("<8sII16sQQQQ")

@@ -3,6 +3,10 @@
 The lock is the file's flock, which belongs to the open file and dies with the process.  It is held until
 no commit of this process is waiting to be synced.  Whoever gets it takes in what others have appended,
 and, if the holder before died with it, makes sure of the log's end first.
+
+Processes that write at the same time take turns of some milliseconds each: who waits says so in a live word,
+and who has had his turn then stays away until another has the lock.  A turn of one commit would cost each of
+them the wait for the next look of whoever sleeps, and taking in what the others wrote.
 """
 
 from __future__ import annotations
@@ -28,8 +32,18 @@ from engine.syncing import Syncing
 NAME_SEEN_SECONDS = 0.01
 """A writer that has the file's lock again and again looks so often whether the file is still there."""
 
-_POLL_SECONDS_MAX = 0.004
-_YIELD_MS = 50
+TURN_SECONDS = 0.01
+"""So long a writer goes on whom others wait for: ten times as long as it takes on average until one of them
+looks again, takes the lock, and takes in what is new."""
+
+_POLL_SECONDS = 0.001
+_LONG_POLL_SECONDS = 0.004
+"""The pause between two looks, and that of who has waited for longer than turns take."""
+
+_AWAY_SECONDS = 0.005
+_WAITING_MS = 50
+"""Who was waiting so recently waits still, unless somebody has got the lock since."""
+
 _LONG_WAIT_SECONDS = 0.1
 
 _log = Journal("kvsh.engine")
@@ -40,6 +54,7 @@ class Locking(Syncing):
 
     _active = False  # a writer is at work
     _locked_last = False  # this handle was the last to have the lock, as far as it knows
+    _turn_ends = 0.0  # until then others may be kept waiting
 
     def _lock_unchanged_file(self) -> bool:
         """What `_lock_file` does where nobody is in the way and nothing is new since this handle had
@@ -47,7 +62,7 @@ class Locking(Syncing):
         mutex."""
         log = self.current_log
         words = log.words
-        if words[WORD_WAITING] and self._others_wait():
+        if words[WORD_WAITING] and self._turn_is_over():
             return False
         if not self._locked:
             file = log.file
@@ -92,7 +107,7 @@ class Locking(Syncing):
     def _lock_file(self, deadline: float, seconds: float) -> None:
         """Take the file's lock if this handle has it not yet, and take in what is new."""
         with self.mutex:
-            if self._locked and not self._others_wait():
+            if self._locked and not self._turn_is_over():
                 self._active = True
                 return
         if self._locked:
@@ -104,8 +119,8 @@ class Locking(Syncing):
                 elif self._locked:
                     self._active = True
                     return
-        if self._locked_last and self._others_wait():
-            time.sleep(0.001)
+        if self._locked_last and self._turn_is_over():
+            self._let_others_in()
         began = time.monotonic()
         self._await_lock(deadline, seconds)
         waited = time.monotonic() - began
@@ -123,13 +138,17 @@ class Locking(Syncing):
                 raise
 
     def _await_lock(self, deadline: float, seconds: float) -> None:
-        pause = 0.0005
+        began = monotonic()
+        has_waited = False
         while True:
             log = self.current_log
             if log.file.try_lock():
                 # Fact 11: the path may name another file by now.
                 there = self.files.identity(self.place)
                 if there == log.identity:
+                    if has_waited:
+                        log.words[WORD_WAITING] = 0  # others who do will say so again
+                    self._turn_ends = monotonic() + TURN_SECONDS
                     return
                 log.file.unlock()
                 if there is None:
@@ -138,17 +157,28 @@ class Locking(Syncing):
                     self.follow_rename()
                 continue
             self._locked_last = False
-            left = deadline - time.monotonic()
-            if left <= 0:
+            now = monotonic()
+            if now >= deadline:
                 raise busy(self.path, log.words[WORD_HOLDER], seconds)
             log.words[WORD_WAITING] = time.time_ns() // 1_000_000
-            time.sleep(min(pause, left))
-            pause = min(pause * 2, _POLL_SECONDS_MAX)
+            has_waited = True
+            pause = _POLL_SECONDS if now - began < _LONG_WAIT_SECONDS else _LONG_POLL_SECONDS
+            time.sleep(min(pause, deadline - now))
 
-    def _others_wait(self) -> bool:
-        """Whether another process has waited for the lock just now."""
+    def _turn_is_over(self) -> bool:
+        """Whether another process waits for the lock, and this one has had it for long enough."""
         since = self.current_log.words[WORD_WAITING]
-        return since != 0 and abs(time.time_ns() // 1_000_000 - since) < _YIELD_MS
+        if since == 0 or abs(time.time_ns() // 1_000_000 - since) >= _WAITING_MS:
+            return False
+        return monotonic() >= self._turn_ends
+
+    def _let_others_in(self) -> None:
+        """Stay away until another process has the lock; not for long, since who waited may have given up."""
+        log = self.current_log
+        words, end = log.words, log.end
+        until = monotonic() + _AWAY_SECONDS
+        while words[WORD_HOLDER] == 0 and words[WORD_VISIBLE] == end and monotonic() < until:
+            time.sleep(_POLL_SECONDS / 4)
 
     def _catch_up(self) -> None:
         """With the file's lock just taken: see everything, and make sure of the log's end."""

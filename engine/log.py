@@ -22,10 +22,12 @@ from engine.errors import TRY_AGAIN, WHAT_TO_DO, CorruptionError, StorageError, 
 from engine.file import File
 from engine.format import (
     CHAIN_BYTES,
+    COMMIT,
     COMMIT_KINDS,
     KIND_DELETE,
     KIND_PAGE,
     KIND_PAGES,
+    KIND_REDO,
     KIND_TABLE,
     LOG_START,
     OFFSET_MAX,
@@ -306,9 +308,46 @@ class Log:
                 self.chain_crc = record.crc
                 self.end = position + record.span
                 pages_crc = count = 0
+                if record.kind == KIND_REDO and self.stop_lsn is None:
+                    position = self._scan_redo()
+                    continue
             position += record.span
         self._window = b""
         self.synced = max(self.synced, min(self.slot.synced, self.end))
+        return position
+
+    def _scan_redo(self) -> int:
+        """Take in the redo commits that follow in the window; where that stopped.
+
+        They are most of what one takes in of another process, or opens a file with.  This asks of them all
+        that `scan` does, without the objects; the first of which something does not hold is left to it."""
+        window, salt, redo = memoryview(self._window), self.salt, self.redo
+        position, size = self.end, len(window)
+        lsn, crc, reached = self.lsn, self.chain_crc, self.synced
+        at = begin = position - self._window_at
+        while at + COMMIT.size <= size:
+            fields = COMMIT.unpack_from(window, at)
+            found, length, number, _, kind, _, mark, _, predecessor, _, synced, start, _, _ = fields
+            stop = at + RECORD_BYTES + length
+            if (
+                kind != KIND_REDO
+                or mark != RECORD_MARK
+                or length < CHAIN_BYTES
+                or stop > size
+                or number != lsn + 1
+                or predecessor != crc
+                or start != position
+                or zlib.crc32(window[at + 4 : stop], salt) != found
+            ):
+                break
+            lsn, crc = number, found
+            redo.append((lsn, bytes(window[at + COMMIT.size : stop])))
+            if synced > reached:
+                reached = min(synced, position)
+            at += RECORD_BYTES + (length + 7 & -8)
+            position = self._window_at + at
+        self.redo_bytes += at - begin
+        self.lsn, self.chain_crc, self.synced, self.end = lsn, crc, reached, position
         return position
 
     def _damaged_table(self, position: int, size: int) -> int:
