@@ -193,6 +193,8 @@ class ExpressionBinder:
             if operand.this == "9223372036854775808":
                 return Literal(MINIMUM_INTEGER)
             value = number(operand.this)
+            if value == MINIMUM_INTEGER:  # in hexadecimal
+                raise SqlError(f"hex literal too big: -{operand.this}", offset=offset_of(operand))
             return Literal(-value if value else value)
         bound = self.bind(operand)
         return Literal(negate(bound.value)) if isinstance(bound, Literal) else Unary("-", bound)

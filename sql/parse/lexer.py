@@ -77,6 +77,11 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*\Z")
 _CLOSED = (
     r"""(?:[^'"`\[/-]+|'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|/(?!\*)|-(?!-))*+"""
 )
+# An exponent before a sign, of a number that sqlglot goes on reading behind the sign; and what may look like one.
+_EXPONENT = re.compile(rf"(?<!{WORD})(?:\d+(?:\.\d*)?|\.\d+)[eE]\d+(?=[+-])", re.ASCII)
+_QUOTED_OR_EXPONENT = (
+    rf"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|({_EXPONENT.pattern})"""
+)
 _BRACKET = r"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?(?:\*/|\Z)|['"`\[].*|(\])"""
 
 
@@ -135,13 +140,14 @@ def tokens_of(text: str) -> Tokens:
     failure = None
     if "]]" in text:
         _check_brackets(text)
+    readable = _without_exponents(text) if _EXPONENT.search(text) else text
     try:
-        cut = tokenizer.tokenize(text)
+        cut = tokenizer.tokenize(readable)
     except TokenError:
         closed = re.match(_CLOSED, text, re.DOTALL)
         assert closed is not None
         failure = closed.end()
-        cut = tokenizer.tokenize(text[:failure])
+        cut = tokenizer.tokenize(readable[:failure])
     found = Tokens(text)
     kinds, values, starts, ends = found.kinds, found.values, found.starts, found.ends
     skip = 0
@@ -193,6 +199,16 @@ def tokens_of(text: str) -> Tokens:
         starts.append(len(text))
         ends.append(len(text))
     return found
+
+
+def _without_exponents(text: str) -> str:
+    """The text with a digit for the E of numbers before a sign (`1e5-1`), which to sqlglot are one number with
+    what follows.  A number's value is read from the text itself."""
+
+    def digits(match: re.Match[str]) -> str:
+        return match[0] if match[1] is None else match[1].replace("e", "0").replace("E", "0")
+
+    return re.sub(_QUOTED_OR_EXPONENT, digits, text, flags=re.DOTALL | re.ASCII)
 
 
 def _check_brackets(text: str) -> None:

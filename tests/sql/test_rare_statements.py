@@ -93,6 +93,27 @@ SCRIPTS: dict[str, list[str]] = {
         "CREATE INDEX bad ON t (strftime('%Y', 'NOW', '+1 day'))",
         "SELECT * FROM t",
     ],
+    "a sign behind an exponent": [
+        "SELECT 1e5-1, 1E5+1, .5e1-1, 1.e2+1, 1e5-1e5, 1e5-1e5-1e5+1e3, 1e-5-1, 1e+5-1, '1e5-1'",
+        "SELECT 1e5--1\n, [1e5-1], x1e5-1 /* ' 1e5-1 */ FROM (SELECT 3 AS x1e5, 4 AS [1e5-1])",
+        "SELECT 'it''s 1e5-1', 1e5-1||'x''1e5-1' -- 1e5-1",
+        "CREATE TABLE t (a DEFAULT (1e3-1), b AS (a+1e2-1), c CHECK (c > 1e1-20))",
+        "INSERT INTO t (a, c) VALUES (1e5-1, -1e1+1)",
+        "INSERT INTO t (c) VALUES (-5e0-4)",
+        "INSERT INTO t (c) VALUES (-5e0-5)",
+        "SELECT * FROM t WHERE a > 1e5-2 AND a < 1e5-0 OR b IN (1e5-1, 1e3+98)",
+        "SELECT 1e5-1abc",
+        "SELECT 1e5-'1e5-1",
+    ],
+    "the least integer in hexadecimal has no opposite": [
+        "SELECT 0x8000000000000000, -0x7fffffffffffffff",
+        "SELECT -0x8000000000000000",
+        "SELECT - -0x8000000000000000",
+        "SELECT -(0x8000000000000000)",
+        "CREATE TABLE t (a)",
+        "INSERT INTO t VALUES (-0x8000000000000000)",
+        "SELECT 5 -0x8000000000000000, -1*0x8000000000000000",
+    ],
     "a blob that is too large": ["SELECT randomblob(1e15)", "SELECT randomblob(9223372036854775807)"],
 }  # fmt: skip
 
