@@ -1,8 +1,10 @@
 """Plans compiled to Python source: comprehensions over whole leaves, no interpretation per row."""
 
-from sql.compile.changes import CompiledChange, compile_change, expects_many
+from sql.compile.changes import CompiledChange, calls_program, compile_change, expects_many
 from sql.compile.query import (
     CompiledQuery,
+    bind_to_row,
+    compile_bound_row,
     compile_row_function,
     compile_row_statement,
     compile_values,
@@ -13,6 +15,9 @@ from sql.compile.query import (
 __all__ = [
     "CompiledChange",
     "CompiledQuery",
+    "bind_to_row",
+    "calls_program",
+    "compile_bound_row",
     "compile_change",
     "compile_row_function",
     "compile_row_statement",

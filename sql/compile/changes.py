@@ -96,7 +96,7 @@ def compile_change(
         or block.limit is not None
         or any(map(_looks_elsewhere, walk_block(block)))
     )
-    if by_key and (plan.rows < FOUND_MIN or any(map(_calls_program, walk_block(block)))):
+    if by_key and (plan.rows < FOUND_MIN or any(map(calls_program, walk_block(block)))):
         return None
     module = Module()
     compiler = BlockCompiler(module, planner, planner.env.functions, parameter_kinds)
@@ -135,7 +135,7 @@ def expects_many(query: CompiledQuery, transaction: Transaction) -> bool:
         isinstance(relation, TableRelation)
         and planner.statistics.rows(relation.table.tree_id) >= ROWS_MIN
         and planner.plan(block).rows >= FOUND_MIN
-        and not any(map(_calls_program, walk_block(block)))
+        and not any(map(calls_program, walk_block(block)))
     )
 
 
@@ -265,9 +265,9 @@ def _list(
 
 def _looks_elsewhere(node: Expression) -> bool:
     """Whether the expression may read more than its row."""
-    return getattr(node, "plan", None) is not None or _calls_program(node)
+    return getattr(node, "plan", None) is not None or calls_program(node)
 
 
-def _calls_program(node: Expression) -> bool:
+def calls_program(node: Expression) -> bool:
     """Whether the expression calls a function of the program's, which may do what it likes, as often as it is called."""
     return not getattr(getattr(node, "function", None), "builtin", True)

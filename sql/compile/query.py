@@ -191,10 +191,10 @@ def compile_row_function(
     expressions: Sequence[exp.Expression], table: Table, env: BindEnvironment
 ) -> RowFunction:
     """A function (ctx, row, key) -> values of expressions over one row of `table`."""
-    return compile_bound_row(*_bound_to_row(expressions, table, env), env)
+    return compile_bound_row(*bind_to_row(expressions, table, env), env)
 
 
-def _bound_to_row(
+def bind_to_row(
     expressions: Sequence[exp.Expression], table: Table, env: BindEnvironment
 ) -> tuple[Sequence[Expression], int]:
     """Expressions over a row of `table`, and the row's source number."""
@@ -227,7 +227,7 @@ def compile_row_statement(
     `lines(row, key, values, name)` gives them: they set the variables `row` and `key`, and then may ask for
     `values`, the source of a tuple of what the expressions come to; `name` is what an object is called."""
     module = Module()
-    bound, source = _bound_to_row(expressions, table, env)
+    bound, source = bind_to_row(expressions, table, env)
     row, key, values = _row_values(module, bound, source, env)
     function: Callable[[Context], Any] = _function(
         module, "statement(ctx)", lines(row, key, values, module.constants.name)

@@ -31,13 +31,15 @@ _SCATTERED = 60
 
 
 class Loaded:
-    """What was written: tree keys and rows, in the order given."""
+    """What was written: tree keys and rows, in the order given.  `inserted`: the key of the last new row, None if all
+    had been there."""
 
-    __slots__ = ("keys", "rows")
+    __slots__ = ("inserted", "keys", "rows")
 
-    def __init__(self, keys: Sequence[Any], rows: Sequence[Row]) -> None:
+    def __init__(self, keys: Sequence[Any], rows: Sequence[Row], inserted: Any) -> None:
         self.keys = keys
         self.rows = rows
+        self.inserted = inserted
 
 
 def stored_rows(
@@ -190,7 +192,7 @@ class BulkInsert:
             chosen = self._without_conflicts(ctx, rows, given)
             if chosen is not None:
                 if not chosen:
-                    return Loaded([], [])
+                    return Loaded([], [], None)
                 if len(chosen) < len(rows):
                     rows = [rows[place] for place in chosen]
                     given = None if given is None else [given[place] for place in chosen]
@@ -230,7 +232,7 @@ class BulkInsert:
             write_entries(written, ordered, values)
         if sequence is not None:
             sequence.note(max(keys))
-        return Loaded(keys, rows)
+        return Loaded(keys, rows, keys[-1])
 
     def _replace(
         self,
@@ -267,7 +269,7 @@ class BulkInsert:
             change_entries(index_tree, old_entries, entries)
         if sequence is not None:
             sequence.note(max(keys))
-        return Loaded(keys, rows)
+        return Loaded(keys, rows, keys[-1])
 
     def _finished_rows(
         self,

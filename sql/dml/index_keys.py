@@ -147,10 +147,12 @@ class IndexKeys:
         prefix = entry[: self.parts]
         if None in prefix:
             return None
-        for keys, _ in tree.batches(prefix, prefix, hi_inclusive=True):
-            found = keys[0]
-            return found[self.parts :] if self._without_rowid else found[self.parts]
-        return None
+        found = tree.prefixed(prefix)
+        return self.row_key(found[0]) if found else None
+
+    def row_key(self, entry: Row) -> Any:
+        """The tree key of the row that an entry stands for."""
+        return entry[self.parts :] if self._without_rowid else entry[self.parts]
 
     def prefixes(self, entries: Sequence[Row]) -> list[Row]:
         """The unique values of entries, but for those with a NULL among them."""

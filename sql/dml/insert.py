@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from btree import CollectorPaused
 from sql.compile.query import trees_of
 from sql.dml.bulk import BulkInsert, Loaded
 from sql.dml.conflicts import resolutions
 from sql.dml.keyed import ONE, OneRow
+from sql.dml.merge import Merge, merges
 from sql.dml.records import Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
@@ -71,14 +73,17 @@ class InsertPlan(WritePlan):
             self.returning is not None and self.returning.volatile
         )
         self.bulk: BulkInsert | None = None
+        self._merge: Merge | None = None
         if not target.triggers.any:
-            self.bulk = BulkInsert(records, self.order, removes_alone=self._removes_alone(env))
+            removes_alone = self._removes_alone(env)
+            self.bulk = BulkInsert(records, self.order, removes_alone=removes_alone)
+            self._merge = merges(records, self.order, removes_alone=removes_alone)
         self.single_step = not target.triggers.any
         self.atomic_many = self.single_step and self.source.values is not None and not self.volatile
         self._buffers = not target.plain or (
             self.query is not None and self.tree_id in trees_of(self.query.block)
         )
-        sorts = bool(records.indexes) or table.without_rowid
+        sorts = bool(records.indexes) or table.without_rowid or self._merge is not None
         self._at_once = _SORTED_AT_ONCE if sorts else _ROWS_AT_ONCE
         if sorts and self.bulk is not None and self.source.values is not None:
             self.sets_at_once = _SORTED_AT_ONCE
@@ -174,13 +179,18 @@ class InsertPlan(WritePlan):
         sequence = None
         if self.table.autoincrement:
             sequence = LargestRowid(ctx, self.table.name, temporary=self.temporary)
-        loaded = bulk.load(ctx, stored, given, sequence)
+        merge, loaded = self._merge, None
+        if merge is None or bulk.ignores or bulk.replaces:
+            loaded = bulk.load(ctx, stored, given, sequence)
+        if loaded is None and merge is not None:
+            with CollectorPaused():
+                loaded = merge.run(ctx, stored, given)
         if loaded is None:
             return None
         if sequence is not None:
             sequence.write()
-        if loaded.keys and not self.table.without_rowid:
-            self.session.last_insert_rowid = loaded.keys[-1]
+        if loaded.inserted is not None and not self.table.without_rowid:
+            self.session.last_insert_rowid = loaded.inserted
         return WriteOutcome(len(loaded.rows), None, self._returned(ctx, loaded))
 
     def _returned(self, ctx: Context, loaded: Loaded) -> list[Row] | None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlglot import exp
 
 from sql.bind.positions import ordinal
-from sql.compile import compile_row_function
+from sql.compile import bind_to_row, calls_program, compile_bound_row
 from sql.dml.assignments import assigned
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys
-from sql.dml.target import Target, column_place
+from sql.dml.target import Target, column_place, row_columns
 from sql.errors import SqlError
 from sql.parse import parse_expression
+from sql.plan.walk import walk
 from sql.values import truth
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
+    from sql.context import Context
     from sql.dml.records import Row
     from sql.dml.rows import RowChanges
+    from sql.expressions import Expression
     from sql.parse.statements import IndexedColumn, Insert, Upsert
     from sql.schema import Table
     from sql.session import Session
@@ -55,7 +60,10 @@ def with_excluded(env: BindEnvironment, table: Table) -> BindEnvironment:
 
 
 class UpsertClause:
-    """One clause: DO NOTHING or DO UPDATE.  `everything`: it names no constraint."""
+    """One clause: DO NOTHING or DO UPDATE.
+
+    `everything`: it names no constraint.  `stays_in_place`: DO UPDATE that leaves the row its unique values, and
+    concerns nothing but the table and its indexes."""
 
     def __init__(
         self,
@@ -72,7 +80,7 @@ class UpsertClause:
         self.constraint: IndexKeys | None = None
         if clause.target:
             self.constraint = _constraint(target, clause, which)
-        self.volatile = False
+        self.volatile = self.stays_in_place = False
         if clause.assignments is not None:
             self._prepare(session, env, target, alias)
 
@@ -96,10 +104,34 @@ class UpsertClause:
         named = table if alias is None else msgspec.structs.replace(table, name=alias)
         where = [] if self.clause.where is None else [self.clause.where]
         self.volatile = any(tree.find(exp.Select) is not None for tree in [*trees, *where])
-        self._values = compile_row_function([tree.copy() for tree in trees], named, inner)
+        values = dict(zip(self.places, trees, strict=True))
+        row = [values.get(place, column) for place, column in enumerate(row_columns(named))]
+        if -1 in values:
+            row.append(values[-1])
+        bound, source = bind_to_row([tree.copy() for tree in row], named, inner)
+        self._row = compile_bound_row(bound, source, inner)
         self._where: Any = None
+        condition: Sequence[Expression] = ()
         if where:
-            self._where = compile_row_function([where[0].copy()], named, inner)
+            condition, source = bind_to_row([where[0].copy()], named, inner)
+            self._where = compile_bound_row(condition, source, inner)
+        self.stays_in_place = (
+            not self.volatile
+            and not self.order
+            and self.target.plain
+            and not any(map(calls_program, chain.from_iterable(map(walk, [*bound, *condition]))))
+        )
+
+    def successor(
+        self, ctx: Context, old_row: Row, old_key: Any, new_key: Any, new_row: Row
+    ) -> tuple[Any, Row] | None:
+        """The rowid as assigned, or else the old tree key, and the row that takes the place of the one in the way of
+        a new one; None if WHERE leaves it as it is."""
+        ctx.outer_rows[EXCLUDED_SOURCE] = (new_key, new_row)
+        if self._where is not None and not truth(self._where(ctx, old_row, old_key)[0]):
+            return None
+        row = self._row(ctx, old_row, old_key)
+        return (row[-1], row[:-1]) if -1 in self.assigned else (old_key, row)
 
     def apply(self, run: RowChanges, old_key: Any, new_key: Any, new_row: Row) -> None:
         """Change the row in the way as the clause says."""
@@ -107,15 +139,10 @@ class UpsertClause:
 
         ctx = run.ctx
         old_row = run.writer.tree.get(old_key)
-        ctx.outer_rows[EXCLUDED_SOURCE] = (new_key, new_row)
-        if self._where is not None and not truth(self._where(ctx, old_row, old_key)[0]):
+        changed = self.successor(ctx, old_row, old_key, new_key, new_row)
+        if changed is None:
             return
-        row, key = list(old_row), old_key
-        for place, value in zip(self.places, self._values(ctx, old_row, old_key), strict=True):
-            if place < 0:
-                key = value
-            else:
-                row[place] = value
+        key, row = changed
         change = run.upserts.get(id(self))
         if change is None:
             change = run.upserts[id(self)] = RowChanges(
@@ -123,7 +150,7 @@ class UpsertClause:
             )
         change.changes = 0
         change.rows = run.rows
-        change.update(old_key, old_row, key, tuple(row), self.assigned)
+        change.update(old_key, old_row, key, row, self.assigned)
         run.changes += change.changes
 
 

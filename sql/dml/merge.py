@@ -1,0 +1,352 @@
+"""Rows of an INSERT that meet others in their way: DO UPDATE, DO NOTHING, REPLACE, with nothing else to heed.
+
+What becomes of each row is decided in the order that they come in, since one may be in another's way, but in memory:
+all rows that might be met are looked up at once, their state is followed in dicts, and what has changed in
+the end is written in bulk.
+
+    stored rows by key, keys by unique values   ->   for each row: put, skip, replace, or change   ->   the difference
+
+`Merge.one` does the same for one row, which is the case of a program that executes the statement in a loop.  Both
+give None, with nothing written, where a row needs a closer look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from sql.dml.bulk import (
+    Loaded,
+    breaks_checks,
+    breaks_types,
+    change_entries,
+    stored_rows,
+    write_entries,
+)
+from sql.dml.conflicts import Resolution
+from sql.dml.entry_sorting import sort_entries
+from sql.dml.index_keys import IndexKeys
+from sql.dml.keyed import NONE, ONE
+from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
+from sql.dml.upsert import UpsertClause
+from sql.dml.writer import same
+from sql.expressions import ROWID
+from sql.result import WriteOutcome
+from sql.values import INT_MAX
+
+if TYPE_CHECKING:
+    from btree import Tree
+    from sql.context import Context
+
+_CHECKED_EACH = 4096
+"""Rows after which somebody may have cancelled the statement."""
+
+
+def merges(
+    records: TableRecords, order: Sequence[Resolution], *, removes_alone: bool
+) -> Merge | None:
+    """What decides conflicts in memory; None where they are rare, being errors, or concern more than the table.
+
+    `removes_alone`: rows that REPLACE removes concern no trigger and no foreign key."""
+    actions = {item.action for item in order}
+    if actions <= {"ABORT", "FAIL", "ROLLBACK"} or records.generated or records.table.autoincrement:
+        return None
+    if "REPLACE" in actions and not removes_alone:
+        return None
+    for item in order:
+        constraint = item.constraint
+        if constraint is not None and (constraint.columns is None or ROWID in constraint.columns):
+            return None
+        if item.clause is not None and item.action == "UPDATE" and not item.clause.stays_in_place:
+            return None
+    return Merge(records, order)
+
+
+class Merge:
+    """How the conflicts of one statement are decided; made per plan."""
+
+    def __init__(self, records: TableRecords, order: Sequence[Resolution]) -> None:
+        self._records = records
+        self._order = order
+        self._uniques = [item.constraint for item in order if item.constraint is not None]
+        numbers = {index.tree_id: at for at, index in enumerate(self._uniques)}
+        # Constraint, its number among the unique indexes, action and clause.
+        self._steps = [
+            (
+                item.constraint,
+                -1 if item.constraint is None else numbers[item.constraint.tree_id],
+                item.action,
+                item.clause,
+            )
+            for item in order
+        ]
+        clauses = [clause for _, _, action, clause in self._steps if action == "UPDATE" and clause]
+        self._changed = {index.tree_id for clause in clauses for index in clause.indexes}
+        self._replaces = any(item.action == "REPLACE" for item in order)
+
+    # -- many rows -------------------------------------------------------------------------------
+
+    def run(self, ctx: Context, rows: Sequence[Row], given: Sequence[Any] | None) -> Loaded | None:
+        """Write rows; `given` are rowids that stand apart from the columns."""
+        records = self._records
+        tree = ctx.transaction.tree(records.table.tree_id)
+        rows, classes = stored_rows(records, rows)
+        if breaks_types(records, classes):
+            return None
+        keys: Sequence[Any]
+        if records.primary_key is not None:
+            keys = list(map(records.primary_key, rows))
+        else:
+            if given is None and records.alias is not None:
+                given = list(map(itemgetter(records.alias), rows))
+            keys = [None] * len(rows) if given is None else given
+            if not set(map(type, keys)) <= {int, NULL}:
+                return None
+            if records.alias is not None:
+                classes[records.alias] = {int}
+        run = _Run(self._records, self._uniques, ctx, tree, rows, keys)
+        if not run.decide(self._steps):
+            return None
+        widen_by_classes(tree, classes)
+        self._write(ctx, tree, run)
+        return Loaded(run.written_keys, run.written, run.inserted)
+
+    def _write(self, ctx: Context, tree: Tree, run: _Run) -> None:
+        """Make the tree and its indexes what the rows are by now."""
+        before, now = run.before, run.now
+        gone = [key for key in before if key not in now]
+        put = [key for key, row in now.items() if before.get(key) is not row]
+        gone_rows = [before[key] for key in gone]
+        new = [key for key in put if key not in before]
+        changed = [key for key in put if key in before]
+        old_rows = [before[key] for key in changed]
+        changed_rows = [now[key] for key in changed]
+        new_rows = [now[key] for key in new]
+        for index in self._records.indexes:
+            out = index.entries(ctx, gone_rows, gone)
+            come = index.entries(ctx, new_rows, new)
+            if self._replaces or index.tree_id in self._changed:
+                for key, old, row in zip(changed, old_rows, changed_rows, strict=True):
+                    one, other = index.entry(ctx, old, key), index.entry(ctx, row, key)
+                    if not same(one, other):
+                        if one is not None:
+                            out.append(one)
+                        if other is not None:
+                            come.append(other)
+            if out or come:
+                sort_entries(out)
+                sort_entries(come)
+                change_entries(ctx.transaction.tree(index.tree_id), out, come)
+        if gone:
+            sort_entries(gone)
+            tree.delete_many(gone)
+        sort_entries(put)
+        write_entries(tree, put, [now[key] for key in put])
+
+    # -- one row ---------------------------------------------------------------------------------
+
+    def one(self, ctx: Context, tree: Tree, key: Any, row: Row) -> WriteOutcome | None:
+        """Write one row, as it is stored, with its key."""
+        transaction = ctx.transaction
+        removed: list[Any] = []
+        for constraint, _, action, clause in self._steps:
+            if constraint is None:
+                if key not in tree:
+                    continue
+                other = key
+            else:
+                index_tree = transaction.tree(constraint.tree_id)
+                other = constraint.other(index_tree, constraint.key(ctx, row, key))
+                if other is None:
+                    continue
+            if action == "REPLACE":
+                if other not in removed:
+                    removed.append(other)
+            elif removed:
+                return None
+            elif action == "IGNORE":
+                return NONE
+            elif action == "UPDATE":
+                assert clause is not None
+                return self._change(ctx, tree, clause, other, key, row)
+            else:
+                return None
+        indexes = self._records.indexes
+        old: Row | None = None
+        for other in removed:
+            gone = tree.get(other)
+            if other == key:
+                old = gone
+                continue
+            for index in indexes:
+                entry = index.entry(ctx, gone, other)
+                if entry is not None:
+                    transaction.tree(index.tree_id).delete(entry)
+            tree.delete(other)
+        self._put(ctx, tree, indexes, key, old, row)
+        if self._records.primary_key is None:
+            ctx.session.last_insert_rowid = key
+        return ONE
+
+    def _change(
+        self, ctx: Context, tree: Tree, clause: UpsertClause, key: Any, new_key: Any, given: Row
+    ) -> WriteOutcome | None:
+        """DO UPDATE of the row that is in the way."""
+        records = self._records
+        old = tree.get(key)
+        changed = clause.successor(ctx, old, key, new_key, given)
+        if changed is None:
+            return NONE
+        row: Row | None = changed[1]
+        assert row is not None
+        if records.plain.get(tuple(map(type, row))) is not tree.kinds:
+            row = records.changed(row, clause.places, tree)
+            if row is None:
+                return None
+        self._put(ctx, tree, clause.indexes, key, old, row)
+        return ONE
+
+    def _put(
+        self,
+        ctx: Context,
+        tree: Tree,
+        indexes: Sequence[IndexKeys],
+        key: Any,
+        old: Row | None,
+        row: Row,
+    ) -> None:
+        """Put a row, in the place of `old` if there is one, and what changes in indexes."""
+        for index in indexes:
+            after = index.entry(ctx, row, key)
+            if old is not None:
+                before = index.entry(ctx, old, key)
+                if same(before, after):
+                    continue
+                if before is not None:
+                    ctx.transaction.tree(index.tree_id).delete(before)
+            if after is not None:
+                ctx.transaction.tree(index.tree_id).put(after)
+        tree.put(key, row)
+
+
+class _Run:
+    """Rows as they come, and what they make of those that are stored.
+
+    `before` are the stored rows that may be met, `now` those and others as they will be, by key; `written` each row as it
+    was written, `written_keys` their keys, `inserted` the latest key of a new row, None without."""
+
+    def __init__(
+        self,
+        records: TableRecords,
+        uniques: Sequence[IndexKeys],
+        ctx: Context,
+        tree: Tree,
+        rows: Sequence[Row],
+        keys: Sequence[Any],
+    ) -> None:
+        self._records, self._uniques, self._ctx, self._tree = records, uniques, ctx, tree
+        self._rows, self._keys = rows, keys
+        self.written: list[Row] = []
+        self.written_keys: list[Any] = []
+        self.inserted: Any = None
+        # Of each unique index the values of the rows, None with a NULL among them, and whose they are.
+        self._values: list[list[Row | None]] = []
+        self._owners: list[dict[Row, Any]] = []
+        met = {key for key in keys if key is not None}
+        for index in uniques:
+            values, owners = self._look_up(index)
+            self._values.append(values)
+            self._owners.append(owners)
+            met.update(owners.values())
+        wanted = list(met)
+        sort_entries(wanted)
+        found = zip(wanted, tree.get_many(wanted), strict=True) if len(tree) else ()
+        self.before: dict[Any, Row] = {key: row for key, row in found if row is not None}
+        self.now = self.before.copy()
+
+    def _look_up(self, index: IndexKeys) -> tuple[list[Row | None], dict[Row, Any]]:
+        entries = index.entries(self._ctx, self._rows, self._keys)
+        of_entry = itemgetter(slice(index.parts))
+        values = [None if None in found else found for found in map(of_entry, entries)]
+        tree = self._ctx.transaction.tree(index.tree_id)
+        owners: dict[Row, Any] = {}
+        if len(tree):
+            wanted = [found for found in set(values) if found is not None]
+            sort_entries(wanted)
+            for prefix, keys in zip(wanted, tree.prefixed_many(wanted), strict=True):
+                if keys:
+                    owners[prefix] = index.row_key(keys[0])
+        return values, owners
+
+    def decide(self, steps: Sequence[Any]) -> bool:
+        """Follow the rows in their order; False if one of them needs a closer look."""
+        ctx, now, alias = self._ctx, self.now, self._records.alias
+        last = self._tree.last() if self._records.primary_key is None else None
+        largest, is_known = 0 if last is None else last[0], True
+        checks = self._records.has_checks
+        written, keys = self.written.append, self.written_keys.append
+        values, owners = self._values, self._owners
+        places = range(len(self._uniques))
+        for place, row in enumerate(self._rows):
+            if not place % _CHECKED_EACH:
+                ctx.check()
+            key = self._keys[place]
+            if key is None:
+                key = largest + 1
+                if key > INT_MAX or not is_known:
+                    return False
+                if alias is not None:
+                    row = (*row[:alias], key, *row[alias + 1 :])
+            if checks and breaks_checks(ctx, self._records, (row,), (key,)):
+                return False
+            for constraint, at, action, clause in steps:
+                other = key if constraint is None else owners[at].get(values[at][place])
+                if other is None or other not in now:
+                    continue
+                if action == "REPLACE":
+                    self._remove(other)
+                    is_known = is_known and other != largest
+                elif action == "IGNORE":
+                    break
+                elif action == "UPDATE":
+                    if not self._change(clause, other, key, row):
+                        return False
+                    break
+                else:
+                    return False
+            else:
+                now[key] = row
+                for at in places:
+                    unique = values[at][place]
+                    if unique is not None:
+                        owners[at][unique] = key
+                if key.__class__ is int and key >= largest:
+                    largest, is_known = key, True
+                self.inserted = key
+                keys(key)
+                written(row)
+        return True
+
+    def _remove(self, key: Any) -> None:
+        row = self.now.pop(key)
+        for index, owners in zip(self._uniques, self._owners, strict=True):
+            owners.pop(index.key(self._ctx, row, key)[: index.parts], None)
+
+    def _change(self, clause: UpsertClause, key: Any, new_key: Any, given: Row) -> bool:
+        ctx, records, tree = self._ctx, self._records, self._tree
+        changed = clause.successor(ctx, self.now[key], key, new_key, given)
+        if changed is None:
+            return True
+        row: Row | None = changed[1]
+        assert row is not None
+        if records.plain.get(tuple(map(type, row))) is not tree.kinds:
+            row = records.changed(row, clause.places, tree)
+            if row is None:
+                return False
+        if records.has_checks and breaks_checks(ctx, records, (row,), (key,)):
+            return False
+        self.now[key] = row
+        self.written_keys.append(key)
+        self.written.append(row)
+        return True

@@ -1,0 +1,186 @@
+"""Rows that meet others in their way, many at once and one by one, held to sqlite3 (`sql/dml/merge.py`)."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kvsh
+from sql.dml.merge import Merge
+
+TABLES = {
+    "rowid": "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b TEXT, c REAL)",
+    "bare": "CREATE TABLE t (id INTEGER UNIQUE, a, b TEXT, c REAL)",
+    "text": "CREATE TABLE t (id TEXT PRIMARY KEY COLLATE NOCASE, a INTEGER, b TEXT, c REAL)",
+    "without": "CREATE TABLE t (id, a INTEGER, b TEXT, c REAL, PRIMARY KEY (id)) WITHOUT ROWID",
+    "unique": "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT NOT NULL, c REAL)",
+    "two": "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b TEXT, c REAL, UNIQUE (a, b), UNIQUE (c))",
+    "check": "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER CHECK (a < 60), b TEXT, c REAL)",
+    "own": "CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, a INTEGER UNIQUE ON CONFLICT IGNORE, b, c)",
+    "strict": "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b TEXT NOT NULL DEFAULT 'd', c REAL) STRICT",
+}
+INDEXES = [
+    "CREATE INDEX t_c ON t (c)",
+    "CREATE INDEX t_b ON t (b, a)",
+    "CREATE INDEX t_part ON t (a) WHERE c > 20",
+    "CREATE INDEX t_low ON t (lower(b))",
+]
+FORMS = [
+    "INSERT OR REPLACE INTO t VALUES (?, ?, ?, ?)",
+    "INSERT OR IGNORE INTO t VALUES (?, ?, ?, ?)",
+    "INSERT INTO t VALUES (?, ?, ?, ?)",
+    "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+    "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET c = excluded.c",
+    "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET c = coalesce(c, 0) + 1, b = excluded.b || 'x'",
+    "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET c = excluded.a WHERE excluded.a > t.a",
+    "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET a = excluded.a, b = NULL",
+    "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET id = excluded.id + 1",
+    "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (a) DO UPDATE SET c = excluded.c, b = lower(b)",
+    "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET b = 'first' ON CONFLICT DO NOTHING",
+    "INSERT OR REPLACE INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET c = 7",
+]
+
+
+def open_both(path: Path, schema: list[str]) -> tuple[Any, Any]:
+    ours = kvsh.connect(str(path / "t.db"), isolation_level=None)
+    oracle = sqlite3.connect(":memory:", isolation_level=None)
+    for con in (ours, oracle):
+        for statement in schema:
+            con.execute(statement)
+    return ours, oracle
+
+
+def outcome(con: Any, run: Any) -> Any:
+    try:
+        result = run(con)
+    except (kvsh.Error, sqlite3.Error) as error:
+        result = f"{type(error).__name__}: {error}"
+    counters = con.execute("SELECT total_changes(), last_insert_rowid()").fetchall()
+    return result, counters
+
+
+def table(con: Any, *, rowids: bool) -> list[Any]:
+    columns = "rowid, *" if rowids else "*"
+    found = con.execute(f"SELECT {columns} FROM t ORDER BY id, a, b, c").fetchall()
+    return [tuple(map(repr, row)) for row in found]
+
+
+def some_rows(numbers: random.Random, kind: str, count: int, largest: int) -> list[tuple[Any, ...]]:
+    def key() -> Any:
+        number = numbers.randrange(largest)
+        if kind == "text":
+            return numbers.choice([f"k{number}", f"K{number}", f"k{number}"])
+        if kind == "without":
+            return numbers.choice([number, f"k{number}", float(number)])
+        return numbers.choice([number, number, number, None])
+
+    return [
+        (
+            key(),
+            numbers.choice([numbers.randrange(64), numbers.randrange(64), None]),
+            numbers.choice(["x", "Y", "zz", "w", "v"]),
+            numbers.choice([float(numbers.randrange(50)), None, 2.5]),
+        )
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_conflicts_end_as_in_sqlite(kind: str, seed: int, tmp_path: Path) -> None:
+    numbers = random.Random(f"{kind} {seed}")
+    schema = [TABLES[kind], *numbers.sample(INDEXES, 2), "CREATE TABLE s (id, a, b, c)"]
+    ours, oracle = open_both(tmp_path, schema)
+    rowids = "WITHOUT" not in TABLES[kind]
+    for _ in range(40):
+        form = numbers.choice(FORMS)
+        rows = some_rows(numbers, kind, numbers.choice([1, 3, 9, 60]), numbers.choice([30, 400]))
+        way = numbers.choice(["many", "each", "values", "query"])
+
+        def run(con: Any, form: str = form, rows: Any = rows, way: str = way) -> Any:
+            if way == "many":
+                con.execute("BEGIN")
+                try:
+                    return con.executemany(form, rows).rowcount
+                finally:
+                    con.execute("COMMIT")
+            if way == "each":
+                con.execute("BEGIN")
+                found = []
+                for row in rows:
+                    try:
+                        found.append(con.execute(form, row).rowcount)
+                    except (kvsh.Error, sqlite3.Error) as error:
+                        found.append(str(error))
+                con.execute("COMMIT")
+                return found
+            if way == "values":
+                more = ", ".join(["(?, ?, ?, ?)"] * len(rows))
+                text = form.replace("(?, ?, ?, ?)", more)
+                return con.execute(
+                    f"{text} RETURNING id, a, b, c", [v for row in rows for v in row]
+                ).fetchall()
+            con.execute("DELETE FROM s")
+            con.executemany("INSERT INTO s VALUES (?, ?, ?, ?)", rows)
+            text = form.replace("VALUES (?, ?, ?, ?)", "SELECT * FROM s WHERE true")
+            return con.execute(text).rowcount
+
+        assert outcome(ours, run) == outcome(oracle, run), (form, way, rows)
+        assert table(ours, rowids=rowids) == table(oracle, rowids=rowids), (form, way, rows)
+    assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    ours.close()
+    again = kvsh.connect(str(tmp_path / "t.db"))
+    assert table(again, rowids=rowids) == table(oracle, rowids=rowids)
+    assert again.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        ("rowid", "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET c = t.c + 1"),
+        ("unique", "INSERT OR REPLACE INTO t VALUES (?, ?, ?, ?)"),
+        ("text", "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET c = 5"),
+        ("without", "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET c = 5"),
+    ],
+)
+def test_conflicts_of_many_rows_are_decided_in_memory(
+    kind: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided: list[bool] = []
+    run = Merge.run
+
+    def watched(self: Merge, *args: Any) -> Any:
+        loaded = run(self, *args)
+        decided.append(loaded is not None)
+        return loaded
+
+    monkeypatch.setattr(Merge, "run", watched)
+    ours, oracle = open_both(tmp_path, [TABLES[kind]])
+    rows = [(number % 70, number % 50, "x", 1.0) for number in range(500)]
+    for con in (ours, oracle):
+        con.executemany(form, rows)
+    assert table(ours, rowids=False) == table(oracle, rowids=False)
+    assert decided and all(decided)
+
+
+def test_a_program_s_function_in_an_upsert_is_called_once_for_each_row(tmp_path: Path) -> None:
+    values = ", ".join(["(?, ?, ?, ?)"] * 30)
+    form = f"INSERT INTO t VALUES {values} ON CONFLICT (id) DO UPDATE SET b = seen(excluded.b)"
+    calls: dict[Any, list[Any]] = {}
+    ours, oracle = open_both(tmp_path, [TABLES["unique"]])
+    rows = [(number % 7, number, str(number), 0) for number in range(30)]
+    for con in (ours, oracle):
+        found = calls[con] = []
+        con.create_function(
+            "seen",
+            1,
+            lambda value, found=found: found.append(value) or (None if value == "20" else value),
+        )
+        with pytest.raises((kvsh.IntegrityError, sqlite3.IntegrityError)):
+            con.execute(form, [value for row in rows for value in row])
+    assert calls[ours] == calls[oracle]
