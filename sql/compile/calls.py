@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from sql.expressions import NULL, TEXT, Expression, Literal, Parameter
-from sql.run.remembered import Remembered
+from sql.expressions import NULL, TEXT, Expression, Literal
+from sql.settled import is_settled
 
 if TYPE_CHECKING:
     from sql.compile.scalar import ScalarCompiler
@@ -33,16 +33,19 @@ def part_of(scalar: ScalarCompiler, arguments: Sequence[Expression]) -> str:
 
 
 def remembered(
-    scalar: ScalarCompiler, name: str, arguments: list[str], expressions: Sequence[Expression]
+    scalar: ScalarCompiler,
+    for_many: Callable[..., Mapping[Any, Any]],
+    arguments: list[str],
+    expressions: Sequence[Expression],
 ) -> str:
     """A call as a subscript of what is known of the one argument that is no constant; "" where there is none.
 
     `arguments` are the sources of `ctx` and of the expressions."""
-    varying = [at for at, e in enumerate(expressions, 1) if not isinstance(e, Literal | Parameter)]
+    varying = [at for at, e in enumerate(expressions, 1) if not is_settled(e)]
     if len(varying) != 1 or scalar.once is None:
         return ""
     (at,) = varying
-    others = [*arguments[:at], "value", *arguments[at + 1 :]]
-    function = scalar.constants.function(Remembered)
-    known = scalar.once(f"{function}(lambda value: {name}({', '.join(others)}))")
+    before, after = arguments[1:at], arguments[at + 1 :]
+    others = [f"({''.join(f'{source}, ' for source in part)})" for part in (before, after)]
+    known = scalar.once(f"{scalar.constants.name(for_many, 'for_many')}(ctx, {', '.join(others)})")
     return f"{known}[{arguments[at]}]"

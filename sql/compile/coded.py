@@ -22,10 +22,10 @@ from sql.expressions import (
     Compare,
     Expression,
     InList,
-    Parameter,
 )
 from sql.optimise.shares import Shares
 from sql.plan import TableRelation
+from sql.settled import is_settled
 
 if TYPE_CHECKING:
     from sql.compile.levels import LevelCompiler
@@ -122,8 +122,9 @@ def _constant(
     scalar: ScalarCompiler,
 ) -> str:
     """The source of a value that is known when a run begins, and compares with `among`; else ""."""
-    if scalar.constant(value) is None and not isinstance(value, Parameter):
+    if not among or not is_settled(value):
         return ""
     source, kinds = scalar.operand(value, affinity, collation)
-    alike = kinds == among if among in (TEXT, BLOB) else kinds and not kinds & ~NUMBER
-    return source if among and alike else ""
+    bare = kinds & ~NULL  # NULL meets no condition, which `Test` knows
+    alike = bare == among if among in (TEXT, BLOB) else bare and not bare & ~NUMBER
+    return source if alike else ""

@@ -21,12 +21,7 @@ from sql import values as v
 from sql.compile import patterns
 from sql.compile.calls import part_of, remembered
 from sql.compile.scalar_compare import NAMED, OPPOSITE, PLAIN_CLASSES, ComparisonCompiler, is_simple
-from sql.compile.scalar_kinds import (
-    CHAIN_MAX,
-    NUMBER,
-    OPERATORS,
-    spine,
-)
+from sql.compile.scalar_kinds import CHAIN_MAX, NUMBER, spine
 from sql.compile.scalar_reals import arithmetic_traits, bare_source
 from sql.expressions import (
     BLOB,
@@ -60,6 +55,7 @@ from sql.expressions import (
 )
 from sql.functions import JSON, AnyFunction, Function
 from sql.run import arithmetic as a
+from sql.settled import OPERATORS, is_settled
 
 INT_OR_NULL = INTEGER | NULL
 __all__ = ["ScalarCompiler", "is_simple"]
@@ -287,7 +283,7 @@ class ScalarCompiler(ComparisonCompiler):
             case Unary():
                 return self._call(a.bit_not, self.value(e.operand))
             case Arithmetic():
-                return self._arithmetic(e)
+                return self._settled(e, self._arithmetic(e))
             case Compare():
                 return self._compare_value(e)
             case And() | Or():
@@ -310,14 +306,20 @@ class ScalarCompiler(ComparisonCompiler):
             case Case():
                 return self._case(e)
             case Cast():
-                return self._cast(e)
+                return self._settled(e, self._cast(e))
             case Call():
-                return self._function(e)
+                return self._settled(e, self._function(e))
             case Raise():
                 message = "None" if e.message is None else self.value(e.message)
                 return self._call(a.raise_in_trigger, repr(e.action), message)
             case _:
                 assert_never(e)
+
+    def _settled(self, e: Expression, source: str) -> str:
+        """The source of a value; a variable where it has been computed before the run begins."""
+        if self.once is None or is_simple(source) or not is_settled(e):
+            return source
+        return self.once(source)
 
     def _chain(self, parts: Sequence[Expression]) -> str:
         """A long chain of operators, which as nested source Python would refuse to read."""
@@ -505,8 +507,8 @@ class ScalarCompiler(ComparisonCompiler):
         name = self.constants.function(function.call)
         if function.needs_context:
             arguments = ["ctx", *arguments]
-            if function.costly and self.remembers:
-                source = remembered(self, name, arguments, expressions)
+            if function.for_many is not None and self.remembers:
+                source = remembered(self, function.for_many, arguments, expressions)
                 if source:
                     return source
             return f"{name}({', '.join(arguments)})"

@@ -37,6 +37,7 @@ from sql.expressions import (
 )
 from sql.functions import FunctionRegistry
 from sql.run import arithmetic as a
+from sql.settled import is_settled
 
 INLINE_TEXT_MAX = 40
 TUPLE_ITEMS_MAX = 3
@@ -146,7 +147,7 @@ class ComparisonCompiler(KindInference, ABC):
 
     def _converted(self, e: Expression, function: Callable[..., Any], source: str) -> str:
         source = self._call(function, source)
-        if self.once is not None and isinstance(e, Parameter):
+        if self.once is not None and is_settled(e):
             return self.once(source)
         return source
 
@@ -189,7 +190,7 @@ class ComparisonCompiler(KindInference, ABC):
             rest = _remainder_of(wanted.value, size)
             sign = "" if not rest else f" and {name} {'>' if wanted.value > 0 else '<'} 0"  # type: ignore[operator]
             return f"({first} % {size} == {rest}{sign})"
-        if self.once is None or not isinstance(e.right, Parameter):
+        if self.once is None or not is_settled(e.right):
             return ""
         right = self.value(e.right)
         once = self.once(self._call(_remainder_of, right, str(size)))
@@ -204,7 +205,7 @@ class ComparisonCompiler(KindInference, ABC):
             if affinity is not None:
                 value = v.compared_as(value, affinity)
             return self._literal(same_real(value))
-        if self.once is not None and isinstance(e, Parameter):
+        if self.once is not None and is_settled(e):
             return self.once(self._call(same_real, source))
         return source
 

@@ -38,12 +38,10 @@ from sql.expressions import (
     Unary,
 )
 from sql.run import arithmetic as a
+from sql.settled import OPERATORS
 
 NUMBER = INTEGER | REAL
 ANY = 31
-
-OPERATORS = {**a.OPERATORS, "%": v.remainder}
-"""Binary operators as functions."""
 
 _NEVER_CONSTANT = frozenset((ColumnRef, SlotRef, Parameter, Compare, And, Or, Call, Case))
 """Most of what is asked for its value, which needs no look at its parts."""

@@ -25,7 +25,8 @@ from msgspec import Struct
 from btree import Column
 from sql.compile.patterns import Predicate, glob_predicate, like_predicate
 from sql.errors import SqlError
-from sql.expressions import ROWID, ColumnRef, Expression, Literal, Match, Parameter, SqlValue
+from sql.expressions import ROWID, ColumnRef, Expression, Match, SqlValue
+from sql.settled import is_settled
 from sql.values import value_to_text
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def match_condition(condition: Expression, number: int, scalar: ScalarCompiler) 
     if not isinstance(column, ColumnRef) or column.source != number or column.column == ROWID:
         return None
     kinds = scalar.kinds(column)
-    if not isinstance(condition.pattern, (Literal, Parameter)):
+    if not is_settled(condition.pattern):
         return None
     if kinds & ~(TEXT | NULL) or not scalar.is_builtin(condition):
         return None

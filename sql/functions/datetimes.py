@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from sql.expressions import INTEGER, NULL, REAL, TEXT
 from sql.functions.formats import format_text
 from sql.functions.moments import DAY_MS, EPOCH_MS, HALF_DAY_MS, Moment, moment_of
 from sql.functions.registry import AnyFunction, Function
+from sql.run.remembered import REMEMBERED_MAX, Known, Remembered
 from sql.values import value_to_text
 
 
@@ -181,8 +182,87 @@ _CONVERSIONS: dict[str, Callable[[Moment], str]] = {
 }
 
 
+# -- of many moments ------------------------------------------------------------------------------------------
+
+_DAY_SECONDS = 86400
+_LENGTHS = {_DAY_SECONDS: 10, 3600: 13, 60: 16}
+"""Of a plain moment's text, up to the day, the hour and the minute."""
+_GRAINS = {**dict.fromkeys("YmdjwW%", _DAY_SECONDS), "H": 3600, "M": 60}
+"""By conversion: seconds in which its text does not change."""
+_WHOLE_DAYS = re.compile(
+    r"start of (?:day|month|year)|weekday [0-6]|[+-]?[0-9]{1,5} (?:day|month|year)s?"
+).fullmatch
+_EARLIEST, _LATEST = -210_866_000_000, 253_402_214_400
+"""Seconds from 1970 on that a calendar has for certain."""
+
+
+def _grain(call: Any, form: Any, modifiers: tuple[Any, ...]) -> int:
+    """Seconds (a day, an hour or a minute) within which the function gives the same; 0 if it need not.
+
+    Days that are added carry the time of day along, and do not look at it."""
+    if not all(isinstance(each, str) and _WHOLE_DAYS(each) for each in modifiers):
+        return 0
+    if call is date:
+        return _DAY_SECONDS
+    if call is not strftime or form.__class__ is not str:
+        return 0
+    return min([_GRAINS.get(part[:1], 0) for part in re.findall("%(.?)", form, re.S)] or [0])
+
+
+class _BySeconds(Remembered):
+    """By seconds from 1970 on, what is the same for `grain` of them."""
+
+    def __init__(self, call: Callable[[Any], Any], grain: int) -> None:
+        super().__init__(call)
+        self._grain = grain
+        self._known = Known(lambda number: call(number * grain))
+
+    def __missing__(self, argument: Any) -> Any:
+        if argument.__class__ is int and _EARLIEST <= argument <= _LATEST:
+            return self._known[argument // self._grain]
+        return super().__missing__(argument)
+
+
+class _ByText(Remembered):
+    """By plain moments, what is the same for all that begin alike up to a length."""
+
+    def __init__(self, call: Callable[[Any], Any], length: int) -> None:
+        super().__init__(call)
+        self._length = length
+        # An hour needs minutes to be read.
+        self._known = Known(lambda text: call(f"{text}:00" if len(text) == 13 else text))
+
+    def __missing__(self, argument: Any) -> Any:
+        # The last hour of a day that may be written so, 24:00:00, is of the next.
+        if argument.__class__ is str and _PLAIN(argument) and argument[11:13] != "24":
+            value = self._known[argument[: self._length]]
+            if len(self) < REMEMBERED_MAX:
+                self[argument] = value
+            return value
+        return super().__missing__(argument)
+
+
+def _for_many(call: Any, ctx: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> Remembered:
+    """What `call` gives by the argument between these.
+
+    Rows of a log differ by the second, and few of them by the day that is asked for: what stands for a day, an hour or
+    a minute is worked out once (a moment takes 3 us, a plain one 0.8, to find it by its day 0.4)."""
+
+    def of_one(value: Any) -> Any:
+        return call(ctx, *before, value, *after)
+
+    from_seconds = after[:1] == ("unixepoch",)
+    grain = 0
+    if len(before) == (call is strftime):
+        grain = _grain(call, before[0] if before else None, after[from_seconds:])
+    if not grain:
+        return Remembered(of_one)
+    return _BySeconds(of_one, grain) if from_seconds else _ByText(of_one, _LENGTHS[grain])
+
+
 def _function(name: str, call: Any, high: int | None, kinds: int) -> Function:
-    return Function(name, call, 0, high, kinds=kinds, needs_context=True, costly=True)
+    for_many = partial(_for_many, call)
+    return Function(name, call, 0, high, kinds=kinds, needs_context=True, for_many=for_many)
 
 
 FUNCTIONS: tuple[AnyFunction, ...] = (

@@ -6,7 +6,7 @@ argument count; builtins are shared by all registries and never copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -37,7 +37,8 @@ class Function(Struct, frozen=True, eq=False):
 
     `max_args` is None for any number.  `kinds`: mask of `btree.Kind` bits the result may have, and `JSON`.
     `propagates_null`: NULL whenever an argument is NULL, and `call` is never given one then.
-    `costly`: takes microseconds, and is asked for equal values again and again."""
+    `for_many`, of one that takes microseconds and is asked for equal values again and again: from the context and the
+    arguments before and behind the one in which rows differ to what it gives by that."""
 
     name: str
     call: Callable[..., Any]
@@ -50,7 +51,7 @@ class Function(Struct, frozen=True, eq=False):
     returns_json: bool = False  # a `JsonText` where its value is another function's argument
     builtin: bool = True
     takes_json: bool = False  # wants JSON among its arguments marked as such, and not as plain text
-    costly: bool = False
+    for_many: Callable[[Any, tuple[Any, ...], tuple[Any, ...]], Mapping[Any, Any]] | None = None
 
 
 class Aggregate(Struct, frozen=True, eq=False):

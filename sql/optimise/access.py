@@ -24,7 +24,6 @@ from sql.expressions import (
     InSubquery,
     Literal,
     Or,
-    Parameter,
 )
 from sql.optimise.costs import (
     COLUMN_ROWS_MIN,
@@ -52,6 +51,7 @@ from sql.plan.operators import (
 )
 from sql.plan.walk import references, walk
 from sql.schema import database_of
+from sql.settled import settled_value
 from sql.values import INT_MAX, INT_MIN
 
 if TYPE_CHECKING:
@@ -445,12 +445,7 @@ class TableAccess:
     def _sampled(self, bound: Bound | Equality) -> object:
         """The value a bound will have, as far as it is known at plan time; NotImplemented if not."""
         node = bound.expression if isinstance(bound, Bound) else bound.value
-        if isinstance(node, Literal):
-            return node.value
-        sample = self.planner.env.parameters
-        if isinstance(node, Parameter) and sample is not None and node.index < len(sample):
-            return sample[node.index]
-        return NotImplemented
+        return settled_value(node, self.planner.env.parameters)
 
     def _equal_rows(self, path: KeyPath, equal: tuple[Equality, ...], lists: float) -> float:
         values = []

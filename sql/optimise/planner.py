@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sql.expressions import Expression, Literal, Parameter
+from sql.expressions import Expression
 from sql.optimise.access import key_paths
 from sql.optimise.select import SelectPlanner
 from sql.optimise.statistics import ROWS_OF_UNKNOWN, Statistics
 from sql.plan import Block, Compound, OuterJoin, Recursive, Select, TableRelation, Values
 from sql.plan.operators import BlockPlan, KeyPath, Plan
+from sql.settled import settled_value
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -56,13 +57,9 @@ class Planner:
         return plan
 
     def value_of(self, node: Expression | None) -> Any:
-        """The value a constant or a sampled parameter has at plan time, else None."""
-        if isinstance(node, Literal):
-            return node.value
-        sample = self.env.parameters
-        if isinstance(node, Parameter) and sample is not None and node.index < len(sample):
-            return sample[node.index]
-        return None
+        """The value of a settled expression as far as it is known at plan time, else None."""
+        value = NotImplemented if node is None else settled_value(node, self.env.parameters)
+        return None if value is NotImplemented else value
 
     def limit_of(self, block: Block) -> float | None:
         """About how many rows LIMIT and OFFSET let through, None without a limit."""
