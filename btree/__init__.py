@@ -38,6 +38,7 @@ from btree.protocols import (
     TreeKind,
     Value,
 )
+from btree.row_access import RowAccess
 
 if TYPE_CHECKING:
     from btree.repair import repair
@@ -69,6 +70,7 @@ __all__ = [
     "ReadOnlyError",
     "Rewrite",
     "Row",
+    "RowAccess",
     "Savepoint",
     "StorageError",
     "Store",

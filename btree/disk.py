@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from btree import directory
@@ -30,9 +30,9 @@ from btree.errors import ConflictError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.node import Node
 from btree.on_pages import Replay
-from btree.overlay import OWN_MAX, OverlaidTree, redo_of
+from btree.overlay import OWN_MAX, redo_of
 from btree.pending import add_pending
-from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, TreeKind
+from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, TreeKind, Value
 from btree.redo import OP_CHANGES, changed_keys, encode_put, puts_in, replay
 from btree.transaction import RAW_PUTS_MAX
 from btree.version import Version
@@ -315,10 +315,13 @@ class DiskStore:
             add_pending(version.trees[tree_id], puts, lsn)
         return True
 
-    def append_overlaid(
-        self, transaction: DiskTransaction, writer: Writer, trees: Sequence[OverlaidTree]
+    def append_laid_over(
+        self,
+        transaction: DiskTransaction,
+        writer: Writer,
+        changes: Mapping[int, dict[Key, Value]],
     ) -> Any:
-        """Append a commit that is nothing but the changes laid over some trees; the engine's commit.
+        """Append a commit that is nothing but changes that lie over the trees; the engine's commit.
 
         None, with nothing done, if that is not to be a redo record of its own."""
         version = transaction.version
@@ -330,30 +333,31 @@ class DiskStore:
         raw: TreeState | None = None
         with self._lock:
             states, shape = transaction.states, version.shape
-            changes, laid = [], []
-            for tree in trees:
-                own, state = tree.own, states[tree.under.id]
+            operations: list[Any] = []
+            redo: Any
+            for tree_id, own in changes.items():
+                state, count = states[tree_id], len(own)
                 # What `is_full` asks of all but raw trees.
-                if state.pending_count + len(own) > state.pending_max or state.id == RAW_TREE_ID:
-                    if transaction.is_full(state, len(own)):
+                if state.pending_count + count > state.pending_max or tree_id == RAW_TREE_ID:
+                    if transaction.is_full(state, count):
                         return None
-                    raw = state if state.id == RAW_TREE_ID else raw
-                elif state.id == CATALOG_TREE_ID:
+                    raw = state if tree_id == RAW_TREE_ID else raw
+                elif tree_id == CATALOG_TREE_ID:
                     shape = object()
-                # Most have one change, of which the redo is the pair.
-                alone = len(own) == 1 and state.kind is not _INDEX
-                redo = next(iter(own.items())) if alone else redo_of(state.kind, own)
-                changes.append((OP_CHANGES, state.id, redo))
-                laid.append((state, own))
-            record = encoded(changes)
+                if count == 1 and state.kind is not _INDEX:
+                    (redo,) = own.items()  # most have one change, of which the redo is the pair
+                else:
+                    redo = redo_of(state.kind, own)
+                operations.append((OP_CHANGES, tree_id, redo))
+            record = encoded(operations)
             if len(record) > REDO_BYTES_MAX and (
-                max([len(tree.own) for tree in trees]) <= OWN_MAX  # no raw puts
+                max(map(len, changes.values())) <= OWN_MAX  # no raw puts
                 or self._checkpoint_due(version, len(record))
             ):
                 return None
             commit = writer.commit_redo(record)
-            for state, own in laid:
-                add_pending(state, own, lsn)
+            for tree_id, own in changes.items():
+                add_pending(states[tree_id], own, lsn)
             if raw is not None:
                 raw.pending_bytes += len(record)
                 self._count_waiting(raw)

@@ -129,17 +129,17 @@ class DiskTransaction(OnPages):
             if tree.__class__ is OverlaidTree:
                 self._lay_puts(tree)
         if self._redo_kept:
-            trees = self.changed_overlays()
-            if trees is None:
+            changes = self.changes_laid_over()
+            if changes is None:
                 if not self.has_changed():
                     return
-            elif not trees:
+            elif not changes:
                 return
             elif tree is not None:
                 with CollectorPaused():  # an object is made for each put
-                    commit = self.store.append_overlaid(self, writer, trees)
+                    commit = self.store.append_laid_over(self, writer, changes)
             else:
-                commit = self.store.append_overlaid(self, writer, trees)
+                commit = self.store.append_laid_over(self, writer, changes)
         if commit is None:
             commit = self.store.append(self, writer)
         self._writer = None

@@ -288,6 +288,25 @@ class Transaction(Protocol):
     def tree(self, tree_id: int) -> Tree:
         """The tree; KeyError if there is none.  The same object for the same id while the transaction lasts."""
 
+    def row(self, tree_id: int, key: Key) -> Value:
+        """`tree(tree_id).get(key)`; like those that follow, of a tree whose values are rows, and the quicker way where
+        nothing else is to be done with the tree."""
+
+    def put_row(self, tree_id: int, key: Key, row: Value) -> None:
+        """`tree(tree_id).put(key, row)`."""
+
+    def insert_row(self, tree_id: int, key: Key, row: Value) -> bool:
+        """`tree(tree_id).insert(key, row)`."""
+
+    def delete_row(self, tree_id: int, key: Key) -> bool:
+        """`tree(tree_id).delete(key)`."""
+
+    def next_rowid(self, tree_id: int) -> int | None:
+        """The row id after the last one of a table, 1 of an empty one; None after the largest that there may be."""
+
+    def kinds_of(self, tree_id: int) -> tuple[int, ...]:
+        """`tree(tree_id).kinds`."""
+
     @property
     def raw_puts(self) -> dict[bytes, Value]:
         """What `put_raw` put and the raw tree does not hold yet; False: `delete_raw` deleted it."""

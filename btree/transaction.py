@@ -31,7 +31,8 @@ from btree.overlay import (
     merged_state,
 )
 from btree.pending import add_pending, take_newer
-from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Savepoint, TreeKind, Value
+from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, Savepoint, TreeKind, Value
+from btree.row_access import UnopenedRows
 from btree.savepoint import TreeSavepoint
 from btree.tree import DELETED, Tree
 from btree.tree_state import Mark, TreeState
@@ -71,7 +72,7 @@ class _ListWhenAsked(Generic[Item]):
         return made
 
 
-class LocalTransaction(Ground):
+class LocalTransaction(UnopenedRows, Ground):
     """What transactions in memory and on disk have in common; see `protocols.Transaction`.
 
     A transaction is made for every few statements, so what begins as a constant stands in the class (and
@@ -109,6 +110,7 @@ class LocalTransaction(Ground):
         self._shape = version.shape
         self.next_tree_id = version.next_tree_id
         self.open_trees: dict[int, Tree] = {}
+        self.row_changes = {}
         self.raw_puts: dict[bytes, Value] = {}  # while there are any, the raw tree is `_HELD_BACK`
         self.log: list[Any] = []  # redo of whole trees: created, dropped, widened, cleared
         self._writable = writable
@@ -165,6 +167,8 @@ class LocalTransaction(Ground):
                 root = self.load_root(state)
             kind = OverlaidTree if self._writable or state.pending else Tree
             tree = self.open_trees[tree_id] = kind(self, state, root)
+            if tree_id in self.row_changes:
+                tree.own = self.row_changes.pop(tree_id)
         return tree
 
     def root_of(self, state: TreeState) -> Node:
@@ -310,7 +314,9 @@ class LocalTransaction(Ground):
             self.open_trees[_HELD_BACK] = self.open_trees.pop(RAW_TREE_ID)
 
     def carry_out(self) -> None:
-        """Make the puts that were put off.  If that fails they stay put off."""
+        """Make the puts that were put off, in trees that are open.  If that fails they stay put off."""
+        for tree_id in [*self.row_changes]:
+            self.tree(tree_id)
         tree = self.open_trees.get(_HELD_BACK)
         if tree is None:
             return
@@ -371,6 +377,7 @@ class LocalTransaction(Ground):
     def rollback_to(self, savepoint: Savepoint) -> None:
         self._check_writable()
         self.raw_puts.clear()  # all of them came after the savepoint
+        self.row_changes.clear()
         self.carry_out()
         savepoint = self._forget_after(savepoint, keep=True)
         self._states = savepoint.states
@@ -463,6 +470,7 @@ class LocalTransaction(Ground):
                     tree.tail = None
             if self.raw_puts:
                 self.raw_puts = {}
+            self.row_changes = {}
         self.open_trees.clear()  # no cycle is left to the garbage collector
         self._finish()
 
@@ -502,20 +510,22 @@ class LocalTransaction(Ground):
         }
         return {**states, **changed} if changed else states
 
-    def changed_overlays(self) -> list[OverlaidTree] | None:
-        """The trees with changes laid over them, if there are no others in the transaction; else None."""
+    def changes_laid_over(self) -> dict[int, dict[Key, Value]] | None:
+        """The changes that lie over the trees' nodes, by tree, if there are no others in the transaction; else None."""
         if self.raw_puts:
             self.carry_out()
         if self.log:
             return None
-        changed = []
-        for tree in self.open_trees.values():
-            if tree.__class__ is OverlaidTree:
-                if tree.own:
-                    changed.append(tree)
-            elif tree.has_changed:
-                return None
-        return changed
+        changes = self.row_changes
+        if self.open_trees:
+            changes = changes.copy()
+            for tree in self.open_trees.values():
+                if tree.__class__ is OverlaidTree:
+                    if tree.own:
+                        changes[tree.id] = tree.own
+                elif tree.has_changed:
+                    return None
+        return changes
 
     def settle_full(self) -> None:
         """Settle the trees over which there are enough changes, with this transaction's."""
@@ -526,6 +536,7 @@ class LocalTransaction(Ground):
 
     def states_at(self, lsn: int) -> dict[int, TreeState]:
         """The trees of the version to come, which commit `lsn` makes; under the store's lock."""
+        self.carry_out()
         overlaid = [
             tree for tree in self.open_trees.values() if tree.__class__ is OverlaidTree and tree.own
         ]

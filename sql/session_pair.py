@@ -7,7 +7,7 @@ read-only.  A commit ends the database's half first: only that one can fail.
 
 from __future__ import annotations
 
-from btree import Savepoint, Transaction, Tree, TreeKind, Value
+from btree import RowAccess, Savepoint, Transaction, Tree, TreeKind, Value
 from sql.schema import TEMP_TREE_BASE
 
 
@@ -21,7 +21,7 @@ class PairSavepoint:
         self.temporary = temporary
 
 
-class PairedTransaction:
+class PairedTransaction(RowAccess):
     """See `btree.Transaction`; `main` and `temporary` are the halves."""
 
     __slots__ = ("_savepoints", "main", "temporary")

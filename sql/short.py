@@ -106,7 +106,7 @@ class ByRowid(Short):
         self._pick = pick
 
     def rows(self, transaction: Transaction, values: Values) -> Rows | None:
-        row = transaction.tree(self._number).get(values[0])
+        row = transaction.row(self._number, values[0])
         if row is None:
             return []
         pick = self._pick

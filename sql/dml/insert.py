@@ -41,8 +41,6 @@ _SORTED_AT_ONCE = 262144
 """Rows that are written at once; where they have to be put in the order of a key or of indexes, the more so: each leaf is
 searched and changed once for all that go there."""
 
-_INT_MAX = (1 << 63) - 1
-
 
 class InsertPlan(WritePlan):
     """A prepared INSERT."""
@@ -226,40 +224,43 @@ class InsertPlan(WritePlan):
         indexes = records.indexes
         is_plain = records.is_plain
         foreign_keys = self.target.foreign_keys
+        is_alone = (
+            not indexes and foreign_keys is None
+        )  # nothing comes between a new rowid and its row
 
         def insert(ctx: Context) -> WriteOutcome | None:
             row = ctx.parameters if parameters_only else values(ctx)[0]  # type: ignore[misc]
             transaction = ctx.transaction
-            tree = transaction.tree(tree_id)
             key = None if alias is None else row[alias]
+            is_new = key is None
             if key.__class__ is not int:
-                if key is not None:
+                if not is_new:
                     return None
-                last = tree.last()
-                key = 1 if last is None else last[0] + 1
-                if key > _INT_MAX:
+                key = transaction.next_rowid(tree_id)
+                if key is None:
                     return None
                 if alias is not None:
                     row = (*row[:alias], key, *row[alias + 1 :])
-            if plain.get(tuple(map(type, row))) is not tree.kinds and not is_plain(row, tree):
+            if plain.get(tuple(map(type, row))) is not transaction.kinds_of(tree_id) and (
+                not is_plain(row, transaction.tree(tree_id))
+            ):
                 return None
             if foreign_keys is not None and not foreign_keys.undisturbed(ctx, (row,)):
                 return None
-            if not indexes:
-                if not tree.insert(key, row):
-                    return None
-            else:
-                entries = []
+            entries = []
+            if indexes:
                 for index in indexes:
                     index_tree = transaction.tree(index.tree_id)
                     entry = index.key(ctx, row, key)
                     if index.unique and index.other(index_tree, entry) is not None:
                         return None
                     entries.append((index_tree, entry))
-                if not tree.insert(key, row):
-                    return None
-                for index_tree, entry in entries:
-                    index_tree.put(entry)
+            if is_new and is_alone:
+                transaction.put_row(tree_id, key, row)
+            elif not transaction.insert_row(tree_id, key, row):
+                return None
+            for index_tree, entry in entries:
+                index_tree.put(entry)
             ctx.session.last_insert_rowid = key
             return ONE
 

@@ -101,9 +101,10 @@ def keyed_update(
     what would be called."""
 
     def lines(old: str, key: str, values: str, name: Callable[..., str]) -> list[str]:
-        places = tuple(sorted(assigned))
+        places, tree_id = tuple(sorted(assigned)), records.table.tree_id
         closer_look = (
-            f"{name(records.plain, 'plain')}.get(tuple(map(type, new_))) is not tree_.kinds"
+            f"{name(records.plain, 'plain')}.get(tuple(map(type, new_)))"
+            f" is not txn.kinds_of({tree_id})"
         )
         if len(assigned) <= FEW_ASSIGNED:
             # A value of the class that its column held before is stored as it is, and is of a kind that
@@ -127,15 +128,14 @@ def keyed_update(
         return [
             f"{key} = p[{number}]",
             f"if {key}.__class__ is not int: return None",
-            f"tree_ = ctx.transaction.tree({records.table.tree_id})",
-            f"{old} = tree_.get({key})",
+            f"{old} = txn.row({tree_id}, {key})",
             f"if {old} is None: return {name(NONE)}",
             f"new_ = {values}",
             f"if {closer_look}:",
-            f"    new_ = {name(records.changed, 'changed')}(new_, {places}, tree_)",
+            f"    new_ = {name(records.changed, 'changed')}(new_, {places}, txn.tree({tree_id}))",
             "    if new_ is None: return None",
             *written,
-            f"tree_.put({key}, new_)",
+            f"txn.put_row({tree_id}, {key}, new_)",
             f"return {name(ONE)}",
         ]
 
@@ -252,15 +252,14 @@ def keyed_delete(records: TableRecords, number: int) -> OneRow:
         if key.__class__ is not int:
             return None
         transaction = ctx.transaction
-        tree = transaction.tree(tree_id)
         if indexes:
-            row = tree.get(key)
+            row = transaction.row(tree_id, key)
             if row is None:
                 return NONE
             entries = [(index.tree_id, index.entry(ctx, row, key)) for index in indexes]
             for index_id, entry in entries:
                 if entry is not None:
                     transaction.tree(index_id).delete(entry)
-        return ONE if tree.delete(key) else NONE
+        return ONE if transaction.delete_row(tree_id, key) else NONE
 
     return delete
