@@ -15,7 +15,7 @@ from sql.compile.query import trees_of
 from sql.dml.bulk import BulkInsert, Loaded
 from sql.dml.conflicts import resolutions
 from sql.dml.keyed import ONE, OneRow
-from sql.dml.merge import Merge, merges
+from sql.dml.merge import Merge, merges, refusing
 from sql.dml.records import Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
@@ -85,7 +85,13 @@ class InsertPlan(WritePlan):
         self._at_once = _SORTED_AT_ONCE if sorts else _ROWS_AT_ONCE
         if sorts and self.bulk is not None and self.source.values is not None:
             self.sets_at_once = _SORTED_AT_ONCE
-        self._one = self._single() if self._is_simple() else None
+        self._one: OneRow | None = None
+        if self._is_simple():
+            if self._merge is None and not table.without_rowid:
+                self._one = self._single()
+            else:
+                merge = self._merge or refusing(records)
+                self._one = merge.single(self.source, target.foreign_keys)
 
     def _removes_alone(self, env: BindEnvironment) -> bool:
         if not any(item.action == "REPLACE" for item in self.order):
@@ -209,7 +215,6 @@ class InsertPlan(WritePlan):
             and self.returning is None
             and not records.generated
             and not records.has_checks
-            and not self.table.without_rowid
             and not self.table.autoincrement
             and all(index.condition is None for index in records.indexes)
         )

@@ -6,7 +6,7 @@ the end is written in bulk.
 
     stored rows by key, keys by unique values   ->   for each row: put, skip, replace, or change   ->   the difference
 
-`Merge.one` does the same for one row, which is the case of a program that executes the statement in a loop.  Both
+`Merge.single` does the same for one row, which is the case of a program that executes the statement in a loop.  Both
 give None, with nothing written, where a row needs a closer look.
 """
 
@@ -27,7 +27,7 @@ from sql.dml.bulk import (
 from sql.dml.conflicts import Resolution
 from sql.dml.entry_sorting import sort_entries
 from sql.dml.index_keys import IndexKeys
-from sql.dml.keyed import NONE, ONE
+from sql.dml.keyed import NONE, ONE, OneRow
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
 from sql.dml.upsert import UpsertClause
 from sql.dml.writer import same
@@ -38,6 +38,8 @@ from sql.values import INT_MAX
 if TYPE_CHECKING:
     from btree import Tree
     from sql.context import Context
+    from sql.dml.foreign_keys import ForeignKeys
+    from sql.dml.sources import Source
 
 _CHECKED_EACH = 4096
 """Rows after which somebody may have cancelled the statement."""
@@ -61,6 +63,11 @@ def merges(
         if item.clause is not None and item.action == "UPDATE" and not item.clause.stays_in_place:
             return None
     return Merge(records, order)
+
+
+def refusing(records: TableRecords) -> Merge:
+    """What takes a closer look at every conflict."""
+    return Merge(records, [Resolution(constraint, "ABORT") for constraint in records.constraints])
 
 
 class Merge:
@@ -146,8 +153,36 @@ class Merge:
 
     # -- one row ---------------------------------------------------------------------------------
 
-    def one(self, ctx: Context, tree: Tree, key: Any, row: Row) -> WriteOutcome | None:
-        """Write one row, as it is stored, with its key."""
+    def single(self, source: Source, foreign_keys: ForeignKeys | None) -> OneRow:
+        """A function that writes the row of one execution."""
+        records = self._records
+        tree_id, alias, primary_key = records.table.tree_id, records.alias, records.primary_key
+        plain, is_plain, one = records.plain, records.is_plain, self._one
+        values, parameters_only = source.values, source.parameters_only
+
+        def insert(ctx: Context) -> WriteOutcome | None:
+            row: Row = ctx.parameters if parameters_only else values(ctx)[0]  # type: ignore[misc]
+            tree = ctx.transaction.tree(tree_id)
+            key = None if alias is None else row[alias]
+            if key.__class__ is not int and primary_key is None:
+                if key is not None:
+                    return None
+                last = tree.last()
+                key = 1 if last is None else last[0] + 1
+                if key > INT_MAX:
+                    return None
+                if alias is not None:
+                    row = (*row[:alias], key, *row[alias + 1 :])
+            if plain.get(tuple(map(type, row))) is not tree.kinds and not is_plain(row, tree):
+                return None
+            if foreign_keys is not None and not foreign_keys.undisturbed(ctx, (row,)):
+                return None
+            return one(ctx, tree, key if primary_key is None else primary_key(row), row)
+
+        return insert
+
+    def _one(self, ctx: Context, tree: Tree, key: Any, row: Row) -> WriteOutcome | None:
+        """Write a row, as it is stored, with its key."""
         transaction = ctx.transaction
         removed: list[Any] = []
         for constraint, _, action, clause in self._steps:

@@ -76,7 +76,7 @@ def some_rows(numbers: random.Random, kind: str, count: int, largest: int) -> li
         if kind == "text":
             return numbers.choice([f"k{number}", f"K{number}", f"k{number}"])
         if kind == "without":
-            return numbers.choice([number, f"k{number}", float(number)])
+            return numbers.choice([number, f"k{number}", float(number), number, None])
         return numbers.choice([number, number, number, None])
 
     return [
@@ -99,7 +99,9 @@ def test_conflicts_end_as_in_sqlite(kind: str, seed: int, tmp_path: Path) -> Non
     rowids = "WITHOUT" not in TABLES[kind]
     for _ in range(40):
         form = numbers.choice(FORMS)
-        rows = some_rows(numbers, kind, numbers.choice([1, 3, 9, 60]), numbers.choice([30, 400]))
+        rows = some_rows(
+            numbers, kind, numbers.choice([1, 3, 9, 30, 60]), numbers.choice([30, 400])
+        )
         way = numbers.choice(["many", "each", "values", "query"])
 
         def run(con: Any, form: str = form, rows: Any = rows, way: str = way) -> Any:
