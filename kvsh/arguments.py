@@ -182,6 +182,8 @@ def _nearest(name: str, known: dict[str, str]) -> str:
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+SECONDS_MAX = 1e11
+"""Three thousand years: clocks and expiries can be reckoned with up to there."""
 
 
 def seconds(text: str) -> float:
@@ -189,4 +191,7 @@ def seconds(text: str) -> float:
     match = _DURATION.match(text.strip().lower())
     if match is None:
         raise UsageError(f"{text!r} is no duration: write 500ms, 30s, 5m, 2h or 7d")
-    return float(match[1]) * _UNITS[match[2]]
+    duration = float(match[1]) * _UNITS[match[2]]
+    if duration > SECONDS_MAX:
+        raise UsageError(f"{text!r} is too long")
+    return duration

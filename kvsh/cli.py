@@ -107,7 +107,7 @@ def is_command_word(words: list[str]) -> bool:
     """Whether words from argv are one raw or dot command, word by word."""
     word = words[0].lower()
     if word == "delete":
-        return len(words) > 1 and words[1].lower() != "from"
+        return len(words) == 1 or words[1].lower() != "from"
     return word in RAW_WORDS or (word[:1] == "." and len(word.split()) == 1)
 
 

@@ -9,9 +9,8 @@
 Keys and values are bytes, or str that is encoded as UTF-8; bytes come back, and None for what is absent.
 SQL's tables are in the same file and join the same transactions.
 
-A read outside of a transaction takes the newest commit: one read transaction is kept and used again as
-long as `Store.view()` gives the same object, so that a get costs the descent and little more.  A
-write outside of a transaction is one of its own, durable when it returns; threads that write at the same
+A read outside of a transaction takes the newest commit: what it needs for that is kept and follows the commits
+(`reads`), so that a get costs the descent and little more.  A write outside of a transaction is one of its own, durable when it returns; threads that write at the same
 time share their waits for the disk.
 
 Threads: a `Database` may be shared.  A transaction belongs to the thread that began it, and what that
@@ -24,14 +23,16 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, starmap
+from operator import index
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from btree import CATALOG_TREE_ID, RAW_TREE_ID, KeySpace, open_memory, open_store
+from btree import CATALOG_TREE_ID, KeySpace, open_memory, open_store
 from kvsh.errors import LOWER_ERRORS, DataError, OperationalError, ProgrammingError, translated
+from kvsh.reads import DELETED, HOT_VALUE_BYTES, NOTHING, Reads
 from kvsh.tidying import tidy
-from kvsh.transaction import Joined, Transaction, expires_in
+from kvsh.transaction import INTEGER_MAX, INTEGER_MIN, Joined, Transaction, expires_in
 
 if TYPE_CHECKING:
     from btree import Store
@@ -42,10 +43,8 @@ Text = str | bytes | bytearray | memoryview
 Durability = Literal["full", "normal", "off"]
 
 CACHE_BYTES = 256 << 20
-_HOT_VALUE_BYTES = 512
 _HOT_SHARE_BYTES = 2048
-"""The hash index of hot keys has one entry for so many bytes of the cache, with values that are not long."""
-INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
+"""The hash index of hot keys has one entry for so many bytes of the cache."""
 
 
 def open(
@@ -87,25 +86,6 @@ def open(
     return Database(store, timeout, cache_bytes)
 
 
-class _Current:
-    """A read transaction on the newest commit, as of `view`.
-
-    `hot` is a hash index over keys that were asked for lately: a descent takes a dozen comparisons of
-    objects that are seldom in the processor's cache, a look-up in a dict takes one or two.  It has a
-    bound.  The next read transaction takes it over, without the keys that were changed in between, if
-    those are few."""
-
-    __slots__ = ("get", "hot", "space", "view")
-
-    def __init__(self, store: Store, view: object, hot: dict[bytes, bytes]) -> None:
-        transaction = store.begin()
-        self.view = view
-        self.space = KeySpace(transaction)
-        self.get = transaction.tree(RAW_TREE_ID).get
-        transaction.rollback()  # its tree reads on, and no cycle of the two waits for the garbage collector
-        self.hot = hot
-
-
 def _as_bytes(text: Any) -> bytes:
     if isinstance(text, str):
         return text.encode()
@@ -136,11 +116,11 @@ class Database:
     def __init__(self, store: Store, timeout: float, cache_bytes: int = CACHE_BYTES) -> None:
         self._store = store
         self._hot_max = cache_bytes // _HOT_SHARE_BYTES
-        self._hot_lock = threading.Lock()
-        self._keys_changed: Any = getattr(store, "raw_keys_changed", None)
+        self._reads_lock = threading.Lock()
         self._timeout = timeout
         self._view = store.view
-        self._current: Any = _NOTHING
+        self._is_newest = store.is_newest
+        self._reads: Reads = NOTHING
         self._transactions: dict[int, Joined] = {}  # by thread
         self._local = threading.local()
         self._closed = False
@@ -157,23 +137,30 @@ class Database:
                 if joined is not None:
                     value = joined.get(key)
                     return default if value is None else value
-            current = self._current
-            if current.view is not self._view():
-                current = self._renewed()
-            hot: dict[bytes, bytes] = current.hot
+            reads = self._reads
+            moment = reads.moment
+            if not self._is_newest(moment):
+                reads = self._followed()
+                moment = reads.moment
+            hot = reads.hot
             value = hot.get(key)
             if value is not None:
                 return value
-            value = current.get(key)
+            if reads.changed:
+                value = reads.changed.get(key)
+                if value is not None:
+                    return default if value is DELETED else value
+            value = reads.get(key)
             if value.__class__ is bytes:
-                if len(value) <= _HOT_VALUE_BYTES:
-                    with self._hot_lock:
-                        if current is self._current:  # else the value may have been replaced since
+                if len(value) <= HOT_VALUE_BYTES:
+                    with self._reads_lock:
+                        # Else the value may have been replaced since.
+                        if reads is self._reads and reads.moment == moment:
                             if len(hot) >= self._hot_max:
                                 hot.clear()
                             hot[key] = value
                 return value
-            value = current.space.get(key)  # absent, or with an expiry
+            value = reads.space.get(key)  # absent, or with an expiry
             return default if value is None else value
         except LOWER_ERRORS as error:
             self._check_open()
@@ -226,6 +213,7 @@ class Database:
 
         Keeps an expiry.  Raises DataError if the value is no number, or the sum leaves 64 bits."""
         name = _as_bytes(key)
+        by = index(by)
         with self._writing() as space:
             old = space.get(name)
             try:
@@ -387,7 +375,7 @@ class Database:
 
         `progress` is called with (pages done, pages in all) now and then.  What it raises abandons the
         compaction: the file stays as it was."""
-        self._current = _NOTHING
+        self._reads = NOTHING
         self._on_store("compact", progress=progress)
 
     def backup(
@@ -426,7 +414,7 @@ class Database:
         if self._closed:
             return
         self._closed = True
-        self._current = _NOTHING
+        self._reads = NOTHING
         try:
             for joined in list(self._transactions.values()):
                 joined.abandon()
@@ -461,31 +449,36 @@ class Database:
         if self._closed:
             raise ProgrammingError("Cannot operate on a closed database.")
 
-    def _renewed(self) -> _Current:
-        """A read transaction on the newest commit, kept for the reads to come."""
+    def _followed(self) -> Reads:
+        """What single keys are read from as of the newest commit, kept for the reads to come."""
         self._check_open()
-        with self._hot_lock:
-            old, view = self._current, self._view()
-            changed = None
-            if old is not _NOTHING and self._keys_changed is not None:
-                changed = self._keys_changed(old.view, view)
-            hot: dict[bytes, bytes] = {} if changed is None else old.hot
-            for key in changed or ():
-                hot.pop(key, None)
-            current = _Current(self._store, view, hot)
-            self._current = current
-        return current
+        with self._reads_lock:
+            reads = self._reads
+            if reads is not NOTHING and (
+                self._is_newest(reads.moment) or reads.follow(self._store, self._hot_max)
+            ):
+                return reads
+            return self._begun()
+
+    def _begun(self) -> Reads:
+        """The same, on a new view; under the lock."""
+        older = None if self._reads is NOTHING else self._reads
+        self._reads = reads = Reads(self._store, self._hot_max, older)
+        return reads
 
     def _keys(self) -> KeySpace:
         """The keys as this thread sees them now."""
         joined = self._transactions.get(get_ident())
         if joined is not None:
             return joined.reading()
-        current = self._current
-        if current.view is not self._view():
-            current = self._renewed()
-        space: KeySpace = current.space
-        return space
+        reads = self._reads
+        if reads.view is not self._view():
+            self._check_open()
+            with self._reads_lock:
+                reads = self._reads
+                if reads.view is not self._view():
+                    reads = self._begun()
+        return reads.space
 
     def _reading(self) -> KeySpace:
         self._check_open()
@@ -503,15 +496,6 @@ class Database:
     def _writing(self) -> _Writing:
         self._check_open()
         return _Writing(self._store, self._transactions.get(get_ident()))
-
-
-class _Nothing:
-    """Stands for the current read transaction where there is none."""
-
-    view = object()
-
-
-_NOTHING = _Nothing()
 
 
 class _Writing:

@@ -14,16 +14,25 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from btree import RAW_TREE_ID, KeySpace
-from kvsh.errors import LOWER_ERRORS, ProgrammingError, translated
+from kvsh.errors import LOWER_ERRORS, DataError, ProgrammingError, translated
 
 if TYPE_CHECKING:
     from kvsh.database import Database
     from sql import Session
 
+INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
+
 
 def expires_in(seconds: float) -> int:
-    """The moment `seconds` from now, in milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000 + int(seconds * 1000)
+    """The moment `seconds` from now, in milliseconds since the epoch.  Raises DataError if that is none, or
+    none that can be stored."""
+    try:
+        moment = time.time_ns() // 1_000_000 + int(seconds * 1000.0)
+    except (OverflowError, ValueError):  # infinite, no number
+        moment = INTEGER_MAX + 1
+    if not INTEGER_MIN <= moment <= INTEGER_MAX:
+        raise DataError(f"a key can't expire in {seconds} seconds")
+    return moment
 
 
 class Joined:

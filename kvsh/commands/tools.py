@@ -50,6 +50,8 @@ def watch(environment: Environment, arguments: Arguments) -> None:
     from kvsh.reader import Reader
 
     interval, statement = _head(arguments.rest)
+    if not interval:
+        raise UsageError("usage: .watch TIME [--times N] STATEMENT", 6)
     pause = seconds(interval)
     times = None
     if statement.startswith("--times "):

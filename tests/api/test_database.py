@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -265,6 +266,27 @@ def test_incr_counts_and_keeps_the_expiry(db: kvsh.Database) -> None:
     with pytest.raises(kvsh.DataError, match="64 bits"):
         db.incr("wide")
     assert db.get("wide") == str(2**63 - 1).encode()
+
+
+@pytest.mark.parametrize("ttl", [1e30, 10**400, float("inf"), float("-inf"), float("nan")])
+def test_a_moment_that_no_clock_reaches_is_no_expiry(db: kvsh.Database, ttl: float) -> None:
+    db.put("k", "v")
+    with pytest.raises(kvsh.DataError, match="expire"):
+        db.expire("k", ttl)
+    with pytest.raises(kvsh.DataError, match="expire"):
+        db.put("k", "w", ttl=ttl)
+    assert (db.get("k"), db.ttl("k")) == (b"v", None)
+
+
+def test_times_and_steps_are_numbers(db: kvsh.Database) -> None:
+    text: Any = "5"
+    with pytest.raises(TypeError):
+        db.put("k", "v", ttl=text)
+    with pytest.raises(TypeError):
+        db.incr("k", text)
+    with pytest.raises(TypeError):
+        db.incr("k", 1.5)  # type: ignore[arg-type]
+    assert db.get("k") is None
 
 
 def test_what_is_written_is_there_after_reopening(tmp_path: Path) -> None:

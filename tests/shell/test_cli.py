@@ -102,7 +102,15 @@ def test_a_file_may_be_called_like_a_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("put", "k"), ("get",), ("incr", "a", "b", "c"), ("scan", "--limit", "x"), (".mod",)]
+    "words",
+    [
+        ("put", "k"),
+        ("get",),
+        ("delete",),
+        ("incr", "a", "b", "c"),
+        ("scan", "--limit", "x"),
+        (".mod",),
+    ],
 )
 def test_wrong_usage_of_a_command_ends_with_2(database: Path, words: tuple[str, ...]) -> None:
     done = kvsh(database, *words)

@@ -242,6 +242,21 @@ def test_too_few_and_too_many_arguments_show_the_usage(shell: Shell) -> None:
     assert "--limit needs a value" in shell.error("scan --limit")
 
 
+@pytest.mark.parametrize(
+    ("typed", "complaint"),
+    [
+        (".watch", "usage: .watch TIME"),
+        (".watch soon SELECT 1", "'soon' is no duration"),
+        ("expire user:1 99999999999999d", "'99999999999999d' is too long"),
+        (f"put k v --ttl {'9' * 400}", "is too long"),
+        (f".timeout {'9' * 400}", "is too long"),
+    ],
+)
+def test_times_that_are_none_are_refused(shell: Shell, typed: str, complaint: str) -> None:
+    assert complaint in shell.error(typed)
+    assert shell("ttl user:1; get k") == ""
+
+
 def test_redirected_results_arrive_in_files_and_commands(shell: Shell, tmp_path: Path) -> None:
     shell(".mode csv\n.once a.csv\nSELECT 1 AS a;\n.output b.csv\nSELECT 2 AS b;\n.output")
     assert (tmp_path / "a.csv").read_text() == "a\n1\n"
