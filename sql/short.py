@@ -447,8 +447,7 @@ class _Maker:
 
     def _keys(self, access: KeyRange) -> KeysOf:
         """What gives the first keys of a range of an index, or None where there are less."""
-        part = access.path.parts[len(access.equal) :]
-        collation = part[0].collation if part else "BINARY"
+        collation = access.path.part(len(access.equal)).collation
         low, low_inclusive = self._bound(access.low, collation)
         high, high_inclusive = self._bound(access.high, collation)
         prefix, reverse = self._prefix(access), access.reverse

@@ -331,9 +331,7 @@ class AccessCompiler:
             nullable = not equality.null_safe and self.scalar.nullable(equality.value)
             choices.append(self.call(ranges.one, source) if nullable else f"({source},)")
             plain.append("" if nullable else source)
-        collation = (
-            path.parts[len(access.equal)].collation if len(access.equal) < len(path.parts) else ""
-        )
+        collation = path.part(len(access.equal)).collation
         reverse = str(access.reverse)
         if len(plain) == len(choices) and all(plain):
             prefix = f"({''.join(f'{part}, ' for part in plain)})"
@@ -343,13 +341,13 @@ class AccessCompiler:
             unbound = access.low is None and access.high is None
             if unbound and plain and not access.reverse and not path.clustered:
                 return self.call(ranges.equal_span, tree, "check", prefix)
-            bounds = self.bounds(access.low, access.high, collation or "BINARY")
+            bounds = self.bounds(access.low, access.high, collation)
             return self.call(ranges.key_span, tree, "check", prefix, *bounds, reverse)
         listed = f"({''.join(f'{choice}, ' for choice in choices)})"
         if access.prefix is not None:
             start = self.scalar.operand(access.prefix, None, collation)[0]
             return self.call(ranges.text_spans, tree, "check", listed, start, reverse)
-        bounds = self.bounds(access.low, access.high, collation or "BINARY")
+        bounds = self.bounds(access.low, access.high, collation)
         return self.call(ranges.spans, tree, "check", listed, *bounds, f"reverse={reverse}")
 
     def _union(self, relation: TableRelation, access: RowidUnion) -> Source:

@@ -26,6 +26,7 @@ from sql.compile.levels import LevelCompiler
 from sql.compile.module import Lines, Module
 from sql.compile.plans import (
     FEW_ROWS,
+    cut_share,
     gives_few,
     is_cut,
     is_plain,
@@ -215,8 +216,9 @@ class BlockCompiler:
         plan = self.planner.plan(block, self.repeats if free else 1.0)
         assert isinstance(plan, SelectPlan)
         plan = without_scan_order(plan)
-        seen = rows_seen(plan) * (self.repeats if free else 1.0)
-        outer, self.repeats = self.repeats, rows_tried(plan) * (self.repeats if free else 1.0)
+        times = (self.repeats if free else 1.0) * cut_share(self.planner, plan)
+        seen = rows_seen(plan) * times
+        outer, self.repeats = self.repeats, max(1.0, rows_tried(plan) * times)
         remembers, self.scalar.remembers = self.scalar.remembers, seen >= FEW_ROWS
         try:
             return self._select_planned(plan, free)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec.structs import replace
 
 from sql.expressions import ROWID, ColumnRef, InSubquery
 from sql.plan import TableRelation
 from sql.plan.operators import KeyRange, Level, SelectPlan, TableScan
+
+if TYPE_CHECKING:
+    from sql.optimise.planner import Planner
 
 FEW_ROWS = 32.0
 """Rows of a look-up up to which they are gathered in one list."""
@@ -39,6 +44,12 @@ def is_cut(plan: SelectPlan) -> bool:
     if block.limit is None or block.keys is not None or block.windows or block.distinct:
         return False
     return plan.ordered or not block.order
+
+
+def cut_share(planner: Planner, plan: SelectPlan) -> float:
+    """The share of a plan's rows that LIMIT lets through as they come: what is behind them is never asked for."""
+    wanted = planner.limit_of(plan.block) if is_cut(plan) and plan.levels else None
+    return 1.0 if wanted is None else min(1.0, max(1.0, wanted) / max(1.0, plan.levels[-1].rows))
 
 
 def is_plain(plan: SelectPlan) -> bool:

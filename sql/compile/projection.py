@@ -243,8 +243,11 @@ class ProjectionCompiler:
                     clauses = f"{head} in ({iterable}) {joined.clauses}"
             else:
                 clauses = joined.clauses
-            wanted = [joined.wanted] if joined.wanted else []
-            rows = self.compiler.call(stages.batched, f"({element} {clauses})", "check", *wanted)
+            made = f"({element} {clauses})"
+            if joined.wanted:
+                rows = self.compiler.call(stages.first_batch, made, "check", joined.wanted)
+            else:
+                rows = self.compiler.call(stages.batched, made, "check")
             body.add(f"return {rows}")
         else:
             body.add(f"out = [{element} {joined.clauses}]")

@@ -21,6 +21,7 @@ from sql.plan import (
 )
 from sql.plan.operators import (
     PRESENT,
+    ROWID_PART,
     Access,
     Bound,
     Equality,
@@ -153,8 +154,8 @@ class AccessWriter:
             self._equality(self._part(table, part), equality)
             for part, equality in zip(parts, access.equal, strict=False)
         ]
-        if len(access.equal) < len(parts):
-            name = self._part(table, parts[len(access.equal)])
+        if access.low is not None or access.high is not None or access.prefix is not None:
+            name = self._part(table, access.path.part(len(access.equal)))
             conditions += self._bounds(name, access.low, access.high)
             if access.prefix is not None:
                 conditions.append(f"{name} starts with {self.writer.text(access.prefix)}")
@@ -220,10 +221,10 @@ class AccessWriter:
         parts = access.path.parts
         names = [
             "<expr>" if part.column is None else self._part(table, part)
-            for part in parts
+            for part in [*parts, ROWID_PART]
         ]  # fmt: skip
         conditions = [f"{part}=?" for part, _ in zip(names, access.equal, strict=False)]
-        if len(access.equal) < len(names):
+        if access.low is not None or access.high is not None or access.prefix is not None:
             following = names[len(access.equal)]
             conditions += _marks(following, access.low, access.high)
             if access.prefix is not None:

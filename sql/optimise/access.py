@@ -354,8 +354,10 @@ class TableAccess:
             used.append(term.conjunct)
             place += 1
         low = high = prefix = None
-        if place < len(path.parts):
-            part = path.parts[place]
+        # Entries that are equal lie in the order of their rowids, which a range may bound, too.
+        has_rowid = not path.clustered and not self.relation.table.without_rowid
+        if place < len(path.parts) or has_rowid:
+            part = path.part(place)
             for term in terms:
                 if not self._matches(part, term):
                     continue
@@ -485,7 +487,7 @@ class TableAccess:
                 return rows * (DEFAULT_RANGE_SHARE / 2 if both else DEFAULT_RANGE_SHARE)
         else:
             values = ()
-        if path.parts[len(equal)].collation != "BINARY" and low is not PRESENT:
+        if path.part(len(equal)).collation != "BINARY" and low is not PRESENT:
             return rows * DEFAULT_RANGE_SHARE
         return self._range_rows(path.tree_id, values, low, high, scalar=False, rows=rows)
 

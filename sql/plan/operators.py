@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from sql.expressions import Affinity, Expression, InList, InSubquery, Literal
+from sql.expressions import ROWID, Affinity, Expression, InList, InSubquery, Literal
 from sql.plan.blocks import Block, Relation, Select
 from sql.schema import Index
 
@@ -20,6 +20,9 @@ class KeyPart(Struct, frozen=True):
     column: int | None
     expression: Expression | None = None
     collation: str = "BINARY"
+
+
+ROWID_PART = KeyPart(ROWID, None, "BINARY")
 
 
 class KeyPath(Struct, frozen=True):
@@ -37,6 +40,10 @@ class KeyPath(Struct, frozen=True):
     key_start: int = 0
     index: Index | None = None
     where: tuple[Expression, ...] = ()
+
+    def part(self, place: int) -> KeyPart:
+        """The part of the key at a place; behind its own parts an index has the table's rowid."""
+        return self.parts[place] if place < len(self.parts) else ROWID_PART
 
 
 class Bound(Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, product
+from operator import ge, gt, le, lt
 from typing import Any
 
 from btree import MAX, Tree, TreeKind, order_key
@@ -346,7 +347,7 @@ def first_keys(
     high_inclusive: bool,
     reverse: bool,
 ) -> list[Any] | None:
-    """The first `count` keys of a `key_span` if they stand in one leaf; None where that can't be told."""
+    """The first `count` keys of a `key_span`, fewer if it has no more; None where that can't be told by as many keys."""
     keys: list[Any] | None
     if reverse:
         far, far_inclusive = low, low_inclusive
@@ -364,20 +365,23 @@ def first_keys(
             keys = tree.following(prefix, count)
     if keys is None:
         return None
-    last = keys[-1]
     at = len(prefix)
-    if last[:at] != prefix:
-        return None
+    if keys[-1][:at] != prefix:
+        keys = [key for key in keys if key[:at] == prefix]
+        if not keys:
+            return keys
+    part = keys[-1][at]
     if far is PRESENT or far is UNBOUND:
         # A bound on one side leaves NULL out.
-        leaves_out = far is PRESENT or (reverse and high is not UNBOUND)
-        return None if leaves_out and last[at] is None else keys
-    part = last[at]
+        leaves_out = part is None and (far is PRESENT or (reverse and high is not UNBOUND))
+        return [key for key in keys if key[at] is not None] if leaves_out else keys
     try:
-        within = part > far if reverse else part < far
+        if (part > far if reverse else part < far) or (far_inclusive and part == far):
+            return keys
+        beyond = (le if reverse else ge) if not far_inclusive else (lt if reverse else gt)
+        return [key for key in keys if not beyond(key[at], far)]
     except TypeError:  # of several kinds
         return None
-    return keys if within or (far_inclusive and part == far) else None
 
 
 def union(

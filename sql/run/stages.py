@@ -22,15 +22,20 @@ Batches = Iterable[list[Row]]
 BATCH_ROWS = 1024
 
 
-def batched(
-    rows: Iterable[Row], check: Callable[[], None], wanted: int = BATCH_ROWS
-) -> Iterator[list[Row]]:
-    """A stream of rows in batches; no more are in the first than are `wanted`, so that none is made in vain."""
+def first_batch(rows: Iterable[Row], check: Callable[[], None], wanted: int) -> Batches:
+    """As many of a stream of rows as are `wanted`; all in batches where that is unknown or many.
+
+    Few are a list: a session gives back what it has, and keeps its reader, without a look at the stream's end."""
+    if not 0 <= wanted <= BATCH_ROWS:
+        return batched(rows, check)
+    check()
+    batch = list(islice(rows, wanted))
+    return [batch] if batch else []
+
+
+def batched(rows: Iterable[Row], check: Callable[[], None]) -> Iterator[list[Row]]:
+    """A stream of rows in batches."""
     rows = iter(rows)
-    if 0 < wanted < BATCH_ROWS:
-        check()
-        if batch := list(islice(rows, wanted)):
-            yield batch
     while batch := list(islice(rows, BATCH_ROWS)):
         check()
         yield batch

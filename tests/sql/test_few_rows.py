@@ -1,0 +1,127 @@
+"""Queries that ask a large table for a few rows: pages by key, the first rows of a range, against sqlite3.
+
+Each is asked with many values of its parameters, so that ranges end within a leaf, at its end and in the next one."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from typing import Any
+
+import pytest
+
+import kvsh
+from kvsh import Connection
+
+SCHEMA = """
+CREATE TABLE o(id INTEGER PRIMARY KEY, customer INT, status TEXT, day TEXT, total REAL);
+CREATE TABLE i(id INTEGER PRIMARY KEY, o_id INT, n INT);
+CREATE INDEX o_status ON o(status);
+CREATE INDEX o_customer ON o(customer, day);
+CREATE INDEX o_day ON o(day);
+CREATE INDEX i_o ON i(o_id);
+"""
+STATUSES = ["new", "paid", "done", None]
+ROWS = 3000
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[Connection, sqlite3.Connection]:
+    draw = random.Random(31)
+    orders = [
+        (
+            number,
+            draw.randrange(1, 200),
+            draw.choices(STATUSES, [1, 3, 20, 1])[0],
+            None if draw.random() < 0.02 else f"2024-{draw.randrange(1, 13):02}",
+            round(draw.random() * 100, 2),
+        )
+        for number in range(1, 3 * ROWS, 3)
+    ]
+    items = [(number, draw.randrange(1, 3 * ROWS), number % 7) for number in range(2 * ROWS)]
+    cons = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    for con in cons:
+        con.executescript(SCHEMA)
+        con.executemany("INSERT INTO o VALUES (?, ?, ?, ?, ?)", orders)
+        con.executemany("INSERT INTO i VALUES (?, ?, ?)", items)
+    return cons
+
+
+def number(draw: random.Random) -> Any:
+    return draw.choice([draw.randrange(3 * ROWS), -1, 3 * ROWS, 4000.5, "4000", "x", None])
+
+
+def day(draw: random.Random) -> Any:
+    return draw.choice([f"2024-{draw.randrange(1, 13):02}", "2024-06-1", "", "3", 7, None])
+
+
+def status(draw: random.Random) -> Any:
+    return draw.choice([*STATUSES, "none of them"])
+
+
+def customer(draw: random.Random) -> Any:
+    return draw.choice([draw.randrange(1, 200), 500, "7", None])
+
+
+@pytest.mark.parametrize(
+    ("sql", "values"),
+    [
+        ("SELECT id FROM o WHERE status = ? AND id > ? ORDER BY id LIMIT 20", (status, number)),
+        ("SELECT * FROM o WHERE status = ? AND id <= ? ORDER BY id DESC LIMIT 7", (status, number)),
+        ("SELECT id, total FROM o WHERE status = ? AND id BETWEEN ? AND ?", (status, number, number)),
+        ("SELECT count(*) FROM o WHERE status IN ('new', ?) AND rowid >= ?", (status, number)),
+        ("SELECT total FROM o WHERE customer = ? AND day = ? AND id < ?", (customer, day, number)),
+        ("SELECT id FROM o WHERE customer = ? AND day < ? ORDER BY day DESC LIMIT 4", (customer, day)),
+        ("SELECT id FROM o WHERE customer = ? AND day >= ? ORDER BY day LIMIT 5", (customer, day)),
+        (
+            "SELECT id FROM o WHERE customer = ? AND day > ? AND day <= ? ORDER BY day DESC LIMIT 4",
+            (customer, day, day),
+        ),
+        (
+            "SELECT id, (SELECT count(*) FROM i WHERE i.o_id = o.id) FROM o WHERE id > ?"
+            " ORDER BY id LIMIT 20",
+            (number,),
+        ),
+        (
+            "SELECT id FROM o WHERE id > ? AND EXISTS (SELECT 1 FROM i WHERE i.o_id = o.id AND n > 3)"
+            " ORDER BY id LIMIT 3",
+            (number,),
+        ),
+        ("SELECT id FROM o WHERE total > 90 AND id > ? LIMIT ?", (number, lambda draw: 2000)),
+        ("SELECT id FROM o WHERE total > 90 AND id > ? LIMIT ?", (number, lambda draw: -1)),
+        ("SELECT id FROM o WHERE total > 90 AND id > ? LIMIT 0", (number,)),
+    ],
+)  # fmt: skip
+def test_few_rows_of_many_are_those_of_sqlite(
+    both: tuple[Connection, sqlite3.Connection], sql: str, values: tuple[Any, ...]
+) -> None:
+    ours, theirs = both
+    draw = random.Random(5)
+    for _ in range(60):
+        parameters = tuple(value(draw) for value in values)
+        expected = theirs.execute(sql, parameters).fetchall()
+        assert ours.execute(sql, parameters).fetchall() == expected, parameters
+
+
+def test_a_range_of_row_ids_bounds_the_entries_of_an_index(
+    both: tuple[Connection, sqlite3.Connection],
+) -> None:
+    ours, _ = both
+    plan = str(
+        ours.execute(
+            "EXPLAIN SELECT id FROM o WHERE status = ? AND id > ? ORDER BY id LIMIT 20",
+            ("new", 100),
+        ).fetchall()
+    )
+    assert "o_status (status = ?1 and id > ?2)" in plan
+
+
+def test_what_limit_leaves_out_is_not_counted_for_a_subquery(
+    both: tuple[Connection, sqlite3.Connection],
+) -> None:
+    """Thousands of rows stand behind the page, and a hash table of all items was made for them."""
+    ours, _ = both
+    sql = (
+        "EXPLAIN SELECT id, (SELECT count(*) FROM i WHERE i.o_id = o.id) FROM o ORDER BY id LIMIT 5"
+    )
+    assert "i_o" in str(ours.execute(sql).fetchall())
