@@ -33,10 +33,10 @@ from btree.on_pages import Replay
 from btree.overlay import OWN_MAX, redo_of
 from btree.pending import add_pending
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, TreeKind, Value
-from btree.redo import OP_CHANGES, changed_keys, encode_put, puts_in, replay
+from btree.redo import OP_CHANGES, changes_of, encode_put, puts_in, replay
 from btree.transaction import RAW_PUTS_MAX
 from btree.version import Version
-from btree.view import View
+from btree.view import RawChanges, View
 from engine import Journal
 
 if TYPE_CHECKING:
@@ -153,24 +153,28 @@ class DiskStore:
     def view(self) -> View:
         """The newest durable version, to read."""
         view = self._view
-        if view is not None and self.pages.is_current(view.snapshot):
+        if view is not None and self.pages.is_newest(view.snapshot.state):
             return view
         return self._renewed_view()
 
-    def raw_keys_changed(self, older: View, newer: View) -> list[bytes] | None:
-        """The raw keys that commits between two views put or deleted; None if they are many, or can't
-        be told."""
-        known = older.version
+    @property
+    def is_newest(self) -> Callable[[Any], bool]:
+        return self.pages.is_newest
+
+    def raw_changes(self, view: View, after: int, until: View | None = None) -> RawChanges | None:
+        seen = view.snapshot
+        state = self.pages.newest() if until is None else until.snapshot.state
         if (
-            older.snapshot.epoch is not newer.snapshot.epoch
-            or known.base_lsn != newer.version.base_lsn
-            or newer.version.lsn - known.lsn > TOLD_COMMITS_MAX
+            state.epoch is not seen.epoch
+            or state.base_lsn != seen.base_lsn
+            or state.lsn - after > TOLD_COMMITS_MAX
         ):
             return None
-        records = [record for _, record in newer.snapshot.redo(known.lsn)]
+        records = [record for _, record in state.redo_after(after)]
         if sum(map(len, records)) > TOLD_BYTES_MAX:
             return None
-        return changed_keys(records, RAW_TREE_ID)
+        changes = changes_of(records, RAW_TREE_ID)
+        return None if changes is None else RawChanges(state, state.lsn, changes)
 
     def _renewed_view(self) -> View:
         if self.closed:

@@ -60,6 +60,12 @@ class MemoryStore:
         """The same object as long as nothing is committed."""
         return self.version
 
+    def is_newest(self, moment: Version) -> bool:
+        return moment is self.version and not self.closed
+
+    def raw_changes(self, view: Version, after: int, until: Version | None = None) -> None:
+        """Not told: a view costs nothing here."""
+
     def put(self, key: bytes, value: bytes) -> None:
         transaction = self.begin(write=True)
         try:

@@ -63,17 +63,16 @@ def decode_redo(record: bytes) -> list[tuple[int, int, Any]]:
     return operations
 
 
-def changed_keys(records: Iterable[bytes], tree_id: int) -> list[Key] | None:
-    """The keys of one tree that redo records put or delete; None if that can't be told."""
-    keys: list[Key] = []
+def changes_of(records: Iterable[bytes], tree_id: int) -> dict[Key, Value] | None:
+    """The newest values of the keys of one tree that redo records put or delete; None if that can't be told."""
+    newest: dict[Key, Value] = {}
     for record in records:
         for operation, changed, argument in decode_redo(record):
-            if changed != tree_id:
-                continue
-            if operation != OP_CHANGES:
-                return None
-            keys += argument[::2]
-    return keys
+            if changed == tree_id:
+                if operation != OP_CHANGES:
+                    return None
+                _gather(newest, argument)
+    return newest
 
 
 def puts_in(records: Iterable[bytes]) -> dict[int, dict[Key, Value]] | None:

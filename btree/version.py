@@ -33,6 +33,11 @@ class Version:
         self.freed = freed  # pages that the next pages commit gives back
         self.cleared = cleared  # (root, whether it has large values, kind): trees likewise
 
+    @property
+    def moment(self) -> Version:
+        """See `protocols.Store.is_newest`; of a store in memory, to which a version is the view."""
+        return self
+
     def later(self, lsn: int) -> Version:
         """The same as of a later commit, which is nothing but changes that lie over the trees."""
         return Version(

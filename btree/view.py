@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from btree.errors import StoreError
 
@@ -24,11 +24,29 @@ class View:
         self.snapshot = snapshot  # closes itself when nobody has it any more
         self.version = version
 
+    @property
+    def lsn(self) -> int:
+        return self.version.lsn
+
+    @property
+    def moment(self) -> object:
+        """See `protocols.Store.is_newest`."""
+        return self.snapshot.state
+
+
+class RawChanges(NamedTuple):
+    """What some commits did to the raw keys."""
+
+    moment: object  # what `Store.is_newest` is asked with, as of the last of them
+    lsn: int  # the last of them
+    changes: dict[bytes, Any]  # the newest value of each key, False: deleted
+
 
 class _Ended:
     """The reader of a transaction that ended and whose version was never read through a snapshot."""
 
     __slots__ = ()
+    epoch = None
 
     def locate(self, page: int) -> int:
         raise StoreError("the transaction has ended")

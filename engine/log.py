@@ -74,6 +74,10 @@ class State(NamedTuple):
     redo_count: int
     epoch: object
 
+    def redo_after(self, after: int) -> list[tuple[int, bytes]]:
+        """(lsn, payload) of the redo commits after `after` and after the newest pages commit."""
+        return self.redo[redo_start(self.redo, after) : self.redo_count]
+
 
 class CommitInfo(NamedTuple):
     """One commit in the file, for people who look inside."""

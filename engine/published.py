@@ -73,23 +73,28 @@ class Published:
                 raise EngineError(f"{self.path}: the database handle is closed")
             raise StorageError(self._dead)
 
-    def is_current(self, snapshot: Snapshot) -> bool:
-        """Whether `snapshot()` would give the very same state.  Costs no system call."""
-        return snapshot.state is self._visible and self._words[0] <= self._visible_end
+    def is_newest(self, state: State) -> bool:
+        """Whether `newest()` would give the very same.  Costs no system call."""
+        return state is self._visible and self._words[0] <= self._visible_end
 
-    def snapshot(self) -> Snapshot:
-        """The newest commit that may be seen, whoever wrote it."""
+    def newest(self) -> State:
+        """The newest commit that may be seen, whoever wrote it; who reads pages takes a `snapshot`."""
         with self.mutex:
             if self._dead is not None:
                 self.check_usable()
             log = self.current_log
             if not self._locked and log.words[WORD_VISIBLE] > log.end:
                 self._take_in_others()
-                log = self.current_log
             state = self._visible
             if state is None:
-                state = self._visible = log.state()
-            snapshot = Snapshot(self, log, state)
+                state = self._visible = self.current_log.state()
+            return state
+
+    def snapshot(self) -> Snapshot:
+        """The pages and the redo of the newest commit that may be seen."""
+        with self.mutex:
+            state = self.newest()
+            snapshot = Snapshot(self, self.current_log, state)
             self._live[id(snapshot)] = state.lsn
             return snapshot
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from engine.log import redo_start
-
 if TYPE_CHECKING:
     from engine.log import Log, State
     from engine.published import Published
@@ -32,8 +30,7 @@ class Snapshot:
 
     def redo(self, after: int = 0) -> list[tuple[int, bytes]]:
         """(lsn, payload) of the redo commits after `after` and after the newest pages commit."""
-        commits, count = self.state.redo, self.state.redo_count
-        return commits[redo_start(commits, after) : count]
+        return self.state.redo_after(after)
 
     def locate(self, page: int) -> int:
         """Where the page lies; 0 if there is no such page."""

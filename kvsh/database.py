@@ -155,7 +155,7 @@ class Database:
                 if len(value) <= HOT_VALUE_BYTES:
                     with self._reads_lock:
                         # Else the value may have been replaced since.
-                        if reads is self._reads and reads.moment == moment:
+                        if reads is self._reads and reads.moment is moment:
                             if len(hot) >= self._hot_max:
                                 hot.clear()
                             hot[key] = value

@@ -73,8 +73,11 @@ class FakePages:
     def snapshot(self) -> FakeSnapshot:
         return FakeSnapshot(self, self.file.lsn)
 
-    def is_current(self, snapshot: FakeSnapshot) -> bool:
-        return snapshot.lsn == self.file.lsn
+    def is_newest(self, state: FakeSnapshot) -> bool:
+        return state.lsn == self.file.lsn
+
+    def newest(self) -> FakeSnapshot:
+        return self.snapshot()
 
     def begin(self, timeout: float | None = None) -> FakeWriter:
         if not self.file.lock.acquire(timeout=1.0 if timeout is None else timeout):
@@ -119,6 +122,10 @@ class FakeSnapshot:
         self.epoch = pages.epoch(lsn)
         self.closed = False
         pages.open_snapshots += 1
+
+    @property
+    def state(self) -> FakeSnapshot:
+        return self
 
     def redo(self, after: int = 0) -> list[tuple[int, bytes]]:
         return self.pages.file.redo(max(self.base_lsn, after), self.lsn)

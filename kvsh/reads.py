@@ -1,0 +1,87 @@
+"""`Reads`: what raw keys are read from outside of transactions.
+
+It stands on a view of the store and follows the commits after it: what they did to the raw keys is kept beside the
+tree, so that a get after somebody's put costs a look into that put's record, not a view of its own.  Once those
+are many, pages were written, or a range is asked for, a new one is made on a newer view.
+
+`hot` is a hash index over keys that were asked for or written lately: a descent takes a dozen comparisons of
+objects that are seldom in the processor's cache, a look-up in a dict takes one or two.  It has a bound.
+
+Threads share it.  One of them at a time follows; who reads meanwhile finds what was there before, or what a commit
+that is published has put.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from btree import RAW_TREE_ID, KeySpace
+
+if TYPE_CHECKING:
+    from btree import Store
+
+HOT_VALUE_BYTES = 512
+"""Longer values are left to the tree."""
+
+CHANGED_MAX = 4096
+"""Keys whose changes are kept beside the tree."""
+
+DELETED = False
+
+
+class Reads:
+    """The raw keys as of `moment`, which is that of commit `lsn`."""
+
+    __slots__ = ("changed", "get", "hot", "lsn", "moment", "space", "view")
+
+    def __init__(self, store: Store, hot_max: int, older: Reads | None) -> None:
+        """On the store's newest view; `older`: what was read from before."""
+        self.view: Any = store.view()
+        self.moment = self.view.moment
+        self.lsn: int = self.view.lsn
+        transaction = store.begin()
+        self.space = KeySpace(transaction)
+        self.get = transaction.tree(RAW_TREE_ID).get
+        transaction.rollback()  # its tree reads on, and no cycle of the two waits for the garbage collector
+        self.changed: dict[bytes, Any] = {}
+        """By commits after the view's: values, or `DELETED`."""
+        self.hot: dict[bytes, bytes] = {}
+        if older is not None:
+            news = store.raw_changes(older.view, older.lsn, self.view)
+            if news is not None and _warmed(older.hot, news.changes, hot_max):
+                self.hot = older.hot
+
+    def follow(self, store: Store, hot_max: int) -> bool:
+        """Take in what was committed since; whether that could be done."""
+        news = store.raw_changes(self.view, self.lsn)
+        if news is None or len(self.changed) + len(news.changes) > CHANGED_MAX:
+            return False
+        if not _warmed(self.hot, news.changes, hot_max):
+            return False
+        self.changed.update(news.changes)
+        self.lsn = news.lsn
+        self.moment = news.moment  # last: who finds it finds the rest
+        return True
+
+
+def _warmed(hot: dict[bytes, bytes], changes: dict[bytes, Any], hot_max: int) -> bool:
+    """Have the index tell of changes; False if there are values that expire among them."""
+    for key, value in changes.items():
+        if value.__class__ is bytes and len(value) <= HOT_VALUE_BYTES:
+            hot[key] = value
+        elif value is DELETED or value.__class__ is bytes:
+            hot.pop(key, None)
+        else:
+            return False
+    if len(hot) > hot_max:
+        hot.clear()
+    return True
+
+
+class Nothing:
+    """Stands for `Reads` where there is none."""
+
+    moment = view = object()
+
+
+NOTHING: Any = Nothing()
