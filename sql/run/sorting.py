@@ -30,7 +30,7 @@ RUNS_MAX = 48
 
 def sort_rows(rows: list[Row], passes: Sequence[Pass]) -> None:
     """Sort in place."""
-    if len(rows) >= BUCKETS_FROM and _repeats(rows, passes):
+    if passes and len(rows) >= BUCKETS_FROM and _repeats(rows, passes):
         _sort_in_buckets(rows, passes)
         return
     for key, descending in passes:

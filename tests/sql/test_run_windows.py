@@ -147,3 +147,23 @@ def test_of_equal_extremes_a_growing_frame_shows_the_first_and_a_moving_one_the_
         for bounds in frames:
             query = f"SELECT {function} OVER (ORDER BY id ROWS BETWEEN {bounds}) FROM n"
             assert repr(ours.execute(query)) == repr(theirs.execute(query)), query
+
+
+@pytest.mark.parametrize(
+    "window", ["", "PARTITION BY v % 3", "ORDER BY v", "PARTITION BY v ORDER BY w"]
+)
+def test_many_rows_in_one_window(window: str) -> None:
+    engines: list[Engine] = [KvshEngine(), SqliteEngine()]
+    found = []
+    for engine in engines:
+        engine.execute("CREATE TABLE t(v INTEGER, w)")
+        engine.execute(
+            "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 25000)"
+            " INSERT INTO t SELECT n * 7919 % 30011, n % 5 FROM c"
+        )
+        found.append(
+            engine.execute(
+                f"SELECT v, count(*) OVER w, row_number() OVER w FROM t WINDOW w AS ({window})"
+            )
+        )
+    assert found[0] == found[1]
