@@ -80,4 +80,8 @@ class Command:
             if count > most and most < len(arguments.words):
                 column += max(arguments.words[most].column - 1, 0)
             raise UsageError(f"usage: {self.usage}", column)
+        if "file" in (argument.rstrip(".") for argument in self.arguments):
+            for word in arguments.words:
+                if "\0" in word.text:
+                    raise UsageError("no file or command has a NUL in its name", word.column)
         self.call(environment, arguments)

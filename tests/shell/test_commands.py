@@ -257,6 +257,17 @@ def test_times_that_are_none_are_refused(shell: Shell, typed: str, complaint: st
     assert shell("ttl user:1; get k") == ""
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        '.read "a\\0b"', ".import a\0b track", '.export "a\\0b" track', ".open a\0b", ".backup a\0b",
+        ".repair a.db b\0c", ".output a\0b", ".once |cat \0", ".system echo \0",
+    ],
+)  # fmt: skip
+def test_a_name_with_a_nul_is_refused(shell: Shell, typed: str) -> None:
+    assert "no file or command has a NUL in its name" in shell.error(typed)
+
+
 def test_redirected_results_arrive_in_files_and_commands(shell: Shell, tmp_path: Path) -> None:
     shell(".mode csv\n.once a.csv\nSELECT 1 AS a;\n.output b.csv\nSELECT 2 AS b;\n.output")
     assert (tmp_path / "a.csv").read_text() == "a\n1\n"
