@@ -107,7 +107,7 @@ class LocalTransaction(UnopenedRows, Ground):
     def __init__(self, store: Any, version: Version, *, writable: bool) -> None:
         self.store = store
         self.version = version
-        self._shape = version.shape
+        self._shape = self.plain_shape = version.shape
         self.next_tree_id = version.next_tree_id
         self.open_trees: dict[int, Tree] = {}
         self.row_changes = {}
@@ -161,6 +161,8 @@ class LocalTransaction(UnopenedRows, Ground):
             if tree_id == RAW_TREE_ID and _HELD_BACK in self.open_trees:
                 self.carry_out()
                 return self.open_trees[RAW_TREE_ID]
+            if tree_id == CATALOG_TREE_ID:
+                self.plain_shape = None
             state = (self._states or self.version.trees)[tree_id]
             root = state.root
             if root.__class__ is int:
@@ -208,6 +210,7 @@ class LocalTransaction(UnopenedRows, Ground):
                     continue
             del self.open_trees[tree.id]
             all_stay = False
+        self.plain_shape = None if CATALOG_TREE_ID in self.open_trees else self._shape
         if not all_stay:
             self._catalog_state = None
         return all_stay
@@ -391,7 +394,7 @@ class LocalTransaction(UnopenedRows, Ground):
         for tree_id, tree in list(self.open_trees.items()):
             if tree_id not in savepoint.trees:
                 self._roll_back_later_tree(tree_id, tree)
-        self._shape = object()
+        self._shape, self.plain_shape = object(), None
         for tree_id, (tree, state, redo_length, own) in savepoint.trees.items():
             self.open_trees[tree_id] = tree  # it may have been dropped since
             if state is None:
@@ -562,7 +565,7 @@ class LocalTransaction(UnopenedRows, Ground):
     def note_widening(self, tree_id: int, kinds: tuple[int, ...]) -> None:
         """Log the wider kinds of a tree."""
         self.log.append((OP_WIDEN, tree_id, kinds))
-        self._shape = object()
+        self._shape, self.plain_shape = object(), None
 
     def note_clear(self, tree: Tree) -> None:
         """Log that a tree is about to lose all its entries, and keep its root for the pages' sake."""

@@ -44,17 +44,17 @@ _INSERT_LETTERS = frozenset("iIrR")  # of INSERT, REPLACE
 _LONG = 1024  # characters: beyond, an INSERT is first tried as rows of literals
 
 _CONTROL = {
-    "BEGIN": ("begin",),
-    "BEGIN TRANSACTION": ("begin",),
-    "BEGIN DEFERRED": ("begin",),
-    "BEGIN IMMEDIATE": ("begin", "IMMEDIATE"),
-    "BEGIN EXCLUSIVE": ("begin", "EXCLUSIVE"),
-    "COMMIT": ("commit",),
-    "END": ("commit",),
-    "COMMIT TRANSACTION": ("commit",),
-    "ROLLBACK": ("rollback",),
+    "BEGIN": TransactionState.begin,
+    "BEGIN TRANSACTION": TransactionState.begin,
+    "BEGIN DEFERRED": TransactionState.begin,
+    "BEGIN IMMEDIATE": TransactionState.begin_writer,
+    "BEGIN EXCLUSIVE": TransactionState.begin_writer,
+    "COMMIT": TransactionState.commit,
+    "END": TransactionState.commit,
+    "COMMIT TRANSACTION": TransactionState.commit,
+    "ROLLBACK": TransactionState.rollback,
 }
-"""Statements that need no parser, by their text: a session method and its arguments."""
+"""Statements that need no parser, by their text: methods of the session."""
 
 
 class Session(TransactionState):
@@ -295,7 +295,7 @@ class Session(TransactionState):
             self._lift = lift_literals
         control = _CONTROL.get(sql.strip(" \t\r\n;").upper())
         if control is not None:
-            statement = TransactionStatement(*control)
+            statement = TransactionStatement(control)
             self._keep(sql, statement)
             return statement.run(self, ())
         if not values:

@@ -26,6 +26,8 @@ class PairedTransaction(RowAccess):
 
     __slots__ = ("_savepoints", "main", "temporary")
 
+    plain_shape = None
+
     def __init__(self, main: Transaction, temporary: Transaction) -> None:
         self.main = main
         self.temporary = temporary

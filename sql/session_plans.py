@@ -9,7 +9,7 @@ check needs no check at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import CATALOG_TREE_ID, Row, StoreError, Transaction
@@ -20,6 +20,7 @@ from sql.result import OwningResult, Result
 
 if TYPE_CHECKING:
     from sql.expressions import SqlValue
+    from sql.functions import FunctionRegistry
     from sql.parse.statements import Query, Statement
     from sql.plan import ResultColumn
     from sql.run.short import Ready
@@ -98,25 +99,24 @@ class Prepared:
 
 
 class TransactionStatement(Prepared):
-    """BEGIN, COMMIT, ROLLBACK: a method of the session and its arguments.
+    """BEGIN, COMMIT, ROLLBACK: what the session does then.
 
     They come with every transaction, so they are kept as plans are."""
 
-    __slots__ = ("_arguments", "_method")
+    __slots__ = ("_action",)
 
-    def __init__(self, method: str, *arguments: str) -> None:
+    def __init__(self, action: Callable[[Any], None]) -> None:
         self.names, self.count = (), 0
-        self._method = method
-        self._arguments = arguments
+        self._action = action
 
     def run(self, session: Session, values: Values) -> Result:
-        getattr(session, self._method)(*self._arguments)
+        self._action(session)
         return Result()
 
     def quick(self, session: Session, values: Values) -> list[Row] | int | None:
         if values:
             return None
-        getattr(session, self._method)(*self._arguments)
+        self._action(session)
         return 0
 
 
@@ -159,6 +159,7 @@ class Checked(Prepared):
 
     __slots__ = (
         "_commit_number",
+        "_functions",
         "_functions_version",
         "_schema",
         "_shape",
@@ -167,6 +168,7 @@ class Checked(Prepared):
     )
 
     _schema: Schema
+    _functions: FunctionRegistry  # the session's
 
     def __init__(self, statement: Statement) -> None:
         super().__init__(statement)
@@ -193,6 +195,7 @@ class Checked(Prepared):
         temporary = getattr(transaction, "temporary", None)
         self._state = transaction.tree(CATALOG_TREE_ID).state
         self._temporary_state = None if temporary is None else temporary.tree(CATALOG_TREE_ID).state
+        self._functions = session.functions
         self._functions_version = session.functions.version
 
     def context(self, session: Session, transaction: Transaction, values: Values) -> Context:
@@ -254,8 +257,8 @@ class QueryPlan(Checked):
         transaction = session.quick_reader()
         if (
             transaction is None
-            or transaction.shape is not plan._shape
-            or session.functions.version != plan._functions_version
+            or (transaction.plain_shape or transaction.shape) is not plan._shape
+            or plan._functions.version != plan._functions_version
         ):
             return None
         if session.keeps(transaction):

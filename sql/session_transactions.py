@@ -91,17 +91,33 @@ class TransactionState:
 
     def begin(self, mode: str = "DEFERRED") -> None:
         """BEGIN.  `mode` IMMEDIATE or EXCLUSIVE takes the writer's lock at once (BusyError)."""
+        if mode != "DEFERRED":
+            self.begin_writer()
+            return
+        self._check_open()
+        if self.in_transaction:
+            raise SqlError("cannot start a transaction within a transaction")
+        self.in_transaction = True
+
+    def begin_writer(self) -> None:
+        """BEGIN IMMEDIATE: takes the writer's lock at once (BusyError).  Of a database that is open read-only it is, as
+        in SQLite, a transaction that reads."""
         if self.closed:
             self._check_open()
         if self.in_transaction:
             raise SqlError("cannot start a transaction within a transaction")
-        if mode != "DEFERRED":
+        if self._query_only:
+            raise ReadOnlyError("attempt to write a readonly database")
+        try:
             if self._temporary_store is None:
                 transaction = self.store.begin(write=True, timeout=self.busy_timeout)
-                self._transaction = transaction
-                self.joinable = None if self._query_only else transaction
+                self._transaction = self.joinable = transaction
             else:
                 self._transaction = self.begin_transaction(write=True)
+        except ReadOnlyError:
+            if not self.store.readonly:
+                raise
+            self._transaction = self.begin_transaction(write=False)
         self.in_transaction = True
 
     def commit(self) -> None:

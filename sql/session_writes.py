@@ -13,7 +13,7 @@ from itertools import chain, islice
 from operator import itemgetter, ne
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from btree import Row, Savepoint, Transaction
+from btree import Savepoint, Transaction
 from sql.context import Context
 from sql.errors import ConstraintError, Interrupted, MisuseError, SqlError
 from sql.loading import load
@@ -74,7 +74,7 @@ def _is_plain(column: list[Any]) -> bool:
 class WriteStatement(Checked):
     """An INSERT, UPDATE or DELETE."""
 
-    __slots__ = ("_one", "_plan", "_quick_context", "is_dml")
+    __slots__ = ("_is_bare", "_one", "_plan", "_quick_context", "is_dml")
 
     statement: Insert | Update | Delete
 
@@ -82,10 +82,11 @@ class WriteStatement(Checked):
         super().__init__(statement)
         self.is_dml = statement.with_ is None
         self._plan: WritePlan | None = None
-        self._one: OneRow | None = None  # the plan's
+        self._one: Any = None  # the plan's `OneRow.run`
+        self._is_bare = False  # whether that does without a context
         self._quick_context: Context | None = None
 
-    def quick(self, session: Session, values: Values) -> list[Row] | int | None:
+    def quick(self, session: Session, values: Values) -> int | None:
         one = self._one
         if one is None or len(values) != self.count or session.current is not None:
             return None
@@ -96,23 +97,25 @@ class WriteStatement(Checked):
             if transaction is None:
                 return None
             is_alone = not session.in_transaction
-        outcome = None
+        outcome: WriteOutcome | None = None
         try:
             if (
-                transaction.shape is self._shape
-                and session.functions.version == self._functions_version
-            ):
-                # One context for all runs, but for one that a signal's handler or a collation begins
-                # within another.
-                context, self._quick_context = self._quick_context, None
-                if context is None:
-                    context = self.context(session, transaction, values)
-                context.transaction = transaction
-                context.parameters = values
-                context.now = None
-                outcome = one(context)
-                context.transaction = _ENDED
-                self._quick_context = context
+                transaction.plain_shape or transaction.shape
+            ) is self._shape and self._functions.version == self._functions_version:
+                if self._is_bare:
+                    outcome = one(transaction, values, None)
+                else:
+                    # One context for all runs, but for one that a signal's handler or a collation begins
+                    # within another.
+                    context, self._quick_context = self._quick_context, None
+                    if context is None:
+                        context = self.context(session, transaction, values)
+                    context.transaction = transaction
+                    context.parameters = values
+                    context.now = None
+                    outcome = one(transaction, values, context)
+                    context.transaction = _ENDED
+                    self._quick_context = context
         except BaseException as error:
             if is_alone:
                 self._failed_alone(session, transaction, error)
@@ -370,7 +373,8 @@ class WriteStatement(Checked):
                 error.is_of_preparation = plan is None  # else it was prepared once
                 raise
             plan = self._plan = made
-            self._one = made.one
+            one = made.one
+            self._one, self._is_bare = (None, False) if one is None else one
             self._quick_context = None
             self._schema = environment.schema
             self.note(session, transaction)

@@ -6,6 +6,7 @@ the schema is the caller's affair, the kinds of value that trees have held are o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -221,18 +222,21 @@ def compile_row_statement(
     table: Table,
     env: BindEnvironment,
     lines: Callable[[str, str, str, Callable[[Any], str]], list[str]],
-) -> Callable[[Context], Any]:
-    """A function of a context, of lines of Python about one row of `table`.
+) -> tuple[Callable[[Transaction, Sequence[Any], Any], Any], bool]:
+    """A function of a transaction, parameters and a context, of lines of Python about one row of `table`, and whether
+    it does without the context.
 
     `lines(row, key, values, name)` gives them: they set the variables `row` and `key`, and then may ask for
     `values`, the source of a tuple of what the expressions come to; `name` is what an object is called."""
     module = Module()
     bound, source = bind_to_row(expressions, table, env)
     row, key, values = _row_values(module, bound, source, env)
-    function: Callable[[Context], Any] = _function(
-        module, "statement(ctx)", lines(row, key, values, module.constants.name)
+    end = lines(row, key, values, module.constants.name)
+    function = _function(module, "statement(txn, p, ctx)", end)
+    text = "\n".join(
+        [*end, *module.setup.values(), *[line for part in module.functions for line in part.lines]]
     )
-    return function
+    return function, re.search(r"\b(ctx|check)\b", text) is None
 
 
 def _row_values(
@@ -262,6 +266,8 @@ def _function(module: Module, signature: str, end: Sequence[str]) -> Any:
         ("check", "ctx.check"),
         ("txn", "ctx.transaction"),
     ):
+        if f"{variable}," in signature:
+            continue
         if (
             f"{variable}[" in text
             or f"{variable}." in text

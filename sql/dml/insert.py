@@ -7,7 +7,7 @@ rows in bulk (`bulk`), and row by row with all constraints, triggers, foreign ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
@@ -219,7 +219,7 @@ class InsertPlan(WritePlan):
             and all(index.condition is None for index in records.indexes)
         )
 
-    def _single(self) -> Callable[[Context], WriteOutcome | None]:
+    def _single(self) -> OneRow:
         """A function that writes the row of one execution; it gives None, with nothing written, where
         the row needs a closer look."""
         records, tree_id = self.target.records, self.tree_id
@@ -229,13 +229,12 @@ class InsertPlan(WritePlan):
         indexes = records.indexes
         is_plain = records.is_plain
         foreign_keys = self.target.foreign_keys
-        is_alone = (
-            not indexes and foreign_keys is None
-        )  # nothing comes between a new rowid and its row
+        # Whether nothing comes between a new rowid and its row.
+        is_alone = not indexes and foreign_keys is None
+        session = self.session
 
-        def insert(ctx: Context) -> WriteOutcome | None:
-            row = ctx.parameters if parameters_only else values(ctx)[0]  # type: ignore[misc]
-            transaction = ctx.transaction
+        def insert(transaction: Transaction, parameters: Row, ctx: Any) -> WriteOutcome | None:
+            row = parameters if parameters_only else values(ctx)[0]  # type: ignore[misc]
             key = None if alias is None else row[alias]
             is_new = key is None
             if key.__class__ is not int:
@@ -266,10 +265,10 @@ class InsertPlan(WritePlan):
                 return None
             for index_tree, entry in entries:
                 index_tree.put(entry)
-            ctx.session.last_insert_rowid = key
+            session.last_insert_rowid = key
             return ONE
 
-        return insert
+        return OneRow(insert, is_bare=parameters_only and is_alone)
 
 
 def _gathered(batches: Iterable[list[Row]], at_once: int) -> Iterator[list[Row]]:

@@ -17,7 +17,7 @@ way.  The statement's scan then finds the row again, and errors and conflicts ta
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from btree import CollectorPaused
 from sql import point
@@ -33,7 +33,7 @@ from sql.result import WriteOutcome
 if TYPE_CHECKING:
     from sqlglot import exp
 
-    from btree import Tree
+    from btree import Transaction, Tree
     from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys, RowFunction
@@ -61,7 +61,17 @@ def renewed(query: CompiledQuery, select: exp.Expression, ctx: Context) -> Compi
     return prepare_select(select, env)
 
 
-OneRow = Callable[["Context"], "WriteOutcome | None"]
+class OneRow(NamedTuple):
+    """A way to write one row.  `run(transaction, parameters, ctx)` gives None, with nothing written, where the row
+    needs a closer look; it calls nothing of the program's.  `is_bare`: it does without `ctx`."""
+
+    run: Callable[[Transaction, Row, Any], WriteOutcome | None]
+    is_bare: bool = False
+
+    def __call__(self, ctx: Context) -> WriteOutcome | None:
+        return self.run(ctx.transaction, ctx.parameters, ctx)
+
+
 ManyRows = Callable[["Context", "dict[Any, Row]"], "WriteOutcome | None"]
 """Of sets of parameters by the rowids in them."""
 
@@ -139,7 +149,7 @@ def keyed_update(
             f"return {name(ONE)}",
         ]
 
-    return compile_row_statement(row, table, records.env, lines)
+    return OneRow(*compile_row_statement(row, table, records.env, lines))
 
 
 def _entry_changes(
@@ -247,11 +257,10 @@ def keyed_delete(records: TableRecords, number: int) -> OneRow:
     """A function that deletes the row whose rowid is parameter `number`."""
     tree_id, indexes = records.table.tree_id, records.indexes
 
-    def delete(ctx: Context) -> WriteOutcome | None:
-        key = ctx.parameters[number]
+    def delete(transaction: Transaction, parameters: Row, ctx: Any) -> WriteOutcome | None:
+        key = parameters[number]
         if key.__class__ is not int:
             return None
-        transaction = ctx.transaction
         if indexes:
             row = transaction.row(tree_id, key)
             if row is None:
@@ -262,4 +271,4 @@ def keyed_delete(records: TableRecords, number: int) -> OneRow:
                     transaction.tree(index_id).delete(entry)
         return ONE if transaction.delete_row(tree_id, key) else NONE
 
-    return delete
+    return OneRow(delete, is_bare=not indexes)

@@ -36,7 +36,7 @@ from sql.result import WriteOutcome
 from sql.values import INT_MAX
 
 if TYPE_CHECKING:
-    from btree import Tree
+    from btree import Transaction, Tree
     from sql.context import Context
     from sql.dml.foreign_keys import ForeignKeys
     from sql.dml.sources import Source
@@ -160,9 +160,9 @@ class Merge:
         plain, is_plain, one = records.plain, records.is_plain, self._one
         values, parameters_only = source.values, source.parameters_only
 
-        def insert(ctx: Context) -> WriteOutcome | None:
-            row: Row = ctx.parameters if parameters_only else values(ctx)[0]  # type: ignore[misc]
-            tree = ctx.transaction.tree(tree_id)
+        def insert(transaction: Transaction, parameters: Row, ctx: Context) -> WriteOutcome | None:
+            row: Row = parameters if parameters_only else values(ctx)[0]  # type: ignore[misc]
+            tree = transaction.tree(tree_id)
             key = None if alias is None else row[alias]
             if key.__class__ is not int and primary_key is None:
                 if key is not None:
@@ -179,7 +179,7 @@ class Merge:
                 return None
             return one(ctx, tree, key if primary_key is None else primary_key(row), row)
 
-        return insert
+        return OneRow(insert)
 
     def _one(self, ctx: Context, tree: Tree, key: Any, row: Row) -> WriteOutcome | None:
         """Write a row, as it is stored, with its key."""

@@ -48,6 +48,38 @@ def outcome(connection: Any, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
         return type(error).__name__, error.sqlite_errorname, str(error)
 
 
+@pytest.mark.parametrize("mode", ["immediate", "exclusive", "deferred"])
+def test_transactions_of_who_may_not_write_begin_where_sqlite3s_do(
+    tmp_path: Path, mode: str
+) -> None:
+    seen = []
+    for module in (kvsh, sqlite3):
+        path = tmp_path / module.__name__
+        connection = module.connect(path, isolation_level=None)
+        connection.execute("CREATE TABLE t(a)")
+        connection.execute("PRAGMA query_only = 1")
+        readonly = module.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+        steps = []
+        for by in (connection, readonly):
+            for sql in (
+                f"BEGIN {mode}",
+                "SELECT count(*) FROM t",
+                "COMMIT",
+                "BEGIN",
+                "ROLLBACK",
+            ) * 2:
+                steps.append((sql, outcome(by, sql), by.in_transaction))
+        other = module.connect(path, isolation_level=None)  # no lock was left behind
+        other.execute("INSERT INTO t VALUES (1)")
+        connection.execute("PRAGMA query_only = 0")
+        for sql in (f"BEGIN {mode}", "INSERT INTO t VALUES (2)", "COMMIT", "SELECT a FROM t"):
+            steps.append((sql, outcome(connection, sql), connection.in_transaction))
+        seen.append(steps)
+        for by in (connection, readonly, other):
+            by.close()
+    assert seen[0] == seen[1]
+
+
 def test_infinite_bounds_of_row_ids_and_indexes_are_bounds() -> None:
     ours, theirs = connected(kvsh), connected(sqlite3)
     for column in ("id", "n", "r"):
