@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from btree.hot import HotRows
+    from btree.view import RawChanges
 
 Key = Any
 """bytes in a RAW tree, int in a TABLE tree, tuple in CLUSTERED and INDEX trees."""
@@ -374,8 +375,17 @@ class Store(Protocol):
         """A transaction on the newest durable commit.  With `write`, takes the writer's lock first,
         waiting at most `timeout` seconds (None: the store's own), else BusyError naming the holder's pid."""
 
-    def view(self) -> object:
-        """The same object as long as nothing is committed, whoever commits."""
+    def view(self) -> Any:
+        """The same object as long as nothing is committed, whoever commits.  It has the number of its commit as `lsn`,
+        and a `moment`."""
+
+    @property
+    def is_newest(self) -> Callable[[Any], bool]:
+        """Whether nothing was committed since a moment; one of a view is its `moment`."""
+
+    def raw_changes(self, view: Any, after: int, until: Any = None) -> RawChanges | None:
+        """What commits after commit `after` up to those that the view `until` sees, or the newest one, did to the raw
+        keys; None if they are many, or did more than to put and delete, or pages were written since `view` was taken."""
 
     def put(self, key: bytes, value: bytes) -> None:
         """Put one raw key, in a transaction of its own; durable as a commit is when it returns."""
