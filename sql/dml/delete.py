@@ -11,20 +11,14 @@ from sql.dml.bulk import change_entries
 from sql.dml.by_column import Rows, delete_by_column, rows_function
 from sql.dml.collector import gathered
 from sql.dml.entry_sorting import in_key_order, sort_entries
-from sql.dml.keyed import (
-    ManyRows,
-    OneRow,
-    deletes_by_key,
-    keyed_delete,
-    renewed,
-    rowid_parameter,
-    run_by_key,
-)
+from sql.dml.keyed import OneRow, keyed_delete, renewed
+from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, deletes_by_key, run_by_key
 from sql.dml.records import KIND_BITS, Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
 from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
 from sql.dml.undo import guarded
+from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
@@ -88,13 +82,13 @@ class DeletePlan(WritePlan):
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
         self._keys: Rows | None = None
         self._one: OneRow | None = None
-        self._by_keys: tuple[int, ManyRows] | None = None
+        self._by_keys: tuple[UniqueKey, ManyRows] | None = None
         if self.plain and self.returning is None and not env.extra_scopes:
-            number = rowid_parameter(self.query, self.target.records)
-            if number is not None:
-                self._one = keyed_delete(self.target.records, number)
-                if not self.target.records.indexes:
-                    self._by_keys = number, deletes_by_key(self.target.records)
+            unique = unique_key(self.query, self.target.records)
+            if unique is not None:
+                self._one = keyed_delete(self.target.records, unique)
+                self._by_keys = unique, deletes_by_key(self.target.records, unique)
+                self.sets_at_once = SETS_AT_ONCE
         if self._one is None:
             self.query.generate()
 
@@ -136,8 +130,8 @@ class DeletePlan(WritePlan):
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
         if self._by_keys is None:
             return super().run_many(ctx, parameter_sets)
-        number, many = self._by_keys
-        return run_by_key(self, ctx, parameter_sets, number, many, ordered=False)
+        unique, many = self._by_keys
+        return run_by_key(self, ctx, parameter_sets, unique, many, ordered=False)
 
     def _cleared(self, ctx: Context) -> WriteOutcome:
         transaction = ctx.transaction

@@ -34,21 +34,14 @@ from sql.dml.collector import gathered
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.entry_sorting import in_key_order, sort_entries
 from sql.dml.index_keys import IndexKeys, RowFunction
-from sql.dml.keyed import (
-    ManyRows,
-    OneRow,
-    is_plain,
-    keyed_update,
-    renewed,
-    rowid_parameter,
-    run_by_key,
-    updates_by_key,
-)
+from sql.dml.keyed import OneRow, is_plain, keyed_update, renewed
+from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, run_by_key, updates_by_key
 from sql.dml.records import KIND_BITS, Row, widen_by_classes
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges
 from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
 from sql.dml.undo import guarded
+from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.dml.writer import same
 from sql.result import WriteOutcome
 
@@ -124,7 +117,7 @@ class UpdatePlan(WritePlan):
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
         self._found: Rows | None = None
         self._many = False
-        self._number: int | None = None  # of the parameter that is the rowid
+        self._unique: UniqueKey | None = None  # what WHERE compares with parameters
         self._by_keys: ManyRows | None = None  # made when it is first wanted
         self._one = self._keyed() if self._simple else None
         if self._one is None:
@@ -132,16 +125,18 @@ class UpdatePlan(WritePlan):
 
     def _keyed(self) -> OneRow | None:
         """The short way to one row; None if the statement is of another form."""
-        number = rowid_parameter(self.query, self.target.records)
-        if number is None or self._foreign_keys is not None:
+        unique = unique_key(self.query, self.target.records)
+        if unique is None or self._foreign_keys is not None:
             return None
         if self.target.env.extra_scopes or not is_plain(self.query):
             return None
-        self._number = number
+        self._unique = unique
+        if unique.places.isdisjoint(self.assigned):
+            self.sets_at_once = SETS_AT_ONCE
         return keyed_update(
             self.target.records,
             self.indexes,
-            number,
+            unique,
             self.assigned,
             self._successor(),
             self._as_named(),
@@ -223,15 +218,17 @@ class UpdatePlan(WritePlan):
             return changes.finished()
 
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
-        number = self._number
-        if number is None or self.indexes:
+        unique = self._unique
+        if unique is None or not unique.places.isdisjoint(self.assigned):
             return super().run_many(ctx, parameter_sets)
         many = self._by_keys
         if many is None:
             records = self.target.records
             successor = compile_row_function(self._successor(), self._as_named(), records.env)
-            many = self._by_keys = updates_by_key(records, number, self.assigned, successor)
-        return run_by_key(self, ctx, parameter_sets, number, many, ordered=True)
+            many = self._by_keys = updates_by_key(
+                records, self.indexes, unique, self.assigned, successor
+            )
+        return run_by_key(self, ctx, parameter_sets, unique, many, ordered=True)
 
     def _keys(self, found: Sequence[Row]) -> list[Any]:
         """The tree keys of what the scan found."""

@@ -1,0 +1,157 @@
+"""UPDATE and DELETE by a unique key for many sets of parameters at once, for `executemany`.
+
+The rows are looked up together, in the order of their keys, changed, and written in bulk with what changes in indexes.
+What is done to one row comes in its order, so sets that are executed together mean different rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from btree import CollectorPaused
+from sql.dml.bulk import change_entries, entry_changes, write_entries
+from sql.dml.entry_sorting import sort_entries
+from sql.dml.target import WritePlan
+from sql.result import WriteOutcome
+
+if TYPE_CHECKING:
+    from sql.context import Context
+    from sql.dml.index_keys import IndexKeys, RowFunction
+    from sql.dml.records import Row, TableRecords
+    from sql.dml.unique_keys import UniqueKey
+
+ManyRows = Callable[["Context", "dict[Any, Row]"], "WriteOutcome | None"]
+"""Of sets of parameters by what they look up."""
+
+MANY = 8
+"""Sets of parameters from which on they are worth being put in order."""
+
+SETS_AT_ONCE = 262144
+"""So many at most: a leaf is searched and changed once for all that mean rows of it."""
+
+
+def updates_by_key(
+    records: TableRecords,
+    indexes: Sequence[IndexKeys],
+    unique: UniqueKey,
+    assigned: Collection[int],
+    successor: RowFunction,
+) -> ManyRows:
+    """`keyed_update` for many sets of parameters, where the columns of the key are not assigned to."""
+    tree_id, is_plain = records.table.tree_id, records.is_plain
+    places = tuple(sorted(assigned))
+
+    def update(ctx: Context, sets: dict[Any, Row]) -> WriteOutcome | None:
+        if not unique.fits(sets.values()):
+            return None
+        tree = ctx.transaction.tree(tree_id)
+        keys, olds, rows = [], [], []
+        meant = _rows_meant(ctx, unique, sets)
+        found = [key for key, _ in meant]
+        for (key, values), old in zip(meant, tree.get_many(found), strict=True):
+            if old is not None:
+                ctx.parameters = values
+                keys.append(key)
+                olds.append(old)
+                rows.append(successor(ctx, old, key))
+        shapes = {tuple(map(type, row)): row for row in rows}
+        if not all(is_plain(row, tree) for row in shapes.values()):
+            for at, row in enumerate(rows):
+                stored = records.changed(row, places, tree)
+                if stored is None:
+                    return None
+                rows[at] = stored
+        work = []
+        for index in indexes:
+            index_tree = ctx.transaction.tree(index.tree_id)
+            before, after = index.entries(ctx, olds, keys), index.entries(ctx, rows, keys)
+            changes = entry_changes(index, index_tree, before, after)
+            if changes is None:
+                return None
+            work.append((index_tree, changes))
+        for index_tree, (gone, new) in work:
+            if gone:
+                change_entries(index_tree, gone, new)
+        if rows:
+            write_entries(tree, keys, rows)
+        return WriteOutcome(len(rows))
+
+    return update
+
+
+def deletes_by_key(records: TableRecords, unique: UniqueKey) -> ManyRows:
+    """`keyed_delete` for many sets of parameters."""
+    tree_id, indexes = records.table.tree_id, records.indexes
+
+    def delete(ctx: Context, sets: dict[Any, Row]) -> WriteOutcome | None:
+        if not unique.fits(sets.values()):
+            return None
+        tree = ctx.transaction.tree(tree_id)
+        keys = [key for key, _ in _rows_meant(ctx, unique, sets)]
+        if indexes:
+            found = zip(keys, tree.get_many(keys), strict=True)
+            there = [(key, row) for key, row in found if row is not None]
+            keys, rows = [key for key, _ in there], [row for _, row in there]
+            for index in indexes:
+                gone = index.entries(ctx, rows, keys)
+                if gone:
+                    sort_entries(gone)
+                    change_entries(ctx.transaction.tree(index.tree_id), gone, ())
+        return WriteOutcome(tree.delete_many(keys))
+
+    return delete
+
+
+def _rows_meant(ctx: Context, unique: UniqueKey, sets: dict[Any, Row]) -> list[tuple[Any, Row]]:
+    """The keys of the rows that sets of parameters mean, ascending, and the sets."""
+    wanted = list(sets)
+    sort_entries(wanted)
+    keys = unique.tree_keys(ctx, wanted)
+    if unique.index is None:
+        return [(key, sets[key]) for key in keys]
+    by_key = {key: sets[value] for key, value in zip(keys, wanted, strict=True) if key is not None}
+    found = list(by_key)
+    sort_entries(found)
+    return [(key, by_key[key]) for key in found]
+
+
+def run_by_key(
+    plan: WritePlan,
+    ctx: Context,
+    sets: Iterable[Row],
+    unique: UniqueKey,
+    many: ManyRows,
+    *,
+    ordered: bool,
+) -> WriteOutcome:
+    """Execute `plan` for each set of parameters, many of them at once.
+
+    `ordered`: what is done to one row comes in its order.  Deleting a row again is nothing."""
+    total = WriteOutcome(0)
+    with CollectorPaused():
+        for distinct in _distinct(sets, unique) if ordered else [_all(sets, unique)]:
+            ctx.check()
+            outcome = many(ctx, distinct) if len(distinct) >= MANY else None
+            if outcome is None:
+                outcome = WritePlan.run_many(plan, ctx, distinct.values())
+            total.changes += outcome.changes
+            total.total_changes += outcome.total_changes
+    return total
+
+
+def _all(sets: Iterable[Row], unique: UniqueKey) -> dict[Any, Row]:
+    of = unique.of
+    return {of(values): values for values in sets}
+
+
+def _distinct(sets: Iterable[Row], unique: UniqueKey) -> Iterator[dict[Any, Row]]:
+    found: dict[Any, Row] = {}
+    of = unique.of
+    for values in sets:
+        key = of(values)
+        if key in found:
+            yield found
+            found = {}
+        found[key] = values
+    yield found
