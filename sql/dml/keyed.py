@@ -18,7 +18,7 @@ way.  The statement's scan then finds the row again, and errors and conflicts ta
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sql.compile import compile_row_statement, prepare_select
 from sql.dml.writer import same
@@ -29,7 +29,7 @@ from sql.result import WriteOutcome
 if TYPE_CHECKING:
     from sqlglot import exp
 
-    from btree import Tree
+    from btree import Transaction, Tree
     from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys
@@ -58,7 +58,17 @@ def renewed(query: CompiledQuery, select: exp.Expression, ctx: Context) -> Compi
     return prepare_select(select, env)
 
 
-OneRow = Callable[["Context"], "WriteOutcome | None"]
+class OneRow(NamedTuple):
+    """A way to write one row.  `run(transaction, parameters, ctx)` gives None, with nothing written, where the row
+    needs a closer look; it calls nothing of the program's.  `is_bare`: it does without `ctx`."""
+
+    run: Callable[[Transaction, Row, Any], WriteOutcome | None]
+    is_bare: bool = False
+
+    def __call__(self, ctx: Context) -> WriteOutcome | None:
+        return self.run(ctx.transaction, ctx.parameters, ctx)
+
+
 NONE, ONE = WriteOutcome(0), WriteOutcome(1)
 """Outcomes of statements that changed no row and one.  Shared: nobody changes an outcome it was given."""
 
@@ -120,7 +130,7 @@ def keyed_update(
             f"return {name(ONE)}",
         ]
 
-    return compile_row_statement(row, table, records.env, lines)
+    return OneRow(*compile_row_statement(row, table, records.env, lines))
 
 
 def _entry_changes(
@@ -145,13 +155,11 @@ def keyed_delete(records: TableRecords, unique: UniqueKey) -> OneRow:
     tree_id, indexes = records.table.tree_id, records.indexes
     allowed, of, unique_index = unique.allowed, unique.of, unique.index
 
-    def delete(ctx: Context) -> WriteOutcome | None:
-        parameters = ctx.parameters
+    def delete(transaction: Transaction, parameters: Row, ctx: Any) -> WriteOutcome | None:
         for number, classes in allowed:
             if parameters[number].__class__ not in classes:
                 return None
         key = of(parameters)
-        transaction = ctx.transaction
         if unique_index is not None:
             found = transaction.tree(unique_index.tree_id).prefixed(key)
             if found is None:
@@ -169,4 +177,4 @@ def keyed_delete(records: TableRecords, unique: UniqueKey) -> OneRow:
                     transaction.tree(index_id).delete(entry)
         return ONE if transaction.delete_row(tree_id, key) else NONE
 
-    return delete
+    return OneRow(delete, is_bare=not indexes)
