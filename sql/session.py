@@ -40,6 +40,8 @@ MEMORY_LIMIT_BYTES = 256 << 20
 _PLANS_MAX = 1024
 _READY_MAX = 256
 _TEXT_CACHED_MAX = 1 << 16
+_AGAIN, _TEXTS_MAX = 8, 64
+"""How often a query of literals is asked, word for word, before it has a plan of its own, and texts that are counted."""
 _INSERT_LETTERS = frozenset("iIrR")  # of INSERT, REPLACE
 _LONG = 1024  # characters: beyond, an INSERT is first tried as rows of literals
 
@@ -85,6 +87,7 @@ class Session(TransactionState):
         self._plans: dict[Any, Prepared] = {}
         self.known_plan = self._plans.get
         """The plan of a statement's text, if it has run before (`Prepared.quick`)."""
+        self._times: dict[str, int] = {}  # how often texts with literals came
         self._ready_version = 0  # of the functions, when queries were made ready
         self._reach = 0  # of the next run of INSERTs; see `session_inserts`
         self._lift: Callable[[str], tuple[str, Any]] = _lift_at_first
@@ -132,6 +135,8 @@ class Session(TransactionState):
                     changes = plan.quick(self, values)
                     if changes.__class__ is int:
                         return Result(None, (), changes, self.last_insert_rowid)
+                elif self._comes_again(sql):
+                    return self._prepared(sql).run(self, ())
                 return plan.run(self, values)
         if plan is None:
             plan = self._prepared(sql)
@@ -143,6 +148,16 @@ class Session(TransactionState):
             if types != plan.types:
                 plan = self._typed(plan, sql, types)
         return plan.run(self, values)
+
+    def _comes_again(self, sql: str) -> bool:
+        """Whether a program asks the same, literals included, again and again.
+
+        A plan that is known by the whole text takes no look at its literals, and may be kept ready: 4 to 10 us less."""
+        times = self._times.get(sql, 0) + 1
+        if len(self._times) >= _TEXTS_MAX:
+            self._times.clear()
+        self._times[sql] = times
+        return times >= _AGAIN and len(sql) <= _TEXT_CACHED_MAX
 
     def execute_many(
         self, sql: str, parameter_sets: Iterable[Parameters], *, plain: bool = False
@@ -452,7 +467,7 @@ class Session(TransactionState):
 
     def roll_back_all(self, transaction: Transaction) -> None:
         """OR ROLLBACK: end the transaction that a failed statement ran in."""
-        if transaction is self._transaction:
+        if transaction is self.begun:
             self._roll_back()
 
     def note_open_result(self, result: Result) -> None:

@@ -146,8 +146,9 @@ def _starts(tree: Tree, first: Any, last: Any) -> list[Any]:
     """Keys to sample at: spread evenly where the first element is a number, else from the start on."""
     low, high = first[0], last[0]
     if isinstance(low, (int, float)) and isinstance(high, (int, float)) and high > low:
+        # Not at the ends: what is there (no one, the first user) is seldom like the others.
         step = (high - low) / SAMPLES
-        return [(low + step * place,) for place in range(SAMPLES)]
+        return [(low + step * (place + 0.5),) for place in range(SAMPLES)]
     starts = [first]
     current = first
     for _ in range(SAMPLES - 1):

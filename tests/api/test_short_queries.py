@@ -298,3 +298,23 @@ def test_short_queries_are_made_ready(in_transaction: bool, tmp_path: Path) -> N
         else:
             make, _ = con.session.ready(sql)
             assert make(parameters) is not None, sql
+
+
+def test_a_query_of_literals_that_comes_again_is_known_by_its_text(tmp_path: Path) -> None:
+    con: Any = kvsh.connect(tmp_path / "db", isolation_level=None, durability="off")
+    theirs: Any = sqlite3.connect(":memory:")
+    for each in (con, theirs):
+        fill(each, random.Random(1))
+    sql = "SELECT id, name FROM item WHERE n = 5 AND price > 1.5 ORDER BY id LIMIT 20"
+    for number in range(20):
+        assert outcome(con, sql, ()) == outcome(theirs, sql, ())
+        assert outcome(con, sql.replace("5", "6", 1), ()) == outcome(
+            theirs, sql.replace("5", "6", 1), ()
+        )
+        for each in (con, theirs):
+            each.execute("UPDATE item SET n = 5 WHERE id = ?", (number,))
+    assert con.session.known_plan(sql) is not None
+    for each in (con, theirs):
+        each.execute("DROP INDEX by_n")
+        each.execute("ALTER TABLE item RENAME COLUMN name TO title")
+    assert outcome(con, sql, ()) == outcome(theirs, sql, ())

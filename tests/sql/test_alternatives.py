@@ -55,6 +55,44 @@ def filled() -> tuple[Connection, sqlite3.Connection]:
     return ours, theirs
 
 
+@pytest.mark.parametrize("column", ["x", "k", "id", "y", "t"])
+def test_what_all_alternatives_bound_is_a_range(column: str) -> None:
+    """Pages behind a row, as programs ask for them, with values of all kinds for the bounds."""
+    draw = random.Random(7)
+    ours, theirs = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    values = [None, 0, 3, 3.0, 4.5, "3", "10", "9", "a", "b", b"a", -2]
+    rows = [[i, *[draw.choice(values) for _ in range(4)]] for i in range(300)]
+    for con in (ours, theirs):
+        con.execute(
+            "CREATE TABLE c(id INTEGER PRIMARY KEY, k INT, t TEXT, x, y TEXT COLLATE NOCASE)"
+        )
+        con.executemany("INSERT INTO c VALUES (?, ?, ?, ?, ?)", rows)
+        for name in "ktxy":
+            con.execute(f"CREATE INDEX c_{name} ON c({name})")
+    for _ in range(150):
+        signs = draw.choice(["<<", "<=", ">>", ">=", "=<", "<>", "=="])
+        arms = [f"{column} {sign} ?" for sign in signs]
+        arms[1] += " AND id > ?"
+        if draw.random() < 0.3:
+            arms.append(f"? >= {column}")
+        sql = f"SELECT id FROM c WHERE {' OR '.join(f'({arm})' for arm in arms)} ORDER BY {column}, id"
+        sql += draw.choice(["", " LIMIT 7"])
+        given = [draw.choice(values) for _ in range(sql.count("?"))]
+        given[2] = draw.randrange(300)
+        expected = theirs.execute(sql, given).fetchall()
+        assert ours.execute(sql, given).fetchall() == expected, (sql, given)
+
+
+def test_the_page_behind_a_row_is_a_range_of_the_index() -> None:
+    con = kvsh.connect(":memory:")
+    con.execute("CREATE TABLE c(id INTEGER PRIMARY KEY, day TEXT, n INT)")
+    con.execute("CREATE INDEX c_day ON c(day)")
+    con.executemany("INSERT INTO c(day, n) VALUES (?, ?)", [(str(n), n) for n in range(3000)])
+    sql = "SELECT * FROM c WHERE day < ? OR (day = ? AND id < ?) ORDER BY day DESC, id DESC LIMIT 5"
+    plan = str(con.execute("EXPLAIN " + sql, ("500", "500", 500)).fetchall())
+    assert "c_day (day <= greatest(?1, ?2)) backwards" in plan
+
+
 def condition(draw: random.Random) -> str:
     shared = draw.sample(ATOMS, draw.randrange(3))
     arms = []
