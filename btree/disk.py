@@ -118,11 +118,14 @@ class DiskStore:
             raise ReadOnlyError("the database is open read-only")
         writer: Writer = self.pages.begin(timeout)
         try:
-            version = self._version_to_build_on(writer)
+            # Without the lock: who changes one of the two changes both before it is another thread's turn.
+            version = self._versions.get(writer.lsn) if self._epoch is writer.epoch else None
+            if version is None:
+                version = self._version_to_build_on(writer)
+            return DiskTransaction(self, version, None, writer)
         except BaseException:
             writer.rollback()
             raise
-        return DiskTransaction(self, version, None, writer)
 
     def put(self, key: bytes, value: bytes) -> None:
         """One raw key put, as a transaction of its own.
@@ -335,19 +338,21 @@ class DiskStore:
             return None
         lsn = writer.lsn + 1
         raw: TreeState | None = None
+        shape = version.shape
+        operations: list[Any] = []
+        redo: Any
         with self._lock:
-            states, shape = transaction.states, version.shape
-            operations: list[Any] = []
-            redo: Any
+            states = transaction._states or version.trees
             for tree_id, own in changes.items():
                 state, count = states[tree_id], len(own)
                 # What `is_full` asks of all but raw trees.
-                if state.pending_count + count > state.pending_max or tree_id == RAW_TREE_ID:
+                if state.pending_count + count > state.pending_max or tree_id <= CATALOG_TREE_ID:
                     if transaction.is_full(state, count):
                         return None
-                    raw = state if tree_id == RAW_TREE_ID else raw
-                elif tree_id == CATALOG_TREE_ID:
-                    shape = object()
+                    if tree_id == RAW_TREE_ID:
+                        raw = state
+                    elif tree_id == CATALOG_TREE_ID:
+                        shape = object()
                 if count == 1 and state.kind is not _INDEX:
                     (redo,) = own.items()  # most have one change, of which the redo is the pair
                 else:

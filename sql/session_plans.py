@@ -254,14 +254,15 @@ class QueryPlan(Checked):
             return None
         if tuple(map(type, values)) != (plan.types or ()):
             return None
-        transaction = session.quick_reader()
+        joined = session.current or session.begun
+        transaction = joined or session.quick_reader()
         if (
             transaction is None
             or (transaction.plain_shape or transaction.shape) is not plan._shape
             or plan._functions.version != plan._functions_version
         ):
             return None
-        if session.keeps(transaction):
+        if joined is None and session.keeps(transaction):
             # Not at the first time: where a commit follows each query, that would be work for nothing.
             if plan._reader == id(transaction):
                 ready = (

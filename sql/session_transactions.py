@@ -61,7 +61,8 @@ class TransactionState:
         self.in_transaction = False
         """Whether BEGIN or SAVEPOINT opened a transaction that has not ended.  Not to be set from outside."""
         self._opened_by_savepoint = False
-        self._transaction: Transaction | None = None  # of the explicit one, once it has begun
+        self.begun: Transaction | None = None
+        """That of the explicit one, once it has begun.  Not to be set from outside."""
         self.current: Transaction | None = None  # of the writing statement that is being run
         self.joinable: Transaction | None = None
         """What `joined_transaction` gives without further ado for a table that is not temporary, once it has
@@ -111,13 +112,13 @@ class TransactionState:
         try:
             if self._temporary_store is None:
                 transaction = self.store.begin(write=True, timeout=self.busy_timeout)
-                self._transaction = self.joinable = transaction
+                self.begun = self.joinable = transaction
             else:
-                self._transaction = self.begin_transaction(write=True)
+                self.begun = self.begin_transaction(write=True)
         except ReadOnlyError:
             if not self.store.readonly:
                 raise
-            self._transaction = self.begin_transaction(write=False)
+            self.begun = self.begin_transaction(write=False)
         self.in_transaction = True
 
     def commit(self) -> None:
@@ -157,8 +158,8 @@ class TransactionState:
             return
         mark = self._marks[place]
         del self._marks[place:]
-        if mark.token is not None and self._transaction is not None:
-            self._transaction.release(mark.token)
+        if mark.token is not None and self.begun is not None:
+            self.begun.release(mark.token)
 
     def rollback_to(self, name: str) -> None:
         """ROLLBACK TO: undo what came after the savepoint, which stays."""
@@ -167,9 +168,9 @@ class TransactionState:
         mark = self._marks[place]
         del self._marks[place + 1 :]
         self.deferred_violations = mark.deferred_violations
-        if mark.token is not None and self._transaction is not None:
+        if mark.token is not None and self.begun is not None:
             self._buffer_results()
-            self._transaction.rollback_to(mark.token)
+            self.begun.rollback_to(mark.token)
 
     def _place(self, name: str) -> int:
         wanted = name.lower()
@@ -179,7 +180,7 @@ class TransactionState:
         raise SqlError(f"no such savepoint: {name}")
 
     def _token(self) -> Savepoint | None:
-        transaction = self._transaction
+        transaction = self.begun
         if transaction is None:
             return None
         if transaction.writable or self._temporary_store is not None:
@@ -193,8 +194,8 @@ class TransactionState:
             transaction.rollback()
 
     def _leave(self) -> Transaction | None:
-        transaction = self._transaction
-        self._transaction = self.joinable = None
+        transaction = self.begun
+        self.begun = self.joinable = None
         self.in_transaction = self._opened_by_savepoint = self.defer_foreign_keys = False
         self.deferred_violations = 0
         if self._marks:
@@ -255,10 +256,7 @@ class TransactionState:
     def quick_reader(self) -> Transaction | None:
         """What a reading statement that is over at once reads from, without anything to be ended after it;
         None if there is no such."""
-        transaction = self.current or self._transaction
-        if transaction is not None:
-            return transaction
-        if self.in_transaction:
+        if self.in_transaction or self.current is not None:
             return self.reading_transaction()
         reader = self.lent_reader()
         if reader is self._reader:
@@ -284,9 +282,9 @@ class TransactionState:
 
     def reading_transaction(self) -> Transaction | None:
         """The transaction that a reading statement joins; None if it has to begin its own."""
-        transaction = self.current or self._transaction
+        transaction = self.current or self.begun
         if transaction is None and self.in_transaction:
-            transaction = self._transaction = self.begin_transaction(write=False)
+            transaction = self.begun = self.begin_transaction(write=False)
             if self._temporary_store is not None:
                 self._take_tokens(transaction)  # before those of later marks
         return transaction
@@ -300,16 +298,16 @@ class TransactionState:
         """The transaction that a writing statement joins, made writable; None outside of any."""
         if self._query_only:
             raise ReadOnlyError("attempt to write a readonly database")
-        transaction = self.current or self._transaction
+        transaction = self.current or self.begun
         if transaction is None:
             if not self.in_transaction:
                 return None
-            transaction = self._transaction = self.begin_transaction(write=not temporary)
+            transaction = self.begun = self.begin_transaction(write=not temporary)
             if transaction.writable:
                 self._take_tokens(transaction)
         if temporary or not transaction.writable or self._temporary_store is not None:
             self.ensure_writable(transaction, temporary=temporary)
-        if transaction is self._transaction and self._temporary_store is None:
+        if transaction is self.begun and self._temporary_store is None:
             self.joinable = transaction
         return transaction
 
@@ -325,7 +323,7 @@ class TransactionState:
     def ensure_writable(self, transaction: Transaction, *, temporary: bool) -> None:
         """Make the half of `transaction` that is to be written writable."""
         is_pair = hasattr(transaction, "temporary")
-        if is_pair and transaction is self._transaction:
+        if is_pair and transaction is self.begun:
             self._take_tokens(transaction)  # a pair's fill themselves in as its halves are upgraded
         if temporary:
             _as_pair(transaction).upgrade_temporary()
@@ -339,7 +337,7 @@ class TransactionState:
                     "database is locked: another session has committed since this transaction"
                     " began; ROLLBACK and start again"
                 ) from error
-            if transaction is self._transaction:
+            if transaction is self.begun:
                 self._take_tokens(transaction)
 
     def _take_tokens(self, transaction: Transaction) -> None:
@@ -361,8 +359,8 @@ class TransactionState:
             store = self._temporary_store = open_memory()
             self.joinable = None
             self._temporary_schemas = schema_cache(store)
-            if self._transaction is not None:
-                self._transaction = pair = _pair(self._transaction, store.begin())
+            if self.begun is not None:
+                self.begun = pair = _pair(self.begun, store.begin())
                 for mark in self._marks:
                     mark.token = token = PairSavepoint(mark.token, None)
                     pair.adopt(token)
@@ -384,7 +382,7 @@ class TransactionState:
     @property
     def schema(self) -> Schema:
         """What the catalog holds now, as the running statement or the open transaction sees it."""
-        transaction = self.current or self._transaction
+        transaction = self.current or self.begun
         if transaction is not None:
             return self.schema_of(transaction)
         with Reading(self) as transaction:
@@ -449,7 +447,7 @@ class _Glance(_Joining):
 
     def __enter__(self) -> Transaction:
         state = self._state
-        begun = state.current or state._transaction
+        begun = state.current or state.begun
         if begun is not None:
             return begun
         self._own = state.begin_transaction(write=False)
