@@ -34,6 +34,7 @@ from btree.overlay import OWN_MAX, redo_of
 from btree.pending import add_pending
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, TreeKind, Value
 from btree.redo import OP_CHANGES, changes_of, encode_put, puts_in, replay
+from btree.renewals import Renewals
 from btree.transaction import RAW_PUTS_MAX
 from btree.version import Version
 from btree.view import RawChanges, View
@@ -41,6 +42,7 @@ from engine import Journal
 
 if TYPE_CHECKING:
     from btree.pages import PageStore, Snapshot, Writer
+    from btree.renewal import Renewal
     from btree.transaction import LocalTransaction
     from btree.tree_state import TreeState
 
@@ -69,6 +71,9 @@ _FIRST_LEAF_LIMIT = 64
 _PUT_OFF_SHARE_BYTES = 2048
 WAITING_SHARE = 0.5
 """Share of the cache's budget up to which raw puts wait for the leaves."""
+
+RENEWAL_LOCK_SECONDS = 0.05
+"""So long a renewal that is through waits for another writer; then it takes its place after a later commit."""
 
 WAITING_ENTRY_BYTES = 240
 """What one that waits takes besides its redo, about: two objects' heads, a tuple, a dict's entry."""
@@ -105,6 +110,7 @@ class DiskStore:
         self._epoch: object = None
         self._versions: dict[int, Version] = {}  # of this epoch, from the visible one on
         self._view: View | None = None
+        self.renewals = Renewals(self)
 
     # -- transactions ------------------------------------------------------------------------------
 
@@ -152,6 +158,7 @@ class DiskStore:
         lsn: int = self.pages.commit_redo(encode_put(RAW_TREE_ID, key, value))
         if lsn - view.version.lsn > UNREAD_COMMITS_MAX:
             self.view()
+            self.go_on_renewing()
 
     def view(self) -> View:
         """The newest durable version, to read."""
@@ -224,6 +231,52 @@ class DiskStore:
     def waits_full(self, state: TreeState) -> bool:
         """Whether as many changes wait over a raw tree as there is memory for."""
         return _waiting_bytes(state) > self.cache.budget_bytes * WAITING_SHARE
+
+    @property
+    def cache_epoch(self) -> object:
+        """Of the snapshots whose pages the cache holds."""
+        return self._epoch
+
+    def fullness(self, state: TreeState) -> float:
+        """How much of the room that there is for changes to wait over the raw tree, in memory and in the redo tail,
+        they take: above 1 they are taken in."""
+        memory = _waiting_bytes(state) / (self.cache.budget_bytes * WAITING_SHARE)
+        return max(memory, self.pages.redo_fullness(state.pending_bytes))
+
+    def go_on_renewing(self) -> None:
+        """Changes of the raw tree were left to wait: do a part of what is to be done about it, see `renewal`."""
+        self.renewals.go_on(list(self._versions.values())[-1].trees[RAW_TREE_ID])
+
+    def is_base(self, view: View) -> bool:
+        """Whether there is nothing but redo after a view."""
+        newest = list(self._versions.values())[-1:]
+        return view.snapshot.epoch is self._epoch and all(
+            version.base_lsn == view.version.base_lsn for version in newest
+        )
+
+    def renewed(self, renewal: Renewal) -> None:
+        """Have the file of a renewal in the place of the store's.  BusyError if another writer is at work."""
+        view, before = renewal.view, renewal.version
+        writer = self.pages.begin(RENEWAL_LOCK_SECONDS)
+        try:
+            with self._lock:
+                if writer.epoch is not view.snapshot.epoch or writer.base_lsn != before.base_lsn:
+                    raise StoreError("pages were committed meanwhile")
+                newest = self._versions.get(writer.lsn) if self._epoch is writer.epoch else None
+                renewal.made.take_place()
+                self._view = None
+                snapshot: Snapshot = self.pages.snapshot()
+                redo_bytes = sum([len(record) for _, record in snapshot.redo(before.lsn)])
+                after = None if newest is None else renewal.version_after(newest, redo_bytes)
+                if after is None or after.lsn != snapshot.lsn:
+                    return  # it is loaded by who wants it
+                self._epoch = snapshot.epoch
+                self._versions = {after.lsn: after}
+                self.cache.clear()
+                self._count_waiting(after.trees[RAW_TREE_ID])
+                self.cache.recount(self.roots([]))
+        finally:
+            writer.rollback()
 
     def _checkpoint_due(self, version: Version, more: int = 0) -> bool:
         """Whether the redo is long enough to be ended.  That of raw puts may be longer, since they wait for their
@@ -401,6 +454,7 @@ class DiskStore:
         return commit
 
     def _append_pages(self, transaction: DiskTransaction, writer: Writer) -> tuple[Any, Version]:
+        self.renewals.give_up()
         flush = Flush(
             writer, self.cache, page_bytes=self.page_bytes, branch_limit=self.branch_limit
         )
@@ -492,6 +546,7 @@ class DiskStore:
         self.check_open()
         if self.readonly:
             raise ReadOnlyError("the database is open read-only")
+        self.renewals.give_up()
         self.checkpoint()
         transaction = self.begin()
         order = transaction.page_order()
@@ -521,6 +576,7 @@ class DiskStore:
                 # Every commit is durable as it is; the next open has more to replay.
                 _log.info("%s: left without a checkpoint: %s", self.path, error)
         self.closed = True
+        self.renewals.give_up()
         self._view = None
         if not ends:  # else freeing a million rows one by one would take 0.1 s
             self._versions = {}

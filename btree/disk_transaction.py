@@ -19,7 +19,7 @@ from btree.kept_redo import REDO_ENTRIES_MAX
 from btree.on_pages import OnPages
 from btree.overlay import OverlaidTree, redo_of
 from btree.pending import changes_seen
-from btree.protocols import TreeKind
+from btree.protocols import RAW_TREE_ID, TreeKind
 from btree.redo import encode_redo
 from btree.rewrite import Rewrite
 from btree.spill import Spill
@@ -146,6 +146,8 @@ class DiskTransaction(OnPages):
         commit.wait()
         if self.has_rewritten:
             self.store.view()  # nobody needs the older leaves, if nobody reads
+        elif RAW_TREE_ID in self.open_trees:
+            self.store.go_on_renewing()
 
     def _lay_puts(self, tree: OverlaidTree) -> None:
         """Have the raw puts lie over the tree, if they are to wait there, or to be taken in page by page."""

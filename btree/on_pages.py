@@ -41,13 +41,19 @@ class OnPages(LocalTransaction):
     reader: Any  # a Snapshot or a Writer: locate and read
     _recounted = False  # whether the cache was, for columns' sake
 
+    @property
+    def _is_of_cache(self) -> bool:
+        """Whether the cache tells pages by where they lie in the file that this reads: a snapshot of before a
+        compaction reads the old one."""
+        return self.reader.epoch is self.store.cache_epoch
+
     def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
         assert branch.children is not None and branch.pages is not None
         child: Any = branch.children[slot]
         if child.__class__ is Node:
             return child  # another thread has loaded it
         location, page = int(child), branch.pages[slot]
-        node = self.store.cache.revived(location) if location else None
+        node = self.store.cache.revived(location) if location and self._is_of_cache else None
         if node is None:
             node = self._read(tree.id, tree.kind, page, location)
             if node.level != branch.level - 1:
@@ -80,7 +86,7 @@ class OnPages(LocalTransaction):
             return self.load(tree, branch, slot)
         location = child or self.reader.locate(page)
         leaf = None
-        if location and not cache.is_cooling(location):
+        if location and not (cache.is_cooling(location) and self._is_of_cache):
             payload = self.reader.read(page, location)
             leaf = _packed(tree.kind, payload, page, location)
         if leaf is None:
@@ -94,7 +100,7 @@ class OnPages(LocalTransaction):
     def raw_page(self, branch: Node, slot: int) -> bytes | None:
         assert branch.children is not None and branch.pages is not None
         cache, child, number = self.store.cache, branch.children[slot], branch.pages[slot]
-        if child.__class__ is Node or cache.has_room:
+        if child.__class__ is Node or cache.has_room or not self._is_of_cache:
             return None
         location = child or self.reader.locate(number)
         page = cache.pages.get(location)

@@ -7,7 +7,7 @@ page lies; it stays readable for as long as any snapshot of the same epoch is op
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 
@@ -36,6 +36,7 @@ class Snapshot(Protocol):
     def read_many(
         self, pages: Sequence[int], locations: Sequence[int]
     ) -> Sequence[bytes | memoryview]: ...
+    def pages(self) -> Iterator[tuple[int, int]]: ...
     def close(self) -> None: ...
 
 
@@ -77,6 +78,27 @@ class Writer(Protocol):
     def rollback(self) -> None: ...
 
 
+class Replacement(Protocol):
+    """A new file on its way to the place of a store's."""
+
+    def begin(self, lsn: int) -> Any:
+        """Its first writer, which puts pages as of commit `lsn`."""
+
+    def sync(self, writer: Any) -> None:
+        """Begin to sync what is written."""
+
+    def write_table(self) -> None:
+        """What is best done when all pages are committed."""
+
+    def catch_up(self) -> None:
+        """Copy what was committed to the old file since."""
+
+    def take_place(self) -> None:
+        """Be the store's file; called with the store's writer begun."""
+
+    def close(self) -> None: ...
+
+
 class PageStore(Protocol):
     """A file of pages."""
 
@@ -86,6 +108,10 @@ class PageStore(Protocol):
     def begin(self, timeout: float | None = None) -> Any: ...
     def commit_redo(self, payload: bytes) -> int: ...
     def checkpoint_due(self, more: int = 0, light: int = 0) -> bool: ...
+    def redo_fullness(self, light: int = 0) -> float: ...
+    @property
+    def live_bytes(self) -> int: ...
+    def replacement(self, seen: Any) -> Replacement: ...
     def compaction_due(self, live_bytes_max: int = sys.maxsize) -> bool: ...
     @property
     def grown_bytes(self) -> int: ...

@@ -58,6 +58,23 @@ def take_in(tree: Tree, transaction: DiskTransaction, changes: Mapping[Any, Valu
         _Stream(tree, transaction, keys, values_at(changes, keys)).run()
 
 
+def change_leaf(
+    tree: Tree, leaf: Node, keys: Sequence[bytes], values: Sequence[Value], *, deletes: bool
+) -> bool:
+    """Make changes in a leaf, of which some may be `deletes`; whether they were appended to it."""
+    if deletes and DELETED in values:
+        gone = [key for key, value in zip(keys, values, strict=True) if value is DELETED]
+        remove_run(tree, leaf, gone)
+        keys = [key for key, value in zip(keys, values, strict=True) if value is not DELETED]
+        values = [value for value in values if value is not DELETED]
+    return bool(keys) and put_run(tree, leaf, keys, values)[0]
+
+
+def is_thin(tree: Tree, leaf: Node, before: int) -> bool:
+    """Whether a leaf has lost so many of its entries that it is better brought together with a neighbour."""
+    return len(leaf.keys) < before and len(leaf.keys) * 4 < tree.leaf_limit
+
+
 class _Stream:
     """One pass over the leaves that some ascending keys fall in."""
 
@@ -201,18 +218,11 @@ class _Stream:
 
     def _change(self, leaf: Node, start: int, end: int) -> bool:
         """Make the changes from `start` to before `end` in a leaf; whether they were appended to it."""
-        tree = self.tree
+        before = len(leaf.keys)
         keys, values = self.keys[start:end], self.values[start:end]
-        before, appended = len(leaf.keys), False
-        if self.deletes and DELETED in values:
-            gone = [key for key, value in zip(keys, values, strict=True) if value is DELETED]
-            remove_run(tree, leaf, gone)
-            keys = [key for key, value in zip(keys, values, strict=True) if value is not DELETED]
-            values = [value for value in values if value is not DELETED]
-        if keys:
-            appended, _ = put_run(tree, leaf, keys, values)
+        appended = change_leaf(self.tree, leaf, keys, values, deletes=self.deletes)
         self.added += len(leaf.keys) - before
-        if len(leaf.keys) * 4 < tree.leaf_limit and len(leaf.keys) < before:
+        if is_thin(self.tree, leaf, before):
             self.thin.append(self.keys[start])
         return appended
 

@@ -12,13 +12,16 @@ Readers of older snapshots go on reading the old file, which stays until they le
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, NotADatabaseError, StorageError, told
-from engine.file import FileSystem, temporary_name
+from engine.file import File, FileSystem, temporary_name
 from engine.format import (
     CHAIN_BYTES,
     KIND_DELETE,
@@ -37,11 +40,13 @@ from engine.format import (
 )
 from engine.journal import Journal
 from engine.log import Log
+from engine.table_snapshot import write_table
 from engine.temporary import remove_leftovers
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot
     from engine.store import PageStore
+    from engine.writer import Writer
 
 Progress = Callable[[int, int], None]
 """Called with (pages done, pages in all) now and then; what it raises abandons the work."""
@@ -49,6 +54,7 @@ Progress = Callable[[int, int], None]
 _CATCH_UP_ROUNDS = 8
 _CATCH_UP_BYTES = 1 << 20
 _PROGRESS_PAGES = 16
+_SYNC_BYTES = 8 << 20
 _log = Journal("kvsh.engine")
 
 
@@ -63,68 +69,89 @@ class _LoggedCommit:
     redo: bytes
 
 
-def compact(store: PageStore, order: Sequence[int], progress: Progress | None = None) -> None:
-    """Put a compacted file in the place of the store's; see the module."""
-    remove_leftovers(store.place, store.files)
-    target = temporary_name(store.place, "compact")
-    with store.snapshot() as seen:
-        old = seen.log
-        before = old.file.size()
+class Replacement:
+    """A new file on its way to the place of a store's: some pages as of one commit, and the commits after it.
+
+    It may be written bit by bit, while others commit to the old one.  `close` ends it, whatever became of it."""
+
+    def __init__(self, store: PageStore, seen: Snapshot) -> None:
+        remove_leftovers(store.place, store.files)
+        self._store = store
+        self._seen = seen
+        self._old = seen.log
+        self._target = temporary_name(store.place, "compact")
+        self._position = seen.state.end  # of the old log: commits up to there are in the new one
+        self._sync: threading.Thread | None = None
+        self._sync_begun = 0  # up to there
+        self._sync_failed: OSError | None = None
+        # A process that ends without a word leaves no file behind either, but if it is killed.
+        self._remove = weakref.finalize(self, _remove, self._target, store.files, os.getpid())
         try:
-            copy = _copy(seen, target, store.files, order, progress, like=store.place)
-            try:
-                position = seen.state.end
-                for _ in range(_CATCH_UP_ROUNDS):
-                    visible = min(old.words[WORD_VISIBLE], old.file.size())
-                    if visible - position < _CATCH_UP_BYTES:
-                        break
-                    position = _catch_up(copy, old, position, visible, seen)
-                _switch(store, old, copy, target, position, seen)
-            finally:
-                copy.close()
-        except (OSError, StorageError) as error:
-            store.check_usable()
-            raise told(
-                StorageError(
-                    f"{store.path}: the compaction was abandoned, the database is as it was"
-                    f" ({_reason(error)})"
-                )
-            ) from error
-        finally:
-            _remove(target, store.files)
-    after = store.current_log.file.size()
-    _log.info("%s: compacted from %d to %d bytes", store.path, before, after)
+            self.copy = _created(self._target, store.files, like=store.place)
+        except BaseException:
+            self._remove()
+            raise
 
+    def begin(self, lsn: int) -> Writer:
+        """The new file's first writer, which puts pages as of commit `lsn`."""
+        log = self.copy.current_log
+        log.lsn = lsn - 1
+        log.next_page = self._seen.log.next_page
+        return self.copy.begin()
 
-def _reason(error: OSError | StorageError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    def sync(self, writer: Writer) -> None:
+        """Have what is written so far synced meanwhile, so that there is little left to sync at the end."""
+        writer.flush()
+        log = self.copy.current_log
+        written = max(writer.end, log.end)
+        if written - self._sync_begun > _SYNC_BYTES:
+            self._end_sync()
+            self._sync_begun = written
+            self._sync = threading.Thread(target=self._synced, args=(log.file,))
+            self._sync.start()
 
+    def _synced(self, file: File) -> None:
+        try:
+            file.sync()
+        except OSError as error:
+            self._sync_failed = error
 
-def _remove(path: str, files: FileSystem) -> None:
-    """Remove a temporary file if it is there; one that stays is removed some time later."""
-    try:
-        files.unlink(path)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        _log.warning("%s: can't be removed: %s", path, error)
+    def _end_sync(self) -> None:
+        """Wait for a sync that is under way."""
+        sync, self._sync = self._sync, None
+        if sync is not None:
+            sync.join()
+        if self._sync_failed is not None:
+            raise self._sync_failed  # fact 9: what a second one said would prove nothing
 
+    def write_table(self) -> None:
+        """Behind the pages, if they are committed, and all that there is: who opens the new file reads only what
+        follows it."""
+        self._end_sync()
+        if self.copy.current_log.base_lsn and not self.copy.current_log.redo:
+            write_table(self.copy, ahead=False)
 
-def _switch(
-    store: PageStore, old: Log, copy: PageStore, target: str, position: int, seen: Snapshot
-) -> None:
-    writer = store.begin()
-    try:
+    def catch_up(self) -> None:
+        """Copy the commits since, until few are left."""
+        old = self._old
+        for _ in range(_CATCH_UP_ROUNDS):
+            visible = min(old.words[WORD_VISIBLE], old.file.size())
+            if visible - self._position < _CATCH_UP_BYTES:
+                break
+            self._copy_commits(visible)
+
+    def take_place(self) -> None:
+        """Copy the last commits, and be the store's file; called with its one writer begun."""
+        store, old, copy = self._store, self._old, self.copy
         if store.current_log is not old:
             raise StorageError(f"{store.path}: another compaction was faster; nothing was changed")
-        with store.mutex:
-            while store.has_unsynced():
-                store.synced.wait(0.01)
-        _catch_up(copy, old, position, old.end, seen)
-        _finish(copy)
+        store.settle()
+        self._copy_commits(old.end)
+        self._end_sync()
+        copy.seal()  # everything on the disk, the page table and the header's slot included
         # Fact 2: written, synced, renamed, directory synced; all before anything is acknowledged.
         try:
-            store.files.rename(target, store.place)
+            store.files.rename(self._target, store.place)
         finally:
             # A rename that fails may have been done: whoever has the old file open looks at the path.
             old.words[WORD_VISIBLE] = SUPERSEDED
@@ -137,8 +164,65 @@ def _switch(
                 store.current_log.words[WORD_HOLDER] = os.getpid()
             old.words[WORD_HOLDER] = 0
             old.file.unlock()
-    finally:
-        writer.rollback()
+
+    def _copy_commits(self, end: int) -> None:
+        """Copy the commits of the old log up to an offset."""
+        for commit in _commits(self._old, self._position, end, self._seen.lsn):
+            _append(self.copy, commit)
+            self._position = commit.end
+
+    def close(self) -> None:
+        """Let go of the new file, which is the database by now, or removed."""
+        with contextlib.suppress(OSError):
+            self._end_sync()
+        self.copy.discard()
+        self._remove()
+
+
+def compact(store: PageStore, order: Sequence[int], progress: Progress | None = None) -> None:
+    """Put a compacted file in the place of the store's; see the module."""
+    with store.snapshot() as seen:
+        before = seen.log.file.size()
+        try:
+            made = Replacement(store, seen)
+            try:
+                _copy_pages(made.copy, seen, order, progress)
+                made.write_table()
+                _copy_redo(made.copy, seen)
+                made.catch_up()
+                writer = store.begin()
+                try:
+                    made.take_place()
+                finally:
+                    writer.rollback()
+            finally:
+                made.close()
+        except (OSError, StorageError) as error:
+            store.check_usable()
+            raise told(
+                StorageError(
+                    f"{store.path}: the compaction was abandoned, the database is as it was"
+                    f" ({_reason(error)})"
+                )
+            ) from error
+    after = store.current_log.file.size()
+    _log.info("%s: compacted from %d to %d bytes", store.path, before, after)
+
+
+def _reason(error: OSError | StorageError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _remove(path: str, files: FileSystem, pid: int) -> None:
+    """Remove a temporary file of process `pid` if it is there; one that stays is removed some time later."""
+    if pid != os.getpid():
+        return  # a fork's child: the file is its parent's
+    try:
+        files.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        _log.warning("%s: can't be removed: %s", path, error)
 
 
 def backup(
@@ -156,14 +240,16 @@ def backup(
     target = temporary_name(path, "backup")
     try:
         try:
-            copy = _copy(seen, target, files, (), progress, like=like)
+            copy = _created(target, files, like=like)
             try:
-                _finish(copy)
+                _copy_pages(copy, seen, (), progress)
+                _copy_redo(copy, seen)
+                copy.seal()
             finally:
                 copy.close()
             files.rename(target, path)
         finally:
-            _remove(target, files)
+            _remove(target, files, os.getpid())
     except (OSError, StorageError) as error:
         raise told(
             StorageError(f"{path}: the backup can't be written: {_reason(error)}")
@@ -193,34 +279,25 @@ def _check_replaceable(path: str, files: FileSystem, own: Log) -> None:
         file.close()
 
 
-def _copy(
-    seen: Snapshot,
-    target: str,
-    files: FileSystem,
-    order: Sequence[int],
-    progress: Progress | None,
-    *,
-    like: str,
-) -> PageStore:
-    """A new store at `target` with the snapshot's pages (in `order`, then the rest) and redo."""
+def _created(target: str, files: FileSystem, *, like: str) -> PageStore:
+    """A new store at `target`, readable to whom `like` is."""
     from engine.store import PageStore
 
     header = encode_header(Slot(new_database_id(), 1))
     files.create(target, header, replace=False, like=like)
-    copy = PageStore.open(target, durability="off", files=files)
-    try:
-        _copy_pages(copy, seen, order, progress)
-        for lsn, payload in seen.redo():
-            _append(copy, _LoggedCommit(lsn, 0, seen.log.next_page, None, payload))
-    except BaseException:
-        copy.close()
-        raise
-    return copy
+    return PageStore.open(target, durability="off", files=files)
+
+
+def _copy_redo(copy: PageStore, seen: Snapshot) -> None:
+    """Copy the snapshot's redo to a new store, behind the pages."""
+    for lsn, payload in seen.redo():
+        _append(copy, _LoggedCommit(lsn, 0, seen.log.next_page, None, payload))
 
 
 def _copy_pages(
     copy: PageStore, seen: Snapshot, order: Sequence[int], progress: Progress | None
 ) -> None:
+    """Copy the snapshot's pages to a new store: those in `order`, then the rest."""
     if not seen.base_lsn:
         return
     locations = dict(seen.pages())
@@ -242,14 +319,6 @@ def _copy_pages(
         writer.commit_pages().wait()
     finally:
         writer.rollback()
-
-
-def _catch_up(copy: PageStore, old: Log, position: int, end: int, seen: Snapshot) -> int:
-    """Copy the commits of `old` between two offsets; the offset of the next one."""
-    for commit in _commits(old, position, end, seen.lsn):
-        _append(copy, commit)
-        position = commit.end
-    return position
 
 
 def _commits(old: Log, position: int, end: int, after_lsn: int) -> Iterator[_LoggedCommit]:
@@ -289,8 +358,3 @@ def _append(copy: PageStore, commit: _LoggedCommit) -> None:
         writer.commit_pages().wait()
     finally:
         writer.rollback()
-
-
-def _finish(copy: PageStore) -> None:
-    """Everything on the disk, the page table and the header's slot included."""
-    copy.seal()

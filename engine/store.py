@@ -25,6 +25,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ReadOnlyError, StorageError, busy, refused
 from engine.file import FileSystem, OsFileSystem
@@ -42,15 +43,20 @@ from engine.writer import Writer
 
 REDO_TAIL_BYTES_MAX = 4 << 20
 REDO_TAIL_SHARE = 4
+LIGHT_REDO_TAIL_SHARE = 2
 LONG_REDO_TAIL_BYTES_MAX = 16 << 20
 LIGHT_REDO_TAIL_BYTES_MAX = 64 << 20
 """Redo past this asks for a checkpoint: it bounds the time to open.  A large database may have a longer
 tail, a share of its live bytes: scattered changes then meet in its many pages before those are written.  And
-longer still if most of it is light: read, and no more, by who opens the file."""
+longer still by what of it is light: read, and no more, by who opens the file."""
 
 COMPACTION_BYTES_MIN = 16 << 20
 COMPACTION_FACTOR = 2
 """A compaction is due when more than so many bytes are dead, and so many times the live ones."""
+
+if TYPE_CHECKING:
+    from engine.compaction import Replacement
+    from engine.snapshot import Snapshot
 
 _log = Journal("kvsh.engine")
 
@@ -205,14 +211,27 @@ class PageStore(Grouping):
         size = log.redo_bytes
         if size <= REDO_TAIL_BYTES_MAX and not more:
             return False
-        share = log.live_bytes // REDO_TAIL_SHARE
-        longest = LIGHT_REDO_TAIL_BYTES_MAX if light else LONG_REDO_TAIL_BYTES_MAX
         if more:
+            longest = LIGHT_REDO_TAIL_BYTES_MAX if light else LONG_REDO_TAIL_BYTES_MAX
+            share = log.live_bytes // REDO_TAIL_SHARE
             return size + more > max(min(share, longest), LONG_REDO_TAIL_BYTES_MAX)
-        heavy = size - light
-        return size > min(share, longest) or (
-            heavy > REDO_TAIL_BYTES_MAX and heavy > min(share, LONG_REDO_TAIL_BYTES_MAX)
-        )
+        return self.redo_fullness(light) > 1
+
+    def redo_fullness(self, light: int = 0) -> float:
+        """How long the redo tail is beside its bound, as `checkpoint_due` weighs it: above 1 it is outgrown."""
+        log = self.current_log
+        size, live = log.redo_bytes, log.live_bytes
+        longest = max(min(live // REDO_TAIL_SHARE, LONG_REDO_TAIL_BYTES_MAX), REDO_TAIL_BYTES_MAX)
+        fullness = (size - light) / longest
+        if light:
+            longest = min(live // LIGHT_REDO_TAIL_SHARE, LIGHT_REDO_TAIL_BYTES_MAX)
+            fullness = max(fullness, size / max(longest, REDO_TAIL_BYTES_MAX))
+        return fullness
+
+    @property
+    def live_bytes(self) -> int:
+        """What the newest pages take in the file."""
+        return self.current_log.live_bytes
 
     def checkpoint_due_at_close(self, redo_bytes_max: int) -> bool:
         """Whether the handle should leave no redo behind: there is much, or it is in the way of a small
@@ -236,6 +255,12 @@ class PageStore(Grouping):
         from engine.compaction import compact
 
         compact(self, order, progress)
+
+    def replacement(self, seen: Snapshot) -> Replacement:
+        """A compaction that somebody does bit by bit, of the pages as of a snapshot; see there."""
+        from engine.compaction import Replacement
+
+        return Replacement(self, seen)
 
     def backup(
         self,
@@ -288,6 +313,11 @@ class PageStore(Grouping):
                 if not self._live:
                     self.current_log.file.close()
             _open_stores.discard(self)
+
+    def discard(self) -> None:
+        """`close` for a file that nobody is going to open by its name."""
+        self._changed = False
+        self.close()
 
     def _close_cleanly(self) -> None:
         try:

@@ -94,6 +94,11 @@ class Writer:
         """The newest pages commit that this writer builds on."""
         return self._log.base_lsn
 
+    @property
+    def end(self) -> int:
+        """How far it has written."""
+        return self._position
+
     def redo(self, after: int = 0) -> list[tuple[int, bytes]]:
         """(lsn, payload) of the redo commits after `after` and after the newest pages commit."""
         commits = self._log.redo
@@ -126,7 +131,7 @@ class Writer:
     def read(self, page: int, location: int) -> bytes:
         """The version of `page` at `location`, this writer's own early ones included."""
         if location >> 24 << 3 >= self._position:
-            self._flush()
+            self.flush()
         if self._failed:
             self._check_whole()
         return self._log.read_page(page, location)
@@ -136,7 +141,7 @@ class Writer:
     ) -> Sequence[bytes | memoryview]:
         """`read` for several pages; of those that lie close together in one go."""
         if max(locations) >> 24 << 3 >= self._position:
-            self._flush()
+            self.flush()
         if self._failed:
             self._check_whole()
         return self._log.read_pages(pages, locations)
@@ -176,7 +181,7 @@ class Writer:
         self._buffer += pieces
         self._buffered = offset - self._position
         if self._buffered > _BUFFER_BYTES:
-            self._flush()
+            self.flush()
         return locations
 
     def delete(self, page: int) -> None:
@@ -195,7 +200,7 @@ class Writer:
         self._buffer += (head, payload, pad)
         self._buffered += len(head) + len(payload) + len(pad)
         if self._buffered > _BUFFER_BYTES:
-            self._flush()
+            self.flush()
         return offset
 
     def _check_whole(self) -> None:
@@ -205,7 +210,7 @@ class Writer:
                 " roll it back and try again"
             )
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Write the buffer behind what is written."""
         if not self._buffer:
             return
@@ -257,7 +262,7 @@ class Writer:
             b"",
         )
         self._buffer.append(record)
-        self._flush()
+        self.flush()
         with store.mutex:
             log.chain_crc = crc
             log.end = self._position

@@ -15,6 +15,7 @@ from unittest import mock
 
 import btree.disk
 import btree.disk_transaction
+import btree.renewals
 import btree.rewrite_entries
 import btree.rewritten_pages
 import engine.store
@@ -39,6 +40,11 @@ def small_limits() -> Iterator[None]:
         for module, name, value in (
             (btree.disk_transaction, "REDO_BYTES_MAX", 600),
             (btree.disk_transaction, "TAKEN_IN", 3),
+            (btree.renewals, "LEAVES_MIN", 0),
+            (btree.renewals, "TOUCHED_SHARE", 0),
+            (btree.renewals, "RAW_SHARE", 0),
+            (btree.renewals, "BEGIN_AT", 0.1),
+            (btree.renewals, "END_AT", 0.4),
             (btree.disk, "CLOSE_REDO_BYTES_MAX", 300),
             (engine.store, "REDO_TAIL_BYTES_MAX", 2500),
             (engine.table_snapshot, "TABLE_EVERY_BYTES", 3000),

@@ -1,0 +1,142 @@
+"""When a store's file is made anew, bit by bit, and who does what of it; how, is in `renewal`.
+
+A renewal is begun while there is still some room for raw puts to wait, and each commit that leaves more of them
+does its share, so that it is through before there is no more.  It is given up when pages are committed to the old file
+meanwhile, since those are not in the new one.  And it is not begun where most of what it would copy stays as it
+is: there leaves are written anew in their file.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from btree.collector import CollectorPaused
+from btree.errors import BusyError, StoreError
+from btree.node import Node
+from btree.protocols import RAW_TREE_ID
+from btree.version import Version
+from engine import Journal
+
+if TYPE_CHECKING:
+    from btree.disk import DiskStore
+    from btree.renewal import Renewal
+    from btree.tree_state import TreeState
+
+BEGIN_AT, END_AT = 0.7, 0.9
+"""How full of waiting puts memory or redo is when a renewal begins, and when it is through.  The later it begins the
+more it takes in at once, and the more each commit has to do meanwhile."""
+
+LEAVES_MIN = 4096
+"""Leaves of the raw tree below which all can be written within one commit."""
+
+TOUCHED_SHARE = 0.5
+RAW_SHARE = 0.5
+"""The share of the leaves in which something has to be changed, and that of the raw tree in the file, from which on a
+renewal is no more work than what it spares."""
+
+_log = Journal("kvsh.btree")
+
+
+class Renewals:
+    """When a store's file is made anew, and who does what of it."""
+
+    def __init__(self, store: DiskStore) -> None:
+        self._store = store
+        self._busy = threading.Lock()
+        self._renewal: Renewal | None = None
+        self._fullness = 0.0  # after the commit before
+        self._failed_at = -1  # the pages commit over which one has failed
+
+    def go_on(self, state: TreeState) -> None:
+        """Do a part of a renewal, if one is under way or due; `state`: the raw tree's, in which a commit has just
+        left changes to wait.  The commit is made: nothing is raised but what interrupts."""
+        if self._renewal is None and (
+            state.pending_count < LEAVES_MIN * TOUCHED_SHARE or not self._is_due(state)
+        ):
+            return
+        if not self._busy.acquire(blocking=False):
+            return  # another thread is at it
+        try:
+            self._do_part(self._store.fullness(state))
+            renewal = self._renewal
+            if renewal is not None and not self._store.is_base(renewal.view):
+                _log.debug("%s: a renewal was overtaken", self._store.path)
+                self._give_up()
+        except (StoreError, OSError) as error:
+            # Every commit is where it was.  What waits is taken in when there is no more room.
+            _log.info("%s: a renewal was given up: %s", self._store.path, error)
+            self._give_up(failed=True)
+        except BaseException:
+            self._give_up()
+            raise
+        finally:
+            self._busy.release()
+
+    def give_up(self) -> None:
+        """Pages are about to be committed, or the store is closed: stay with the file that there is."""
+        # Who is at it has not the store's lock, and may want it: nobody waits for him, and he finds out.
+        if self._renewal is not None and self._busy.acquire(blocking=False):
+            try:
+                self._give_up()
+            finally:
+                self._busy.release()
+
+    def _give_up(self, *, failed: bool = False) -> None:
+        renewal, self._renewal = self._renewal, None
+        if renewal is not None:
+            if failed:
+                self._failed_at = renewal.version.base_lsn
+            renewal.close()
+
+    def _is_due(self, state: TreeState) -> bool:
+        store = self._store
+        leaves = state.count / state.leaf_limit  # full ones
+        return (
+            leaves >= LEAVES_MIN
+            and state.pending_count > leaves * TOUCHED_SHARE
+            and leaves * store.page_bytes > store.pages.live_bytes * RAW_SHARE
+            and store.fullness(state) > BEGIN_AT
+            and not store.closed
+        )
+
+    def _do_part(self, fullness: float) -> None:
+        store, renewal = self._store, self._renewal
+        if renewal is None:
+            view = store.view()
+            version = view.version
+            if version.base_lsn == self._failed_at or not _is_clean(version):
+                return
+            from btree.renewal import Renewal  # few stores ever need it
+
+            renewal = self._renewal = Renewal(store, view)
+            self._fullness = BEGIN_AT
+        elif not store.is_base(renewal.view):
+            return
+        # Another commit as large as the last one is to find room.
+        in_time = 2 * fullness - self._fullness < 1
+        self._fullness = fullness
+        with CollectorPaused():
+            share = (fullness - BEGIN_AT) / (END_AT - BEGIN_AT)
+            if not renewal.go_on(share, step_by_step=in_time):
+                return
+        try:
+            store.renewed(renewal)
+        except BusyError:
+            return  # another writer has begun: after the next commit, then
+        self._renewal = None
+        renewal.close()
+
+
+def _is_clean(version: Version) -> bool:
+    """Whether all that waits is in the raw tree: of others the pages are copied as they are."""
+    if not version.base_lsn or version.freed or version.cleared:
+        return False
+    for state in version.trees.values():
+        root = state.root
+        if state.id == RAW_TREE_ID:
+            if root.__class__ is not Node or root.children is None:
+                return False
+        elif state.pending or (root.__class__ is Node and root.unflushed):
+            return False
+    return True
