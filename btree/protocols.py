@@ -251,9 +251,11 @@ class Rewrite(Protocol):
     ) -> Iterator[ColumnBatch]:
         """All rows as they are now, or those with keys from `start` to before `stop`."""
 
-    def rows(self, keys: Sequence[Key]) -> Iterator[ColumnBatch]:
-        """The rows with these keys, which ascend, in batches in which they are chosen.  CorruptionError if one of
-        them is not there."""
+    def rows(self, keys: Sequence[Key], *, known: bool = True) -> Iterator[ColumnBatch]:
+        """The rows with these keys, which ascend, in batches in which they are chosen.
+
+        `known`: they are there, or else it is a CorruptionError; otherwise the keys of those that are there are
+        `values(KEY_COLUMN)`."""
 
     def finish(self) -> None:
         """Make what has not been made yet."""

@@ -171,18 +171,20 @@ class Batch:
                 chosen.append((leaf, at, until))
                 at = until
 
-    def choose_keys(self, runs: Sequence[Sequence[Key]]) -> None:
-        """Say which rows are meant: of each leaf those with the keys of a run."""
+    def choose_keys(self, runs: Sequence[Sequence[Key]], known: bool) -> None:
+        """Say which rows are meant: of each leaf those with the keys of a run, which are `known` to be there."""
         positions: list[int] = []
         at = 0
         for leaf, run in zip(self._leaves, runs, strict=True):
-            leaf.slots = leaf.slots_of(run)
-            start = leaf.start
-            positions += [start + slot for slot in leaf.slots]
-            self._chosen.append((leaf, at, at + len(run)))
-            at += len(run)
+            slots = leaf.slots_of(run) if known else leaf.slots_there(run)
+            if slots:
+                leaf.slots = slots
+                start = leaf.start
+                positions += [start + slot for slot in slots]
+                self._chosen.append((leaf, at, at + len(slots)))
+                at += len(slots)
         self.count = at
-        one_run = positions[-1] - positions[0] == at - 1
+        one_run = bool(positions) and positions[-1] - positions[0] == at - 1
         self._positions = range(positions[0], positions[-1] + 1) if one_run else positions
 
     def _of(self, column: int) -> Numbers | None:
@@ -329,22 +331,24 @@ class Rewrite:
                     yield batch
                 slot = end
 
-    def rows(self, keys: Sequence[Key]) -> Iterator[Batch]:
+    def rows(self, keys: Sequence[Key], *, known: bool = True) -> Iterator[Batch]:
         """See `protocols.Rewrite.rows`."""
         tree = self.tree
         root = tree.root
         self._transaction.freeze()
         if root.children is None:
             batch = Batch(self, [RewrittenLeaf(None, 0, None, root)], ())
-            batch.choose_keys([keys])
-            yield batch
+            batch.choose_keys([keys], known)
+            if batch.count:
+                yield batch
             return
         for branch, slots, runs in runs_of(tree, root, keys, 0, len(keys)):
             for at in range(0, len(slots), _LEAVES_AT_ONCE):
                 end = at + _LEAVES_AT_ONCE
                 batch = Batch(self, self._opened(branch, slots[at:end], ()), ())
-                batch.choose_keys(runs[at:end])
-                yield batch
+                batch.choose_keys(runs[at:end], known)
+                if batch.count:
+                    yield batch
 
     def _opened(
         self, branch: Node, slots: Sequence[int], columns: Sequence[int]

@@ -141,6 +141,16 @@ class RewrittenLeaf(Place):
                 return slots
         raise CorruptionError(f"page {self.page}: a row that was found is not there")
 
+    def slots_there(self, wanted: Sequence[Key]) -> Sequence[int]:
+        """The slots of the rows with such of these keys as are there."""
+        opened = self.opened
+        if opened is not None and opened.key_form is KeyForm.CONSECUTIVE and not opened.gone:
+            first = opened.key_part
+            if wanted[0] >= first and wanted[-1] < first + self.rows:
+                return [key - first for key in wanted]
+        keys = self.keys()
+        return [*compress(range(len(keys)), map({*wanted}.__contains__, keys))]
+
     def kept_slots(self) -> Sequence[int]:
         """The slots of the chosen rows in the page's columns, which have the deleted rows, too."""
         opened = self.opened

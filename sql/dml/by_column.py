@@ -60,6 +60,24 @@ def delete_by_column(
     batches = _matching(ctx, tree, rewrite, change, find, span, find_keys)
     if batches is None:
         return None
+    return _deleted(ctx, rewrite, batches, records)
+
+
+def delete_keys(ctx: Context, keys: list[Any], records: TableRecords) -> WriteOutcome | None:
+    """The same of the rows that have some of these keys."""
+    rewrite = ctx.transaction.tree(records.table.tree_id).rewrite()
+    if rewrite is None:
+        return None
+    return _deleted(ctx, rewrite, _of_keys(ctx, rewrite, keys, known=False), records)
+
+
+def _deleted(
+    ctx: Context,
+    rewrite: Rewrite,
+    batches: Iterable[tuple[ColumnBatch, int]],
+    records: TableRecords,
+) -> WriteOutcome:
+    """Take the rows chosen in some batches away."""
     columns = [index.stored_columns or () for index in records.indexes]
     wanted = sorted({ROWID, *chain.from_iterable(columns)}) if columns else []
     gone: dict[int, list[Any]] = {column: [] for column in wanted}
@@ -118,9 +136,11 @@ def _scanned(
             yield batch, len(positions)
 
 
-def _of_keys(ctx: Context, rewrite: Rewrite, keys: list[Any]) -> Iterator[tuple[ColumnBatch, int]]:
+def _of_keys(
+    ctx: Context, rewrite: Rewrite, keys: list[Any], *, known: bool = True
+) -> Iterator[tuple[ColumnBatch, int]]:
     sort_entries(keys)
-    for batch in rewrite.rows(keys):
+    for batch in rewrite.rows(keys, known=known):
         ctx.check()
         yield batch, batch.count
 
@@ -191,6 +211,23 @@ def update_found(
             at += count
 
     return _updated(ctx, rewrite, batches(), records, places, indexes, ())
+
+
+def update_keys(
+    ctx: Context,
+    keys: list[Any],
+    make: Callable[[ColumnBatch], Sequence[Sequence[Any]]],
+    records: TableRecords,
+    places: Sequence[int],
+    indexes: Sequence[IndexKeys],
+) -> WriteOutcome | None:
+    """The same of the rows that have some of these keys; `make` gives a batch's new values by column."""
+    rewrite = ctx.transaction.tree(records.table.tree_id).rewrite()
+    if rewrite is None:
+        return None
+    found = _of_keys(ctx, rewrite, keys, known=False)
+    made = ((batch, count, make(batch)) for batch, count in found)
+    return _updated(ctx, rewrite, made, records, places, indexes, ())
 
 
 def _updated(

@@ -6,20 +6,29 @@ What is done to one row comes in its order, so sets that are executed together m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
+from sql.compile import bind_to_row, compile_bound_row
+from sql.compile.by_column import ROWS_MIN
 from sql.dml.bulk import change_entries, entry_changes, write_entries
+from sql.dml.by_column import FOUND_MIN, delete_keys, update_keys
 from sql.dml.entry_sorting import sort_entries
 from sql.dml.target import WritePlan
+from sql.expressions import ROWID, ColumnRef
+from sql.plan.walk import walk
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
+    from sqlglot import exp
+
+    from btree import ColumnBatch
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys, RowFunction
     from sql.dml.records import Row, TableRecords
     from sql.dml.unique_keys import UniqueKey
+    from sql.schema import Table
 
 ManyRows = Callable[["Context", "dict[Any, Row]"], "WriteOutcome | None"]
 """Of sets of parameters by what they look up."""
@@ -35,60 +44,106 @@ def updates_by_key(
     records: TableRecords,
     indexes: Sequence[IndexKeys],
     unique: UniqueKey,
-    assigned: Collection[int],
-    successor: RowFunction,
+    values: Mapping[int, exp.Expression],
+    table: Table,
 ) -> ManyRows:
-    """`keyed_update` for many sets of parameters, where the columns of the key are not assigned to."""
-    tree_id, is_plain = records.table.tree_id, records.is_plain
-    places = tuple(sorted(assigned))
+    """`keyed_update` for many sets of parameters, where the columns of the key are not assigned to.
+
+    `values` of the columns that are assigned to; `table` as the statement knows it."""
+    places = list(values)
+    bound, source = bind_to_row(list(values.values()), table, records.env)
+    settings = compile_bound_row(bound, source, records.env)
+    read = {node.column for value in bound for node in walk(value) if isinstance(node, ColumnRef)}
+    by_page = all(index.stored_columns is not None for index in indexes)
 
     def update(ctx: Context, sets: dict[Any, Row]) -> WriteOutcome | None:
         if not unique.fits(sets.values()):
             return None
-        tree = ctx.transaction.tree(tree_id)
-        keys, olds, rows = [], [], []
         meant = _rows_meant(ctx, unique, sets)
-        found = [key for key, _ in meant]
-        for (key, values), old in zip(meant, tree.get_many(found), strict=True):
-            if old is not None:
-                ctx.parameters = values
-                keys.append(key)
-                olds.append(old)
-                rows.append(successor(ctx, old, key))
-        shapes = {tuple(map(type, row)): row for row in rows}
-        if not all(is_plain(row, tree) for row in shapes.values()):
-            for at, row in enumerate(rows):
-                stored = records.changed(row, places, tree)
-                if stored is None:
-                    return None
-                rows[at] = stored
-        work = []
-        for index in indexes:
-            index_tree = ctx.transaction.tree(index.tree_id)
-            before, after = index.entries(ctx, olds, keys), index.entries(ctx, rows, keys)
-            changes = entry_changes(index, index_tree, before, after)
-            if changes is None:
-                return None
-            work.append((index_tree, changes))
-        for index_tree, (gone, new) in work:
-            if gone:
-                change_entries(index_tree, gone, new)
-        if rows:
-            write_entries(tree, keys, rows)
-        return WriteOutcome(len(rows))
+        if by_page and _are_many(ctx, records, meant):
+
+            def make(batch: ColumnBatch) -> list[Sequence[Any]]:
+                keys = batch.values(ROWID)
+                # In the places of columns that nobody reads is anything.
+                rows = zip(
+                    *[
+                        batch.values(at) if at in read and at != records.alias else keys
+                        for at in range(records.width)
+                    ],
+                    strict=True,
+                )
+                found = []
+                for key, row in zip(keys, rows, strict=True):
+                    ctx.parameters = meant[key]
+                    found.append(settings(ctx, row, key))
+                return list(zip(*found, strict=True))
+
+            return update_keys(ctx, list(meant), make, records, places, indexes)
+        return _update_rows(ctx, records, indexes, places, settings, meant)
 
     return update
+
+
+def _are_many(ctx: Context, records: TableRecords, meant: Sized) -> bool:
+    """Whether so many rows of a large table are better changed in its pages."""
+    tree = ctx.transaction.tree(records.table.tree_id)
+    return len(meant) >= FOUND_MIN and tree.estimate() >= ROWS_MIN
+
+
+def _update_rows(
+    ctx: Context,
+    records: TableRecords,
+    indexes: Sequence[IndexKeys],
+    places: Sequence[int],
+    settings: RowFunction,
+    meant: dict[Any, Row],
+) -> WriteOutcome | None:
+    tree = ctx.transaction.tree(records.table.tree_id)
+    keys, olds, rows = [], [], []
+    for key, old in zip(meant, tree.get_many(list(meant)), strict=True):
+        if old is not None:
+            ctx.parameters = meant[key]
+            new = list(old)
+            for place, value in zip(places, settings(ctx, old, key), strict=True):
+                new[place] = value
+            keys.append(key)
+            olds.append(old)
+            rows.append(tuple(new))
+    shapes = {tuple(map(type, row)): row for row in rows}
+    if not all(records.is_plain(row, tree) for row in shapes.values()):
+        for at, row in enumerate(rows):
+            stored = records.changed(row, places, tree)
+            if stored is None:
+                return None
+            rows[at] = stored
+    work = []
+    for index in indexes:
+        index_tree = ctx.transaction.tree(index.tree_id)
+        before, after = index.entries(ctx, olds, keys), index.entries(ctx, rows, keys)
+        changes = entry_changes(index, index_tree, before, after)
+        if changes is None:
+            return None
+        work.append((index_tree, changes))
+    for index_tree, (gone, come) in work:
+        if gone:
+            change_entries(index_tree, gone, come)
+    if rows:
+        write_entries(tree, keys, rows)
+    return WriteOutcome(len(rows))
 
 
 def deletes_by_key(records: TableRecords, unique: UniqueKey) -> ManyRows:
     """`keyed_delete` for many sets of parameters."""
     tree_id, indexes = records.table.tree_id, records.indexes
+    by_page = all(index.stored_columns is not None for index in indexes)
 
     def delete(ctx: Context, sets: dict[Any, Row]) -> WriteOutcome | None:
         if not unique.fits(sets.values()):
             return None
-        tree = ctx.transaction.tree(tree_id)
-        keys = [key for key, _ in _rows_meant(ctx, unique, sets)]
+        meant = _rows_meant(ctx, unique, sets)
+        if by_page and _are_many(ctx, records, meant):
+            return delete_keys(ctx, list(meant), records)
+        tree, keys = ctx.transaction.tree(tree_id), list(meant)
         if indexes:
             found = zip(keys, tree.get_many(keys), strict=True)
             there = [(key, row) for key, row in found if row is not None]
@@ -103,17 +158,17 @@ def deletes_by_key(records: TableRecords, unique: UniqueKey) -> ManyRows:
     return delete
 
 
-def _rows_meant(ctx: Context, unique: UniqueKey, sets: dict[Any, Row]) -> list[tuple[Any, Row]]:
-    """The keys of the rows that sets of parameters mean, ascending, and the sets."""
+def _rows_meant(ctx: Context, unique: UniqueKey, sets: dict[Any, Row]) -> dict[Any, Row]:
+    """The sets of parameters by the keys of the rows that they mean, which ascend."""
     wanted = list(sets)
     sort_entries(wanted)
     keys = unique.tree_keys(ctx, wanted)
     if unique.index is None:
-        return [(key, sets[key]) for key in keys]
+        return {key: sets[key] for key in keys}
     by_key = {key: sets[value] for key, value in zip(keys, wanted, strict=True) if key is not None}
     found = list(by_key)
     sort_entries(found)
-    return [(key, by_key[key]) for key in found]
+    return {key: by_key[key] for key in found}
 
 
 def run_by_key(

@@ -223,10 +223,9 @@ class UpdatePlan(WritePlan):
             return super().run_many(ctx, parameter_sets)
         many = self._by_keys
         if many is None:
-            records = self.target.records
-            successor = compile_row_function(self._successor(), self._as_named(), records.env)
+            values = dict(zip(self.places, [value.copy() for value in self._values], strict=True))
             many = self._by_keys = updates_by_key(
-                records, self.indexes, unique, self.assigned, successor
+                self.target.records, self.indexes, unique, values, self._as_named()
             )
         return run_by_key(self, ctx, parameter_sets, unique, many, ordered=True)
 
