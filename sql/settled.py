@@ -27,7 +27,7 @@ _NEVER_FAIL = frozenset(
     (
         *("lower", "upper", "trim", "ltrim", "rtrim", "substr", "substring", "length", "instr"),
         *("round", "coalesce", "ifnull", "hex", "char", "unicode", "typeof"),
-        *("greatest", "least"),
+        *("greatest", "least", "like_prefix", "glob_prefix"),
     )
 )
 """Builtin functions that only depend on their arguments, and give a value whatever those are."""

@@ -20,6 +20,7 @@ from sql.expressions import (
     INTEGER,
     ROWID,
     Affinity,
+    Call,
     InList,
     InSubquery,
 )
@@ -99,6 +100,7 @@ class AccessCompiler:
         self.take = ""  # how many entries are wanted of the only level; "" for all
         self.cut = ""  # how many joined rows LIMIT lets through, "" for all
         self.skip = "0"  # how many of those OFFSET leaves out
+        self.in_order = False  # whether rows have to come in the order of the accesses
         self.taken = self.skips = False  # whether the access gives no more, and leaves those out
 
     def loop(self, target: str, iterable: str) -> str:
@@ -281,6 +283,10 @@ class AccessCompiler:
                     [],
                     rows=self.call(index_rows, span, table),
                 )
+            if isinstance(access.prefix, Call) and not access.equal and not self.in_order:
+                start = self.scalar.operand(access.prefix, None, "BINARY")[0]
+                scan = self.call(ranges.scan, self.module.tree(relation.table.tree_id), "check")
+                source = self.call(ranges.started, start, f"lambda: {source}", f"lambda: {scan}")
         return Source(source, [], [])
 
     def _taken(self, batches: str, *, clustered: bool = False) -> str:

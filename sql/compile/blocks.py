@@ -272,6 +272,7 @@ class BlockCompiler:
         first, *others = plan.levels
         levels.first = first.relation.source
         levels.hoists = isinstance(first.access, TableScan)
+        levels.in_order = plan.ordered or plan.first_row
         if is_cut(plan):
             assert block.limit is not None
             offset = "0" if block.offset is None else self.scalar.value(block.offset)

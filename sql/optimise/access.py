@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sql.collations import comparing
 from sql.expressions import (
     ROWID,
     And,
@@ -50,6 +51,7 @@ from sql.plan.operators import (
     TableScan,
 )
 from sql.plan.walk import references, walk
+from sql.run.ranges import text_after
 from sql.schema import database_of
 from sql.settled import settled_value
 from sql.values import INT_MAX, INT_MIN
@@ -168,7 +170,9 @@ class TableAccess:
         self.terms = [
             term
             for conjunct in self.conjuncts
-            for term in terms_of(conjunct, relation.source, planner.env.functions)
+            for term in terms_of(
+                conjunct, relation.source, planner.env.functions, planner.env.parameters
+            )
         ]
         self._sources = frozenset().union(*map(references, self.conjuncts))
         self._known: dict[frozenset[int], list[Candidate]] = {}
@@ -471,13 +475,14 @@ class TableAccess:
         prefix: Expression | None,
         rows: float,
     ) -> float:
-        if prefix is not None and isinstance(prefix, Literal) and isinstance(prefix.value, str):
+        text = None if prefix is None else settled_value(prefix, self.planner.env.parameters)
+        if text.__class__ is str:
             if equal:
                 return rows * DEFAULT_RANGE_SHARE
-            text = prefix.value
+            fold = comparing(path.part(0).collation)
+            start = text if fold is None else fold(text)
             tree = self.statistics.tree(path.tree_id)
-            last = text[:-1] + chr(min(ord(text[-1]) + 1, 0x10FFFF))
-            return float(max(1, tree.estimate((text,), (last,))))
+            return float(max(1, tree.estimate((start,), (text_after(start),))))
         if equal:
             values = tuple(self._sampled(equality) for equality in equal)
             if any(value is NotImplemented or value is None for value in values):

@@ -6,11 +6,14 @@ part's collation, with a value that does not depend on the relation itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
 
 from msgspec import Struct
 
 from sql.expressions import (
+    TEXT,
     Affinity,
     Call,
     ColumnRef,
@@ -24,6 +27,7 @@ from sql.expressions import (
 )
 from sql.functions import Function, FunctionRegistry
 from sql.plan.walk import references, walk_flat
+from sql.settled import settled_value
 
 _FLIP = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "IS": "IS"}
 
@@ -37,9 +41,8 @@ def is_constant(node: Expression) -> bool:
 
 
 class Term(Struct, frozen=True):
-    """A sargable condition on one column (or on an index's expression): `conjunct` is the whole of it.
-
-    `exact`: the range alone makes the conjunct true, so that it need not be checked again."""
+    """A sargable condition on one column (or on an index's expression): `conjunct` is the whole of it, which has to
+    be checked again for a PREFIX."""
 
     conjunct: Expression
     target: Expression
@@ -48,11 +51,15 @@ class Term(Struct, frozen=True):
     affinity: Affinity | None
     collation: str
     needs: frozenset[int]
-    exact: bool = True
 
 
-def terms_of(conjunct: Expression, source: int, functions: FunctionRegistry) -> Iterator[Term]:
-    """The ways in which a conjunct bounds something of the relation."""
+def terms_of(
+    conjunct: Expression,
+    source: int,
+    functions: FunctionRegistry,
+    parameters: Sequence[Any] | None = None,
+) -> Iterator[Term]:
+    """The ways in which a conjunct bounds something of the relation; `parameters` are those of the first run."""
     match conjunct:
         case Compare(op=op) if op in _FLIP:
             left, right = conjunct.left, conjunct.right
@@ -96,19 +103,10 @@ def terms_of(conjunct: Expression, source: int, functions: FunctionRegistry) -> 
         case Match(op=op, negated=False) if op in ("GLOB", "LIKE") and conjunct.escape is None:
             operand = conjunct.operand
             if isinstance(operand, ColumnRef) and operand.source == source:
-                prefix = _literal_prefix(conjunct)
+                prefix = _prefix(conjunct, parameters)
                 collation = _matched_collation(op, functions)
-                if prefix and collation:
-                    yield Term(
-                        conjunct,
-                        operand,
-                        "PREFIX",
-                        Literal(prefix),
-                        None,
-                        collation,
-                        frozenset(),
-                        False,
-                    )
+                if prefix is not None and collation:
+                    yield Term(conjunct, operand, "PREFIX", prefix, None, collation, frozenset())
 
 
 def _mine(node: Expression, source: int) -> bool:
@@ -149,21 +147,36 @@ def _matched_collation(op: str, functions: FunctionRegistry) -> str:
     return "BINARY" if op == "GLOB" else "NOCASE"
 
 
-def _literal_prefix(match: Match) -> str:
-    """The text before a LIKE or GLOB pattern's first wildcard."""
-    pattern = match.pattern
-    if not isinstance(pattern, Literal) or not isinstance(pattern.value, str):
-        return ""
+def _prefix(match: Match, parameters: Sequence[Any] | None) -> Expression | None:
+    """What every text begins with that the pattern matches; None if that is nothing, as far as anybody knows.
+
+    Of a parameter it is computed in each run.  Which has a wildcard first the next time is then the range's business."""
+    operand, pattern = match.operand, match.pattern
     # A value that is a number is matched as text, but does not lie among texts in the key.
-    operand = match.operand
     if not isinstance(operand, ColumnRef) or operand.kinds & 6:
-        return ""
-    wildcards = "%_" if match.op == "LIKE" else "*?["
-    text = pattern.value
-    for place, character in enumerate(text):
-        if character in wildcards:
-            text = text[:place]
-            break
-    if match.op == "LIKE" and not text.isascii():
-        return ""
-    return text
+        return None
+    function = _prefix_function(match.op)
+    value = settled_value(pattern, parameters)
+    prefix = "" if value is NotImplemented else function.call(value)
+    if not prefix:
+        return None
+    return (
+        Literal(prefix)
+        if isinstance(pattern, Literal)
+        else Call(function.name, (pattern,), function)
+    )
+
+
+@cache
+def _prefix_function(op: str) -> Function:
+    """What gives the text before a pattern's first wildcard; "" of what is no text."""
+    wildcards = "%_" if op == "LIKE" else "*?["
+
+    def call(pattern: Any) -> str:
+        if pattern.__class__ is not str:
+            return ""
+        ends = [place for place in map(pattern.find, wildcards) if place >= 0]
+        text: str = pattern[: min(ends)] if ends else pattern
+        return text if op == "GLOB" or text.isascii() else ""
+
+    return Function(f"{op.lower()}_prefix", call, 1, 1, kinds=TEXT)

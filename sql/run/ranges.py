@@ -139,12 +139,20 @@ def equal_span(tree: Tree, check: Check, prefix: tuple[Any, ...]) -> Iterable[Ba
 
 def text_span(
     tree: Tree, check: Check, prefix: tuple[Any, ...], start: str, reverse: bool = False
-) -> Iterator[Batch]:
+) -> Iterable[Batch]:
     """Keys that start with `prefix` and go on with a text that starts with `start`."""
-    hi: Any = (*prefix, text_after(start)) if start else None
-    for batch in tree.batches((*prefix, start), hi, reverse=reverse):
-        check()
-        yield batch
+    lo, hi = (*prefix, start), (*prefix, text_after(start))
+    keys = tree.between(lo, hi)
+    if keys is not None:
+        return ((keys[::-1] if reverse else keys, []),) if keys else ()
+    return _with_checks(tree.batches(lo, hi, reverse=reverse), check)
+
+
+def started(
+    start: str, found: Callable[[], Iterable[Batch]], scan: Callable[[], Iterable[Batch]]
+) -> Iterable[Batch]:
+    """What an index finds of texts that start so, or a scan of the table where they may start as they like."""
+    return found() if start else scan()
 
 
 def text_spans(

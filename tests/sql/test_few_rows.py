@@ -125,3 +125,70 @@ def test_what_limit_leaves_out_is_not_counted_for_a_subquery(
         "EXPLAIN SELECT id, (SELECT count(*) FROM i WHERE i.o_id = o.id) FROM o ORDER BY id LIMIT 5"
     )
     assert "i_o" in str(ours.execute(sql).fetchall())
+
+
+PATTERNS = [
+    "ab%",
+    "%b",
+    "",
+    None,
+    5,
+    b"ab",
+    "a\u00e9%",
+    "AB_c%",
+    "zz%",
+    "a",
+    "b*",
+    "*a",
+    "a[bc]*",
+    "\U0010ffff%",
+    "1%",
+]
+
+
+@pytest.mark.parametrize("case", ["NOCASE", "BINARY"])
+@pytest.mark.parametrize("first", ["ab%", "%b", "a[bc]*", 5])
+def test_a_pattern_that_is_a_parameter_is_a_range_where_it_begins_with_a_text(
+    case: str, first: Any
+) -> None:
+    draw = random.Random(3)
+    texts = ["".join(draw.choices("abcABC\u00e9%1", k=draw.randrange(5))) for _ in range(2500)]
+    cons = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    for con in cons:
+        con.execute(f"CREATE TABLE w(id INTEGER PRIMARY KEY, k INT, t TEXT COLLATE {case}, n INT)")
+        con.execute(
+            f"CREATE TABLE c(k INT, t TEXT COLLATE {case}, n, PRIMARY KEY (t, k)) WITHOUT ROWID"
+        )
+        rows = [(i, i % 5, text or None, i) for i, text in enumerate(texts)]
+        con.executemany("INSERT INTO w VALUES (?, ?, ?, ?)", rows)
+        con.executemany("INSERT INTO c VALUES (?, ?, ?)", [(i, t, i) for i, t in enumerate(texts)])
+        con.execute("CREATE INDEX w_t ON w(t)")
+        con.execute("CREATE INDEX w_k ON w(k, t)")
+    ours, theirs = cons
+    for op in ("LIKE", "GLOB"):
+        for sql in (
+            f"SELECT id, n FROM w WHERE t {op} ?",
+            f"SELECT id, t FROM w WHERE t {op} ? ORDER BY t, id LIMIT 6",
+            f"SELECT id, t, n FROM w WHERE t {op} ? ORDER BY t DESC, id DESC LIMIT 6",
+            f"SELECT count(*) FROM w WHERE t {op} ?",
+            f"SELECT id, n FROM w WHERE k = 3 AND t {op} ?",
+            f"SELECT id, n FROM w WHERE k IN (1, 3) AND t {op} ?",
+            f"SELECT n FROM c WHERE t {op} ?",
+            f"SELECT a.id, b.id FROM w a JOIN w b ON b.id = a.n AND b.t {op} ? WHERE a.k = 2",
+        ):
+            for pattern in [first, *PATTERNS]:
+                expected = theirs.execute(sql, (pattern,)).fetchall()
+                found = ours.execute(sql, (pattern,)).fetchall()
+                if "ORDER" not in sql:
+                    expected.sort()
+                    found.sort()
+                assert found == expected, (sql, pattern)
+
+
+def test_a_pattern_s_beginning_is_looked_up_in_an_index() -> None:
+    con = kvsh.connect(":memory:")
+    con.execute("CREATE TABLE w(id INTEGER PRIMARY KEY, t TEXT)")
+    con.execute("CREATE INDEX w_t ON w(t)")
+    con.executemany("INSERT INTO w(t) VALUES (?)", [(f"{n:05}",) for n in range(5000)])
+    plan = str(con.execute("EXPLAIN SELECT * FROM w WHERE t GLOB ?", ("0123*",)).fetchall())
+    assert "w_t (t starts with glob_prefix(?1))" in plan
