@@ -65,6 +65,10 @@ def register_adapter(kind: type, adapter: Callable[[Any], Any], /) -> None:
 
 def register_converter(type_name: str, converter: Callable[[bytes], Any], /) -> None:
     """Give values of columns declared `type_name` (any case) as what `converter` makes of their bytes."""
+    if not isinstance(type_name, str):
+        raise TypeError(
+            f"register_converter() argument 1 must be str, not {type(type_name).__name__}"
+        )
     converters[type_name.upper()] = converter
 
 

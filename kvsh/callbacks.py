@@ -159,13 +159,19 @@ def add_aggregate(
 
 
 def add_collation(registry: FunctionRegistry, name: str, compare: Any) -> None:
-    """Let `COLLATE name` order texts by `compare(a, b)`; None removes it."""
+    """Let `COLLATE name` order texts by `compare(a, b)`; None removes it.  What it gives that is no integer
+    means that they are equal, as in the sqlite3 module."""
     name.encode()  # a lone surrogate: UnicodeEncodeError
     key = str.upper(name)
+
+    def order(left: str, right: str) -> int:
+        found = compare(left, right)
+        return found if isinstance(found, int) else 0
+
     if compare is None:
         registry.collations.pop(key, None)
     else:
-        registry.collations[key] = compare
+        registry.collations[key] = order
     registry.version += 1
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
 from kvsh import callbacks, errors
 from kvsh.codes import LIMITS
@@ -211,6 +211,9 @@ class Connection:
                     self._store.close()
             except LOWER_ERRORS as error:
                 raise translated(error) from error
+
+    def __reduce__(self) -> Never:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def __enter__(self) -> Connection:
         self._check_thread()

@@ -16,7 +16,7 @@ from itertools import chain, islice
 from operator import index
 from sys import maxsize
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 from kvsh import adapting
 from kvsh.binding import bound, bound_sets
@@ -32,7 +32,9 @@ Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*(?:\*/|$))*(\w*)")
 _NOTHING_LEFT = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*(?:\*/|$))*\Z")
 DML_WORDS = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
-_CONVERTER_HINT = re.compile(r"\s*\[([^\]]*)\]\s*$")
+_OTHER_WRITES = frozenset(("WITH", "CREATE", "DROP", "ALTER"))
+_CONVERTER_HINT = re.compile(r"\[([^][]*)\]")
+_NAME_WITHOUT_HINT = re.compile(r"[^[]*?(?= ?\[)")
 
 _NO_PARAMETERS: tuple[Any, ...] = ()
 _NO_ROWS: Iterator[Any] = iter(())
@@ -195,23 +197,28 @@ class Cursor:
     def executemany(
         self, sql: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]], /
     ) -> Cursor:
-        """Run one INSERT, UPDATE, DELETE or REPLACE for each set of parameters.
+        """Run one statement that writes for each set of parameters.
 
         `rowcount` is the sum; the statement is prepared once and inserts are loaded in bulk."""
         connection = self._begin_use(sql)
         word = first_word(sql)
-        if word not in DML_WORDS and word != "WITH":
+        is_dml = word in DML_WORDS
+        if not is_dml and word not in _OTHER_WRITES:
             raise ProgrammingError("executemany() can only execute DML statements.")
         sets = iter(parameters)
         session = connection._session
         begins, changes = not session.in_transaction, session.total_changes
         try:
             self._barred = True
-            connection._begin_implicitly()
+            if is_dml:
+                connection._begin_implicitly()
             connection._trace(sql)
-            parameter_sets = bound_sets(session.prepare(sql), sets)
+            prepared = session.prepare(sql)
+            if prepared.is_query:
+                raise ProgrammingError("executemany() can only execute DML statements.")
+            parameter_sets = bound_sets(prepared, sets)
             result = session.execute_many(sql, parameter_sets, plain=True)
-            self._adopt(result, is_dml=True)
+            self._adopt(result, is_dml=is_dml)
             self.lastrowid = None
         except LOWER_ERRORS as error:
             if begins and session.total_changes == changes:
@@ -294,7 +301,8 @@ class Cursor:
 
     def _column_name(self, name: str) -> str:
         if self.connection._detect_types & adapting.PARSE_COLNAMES:
-            return _CONVERTER_HINT.sub("", name)
+            without = _NAME_WITHOUT_HINT.match(name)
+            return name if without is None else without[0]
         return name
 
     def _row_maker(self, columns: Sequence[Any]) -> Callable[[tuple[Any, ...]], Any] | None:
@@ -346,6 +354,9 @@ class Cursor:
             key = re.split(r"[ (]", column.declared_type, maxsplit=1)[0].upper()
             return adapting.converters.get(key)
         return None
+
+    def __reduce__(self) -> Never:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     # -- fetching --------------------------------------------------------------------------------
 

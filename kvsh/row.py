@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 if TYPE_CHECKING:
     from kvsh.cursor import Cursor
@@ -46,6 +46,9 @@ class Row:
             except OverflowError:
                 raise IndexError("Index out of range") from None
         raise IndexError("Index must be int or string")
+
+    def __reduce__(self) -> Never:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def __len__(self) -> int:
         return len(self._values)

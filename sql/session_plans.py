@@ -52,6 +52,8 @@ class Prepared:
 
     is_dml = False
     """Whether the statement's first word is INSERT, REPLACE, UPDATE or DELETE."""
+    is_query = False
+    """Whether it is a SELECT or VALUES, perhaps behind a WITH."""
 
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
@@ -231,6 +233,7 @@ class QueryPlan(Checked):
     _observed: ObservedSchema
 
     statement: Query
+    is_query = True
 
     def __init__(self, statement: Query, types: tuple[type, ...] | None) -> None:
         super().__init__(statement)

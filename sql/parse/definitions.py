@@ -136,6 +136,8 @@ class DefinitionParser(ChangeParser):
         type_place = self.index
         # GENERATED ALWAYS reads as part of the type, and is no part of it: SQLite does the same.
         declared = _GENERATED.sub("", self.type_name())
+        if declared.startswith(("'", '"', "`", "[")):
+            declared = self.values[type_place]
         constraints: list[Constraint] = []
         while True:
             found = self._column_constraint(constraints)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sqlite3
 import threading
 from contextlib import nullcontext
@@ -380,3 +382,89 @@ def test_rows_are_fetched_in_any_number_and_by_one_thread() -> None:
         thread.join()
         found.append(seen)
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO t VALUES (?)",
+        "WITH q AS (SELECT ? AS x) INSERT INTO t SELECT x FROM q",
+        "WITH q AS (SELECT ? AS x) SELECT x FROM q",
+        "CREATE TABLE IF NOT EXISTS u (a, b DEFAULT 5)",
+        "CREATE TABLE u (a)",
+        "DROP TABLE IF EXISTS nope",
+        "ALTER TABLE t RENAME TO t",
+        "SELECT ?",
+        "VALUES (?)",
+        "BEGIN",
+        "PRAGMA user_version",
+        "EXPLAIN SELECT ?",
+    ],
+)
+def test_executemany_runs_what_writes(sql: str) -> None:
+    seen = []
+    for module in (kvsh, sqlite3):
+        connection: Any = module.connect(":memory:")
+        connection.execute("CREATE TABLE t (a)")
+        result: Any
+        try:
+            cursor = connection.executemany(sql, [(1,), (2,)] if "?" in sql else [(), ()])
+            result = cursor.rowcount, cursor.lastrowid, cursor.fetchall()
+        except (sqlite3.Error, kvsh.Error) as error:
+            result = type(error).__name__, str(error)
+        names = connection.execute("SELECT name FROM sqlite_master").fetchall()
+        rows = connection.execute(f"SELECT * FROM {names[0][0]}").fetchall()
+        seen.append((result, connection.in_transaction, names, rows))
+        connection.close()
+    assert seen[0] == seen[1]
+
+
+def test_hints_and_quoted_types_choose_converters() -> None:
+    seen = []
+    for module in (kvsh, sqlite3):
+        module.register_converter("hinted", lambda data: ("converted", data))
+        both = module.PARSE_DECLTYPES | module.PARSE_COLNAMES
+        connection: Any = module.connect(":memory:", detect_types=both)
+        connection.execute(
+            "CREATE TABLE t (a \"hinted x\", b 'hinted(3)', c [hinted], d `x hinted`, e hinted (2))"
+        )
+        connection.execute("INSERT INTO t VALUES (1, 2, 3, 4, 5)")
+        rows = connection.execute("SELECT * FROM t").fetchall()
+        types = connection.execute("PRAGMA table_info(t)").fetchall()
+        names = ("x [hinted]", "x[hinted]", "x  [hinted]", "x [a] [hinted]", "[hinted] x", "x [y")
+        listed = ", ".join(f'1 AS "{name}"' for name in names)
+        cursor = connection.execute(f"SELECT {listed}")
+        seen.append((rows, types, [entry[0] for entry in cursor.description], cursor.fetchall()))
+        connection.close()
+        with pytest.raises(TypeError, match="must be str"):
+            module.register_converter(5, int)
+    del kvsh.converters["HINTED"], sqlite3.converters["HINTED"]
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("order", [None, "x", 1.5, 0])
+def test_a_collation_that_gives_no_integer_finds_all_texts_equal(order: Any) -> None:
+    for module in (kvsh, sqlite3):
+        connection = connected(module)
+        connection.create_collation("odd", lambda left, right: order)
+        for query, expected in (
+            ("SELECT 'a' < 'b' COLLATE odd, 'a' = 'b' COLLATE odd", [(0, 1)]),
+            (
+                "SELECT count(DISTINCT g) FROM (SELECT 'a' COLLATE odd AS g UNION ALL SELECT 'b')",
+                [(1,)],
+            ),
+        ):
+            assert connection.execute(query).fetchall() == expected
+        connection.close()
+
+
+def test_what_belongs_to_a_connection_is_not_copied() -> None:
+    for module in (kvsh, sqlite3):
+        connection: Any = module.connect(":memory:")
+        connection.row_factory = module.Row
+        row = connection.execute("SELECT 1 AS a").fetchone()
+        for what in (connection, connection.cursor(), row):
+            for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+                with pytest.raises(TypeError, match="cannot pickle"):
+                    attempt(what)
+        connection.close()
