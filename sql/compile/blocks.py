@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from msgspec.structs import replace
 
+from btree import CollectorPaused
 from sql.compile.accesses import Binding, variables_in
 from sql.compile.arms import ArmsCompiler
 from sql.compile.batched import batched_level, late_level
@@ -70,6 +71,9 @@ if TYPE_CHECKING:
     from sql.run.analysis import Analysis
 
 NUMBER = INTEGER | REAL
+MANY_ROWS = 20_000
+"""Rows that are grouped from which on there may be as many groups: the garbage collector rests, and nothing is sorted
+that need not be."""
 EXTRA_SCOPES = 1_000_000
 """Source numbers from here on are rows of an enclosing trigger or upsert."""
 
@@ -397,7 +401,15 @@ class BlockCompiler:
             return self._first_row(plan, joined, body, free)
         if block.keys:
             loops, depth = self._loops(joined)
-            body.extend(GroupCompiler(self, block).grouped(loops, depth, joined, having))
+            many = rows_seen(plan) >= MANY_ROWS
+            cut = bool(block.order) and block.limit is not None and not block.windows
+            in_order = not many or not cut or plan.ordered
+            groups = GroupCompiler(self, block)
+            grouped = groups.grouped(loops, depth, joined, having, in_order=in_order)
+            if many:
+                body.add(f"with {self.call(CollectorPaused)}:")
+                body.depth = 1
+            body.extend(grouped)
         else:
             body.extend(TotalsCompiler(self, block).everything(joined))
         return self.define(free, body)

@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 class GroupCompiler(AggregateCompiler):
     """Makes the function that groups one SELECT's rows."""
 
-    def grouped(self, loops: Lines, depth: int, joined: Join, having: str = "") -> Lines:
+    def grouped(
+        self, loops: Lines, depth: int, joined: Join, having: str = "", *, in_order: bool = True
+    ) -> Lines:
         """The body of a function that gives the groups' tuples, for GROUP BY.
 
         `loops` are the loop headers; rows are taken in `depth` levels deep.  `having`: a condition on the tuples,
-        of which none is made, or sorted, of a group that does not meet it."""
+        of which none is made, or sorted, of a group that does not meet it.  `in_order`: whether they are sorted; where
+        ORDER BY picks the first few of them by something else, it need not be by their keys."""
         block, clauses, header, scan = self.block, joined.clauses, joined.header, joined.scan
         assert block.keys is not None
         codes = self.layout()
@@ -95,11 +98,13 @@ class GroupCompiler(AggregateCompiler):
             rows = f"[{row} for g, s in groups.items()]"
         alone = plain and len(folded) == 1
         simple = str(self._simple_keys())
-        result = self._call(grouping.in_key_order, "groups", rows, str(alone), simple)
-        kept = result
+        result = kept = rows
+        if in_order:
+            result = kept = self._call(grouping.in_key_order, "groups", rows, str(alone), simple)
         if having:
             kept = self._having(having, "g, s", "groups.items()", items)
-            kept = self._call(grouping.in_order_of_columns, kept, str(len(keys)), simple)
+            if in_order:
+                kept = self._call(grouping.in_order_of_columns, kept, str(len(keys)), simple)
         if not header:
             body.extend(by_dict)
             body.add("check()")

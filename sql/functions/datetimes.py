@@ -46,9 +46,10 @@ def _time(moment: Moment) -> str:
 
 _PLAIN = re.compile(
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"([ T](?:[01][0-9]|2[0-4]):[0-5][0-9]:[0-5][0-9])?"
+    r"(?:[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])?"
 ).fullmatch
 """A moment as it is mostly written, of which each part stands in a place of its own: a quarter of the time."""
+_CLOCK_LENGTH = len("2000-01-01 00:00:00")
 _PLACES = {
     "Y": slice(0, 4),
     "m": slice(5, 7),
@@ -64,10 +65,9 @@ def _plain(arguments: tuple[Any, ...]) -> str | None:
     if len(arguments) != 1 or arguments[0].__class__ is not str:
         return None
     text: str = arguments[0]
-    match = _PLAIN(text)
-    if match is None:
+    if _PLAIN(text) is None:
         return None
-    return text if match[1] else f"{text} 00:00:00"
+    return text if len(text) == _CLOCK_LENGTH else f"{text} 00:00:00"
 
 
 @lru_cache(maxsize=64)
@@ -185,8 +185,6 @@ _CONVERSIONS: dict[str, Callable[[Moment], str]] = {
 # -- of many moments ------------------------------------------------------------------------------------------
 
 _DAY_SECONDS = 86400
-_LENGTHS = {_DAY_SECONDS: 10, 3600: 13, 60: 16}
-"""Of a plain moment's text, up to the day, the hour and the minute."""
 _GRAINS = {**dict.fromkeys("YmdjwW%", _DAY_SECONDS), "H": 3600, "M": 60}
 """By conversion: seconds in which its text does not change."""
 _WHOLE_DAYS = re.compile(
@@ -224,18 +222,20 @@ class _BySeconds(Remembered):
 
 
 class _ByText(Remembered):
-    """By plain moments, what is the same for all that begin alike up to a length."""
+    """By plain moments, what is the same for all that have one part in common; `head` and `tail` make of that a plain
+    moment again, and `size` is the length of one with a time of day, 0 where it needs none."""
 
-    def __init__(self, call: Callable[[Any], Any], length: int) -> None:
+    def __init__(
+        self, call: Callable[[Any], Any], part: slice, head: str, tail: str, size: int
+    ) -> None:
         super().__init__(call)
-        self._length = length
-        # An hour needs minutes to be read.
-        self._known = Known(lambda text: call(f"{text}:00" if len(text) == 13 else text))
+        self._part = part
+        self._size = size
+        self._known = Known(lambda text: call(f"{head}{text}{tail}"))
 
     def __missing__(self, argument: Any) -> Any:
-        # The last hour of a day that may be written so, 24:00:00, is of the next.
-        if argument.__class__ is str and _PLAIN(argument) and argument[11:13] != "24":
-            value = self._known[argument[: self._length]]
+        if argument.__class__ is str and _PLAIN(argument) and len(argument) >= self._size:
+            value = self._known[argument[self._part]]
             if len(self) < REMEMBERED_MAX:
                 self[argument] = value
             return value
@@ -257,7 +257,14 @@ def _for_many(call: Any, ctx: Any, before: tuple[Any, ...], after: tuple[Any, ..
         grain = _grain(call, before[0] if before else None, after[from_seconds:])
     if not grain:
         return Remembered(of_one)
-    return _BySeconds(of_one, grain) if from_seconds else _ByText(of_one, _LENGTHS[grain])
+    if from_seconds:
+        return _BySeconds(of_one, grain)
+    if grain == _DAY_SECONDS:
+        return _ByText(of_one, slice(10), "", "", 0)
+    end, tail = (13, ":00:00") if grain == 3600 else (16, ":00")
+    if not after and set(re.findall("%(.)", before[0])) <= {*"HM"}:  # the day does not count
+        return _ByText(of_one, slice(11, end), "2000-01-01 ", tail, _CLOCK_LENGTH)
+    return _ByText(of_one, slice(end), "", tail, _CLOCK_LENGTH)
 
 
 def _function(name: str, call: Any, high: int | None, kinds: int) -> Function:

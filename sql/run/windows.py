@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from btree import CollectorPaused
 from sql.functions import Aggregate
 from sql.run.hashing import DiskRows
 from sql.run.sorting import Pass, sort_rows, sorted_batches
@@ -33,6 +34,8 @@ Row = tuple[Any, ...]
 
 FIRST_WEIGHED = 4096
 """Rows at which their memory is looked at for the first time."""
+MANY_ROWS = 20_000
+"""Rows from which on the garbage collector rests while they are sorted and copied."""
 ROW_COPIES_BYTES = 200
 """What sorting and the calls' values take on top of a row."""
 
@@ -111,7 +114,10 @@ def window_rows(
                 break
             weigh_at = min(2 * len(rows), allowed)
     else:
-        return _in_memory(rows, specs, offsets, width, ctx.check) if rows else []
+        if len(rows) < MANY_ROWS:
+            return _in_memory(rows, specs, offsets, width, ctx.check) if rows else []
+        with CollectorPaused():
+            return _in_memory(rows, specs, offsets, width, ctx.check)
     return _on_disk(chain((rows,), batches), len(rows[0]), specs, offsets, width, ctx)
 
 
