@@ -23,8 +23,8 @@ from btree.protocols import Key, Value
 if TYPE_CHECKING:
     from btree.tree import Tree
 
-FEW = 16
-"""Keys up to which each has a descent of its own: `Tree.get_many` does not come here for them."""
+FEW, FEW_ROWS = 16, 64
+"""Keys up to which they are looked up as they come, and row ids, of which a few may lie in one leaf."""
 _DENSE = 6
 """A leaf's entries per wanted key up to which it is made a dict of."""
 _FEW_EQUAL = 8
@@ -37,11 +37,83 @@ _EQUAL_STEPS = 16
 """Entries of one prefix that are counted one by one, before their end is searched for."""
 
 
+def get_few(tree: Tree, keys: Sequence[Key]) -> list[Value]:
+    """The values at `keys` in their order, None where there is none: a descent for each that the leaf of the one
+    before has not.
+
+    Rows that were inserted together are looked up together, as what belongs to one row of another table: 0.5 us for
+    each that lies in the same leaf, 0.2 where none is missing between them, and 0.9 by a descent of its own."""
+    if not keys or keys[0].__class__ is not int:
+        get = tree.get
+        return [get(key) for key in keys]
+    whole = _neighbours(tree, keys)
+    return _one_by_one(tree, keys) if whole is None else whole
+
+
+def _neighbours(tree: Tree, keys: Sequence[Any]) -> list[Value] | None:
+    """The values of consecutive row ids of one leaf; None if they are none."""
+    first, count = keys[0], len(keys)
+    try:
+        if count == 1 or keys[-1] - first != count - 1 or keys != [*range(first, first + count)]:
+            return None
+        tree.descents += 1
+        node: Any = tree.root
+        children = node.children
+        while children is not None:
+            node = children[bisect_right(node.keys, first)]
+            children = node.children
+        there, values = node.keys, node.values
+        slot = first - there[0]
+        if not 0 <= slot < len(there) or there[slot] != first:
+            slot = bisect_left(there, first)
+        end = slot + count
+        if there[end - 1] != keys[-1] or there[slot] != first:
+            return None
+        found: list[Value] = values[slot:end] if values.__class__ is list else values.cut(slot, end)
+        return found
+    except (
+        AttributeError,
+        IndexError,
+        TypeError,
+    ):  # a node to be loaded, the next leaf; no integers
+        return None
+
+
+def _one_by_one(tree: Tree, keys: Sequence[Any]) -> list[Value]:
+    found: list[Value] = []
+    node: Any
+    there: Sequence[Any] = ()
+    values: Any = ()
+    first = count = 0
+    root, get = tree.root, tree.get
+    for key in keys:
+        try:
+            slot = key - first
+            if not 0 <= slot < count or there[slot] != key:
+                tree.descents += 1
+                node = root
+                children = node.children
+                while children is not None:
+                    node = children[bisect_right(node.keys, key)]
+                    children = node.children
+                there, values = node.keys, node.values
+                first, count = there[0], len(there)
+                slot = key - first  # see `Tree.get`
+                if not 0 <= slot < count or there[slot] != key:
+                    slot = bisect_left(there, key)
+            found.append(values[slot] if there[slot] == key else None)
+        except (AttributeError, IndexError, TypeError):
+            # A node to be loaded, or a leaf to be decoded; beyond the last key; NULL or several kinds.
+            found.append(get(key))
+            root = tree.root
+            count = 0
+    return found
+
+
 def get_many(tree: Tree, keys: Sequence[Key]) -> list[Value]:
     """The values at `keys` in their order, None where there is none."""
     if len(keys) * tree.leaf_limit < 2 * len(tree) and _scattered(keys):
-        get = tree.get
-        return [get(key) for key in keys]
+        return _one_by_one(tree, keys)
     try:
         if all(map(lt, keys, islice(keys, 1, None))):
             return _values_at(tree, keys)

@@ -222,9 +222,9 @@ class Tree:
             return slot < len(keys) and bool(keys[slot] == key)
 
     def get_many(self, keys: Sequence[Key]) -> list[Value]:
-        if len(keys) <= lookups.FEW:
-            get = self.get
-            return [get(key) for key in keys]
+        count = len(keys)
+        if count <= lookups.FEW or (count <= lookups.FEW_ROWS and keys[0].__class__ is int):
+            return lookups.get_few(self, keys)
         return lookups.get_many(self, keys)
 
     def put(self, key: Key, value: Value = None) -> None:

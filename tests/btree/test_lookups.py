@@ -42,6 +42,37 @@ def test_rowids_with_gaps_between_leaves_of_dense_numbers() -> None:
     assert tree.get_many(wanted) == [tree.get(key) for key in wanted]
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_neighbours_are_taken_from_one_leaf_and_from_two(packed: bool, tmp_path: Any) -> None:
+    present = [number for number in range(3000) if number % 50 > 3]
+    store = open_store(tmp_path / "db", durability="off")
+    transaction = store.begin(write=True)
+    number = transaction.create_tree(TreeKind.TABLE)
+    for key in present:
+        transaction.tree(number).put(key, (key, str(key), None if key % 3 else 0.5))
+    transaction.commit()
+    store.close()
+    store = open_store(tmp_path / "db", durability="off")
+    rows = {key: (key, str(key), None if key % 3 else 0.5) for key in present}
+    reader = store.begin(write=False)
+    tree = reader.tree(number)
+    if not packed:
+        assert sum(len(keys) for keys, _ in tree.batches()) == len(present)
+    for start in range(-3, 3010):
+        for count in (1, 2, 3, 9):
+            wanted: list[Any] = list(range(start, start + count))
+            assert tree.get_many(wanted) == [rows.get(key) for key in wanted]
+        for wanted in (
+            [start, start + 2, start + 1, start + 3],  # no run, though its ends say so
+            [start + 4, start, start + 2999, start],
+            [start, None, start + 1, 7.5, float(start)],
+            [*range(start, start + 80, 2)],
+        ):
+            assert tree.get_many(wanted) == [rows.get(key) for key in wanted]
+    reader.rollback()
+    store.close()
+
+
 @pytest.mark.parametrize("leaf_limit", [4, 16, 2000])
 def test_keys_of_many_prefixes(leaf_limit: int) -> None:
     rng = random.Random(leaf_limit)
