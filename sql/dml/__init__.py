@@ -1,25 +1,25 @@
-"""Writing: INSERT, UPDATE, DELETE with constraints, triggers and foreign keys."""
+"""Writing: INSERT, UPDATE, DELETE with constraints, triggers and foreign keys.
+
+Each kind of statement is imported when the first of it comes: a first UPDATE waits for no more than UPDATE.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from sql.dml.bulk import append_rows
-from sql.dml.delete import DeletePlan
-from sql.dml.foreign_keys import ForeignKeys, check_foreign_keys
-from sql.dml.indexing import check_table, fill_index
-from sql.dml.insert import InsertPlan
-from sql.dml.key_value import KeyValueDelete, KeyValueInsert, KeyValueUpdate
 from sql.dml.target import Target, WritePlan, find_target
-from sql.dml.update import UpdatePlan
-from sql.dml.views import ViewPlan
 from sql.errors import SqlError
+from sql.loading import load
 from sql.parse.statements import Delete, Insert, ObjectName, Update
 
 if TYPE_CHECKING:
     from btree import Transaction
     from sql.bind import BindEnvironment
     from sql.context import Context
+    from sql.dml.bulk import append_rows
+    from sql.dml.foreign_keys import check_foreign_keys
+    from sql.dml.indexing import check_table, fill_index
     from sql.schema import Table
     from sql.session import Session
 
@@ -32,6 +32,21 @@ __all__ = [
     "fill_index",
     "prepare_write",
 ]
+
+_MODULES = {
+    "append_rows": "sql.dml.bulk",
+    "check_foreign_keys": "sql.dml.foreign_keys",
+    "check_table": "sql.dml.indexing",
+    "fill_index": "sql.dml.indexing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'sql.dml' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(module), name)
+    return value
 
 
 def prepare_write(
@@ -56,6 +71,8 @@ def _plan(
 ) -> WritePlan:
     name = statement.table
     if name.name.lower() == "kv" and not _is_stored(environment, name):
+        from sql.dml.key_value import KeyValueDelete, KeyValueInsert, KeyValueUpdate
+
         match statement:
             case Insert():
                 return KeyValueInsert(statement, environment)
@@ -65,6 +82,8 @@ def _plan(
                 return KeyValueDelete(statement, environment)
     table, view = find_target(statement, environment)
     if view is not None:
+        from sql.dml.views import ViewPlan
+
         return ViewPlan(session, statement, view, environment)
     assert table is not None
     if table.name.lower().startswith("sqlite_") and table.name.lower() not in (
@@ -74,10 +93,19 @@ def _plan(
         raise SqlError(f"table {table.name} may not be modified")
     match statement:
         case Insert():
+            load("sql.dml.insert")
+            from sql.dml.insert import InsertPlan
+
             return InsertPlan(session, statement, table, environment)
         case Update():
+            load("sql.dml.update")
+            from sql.dml.update import UpdatePlan
+
             return UpdatePlan(session, statement, table, environment)
         case Delete():
+            load("sql.dml.delete")
+            from sql.dml.delete import DeletePlan
+
             return DeletePlan(session, statement, table, environment)
 
 
@@ -94,6 +122,9 @@ def before_drop_table(session: Session, ctx: Context, table: Table) -> None:
     Raises ConstraintError if that leaves an immediate foreign key violated."""
     if not session.foreign_keys:
         return
+    from sql.dml.delete import DeletePlan
+    from sql.dml.foreign_keys import ForeignKeys
+
     environment = session.environment(ctx.transaction)
     keys = ForeignKeys(session, environment, table, "DELETE", lenient=True)
     if not keys.parents and not any(
