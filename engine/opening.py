@@ -13,6 +13,7 @@ from engine.errors import TRY_AGAIN, NotADatabaseError, StorageError, told
 from engine.file import File, FileSystem
 from engine.format import (
     LOG_START,
+    MAGIC,
     SUPERSEDED,
     WORD_HOLDER,
     WORD_SYNCED,
@@ -53,10 +54,7 @@ def open_log(
         raise StorageError(f"{path}: unable to open database file: {what}") from error
     try:
         if file.size() < LOG_START:
-            raise NotADatabaseError(
-                f"{path}: file is not a database: it is only {file.size()} bytes long,"
-                " and was left as it is"
-            )
+            raise NotADatabaseError(f"{path}: file is not a database: {_too_short(file)}")
         log = Log(file, path, stop_lsn=stop_lsn)
         log.words = file.words()
         _take_in(log, readonly=readonly, durable=durable, timeout=timeout)
@@ -68,6 +66,20 @@ def open_log(
         file.close()
         raise
     return log
+
+
+def _too_short(file: File) -> str:
+    """What is to be said of a file that ends before its header does."""
+    begin = file.read(len(MAGIC), 0)
+    if not begin:
+        return "it is empty"
+    if begin == MAGIC:
+        return (
+            f"it was one, and has been cut off after {file.size()} bytes, within its header;"
+            " nothing else is left of it: restore a backup"
+        )
+    plural = "" if file.size() == 1 else "s"
+    return f"it is only {file.size()} byte{plural} long, and was left as it is"
 
 
 def _open_file(path: str, files: FileSystem, *, readonly: bool, timeout: float) -> File:

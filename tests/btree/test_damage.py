@@ -226,6 +226,23 @@ def test_a_file_that_is_something_else_is_refused_and_not_changed(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_database_that_was_cut_within_its_header_is_not_called_something_else(
+    tmp_path: Path, readonly: bool
+) -> None:
+    path = tmp_path / "file"
+    open_store(path).close()
+    whole = path.read_bytes()
+    for length in range(1, 4096, 7):
+        path.write_bytes(whole[:length])
+        says = f"cut off after {length} bytes" if length >= 8 else f"only {length} byte"
+        with pytest.raises(NotADatabaseError, match=says):
+            open_store(path, readonly=readonly)
+    path.write_bytes(b"")
+    with pytest.raises(NotADatabaseError, match="it is empty"):
+        open_store(path, readonly=True)
+
+
 def test_a_sqlite_file_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "file"
     connection = sqlite3.connect(path)
