@@ -24,7 +24,7 @@ class PairSavepoint:
 class PairedTransaction(RowAccess):
     """See `btree.Transaction`; `main` and `temporary` are the halves."""
 
-    __slots__ = ("_savepoints", "main", "temporary")
+    __slots__ = ("__weakref__", "_savepoints", "main", "temporary")
 
     plain_shape = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 if TYPE_CHECKING:
     from btree import Transaction
@@ -19,9 +20,13 @@ class BindEnvironment:
     rowid and row): a trigger's NEW and OLD, an upsert's `excluded`.  `relations` answers special
     relations and table-valued functions by lower-case name.  `parameter_kinds` are masks of `Kind`
     bits of the values that the statement will be run with, where known; `parameters` sample values
-    for the planner's estimates."""
+    for the planner's estimates.
+
+    The transaction is whoever's that has the statement prepared: a plan that is kept keeps its surroundings, and
+    would keep a version of all trees."""
 
     __slots__ = (
+        "_transaction",
         "extra_scopes",
         "functions",
         "parameter_kinds",
@@ -29,7 +34,6 @@ class BindEnvironment:
         "parse",
         "relations",
         "schema",
-        "transaction",
     )
 
     def __init__(
@@ -46,7 +50,7 @@ class BindEnvironment:
     ) -> None:
         self.schema = schema
         self.functions = functions
-        self.transaction = transaction
+        self._transaction = ref(transaction)
         self.extra_scopes = dict(extra_scopes or {})
         self.relations = relations
         self.parameter_kinds = parameter_kinds
@@ -56,8 +60,19 @@ class BindEnvironment:
     def within(self, transaction: Transaction) -> BindEnvironment:
         """The same surroundings in another transaction."""
         other = copy(self)
-        other.transaction = transaction
+        other._transaction = ref(transaction)
         return other
+
+    def is_within(self, transaction: Transaction) -> bool:
+        """Whether that is the transaction."""
+        return self._transaction() is transaction
+
+    @property
+    def transaction(self) -> Transaction:
+        """What is there while the statement is prepared."""
+        transaction = self._transaction()
+        assert transaction is not None, "the transaction of a preparation is over"
+        return transaction
 
     def kinds_of(self, table: Table) -> tuple[int, ...]:
         """Per column, the mask of kinds that the table has ever held; every kind where unknown."""

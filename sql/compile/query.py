@@ -97,6 +97,7 @@ class CompiledQuery:
         if plan.rows <= SHORT_ROWS and plan.cost <= SHORT_NS:
             run = _at_once(run)
         self.run, self.source = run, source
+        planner.statistics.forget_samples()
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         """Whether the trees hold no kinds of value that the code was not made for, and have about the

@@ -26,7 +26,7 @@ class Planner:
 
     def __init__(self, env: BindEnvironment) -> None:
         self.env = env
-        self.statistics = Statistics(env.transaction)
+        self.statistics = Statistics(env)
         self.work_rows = ROWS_OF_UNKNOWN  # of a recursive query's queue, at once
         self._plans: dict[int, tuple[Block, Plan]] = {}
         self._conditions: dict[tuple[str, int], tuple[Expression, ...]] = {}

@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from btree import Transaction, Tree
+    from btree import Tree
+    from sql.bind import BindEnvironment
 
 SAMPLES = 6
 SAMPLE_LEAVES = 8
@@ -26,18 +27,23 @@ _CACHE_ENTRIES_MAX = 4096
 
 
 class Statistics:
-    """What one transaction's trees look like at plan time."""
+    """What the trees of a preparation's transaction look like."""
 
-    __slots__ = ("_columns", "_ratios", "_samples", "transaction")
+    __slots__ = ("_columns", "_env", "_ratios", "_samples")
 
-    def __init__(self, transaction: Transaction) -> None:
-        self.transaction = transaction
+    def __init__(self, env: BindEnvironment) -> None:
+        self._env = env
         self._ratios: dict[tuple[int, int], float] = {}
         self._samples: dict[int, list[Any]] = {}
         self._columns: dict[tuple[int, int], list[Any]] = {}
 
     def tree(self, tree_id: int) -> Tree:
-        return self.transaction.tree(tree_id)
+        return self._env.transaction.tree(tree_id)
+
+    def forget_samples(self) -> None:
+        """Let go of the rows that were looked at."""
+        self._samples.clear()
+        self._columns.clear()
 
     def rows(self, tree_id: int) -> int:
         return len(self.tree(tree_id))
