@@ -46,8 +46,6 @@ class InsertPlan(WritePlan):
     """A prepared INSERT."""
 
     is_insert = True
-    atomic_many = False
-    """Whether `run_many` that raises has undone what it did."""
 
     def __init__(
         self, session: Session, statement: Insert, table: Table, env: BindEnvironment
@@ -77,7 +75,9 @@ class InsertPlan(WritePlan):
             self.bulk = BulkInsert(records, self.order, removes_alone=removes_alone)
             self._merge = merges(records, self.order, removes_alone=removes_alone)
         self.single_step = not target.triggers.any
-        self.atomic_many = self.single_step and self.source.values is not None and not self.volatile
+        self._may_join_sets = (
+            self.source.values is not None and not self.volatile and not self.source.is_followed
+        )
         self._buffers = not target.plain or (
             self.query is not None and self.tree_id in trees_of(self.query.block)
         )
@@ -117,7 +117,7 @@ class InsertPlan(WritePlan):
         return self._insert(ctx, self.source.batches(ctx))
 
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
-        if self.source.values is None or self.volatile:
+        if not self._may_join_sets:
             return super().run_many(ctx, parameter_sets)
         sets = list(parameter_sets)
         return self._insert(ctx, self._rows_of(ctx, sets), whole=len(sets) <= self._at_once)

@@ -7,7 +7,7 @@ nothing but parameters are the bound values themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -33,7 +33,8 @@ class Source:
 
     `values(ctx)` gives them where they are VALUES, else `query` and `arrange` do.  `parameters_only`:
     there is one row, and it is the statement's parameters in their order.  `is_simple`: all values are
-    parameters and literals.  `rowid_last`: behind the columns, each row has its rowid."""
+    parameters and literals.  `rowid_last`: behind the columns, each row has its rowid.  `is_followed`: there are
+    parameters behind the rows, in ON CONFLICT or RETURNING."""
 
     def __init__(self, statement: Insert, table: Table, env: BindEnvironment) -> None:
         self.statement = statement
@@ -44,6 +45,7 @@ class Source:
         self.arrange: Callable[[Context, Row], Row] | None = None
         self.parameters_only = False
         self.is_simple = False
+        self.is_followed = any(tree.find(exp.Placeholder) for tree in self._behind())
         self.row_count: int | None = None
         self.reads_nothing = True
         self.places = [] if statement.source is None else self._places()
@@ -121,10 +123,20 @@ class Source:
                 if not isinstance(item, exp.Placeholder) or item.meta.get("index") != number:
                     return None
                 number += 1
+        if self.is_followed:
+            return lambda ctx: list(zip(*[iter(ctx.parameters[:number])] * width, strict=True))
         self.parameters_only = len(rows) == 1
         if self.parameters_only:
             return lambda ctx: [ctx.parameters]
         return lambda ctx: list(zip(*[iter(ctx.parameters)] * width, strict=True))
+
+    def _behind(self) -> Iterator[exp.Expression]:
+        """The expressions behind the rows, which may have parameters of their own."""
+        yield from self.statement.returning
+        for upsert in self.statement.upserts:
+            yield from (part.expression for part in upsert.target)
+            yield from (assignment.value for assignment in upsert.assignments or ())
+            yield from filter(None, (upsert.target_where, upsert.where))
 
     def _full(self, row: Sequence[exp.Expression]) -> list[exp.Expression]:
         """One VALUES row's expressions in the table's width; of a column named twice the first counts,

@@ -186,3 +186,23 @@ def test_a_program_s_function_in_an_upsert_is_called_once_for_each_row(tmp_path:
         with pytest.raises((kvsh.IntegrityError, sqlite3.IntegrityError)):
             con.execute(form, [value for row in rows for value in row])
     assert calls[ours] == calls[oracle]
+
+
+def test_parameters_behind_the_rows_are_not_theirs(tmp_path: Path) -> None:
+    """VALUES of nothing but parameters took all that were bound: those of DO UPDATE became more rows, or
+    did not fit; and `executemany` gave all rows the last set's."""
+    ours, oracle = open_both(tmp_path, ["CREATE TABLE t (a UNIQUE)"])
+    change = "ON CONFLICT (a) DO UPDATE SET a = a || ?"
+    for con in (ours, oracle):
+        con.executemany(
+            f"INSERT INTO t VALUES (?) {change}", [(n % 12, f"x{n}") for n in range(24)]
+        )
+        con.execute(f"INSERT INTO t VALUES (?), (?) {change} WHERE a <> ?", (40, 40, "y", "z"))
+        con.execute(f"INSERT INTO t VALUES (?) {change}", (41, "y"))
+        con.execute("INSERT INTO t VALUES (42) ON CONFLICT (a) DO UPDATE SET a = 7")
+        con.execute("INSERT INTO t VALUES (42) ON CONFLICT (a) DO UPDATE SET a = 8")
+        assert con.execute("INSERT INTO t VALUES (?) RETURNING a, ?", (50, "r")).fetchall() == [
+            (50, "r")
+        ]
+    rows = "SELECT a FROM t ORDER BY rowid"
+    assert ours.execute(rows).fetchall() == oracle.execute(rows).fetchall()
