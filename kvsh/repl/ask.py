@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 
@@ -13,7 +17,8 @@ def ask(question: str, answers: str, default: str, *, source: TextIO, output: Te
         output.write(question + " ")
         output.flush()
         try:
-            line = source.readline()
+            with _ctrl_c_is_raised():
+                line = source.readline()
         except KeyboardInterrupt:
             output.write("\n")
             return default
@@ -25,3 +30,16 @@ def ask(question: str, answers: str, default: str, *, source: TextIO, output: Te
             return default
         if letter in answers:
             return letter
+
+
+@contextmanager
+def _ctrl_c_is_raised() -> Iterator[None]:
+    """While a statement runs Ctrl-C is but noted, and a line would be read on: here nothing can be torn."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, noted)

@@ -313,3 +313,18 @@ def test_sigterm_rolls_back_what_is_open_and_ends_the_shell(database: Path) -> N
         terminal.child.kill(signal.SIGTERM)
         assert terminal.wait_for_exit() == 143
     assert kvsh(database, "SELECT count(*) FROM album").out == "3\n"
+
+
+def test_ctrl_c_answers_a_question_with_no_at_once(terminal: Terminal) -> None:
+    terminal.send("DELETE FROM artist;\r")
+    terminal.wait_for("keep")
+    terminal.send("\x03")
+    terminal.wait_for("undone: nothing was changed")
+    terminal.send("BEGIN;\r")
+    terminal.wait_for_prompt("*> ")
+    terminal.send("\x04")
+    terminal.wait_for("commit, roll back, or stay")
+    terminal.send("\x03")
+    terminal.wait_for_prompt("*> ")
+    terminal.send("SELECT 'all ' || count(*) FROM artist;\r")
+    terminal.wait_for("all 3")
