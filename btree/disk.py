@@ -75,8 +75,8 @@ WAITING_SHARE = 0.5
 RENEWAL_LOCK_SECONDS = 0.05
 """So long a renewal that is through waits for another writer; then it takes its place after a later commit."""
 
-WAITING_ENTRY_BYTES = 240
-"""What one that waits takes besides its redo, about: two objects' heads, a tuple, a dict's entry."""
+WAITING_ENTRY_BYTES = 200
+"""What one that waits takes besides its bytes, about: two objects' heads, a tuple, a dict's entry."""
 
 MEMORY_PER_PAGE_BYTE = 2
 """About how much more memory a node's objects take than its page."""
@@ -223,14 +223,19 @@ class DiskStore:
         view = self.view()
         return view if view.version is version else None
 
+    def _waiting_bytes(self, state: TreeState) -> int:
+        """About what memory the changes that wait over a state take, with the redo that they came in."""
+        held = min(self.pages.redo_held_bytes, state.pending_bytes)
+        return state.pending_bytes + held + WAITING_ENTRY_BYTES * state.pending_count
+
     def is_vast(self, state: TreeState) -> bool:
         """Whether a tree does not fit into the cache, with what waits over it."""
         leaves = state.count / state.leaf_limit
-        return leaves * self.leaf_bytes + _waiting_bytes(state) > self.cache.budget_bytes
+        return leaves * self.leaf_bytes + self._waiting_bytes(state) > self.cache.budget_bytes
 
     def waits_full(self, state: TreeState) -> bool:
         """Whether as many changes wait over a raw tree as there is memory for."""
-        return _waiting_bytes(state) > self.cache.budget_bytes * WAITING_SHARE
+        return self._waiting_bytes(state) > self.cache.budget_bytes * WAITING_SHARE
 
     @property
     def cache_epoch(self) -> object:
@@ -240,7 +245,7 @@ class DiskStore:
     def fullness(self, state: TreeState) -> float:
         """How much of the room that there is for changes to wait over the raw tree, in memory and in the redo tail,
         they take: above 1 they are taken in."""
-        memory = _waiting_bytes(state) / (self.cache.budget_bytes * WAITING_SHARE)
+        memory = self._waiting_bytes(state) / (self.cache.budget_bytes * WAITING_SHARE)
         return max(memory, self.pages.redo_fullness(state.pending_bytes))
 
     def go_on_renewing(self) -> None:
@@ -266,8 +271,7 @@ class DiskStore:
                 renewal.made.take_place()
                 self._view = None
                 snapshot: Snapshot = self.pages.snapshot()
-                redo_bytes = sum([len(record) for _, record in snapshot.redo(before.lsn)])
-                after = None if newest is None else renewal.version_after(newest, redo_bytes)
+                after = None if newest is None else renewal.version_after(newest)
                 if after is None or after.lsn != snapshot.lsn:
                     return  # it is loaded by who wants it
                 self._epoch = snapshot.epoch
@@ -288,7 +292,7 @@ class DiskStore:
     def _count_waiting(self, state: TreeState) -> None:
         """Have the memory of what waits over the newest raw tree in the cache's budget."""
         cache = self.cache
-        size = _waiting_bytes(state)
+        size = self._waiting_bytes(state)
         cache.used_bytes += size - cache.waiting_bytes
         cache.waiting_bytes = size
 
@@ -590,8 +594,3 @@ class DiskStore:
     def stats(self) -> Any:
         """Figures of the file (see the engine)."""
         return self.pages.stats()
-
-
-def _waiting_bytes(state: TreeState) -> int:
-    """About what memory the changes that wait over a state take, with the redo that they came in."""
-    return 2 * state.pending_bytes + WAITING_ENTRY_BYTES * state.pending_count

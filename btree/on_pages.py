@@ -187,8 +187,10 @@ class OnPages(LocalTransaction):
         return None if live is None else set(live())
 
     def load_root(self, state: TreeState) -> Node:
-        root = self._read(state.id, state.kind, state.root_page, state.root)
-        state.root = root
+        location: Any = state.root
+        if location.__class__ is Node:
+            return location  # another thread has loaded it
+        root = state.root = self._read(state.id, state.kind, state.root_page, location)
         return root
 
     def load_large(self, tree: Tree, reference: LargeReference) -> Value:

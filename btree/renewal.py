@@ -78,6 +78,7 @@ class Renewal:
             directory.DIRECTORY_PAGE,
             *state.freed,
         }  # pages that were dealt with
+        self._taken_in_bytes = state.pending_bytes
         self._added = 0
         self._deletes = True
         self._level: Pieces = []  # the new lowest branches
@@ -361,7 +362,7 @@ class Renewal:
             mark=Mark(),
         )
 
-    def version_after(self, newest: Version, redo_bytes: int) -> Version | None:
+    def version_after(self, newest: Version) -> Version | None:
         """What the newest version is in the new file, with the leaves that are in memory; None if that takes more
         than what is known here."""
         renewed, trees = self.renewed, self.version.trees
@@ -385,7 +386,7 @@ class Renewal:
             )
         states[RAW_TREE_ID] = renewed
         take_newer(renewed, self.state, self.version.lsn)
-        renewed.pending_bytes = redo_bytes
+        renewed.pending_bytes = self.state.pending_bytes - self._taken_in_bytes
         return Version(
             newest.lsn,
             states,

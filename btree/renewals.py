@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from btree.renewal import Renewal
     from btree.tree_state import TreeState
 
-BEGIN_AT, END_AT = 0.7, 0.9
+BEGIN_AT, END_AT = 0.65, 0.9
 """How full of waiting puts memory or redo is when a renewal begins, and when it is through.  The later it begins the
 more it takes in at once, and the more each commit has to do meanwhile."""
 

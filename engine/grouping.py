@@ -26,6 +26,7 @@ from engine.errors import BusyError, EngineError, StorageError, refused
 from engine.format import KIND_REDO, encode_commit
 from engine.locking import Locking
 from engine.log import Log
+from engine.stored_redo import LONG_BYTES, Kept
 
 if TYPE_CHECKING:
     from engine.writer import Writer
@@ -65,7 +66,8 @@ class Grouping(Locking, ABC):
         lsn, start, crc = log.lsn, log.end, log.chain_crc
         time_ms = time.time_ns() // 1_000_000
         salt, synced, next_page = log.salt, log.synced, log.next_page
-        end, data, commits = start, b"", []
+        end, data = start, b""
+        commits: list[tuple[int, bytes]] = []
         for payload in payloads:
             lsn += 1
             record, crc = encode_commit(
@@ -90,11 +92,14 @@ class Grouping(Locking, ABC):
                 log.unwritten_at = start
             log.unwritten += data
             log.covering = end
+        kept: Sequence[tuple[int, Kept]] = commits
+        if end - start > LONG_BYTES and not later:
+            kept = log.stored(commits, start)
         log.redo_bytes += end - start
         log.chain_crc = crc
         log.end = end
         log.lsn = lsn
-        log.redo += commits
+        log.redo += kept
         self._changed = True
         self._active = False
         self._unsynced += count

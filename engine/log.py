@@ -52,6 +52,7 @@ from engine.format import (
     salt_of,
     spans_of,
 )
+from engine.stored_redo import LONG_BYTES, Kept, StoredRedo, read
 from engine.table import Overlay, PageTable
 
 _WINDOW_BYTES = 1 << 20
@@ -70,13 +71,13 @@ class State(NamedTuple):
     base_lsn: int
     end: int
     overlays: tuple[Overlay, ...]
-    redo: list[tuple[int, bytes]]
+    redo: list[tuple[int, Kept]]
     redo_count: int
     epoch: object
 
     def redo_after(self, after: int) -> list[tuple[int, bytes]]:
         """(lsn, payload) of the redo commits after `after` and after the newest pages commit."""
-        return self.redo[redo_start(self.redo, after) : self.redo_count]
+        return read(self.redo[redo_start(self.redo, after) : self.redo_count])
 
 
 class CommitInfo(NamedTuple):
@@ -124,8 +125,9 @@ class Log:
         self.covering = (
             0  # the same, once those are made that are under way, or to come with `unwritten`
         )
-        self.redo: list[tuple[int, bytes]] = []
+        self.redo: list[tuple[int, Kept]] = []
         self.redo_bytes = 0
+        self.redo_stored_bytes = 0  # of them, those that are not in memory
         self.live_bytes = 0
         self.table_end = LOG_START  # end of the newest table snapshot
         self.table_hint = (0, 0)  # (offset, lsn) of the newest table snapshot
@@ -345,7 +347,7 @@ class Log:
             ):
                 break
             lsn, crc = number, found
-            redo.append((lsn, bytes(window[at + COMMIT.size : stop])))
+            redo.append((lsn, self._kept(bytes(window[at + COMMIT.size : stop]), position)))
             if synced > reached:
                 reached = min(synced, position)
             at += RECORD_BYTES + (length + 7 & -8)
@@ -464,6 +466,7 @@ class Log:
         self.lsn = self.base_lsn = lsn
         self.next_page = next_page
         self.redo, self.redo_bytes = [], 0  # a new list: older states keep theirs
+        self.redo_stored_bytes = 0
 
     def unwritten_reach(self, offset: int) -> bool:
         """Whether commits at `offset` may wait for their sync with those that do.
@@ -473,10 +476,26 @@ class Log:
         return not unwritten or self.unwritten_at + len(unwritten) == offset
 
     def take_redo(self, lsn: int, payload: bytes) -> None:
-        """A redo commit."""
-        self.redo.append((lsn, payload))
+        """A redo commit, whose record is the one at the log's end."""
+        self.redo.append((lsn, self._kept(payload, self.end)))
         self.redo_bytes += RECORD_BYTES + padded(CHAIN_BYTES + len(payload))
         self.lsn = lsn
+
+    def _kept(self, payload: bytes, offset: int) -> Kept:
+        """How the payload of the redo record at `offset` is kept."""
+        length = len(payload)
+        if length < LONG_BYTES:
+            return payload
+        self.redo_stored_bytes += length
+        return StoredRedo(self, offset, length)
+
+    def stored(self, commits: list[tuple[int, bytes]], offset: int) -> list[tuple[int, Kept]]:
+        """How redo commits are kept whose records were written from `offset` on."""
+        kept = []
+        for lsn, payload in commits:
+            kept.append((lsn, self._kept(payload, offset)))
+            offset += RECORD_BYTES + padded(CHAIN_BYTES + len(payload))
+        return kept
 
     # -- looking inside --------------------------------------------------------------------------
 
@@ -504,7 +523,7 @@ class Log:
             position += record.span
 
 
-def redo_start(commits: list[tuple[int, bytes]], after: int) -> int:
+def redo_start(commits: list[tuple[int, Kept]], after: int) -> int:
     """Where the redo commits after commit `after` begin in a list of them: lsns have no gaps."""
     return max(after + 1 - commits[0][0], 0) if commits else 0
 

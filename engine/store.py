@@ -229,6 +229,12 @@ class PageStore(Grouping):
         return fullness
 
     @property
+    def redo_held_bytes(self) -> int:
+        """What the redo tail takes in memory."""
+        log = self.current_log
+        return log.redo_bytes - log.redo_stored_bytes
+
+    @property
     def live_bytes(self) -> int:
         """What the newest pages take in the file."""
         return self.current_log.live_bytes

@@ -25,6 +25,7 @@ from engine.format import (
     pack_location,
 )
 from engine.log import redo_start
+from engine.stored_redo import read
 
 if TYPE_CHECKING:
     from engine.log import Log
@@ -102,7 +103,7 @@ class Writer:
     def redo(self, after: int = 0) -> list[tuple[int, bytes]]:
         """(lsn, payload) of the redo commits after `after` and after the newest pages commit."""
         commits = self._log.redo
-        return commits[redo_start(commits, after) :]
+        return read(commits[redo_start(commits, after) :])
 
     def allocate(self) -> int:
         """A page number that was never used; void if the writer rolls back."""

@@ -87,6 +87,8 @@ class FakePages:
     def commit_redo(self, payload: bytes) -> int:
         return self.begin().commit_redo(payload).lsn
 
+    redo_held_bytes = 0
+
     def checkpoint_due(self, more: int = 0, light: int = 0) -> bool:
         base = self.file.base_lsn(self.file.lsn)
         return (
