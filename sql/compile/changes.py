@@ -17,6 +17,7 @@ being changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import lcm
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -26,13 +27,26 @@ from sql.compile.blocks import BlockCompiler
 from sql.compile.by_column import ROWS_MIN, loop_over
 from sql.compile.module import Lines, Module
 from sql.compile.text_filters import match_condition
-from sql.expressions import ROWID, ColumnRef, Expression, InList, InSubquery, Parameter
+from sql.expressions import (
+    ROWID,
+    And,
+    Arithmetic,
+    ColumnRef,
+    Compare,
+    Expression,
+    InList,
+    InSubquery,
+    Literal,
+    Not,
+    Or,
+    Parameter,
+)
 from sql.optimise.planner import Planner
 from sql.plan import Select, TableRelation
 from sql.plan.operators import PRESENT as PRESENT_BOUND
 from sql.plan.operators import Access, KeyRange, RowidRange, SelectPlan, TableScan
 from sql.plan.walk import walk, walk_block, walk_flat
-from sql.run.columns import rowid_span
+from sql.run.columns import repeated, rowid_span
 from sql.run.ranges import PRESENT, UNBOUND, key_bounds
 
 if TYPE_CHECKING:
@@ -201,9 +215,39 @@ def _find(scan: _Scan, constant: Sequence[Expression], conditions: Sequence[Expr
             rows = parameters[0]
             find.add(f"if {rows}[-1] - {rows}[0] == n - 1:")
             find.add(f"    first = {rows}[0]")
+            period = _period(filters)
+            if period:
+                # What asks for the rowid's remainder alone repeats, where rowids follow each other.
+                found = f"[{scan.key} - first for {scan.key} in {rows}[:{period}]{clauses}]"
+                again = scan.compiler.module.function(repeated)
+                find.add(
+                    f"    if first >= 0 and n > {period}: return {again}({found}, n, {period})"
+                )
             find.add(f"    return [{scan.key} - first {loop_over(names, parameters)}{clauses}]")
         find.add(f"return [i {loop_over(['i', *names], ['range(n)', *parameters])}{clauses}]")
     return find
+
+
+_WITHOUT_CALLS = (Arithmetic, And, ColumnRef, Compare, InList, Literal, Not, Or, Parameter)
+
+
+def _period(conditions: Sequence[Expression]) -> int:
+    """After how many rowids conditions repeat that read nothing but the rowid's remainders by constants; 0 if they
+    read more."""
+    nodes = [node for condition in conditions for node in walk_flat(condition)]
+    moduli = [
+        node.right.value
+        for node in nodes
+        if isinstance(node, Arithmetic)
+        and node.op == "%"
+        and isinstance(node.left, ColumnRef)
+        and isinstance(node.right, Literal)
+    ]
+    periods = [value for value in moduli if isinstance(value, int) and value > 0]
+    read = sum([isinstance(node, ColumnRef) for node in nodes])
+    if len(periods) < read or not all(isinstance(node, _WITHOUT_CALLS) for node in nodes):
+        return 0
+    return lcm(*periods)
 
 
 def _goes_by_column(access: Access) -> bool:

@@ -80,6 +80,14 @@ def span_by_column(
             yield batch
 
 
+def repeated(found: list[int], count: int, period: int) -> list[int]:
+    """Positions that repeat: those among the first `period` of so many, and then on."""
+    positions = [start + place for start in range(0, count, period) for place in found]
+    while positions and positions[-1] >= count:
+        positions.pop()
+    return positions
+
+
 def rowid_span(
     low: Any, high: Any, low_inclusive: bool, high_inclusive: bool
 ) -> tuple[int | None, int | None] | None:
