@@ -33,6 +33,8 @@ _NEAR = 64
 """How far the end of a run is looked for nearby."""
 _SAMPLED, _NEIGHBOURS = 33, 64
 """Keys that are looked at to tell how they lie, and the distance of neighbours."""
+_APART = 16
+"""Entries from one wanted key to the next from which on a walk gains nothing."""
 _EQUAL_STEPS = 16
 """Entries of one prefix that are counted one by one, before their end is searched for."""
 
@@ -116,12 +118,33 @@ def get_many(tree: Tree, keys: Sequence[Key]) -> list[Value]:
         return _one_by_one(tree, keys)
     try:
         if all(map(lt, keys, islice(keys, 1, None))):
-            return _values_at(tree, keys)
+            return _ascending(tree, keys)
         wanted = sorted({key for key in keys if key is not None})
     except TypeError:  # keys of several kinds
         return [tree.get(key) for key in keys]
-    found = dict(zip(wanted, _values_at(tree, wanted), strict=True))
+    found = dict(zip(wanted, _ascending(tree, wanted), strict=True))
     return [*map(found.get, keys)]
+
+
+def _ascending(tree: Tree, keys: Sequence[Key]) -> list[Value]:
+    """`get_many` of ascending keys."""
+    is_apart = len(keys) > 1 and _are_apart(tree, keys[0], keys[-1], len(keys))
+    return _one_by_one(tree, keys) if is_apart else _values_at(tree, keys)
+
+
+def _are_apart(tree: Tree, low: Any, high: Any, count: int) -> bool:
+    """Whether so many numbers between two of a tree are so far apart that few leaves have several of them.
+
+    The walk gains nothing then: a descent takes 0.6 to 1.2 us where it takes 0.8 to 1.4, of prefixes 3 where it takes 4."""
+    first, last = tree.first(), tree.last()
+    if low.__class__ is not int or high.__class__ is not int or first is None or last is None:
+        return False
+    start, stop = first[0], last[0]
+    if start.__class__ is tuple:
+        start, stop = start[0], stop[0]
+    if start.__class__ is not int or stop.__class__ is not int or start >= stop:
+        start, stop = low, high  # NULLs, or others, beside the numbers
+    return len(tree) * (high - low) > _APART * count * (stop - start)
 
 
 def _scattered(keys: Sequence[Key]) -> bool:
@@ -264,6 +287,16 @@ def prefixed_many(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[
     """For each of the ascending prefixes the keys that start with it."""
     found: list[list[Key]] = []
     single = bool(prefixes) and len(prefixes[0]) == 1
+    if (
+        single
+        and len(prefixes) > 1
+        and _are_apart(tree, prefixes[0][0], prefixes[-1][0], len(prefixes))
+    ):
+        each = [tree.prefixed(prefix) for prefix in prefixes]
+        return [
+            _beyond(tree, at) if run is None else run
+            for at, run in zip(prefixes, each, strict=True)
+        ]
     for leaf, start, stop in _runs(tree, prefixes):
         keys = leaf.keys
         count = len(keys)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, assert_never
 from msgspec import Struct
 
 from sql.compile.module import Lines, Module
+from sql.compile.plans import FEW_ROWS
 from sql.compile.providers import provided_rows
 from sql.expressions import (
     INTEGER,
@@ -97,11 +98,12 @@ class AccessCompiler:
         self.needed: dict[int, set[int]] = {}  # the columns that the block reads, by relation
         for number, column in uses:
             self.needed.setdefault(number, set()).add(column)
+        self.first = -1  # the relation that the join begins with
         self.take = ""  # how many entries are wanted of the only level; "" for all
         self.cut = ""  # how many joined rows LIMIT lets through, "" for all
         self.skip = "0"  # how many of those OFFSET leaves out
         self.in_order = False  # whether rows have to come in the order of the accesses
-        self.taken = self.skips = False  # whether the access gives no more, and leaves those out
+        self.taken = False  # whether the access gives no more, and leaves those out
 
     def loop(self, target: str, iterable: str) -> str:
         """A `for` clause."""
@@ -158,7 +160,7 @@ class AccessCompiler:
                 return Source(self._taken(batches), [], [])
             case KeyRange():
                 assert isinstance(relation, TableRelation)
-                return self._key_range(relation, access)
+                return self._key_range(relation, access, level)
             case RowidUnion():
                 assert isinstance(relation, TableRelation)
                 return self._union(relation, access)
@@ -257,7 +259,7 @@ class AccessCompiler:
                 ends.append(self.scalar.operand(bound.expression, bound.affinity, collation)[0])
         return [*ends, *[str(bound is None or bound.inclusive) for bound in (low, high)]]
 
-    def _key_range(self, relation: TableRelation, access: KeyRange) -> Source:
+    def _key_range(self, relation: TableRelation, access: KeyRange, level: Level) -> Source:
         path = access.path
         if path.clustered and len(access.equal) == len(path.parts) and self._is_point(access):
             return self._clustered_point(relation, access)
@@ -274,7 +276,8 @@ class AccessCompiler:
             source = self.call(ranges.fetched, batches, get_many, str(path.key_start), *first)
             equal = f"{self.module.function(ranges.equal_span)}("
             needed = self.needed.get(relation.source, set())
-            if batches.startswith(equal) and needed and ROWID not in needed:
+            by_parts = first and relation.source == self.first and level.fan_out > FEW_ROWS
+            if batches.startswith(equal) and needed and ROWID not in needed and not by_parts:
                 span = batches[len(equal) : -1]
                 table = self.module.tree(relation.table.tree_id)
                 return Source(
@@ -293,7 +296,7 @@ class AccessCompiler:
         """The batches, ended after as many entries as LIMIT lets through."""
         if not self.take:
             return batches
-        self.taken, self.skips = True, self.skip != "0"
+        self.taken = True
         span = f"{self.module.function(ranges.key_span)}("
         if batches.startswith(span) and not clustered:
             return self.call(ranges.head_span, self.take, self.skip, batches[len(span) : -1])

@@ -250,8 +250,8 @@ class BlockCompiler:
         else:
             body = Lines()
             joined = self._join(plan, body)
-            if joined.skips:
-                plan = replace(plan, block=replace(block, offset=None))
+            if joined.taken:  # LIMIT and OFFSET have been seen to
+                plan = replace(plan, block=replace(block, limit=None, offset=None))
         if block.windows:
             computed = self._windows(block, joined, body, free)
             body = Lines()
@@ -280,9 +280,16 @@ class BlockCompiler:
         if is_cut(plan):
             assert block.limit is not None
             offset = "0" if block.offset is None else self.scalar.value(block.offset)
-            levels.cut = f"h{self.module.number()}"
-            count = self.call(top_count, self.scalar.value(block.limit), offset)
-            body.add(f"{levels.cut} = {count}")
+            if (
+                isinstance(block.limit, Literal)
+                and block.limit.value.__class__ is int
+                and offset == "0"
+            ):
+                levels.cut = str(top_count(block.limit.value, 0))
+            else:
+                levels.cut = f"h{self.module.number()}"
+                count = self.call(top_count, self.scalar.value(block.limit), offset)
+                body.add(f"{levels.cut} = {count}")
         if levels.cut and is_plain(plan):
             levels.take = levels.cut
             if block.offset is not None:
@@ -351,7 +358,7 @@ class BlockCompiler:
             few = single = True  # what comes of a batch of the queue goes to the queue
         made = Join(header, levels.joined(listed), row, fan_out, single, few)
         made.scan = scan if alone else None
-        made.skips = levels.skips
+        made.taken = levels.taken
         if levels.cut and not levels.taken and not few:
             made.wanted, made.streams = levels.cut, False
         return made
@@ -517,8 +524,8 @@ class Join:
     """A join as source: the first level's batch loop (or ""), and the clauses of all levels.
 
     `row`: the row variable if a single relation's batches are scanned; `scan`: if one is scanned by column;
-    `single`: at most one row, or no more than fit into a list; `few`: a handful of them; `streams`: they come batch by batch; `skips`: those
-    that OFFSET leaves out are not among them; `wanted`: how many rows are, where LIMIT counts them as they come."""
+    `single`: at most one row, or no more than fit into a list; `few`: a handful of them; `streams`: they come batch by batch; `taken`: they are
+    those that LIMIT and OFFSET let through; `wanted`: how many rows are, where LIMIT counts them as they come."""
 
     __slots__ = (
         "clauses",
@@ -528,8 +535,8 @@ class Join:
         "row",
         "scan",
         "single",
-        "skips",
         "streams",
+        "taken",
         "wanted",
     )
 
@@ -548,7 +555,7 @@ class Join:
         self.fan_out = fan_out
         self.few = few
         self.scan: ColumnScan | None = None
-        self.skips = False
+        self.taken = False
         self.wanted = ""
         self.streams = bool(header) and not few and fan_out <= STREAM_FAN_OUT
         self.single = single or (not header and clauses.startswith("for _ in ("))

@@ -60,7 +60,6 @@ class LevelCompiler(AccessCompiler):
         self.hoists = (
             False  # whether sets of subqueries are made beforehand: of a join that scans a table
         )
-        self.first = -1  # the relation that the join begins with
         # Levels, by the relation whose hash table is cut to what has a match in them.
         self.reducing: dict[int, list[Level]] = {}
 
