@@ -66,23 +66,20 @@ class UnopenedRows(RowAccess):
     """Rows that were put, and DELETED, in trees that are not open; no dict is empty."""
 
     def row(self, tree_id: int, key: Key) -> Value:
-        tree = self.open_trees.get(tree_id)
-        if tree is None:
-            if self._writable:
-                changes = self.row_changes.get(tree_id)
-                row = None if changes is None else changes.get(key)
-                if row is None:
-                    state = (self._states or self.version.trees)[tree_id]
-                    entry = state.pending.get(key)
-                    if entry is None:
-                        try:
-                            return _in_nodes(state.root, key)
-                        except (AttributeError, TypeError):  # a page has to be read
-                            return self.tree(tree_id).get(key)
-                    row = entry[1]
-                return None if row is DELETED else row
-            tree = self.tree(tree_id)
-        return tree.get(key)
+        if tree_id in self.open_trees or not self._writable:
+            return self.tree(tree_id).get(key)
+        changes = self.row_changes.get(tree_id)
+        row = None if changes is None else changes.get(key)
+        if row is None:
+            state = (self._states or self.version.trees)[tree_id]
+            entry = state.pending.get(key)
+            if entry is None:
+                try:
+                    return _in_nodes(state.root, key)
+                except (AttributeError, TypeError):  # a page has to be read
+                    return self.tree(tree_id).get(key)
+            row = entry[1]
+        return None if row is DELETED else row
 
     def put_row(self, tree_id: int, key: Key, row: Value) -> None:
         changes = self.row_changes.get(tree_id)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 AnyCursor = TypeVar("AnyCursor", bound=Cursor)
 
+_new = object.__new__
 _SQL_LENGTH_MAX = 1_000_000_000
 
 
@@ -141,7 +142,7 @@ class Connection:
             or (self._thread is not None and self._thread != get_ident())
         ):
             return self.cursor().execute(sql, parameters)
-        cursor = Cursor.__new__(Cursor)  # as `cursor()` makes it, and nobody else has it yet
+        cursor = _new(Cursor)  # as `cursor()` makes it, and nobody else has it yet
         cursor.connection = self
         cursor._barred = False
         if self.row_factory is not None:
