@@ -516,6 +516,8 @@ class DiskStore:
 
     def checkpoint(self, timeout: float | None = None) -> None:
         """Write everything unflushed as pages, so that the next open has nothing to replay."""
+        if not self.closed and not self.readonly:
+            self.renewals.run()
         with_writer = self.begin(write=True, timeout=timeout)
         try:
             if with_writer.version.lsn != with_writer.version.base_lsn:

@@ -9,6 +9,9 @@ is: there leaves are written anew in their file.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
 from typing import TYPE_CHECKING
 
 from btree.collector import CollectorPaused
@@ -52,17 +55,36 @@ class Renewals:
         """Do a part of a renewal, if one is under way or due; `state`: the raw tree's, in which a commit has just
         left changes to wait.  The commit is made: nothing is raised but what interrupts."""
         if self._renewal is None and (
-            state.pending_count < LEAVES_MIN * TOUCHED_SHARE or not self._is_due(state)
+            state.pending_count < LEAVES_MIN * TOUCHED_SHARE
+            or not self._is_worth_it(state)
+            or self._store.fullness(state) < BEGIN_AT
+            or self._store.closed
         ):
             return
-        if not self._busy.acquire(blocking=False):
-            return  # another thread is at it
-        try:
-            self._do_part(self._store.fullness(state))
-            renewal = self._renewal
-            if renewal is not None and not self._store.is_base(renewal.view):
-                _log.debug("%s: a renewal was overtaken", self._store.path)
+        with self._at_it() as free:
+            if free:  # else another thread is at it
+                self._do_part(self._store.fullness(state))
+                renewal = self._renewal
+                if renewal is not None and not self._store.is_base(renewal.view):
+                    _log.debug("%s: a renewal was overtaken", self._store.path)
+                    self._give_up()
+
+    def run(self) -> None:
+        """Do a whole one at once, if that is no more work than to take what waits into the leaves of the file that
+        there is.  What has been done of one that is under way is as of an older commit, and of no use."""
+        with self._at_it() as free:
+            if free:
                 self._give_up()
+                if self._is_worth_it(self._store.view().version.trees[RAW_TREE_ID]):
+                    self._do_part(inf)
+                    self._give_up()
+
+    @contextmanager
+    def _at_it(self) -> Iterator[bool]:
+        """Whether this thread is the one that is at it, meanwhile.  Errors are noted, no more."""
+        free = self._busy.acquire(blocking=False)
+        try:
+            yield free
         except (StoreError, OSError) as error:
             # Every commit is where it was.  What waits is taken in when there is no more room.
             _log.info("%s: a renewal was given up: %s", self._store.path, error)
@@ -71,7 +93,8 @@ class Renewals:
             self._give_up()
             raise
         finally:
-            self._busy.release()
+            if free:
+                self._busy.release()
 
     def give_up(self) -> None:
         """Pages are about to be committed, or the store is closed: stay with the file that there is."""
@@ -89,20 +112,20 @@ class Renewals:
                 self._failed_at = renewal.version.base_lsn
             renewal.close()
 
-    def _is_due(self, state: TreeState) -> bool:
+    def _is_worth_it(self, state: TreeState) -> bool:
+        """Whether most of the file would be written anew, one way or the other."""
         store = self._store
         leaves = state.count / state.leaf_limit  # full ones
         return (
             leaves >= LEAVES_MIN
             and state.pending_count > leaves * TOUCHED_SHARE
             and leaves * store.page_bytes > store.pages.live_bytes * RAW_SHARE
-            and store.fullness(state) > BEGIN_AT
-            and not store.closed
         )
 
     def _do_part(self, fullness: float) -> None:
         store, renewal = self._store, self._renewal
         if renewal is None:
+            store.begin().tree(RAW_TREE_ID)  # its root is in memory then
             view = store.view()
             version = view.version
             if version.base_lsn == self._failed_at or not _is_clean(version):
@@ -110,7 +133,7 @@ class Renewals:
             from btree.renewal import Renewal  # few stores ever need it
 
             renewal = self._renewal = Renewal(store, view)
-            self._fullness = BEGIN_AT
+            self._fullness = min(fullness, BEGIN_AT)
         elif not store.is_base(renewal.view):
             return
         # Another commit as large as the last one is to find room.

@@ -24,11 +24,14 @@ _log = Journal("kvsh.api")
 def tidy(store: Any) -> None:
     """Compact a store that is about to be closed, if that is due, quickly done and in nobody's way."""
     due = getattr(store, "compaction_due", None)
-    if due is None or not due(max(LIVE_BYTES_MAX, store.grown_bytes // GROWN_SHARE)):
+    if due is None:
         return
+    live_bytes_max = max(LIVE_BYTES_MAX, store.grown_bytes // GROWN_SHARE)
     try:
-        store.checkpoint(0)  # refused at once while another process writes
-        store.compact()
+        if due(live_bytes_max):
+            store.checkpoint(0)  # refused at once while another process writes
+            if due(live_bytes_max):  # it may have made the file anew
+                store.compact()
     except StoreError as error:
         # Nothing is lost by it: every commit is where it was.
         _log.info("%s: left uncompacted: %s", store.path, error)

@@ -182,6 +182,38 @@ def test_a_power_cut_at_any_moment_of_it(seed: int, calls: Counter[str]) -> None
         store.close()
 
 
+def test_a_checkpoint_makes_the_file_anew_where_that_is_no_more_work(
+    tmp_path: Path, calls: Counter[str]
+) -> None:
+    path, rng, model = tmp_path / "db", random.Random(8), dict[bytes, Any]()
+    store = opened(path, cache_bytes=1 << 24)
+    model.update({b"%05d" % number: b"first" * 4 for number in range(0, 9000, 3)})
+    filled(store, model)
+    put(store, rng, model, 10)
+    store.checkpoint()
+    assert not calls["__init__"]  # for few changes
+    put(store, rng, model, 1000)
+    calls.clear()
+    store.checkpoint()
+    assert calls["through"] == calls["version_after"] == calls["close"] == 1
+    assert not store.view().version.trees[RAW_TREE_ID].pending
+    assert store.pending_commits() == 0
+    stats = store.pages.stats()
+    assert stats["dead_bytes"] < stats["live_bytes"] / 10
+    assert content(store.begin()) == model
+    store.close()
+    store = opened(path)
+    store.put(b"alone", b"1")
+    for number in range(1000):
+        model[b"%05d" % (number * 7)] = b"2"
+        store.put(b"%05d" % (number * 7), b"2")
+    store.close()  # by who has read nothing
+    store = opened(path)
+    assert content(store.begin()) == {**model, b"alone": b"1"}
+    assert store.pending_commits() == 0
+    store.close()
+
+
 def test_large_values_and_deletes_of_most_keys(tmp_path: Path, calls: Counter[str]) -> None:
     store, rng = opened(tmp_path / "db", cache_bytes=1 << 20), random.Random(3)
     model: Model = {b"%05d" % n: b"%d" % n * rng.choice([1, 4, 400]) for n in range(2000)}
@@ -268,8 +300,13 @@ def test_pages_that_are_committed_meanwhile_end_it(tmp_path: Path, calls: Counte
         put(store, rng, model, 10)
     assert not calls["close"]
     assert len(beside(path)) == 2
-    store.checkpoint()
-    assert calls["close"] == 1
+    transaction = store.begin(write=True)
+    transaction.give_up_redo()
+    transaction.put_raw(b"k", b"v")
+    transaction.commit()
+    model[b"k"] = b"v"
+    assert calls["close"] == calls["__init__"] == 1
+    assert not calls["through"]
     assert beside(path) == ["db"]
     assert content(store.begin()) == model
     store.close()
