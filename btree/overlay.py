@@ -27,15 +27,14 @@ lock; to look at it takes none.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from btree import raw_pages, waiting
 from btree.collector import CollectorPaused
-from btree.lookups import FEW
 from btree.node import Node
-from btree.order import in_order, less, search_left, search_right, values_at
+from btree.order import in_order, search_left, search_right, values_at
 from btree.pending import changes_seen
 from btree.protocols import Key, TreeKind, Value
 from btree.tree import DELETED, Tree
@@ -52,9 +51,6 @@ LONG_OWN_MAX = 1 << 15
 
 FEW_LOADED = 64
 """Entries of a bulk operation up to which they are changes like others."""
-
-FEW_CHANGES = 32
-"""Changes that are looked at one by one for the sake of a range, rather than settled."""
 
 COUNTED_CHANGES = 256
 """Changes that are counted one by one rather than settled."""
@@ -287,23 +283,7 @@ class OverlaidTree(Tree):
 
     # -- many entries ----------------------------------------------------------------------------------
 
-    def get_many(self, keys: Sequence[Key]) -> list[Value]:
-        if len(keys) <= FEW:
-            get = self.get
-            return [get(key) for key in keys]
-        changes = self._few_changes()
-        if changes is None:
-            if self._is_vast:
-                return waiting.get_many(self, keys)
-            self.settle()
-            return self.get_many(keys)
-        found = self.nodes().get_many(keys)
-        if changes:
-            for at, key in enumerate(keys):
-                value = changes.get(key, _ABSENT)
-                if value is not _ABSENT:
-                    found[at] = None if value is DELETED else value
-        return found
+    get_many = waiting.get_many
 
     def load(self, keys: Sequence[Key], values: Sequence[Value] | None = None) -> None:
         if len(self.own) + len(keys) <= self.own_max and len(keys) <= FEW_LOADED:
@@ -323,7 +303,7 @@ class OverlaidTree(Tree):
         self.settle(to_write=True)
         return self.delete_many(keys)
 
-    # -- ranges that few changes are beside of -----------------------------------------------------------
+    # -- ranges, with the changes merged in: see `waiting` -------------------------------------------------
 
     def nodes(self) -> Tree:
         """The tree without the changes, to be read."""
@@ -332,25 +312,6 @@ class OverlaidTree(Tree):
             self.transaction.nodes_wanted()
             below = self.below = Tree(self.transaction, self.under, self.base)
         return below
-
-    def _few_changes(self) -> dict[Key, Value] | None:
-        """The changes by key, oldest first, if they are so few that it is cheaper to look at each of them
-        than to settle; else None."""
-        own, entries = self.own, self.entries
-        if len(own) + len(entries) > FEW_CHANGES:
-            return None
-        changes: dict[Key, Value] = {}
-        if entries:
-            lsn = self.lsn
-            for entry in entries.copy().values():
-                while entry is not None and entry[0] > lsn:
-                    entry = entry[2]
-                if entry is not None:
-                    changes[entry[3]] = entry[1]
-        for key, value in own.items():
-            changes.pop(key, None)
-            changes[key] = value
-        return changes
 
     def __len__(self) -> int:
         if len(self.own) + len(self.entries) > COUNTED_CHANGES:
@@ -388,72 +349,15 @@ class OverlaidTree(Tree):
             entry = entry[2]
         return key in self.nodes() if entry is None else entry[1] is not DELETED
 
-    def prefixed(self, prefix: tuple[Any, ...]) -> list[Key] | None:
-        changes = self._few_changes()
-        if changes is None:
-            self.settle()
-            return self.prefixed(prefix)
-        found = self.nodes().prefixed(prefix)
-        width = len(prefix)
-        touched = [key for key in changes if key[:width] == prefix]
-        if not touched or found is None:
-            return found
-        merged = dict.fromkeys(found)
-        for key in touched:
-            merged.pop(key, None)
-            if changes[key] is not DELETED:
-                merged[key] = None
-        return in_order(merged)
-
-    def last_parts(self, prefix: tuple[Any, ...]) -> list[Any] | None:
-        found = self.prefixed(prefix)
-        return None if found is None else [key[-1] for key in found]
-
-    def following(
-        self, start: tuple[Any, ...], count: int, *, beyond: bool = False
-    ) -> list[Key] | None:
-        changes = self._few_changes()
-        if changes is not None and start:
-            found = self.nodes().following(start, count, beyond=beyond)
-            if not changes:
-                return found
-            if found:
-                last = found[-1]
-                if all(less(key, start) or less(last, key) for key in changes):
-                    return found
-        self.settle()
-        return self.following(start, count, beyond=beyond)
-
-    def few_rows(self, *_: Any, **__: Any) -> None:
-        """Not simple to say."""
-
-    def batches(
-        self,
-        lo: Key | None = None,
-        hi: Key | None = None,
-        *,
-        lo_inclusive: bool = True,
-        hi_inclusive: bool = False,
-        reverse: bool = False,
-    ) -> Iterator[tuple[list[Key], list[Value]]]:
-        changes = self._few_changes()
-        if changes is None or (changes and not self._are_outside(changes, lo, hi)):
-            if self._is_vast:
-                return waiting.batches(
-                    self,
-                    lo,
-                    hi,
-                    lo_inclusive=lo_inclusive,
-                    hi_inclusive=hi_inclusive,
-                    reverse=reverse,
-                )
-            self.settle()
-            tree: Tree = self
-        else:
-            tree = self.nodes()
-        return tree.batches(
-            lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive, reverse=reverse
-        )
+    prefixed = waiting.prefixed
+    prefixed_many = waiting.prefixed_many
+    last_parts = waiting.last_parts
+    following = waiting.following
+    preceding = waiting.preceding
+    between = waiting.between
+    few_rows = waiting.few_rows
+    first = waiting.first
+    batches = waiting.batches
 
     def count(
         self,
@@ -467,16 +371,6 @@ class OverlaidTree(Tree):
             return len(self)
         found = self.batches(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive)
         return sum([len(keys) for keys, _ in found])
-
-    def _are_outside(self, changes: Iterable[Key], lo: Key | None, hi: Key | None) -> bool:
-        """Whether changed keys lie outside of a range, its bounds and what begins with them included."""
-        for key in changes:
-            if lo is not None and less(key, lo):
-                continue
-            begins_so = key.__class__ is tuple and hi is not None and key[: len(hi)] == hi
-            if hi is None or begins_so or not less(hi, key):
-                return False
-        return True
 
     def column_batches(
         self, columns: Sequence[int], start: int | None = None, stop: int | None = None

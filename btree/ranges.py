@@ -39,7 +39,8 @@ def _bound(tree: Tree, key: Key, *, after: bool) -> Bound:
     return key, after
 
 
-def _slot(keys: Sequence[Key], bound: Bound) -> int:
+def slot_of(keys: Sequence[Key], bound: Bound) -> int:
+    """The first slot of sorted keys behind a bound."""
     assert bound is not None
     key, after = bound
     if keys.__class__ is PackedKeys:  # of an INDEX tree, where `after` is never set
@@ -55,8 +56,8 @@ def batches(tree: Tree, low: Bound, high: Bound, *, reverse: bool) -> Iterator[B
         leaf: Any = root if root.children is None or low is None else tree.leaf(low[0])
         tree.visit(descents=1)
         keys = leaf.keys
-        start = 0 if low is None else _slot(keys, low)
-        end = len(keys) if high is None else _slot(keys, high)
+        start = 0 if low is None else slot_of(keys, low)
+        end = len(keys) if high is None else slot_of(keys, high)
         within = end < len(keys) or root.children is None
         if within or (high is not None and tree.leaf(high[0]) is leaf):
             if start >= end:
@@ -76,13 +77,13 @@ def _forward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch]
         slot = 0 if low is None else search_right(node.keys, low[0])
         path.append((node, slot))
         node = child_to_read(tree, node, slot)
-    start = 0 if low is None else _slot(node.keys, low)
+    start = 0 if low is None else slot_of(node.keys, low)
     while True:
         tree.visit(pages=1)
         keys = node.keys
         end = len(keys)
         if high is not None and end and not less(keys[-1], high[0]):
-            end = _slot(keys, high)
+            end = slot_of(keys, high)
         if start < end:
             whole = start == 0 and end == len(keys)
             yield (keys if whole else keys[start:end]), tree.values_of(node, start, end)
@@ -118,13 +119,13 @@ def _backward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch
         slot = len(node.keys) if high is None else search_right(node.keys, high[0])
         path.append((node, slot))
         node = child_to_read(tree, node, slot)
-    end = len(node.keys) if high is None else _slot(node.keys, high)
+    end = len(node.keys) if high is None else slot_of(node.keys, high)
     while True:
         tree.visit(pages=1)
         keys = node.keys
         start = 0
         if low is not None and end and less(keys[0], low[0]) | (keys[0] == low[0]):
-            start = _slot(keys, low)
+            start = slot_of(keys, low)
         if start < end:
             values = tree.values_of(node, start, end)
             yield keys[start:end][::-1], values[::-1]
@@ -172,5 +173,5 @@ def _place(
         share /= len(node.children)
         place += slot * share
         node = child_to_read(tree, node, slot)
-    slot = _slot(node.keys, bound)
+    slot = slot_of(node.keys, bound)
     return node, slot, place + share * slot / max(len(node.keys), 1)

@@ -122,9 +122,9 @@ class Tree:
     def more_changes(self) -> None:
         """Nothing, likewise."""
 
-    def _few_changes(self) -> dict[Key, Value] | None:
-        """None, likewise: who asks settles them."""
-        return None
+    def nodes(self) -> Tree:
+        """Itself, likewise."""
+        return self
 
     @property
     def _is_vast(self) -> bool:

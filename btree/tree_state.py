@@ -38,6 +38,7 @@ class TreeState:
         "pending_count",
         "pending_lsn",
         "pending_max",
+        "pending_met",
         "pending_order",
         "pending_top",
         "root",
@@ -74,7 +75,8 @@ class TreeState:
         self.pending_count = 0  # of them, those over which others lie included
         self.pending_lsn = -1  # of the newest of them
         self.pending_bytes = 0  # of the raw tree: of their redo
-        self.pending_order: list[Key] = []  # the keys, sorted, once somebody has asked
+        self.pending_order: tuple[list[Key], list[Key]] = [], []  # the keys, see `waiting`
+        self.pending_met = 0  # how often one of them was met in a range
         self.nodes_top: int | None = (
             None  # the largest row id in the nodes, once somebody has asked
         )

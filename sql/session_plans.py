@@ -294,12 +294,14 @@ class QueryPlan(Checked):
         self, session: Session, transaction: Transaction, values: Values
     ) -> list[Row] | None:
         """`quick` by the query's code."""
-        if (
-            transaction.commit_number != self._commit_number
-            or transaction.writable
-            or session.is_limited
-        ):
+        if transaction.writable or session.is_limited:
             return None
+        number = transaction.commit_number
+        if number != self._commit_number:
+            # The catalog is the same, or it would not have come here: the trees have grown, or not much.
+            if number < 0 or not self._compiled.is_still_valid(transaction):
+                return None
+            self._commit_number = number
         session.cancellation.requested = False
         context, self._quick_context = self._quick_context, None
         if context is None:

@@ -14,6 +14,7 @@ from btree import ReadOnlyError, TreeKind, open_memory, open_store, order_key, t
 from btree import disk as disk_module
 from btree import memory as memory_module
 from btree.overlay import OWN_MAX, OverlaidTree
+from btree.waiting import MET_MAX
 
 Model = dict[Any, Any]
 
@@ -211,6 +212,9 @@ def test_a_small_transaction_copies_no_leaf(store: Any) -> None:
     assert len(reading.tree(tree_id)) == 5040
     assert isinstance(store.begin().tree(tree_id), OverlaidTree)
     assert len(content(reading, tree_id)) == 5040
+    assert isinstance(store.begin().tree(tree_id), OverlaidTree)
+    for _ in range(MET_MAX + 2):
+        assert len(content(reading, tree_id)) == 5040
     assert not isinstance(store.begin().tree(tree_id), OverlaidTree)  # one has settled it for all
 
 
