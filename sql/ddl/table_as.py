@@ -52,7 +52,10 @@ def create_table_as(work: Work, statement: CreateTable) -> None:
     )
     context = work.context()
     # The query is bound before the table exists, and runs on the trees as they were before.
-    batches = compiled.run(context)
+    load("sql.dml.copying")
+    from sql.dml.copying import Copied
+
+    batches = Copied(compiled).batches(context)
     add_table(work, table, [])
     made = work.layer.table(name)
     assert made is not None

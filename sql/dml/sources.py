@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from sql.compile import CompiledQuery, compile_values, prepare_select
+from sql.dml.copying import Copied
 from sql.dml.target import column_place
 from sql.errors import SqlError, SqlNameError
 from sql.parse import parse_expression
@@ -42,6 +43,7 @@ class Source:
         self.env = env
         self.values: Callable[[Context], list[Row]] | None = None
         self.query: CompiledQuery | None = None
+        self._copied: Copied | None = None  # of the query
         self.arrange: Callable[[Context, Row], Row] | None = None
         self.parameters_only = False
         self.is_simple = False
@@ -85,6 +87,7 @@ class Source:
         if self.statement.with_ is not None:
             tree.set("with_", self.statement.with_.copy())
         self.query = prepare_select(tree, env)
+        self._copied = Copied(self.query)
         self._check_count(len(self.query.columns))
         if self.places != list(range(len(self.table.columns))):
             self.arrange = self._arrangement()
@@ -200,11 +203,11 @@ class Source:
         """The rows, in the table's width."""
         if self.values is not None:
             return (self.values(ctx),)
-        assert self.query is not None
-        arrange = self.arrange
+        assert self._copied is not None
+        arrange, batches = self.arrange, self._copied.batches(ctx)
         if arrange is None:
-            return self.query.run(ctx)
-        return ([arrange(ctx, row) for row in batch] for batch in self.query.run(ctx))
+            return batches
+        return ([arrange(ctx, row) for row in batch] for batch in batches)
 
     def of_sets(self, ctx: Context, sets: Sequence[Row]) -> list[Row]:
         """The rows of many executions of VALUES, each with its own parameters."""
