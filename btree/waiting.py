@@ -52,9 +52,12 @@ def ordered(state: TreeState) -> tuple[list[Key], list[Key]]:
     pending = state.pending
     while (count := len(pending)) != len(many) + len(lately):
         # Keys are only ever added, and a dict keeps them in that order: the new ones are the last.
-        fresh = list(islice(reversed(pending), count - len(many) - len(lately)))
+        try:
+            fresh = list(islice(reversed(pending), count - len(many) - len(lately)))
+        except RuntimeError:
+            continue  # a commit adds some
         if len(pending) != count:
-            continue  # there is one more
+            continue  # or has done so
         if len(lately) + len(fresh) <= LATELY_MAX:
             lately = in_order([*lately, *fresh])
         else:
