@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sql.bind import BindEnvironment
     from sql.compile import CompiledChange
     from sql.context import Context
+    from sql.dml.foreign_keys import ForeignKeys
 
 FOUND_MIN = 64
 """Rows that a query has found from which on they are changed by column."""
@@ -173,9 +174,10 @@ def update_by_column(
     places: Sequence[int],
     indexes: Sequence[IndexKeys],
     find_keys: Rows,
+    foreign_keys: ForeignKeys | None,
 ) -> WriteOutcome | None:
-    """Give the columns `places`, on which `indexes` depend, their new values; None, with nothing written, if
-    it takes a closer look.  `find_keys` gives the keys of the rows, as rows."""
+    """Give the columns `places`, on which `indexes` and `foreign_keys` depend, their new values; None, with nothing
+    written, if it takes a closer look.  `find_keys` gives the keys of the rows, as rows."""
     tree = ctx.transaction.tree(records.table.tree_id)
     rewrite = tree.rewrite()
     if rewrite is None:
@@ -188,7 +190,7 @@ def update_by_column(
         return None
     used, constants = change.used, change.constants
     computed = ((batch, count, make(count, *map(batch.values, used))) for batch, count in batches)
-    return _updated(ctx, rewrite, computed, records, places, indexes, constants)
+    return _updated(ctx, rewrite, computed, records, places, indexes, constants, foreign_keys)
 
 
 def update_found(
@@ -238,6 +240,7 @@ def _updated(
     places: Sequence[int],
     indexes: Sequence[IndexKeys],
     constants: Collection[int],
+    foreign_keys: ForeignKeys | None = None,
 ) -> WriteOutcome | None:
     """Give the rows chosen in some batches new values in some columns."""
     tree = ctx.transaction.tree(records.table.tree_id)
@@ -245,12 +248,17 @@ def _updated(
     wanted = sorted({ROWID, *chain.from_iterable(parts)}) if parts else []
     olds: dict[int, list[Any]] = {column: [] for column in wanted}
     news: dict[int, list[Any]] = {column: [] for column in wanted}
+    known: dict[int, set[Row]] = {}
     changed = 0
     try:
         with guarded(ctx, guards=True) as undo, CollectorPaused():
             undo.needed()
             for batch, count, values in batches:
                 columns, kinds = _stored(tree, records, places, values, constants)
+                if foreign_keys is not None and not foreign_keys.undisturbed_by(
+                    ctx, columns, known
+                ):
+                    raise _CloserLookError
                 for column in wanted:
                     old = batch.values(column)
                     olds[column] += old

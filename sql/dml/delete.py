@@ -75,7 +75,7 @@ class DeletePlan(WritePlan):
         self._select = scan_query(statement, alias, outputs)
         self.query = plan_select(self._select, env)
         self._by_column = (
-            self.plain
+            (self.plain or self._children_only)
             and self.returning is None
             and all(index.stored_columns is not None for index in self.target.records.indexes)
         )
@@ -109,12 +109,12 @@ class DeletePlan(WritePlan):
             self.query = renewed(self.query, self._select, ctx)
         if self.whole:
             return self._cleared(ctx)
-        if self._by_column:
-            outcome = self._run_by_column(ctx)
-            if outcome is not None:
-                return outcome
         keys = self.target.foreign_keys
         if self.plain or (self._children_only and keys is not None and keys.undisturbed(ctx, ())):
+            if self._by_column:
+                outcome = self._run_by_column(ctx)
+                if outcome is not None:
+                    return outcome
             try:
                 found = gathered(self.query.run(ctx))
                 return self._in_bulk(ctx, found)

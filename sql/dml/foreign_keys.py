@@ -9,7 +9,7 @@ first, or whether an action repairs what its statement broke.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sql.dml.foreign_key_actions import Children
@@ -100,6 +100,23 @@ class ForeignKeys:
             wanted.discard(None)
             if not all(child.parent.exists(ctx, values) for values in wanted if values):
                 return False
+        return True
+
+    def undisturbed_by(
+        self, ctx: Context, columns: Mapping[int, Sequence[Any]], known: dict[int, set[Row]]
+    ) -> bool:
+        """The same of rows of which these columns have new values, where they are all that the constraints are about.
+        `known`: values that were looked up before, by the constraint's number."""
+        if self.parents or not self.undisturbed(ctx, ()):
+            return False
+        for number, child in enumerate(self.own):
+            if not columns.keys() >= set(child.key.columns):
+                return False
+            wanted = set(zip(*[columns[place] for place in child.key.columns], strict=True))
+            wanted -= known.setdefault(number, set())
+            if not all(None in values or child.parent.exists(ctx, values) for values in wanted):
+                return False
+            known[number] |= wanted
         return True
 
     # -- rows ------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ class UpdatePlan(WritePlan):
         self._simple = unchecked and statement.from_ is None
         self._plain_columns = (
             unchecked
-            and self._foreign_keys is None
+            and (self._foreign_keys is None or statement.from_ is None)
             and all(index.stored_columns is not None for index in self.indexes)
         )
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
@@ -301,8 +301,10 @@ class UpdatePlan(WritePlan):
             change = known[2]
         records, indexes = self.target.records, self.indexes
         if change is not None:
-            return update_by_column(ctx, change, records, places, indexes, self._found_rows)
-        if not self._many:
+            return update_by_column(
+                ctx, change, records, places, indexes, self._found_rows, self._foreign_keys
+            )
+        if not self._many or self._foreign_keys is not None:
             return None
         found = self._found_rows(ctx)
         if self.statement.from_ is not None:

@@ -344,3 +344,49 @@ def test_a_function_of_the_program_is_called_once_for_a_row(tmp_path: Path) -> N
         con.execute("UPDATE t SET c = noted(a) WHERE d < 10")
     assert len(calls) == len(set(calls))
     con.close()
+
+
+def test_children_are_changed_in_their_pages_as_long_as_they_have_parents(
+    tmp_path: Path, by_page: list[int]
+) -> None:
+    both = Both(
+        tmp_path / "a.kvsh",
+        "CREATE TABLE p(k INTEGER PRIMARY KEY, n TEXT UNIQUE);"
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c REAL NOT NULL, d INT, e)",
+    )
+    written = []
+    both.run("DROP TABLE t")
+    both.run(
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT REFERENCES p(n), c REAL NOT NULL,"
+        " d INT REFERENCES p, e)"
+    )
+    for number in range(1, 600):
+        both.run(f"INSERT INTO p VALUES ({number}, 'n{number}')")
+    both.run(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)"
+        " INSERT INTO t SELECT i, NULL, i, i % 500 + 1, i FROM n"
+    )
+    for engine in (both.ours, both.theirs):
+        engine.execute("PRAGMA foreign_keys = ON")
+    for statement in [
+        "UPDATE t SET d = d + 1 WHERE a % 10 = 3",
+        "UPDATE t SET d = NULL, b = 'n' || (a % 300 + 1) WHERE c > 4000",
+        "UPDATE t SET b = 'n' || (a % 900 + 1) WHERE a % 3 = 1",  # some are not there
+        "UPDATE t SET d = '7' WHERE a % 4 = 1",
+        "UPDATE t SET d = 599 + a WHERE a % 5 = 1",
+        "DELETE FROM t WHERE a % 7 = 2",
+        "DELETE FROM p WHERE k = 5",
+    ]:
+        before = by_page[0]
+        both.run(statement)
+        written.append(by_page[0] > before)
+        both.compare()
+    assert written[0] and written[1] and written[3] and written[5]
+    both.run("BEGIN")
+    both.run("PRAGMA defer_foreign_keys = ON")
+    both.run("UPDATE t SET d = 10000 WHERE a = 4")
+    before = by_page[0]
+    both.run("UPDATE t SET d = 9 WHERE a % 10 = 4")  # which repairs it
+    assert by_page[0] == before
+    both.run("COMMIT")
+    both.compare()
