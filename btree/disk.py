@@ -208,9 +208,7 @@ class DiskStore:
     def _version_to_build_on(self, writer: Writer) -> Version:
         with self._lock:
             if self._epoch is writer.epoch:
-                version = self._versions.get(writer.lsn)
-                if version is not None:
-                    return version
+                return self._version_of(writer)
             newest = self.view().version
             if self._epoch is not writer.epoch:
                 raise StoreError(
