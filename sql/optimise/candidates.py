@@ -159,7 +159,10 @@ class RelationAccesses:
         if (not first or self.correlated) and not lateral:
             hashed = self._hash(place, bound, size, first)
             if hashed is not None:
-                found = [*found, hashed]
+                # Rows that are there anyway are hashed: how many come before is an estimate for the values that the
+                # plan was made for, and it is kept for others, for which a walk by each might never end.
+                is_made = isinstance(relation, DerivedRelation) and not first
+                found = [hashed] if is_made and hashed.access.keys else [*found, hashed]
         self._candidates[key] = found
         return found
 

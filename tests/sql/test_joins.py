@@ -244,3 +244,20 @@ def test_each_way_is_taken(
             prefer(way, patched)
             plan = str(ours.execute(f"EXPLAIN /* {way} */ {query}"))
             assert words in plan, plan
+
+
+def test_a_subquery_is_hashed_however_few_rows_the_first_values_find() -> None:
+    """A plan is made for the values of its first run: none but one row was expected before the subquery,
+    whose rows were then walked for each of the thousands that later values found."""
+    engine = KvshEngine()
+    engine.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a)")
+    engine.execute("INSERT INTO t SELECT value, value FROM generate_series(1, 1000)")
+    query = (
+        "SELECT count(*), sum(f.n) FROM t JOIN (SELECT a, count(*) AS n FROM t GROUP BY a) AS f"
+        " ON f.a = t.id WHERE t.id > ?"
+    )
+    for least, count in ((1000, 0), (10, 990)):
+        assert engine.execute(query, (least,)) == [(count, count or None)]
+    plan = "\n".join(map(str, engine.execute(f"EXPLAIN {query}", (1000,))))
+    assert "Hash lookup" in plan
+    engine.close()
