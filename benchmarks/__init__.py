@@ -21,6 +21,7 @@ def load_all() -> None:
         workloads_cli,
         workloads_concurrency,
         workloads_kv,
+        workloads_mixed,
         workloads_shell,
         workloads_sql,
         workloads_start,
