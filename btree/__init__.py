@@ -22,6 +22,7 @@ from btree.keyspace import KeySpace, purge_expired
 from btree.memory import open_memory
 from btree.opening import open_store
 from btree.order import MAX, order_key
+from btree.packed_keys import key_parts
 from btree.protocols import (
     CATALOG_TREE_ID,
     RAW_TREE_ID,
@@ -80,6 +81,7 @@ __all__ = [
     "Tree",
     "TreeKind",
     "Value",
+    "key_parts",
     "open_memory",
     "open_store",
     "order_key",

@@ -1,4 +1,4 @@
-"""A few neighbouring keys in one descent: ranges of an index that lie within one leaf, and a tree's ends.
+"""A few neighbouring keys in one descent: ranges of an index that lie within one leaf or a few, and a tree's ends.
 
 Each of these gives None where the answer may go on in other leaves and be long, or the keys are of several kinds:
 the caller then reads the range by `Tree.batches`.  They are methods of `Tree`; see `protocols.Tree` for what they
@@ -8,14 +8,14 @@ promise.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import lookups
 from btree.node import Node
-from btree.order import MAX, search_left
+from btree.order import MAX, less, search_left, search_right
 from btree.packed import PackedLeaf, child_to_read, packed_child
-from btree.packed_keys import PackedKeys
+from btree.packed_keys import KeySpan, PackedKeys, key_parts
 from btree.protocols import Key, Row, TreeKind, Value
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _RUN_MAX = 256
 """Keys of one prefix that are given together."""
-_LEAVES_MAX = 4
-"""Leaves that a few rows may lie in."""
+_LEAVES_MAX, _SPAN_LEAVES_MAX = 4, 16
+"""Leaves that a few rows may lie in, and keys, of which none is made."""
 
 
 def prefixed(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
@@ -60,17 +60,19 @@ def last_parts(tree: Tree, prefix: tuple[Any, ...]) -> list[Any] | None:
         parts = None
     if parts is not None:
         return parts
-    found = lookups.prefixed_in(keys, prefix)
+    found: Sequence[Key] | None = lookups.prefixed_in(keys, prefix)
     if found is None:
-        found = _run(tree, prefix)
-    return None if found is None else [key[-1] for key in found]
+        found = between(tree, prefix, prefix, hi_inclusive=True) or _run(tree, prefix)
+    return None if found is None else [*key_parts(found, -1)]
 
 
 def _run(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
     """The keys that start with `prefix`, which may lie in several leaves, or among keys of several kinds; None if
     they are many."""
-    found = _over_leaves(tree, prefix, prefix, _RUN_MAX + 1)
-    return found if len(found) <= _RUN_MAX else None
+    near = between(tree, prefix, prefix, hi_inclusive=True)
+    if near is None:
+        near = _over_leaves(tree, prefix, prefix, _RUN_MAX + 1)
+    return [*near] if len(near) <= _RUN_MAX else None
 
 
 def _over_leaves(
@@ -132,16 +134,50 @@ def between(
     *,
     lo_inclusive: bool = True,
     hi_inclusive: bool = False,
-) -> list[Key] | None:
-    """The keys of a range."""
+) -> Sequence[Key] | None:
+    """The keys of a range: of one leaf, or of a few below the same branch."""
     if tree.kind is not TreeKind.INDEX:
         return None
-    keys, start = _place(tree, lo, after=not lo_inclusive)
+    first = lo if lo_inclusive else (*lo, MAX)
+    bound = (*hi, MAX) if hi_inclusive else hi
+    tree.descents += 1
+    node: Any = tree.root
+    branch, slot = node, 0
+    while node.children is not None:
+        branch, slot = node, search_right(node.keys, first)
+        node = _few_child(tree, branch, slot)
+    pieces: list[tuple[Sequence[Key], int, int]] = []
+    keys = node.keys
+    start = _slot(keys, lo, first, after=not lo_inclusive)
+    for _ in range(_SPAN_LEAVES_MAX):
+        children = branch.children
+        # Up to a separator before the bound all keys are.
+        if children is not None and slot + 1 < len(children) and less(branch.keys[slot], bound):
+            end = len(keys)
+        else:
+            end = _slot(keys, hi, bound, after=hi_inclusive)
+        if start < end:
+            # A leaf that is no page's own may change before anybody looks at its keys.
+            is_packed = keys.__class__ is PackedKeys
+            piece = (keys, start, end) if is_packed else (keys[start:end], 0, end - start)
+            pieces.append(piece)
+        if end < len(keys):
+            return KeySpan(pieces)
+        slot += 1
+        if children is None or slot == len(children):
+            return None
+        if not less(branch.keys[slot - 1], bound):
+            return KeySpan(pieces)
+        keys, start = _few_child(tree, branch, slot).keys, 0
+    return None
+
+
+def _slot(keys: Any, key: tuple[Any, ...], whole: tuple[Any, ...], *, after: bool) -> int:
+    """The slot of `key` in a leaf, or `after` all that start with it, which is the slot of `whole`."""
     if keys.__class__ is PackedKeys:
-        end = keys.place(hi, after=hi_inclusive)
-    else:
-        end = search_left(keys, (*hi, MAX) if hi_inclusive else hi)
-    return keys[start:end] if end < len(keys) else None
+        slot: int = keys.place(key, after=after)
+        return slot
+    return search_left(keys, whole)
 
 
 def few_rows(

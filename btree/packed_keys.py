@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, overload
 
 from btree.order import MAX, order_key, present_from
@@ -139,6 +140,59 @@ class PackedKeys(Sequence[Key]):
             else:
                 found.append(self[low:high] if low < high else [])
         return found
+
+
+class KeySpan(Sequence[Key]):
+    """Neighbouring keys of a leaf or a few: where they lie in each, and nothing of them that nobody asks for.
+
+    Who wants the rows of a range asks for row ids alone, who counts for nothing: to copy a column of texts goes to each
+    of them."""
+
+    __slots__ = ("_pieces", "_step")
+
+    def __init__(
+        self, pieces: list[tuple[Sequence[Key], int, int]], *, reverse: bool = False
+    ) -> None:
+        self._pieces = pieces
+        self._step = -1 if reverse else 1
+
+    def __len__(self) -> int:
+        return sum([end - start for _, start, end in self._pieces])
+
+    @overload
+    def __getitem__(self, slot: int) -> Key: ...
+    @overload
+    def __getitem__(self, slot: slice) -> list[Key]: ...
+    def __getitem__(self, slot: Any) -> Any:
+        return [*self][slot]
+
+    def __iter__(self) -> Iterator[Key]:
+        step = self._step
+        return chain.from_iterable([keys[start:end][::step] for keys, start, end in self._pieces])
+
+    def parts(self, at: int) -> list[Any]:
+        """A part of each key."""
+        found: list[Any] = []
+        for keys, start, end in self._pieces:
+            if keys.__class__ is PackedKeys:
+                found += keys.columns[at][start:end][:: self._step]
+            else:
+                found += [key[at] for key in keys[start:end][:: self._step]]
+        return found
+
+
+def key_parts(keys: Sequence[Key], at: int) -> list[Any]:
+    """A part of each of some keys of an INDEX tree."""
+    if keys.__class__ is KeySpan:
+        return keys.parts(at)
+    return [*keys.columns[at]] if keys.__class__ is PackedKeys else [key[at] for key in keys]
+
+
+def slice_of(keys: Sequence[Key], start: int, end: int, *, reverse: bool = False) -> Any:
+    """Some neighbouring keys of a leaf, the last ones first if `reverse`: a span where they stay as they are."""
+    if keys.__class__ is PackedKeys:
+        return KeySpan([(keys, start, end)], reverse=reverse)
+    return keys[start:end][::-1] if reverse else keys[start:end]
 
 
 def _run(column: Sequence[Value], value: Value, start: int) -> tuple[int, int]:

@@ -144,9 +144,9 @@ class Tree(Protocol):
         *,
         lo_inclusive: bool = True,
         hi_inclusive: bool = False,
-    ) -> list[Key] | None:
-        """The keys of a range of `batches`, where that is simple to say (all in one leaf); None: see there.  Of
-        INDEX trees."""
+    ) -> Sequence[Key] | None:
+        """The keys of a range of `batches`, where that is simple to say (all in a few leaves); None: see there.  Of
+        INDEX trees.  They may be kept by column: see `key_parts`."""
 
     def few_rows(
         self,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from btree.node import Node
 from btree.order import MAX, less, search_left, search_right
 from btree.packed import PackedLeaf, child_to_read
-from btree.packed_keys import PackedKeys
+from btree.packed_keys import PackedKeys, slice_of
 from btree.protocols import Key, TreeKind, Value
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _forward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch]
             end = slot_of(keys, high)
         if start < end:
             whole = start == 0 and end == len(keys)
-            yield (keys if whole else keys[start:end]), tree.values_of(node, start, end)
+            yield (keys if whole else slice_of(keys, start, end)), tree.values_of(node, start, end)
         if end < len(keys):
             return
         start = 0
@@ -128,7 +128,7 @@ def _backward(tree: Tree, root: Node, low: Bound, high: Bound) -> Iterator[Batch
             start = slot_of(keys, low)
         if start < end:
             values = tree.values_of(node, start, end)
-            yield keys[start:end][::-1], values[::-1]
+            yield slice_of(keys, start, end, reverse=True), values[::-1]
         if start > 0:
             return
         while path and path[-1][1] == 0:

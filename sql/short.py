@@ -17,7 +17,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from btree import Transaction, Tree
+from btree import Transaction, Tree, key_parts
 from sql.collations import comparing
 from sql.expressions import (
     ROWID,
@@ -502,8 +502,8 @@ class _Maker:
                 if skip:
                     found = found[skip:]
                 if fetched is not None:
-                    return fetched([key[at] for key in found])
-                return found if pick is None else [*map(pick, found)]
+                    return fetched([*key_parts(found, at)])
+                return [*found] if pick is None else [*map(pick, found)]
 
             return rows
 

@@ -263,7 +263,14 @@ class AccessCompiler:
         path = access.path
         if path.clustered and len(access.equal) == len(path.parts) and self._is_point(access):
             return self._clustered_point(relation, access)
-        batches = self._taken(self._key_batches(access), clustered=path.clustered)
+        # Of a long run that LIMIT ends early no more is looked at than is asked for.
+        gradual = (
+            self.cut != ""
+            and not self.take
+            and relation.source == self.first
+            and level.fan_out > FEW_ROWS
+        )
+        batches = self._taken(self._key_batches(access, gradual), clustered=path.clustered)
         if path.clustered:
             return Source(batches, [], [])
         if access.covering:
@@ -276,8 +283,7 @@ class AccessCompiler:
             source = self.call(ranges.fetched, batches, get_many, str(path.key_start), *first)
             equal = f"{self.module.function(ranges.equal_span)}("
             needed = self.needed.get(relation.source, set())
-            by_parts = first and relation.source == self.first and level.fan_out > FEW_ROWS
-            if batches.startswith(equal) and needed and ROWID not in needed and not by_parts:
+            if batches.startswith(equal) and needed and ROWID not in needed:
                 span = batches[len(equal) : -1]
                 table = self.module.tree(relation.table.tree_id)
                 return Source(
@@ -325,7 +331,7 @@ class AccessCompiler:
         collation = access.path.parts[place].collation
         return self.scalar.operand(equality.value, equality.affinity, collation)[0]
 
-    def _key_batches(self, access: KeyRange) -> str:
+    def _key_batches(self, access: KeyRange, gradual: bool = False) -> str:
         path = access.path
         tree = self.module.tree(path.tree_id)
         plain = []
@@ -348,10 +354,11 @@ class AccessCompiler:
                 start = self.scalar.operand(access.prefix, None, collation)[0]
                 return self.call(ranges.text_span, tree, "check", prefix, start, reverse)
             unbound = access.low is None and access.high is None
-            if unbound and plain and not access.reverse and not path.clustered:
+            if unbound and plain and not (access.reverse or path.clustered or gradual):
                 return self.call(ranges.equal_span, tree, "check", prefix)
             bounds = self.bounds(access.low, access.high, collation)
-            return self.call(ranges.key_span, tree, "check", prefix, *bounds, reverse)
+            parts = [tree, "check", prefix, *bounds, reverse, *(["True"] if gradual else [])]
+            return self.call(ranges.key_span, *parts)
         listed = f"({''.join(f'{choice}, ' for choice in choices)})"
         if access.prefix is not None:
             start = self.scalar.operand(access.prefix, None, collation)[0]

@@ -7,9 +7,9 @@ from itertools import chain, product
 from operator import ge, gt, le, lt
 from typing import Any
 
-from btree import MAX, Tree, TreeKind, order_key
+from btree import MAX, Tree, TreeKind, key_parts, order_key
 
-Batch = tuple[list[Any], list[Any]]
+Batch = tuple[Sequence[Any], list[Any]]
 Check = Callable[[], None]
 
 UNBOUND: Any = object()
@@ -80,8 +80,10 @@ def key_span(
     low_inclusive: bool = True,
     high_inclusive: bool = True,
     reverse: bool = False,
+    gradual: bool = False,
 ) -> Iterable[Batch]:
-    """Keys that start with `prefix` and go on with a part between the bounds.
+    """Keys that start with `prefix` and go on with a part between the bounds; `gradual`: leaf by leaf, for whom the
+    first ones may do.
 
     A bound on one side leaves NULL out, as comparisons do; so does a bound that is NULL."""
     if low is None or high is None:
@@ -95,7 +97,7 @@ def key_span(
         lo, lo_inclusive = (*prefix, low), low_inclusive
     if high is not UNBOUND:
         hi, hi_inclusive = (*prefix, high), high_inclusive
-    if lo is not None and hi is not None:
+    if lo is not None and hi is not None and not gradual:
         keys = tree.between(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive)
         if keys is not None:
             return ((keys[::-1] if reverse else keys, []),) if keys else ()
@@ -271,7 +273,7 @@ def fetched(
     wanted = 1
     rowids: list[Any] = []
     for keys, _ in batches:
-        rowids += [key[at] for key in keys]
+        rowids += key_parts(keys, at)
         while 0 < first < len(rowids):
             run = rowids[:first]
             yield run, get_many(run)

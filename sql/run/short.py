@@ -19,7 +19,7 @@ Ready = Callable[[Values], "Rows | None"]
 
 Pick = Callable[[Row], Row]
 Operand = Callable[[Values], Any]
-Keys = Callable[[Values, int], "list[Row] | None"]
+Keys = Callable[[Values, int], "Sequence[Row] | None"]
 """From the parameters' values, and how many are wanted, to the first keys of a range."""
 
 KeysOf = Callable[[Tree], Keys]
@@ -62,13 +62,15 @@ def within(
 ) -> Keys:
     """The keys that begin with `prefix` and go on between two bounds."""
 
-    def keys(values: Values, count: int) -> list[Row] | None:
+    def keys(values: Values, count: int) -> Sequence[Row] | None:
         parts = prefix(values)
         lo, hi = (*parts, low(values)), (*parts, high(values))
         found = tree.between(lo, hi, lo_inclusive=low_inclusive, hi_inclusive=high_inclusive)
         if found is None:
             return None
-        return found[: -count - 1 : -1] if reverse else found[:count]
+        if reverse:
+            return found[: -count - 1 : -1]
+        return found if count >= len(found) else found[:count]
 
     return keys
 

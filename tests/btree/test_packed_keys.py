@@ -15,7 +15,7 @@ from btree import open_store
 from btree.column_codec import encode_column, values_to_search
 from btree.order import MAX, in_order, order_key, search_left
 from btree.packed import PackedLeaf
-from btree.packed_keys import PackedKeys
+from btree.packed_keys import PackedKeys, key_parts
 from btree.protocols import TreeKind
 
 few = st.integers(-3, 3) | st.sampled_from([0.5, 2.0, -1e300])
@@ -95,7 +95,7 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
     store = open_store(path, durability="off")
     tree = store.begin().tree(tree_id)
     assert (tree.first(), tree.last()) == ((keys[0], True), (keys[-1], True))
-    width, said = len(kinds), 0
+    width, said, spans = len(kinds), 0, 0
     for at in range(0, len(keys), 41):
         key = draw.choice(keys)
         for size in range(1, width + 2):
@@ -106,7 +106,7 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
             assert found is None or found == expected
             said += found is not None
             lasts = tree.last_parts(prefix)
-            assert lasts == (None if found is None else [k[-1] for k in found])
+            assert lasts == [k[-1] for k in expected] or (found is None and lasts is None)
             low = bisect_left(ranks, rank)
             following = tree.following(prefix, 5)
             assert following is None or following == keys[low : low + 5]
@@ -123,13 +123,26 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
             near = keys[min(at + 20, len(keys) - 1)]
             for ends in ((False, False), (True, False), (False, True), (True, True)):
                 options = dict(zip(("lo_inclusive", "hi_inclusive"), ends, strict=True))
-                few = tree.between(prefix, near[:size], **options)
-                batches = tree.batches(prefix, near[:size], **options)
-                assert few is None or few == [k for found, _ in batches for k in found]
+                for end in (near[:size], other[:size]):
+                    span = tree.between(prefix, end, **options)
+                    if span is None:
+                        continue
+                    spans += 1
+                    batches = tree.batches(prefix, end, **options)
+                    inside = [k for found, _ in batches for k in found]
+                    assert ([*span], len(span)) == (inside, len(inside))
+                    assert span[1:3] == inside[1:3]
+                    assert [*key_parts(span, -1)] == [k[-1] for k in inside]
+                    assert [*key_parts(span, 0)] == [k[0] for k in inside]
             for reverse in (False, True):
                 batches = tree.batches(prefix, other, lo_inclusive=False, reverse=reverse)
                 within = keys[low + len(expected) : bisect_left(ranks, order_key(other))]
-                assert [k for found, _ in batches for k in found] == within[:: -1 if reverse else 1]
+                found = [*batches]
+                inside = within[:: -1 if reverse else 1]
+                assert [k for keys_, _ in found for k in keys_] == inside
+                assert [part for keys_, _ in found for part in key_parts(keys_, 0)] == [
+                    k[0] for k in inside
+                ]
         assert (*key[:-1], -1) not in tree
         assert key in tree
     for count in (1, 5):
@@ -138,6 +151,7 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
         assert tree.preceding((), count) is None
         assert tree.following((), count, beyond=True) is None
     assert said > 40 or kinds[0] == "mixed"  # whose branches take the slow path
+    assert spans > 40
     wanted = in_order({key[:width] for key in keys[::3]})
     for prefix, many in zip(wanted, tree.prefixed_many(wanted), strict=True):
         assert many == [k for k in keys if order_key(k[:width]) == order_key(prefix)]
