@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sql.result import Result
     from sql.session import Session
     from sql.session_plans import Prepared
+    from sql.typed_rows import TypedRows
     from sql.values import value_to_text
 
 _MODULES = {
@@ -43,6 +44,7 @@ _MODULES = {
     "SqlNameError": "sql.errors",
     "SqlSyntaxError": "sql.errors",
     "TooBigError": "sql.errors",
+    "TypedRows": "sql.typed_rows",
     "copy_database": "sql.dump",
     "dump_statements": "sql.dump",
     "is_complete": "sql.parse",
@@ -76,6 +78,7 @@ __all__ = [
     "SqlNameError",
     "SqlSyntaxError",
     "TooBigError",
+    "TypedRows",
     "copy_database",
     "dump_statements",
     "is_complete",

@@ -19,6 +19,7 @@ from sql.errors import ConstraintError, Interrupted, MisuseError, SqlError
 from sql.loading import load
 from sql.result import Result, WriteOutcome
 from sql.session_plans import Checked, Parameters, Values
+from sql.typed_rows import TypedRows
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -209,6 +210,10 @@ class WriteStatement(Checked):
         *,
         plain: bool,
     ) -> None:
+        if sets.__class__ is TypedRows:
+            if sets:
+                self._run_chunk(session, transaction, cast("list[Values]", sets), total)
+            return
         source = iter(sets)
         at_once = _SETS_AT_ONCE
         while True:

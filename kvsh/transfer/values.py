@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from sql import TypedRows
+
 INTEGER, REAL, TEXT, BLOB = "INTEGER", "REAL", "TEXT", "BLOB"
 
 _INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})\Z")
@@ -107,6 +109,7 @@ def row_decoder(
     if it is one in JSON's grammar, and an integer for INTEGER also from 1.0 and 1e3, as the column would do
     itself.  None where a field is anything else, and where a line has another number of fields."""
     decode = _rows_decoder(tuple(affinities)).decode
+    classes = [_CLASSES.get(affinity, int) for affinity in affinities]
     between = '","'
 
     def rows(block: str) -> list[tuple[Any, ...]] | None:
@@ -116,11 +119,14 @@ def row_decoder(
         if "-" in text and '-0"' in text:
             return None  # a REAL
         try:
-            return decode(f'[["{text}"]]')
+            return TypedRows(decode(f'[["{text}"]]'), classes)
         except (msgspec.DecodeError, UnicodeError):
             return None
 
     return rows
+
+
+_CLASSES: dict[str, type] = {TEXT: str, REAL: float, BLOB: str}
 
 
 @lru_cache(maxsize=8)

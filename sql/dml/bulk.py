@@ -15,6 +15,7 @@ from btree import CollectorPaused
 from sql.dml.entry_sorting import alike_behind, sort_entries
 from sql.dml.index_keys import IndexKeys
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
+from sql.typed_rows import TypedRows
 from sql.values import INT_MAX, apply_affinity, truth
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ def stored_rows(
     classes: list[set[type]] = [set() for _ in range(records.width)]
     converted: dict[int, list[Any]] = {}
     for place in range(records.width) if places is None else places:
-        found = set(map(type, map(itemgetter(place), rows)))
+        if rows.__class__ is TypedRows:
+            found = {rows.classes[place]}
+        else:
+            found = set(map(type, map(itemgetter(place), rows)))
         if not found <= records.unchanged[place]:
             affinity = records.affinities[place]
             values = [apply_affinity(row[place], affinity) for row in rows]

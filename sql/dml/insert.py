@@ -8,6 +8,7 @@ rows in bulk (`bulk`), and row by row with all constraints, triggers, foreign ke
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
@@ -119,10 +120,13 @@ class InsertPlan(WritePlan):
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
         if not self._may_join_sets:
             return super().run_many(ctx, parameter_sets)
-        sets = list(parameter_sets)
+        sets = parameter_sets if isinstance(parameter_sets, list) else list(parameter_sets)
         return self._insert(ctx, self._rows_of(ctx, sets), whole=len(sets) <= self._at_once)
 
     def _rows_of(self, ctx: Context, sets: list[Values]) -> Iterator[list[Row]]:
+        if len(sets) <= self._at_once:
+            yield self.source.of_sets(ctx, sets)
+            return
         for start in range(0, len(sets), self._at_once):
             yield self.source.of_sets(ctx, sets[start : start + self._at_once])
 
@@ -273,14 +277,14 @@ class InsertPlan(WritePlan):
 
 def _gathered(batches: Iterable[list[Row]], at_once: int) -> Iterator[list[Row]]:
     """Small batches put together, so that each bulk load is worth its while."""
-    pending: list[Row] = []
+    pending: list[list[Row]] = []
+    count = 0
     for batch in batches:
-        if not pending and len(batch) >= at_once:
-            yield batch
-            continue
-        pending += batch
-        if len(pending) >= at_once:
-            yield pending
-            pending = []
+        if batch:
+            pending.append(batch)
+            count += len(batch)
+        if count >= at_once:
+            yield pending[0] if len(pending) == 1 else list(chain.from_iterable(pending))
+            pending, count = [], 0
     if pending:
-        yield pending
+        yield pending[0] if len(pending) == 1 else list(chain.from_iterable(pending))

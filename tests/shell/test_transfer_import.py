@@ -15,7 +15,8 @@ import pytest
 from btree import open_memory
 from kvsh.transfer import ImportOutcome, TransferError, import_file
 from kvsh.transfer.progress import Progress
-from sql import ConstraintError, Interrupted, Session
+from kvsh.transfer.values import row_decoder
+from sql import ConstraintError, Interrupted, Session, TypedRows
 
 
 @pytest.fixture
@@ -284,6 +285,17 @@ def test_blocks_of_lines_are_decoded_to_what_field_by_field_gives(
             assert repr(found) == repr(rows(session, "SELECT * FROM quoted"))
             for name in ("lines", "quoted"):
                 session.execute(f"DELETE FROM {name}")
+
+
+def test_decoded_rows_know_the_classes_of_their_values() -> None:
+    rows = row_decoder(["INTEGER", "TEXT", "REAL", "NUMERIC", "BLOB"], ",")(
+        "5,7,2,1e2,x\n-1,,0.5,3,9\n"
+    )
+    assert rows is not None
+    assert list(rows) == [(5, "7", 2.0, 100, "x"), (-1, "", 0.5, 3, "9")]
+    assert isinstance(rows, TypedRows)
+    for row in rows:
+        assert list(map(type, row)) == rows.classes
 
 
 def test_a_header_of_texts_is_no_row_of_a_table_of_texts(session: Session, load: Load) -> None:

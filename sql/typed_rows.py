@@ -1,0 +1,16 @@
+"""Rows of which is known what their columns hold: who made them need not be asked by looking at every value again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+class TypedRows(list[tuple[Any, ...]]):
+    """Rows, and of each column the class of all of its values, which are SQL's as they are."""
+
+    __slots__ = ("classes",)
+
+    def __init__(self, rows: Iterable[tuple[Any, ...]], classes: Sequence[type]) -> None:
+        super().__init__(rows)
+        self.classes = classes
