@@ -69,7 +69,7 @@ PAGE_BYTES = 8192
 BRANCH_LIMIT = 256
 _FIRST_LEAF_LIMIT = 64
 _PUT_OFF_SHARE_BYTES = 2048
-WAITING_SHARE = 0.5
+WAITING_SHARE = 0.66
 """Share of the cache's budget up to which raw puts wait for the leaves."""
 
 RENEWAL_LOCK_SECONDS = 0.05
@@ -451,6 +451,9 @@ class DiskStore:
             else:
                 commit = writer.commit_redo(payload)
                 version = transaction.successor(commit.lsn, base_lsn)
+                raw = version.trees[RAW_TREE_ID]
+                if raw.pending_lsn == commit.lsn:
+                    raw.pending_bytes += len(payload)
             self._versions[version.lsn] = version
             self._count_waiting(version.trees[RAW_TREE_ID])
         return commit

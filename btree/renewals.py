@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from btree.renewal import Renewal
     from btree.tree_state import TreeState
 
-BEGIN_AT, END_AT = 0.65, 0.9
+BEGIN_AT, END_AT = 0.7, 0.9
 """How full of waiting puts memory or redo is when a renewal begins, and when it is through.  The later it begins the
 more it takes in at once, and the more each commit has to do meanwhile."""
 
@@ -48,7 +48,7 @@ class Renewals:
         self._store = store
         self._busy = threading.Lock()
         self._renewal: Renewal | None = None
-        self._fullness = 0.0  # after the commit before
+        self._begun_at = self._fullness = 0.0  # when it was begun, and after the commit before
         self._failed_at = -1  # the pages commit over which one has failed
 
     def go_on(self, state: TreeState) -> None:
@@ -125,7 +125,11 @@ class Renewals:
     def _do_part(self, fullness: float) -> None:
         store, renewal = self._store, self._renewal
         if renewal is None:
-            store.begin().tree(RAW_TREE_ID)  # its root is in memory then
+            reading = store.begin()
+            try:
+                reading.tree(RAW_TREE_ID)  # its root is in memory then
+            finally:
+                reading.rollback()
             view = store.view()
             version = view.version
             if version.base_lsn == self._failed_at or not _is_clean(version):
@@ -133,14 +137,15 @@ class Renewals:
             from btree.renewal import Renewal  # few stores ever need it
 
             renewal = self._renewal = Renewal(store, view)
-            self._fullness = min(fullness, BEGIN_AT)
+            # So much is to be spread over what is left: more than usual if it begins late.
+            self._begun_at = self._fullness = min(fullness, (BEGIN_AT + END_AT) / 2)
         elif not store.is_base(renewal.view):
             return
         # Another commit as large as the last one is to find room.
         in_time = 2 * fullness - self._fullness < 1
         self._fullness = fullness
         with CollectorPaused():
-            share = (fullness - BEGIN_AT) / (END_AT - BEGIN_AT)
+            share = (fullness - self._begun_at) / (END_AT - self._begun_at)
             if not renewal.go_on(share, step_by_step=in_time):
                 return
         try:

@@ -212,21 +212,22 @@ class PageStore(Grouping):
         if size <= REDO_TAIL_BYTES_MAX and not more:
             return False
         if more:
-            longest = LIGHT_REDO_TAIL_BYTES_MAX if light else LONG_REDO_TAIL_BYTES_MAX
-            share = log.live_bytes // REDO_TAIL_SHARE
-            return size + more > max(min(share, longest), LONG_REDO_TAIL_BYTES_MAX)
+            return size + more > max(self._redo_bound(light), LONG_REDO_TAIL_BYTES_MAX)
         return self.redo_fullness(light) > 1
 
     def redo_fullness(self, light: int = 0) -> float:
         """How long the redo tail is beside its bound, as `checkpoint_due` weighs it: above 1 it is outgrown."""
-        log = self.current_log
-        size, live = log.redo_bytes, log.live_bytes
-        longest = max(min(live // REDO_TAIL_SHARE, LONG_REDO_TAIL_BYTES_MAX), REDO_TAIL_BYTES_MAX)
-        fullness = (size - light) / longest
+        size = self.current_log.redo_bytes
+        return max(size / self._redo_bound(light), (size - light) / self._redo_bound(0))
+
+    def _redo_bound(self, light: int) -> int:
+        """How long the redo tail may be, if some of it is light or none."""
+        live = self.current_log.live_bytes
         if light:
-            longest = min(live // LIGHT_REDO_TAIL_SHARE, LIGHT_REDO_TAIL_BYTES_MAX)
-            fullness = max(fullness, size / max(longest, REDO_TAIL_BYTES_MAX))
-        return fullness
+            bound = min(live // LIGHT_REDO_TAIL_SHARE, LIGHT_REDO_TAIL_BYTES_MAX)
+        else:
+            bound = min(live // REDO_TAIL_SHARE, LONG_REDO_TAIL_BYTES_MAX)
+        return max(bound, REDO_TAIL_BYTES_MAX)
 
     @property
     def redo_held_bytes(self) -> int:

@@ -37,7 +37,7 @@ def small_renewals() -> Iterator[None]:
         mock.patch.object(renewals_module, "LEAVES_MIN", 4),
         mock.patch.object(renewals_module, "TOUCHED_SHARE", 0.1),
         mock.patch.object(renewals_module, "BEGIN_AT", 0.1),
-        mock.patch.object(renewals_module, "END_AT", 0.6),
+        mock.patch.object(renewals_module, "END_AT", 0.3),
     ):
         yield
 
