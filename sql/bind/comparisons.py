@@ -75,66 +75,54 @@ def comparison(binder: ExpressionBinder, node: Any) -> Expression:
     left, right = node.this, node.expression
     if isinstance(node, exp.Is) and isinstance(right, exp.Boolean):
         return Truth(binder.bind(left), bool(right.this), op == "IS NOT")
-    left_row, right_row = row_of(binder, left), row_of(binder, right)
-    if left_row is None and right_row is None:
-        return compare(op, binder.bind(left), binder.bind(right))
-    return compare_rows(op, *_of_one_length(left_row, right_row, node))
+    return _compared(op, _operand(binder, left), _operand(binder, right), node)
 
 
-def _of_one_length(
-    left: tuple[Expression, ...] | None, right: tuple[Expression, ...] | None, node: exp.Expression
-) -> tuple[tuple[Expression, ...], tuple[Expression, ...]]:
-    """The two row values; raises SqlError if one is none (None), or has more elements."""
-    if left is None or right is None or len(left) != len(right):
-        raise SqlError("row value misused", offset=offset_of(node))
-    return left, right
+Operand = Expression | tuple[Expression, ...]
+"""A scalar, or the elements of a row value."""
 
 
-def case(binder: ExpressionBinder, node: exp.Case) -> Expression:
-    """CASE, of a row value too: each WHEN's comparison stands in the place of its value."""
-    row = None if node.this is None else row_of(binder, node.this)
-    base = binder.bind(node.this) if node.this is not None and row is None else None
-    whens = []
-    for branch in node.args["ifs"]:
-        if row is not None:
-            when = compare_rows("=", *_of_one_length(row, row_of(binder, branch.this), branch.this))
-        else:
-            when = binder.bind(branch.this)
-            if base is not None:
-                when = compare("=", base, when)
-        whens.append((when, binder.bind(branch.args["true"])))
-    default = node.args.get("default")
-    return Case(tuple(whens), None if default is None else binder.bind(default))
-
-
-def row_of(binder: ExpressionBinder, node: exp.Expression) -> tuple[Expression, ...] | None:
-    """The elements of a row value (also a subquery of several columns), None for a scalar."""
+def _operand(binder: ExpressionBinder, node: exp.Expression) -> Operand:
+    """What is compared, bound once: a subquery may hold others, which hold others."""
     while isinstance(node, exp.Paren):
         node = node.this
     if isinstance(node, exp.Tuple):
         return tuple(binder.scalar(item) for item in node.expressions)
     if isinstance(node, exp.Subquery) and is_query(node.this):
         block = binder.subquery_block(node)
-        if width(block) > 1:
-            return tuple(binder.scalar_subquery(block, slot) for slot in range(width(block)))
-    return None
+        slots = tuple(binder.scalar_subquery(block, slot) for slot in range(width(block)))
+        return slots if len(slots) > 1 else slots[0]
+    return binder.bind(node)
+
+
+def _compared(op: str, left: Operand, right: Operand, node: exp.Expression) -> Expression:
+    """Their comparison; raises SqlError if one is a row value and the other none of its length."""
+    if isinstance(left, tuple):
+        if isinstance(right, tuple) and len(left) == len(right):
+            return compare_rows(op, left, right)
+    elif not isinstance(right, tuple):
+        return compare(op, left, right)
+    raise SqlError("row value misused", offset=offset_of(node))
+
+
+def case(binder: ExpressionBinder, node: exp.Case) -> Expression:
+    """CASE, of a row value too: each WHEN's comparison stands in the place of its value."""
+    base = None if node.this is None else _operand(binder, node.this)
+    whens = []
+    for branch in node.args["ifs"]:
+        if base is None:
+            when = binder.bind(branch.this)
+        else:
+            when = _compared("=", base, _operand(binder, branch.this), branch.this)
+        whens.append((when, binder.bind(branch.args["true"])))
+    default = node.args.get("default")
+    return Case(tuple(whens), None if default is None else binder.bind(default))
 
 
 def between(binder: ExpressionBinder, node: exp.Between) -> Expression:
-    low, high = node.args["low"], node.args["high"]
-    row = row_of(binder, node.this)
-    if row is not None:
-        low_row, high_row = row_of(binder, low), row_of(binder, high)
-        return And(
-            (
-                compare_rows(">=", *_of_one_length(row, low_row, node)),
-                compare_rows("<=", *_of_one_length(row, high_row, node)),
-            )
-        )
-    operand = binder.bind(node.this)
-    return And(
-        (compare(">=", operand, binder.bind(low)), compare("<=", operand, binder.bind(high)))
-    )
+    operand = _operand(binder, node.this)
+    low, high = _operand(binder, node.args["low"]), _operand(binder, node.args["high"])
+    return And((_compared(">=", operand, low, node), _compared("<=", operand, high, node)))
 
 
 def membership(binder: ExpressionBinder, node: exp.In) -> Expression:
@@ -142,18 +130,16 @@ def membership(binder: ExpressionBinder, node: exp.In) -> Expression:
     field = node.args.get("field")
     if query is None and field is not None:
         query = binder.statement.table_query(field)
-    row = row_of(binder, node.this)
-    operands = (binder.bind(node.this),) if row is None else row
-    if query is None:
-        items = node.expressions
-        if row is not None:
-            alternatives = []
-            for item in items:
-                pair = _of_one_length(row, row_of(binder, item), node)
-                alternatives.append(compare_rows("=", *pair))
-            return Or(tuple(alternatives)) if alternatives else Literal(0)
-        return _in_list(binder, operands[0], items)
-    return _in_block(binder, operands, binder.subquery_block(query), node)
+    operand = _operand(binder, node.this)
+    if query is not None:
+        operands = operand if isinstance(operand, tuple) else (operand,)
+        return _in_block(binder, operands, binder.subquery_block(query), node)
+    if not isinstance(operand, tuple):
+        return _in_list(binder, operand, node.expressions)
+    alternatives = [
+        _compared("=", operand, _operand(binder, item), node) for item in node.expressions
+    ]
+    return Or(tuple(alternatives)) if alternatives else Literal(0)
 
 
 def _in_list(

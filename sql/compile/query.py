@@ -19,10 +19,10 @@ from sql.bind.scope import Scope, table_item
 from sql.compile.accesses import Binding
 from sql.compile.blocks import BlockCompiler
 from sql.compile.module import Lines, Module, code_of
-from sql.expressions import ColumnRef, Expression
+from sql.expressions import ColumnRef, Exists, Expression, InSubquery, ScalarSubquery
 from sql.optimise.planner import Planner
-from sql.plan import Block, DerivedRelation, ResultColumn, Select, TableRelation
-from sql.plan.walk import subblocks, walk_block
+from sql.plan import Block, ResultColumn, Select, TableRelation
+from sql.plan.walk import block_expressions, subblocks, walk_flat
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -168,21 +168,22 @@ def _resumed(first: list[list[Row]], rest: Iterator[list[Row]]) -> Iterator[list
 def trees_of(block: Block) -> set[int]:
     """The stored tables' trees that a query reads."""
     found: set[int] = set()
+    seen: set[int] = set()
     pending = [block]
     while pending:
         current = pending.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
         if isinstance(current, Select):
             for item in current.items:
-                relation = item.relation
-                if isinstance(relation, TableRelation):
-                    found.add(relation.table.tree_id)
-                elif isinstance(relation, DerivedRelation):
-                    pending.append(relation.block)
+                if isinstance(item.relation, TableRelation):
+                    found.add(item.relation.table.tree_id)
         pending += subblocks(current)
-        for node in walk_block(current):
-            inner = getattr(node, "plan", None)
-            if inner is not None:
-                pending.append(inner)
+        for expression in block_expressions(current):
+            for part in walk_flat(expression):
+                if isinstance(part, (Exists, InSubquery, ScalarSubquery)):
+                    pending.append(part.plan)
     return found
 
 

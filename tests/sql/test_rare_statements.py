@@ -143,3 +143,38 @@ def test_scripts_are_answered_as_by_sqlite3(name: str) -> None:
     finally:
         ours.close()
         oracle.close()
+
+
+DEEP = {
+    "derived tables": ("SELECT * FROM {} t {}", "(SELECT * FROM", ")"),
+    "scalar subqueries": ("SELECT {} 1 {}", "1 = (SELECT", ")"),
+    "scalar subqueries on the right": ("SELECT {} 1 {}", "(SELECT 1 WHERE 1 =", ")"),
+    "BETWEEN": ("SELECT {} 1 {}", "(SELECT 1 BETWEEN 0 AND", ")"),
+    "CASE": ("SELECT {} 1 {}", "CASE (SELECT", ") WHEN 1 THEN 1 END"),
+    "IN": ("SELECT {} 1 {}", "(SELECT (SELECT", ") IN (SELECT 1))"),
+    "correlated subqueries": (
+        "SELECT a FROM t WHERE {} 1 {}",
+        "a = (SELECT max(u.a) FROM t u WHERE u.a = t.a AND",
+        ")",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_a_deeply_nested_statement_is_planned_level_by_level(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each level was once looked at twice by the one around it: at a depth of 20, a million times."""
+    from sql.bind.queries import Binder
+
+    bound = []
+    query = Binder.query
+    monkeypatch.setattr(Binder, "query", lambda *arguments: bound.append(None) or query(*arguments))
+    form, begin, end = DEEP[name]
+    ours = kvsh.connect(":memory:", isolation_level=None)
+    ours.executescript("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    depth = 24
+    statement = form.format(f"{begin} " * depth, f" {end}" * depth)
+    assert ours.execute(statement).fetchall() == [(1,)]
+    assert len(bound) <= 4 * depth
+    ours.close()
