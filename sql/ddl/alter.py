@@ -121,39 +121,31 @@ def _rewrite(
     What is not temporary can only mean what is not; temporary definitions mean temporary tables first."""
     schema = work.schema
     temp = schema.temp
-    items = [] if work.temporary else objects_of(schema.main)
+    items = [] if work.temporary else [(item, False) for item in objects_of(schema.main)]
     if temp is not None and (work.temporary or not (temp.table(old) or temp.view(old))):
-        items += objects_of(temp)
-    for item in items:
+        items += [(item, True) for item in objects_of(temp)]
+    for item, is_temporary in items:
         statement = _parsed(item)
         if statement is None:
             assert isinstance(item, Index)
             if item.table.lower() == old.lower() and old != new:
                 number = item.name.rsplit("_", 1)[1]
-                _replace(
-                    work,
-                    item,
-                    msgspec.structs.replace(
-                        item, name=f"sqlite_autoindex_{new}_{number}", table=new
-                    ),
+                made = msgspec.structs.replace(
+                    item, name=f"sqlite_autoindex_{new}_{number}", table=new
                 )
+                work.catalog.replace(item, made)
             continue
+        speaks_below = is_temporary != work.temporary  # of a table of the database
+        if speaks_below and isinstance(statement, CreateTable):
+            continue  # a temporary table's foreign keys refer to temporary tables
         edits = edits_of(statement)
         if edits:
+            own = work
+            if speaks_below:
+                work.session.ensure_writable(work.transaction, temporary=True)
+                own = Work(work.session, work.transaction, temporary=True)
             text = edited(statement.text, edits)
-            _replace(work, item, _remade(work, item, text, old=old, new=new))
-
-
-def _replace(work: Work, old: SchemaObject, new: SchemaObject) -> None:
-    """Enter a record in the catalog of the layer that the object belongs to."""
-    temp = work.schema.temp
-    is_temporary = temp is not None and any(item is old for item in objects_of(temp))
-    if is_temporary == work.temporary:
-        work.catalog.replace(old, new)
-        return
-    # A temporary trigger or view that speaks of a table of the database, or the other way round.
-    work.session.ensure_writable(work.transaction, temporary=is_temporary)
-    Work(work.session, work.transaction, temporary=is_temporary).catalog.replace(old, new)
+            own.catalog.replace(item, _remade(own, item, text, old=old, new=new))
 
 
 # -- RENAME -------------------------------------------------------------------------------------------------

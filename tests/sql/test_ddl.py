@@ -249,6 +249,25 @@ def test_a_temporary_table_is_renamed_where_only_it_is_meant() -> None:
     )
 
 
+def test_temporary_definitions_follow_a_table_that_is_renamed_but_for_foreign_keys() -> None:
+    """A temporary table whose foreign key names a table of the database was taken for one of it, which nobody
+    could write any more; it refers to a temporary table, if there is one."""
+    compare(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v)",
+        "CREATE TEMP TABLE x(id INTEGER PRIMARY KEY, a REFERENCES t(id) UNIQUE, c)",
+        "CREATE TEMP VIEW w AS SELECT id FROM t",
+        "CREATE TEMP VIEW z AS SELECT v FROM t",
+        "INSERT INTO x VALUES(1, NULL, 2)",
+        "ALTER TABLE t RENAME TO t7",
+        "UPDATE x SET c = 5 WHERE id = 1",
+        "INSERT INTO x VALUES(2, 1, 6)",
+        "INSERT INTO t7 VALUES(3, 4)",
+        "ALTER TABLE t7 RENAME COLUMN v TO y",
+        "SELECT * FROM x, w, z",
+        "SELECT name, sql FROM sqlite_temp_master ORDER BY name",
+    )
+
+
 def test_a_column_is_not_renamed_under_a_view_that_would_break() -> None:
     compare(
         "create table t(a, b)",
