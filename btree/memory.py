@@ -13,7 +13,7 @@ from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ConflictError, StoreError
 from btree.node import LargeReference, Node
 from btree.packed import PackedLeaf
-from btree.pending import remove_pending
+from btree.pending import add_pending, remove_pending
 from btree.protocols import RAW_TREE_ID, Store, TreeKind, Value
 from btree.transaction import LocalTransaction
 from btree.tree import Tree
@@ -180,13 +180,26 @@ class MemoryTransaction(LocalTransaction):
         pass
 
     def _publish(self) -> None:
-        if not self.has_changed():
+        changes = self.changes_laid_over()
+        if changes is not None:
+            states = self.states
+            if any(self.is_full(states[tree_id], len(own)) for tree_id, own in changes.items()):
+                changes = None
+        if changes is None:
+            if not self.has_changed():
+                return
+            self.settle_full()
+        elif not changes:
             return
-        self.settle_full()
         lsn, shape = self.version.lsn + 1, self.shape
         with self.store.mutex:
             try:
-                states = self.states_at(lsn)
+                if changes is None:
+                    states = self.states_at(lsn)
+                else:
+                    states = self.states
+                    for tree_id, own in changes.items():
+                        add_pending(states[tree_id], own, lsn)
                 self.store.version = Version(lsn, states, self.next_tree_id, shape=shape)
             except BaseException:
                 for state in (*self.states.values(), *self.version.trees.values()):

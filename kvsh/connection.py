@@ -135,10 +135,9 @@ class Connection:
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         """`cursor().execute(...)`: run one statement, give the cursor."""
-        plan = self._known_plan(sql)
         if (
-            plan is None
-            or self.__class__ is not Connection
+            self.__class__ is not Connection
+            or self._session is None
             or (self._thread is not None and self._thread != get_ident())
         ):
             return self.cursor().execute(sql, parameters)
@@ -147,6 +146,9 @@ class Connection:
         cursor._barred = False
         if self.row_factory is not None:
             cursor.row_factory = self.row_factory
+        plan = self._known_plan(sql)
+        if plan is None:
+            return cursor.execute(sql, parameters)
         cursor._run(self, plan, sql, parameters)
         return cursor
 

@@ -175,18 +175,23 @@ class Cursor:
             else:
                 values = parameters if parameters is _NO_PARAMETERS else bound(parameters)
                 if values.__class__ is tuple:
-                    done = None
-                    if not session.in_transaction:
-                        ready = session.ready(sql)
-                        if ready is not None:
-                            done, columns = ready[0](values), ready[1]
-                    if done is None:
-                        done = plan.quick(session, values)
-                        if done.__class__ is list:
-                            columns = plan.columns
+                    ready = None if session.in_transaction else session.ready(sql)
+                    if ready is not None:
+                        rows = ready[0](values)
+                        if rows is not None:
+                            if (
+                                self.row_factory is None
+                                and connection.text_factory is str
+                                and not connection._detect_types
+                            ):  # `_give`, bare
+                                self._columns, self._rows = ready[1], iter(rows)
+                            else:
+                                self._give(ready[1], iter(rows))
+                            return
+                    done = plan.quick(session, values)
                     if done is not None:
                         if done.__class__ is list:
-                            self._give(columns, iter(done))
+                            self._give(plan.columns, iter(done))
                         return
             self._adopt(session.execute(sql, values), is_dml=plan.is_dml)
         except LOWER_ERRORS as error:
