@@ -161,8 +161,10 @@ class RelationAccesses:
             if hashed is not None:
                 # Rows that are there anyway are hashed: how many come before is an estimate for the values that the
                 # plan was made for, and it is kept for others, for which a walk by each might never end.
+                lookup = hashed.access
+                probes = isinstance(lookup, HashLookup) and bool(lookup.keys)
                 is_made = isinstance(relation, DerivedRelation) and not first
-                found = [hashed] if is_made and hashed.access.keys else [*found, hashed]
+                found = [hashed] if is_made and probes else [*found, hashed]
         self._candidates[key] = found
         return found
 
