@@ -28,6 +28,7 @@ from sql.expressions import (
 )
 from sql.optimise.costs import (
     COLUMN_ROWS_MIN,
+    COLUMN_SCAN_ROW,
     FETCH_ROW,
     KEY_ROW,
     SCAN_ROW,
@@ -245,8 +246,8 @@ class TableAccess:
             order = tuple((column, False) for column in table.primary_key)
         else:
             order = ((ROWID, False),)
-        cost = SEEK + self.size * SCAN_ROW
         columnar = self._by_column()
+        cost = SEEK + self.size * (COLUMN_SCAN_ROW if columnar else SCAN_ROW)
         return Candidate(TableScan(), cost, float(self.size), (), order, columnar=columnar)
 
     def _by_column(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from sql.expressions import Affinity, ColumnRef, Compare, Expression
 from sql.optimise.access import Candidate, TableAccess
 from sql.optimise.alternatives import with_common_conditions
@@ -16,6 +18,7 @@ from sql.optimise.costs import (
     HASH_UNIQUE_ROW,
     SCAN_ROW,
     SEEK,
+    WHOLE_ROW,
 )
 from sql.optimise.decorrelate import ANTI, SEMI, with_semi_joins
 from sql.optimise.shares import Shares
@@ -150,6 +153,8 @@ class RelationAccesses:
                 )
             found = access.candidates(bound | self.outer)
             size = float(access.size)
+            if not first:
+                found = [_by_row(candidate, size) for candidate in found]
         else:
             size = self._size(place)
             found = [Candidate(RowsScan(), SEEK + size * SCAN_ROW, size)]
@@ -220,6 +225,11 @@ class RelationAccesses:
             used.append(conjunct)
         if first and not keys:
             return None
+        alone = self._unique_key(place, keys)
+        if alone is not None:
+            keys, probes, used = [keys[alone]], [probes[alone]], [used[alone]]
+            key_affinities, probe_affinities = [key_affinities[alone]], [probe_affinities[alone]]
+            collations = [collations[alone]]
         build, condition = SEEK + size * SCAN_ROW, FILTER
         access: Any = RowsScan()
         local_rows = size
@@ -248,8 +258,8 @@ class RelationAccesses:
         build += size * condition * len(remaining)
         proved = (*used, *local)
         item = self.items[place]
-        alone = item.join in (SEMI, ANTI) and len(proved) == len(item.on)  # a set of keys will do
-        single = unique or alone
+        # Of a semi-join or an anti-join a set of keys will do.
+        single = unique or (item.join in (SEMI, ANTI) and len(proved) == len(item.on))
         build += local_rows * (HASH_UNIQUE_ROW if single else HASH_ROW + HASH_KEY * lists)
         lookup = HashLookup(
             tuple(keys),
@@ -263,6 +273,21 @@ class RelationAccesses:
             local_rows,
         )
         return Candidate(lookup, build, max(fan_out, 0.01), proved)
+
+    def _unique_key(self, place: int, keys: list[Expression]) -> int | None:
+        """The one of several keys of an inner join's hash table that no two rows have in common.
+
+        It finds one row, which the other equalities are then asked of: no tuple is made of keys, and a scan by
+        column can ask for a batch's rows at once."""
+        relation = self.items[place].relation
+        if len(keys) < 2 or not isinstance(relation, TableRelation):
+            return None
+        if self.items[place].join in DEPENDENT:
+            return None
+        for number, key in enumerate(keys):
+            if isinstance(key, ColumnRef) and self.shares.is_unique(relation, key.column):
+                return number
+        return None
 
     def filtered(
         self, place: int, candidate: Candidate, bound: frozenset[int]
@@ -294,6 +319,14 @@ class RelationAccesses:
         left = [c for c, sources in pending if id(c) not in used and sources <= now]
         open_ = [one for one in left if not any(one is met for met in candidate.met)]
         return self.shares.of_all(open_), len(left)
+
+
+def _by_row(candidate: Candidate, size: float) -> Candidate:
+    """A candidate for what is not the join's first relation: a scan for each row before goes by rows, and not by
+    column."""
+    if not candidate.columnar:
+        return candidate
+    return replace(candidate, cost=SEEK + size * WHOLE_ROW, columnar=False)
 
 
 def _condition_cost(candidate: Candidate) -> float:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from math import log2
 
-SCAN_ROW = 30.0
+SCAN_ROW, WHOLE_ROW = 30.0, 120.0
+"""A row of a scan; one of a larger table that is made for it, where not by column."""
 KEY_ROW = 35.0
-FETCH_ROW = 1500.0
+FETCH_ROW = 2500.0
 SEEK = 3000.0
 FILTER = 30.0
 HASH_UNIQUE_ROW = 80.0
 HASH_ROW, HASH_KEY = 120.0, 300.0
 LEAF_ROWS = 64.0
 COLUMN_LOOKUP, COLUMN_ROW = 400.0, 6.0
-COLUMN_FILTER = 12.0
+COLUMN_FILTER, COLUMN_SCAN_ROW = 8.0, 15.0
 """A condition on one row of a scan by column: most are decided by codes, which takes far less."""
 COLUMN_ROWS_MIN, COLUMNS_SHARE = 2000.0, 32.0
 """A table's columns are read whole for look-ups where it is no small one, and one of so many rows is wanted: nearly

@@ -1,10 +1,10 @@
 """Join order: which relation comes after which, and by which access, at what cost.
 
-Dynamic programming over sets of relations for up to `DP_RELATIONS_MAX` of them, greedy beyond that (the
-next relation is the one that leaves the fewest rows, connected ones first).  The relation of a LEFT join, a
-semi-join or an anti-join comes after whatever its ON refers to; otherwise order is free.  Of two ways to
-join the same relations the dearer is kept, too, where its rows come in the order of a column that others are
-joined by: those are then merged.
+Dynamic programming over sets of relations for up to `DP_RELATIONS_MAX` of them, and one more where the join takes
+long; greedy beyond that (the next relation is the one that leaves the fewest rows, connected ones first).  The
+relation of a LEFT join, a semi-join or an anti-join comes after whatever its ON refers to; otherwise order is free.
+Of two ways to join the same relations the dearer is kept, too, where its rows come in the order of a column that
+others are joined by: those are then merged.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from sql.optimise.planner import Planner
     from sql.plan import Select
 
-DP_RELATIONS_MAX = 7
+DP_RELATIONS_MAX, DP_RELATIONS_LONG = 7, 8
+LONG_COST = 1e7
+"""What a join costs at least, as it is found greedily, for one of so many relations to be searched for at length (20 ms)."""
 GREEDY_STARTS = 3
 ORDERED_JOIN_RELATIONS_MAX = 6
 _ONE_BY_ONE = (TableScan, RowidRange, RowidUnion)
@@ -105,7 +107,10 @@ class JoinOrder(RelationAccesses):
             return min(states, key=lambda state: state.cost) if states else None
         if count <= (ORDERED_JOIN_RELATIONS_MAX if order else DP_RELATIONS_MAX):
             return self._dynamic(order)
-        return self._greedy(order)
+        found = self._greedy(order)
+        if count <= DP_RELATIONS_LONG and found is not None and found.cost > LONG_COST:
+            return self._dynamic(order)
+        return found
 
     def _rows_wanted(self, order: tuple[SortKey, ...] | None) -> float | None:
         """How many joined rows LIMIT lets through as they come; None for all."""

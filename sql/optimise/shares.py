@@ -91,7 +91,7 @@ class Shares:
         return relation if isinstance(relation, TableRelation) else None
 
     def _sampled(self, conjunct: Expression) -> tuple[int, list[bool], float] | None:
-        """(tree, which rows of the sample pass, their share) of a condition on one stored table."""
+        """(source, which rows of the sample pass, their share) of a condition on one stored table."""
         key = id(conjunct)
         if key not in self._samples:
             self._samples[key] = self._tried(conjunct)
@@ -112,7 +112,8 @@ class Shares:
             tree_id = relation.table.tree_id
             values = frozenset(listed)
             sample = self.planner.statistics.column(tree_id, column.column)
-            return _share(conjunct, tree_id, [value in values for value in sample], len(sample))
+            passes = [value in values for value in sample]
+            return _share(conjunct, column.source, passes, len(sample))
         if not isinstance(conjunct, Compare) or conjunct.op not in _TESTS:
             return None
         column, other, op = conjunct.left, conjunct.right, conjunct.op
@@ -127,12 +128,12 @@ class Shares:
                 return None
             left = self.planner.statistics.column(tree_id, column.column)
             right = self.planner.statistics.column(tree_id, other.column)
-            return _share(conjunct, tree_id, *_beside(left, right, _TESTS[op]))
+            return _share(conjunct, column.source, *_beside(left, right, _TESTS[op]))
         value = self.planner.value_of(other)
         if value is None:
             return None
         sample = self.planner.statistics.column(tree_id, column.column)
-        return _share(conjunct, tree_id, *_with_value(sample, value, _TESTS[op]))
+        return _share(conjunct, column.source, *_with_value(sample, value, _TESTS[op]))
 
     def _combined(self, condition: And | Or) -> tuple[int, list[bool], float] | None:
         """`_sampled` of conditions on one table that stand together, or for each other."""
@@ -208,7 +209,7 @@ class Shares:
 
 
 def _share(
-    conjunct: Expression, tree_id: int, passes: list[bool], comparable: int
+    conjunct: Expression, source: int, passes: list[bool], comparable: int
 ) -> tuple[int, list[bool], float] | None:
     """What `_sampled` gives, where enough rows of the sample could be compared."""
     if comparable < SAMPLE_ROWS_MIN or 2 * comparable < len(passes):
@@ -216,7 +217,7 @@ def _share(
     passing = sum(passes)
     if not passing and isinstance(conjunct, Compare) and conjunct.op == "=":
         return None
-    return tree_id, passes, min(max(passing, 0.5), comparable - 0.5) / len(passes)
+    return source, passes, min(max(passing, 0.5), comparable - 0.5) / len(passes)
 
 
 _NUMBERS = frozenset((int, float))

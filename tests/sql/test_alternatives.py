@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 from typing import Any
 
@@ -119,3 +120,13 @@ def test_a_condition_of_all_alternatives_finds_rows_by_index() -> None:
     sql = "SELECT * FROM a, b WHERE (a.id = b.a_id AND a.k = 3) OR (a.id = b.a_id AND b.x > 4)"
     plan = str(ours.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall())
     assert "a_id=?" in plan or "rowid=?" in plan or "(id=?)" in plan
+
+
+def test_the_two_sides_of_a_self_join_are_not_one_row() -> None:
+    con = kvsh.connect(":memory:")
+    con.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, x INTEGER)")
+    con.executemany("INSERT INTO t VALUES (?, ?)", [(i, i % 5) for i in range(500)])
+    where = "a.x = 1 AND b.x = 2 OR a.x = 2 AND b.x = 1"
+    plan = con.execute(f"EXPLAIN SELECT count(*) FROM t a, t b WHERE {where}").fetchall()
+    (rows,) = re.findall(r"Join of 2 relations +~([0-9,]+) rows", str(plan))
+    assert int(rows.replace(",", "")) > 5_000  # 20,000
