@@ -69,7 +69,7 @@ def last_parts(tree: Tree, prefix: tuple[Any, ...]) -> list[Any] | None:
 def _run(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
     """The keys that start with `prefix`, which may lie in several leaves, or among keys of several kinds; None if
     they are many."""
-    near = between(tree, prefix, prefix, hi_inclusive=True)
+    near: Sequence[Key] | None = _span(tree, prefix, prefix, True, True, _LEAVES_MAX)
     if near is None:
         near = _over_leaves(tree, prefix, prefix, _RUN_MAX + 1)
     return [*near] if len(near) <= _RUN_MAX else None
@@ -135,7 +135,18 @@ def between(
     lo_inclusive: bool = True,
     hi_inclusive: bool = False,
 ) -> Sequence[Key] | None:
-    """The keys of a range: of one leaf, or of a few below the same branch."""
+    """The keys of a range: of one leaf, or of some below the same branch."""
+    return _span(tree, lo, hi, lo_inclusive, hi_inclusive, _SPAN_LEAVES_MAX)
+
+
+def _span(
+    tree: Tree,
+    lo: tuple[Any, ...],
+    hi: tuple[Any, ...],
+    lo_inclusive: bool,
+    hi_inclusive: bool,
+    leaves_max: int,
+) -> KeySpan | None:
     if tree.kind is not TreeKind.INDEX:
         return None
     first = lo if lo_inclusive else (*lo, MAX)
@@ -146,10 +157,13 @@ def between(
     while node.children is not None:
         branch, slot = node, search_right(node.keys, first)
         node = _few_child(tree, branch, slot)
+    behind = slot + leaves_max
+    if branch.level and behind < len(branch.keys) and less(branch.keys[behind], bound):
+        return None  # it goes on in more leaves than that
     pieces: list[tuple[Sequence[Key], int, int]] = []
     keys = node.keys
     start = _slot(keys, lo, first, after=not lo_inclusive)
-    for _ in range(_SPAN_LEAVES_MAX):
+    for _ in range(leaves_max):
         children = branch.children
         # Up to a separator before the bound all keys are.
         if children is not None and slot + 1 < len(children) and less(branch.keys[slot], bound):
