@@ -170,7 +170,8 @@ def insert(rng: random.Random, t: Table) -> str:
     upsert = (
         f" ON CONFLICT DO UPDATE SET {x} = excluded.{x}",
         f" ON CONFLICT(id) DO UPDATE SET {x} = excluded.{x}",
-        f" ON CONFLICT(id) DO UPDATE SET {x} = {t.name}.{x} WHERE excluded.{x} > {{{letter(x)}}}",
+        f" ON CONFLICT(id) DO UPDATE SET {x} = excluded.{x} WHERE {t.name}.{x} > {{{letter(x)}}}",
+        f" ON CONFLICT(id) DO UPDATE SET {x} = {{{letter(x)}}}",
         " ON CONFLICT DO NOTHING",
     )
     return rng.choice(
