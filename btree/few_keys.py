@@ -154,9 +154,17 @@ def _span(
     tree.descents += 1
     node: Any = tree.root
     branch, slot = node, 0
-    while node.children is not None:
-        branch, slot = node, search_right(node.keys, first)
-        node = _few_child(tree, branch, slot)
+    try:
+        children = node.children
+        while children is not None:
+            branch, slot = node, bisect_right(node.keys, first)
+            node = children[slot]
+            children = node.children
+    except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
+        node = branch = tree.root
+        while node.children is not None:
+            branch, slot = node, search_right(node.keys, first)
+            node = _few_child(tree, branch, slot)
     behind = slot + leaves_max
     if branch.level and behind < len(branch.keys) and less(branch.keys[behind], bound):
         return None  # it goes on in more leaves than that
