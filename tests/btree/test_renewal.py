@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 from collections import Counter
@@ -19,6 +20,7 @@ from btree import renewal as renewal_module
 from btree import renewals as renewals_module
 from btree.node import Node
 from btree.renewal import Renewal
+from btree.tree_state import TreeState
 from engine.compaction import Replacement
 from engine.writer import Writer
 from tests.btree.test_waiting import Model, changed, content, drawn, filled, looked_at, opened
@@ -288,6 +290,24 @@ def test_leaves_that_were_in_memory_stay_there(tmp_path: Path, calls: Counter[st
         put(store, rng, model, 100)
     assert all(leaf.__class__ is Node and not leaf.unflushed for leaf in leaves())
     assert content(store.begin()) == model
+    store.close()
+
+
+def test_nothing_of_it_waits_for_the_collector(tmp_path: Path, calls: Counter[str]) -> None:
+    """What waited over the older tree is most of the memory that there is."""
+    store, rng, model = opened(tmp_path / "db"), random.Random(9), dict[bytes, Any]()
+    model.update({b"%05d" % number: b"first" * 4 for number in range(0, 9000, 3)})
+    filled(store, model)
+    gc.collect()
+    gc.disable()
+    try:
+        while calls["version_after"] < 3:
+            put(store, rng, model, 10)
+        store.view()
+        states = [found for found in gc.get_objects() if found.__class__ is TreeState]
+        assert len([state for state in states if state.id == RAW_TREE_ID and state.count]) == 1
+    finally:
+        gc.enable()
     store.close()
 
 
