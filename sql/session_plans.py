@@ -484,11 +484,16 @@ class QueryPlan(Checked):
             transaction, parameters=values, parameter_kinds=_kinds(types)
         )
         self._observed = environment.schema = ObservedSchema(environment.schema)
-        query = plan_select(self.statement.tree, environment)
-        self._short = short_query(query.block, query.planner, types, session.functions.collations)
-        self._short_runs = 0 if self._coded or self._short is None else _SHORT_RUNS + 1
-        if not self._short_runs:
-            query.generate()
+        try:
+            query = plan_select(self.statement.tree, environment)
+            self._short = short_query(
+                query.block, query.planner, types, session.functions.collations
+            )
+            self._short_runs = 0 if self._coded or self._short is None else _SHORT_RUNS + 1
+            if not self._short_runs:
+                query.generate()
+        except RecursionError as error:
+            raise SqlError("the statement is nested too deeply") from error
         self._compiled = query
         if not self.keeps_planner:
             # It holds the transaction, and with it a version of all trees.

@@ -178,3 +178,12 @@ def test_a_deeply_nested_statement_is_planned_level_by_level(
     assert ours.execute(statement).fetchall() == [(1,)]
     assert len(bound) <= 4 * depth
     ours.close()
+
+
+def test_what_is_nested_beyond_all_bounds_is_an_error_of_the_statement() -> None:
+    chain = [f"c{number} AS (SELECT * FROM c{number - 1})" for number in range(1, 4000)]
+    ours = kvsh.connect(":memory:")
+    with pytest.raises(kvsh.OperationalError, match="nested too deeply"):
+        ours.execute(f"WITH c0 AS (SELECT 1), {', '.join(chain)} SELECT * FROM c3999")
+    assert ours.execute("SELECT 1").fetchall() == [(1,)]
+    ours.close()
