@@ -142,6 +142,9 @@ class PackedKeys(Sequence[Key]):
         return found
 
 
+_BACKWARDS = slice(None, None, -1)
+
+
 class KeySpan(Sequence[Key]):
     """Neighbouring keys of a leaf or a few: where they lie in each, and nothing of them that nobody asks for.
 
@@ -162,8 +165,10 @@ class KeySpan(Sequence[Key]):
     @overload
     def __getitem__(self, slot: int) -> Key: ...
     @overload
-    def __getitem__(self, slot: slice) -> list[Key]: ...
+    def __getitem__(self, slot: slice) -> Sequence[Key]: ...
     def __getitem__(self, slot: Any) -> Any:
+        if slot == _BACKWARDS:
+            return KeySpan(self._pieces[::-1], reverse=self._step > 0)
         return [*self][slot]
 
     def __iter__(self) -> Iterator[Key]:

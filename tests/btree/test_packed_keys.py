@@ -132,6 +132,8 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
                     inside = [k for found, _ in batches for k in found]
                     assert ([*span], len(span)) == (inside, len(inside))
                     assert span[1:3] == inside[1:3]
+                    assert [*span[::-1]] == inside[::-1] and [*span[::-1][::-1]] == inside
+                    assert key_parts(span[::-1], 0) == [k[0] for k in inside[::-1]]
                     assert [*key_parts(span, -1)] == [k[-1] for k in inside]
                     assert [*key_parts(span, 0)] == [k[0] for k in inside]
             for reverse in (False, True):
