@@ -216,9 +216,8 @@ class OverlaidTree(Tree):
         if top is None:
             top = self._largest()
             value = None if top is None else self.get(top)
-            if value is None:  # it was deleted: what comes before it, the nodes know
-                self.settle()
-                return self.last()
+            if value is None:  # it was deleted, or only row ids are kept so
+                return waiting.last(self)
             self.top = top
             return top, value
         return top, self.get(top)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from btree import ranges
@@ -33,7 +34,12 @@ MET_MAX = 16
 """Changes are met in ranges so often, on average, before they are put into the leaves."""
 
 LATELY_MAX = 64
-"""So many keys are sorted in among those that were changed lately, before these are sorted in among all."""
+LATELY_SHARE = 32
+"""So many keys are sorted in among those that were changed lately, or for so many of all that wait one, before these
+are sorted in among all."""
+
+_FEW_FRESH = 8
+"""So many new keys have their places among the others looked for one by one."""
 
 _FEW_MERGED = 32
 """So many changes of one leaf are put in one by one."""
@@ -44,11 +50,17 @@ _FEW_ALONE = 16
 _INDEX = TreeKind.INDEX
 
 
-def ordered(state: TreeState) -> tuple[list[Key], list[Key]]:
+_ordering = RLock()
+"""Held while the keys that were changed lately are put in order, or picked.
+
+They are put into a list that is there: a copy of it, for each commit that somebody reads after, would touch each of
+its keys, which are seldom in the processor's cache."""
+
+
+def _ordered(state: TreeState) -> tuple[list[Key], list[Key]]:
     """The keys of all that waits over a state, and those changed lately, each in order; what commits add meanwhile
-    may be among them."""
-    order = state.pending_order
-    many, lately = order
+    may be among them.  Under the lock; only the second list ever changes."""
+    many, lately = state.pending_order
     pending = state.pending
     while (count := len(pending)) != len(many) + len(lately):
         # Keys are only ever added, and a dict keeps them in that order: the new ones are the last.
@@ -58,12 +70,17 @@ def ordered(state: TreeState) -> tuple[list[Key], list[Key]]:
             continue  # a commit adds some
         if len(pending) != count:
             continue  # or has done so
-        if len(lately) + len(fresh) <= LATELY_MAX:
+        if len(lately) + len(fresh) > max(LATELY_MAX, len(many) // LATELY_SHARE):
+            many, lately = in_order([*many, *in_order([*lately, *fresh])]), []
+        elif len(fresh) > _FEW_FRESH:
             lately = in_order([*lately, *fresh])
         else:
-            many, lately = in_order([*many, *in_order([*lately, *fresh])]), []
-        state.pending_order = order = many, lately
-    return order
+            for key in reversed(
+                fresh
+            ):  # the oldest first: if it is interrupted, those of before are there
+                lately.insert(search_right(lately, key), key)
+        state.pending_order = many, lately
+    return many, lately
 
 
 class Waiting:
@@ -85,13 +102,25 @@ class Waiting:
             for keys, start, end in self._parts:  # a copy: the transaction may go on changing them
                 self._own = {key: tree.own[key] for key in keys[start:end]}
         if tree.entries:
-            many, lately = ordered(state)
+            with _ordering:
+                many, lately = _ordered(state)
+                self._add(lately, low, high)
+                self._parts = [
+                    (keys[start:end], 0, end - start) for keys, start, end in self._parts
+                ]
             self._add(many, low, high)
-            self._add(lately, low, high)
 
     def _add(self, keys: list[Key], low: Bound, high: Bound) -> None:
         start = 0 if low is None else ranges.slot_of(keys, low)
-        end = len(keys) if high is None else ranges.slot_of(keys, high)
+        end = len(keys)
+        if high is not None:
+            # Most ranges are short.  To search all keys again would be a dozen misses of the processor's cache.
+            near = keys[start : start + _FEW_ALONE]
+            end = ranges.slot_of(near, high)
+            if end < _FEW_ALONE:
+                keys, start = near, 0
+            else:
+                end = ranges.slot_of(keys, high)
         if start < end:
             self._parts.append((keys, start, end))
 
@@ -154,6 +183,11 @@ class Waiting:
         """What was put before an entry of the nodes that comes next, or beyond the last of them: a few at once, since
         who wants the newest entries wants no more."""
         while parts := self._parts:
+            if until is not None and not any(
+                less(until, keys[end - 1]) if reverse else less(keys[start], until)
+                for keys, start, end in parts
+            ):
+                return
             # As far as there are as many of one part.
             if reverse:
                 ends = [keys[max(start, end - _FEW_ALONE)] for keys, start, end in parts]
@@ -360,6 +394,12 @@ def few_rows(
 
 def first(tree: OverlaidTree) -> tuple[Key, Value] | None:
     for keys, values in batches(tree):
+        return keys[0], values[0] if values else True
+    return None
+
+
+def last(tree: OverlaidTree) -> tuple[Key, Value] | None:
+    for keys, values in batches(tree, reverse=True):
         return keys[0], values[0] if values else True
     return None
 

@@ -111,6 +111,8 @@ def test_ranges_have_the_changes_in_them(
     for name, choices in {
         "MET_MAX": (0, 2, 10**9, 10**9),
         "LATELY_MAX": (1, 5, 64),
+        "LATELY_SHARE": (2, 32),
+        "_FEW_FRESH": (0, 8),
         "_FEW_MERGED": (0, 3, 32),
         "_FEW_ALONE": (1, 16),
     }.items():
