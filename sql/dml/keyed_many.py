@@ -1,7 +1,7 @@
 """UPDATE and DELETE by a unique key for many sets of parameters at once, for `executemany`.
 
 The rows are looked up together, in the order of their keys, changed, and written in bulk with what changes in indexes.
-What is done to one row comes in its order, so sets that are executed together mean different rows.
+What is done to one row comes in its order: sets that are executed together mean different rows.
 """
 
 from __future__ import annotations
@@ -182,10 +182,11 @@ def run_by_key(
 ) -> WriteOutcome:
     """Execute `plan` for each set of parameters, many of them at once.
 
-    `ordered`: what is done to one row comes in its order.  Deleting a row again is nothing."""
+    `ordered`: rows may be in each other's way, so that sets that mean one row twice part those before from those
+    behind."""
     total = WriteOutcome(0)
     with CollectorPaused():
-        for distinct in _distinct(sets, unique) if ordered else [_all(sets, unique)]:
+        for distinct in _distinct(sets, unique) if ordered else _in_rounds(sets, unique):
             ctx.check()
             outcome = many(ctx, distinct) if len(distinct) >= MANY else None
             if outcome is None:
@@ -195,12 +196,8 @@ def run_by_key(
     return total
 
 
-def _all(sets: Iterable[Row], unique: UniqueKey) -> dict[Any, Row]:
-    of = unique.of
-    return {of(values): values for values in sets}
-
-
 def _distinct(sets: Iterable[Row], unique: UniqueKey) -> Iterator[dict[Any, Row]]:
+    """Sets that mean different rows, in their order."""
     found: dict[Any, Row] = {}
     of = unique.of
     for values in sets:
@@ -210,3 +207,18 @@ def _distinct(sets: Iterable[Row], unique: UniqueKey) -> Iterator[dict[Any, Row]
             found = {}
         found[key] = values
     yield found
+
+
+def _in_rounds(sets: Iterable[Row], unique: UniqueKey) -> list[dict[Any, Row]]:
+    """The same in the order of each row's own: the first of every row, the second of every row, and so on."""
+    rounds: list[dict[Any, Row]] = [{}]
+    seen: dict[Any, int] = {}
+    of = unique.of
+    for values in sets:
+        key = of(values)
+        number = seen.get(key, 0)
+        seen[key] = number + 1
+        if number == len(rounds):
+            rounds.append({})
+        rounds[number][key] = values
+    return rounds

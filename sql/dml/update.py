@@ -227,7 +227,8 @@ class UpdatePlan(WritePlan):
             many = self._by_keys = updates_by_key(
                 self.target.records, self.indexes, unique, values, self._as_named()
             )
-        return run_by_key(self, ctx, parameter_sets, unique, many, ordered=True)
+        ordered = any(index.unique for index in self.indexes)
+        return run_by_key(self, ctx, parameter_sets, unique, many, ordered=ordered)
 
     def _keys(self, found: Sequence[Row]) -> list[Any]:
         """The tree keys of what the scan found."""

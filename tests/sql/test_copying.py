@@ -12,7 +12,7 @@ import pytest
 import kvsh
 from sql.dml import copying
 
-ROWS = 6000
+ROWS = 3000
 TABLES = {
     "alias": "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b TEXT, c REAL)",
     "bare": "CREATE TABLE t (id INTEGER, a INTEGER, b TEXT, c REAL)",
@@ -22,7 +22,7 @@ TABLES = {
 STATEMENTS = [
     "INSERT INTO u SELECT * FROM t WHERE a < 100",
     "INSERT INTO u SELECT id, a, b, c FROM t WHERE b LIKE 'row 1%' AND a % 3 = 1",
-    "INSERT INTO u (c, b, a, id) SELECT c, upper(b), -a, id + 10000 FROM t AS x WHERE x.id > 2000",
+    "INSERT INTO u (c, b, a, id) SELECT c, upper(b), -a, id + 10000 FROM t AS x WHERE x.id > 1000",
     "INSERT INTO u SELECT * FROM t",
     "INSERT INTO u SELECT * FROM t WHERE a = 5 OR c IS NULL ORDER BY c, id LIMIT 20",
     "INSERT INTO u SELECT max(id), a, b, c FROM t GROUP BY a",
@@ -56,7 +56,7 @@ def open_both(path: Path, kind: str) -> tuple[Any, Any]:
         con.execute("BEGIN")
         con.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", rows)
         con.execute("COMMIT")
-        con.execute("DELETE FROM t WHERE id % 7 = 3 AND id < 4000")
+        con.execute("DELETE FROM t WHERE id % 7 = 3 AND id < 2000")
     ours.close()
     return kvsh.connect(str(path / "t.db"), isolation_level=None), oracle
 

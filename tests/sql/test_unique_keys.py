@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import kvsh
+from btree.rewrite import Rewrite
 
 TABLES = {
     "text": "CREATE TABLE t (k TEXT PRIMARY KEY, a INTEGER, b TEXT, c REAL)",
@@ -127,13 +128,18 @@ def test_rows_named_by_a_unique_key(kind: str, seed: int, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("kind", ["text", "rowid", "without", "number"])
 @pytest.mark.parametrize("indexed", [False, True])
-def test_many_rows_of_a_large_table(kind: str, indexed: bool, tmp_path: Path) -> None:
+def test_many_rows_of_a_large_table(
+    kind: str, indexed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Leaves are read from the file, and many of them hold rows that are meant; others of the keys are of no row."""
+    written: list[bool] = []
+    put = Rewrite.put
+    monkeypatch.setattr(Rewrite, "put", lambda *args: written.append(put(*args)) or written[-1])
     numbers = random.Random(f"{kind} {indexed}")
     ours, oracle = open_both(tmp_path, [TABLES[kind], *INDEXES[: 2 * indexed]])
     as_text = kind in ("text", "without")
     key = (lambda number: f"k{number:06}") if as_text else int
-    rows = [(key(number), number, f"b{number % 900}", number / 7) for number in range(0, 60000, 2)]
+    rows = [(key(number), number, f"b{number % 900}", number / 7) for number in range(0, 40000, 2)]
     for con in (ours, oracle):
         con.execute("BEGIN")
         con.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", rows)
@@ -146,12 +152,14 @@ def test_many_rows_of_a_large_table(kind: str, indexed: bool, tmp_path: Path) ->
         ("DELETE FROM t WHERE k = ?", "k"),
         ("UPDATE t SET c = ?, b = ? WHERE k = ?", "nnk"),
     ]:
-        drawn = [numbers.randrange(70000) for _ in range(9000)]
+        drawn = [numbers.randrange(44000) for _ in range(4000)]
         sets = [tuple([key(n) if letter == "k" else n for letter in form]) for n in drawn]
         for con in (ours, oracle):
             con.execute("BEGIN")
         changed = [con.executemany(statement, sets).rowcount for con in (ours, oracle)]
         assert changed[0] == changed[1] > 0
+        assert any(written)
+        written.clear()
         for con in (ours, oracle):
             con.execute("COMMIT")
         assert table(ours) == table(oracle)
