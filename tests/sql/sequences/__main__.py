@@ -29,10 +29,13 @@ def main() -> int:
     arguments = parser.parse_args()
     failed = []
     total = 0
-    started = time.monotonic()
+    told = started = time.monotonic()
     for seed in range(arguments.seed, arguments.seed + arguments.sequences):
         count, failure = run(seed, arguments.steps, arguments.rows)
         total += count
+        if time.monotonic() - told > 30:
+            told = time.monotonic()
+            print(f"... seed {seed}: {total:,} steps", file=sys.stderr, flush=True)
         if failure is None:
             continue
         failed.append(seed)

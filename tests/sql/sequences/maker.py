@@ -41,7 +41,7 @@ class Maker:
         self.templates: list[str] = []
         self.made = 0  # names
         self.queue: list[Step] = []
-        self.uses_keys = rng.random() < 0.5
+        self.keys_share = rng.choice((0.0, 0.05, 0.4))  # how many of the steps are about raw keys
         self.has_foreign_keys = rng.random() < 0.25
 
     def chance(self, share: float) -> bool:
@@ -94,6 +94,11 @@ class Maker:
         tables = self.tables()
         if not tables or (len(tables) < 4 and self.chance(0.03)):
             return self.new_table()
+        if self.chance(self.keys_share):
+            self.queue += [self.raw() for _ in range(self.rng.choice((0, 2, 8)))]
+            return self.raw()
+        if self.pair.oracle["a"].in_transaction and self.chance(0.06):
+            return Sql(self.rng.choice(("COMMIT", "COMMIT", "ROLLBACK")))
         rng = self.rng
         roll = rng.random()
         if roll < 0.47:
@@ -108,8 +113,8 @@ class Maker:
             return self.definition(tables)
         if roll < 0.93:
             return self.others()
-        if roll < 0.96 or (self.uses_keys and roll < 0.98):
-            return self.raw() if self.uses_keys else self.query(tables)
+        if roll < 0.96:
+            return self.query(tables)
         return self.maintenance(tables)
 
     def query(self, tables: list[Table]) -> Step:
@@ -154,14 +159,6 @@ class Maker:
         else:
             template = statements.change(self.rng, t, u)
             self.templates.insert(self.rng.randrange(len(self.templates) + 1), template)
-        if self.uses_keys and self.chance(0.05):
-            template = self.rng.choice(
-                (
-                    "INSERT OR REPLACE INTO kv VALUES('k{n}', 'x' || {i})".replace("k{n}", "k5"),
-                    "DELETE FROM kv WHERE key > 'k7'",
-                    "UPDATE kv SET value = value || 'u' WHERE key < 'k3'",
-                )
-            )
         if self.chance(0.03):
             return Script(tuple(self.use(template, lifted=0.0).text for _ in range(20)))
         step = self.use(template)
@@ -287,11 +284,11 @@ class Maker:
 
     def raw(self) -> Step:
         rng = self.rng
-        key = f"k{rng.randrange(200)}"
+        key = f"k{rng.randrange(rng.choice((6, 6, 200)))}"
         seed = rng.randrange(1 << 20)
         count = rng.choice((3, 50, min(4000, self.rows_max)))
         looks = (
-            Raw("get", (key,)),
+            *[Raw("get", (key,))] * 6,
             Raw("scan", ("k", "l", self.chance(0.5), rng.choice((None, 5)))),
             Raw("scan", (key, "l", self.chance(0.5), 9)),
             Raw("count", ("k1", key)),
@@ -301,6 +298,10 @@ class Maker:
         )
         if not self.can_put() or self.chance(0.5):
             return rng.choice(looks)
+        if self.chance(0.3):
+            who = rng.choice("abc" if not self.pair.oracle["a"].in_transaction else "a")
+            if not self.pair.oracle[who].in_transaction or who == "a":
+                return self.keys_by_sql(who)
         return rng.choice(
             (
                 Raw("put", (key, f"v{seed}")),
@@ -310,6 +311,21 @@ class Maker:
                 Raw("puts", (seed, count, "k")),
             )
         )
+
+    def keys_by_sql(self, who: str) -> Step:
+        """A statement that writes keys; of the connection `c`, it is another process's."""
+        template = self.rng.choice(
+            (
+                "INSERT OR REPLACE INTO kv VALUES('k' || {i}, 'x' || {i})",
+                "INSERT INTO kv VALUES('k' || {n}, 'y') ON CONFLICT DO UPDATE SET value = value || 'z'",
+                "DELETE FROM kv WHERE key = 'k' || {i}",
+                "DELETE FROM kv WHERE key > 'k7'",
+                "UPDATE kv SET value = value || 'u' WHERE key < 'k' || {n}",
+                "REPLACE INTO kv SELECT key || '0', value FROM kv WHERE key BETWEEN 'k3' AND 'k' || {i}"
+                " ORDER BY key LIMIT 99",
+            )
+        )
+        return self.use(template, who)
 
     def can_put(self) -> bool:
         """Whether nobody is in the way; a transaction that raw keys do not join has begun to read by now, if only
