@@ -298,8 +298,13 @@ class QueryPlan(Checked):
             return None
         number = transaction.commit_number
         if number != self._commit_number:
-            # The catalog is the same, or it would not have come here: the trees have grown, or not much.
-            if number < 0 or not self._compiled.is_still_valid(transaction):
+            # The trees have grown, or not much; and what was ready before a transaction is asked for again after
+            # its rollback, while the code may be for the catalog of that transaction.
+            if (
+                number < 0
+                or not self.is_current(session, transaction)
+                or not self._compiled.is_still_valid(transaction)
+            ):
                 return None
             self._commit_number = number
         session.cancellation.requested = False
