@@ -247,11 +247,12 @@ class Pair:
                 oracle.execute("RELEASE raw")
                 self._compare(step, "", mine, theirs)
             case "puts":
-                seed, count, prefix = arguments
-                pairs = raw_pairs(seed, count, prefix)
-                for key, text in pairs:
-                    database.put(key, text)
-                oracle.executemany("REPLACE INTO kv VALUES(?, ?)", pairs)
+                pairs = raw_pairs(*arguments)
+                mine, _ = _attempt(lambda: [database.put(*each) for each in pairs])
+                theirs, _ = _attempt(
+                    lambda: oracle.executemany("REPLACE INTO kv VALUES(?, ?)", pairs)
+                )
+                self._compare(step, "", mine, theirs)
 
     # -- what is no statement --------------------------------------------------------------------
 
