@@ -49,7 +49,9 @@ def _list_size(keys: Iterable[Any], gaps_max: int) -> int:
 
 
 def _all_of(keys: Sequence[Any], places: Sequence[Any]) -> Sequence[Any]:
-    """What is at those places, if these are places at all."""
+    """What is at those places, if these are places at all: IndexError or TypeError if not."""
+    if keys and min(keys) < -(len(places) // 2):
+        raise IndexError  # so far from the end that it would be a place of the first half
     found: Sequence[Any] = itemgetter(*keys)(places) if len(keys) > 1 else [places[keys[0]]]
     return found
 
@@ -128,7 +130,8 @@ class MembersOf:
             return self._told(self._flags[runs.first : runs.first + len(runs.values)])
         if self._flags and runs.pick is not None:
             with suppress(IndexError, TypeError):
-                return self._told(runs.pick(self._flags))
+                if min(runs.values) >= -(len(self._flags) // 2):
+                    return self._told(runs.pick(self._flags))
         return self._told(list(map(self._has, runs.values)))
 
     def _told(self, found: Sequence[Any]) -> Sequence[Any]:

@@ -187,3 +187,32 @@ def test_what_is_nested_beyond_all_bounds_is_an_error_of_the_statement() -> None
         ours.execute(f"WITH c0 AS (SELECT 1), {', '.join(chain)} SELECT * FROM c3999")
     assert ours.execute("SELECT 1").fetchall() == [(1,)]
     ours.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 700])
+@pytest.mark.parametrize("form", ["SELECT k FROM u", "SELECT k, x FROM u"])
+def test_negative_keys_find_nothing_among_those_from_zero_on(count: int, form: str) -> None:
+    """Keys from 0 on are places of a list, and Python counts negative places from its end."""
+    ours = kvsh.connect(":memory:", isolation_level=None)
+    oracle = sqlite3.connect(":memory:", isolation_level=None)
+    columns = "*" if "x" in form else "t.id"
+    for connection in (ours, oracle):
+        assert isinstance(connection, (sqlite3.Connection, kvsh.Connection))
+        connection.execute("CREATE TABLE u (k INTEGER PRIMARY KEY, x)")
+        connection.execute("CREATE TABLE t (id INTEGER, other, more)")
+        connection.executemany(
+            "INSERT INTO u VALUES (?, ?)", [(n, n) for n in range(0, count * 3, 3)]
+        )
+        rows = [(n, 1, 2) for n in range(-count * 7 - 20, count * 7 + 20)]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+    for query in (
+        f"SELECT {columns} FROM t JOIN ({form}) AS u ON u.k = t.id",
+        "SELECT id FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.id)",
+        "SELECT id FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.id)",
+        "SELECT count(*), sum(x) FROM t, u WHERE k = id AND x >= 0",
+        "SELECT count(*), sum(id) FROM t, u WHERE k = id AND x >= 0",
+    ):
+        found = sorted(ours.execute(query).fetchall())
+        assert found == sorted(oracle.execute(query).fetchall()), query
+    ours.close()
+    oracle.close()
