@@ -16,7 +16,6 @@ gets the engine's lock next finds the version that belongs to it; never while on
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -537,17 +536,12 @@ class DiskStore:
         """Commits that are not checkpointed yet."""
         return int(self.pages.redo_commits())
 
-    def compaction_due(self, live_bytes_max: int = sys.maxsize) -> bool:
-        """Whether `compact` would free much, and copy at most `live_bytes_max`; a shell asks while it
-        idles, and compacts in the background."""
+    def compaction_due(self, *, closing: bool = False) -> bool:
+        """Whether `compact` would free much; a shell asks while it idles, and compacts in the background.
+        `closing`: whether it is due for who is about to close the store."""
         if self.closed or self.readonly:
             return False
-        return self.pages.compaction_due(live_bytes_max)
-
-    @property
-    def grown_bytes(self) -> int:
-        """How much the file has grown since the store was opened."""
-        return self.pages.grown_bytes
+        return self.pages.compaction_due(closing=closing)
 
     def compact(self, *, progress: Callable[[int, int], None] | None = None) -> None:
         self.check_open()
@@ -573,15 +567,20 @@ class DiskStore:
         self.check_open()
         return check_store(self)
 
+    def settle(self) -> None:
+        """Leave the next open little to replay, if nobody else writes; closing does."""
+        if self.readonly or not self.pages.checkpoint_due_at_close(CLOSE_REDO_BYTES_MAX):
+            return
+        try:
+            self.checkpoint(0)
+        except StoreError as error:
+            # Every commit is durable as it is.
+            _log.info("%s: left without a checkpoint: %s", self.path, error)
+
     def close(self, *, ends: bool = False) -> None:
         if self.closed:
             return
-        if not self.readonly and self.pages.checkpoint_due_at_close(CLOSE_REDO_BYTES_MAX):
-            try:
-                self.checkpoint(0)
-            except StoreError as error:
-                # Every commit is durable as it is; the next open has more to replay.
-                _log.info("%s: left without a checkpoint: %s", self.path, error)
+        self.settle()
         self.closed = True
         self.renewals.give_up()
         self._view = None

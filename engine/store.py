@@ -20,7 +20,6 @@ few assignments that publish a state.  Lock order: _writing, flock, mutex.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 import weakref
@@ -53,6 +52,12 @@ longer still by what of it is light: read, and no more, by who opens the file.""
 COMPACTION_BYTES_MIN = 16 << 20
 COMPACTION_FACTOR = 2
 """A compaction is due when more than so many bytes are dead, and so many times the live ones."""
+CLOSING_BYTES_MIN = 256 << 10
+CLOSING_SHARE = 4
+"""A handle that is closed leaves at most so many bytes dead, or such a share of the live ones, of what it wrote."""
+CLOSING_LIVE_BYTES_MAX = 256 << 20
+CLOSING_GROWN_FACTOR = 4
+"""It copies so much for the asking: a second or two.  More than that where it has written so many times as much."""
 
 if TYPE_CHECKING:
     from engine.compaction import Replacement
@@ -190,19 +195,23 @@ class PageStore(Grouping):
         self._active = False
         self._writing.release()
 
-    def compaction_due(self, live_bytes_max: int = sys.maxsize) -> bool:
-        """Whether a compaction would free much, and copy at most `live_bytes_max`: dead bytes far
-        outweigh live ones."""
+    def compaction_due(self, *, closing: bool = False) -> bool:
+        """Whether a compaction would free much: dead bytes far outweigh live ones.
+
+        `closing`: whether it is due for a handle that is about to go.  Then a quarter as much as what
+        lives is much, if what the handle has written pays for the copy; and none is due that would
+        take long, but to who has written for much longer."""
         log = self.current_log
         live = log.live_bytes + log.redo_bytes
         dead = log.end - LOG_START - live
         due = dead > COMPACTION_BYTES_MIN and dead > COMPACTION_FACTOR * live
-        return due and live <= live_bytes_max
-
-    @property
-    def grown_bytes(self) -> int:
-        """How much the log has grown since this handle opened it, as far as no compaction shortened it."""
-        return max(self.current_log.end - self._end_at_open, 0)
+        if not closing:
+            return due
+        grown = max(log.end - self._end_at_open, 0)  # as far as no compaction shortened it
+        if live > max(CLOSING_LIVE_BYTES_MAX, grown // CLOSING_GROWN_FACTOR):
+            return False
+        paid = dead > CLOSING_BYTES_MIN and grown > live
+        return due or (paid and dead > live // CLOSING_SHARE)
 
     def checkpoint_due(self, more: int = 0, light: int = 0) -> bool:
         """Whether the redo tail, of which so many bytes are light, has outgrown its bound; with `more`, whether

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kvsh.arguments import CommandError
+from kvsh.tidying import tidy
 
 if TYPE_CHECKING:
     from btree import Store, Transaction
@@ -74,6 +75,7 @@ class OpenDatabase:
         if self._session is not None:
             self._session.close()
             self._session = None
+        tidy(self.store)
         self.store.close(ends=ends)
 
     @property

@@ -1,8 +1,9 @@
-"""A program that has finished with a database leaves a file of a fitting size.
+"""Who has finished with a database leaves a file of a fitting size.
 
-The shell compacts while it idles and a script between two statements.  A program's handle does so as it is
-closed, where dead bytes far outweigh live ones and the live ones are few enough: to be copied in a second or
-two, or to be nothing beside what has been written since it was opened.  Else a file is left to `compact()`.
+The shell compacts while it idles and a script between two statements.  A program's handle, and a shell that is
+left, do so as the database is closed: where dead bytes far outweigh live ones, or where this handle has written more
+than the copy takes and left a good part of it dead, as a load in many transactions does.  Files whose copy would take
+long are left to `compact()`, unless that is nothing beside what has been written.
 """
 
 from __future__ import annotations
@@ -12,12 +13,6 @@ from typing import Any
 from btree import StoreError
 from engine import Journal
 
-LIVE_BYTES_MAX = 256 << 20
-"""A close copies as much for the asking."""
-
-GROWN_SHARE = 4
-"""And at most this part of what the file has grown by, so that the copy is paid for."""
-
 _log = Journal("kvsh.api")
 
 
@@ -26,11 +21,11 @@ def tidy(store: Any) -> None:
     due = getattr(store, "compaction_due", None)
     if due is None:
         return
-    live_bytes_max = max(LIVE_BYTES_MAX, store.grown_bytes // GROWN_SHARE)
     try:
-        if due(live_bytes_max):
+        store.settle()
+        if due(closing=True):
             store.checkpoint(0)  # refused at once while another process writes
-            if due(live_bytes_max):  # it may have made the file anew
+            if due(closing=True):  # it may have made the file anew
                 store.compact()
     except StoreError as error:
         # Nothing is lost by it: every commit is where it was.

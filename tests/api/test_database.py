@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import random
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ import pytest
 
 import kvsh
 from btree.node import Node
-from kvsh import tidying
+from engine import store as store_module
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -485,20 +487,52 @@ def test_closing_leaves_a_small_file_after_much_was_overwritten(tmp_path: Path, 
     db.close()
 
 
+@pytest.mark.parametrize("how", ["open", "connect", "shell"])
+def test_a_load_in_many_transactions_leaves_no_more_than_one_in_one(
+    tmp_path: Path, how: str
+) -> None:
+    numbers = random.Random(7).sample(range(20_000), 20_000)
+    path, once = tmp_path / "many.db", tmp_path / "once.db"
+    if how == "open":
+        with kvsh.open(path, durability="off") as db:
+            for start in range(0, len(numbers), 500):
+                db.update({f"{number:08}": b"v" * 50 for number in numbers[start : start + 500]})
+        with kvsh.open(once, durability="off") as db:
+            db.update({f"{number:08}": b"v" * 50 for number in numbers})
+    else:
+        script = ["CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);"]
+        rows = [f"INSERT INTO t VALUES ({number}, 'value {number}');" for number in numbers]
+        for start in range(0, len(rows), 500):
+            script += ["BEGIN;", *rows[start : start + 500], "COMMIT;"]
+        one = ["BEGIN;", script[0], *rows, "COMMIT;"]
+        for name, lines in ((path, script), (once, one)):
+            text = "\n".join(lines)
+            if how == "connect":
+                connection = kvsh.connect(name, isolation_level=None)
+                connection.executescript(text)
+                connection.close()
+            else:
+                command = [sys.executable, "-m", "kvsh", str(name)]
+                subprocess.run(command, input=text, text=True, check=True)
+    assert path.stat().st_size < 1.25 * once.stat().st_size + (300 << 10)
+    with kvsh.open(path) as db:
+        assert db.check() == []
+
+
 def test_closing_copies_a_large_file_for_who_has_written_much_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tidying, "LIVE_BYTES_MAX", 1 << 10)  # all files are large
+    monkeypatch.setattr(store_module, "CLOSING_LIVE_BYTES_MAX", 1 << 10)  # all files are large
     path = tmp_path / "a.db"
     last = {b"k%d" % number: b"%d" % number * 2_000 for number in range(100)}
     with kvsh.open(path, durability="off") as db:
         for _ in range(100):
             db.update(last)
             db.checkpoint()
-        monkeypatch.setattr(tidying, "GROWN_SHARE", 1 << 20)
+        monkeypatch.setattr(store_module, "CLOSING_GROWN_FACTOR", 1 << 20)
     assert path.stat().st_size > 16 << 20
     monkeypatch.undo()
-    monkeypatch.setattr(tidying, "LIVE_BYTES_MAX", 1 << 10)
+    monkeypatch.setattr(store_module, "CLOSING_LIVE_BYTES_MAX", 1 << 10)
     with kvsh.open(path, durability="off") as db:
         db.put("k", "little")
     assert path.stat().st_size > 16 << 20
