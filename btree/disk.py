@@ -536,12 +536,12 @@ class DiskStore:
         """Commits that are not checkpointed yet."""
         return int(self.pages.redo_commits())
 
-    def compaction_due(self, *, closing: bool = False) -> bool:
+    def compaction_due(self, *, quick: bool = False, closing: bool = False) -> bool:
         """Whether `compact` would free much; a shell asks while it idles, and compacts in the background.
-        `closing`: whether it is due for who is about to close the store."""
+        `quick`, `closing`: see the engine."""
         if self.closed or self.readonly:
             return False
-        return self.pages.compaction_due(closing=closing)
+        return self.pages.compaction_due(quick=quick, closing=closing)
 
     def compact(self, *, progress: Callable[[int, int], None] | None = None) -> None:
         self.check_open()

@@ -124,6 +124,7 @@ class DiskTransaction(OnPages):
         writer = self._writer
         assert writer is not None
         commit = tree = None
+        is_large = False
         if self.raw_puts:
             tree = self.held_back()
             if tree.__class__ is OverlaidTree:
@@ -142,8 +143,11 @@ class DiskTransaction(OnPages):
                 commit = self.store.append_laid_over(self, writer, changes)
         if commit is None:
             commit = self.store.append(self, writer)
+            is_large = True
         self._writer = None
         commit.wait()
+        if is_large:
+            self.store.renewals.compact()
         if self.has_rewritten:
             self.store.view()  # nobody needs the older leaves, if nobody reads
         elif RAW_TREE_ID in self.open_trees:

@@ -23,20 +23,22 @@ def open_store(
     files: FileSystem | None = None,
     page_bytes: int = PAGE_BYTES,
     scans_once: bool = False,
+    compacts: bool = False,
 ) -> Store:
     """The store in the file at `path`, which is made if it is not there (and not `readonly`).
 
     `durability`: "full" (a commit is on the disk when it returns), "normal" or "off".  `timeout`:
     seconds to wait for another writer.  `at`: the commit to stop at, read-only.  `cache_bytes`: the
     memory that nodes may take; `scans_once`: a leaf that a scan loads is kept there only if one has
-    loaded it before.  `page_bytes`: about how long pages are made.  `files`: the file
+    loaded it before.  `compacts`: so does the store by itself, behind commits that leave it much to gain.
+    `page_bytes`: about how long pages are made.  `files`: the file
     system, for tests.  Raises NotADatabaseError, CorruptionError, BusyError, StoreError."""
     from engine import PageStore
 
     pages: Any = PageStore.open(
         path, durability=durability, readonly=readonly, timeout=timeout, at=at, files=files
     )
-    return DiskStore(
+    store = DiskStore(
         pages,
         os.fspath(path),
         readonly=readonly or at is not None,
@@ -44,3 +46,5 @@ def open_store(
         page_bytes=page_bytes,
         scans_once=scans_once,
     )
+    store.renewals.compacts = compacts
+    return store

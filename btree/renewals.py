@@ -1,4 +1,4 @@
-"""When a store's file is made anew, bit by bit, and who does what of it; how, is in `renewal`.
+"""When a store's file is made anew, at once or bit by bit, and who does what of it; how, is in `renewal`.
 
 A renewal is begun while there is still some room for raw puts to wait, and each commit that leaves more of them
 does its share, so that it is through before there is no more.  It is given up when pages are committed to the old file
@@ -50,6 +50,7 @@ class Renewals:
         self._renewal: Renewal | None = None
         self._begun_at = self._fullness = 0.0  # when it was begun, and after the commit before
         self._failed_at = -1  # the pages commit over which one has failed
+        self.compacts = False
 
     def go_on(self, state: TreeState) -> None:
         """Do a part of a renewal, if one is under way or due; `state`: the raw tree's, in which a commit has just
@@ -68,6 +69,26 @@ class Renewals:
                 if renewal is not None and not self._store.is_base(renewal.view):
                     _log.debug("%s: a renewal was overtaken", self._store.path)
                     self._give_up()
+
+    def compact(self) -> None:
+        """Compact the file behind a large commit, if that is asked for, due and quick: what is overwritten again and
+        again by a program that goes on and on would take ever more room."""
+        store = self._store
+        if not self.compacts or not store.compaction_due(quick=True):
+            return
+        with self._at_it() as free:
+            if not free:
+                return
+            self._give_up()
+            try:
+                store.checkpoint(0)
+            except BusyError:
+                return  # another writer has begun: after one of the next commits, then
+            try:
+                store.compact()
+            except StoreError:
+                self.compacts = False  # not again and again; who closes the store tries once more
+                raise
 
     def run(self) -> None:
         """Do a whole one at once, if that is no more work than to take what waits into the leaves of the file that

@@ -55,9 +55,9 @@ COMPACTION_FACTOR = 2
 CLOSING_BYTES_MIN = 256 << 10
 CLOSING_SHARE = 4
 """A handle that is closed leaves at most so many bytes dead, or such a share of the live ones, of what it wrote."""
-CLOSING_LIVE_BYTES_MAX = 256 << 20
-CLOSING_GROWN_FACTOR = 4
-"""It copies so much for the asking: a second or two.  More than that where it has written so many times as much."""
+QUICK_LIVE_BYTES_MAX = 256 << 20
+QUICK_GROWN_FACTOR = 4
+"""So much is copied in a second or two.  More than that is where a handle has written so many times as much."""
 
 if TYPE_CHECKING:
     from engine.compaction import Replacement
@@ -195,22 +195,22 @@ class PageStore(Grouping):
         self._active = False
         self._writing.release()
 
-    def compaction_due(self, *, closing: bool = False) -> bool:
+    def compaction_due(self, *, quick: bool = False, closing: bool = False) -> bool:
         """Whether a compaction would free much: dead bytes far outweigh live ones.
 
-        `closing`: whether it is due for a handle that is about to go.  Then a quarter as much as what
-        lives is much, if what the handle has written pays for the copy; and none is due that would
-        take long, but to who has written for much longer."""
+        `quick`: and takes not long, or has been written for much longer.  `closing`: whether one is due
+        to a handle that is about to go, besides; then a quarter as much as what lives is much, if what
+        the handle has written pays for the copy."""
         log = self.current_log
         live = log.live_bytes + log.redo_bytes
         dead = log.end - LOG_START - live
         due = dead > COMPACTION_BYTES_MIN and dead > COMPACTION_FACTOR * live
-        if not closing:
+        if not quick:
             return due
         grown = max(log.end - self._end_at_open, 0)  # as far as no compaction shortened it
-        if live > max(CLOSING_LIVE_BYTES_MAX, grown // CLOSING_GROWN_FACTOR):
+        if live > max(QUICK_LIVE_BYTES_MAX, grown // QUICK_GROWN_FACTOR):
             return False
-        paid = dead > CLOSING_BYTES_MIN and grown > live
+        paid = closing and dead > CLOSING_BYTES_MIN and grown > live
         return due or (paid and dead > live // CLOSING_SHARE)
 
     def checkpoint_due(self, more: int = 0, light: int = 0) -> bool:

@@ -64,4 +64,6 @@ def opened(
     """The store in a file, or one in memory."""
     if path is None:
         return open_memory()
-    return open_store(path, durability=durability, readonly=readonly, timeout=timeout, at=at)
+    return open_store(
+        path, durability=durability, readonly=readonly, timeout=timeout, at=at, compacts=True
+    )

@@ -80,6 +80,7 @@ def open(
                 timeout=timeout,
                 at=at,
                 cache_bytes=cache_bytes,
+                compacts=True,
             )
     except LOWER_ERRORS as error:
         raise translated(error) from error

@@ -23,9 +23,9 @@ def tidy(store: Any) -> None:
         return
     try:
         store.settle()
-        if due(closing=True):
+        if due(quick=True, closing=True):
             store.checkpoint(0)  # refused at once while another process writes
-            if due(closing=True):  # it may have made the file anew
+            if due(quick=True, closing=True):  # it may have made the file anew
                 store.compact()
     except StoreError as error:
         # Nothing is lost by it: every commit is where it was.

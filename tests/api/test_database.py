@@ -16,7 +16,10 @@ from typing import Any
 import pytest
 
 import kvsh
+from btree import StoreError
 from btree.node import Node
+from btree.renewals import Renewals
+from engine import PageStore
 from engine import store as store_module
 
 
@@ -464,6 +467,12 @@ def test_readers_never_go_back_while_others_write(tmp_path: Path) -> None:
         assert {db.get(key) for key in keys} == {b"40"}
 
 
+@pytest.fixture
+def only_closing_compacts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Renewals, "compact", lambda self: None)
+
+
+@pytest.mark.usefixtures("only_closing_compacts")
 @pytest.mark.parametrize("how", ["open", "connect"])
 def test_closing_leaves_a_small_file_after_much_was_overwritten(tmp_path: Path, how: str) -> None:
     path = tmp_path / "a.db"
@@ -485,6 +494,59 @@ def test_closing_leaves_a_small_file_after_much_was_overwritten(tmp_path: Path, 
         assert again.check() == []
     other.close()
     db.close()
+
+
+def test_a_compaction_that_fails_behind_a_commit_takes_nothing_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def fails(*_: object, **__: object) -> None:
+        tries.append(1)
+        raise StoreError("no room")
+
+    path = tmp_path / "a.db"
+    with kvsh.open(path, durability="off") as db:
+        with monkeypatch.context() as patched:
+            patched.setattr(PageStore, "compact", fails)
+            for turn in range(100):
+                db.update({f"k{number}": f"{turn:_<1000}" for number in range(500)})
+        assert path.stat().st_size > 32 << 20
+        assert tries == [1]  # nobody waits for it again
+        assert db.get("k499") == f"{99:_<1000}".encode()
+    assert path.stat().st_size < 2 << 20
+
+
+@pytest.mark.parametrize("how", ["put", "transaction", "sql"])
+def test_a_program_that_overwrites_for_long_keeps_its_file_small(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "a.db"
+    with kvsh.open(path, durability="off") as db:
+        db.put("untouched", "stays")
+        early = db.execute("SELECT * FROM kv")
+        assert early.fetchone() is not None
+        if how == "sql":
+            db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+            db.execute("INSERT INTO t SELECT value, 0 FROM generate_series(1, 500)")
+        reading = db.scan()
+        sizes = []
+        for turn in range(150):
+            if how == "sql":
+                db.execute("UPDATE t SET v = ? || id", (f"{turn:_<1000}",))
+            elif how == "transaction":
+                db.update({f"k{number}": f"{turn:_<1000}" for number in range(500)})
+            else:
+                for number in range(500):
+                    db.put(f"k{number}", f"{turn:_<1000}")
+            sizes.append(path.stat().st_size)
+        assert max(sizes) < 32 << 20  # 75 MB were written
+        assert next(iter(reading))[0] == b"untouched"
+        assert db.get("untouched") == b"stays"
+        if how == "sql":
+            count = "SELECT count(*) FROM t WHERE v = ? || id"
+            assert db.execute(count, (f"{turn:_<1000}",)).fetchone() == (500,)
+        else:
+            assert db.get("k499") == f"{turn:_<1000}".encode()
+        assert db.check() == []
 
 
 @pytest.mark.parametrize("how", ["open", "connect", "shell"])
@@ -519,20 +581,21 @@ def test_a_load_in_many_transactions_leaves_no_more_than_one_in_one(
         assert db.check() == []
 
 
+@pytest.mark.usefixtures("only_closing_compacts")
 def test_closing_copies_a_large_file_for_who_has_written_much_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "CLOSING_LIVE_BYTES_MAX", 1 << 10)  # all files are large
+    monkeypatch.setattr(store_module, "QUICK_LIVE_BYTES_MAX", 1 << 10)  # all files are large
     path = tmp_path / "a.db"
     last = {b"k%d" % number: b"%d" % number * 2_000 for number in range(100)}
     with kvsh.open(path, durability="off") as db:
         for _ in range(100):
             db.update(last)
             db.checkpoint()
-        monkeypatch.setattr(store_module, "CLOSING_GROWN_FACTOR", 1 << 20)
+        factor = store_module.QUICK_GROWN_FACTOR
+        monkeypatch.setattr(store_module, "QUICK_GROWN_FACTOR", 1 << 20)
     assert path.stat().st_size > 16 << 20
-    monkeypatch.undo()
-    monkeypatch.setattr(store_module, "CLOSING_LIVE_BYTES_MAX", 1 << 10)
+    monkeypatch.setattr(store_module, "QUICK_GROWN_FACTOR", factor)
     with kvsh.open(path, durability="off") as db:
         db.put("k", "little")
     assert path.stat().st_size > 16 << 20
@@ -546,6 +609,7 @@ def test_closing_copies_a_large_file_for_who_has_written_much_more(
         assert again.check() == []
 
 
+@pytest.mark.usefixtures("only_closing_compacts")
 def test_closing_does_not_wait_for_another_writer_to_compact(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     db = kvsh.open(path, durability="off", timeout=60)
