@@ -8,7 +8,7 @@ promise.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import lookups
@@ -62,29 +62,41 @@ def last_parts(tree: Tree, prefix: tuple[Any, ...]) -> list[Any] | None:
         return parts
     found: Sequence[Key] | None = lookups.prefixed_in(keys, prefix)
     if found is None:
-        found = between(tree, prefix, prefix, hi_inclusive=True) or _run(tree, prefix)
+        found = between(tree, prefix, prefix, hi_inclusive=True)
+    if found is None:
+        found = _long_run(tree, prefix)
     return None if found is None else [*key_parts(found, -1)]
 
 
 def _run(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
     """The keys that start with `prefix`, which may lie in several leaves, or among keys of several kinds; None if
     they are many."""
-    near: Sequence[Key] | None = _span(tree, prefix, prefix, True, True, _LEAVES_MAX)
+    near = _span(tree, prefix, prefix, True, True, _LEAVES_MAX)
     if near is None:
-        near = _over_leaves(tree, prefix, prefix, _RUN_MAX + 1)
+        return _long_run(tree, prefix)
     return [*near] if len(near) <= _RUN_MAX else None
 
 
-def _over_leaves(
-    tree: Tree, lo: Key, hi: Key | None, enough: int, *, lo_inclusive: bool = True
-) -> list[Key]:
-    """The keys of a range that may go on in the next leaf; `enough` of them, or a few more, are enough."""
+def _long_run(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
+    """The same where no few leaves below one branch have them."""
+    found = _gathered(tree.batches(prefix, prefix, hi_inclusive=True), _RUN_MAX + 1)
+    return found if len(found) <= _RUN_MAX else None
+
+
+def _gathered(batches: Iterable[tuple[Sequence[Key], list[Value]]], enough: int) -> list[Key]:
+    """The keys of batches until there are enough, or a few more."""
     found: list[Key] = []
-    for keys, _ in tree.batches(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=True):
+    for keys, _ in batches:
         found += keys
         if len(found) >= enough:
             break
     return found
+
+
+def first_of(batches: Iterable[tuple[Sequence[Key], list[Value]]], count: int) -> list[Key] | None:
+    """The first `count` keys of batches; None if there are fewer."""
+    found = _gathered(batches, count)
+    return found[:count] if len(found) >= count else None
 
 
 def following(
@@ -101,8 +113,7 @@ def following(
     if end <= len(keys):
         return keys[slot:end]  # type: ignore[no-any-return]
     lo = start if start or beyond else None
-    found = _over_leaves(tree, lo, None, count, lo_inclusive=not beyond)
-    return found[:count] if len(found) >= count else None
+    return first_of(tree.batches(lo, lo_inclusive=not beyond), count)
 
 
 def preceding(
@@ -119,12 +130,7 @@ def preceding(
     if slot >= count:
         return keys[slot - count : slot][::-1]  # type: ignore[no-any-return]
     hi = end if end or not inclusive else None
-    found: list[Key] = []
-    for batch, _ in tree.batches(None, hi, hi_inclusive=inclusive, reverse=True):
-        found += batch
-        if len(found) >= count:
-            return found[:count]
-    return None
+    return first_of(tree.batches(None, hi, hi_inclusive=inclusive, reverse=True), count)
 
 
 def between(

@@ -18,6 +18,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from btree import ranges
+from btree.few_keys import first_of
 from btree.lookups import FEW
 from btree.order import in_order, less, search_left, search_right
 from btree.protocols import Key, Row, TreeKind, Value
@@ -333,7 +334,7 @@ def following(
     lo = start if start or beyond else None
     if found and not Waiting(tree, *ranges.bounds(tree, lo, found[-1], not beyond, True)):
         return found
-    return _first_of(batches(tree, lo, lo_inclusive=not beyond), count)
+    return first_of(batches(tree, lo, lo_inclusive=not beyond), count)
 
 
 def preceding(
@@ -343,16 +344,7 @@ def preceding(
     hi = end if end or not inclusive else None
     if found and not Waiting(tree, *ranges.bounds(tree, found[-1], hi, True, inclusive)):
         return found
-    return _first_of(batches(tree, None, hi, hi_inclusive=inclusive, reverse=True), count)
-
-
-def _first_of(batches: Iterator[tuple[list[Key], list[Value]]], count: int) -> list[Key] | None:
-    found: list[Key] = []
-    for keys, _ in batches:
-        found += keys
-        if len(found) >= count:
-            return found[:count]
-    return None
+    return first_of(batches(tree, None, hi, hi_inclusive=inclusive, reverse=True), count)
 
 
 def between(

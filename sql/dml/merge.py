@@ -228,17 +228,12 @@ class Merge:
         self, ctx: Context, tree: Tree, clause: UpsertClause, key: Any, new_key: Any, given: Row
     ) -> WriteOutcome | None:
         """DO UPDATE of the row that is in the way."""
-        records = self._records
         old = tree.get(key)
-        changed = clause.successor(ctx, old, key, new_key, given)
-        if changed is None:
+        row = _successor(ctx, self._records, tree, clause, old, key, new_key, given)
+        if row is None:
+            return None
+        if row is old:
             return NONE
-        row: Row | None = changed[1]
-        assert row is not None
-        if records.plain.get(tuple(map(type, row))) is not tree.kinds:
-            row = records.changed(row, clause.places, tree)
-            if row is None:
-                return None
         self._put(ctx, tree, clause.indexes, key, old, row)
         return ONE
 
@@ -370,18 +365,36 @@ class _Run:
 
     def _change(self, clause: UpsertClause, key: Any, new_key: Any, given: Row) -> bool:
         ctx, records, tree = self._ctx, self._records, self._tree
-        changed = clause.successor(ctx, self.now[key], key, new_key, given)
-        if changed is None:
+        old = self.now[key]
+        row = _successor(ctx, records, tree, clause, old, key, new_key, given)
+        if row is None:
+            return False
+        if row is old:
             return True
-        row: Row | None = changed[1]
-        assert row is not None
-        if records.plain.get(tuple(map(type, row))) is not tree.kinds:
-            row = records.changed(row, clause.places, tree)
-            if row is None:
-                return False
         if records.has_checks and breaks_checks(ctx, records, (row,), (key,)):
             return False
         self.now[key] = row
         self.written_keys.append(key)
         self.written.append(row)
         return True
+
+
+def _successor(
+    ctx: Context,
+    records: TableRecords,
+    tree: Tree,
+    clause: UpsertClause,
+    old: Row,
+    key: Any,
+    new_key: Any,
+    given: Row,
+) -> Row | None:
+    """What DO UPDATE makes of the row in the way, as it is stored: the very same where WHERE leaves it, None if it needs a
+    closer look."""
+    changed = clause.successor(ctx, old, key, new_key, given)
+    if changed is None:
+        return old
+    row = changed[1]
+    if records.plain.get(tuple(map(type, row))) is tree.kinds:
+        return row
+    return records.changed(row, clause.places, tree)
