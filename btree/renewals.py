@@ -50,7 +50,7 @@ class Renewals:
         self._renewal: Renewal | None = None
         self._begun_at = self._fullness = 0.0  # when it was begun, and after the commit before
         self._failed_at = -1  # the pages commit over which one has failed
-        self.compacts = False
+        self.compacts = False  # by itself, behind large commits
 
     def go_on(self, state: TreeState) -> None:
         """Do a part of a renewal, if one is under way or due; `state`: the raw tree's, in which a commit has just
@@ -70,11 +70,12 @@ class Renewals:
                     _log.debug("%s: a renewal was overtaken", self._store.path)
                     self._give_up()
 
-    def compact(self) -> None:
-        """Compact the file behind a large commit, if that is asked for, due and quick: what is overwritten again and
-        again by a program that goes on and on would take ever more room."""
+    def compact(self, *, closing: bool = False) -> None:
+        """Compact the file if that is due and quick, and nobody else writes: behind a large commit, if the store does so
+        (what is overwritten again and again by a program that goes on and on would take ever more room), or before
+        it is closed."""
         store = self._store
-        if not self.compacts or not store.compaction_due(quick=True):
+        if not (self.compacts or closing) or not store.compaction_due(quick=True, closing=closing):
             return
         with self._at_it() as free:
             if not free:
@@ -108,7 +109,7 @@ class Renewals:
             yield free
         except (StoreError, OSError) as error:
             # Every commit is where it was.  What waits is taken in when there is no more room.
-            _log.info("%s: a renewal was given up: %s", self._store.path, error)
+            _log.info("%s: the file was not made anew: %s", self._store.path, error)
             self._give_up(failed=True)
         except BaseException:
             self._give_up()

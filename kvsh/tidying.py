@@ -10,23 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from btree import StoreError
-from engine import Journal
-
-_log = Journal("kvsh.api")
-
 
 def tidy(store: Any) -> None:
     """Compact a store that is about to be closed, if that is due, quickly done and in nobody's way."""
-    due = getattr(store, "compaction_due", None)
-    if due is None:
-        return
-    try:
+    renewals = getattr(store, "renewals", None)
+    if renewals is not None:  # else it is in memory
         store.settle()
-        if due(quick=True, closing=True):
-            store.checkpoint(0)  # refused at once while another process writes
-            if due(quick=True, closing=True):  # it may have made the file anew
-                store.compact()
-    except StoreError as error:
-        # Nothing is lost by it: every commit is where it was.
-        _log.info("%s: left uncompacted: %s", store.path, error)
+        renewals.compact(closing=True)

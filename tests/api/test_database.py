@@ -469,7 +469,13 @@ def test_readers_never_go_back_while_others_write(tmp_path: Path) -> None:
 
 @pytest.fixture
 def only_closing_compacts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Renewals, "compact", lambda self: None)
+    compact = Renewals.compact
+
+    def compact_closing(self: Renewals, *, closing: bool = False) -> None:
+        if closing:
+            compact(self, closing=True)
+
+    monkeypatch.setattr(Renewals, "compact", compact_closing)
 
 
 @pytest.mark.usefixtures("only_closing_compacts")
