@@ -26,7 +26,7 @@ from array import array
 from collections.abc import Sequence
 from itertools import accumulate, compress
 from operator import ge, itemgetter, sub
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -35,6 +35,9 @@ from btree.errors import CorruptionError, StoreError
 from btree.node import LargeReference, LargeValues, Node
 from btree.packed_rows import PackedRows, packed_rows
 from btree.protocols import Key, TreeKind, Value
+
+if TYPE_CHECKING:
+    from btree.added import Added
 
 FORMAT = 1
 """First byte of every node's page.  Stored on disk, do not change."""
@@ -307,10 +310,17 @@ def _picked(columns: Sequence[int], rows: list[Value]) -> list[Key]:
     return list(map(itemgetter(*columns), rows))
 
 
-def decode_node(kind: TreeKind, payload: bytes, page: int, location: int) -> Node:
-    """The node in a page.  CorruptionError if it is no node of such a tree."""
+def decode_node(
+    kind: TreeKind, payload: bytes, page: int, location: int, added: Added | None = None
+) -> Node:
+    """The node in a page, its rows with the columns that were `added` since.  CorruptionError if it is no node of
+    such a tree."""
     try:
-        return _decode_node(kind, payload, page, location)
+        node = _decode_node(kind, payload, page, location)
+        if added is not None and node.values is not None:
+            node.values = added.rows(node.values)
+            node.added = added
+        return node
     except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
         raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
 
@@ -414,7 +424,9 @@ def column_leaf_decoder(kind: TreeKind, head: bytes) -> tuple[KeyForm, Any] | No
     return None
 
 
-def readers(kind: TreeKind, payload: bytes, page: int) -> Readers | None:
+def readers(
+    kind: TreeKind, payload: bytes, page: int, added: Added | None = None
+) -> Readers | None:
     """A TABLE tree's leaf as something to be subscripted: its keys, and its rows.  None if it does not
     keep its rows by column or has none; CorruptionError as from `decode_node`."""
     try:
@@ -425,6 +437,8 @@ def readers(kind: TreeKind, payload: bytes, page: int) -> Readers | None:
             return None
         key_form = KeyForm(form & ~_BY_COLUMN)
         part, kept = _DECODE_COLUMNS_LEAF[kind][key_form](memoryview(payload)[HEAD_BYTES:])
+        if added is not None:
+            kept = added.columns(kept)
         count = row_count(kept[0])
         keys: Sequence[int]
         if key_form is KeyForm.CONSECUTIVE:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, compress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,9 @@ from btree.codec import HEAD_BYTES, KEY_COLUMN, KeyForm, column_leaf_decoder, ma
 from btree.column_codec import decode_column, decode_joined, row_count
 from btree.errors import CorruptionError
 from btree.protocols import TreeKind, Value
+
+if TYPE_CHECKING:
+    from btree.added import Added
 
 
 class OpenPage(NamedTuple):
@@ -37,6 +40,7 @@ def open_pages(
     pages: Sequence[int],
     columns: Sequence[int],
     kind: TreeKind = TreeKind.TABLE,
+    added: Added | None = None,
 ) -> list[OpenPage | None]:
     """Leaves' pages for the sake of some columns: `KEY_COLUMN` for the keys.  None for one that does not keep
     its rows by column; CorruptionError if one is no node of such a tree."""
@@ -54,6 +58,8 @@ def open_pages(
             key_form, decode = decoder
             parts = decode(payload[HEAD_BYTES:])
             part, kept = parts[0], parts[1]
+            if added is not None:
+                kept = added.columns(kept)
             rows = _key_count(key_form, part, kept) if with_keys else row_count(kept[stored[0]])
             for column in others:
                 if row_count(kept[column]) != rows:

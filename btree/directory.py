@@ -2,6 +2,9 @@
 
 head   format | 0 | 254 | 0
 body   [next tree id, [[tree id, kind, root page, count, kinds, leaf limit, has large values], ...]]
+
+Where trees have columns that pages may lack (see `added`), the format is 2, which programs that know nothing of such
+trees refuse, and the body has a third element, [[tree id, width, values], ...].
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from btree.added import Added
 from btree.codec import FORMAT
 from btree.errors import CorruptionError
 from btree.node import new_leaf
@@ -23,8 +27,12 @@ FIRST_TREE_ID = 3
 """The first id that `create_tree` gives.  Stored on disk, do not change."""
 
 _HEAD = bytes((FORMAT, 0, 254, 0))
+_HEAD_WITH_ADDED = bytes((2, 0, 254, 0))
 _Entry = tuple[int, TreeKind, int, int, tuple[int, ...], int, bool]
 _decode: Any = msgspec.msgpack.Decoder(tuple[int, list[_Entry]]).decode
+_decode_with_added: Any = msgspec.msgpack.Decoder(
+    tuple[int, list[_Entry], list[tuple[int, int, list[Any]]]]
+).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -53,15 +61,28 @@ def encode_directory(next_tree_id: int, trees: dict[int, TreeState]) -> bytes:
         )
         for state in trees.values()
     ]
+    added = [
+        (state.id, state.added.width, state.added.values)
+        for state in trees.values()
+        if state.added is not None
+    ]
+    if added:
+        return _HEAD_WITH_ADDED + _encode((next_tree_id, entries, added))
     return _HEAD + _encode((next_tree_id, entries))
 
 
 def decode_directory(payload: bytes) -> tuple[int, dict[int, TreeState]]:
     """The next tree id and the trees, their roots not in memory."""
     try:
-        if payload[: len(_HEAD)] != _HEAD:
-            raise ValueError(f"head {payload[: len(_HEAD)].hex()}")
-        next_tree_id, entries = _decode(memoryview(payload)[len(_HEAD) :])
+        head, body = payload[: len(_HEAD)], memoryview(payload)[len(_HEAD) :]
+        if head == _HEAD:
+            next_tree_id, entries = _decode(body)
+            lengthened = {}
+        elif head == _HEAD_WITH_ADDED:
+            next_tree_id, entries, added = _decode_with_added(body)
+            lengthened = {tree_id: Added(width, values) for tree_id, width, values in added}
+        else:
+            raise ValueError(f"head {head.hex()}")
     except (msgspec.DecodeError, ValueError) as error:
         raise CorruptionError(
             f"page {DIRECTORY_PAGE}: not a directory of trees ({error})"
@@ -77,6 +98,7 @@ def decode_directory(payload: bytes) -> tuple[int, dict[int, TreeState]]:
             leaf_limit=max(leaf_limit, 2),
             large=large,
             mark=Mark(),
+            added=lengthened.get(tree_id),
         )
         for tree_id, kind, root_page, count, kinds, leaf_limit, large in entries
     }

@@ -68,6 +68,7 @@ class Flush:
             large=state.large,
             leaf_limit=state.leaf_limit,
             mark=state.mark,
+            added=state.added,
         )
         self.start(flushed)
         pieces = self._node(root)

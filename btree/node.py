@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
+    from btree.added import Added
     from btree.columns import Columns, Outdated
 
 
@@ -94,6 +95,7 @@ class Node:
     """A leaf (`children` is None) or a branch."""
 
     __slots__ = (
+        "added",
         "bytes",
         "children",
         "columns",
@@ -118,6 +120,7 @@ class Node:
     bytes: int
     owner: object
     unflushed: bool
+    added: Added  # of a leaf that was read with columns put behind its page's, no others have it
 
 
 def new_leaf(keys: list[Key], values: list[Value] | None, owner: object, page: int = 0) -> Node:

@@ -23,6 +23,7 @@ from btree.tree_state import TreeState
 from btree.version import Version
 
 if TYPE_CHECKING:
+    from btree.added import Added
     from btree.disk import DiskStore
     from btree.hot import HotRows
     from btree.pages import Snapshot, Writer
@@ -54,8 +55,8 @@ class OnPages(LocalTransaction):
             return child  # another thread has loaded it
         location, page = int(child), branch.pages[slot]
         node = self.store.cache.revived(location) if location and self._is_of_cache else None
-        if node is None:
-            node = self._read(tree.id, tree.kind, page, location)
+        if node is None or getattr(node, "added", None) is not tree.added:
+            node = self._read(tree.id, tree.kind, page, location, tree.added)
             if node.level != branch.level - 1:
                 raise CorruptionError(
                     f"page {page}: level {node.level} under a branch of level {branch.level}"
@@ -88,7 +89,7 @@ class OnPages(LocalTransaction):
         leaf = None
         if location and not (cache.is_cooling(location) and self._is_of_cache):
             payload = self.reader.read(page, location)
-            leaf = _packed(tree.kind, payload, page, location)
+            leaf = _packed(tree, payload, page, location)
         if leaf is None:
             return self.load(tree, branch, slot)
         branch.children[slot] = leaf
@@ -118,12 +119,14 @@ class OnPages(LocalTransaction):
             return None
         return self.store.cache.hot.of(tree.id, tree.state, has_large=tree.large)
 
-    def _read(self, tree_id: int, kind: TreeKind, page: int, location: int) -> Node:
+    def _read(
+        self, tree_id: int, kind: TreeKind, page: int, location: int, added: Added | None = None
+    ) -> Node:
         location = location or self.reader.locate(page)
         if not location:
             raise CorruptionError(f"page {page} of tree {tree_id} is missing")
         payload = self.reader.read(page, location)
-        node = codec.decode_node(kind, payload, page, location)
+        node = codec.decode_node(kind, payload, page, location, added)
         self.store.cache.account(tree_id, node, len(payload))
         return node
 
@@ -148,7 +151,7 @@ class OnPages(LocalTransaction):
             pages.append(page)
             locations.append(location)
         payloads = self.reader.read_many(pages, locations) if pages else ()
-        opened = open_pages(payloads, pages, columns, tree.kind)
+        opened = open_pages(payloads, pages, columns, tree.kind, tree.added)
         for at, leaf in zip(wanted, opened, strict=True):
             found[at] = leaf
         return found
@@ -180,7 +183,8 @@ class OnPages(LocalTransaction):
         location = location or self.reader.locate(page)
         if not location:
             raise CorruptionError(f"page {page} of tree {tree.id} is missing")
-        return codec.decode_node(tree.kind, self.reader.read(page, location), page, location)
+        payload = self.reader.read(page, location)
+        return codec.decode_node(tree.kind, payload, page, location, tree.added)
 
     def all_pages(self) -> set[int] | None:
         live = getattr(self.store.pages, "live_pages", None)
@@ -190,7 +194,8 @@ class OnPages(LocalTransaction):
         location: Any = state.root
         if location.__class__ is Node:
             return location  # another thread has loaded it
-        root = state.root = self._read(state.id, state.kind, state.root_page, location)
+        root = self._read(state.id, state.kind, state.root_page, location, state.added)
+        state.root = root
         return root
 
     def load_large(self, tree: Tree, reference: LargeReference) -> Value:
@@ -200,7 +205,8 @@ class OnPages(LocalTransaction):
         if not location:
             raise CorruptionError(f"page {reference.page} of tree {tree.id} is missing")
         payload = self.reader.read(reference.page, location)
-        return codec.decode_large(tree.kind, payload, reference.page)
+        value = codec.decode_large(tree.kind, payload, reference.page)
+        return value if tree.added is None else tree.added.row(value)
 
     def is_vast(self, state: TreeState) -> bool:
         return state.kind is TreeKind.RAW and self.store.is_vast(state)
@@ -284,12 +290,12 @@ class OnPages(LocalTransaction):
         )
 
 
-def _packed(kind: TreeKind, payload: bytes, page: int, location: int) -> PackedLeaf | None:
+def _packed(tree: Tree, payload: bytes, page: int, location: int) -> PackedLeaf | None:
     """The packed leaf of a page, None if it can't be packed."""
-    if kind is TreeKind.INDEX:
+    if tree.kind is TreeKind.INDEX:
         columns = codec.key_columns(payload, page)
         return None if columns is None else packed_index_leaf(location, columns, len(payload))
-    found = codec.readers(kind, payload, page)
+    found = codec.readers(tree.kind, payload, page, tree.added)
     return None if found is None else packed_leaf(location, *found)
 
 

@@ -41,6 +41,7 @@ from btree.tree import DELETED, Tree
 from btree.tree_state import TreeState
 
 if TYPE_CHECKING:
+    from btree.added import Added
     from btree.transaction import LocalTransaction
 
 OWN_MAX = 256
@@ -114,12 +115,20 @@ class OverlaidTree(Tree):
     def kind(self) -> TreeKind:
         return self.under.kind
 
+    @property
+    def added(self) -> Added | None:  # type: ignore[override]
+        return self.under.added
+
     def depth(self) -> int:
         return self.base.level + 1
 
     def widen(self, kinds: Sequence[int]) -> None:
         self.settle()
         self.widen(kinds)
+
+    def lengthen(self, width: int, values: Sequence[Value]) -> None:
+        self.settle(to_write=True)
+        self.lengthen(width, values)
 
     def estimate(
         self,

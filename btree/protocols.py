@@ -78,6 +78,10 @@ class Tree(Protocol):
     def widen(self, kinds: Sequence[int]) -> None:
         """Or `kinds` into the mask (and extend it).  The caller does this before it writes such values."""
 
+    def lengthen(self, width: int, values: Sequence[Value]) -> None:
+        """Give all rows more columns, which makes them `width` wide: these values, the same in every row.  What is
+        in pages stays as it is.  Of trees of rows of one width."""
+
     def __len__(self) -> int:
         """Entries, O(1)."""
 

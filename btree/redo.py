@@ -4,6 +4,7 @@
     changes  [0, tree id, [key, value, key, value, ...]]    False in the place of a value: deleted
     create   [1, tree id, kind]      drop  [2, tree id, nil]
     widen    [3, tree id, kinds]     clear [4, tree id, nil]
+    lengthen [5, tree id, [width, values]]
 
 Page ids never stand in redo: processes that replay the same record allocate and split differently.
 """
@@ -19,7 +20,14 @@ from btree.codec import encoded
 from btree.errors import CorruptionError
 from btree.overlay import OverlaidTree, apply
 from btree.protocols import Key, TreeKind, Value
-from btree.transaction import OP_CLEAR, OP_CREATE, OP_DROP, OP_WIDEN, LocalTransaction
+from btree.transaction import (
+    OP_CLEAR,
+    OP_CREATE,
+    OP_DROP,
+    OP_LENGTHEN,
+    OP_WIDEN,
+    LocalTransaction,
+)
 from btree.tree import DELETED
 
 OP_CHANGES = 0
@@ -161,9 +169,16 @@ def _apply_clear(transaction: LocalTransaction, tree_id: int, argument: object) 
     transaction.tree(tree_id).clear()
 
 
+def _apply_lengthen(
+    transaction: LocalTransaction, tree_id: int, argument: tuple[int, list[Value]]
+) -> None:
+    transaction.tree(tree_id).lengthen(*argument)
+
+
 _APPLY: dict[int, Callable[[LocalTransaction, int, Any], None]] = {
     OP_CREATE: _apply_create,
     OP_DROP: _apply_drop,
     OP_WIDEN: _apply_widen,
     OP_CLEAR: _apply_clear,
+    OP_LENGTHEN: _apply_lengthen,
 }

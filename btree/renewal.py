@@ -383,6 +383,7 @@ class Renewal:
                 large=state.large,
                 leaf_limit=state.leaf_limit,
                 mark=state.mark,
+                added=state.added,
             )
         states[RAW_TREE_ID] = renewed
         take_newer(renewed, self.state, self.version.lsn)

@@ -20,6 +20,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from btree import codec
+from btree.added import Added
 from btree.directory import DIRECTORY_PAGE, decode_directory
 from btree.disk import DiskStore
 from btree.errors import CorruptionError, StorageError, StoreError
@@ -27,6 +28,7 @@ from btree.node import LargeReference, Node
 from btree.order import less, order_key
 from btree.protocols import CATALOG_TREE_ID, Key, Kind, TreeKind, Value
 from btree.redo import OP_CHANGES, decode_redo, replay
+from btree.transaction import OP_LENGTHEN
 from btree.tree import DELETED
 from btree.tree_state import TreeState
 
@@ -90,6 +92,7 @@ class _Repair:
         self.gaps: dict[int, list[Gap]] = {}
         self.reached: set[int] = {DIRECTORY_PAGE}
         self.knows_all_trees = True
+        self.added: dict[int, Added] = {}
 
     def note(self, sentence: str) -> None:
         if len(self.notes) < NOTES_MAX:
@@ -157,8 +160,12 @@ class _Repair:
                 self.next_tree_id, trees = decode_directory(payload)
             except CorruptionError:
                 continue
+            self.added = {
+                tree_id: state.added for tree_id, state in trees.items() if state.added is not None
+            }
             if lsn != versions[-1][0]:
                 self.knows_all_trees = False
+                self._add_columns(lsn)
                 self.note(f"the directory of trees is damaged: that of commit {lsn} was used")
                 for tree_id in trees:
                     self.gaps.setdefault(tree_id, []).append(Gap(None, None, lsn))
@@ -168,6 +175,18 @@ class _Repair:
             self.knows_all_trees = False
             self.gaps[1] = [Gap(None, None, 0)]
         return []
+
+    def _add_columns(self, after: int) -> None:
+        """Know of the columns that trees were given after the commit of an older directory."""
+        for lsn, record in self.salvaged.redo:
+            if not after < lsn <= self.salvaged.base_lsn:
+                continue
+            with contextlib.suppress(CorruptionError):
+                for operation, tree_id, argument in decode_redo(record):
+                    if operation == OP_LENGTHEN:
+                        known = self.added.get(tree_id)
+                        made = Added(*argument) if known is None else known.lengthened(*argument)
+                        self.added[tree_id] = made
 
     def _node(
         self, kind: TreeKind, page: int, gaps: list[Gap], bounds: Gap, name: str
@@ -241,6 +260,7 @@ class _Repair:
         index = leaf.values is None
         values: list[Value] = [None] * len(leaf.keys) if leaf.values is None else list(leaf.values)
         entries = []
+        added = self.added.get(tree.id)
         for key, value in zip(leaf.keys, values, strict=True):
             if not bounds.has(key):
                 continue
@@ -248,6 +268,8 @@ class _Repair:
                 value = self._large(tree.kind, value, key, name)
                 if value is None:
                     continue
+            if added is not None and value.__class__ is tuple:
+                value = added.row(value)
             entries.append((key, value))
         if any(not less(before[0], after[0]) for before, after in pairwise(entries)):
             self.note(f"{name}: the keys of page {leaf.page} were out of order")
@@ -349,6 +371,8 @@ class _Repair:
                     tree.delete(key)
                 else:
                     if tree.kind in (TreeKind.TABLE, TreeKind.CLUSTERED):
+                        if tree_id in self.added:
+                            value = self.added[tree_id].row(value)
                         tree.widen(_kinds_of([value]))
                     tree.put(key, value)
 

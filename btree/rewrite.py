@@ -365,7 +365,7 @@ class Rewrite:
             pages = [numbers[at] for at in there]
             payloads = self._reader.read_many(pages, [locations[at] for at in there])
             wanted = columns if KEY_COLUMN in columns else (KEY_COLUMN, *columns)
-            found = open_pages(payloads, pages, wanted, tree.kind)
+            found = open_pages(payloads, pages, wanted, tree.kind, tree.added)
             opened = dict(zip(there, found, strict=True))
         leaves, rows = [], 0
         for at, slot in enumerate(slots):

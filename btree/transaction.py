@@ -12,7 +12,7 @@ remembered roots back.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from math import inf
@@ -56,7 +56,7 @@ _HELD_BACK = -RAW_TREE_ID
 _NOBODY = Owner(None)
 """The token of transactions that have ended: no node is its."""
 
-OP_CREATE, OP_DROP, OP_WIDEN, OP_CLEAR = 1, 2, 3, 4
+OP_CREATE, OP_DROP, OP_WIDEN, OP_CLEAR, OP_LENGTHEN = 1, 2, 3, 4, 5
 """Operations on whole trees in redo.  Stored on disk, do not change."""
 
 
@@ -566,6 +566,10 @@ class LocalTransaction(UnopenedRows, Ground):
         """Log the wider kinds of a tree."""
         self.log.append((OP_WIDEN, tree_id, kinds))
         self._shape, self.plain_shape = object(), None
+
+    def note_lengthening(self, tree_id: int, width: int, values: Sequence[Value]) -> None:
+        """Log the columns that a tree was given."""
+        self.log.append((OP_LENGTHEN, tree_id, (width, values)))
 
     def note_clear(self, tree: Tree) -> None:
         """Log that a tree is about to lose all its entries, and keep its root for the pages' sake."""

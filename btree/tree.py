@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import columns as by_column
 from btree import edit, few_keys, kept_redo, lookups, ranges, raw_pages
+from btree.added import Added, lengthened_node
 from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
 from btree.order import search_left, search_right
@@ -41,6 +42,7 @@ class Tree:
         "_mark",
         "_opened",
         "_pages",
+        "added",
         "base",
         "below",
         "branch_limit",
@@ -97,6 +99,7 @@ class Tree:
         self.leaf_limit = state.leaf_limit
         self.large = state.large
         self.freed = state.freed
+        self.added = state.added
         self._count = state.count
         self._kinds = state.kinds
         self._mark: Mark | None = state.mark
@@ -151,6 +154,18 @@ class Tree:
             self._kinds = new
             self._mark = None
             self.transaction.note_widening(self._id, new)
+
+    def lengthen(self, width: int, values: Sequence[Value]) -> None:
+        self.check_writable()
+        if self.redo:
+            self.transaction.give_up_redo()  # it has rows without the columns
+        known = self.added
+        added = Added(width, values) if known is None else known.lengthened(width, values)
+        self.root = lengthened_node(self, self.root, added)
+        self.added = added
+        self.tail = None
+        self._mark = None
+        self.transaction.note_lengthening(self._id, width, values)
 
     def __len__(self) -> int:
         return self._count
@@ -419,6 +434,7 @@ class Tree:
         self.check_writable()
         self.transaction.note_clear(self)
         self.root = new_leaf([], self.no_values(), self.token)
+        self.added = None
         self.tail = None
         self._count = 0
         self._mark = None
@@ -592,4 +608,5 @@ class Tree:
             leaf_limit=self.leaf_limit,
             mark=self._mark or self._new_mark(),
             freed=self.freed,
+            added=self.added,
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from btree.protocols import Key, TreeKind
+
+if TYPE_CHECKING:
+    from btree.added import Added
 
 PENDING_MIN = 1024
 PENDING_MAX = 1 << 15
@@ -23,6 +26,7 @@ class TreeState:
     `root` is a Node, or an int as a branch's child is."""
 
     __slots__ = (
+        "added",
         "count",
         "counted",
         "freed",
@@ -58,6 +62,7 @@ class TreeState:
         leaf_limit: int,
         mark: Mark,
         freed: tuple[int, ...] = (),
+        added: Added | None = None,
     ) -> None:
         self.id = tree_id
         self.kind = kind
@@ -68,6 +73,7 @@ class TreeState:
         self.large = large  # whether any value ever went to a page of its own
         self.leaf_limit = leaf_limit
         self.mark = mark
+        self.added = added  # columns that pages may lack
         self.freed = freed  # pages that went as `pending` was merged, to be given back
         self.counted = -1, count  # a commit, and the entries as of it
         self.pending: dict[Key, Any] = {}  # changes laid over the nodes, see `overlay`

@@ -1,19 +1,20 @@
 """ALTER TABLE: rename, rename a column, add and drop a column.
 
 What is renamed is renamed in the text of every definition that means it, as SQLite does, and the
-records are made anew from the texts; trees stay.  ADD COLUMN and DROP COLUMN rewrite the table's rows, for a
-row tuple always holds every column.
+records are made anew from the texts; trees stay.  ADD COLUMN tells the tree what its rows end with from then on, but
+for generated columns: these are computed, since a row always holds every column, as DROP COLUMN writes all rows anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import itemgetter
+from functools import reduce
+from operator import itemgetter, or_
 from typing import Any
 
 import msgspec
 
-from btree import Kind, Tree
+from btree import Row, Tree
 from sql.ddl.expressions import check_expression
 from sql.ddl.objects import forget_sequence, place_of
 from sql.ddl.rewrite import ColumnFinder, Edit, edited, quoted, table_edits, tables_named
@@ -325,50 +326,51 @@ def _check_expressions(work: Work, table: Table, definition: ColumnDefinition) -
 
 
 def _fill_column(work: Work, table: Table, tree: Tree) -> None:
-    """Give every row its value in the new, last column, and hold it to the column's constraints."""
-    column = table.columns[-1]
-    expression = column.generated or column.default or "NULL"
+    """Give every row its value in the new, last column, and hold the rows to the constraints."""
     if not len(tree):
         return
     from sql.compile import compile_row_function
     from sql.parse import parse_expression
     from sql.values import apply_affinity, kind_of
 
+    column = table.columns[-1]
+    others = len(table.columns) - 1
+    expression = column.generated or column.default or "NULL"
     value_of = compile_row_function([parse_expression(expression)], table, work.environment())
     context = work.context()
-    violated = _checker(work, table)
-    for keys, rows in tree.batches():
-        context.check()
-        longer, mask = [], 0
-        for key, row in zip(keys, rows, strict=True):
-            value = value_of(context, (*row, None), key)[0]
-            if column.affinity is not Affinity.BLOB:
-                value = apply_affinity(value, column.affinity)
-            mask |= kind_of(value)
-            longer.append((*row, value))
-        if column.not_null and mask & Kind.NULL:
-            raise ConstraintError("NOT NULL constraint failed", kind="NOT NULL")
-        if violated(context, keys, longer):
-            raise ConstraintError("CHECK constraint failed", kind="CHECK")
-        tree.widen((*[0] * (len(table.columns) - 1), mask))
-        tree.load(list(keys), longer)
+
+    def value_in(row: Row, key: Any) -> Any:
+        value = value_of(context, (*row, None), key)[0]
+        return value if column.affinity is Affinity.BLOB else apply_affinity(value, column.affinity)
+
+    if column.generated is None:
+        value = value_in((None,) * others, None)
+        tree.widen((*[0] * others, kind_of(value)))
+        tree.lengthen(others + 1, (value,))
+    else:
+        for keys, rows in tree.batches():
+            context.check()
+            values = list(map(value_in, rows, keys))
+            if column.not_null and None in values:
+                raise ConstraintError("NOT NULL constraint failed", kind="NOT NULL")
+            mask = reduce(or_, map(kind_of, values))
+            tree.widen((*[0] * others, mask))
+            tree.load(list(keys), [(*row, value) for row, value in zip(rows, values, strict=True)])
+    if table.checks:
+        _check_rows(work, table)
 
 
-def _checker(work: Work, table: Table) -> Callable[[Any, Any, Any], bool]:
-    """Whether any row of a batch violates a CHECK constraint of the table."""
-    if not table.checks:
-        return lambda context, keys, rows: False
-    from sql.compile import compile_row_function
-    from sql.parse import parse_expression
-    from sql.values import truth
+def _check_rows(work: Work, table: Table) -> None:
+    """Raise ConstraintError if a row violates a CHECK constraint of the table."""
+    from sql.compile import prepare_select
+    from sql.parse.statements import Query
 
-    trees = [parse_expression(check.expression) for check in table.checks]
-    values_of = compile_row_function(trees, table, work.environment())
-    return lambda context, keys, rows: any(
-        truth(value) is False
-        for key, row in zip(keys, rows, strict=True)
-        for value in values_of(context, row, key)
-    )
+    checks = " AND ".join([f"({check.expression}\n)" for check in table.checks])
+    name = f"{work.database}.{quoted(table.name)}"
+    query = parse_statement(f"SELECT 1 FROM {name} WHERE NOT ({checks}) LIMIT 1")
+    assert isinstance(query, Query)
+    if any(prepare_select(query.tree, work.environment()).run(work.context())):
+        raise ConstraintError("CHECK constraint failed", kind="CHECK")
 
 
 # -- DROP COLUMN ------------------------------------------------------------------------------------------------
