@@ -131,6 +131,7 @@ class Cursor:
     ) -> Cursor:
         """Run a statement that passed the checks of `_begin_use`, and be told of it, if somebody is."""
         session = connection._session
+        self.rowcount = -1
         is_dml = first_word(sql) in DML_WORDS
         begins = is_dml and not session.in_transaction
         self._barred = True
@@ -206,6 +207,7 @@ class Cursor:
 
         `rowcount` is the sum; the statement is prepared once and inserts are loaded in bulk."""
         connection = self._begin_use(sql)
+        self.rowcount = -1
         word = first_word(sql)
         is_dml = word in DML_WORDS
         if not is_dml and word not in _OTHER_WRITES:
@@ -223,8 +225,9 @@ class Cursor:
                 raise ProgrammingError("executemany() can only execute DML statements.")
             parameter_sets = bound_sets(prepared, sets)
             result = session.execute_many(sql, parameter_sets, plain=True)
+            last = self.lastrowid
             self._adopt(result, is_dml=is_dml)
-            self.lastrowid = None
+            self.lastrowid = last
         except LOWER_ERRORS as error:
             if begins and session.total_changes == changes:
                 connection._take_back_begin(error)

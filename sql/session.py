@@ -137,7 +137,13 @@ class Session(TransactionState):
                         return Result(None, (), changes, self.last_insert_rowid)
                 elif self._comes_again(sql):
                     return self._prepared(sql).run(self, ())
-                return plan.run(self, values)
+                try:
+                    return plan.run(self, values)
+                except SqlError as error:
+                    if not _is_about_text(error):
+                        raise
+                    plans.pop(shape, None)
+            plan = None
         if plan is None:
             plan = self._prepared(sql)
         if not plan.count and not parameters:
@@ -321,8 +327,7 @@ class Session(TransactionState):
             try:
                 return self._prepared(shape, lifted=True).run(self, values)
             except SqlError as error:
-                # It does not parse or bind: the offsets are to be those of the text itself.
-                if error.offset is None and not isinstance(error, (SqlSyntaxError, SqlNameError)):
+                if not _is_about_text(error):
                     raise
                 self._plans.pop(shape, None)
         # An empty mapping may still make values up (`__missing__`).
@@ -497,6 +502,11 @@ class Session(TransactionState):
             yield
         finally:
             self.current = previous
+
+
+def _is_about_text(error: SqlError) -> bool:
+    """Whether a statement's shape does not parse or bind (any more): what is told of it is to be of the text itself."""
+    return error.offset is not None or isinstance(error, (SqlSyntaxError, SqlNameError))
 
 
 def _lift_at_first(sql: str) -> tuple[str, Values]:

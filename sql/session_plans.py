@@ -129,7 +129,7 @@ def _named(name: str | None, place: int, parameters: Mapping[str, Any]) -> Any:
         if unnamed is not None:
             return unnamed(place)
         raise MisuseError(
-            "Binding has no name, but you supplied a dictionary (which has only names)."
+            f"Binding {place} has no name, but you supplied a dictionary (which has only names)."
         )
     try:
         return parameters[name[1:]]

@@ -191,8 +191,7 @@ class WriteStatement(Checked):
         except BaseException as error:
             session.count_changes(total)
             if joined is None:
-                is_undone = session.deferred_violations > 0 or _conflict(error) == "ROLLBACK"
-                if is_undone or not isinstance(error, Exception):
+                if session.deferred_violations > 0 or not isinstance(error, Exception):
                     session.abandon(transaction)
                 else:
                     transaction.commit()
@@ -232,9 +231,7 @@ class WriteStatement(Checked):
                     failure = error
             if chunk:
                 self._run_chunk(session, transaction, chunk, total)
-            elif (
-                failure is None
-            ):  # what could not be done with any set is an error without one, too
+            else:  # what could not be done with any set is an error without one, too
                 with session.running(transaction):
                     self.plan(session, transaction, (None,) * self.count)
             if failure is not None:
@@ -266,17 +263,14 @@ class WriteStatement(Checked):
             savepoint = transaction.savepoint()
             try:
                 outcome = plan.run_many(self.context(session, transaction, chunk[0]), chunk)
-            except ConstraintError:
+            except BaseException as error:
+                transaction.rollback_to(savepoint)
+                transaction.release(savepoint)
+                session.deferred_violations = deferred
+                if not isinstance(error, SqlError) or isinstance(error, Interrupted):
+                    raise
                 # One of them fails: one by one, those before it stay.
-                transaction.rollback_to(savepoint)
-                transaction.release(savepoint)
-                session.deferred_violations = deferred
                 session.counters = counters
-            except BaseException:
-                transaction.rollback_to(savepoint)
-                transaction.release(savepoint)
-                session.deferred_violations = deferred
-                raise
             else:
                 transaction.release(savepoint)
                 _add(total, outcome)
