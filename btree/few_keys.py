@@ -219,6 +219,35 @@ def few_rows(
 ) -> list[Row] | None:
     """Some neighbouring rows, of one leaf or of a few below the same branch.  Leaves that are not in memory stay
     packed."""
+    found: list[Row] = []
+    for leaf, low, high in _few_pieces(tree, start, stop, count, reverse=reverse):
+        if leaf is None:
+            return None
+        rows = _rows_between(tree, leaf, low, high, pick)
+        found += rows[::-1] if reverse else rows
+    return found
+
+
+def few_entries(
+    tree: Tree, start: int | None, stop: int | None, count: int, *, reverse: bool = False
+) -> tuple[list[int], list[Row]] | None:
+    """The same rows with their keys, both in the tree's order even if they are the last ones."""
+    keys: list[int] = []
+    found: list[Row] = []
+    pieces = _few_pieces(tree, start, stop, count, reverse=reverse)
+    for leaf, low, high in reversed(pieces) if reverse else pieces:
+        if leaf is None:
+            return None
+        keys += leaf.keys[low:high]
+        found += _rows_between(tree, leaf, low, high, None)
+    return keys, found
+
+
+def _few_pieces(
+    tree: Tree, start: int | None, stop: int | None, count: int, *, reverse: bool
+) -> Sequence[tuple[Any, int, int]]:
+    """Leaves, and from which slot to which they have some neighbouring rows; the last leaf is None if there may be
+    more of them in others."""
     tree.descents += 1
     node: Any = tree.root
     branch, slot, is_outermost = node, 0, True
@@ -230,7 +259,8 @@ def few_rows(
             slot = 0 if start is None else bisect_right(node.keys, start)
             is_outermost = is_outermost and slot == len(node.keys)
         branch, node = node, _few_child(tree, node, slot)
-    found: list[Row] = []
+    pieces: list[tuple[Any, int, int]] = []
+    found = 0
     for _ in range(_LEAVES_MAX):
         keys = node.keys
         low = 0 if start is None else bisect_left(keys, start)
@@ -238,18 +268,21 @@ def few_rows(
         is_last = low > 0 if reverse else high < len(keys)
         if low < high:
             if reverse:
-                low = max(low, high - count + len(found))
+                low = max(low, high - count + found)
             else:
-                high = min(high, low + count - len(found))
-            rows = _rows_between(tree, node, low, high, pick)
-            found += rows[::-1] if reverse else rows
-        if is_last or len(found) == count:
-            return found
+                high = min(high, low + count - found)
+            found += high - low
+            pieces.append((node, low, high))
+        if is_last or found == count:
+            return pieces
         slot += -1 if reverse else 1
         if branch.children is None or not 0 <= slot < len(branch.children):
-            return found if is_outermost or branch.children is None else None
+            return pieces if is_outermost or branch.children is None else _IN_OTHERS
         node = _few_child(tree, branch, slot)
-    return None
+    return _IN_OTHERS
+
+
+_IN_OTHERS = ((None, 0, 0),)
 
 
 def _few_child(tree: Tree, branch: Node, slot: int) -> Any:

@@ -13,34 +13,24 @@ over which there is nothing: so it is the nodes' own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
-from threading import RLock
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from btree import ranges
+from btree import few_keys, ranges
+from btree.changed_keys import cut, few_changed, few_ids_changed, joined, ordered, ordering
 from btree.few_keys import first_of
-from btree.lookups import FEW
-from btree.order import in_order, less, search_left, search_right
+from btree.order import MAX, in_order, less, search_left, search_right
 from btree.protocols import Key, Row, TreeKind, Value
 from btree.ranges import Bound
 from btree.tree import DELETED
 
 if TYPE_CHECKING:
     from btree.overlay import OverlaidTree
-    from btree.tree_state import TreeState
 
 ABSENT: Any = object()
 
 MET_MAX = 16
 """Changes are met in ranges so often, on average, before they are put into the leaves."""
-
-LATELY_MAX = 64
-LATELY_SHARE = 32
-"""So many keys are sorted in among those that were changed lately, or for so many of all that wait one, before these
-are sorted in among all."""
-
-_FEW_FRESH = 8
-"""So many new keys have their places among the others looked for one by one."""
 
 _FEW_MERGED = 32
 """So many changes of one leaf are put in one by one."""
@@ -48,40 +38,10 @@ _FEW_MERGED = 32
 _FEW_ALONE = 16
 """So many at once are handed on where they lie beside the leaves."""
 
+_MANY_CHANGED = 4
+"""Changes for each of many prefixes, between the first and the last of them, up to which those that concern any are picked."""
+
 _INDEX = TreeKind.INDEX
-
-
-_ordering = RLock()
-"""Held while the keys that were changed lately are put in order, or picked.
-
-They are put into a list that is there: a copy of it, for each commit that somebody reads after, would touch each of
-its keys, which are seldom in the processor's cache."""
-
-
-def _ordered(state: TreeState) -> tuple[list[Key], list[Key]]:
-    """The keys of all that waits over a state, and those changed lately, each in order; what commits add meanwhile
-    may be among them.  Under the lock; only the second list ever changes."""
-    many, lately = state.pending_order
-    pending = state.pending
-    while (count := len(pending)) != len(many) + len(lately):
-        # Keys are only ever added, and a dict keeps them in that order: the new ones are the last.
-        try:
-            fresh = list(islice(reversed(pending), count - len(many) - len(lately)))
-        except RuntimeError:
-            continue  # a commit adds some
-        if len(pending) != count:
-            continue  # or has done so
-        if len(lately) + len(fresh) > max(LATELY_MAX, len(many) // LATELY_SHARE):
-            many, lately = in_order([*many, *in_order([*lately, *fresh])]), []
-        elif len(fresh) > _FEW_FRESH:
-            lately = in_order([*lately, *fresh])
-        else:
-            for key in reversed(
-                fresh
-            ):  # the oldest first: if it is interrupted, those of before are there
-                lately.insert(search_right(lately, key), key)
-        state.pending_order = many, lately
-    return many, lately
 
 
 class Waiting:
@@ -103,8 +63,8 @@ class Waiting:
             for keys, start, end in self._parts:  # a copy: the transaction may go on changing them
                 self._own = {key: tree.own[key] for key in keys[start:end]}
         if tree.entries:
-            with _ordering:
-                many, lately = _ordered(state)
+            with ordering:
+                many, lately = ordered(state)
                 self._add(lately, low, high)
                 self._parts = [
                     (keys[start:end], 0, end - start) for keys, start, end in self._parts
@@ -112,27 +72,13 @@ class Waiting:
             self._add(many, low, high)
 
     def _add(self, keys: list[Key], low: Bound, high: Bound) -> None:
-        start = 0 if low is None else ranges.slot_of(keys, low)
-        end = len(keys)
-        if high is not None:
-            # Most ranges are short.  To search all keys again would be a dozen misses of the processor's cache.
-            near = keys[start : start + _FEW_ALONE]
-            end = ranges.slot_of(near, high)
-            if end < _FEW_ALONE:
-                keys, start = near, 0
-            else:
-                end = ranges.slot_of(keys, high)
+        keys, start, end = cut(keys, low, high)
         if start < end:
             self._parts.append((keys, start, end))
 
     def __bool__(self) -> bool:
         """Whether there is anything left."""
         return bool(self._parts)
-
-    def take(self) -> list[Key]:
-        """All keys that are left, in order."""
-        parts, self._parts = self._parts, []
-        return _joined([keys[start:end] for keys, start, end in parts])
 
     def _take_to(self, key: Key, *, reverse: bool, inclusive: bool) -> list[Key]:
         """The keys that are left up to one, or down to it, in order."""
@@ -141,17 +87,17 @@ class Waiting:
         taken, left = [], []
         search = search_left if reverse is inclusive else search_right
         for keys, start, end in self._parts:
-            cut = min(max(search(keys, key), start), end)
+            place = min(max(search(keys, key), start), end)
             if reverse:
-                run, end = keys[cut:end], cut
+                run, end = keys[place:end], place
             else:
-                run, start = keys[start:cut], cut
+                run, start = keys[start:place], place
             if run:
                 taken.append(run)
             if start < end:
                 left.append((keys, start, end))
         self._parts = left
-        return _joined(taken) if taken else []
+        return joined(taken) if taken else []
 
     def change(self, key: Key) -> tuple[Key, Value] | None:
         """A key as the change of it put it (1 and 1.0 are equal), and the value; None if there is none that can be
@@ -232,18 +178,7 @@ class Waiting:
         if reverse:
             keys.reverse()
             kept.reverse()
-        slot = 0
-        for key, value in changes:
-            slot = search_left(keys, key, slot)
-            is_there = slot < len(keys) and keys[slot] == key
-            if value is DELETED:
-                if is_there:
-                    del keys[slot]
-                    del kept[slot : slot + 1]
-                continue
-            keys[slot : slot + is_there] = (key,)
-            if not self._is_index:
-                kept[slot : slot + is_there] = (value,)
+        _make(changes, keys, None if self._is_index else kept)
         if reverse:
             keys.reverse()
             kept.reverse()
@@ -267,12 +202,6 @@ class Waiting:
         if reverse:
             order.reverse()
         return order, [] if self._is_index else [merged[key] for key in order]
-
-
-def _joined(runs: list[list[Key]]) -> list[Key]:
-    if len(runs) == 1:
-        return runs[0]
-    return in_order(dict.fromkeys(chain.from_iterable(runs)))
 
 
 def _in_range(
@@ -305,26 +234,118 @@ def batches(
     return found if waiting is None else waiting.over(found, reverse=reverse)
 
 
+def _make(
+    changes: Sequence[tuple[Key, Value]], keys: list[Key], values: list[Value] | None
+) -> None:
+    """Make changes, in order, to entries in order."""
+    slot = 0
+    for key, value in changes:
+        slot = search_left(keys, key, slot)
+        is_there = slot < len(keys) and keys[slot] == key
+        if value is DELETED:
+            if is_there:
+                del keys[slot]
+                if values is not None:
+                    del values[slot]
+            continue
+        keys[slot : slot + is_there] = (key,)
+        if values is not None:
+            values[slot : slot + is_there] = (value,)
+
+
+# -- a few keys or rows ----------------------------------------------------------------------------------
+
+
+def _changes(tree: OverlaidTree, run: Sequence[Key]) -> list[tuple[Key, Value]] | None:
+    """What the changes of some keys, in order, put there; None if the tree has been settled, because they have been met
+    too often.  As `Waiting.change`, for a look that is over at once."""
+    own, entries, lsn = tree.own, tree.entries, tree.lsn
+    state = tree.under
+    if state.pending_met > MET_MAX * (state.pending_count + len(own)) and not tree._is_vast:
+        tree.settle()
+        return None
+    state.pending_met += len(run)
+    changes: list[tuple[Key, Value]] = []
+    for key in run:
+        value = own.get(key, ABSENT) if own else ABSENT
+        if value is not ABSENT:
+            changes.append((key, value))
+            continue
+        entry = entries.get(key)
+        while entry is not None and entry[0] > lsn:
+            entry = entry[2]
+        if entry is not None:
+            changes.append((entry[3], entry[1]))
+    return changes
+
+
 def prefixed(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Key] | None:
-    waiting = _in_range(tree, prefix, prefix, True, True)
+    run, _ = few_changed(tree, (prefix, False), ((*prefix, MAX), False))
+    changes = _changes(tree, run) if run else None
     found = tree.nodes().prefixed(prefix)
-    if waiting is None or found is None:
-        return found
-    return waiting.merged(found, [], waiting.take())[0]
+    if changes and found is not None:
+        _make(changes, found, None)
+    return found
 
 
 def last_parts(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Any] | None:
-    found = prefixed(tree, prefix)
-    return None if found is None else [key[-1] for key in found]
+    run, _ = few_changed(tree, (prefix, False), ((*prefix, MAX), False))
+    changes = _changes(tree, run) if run else None
+    if not changes:
+        return tree.nodes().last_parts(prefix)
+    found = tree.nodes().prefixed(prefix)
+    if found is None:
+        return None
+    _make(changes, found, None)
+    return [key[-1] for key in found]
 
 
 def prefixed_many(tree: OverlaidTree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
-    if len(prefixes) <= FEW:
-        found = [prefixed(tree, prefix) for prefix in prefixes]
-        if None not in found:
-            return found  # type: ignore[return-value]
-    tree.settle()
-    return tree.nodes().prefixed_many(prefixes)
+    if not prefixes:
+        return []
+    run, is_all = few_changed(
+        tree, (prefixes[0], False), ((*prefixes[-1], MAX), False), _MANY_CHANGED * len(prefixes)
+    )
+    if not is_all:
+        tree.settle()
+    width = len(prefixes[0])
+    if run:
+        wanted = {*prefixes}
+        run = [key for key in run if key[:width] in wanted]
+    changes = _changes(tree, run) if run and is_all else None
+    found = tree.nodes().prefixed_many(prefixes)
+    if changes:
+        places = {prefix: place for place, prefix in enumerate(prefixes)}
+        for prefix, some in groupby(changes, lambda change: change[0][:width]):
+            _make([*some], found[places[prefix]], None)
+    return found
+
+
+def _are_puts(changes: list[tuple[Key, Value]], known: int) -> bool:
+    """Whether each of so many changes that are known of can be seen and put an entry."""
+    return len(changes) == known and all(value is not DELETED for _, value in changes)
+
+
+def _first_with(
+    changes: list[tuple[Key, Value]],
+    found: list[Key],
+    count: int,
+    *,
+    is_all: bool,
+    known: int,
+    reverse: bool,
+) -> list[Key] | None:
+    """The first keys of a range, of which `found` are the first of the nodes, with changes made of which there may be
+    more; None if more of either has to be looked at.  `known`: how many changes there are, those that can't be seen
+    included."""
+    if not is_all and not _are_puts(changes, known):
+        return None
+    if reverse:
+        found.reverse()
+    _make(changes, found, None)
+    if reverse:
+        found.reverse()
+    return found[:count] if len(found) >= count else None
 
 
 def following(
@@ -332,9 +353,17 @@ def following(
 ) -> list[Key] | None:
     found = tree.nodes().following(start, count, beyond=beyond)
     lo = start if start or beyond else None
-    if found and not Waiting(tree, *ranges.bounds(tree, lo, found[-1], not beyond, True)):
-        return found
-    return first_of(batches(tree, lo, lo_inclusive=not beyond), count)
+    if found:
+        bounds = ranges.bounds(tree, lo, found[-1], not beyond, True)
+        run, is_all = few_changed(tree, *bounds, count)
+        if not run:
+            return found
+        changes = _changes(tree, run)
+        if changes is not None:
+            some = _first_with(changes, found, count, is_all=is_all, known=len(run), reverse=False)
+            if some is not None:
+                return some
+    return first_of(tree.batches(lo, lo_inclusive=not beyond), count)
 
 
 def preceding(
@@ -342,9 +371,17 @@ def preceding(
 ) -> list[Key] | None:
     found = tree.nodes().preceding(end, count, inclusive=inclusive)
     hi = end if end or not inclusive else None
-    if found and not Waiting(tree, *ranges.bounds(tree, found[-1], hi, True, inclusive)):
-        return found
-    return first_of(batches(tree, None, hi, hi_inclusive=inclusive, reverse=True), count)
+    if found:
+        bounds = ranges.bounds(tree, found[-1], hi, True, inclusive)
+        run, is_all = few_changed(tree, *bounds, count, reverse=True)
+        if not run:
+            return found
+        changes = _changes(tree, run)
+        if changes is not None:
+            some = _first_with(changes, found, count, is_all=is_all, known=len(run), reverse=True)
+            if some is not None:
+                return some
+    return first_of(tree.batches(None, hi, hi_inclusive=inclusive, reverse=True), count)
 
 
 def between(
@@ -355,11 +392,14 @@ def between(
     lo_inclusive: bool = True,
     hi_inclusive: bool = False,
 ) -> Sequence[Key] | None:
-    waiting = _in_range(tree, lo, hi, lo_inclusive, hi_inclusive)
+    run, _ = few_changed(tree, *ranges.bounds(tree, lo, hi, lo_inclusive, hi_inclusive))
+    changes = _changes(tree, run) if run else None
     found = tree.nodes().between(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive)
-    if waiting is None or found is None:
+    if not changes or found is None:
         return found
-    return waiting.merged(found, [], waiting.take())[0]
+    keys = [*found]
+    _make(changes, keys, None)
+    return keys
 
 
 def few_rows(
@@ -371,17 +411,39 @@ def few_rows(
     *,
     reverse: bool = False,
 ) -> list[Row] | None:
-    waiting = _in_range(tree, start, stop, True, False)
-    nodes = tree.nodes()
-    if waiting is None:
-        return nodes.few_rows(start, stop, count, pick, reverse=reverse)
-    found: list[Row] = []
-    some = waiting.over(nodes.batches(start, stop, reverse=reverse), reverse=reverse)
-    for _, rows in some:
-        found += rows[: count - len(found)]
-        if len(found) == count:
+    few = few_keys.few_entries(tree.nodes(), start, stop, count, reverse=reverse)
+    if few is None:
+        return None
+    keys, rows = few
+    asked = start, stop
+    if len(keys) == count:  # what comes behind the last of them is not asked for
+        if reverse:
+            start = keys[0]
+        else:
+            stop = keys[-1] + 1
+    run, is_all = few_ids_changed(tree, start, stop, count, reverse=reverse)
+    if run:
+        changes = _changes(tree, run)
+        if changes is None:
+            return tree.few_rows(*asked, count, pick, reverse=reverse)
+        if (len(keys) == count or not is_all) and not _are_puts(changes, len(run)):
+            rows = _first_rows(tree.batches(*asked, reverse=reverse), count)
+            return rows if pick is None else [*map(pick, rows)]
+        _make(changes, keys, rows)
+        if len(rows) > count:
+            rows = rows[len(rows) - count :] if reverse else rows[:count]
+    if reverse:
+        rows.reverse()
+    return rows if pick is None else [*map(pick, rows)]
+
+
+def _first_rows(batches: Iterator[tuple[list[Key], list[Value]]], count: int) -> list[Row]:
+    rows: list[Row] = []
+    for _, some in batches:
+        rows += some[: count - len(rows)]
+        if len(rows) == count:
             break
-    return found if pick is None else [*map(pick, found)]
+    return rows
 
 
 def first(tree: OverlaidTree) -> tuple[Key, Value] | None:
@@ -408,11 +470,13 @@ def count(tree: OverlaidTree) -> int:
 
 
 def get_many(tree: OverlaidTree, keys: Sequence[Key]) -> list[Value]:
-    if len(keys) <= FEW:
-        get = tree.get
-        return [get(key) for key in keys]
     found = tree.nodes().get_many(keys)
     own, entries, lsn = tree.own, tree.entries, tree.lsn
+    try:
+        if not own and entries.keys().isdisjoint(keys):
+            return found
+    except RuntimeError:  # a commit adds some
+        pass
     for at, key in enumerate(keys):
         value = own.get(key, ABSENT)
         if value is ABSENT:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from btree import TreeKind, open_memory, open_store, waiting
+from btree import TreeKind, changed_keys, open_memory, open_store, waiting
 from btree.order import in_order
 from btree.overlay import OverlaidTree
 from btree.tree import Tree
@@ -108,15 +108,18 @@ def test_ranges_have_the_changes_in_them(
     kind: TreeKind, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = random.Random(seed)
-    for name, choices in {
-        "MET_MAX": (0, 2, 10**9, 10**9),
-        "LATELY_MAX": (1, 5, 64),
-        "LATELY_SHARE": (2, 32),
-        "_FEW_FRESH": (0, 8),
-        "_FEW_MERGED": (0, 3, 32),
-        "_FEW_ALONE": (1, 16),
-    }.items():
-        monkeypatch.setattr(waiting, name, numbers.choice(choices))
+    for module, name, choices in (
+        (waiting, "MET_MAX", (0, 2, 10**9, 10**9)),
+        (waiting, "_FEW_MERGED", (0, 3, 32)),
+        (waiting, "_FEW_ALONE", (1, 16)),
+        (waiting, "_MANY_CHANGED", (0, 4)),
+        (changed_keys, "LATELY_MAX", (1, 5, 64)),
+        (changed_keys, "LATELY_SHARE", (2, 32)),
+        (changed_keys, "_FEW_FRESH", (0, 8)),
+        (changed_keys, "_NEAR", (1, 16)),
+        (changed_keys, "_SHORT", (0, 64)),
+    ):
+        monkeypatch.setattr(module, name, numbers.choice(choices))
     store: Any = open_store(tmp_path / "a.db", durability="off", page_bytes=512)
     writing = store.begin(write=True)
     tree_id = writing.create_tree(kind)
