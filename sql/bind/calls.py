@@ -3,9 +3,7 @@ refer to.  Calls with OVER go on to `sql.bind.windows`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
-
-from sqlglot import exp
+from typing import TYPE_CHECKING, NoReturn
 
 from sql.bind.nodes import offset_of
 from sql.bind.scope import Scope, nearest
@@ -19,6 +17,7 @@ from sql.bind.windows import window_call
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import Affinity, Call, Expression, Literal, Parameter, SlotRef, Unary
 from sql.functions import Aggregate, Function, WindowFunction
+from sql.parse import exp
 from sql.plan import AggregateCall
 from sql.plan.walk import references
 
@@ -30,18 +29,7 @@ if TYPE_CHECKING:
 
 
 def anonymous(binder: ExpressionBinder, node: exp.Anonymous) -> Expression:
-    return call(binder, str(node.this), node.expressions, node)
-
-
-def typed_function(binder: ExpressionBinder, node: Any) -> Expression:
-    """A function sqlglot has a class for: its SQLite spelling says name and arguments."""
-    text = node.sql(dialect="sqlite")
-    name = text.split("(", 1)[0]
-    arguments = [item for item in node.args.values() if isinstance(item, exp.Expression)]
-    for item in node.args.values():
-        if isinstance(item, list):
-            arguments += [part for part in item if isinstance(part, exp.Expression)]
-    return call(binder, name, arguments, node)
+    return call(binder, node.this, node.expressions, node)
 
 
 def call(
@@ -54,13 +42,12 @@ def call(
 ) -> Expression:
     distinct = False
     order: exp.Order | None = None
+    if arguments and isinstance(arguments[-1], exp.Order):
+        order = arguments[-1]
+        arguments = arguments[:-1]
     if len(arguments) == 1 and isinstance(arguments[0], exp.Distinct):
         distinct = True
         arguments = arguments[0].expressions
-    if arguments and isinstance(arguments[-1], exp.Order):
-        order = arguments[-1]
-        first = [order.this] if order.this is not None else []
-        arguments = [*arguments[:-1], *first]
     if len(arguments) == 1 and isinstance(arguments[0], exp.Star):
         arguments = []
     functions = binder.statement.env.functions
@@ -194,20 +181,8 @@ def _owner(
 
 
 def filtered(binder: ExpressionBinder, node: exp.Filter) -> Expression:
-    name, arguments = _name_and_arguments(binder, node.this)
-    return call(binder, name, arguments, node, where=node.expression.this)
-
-
-def _name_and_arguments(
-    binder: ExpressionBinder, node: exp.Expression
-) -> tuple[str, list[exp.Expression]]:
-    if isinstance(node, exp.Anonymous):
-        return str(node.this), node.expressions
-    arguments = [item for item in node.args.values() if isinstance(item, exp.Expression)]
-    for item in node.args.values():
-        if isinstance(item, list):
-            arguments += [part for part in item if isinstance(part, exp.Expression)]
-    return node.sql(dialect="sqlite").split("(", 1)[0], arguments
+    inner = node.this
+    return call(binder, inner.this, inner.expressions, node, where=node.expression.this)
 
 
 def windowed(binder: ExpressionBinder, node: exp.Window) -> Expression:
@@ -216,5 +191,4 @@ def windowed(binder: ExpressionBinder, node: exp.Window) -> Expression:
     if isinstance(inner, exp.Filter):
         where = inner.expression.this
         inner = inner.this
-    name, arguments = _name_and_arguments(binder, inner)
-    return call(binder, name, arguments, node, where=where, window=node)
+    return call(binder, inner.this, inner.expressions, node, where=where, window=node)

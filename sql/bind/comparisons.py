@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp
-
 from sql.bind.nodes import is_query, offset_of
 from sql.bind.typing import (
     affinity_of,
@@ -34,6 +32,7 @@ from sql.expressions import (
     Or,
     Truth,
 )
+from sql.parse import exp
 from sql.plan import Block, width
 
 if TYPE_CHECKING:
@@ -84,8 +83,6 @@ Operand = Expression | tuple[Expression, ...]
 
 def _operand(binder: ExpressionBinder, node: exp.Expression) -> Operand:
     """What is compared, bound once: a subquery may hold others, which hold others."""
-    while isinstance(node, exp.Paren):
-        node = node.this
     if isinstance(node, exp.Tuple):
         return tuple(binder.scalar(item) for item in node.expressions)
     if isinstance(node, exp.Subquery) and is_query(node.this):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.bind.expressions import ExpressionBinder
 from sql.bind.nodes import offset_of
@@ -20,6 +19,7 @@ from sql.bind.typing import (
 )
 from sql.errors import SqlError
 from sql.expressions import Expression, SlotRef
+from sql.parse import exp
 from sql.plan import Block, Compound, Recursive, ResultColumn, Select, SortKey, width
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def ordered_compound(
         term = item.this if isinstance(item, exp.Ordered) else item
         collation = None
         inner = term
-        while isinstance(inner, (exp.Paren, exp.Collate)):
+        while isinstance(inner, exp.Collate):
             if isinstance(inner, exp.Collate) and collation is None:
                 collation = binder.collation(inner.expression.name)
             inner = inner.this

@@ -1,4 +1,4 @@
-"""Binding of scalar expressions: sqlglot's tree in, `sql.expressions` out.
+"""Binding of scalar expressions: the parser's tree in, `sql.expressions` out.
 
 Names, constants, operators and subqueries are bound here; comparisons in `sql.bind.comparisons`, calls in
 `sql.bind.calls`.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from sqlglot import exp
 
 from sql.bind import calls, comparisons
 from sql.bind.nodes import MINIMUM_INTEGER, number, offset_of
@@ -43,6 +41,7 @@ from sql.expressions import (
     Truth,
     Unary,
 )
+from sql.parse import exp
 from sql.plan import Block, SortKey, width
 from sql.plan.walk import walk_flat
 from sql.run.arithmetic import OPERATORS, negate
@@ -78,18 +77,10 @@ class ExpressionBinder:
         self.scope = scope
 
     def bind(self, node: exp.Expression) -> Expression:
-        handler = _HANDLERS.get(type(node))
-        if handler is None:
-            return self._fallback(node)
-        return handler(self, node)
+        return _HANDLERS[node.__class__](self, node)
 
     def bind_all(self, nodes: list[exp.Expression]) -> tuple[Expression, ...]:
         return tuple(self.bind(node) for node in nodes)
-
-    def _fallback(self, node: exp.Expression) -> Expression:
-        if isinstance(node, exp.Func):
-            return calls.typed_function(self, node)
-        raise SqlError(f'near "{node.sql(dialect="sqlite")}": syntax error', offset=offset_of(node))
 
     # Names
 
@@ -127,7 +118,7 @@ class ExpressionBinder:
             return extra
         quoted = isinstance(identifier, exp.Identifier) and identifier.args.get("quoted")
         if table_name is None:
-            if quoted and identifier.meta.get("quote", '"') == '"':
+            if quoted and identifier.args.get("quote", '"') == '"':
                 return Literal(name)
             if not quoted and name.lower() in ("true", "false"):
                 return Literal(int(name.lower() == "true"))
@@ -136,7 +127,7 @@ class ExpressionBinder:
         raise no_such_column(name, table_name, self.scope, offset_of(node))
 
     def _tree_key(self, node: exp.Column, scope: Scope) -> ScopeColumn | None:
-        if not node.meta.get("tree_key"):
+        if not node.args.get("tree_key"):
             return None
         table = node.args.get("table")
         for item in scope.items:
@@ -177,15 +168,9 @@ class ExpressionBinder:
         return Literal(int(bool(node.this)))
 
     def parameter(self, node: exp.Expression) -> Expression:
-        index = node.meta.get("index")
-        if index is None:
-            index = self.statement.next_parameter(node)
-        return Parameter(index)
+        return Parameter(node.args["index"])
 
     # Operators
-
-    def paren(self, node: exp.Paren) -> Expression:
-        return self.bind(node.this)
 
     def negate(self, node: exp.Neg) -> Expression:
         operand = node.this
@@ -235,8 +220,6 @@ class ExpressionBinder:
 
     def negation(self, node: exp.Not) -> Expression:
         inner = node.this
-        while isinstance(inner, exp.Paren):
-            inner = inner.this
         bound = self.bind(node.this)
         if isinstance(inner, (exp.Is, exp.NullSafeEQ)):
             if isinstance(bound, Compare) and bound.op in _FLIPPED_IS:
@@ -266,9 +249,7 @@ class ExpressionBinder:
         return Not(bound)
 
     def cast(self, node: exp.Cast) -> Expression:
-        text = node.meta.get("type")
-        if text is None:
-            text = node.to.sql(dialect="sqlite")
+        text = node.args["type"]
         affinity = affinity_of_type(text) if text else Affinity.NUMERIC
         return Cast(self.scalar(node.this), affinity, text)
 
@@ -338,9 +319,8 @@ class ExpressionBinder:
             raise SqlError(
                 "RAISE() may only be used within a trigger-program", offset=offset_of(node)
             )
-        action = str(node.args.get("action") or node.this).upper()
-        message = node.args.get("message") or node.args.get("expression")
-        return Raise(action, None if message is None else self.bind(message))
+        message = node.expression
+        return Raise(node.this, None if message is None else self.bind(message))
 
     def tuple_(self, node: exp.Tuple) -> Expression:
         if len(node.expressions) == 1:
@@ -360,9 +340,8 @@ _MATCHES: dict[Any, str] = {
     exp.Like: "LIKE",
     exp.Glob: "GLOB",
     exp.RegexpLike: "REGEXP",
+    exp.Match: "MATCH",
 }
-if hasattr(exp, "Match"):
-    _MATCHES[exp.Match] = "MATCH"
 
 _Handler = Callable[[ExpressionBinder, Any], Expression]
 _HANDLERS: dict[type[exp.Expression], _Handler] = {
@@ -372,8 +351,6 @@ _HANDLERS: dict[type[exp.Expression], _Handler] = {
     exp.Null: ExpressionBinder.null,
     exp.Boolean: ExpressionBinder.boolean,
     exp.Placeholder: ExpressionBinder.parameter,
-    exp.Parameter: ExpressionBinder.parameter,
-    exp.Paren: ExpressionBinder.paren,
     exp.Neg: ExpressionBinder.negate,
     exp.Unary: ExpressionBinder.plus,
     exp.Command: ExpressionBinder.raise_,

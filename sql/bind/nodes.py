@@ -1,11 +1,10 @@
-"""Questions that all binders ask of sqlglot's nodes: where one stands, whether it is a query, what number
+"""Questions that all binders ask of the parser's nodes: where one stands, whether it is a query, what number
 a literal is."""
 
 from __future__ import annotations
 
-from sqlglot import exp
-
 from sql.errors import SqlError
+from sql.parse import exp
 
 MINIMUM_INTEGER = -(2**63)
 MAXIMUM_INTEGER = 2**63 - 1
@@ -14,10 +13,8 @@ MAXIMUM_INTEGER = 2**63 - 1
 def offset_of(node: exp.Expression) -> int | None:
     """Where the node stands in the statement's text, if the parser noted it."""
     for part in (node, node.this if isinstance(node.this, exp.Expression) else None):
-        if part is not None:
-            start = part.meta.get("start")
-            if isinstance(start, int):
-                return start
+        if part is not None and part.start is not None:
+            return part.start
     return None
 
 

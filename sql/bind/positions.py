@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from sqlglot import exp
-
 from sql.bind.nodes import number
 from sql.errors import SqlError
+from sql.parse import exp
 
 _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
 _POSITION_MAX = (1 << 31) - 1  # larger numbers are constants, as in SQLite
@@ -18,7 +17,7 @@ def ordinal(position: int) -> str:
 
 def position_of(node: exp.Expression) -> int | None:
     """The column number a bare integer in ORDER BY or GROUP BY stands for."""
-    while isinstance(node, (exp.Paren, exp.Collate)):
+    while isinstance(node, exp.Collate):
         node = node.this
     negative = False
     while isinstance(node, exp.Neg) or type(node) is exp.Unary:  # the latter is a plus

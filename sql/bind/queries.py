@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.bind.compounds import Arm, compound
 from sql.bind.ctes import Cte, declare
@@ -26,6 +25,7 @@ from sql.expressions import (
     SlotRef,
     Unary,
 )
+from sql.parse import exp
 from sql.plan import (
     Block,
     Compound,
@@ -50,7 +50,6 @@ class Binder:
         self.cte_uses: dict[int, int] = {}
         self._sources = 0
         self.ctes_made = 0
-        self._parameters = 0
         self._view_depth = 0
         self.database: str | None = None  # that names stand for in a view, None: any
         self.arms: dict[int, Arm] = {}
@@ -61,10 +60,6 @@ class Binder:
     def next_source(self) -> int:
         self._sources += 1
         return self._sources
-
-    def next_parameter(self, node: exp.Expression) -> int:
-        self._parameters += 1
-        return self._parameters - 1
 
     def extra_column(self, name: str, table: str | None) -> Expression | None:
         """A column of NEW, OLD or `excluded`: always by its qualified name."""
@@ -187,7 +182,7 @@ class Binder:
                     star = exp.Select(expressions=[exp.Star()], from_=exp.From(this=node))
                     return self._select(star, parent)
                 case _:
-                    raise SqlError(f'near "{node.key}": syntax error', offset=offset_of(node))
+                    raise AssertionError(f"no query: {node!r}")
         finally:
             self.ctes = saved
 
@@ -256,7 +251,7 @@ class Binder:
         items, where = from_binder.bind(node)
         binder = ExpressionBinder(self, scope)
 
-        of_rows = not node.meta.get("row_by_row")
+        of_rows = not node.args.get("row_by_row")
         scope.aggregates_allowed = scope.windows_allowed = of_rows
         outputs, result, aliased = self._outputs(node, scope, binder)
         scope.aliases = aliased
@@ -380,9 +375,8 @@ class Binder:
         if alias is not None:
             return ResultColumn(alias)
         if isinstance(node, exp.Column):
-            return ResultColumn(item.meta.get("text") or node.name)
-        text = item.meta.get("text")
-        return ResultColumn(text if text is not None else node.sql(dialect="sqlite"))
+            return ResultColumn(item.args.get("text") or node.name)
+        return ResultColumn(item.args["text"])
 
     def _group_keys(
         self,
@@ -425,7 +419,7 @@ class Binder:
             term = item.this if isinstance(item, exp.Ordered) else item
             collation = None
             inner = term
-            while isinstance(inner, (exp.Collate, exp.Paren)):
+            while isinstance(inner, exp.Collate):
                 inner = inner.this
             slot = position_of(inner)
             bound: Expression | None = None
@@ -438,11 +432,7 @@ class Binder:
             if bound is None:
                 bound = binder.scalar(term)
             elif inner is not term:
-                while isinstance(term, (exp.Collate, exp.Paren)):
-                    if isinstance(term, exp.Collate):
-                        collation = self.collation(term.expression.name)
-                        break
-                    term = term.this
+                collation = self.collation(term.expression.name)
             key = binder.sort_key(item, bound)
             if collation is not None:
                 key = replace(key, collation=collation)

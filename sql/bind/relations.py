@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.bind.ctes import cte_block, renamed
 from sql.bind.expressions import ExpressionBinder
@@ -21,6 +20,7 @@ from sql.bind.scope import Scope, ScopeColumn, ScopeItem, nearest, nullable, tab
 from sql.bind.typing import carried_affinity, collation_of, compare, kinds_of
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import Case, ColumnRef, Compare, Expression, Literal
+from sql.parse import exp
 from sql.plan import (
     Block,
     DerivedRelation,
@@ -112,8 +112,6 @@ class FromBinder:
 
     def _relation_list(self, node: exp.Expression) -> tuple[list[FromItem], list[Expression]]:
         """One FROM term: a relation, or a parenthesised join that is spread in place."""
-        while isinstance(node, exp.Paren):
-            node = node.this
         if isinstance(node, exp.Subquery) and not is_query(node.this):
             return self._joined(node.this, node.args.get("joins") or [])
         relation, item = self._relation(node)
@@ -313,11 +311,10 @@ class FromBinder:
     def _relation(self, node: exp.Expression) -> tuple[Relation, ScopeItem]:
         if isinstance(node, exp.Subquery) or is_query(node):
             return self._subquery(node)
-        if isinstance(node, exp.Table):
-            if isinstance(node.this, (exp.Anonymous, exp.Func)):
-                return self._function(node)
-            return self._named(node)
-        raise SqlError(f'near "{node.key}": syntax error', offset=offset_of(node))
+        assert isinstance(node, exp.Table)
+        if isinstance(node.this, exp.Anonymous):
+            return self._function(node)
+        return self._named(node)
 
     def _subquery(self, node: exp.Expression) -> tuple[Relation, ScopeItem]:
         alias = node.alias if isinstance(node, (exp.Subquery, exp.Values)) else ""
@@ -340,7 +337,7 @@ class FromBinder:
 
     def _function(self, node: exp.Table) -> tuple[Relation, ScopeItem]:
         call = node.this
-        name = str(call.this) if isinstance(call, exp.Anonymous) else call.sql_name().lower()
+        name = call.this
         provider = self.binder.env.relations and self.binder.env.relations(name.lower())
         if not provider:
             raise SqlNameError(f"no such table-valued function: {name}", token=name)
@@ -401,7 +398,7 @@ class FromBinder:
         raise error
 
     def _index_hint(self, node: exp.Table, table: Table) -> str | bool | None:
-        hint: str | bool | None = node.meta.get("indexed_by")
+        hint: str | bool | None = node.args.get("indexed_by")
         if isinstance(hint, str):
             indexes = self.binder.env.schema.indexes_on(table.name, database_of(table))
             if hint.lower() not in [index.name.lower() for index in indexes]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlglot import exp
-
 from sql.dml.target import column_place
 from sql.errors import SqlError
+from sql.parse import exp
 
 if TYPE_CHECKING:
     from sql.parse.statements import Assignment
@@ -35,16 +34,13 @@ def assigned(
 
 def _row_values(value: exp.Expression, count: int) -> list[exp.Expression]:
     """`(a, b) = (1, 2)` or `(a, b) = (SELECT 1, 2)`: one expression per column."""
-    node = value
-    while isinstance(node, exp.Paren):
-        node = node.this
-    if isinstance(node, exp.Tuple):
-        if len(node.expressions) != count:
-            raise SqlError(f"{count} columns assigned {len(node.expressions)} values")
-        return list(node.expressions)
-    if not isinstance(node, exp.Subquery):
+    if isinstance(value, exp.Tuple):
+        if len(value.expressions) != count:
+            raise SqlError(f"{count} columns assigned {len(value.expressions)} values")
+        return list(value.expressions)
+    if not isinstance(value, exp.Subquery):
         raise SqlError(f"{count} columns assigned 1 values")
-    return [_one_column(node.this, place, count) for place in range(count)]
+    return [_one_column(value.this, place, count) for place in range(count)]
 
 
 def _one_column(query: exp.Expression, place: int, count: int) -> exp.Expression:

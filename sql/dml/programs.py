@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
-from sqlglot import exp
 
 from sql.compile import compile_values, prepare_select
 from sql.context import Context
 from sql.errors import SqlError, SqlNameError
+from sql.parse import exp
 from sql.parse.statements import Query, Statement
 from sql.run.arithmetic import RaiseError
 from sql.values import truth

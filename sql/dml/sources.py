@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp
-
 from sql.compile import CompiledQuery, compile_values, prepare_select
 from sql.dml.copying import Copied
 from sql.dml.target import column_place
 from sql.errors import SqlError, SqlNameError
-from sql.parse import parse_expression
+from sql.parse import exp, parse_expression
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -123,7 +121,7 @@ class Source:
         number = 0
         for row in rows:
             for item in row:
-                if not isinstance(item, exp.Placeholder) or item.meta.get("index") != number:
+                if not isinstance(item, exp.Placeholder) or item.args.get("index") != number:
                     return None
                 number += 1
         if self.is_followed:

@@ -16,7 +16,6 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlglot import exp
 
 from btree import CollectorPaused
 from sql.compile import compile_change, compile_row_function, expects_many, plan_select
@@ -43,6 +42,7 @@ from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, t
 from sql.dml.undo import guarded
 from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.dml.writer import same
+from sql.parse import exp
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlglot import exp
 
 from sql.bind.positions import ordinal
 from sql.compile import bind_to_row, calls_program, compile_bound_row
@@ -16,7 +15,7 @@ from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys
 from sql.dml.target import Target, column_place, row_columns
 from sql.errors import SqlError
-from sql.parse import parse_expression
+from sql.parse import exp, parse_expression
 from sql.plan.walk import walk
 from sql.values import truth
 
@@ -176,19 +175,19 @@ def _constraint(target: Target, clause: Upsert, which: str) -> IndexKeys | None:
 
 
 def _name(item: IndexedColumn) -> str:
-    return item.expression.sql().lower() if item.column is None else item.column.lower()
+    return item.expression.meaning() if item.column is None else item.column.lower()
 
 
 def _matches(keys: IndexKeys, table: Table, wanted: list[str], clause: Upsert) -> bool:
     if keys.index.where is not None and (
         clause.target_where is None
-        or clause.target_where.sql().lower() != parse_expression(keys.index.where).sql().lower()
+        or clause.target_where.meaning() != parse_expression(keys.index.where).meaning()
     ):
         return False
     names = []
     for part in keys.index.columns:
         if part.expression is not None:
-            names.append(parse_expression(part.expression).sql().lower())
+            names.append(parse_expression(part.expression).meaning())
         elif part.column is not None and part.column >= 0:
             names.append(table.columns[part.column].name.lower())
         else:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 
-from sqlglot import exp
-
+from sql.parse import exp
 from sql.parse.changes import CONFLICTS, ChangeParser
 from sql.parse.cursor import IDENTIFIERS
 from sql.parse.statements import (

@@ -1,27 +1,20 @@
-"""SQLite's tokens out of sqlglot's tokenizer.
+"""SQLite's tokens, cut by one regular expression.
 
-sqlglot's compiled tokenizer, with its keyword table emptied, cuts the text at native speed; what it
-sees otherwise than SQLite is put right here in one pass: keywords, blob literals (`x'ab'`), parameters
-(`?1`, `:a`, `@a`, `$a`), numbers (`.5`, `0x1F`) and everything that SQLite refuses
-(`unrecognized token`).  Tokens are four parallel lists, so that the parser's look-ahead is an index
-into a list of strings.
+The expression covers every character, blanks and comments too, so that a token's place is the sum of the lengths before
+it, and one call of `findall` cuts a text without a match object for each piece.  What SQLite refuses is a piece as well,
+and raises (`unrecognized token`).  Tokens are four parallel lists, so that the parser's look-ahead is an index into a
+list of strings.
 
 Kinds: an upper-case keyword, `ID` (a name, quoted or not), `STRING`, `NUMBER`, `BLOB`, `PARAMETER`, an
 operator (`==` is `=`, `!=` is `<>`), and `""` at the end of the input.  A value is the name, the string
-or the blob's digits without quotes, else the text.  One lexer may be used by one thread at a time;
-`tokens_of` keeps one for each.
+or the blob's digits without quotes, else the text.
+
+Source: sqlite3GetToken() in SQLite's tokenize.c.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from typing import ClassVar
-
-from sqlglot.dialects.dialect import Dialect
-from sqlglot.errors import TokenError
-from sqlglot.tokenizer_core import TokenType
-from sqlglot.tokens import Tokenizer
 
 from sql.errors import SqlSyntaxError
 from sql.parse.split import WORD
@@ -58,65 +51,42 @@ FALLBACK = _words(
     """
 )
 
+# Pieces whose kind the whole of them tells: keywords as they are mostly written, operators, and the commonest blank.
 _KINDS = {word: word for word in RESERVED | JOIN_WORDS | FALLBACK}
 _KINDS["TEMPORARY"] = "TEMP"
 _KINDS.update({word.lower(): kind for word, kind in list(_KINDS.items())})
-
-_OPERATORS = {
-    text: text for text in _words("( ) , . ; + - * / % & | ~ < > <= >= = <> << >> || -> ->>")
-}
-_DIGITS = frozenset("0123456789")
-_OPERATORS["=="] = "="
-_OPERATORS["!="] = "<>"
-
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_PARAMETER = re.compile(rf"\?\d*|[:@#$](?:{WORD}|::)+(?:\([^)\s]*\))?")
-_WORD = re.compile(rf"{WORD}+")
-_HEX = re.compile(r"(?:[0-9a-fA-F]{2})*\Z")
-# Closed quotes and comments; what it stops at is the one left open.  Compiled when they are needed, which is seldom.
-_CLOSED = (
-    r"""(?:[^'"`\[/-]+|'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|/(?!\*)|-(?!-))*+"""
+_KINDS.update(
+    {text: text for text in _words("( ) , . ; + - * / % & | ~ < > <= >= = <> << >> || -> ->>")}
 )
-# An exponent before a sign, of a number that sqlglot goes on reading behind the sign; and what may look like one.
-_EXPONENT = re.compile(rf"(?<!{WORD})(?:\d+(?:\.\d*)?|\.\d+)[eE]\d+(?=[+-])", re.ASCII)
-_QUOTED_OR_EXPONENT = (
-    rf"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|({_EXPONENT.pattern})"""
-)
-_BRACKET = r"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?(?:\*/|\Z)|['"`\[].*|(\])"""
+_KINDS["=="] = "="
+_KINDS["!="] = "<>"
+_KINDS[" "] = ""
 
-
-class SqliteTokenizer(Tokenizer):
-    """SQLite's quotes, comments and operators, and no keywords: those are looked up afterwards.
-
-    Not sqlglot's own of SQLite, of which nothing would be left, and whose parser and generator would be loaded; nor has
-    it a dialect of its own, which would differ from the base in nothing and takes half a millisecond to define."""
-
-    QUOTES: ClassVar = ["'"]
-    STRING_ESCAPES: ClassVar = ["'"]
-    IDENTIFIERS: ClassVar = ['"', ("[", "]"), "`"]
-    HEX_STRINGS: ClassVar = []
-    COMMENTS: ClassVar = ["--", ("/*", "*/")]
-    NESTED_COMMENTS = False
-    COMMENTS_TERMINATE_AT_NEWLINE_ONLY = True
-    COMMANDS: ClassVar = set()
-    COMMAND_PREFIX_TOKENS: ClassVar = set()
-    VAR_SINGLE_TOKENS: ClassVar = {"$"}
-    KEYWORDS: ClassVar = {
-        "==": TokenType.EQ,
-        "<>": TokenType.NEQ,
-        "!=": TokenType.NEQ,
-        "<=": TokenType.LTE,
-        ">=": TokenType.GTE,
-        "||": TokenType.DPIPE,
-        "<<": TokenType.LT,
-        ">>": TokenType.GT,
-        "->": TokenType.ARROW,
-        "->>": TokenType.DARROW,
-    }
-
+# Letters are said by what they are not (see `split`).  A byte order mark is a blank, a vertical tab one behind another.
+_NUMBER = r"(?:0[xX][0-9a-fA-F]+|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+_PIECES = re.compile(
+    r"[ \t\n\f\r][ \t\n\v\f\r]*"
+    r"|[xX]'[^']*'?"  # a blob, or what would have been one
+    rf"|{_NUMBER}{WORD}*"  # a number, or what begins like one
+    rf"|(?![$\ufeff]){WORD}+"
+    r"|[(),;+*%&~.]"
+    r"|'(?:[^']++|'')*+'"
+    r'|"(?:[^"]++|"")*+"'
+    r"|==?|<[=><]?|>[=>]?|!=|\|\|?"
+    r"|--[^\n]*|->>?|-"
+    r"|\?[0-9]*"
+    rf"|[:@#$](?:{WORD}|::)+(?:\([^)\s]*\)?)?"
+    r"|`(?:[^`]++|``)*+`"
+    r"|\[[^\]]*\]"
+    r"|/\*.+?(?:\*/|\Z)|/"
+    r"|['\"`\[].*"  # quotes that are left open
+    r"|.",
+    re.DOTALL,
+).findall
+_is_number = re.compile(_NUMBER).fullmatch
+_is_hex = re.compile(r"(?:[0-9a-fA-F]{2})*").fullmatch
 
 _END_TOKENS = 3  # as far as the parser looks ahead
-_local = threading.local()
 
 
 class Tokens:
@@ -134,114 +104,94 @@ class Tokens:
 
 def tokens_of(text: str) -> Tokens:
     """Cut `text` into tokens.  Raises `SqlSyntaxError` at the first that SQLite does not know."""
-    tokenizer = getattr(_local, "tokenizer", None)
-    if tokenizer is None:
-        tokenizer = _local.tokenizer = SqliteTokenizer(dialect=Dialect)
-    failure = None
-    if "]]" in text:
-        _check_brackets(text)
-    readable = _without_exponents(text) if _EXPONENT.search(text) else text
-    try:
-        cut = tokenizer.tokenize(readable)
-    except TokenError:
-        closed = re.match(_CLOSED, text, re.DOTALL)
-        assert closed is not None
-        failure = closed.end()
-        cut = tokenizer.tokenize(readable[:failure])
     found = Tokens(text)
     kinds, values, starts, ends = found.kinds, found.values, found.starts, found.ends
-    skip = 0
-    for token in cut:
-        start = token.start
-        if start < skip:
-            continue
-        end = token.end + 1
-        value = token.text
-        first = text[start]
-        kind = _OPERATORS.get(value)
-        if first.isalpha() or first == "_" or first > "\x7f":
-            if (first == "n" or first == "N") and end > start + 1 and text[start + 1] == "'":
-                # sqlglot's national string is a name and a string here.
-                kinds.append("ID")
-                values.append(first)
-                starts.append(start)
-                ends.append(start + 1)
-                start, kind = start + 1, "STRING"
-            elif text[end : end + 1] == "'" and (first == "x" or first == "X") and end == start + 1:
-                value, end = _blob(text, start)
-                skip = end
-                kind = "BLOB"
+    known = _KINDS.get
+    end = 0
+    for piece in _PIECES(text):
+        start = end
+        end += len(piece)
+        kind = known(piece)
+        value = piece
+        if kind is None:
+            read = _READERS.get(piece[0])
+            if read is None:  # a word
+                kind = known(piece.upper(), "ID") if piece.isascii() else "ID"
             else:
-                kind = _KINDS.get(value) or _KINDS.get(value.upper(), "ID")
-        elif first == "'":
-            kind = "STRING"
-        elif first in '"`[':
-            kind = "ID"
-        elif first in "0123456789" or (first == "." and text[end : end + 1] in _DIGITS):
-            value, end = _number(text, start)
-            skip = end
-            kind = "NUMBER"
-        elif first in "?:@$#":
-            value, end = _parameter(text, start)
-            skip = end
-            kind = "PARAMETER"
-        elif kind is None:
-            raise unrecognized(first, start)
-        kinds.append(kind)
-        values.append(value)
-        starts.append(start)
-        ends.append(end)
-    if failure is not None and not text.startswith("/*", failure):
-        raise unrecognized(text[failure:], failure)
+                kind, value = read(piece, start)
+        if kind:
+            kinds.append(kind)
+            values.append(value)
+            starts.append(start)
+            ends.append(end)
     for _ in range(_END_TOKENS):
         kinds.append("")
         values.append("")
-        starts.append(len(text))
-        ends.append(len(text))
+        starts.append(end)
+        ends.append(end)
     return found
-
-
-def _without_exponents(text: str) -> str:
-    """The text with a digit for the E of numbers before a sign (`1e5-1`), which to sqlglot are one number with
-    what follows.  A number's value is read from the text itself."""
-
-    def digits(match: re.Match[str]) -> str:
-        return match[0] if match[1] is None else match[1].replace("e", "0").replace("E", "0")
-
-    return re.sub(_QUOTED_OR_EXPONENT, digits, text, flags=re.DOTALL | re.ASCII)
-
-
-def _check_brackets(text: str) -> None:
-    """Raise at a `]` that closes nothing: sqlglot takes `]]` for an escape, which SQLite does not know."""
-    for match in re.finditer(_BRACKET, text, re.DOTALL):
-        if match.group(1) is not None:
-            raise unrecognized("]", match.start())
 
 
 def unrecognized(token: str, start: int) -> SqlSyntaxError:
     return SqlSyntaxError(f'unrecognized token: "{token}"', offset=start, token=token)
 
 
-def _number(text: str, start: int) -> tuple[str, int]:
-    match = _NUMBER.match(text, start)
-    word = _WORD.match(text, start if match is None else match.end())
-    if match is None or word is not None:
-        end = start + 1 if word is None else word.end()
-        raise unrecognized(text[start:end], start)
-    return match.group(), match.end()
+# Pieces that their first character tells, as kind and value; one without a kind is left out.
 
 
-def _blob(text: str, start: int) -> tuple[str, int]:
-    close = text.find("'", start + 2)
-    end = len(text) if close < 0 else close + 1
-    digits = text[start + 2 : end - 1]
-    if close < 0 or _HEX.match(digits) is None:
-        raise unrecognized(text[start:end], start)
-    return digits, end
+def _blank(piece: str, start: int) -> tuple[str, str]:
+    return "", piece
 
 
-def _parameter(text: str, start: int) -> tuple[str, int]:
-    match = _PARAMETER.match(text, start)
-    if match is None or text[start] == "#":
-        raise unrecognized(text[start], start)
-    return match.group(), match.end()
+def _number(piece: str, start: int) -> tuple[str, str]:
+    if _is_number(piece) is None:
+        raise unrecognized(piece, start)
+    return "NUMBER", piece
+
+
+def _quoted(piece: str, start: int) -> tuple[str, str]:
+    quote = piece[0]
+    count = piece.count(quote)
+    if count % 2:
+        raise unrecognized(piece, start)
+    value = piece[1:-1]
+    if count > 2:
+        value = value.replace(quote * 2, quote)
+    return "STRING" if quote == "'" else "ID", value
+
+
+def _bracketed(piece: str, start: int) -> tuple[str, str]:
+    if piece[-1] != "]":
+        raise unrecognized(piece, start)
+    return "ID", piece[1:-1]
+
+
+def _blob_or_word(piece: str, start: int) -> tuple[str, str]:
+    if piece[1:2] != "'":
+        return "ID", piece
+    if len(piece) == 2 or piece[-1] != "'" or _is_hex(piece[2:-1]) is None:
+        raise unrecognized(piece, start)
+    return "BLOB", piece[2:-1]
+
+
+def _parameter(piece: str, start: int) -> tuple[str, str]:
+    if (piece[0] != "?" and ("(" in piece) != (piece[-1] == ")")) or not piece.strip(":@$"):
+        raise unrecognized(piece, start)
+    return "PARAMETER", piece
+
+
+def _illegal(piece: str, start: int) -> tuple[str, str]:
+    raise unrecognized(piece[0], start)
+
+
+_READERS = dict.fromkeys(map(chr, range(128)), _illegal)
+_READERS.update(
+    dict.fromkeys(" \t\n\f\r-/\ufeff", _blank)
+)  # a minus that is no operator begins a comment
+_READERS.update(dict.fromkeys("0123456789.", _number))
+_READERS.update(dict.fromkeys("'\"`", _quoted))
+_READERS.update(dict.fromkeys("xX", _blob_or_word))
+_READERS.update(dict.fromkeys("?:@$", _parameter))
+_READERS["["] = _bracketed
+for _letter in "abcdefghijklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWYZ_":
+    del _READERS[_letter]
