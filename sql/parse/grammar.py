@@ -82,7 +82,8 @@ class Grammar(DefinitionParser):
             self.expect(";")
             while self.accept(";"):
                 pass
-            if self.kinds[self.index] != "":
+            # An opened comment at the very end is none to SQLite's tokenizer, but is one to programs that look for more.
+            if self.kinds[self.index] != "" and self.text[self.starts[self.index] :] != "/*":
                 self.fail("only one statement at a time can be executed")
         if self.parameters:
             statement = replace(statement, parameter_names=tuple(self.parameters))
