@@ -57,15 +57,39 @@ class Column(list[Value]):
     itself is kept, and where there is room.
 
     `shared`: whether equal values have been made one object.  A batch that takes the place of one where they were
-    counts as such, too."""
+    counts as such, too.  `to_stay`: it was just decoded and will be kept, if there still is room when the scan is
+    through what lies below its branch; what is made of it now finds its values in the processor's cache.  `classes`: those
+    of its values without NULL, `own_share`: of how many of them it has objects of its own, if somebody has looked."""
 
-    __slots__ = ("_derived", "derived_bytes", "kept_in", "shared", "value_bytes")
+    __slots__ = (
+        "_derived",
+        "classes",
+        "derived_bytes",
+        "kept_in",
+        "own_share",
+        "shared",
+        "to_stay",
+        "value_bytes",
+    )
 
     kept_in: Columns
     shared: bool
+    to_stay: bool
+    classes: set[type]
+    own_share: float
     value_bytes: float
     derived_bytes: int
     _derived: dict[str, object]
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is kept in memory."""
+        return getattr(self, "kept_in", None) is not None
+
+    @property
+    def is_to_stay(self) -> bool:
+        """Whether it is kept in memory, or will be."""
+        return self.is_kept or getattr(self, "to_stay", False)
 
     def derived(self, name: str) -> object:
         """What was kept under the name, else None."""
@@ -92,6 +116,9 @@ class Column(list[Value]):
 
     def shed(self, share: float) -> None:
         """That share of its values have become other columns' objects, and take no memory here any more."""
+        self.own_share = 1 - share
+        if not self.is_kept:
+            return  # it counts as that when it is
         size_bytes = int(getattr(self, "value_bytes", 0) * share)
         if size_bytes > 0 and self.kept_in.grow(-size_bytes):
             self.value_bytes -= size_bytes
@@ -217,6 +244,13 @@ def _batches(
                 slots = range(len(branch.children))
             found = _gathered(tree, branch, wanted, lists, missing, room, slots, layout)
         yield from _cut(found, part.start, part.stop) if is_cut else found
+        if missing and again and not _has(branch, missing):
+            again = False  # nor is there room for the next branch's
+
+
+def _has(branch: Node, columns: Sequence[int]) -> bool:
+    kept = branch.columns
+    return isinstance(kept, Columns) and all(column in kept.lists for column in columns)
 
 
 class Part(NamedTuple):
@@ -302,19 +336,23 @@ def _gathered(
             continue
         ends.append(slot + 1)
         _extend(batch, missing, opened)
+        if keep and decoded:
+            for column in batch:
+                column.to_stay = True
+        new = dict(zip(missing, batch, strict=True))
+        yield tuple([new[n] if n in new else lists[n][at] for n in columns])
         if keep:
             added_bytes += sum(map(sys.getsizeof, batch))
             if decoded:  # the values are nobody else's
                 for column in batch:
-                    column.value_bytes = _bytes_of_values(column) * decoded / rows
+                    own = decoded / rows * getattr(column, "own_share", 1)
+                    column.value_bytes = _bytes_of_values(column) * own
                     added_bytes += column.value_bytes
             for number, column in zip(missing, batch, strict=True):
                 fresh[number].append(column)
             if added_bytes >= room:
                 keep = False
                 fresh.clear()
-        new = dict(zip(missing, batch, strict=True))
-        yield tuple([new[n] if n in new else lists[n][at] for n in columns])
         batch = [Column() for _ in missing]
         opened = []
         rows = decoded = 0

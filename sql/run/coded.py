@@ -1,26 +1,31 @@
 """Conditions that compare a column with constants, decided for a whole batch by a few calls.
 
-A batch's values of a column are *coded*: sorted, cut into at most 255 buckets of neighbours, and each row given
-the number of its bucket, a byte.  A condition is a few intervals of values, and so some whole buckets and at the
-ends of each interval a few rows of others:
+A batch's values of a column are *coded*: put into at most 254 buckets of neighbours, and each row given the number
+of its bucket, a byte.  A condition is a few intervals of values, and so some whole buckets and at the ends of each
+interval a few rows of others:
 
     codes.translate(table)        1 for each row whose bucket lies within, 0.4 ns a row
     int.from_bytes(a) & ...       several conditions
     compress(numbers, mask)       the rows that meet them, whose values are then picked column by column
 
-No value is touched but those of rows that are found; a comparison of each takes 8 to 25 ns, the more the
-larger the table.  Coding takes about as long as five such scans, so that columns are coded that are kept in
-memory, once they have been filtered before.  (The idea: column imprints, Sidirourgos and Kersten, SIGMOD 2013;
-a column of few values is one that is dictionary-coded.)
+No value is touched but those of rows that are found, and of the two buckets that an interval's ends cut; a comparison of
+each takes 8 to 25 ns, the more the larger the table.  (The idea: column imprints, Sidirourgos and Kersten, SIGMOD
+2013; a column of few values is one that is dictionary-coded.)
+
+Buckets are made of one batch and used for the next ones as long as their values spread over them, so that to code a
+value that columns share is to ask a dict: 30 ns.  It is done when a column that will be kept has just been decoded, and
+its values are in the processor's cache; of one that was kept for other queries, once it has been filtered before.
 """
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, bisect_right
+import math
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, compress
-from operator import itemgetter
+from functools import partial
+from itertools import accumulate, compress, repeat
+from operator import ge, gt, itemgetter, le, lt
 from typing import Any
 
 from msgspec import Struct
@@ -28,76 +33,173 @@ from msgspec import Struct
 from btree import Column
 from sql.run.probes import Probe, near, probed
 
-BUCKETS = 255
+BUCKETS = 254
 _ABSENT = 255
 """The code of NULL: no bucket's."""
 _SAMPLE_ROWS = 512
+_BOUNDS_SAMPLE = 8 * BUCKETS
+_SPREAD_SAMPLE = 64
+_CROWDED = 6
+"""Buckets fit no longer where one of them has more than one in so many rows, and did not when they were made."""
 _FEW = 16
 """Rows are found by splitting a mask where at most one in so many is."""
 _ONES = b"\1" * 256
-_ABOUT_BYTES = 13
-"""What a row's code, its place and its place in order take."""
+_SHARED = 0.5
+"""Values have their buckets looked up in a dict where at most this share of a batch's is new to the column."""
+_NUMBERS_MAX = 1 << 16
 
 Interval = tuple[Any, bool, Any, bool]
 """Low, whether that is left out, high, whether that is; None where there is no bound."""
 Columns = tuple[Sequence[Any], ...]
+Meets = Callable[[Any], bool]
+
+
+class Buckets:
+    """How values are dealt: bucket n has those from `bounds[n - 1]` to before `bounds[n]`.
+
+    `singles`: buckets all of whose values equal their lower bound; `whole`: whether that is all of them.  `kinds`: the
+    classes of the values, which tell what follows on a value.  `crowd`: the share of rows of the fullest bucket of the
+    batch that they were made of, without the singles."""
+
+    __slots__ = ("bounds", "crowd", "kinds", "numbers", "singles", "whole")
+
+    bounds: list[Any]
+    whole: bool
+
+    def __init__(self, values: Sequence[Any], kinds: set[type], before: Buckets | None) -> None:
+        self.kinds = kinds
+        distinct: set[Any] = set()
+        if len(set(values[:_SAMPLE_ROWS])) <= BUCKETS:
+            distinct = {*values, *(before.bounds if before is not None and before.whole else ())}
+            distinct.discard(None)
+        self.whole = 0 < len(distinct) <= BUCKETS
+        if self.whole:
+            self.bounds = sorted(distinct)
+            self.singles = {*range(1, len(self.bounds) + 1)}
+            self.numbers: dict[Any, int] = dict(
+                zip(self.bounds, range(1, BUCKETS + 1), strict=False)
+            )
+            self.numbers[None] = _ABSENT
+            self.crowd = 0.0
+            return
+        step = -(-len(values) // _BOUNDS_SAMPLE) or 1
+        sample = sorted([value for value in values[::step] if value is not None])
+        counted = Counter(sample[:: -(-len(sample) // BUCKETS) or 1])
+        if len(kinds) == 1 and len(counted) < BUCKETS:
+            counted = Counter(sample[:: -(-2 * len(sample) // BUCKETS) or 1])
+        bounds = dict.fromkeys(counted, False)
+        if len(kinds) == 1 and len(counted) <= BUCKETS // 2:
+            for value, times in counted.items():
+                if times > 1:  # it is frequent, and so has a bucket by itself
+                    bounds[value] = True
+                    bounds.setdefault(_behind(value), False)
+        self.bounds = sorted(bounds)
+        self.numbers = _Numbers(self.bounds)
+        self.singles = {place + 1 for place, value in enumerate(self.bounds) if bounds[value]}
+        self.crowd = 1.0
+
+    def codes_of(self, values: Sequence[Any], *, nulls: bool, shared: bool) -> bytes | None:
+        """The number of each value's bucket; None if they have none."""
+        numbers = self.numbers
+        if self.whole:
+            try:
+                return bytes(map(numbers.__getitem__, values))
+            except KeyError:
+                return None
+        bounds = self.bounds
+        if not shared:
+            if not nulls:
+                return bytes(map(bisect_right, repeat(bounds), values))
+            return bytes(
+                [_ABSENT if value is None else bisect_right(bounds, value) for value in values]
+            )
+        if len(numbers) > _NUMBERS_MAX:
+            numbers = self.numbers = _Numbers(bounds)
+        return bytes(map(numbers.__getitem__, values))
+
+    def fullest(self, codes: bytes) -> float:
+        """About what share of rows is in one bucket that is no single."""
+        sample = codes[:: len(codes) // _SPREAD_SAMPLE + 1]
+        counts = [
+            sample.count(number)
+            for number in {*sample}
+            if number != _ABSENT and number not in self.singles
+        ]
+        return max(counts, default=0) / max(len(sample), 1)
+
+
+class _Numbers(dict[Any, int]):
+    """The numbers of the buckets of values, as far as somebody has asked."""
+
+    def __init__(self, bounds: list[Any]) -> None:
+        self.bounds = bounds
+        self[None] = _ABSENT
+
+    def __missing__(self, value: Any) -> int:
+        number = self[value] = bisect_right(self.bounds, value)
+        return number
+
+
+def _behind(value: Any) -> Any:
+    """What follows on a value among those of its class."""
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return math.nextafter(value, math.inf)
+    return value + ("\0" if isinstance(value, str) else b"\0")
 
 
 class Codes(Struct):
-    """A batch's values as numbers of buckets.
-
-    `ordered`: the values in order, each once where they are few and have a bucket each (`places` is None then);
-    else each as often as it is there, `places` being where, and `step` of them share a bucket."""
+    """A batch's values as numbers of buckets; `nulls`: whether there are some."""
 
     codes: bytes
-    ordered: list[Any]
+    buckets: Buckets
     nulls: bool
-    step: int = 1
-    places: array[int] | None = None
 
 
-def coded(values: Sequence[Any]) -> Codes:
-    """The codes of values that compare with each other, and of NULLs."""
-    if len(set(values[:_SAMPLE_ROWS])) <= BUCKETS:
-        distinct = set(values)
-        nulls = None in distinct
-        distinct.discard(None)
-        if len(distinct) <= BUCKETS:
-            ordered = sorted(distinct)
-            numbers = dict(zip(ordered, range(BUCKETS), strict=False))
-            numbers[None] = _ABSENT
-            return Codes(bytes(map(numbers.__getitem__, values)), ordered, nulls)
-    places = [place for place, value in enumerate(values) if value is not None]
-    places.sort(key=values.__getitem__)
-    codes = bytearray([_ABSENT]) * len(values)
-    step = -(-len(places) // BUCKETS)
-    for number, start in enumerate(range(0, len(places), step)):
-        for place in places[start : start + step]:
-            codes[place] = number
-    ordered = [values[place] for place in places]
-    return Codes(bytes(codes), ordered, len(places) < len(values), step, array("I", places))
+def coded(values: Sequence[Any], before: Buckets | None = None, *, shared: bool = False) -> Codes:
+    """The codes of values that compare with each other, and of NULLs.
+
+    `before`: the buckets of another batch; `shared`: whether most values are those of other batches."""
+    kinds = getattr(values, "classes", None)
+    if kinds is None:
+        kinds = {*map(type, values)} - {type(None)}
+    nulls = None in values
+    if before is not None and before.kinds == kinds:
+        codes = before.codes_of(values, nulls=nulls, shared=shared)
+        if codes is not None and (
+            before.whole or before.fullest(codes) <= max(1 / _CROWDED, before.crowd)
+        ):
+            return Codes(codes, before, nulls)
+    buckets = Buckets(values, kinds, before)
+    codes = buckets.codes_of(values, nulls=nulls, shared=shared)
+    assert codes is not None
+    if not buckets.whole:
+        buckets.crowd = buckets.fullest(codes)
+    return Codes(codes, buckets, nulls)
 
 
-def codes_of(column: Sequence[Any]) -> Codes | None:
-    """The codes of a batch's column, if it has some, or should."""
+def codes_of(column: Sequence[Any], before: Codes | None) -> Codes | None:
+    """The codes of a batch's column, if it has some, or should.  `before`: those of the last batch that has."""
     if not isinstance(column, Column):
         return None
     known = column.derived("codes")
     if known is None:
-        known = _learnt(column)
+        known = _learnt(column, before)
     return known if isinstance(known, Codes) else None
 
 
-def _learnt(column: Column) -> object:
-    if column.derived("filtered") is None:
+def _learnt(column: Column, before: Codes | None) -> object:
+    if not column.is_to_stay:
+        return None
+    if column.is_kept and column.derived("filtered") is None:
         column.keep("filtered", True, 0)
         return None
-    if getattr(column, "kept_in", None) is None:
-        return None
-    column.keep("codes", False, _ABOUT_BYTES * len(column))
+    column.keep("codes", False, len(column))
     if column.derived("codes") is None:
         return None  # there is no room
-    codes = coded(column)
+    shared = getattr(column, "own_share", 1) <= _SHARED
+    codes = coded(column, before.buckets if before is not None else None, shared=shared)
     column.keep("codes", codes, 0)
     return codes
 
@@ -105,7 +207,7 @@ def _learnt(column: Column) -> object:
 class Test:
     """Conditions on one column, all of which have to be met: (operator, value), of IN a tuple of values."""
 
-    __slots__ = ("intervals",)
+    __slots__ = ("_buckets", "_cut", "_table", "intervals")
 
     def __init__(self, conditions: Iterable[tuple[str, Any]]) -> None:
         intervals: list[Interval] = [(None, False, None, False)]
@@ -114,45 +216,83 @@ class Test:
             met = [_common(one, other) for one in intervals for other in own]
             intervals = [interval for interval in met if interval is not None]
         self.intervals = intervals
+        self._buckets: Buckets | None = None
+        self._table = b""
+        self._cut: list[tuple[int, Meets]] = []
 
-    def mask(self, codes: Codes) -> bytes | bool:
+    def mask(self, codes: Codes, values: Sequence[Any]) -> bytes | bool:
         """A byte for each row, 1 where its value meets the conditions; True for all of them, False for none."""
-        ordered, step, places = codes.ordered, codes.step, codes.places
-        table = bytearray(256)
-        apart: list[int] = []  # rows of buckets that are cut
-        found = 0
+        if codes.buckets is not self._buckets:
+            self._see(codes.buckets)
+        if not self._cut:
+            if 1 not in self._table:
+                return False
+            if 0 not in self._table and not codes.nulls:
+                return True
+        mask = codes.codes.translate(self._table)
+        find = codes.codes.find
+        for number, meets in self._cut:
+            place = find(number)
+            if place < 0:
+                continue
+            changed = bytearray(mask)
+            while place >= 0:
+                changed[place] = meets(values[place])
+                place = find(number, place + 1)
+            mask = bytes(changed)
+        return mask
+
+    def _see(self, buckets: Buckets) -> None:
+        """Find which buckets lie within the intervals, and which are cut by their ends."""
+        bounds, singles = buckets.bounds, buckets.singles
+        table = bytearray(255)
+        cut: dict[int, list[Meets]] = {}
         for low, low_open, high, high_open in self.intervals:
-            start, end = 0, len(ordered)
+            first, last = 0, len(bounds)
+            above = below = -1  # the buckets that are cut
             if low is not None:
-                start = (bisect_right if low_open else bisect_left)(ordered, low)
+                first = bisect_right(bounds, low)
+                at_bound = first > 0 and bounds[first - 1] == low
+                if first in singles:
+                    first += low_open or not at_bound
+                elif low_open or not at_bound:
+                    above, first = first, first + 1
             if high is not None:
-                end = (bisect_left if high_open else bisect_right)(ordered, high)
-            if start >= end:
-                continue
-            found += end - start
-            if places is None:
-                table[start:end] = _ONES[: end - start]
-                continue
-            first, last = -(-start // step), end // step  # buckets that lie within
-            if end == len(ordered):
-                last = -(-end // step)
+                last = bisect_right(bounds, high)
+                at_bound = last > 0 and bounds[last - 1] == high
+                if last in singles:
+                    last -= high_open and at_bound
+                else:
+                    below = -1 if high_open and at_bound else last
+                    last -= 1
             if first <= last:
-                table[first:last] = _ONES[: last - first]
-                apart += places[start : first * step]
-                apart += places[last * step : end]
-            else:
-                apart += places[start:end]
-        if not found:
-            return False
-        if found == len(ordered) and not codes.nulls:
-            return True
-        mask = codes.codes.translate(table)
-        if not apart:
-            return mask
-        cut = bytearray(mask)
-        for place in apart:
-            cut[place] = 1
-        return bytes(cut)
+                table[first : last + 1] = _ONES[: last + 1 - first]
+            is_above: Meets = partial(lt if low_open else le, low)
+            is_below: Meets = partial(gt if high_open else ge, high)
+            if above >= 0 and above == below:
+                cut.setdefault(above, []).append(_both(is_above, is_below))
+                continue
+            if above >= 0:
+                cut.setdefault(above, []).append(is_above)
+            if below >= 0:
+                cut.setdefault(below, []).append(is_below)
+        if buckets.whole:  # there is none before the first value
+            table[0] = table[1]
+            cut.pop(0, None)
+        for number in range(len(bounds) + 1, _ABSENT):
+            table[number] = table[0]  # there are no such buckets
+        self._buckets = buckets
+        # A bucket that one interval cuts may lie within another one.
+        self._cut = [(number, _any(meet)) for number, meet in cut.items() if not table[number]]
+        self._table = bytes(table) + b"\0"
+
+
+def _both(one: Meets, other: Meets) -> Meets:
+    return lambda value: one(value) and other(value)
+
+
+def _any(tests: list[Meets]) -> Meets:
+    return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
 
 
 def _intervals(operator: str, value: Any) -> list[Interval]:
@@ -200,8 +340,12 @@ def selected(
     `one_by_one` gives the places of the rows that pass, too, of columns that are not coded; where one column alone
     is wanted, its values in those rows."""
     alone = len(wanted) == 1 and not probes
+    all_codes: list[Codes | None] = [None] * len(tests)
     for batch in batches:
-        all_codes = [codes_of(batch[place]) for place, _ in tests]
+        all_codes = [
+            codes_of(batch[place], before)
+            for (place, _), before in zip(tests, all_codes, strict=True)
+        ]
         mask: bytes | bool
         places: Sequence[int]
         if None in all_codes:
@@ -251,9 +395,9 @@ def _mask(
 ) -> bytes | bool:
     """The rows that pass all tests, as of one."""
     mask, both = b"", 0
-    for (_, test), codes in zip(tests, all_codes, strict=True):
+    for (place, test), codes in zip(tests, all_codes, strict=True):
         assert codes is not None
-        found = test.mask(codes)
+        found = test.mask(codes, batch[place])
         if isinstance(found, bytes):
             if not mask:
                 mask = found

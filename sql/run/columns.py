@@ -9,7 +9,8 @@ cache, hashed already, and compared by their addresses.  Picking them takes 30 n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from math import ceil, floor
+from itertools import filterfalse, repeat
+from math import ceil, copysign, floor
 from typing import Any
 
 from btree import Column, Tree
@@ -113,6 +114,12 @@ def _first_rowid(value: Any, *, after: bool) -> int:
     return floor(value) + 1 if after else ceil(value)
 
 
+def _has_negative_zero(values: list[Any]) -> bool:
+    """Whether -0.0 is among REALs and NULLs, which equals 0.0."""
+    zeros = [value for value in filterfalse(None, values) if value is not None]
+    return min(map(copysign, repeat(1.0), zeros), default=1.0) < 0
+
+
 class _Sharing:
     """The values of one column that a scan has seen, by their class."""
 
@@ -123,22 +130,22 @@ class _Sharing:
         self.seen = 0
 
     def shares(self, column: list[Any]) -> bool:
-        """Make a batch's column share its values, if it is kept and does not yet; whether to go on."""
-        if not isinstance(column, Column) or getattr(column, "kept_in", None) is None:
+        """Make a batch's column share its values, if it stays in memory and does not yet; whether to go on."""
+        if not isinstance(column, Column) or not column.is_to_stay:
             return True
         if getattr(column, "shared", False):
             return True
         column.shared = True
-        classes = {*map(type, column)} - {type(None)}
+        column.classes = classes = {*map(type, column)} - {type(None)}
         if len(classes) != 1:  # 1 and 1.0 are equal
             return True
-        kind = classes.pop()
+        (kind,) = classes
         known = self.known.setdefault(kind, {})
         before = len(known)
-        if kind is float:  # as 0.0 and -0.0 are
-            column[:] = [known.setdefault(value, value) if value else value for value in column]
-        else:
-            column[:] = map(known.setdefault, column, column)
+        made = list(map(known.setdefault, column, column))
+        if kind is float and 0.0 in known and _has_negative_zero(column):
+            made = [known.setdefault(value, value) if value else value for value in column]
+        column[:] = made
         column.shed(1 - (len(known) - before) / len(column))
         self.seen += len(column)
         if len(known) > _DISTINCT_SHARE * self.seen:

@@ -155,7 +155,7 @@ def runs_of(column: Sequence[Any]) -> Runs | None:
     if not isinstance(column, Column):
         return None
     known = column.derived("runs")
-    if known is None and getattr(column, "kept_in", None) is not None:
+    if known is None and column.is_to_stay:
         known = _runs(column)
         column.keep("runs", known, _RUN_BYTES * len(known.values) if known else 0)
     return known if isinstance(known, Runs) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from typing import Any
 
 import pytest
 
@@ -41,9 +42,15 @@ def test_random_queries_by_codes_and_probes(seed: int, monkeypatch: pytest.Monke
     draw = random.Random(seed)
     monkeypatch.setattr(by_column, "ROWS_MIN", 0)
     monkeypatch.setattr(conditions, "SHARE_MAX", 1.0)
-    monkeypatch.setattr(coded, "BUCKETS", draw.choice([255, 7, 2, 1]))
-    of = coded.coded
-    monkeypatch.setattr(coded, "codes_of", lambda it: None if draw.random() < 0.1 else of(it))
+    monkeypatch.setattr(coded, "BUCKETS", draw.choice([254, 7, 2, 1]))
+
+    def codes_of(column: list[Any], before: coded.Codes | None) -> coded.Codes | None:
+        if draw.random() < 0.1:
+            return None
+        buckets = before.buckets if before is not None else None
+        return coded.coded(column, buckets, shared=draw.random() < 0.5)
+
+    monkeypatch.setattr(coded, "codes_of", codes_of)
     for threshold in ("BATCHED_ROWS_MIN", "COLUMN_ROWS_MIN", "COLUMN_LOOKUP", "LATE_SHARE"):
         monkeypatch.setattr(joins, threshold, 0.0)
     monkeypatch.setattr(joins, "COLUMNS_SHARE", 1e9)
