@@ -89,7 +89,7 @@ def few_changed(
     tree: OverlaidTree, low: Bound, high: Bound, most: int | None = None, *, reverse: bool = False
 ) -> tuple[list[Key], bool]:
     """The keys of changes over a tree within a range, in order, and whether these are all of them: no more than `most`
-    of each list are given, the last ones if `reverse`."""
+    are given, the last ones if `reverse`."""
     found = []
     if tree.own:
         found.append(cut(in_order(tree.own), low, high))
@@ -110,7 +110,11 @@ def few_changed(
             else:
                 end = start + most
         runs.append(keys[start:end])
-    return joined(runs), is_all
+    run = joined(runs)
+    if most is not None and len(run) > most:
+        is_all = False
+        run = run[len(run) - most :] if reverse else run[:most]
+    return run, is_all
 
 
 def few_ids_changed(

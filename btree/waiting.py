@@ -426,10 +426,14 @@ def few_rows(
         changes = _changes(tree, run)
         if changes is None:
             return tree.few_rows(*asked, count, pick, reverse=reverse)
-        if (len(keys) == count or not is_all) and not _are_puts(changes, len(run)):
+        are_puts = _are_puts(changes, len(run))
+        if not are_puts and (len(keys) == count or not is_all):
             rows = _first_rows(tree.batches(*asked, reverse=reverse), count)
             return rows if pick is None else [*map(pick, rows)]
-        _make(changes, keys, rows)
+        if are_puts and len(run) == count and keys and reverse and run[0] > keys[-1]:
+            rows = [value for _, value in changes]  # the newest ones
+        else:
+            _make(changes, keys, rows)
         if len(rows) > count:
             rows = rows[len(rows) - count :] if reverse else rows[:count]
     if reverse:

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from sql.functions import FunctionRegistry
     from sql.parse.statements import Query, Statement
     from sql.plan import ResultColumn
-    from sql.run.short import Ready
+    from sql.run.short import Ready, Short
     from sql.schema import ObservedSchema, Schema
     from sql.session import Session
-    from sql.short import Short
 
 Values = tuple["SqlValue", ...]
 Parameters = Sequence[Any] | Mapping[str, Any]

@@ -22,6 +22,7 @@ from sql.collations import comparing
 from sql.expressions import (
     ROWID,
     Affinity,
+    Arithmetic,
     ColumnRef,
     Expression,
     InList,
@@ -39,20 +40,23 @@ from sql.plan.operators import (
     RowidLookup,
     RowidRange,
     SelectPlan,
+    TableScan,
 )
+from sql.run.arithmetic import OPERATORS
 from sql.run.ranges import UNBOUND, first_keys, rowid_of
 from sql.run.short import (
+    ByRowid,
     Keys,
     KeysOf,
     Operand,
     Pick,
     Ready,
     Rows,
+    Short,
     Values,
     fetching,
     from_above,
     from_below,
-    hot_rows,
     picking,
     present,
     rows_of,
@@ -75,63 +79,6 @@ _COUNT_MAX = 64
 """Rows that LIMIT may let through; more are the business of scans."""
 _ROWIDS_MAX = 256
 """The same of a range of row ids, those that are missing included."""
-
-
-class Short:
-    """A short query: what makes it ready for a transaction."""
-
-    __slots__ = ("ready",)
-
-    direct = False
-    """Whether `rows` makes nothing ready first."""
-
-    def __init__(self, ready: Callable[[Transaction], Ready]) -> None:
-        self.ready = ready
-
-    def rows(self, transaction: Transaction, values: Values) -> Rows | None:
-        """Its rows in a transaction that it is not worth to be made ready for."""
-        return self.ready(transaction)(values)
-
-
-class ByRowid(Short):
-    """Columns of the row whose rowid is the only parameter, an integer."""
-
-    __slots__ = ("_number", "_pick")
-
-    direct = True
-
-    def __init__(self, number: int, pick: Pick | None) -> None:
-        super().__init__(self._ready)
-        self._number = number
-        self._pick = pick
-
-    def rows(self, transaction: Transaction, values: Values) -> Rows | None:
-        row = transaction.row(self._number, values[0])
-        if row is None:
-            return []
-        pick = self._pick
-        return [row if pick is None else pick(row)]
-
-    def _ready(self, transaction: Transaction) -> Ready:
-        tree, pick = transaction.tree(self._number), self._pick
-        hot_row, keep = hot_rows(tree)
-
-        def rows(values: Values) -> Rows | None:
-            try:
-                (key,) = values
-            except ValueError:
-                return None
-            if key.__class__ is not int:
-                return None
-            row = hot_row(key)
-            if row is None:
-                row = tree.get(key)
-                if row is None:
-                    return []
-                keep(key, row)
-            return [row if pick is None else pick(row)]
-
-        return rows
 
 
 class _NotShort(Exception):
@@ -180,8 +127,12 @@ class _Maker:
                 return self._by_rowid(block, level)
             case KeyRange():
                 return self._by_key(block, level)
-            case RowidRange():
-                return self._by_rowids(block, level)
+            case RowidRange() as access:
+                return self._by_rowids(block, level, access)
+            case TableScan(reverse=reverse) if (
+                block.limit is not None and not level.relation.table.without_rowid
+            ):
+                return self._by_rowids(block, level, RowidRange(None, None, reverse))
         raise _NotShort
 
     def _chained(self, block: Compound) -> Short:
@@ -212,6 +163,8 @@ class _Maker:
         """The value that an index is asked for: a literal, or a parameter that affinity leaves as it is."""
         if isinstance(expression, Literal):
             return self._constant(expression.value, affinity, collation)
+        if isinstance(expression, Arithmetic) and affinity is not Affinity.TEXT:
+            return self._distance(expression)
         if not isinstance(expression, Parameter) or expression.index >= len(self.types):
             raise _NotShort
         kind = self.types[expression.index]
@@ -232,6 +185,14 @@ class _Maker:
         fold = comparing(collation, self.collations)
         constant = value if fold is None else fold(value)
         return lambda values: constant
+
+    def _distance(self, sum_of: Arithmetic) -> Operand:
+        """An integer more or less than another: what lies about a value is asked for so."""
+        if sum_of.op not in ("+", "-"):
+            raise _NotShort
+        left, right = self._number(sum_of.left), self._number(sum_of.right)
+        combine = OPERATORS[sum_of.op]
+        return lambda values: combine(left(values), right(values))
 
     def _bound(self, bound: Bound | None, collation: str = "BINARY") -> tuple[Operand, bool]:
         """A range's bound, and whether it is inclusive."""
@@ -319,10 +280,10 @@ class _Maker:
 
         return Short(ready)
 
-    def _by_rowids(self, block: Select, level: Level) -> Short:
+    def _by_rowids(self, block: Select, level: Level, access: RowidRange) -> Short:
         """A range of row ids."""
-        access, relation = level.access, level.relation
-        assert isinstance(access, RowidRange) and isinstance(relation, TableRelation)
+        relation = level.relation
+        assert isinstance(relation, TableRelation)
         low, low_inclusive = self._bound(access.low)
         high, high_inclusive = self._bound(access.high)
         limits = None if block.limit is None else self._limits(block)

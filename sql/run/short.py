@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from btree import Row, Tree
+from btree import Row, Transaction, Tree
 from sql.run.ranges import PRESENT, UNBOUND, index_end, rowid_end
 
 Values = tuple[Any, ...]
@@ -26,6 +26,63 @@ KeysOf = Callable[[Tree], Keys]
 
 HOT_MAX = 4
 """Rows of one query that are kept among those that were asked for lately."""
+
+
+class Short:
+    """A short query: what makes it ready for a transaction."""
+
+    __slots__ = ("ready",)
+
+    direct = False
+    """Whether `rows` makes nothing ready first."""
+
+    def __init__(self, ready: Callable[[Transaction], Ready]) -> None:
+        self.ready = ready
+
+    def rows(self, transaction: Transaction, values: Values) -> Rows | None:
+        """Its rows in a transaction that it is not worth to be made ready for."""
+        return self.ready(transaction)(values)
+
+
+class ByRowid(Short):
+    """Columns of the row whose rowid is the only parameter, an integer."""
+
+    __slots__ = ("_number", "_pick")
+
+    direct = True
+
+    def __init__(self, number: int, pick: Pick | None) -> None:
+        super().__init__(self._ready)
+        self._number = number
+        self._pick = pick
+
+    def rows(self, transaction: Transaction, values: Values) -> Rows | None:
+        row = transaction.row(self._number, values[0])
+        if row is None:
+            return []
+        pick = self._pick
+        return [row if pick is None else pick(row)]
+
+    def _ready(self, transaction: Transaction) -> Ready:
+        tree, pick = transaction.tree(self._number), self._pick
+        hot_row, keep = hot_rows(tree)
+
+        def rows(values: Values) -> Rows | None:
+            try:
+                (key,) = values
+            except ValueError:
+                return None
+            if key.__class__ is not int:
+                return None
+            row = hot_row(key)
+            if row is None:
+                row = tree.get(key)
+                if row is None:
+                    return []
+                keep(key, row)
+            return [row if pick is None else pick(row)]
+
+        return rows
 
 
 def run_of(tree: Tree, prefix: Operand, *, reverse: bool) -> Keys:
