@@ -72,7 +72,7 @@ def compare_rows(
 def comparison(binder: ExpressionBinder, node: Any) -> Expression:
     op = COMPARISONS[type(node)]
     left, right = node.this, node.expression
-    if isinstance(node, exp.Is) and isinstance(right, exp.Boolean):
+    if op in ("IS", "IS NOT") and isinstance(right, exp.Boolean):
         return Truth(binder.bind(left), bool(right.this), op == "IS NOT")
     return _compared(op, _operand(binder, left), _operand(binder, right), node)
 
@@ -136,7 +136,7 @@ def membership(binder: ExpressionBinder, node: exp.In) -> Expression:
     alternatives = [
         _compared("=", operand, _operand(binder, item), node) for item in node.expressions
     ]
-    return Or(tuple(alternatives)) if alternatives else Literal(0)
+    return Or(tuple(alternatives))
 
 
 def _in_list(
@@ -159,7 +159,7 @@ def _in_list(
         left_affinity |= affinity is not None
         bound.append(element)
     collation = explicit_collation(operand) or implicit_collation(operand) or "BINARY"
-    if bound and isinstance(operand, ColumnRef) and wanted is not None:
+    if isinstance(operand, ColumnRef) and wanted is not None:
         converted, own = needed_affinity(operand, wanted)
         if own is not None and not operand.converted:
             # The operand has to be converted, too, which comparisons do and sets do not.

@@ -191,6 +191,8 @@ class ExpressionParser(Cursor):
         self._grow()
         node.start = self.starts[place]
         node.end = self.ends[place]
+        if negate and isinstance(node, exp.Boolean):  # x NOT IN ()
+            return exp.Boolean(this=True)
         return negated(negate, node)
 
     def _is(self, left: exp.Expression) -> exp.Expression:
@@ -210,9 +212,9 @@ class ExpressionParser(Cursor):
             return exp.In(this=left, field=self._in_table())
         self.enter()
         if self.starts_query(self.index):
-            found = exp.In(this=left, query=exp.Subquery(this=self.query()))
+            found: exp.Expression = exp.In(this=left, query=exp.Subquery(this=self.query()))
         elif self.kinds[self.index] == ")":
-            found = exp.In(this=left, expressions=[])
+            found = exp.Boolean(this=False)  # SQLite drops the operand, whatever it is
         else:
             items = self.expression_list()
             if len(items) == 1 and isinstance(items[0], exp.Subquery):
