@@ -92,7 +92,7 @@ def few_changed(
     are given, the last ones if `reverse`."""
     found = []
     if tree.own:
-        found.append(cut(in_order(tree.own), low, high))
+        found.append(cut(tree.own_keys(), low, high))
     if tree.entries:
         with ordering:
             many, lately = ordered(tree.under)

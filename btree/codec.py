@@ -33,7 +33,7 @@ import msgspec
 from btree.column_codec import decode_column, encode_column, row_count, values_to_search
 from btree.errors import CorruptionError, StoreError
 from btree.node import LargeReference, LargeValues, Node
-from btree.packed_rows import PackedRows, packed_rows
+from btree.page_rows import PageRows
 from btree.protocols import Key, TreeKind, Value
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ _Bytes = list[bytes]
 _Tuples = list[tuple[Any, ...]]
 _Expiring = list[bytes | tuple[bytes, int]]
 _LargeList = list[tuple[int, int, int]]
-Readers = tuple[Sequence[int], PackedRows]
+Readers = tuple[Sequence[int], PageRows]
 
 _encode = msgspec.msgpack.Encoder().encode
 _encode_into = msgspec.msgpack.Encoder().encode_into
@@ -449,7 +449,7 @@ def readers(
             keys = array("q", part if key_form is KeyForm.LISTED else accumulate(part))
         if len(keys) != count:
             raise ValueError("keys and columns of different lengths")
-        return (keys, packed_rows(kept)) if count else None
+        return (keys, PageRows(kept)) if count else None
     except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
         raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
 

@@ -414,7 +414,7 @@ class DiskStore:
                 operations.append((OP_CHANGES, tree_id, redo))
             record = encoded(operations)
             if len(record) > REDO_BYTES_MAX and (
-                max(map(len, changes.values())) <= OWN_MAX  # no raw puts
+                max(map(len, changes.values())) <= OWN_MAX  # long, rather than many
                 or self._checkpoint_due(version, len(record))
             ):
                 return None

@@ -78,7 +78,11 @@ class OnPages(LocalTransaction):
         if child.__class__ is Node:
             return child  # another thread has loaded it
         if child.__class__ is PackedLeaf:
-            if child.values is None or child.values.reads <= READS_MAX:
+            if child.values is None:
+                return child
+            if child.values.is_turning:
+                cache.used_bytes += child.turn()
+            if child.values.reads <= READS_MAX:
                 return child
             if not cache.has_room:
                 child.values.reads = 0

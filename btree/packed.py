@@ -18,12 +18,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree.node import Node
-from btree.order import search_right
+from btree.order import search_left, search_right
 from btree.packed_keys import PackedKeys
 from btree.packed_rows import PackedRows
+from btree.page_rows import PageRows
 from btree.protocols import TreeKind, Value
 
 if TYPE_CHECKING:
+    from btree.ground import Ground
     from btree.tree import Tree
 
 _OWN_BYTES = 500
@@ -39,6 +41,17 @@ class PackedLeaf(int):
     keys: Any  # of a TABLE tree a sequence of ints, of an INDEX tree `PackedKeys`
     values: PackedRows | None
     bytes: int  # about what it takes in memory
+
+    def turn(self) -> int:
+        """Have the rows side by side; how many bytes more it takes."""
+        rows = self.values
+        if rows.__class__ is PageRows:  # else another thread has done it
+            turned = rows.turned()
+            grown = turned.bytes - rows.bytes
+            self.bytes += grown
+            self.values = turned
+            return grown
+        return 0
 
 
 def packed_leaf(location: int, keys: Sequence[int], rows: PackedRows) -> PackedLeaf:
@@ -79,15 +92,26 @@ def packed_child(tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
     return child_to_read(tree, branch, slot)
 
 
-def leaf_to_look_at(tree: Tree, key: Any) -> Node | PackedLeaf:
-    """The leaf where `key` is or would be; one that is not in memory packed, if that can be."""
-    node = tree.root
+def leaf_to_look_at(transaction: Ground, tree: Any, node: Node, key: Any) -> Node | PackedLeaf:
+    """The leaf below a node of a tree, or of its state, where `key` is or would be; one that is not in memory packed,
+    if that can be."""
     while node.children is not None:
         slot = search_right(node.keys, key)
         child = node.children[slot]
         if isinstance(child, int):
-            if node.level == 1 and key.__class__ is int:
-                return tree.transaction.load_packed(tree, node, slot)
-            child = child_to_read(tree, node, slot)
+            if node.level == 1 and tree.kind is not TreeKind.CLUSTERED:
+                return transaction.load_packed(tree, node, slot)
+            child = transaction.load(tree, node, slot)
         node = child
     return node
+
+
+def look_up(tree: Tree, node: Node, key: Any, default: Value) -> Value:
+    """The value at `key` below a node, for which a page may have to be read."""
+    leaf = leaf_to_look_at(tree.transaction, tree, node, key)
+    slot = search_left(leaf.keys, key)
+    if slot == len(leaf.keys) or leaf.keys[slot] != key:
+        return default
+    if leaf.values is None:
+        return True
+    return leaf.values.row(slot) if isinstance(leaf, PackedLeaf) else tree.value(leaf, slot)

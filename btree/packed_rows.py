@@ -53,6 +53,11 @@ class PackedRows:
         self.reads = 0
 
     @property
+    def is_turning(self) -> bool:
+        """Whether there is a better way to keep the rows by now, see `page_rows`."""
+        return False
+
+    @property
     def bytes(self) -> int:
         """About what they take in memory."""
         return sum(map(sys.getsizeof, (self.parts, *self.ends)))

@@ -11,12 +11,16 @@ Only the writer has any, who builds on the newest commit: all that is pending ov
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from btree.overlay import NO_ROW, OWN_MAX
+from btree.packed import PackedLeaf, leaf_to_look_at
 from btree.tree import DELETED
 
 if TYPE_CHECKING:
+    from btree.ground import Ground
+    from btree.node import Node
     from btree.protocols import Key, Tree, Value
     from btree.tree_state import TreeState
     from btree.version import Version
@@ -62,6 +66,7 @@ class UnopenedRows(RowAccess):
     open_trees: dict[int, Any]
     _states: dict[int, TreeState] | None
     _writable: bool
+    root_of: Callable[[TreeState], Node]
     row_changes: dict[int, dict[Key, Value]]
     """Rows that were put, and DELETED, in trees that are not open; no dict is empty."""
 
@@ -75,15 +80,43 @@ class UnopenedRows(RowAccess):
             entry = state.pending.get(key)
             if entry is None:
                 try:
-                    return _in_nodes(state.root, key)
-                except (AttributeError, TypeError):  # a page has to be read
-                    return self.tree(tree_id).get(key)
+                    leaf, slot = _place(state.root, key)
+                    return None if leaf is None else leaf.values[slot]
+                except (AttributeError, TypeError):
+                    return self._in_pages(state, key, wants_row=True)
             row = entry[1]
         return None if row is DELETED else row
 
+    def _has_row(self, tree_id: int, key: Key) -> bool:
+        """Whether there is a row of that key in a tree that is not open, which takes no look at the row."""
+        changes = self.row_changes.get(tree_id)
+        row = None if changes is None else changes.get(key)
+        if row is None:
+            state = (self._states or self.version.trees)[tree_id]
+            entry = state.pending.get(key)
+            if entry is None:
+                try:
+                    return _place(state.root, key)[0] is not None
+                except (AttributeError, TypeError):
+                    return self._in_pages(state, key, wants_row=False) is not None
+            row = entry[1]
+        return row is not DELETED
+
+    def _in_pages(self, state: TreeState, key: Key, *, wants_row: bool) -> Value:
+        """The row of a key for which a page may have to be read, or, if it is there and none is wanted, any value."""
+        if key.__class__ is not int or state.large:
+            return self.tree(state.id).get(key)
+        root = self.root_of(state)
+        leaf: Any = leaf_to_look_at(cast("Ground", self), state, root, key)
+        found, slot = _place(leaf, key)
+        if found is None or not wants_row:
+            return found
+        values = leaf.values
+        return values.row(slot) if isinstance(leaf, PackedLeaf) else values[slot]
+
     def put_row(self, tree_id: int, key: Key, row: Value) -> None:
         changes = self.row_changes.get(tree_id)
-        if changes is not None and len(changes) < OWN_MAX:
+        if changes is not None and (len(changes) < OWN_MAX or key in changes):
             changes[key] = row
         elif changes is None and self._writable and tree_id not in self.open_trees:
             self.row_changes[tree_id] = {key: row}
@@ -91,21 +124,25 @@ class UnopenedRows(RowAccess):
             self.tree(tree_id).put(key, row)
 
     def insert_row(self, tree_id: int, key: Key, row: Value) -> bool:
-        if tree_id in self.open_trees:
+        if tree_id in self.open_trees or not self._writable:
             return super().insert_row(tree_id, key, row)
-        if self.row(tree_id, key) is not None:
+        if self._has_row(tree_id, key):
             return False
         self.put_row(tree_id, key, row)
         return True
 
     def delete_row(self, tree_id: int, key: Key) -> bool:
-        if tree_id in self.open_trees:
-            return super().delete_row(tree_id, key)
-        if self.row(tree_id, key) is None:
-            return False
         if tree_id in self.open_trees or not self._writable:
             return super().delete_row(tree_id, key)
-        self.put_row(tree_id, key, DELETED)
+        if not self._has_row(tree_id, key):
+            return False
+        changes = self.row_changes.get(tree_id)
+        if changes is None and tree_id not in self.open_trees:
+            self.row_changes[tree_id] = {key: DELETED}
+        elif changes is not None and len(changes) < OWN_MAX:
+            changes[key] = DELETED
+        else:
+            return super().delete_row(tree_id, key)
         return True
 
     def next_rowid(self, tree_id: int) -> int | None:
@@ -126,8 +163,9 @@ class UnopenedRows(RowAccess):
         return tree.kinds  # type: ignore[no-any-return]
 
 
-def _in_nodes(node: Any, key: Any) -> Value:
-    """The row of a key; None if there is none.  AttributeError, TypeError where it is not in memory as it is."""
+def _place(node: Any, key: Any) -> tuple[Any, int]:
+    """The leaf that has a key, and where; (None, 0) if there is none.  AttributeError, TypeError where that is not in
+    memory as it is."""
     children = node.children
     while children is not None:
         node = children[bisect_right(node.keys, key)]
@@ -138,7 +176,7 @@ def _in_nodes(node: Any, key: Any) -> Value:
         if not 0 <= slot < len(keys) or keys[slot] != key:
             slot = bisect_left(keys, key)
             if keys[slot] != key:
-                return None
+                return None, 0
     except IndexError:  # beyond the last key
-        return None
-    return node.values[slot]
+        return None, 0
+    return node, slot

@@ -25,6 +25,7 @@ from btree.node import Node, Owner, new_leaf
 from btree.order import values_at
 from btree.overlay import (
     FEW_LOADED,
+    OWN_MAX,
     OverlaidTree,
     apply,
     lay_over,
@@ -372,6 +373,10 @@ class LocalTransaction(UnopenedRows, Ground):
     def savepoint(self) -> TreeSavepoint:
         self._check_writable()
         self.carry_out()
+        for tree in self.open_trees.values():
+            own = tree.own if tree.__class__ is OverlaidTree else ()
+            if len(own) > OWN_MAX and not self.is_vast(tree.under):
+                tree.settle()  # a savepoint copies what lies over it
         savepoint = TreeSavepoint(self)
         self._savepoints.append(savepoint)
         self.freeze()

@@ -18,7 +18,7 @@ from btree.added import Added, lengthened_node
 from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
 from btree.order import search_left, search_right
-from btree.packed import PackedLeaf, child_to_read, leaf_to_look_at
+from btree.packed import child_to_read, look_up
 from btree.protocols import Key, TreeKind, Value
 from btree.tree_state import Mark, TreeState
 
@@ -54,6 +54,7 @@ class Tree:
         "lsn",
         "own",
         "own_max",
+        "own_order",
         "redo",
         "redo_max",
         "root",
@@ -70,6 +71,7 @@ class Tree:
     below: Tree | None
     own: dict[Key, Value]
     own_max: int
+    own_order: list[Key] | None  # see `overlay.own_keys`
     entries: dict[Key, Any]
     lsn: int
     top: int | None
@@ -217,13 +219,7 @@ class Tree:
             return default
         if self._kind is TreeKind.RAW:
             return raw_pages.look_up(self, self.root, key, default)
-        leaf = leaf_to_look_at(self, key)
-        slot = search_left(leaf.keys, key)
-        if slot == len(leaf.keys) or leaf.keys[slot] != key:
-            return default
-        if leaf.values is None:
-            return True
-        return leaf.values.row(slot) if isinstance(leaf, PackedLeaf) else self.value(leaf, slot)
+        return look_up(self, self.root, key, default)
 
     def __contains__(self, key: Key) -> bool:
         self.descents += 1

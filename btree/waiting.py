@@ -58,10 +58,11 @@ class Waiting:
         """Keys in order, and which of them are still to be handed on; those of the transaction's own changes come first."""
         self._own: dict[Key, Value] = {}
         if tree.own:
-            keys = in_order(tree.own)
-            self._add(keys, low, high)
+            self._add(tree.own_keys(), low, high)
             for keys, start, end in self._parts:  # a copy: the transaction may go on changing them
-                self._own = {key: tree.own[key] for key in keys[start:end]}
+                run = keys[start:end]
+                self._own = {key: tree.own[key] for key in run}
+                self._parts = [(run, 0, len(run))]
         if tree.entries:
             with ordering:
                 many, lately = ordered(state)
