@@ -9,6 +9,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from sql.errors import SqlError
+from sql.values import text_to_number
 
 if TYPE_CHECKING:
     from sql.run.windows import Window, WindowSpec
@@ -150,6 +151,8 @@ def _offset(spec: WindowSpec, number: int, offsets: Sequence[Any], which: str) -
     if number < 0:
         return None
     value = offsets[number]
+    if value.__class__ is str:
+        value = text_to_number(value)
     if spec.unit == "RANGE":
         if value.__class__ not in (int, float) or value < 0:
             raise SqlError(f"frame {which} offset must be a non-negative number")

@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from sql.errors import SqlError
-from sql.values import text_to_number, to_integer
+from sql.values import text_to_number, to_integer, to_number
 
 if TYPE_CHECKING:
     from sql.run.frames import Frames
@@ -85,7 +85,7 @@ def _shifted(window: Window, spec: WindowSpec) -> Values:
     defaults = window.column(spec.arguments[2]) if len(spec.arguments) > 2 else [None] * count
     distances: Values = [1] * count
     if len(spec.arguments) > 1:
-        distances = [to_integer(value) for value in window.column(spec.arguments[1])]
+        distances = [_distance(value) for value in window.column(spec.arguments[1])]
     found = list(defaults)
     distance = distances[0]
     if distances.count(distance) == count:
@@ -104,6 +104,14 @@ def _shifted(window: Window, spec: WindowSpec) -> Values:
             if distance is not None and start <= place + sign * distance < end:
                 found[place] = column[place + sign * distance]
     return found
+
+
+def _distance(value: Any) -> int | None:
+    """How many rows away; None for NULL and for what is no whole number, where there is no row."""
+    number = to_number(value)
+    if isinstance(number, float):
+        return int(number) if number == number // 1 else None
+    return number
 
 
 FUNCTIONS: dict[str, Callable[[Window, WindowSpec], Values]] = {

@@ -133,6 +133,28 @@ def test_bad_offsets_and_arguments_are_refused_in_sqlites_words(call: str, messa
         engine.close()
 
 
+@pytest.mark.parametrize(
+    "offset",
+    ["1.7", "'1.7'", "2.0", "'2.0'", "'1x'", "x'31'", "-1.5", "1e300", "9e999", "NULL", "id / 2.0", "b"],
+)  # fmt: skip
+def test_offsets_of_any_kind(offset: str) -> None:
+    """Rows that are not a whole number away are none; texts that are numbers are numbers."""
+    bounds = "'1'", "' 1'", "'1.0'", "1.0", "'1x'", "''"
+    calls = [f"{name}(b, {offset}, 7) OVER (ORDER BY id)" for name in ("lag", "lead")]
+    calls += [
+        f"sum(id) OVER (ORDER BY id {unit} BETWEEN {bound} PRECEDING AND {bound} FOLLOWING)"
+        for unit in ("ROWS", "RANGE", "GROUPS")
+        for bound in bounds
+    ]
+    ours, theirs = KvshEngine(), SqliteEngine()
+    for engine in (ours, theirs):
+        engine.execute("CREATE TABLE n(id INTEGER PRIMARY KEY, b)")
+        engine.execute("INSERT INTO n VALUES (1, 'x'), (2, NULL), (3, 1), (4, '2.0'), (5, 1.5)")
+    for call in calls:
+        query = f"SELECT id, {call} FROM n ORDER BY id"
+        assert outcome(ours, query) == outcome(theirs, query), query
+
+
 def test_of_equal_extremes_a_growing_frame_shows_the_first_and_a_moving_one_the_last() -> None:
     ours, theirs = KvshEngine(), SqliteEngine()
     frames = (
