@@ -7,8 +7,6 @@ double-quoted name that nothing answers to is a string.
 
 from __future__ import annotations
 
-import difflib
-
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -144,6 +142,8 @@ def no_such_column(
 def nearest(name: str, known: list[str]) -> tuple[str, ...]:
     """Up to three of `known` that look like `name`, best first."""
     by_lower = {word.lower(): word for word in known}
+    import difflib
+
     close = difflib.get_close_matches(name.lower(), list(by_lower), n=3, cutoff=0.6)
     return tuple(by_lower[word] for word in close)
 

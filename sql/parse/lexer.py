@@ -15,6 +15,7 @@ Source: sqlite3GetToken() in SQLite's tokenize.c.
 from __future__ import annotations
 
 import re
+from string import hexdigits
 
 from sql.errors import SqlSyntaxError
 from sql.parse.split import WORD
@@ -83,8 +84,6 @@ _PIECES = re.compile(
     r"|.",
     re.DOTALL,
 ).findall
-_is_number = re.compile(_NUMBER).fullmatch
-_is_hex = re.compile(r"(?:[0-9a-fA-F]{2})*").fullmatch
 
 _END_TOKENS = 3  # as far as the parser looks ahead
 
@@ -144,7 +143,11 @@ def _blank(piece: str, start: int) -> tuple[str, str]:
 
 
 def _number(piece: str, start: int) -> tuple[str, str]:
-    if _is_number(piece) is None:
+    try:
+        int(piece, 16) if piece[1:2] in ("x", "X") else float(piece)
+    except ValueError:
+        raise unrecognized(piece, start) from None
+    if "_" in piece or not piece.isascii():  # which Python takes
         raise unrecognized(piece, start)
     return "NUMBER", piece
 
@@ -169,9 +172,10 @@ def _bracketed(piece: str, start: int) -> tuple[str, str]:
 def _blob_or_word(piece: str, start: int) -> tuple[str, str]:
     if piece[1:2] != "'":
         return "ID", piece
-    if len(piece) == 2 or piece[-1] != "'" or _is_hex(piece[2:-1]) is None:
+    digits = piece[2:-1]
+    if len(piece) % 2 == 0 or piece[-1] != "'" or digits.strip(hexdigits):
         raise unrecognized(piece, start)
-    return "BLOB", piece[2:-1]
+    return "BLOB", digits
 
 
 def _parameter(piece: str, start: int) -> tuple[str, str]:

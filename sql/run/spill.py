@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -99,6 +98,8 @@ class RowFile:
     def __init__(self) -> None:
         self._descriptor = -1
         try:
+            import tempfile  # with what it needs, 2 ms that most processes can do without
+
             with tempfile.TemporaryFile(prefix="kvsh-", buffering=0) as file:
                 self._descriptor = os.dup(file.fileno())
         except OSError as error:
