@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
@@ -33,7 +34,10 @@ def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> No
         env = session.environment(ctx.transaction)
         keys = IndexKeys(index, table, env)
         if keys.stored_columns is not None:
-            batches = _stored(ctx.transaction.tree(table.tree_id), keys, keys.stored_columns)
+            alias = table.rowid_alias
+            # The key itself, which then is one object in an entry rather than two.
+            places = [ROWID if place == alias else place for place in keys.stored_columns]
+            batches = _stored(ctx.transaction.tree(table.tree_id), keys, places)
         else:
             batches = _queried(ctx, table, index, keys, env)
         pieces = _sorted_entries(ctx, batches, keys.parts)
@@ -82,7 +86,9 @@ def _queried(
     if index.where is not None:
         select.set("where", exp.Where(this=parse_expression(index.where)))
     for rows in prepare_select(select, env).run(ctx):
-        if rows:
+        if rows and keys.as_queried:
+            yield rows, list(map(itemgetter(0), rows))
+        elif rows:
             *values, row_keys = zip(*rows, strict=True)
             parts = keys.entry_columns(values, row_keys)
             yield zip(*parts, strict=True), parts[0]
