@@ -311,10 +311,12 @@ def prefixed_many(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[
                 if not is_last:
                     found.append(_beyond(tree, prefix))
                     continue
-                found.append(keys[keys.slot_of(prefix) :])
-                if not found[-1]:  # nor is there anything of those that follow
+                slot = keys.slot_of(prefix)
+                if slot == count:  # nor is there anything of those that follow
                     found += [[] for _ in range(len(prefixes) - len(found))]
                     break
+                # Beside keys of other kinds it may be that nothing was said of it: what follows need not be its own.
+                found.append(keys[slot : keys.slot_of((*prefix, MAX))])
             continue
         firsts: list[Any] = []
         if single and (stop - start) * _DENSE > count:

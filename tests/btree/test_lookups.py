@@ -162,3 +162,30 @@ def test_many_prefixes_beyond_the_last_key_are_told_by_the_last_leaf(
     ):
         expected = [[key for key in whole if key[:1] == prefix] for prefix in prefixes]
         assert tree.prefixed_many(prefixes) == expected
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_prefixes_that_are_not_there_find_nothing_beside_keys_of_other_kinds(
+    tmp_path: Any, on_disk: bool
+) -> None:
+    store = open_store(str(tmp_path / "kinds.db")) if on_disk else open_memory(leaf_limit=16)
+    writer = store.begin(write=True)
+    number = writer.create_tree(TreeKind.INDEX)
+    values: list[Any] = [*range(0, 6000, 2), "", "12", "abc", b"", b"ab"]
+    for place, value in enumerate(values):
+        writer.tree(number).put((value, place))
+    writer.commit()
+    if on_disk:
+        store.close()
+        store = open_store(str(tmp_path / "kinds.db"))
+    tree = store.begin().tree(number)
+    for wanted in (
+        [*range(5980, 6001)],
+        [5995, 5997, "1", "12", "13", b"a", b"ab", b"b"],
+        [5, 5993, "", "b", b""],
+        [*range(0, 7000, 3), "12", "x", b"zz"],
+    ):
+        found = tree.prefixed_many([(value,) for value in wanted])
+        there = dict(zip(values, range(len(values)), strict=True))
+        assert found == [[(v, there[v])] if v in there else [] for v in wanted]
+    store.close()
