@@ -1,4 +1,5 @@
-"""Rows that were asked for lately, by their keys: a hash index beside a tree.
+"""Rows that were asked for lately, by their keys: a hash index beside a tree.  Beside the tree of an index it is row
+ids, by the parts of keys that they were asked for by.
 
 A look-up in a tree of a million rows goes through three nodes and a dozen objects, most of which the
 processor has to wait for; a look-up in a dict goes through three.  Of what programs ask for, most is asked for
@@ -43,7 +44,7 @@ class HotRows:
         """Keep the row of a key for who asks next."""
         rows = self.rows
         if not len(rows) % _SAMPLE_EVERY:
-            self._hot.weigh(self, row)
+            self._hot.weigh(self, (*key, *row) if key.__class__ is tuple else row)
         rows[key] = row
 
     @property

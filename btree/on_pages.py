@@ -119,7 +119,7 @@ class OnPages(LocalTransaction):
         return page
 
     def hot_rows(self, tree: Tree) -> HotRows | None:
-        if self._writable or tree.kind is not TreeKind.TABLE:
+        if self._writable or tree.kind not in (TreeKind.TABLE, TreeKind.INDEX):
             return None
         return self.store.cache.hot.of(tree.id, tree.state, has_large=tree.large)
 

@@ -91,8 +91,8 @@ class Tree(Protocol):
         """The value at `key`, else `default`.  O(depth).  INDEX trees give True for a present key."""
 
     def hot_rows(self) -> HotRows | None:
-        """Rows of a TABLE tree that were asked for lately, where such are kept: those of readers, of a tree that is
-        not as small as to need none."""
+        """Rows of a TABLE tree that were asked for lately, or row ids of an INDEX tree by the parts of keys that they were
+        asked for by, where such are kept: those of readers, of a tree that is not as small as to need none."""
 
     def get_many(self, keys: Sequence[Key]) -> list[Value]:
         """Values at `keys` in their order, None where absent; fastest when keys ascend."""

@@ -169,12 +169,20 @@ def fetching(
 ) -> Ready:
     """Rows of a table by the row ids that an index has."""
     fetched = rows_of(table, pick)
+    hot_ids, keep = hot_rows(index)
 
     def rows(values: Values) -> Rows | None:
         if tuple(map(type, values)) != types:
             return None
-        rowids = index.last_parts(prefix(values))
-        return None if rowids is None else fetched(rowids)
+        key = prefix(values)
+        rowids = hot_ids(key)
+        if rowids is None:
+            rowids = index.last_parts(key)
+            if rowids is None:
+                return None
+            if len(rowids) <= HOT_MAX:
+                keep(key, rowids)
+        return fetched(rowids)
 
     return rows
 
@@ -202,9 +210,10 @@ def rows_of(table: Tree, pick: Pick | None) -> Callable[[list[int]], Rows | None
     return rows
 
 
-def hot_rows(table: Tree) -> tuple[Callable[[int], Row | None], Callable[[int, Row], None]]:
-    """What looks for a row among those that were asked for lately, and what keeps one there."""
-    hot = table.hot_rows()
+def hot_rows(tree: Tree) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
+    """What looks for a row among those that were asked for lately, and what keeps one there; of an index for the row
+    ids that it has for a prefix."""
+    hot = tree.hot_rows()
     return _NONE_HOT if hot is None else (hot.rows.get, hot.keeper)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import kvsh
-from btree import open_memory
+from btree import TreeKind, open_memory
 from sql import Session
 from sql.compile.query import SHORT_BATCHES
 from sql.result import OwningResult, Result
@@ -171,3 +172,38 @@ def test_texts_under_a_collation_are_read_as_they_are_written(sql: str) -> None:
         ours.execute("EXPLAIN QUERY PLAN SELECT count(*) FROM b WHERE note = 'x'").fetchall()
     )
     assert "COVERING INDEX b_note" in plan
+
+
+def test_row_ids_that_were_asked_for_lately_are_those_of_the_newest_commit(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    con: Any = kvsh.connect(path, isolation_level=None)
+    con.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, k INT, n TEXT)")
+    con.executemany("INSERT INTO t VALUES (?, ?, ?)", [(i, i % 4000, "n") for i in range(12000)])
+    con.execute("CREATE INDEX t_k ON t(k)")
+    con.close()
+    con, other = (kvsh.connect(path, isolation_level=None) for _ in range(2))
+    by_key = "SELECT id FROM t WHERE k = ? AND n = n ORDER BY id"
+    asked = "SELECT id, n FROM t WHERE k = ?"
+
+    def check(key: float) -> None:
+        wanted = [row[0] for row in con.execute(by_key, (key,))]
+        for _ in range(3):
+            assert sorted(row[0] for row in con.execute(asked, (key,))) == wanted
+
+    for key in (7, 7.0, 8, 4001):
+        check(key)
+    index = next(
+        tree
+        for tree in con._session.lent_reader().open_trees.values()
+        if tree.kind is TreeKind.INDEX
+    )
+    assert index.hot_rows().rows[(7,)] == [7, 4007, 8007]
+    other.execute("UPDATE t SET k = 8 WHERE id = 4007")
+    check(7)
+    check(8)
+    con.execute("DELETE FROM t WHERE k = 7")
+    con.execute("UPDATE t SET k = k + 1")  # the trees' nodes are others now
+    for key in (7, 8, 9):
+        check(key)
+    con.close()
+    other.close()
