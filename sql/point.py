@@ -6,11 +6,20 @@ queries (`short`) and for UPDATE and DELETE (`dml.keyed`).
 
 from __future__ import annotations
 
-from sql.expressions import ROWID, ColumnRef, Compare, Parameter
+from collections.abc import Callable
+
+from sql.expressions import ROWID, ColumnRef, Compare, Expression, Parameter
 from sql.plan import Block, Select, TableRelation
 
 
-def rowid_parameter(block: Block) -> int | None:
+def parameter_number(value: Expression) -> int | None:
+    """The number of a parameter."""
+    return value.index if isinstance(value, Parameter) else None
+
+
+def rowid_parameter(
+    block: Block, number_of: Callable[[Expression], int | None] = parameter_number
+) -> int | None:
     """The number of the parameter that a SELECT of one table compares the rowid with, where that is its
     only condition."""
     if not isinstance(block, Select) or len(block.items) != 1 or len(block.where) != 1:
@@ -26,7 +35,8 @@ def rowid_parameter(block: Block) -> int | None:
         (condition.left, condition.right),
         (condition.right, condition.left),
     ):
-        if isinstance(column, ColumnRef) and isinstance(value, Parameter):
+        number = number_of(value)
+        if isinstance(column, ColumnRef) and number is not None:
             is_rowid = column.column == ROWID or column.column == table.rowid_alias
-            return value.index if is_rowid and column.source == relation.source else None
+            return number if is_rowid and column.source == relation.source else None
     return None

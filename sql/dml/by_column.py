@@ -82,7 +82,7 @@ def _deleted(
     wanted = sorted({ROWID, *chain.from_iterable(columns)}) if columns else []
     gone: dict[int, list[Any]] = {column: [] for column in wanted}
     deleted = 0
-    with guarded(ctx, guards=True) as undo, CollectorPaused():
+    with guarded(ctx, apart=True) as undo, CollectorPaused():
         undo.needed()
         for batch, count in batches:
             for column in wanted:
@@ -250,7 +250,7 @@ def _updated(
     known: dict[int, set[Row]] = {}
     changed = 0
     try:
-        with guarded(ctx, guards=True) as undo, CollectorPaused():
+        with guarded(ctx, apart=True) as undo, CollectorPaused():
             undo.needed()
             for batch, count, values in batches:
                 columns, kinds = _stored(tree, records, places, values, constants)

@@ -15,9 +15,9 @@ from sql.dml.keyed import OneRow, keyed_delete, renewed
 from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, deletes_by_key, run_by_key
 from sql.dml.records import KIND_BITS, Row
 from sql.dml.returning import Returning
-from sql.dml.rows import RowChanges
+from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
-from sql.dml.undo import guarded
+from sql.dml.undo import NOTED_ROWS, guarded, not_noted, noter
 from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.result import WriteOutcome
 
@@ -38,6 +38,8 @@ class DeletePlan(WritePlan):
     """A prepared DELETE from a stored table."""
 
     query: CompiledQuery
+    single_step = True
+    notes_writes = True
 
     def __init__(
         self,
@@ -66,7 +68,6 @@ class DeletePlan(WritePlan):
             and statement.limit is None
         )
         outputs = [tree_key(alias)]
-        self.single_step = self.plain
         self.needs_rows = (self.plain or self._children_only) and (
             bool(self.target.records.indexes) or self.returning is not None
         )
@@ -83,30 +84,43 @@ class DeletePlan(WritePlan):
         self._keys: Rows | None = None
         self._one: OneRow | None = None
         self._by_keys: tuple[UniqueKey, ManyRows] | None = None
-        if self.plain and self.returning is None and not env.extra_scopes:
+        triggers = self.target.triggers
+        self._fires = keys is None and bool(triggers.after) and not triggers.before
+        self._noted = bool(env.extra_scopes)  # a program's statement
+        if (self.plain or self._fires) and self.returning is None:
             unique = unique_key(self.query, self.target.records)
             if unique is not None:
-                self._one = keyed_delete(self.target.records, unique)
-                self._by_keys = unique, deletes_by_key(self.target.records, unique)
-                self.sets_at_once = SETS_AT_ONCE
-        if self._one is None:
+                noted = self._noted or self._fires
+                self._one = keyed_delete(
+                    self.target.records, unique, noted=noted, tells=self._fires
+                )
+                if not noted:
+                    self._by_keys = unique, deletes_by_key(self.target.records, unique)
+                    self.sets_at_once = SETS_AT_ONCE
+        if self._one is None or self._noted:
             self.query.generate()
 
     @property
     def one(self) -> OneRow | None:
-        return self._one
+        return None if self._fires or self._noted else self._one
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         if self.returning is not None and self.returning.volatile:
             return False
-        return self._one is not None or self.query.is_still_valid(transaction)
+        if self._one is not None and not self._noted:
+            return True
+        return self.query.is_still_valid(transaction)
 
     def run(self, ctx: Context) -> WriteOutcome:
         if self._one is not None:
-            outcome = self._one(ctx)
+            if self._fires:
+                outcome = one_and_after(ctx, self.target, self._one)
+            else:
+                outcome = self._one(ctx)
             if outcome is not None:
                 return outcome
-            self.query = renewed(self.query, self._select, ctx)
+            if not self._noted:
+                self.query = renewed(self.query, self._select, ctx)
         if self.whole:
             return self._cleared(ctx)
         keys = self.target.foreign_keys
@@ -121,9 +135,11 @@ class DeletePlan(WritePlan):
             except BaseException:
                 ctx.session.changes = 0
                 raise
-        with guarded(ctx, guards=False):
+        with guarded(ctx) as undo:
             found = [row for batch in self.query.run(ctx) for row in batch]
-            changes = RowChanges(ctx, self.target, returning=self.returning)
+            if len(found) > NOTED_ROWS:
+                undo.needed()
+            changes = RowChanges(ctx, self.target, undo, returning=self.returning)
             changes.each(in_key_order(found), lambda item: changes.delete(item[0]))
             return changes.finished()
 
@@ -135,6 +151,7 @@ class DeletePlan(WritePlan):
 
     def _cleared(self, ctx: Context) -> WriteOutcome:
         transaction = ctx.transaction
+        not_noted(ctx)
         tree = transaction.tree(self.table.tree_id)
         count = len(tree)
         if count:
@@ -172,6 +189,7 @@ class DeletePlan(WritePlan):
         if len(found) <= _FEW:
             self._few(ctx, found)
             return WriteOutcome(len(found), None, returned)
+        not_noted(ctx)
         with CollectorPaused():
             self._many(ctx, found)
         return WriteOutcome(len(found), None, returned)
@@ -191,10 +209,15 @@ class DeletePlan(WritePlan):
         transaction = ctx.transaction
         tree = transaction.tree(self.table.tree_id)
         indexes = self.target.records.indexes
+        note = noter(ctx)
         for item in found:
             key = item[0]
             for index in indexes:
                 entry = index.entry(ctx, item[1:], key)
                 if entry is not None:
+                    if note is not None:
+                        note(index.tree_id, entry, None)
                     transaction.tree(index.tree_id).delete(entry)
+            if note is not None:
+                note(self.table.tree_id, key, tree.get(key))
             tree.delete(key)

@@ -19,10 +19,10 @@ from sql.dml.keyed import ONE, OneRow
 from sql.dml.merge import Merge, merges, refusing
 from sql.dml.records import Row
 from sql.dml.returning import Returning
-from sql.dml.rows import RowChanges
+from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.sources import Source
 from sql.dml.target import Target, Values, WritePlan
-from sql.dml.undo import guarded
+from sql.dml.undo import ABSENT, NOTED_ROWS, Undo, guarded, not_noted
 from sql.dml.upsert import upsert_clauses
 from sql.dml.writer import LargestRowid
 from sql.errors import SqlError
@@ -47,6 +47,8 @@ class InsertPlan(WritePlan):
     """A prepared INSERT."""
 
     is_insert = True
+    single_step = True
+    notes_writes = True
 
     def __init__(
         self, session: Session, statement: Insert, table: Table, env: BindEnvironment
@@ -59,6 +61,9 @@ class InsertPlan(WritePlan):
         self.source = Source(statement, table, env)
         self.query = self.source.query
         self.target = target = Target(session, env, table, "INSERT")
+        triggers = target.triggers
+        self._fires = bool(triggers.after) and not triggers.before and not table.without_rowid
+        self._is_inner = bool(env.extra_scopes)  # a program's statement
         clauses = upsert_clauses(session, env, target, statement)
         records = target.records
         self.order = resolutions(records, statement.or_conflict, clauses)
@@ -75,7 +80,6 @@ class InsertPlan(WritePlan):
             removes_alone = self._removes_alone(env)
             self.bulk = BulkInsert(records, self.order, removes_alone=removes_alone)
             self._merge = merges(records, self.order, removes_alone=removes_alone)
-        self.single_step = not target.triggers.any
         self._may_join_sets = (
             self.source.values is not None and not self.volatile and not self.source.is_followed
         )
@@ -105,14 +109,19 @@ class InsertPlan(WritePlan):
 
     @property
     def one(self) -> OneRow | None:
-        return self._one if self.source.is_simple and not self.volatile else None
+        if self._fires or not self.source.is_simple or self.volatile:
+            return None
+        return self._one
 
     # -- running ---------------------------------------------------------------------------------
 
     def run(self, ctx: Context) -> WriteOutcome:
         one = self._one
         if one is not None:
-            outcome = one(ctx)
+            if self._fires:
+                outcome = one_and_after(ctx, self.target, one, self.statement.or_conflict)
+            else:
+                outcome = one(ctx)
             if outcome is not None:
                 return outcome
         return self._insert(ctx, self.source.batches(ctx))
@@ -138,7 +147,7 @@ class InsertPlan(WritePlan):
             batches = [[row for batch in batches for row in batch]]
         outcome = WriteOutcome(0)
         returned: list[Row] | None = None if self.returning is None else []
-        with guarded(ctx, self.single_step) as undo:
+        with guarded(ctx) as undo:
             if self.query is not None or returned is not None or not whole:
                 undo.needed()
             for rows in _gathered(batches, self._at_once):
@@ -152,19 +161,20 @@ class InsertPlan(WritePlan):
                 outcome.total_changes += done.total_changes
                 if returned is not None:
                     returned += done.rows or ()
-        if self.table.autoincrement and not outcome.changes:
-            LargestRowid(ctx, self.table.name, temporary=self.temporary).write()
+            if self.table.autoincrement and not outcome.changes:
+                LargestRowid(ctx, self.table.name, temporary=self.temporary).write(undo.note)
         outcome.rows = returned
         return outcome
 
-    def _insert_rows(self, ctx: Context, rows: list[Row], undo: Any) -> WriteOutcome:
+    def _insert_rows(self, ctx: Context, rows: list[Row], undo: Undo) -> WriteOutcome:
         if self.bulk is not None and len(rows) >= BULK_ROWS_MIN:
-            done = self._in_bulk(ctx, self.bulk, rows)
+            done = self._in_bulk(ctx, self.bulk, rows, undo)
             if done is not None:
                 return done
-        undo.needed()
+        if len(rows) > NOTED_ROWS:
+            undo.needed()
         changes = RowChanges(
-            ctx, self.target, self.statement.or_conflict, self.order, self.returning
+            ctx, self.target, undo, self.statement.or_conflict, self.order, self.returning
         )
         insert = changes.insert
         if self.source.rowid_last:
@@ -175,7 +185,9 @@ class InsertPlan(WritePlan):
 
     # -- in bulk ---------------------------------------------------------------------------------
 
-    def _in_bulk(self, ctx: Context, bulk: BulkInsert, rows: list[Row]) -> WriteOutcome | None:
+    def _in_bulk(
+        self, ctx: Context, bulk: BulkInsert, rows: list[Row], undo: Undo
+    ) -> WriteOutcome | None:
         given = None
         stored: Sequence[Row] = rows
         if self.source.rowid_last:
@@ -187,6 +199,7 @@ class InsertPlan(WritePlan):
         sequence = None
         if self.table.autoincrement:
             sequence = LargestRowid(ctx, self.table.name, temporary=self.temporary)
+        not_noted(ctx)
         merge, loaded = self._merge, None
         if merge is None or bulk.ignores or bulk.replaces:
             loaded = bulk.load(ctx, stored, given, sequence)
@@ -196,7 +209,7 @@ class InsertPlan(WritePlan):
         if loaded is None:
             return None
         if sequence is not None:
-            sequence.write()
+            sequence.write(undo.note)
         if loaded.inserted is not None and not self.table.without_rowid:
             self.session.last_insert_rowid = loaded.inserted
         return WriteOutcome(len(loaded.rows), None, self._returned(ctx, loaded))
@@ -215,7 +228,7 @@ class InsertPlan(WritePlan):
         return (
             self.source.row_count == 1
             and not self.source.rowid_last
-            and not self.target.triggers.any
+            and (self._fires or not self.target.triggers.any)
             and self.returning is None
             and not records.generated
             and not records.has_checks
@@ -233,11 +246,13 @@ class InsertPlan(WritePlan):
         indexes = records.indexes
         is_plain = records.is_plain
         foreign_keys = self.target.foreign_keys
+        # Whether the run may have to be undone, which notes of the writes are for then.
+        noted, tells = self._is_inner or self._fires, self._fires
         # Whether nothing comes between a new rowid and its row.
-        is_alone = not indexes and foreign_keys is None
+        is_alone = not indexes and foreign_keys is None and not noted
         session = self.session
 
-        def insert(transaction: Transaction, parameters: Row, ctx: Any) -> WriteOutcome | None:
+        def insert(transaction: Transaction, parameters: Row, ctx: Any) -> Any:
             row = parameters if parameters_only else values(ctx)[0]  # type: ignore[misc]
             key = None if alias is None else row[alias]
             is_new = key is None
@@ -263,14 +278,22 @@ class InsertPlan(WritePlan):
                     if index.unique and index.other(index_tree, entry) is not None:
                         return None
                     entries.append((index_tree, entry))
-            if is_new and is_alone:
+            if noted:
+                if not is_new and transaction.row(tree_id, key) is not None:
+                    return None
+                note = ctx.state.undo.note
+                note(tree_id, key, ABSENT)
+                for index_tree, entry in entries:
+                    note(index_tree.id, entry, ABSENT)
+                transaction.put_row(tree_id, key, row)
+            elif is_new and is_alone:
                 transaction.put_row(tree_id, key, row)
             elif not transaction.insert_row(tree_id, key, row):
                 return None
             for index_tree, entry in entries:
                 index_tree.put(entry)
             session.last_insert_rowid = key
-            return ONE
+            return (key, None, row) if tells else ONE
 
         return OneRow(insert, is_bare=parameters_only and is_alone)
 

@@ -21,6 +21,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sql.compile import compile_row_statement, prepare_select
+from sql.dml.programs import ProgramContext
+from sql.dml.undo import ABSENT
 from sql.dml.writer import same
 from sql.expressions import Call, Match
 from sql.plan.walk import walk_block
@@ -65,7 +67,8 @@ class OneRow(NamedTuple):
     is_bare: bool = False
 
     def __call__(self, ctx: Context) -> WriteOutcome | None:
-        return self.run(ctx.transaction, ctx.parameters, ctx)
+        values = ctx.values if isinstance(ctx, ProgramContext) else ctx.parameters
+        return self.run(ctx.transaction, values, ctx)
 
 
 NONE, ONE = WriteOutcome(0), WriteOutcome(1)
@@ -83,13 +86,16 @@ def keyed_update(
     assigned: Collection[int],
     row: Sequence[exp.Expression],
     table: Table,
+    *,
+    noted: bool = False,
+    tells: bool = False,
 ) -> OneRow:
     """A function that gives the row that `unique` means the values of `row`, of whose columns those of `assigned` are
     other than before.
 
     `indexes` are those that depend on the columns that change; `table` is the table under the name that the
     statement knows it by.  All of it is one function: each call that it is spared takes about as long as
-    what would be called."""
+    what would be called.  `noted`: the run may have to be undone; `tells`: what is given is (key, row before, row)."""
 
     def lines(old: str, key: str, values: str, name: Callable[..., str]) -> list[str]:
         places, tree_id = tuple(sorted(assigned)), records.table.tree_id
@@ -113,6 +119,14 @@ def keyed_update(
                 f"work_ = {work}",
                 "if work_ is None: return None",
                 "for index_, before_, after_ in work_:",
+                *(
+                    [
+                        "    note_(index_.id, before_, None)",
+                        f"    note_(index_.id, after_, {name(ABSENT, 'absent')})",
+                    ]
+                    if noted
+                    else ()
+                ),
                 "    index_.delete(before_)",
                 "    index_.put(after_)",
             ]
@@ -124,9 +138,10 @@ def keyed_update(
             f"if {closer_look}:",
             f"    new_ = {name(records.changed, 'changed')}(new_, {places}, txn.tree({tree_id}))",
             "    if new_ is None: return None",
+            *(["note_ = ctx.state.undo.note", f"note_({tree_id}, {key}, {old})"] if noted else ()),
             *written,
             f"txn.put_row({tree_id}, {key}, new_)",
-            f"return {name(ONE)}",
+            f"return ({key}, {old}, new_)" if tells else f"return {name(ONE)}",
         ]
 
     return OneRow(*compile_row_statement(row, table, records.env, lines))
@@ -149,12 +164,15 @@ def _entry_changes(
     return changes
 
 
-def keyed_delete(records: TableRecords, unique: UniqueKey) -> OneRow:
-    """A function that deletes the row that `unique` means."""
+def keyed_delete(
+    records: TableRecords, unique: UniqueKey, *, noted: bool = False, tells: bool = False
+) -> OneRow:
+    """A function that deletes the row that `unique` means.  `noted`: the run may have to be undone; `tells`: what is
+    given is (key, row, None)."""
     tree_id, indexes = records.table.tree_id, records.indexes
     allowed, of, unique_index = unique.allowed, unique.of, unique.index
 
-    def delete(transaction: Transaction, parameters: Row, ctx: Any) -> WriteOutcome | None:
+    def delete(transaction: Transaction, parameters: Row, ctx: Any) -> Any:
         for number, classes in allowed:
             if parameters[number].__class__ not in classes:
                 return None
@@ -166,14 +184,21 @@ def keyed_delete(records: TableRecords, unique: UniqueKey) -> OneRow:
             if not found:
                 return NONE
             key = unique_index.row_key(found[0])
-        if indexes:
+        if indexes or noted:
             row = transaction.row(tree_id, key)
             if row is None:
                 return NONE
             entries = [(index.tree_id, index.entry(ctx, row, key)) for index in indexes]
+            if noted:
+                note = ctx.state.undo.note
+                note(tree_id, key, row)
             for index_id, entry in entries:
                 if entry is not None:
+                    if noted:
+                        note(index_id, entry, None)
                     transaction.tree(index_id).delete(entry)
+            transaction.delete_row(tree_id, key)
+            return (key, row, None) if tells else ONE
         return ONE if transaction.delete_row(tree_id, key) else NONE
 
-    return OneRow(delete, is_bare=not indexes)
+    return OneRow(delete, is_bare=not indexes and not noted)

@@ -29,6 +29,7 @@ from sql.dml.entry_sorting import sort_entries
 from sql.dml.index_keys import IndexKeys
 from sql.dml.keyed import NONE, ONE, OneRow
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
+from sql.dml.undo import ABSENT, noter
 from sql.dml.upsert import UpsertClause
 from sql.dml.writer import same
 from sql.expressions import ROWID
@@ -208,6 +209,7 @@ class Merge:
             else:
                 return None
         indexes = self._records.indexes
+        note = noter(ctx)
         old: Row | None = None
         for other in removed:
             gone = tree.get(other)
@@ -217,7 +219,11 @@ class Merge:
             for index in indexes:
                 entry = index.entry(ctx, gone, other)
                 if entry is not None:
+                    if note is not None:
+                        note(index.tree_id, entry, None)
                     transaction.tree(index.tree_id).delete(entry)
+            if note is not None:
+                note(tree.id, other, gone)
             tree.delete(other)
         self._put(ctx, tree, indexes, key, old, row)
         if self._records.primary_key is None:
@@ -247,6 +253,7 @@ class Merge:
         row: Row,
     ) -> None:
         """Put a row, in the place of `old` if there is one, and what changes in indexes."""
+        note = noter(ctx)
         for index in indexes:
             after = index.entry(ctx, row, key)
             if old is not None:
@@ -254,9 +261,15 @@ class Merge:
                 if same(before, after):
                     continue
                 if before is not None:
+                    if note is not None:
+                        note(index.tree_id, before, None)
                     ctx.transaction.tree(index.tree_id).delete(before)
             if after is not None:
+                if note is not None:
+                    note(index.tree_id, after, ABSENT)
                 ctx.transaction.tree(index.tree_id).put(after)
+        if note is not None:
+            note(tree.id, key, ABSENT if old is None else old)
         tree.put(key, row)
 
 

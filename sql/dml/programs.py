@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from sql.compile import compile_values, prepare_select
 from sql.context import Context
 from sql.errors import SqlError, SqlNameError
+from sql.expressions import ROWID, ColumnRef, Parameter, Unary
 from sql.parse import exp
 from sql.parse.statements import Query, Statement
 from sql.run.arithmetic import RaiseError
@@ -25,6 +26,7 @@ from sql.values import truth
 if TYPE_CHECKING:
     from btree import Transaction
     from sql.bind import BindEnvironment
+    from sql.dml.undo import Undo
     from sql.schema import Table
     from sql.session import Session
 
@@ -36,6 +38,9 @@ NEW_SOURCE = 1_000_000
 OLD_SOURCE = 1_000_001
 DEPTH_MAX = 1000
 _DEEP = 8
+_LOOKED_AT = 255
+"""Of so many runs in a statement one asks whether the plans still fit the trees' sizes."""
+
 _FRAMES_MAX = 60_000
 """Python frames that `DEPTH_MAX` programs inside one another may take; asked for from `_DEEP` on."""
 
@@ -43,9 +48,10 @@ _FRAMES_MAX = 60_000
 class StatementState:
     """What a statement shares with the programs that it starts."""
 
-    __slots__ = ("changed", "running", "violations")
+    __slots__ = ("changed", "running", "undo", "violations")
 
-    def __init__(self) -> None:
+    def __init__(self, undo: Undo) -> None:
+        self.undo = undo
         self.running: list[Program] = []
         self.changed = 0  # rows that programs' statements have changed so far
         self.violations = 0  # of immediate foreign keys
@@ -54,7 +60,7 @@ class StatementState:
 class ProgramContext(Context):
     """A context with the state of the outermost statement."""
 
-    __slots__ = ("state",)
+    __slots__ = ("runs", "state", "values")
 
     def __init__(self, outer: Context, parameters: Row, state: StatementState) -> None:
         super().__init__(
@@ -67,15 +73,35 @@ class ProgramContext(Context):
             outer.memory_limit_bytes,
         )
         self.now = outer.now
+        self.runs = 0  # of the program that it is for
+        self.values: Row = ()  # of NEW and OLD, see `value_number`; else the parameters
         self.state = state
 
 
-def with_state(ctx: Context) -> tuple[ProgramContext, bool]:
-    """The context with a statement's state, and whether the statement is the outermost one."""
+def value_number(value: Any, env: BindEnvironment) -> int | None:
+    """The place of a bound expression among the parameters; in a program, whose statements have none, among the values
+    of NEW and OLD."""
+    if isinstance(value, Parameter):
+        return value.index
+    if isinstance(value, Unary) and value.op == "+":  # what has lost its affinity
+        value = value.operand
+    if isinstance(value, ColumnRef) and value.source in (NEW_SOURCE, OLD_SOURCE):
+        scopes = env.extra_scopes
+        if not scopes.keys() <= {"old", "new"}:
+            return None
+        width = len(next(iter(scopes.values()))[0].columns)
+        number = width if value.column == ROWID else value.column
+        return number + (width + 1 if value.source == OLD_SOURCE and "new" in scopes else 0)
+    return None
+
+
+def with_state(ctx: Context, undo: Undo) -> tuple[ProgramContext, bool]:
+    """The context with a statement's state, and whether the statement is the outermost one, which `undo` guards."""
     if isinstance(ctx, ProgramContext):
         return ctx, False
-    made = ProgramContext(ctx, ctx.parameters, StatementState())
+    made = ProgramContext(ctx, ctx.parameters, StatementState(undo))
     made.outer_rows = ctx.outer_rows
+    made.values = ctx.parameters
     return made, True
 
 
@@ -104,8 +130,11 @@ class Program:
         sources = {"old": OLD_SOURCE, "new": NEW_SOURCE}
         self.scopes = {name: (table, sources[name]) for name in scopes}
         self._condition: Any = None
+        self._condition_is_volatile = when is not None and when.find(exp.Select) is not None
         self._plans: dict[str | None, list[Any]] = {}
         self._made_for: tuple[Any, ...] = ()
+        self._shape: object = None  # of the trees at the last look at the plans
+        self._runs = 0
 
     def environment(self, transaction: Transaction) -> BindEnvironment:
         """What the statements are bound against."""
@@ -134,15 +163,20 @@ class Program:
         if len(running) == _DEEP and sys.getrecursionlimit() < _FRAMES_MAX:
             frames = sys.getrecursionlimit()
             sys.setrecursionlimit(_FRAMES_MAX)
-        inner = ProgramContext(ctx, (), state)
+        inner = state.undo.contexts.pop(self, None) or ProgramContext(ctx, (), state)
+        values: Row = ()
         if new is not None:
             inner.outer_rows[NEW_SOURCE] = new
+            values = (*new[1], new[0])
         if old is not None:
             inner.outer_rows[OLD_SOURCE] = old
+            values = (*values, *old[1], old[0])
+        inner.values = values
         saved = session.changes, session.last_insert_rowid
         running.append(self)
         try:
             self._run(inner, or_conflict)
+            state.undo.contexts[self] = inner
         except RaiseError as error:
             error.conflict = error.action
             raise
@@ -163,23 +197,41 @@ class Program:
         plans = self._plans.get(or_conflict)
         if plans is None:
             plans = self._plans[or_conflict] = [None] * len(self.statements)
+        transaction = ctx.transaction
+        if not ctx.runs & _LOOKED_AT:
+            self._look_at_plans(transaction)
+        ctx.runs += 1
         for place, statement in enumerate(self.statements):
+            if transaction.shape is not self._shape:
+                self._look_at_plans(transaction)
             plan = plans[place]
-            if plan is None or not plan.is_still_valid(ctx.transaction):
-                plan = plans[place] = self._prepared(ctx, statement, or_conflict)
+            if plan is None:
+                plan = self._prepared(ctx, statement, or_conflict)
+                if plan.is_still_valid(transaction):  # and not good for a single run
+                    plans[place] = plan
             if isinstance(statement, Query):
                 for _ in plan.run(ctx):
                     ctx.check()
                 continue
-            self.session.ensure_writable(ctx.transaction, temporary=plan.temporary)
+            self.session.ensure_writable(transaction, temporary=plan.temporary)
+            if not plan.notes_writes:
+                ctx.state.undo.needed()
             outcome = plan.run(ctx)
             ctx.state.changed += outcome.changes
             self.session.changes = outcome.changes
 
+    def _look_at_plans(self, transaction: Transaction) -> None:
+        """Forget the plans that no longer fit the trees."""
+        self._shape = transaction.shape
+        for plans in self._plans.values():
+            for place, plan in enumerate(plans):
+                if plan is not None and not plan.is_still_valid(transaction):
+                    plans[place] = None
+
     def _holds(self, ctx: ProgramContext) -> bool:
         condition = self._condition
         assert self.when is not None
-        if condition is None or self.when.find(exp.Select) is not None:
+        if condition is None or self._condition_is_volatile:
             env = self.environment(ctx.transaction)
             condition = self._condition = compile_values([[self.when.copy()]], env)
         return bool(truth(condition(ctx)[0][0]))

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from sql.dml.conflicts import Resolution, Skipped, resolutions
 from sql.dml.foreign_keys import failed
+from sql.dml.keyed import ONE, OneRow
 from sql.dml.programs import with_state
-from sql.dml.triggers import fire
+from sql.dml.triggers import fire, fire_after
+from sql.dml.undo import guarded
 from sql.dml.writer import Found, TableWriter, rowid_value
 from sql.errors import SqlError
 from sql.result import WriteOutcome
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from sql.dml.records import Row
     from sql.dml.returning import Returning
     from sql.dml.target import Target
+    from sql.dml.undo import Undo
 
 
 class RowChanges:
@@ -37,19 +40,21 @@ class RowChanges:
         self,
         ctx: Context,
         target: Target,
+        undo: Undo,
         or_conflict: str | None = None,
         order: Sequence[Resolution] | None = None,
         returning: Returning | None = None,
         indexes: Sequence[IndexKeys] | None = None,
     ) -> None:
         self.target = target
-        self.ctx, self.outermost = with_state(ctx)
+        self.ctx, self.outermost = with_state(ctx, undo)
+        self.undo = undo
         self.or_conflict = or_conflict
         self.order = resolutions(target.records, or_conflict) if order is None else order
         self.returning = returning
         self.indexes = target.records.indexes if indexes is None else indexes
         self.upserts: dict[int, RowChanges] = {}  # of DO UPDATE clauses, by their objects' id
-        self.writer = TableWriter(self.ctx, target.records, or_conflict)
+        self.writer = TableWriter(self.ctx, target.records, or_conflict, undo)
         self.changes = 0
         self.rows: list[Row] = []
         self._rowid_before = ctx.session.last_insert_rowid
@@ -114,7 +119,7 @@ class RowChanges:
             keys.after(ctx, (key, row))
         self._changed(row, key)
         if target.triggers.after:
-            self._fire(target.triggers.after, None, (key, row), self.or_conflict)
+            fire_after(target.triggers.after, ctx, None, (key, row), self.or_conflict)
 
     def _before_insert(self, row: Row, key: Any) -> None:
         """BEFORE INSERT triggers; a rowid that is still to be chosen shows as -1."""
@@ -136,13 +141,6 @@ class RowChanges:
         clause = found.resolution.clause
         assert clause is not None
         clause.apply(self, found.key, key, row)
-
-    def _fire(self, programs: Any, old: Any, new: Any, or_conflict: str | None) -> None:
-        """AFTER triggers, which may end the row's steps but no longer undo it."""
-        try:
-            fire(programs, self.ctx, old, new, or_conflict)
-        except RaiseIgnore:
-            return
 
     # -- changing ----------------------------------------------------------------------------------
 
@@ -187,7 +185,7 @@ class RowChanges:
             keys.act(ctx, (key, old), (new_key, row))
         self._changed(row, new_key)
         if triggers.after:
-            self._fire(triggers.after, (key, old), (new_key, row), self.or_conflict)
+            fire_after(triggers.after, ctx, (key, old), (new_key, row), self.or_conflict)
 
     def _new_key(
         self, key: Any, new_key: Any, row: Row, assigned: frozenset[int]
@@ -220,7 +218,7 @@ class RowChanges:
         self._delete(key, current, self.target.foreign_keys)
         self._changed(row, key)
         if triggers.after:
-            self._fire(triggers.after, (key, row), None, self.or_conflict)
+            fire_after(triggers.after, self.ctx, (key, row), None, self.or_conflict)
 
     def _delete(self, key: Any, row: Row, keys: Any) -> None:
         if keys is not None:
@@ -244,5 +242,37 @@ class RowChanges:
             return True  # it stays in the way
         if self.writer.tree.get(key) is not None:
             self._delete(key, row, keys)
-            self._fire(triggers.after, (key, row), None, "REPLACE")
+            fire_after(triggers.after, self.ctx, (key, row), None, "REPLACE")
         return True
+
+
+def one_and_after(
+    ctx: Context, target: Target, write: OneRow, or_conflict: str | None = None
+) -> WriteOutcome | None:
+    """One row, which `write` writes and tells (its key, the row before, the row), and then its AFTER triggers; None, with
+    nothing written, where the row needs a closer look."""
+    with guarded(ctx) as undo:
+        inner, outermost = with_state(ctx, undo)
+        told: Any = write(inner)
+        if told is None or told.__class__ is WriteOutcome:
+            return told
+        key, old, new = told
+        session, state = inner.session, inner.state
+        before = None if old is None else (key, old)
+        after = None if new is None else (key, new)
+        try:
+            fire_after(target.triggers.after, inner, before, after, or_conflict)
+        except SqlError as error:
+            if outermost:
+                session.total_changes += state.changed
+                if error.conflict == "FAIL":
+                    if state.violations > 0:
+                        raise failed() from error
+                    error.changes = 1
+            raise
+        if not outermost:
+            return ONE
+        if state.violations > 0:
+            session.total_changes += state.changed
+            raise failed()
+        return WriteOutcome(1, 1 + state.changed)

@@ -32,10 +32,11 @@ class WritePlan:
     """A prepared INSERT, UPDATE or DELETE: what the session runs, any number of times.
 
     With `single_step` the plan undoes itself where it fails half-way; the session takes no savepoint
-    then.  `query` is the scan that feeds the statement, for EXPLAIN."""
+    then.  With `notes_writes` it tells the run's `Undo` of all that it writes as a program's statement.  `query` is the scan that feeds the statement, for EXPLAIN."""
 
     is_insert = False
     single_step = False
+    notes_writes = False
     temporary = False
     sets_at_once = 4096
     """Sets of parameters that `run_many` had best be given at once."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sql.dml.programs import Keyed, Program, ProgramContext
 from sql.parse import parse_expression, parse_statement
+from sql.run.arithmetic import RaiseIgnore
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -101,3 +102,17 @@ def fire(
     """Run the programs for one row.  `RaiseIgnore` skips the row."""
     for program in programs:
         program.run(ctx, old, new, or_conflict)
+
+
+def fire_after(
+    programs: list[Program],
+    ctx: ProgramContext,
+    old: Keyed | None,
+    new: Keyed | None,
+    or_conflict: str | None = None,
+) -> None:
+    """AFTER triggers, which may end the row's steps but no longer undo it."""
+    try:
+        fire(programs, ctx, old, new, or_conflict)
+    except RaiseIgnore:
+        return

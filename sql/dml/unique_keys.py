@@ -8,12 +8,14 @@ needs a closer look.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sql import point
 from sql.collations import folding
-from sql.expressions import ROWID, Affinity, ColumnRef, Compare, Parameter
+from sql.dml.programs import value_number
+from sql.expressions import ROWID, Affinity, ColumnRef, Compare, Expression
 from sql.plan import Select, TableRelation
 
 if TYPE_CHECKING:
@@ -116,10 +118,11 @@ def unique_key(query: CompiledQuery, records: TableRecords) -> UniqueKey | None:
     block = query.block
     if not isinstance(block, Select) or block.limit is not None or block.order:
         return None
-    number = point.rowid_parameter(block)
+    number_of = partial(value_number, env=records.env)
+    number = point.rowid_parameter(block, number_of)
     if number is not None:
         return UniqueKey(records, None, number=number)
-    compared = _compared(block)
+    compared = _compared(block, number_of)
     if compared is None:
         return None
     table = records.table
@@ -137,7 +140,9 @@ def unique_key(query: CompiledQuery, records: TableRecords) -> UniqueKey | None:
     return None
 
 
-def _compared(block: Select) -> dict[int, tuple[int, str]] | None:
+def _compared(
+    block: Select, number_of: Callable[[Expression], int | None]
+) -> dict[int, tuple[int, str]] | None:
     """The columns that WHERE compares with parameters, under which collations; None if it does anything else."""
     if len(block.items) != 1 or not block.where:
         return None
@@ -149,13 +154,14 @@ def _compared(block: Select) -> dict[int, tuple[int, str]] | None:
         if not isinstance(condition, Compare) or condition.op != "=":
             return None
         column, value, converted = condition.left, condition.right, condition.left_affinity
-        if isinstance(column, Parameter):
-            column, value, converted = value, column, condition.right_affinity
-        if not isinstance(column, ColumnRef) or not isinstance(value, Parameter):
+        number = number_of(value)
+        if number is None:
+            column, number, converted = value, number_of(column), condition.right_affinity
+        if not isinstance(column, ColumnRef) or number is None:
             return None
         if column.source != relation.source or converted is not None or column.column in found:
             return None
-        found[column.column] = value.index, condition.collation
+        found[column.column] = number, condition.collation
     return found
 
 

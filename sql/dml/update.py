@@ -37,9 +37,9 @@ from sql.dml.keyed import OneRow, is_plain, keyed_update, renewed
 from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, run_by_key, updates_by_key
 from sql.dml.records import KIND_BITS, Row, widen_by_classes
 from sql.dml.returning import Returning
-from sql.dml.rows import RowChanges
+from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
-from sql.dml.undo import guarded
+from sql.dml.undo import ABSENT, NOTED_ROWS, guarded, not_noted, noter
 from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.dml.writer import same
 from sql.parse import exp
@@ -61,6 +61,8 @@ class UpdatePlan(WritePlan):
     """A prepared UPDATE of a stored table."""
 
     query: CompiledQuery
+    single_step = True
+    notes_writes = True
 
     def __init__(
         self, session: Session, statement: Update, table: Table, env: BindEnvironment
@@ -84,8 +86,8 @@ class UpdatePlan(WritePlan):
         changed = self.assigned | set(records.generated)
         self.indexes = [index for index in records.indexes if index.depends_on(changed)]
         keys = target.foreign_keys
-        self.single_step = not target.triggers.any and (keys is None or not keys.parents)
-        self.bulk = self.single_step and not records.moves(self.assigned)
+        alone = not target.triggers.any and (keys is None or not keys.parents)
+        self.bulk = alone and not records.moves(self.assigned)
         self.bare = (
             self.bulk
             and statement.from_ is None
@@ -101,13 +103,17 @@ class UpdatePlan(WritePlan):
         if statement.returning:
             self.returning = Returning(statement.returning, table, env)
             self.columns = self.returning.columns
-        unchecked = (
-            self.bulk
+        triggers = target.triggers
+        self._fires = keys is None and bool(triggers.after) and not triggers.before
+        self._noted = bool(env.extra_scopes)  # a program's statement
+        looked_at_alone = (
+            not records.moves(self.assigned)
             and self.returning is None
             and not records.generated
             and not records.has_checks
             and all(index.condition is None for index in self.indexes)
         )
+        unchecked = self.bulk and looked_at_alone
         self._simple = unchecked and statement.from_ is None
         self._plain_columns = (
             unchecked
@@ -119,8 +125,10 @@ class UpdatePlan(WritePlan):
         self._many = False
         self._unique: UniqueKey | None = None  # what WHERE compares with parameters
         self._by_keys: ManyRows | None = None  # made when it is first wanted
-        self._one = self._keyed() if self._simple else None
-        if self._one is None:
+        self._one: OneRow | None = None
+        if self._simple or (self._fires and looked_at_alone and statement.from_ is None):
+            self._one = self._keyed()
+        if self._one is None or self._noted:
             self.query.generate()
 
     def _keyed(self) -> OneRow | None:
@@ -128,11 +136,12 @@ class UpdatePlan(WritePlan):
         unique = unique_key(self.query, self.target.records)
         if unique is None or self._foreign_keys is not None:
             return None
-        if self.target.env.extra_scopes or not is_plain(self.query):
+        if not is_plain(self.query):
             return None
-        self._unique = unique
-        if unique.places.isdisjoint(self.assigned):
-            self.sets_at_once = SETS_AT_ONCE
+        if not self._noted and not self._fires:
+            self._unique = unique
+            if unique.places.isdisjoint(self.assigned):
+                self.sets_at_once = SETS_AT_ONCE
         return keyed_update(
             self.target.records,
             self.indexes,
@@ -140,6 +149,8 @@ class UpdatePlan(WritePlan):
             self.assigned,
             self._successor(),
             self._as_named(),
+            noted=self._noted or self._fires,
+            tells=self._fires,
         )
 
     def _successor(self) -> list[exp.Expression]:
@@ -167,21 +178,27 @@ class UpdatePlan(WritePlan):
 
     @property
     def one(self) -> OneRow | None:
-        return self._one
+        return None if self._fires or self._noted else self._one
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         if self.returning is not None and self.returning.volatile:
             return False
-        return self._one is not None or self.query.is_still_valid(transaction)
+        if self._one is not None and not self._noted:
+            return True
+        return self.query.is_still_valid(transaction)
 
     # -- running ---------------------------------------------------------------------------------
 
     def run(self, ctx: Context) -> WriteOutcome:
         if self._one is not None:
-            outcome = self._one(ctx)
+            if self._fires:
+                outcome = one_and_after(ctx, self.target, self._one, self.statement.or_conflict)
+            else:
+                outcome = self._one(ctx)
             if outcome is not None:
                 return outcome
-            self.query = renewed(self.query, self._select, ctx)
+            if not self._noted:
+                self.query = renewed(self.query, self._select, ctx)
         if self._plain_columns:
             outcome = self._by_column(ctx)
             if outcome is not None:
@@ -192,22 +209,24 @@ class UpdatePlan(WritePlan):
                 found = in_key_order(_latest(found))
             if not found:
                 return WriteOutcome(0, 0, None if self.returning is None else [])
-            if self._simple and len(found) <= _FEW and self._few(ctx, found):
-                return WriteOutcome(len(found))
         except BaseException:
             ctx.session.changes = 0
             raise
-        with guarded(ctx, self.single_step) as undo:
+        with guarded(ctx) as undo:
+            if self._simple and len(found) <= _FEW and self._few(ctx, found):
+                return WriteOutcome(len(found))
             if self.bulk:
+                not_noted(ctx)
                 with CollectorPaused():
                     done = self._in_bulk(ctx, found)
                 if done is not None:
                     return done
-            if len(found) > 1:
+            if len(found) > NOTED_ROWS:
                 undo.needed()
             changes = RowChanges(
                 ctx,
                 self.target,
+                undo,
                 self.statement.or_conflict,
                 self.order,
                 self.returning,
@@ -341,6 +360,7 @@ class UpdatePlan(WritePlan):
         if self._foreign_keys is not None and not self._foreign_keys.undisturbed(ctx, rows):
             return False
         work: list[tuple[Tree, Row, Row]] = []
+        note = noter(ctx)
         if self.indexes:
             olds = self._old_rows_of(found)
             for index in self.indexes:
@@ -354,6 +374,12 @@ class UpdatePlan(WritePlan):
                     ):
                         return False
                     work.append((index_tree, old, new))
+        if note is not None:
+            for key in keys:
+                note(tree.id, key, tree.get(key))
+            for index_tree, old, new in work:
+                note(index_tree.id, old, None)
+                note(index_tree.id, new, ABSENT)
         for key, row in zip(keys, rows, strict=True):
             tree.put(key, row)
         for index_tree, old, new in work:

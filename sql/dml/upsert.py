@@ -145,7 +145,7 @@ class UpsertClause:
         change = run.upserts.get(id(self))
         if change is None:
             change = run.upserts[id(self)] = RowChanges(
-                ctx, self.target, "ABORT", self.order, run.returning, self.indexes
+                ctx, self.target, run.undo, "ABORT", self.order, run.returning, self.indexes
             )
         change.changes = 0
         change.rows = run.rows

@@ -12,7 +12,7 @@ from sql.dml.returning import Returning
 from sql.dml.sources import Source
 from sql.dml.target import WritePlan, row_columns, scan_query
 from sql.dml.triggers import Triggers, fire
-from sql.dml.undo import guarded
+from sql.dml.undo import NOTED_ROWS, guarded
 from sql.errors import SqlError
 from sql.parse import parse_statement
 from sql.parse.statements import Delete, Insert, Update
@@ -35,6 +35,9 @@ Row = tuple[Any, ...]
 
 class ViewPlan(WritePlan):
     """A prepared write to a view."""
+
+    single_step = True
+    notes_writes = True
 
     def __init__(
         self,
@@ -86,10 +89,13 @@ class ViewPlan(WritePlan):
         return self.query is None or self.query.is_still_valid(transaction)
 
     def run(self, ctx: Context) -> WriteOutcome:
-        ctx, outermost = with_state(ctx)
-        with guarded(ctx, guards=False):
+        with guarded(ctx) as undo:
+            ctx, outermost = with_state(ctx, undo)
             returned = []
-            for values in self._found(ctx):
+            found = self._found(ctx)
+            if len(found) > NOTED_ROWS:
+                undo.needed()
+            for values in found:
                 old, new = self._rows(values)
                 try:
                     fire(self.triggers.instead, ctx, old, new, self.or_conflict)

@@ -20,12 +20,14 @@ from sql.dml.conflicts import (
 )
 from sql.dml.index_keys import IndexKeys
 from sql.dml.records import Row, TableRecords, widen_by_classes
+from sql.dml.undo import ABSENT
 from sql.expressions import Affinity
 from sql.values import INT_MAX, apply_affinity
 
 if TYPE_CHECKING:
     from btree import Tree
     from sql.context import Context
+    from sql.dml.undo import Undo
     from sql.schema import Column
 
 _ROWID_ATTEMPTS = 100
@@ -44,8 +46,11 @@ class Found:
 class TableWriter:
     """Writes rows in one transaction, for one run of a statement."""
 
-    def __init__(self, ctx: Context, records: TableRecords, or_conflict: str | None) -> None:
+    def __init__(
+        self, ctx: Context, records: TableRecords, or_conflict: str | None, undo: Undo
+    ) -> None:
         self.ctx = ctx
+        self.note = undo.note
         self.records = records
         self.table = records.table
         self.or_conflict = or_conflict
@@ -212,23 +217,24 @@ class TableWriter:
 
     def insert(self, key: Any, row: Row) -> None:
         """Write a row that nothing is in the way of."""
+        ctx, trees, note = self.ctx, self.index_trees, self.note
+        note(self.table.tree_id, key, ABSENT)
         self.tree.put(key, row)
-        ctx, trees = self.ctx, self.index_trees
-        for index in self.records.indexes:
-            if index.condition is None:
-                trees[index.tree_id].put(index.key(ctx, row, key))
-            else:
-                entry = index.entry(ctx, row, key)
-                if entry is not None:
-                    trees[index.tree_id].put(entry)
-
-    def delete(self, key: Any, row: Row) -> None:
-        """Take a row away."""
-        self.tree.delete(key)
-        ctx, trees = self.ctx, self.index_trees
         for index in self.records.indexes:
             entry = index.entry(ctx, row, key)
             if entry is not None:
+                note(index.tree_id, entry, ABSENT)
+                trees[index.tree_id].put(entry)
+
+    def delete(self, key: Any, row: Row) -> None:
+        """Take a row away."""
+        ctx, trees, note = self.ctx, self.index_trees, self.note
+        note(self.table.tree_id, key, row)
+        self.tree.delete(key)
+        for index in self.records.indexes:
+            entry = index.entry(ctx, row, key)
+            if entry is not None:
+                note(index.tree_id, entry, None)
                 trees[index.tree_id].delete(entry)
 
     def replace(
@@ -237,8 +243,10 @@ class TableWriter:
         """Write a row in the place of another; only the index entries that differ are touched.
 
         `indexes`: those that depend on columns that have changed, if the tree key has not."""
-        ctx = self.ctx
+        ctx, note, tree_id = self.ctx, self.note, self.table.tree_id
+        note(tree_id, old_key, old_row)
         if key != old_key:
+            note(tree_id, key, ABSENT)
             self.tree.delete(old_key)
         self.tree.put(key, row)
         for index in indexes if key == old_key else self.records.indexes:
@@ -246,14 +254,16 @@ class TableWriter:
             if not same(old, new):
                 tree = self.index_trees[index.tree_id]
                 if old is not None:
+                    note(index.tree_id, old, None)
                     tree.delete(old)
                 if new is not None:
+                    note(index.tree_id, new, ABSENT)
                     tree.put(new)
 
     def finish(self) -> None:
         """The statement is done: note the largest rowid given, for AUTOINCREMENT."""
         if self.sequence is not None:
-            self.sequence.write()
+            self.sequence.write(self.note)
 
 
 def same(old: Row | None, new: Row | None) -> bool:
@@ -295,13 +305,17 @@ class LargestRowid:
             self.value = rowid
             self.changed = True
 
-    def write(self) -> None:
+    def write(self, note: Callable[[int, Any, Any], None]) -> None:
         """Store the largest rowid; a row is made for a table's first."""
         if not self.changed and self.key is not None:
             return
+        old = ABSENT
         if self.key is None:
             last = self.tree.last()
             self.key = 1 if last is None else last[0] + 1
+        else:
+            old = self.tree.get(self.key)
+        note(self.tree.id, self.key, old)
         widen_by_classes(self.tree, ((str,), (int,)))
         self.tree.put(self.key, (self.name, self.value))
         self.changed = False
