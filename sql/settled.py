@@ -33,6 +33,11 @@ _NEVER_FAIL = frozenset(
 """Builtin functions that only depend on their arguments, and give a value whatever those are."""
 
 
+def is_plain_call(e: Call) -> bool:
+    """Whether a call depends on its arguments alone, and gives a value whatever those are."""
+    return e.function.builtin and e.name in _NEVER_FAIL and not e.function.needs_context
+
+
 def is_settled(e: Expression, depth: int = _DEPTH_MAX) -> bool:
     """Whether the expression's value is known when a run begins, as plain as that of a literal."""
     match e:

@@ -6,8 +6,8 @@
 Variables of relation 1: `c1_2` a value of column 2, `k1` a rowid; `b1_2` and `b1_k` the lists they are from.
 No row is touched, so that what is not asked for costs nothing, neither memory nor decoding; and what is done
 to a whole column is one call: `sum(b1_2)`, `list(zip(b1_k, b1_3))`.  A LIKE on a column of texts stands
-before the loop and looks at a batch's texts at once (`text_filters`), comparisons with constants do so at a
-batch's codes (`coded`).
+before the loop and looks at a batch's texts at once (`text_filters`), other conditions on the table's own columns do
+so at a batch's codes, or at what is remembered of it (`coded`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sql.compile.accesses import Binding
-from sql.compile.coded import CodedCondition, coded_conditions
+from sql.compile.coded import CodedCondition, OwnCondition, decided_conditions
 from sql.compile.text_filters import match_condition, matching_columns
 from sql.expressions import ROWID, Expression
 from sql.plan import TableRelation
 from sql.plan.operators import Level, RowidRange, TableScan
 from sql.run import coded
 from sql.run.columns import by_column, few_by_column, span_by_column
+from sql.run.masks import RowTest
 
 if TYPE_CHECKING:
     from sql.compile.levels import LevelCompiler
@@ -156,12 +157,10 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
         batches = f"{levels.module.function(matching_columns)}({batches}, {place}, {found}, {used})"
         scan.batches = batches
     else:
-        decided = coded_conditions(levels, relation, filters)
-        if decided:
-            filters = [
-                each for each in filters if all(each is not one.condition for one in decided)
-            ]
-            _decide(levels, scan, decided)
+        coded, own = decided_conditions(levels, relation, filters)
+        if coded or own:
+            _decide(levels, scan, coded, own)
+            filters = [each for each in filters if all(each is not one for one in scan.settled)]
             scan = _selected(levels, scan)
     scan.filters = levels.filters(tuple(filters))
     if compiler.analysis is not None:
@@ -171,20 +170,38 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
     return scan
 
 
-def _decide(levels: LevelCompiler, scan: ColumnScan, decided: list[CodedCondition]) -> None:
+def _decide(
+    levels: LevelCompiler,
+    scan: ColumnScan,
+    decided: Sequence[CodedCondition],
+    own: Sequence[OwnCondition],
+) -> None:
     """Have the scan's batches cut to the rows that meet the conditions."""
     names = list(scan.columns)
     tests = []
     used = list(dict.fromkeys(each.variable for each in decided))
     for value in used:
-        own = [each for each in decided if each.variable == value]
-        conditions = "".join(f"({each.operator!r}, {each.value}), " for each in own)
-        made = levels.call(coded.Test, f"({conditions})")
-        tests.append(f"({names.index(value)}, {made}), ")
-    scan.tests = levels.module.once(f"({''.join(tests)})")
-    scan.tested = used
-    scan.passing = " ".join(levels.filters(tuple(each.condition for each in decided)))
+        conditions = "".join(
+            f"({each.operator!r}, {each.value}), " for each in decided if each.variable == value
+        )
+        tests.append(levels.call(coded.Test, str(names.index(value)), f"({conditions})"))
+    binding = levels.compiler.bindings[scan.number]
+    for each in own:
+        values = list(dict.fromkeys(map(binding.column, each.columns)))
+        lists = [scan.columns[value] for value in values]
+        test = " ".join(levels.filters((each.condition,))).removeprefix("if ")
+        loop = loop_over(values, lists)
+        key = levels.module.constants.name(each.key, "key")
+        places = "".join(f"{names.index(value)}, " for value in values)
+        outside = "".join(f"p[{index}], " for index in each.parameters)
+        decide = f"lambda {', '.join(lists)}: bytes([1 if {test} else 0 {loop}])"
+        tests.append(levels.call(RowTest, key, f"({places})", decide, f"({outside})"))
+        used += values
+    scan.tests = levels.module.once(f"({''.join(f'{test}, ' for test in tests)})")
+    scan.tested = list(dict.fromkeys(used))
     scan.settled += [each.condition for each in decided]
+    scan.settled += [each.condition for each in own]
+    scan.passing = " ".join(levels.filters(tuple(scan.settled)))
 
 
 def _one_by_one(levels: LevelCompiler, scan: ColumnScan, value: str) -> str:

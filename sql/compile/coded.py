@@ -1,31 +1,48 @@
-"""Which conditions of a scan by column compare a column with constants, and can be decided by its codes.
+"""Which conditions of a scan by column are decided for a batch at once: those that compare a column with constants, by
+its codes, and others on the table's own columns by what is remembered of them.
 
     for b3_3, b3_4,  in selected(by_column(t6, check, (2, 3, 4)), o1, o2, (1, 2)):      o1: tests, o2: the same row by row
 
-See `sql.run.coded`.  It pays where it leaves so few rows that picking theirs costs less than looking at all.
+See `sql.run.coded` and `sql.run.masks`.  It pays where it leaves so few rows that picking theirs costs less than looking
+at all.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from sql.collations import is_builtin
 from sql.compile.scalar_kinds import NUMBER
 from sql.expressions import (
     BLOB,
     NULL,
     TEXT,
     Affinity,
+    And,
+    Arithmetic,
+    Call,
+    Case,
+    Cast,
     ColumnRef,
     Compare,
     Expression,
     InList,
+    Literal,
+    Match,
+    Not,
+    Or,
+    Parameter,
+    Truth,
+    Unary,
 )
 from sql.optimise.shares import Shares
 from sql.plan import TableRelation
-from sql.settled import is_settled
+from sql.plan.walk import walk
+from sql.settled import is_plain_call, is_settled
 
 if TYPE_CHECKING:
     from sql.compile.levels import LevelCompiler
@@ -33,6 +50,8 @@ if TYPE_CHECKING:
 
 SHARE_MAX = 0.6
 """The share of rows up to which those that are left are picked."""
+PICK, COMPARISON, CALL = 8.0, 20.0, 60.0
+"""Nanoseconds of a value that is picked, of an operator, and of a function."""
 ITEMS_MAX = 32
 """Items of a list: each is looked for in the buckets of each batch."""
 
@@ -48,19 +67,95 @@ class CodedCondition(Struct):
     value: str
 
 
-def coded_conditions(
+class OwnCondition(Struct):
+    """A condition on some columns of a row and on nothing else that changes during a run: `key` tells it from all
+    others, together with the values of the parameters that it mentions."""
+
+    condition: Expression
+    key: str
+    columns: list[int]
+    parameters: list[int]
+    cost: float
+
+
+def decided_conditions(
     levels: LevelCompiler, relation: TableRelation, filters: Sequence[Expression]
-) -> list[CodedCondition]:
-    """Those of the conditions that codes decide, if few enough rows are expected to meet them."""
-    found = []
+) -> tuple[list[CodedCondition], list[OwnCondition]]:
+    """Those of the conditions that are decided for a batch, if few enough rows are expected to meet them."""
+    coded: list[CodedCondition] = []
+    own: list[OwnCondition] = []
     for condition in filters:
         made = _coded(condition, relation.source, levels.scalar)
         if made is not None:
-            found.append(made)
-    if not found:
-        return []
+            coded.append(made)
+            continue
+        remembered = _own(condition, relation.source, levels.scalar)
+        if remembered is not None:
+            own.append(remembered)
+    if not coded and not own:
+        return [], []
     shares = Shares(levels.compiler.planner, {relation.source: relation})
-    return found if shares.of_all(each.condition for each in found) <= SHARE_MAX else []
+    conditions = [*[each.condition for each in coded], *[each.condition for each in own]]
+    share = shares.of_all(conditions)
+    if share <= SHARE_MAX:
+        return coded, own
+    picked = len(levels.beyond(relation.source, conditions))
+    return (coded, own) if share * picked * PICK < sum(each.cost for each in own) else ([], [])
+
+
+_PLAIN = (
+    Literal,
+    Parameter,
+    ColumnRef,
+    Unary,
+    Arithmetic,
+    Compare,
+    And,
+    Or,
+    Not,
+    Truth,
+    InList,
+    Case,
+    Cast,
+    Match,
+    Call,
+)
+_SOURCE = re.compile(r"source=\d+, ")
+
+
+def _own(condition: Expression, number: int, scalar: ScalarCompiler) -> OwnCondition | None:
+    nodes = walk(condition)
+    columns: set[int] = set()
+    parameters: set[int] = set()
+    cost = 0.0
+    for node in nodes:
+        if not isinstance(node, _PLAIN):
+            return None
+        match node:
+            case ColumnRef():
+                if node.source != number:
+                    return None
+                columns.add(node.column)
+            case Parameter():
+                parameters.add(node.index)
+            case Compare() | InList():
+                if not is_builtin(node.collation):
+                    return None
+                cost += COMPARISON
+            case Match():
+                if node.op not in ("LIKE", "GLOB") or not scalar.is_builtin(node):
+                    return None
+                cost += CALL
+            case Call():
+                if not is_plain_call(node):
+                    return None
+                cost += CALL
+            case Arithmetic() | Case():
+                cost += COMPARISON
+    if not columns:
+        return None
+    key = _SOURCE.sub("", repr(condition))
+    return OwnCondition(condition, key, sorted(columns), sorted(parameters), cost)
 
 
 def _coded(condition: Expression, number: int, scalar: ScalarCompiler) -> CodedCondition | None:

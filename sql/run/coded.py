@@ -31,6 +31,7 @@ from typing import Any
 from msgspec import Struct
 
 from btree import Column
+from sql.run.masks import RowTest
 from sql.run.probes import Probe, near, probed
 
 BUCKETS = 254
@@ -43,6 +44,8 @@ _CROWDED = 6
 """Buckets fit no longer where one of them has more than one in so many rows, and did not when they were made."""
 _FEW = 16
 """Rows are found by splitting a mask where at most one in so many is."""
+_DENSE = 4
+"""Columns are cut by a mask, and not picked by places, where more than one row in so many is found."""
 _ONES = b"\1" * 256
 _SHARED = 0.5
 """Values have their buckets looked up in a dict where at most this share of a batch's is new to the column."""
@@ -85,12 +88,10 @@ class Buckets:
         step = -(-len(values) // _BOUNDS_SAMPLE) or 1
         sample = sorted([value for value in values[::step] if value is not None])
         counted = Counter(sample[:: -(-len(sample) // BUCKETS) or 1])
-        if len(kinds) == 1 and len(counted) < BUCKETS:
-            counted = Counter(sample[:: -(-2 * len(sample) // BUCKETS) or 1])
         bounds = dict.fromkeys(counted, False)
-        if len(kinds) == 1 and len(counted) <= BUCKETS // 2:
+        if len(kinds) == 1:
             for value, times in counted.items():
-                if times > 1:  # it is frequent, and so has a bucket by itself
+                if times > 2:  # it is frequent, and so has a bucket by itself
                     bounds[value] = True
                     bounds.setdefault(_behind(value), False)
         self.bounds = sorted(bounds)
@@ -205,11 +206,14 @@ def _learnt(column: Column, before: Codes | None) -> object:
 
 
 class Test:
-    """Conditions on one column, all of which have to be met: (operator, value), of IN a tuple of values."""
+    """Conditions on one column, the batch's at `place`, all of which have to be met: (operator, value), of IN a tuple
+    of values."""
 
-    __slots__ = ("_buckets", "_cut", "_table", "intervals")
+    __slots__ = ("_before", "_buckets", "_cut", "_place", "_table", "intervals")
 
-    def __init__(self, conditions: Iterable[tuple[str, Any]]) -> None:
+    def __init__(self, place: int, conditions: Iterable[tuple[str, Any]]) -> None:
+        self._place = place
+        self._before: Codes | None = None
         intervals: list[Interval] = [(None, False, None, False)]
         for operator, value in conditions:
             own = _intervals(operator, value)
@@ -219,6 +223,15 @@ class Test:
         self._buckets: Buckets | None = None
         self._table = b""
         self._cut: list[tuple[int, Meets]] = []
+
+    def decided(self, batch: Columns) -> bytes | bool | None:
+        """`mask` of a batch; None if its column is not coded."""
+        values = batch[self._place]
+        codes = codes_of(values, self._before)
+        if codes is None:
+            return None
+        self._before = codes
+        return self.mask(codes, values)
 
     def mask(self, codes: Codes, values: Sequence[Any]) -> bytes | bool:
         """A byte for each row, 1 where its value meets the conditions; True for all of them, False for none."""
@@ -328,27 +341,21 @@ def _common(one: Interval, other: Interval) -> Interval | None:
 
 def selected(
     batches: Iterable[Columns],
-    tests: Sequence[tuple[int, Test]],
+    tests: Sequence[Test | RowTest],
     one_by_one: Callable[..., list[Any]] | None,
     probes: Sequence[tuple[int, Probe]],
     wanted: Sequence[int],
 ) -> Iterator[Columns]:
-    """Of batches of columns the rows that pass the tests (of the columns at those places) and find something by
-    the probes; of their columns those at the places that are `wanted`, and behind them what was found.  If that is
+    """Of batches of columns the rows that pass the tests and find something by the probes (of the columns at those places); of their columns those at the places that are `wanted`, and behind them what was found.  If that is
     nothing at all, numbers in its stead.
 
-    `one_by_one` gives the places of the rows that pass, too, of columns that are not coded; where one column alone
+    `one_by_one` gives the places of the rows that pass, too, where the tests can't decide; where one column alone
     is wanted, its values in those rows."""
     alone = len(wanted) == 1 and not probes
-    all_codes: list[Codes | None] = [None] * len(tests)
     for batch in batches:
-        all_codes = [
-            codes_of(batch[place], before)
-            for (place, _), before in zip(tests, all_codes, strict=True)
-        ]
-        mask: bytes | bool
-        places: Sequence[int]
-        if None in all_codes:
+        mask = _mask(batch, tests)
+        places: Sequence[int] = []
+        if mask is None:
             assert one_by_one is not None
             mask, places = True, one_by_one(*batch)
             if not places:
@@ -356,8 +363,6 @@ def selected(
             if alone:
                 yield (places,)
                 continue
-        else:
-            mask, places = _mask(batch, tests, all_codes), []
         # Bits are counted in a third of the time that bytes take.
         count = int.from_bytes(mask, "little").bit_count() if isinstance(mask, bytes) else mask
         if not count:
@@ -368,6 +373,9 @@ def selected(
                 continue
             if not probes and not wanted:
                 yield (range(count),)
+                continue
+            if not probes and count * _DENSE > len(mask):
+                yield tuple([list(compress(batch[place], mask)) for place in wanted])
                 continue
         still = probes
         if probes and not places:
@@ -390,14 +398,11 @@ def selected(
             yield (*_picked(batch, places, wanted), *joined) or (places,)
 
 
-def _mask(
-    batch: Columns, tests: Sequence[tuple[int, Test]], all_codes: Sequence[Codes | None]
-) -> bytes | bool:
-    """The rows that pass all tests, as of one."""
-    mask, both = b"", 0
-    for (place, test), codes in zip(tests, all_codes, strict=True):
-        assert codes is not None
-        found = test.mask(codes, batch[place])
+def _mask(batch: Columns, tests: Sequence[Test | RowTest]) -> bytes | bool | None:
+    """The rows that pass all tests, as of one; None where one of them can't decide."""
+    mask, both, undecided = b"", 0, False
+    for test in tests:
+        found = test.decided(batch)
         if isinstance(found, bytes):
             if not mask:
                 mask = found
@@ -406,8 +411,12 @@ def _mask(
             if both:
                 continue
             return False
-        if not found:
+        if found is None:
+            undecided = True
+        elif not found:
             return False
+    if undecided:
+        return None
     return both.to_bytes(len(mask), "little") if both else mask or True
 
 

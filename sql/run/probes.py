@@ -32,7 +32,7 @@ _LIST_MIN = 4096
 _SAMPLE = 64
 _RUN_MIN = 2
 """Values that a run has on average, for runs to be kept."""
-_RUN_BYTES = 72
+_RUN_BYTES = 24
 _RUNS_SHARE = 3
 """Asking for a run takes a third of what picking a row's key and asking for that does."""
 
@@ -139,13 +139,13 @@ class MembersOf:
 
 
 class Runs(Struct):
-    """Where a batch's values lie together: of each run its value and its places.
+    """Where a batch's values lie together: of each run its value and its first place, and where the last one ends.
 
     `pick`: `itemgetter` of the values, which takes as long to make as to use; `first`: of integers that follow on
     each other, as where no row that is referred to goes without, the first one; else -1."""
 
     values: list[Any]
-    places: list[range]
+    starts: list[int]
     pick: Callable[[Any], tuple[Any, ...]] | None
     first: int
 
@@ -174,8 +174,14 @@ def _runs(column: Column) -> Runs | Literal[False]:
         pick = itemgetter(*values)
         if values == [*range(values[0], values[0] + len(values))]:
             first = values[0]
-    places = list(map(range, starts, [*starts[1:], len(column)]))
-    return Runs(values, places, pick, first)
+    starts.append(len(column))
+    return Runs(values, starts, pick, first)
+
+
+def _places(runs: Runs, found: Sequence[Any]) -> list[int]:
+    """The places of the runs that are found."""
+    starts, ends = runs.starts, islice(runs.starts, 1, None)
+    return list(chain.from_iterable(map(range, compress(starts, found), compress(ends, found))))
 
 
 def near(
@@ -193,7 +199,7 @@ def near(
         members = probe.members()
         if members is None:
             continue
-        places = list(chain.from_iterable(compress(runs.places, members.of_runs(runs))))
+        places = _places(runs, members.of_runs(runs))
         if members is probe:
             probes = [*probes[:number], *probes[number + 1 :]]
         return places, probes

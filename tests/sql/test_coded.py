@@ -61,7 +61,7 @@ def test_masks(name: str, nulls: float) -> None:
                 item is not None and all(OPERATORS[word](item, of) for word, of in conditions)
                 for item in column
             ]
-            mask = CodedTest(conditions).mask(codes, column)
+            mask = CodedTest(0, conditions).mask(codes, column)
             if isinstance(mask, bool):
                 assert wanted == [mask] * size
             else:
@@ -71,8 +71,8 @@ def test_masks(name: str, nulls: float) -> None:
 def test_nothing_equals_null() -> None:
     column = [1, None, 2]
     codes = coded(column)
-    assert CodedTest([("<>", None)]).mask(codes, column) is False
-    assert CodedTest([("IN", (None,))]).mask(codes, column) is False
+    assert CodedTest(0, [("<>", None)]).mask(codes, column) is False
+    assert CodedTest(0, [("IN", (None,))]).mask(codes, column) is False
 
 
 SCHEMA = """
@@ -197,7 +197,7 @@ def test_rows_are_picked_batch_by_batch() -> None:
         return [text for text, number in zip(texts, numbers, strict=True) if number < 2]
 
     batches = [([1, 5, 0], ["a", "b", "c"]), ([7, 7], ["d", "e"]), ([1], ["f"])]
-    tests = [(0, CodedTest([("<", 2)]))]
+    tests = [CodedTest(0, [("<", 2)])]
     assert [*selected(batches, tests, passing, (), (1,))] == [(["a", "c"],), (["f"],)]
     both = [*selected(batches, tests, places, (), (1, 0))]
     assert [tuple(map(list, columns)) for columns in both] == [(["a", "c"], [1, 0]), (["f"], [1])]
@@ -225,3 +225,82 @@ def test_shared_values_take_no_memory_of_their_own(tmp_path: Path) -> None:
     store.cache.recount(store.roots([]))
     assert store.cache.column_bytes == taken[2] and store.cache.used_bytes == used
     ours.close()
+
+
+OWN = [
+    "o < day",
+    "n * 3 > far % 50",
+    "NOT (o < day OR r > 50)",
+    "n = 3 OR r < 20 OR day > '2005'",
+    "n = 3 OR r < 20 AND o IS NOT NULL",
+    "day NOT LIKE '%-0%'",
+    "c = 'alpha' OR o LIKE 'a%' AND n < 5",
+    "length(day) + n > 14 AND n < 9",
+    "CASE WHEN r IS NULL THEN n ELSE far END > 6000",
+    "n + ? > 6 AND (o IS NULL OR o = ?)",
+    "m = 5 OR m = 5.0 OR m = '5'",
+    "r = 0.0 OR r = -0.0 OR b > x'41'",
+    "far / n > 500",
+]
+
+
+@pytest.mark.parametrize("condition", OWN)
+def test_conditions_are_remembered_with_their_columns(
+    both: tuple[kvsh.Connection, sqlite3.Connection], condition: str
+) -> None:
+    ours, theirs = both
+    for change in (
+        "SELECT 1",
+        "UPDATE t SET o = 'zz', r = 7.25 WHERE id % 1000 = 5",
+        "DELETE FROM t WHERE id BETWEEN 3000 AND 3100",
+    ):
+        for connection in (ours, theirs):
+            connection.execute("BEGIN")
+            connection.execute(change)
+            connection.execute("COMMIT")
+        for select in SELECTS:
+            sql = select.format(condition)
+            for turn in range(4):
+                parameters = (turn % 2, "ab"[turn % 2])[: sql.count("?")]
+                wanted = theirs.execute(sql, parameters).fetchall()
+                found = ours.execute(sql, parameters).fetchall()
+                assert _rounded(found) == _rounded(wanted), sql
+
+
+def _rounded(rows: list[tuple[Any, ...]]) -> list[str]:
+    return sorted(
+        repr([f"{item:.9g}" if isinstance(item, float) else item for item in row]) for row in rows
+    )
+
+
+def test_a_condition_is_looked_at_row_by_row_twice(tmp_path: Path) -> None:
+    ours = kvsh.connect(tmp_path / "t.db", isolation_level=None)
+    ours.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, spare TEXT)")
+    ours.execute("BEGIN")
+    ours.executemany("INSERT INTO t (a, b) VALUES (?, ?)", [(n % 89, n % 97) for n in range(9000)])
+    ours.execute("COMMIT")
+    ours.close()
+    ours = kvsh.connect(tmp_path / "t.db", isolation_level=None)
+    wanted = sum(n % 89 < n % 97 for n in range(9000))
+    for run in range(4):
+        assert ours.execute("SELECT count(*) FROM t WHERE a < b").fetchall() == [(wanted,)]
+        store: Any = ours._session.store  # type: ignore[union-attr]
+        columns = [
+            column
+            for tree in store.cache.scanned
+            for batches in _kept(store, tree)
+            for column in batches
+        ]
+        assert [column.derived("masks") is not None for column in columns].count(True) == (
+            0 if run == 0 else len(columns) // 2
+        )
+    ours.close()
+
+
+def _kept(store: Any, tree_id: int) -> list[Any]:
+    reader = store.begin()
+    try:
+        columns = reader.tree(tree_id).root.columns
+        return [] if columns is None else list(columns.lists.values())
+    finally:
+        reader.rollback()

@@ -131,10 +131,7 @@ def test_runs_find_what_rows_do(kind: str) -> None:
     keys = {value for value in values if value is not None and draw.random() < 0.2} | {9999}
     column = kept(values)
     runs = runs_of(column)
-    assert (
-        runs is not None
-        and [value for run in runs.places for value in [values[run[0]]]] == runs.values
-    )
+    assert runs is not None and [values[start] for start in runs.starts[:-1]] == runs.values
     for wanted in (True, False):
         found = near((column,), [(0, MembersOf(keys, wanted))], len(values))
         places = [place for place, value in enumerate(values) if (value in keys) is wanted]
