@@ -34,7 +34,7 @@ class Unfulfilled(Exception):
 
 
 class Word:
-    """One argument: its text, or its bytes if it was written as x'..'."""
+    """One argument: its text, and its bytes if it was written as x'..'."""
 
     __slots__ = ("column", "data", "quoted", "text")
 
@@ -50,12 +50,24 @@ class Word:
         return self.text.encode("utf-8", "surrogateescape") if self.data is None else self.data
 
 
-def split(line: str) -> list[Word]:
-    """The words of a line.  Raises UsageError for an unclosed quote or bad hex."""
+_QUERY = r"\s*(?:SELECT|WITH|VALUES|PRAGMA|EXPLAIN)\b|\s*\(|\s*/\*"
+_LAST_OPTION = r"\s--\w[\w-]*(?:(?:\s+|=)[^\s'\"]+)?\s*\Z"
+
+
+def split(line: str, *, may_end_in_query: bool = False) -> list[Word]:
+    """The words of a line.  `may_end_in_query`: a query behind the first word is one word, as it was written; an
+    option may follow it.  Raises UsageError for an unclosed quote or bad hex."""
     words: list[Word] = []
     at = 0
     end = len(line.rstrip())
     while at < end:
+        if may_end_in_query and words and re.compile(_QUERY, re.IGNORECASE).match(line, at):
+            option = re.compile(_LAST_OPTION).search(line, at)
+            after = end if option is None else option.start()
+            query = line[at:after].strip()
+            words.append(Word(query, None, True, line.index(query, at) + 1))
+            at, may_end_in_query = after, False
+            continue
         match = _TOKEN.match(line, at)
         if match is None:
             place = at + len(line[at:]) - len(line[at:].lstrip())
@@ -64,7 +76,7 @@ def split(line: str) -> list[Word]:
             raise UsageError(f"unexpected {line[place:].rstrip()!r}", place + 1)
         column = match.end() - len(match[0].lstrip()) + 1
         if match["hex"] is not None:
-            words.append(Word("", _hex(match["hex"], column), True, column))
+            words.append(_of_bytes(_hex(match["hex"], column), True, column))
         elif match["single"] is not None:
             words.append(Word(match["single"].replace("''", "'"), None, True, column))
         elif match["double"] is not None:
@@ -94,8 +106,15 @@ def given(tokens: list[str]) -> list[Word]:
     for place, token in enumerate(tokens, 1):
         match = re.fullmatch(r"[xX]'([0-9A-Fa-f]*)'", token)
         data = None if match is None else _hex(match[1], place)
-        words.append(Word("" if data is not None else token, data, False, place))
+        if data is None:
+            words.append(Word(token, None, False, place))
+        else:
+            words.append(_of_bytes(data, False, place))
     return words
+
+
+def _of_bytes(data: bytes, quoted: bool, column: int) -> Word:
+    return Word(data.decode("utf-8", "surrogateescape"), data, quoted, column)
 
 
 class Arguments:
@@ -107,9 +126,13 @@ class Arguments:
         self, words: list[Word], options: dict[str, Word | None], rest: str = "", start: int = 0
     ) -> None:
         self.words = words
-        self.start = start  # where `rest` begins in the line
+        self.start = start  # where the words (of `is_verbatim` commands: `rest`) begin in the line
         self._options = options
         self.rest = rest  # the line after the name, as it was written
+
+    def place_of(self, index: int) -> int:
+        """Where a word begins in the line; 0 if there is none."""
+        return self.start + self.words[index].column - 1 if index < len(self.words) else 0
 
     def texts(self) -> list[str]:
         """The words as text."""
@@ -138,7 +161,7 @@ class Arguments:
         return int(word.text)
 
 
-def parse(words: list[Word], known: dict[str, str], rest: str = "") -> Arguments:
+def parse(words: list[Word], known: dict[str, str], rest: str = "", start: int = 0) -> Arguments:
     """Separate options (`--name`, `--name VALUE`, `--name=VALUE`; `--` ends them) from words.
 
     `known`: option -> hint of its value, "" for a flag.  Raises UsageError for an unknown one."""
@@ -169,7 +192,7 @@ def parse(words: list[Word], known: dict[str, str], rest: str = "") -> Arguments
             value = words[at]
             at += 1
         options[name] = value
-    return Arguments(plain, options, rest)
+    return Arguments(plain, options, rest, start)
 
 
 def _nearest(name: str, known: dict[str, str]) -> str:

@@ -4,7 +4,8 @@ parser, and only the shell on a terminal imports a line editor.
     kvsh [OPTIONS] [DATABASE] [STATEMENT | COMMAND WORD...]
     stdin is a terminal: the shell; else a script
 
-Exit status: 0 fine; 1 an error in a statement, or `get` of a missing key; 2 wrong usage; 130 interrupted.
+Exit status: 0 fine; 1 an error in a statement, or `get` of a missing key; 2 wrong usage; 130 interrupted,
+129 and 143 stopped by SIGHUP and SIGTERM.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from kvsh.reader import RAW_WORDS
 if TYPE_CHECKING:
     from kvsh.environment import Environment
 
-OK, FAILED, MISUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 _READING_WORDS = frozenset(
     (
@@ -64,6 +65,8 @@ def _main(arguments: list[str], *, ends: bool = False) -> int:
     _open_standard_streams()
     try:
         signal.signal(signal.SIGTERM, _terminated)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup has it ignored
+            signal.signal(signal.SIGHUP, _terminated)
         if _is_plain(arguments):
             given: Any = {"database": arguments[0] if arguments else None, "words": arguments[1:]}
             return run(given, ends=ends)
@@ -146,9 +149,9 @@ def _first_word(text: str) -> str:
     return text[:size].lower()
 
 
-def _terminated(_number: int, _frame: Any) -> None:
-    """SIGTERM: leave as after Ctrl-C, rolling back and closing cleanly."""
-    raise SystemExit(TERMINATED)
+def _terminated(number: int, _frame: Any) -> None:
+    """SIGTERM, SIGHUP: leave as after Ctrl-C, rolling back and closing cleanly."""
+    raise SystemExit(128 + number)
 
 
 def run(given: dict[str, Any], *, ends: bool = False) -> int:

@@ -21,7 +21,9 @@ from kvsh.output.target import PagerLeft, Target
 from kvsh.reader import Reader, Unit
 
 if TYPE_CHECKING:
+    from kvsh.arguments import Arguments
     from kvsh.chart import Canvas
+    from kvsh.commands.command import Command
     from kvsh.config import Config
     from kvsh.transfer.progress import Progress
     from kvsh.undo import UndoLog
@@ -30,18 +32,25 @@ if TYPE_CHECKING:
 
 _ASCII_BRANCHES = str.maketrans("│├└─", "||`-")
 
-TERMINATED = 143
-"""The exit status after SIGTERM."""
-
 _LIST_ITERATOR: type = type(iter([]))  # of a result that is there already
 
 _QUERY = re.compile(r"\s*(?:SELECT|VALUES)\b", re.IGNORECASE)
 """What a statement begins with that only reads."""
 
-_READERS = frozenset((".check", ".crash", ".dump", ".export", ".log", ".page", ".stats", ".tree"))
-"""Commands that do not ask now and then whether they are to stop, and can be stopped anywhere."""
+_READERS = frozenset(
+    (".check", ".crash", ".dump", ".export", ".log", ".page", ".repair", ".stats", ".tree")
+)
+"""Commands that do not ask now and then whether they are to stop, and can be stopped anywhere: they change
+no database that is there."""
 
-_LISTING = _READERS - {".export"} | {".config", ".help", ".indexes", ".schema", ".tables", ".where"}
+_LISTING = _READERS - {".export", ".repair"} | {
+    ".config",
+    ".help",
+    ".indexes",
+    ".schema",
+    ".tables",
+    ".where",
+}
 """Commands whose output goes to the pager where it is longer than the screen."""
 
 
@@ -88,7 +97,7 @@ class Environment(OpenDatabase):
         self.busy = False  # a statement runs
         self.interrupted = False  # the latest unit was told to stop
         self._stop_asked = False  # and has not heard of it yet
-        self.terminated = False  # SIGTERM came while something ran
+        self.terminated = 0  # the exit status, after SIGTERM or SIGHUP while something ran
         self.unfulfilled = False  # the latest unit was no error, but the status is 1
         self.last_error: Exception | None = None
         self.leave_status: int | None = None
@@ -127,6 +136,16 @@ class Environment(OpenDatabase):
         if self._tearable and self._stop_asked:
             self._tearable = self._stop_asked = False
             raise KeyboardInterrupt
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """While the block waits for somebody else, such as the writer of a pipe, a signal ends it at once: by
+        KeyboardInterrupt or SystemExit."""
+        outer, self.busy = self.busy, False
+        try:
+            yield
+        finally:
+            self.busy = outer
 
     def _stops(self) -> bool:
         """Whether what runs is to stop; asked by the session between batches, and answered once: what
@@ -239,7 +258,7 @@ class Environment(OpenDatabase):
         for unit in reader.units(final=True):
             done = self.attempt(unit)
             if self.terminated:
-                self.leave_status = TERMINATED
+                self.leave_status = self.terminated
                 if self.in_transaction():
                     self.rollback()
             if self._stop_asked:  # Ctrl-C came when the unit had nothing left to stop
@@ -442,23 +461,27 @@ class Environment(OpenDatabase):
             command.call(self, Arguments([], {}, rest, line.rindex(rest)))
             return
         try:
-            words = split(rest)
-            arguments = parse(words, command.options, rest.strip())
+            words = split(rest, may_end_in_query=command.may_end_in_query)
+            arguments = parse(words, command.options, rest.strip(), len(name) + 1)
         except UsageError as error:
             raise UsageError(error.message, len(name) + 1 + error.column) from None
         if command.kind == "raw" and self.undo_log is not None:
             with self.recording(line):
                 command.run(self, arguments)
         else:
-            self._only_reads = command.name in _READERS
-            try:
-                if command.name in _LISTING:
-                    with self.pages():
-                        command.run(self, arguments)
-                else:
+            self._run_command(command, arguments)
+
+    def _run_command(self, command: Command, arguments: Arguments) -> None:
+        """Run it, so that Ctrl-C stops what only reads, and long listings go to the pager."""
+        self._only_reads = command.name in _READERS
+        try:
+            if command.name in _LISTING:
+                with self.pages():
                     command.run(self, arguments)
-            finally:
-                self._only_reads = False
+            else:
+                command.run(self, arguments)
+        finally:
+            self._only_reads = False
 
     def run_words(self, words: list[str]) -> None:
         """Run a command whose words came one by one; errors come out."""
@@ -469,7 +492,8 @@ class Environment(OpenDatabase):
         if command.is_verbatim:
             command.call(self, Arguments([], {}, " ".join(words[1:])))
         else:
-            command.run(self, parse(given(words[1:]), command.options, " ".join(words[1:])))
+            arguments = parse(given(words[1:]), command.options, " ".join(words[1:]))
+            self._run_command(command, arguments)
 
     def report(self, error: BaseException) -> None:
         """Print an error that came from outside a statement."""

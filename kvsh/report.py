@@ -153,6 +153,8 @@ def _hint(error: Exception, text: str) -> str:
         return ""
     if offset:
         return _keyword_hint(text, offset)
+    if text.startswith((".", "\\")):
+        return ""  # a command's own word was understood
     from difflib import get_close_matches
 
     word = text.split()[0].rstrip(";").lower() if text.split() else ""

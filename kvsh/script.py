@@ -32,7 +32,7 @@ SKIP_MAX = 64
 ALONE_MAX = 8
 _BEGINNING = 16  # characters that are compared first
 
-OK, FAILED, MISUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 class Undecodable(Exception):
@@ -209,7 +209,7 @@ class Script:
         if environment.unfulfilled:
             self.status = FAILED
         if environment.terminated:
-            self.status = TERMINATED
+            self.status = environment.terminated
             return False
         if environment.interrupted:
             self.status = INTERRUPTED
@@ -319,8 +319,8 @@ def run_words(script: Script, words: list[str]) -> bool:
 
 @contextmanager
 def signals(environment: Environment) -> Iterator[None]:
-    """SIGINT and SIGTERM stop what runs, which undoes itself; with nothing running they end the script
-    at once.  Raises KeyboardInterrupt and SystemExit."""
+    """SIGINT, SIGTERM and SIGHUP stop what runs, which undoes itself; with nothing running they end the
+    script at once.  Raises KeyboardInterrupt and SystemExit."""
 
     def interrupt(_number: int, _frame: Any) -> None:
         if not environment.busy or environment.interrupted:
@@ -337,19 +337,24 @@ def signals(environment: Environment) -> Iterator[None]:
 
 @contextmanager
 def terminable(environment: Environment) -> Iterator[None]:
-    """SIGTERM stops what runs, as SIGINT does, and then the environment asks to be left."""
+    """SIGTERM and SIGHUP stop what runs, as SIGINT does, and then the environment asks to be left."""
 
-    def terminate(_number: int, _frame: Any) -> None:
+    def terminate(number: int, _frame: Any) -> None:
         if not environment.busy or environment.terminated:
-            raise SystemExit(TERMINATED)
-        environment.terminated = True
+            raise SystemExit(128 + number)
+        environment.terminated = 128 + number
         environment.interrupt()
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = [
+        (number, signal.signal(number, terminate))
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup
+    ]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 _depth = 0
@@ -371,7 +376,8 @@ def run_file(environment: Environment, path: str) -> None:
     changes_shown, environment.changes_shown = environment.changes_shown, False
     _depth += 1
     try:
-        run_path(script, path)
+        with environment.waiting():  # for a pipe's writer; each unit is busy by itself
+            run_path(script, path)
     finally:
         _depth -= 1
         environment.interactive = was_interactive

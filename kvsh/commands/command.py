@@ -13,7 +13,8 @@ class Command:
     """A command: `kind` raw or dot; `handler` is "module:function" under `kvsh.commands`.
 
     `arguments` are completion hints, one per argument (`...` at the end of the last one: repeatable);
-    `least` how many must be there; `is_verbatim`: the handler takes the line as it is."""
+    `least` how many must be there; `is_verbatim`: the handler takes the line as it is;
+    `may_end_in_query`: a query is taken as it is written."""
 
     __slots__ = (
         "_function",
@@ -25,6 +26,7 @@ class Command:
         "is_verbatim",
         "kind",
         "least",
+        "may_end_in_query",
         "name",
         "options",
         "summary",
@@ -46,6 +48,7 @@ class Command:
         least: int = 0,
         aliases: tuple[str, ...] = (),
         is_verbatim: bool = False,
+        may_end_in_query: bool = False,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -59,6 +62,7 @@ class Command:
         self.least = least
         self.aliases = aliases
         self.is_verbatim = is_verbatim
+        self.may_end_in_query = may_end_in_query
         self._function: Any = None  # the handler, once it was called
 
     def call(self, environment: Any, arguments: Arguments) -> None:
@@ -83,5 +87,10 @@ class Command:
         if "file" in (argument.rstrip(".") for argument in self.arguments):
             for word in arguments.words:
                 if "\0" in word.text:
-                    raise UsageError("no file or command has a NUL in its name", word.column)
+                    column = len(self.name) + 1 + word.column
+                    raise UsageError("no file or command has a NUL in its name", column)
+            for hint, word in zip(self.arguments, arguments.words, strict=False):
+                if not word.text and hint.rstrip(".") == "file":
+                    column = len(self.name) + 1 + word.column
+                    raise UsageError("a file's name is empty", column)
         self.call(environment, arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -67,9 +68,25 @@ def not_database(environment: Environment, path: str) -> str:
 def system(environment: Environment, arguments: Arguments) -> None:
     allowed(environment)
     environment.target.flush()
-    status = subprocess.run(arguments.rest, shell=True, check=False).returncode
+    status = _status_of(environment, arguments.rest)
     if status:
         raise CommandError(f"the command ended with status {status}")
+
+
+def _status_of(environment: Environment, command: str) -> int:
+    """Run a command and wait for its end.  Ctrl-C is the command's own business, which has got it, too:
+    it interrupts who waits if the command dies of it.  Raises KeyboardInterrupt."""
+    with subprocess.Popen(command, shell=True) as process:
+        try:
+            with environment.waiting():
+                return process.wait()
+        except KeyboardInterrupt:
+            if process.wait() == -signal.SIGINT:
+                raise
+            return process.returncode
+        except SystemExit:
+            process.terminate()
+            raise
 
 
 def backup(environment: Environment, arguments: Arguments) -> None:

@@ -213,7 +213,7 @@ _ALL: tuple[Command | str, ...] = (
         "The format is the file's ending: csv, tsv, json, jsonl, sql, md, html. Without a table, all tables"
         " as SQL.",
         ".export track.csv track", arguments=("file", "table", "..."),
-        options={"--format": "one of csv tsv json jsonl sql md html"}, least=1,
+        options={"--format": "one of csv tsv json jsonl sql md html"}, least=1, may_end_in_query=True,
     ),
     Command(
         ".dump", "dot", "transfer:dump", ".dump [TABLE...]", "print the database as SQL",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kvsh.arguments import Arguments, CommandError, Unfulfilled
 from kvsh.commands.files import allowed, not_database
+from kvsh.environment import located
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -57,40 +58,19 @@ def export(environment: Environment, arguments: Arguments) -> None:
     allowed(environment)
     path = not_database(environment, arguments.words[0].text)
     source = " ".join(arguments.texts()[1:]) or None
-    kind = arguments.text("--format") or path.rpartition(".")[2].lower()
-    if kind in ("md", "markdown", "html"):
-        _export_drawn(environment, path, source, "markdown" if kind == "md" else kind)
-        return
     try:
-        count = export_file(
-            environment.session,
-            path,
-            source,
-            format=arguments.text("--format"),
-            progress=_bar(environment),
-        )
+        with located(arguments.place_of(1)):
+            count = export_file(
+                environment.session,
+                path,
+                source,
+                format=arguments.text("--format"),
+                progress=_bar(environment),
+            )
     except TransferError as error:
         raise CommandError(str(error)) from error
     if environment.interactive:
         environment.say(f"{count:,} row{'' if count == 1 else 's'} to {path}")
-
-
-def _export_drawn(environment: Environment, path: str, source: str | None, mode: str) -> None:
-    """A table or query in one of the output modes."""
-    from kvsh.output import Style, write_rows
-
-    if source is None:
-        raise CommandError(f"which table?  .export {path} TABLE")
-    is_query = " " in source
-    doubled = source.replace('"', '""')
-    query = source if is_query else f'SELECT * FROM "{doubled}"'
-    result = environment.session.execute(query)
-    try:
-        names = [column.name for column in result.columns or ()]
-        with open(path, "w", encoding="utf-8") as stream:
-            write_rows(stream.write, mode, names, result.batches(), Style())
-    finally:
-        result.close()
 
 
 def dump(environment: Environment, arguments: Arguments) -> None:

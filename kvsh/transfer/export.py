@@ -1,4 +1,4 @@
-"""A table or a query written to a file: csv, tsv, json, jsonl, sql.
+"""A table or a query written to a file: csv, tsv, json, jsonl, sql, and tables of Markdown and HTML.
 
 The file appears only when it is complete: it is written beside its place and renamed.  Rows are
 written a batch at a time, as they come from the query.
@@ -12,12 +12,14 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from btree import CollectorPaused
-from kvsh.transfer.formats import TransferError, checked_format, quoted
+from btree import CollectorPaused, ReadOnlyError
+from kvsh.output import Style, write_rows
+from kvsh.transfer.formats import FORMATS, TransferError, checked_format, quoted
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.writers import WRITERS
+from sql import SqlError
 
 if TYPE_CHECKING:
     from sql import Result, Session
@@ -43,8 +45,7 @@ def export_file(
 
     `path`: a file, "-" for standard output, or a text stream.  `table_name`: what the INSERTs of sql
     name (for a query: "t").  Returns the number of rows (for a whole database: of statements)."""
-    given = path if isinstance(path, str) else ""
-    kind = "sql" if source is None and format is None else checked_format(format, given)
+    kind = _kind_of(format, path if isinstance(path, str) else "", source)
     if source is None and kind != "sql":
         raise TransferError(f"say which table or query to write as {kind}")
     bar = Progress(progress, "writing")
@@ -52,7 +53,8 @@ def export_file(
         if source is None:
             return _write_database(session, path, encoding, bar)
         is_query = _QUERY.match(source) is not None and not _is_name(session, source)
-        result = session.execute(source if is_query else f"SELECT * FROM {quoted(source)}")
+        with _only_reading(session):
+            result = session.execute(source) if is_query else _table(session, source)
         try:
             if result.columns is None:
                 raise TransferError("the statement gives no rows to write")
@@ -66,9 +68,50 @@ def export_file(
         bar.finish()
 
 
+_DRAWN = {"md": "markdown", "markdown": "markdown", "html": "html"}
+"""Formats that are output modes of the shell."""
+
+
+def _kind_of(format: str | None, path: str, source: str | None) -> str:
+    ending = os.path.splitext(path)[1].lower().removeprefix(".")
+    drawn = _DRAWN.get(format or ending)
+    if drawn is not None:
+        return drawn
+    if source is None and format is None and ending not in FORMATS:
+        return "sql"
+    return checked_format(format, path)
+
+
+@contextmanager
+def _only_reading(session: Session) -> Iterator[None]:
+    """Refuse what would change the database, such as a DELETE behind a WITH."""
+    before, session.query_only = session.query_only, True
+    try:
+        yield
+    except ReadOnlyError as error:
+        if before:
+            raise
+        raise TransferError(
+            "what is written is a table or a query: this would change it"
+        ) from error
+    finally:
+        session.query_only = before
+
+
 def _is_name(session: Session, name: str) -> bool:
     schema = session.schema
     return schema.find_table(name) is not None or schema.find_view(name) is not None
+
+
+def _table(session: Session, name: str) -> Result:
+    """All of a table or view; a place that an error names is one in the name."""
+    before = "SELECT * FROM "
+    try:
+        return session.execute(before + quoted(name))
+    except SqlError as error:
+        if error.offset is not None:
+            error.offset -= len(before)
+        raise
 
 
 def _definition(session: Session, name: str) -> str:
@@ -91,14 +134,23 @@ def _write_database(session: Session, path: str | TextIO, encoding: str, bar: Pr
 def _write(result: Result, out: TextIO, kind: str, name: str, head: str, bar: Progress) -> int:
     assert result.columns is not None
     names = [column.name for column in result.columns]
-    write = WRITERS[kind](out, names, name)
-    out.write(head)
     count = 0
-    with CollectorPaused():
+
+    def batches() -> Iterator[list[tuple[Any, ...]]]:
+        nonlocal count
         for batch in result.batches():
-            write(batch)
+            yield batch
             count += len(batch)
             bar.update(count)
+
+    with CollectorPaused():
+        if kind not in WRITERS:
+            write_rows(out.write, kind, names, batches(), Style())
+            return count
+        write = WRITERS[kind](out, names, name)
+        out.write(head)
+        for batch in batches():
+            write(batch)
     if kind == "json":
         out.write("\n]\n" if count else "[]\n")
     return count

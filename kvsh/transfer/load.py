@@ -73,7 +73,7 @@ def import_file(
     if delimiter is not None and len(delimiter) != 1:
         raise TransferError(f"a delimiter is one character, not {delimiter!r}")
     started = time.monotonic()
-    source = Source(path, encoding)
+    source = Source(path, encoding, session.cancellation.check)
     try:
         outcome = ImportOutcome(None if kind == "sql" else table or _table_name(path))
         loading = Loading(session, source, outcome, strict, report or _to_stderr, progress)

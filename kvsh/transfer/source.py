@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
+import stat
 import sys
+from collections.abc import Callable
 from typing import IO, TextIO
 
 from kvsh.transfer.formats import TransferError
@@ -17,18 +20,20 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _BUFFER_BYTES = 1 << 18
+_POLL_MS = 50
 
 
 class Source:
-    """The file at `path`, or standard input for "-" (kept in a temporary file, to be read twice).
+    """The file at `path`, or standard input for "-"; a pipe or a device is kept in a temporary file, to be
+    read twice.
 
-    `encoding` None: what a byte order mark says, else UTF-8.  Raises TransferError if there is no such
-    file, or no such encoding."""
+    `encoding` None: what a byte order mark says, else UTF-8.  `check` is called now and then while a pipe is
+    waited for, and may raise.  Raises TransferError if there is no such file, or no such encoding."""
 
-    def __init__(self, path: str, encoding: str | None) -> None:
+    def __init__(self, path: str, encoding: str | None, check: Callable[[], None]) -> None:
         self.name = "stdin" if path == "-" else path
         known = _checked(encoding)
-        self._raw = _spooled_input() if path == "-" else _opened(path)
+        self._raw = _spooled(sys.stdin.buffer, check) if path == "-" else _opened(path, check)
         self.size_bytes = self._raw.seek(0, os.SEEK_END)
         self._raw.seek(0)
         head = self._raw.read(4)
@@ -59,22 +64,45 @@ class Source:
         self._raw.close()
 
 
-def _opened(path: str) -> IO[bytes]:
+def _opened(path: str, check: Callable[[], None]) -> IO[bytes]:
     if os.path.isdir(path):
         raise TransferError(f"{path} is a directory")
     try:
-        return open(path, "rb")
+        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the Source closes it
     except FileNotFoundError:
         raise TransferError(f"no such file: {path}") from None
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    with file:
+        return _spooled(file, check)
 
 
-def _spooled_input() -> IO[bytes]:
-    import shutil
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe that nobody writes to yet: the waiting is `_spooled`'s, which can be interrupted."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _spooled(stream: IO[bytes], check: Callable[[], None]) -> IO[bytes]:
+    """What a pipe or a device brings, up to its end, in a temporary file."""
     import tempfile
 
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - the Source closes it
-    shutil.copyfileobj(sys.stdin.buffer, spool)
-    spool.flush()
+    descriptor = stream.fileno()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    try:
+        while True:
+            check()
+            if not poll.poll(_POLL_MS):
+                continue
+            data = os.read(descriptor, _BUFFER_BYTES)
+            if not data:
+                break
+            spool.write(data)
+        spool.flush()
+    except BaseException:
+        spool.close()
+        raise
     return spool
 
 

@@ -411,3 +411,48 @@ def test_the_caret_stands_under_the_place_in_a_command(shell: Shell, text: str) 
     lines = shell.error(text).splitlines()
     assert "no such table: nonsense" in lines[0]
     assert lines[2].index("^") == lines[1].index("nonsense")
+
+
+def test_an_exported_query_is_taken_as_it_is_written(shell: Shell, tmp_path: Path) -> None:
+    """Its quotes were taken off as if it were words: 'a' became a column, and "b", an unclosed quote."""
+    out = tmp_path / "out.csv"
+    assert (
+        shell.error(
+            f""".export {out} SELECT 'a  b' AS "q  q", "total" FROM invoice WHERE 'x'='x'"""
+        )
+        == ""
+    )
+    assert out.read_text() == "q  q,total\na  b,0.5\na  b,20.0\n"
+    shell(f".export {out} SELECT 'x--y' AS a --format jsonl")
+    assert out.read_text() == '{"a":"x--y"}\n'
+    error = shell.error(f".export {out} SELECT nope FROM invoice")
+    assert error.splitlines()[0].endswith(
+        f":{len(f'.export {out} SELECT ') + 1}: error: no such column: nope"
+    )
+    error = shell.error(f".export {out} nope")
+    assert error.splitlines()[0].endswith(
+        f":{len(f'.export {out} ') + 1}: error: no such table: nope"
+    )
+
+
+def test_words_in_hexadecimal_are_texts_where_texts_are_wanted(shell: Shell) -> None:
+    """They were empty ones: `.backup x'61'` spoke of the current directory."""
+    assert shell(".print x'41c3a9'") == "Aé\n"
+    shell(".nullvalue x'2d'")
+    assert shell("SELECT NULL;") == "-\n"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ".read ''",
+        ".open ''",
+        ".backup ''",
+        ".output ''",
+        ".export '' invoice",
+        ".import ''",
+        ".repair ''",
+    ],
+)
+def test_an_empty_name_of_a_file_is_refused(shell: Shell, typed: str) -> None:
+    assert "a file's name is empty" in shell.error(typed)

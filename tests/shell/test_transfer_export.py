@@ -13,7 +13,7 @@ import pytest
 
 from btree import open_memory
 from kvsh.transfer import TransferError, dump, export_file, import_file
-from sql import Session
+from sql import Session, SqlError
 
 AWKWARD: list[tuple[Any, ...]] = [
     (1, "plain", 1.5, b"blob"),
@@ -185,3 +185,48 @@ def test_a_dump_of_some_tables_has_their_indexes_and_triggers(session: Session) 
     assert "TABLE users" in dumped(session, "u%")
     with pytest.raises(TransferError, match="no such table: nothing"):
         dumped(session, "nothing")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "WITH q AS (SELECT 1) DELETE FROM t",
+        "PRAGMA user_version = 7",
+        "WITH q AS (SELECT 1) INSERT INTO t DEFAULT VALUES",
+    ],
+)
+def test_what_would_change_the_database_is_refused_before_it_does(
+    session: Session, tmp_path: Path, source: str
+) -> None:
+    """It was done, and then refused since it gave no rows."""
+    before = session.execute("SELECT count(*) FROM t").fetch_all()
+    with pytest.raises(TransferError, match="would change"):
+        export_file(session, str(tmp_path / "out.csv"), source)
+    assert session.execute("SELECT count(*) FROM t").fetch_all() == before
+    assert session.execute("PRAGMA user_version").fetch_all() == [(0,)]
+    session.execute("DELETE FROM t")  # may write again
+
+
+def test_tables_of_markdown_and_html_are_written_as_all_others(
+    session: Session, tmp_path: Path
+) -> None:
+    """Names with blanks were taken for queries, DELETE was executed, and the file began to change before the
+    result was there."""
+    session.execute('CREATE TABLE "my table"(a)')
+    session.execute("""INSERT INTO "my table" VALUES ('x')""")
+    path = tmp_path / "out.md"
+    assert export_file(session, str(path), "my table") == 1
+    assert path.read_text() == "| a   |\n| --- |\n| x   |\n"
+    for source in ("DELETE FROM t", "SELECT nope FROM t", None):
+        with pytest.raises((TransferError, SqlError)):
+            export_file(session, str(path), source)
+    assert path.read_text() == "| a   |\n| --- |\n| x   |\n"
+    assert session.execute("SELECT count(*) FROM t").fetch_all() == [(len(AWKWARD),)]
+    assert export_file(session, str(tmp_path / "out.html"), "VALUES(1)") == 1
+    assert "<td>1</td>" in (tmp_path / "out.html").read_text()
+
+
+def test_a_file_whose_ending_needs_a_table_gets_no_sql(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(TransferError, match="which table or query"):
+        export_file(session, str(tmp_path / "all.csv"))
+    assert export_file(session, str(tmp_path / "all")) > 0
