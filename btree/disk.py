@@ -32,7 +32,7 @@ from btree.on_pages import Replay
 from btree.overlay import OWN_MAX, redo_of
 from btree.pending import add_pending
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, TreeKind, Value
-from btree.redo import OP_CHANGES, changes_of, encode_put, puts_in, replay
+from btree.redo import OP_CHANGES, changes_of, encode_put, gathered_changes, replay
 from btree.renewals import Renewals
 from btree.transaction import RAW_PUTS_MAX
 from btree.version import Version
@@ -158,6 +158,22 @@ class DiskStore:
         if lsn - view.version.lsn > UNREAD_COMMITS_MAX:
             self.view()
             self.go_on_renewing()
+
+    def put_since(self, moment: Any, key: bytes, value: Any) -> int:
+        view = self._view
+        if (
+            view is None
+            or view.version.base_lsn == 0
+            or len(value or b"") > REDO_BYTES_MAX // 2
+            or self.closed
+            or (self.pages.checkpoint_due() and self._checkpoint_due(view.version))
+        ):
+            return 0
+        lsn: int = self.pages.commit_redo_since(encode_put(RAW_TREE_ID, key, value), moment)
+        if lsn - view.version.lsn > UNREAD_COMMITS_MAX:
+            self.view()
+            self.go_on_renewing()
+        return lsn
 
     def view(self) -> View:
         """The newest durable version, to read."""
@@ -359,11 +375,11 @@ class DiskStore:
         return version
 
     def _lay_over(self, version: Version, records: list[bytes], lsn: int) -> bool:
-        """Lay a few commits that only put over the trees of a version, without a transaction to do it in; False, with
+        """Lay a few commits that only put and delete over the trees of a version, without a transaction to do it in; False, with
         nothing done, if they are others, or many."""
         if sum(map(len, records)) > TOLD_BYTES_MAX:
             return False
-        changes = puts_in(records)
+        changes = gathered_changes(records)
         if changes is None or CATALOG_TREE_ID in changes:
             return False
         for tree_id, puts in changes.items():

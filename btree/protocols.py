@@ -396,6 +396,10 @@ class Store(Protocol):
     def put(self, key: bytes, value: bytes) -> None:
         """Put one raw key, in a transaction of its own; durable as a commit is when it returns."""
 
+    def put_since(self, moment: Any, key: bytes, value: Any) -> int:
+        """`put`, or delete with False for a value, if nothing was committed since a moment that was visible: the number
+        of the commit.  0, and nothing done, if that is not so, or is to be done by a transaction."""
+
     def checkpoint(self) -> None: ...
 
     def compact(self, *, progress: Callable[[int, int], None] | None = None) -> None:

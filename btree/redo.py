@@ -28,7 +28,6 @@ from btree.transaction import (
     OP_WIDEN,
     LocalTransaction,
 )
-from btree.tree import DELETED
 
 OP_CHANGES = 0
 """Stored on disk, do not change."""
@@ -83,13 +82,13 @@ def changes_of(records: Iterable[bytes], tree_id: int) -> dict[Key, Value] | Non
     return newest
 
 
-def puts_in(records: Iterable[bytes]) -> dict[int, dict[Key, Value]] | None:
+def gathered_changes(records: Iterable[bytes]) -> dict[int, dict[Key, Value]] | None:
     """The newest value of each key in redo records, by tree, as a transaction's own changes are kept; None if they
-    do anything but put."""
+    do anything but put and delete."""
     gathered: dict[int, dict[Key, Value]] = {}
     for record in records:
         for operation, tree_id, changes in decode_redo(record):
-            if operation != OP_CHANGES or DELETED in changes[1::2]:
+            if operation != OP_CHANGES:
                 return None
             values = [
                 tuple(value) if value.__class__ is list else True if value is None else value

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 
 from engine.errors import BusyError, EngineError, StorageError, refused
 from engine.format import KIND_REDO, encode_commit
+from engine.hurry import HURRY, other_threads
 from engine.locking import Locking
-from engine.log import Log
+from engine.log import Log, State
 from engine.stored_redo import LONG_BYTES, Kept
 
 if TYPE_CHECKING:
@@ -108,8 +109,9 @@ class Grouping(Locking, ABC):
             self._unlock()
         return lsn
 
-    def append_at_once(self, payloads: Sequence[bytes]) -> int:
-        """`append_redo`, if no other writer and nothing out of the ordinary is in the way; else 0.
+    def append_at_once(self, payloads: Sequence[bytes], since: State | None = None) -> int:
+        """`append_redo`, if no other writer and nothing out of the ordinary is in the way, and nothing was committed
+        since a state that was visible; else 0.
 
         The steps of `begin` and `Writer.commit_redo` without their objects, for transactions that take a few
         microseconds."""
@@ -117,7 +119,16 @@ class Grouping(Locking, ABC):
         if self._writing.acquire(False):
             try:
                 with self.mutex:
-                    if self._dead is None and not self.readonly and self._lock_unchanged_file():
+                    if (
+                        self._dead is None
+                        and not self.readonly
+                        and self._lock_unchanged_file()
+                        # Of this handle's commits some may not be visible yet.
+                        and (
+                            since is None
+                            or (since is self._visible and since.lsn == self.current_log.lsn)
+                        )
+                    ):
                         lsn = self.append_redo(self.current_log, payloads)
             except BaseException:
                 self.settle()  # interrupted: what is appended is not left without its sync
@@ -170,10 +181,20 @@ class Grouping(Locking, ABC):
             raise mine.error
         return mine.lsn
 
-    def _commit_alone(self, payload: bytes) -> int:
+    def commit_redo_since(self, payload: bytes, since: State) -> int:
+        """A transaction that is one redo record, made of what it has read in a state that was visible: its lsn, 0 and
+        nothing done if something was committed since, or is in the way."""
+        if self.durability != "full":
+            return self.append_at_once((payload,), since)
+        if not other_threads():
+            return self._commit_alone(payload, since)
+        with HURRY:
+            return self._commit_alone(payload, since)
+
+    def _commit_alone(self, payload: bytes, since: State | None = None) -> int:
         """What `_lead` does, for a thread that nobody has been beside; 0 if something is in its way."""
         try:
-            lsn = self.append_at_once((payload,))
+            lsn = self.append_at_once((payload,), since)
             if lsn:
                 self.await_durable(lsn)
         except EngineError:

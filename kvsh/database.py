@@ -196,14 +196,20 @@ class Database:
         """Remove; False if there is no such key."""
         if key.__class__ is not bytes:
             key = _as_bytes(key)
-        joined = self._transactions.get(get_ident()) if self._transactions else None
-        if joined is None:
-            with self._writing() as space:
-                return space.delete(key)
         try:
-            return joined.delete(key)
+            joined = self._transactions.get(get_ident()) if self._transactions else None
+            if joined is not None:
+                return joined.delete(key)
+            reads, moment = self._newest_reads()
+            if reads.look_up(key).__class__ is bytes and self._put_since(
+                reads, moment, key, DELETED
+            ):
+                return True
         except LOWER_ERRORS as error:
+            self._check_open()
             raise translated(error) from error
+        with self._writing() as space:  # it is absent, or may expire, or somebody else writes
+            return space.delete(key)
 
     def exists(self, key: Text) -> bool:
         """Whether `key` is there."""
@@ -215,14 +221,19 @@ class Database:
         Keeps an expiry.  Raises DataError if the value is no number, or the sum leaves 64 bits."""
         name = _as_bytes(key)
         by = index(by)
-        with self._writing() as space:
-            old = space.get(name)
-            try:
-                number = int(old or b"0") + by
-            except ValueError:
-                raise DataError(f"the value of {name!r} is no whole number") from None
-            if not INTEGER_MIN <= number <= INTEGER_MAX:
-                raise DataError(f"the value of {name!r} would leave 64 bits")
+        try:
+            if not self._transactions or get_ident() not in self._transactions:
+                reads, moment = self._newest_reads()
+                old = reads.look_up(name)
+                if old.__class__ is bytes:
+                    number = _sum(name, old, by)
+                    if self._put_since(reads, moment, name, b"%d" % number):
+                        return number
+        except LOWER_ERRORS as error:
+            self._check_open()
+            raise translated(error) from error
+        with self._writing() as space:  # it is absent, or may expire, or somebody else writes
+            number = _sum(name, space.get(name) or b"", by)
             left_ms = space.ttl(name)
             space.put(name, b"%d" % number, None if left_ms is None else expires_in(left_ms / 1000))
             return number
@@ -467,6 +478,27 @@ class Database:
         self._reads = reads = Reads(self._store, self._hot_max, older)
         return reads
 
+    def _newest_reads(self) -> tuple[Reads, Any]:
+        """What single keys are read from, and the moment of the newest commit: what is read now is as of that
+        moment, or of a later one."""
+        reads = self._reads
+        moment = reads.moment
+        if not self._is_newest(moment):
+            reads = self._followed()
+            moment = reads.moment
+        return reads, moment
+
+    def _put_since(self, reads: Reads, moment: Any, key: bytes, value: Any) -> bool:
+        """Commit a change of one key, which was made of what `reads` gave as of a moment, if nobody has committed
+        anything since."""
+        lsn = self._store.put_since(moment, key, value)
+        if not lsn:
+            return False
+        with self._reads_lock:
+            if reads is self._reads:
+                reads.note(lsn, key, value)
+        return True
+
     def _keys(self) -> KeySpace:
         """The keys as this thread sees them now."""
         joined = self._transactions.get(get_ident())
@@ -497,6 +529,17 @@ class Database:
     def _writing(self) -> _Writing:
         self._check_open()
         return _Writing(self._store, self._transactions.get(get_ident()))
+
+
+def _sum(key: bytes, value: bytes, by: int) -> int:
+    """The decimal number that is the value of a key, and `by`."""
+    try:
+        number = int(value or b"0") + by
+    except ValueError:
+        raise DataError(f"the value of {key!r} is no whole number") from None
+    if not INTEGER_MIN <= number <= INTEGER_MAX:
+        raise DataError(f"the value of {key!r} would leave 64 bits")
+    return number
 
 
 class _Writing:

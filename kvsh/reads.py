@@ -28,6 +28,9 @@ CHANGED_MAX = 4096
 
 DELETED = False
 
+_BETWEEN = object()
+"""A moment that is never the newest one."""
+
 
 class Reads:
     """The raw keys as of `moment`, which is that of commit `lsn`."""
@@ -50,6 +53,29 @@ class Reads:
             news = store.raw_changes(older.view, older.lsn, self.view)
             if news is not None and _warmed(older.hot, news.changes, hot_max):
                 self.hot = older.hot
+
+    def look_up(self, key: bytes) -> Any:
+        """The value of a key, which is no `bytes` if it was deleted, is absent or may expire."""
+        value = self.hot.get(key)
+        if value is None:
+            value = self.changed.get(key)
+            if value is None:
+                value = self.get(key)
+        return value
+
+    def note(self, lsn: int, key: bytes, value: Any) -> None:
+        """Take in a commit of one key, if it is the next one, before it is followed: that has nothing to decode then.
+
+        Until it is followed this is of no moment, so that nobody takes what he has read before for hot."""
+        if lsn == self.lsn + 1:
+            self.moment = _BETWEEN
+            self.changed[key] = value
+            if key in self.hot:
+                if value is DELETED or len(value) > HOT_VALUE_BYTES:
+                    del self.hot[key]
+                else:
+                    self.hot[key] = value
+            self.lsn = lsn
 
     def follow(self, store: Store, hot_max: int) -> bool:
         """Take in what was committed since; whether that could be done."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ def write(db: kvsh.Database, model: dict[bytes, bytes], numbers: random.Random) 
     """One commit of some kind."""
     key = numbers.choice(KEYS)
     value = b"v%d" % numbers.randrange(10**6) * numbers.choice((1, 1, 100))
-    kind = numbers.randrange(20)
+    kind = numbers.randrange(22)
     if kind < 9:
         db.put(key, value)
         model[key] = value
@@ -48,6 +50,15 @@ def write(db: kvsh.Database, model: dict[bytes, bytes], numbers: random.Random) 
         db.checkpoint()
     elif kind == 19 and numbers.random() < 0.2:
         db.compact()
+    elif kind > 19:
+        if model.get(key, b"0").startswith(b"v"):
+            with pytest.raises(kvsh.DataError):
+                db.incr(key)
+            db.put(key, b"")
+            model[key] = b""
+        step = numbers.randrange(-5, 6)
+        assert db.incr(key, step) == int(model.get(key) or b"0") + step
+        model[key] = b"%d" % (int(model.get(key) or b"0") + step)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -142,3 +153,96 @@ def test_a_commit_that_was_taken_back_is_not_read(tmp_path: Path) -> None:
         store.pages.die(OSError(5, "Input/output error"))
     with pytest.raises(OperationalError):
         db.get("key")
+
+
+def _count(path: str, keys: int, steps: int, seed: int) -> dict[bytes, int]:
+    """Steps of one writer over shared counters; what it has added to each, less what went with deletes."""
+    numbers = random.Random(seed)
+    added: dict[bytes, int] = {}
+    with kvsh.open(path, durability="off", timeout=60) as db:
+        for _ in range(steps):
+            key = KEYS[numbers.randrange(keys)]
+            if numbers.randrange(4):
+                db.incr(key)
+                added[key] = added.get(key, 0) + 1
+            else:
+                with db.transaction():
+                    value = int(db.get(key) or b"0")
+                    db.put(key, b"%d" % (value + 10))
+                added[key] = added.get(key, 0) + 10
+    return added
+
+
+@pytest.mark.parametrize("shares", [True, False])
+@pytest.mark.parametrize("durability", ["off", "full"])
+def test_no_step_of_a_counter_is_lost(tmp_path: Path, shares: bool, durability: str) -> None:
+    """Of threads on one handle or on one each, beside each other."""
+    path = tmp_path / "a.db"
+    first = kvsh.open(path, durability=durability, timeout=60)  # type: ignore[arg-type]
+    taken: list[bytes] = []
+    failures: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        numbers = random.Random(seed)
+        db = first if shares else kvsh.open(path, durability=durability, timeout=60)  # type: ignore[arg-type]
+        try:
+            for step in range(150):
+                db.incr(KEYS[numbers.randrange(3)])
+                key = b"item %d" % numbers.randrange(5)
+                db.put(key, b"%d %d" % (seed, step))
+                if db.delete(key):
+                    taken.append(key)
+        except BaseException as error:
+            failures.append(error)
+            raise
+        finally:
+            if db is not first:
+                db.close()
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert sum(int(first.get(key) or b"0") for key in KEYS[:3]) == 4 * 150
+    assert len(first) == 3 + sum(first.get(b"item %d" % number) is not None for number in range(5))
+    assert 0 < len(taken) <= 4 * 150
+    first.close()
+    with kvsh.open(path) as db:
+        assert sum(int(db.get(key) or b"0") for key in KEYS[:3]) == 4 * 150
+        assert db.check() == []
+
+
+def test_no_step_of_a_counter_is_lost_between_processes(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.db")
+    kvsh.open(path).close()
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        added = [pool.submit(_count, path, 2, 200, seed) for seed in range(3)]
+        found = [each.result() for each in added]
+    with kvsh.open(path) as db:
+        for key in KEYS[:2]:
+            assert int(db.get(key) or b"0") == sum(each.get(key, 0) for each in found)
+
+
+@pytest.mark.parametrize("step", ["delete", "incr"])
+def test_what_a_reader_held_is_not_kept_as_hot(tmp_path: Path, step: str) -> None:
+    """A value that was read before a delete or a step, and would be kept after it."""
+    db = kvsh.open(tmp_path / "a.db", durability="off")
+    db.put(b"k", b"7")
+    db.put(b"other", b"1")
+    db.checkpoint()
+    db.get(b"other")
+    held = db._reads
+    read = held.get
+
+    def slow(key: bytes) -> Any:
+        value = read(key)
+        held.get = read
+        assert db.delete(key) if step == "delete" else db.incr(key) == 8
+        return value
+
+    held.get = slow  # type: ignore[assignment]
+    assert db.get(b"k") == b"7"
+    assert db.get(b"k") == (None if step == "delete" else b"8")
+    db.close()

@@ -87,6 +87,9 @@ class FakePages:
     def commit_redo(self, payload: bytes) -> int:
         return self.begin().commit_redo(payload).lsn
 
+    def commit_redo_since(self, payload: bytes, since: Any) -> int:
+        return 0
+
     redo_held_bytes = 0
 
     def checkpoint_due(self, more: int = 0, light: int = 0) -> bool:

@@ -113,6 +113,8 @@ def test_what_others_commit_is_read(
                 tree.put(key, value)
                 model[name].pop(key, None)  # 1 and 1.0 are one key
                 model[name][key] = value
+        if numbers.random() < 0.2:
+            transaction.create_tree(TreeKind.TABLE)  # that takes a replay
         transaction.commit()
         if numbers.random() < 0.1:
             key, value = entry("raw", numbers)
