@@ -187,7 +187,7 @@ class RewrittenLeaf(Place):
         """The bytes of the column with other values in the chosen rows."""
         assert self.opened is not None
         if len(values) == self.rows and not self.opened.gone:
-            return encoded(values)
+            return encoded(list(values))  # they may be a range, being row ids
         new = self._all(column)
         for slot, value in zip(self.kept_slots(), values, strict=True):
             new[slot] = value

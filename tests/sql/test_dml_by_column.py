@@ -114,6 +114,9 @@ STATEMENTS = [
     "UPDATE t SET d = 1, e = c WHERE b = 'row 9' OR b > 5 AND b < x'00' AND a < 4000",
     "UPDATE t SET b = CASE a % 3 WHEN 0 THEN a WHEN 1 THEN x'61' ELSE b END",
     "UPDATE t SET a = a + 100000 WHERE a % 1000 = 7",
+    "UPDATE t SET e = a, b = 'same' || a WHERE a NOT BETWEEN 3916 AND 5411",
+    "UPDATE t SET e = a, c = a, d = rowid",
+    "UPDATE t SET e = a WHERE a > 60",
     "INSERT INTO t(a, b, c, d, e) VALUES (5, 'again', 1.5, 2, 'e')"
     " ON CONFLICT DO UPDATE SET d = d + 1",
 ]
