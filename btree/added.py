@@ -11,18 +11,21 @@ gets branches of its own, below which leaves are read anew.  Only what is not in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree.column_codec import encode_column, row_count
 from btree.node import LargeReference, LargeValues, Node, copied
 from btree.packed import PackedLeaf
-from btree.protocols import Value
+from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
     from btree.tree import Tree
 
 _KEPT_MAX = 64
+
+BY_PAGE_ROWS = 4096
+"""Rows from which on a column is dropped page by page."""
 
 
 class Added:
@@ -76,6 +79,44 @@ class Added:
             known = [encode_column([value] * count) for value in self._tail(len(kept))]
             self._encoded[len(kept), count] = known
         return kept + known
+
+
+def lengthen(tree: Tree, width: int, values: Sequence[Value]) -> None:
+    """See `protocols.Tree.lengthen`."""
+    tree.check_writable()
+    if tree.redo:
+        tree.transaction.give_up_redo()  # it has rows without the columns
+    known = tree.added
+    added = Added(width, values) if known is None else known.lengthened(width, values)
+    tree.root = lengthened_node(tree, tree.root, added)
+    tree.added = added
+    tree.note_rewritten(0)
+    tree.transaction.note_lengthening(tree.id, width, values)
+
+
+def drop_column(tree: Tree, column: int, check: Callable[[], None]) -> None:
+    """See `protocols.Tree.drop_column`: page by page, or as nodes where pages would take more than their redo."""
+    tree.check_writable()
+    root = tree.root
+    tree.transaction.freeze()
+    # What is read is the tree of before: of what is written no row lacks a column.
+    before = tree.__class__(tree.transaction, tree.snapshot_state(), root)
+    if tree.added is not None:
+        tree.transaction.give_up_redo()  # which would be applied to rows that lack columns
+        tree.added = None
+        tree.note_rewritten(0)
+    rewrite = tree.rewrite() if len(tree) >= BY_PAGE_ROWS and root.children is not None else None
+    if rewrite is not None:
+        rewrite.drop_column(before, column, check)
+        return
+    for keys, rows in before.batches():
+        check()
+        without_column(tree, keys, rows, column)
+
+
+def without_column(tree: Tree, keys: Sequence[Key], rows: Sequence[Value], column: int) -> None:
+    """Put rows without a column in the place of these."""
+    tree.load(list(keys), [row[:column] + row[column + 1 :] for row in rows])
 
 
 def lengthened_node(tree: Tree, node: Node, added: Added) -> Node:

@@ -143,6 +143,10 @@ class OverlaidTree(Tree):
         self.settle(to_write=True)
         self.lengthen(width, values)
 
+    def drop_column(self, column: int, check: Callable[[], None]) -> None:
+        self.settle(to_write=True)
+        self.drop_column(column, check)
+
     def estimate(
         self,
         lo: Key | None = None,

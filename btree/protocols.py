@@ -82,6 +82,9 @@ class Tree(Protocol):
         """Give all rows more columns, which makes them `width` wide: these values, the same in every row.  What is
         in pages stays as it is.  Of trees of rows of one width."""
 
+    def drop_column(self, column: int, check: Callable[[], None]) -> None:
+        """Take a column out of all rows; `check` is called now and then, and may raise."""
+
     def __len__(self) -> int:
         """Entries, O(1)."""
 

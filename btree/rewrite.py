@@ -18,11 +18,12 @@ as nodes (`load`, `delete_many`).  So are all if few leaves are touched: redo is
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from btree.added import without_column
 from btree.build import build
 from btree.codec import KEY_COLUMN, KeyForm
 from btree.column_pages import OpenPage, joined, open_pages
@@ -320,7 +321,7 @@ class Rewrite:
             slot = slots.start
             while slot < slots.stop:
                 end = min(slot + at_once, slots.stop)
-                leaves = self._opened(branch, range(slot, end), columns)
+                leaves = self._opened(tree, branch, range(slot, end), columns)
                 batch = Batch(self, leaves, columns)
                 if batch.count:
                     at_once = max(1, min(BATCH_ROWS * len(leaves) // batch.count, _LEAVES_AT_ONCE))
@@ -345,16 +346,15 @@ class Rewrite:
         for branch, slots, runs in runs_of(tree, root, keys, 0, len(keys)):
             for at in range(0, len(slots), _LEAVES_AT_ONCE):
                 end = at + _LEAVES_AT_ONCE
-                batch = Batch(self, self._opened(branch, slots[at:end], ()), ())
+                batch = Batch(self, self._opened(tree, branch, slots[at:end], ()), ())
                 batch.choose_keys(runs[at:end], known)
                 if batch.count:
                     yield batch
 
     def _opened(
-        self, branch: Node, slots: Sequence[int], columns: Sequence[int]
+        self, tree: Tree, branch: Node, slots: Sequence[int], columns: Sequence[int]
     ) -> list[RewrittenLeaf]:
         assert branch.children is not None and branch.pages is not None
-        tree = self.tree
         # Other threads may load some of them meanwhile.
         children = [branch.children[slot] for slot in slots]
         numbers = [branch.pages[slot] for slot in slots]
@@ -375,6 +375,27 @@ class Rewrite:
             leaves.append(leaf)
             rows += leaf.rows
         return leaves
+
+    def drop_column(self, before: Tree, column: int, check: Callable[[], None]) -> None:
+        """Take a column out of all rows, as they are in the tree `before`, which is frozen."""
+        tree = self.tree
+        self._transaction.give_up_redo()
+        tree.note_rewritten(0)
+        for branch, slots, _, _ in parts_of(before, before.root, None, None):
+            for slot in range(slots.start, slots.stop, _LEAVES_AT_ONCE):
+                check()
+                some = range(slot, min(slot + _LEAVES_AT_ONCE, slots.stop))
+                as_nodes: list[Node] = []
+                for leaf in self._opened(before, branch, some, ()):
+                    page = leaf.page_without_column(tree.kind, column) if leaf.opened else None
+                    if page is None or not self.put(leaf, page):
+                        as_nodes.append(leaf.node or before.scanned_child(branch, leaf.slot))
+                self._written.write()
+                if as_nodes:
+                    self._written.forget()
+                for node in as_nodes:
+                    rows = before.values_of(node, 0, len(node.keys))
+                    without_column(tree, node.keys, rows, column)
 
     def change_entries(self, gone: Sequence[Key], new: Sequence[Key]) -> bool:
         """See `protocols.Rewrite.change_entries`."""

@@ -207,6 +207,20 @@ class RewrittenLeaf(Place):
             kept[column] = new
         return encode_columns_page(kind, opened.key_form, part, kept, opened.gone)
 
+    def page_without_column(self, kind: TreeKind, column: int) -> bytearray | None:
+        """The page with a column less; None if its keys are told from that."""
+        opened = self.opened
+        assert opened is not None
+        part: Any = opened.key_part
+        if opened.key_form is KeyForm.COLUMNS:
+            places = [part] if part.__class__ is int else part
+            if column in places:
+                return None
+            places = [place - (place > column) for place in places]
+            part = places[0] if part.__class__ is int else places
+        kept = opened.kept[:column] + opened.kept[column + 1 :]
+        return encode_columns_page(kind, opened.key_form, part, kept, opened.gone)
+
     def page_without(self, kind: TreeKind) -> bytearray:
         """The page without the chosen rows: they are noted as deleted, or left out where that is most of
         what it has."""

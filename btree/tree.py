@@ -8,13 +8,12 @@ another owner - raises or is noticed once, and goes to the slow path below.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from btree import added, edit, few_keys, kept_redo, lookups, ranges, raw_pages
 from btree import columns as by_column
-from btree import edit, few_keys, kept_redo, lookups, ranges, raw_pages
-from btree.added import Added, lengthened_node
 from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
 from btree.order import search_left, search_right
@@ -158,16 +157,10 @@ class Tree:
             self.transaction.note_widening(self._id, new)
 
     def lengthen(self, width: int, values: Sequence[Value]) -> None:
-        self.check_writable()
-        if self.redo:
-            self.transaction.give_up_redo()  # it has rows without the columns
-        known = self.added
-        added = Added(width, values) if known is None else known.lengthened(width, values)
-        self.root = lengthened_node(self, self.root, added)
-        self.added = added
-        self.tail = None
-        self._mark = None
-        self.transaction.note_lengthening(self._id, width, values)
+        added.lengthen(self, width, values)
+
+    def drop_column(self, column: int, check: Callable[[], None]) -> None:
+        added.drop_column(self, column, check)
 
     def __len__(self) -> int:
         return self._count

@@ -2,7 +2,7 @@
 
 What is renamed is renamed in the text of every definition that means it, as SQLite does, and the
 records are made anew from the texts; trees stay.  ADD COLUMN tells the tree what its rows end with from then on, but
-for generated columns: these are computed, since a row always holds every column, as DROP COLUMN writes all rows anew.
+for generated columns: these are computed, since a row always holds every column, and DROP COLUMN writes all pages anew.
 """
 
 from __future__ import annotations
@@ -407,10 +407,7 @@ def drop_column(work: Work, statement: DropColumn) -> None:
     kinds = tree.kinds
     if kinds:
         tree.widen(kinds[:place] + kinds[place + 1 :])
-    check = work.session.cancellation.check
-    for keys, rows in tree.batches():
-        check()
-        tree.load(list(keys), [row[:place] + row[place + 1 :] for row in rows])
+    tree.drop_column(place, work.session.cancellation.check)
 
 
 def _without_column(table: Table, parsed: CreateTable, place: int) -> str:

@@ -27,8 +27,12 @@ def _value(draw: Random) -> Any:
     return draw.choice([None, 3, 2.5, "text", b"blob", draw.randrange(1 << 20), "x" * 40])
 
 
-def _row(draw: Random, width: int, *, large: bool) -> tuple[Any, ...]:
+def _row(draw: Random, width: int, key: Any, *, large: bool) -> tuple[Any, ...]:
     row = [_value(draw) for _ in range(width)]
+    if large:  # the keys stand in a column, too
+        row[-1] = key if isinstance(key, int) else key[0]
+        if not isinstance(key, int) and width > 2:
+            row[-2] = key[1]
     if large and draw.random() < 0.02:
         row[0] = "large " * 500
     return tuple(row)
@@ -87,9 +91,12 @@ def _set_by_page(tree: Any, rows: Rows, width: int, draw: Random) -> None:
 @pytest.mark.parametrize("where", ["fake", "file", "memory"])
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_have_the_columns_that_were_added(
-    kind: TreeKind, where: str, seed: int, tmp_path: Path
+    kind: TreeKind, where: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = Random(seed)
+    monkeypatch.setattr("btree.added.BY_PAGE_ROWS", draw.choice([0, 0, 5000]))
+    monkeypatch.setattr("btree.rewritten_pages.LEAVES_MIN", draw.choice([1, 64]))
+    monkeypatch.setattr("btree.rewritten_pages.ROWS_MIN", 1)
     file, limits = drawn_limits(draw)
     cache = draw.choice([20_000, 1 << 20])
     path = tmp_path / "a"
@@ -111,6 +118,7 @@ def test_rows_have_the_columns_that_were_added(
     readers: list[tuple[Any, Rows, int]] = []
 
     def key_of(number: int) -> Any:
+        number *= 997 if large else 1
         return number if kind is TreeKind.TABLE else (number, "k")
 
     for _ in range(40):
@@ -119,7 +127,11 @@ def test_rows_have_the_columns_that_were_added(
         before = dict(rows), width
         savepoint = saved = None
         for _ in range(draw.choice([1, 1, 3])):
-            match draw.randrange(8):
+            match draw.randrange(9):
+                case 8 if width > 1:
+                    column, width = draw.randrange(width), width - 1
+                    tree.drop_column(column, lambda: None)
+                    rows = {key: row[:column] + row[column + 1 :] for key, row in rows.items()}
                 case 0 | 1:
                     values = draw.choices(ADDED, k=draw.choice([1, 1, 2]))
                     width += len(values)
@@ -127,13 +139,13 @@ def test_rows_have_the_columns_that_were_added(
                     rows = {key: (*row, *values) for key, row in rows.items()}
                 case 2:
                     keys = sorted({key_of(draw.randrange(3000)) for _ in range(300)})
-                    new = [_row(draw, width, large=large) for _ in keys]
+                    new = [_row(draw, width, key, large=large) for key in keys]
                     tree.load(keys, new)
                     rows.update(zip(keys, new, strict=True))
                 case 3:
                     for _ in range(draw.choice([1, 10])):
                         key = key_of(draw.randrange(3000))
-                        row = _row(draw, width, large=large)
+                        row = _row(draw, width, key, large=large)
                         transaction.put_row(tree_id, key, row)
                         rows[key] = row
                 case 4 if rows:

@@ -67,9 +67,10 @@ def _columns(pair: Pair, table: str) -> list[str]:
 @pytest.mark.parametrize("place", ["file", "memory"])
 @pytest.mark.parametrize("seed", range(3))
 def test_any_sequence_does_as_in_sqlite(
-    definition: str, place: str, seed: int, tmp_path: Path
+    definition: str, place: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = Random(seed)
+    monkeypatch.setattr("btree.added.BY_PAGE_ROWS", draw.choice([0, 5000]))
     pair = Pair(":memory:" if place == "memory" else str(tmp_path / "a.kvsh"))
     pair.run(f"CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b REAL, c){definition}")
     pair.run(
