@@ -463,11 +463,13 @@ class Session(TransactionState):
             self.changes = 0
             raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
         self.deferred_violations = 0
+        self.defer_foreign_keys = False
         transaction.commit()
 
     def abandon(self, transaction: Transaction) -> None:
         """Undo a statement that was a transaction of its own."""
         self.deferred_violations = 0
+        self.defer_foreign_keys = False
         transaction.rollback()
 
     def roll_back_all(self, transaction: Transaction) -> None:

@@ -60,6 +60,8 @@ def is_temporary(session: Session, statement: Statement) -> bool:
             return _drops_temporary(session, statement)
         case RenameTable() | RenameColumn() | AddColumn() | DropColumn():
             return session.is_temporary(statement.table)
+        case Reindex():
+            return statement.name is not None and _names_temp(statement.name)
         case _:
             return False
 

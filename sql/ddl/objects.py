@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from btree import TreeKind
 from sql.ddl.expressions import check_expression
+from sql.ddl.rewrite import parts_of
 from sql.ddl.work import (
     RESERVED_NAMES,
     Work,
@@ -13,6 +14,7 @@ from sql.ddl.work import (
     text_from_name,
 )
 from sql.errors import SqlError, SqlNameError
+from sql.parse import exp
 from sql.parse.statements import (
     CreateIndex,
     CreateTrigger,
@@ -129,6 +131,7 @@ def create_view(work: Work, statement: CreateView) -> None:
         return
     if statement.parameter_names:
         raise SqlError("parameters are not allowed in views")
+    _check_databases(work, "view", statement)
     work.check_new_name(name, what="view")
     work.catalog.add(
         View(
@@ -155,6 +158,7 @@ def create_trigger(work: Work, statement: CreateTrigger) -> None:
         raise SqlError(f"cannot create INSTEAD OF trigger on table: {table.name}")
     if statement.parameter_names:
         raise SqlError("trigger cannot use variables")
+    _check_databases(work, "trigger", statement)
     work.catalog.add(
         Trigger(
             name=name.name,
@@ -174,8 +178,10 @@ def _triggering(work: Work, statement: CreateTrigger) -> tuple[Table | None, Vie
     """The table or the view that the trigger is for.  Raises SqlError where there can't be one."""
     target = statement.table
     check_database(statement.name)
-    schema = work.schema
-    # A temporary trigger may stand on any table.
+    # A temporary trigger may stand on any table, another on those of its database.
+    schema = work.schema if work.temporary else work.layer
+    if not work.temporary and target.schema is not None and target.schema.lower() != "main":
+        raise _foreign("trigger", statement.name, target.schema)
     table = schema.find_table(target.name, target.schema)
     view = schema.find_view(target.name, target.schema)
     if target.name.lower() in RESERVED_NAMES:
@@ -188,6 +194,21 @@ def _triggering(work: Work, statement: CreateTrigger) -> tuple[Table | None, Vie
     if table is not None and table.name.lower().startswith("sqlite_"):
         raise SqlError("cannot create trigger on system table", offset=target.start)
     return table, view
+
+
+def _check_databases(work: Work, kind: str, statement: CreateView | CreateTrigger) -> None:
+    """Raise SqlError if what is no temporary object names a table of another database than its own."""
+    if work.temporary:
+        return
+    for tree in parts_of(statement, exp.Expression):
+        for table in tree.find_all(exp.Table):
+            database = table.args.get("db")
+            if database is not None and database.name.lower() != "main":
+                raise _foreign(kind, statement.name, database.name)
+
+
+def _foreign(kind: str, name: ObjectName, database: str) -> SqlError:
+    return SqlError(f"{kind} {name.name} cannot reference objects in database {database}")
 
 
 def is_trigger_there(work: Work, statement: CreateTrigger) -> bool:

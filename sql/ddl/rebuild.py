@@ -6,33 +6,51 @@ stale, and there is no sqlite_stat1 table.
 
 from __future__ import annotations
 
-from sql.ddl.work import Work, no_such
+from sql.ddl.work import Work, check_database, no_such
 from sql.errors import SqlError
 from sql.parse.statements import Analyze, ObjectName, Reindex
 from sql.schema import Index
 
 
 def reindex(work: Work, statement: Reindex) -> None:
-    """Build indexes anew: all of them, a table's, one, or those that use a collation."""
-    for index in _named_indexes(work, statement.name):
+    """Build indexes anew: all of them, a table's, one, or those that use a collation.
+
+    A name without a database is main's, as it is to SQLite; without one, or with a collation's, temporary
+    indexes are built, too."""
+    name = statement.name
+    collation = None if name is None else _collation(work, name)
+    if name is not None and collation is None:
+        _rebuild(work, _named_indexes(work, name))
+        return
+    for each in (work, work.temporary_half()):
+        if each is not None:
+            _rebuild(each, [i for i in each.layer.indexes.values() if _uses(i, collation)])
+
+
+def _rebuild(work: Work, indexes: list[Index]) -> None:
+    for index in indexes:
         table = work.layer.table(index.table)
         assert table is not None
         work.transaction.tree(index.tree_id).clear()
         work.fill_index(table, index)
 
 
-def _named_indexes(work: Work, name: ObjectName | None) -> list[Index]:
+def _collation(work: Work, name: ObjectName) -> str | None:
+    """The collation that the name is, if it is one."""
+    wanted = name.name.upper()
+    if name.schema is not None:
+        return None
+    known = wanted in ("BINARY", "NOCASE", "RTRIM") or wanted in work.session.functions.collations
+    return wanted if known else None
+
+
+def _uses(index: Index, collation: str | None) -> bool:
+    return collation is None or any(part.collation == collation for part in index.columns)
+
+
+def _named_indexes(work: Work, name: ObjectName) -> list[Index]:
+    check_database(name)
     layer = work.layer
-    if name is None:
-        return list(layer.indexes.values())
-    if name.schema is None:
-        wanted = name.name.upper()
-        if wanted in ("BINARY", "NOCASE", "RTRIM") or wanted in work.session.functions.collations:
-            return [
-                index
-                for index in layer.indexes.values()
-                if any(part.collation == wanted for part in index.columns)
-            ]
     table = layer.table(name.name)
     if table is not None:
         return list(layer.indexes_on(table.name))

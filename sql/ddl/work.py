@@ -52,6 +52,13 @@ class Work:
     def database(self) -> str:
         return "temp" if self.temporary else "main"
 
+    def temporary_half(self) -> Work | None:
+        """The same for temporary objects, if there are any; they can be written then."""
+        if self.schema.temp is None:
+            return None
+        self.session.ensure_writable(self.transaction, temporary=True)
+        return Work(self.session, self.transaction, temporary=True)
+
     def create_tree(self, kind: TreeKind) -> int:
         """A new tree in the database worked on."""
         if self.temporary:
