@@ -6,7 +6,8 @@
     4  mark the old file as superseded: other handles follow at their next begin
 
 Until the rename the old file is the database; from then on the new one is, whole and synced (fact 2).
-A crash before that leaves a temporary file, which the next compaction removes.
+A crash before that leaves a temporary file; a live word says who was writing one, so that the next to open the
+database or to take its lock removes it.
 Readers of older snapshots go on reading the old file, which stays until they let go of it.
 """
 
@@ -30,6 +31,7 @@ from engine.format import (
     KIND_TABLE,
     LOG_START,
     SUPERSEDED,
+    WORD_COMPACTOR,
     WORD_HOLDER,
     WORD_VISIBLE,
     Slot,
@@ -84,12 +86,13 @@ class Replacement:
         self._sync: threading.Thread | None = None
         self._sync_begun = 0  # up to there
         self._sync_failed: OSError | None = None
+        self._old.words[WORD_COMPACTOR] = os.getpid()
         # A process that ends without a word leaves no file behind either, but if it is killed.
         self._remove = weakref.finalize(self, _remove, self._target, store.files, os.getpid())
         try:
             self.copy = _created(self._target, store.files, like=store.place)
         except BaseException:
-            self._remove()
+            self._end()
             raise
 
     def begin(self, lsn: int) -> Writer:
@@ -176,7 +179,12 @@ class Replacement:
         with contextlib.suppress(OSError):
             self._end_sync()
         self.copy.discard()
+        self._end()
+
+    def _end(self) -> None:
         self._remove()
+        if self._store.current_log is self._old:
+            self._old.words[WORD_COMPACTOR] = 0
 
 
 def compact(store: PageStore, order: Sequence[int], progress: Progress | None = None) -> None:

@@ -70,7 +70,8 @@ WORD_VISIBLE = 0  # offset that readers may see up to
 WORD_SYNCED = 1  # offset known to be on the disk
 WORD_HOLDER = 2  # pid of the process that holds the writer's lock, else 0
 WORD_WAITING = 3  # when another process last waited for the lock (unix time in ms)
-WORDS = 4
+WORD_COMPACTOR = 4  # pid of the process that writes a file to take this one's place, else 0
+WORDS = 5
 
 SUPERSEDED = 1 << 63
 """What WORD_VISIBLE holds once a compaction has put another file in this one's place."""

@@ -18,6 +18,7 @@ from time import monotonic
 from engine.errors import EngineError, StorageError, busy, refused
 from engine.format import (
     SUPERSEDED,
+    WORD_COMPACTOR,
     WORD_HOLDER,
     WORD_SYNCED,
     WORD_VISIBLE,
@@ -102,7 +103,15 @@ class Locking(Syncing):
         if self.files.identity(self.place) != log.identity:
             return False
         self._name_seen = now
+        self._tidy_up(log)
         return True
+
+    def _tidy_up(self, log: Log) -> None:
+        """Remove what a compaction of a process that was killed has left."""
+        if log.words[WORD_COMPACTOR]:
+            from engine.temporary import remove_dead_compactors
+
+            remove_dead_compactors(log, self.place, self.files)
 
     def _lock_file(self, deadline: float, seconds: float) -> None:
         """Take the file's lock if this handle has it not yet, and take in what is new."""
@@ -208,6 +217,7 @@ class Locking(Syncing):
             # Fact 1: whoever created the file may have died before its name was on the disk.
             self.files.sync_directory(self.place)
             self._name_synced = True
+        self._tidy_up(log)
         words[WORD_HOLDER] = os.getpid()
         words[WORD_SYNCED] = log.synced
         words[WORD_VISIBLE] = log.end

@@ -15,6 +15,7 @@ from engine.format import (
     LOG_START,
     MAGIC,
     SUPERSEDED,
+    WORD_COMPACTOR,
     WORD_HOLDER,
     WORD_SYNCED,
     WORD_VISIBLE,
@@ -58,6 +59,10 @@ def open_log(
         log = Log(file, path, stop_lsn=stop_lsn)
         log.words = file.words()
         _take_in(log, readonly=readonly, durable=durable, timeout=timeout)
+        if log.words[WORD_COMPACTOR] and not readonly and stop_lsn is None:
+            from engine.temporary import remove_dead_compactors
+
+            remove_dead_compactors(log, place, files)
     except OSError as error:
         file.close()
         what = error.strerror or str(error)

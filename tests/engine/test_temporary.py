@@ -192,3 +192,57 @@ def test_a_backup_that_is_abandoned_leaves_the_older_one_and_no_other_file(tmp_p
     with pytest.raises(StoreError, match="onto itself"):
         store.backup(str(tmp_path / "db"))
     store.close()
+
+
+_KILLED = """
+import os, signal, sys
+from btree import open_store
+store = open_store(sys.argv[1])
+store.compact(progress=lambda done, total: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+@pytest.mark.parametrize("has_it_open", [False, True])
+def test_what_a_killed_compaction_left_is_removed_by_who_opens_or_locks_the_database_next(
+    tmp_path: Path, has_it_open: bool
+) -> None:
+    """It stayed until the next compaction, which may never be."""
+    store: Any = open_store(tmp_path / "db")
+    transaction = store.begin(write=True)
+    transaction.tree(1).load([b"%06d" % i for i in range(20000)], [b"x" * 100] * 20000)
+    transaction.commit()
+    if not has_it_open:
+        store.close()
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "db")], check=False)
+    assert killed.returncode == -9
+    assert len(os.listdir(tmp_path)) == 2
+    if not has_it_open:
+        readonly = open_store(tmp_path / "db", readonly=True)
+        readonly.close()
+        assert len(os.listdir(tmp_path)) == 2
+        store = open_store(tmp_path / "db")
+        assert os.listdir(tmp_path) == ["db"]
+    transaction = store.begin(write=True)
+    transaction.tree(1).put(b"k", b"v")
+    transaction.commit()
+    assert os.listdir(tmp_path) == ["db"]
+    assert store.check() == []
+    store.close()
+
+
+def test_a_compaction_at_work_keeps_its_file_from_who_opens_the_database(tmp_path: Path) -> None:
+    store: Any = open_store(tmp_path / "db")
+    transaction = store.begin(write=True)
+    transaction.tree(1).load([b"%06d" % i for i in range(20000)], [b"x" * 100] * 20000)
+    transaction.commit()
+    seen: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        open_store(tmp_path / "db").close()
+        seen.append(len(os.listdir(tmp_path)))
+
+    store.compact(progress=progress)
+    assert set(seen) == {2}
+    assert os.listdir(tmp_path) == ["db"]
+    assert store.check() == []
+    store.close()
