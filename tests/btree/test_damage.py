@@ -25,10 +25,13 @@ from engine.format import (
     new_database_id,
     salt_of,
 )
+from engine.format import (
+    WORDS as LIVE_WORDS,
+)
 from tests.engine.simulated import SimulatedDisk
 from tests.engine.workload import Content, content_of, opened, small_limits
 
-WORDS = [0, 0, 0, 0]
+WORDS = [0] * LIVE_WORDS
 
 
 def small_database(seed: int = 0, *, redo: bool = True) -> tuple[bytes, Content]:

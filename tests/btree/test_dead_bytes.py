@@ -133,7 +133,7 @@ def test_a_cut_of_a_file_that_was_not_closed_loses_no_commit_silently() -> None:
 
 def test_one_damaged_word_is_no_proof_of_damage() -> None:
     data, content = small_database()
-    for number in range(4):
+    for number in range(len(WORDS)):
         for bit in range(64):
             words = list(WORDS)
             words[number] = 1 << bit
