@@ -21,14 +21,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sql.compile.accesses import Binding
-from sql.compile.coded import CodedCondition, OwnCondition, decided_conditions
+from sql.compile.coded import SHARE_MAX, CodedCondition, OwnCondition, decided_conditions
 from sql.compile.text_filters import match_condition, matching_columns
-from sql.expressions import ROWID, Expression
+from sql.expressions import ROWID, Expression, InSubquery
+from sql.optimise.shares import Shares
 from sql.plan import TableRelation
 from sql.plan.operators import Level, RowidRange, TableScan
 from sql.run import coded
 from sql.run.columns import by_column, few_by_column, span_by_column
 from sql.run.masks import RowTest
+from sql.run.probes import MembersOf
 
 if TYPE_CHECKING:
     from sql.compile.levels import LevelCompiler
@@ -162,12 +164,35 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
             _decide(levels, scan, coded, own)
             filters = [each for each in filters if all(each is not one for one in scan.settled)]
             scan = _selected(levels, scan)
+        scan, filters = _by_sets(levels, scan, relation, filters)
     scan.filters = levels.filters(tuple(filters))
     if compiler.analysis is not None:
         scan.batches = _timed(levels, level, scan.batches)
         hit = levels.module.constants.name(compiler.analysis.hit, "hit")
         scan.filters.append(f"if {hit}({compiler.analysis.number(level)})")
     return scan
+
+
+def _by_sets(
+    levels: LevelCompiler, scan: ColumnScan, relation: TableRelation, filters: list[Expression]
+) -> tuple[ColumnScan, list[Expression]]:
+    """The scan cut to the rows whose value in a column is, or is not, in the set of a subquery that stands alone, where
+    that leaves few; and the conditions that are left."""
+    left = []
+    for condition in filters:
+        member = None
+        if isinstance(condition, InSubquery):
+            shares = Shares(levels.compiler.planner, {relation.source: relation})
+            if shares.of_all([condition]) <= SHARE_MAX:
+                member = levels.compiler.subqueries.member(condition)
+        if member is None or member[0] not in scan.columns:
+            left.append(condition)
+            continue
+        value, word, among = member
+        probe = f"h{levels.module.number()}"
+        levels.body.add(f"{probe} = {levels.call(MembersOf, among, str(word == 'in'))}")
+        scan = with_probe(levels, scan, value, probe, condition, {})
+    return scan, left
 
 
 def _decide(

@@ -106,7 +106,7 @@ class MembersOf:
     def __init__(self, keys: Any, wanted: bool) -> None:
         self._has = keys.__contains__
         self._wanted = wanted
-        in_memory = isinstance(keys, (set, dict))
+        in_memory = isinstance(keys, (set, frozenset, dict))
         self._flags = bytearray(_list_size(keys, BYTE_GAPS_MAX) if in_memory else 0)
         for key in keys if self._flags else ():
             self._flags[key] = 1

@@ -106,6 +106,13 @@ CONDITIONS = [
     "n < '12'",
     "day < 20",
     "n = ? AND day > ?",
+    "n IN (SELECT w FROM u WHERE v = 'x3')",
+    "n NOT IN (SELECT k FROM u WHERE k > 2)",
+    "n NOT IN (SELECT nullif(k, 3) FROM u)",
+    "o IN (SELECT o FROM t AS other WHERE id < 9) AND n < 9",
+    "o NOT IN (SELECT o FROM t AS other WHERE o > 'b')",
+    "r IN (SELECT w FROM u) AND n IN (1, 2)",
+    "far IN (SELECT far FROM t AS other WHERE day < '2000-02') AND r > 50",
 ]
 SELECTS = [
     "SELECT count(*) FROM t WHERE {}",
