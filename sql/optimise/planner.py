@@ -1,7 +1,7 @@
 """The planner: access paths and join order by cost, for one statement's blocks.
 
 `select` plans a SELECT, on `joins` (the join order), `candidates` (the accesses of its relations), `access`
-(those of a stored table), `decorrelate` (subqueries as joins) and `shares` (how many rows conditions leave).
+(those of a stored table), `decorrelate` (subqueries as joins), `late` (rows fetched behind LIMIT) and `shares` (how many rows conditions leave).
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sql.expressions import Expression
 from sql.optimise.access import key_paths
+from sql.optimise.late import MADE_SOURCES, with_late_rows
 from sql.optimise.select import SelectPlanner
 from sql.optimise.statistics import ROWS_OF_UNKNOWN, Statistics
 from sql.plan import Block, Compound, OuterJoin, Recursive, Select, TableRelation, Values
-from sql.plan.operators import BlockPlan, KeyPath, Plan
+from sql.plan.operators import BlockPlan, KeyPath, Plan, SelectPlan
 from sql.settled import settled_value
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Planner:
         self.env = env
         self.statistics = Statistics(env)
         self.work_rows = ROWS_OF_UNKNOWN  # of a recursive query's queue, at once
+        self._next_source = MADE_SOURCES
         self._plans: dict[int, tuple[Block, Plan]] = {}
         self._conditions: dict[tuple[str, int], tuple[Expression, ...]] = {}
         self._paths: dict[int, tuple[TableRelation, list[KeyPath]]] = {}
@@ -39,7 +41,7 @@ class Planner:
             return known[1]
         match block:
             case Select():
-                plan: Plan = SelectPlanner(self, block, repeats).plan()
+                plan: Plan = self._select(block, repeats)
             case Values():
                 plan = BlockPlan(block, float(len(block.rows)))
             case Compound():
@@ -55,6 +57,16 @@ class Planner:
                 plan = BlockPlan(block, self._limited(block, ROWS_OF_UNKNOWN))
         self._plans[id(block)] = (block, plan)
         return plan
+
+    def _select(self, block: Select, repeats: float) -> SelectPlan:
+        plan = SelectPlanner(self, block, repeats).plan()
+        late = None
+        if block.order and repeats <= 1.0:
+            late = with_late_rows(plan, self.limit_of(block), self._next_source)
+        if late is None:
+            return plan
+        self._next_source += 2
+        return SelectPlanner(self, late, repeats).plan()
 
     def value_of(self, node: Expression | None) -> Any:
         """The value of a settled expression as far as it is known at plan time, else None."""
