@@ -33,6 +33,7 @@ import msgspec
 from btree.column_codec import decode_column, encode_column, row_count, values_to_search
 from btree.errors import CorruptionError, StoreError
 from btree.node import LargeReference, LargeValues, Node
+from btree.packed_keys import PackedKeys
 from btree.page_rows import PageRows
 from btree.protocols import Key, TreeKind, Value
 
@@ -69,7 +70,7 @@ _Bytes = list[bytes]
 _Tuples = list[tuple[Any, ...]]
 _Expiring = list[bytes | tuple[bytes, int]]
 _LargeList = list[tuple[int, int, int]]
-Readers = tuple[Sequence[int], PageRows]
+Readers = tuple[Sequence[Key], PageRows]
 
 _encode = msgspec.msgpack.Encoder().encode
 _encode_into = msgspec.msgpack.Encoder().encode_into
@@ -427,21 +428,25 @@ def column_leaf_decoder(kind: TreeKind, head: bytes) -> tuple[KeyForm, Any] | No
 def readers(
     kind: TreeKind, payload: bytes, page: int, added: Added | None = None
 ) -> Readers | None:
-    """A TABLE tree's leaf as something to be subscripted: its keys, and its rows.  None if it does not
-    keep its rows by column or has none; CorruptionError as from `decode_node`."""
+    """The leaf of a tree of rows as something to be subscripted: its keys, and its rows.  None if it does not
+    keep its rows, and keys that are no numbers, by column or has none; CorruptionError as from `decode_node`."""
     try:
         fmt, found_kind, level, form = payload[:HEAD_BYTES]
         if fmt != FORMAT or found_kind != kind or level:
             raise ValueError(f"head {payload[:HEAD_BYTES].hex()}")
-        if kind is not TreeKind.TABLE or form & (_LARGE | _BY_COLUMN | _GONE) != _BY_COLUMN:
+        if form & (_LARGE | _BY_COLUMN | _GONE) != _BY_COLUMN:
             return None
         key_form = KeyForm(form & ~_BY_COLUMN)
+        if kind is TreeKind.CLUSTERED and key_form is not KeyForm.COLUMNS:
+            return None
         part, kept = _DECODE_COLUMNS_LEAF[kind][key_form](memoryview(payload)[HEAD_BYTES:])
         if added is not None:
             kept = added.columns(kept)
         count = row_count(kept[0])
-        keys: Sequence[int]
-        if key_form is KeyForm.CONSECUTIVE:
+        keys: Sequence[Key]
+        if kind is TreeKind.CLUSTERED:
+            keys = PackedKeys([values_to_search(kept[column]) for column in part])
+        elif key_form is KeyForm.CONSECUTIVE:
             keys = range(part, part + count)
         elif key_form is KeyForm.COLUMNS:
             keys = values_to_search(kept[part])

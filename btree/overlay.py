@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING, Any
 from btree import raw_pages, waiting
 from btree.collector import CollectorPaused
 from btree.node import Node
-from btree.order import in_order, search_right, values_at
-from btree.packed import leaf_to_look_at, look_up
+from btree.order import in_order, less, search_right, values_at
+from btree.packed import found_at, look_up
 from btree.pending import changes_seen
 from btree.protocols import Key, TreeKind, Value
 from btree.tree import DELETED, Tree
@@ -193,9 +193,7 @@ class OverlaidTree(Tree):
 
     def _get_slowly(self, key: Key, default: Value) -> Value:
         """The same where a page has to be read, or the key is of another kind than the others."""
-        try:
-            hash(key)
-        except TypeError:
+        if not _is_hashable(key):
             self.settle()
             return self._get_slowly(key, default)
         if self.under.kind is TreeKind.RAW:
@@ -228,11 +226,9 @@ class OverlaidTree(Tree):
             return False
         except (AttributeError, TypeError):
             base = self.base
-            if key.__class__ is not int or base is _SETTLED or self.under.kind is TreeKind.RAW:
+            if base is _SETTLED or self.under.kind is TreeKind.RAW or not _is_hashable(key):
                 return self._get_slowly(key, _ABSENT) is not _ABSENT
-            leaf = leaf_to_look_at(self.transaction, self, base, key)
-            slot = bisect_left(leaf.keys, key)
-            return slot < len(leaf.keys) and bool(leaf.keys[slot] == key)
+            return found_at(self.transaction, self, base, key)[1] >= 0
 
     @property
     def _is_vast(self) -> bool:
@@ -447,6 +443,14 @@ class OverlaidTree(Tree):
         self.base, self.below = _SETTLED, None
 
 
+def _is_hashable(key: Key) -> bool:
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True
+
+
 def _have_room(tree: OverlaidTree) -> None:
     """Let a tree have room for more changes, or go on in copies of the nodes; nothing if it does so by now."""
     if 0 < tree.own_max < LONG_OWN_MAX and tree.transaction.is_vast(tree.under):
@@ -462,12 +466,15 @@ def _are_scattered(tree: OverlaidTree) -> bool:
 
     To put a change into a copy of its leaf takes 20 us, and to read the leaf before 70; what waits over it meets others
     there.  What is appended fills leaves, and is quicker in them."""
-    own, separators = tree.own, tree.base.keys
-    if tree.base.children is None:
+    own, branch = tree.own, tree.base
+    if branch.children is None:
         return False
+    while branch.level > 1 and branch.children[-1].__class__ is Node:
+        branch = branch.children[-1]
+    end = branch.keys[-1]  # where the last leaf begins, or what of the tree is in memory ends
     step = len(own) // _SAMPLE
     some = [*islice(own.items(), step // 2, None, step)]
-    within = sum([search_right(separators, key) < len(separators) for key, _ in some])
+    within = sum([less(key, end) for key, _ in some])
     size = sum([_size(value) for _, value in some]) * step
     return 2 * within > len(some) and size <= LONG_OWN_BYTES // 2
 

@@ -38,7 +38,7 @@ class PackedLeaf(int):
 
     children = None
     level = 0
-    keys: Any  # of a TABLE tree a sequence of ints, of an INDEX tree `PackedKeys`
+    keys: Any  # of a TABLE tree a sequence of ints, else `PackedKeys`
     values: PackedRows | None
     bytes: int  # about what it takes in memory
 
@@ -54,12 +54,13 @@ class PackedLeaf(int):
         return 0
 
 
-def packed_leaf(location: int, keys: Sequence[int], rows: PackedRows) -> PackedLeaf:
-    """The leaf of a page with at least one entry."""
+def packed_leaf(location: int, keys: Sequence[Any], rows: PackedRows) -> PackedLeaf:
+    """The leaf of a page of rows with at least one."""
     leaf = PackedLeaf(location)
     leaf.keys = keys
     leaf.values = rows
-    leaf.bytes = rows.bytes + sys.getsizeof(keys) + _OWN_BYTES
+    key_bytes = keys.bytes() if isinstance(keys, PackedKeys) else sys.getsizeof(keys)
+    leaf.bytes = rows.bytes + key_bytes + _OWN_BYTES
     return leaf
 
 
@@ -99,18 +100,26 @@ def leaf_to_look_at(transaction: Ground, tree: Any, node: Node, key: Any) -> Nod
         slot = search_right(node.keys, key)
         child = node.children[slot]
         if isinstance(child, int):
-            if node.level == 1 and tree.kind is not TreeKind.CLUSTERED:
+            if node.level == 1:
                 return transaction.load_packed(tree, node, slot)
             child = transaction.load(tree, node, slot)
         node = child
     return node
 
 
+def found_at(transaction: Ground, tree: Any, node: Node, key: Any) -> tuple[Node | PackedLeaf, int]:
+    """The leaf below a node of a tree, or of its state, where `key` is or would be, and its slot there; -1 if it is
+    absent.  A page may have to be read."""
+    leaf = leaf_to_look_at(transaction, tree, node, key)
+    keys = leaf.keys
+    slot = keys.slot_of(key) if keys.__class__ is PackedKeys else search_left(keys, key)
+    return leaf, slot if slot < len(keys) and keys[slot] == key else -1
+
+
 def look_up(tree: Tree, node: Node, key: Any, default: Value) -> Value:
     """The value at `key` below a node, for which a page may have to be read."""
-    leaf = leaf_to_look_at(tree.transaction, tree, node, key)
-    slot = search_left(leaf.keys, key)
-    if slot == len(leaf.keys) or leaf.keys[slot] != key:
+    leaf, slot = found_at(tree.transaction, tree, node, key)
+    if slot < 0:
         return default
     if leaf.values is None:
         return True

@@ -56,6 +56,10 @@ class PackedKeys(Sequence[Key]):
             ]
         )
 
+    def bytes(self) -> int:
+        """About what the columns take."""
+        return sum(map(sys.getsizeof, self.columns)) + self.bytes_of_objects()
+
     def slot_of(self, key: tuple[Any, ...]) -> int:
         """The first slot whose key is >= `key`; `MAX` may be its last part."""
         try:

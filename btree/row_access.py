@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from btree.overlay import NO_ROW, OWN_MAX
-from btree.packed import PackedLeaf, leaf_to_look_at
+from btree.packed import PackedLeaf, found_at
 from btree.tree import DELETED
 
 if TYPE_CHECKING:
@@ -104,13 +104,15 @@ class UnopenedRows(RowAccess):
 
     def _in_pages(self, state: TreeState, key: Key, *, wants_row: bool) -> Value:
         """The row of a key for which a page may have to be read, or, if it is there and none is wanted, any value."""
-        if key.__class__ is not int or state.large:
+        if state.large:
             return self.tree(state.id).get(key)
         root = self.root_of(state)
-        leaf: Any = leaf_to_look_at(cast("Ground", self), state, root, key)
-        found, slot = _place(leaf, key)
-        if found is None or not wants_row:
-            return found
+        leaf: Any
+        leaf, slot = found_at(cast("Ground", self), state, root, key)
+        if slot < 0:
+            return None
+        if not wants_row:
+            return True
         values = leaf.values
         return values.row(slot) if isinstance(leaf, PackedLeaf) else values[slot]
 

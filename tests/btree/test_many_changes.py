@@ -180,3 +180,25 @@ def test_a_savepoint_copies_few_changes(tmp_path: Path) -> None:
     assert_same(writing, tree_id, model)
     writing.commit()
     store.close()
+
+
+@pytest.mark.parametrize("kind", [TreeKind.TABLE, TreeKind.CLUSTERED, TreeKind.INDEX])
+def test_single_changes_decode_no_leaf(tmp_path: Path, kind: TreeKind) -> None:
+    store, tree_id, model = opened(tmp_path / "db", kind, "file")
+    writing = store.begin(write=True)
+    for key in random.Random(1).sample([*model], 2 * OWN_MAX):
+        tree = writing.tree(tree_id)
+        if kind is TreeKind.INDEX:
+            assert key in tree
+        else:
+            assert tree.get(key) == model[key]
+        if kind is TreeKind.TABLE or hash(key) % 2:
+            assert tree.delete(key)
+            del model[key]
+        else:
+            tree.put(key, model[key])
+    assert store.cache.loads <= 3  # branches
+    writing.commit()
+    assert store.cache.loads <= 3
+    assert_same(store.begin(), tree_id, model)
+    store.close()
