@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from btree import Store, Transaction
 from sql.context import Cancellation, Context
 from sql.errors import ConstraintError, MisuseError, SqlError, SqlNameError, SqlSyntaxError
+from sql.loading import planning
 from sql.result import Result, WriteOutcome
 from sql.session_plans import Parameters, Prepared, QueryPlan, TransactionStatement, Values
 from sql.session_transactions import TransactionState
@@ -361,7 +362,8 @@ class Session(TransactionState):
         from sql.parse import parse_statement
 
         try:
-            statement = parse_statement(sql)
+            with planning(sql):
+                statement = parse_statement(sql)
         except SqlError as error:
             if error.message == "only one statement at a time can be executed":
                 misuse = MisuseError(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from btree import CATALOG_TREE_ID, Row, StoreError, Transaction
 from sql.context import Context
 from sql.errors import Interrupted, MisuseError, SqlError
-from sql.loading import load
+from sql.loading import load, planning
 from sql.result import OwningResult, Result
 
 if TYPE_CHECKING:
@@ -476,6 +476,8 @@ class QueryPlan(Checked):
     def _compile(self, session: Session, transaction: Transaction, values: Values) -> None:
         load("sql.compile")
         from sql.compile import plan_select
+        from sql.parse.grammar import raise_recursion_limit
+        from sql.plan.walk import forget_blocks
         from sql.schema import ObservedSchema
         from sql.short import short_query
 
@@ -489,15 +491,21 @@ class QueryPlan(Checked):
         )
         self._observed = environment.schema = ObservedSchema(environment.schema)
         try:
-            query = plan_select(self.statement.tree, environment)
-            self._short = short_query(
-                query.block, query.planner, types, session.functions.collations
-            )
-            self._short_runs = 0 if self._coded or self._short is None else _SHORT_RUNS + 1
-            if not self._short_runs:
-                query.generate()
+            with planning(self.statement.text):
+                query = plan_select(self.statement.tree, environment)
+                self._short = short_query(
+                    query.block, query.planner, types, session.functions.collations
+                )
+                self._short_runs = 0 if self._coded or self._short is None else _SHORT_RUNS + 1
+                if not self._short_runs:
+                    query.generate()
         except RecursionError as error:
-            raise SqlError("the statement is nested too deeply") from error
+            # A chain of views or CTEs is seen to be deep only here.
+            if not raise_recursion_limit():
+                raise SqlError("the statement is nested too deeply") from error
+            return self._compile(session, transaction, values)
+        finally:
+            forget_blocks()
         self._compiled = query
         if not self.keeps_planner:
             # It holds the transaction, and with it a version of all trees.

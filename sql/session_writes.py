@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from btree import Savepoint, Transaction
 from sql.context import Context
 from sql.errors import ConstraintError, Interrupted, MisuseError, SqlError
-from sql.loading import load
+from sql.loading import load, planning
 from sql.result import Result, WriteOutcome
 from sql.session_plans import Checked, Parameters, Values
 from sql.typed_rows import TypedRows
@@ -367,7 +367,10 @@ class WriteStatement(Checked):
 
             environment: BindEnvironment = session.environment(transaction, parameters=values)
             try:
-                made: WritePlan = prepare_write(session, transaction, self.statement, environment)
+                with planning(self.statement.text):
+                    made: WritePlan = prepare_write(
+                        session, transaction, self.statement, environment
+                    )
             except SqlError as error:
                 error.is_of_preparation = plan is None  # else it was prepared once
                 raise

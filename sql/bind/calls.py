@@ -150,12 +150,8 @@ def _aggregate_call(
         )
     collation = collation_of(bound[0]) if bound else "BINARY"
     call = AggregateCall(name.lower(), function, bound, distinct, condition, keys, collation)
-    spelled = repr(call)
-    for slot, known in enumerate(owner.aggregates):  # noqa: B007
-        if repr(known) == spelled:
-            break
-    else:
-        slot = len(owner.aggregates)
+    slot = owner.aggregate_slots.setdefault(repr(call), len(owner.aggregates))
+    if slot == len(owner.aggregates):
         owner.aggregates.append(call)
     kinds = getattr(function, "kinds", 31) or 31
     if call.name in ("min", "max"):

@@ -24,13 +24,12 @@ def is_query(node: exp.Expression | None) -> bool:
 
 def number(text: str) -> int | float:
     """The value of a numeric literal: an integer if it fits 64 bits, else a real."""
-    digits = text.replace("_", "")
-    if digits[:2].lower() == "0x":
-        value = int(digits, 16)
+    if text.isdigit():
+        value = int(text)
+        return value if value <= MAXIMUM_INTEGER else float(value)
+    if text[:2] in ("0x", "0X"):
+        value = int(text, 16)
         if value >= 1 << 64:
             raise SqlError(f"hex literal too big: {text}")
         return value - (1 << 64) if value >= 1 << 63 else value
-    if digits.isdigit():
-        value = int(digits)
-        return value if value <= MAXIMUM_INTEGER else float(value)
-    return float(digits)
+    return float(text)

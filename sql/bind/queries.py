@@ -39,6 +39,8 @@ from sql.plan import (
 )
 from sql.plan.walk import walk_flat
 
+COLUMNS_MAX = 2000  # of a result
+
 
 class Binder:
     """Binds one statement.  Source numbers are unique within it."""
@@ -50,7 +52,7 @@ class Binder:
         self.cte_uses: dict[int, int] = {}
         self._sources = 0
         self.ctes_made = 0
-        self._view_depth = 0
+        self.views: set[int] = set()  # that are being bound, by identity
         self.database: str | None = None  # that names stand for in a view, None: any
         self.arms: dict[int, Arm] = {}
         self.tables_read: dict[int, tuple[int, ...]] = {}
@@ -255,6 +257,8 @@ class Binder:
         scope.aggregates_allowed = scope.windows_allowed = of_rows
         outputs, result, aliased = self._outputs(node, scope, binder)
         scope.aliases = aliased
+        if of_rows and len(outputs) > COLUMNS_MAX:
+            raise SqlError("too many columns in result set")
 
         scope.aggregates_allowed = scope.windows_allowed = False
         where_node = node.args.get("where")

@@ -40,7 +40,6 @@ from sql.schema import Table, database_of
 if TYPE_CHECKING:
     from sql.bind.queries import Binder
 
-VIEW_DEPTH_MAX = 100
 _NUMBERED = re.compile(r":[0-9]*$")
 _CATALOGS = frozenset(("sqlite_master", "sqlite_schema"))
 
@@ -428,7 +427,7 @@ class FromBinder:
 
     def _view(self, view: Any, alias: str) -> tuple[Relation, ScopeItem]:
         binder = self.binder
-        if binder._view_depth > VIEW_DEPTH_MAX:
+        if id(view) in binder.views:
             raise SqlError(f"view {view.name} is circularly defined")
         parse = binder.env.parse
         if parse is None:
@@ -446,11 +445,11 @@ class FromBinder:
         is_main = binder.env.schema.find_view(view.name, "main") is view
         binder.database = "main" if is_main else None
         extras, binder.env.extra_scopes = binder.env.extra_scopes, {}
-        binder._view_depth += 1
+        binder.views.add(id(view))
         try:
             block, result = binder.query(parse(view.select), None)
         finally:
-            binder._view_depth -= 1
+            binder.views.remove(id(view))
             binder.database = around
             binder.ctes = saved
             binder.env.extra_scopes = extras

@@ -69,6 +69,7 @@ class Scope(Struct):
     window_source: int = -1
     key_count: int = 0
     aggregates: list[AggregateCall] = field(default_factory=list)
+    aggregate_slots: dict[str, int] = field(default_factory=dict)  # by how the calls are spelled
     windows: list[WindowCall] = field(default_factory=list)
     aggregates_allowed: bool = False
     windows_allowed: bool = False

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sql.compile.accesses import Binding
 from sql.compile.module import Lines
 from sql.compile.projection import folded_key
-from sql.expressions import Compare, Expression
+from sql.expressions import Compare, Expression, Literal
 from sql.plan import Block, Compound, OuterJoin, Recursive, Values
 from sql.plan.operators import SelectPlan
 from sql.plan.walk import references
@@ -34,10 +34,13 @@ class ArmsCompiler:
         self.scalar = compiler.scalar
 
     def values(self, block: Values, free: list[str]) -> str:
-        rows = [
-            f"({''.join(f'{self.scalar.value(item)}, ' for item in row)})" for row in block.rows
-        ]
-        return self.compiler.with_order(f"([{', '.join(rows)}],)", block, free)
+        if all(item.__class__ is Literal for row in block.rows for item in row):
+            constants = [tuple([item.value for item in row]) for row in block.rows]  # type: ignore[union-attr]
+            rows = f"[*{self.module.constants.name(constants, 'rows')}]"
+        else:
+            made = [f"({''.join(f'{self.scalar.value(e)}, ' for e in row)})" for row in block.rows]
+            rows = f"[{', '.join(made)}]"
+        return self.compiler.with_order(f"({rows},)", block, free)
 
     def _arm(self, block: Block) -> str:
         query, free = self.compiler.block(block)

@@ -63,7 +63,7 @@ from sql.plan import (
     WorkRelation,
 )
 from sql.plan.operators import HashLookup, Level, SelectPlan, TableScan, TreeEnd
-from sql.plan.walk import cte_uses, free_references, walk, walk_block
+from sql.plan.walk import cte_uses, free_references, references_in, walk
 from sql.run import ranges, windows
 from sql.run.sorting import in_batches
 
@@ -569,7 +569,7 @@ def _uses(plan: SelectPlan) -> Counter[tuple[int, int]]:
     for level in plan.levels:
         local = level.access.local if isinstance(level.access, HashLookup) else ()
         added += [each for each in (*level.filters, *local) if id(each) not in asked]
-    nodes = chain(walk_block(block), *map(walk, added))
+    nodes = chain(references_in(block), *map(walk, added))
     return Counter((node.source, node.column) for node in nodes if isinstance(node, ColumnRef))
 
 

@@ -152,9 +152,9 @@ class ProjectionCompiler:
         passes = []
         for key in reversed(block.order):
             source = self.sort_key_source(key)
-            plain = re.fullmatch(rf"{row}\[(\d+)\]", source)
-            if plain is not None:
-                function = self.module.constants.name(itemgetter(int(plain[1])), "column")
+            plain = re.fullmatch(r"(\w+)\[(\d+)\]", source)
+            if plain is not None and plain[1] == row:
+                function = self.module.constants.name(itemgetter(int(plain[2])), "column")
             elif variables_in(source) == [row]:
                 made = Lines()
                 function = f"key{self.module.number()}"

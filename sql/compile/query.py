@@ -22,7 +22,7 @@ from sql.compile.module import Lines, Module, code_of
 from sql.expressions import ColumnRef, Exists, Expression, InSubquery, ScalarSubquery
 from sql.optimise.planner import Planner
 from sql.plan import Block, ResultColumn, Select, TableRelation
-from sql.plan.walk import block_expressions, subblocks, walk_flat
+from sql.plan.walk import block_expressions, forget_blocks, subblocks, walk_flat
 
 if TYPE_CHECKING:
     from btree import Transaction
@@ -97,6 +97,7 @@ class CompiledQuery:
             run = _at_once(run)
         self.run, self.source = run, source
         planner.statistics.forget_samples()
+        forget_blocks()
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         """Whether the trees hold no kinds of value that the code was not made for, and have about the

@@ -15,6 +15,8 @@ COLUMNS_PER_USE = 4
 COLUMNS_MAX = 20
 
 _LOOP = re.compile(r"\bfor (r\d+) in (?:rows|b)\b")
+# Any row, and not the one in question: a pattern takes longer to make than to use.
+_ROW = re.compile(r"\b(r\d+)\b(?:\[(\d+)\])?")
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 
 
@@ -29,16 +31,18 @@ def unpacked(source: str, widths: Mapping[str, int]) -> str:
     width = widths.get(row, 0)
     if not width or width > COLUMNS_MAX:
         return source
-    mentions = len(re.findall(rf"\b{row}\b", source)) - 1
-    uses = re.findall(rf"\b{row}\[(\d+)\]", source)
-    if mentions != len(uses) or COLUMNS_PER_USE * _weight(source, row) < width or len(uses) < 2:
+    uses = [column for name, column in _ROW.findall(source) if name == row]
+    columns = len(uses) - uses.count("")
+    if columns < 2 or columns + 1 != len(uses) or COLUMNS_PER_USE * _weight(source, row) < width:
         return source  # the row itself is used, or few of its columns
     if any(row in text for text in _QUOTED.findall(source)):
         return source
     names = ", ".join(_name(row, place) for place in range(width))
     if width == 1:
         names += ","
-    source = re.sub(rf"\b{row}\[(\d+)\]", lambda use: _name(row, int(use[1])), source)
+    source = _ROW.sub(
+        lambda use: _name(row, int(use[2])) if use[1] == row and use[2] else use[0], source
+    )
     return source.replace(loop[0], loop[0].replace(f"for {row} in", f"for {names} in"), 1)
 
 
@@ -53,7 +57,7 @@ def _weight(source: str, row: str) -> float:
         if piece == "if":
             share /= 2
         elif not piece.startswith("except"):
-            weight += share * len(set(re.findall(rf"\b{row}\[\d+\]", piece)))
+            weight += share * len({use for use in _ROW.findall(piece) if use[0] == row and use[1]})
     return weight
 
 

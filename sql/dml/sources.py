@@ -96,9 +96,7 @@ class Source:
             isinstance(source, exp.Values)
             and self.statement.with_ is None
             and not any(source.args.get(name) for name in ("with_", "order", "limit", "offset"))
-            and source.find(exp.Select, exp.SetOperation) is None
-            and not any(node is not source for node in source.find_all(exp.Values))
-            and source.find(exp.In) is None
+            and source.find_all(exp.Select, exp.SetOperation, exp.Values, exp.In) == [source]
         )
 
     def _check_count(self, count: int) -> None:
@@ -146,7 +144,7 @@ class Source:
         for place, column in enumerate(self.table.columns):
             at = self._source_of(place)
             if at is not None:
-                full.append(row[at].copy())
+                full.append(row[at])
             elif self._has_default(place):
                 assert column.default is not None
                 full.append(parse_expression(column.default))
@@ -155,7 +153,7 @@ class Source:
         if self.rowid_last:
             at = self._source_of(-1)
             assert at is not None
-            full.append(row[at].copy())
+            full.append(row[at])
         return full
 
     def _has_default(self, place: int) -> bool:

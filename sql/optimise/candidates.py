@@ -26,7 +26,7 @@ from sql.optimise.statistics import ROWS_OF_UNKNOWN
 from sql.optimise.terms import is_constant
 from sql.plan import DerivedRelation, Relation, RowRelation, Select, TableRelation, WorkRelation
 from sql.plan.operators import HashLookup, RowsScan
-from sql.plan.walk import references, walk_block
+from sql.plan.walk import references, references_in
 
 if TYPE_CHECKING:
     from sql.optimise.planner import Planner
@@ -48,8 +48,8 @@ class RelationAccesses:
         self.needed: dict[int, set[int]] = {source: set() for source in self.own}
         outer: set[int] = set()
         self.uses: Counter[tuple[int, int]] = Counter()
-        for node in walk_block(block):
-            if isinstance(node, ColumnRef):
+        for node in references_in(block):
+            if node.__class__ is ColumnRef:
                 if node.source in self.needed:
                     self.needed[node.source].add(node.column)
                     self.uses[node.source, node.column] += 1

@@ -12,7 +12,6 @@ The kinds are named as sqlglot names its own, of which these are the ones that S
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Self, TypeVar
 
 _Kind = TypeVar("_Kind", bound="Expression")
@@ -61,29 +60,27 @@ class Expression:
 
     # What stands below it
 
-    def children(self) -> Iterator[Expression]:
-        for part in (self.this, self.expression, *self.expressions, *self.args.values()):
+    def children(self) -> list[Expression]:
+        found = list(self.expressions)
+        for part in (self.this, self.expression, *self.args.values()):
             if isinstance(part, Expression):
-                yield part
+                found.append(part)
             elif isinstance(part, list):
-                for item in part:
-                    if isinstance(item, Expression):
-                        yield item
+                found += part
+        return found
 
-    def walk(self) -> Iterator[Expression]:
+    def walk(self) -> list[Expression]:
         """The node and all below it, level by level."""
-        found = [self]
+        found: list[Expression] = [self]
         for node in found:  # which grows meanwhile
-            yield node
             found += node.children()
+        return found
 
-    def find_all(self, *kinds: type[_Kind]) -> Iterator[_Kind]:
-        for node in self.walk():
-            if isinstance(node, kinds):
-                yield node
+    def find_all(self, *kinds: type[_Kind]) -> list[_Kind]:
+        return [node for node in self.walk() if isinstance(node, kinds)]
 
     def find(self, *kinds: type[_Kind]) -> _Kind | None:
-        return next(self.find_all(*kinds), None)
+        return next(iter(self.find_all(*kinds)), None)
 
     def meaning(self) -> str:
         """What trees that say the same have in common: places, and letters' case outside of strings, don't count."""

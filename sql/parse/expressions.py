@@ -66,6 +66,7 @@ _PREFIX_NODES: dict[str, _Binary] = {
     "NOT": exp.Not,
 }
 _PREFIXES = frozenset(_PREFIX_NODES)
+_ENDS = frozenset((",", ")", ""))  # of an expression, whatever its operators
 _CURRENT = frozenset(("CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP"))
 _NAMED = (IDENTIFIERS | JOIN_WORDS) - {"ID"}
 _RAISES = frozenset(("ROLLBACK", "ABORT", "FAIL"))
@@ -97,7 +98,12 @@ class ExpressionParser(Cursor):
     def expression(self, level_min: int = OR) -> exp.Expression:
         """An expression of operators of at least `level_min`."""
         kinds = self.kinds
-        if kinds[self.index] in _PREFIXES:
+        kind = kinds[self.index]
+        if (kind == "NUMBER" or kind == "STRING") and kinds[self.index + 1] in _ENDS:
+            self.height = 1
+            self.index += 1
+            return self._literal(self.index - 1, kind)  # lists of them are the longest of texts
+        if kind in _PREFIXES:
             left = self._prefixed()
         else:
             left = self._primary()
@@ -258,17 +264,11 @@ class ExpressionParser(Cursor):
         if kind == "ID":
             return self._name_or_call(place)
         if kind == "NUMBER":
-            node = exp.Literal(this=self.values[place], is_string=False)
-            node.start = self.starts[place]
-            node.end = self.ends[place]
-            return node
+            return self._literal(place, kind)
         if kind == "STRING":
             if self.kinds[place + 1] == ".":
                 return self._qualified(place)
-            node = exp.Literal(this=self.values[place], is_string=True)
-            node.start = self.starts[place]
-            node.end = self.ends[place]
-            return node
+            return self._literal(place, kind)
         if kind == "(":
             return self._parenthesised(place)
         if kind == "NULL":
@@ -284,6 +284,12 @@ class ExpressionParser(Cursor):
             return self._name_or_call(place)
         self.index = place
         self.unexpected()
+
+    def _literal(self, place: int, kind: str) -> exp.Literal:
+        node = exp.Literal(self.values[place], is_string=kind == "STRING")
+        node.start = self.starts[place]
+        node.end = self.ends[place]
+        return node
 
     def _name_or_call(self, place: int) -> exp.Expression:
         following = self.kinds[place + 1]

@@ -49,10 +49,20 @@ def parse_statement(text: str) -> Statement:
     try:
         statement = parser.whole()
     except RecursionError as error:
+        if raise_recursion_limit():  # whoever asked was deep already: in views over views
+            return parse_statement(text)
         raise SqlSyntaxError("parser stack overflow") from error
     if parser.height_highest > _FLAT_HEIGHT_MAX or parser.nesting_deepest > _FLAT_NESTING_MAX:
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
+        raise_recursion_limit()
     return statement
+
+
+def raise_recursion_limit() -> bool:
+    """Let trees be high and blocks deep; False if they may be already."""
+    if sys.getrecursionlimit() >= _RECURSION_LIMIT:
+        return False
+    sys.setrecursionlimit(_RECURSION_LIMIT)
+    return True
 
 
 def parse_expression(text: str) -> exp.Expression:
@@ -60,6 +70,8 @@ def parse_expression(text: str) -> exp.Expression:
     try:
         node = parser.expression()
     except RecursionError as error:
+        if raise_recursion_limit():
+            return parse_expression(text)
         raise SqlSyntaxError("parser stack overflow") from error
     if parser.kinds[parser.index] != "":
         parser.unexpected()

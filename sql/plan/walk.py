@@ -424,31 +424,21 @@ def walk_block(block: Block) -> list[Expression]:
     return found
 
 
-def own_sources(block: Block) -> frozenset[int]:
-    """Source numbers defined anywhere inside the block, its subqueries' included."""
-    found: set[int] = set()
-    _collect_sources(block, found)
-    return frozenset(found)
-
-
-def _collect_sources(block: Block, found: set[int]) -> None:
+def _own_sources(block: Block) -> set[int]:
+    """The source numbers that the block itself defines."""
     match block:
         case Select():
-            found.update(item.relation.source for item in block.items)
-            found.add(block.aggregate_source)
-            found.add(block.window_source)
+            return {
+                *[item.relation.source for item in block.items],
+                block.aggregate_source,
+                block.window_source,
+            }
         case Compound() | Recursive():
-            found.add(block.source)
+            return {block.source}
         case OuterJoin():
-            found.update((block.left_source, block.right_source))
+            return {block.left_source, block.right_source}
         case Values():
-            pass
-    for expression in block_expressions(block):
-        for node in walk_flat(expression):
-            if isinstance(node, (Exists, InSubquery, ScalarSubquery)):
-                _collect_sources(node.plan, found)
-    for inner in subblocks(block):
-        _collect_sources(inner, found)
+            return set()
 
 
 def walk_flat(node: Expression) -> Sequence[Expression]:
@@ -503,14 +493,46 @@ def references(node: Expression) -> _References:
     return made
 
 
-def free_references(block: Block) -> set[ColumnRef | SlotRef]:
+Reference = ColumnRef | SlotRef
+
+_free_known: dict[int, tuple[Block, list[Reference]]] = {}
+"""By the block's identity, for as long as one statement is planned (`forget_blocks`): each block asks the ones below."""
+
+
+def forget_blocks() -> None:
+    """Let go of the blocks that have been looked at."""
+    _free_known.clear()
+
+
+def references_in(block: Block) -> list[Reference]:
+    """The columns and slots that the block speaks of, as often as it does: its own, and those of others in it that
+    are not their own."""
+    found: list[Reference] = []
+    for expression in block_expressions(block):
+        for part in walk_flat(expression):
+            kind = part.__class__
+            if kind is ColumnRef or kind is SlotRef:
+                found.append(part)  # type: ignore[arg-type]
+            elif kind in SUBQUERIES:
+                found += _free_in(part.plan)  # type: ignore[union-attr]
+    for inner in subblocks(block):
+        found += _free_in(inner)
+    return found
+
+
+def _free_in(block: Block) -> list[Reference]:
+    known = _free_known.get(id(block))
+    if known is not None:
+        return known[1]
+    own = _own_sources(block)
+    found = [part for part in references_in(block) if part.source not in own]
+    _free_known[id(block)] = block, found
+    return found
+
+
+def free_references(block: Block) -> set[Reference]:
     """Columns and slots of enclosing blocks that the block refers to (its correlation)."""
-    own = own_sources(block)
-    return {
-        node
-        for node in walk_block(block)
-        if isinstance(node, (ColumnRef, SlotRef)) and node.source not in own
-    }
+    return set(_free_in(block))
 
 
 def cte_uses(block: Block) -> Counter[int]:
