@@ -20,6 +20,7 @@ from types import CodeType
 from typing import Any
 
 from sql.compile.constants import Constants
+from sql.errors import SqlError
 
 CODES_KEPT = 512
 """Latest sources whose code is kept, and that tracebacks can show."""
@@ -40,7 +41,13 @@ def code_of(source: str) -> CodeType:
     code = _codes.get(source)
     if code is None:
         name = f"<kvsh plan {next(_numbers)}>"
-        code = compile(source, name, "exec", dont_inherit=True)
+        try:
+            code = compile(source, name, "exec", dont_inherit=True)
+        except (
+            SyntaxError,
+            MemoryError,
+        ) as error:  # the words of Python's parser for too many levels
+            raise SqlError("the statement is nested too deeply") from error
         if len(source) > KEPT_MAX:
             return code
         if len(_codes) >= CODES_KEPT:

@@ -64,6 +64,23 @@ def test_it_gives_what_sqlite_gives(name: str, engines: tuple[KvshEngine, Sqlite
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize("nested", ["abs(", "- ", "coalesce(b, ", "(b || ", "NOT ("])
+@pytest.mark.parametrize("depth", [12, 100, 119, 400])
+def test_what_is_nested_deeply_is_computed_or_refused(
+    nested: str, depth: int, engines: tuple[KvshEngine, SqliteEngine]
+) -> None:
+    closing = ")" * nested.count("(")
+    statement = f"SELECT {nested * depth}b{closing * depth} FROM t"
+    try:
+        given = engines[0].execute(statement)
+    except EngineError as error:
+        assert depth >= 100 and ("nested too deeply" in str(error) or "overflow" in str(error))
+    else:
+        assert len(given) == 3
+    if depth == 12:
+        assert given == engines[1].execute(statement)
+
+
 def test_views_over_views(engines: tuple[KvshEngine, SqliteEngine]) -> None:
     told = []
     for engine in engines:
