@@ -3,14 +3,15 @@
 Transactions: `isolation_level` is the mode of the implicit BEGIN before the first INSERT, UPDATE,
 DELETE or REPLACE ("" is DEFERRED); None is autocommit.  As a context manager the connection commits,
 or rolls back on an exception.  A connection belongs to the thread that made it unless
-`check_same_thread=False`.
+`check_same_thread=False`: then statements of several threads take turns, as in sqlite3, whose library has a lock for each
+connection.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from threading import get_ident
+from threading import RLock, get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
@@ -113,11 +114,16 @@ class Connection:
         self._isolation_level = level
         self._detect_types = detect_types
         self._thread = thread
+        self._is_shared = owns_store and thread is None
+        self._turn = (
+            RLock()
+        )  # statements, batches of rows and the ends of transactions, where it is shared
         self._trace_callback: Callable[[str], Any] | None = None
         self._limits: dict[int, int] = {}
-        self._known_plan: Callable[[str], Prepared | None] = self._session.known_plan
+        self._known_plan: Callable[[str], Prepared | None]
         """The plan of a statement that has passed all checks, as long as nothing but the statement itself has to
         be done when it is executed."""
+        self._note_watchers()
         self._initialised = True
 
     # -- statements ------------------------------------------------------------------------------
@@ -184,7 +190,8 @@ class Connection:
             self._check_open()
         try:
             if session.in_transaction:
-                self._commit()
+                with self._turn:
+                    self._commit()
         except LOWER_ERRORS as error:
             raise translated(error) from error
 
@@ -195,7 +202,8 @@ class Connection:
         if self._session.in_transaction:
             self._trace("ROLLBACK")
             try:
-                self._session.rollback()
+                with self._turn:
+                    self._session.rollback()
             except LOWER_ERRORS as error:
                 raise translated(error) from error
 
@@ -493,7 +501,8 @@ class Connection:
     def _note_watchers(self) -> None:
         """Have statements executed with all that has to be done for who watches them, if anybody does."""
         is_watched = (
-            bool(self._limits)
+            self._is_shared
+            or bool(self._limits)
             or self._trace_callback is not None
             or self._session.cancellation.progress is not None
         )

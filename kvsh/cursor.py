@@ -133,21 +133,22 @@ class Cursor:
         session = connection._session
         self.rowcount = -1
         is_dml = first_word(sql) in DML_WORDS
-        begins = is_dml and not session.in_transaction
         self._barred = True
-        try:
-            if begins:
-                connection._begin_implicitly()
-            values = bound(parameters)
-            connection._trace(sql)
-            connection._check_variables(sql)
-            self._adopt(session.execute(sql, values), is_dml=is_dml)
-        except LOWER_ERRORS as error:
-            if begins:
-                connection._take_back_begin(error)
-            raise translated(error) from error
-        finally:
-            self._barred = False
+        with connection._turn:
+            begins = is_dml and not session.in_transaction
+            try:
+                if begins:
+                    connection._begin_implicitly()
+                values = bound(parameters)
+                connection._trace(sql)
+                connection._check_variables(sql)
+                self._adopt(session.execute(sql, values), is_dml=is_dml)
+            except LOWER_ERRORS as error:
+                if begins:
+                    connection._take_back_begin(error)
+                raise translated(error) from error
+            finally:
+                self._barred = False
         return self
 
     def _run(
@@ -206,7 +207,14 @@ class Cursor:
         """Run one statement that writes for each set of parameters.
 
         `rowcount` is the sum; the statement is prepared once and inserts are loaded in bulk."""
-        connection = self._begin_use(sql)
+        with self._begin_use(sql)._turn:
+            self._execute_sets(sql, parameters)
+        return self
+
+    def _execute_sets(
+        self, sql: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]]
+    ) -> None:
+        connection = self.connection
         self.rowcount = -1
         word = first_word(sql)
         is_dml = word in DML_WORDS
@@ -234,13 +242,17 @@ class Cursor:
             raise translated(error) from error
         finally:
             self._barred = False
-        return self
 
     def executescript(self, script: str, /) -> Cursor:
         """Commit, then run all statements of `script`; rows they give are read and dropped."""
         if isinstance(script, str) and "\0" in script:
             raise ValueError("embedded null character")
-        connection = self._begin_use(script)
+        with self._begin_use(script)._turn:
+            self._execute_all(script)
+        return self
+
+    def _execute_all(self, script: str) -> None:
+        connection = self.connection
         try:
             self._barred = True
             if connection._session.in_transaction:
@@ -259,7 +271,6 @@ class Cursor:
             raise translated(error) from error
         finally:
             self._barred = False
-        return self
 
     def _begin_use(self, sql: str) -> Connection:
         """The checks before any statement, and the end of the previous one."""
@@ -285,7 +296,7 @@ class Cursor:
         else:
             batches = result.batches()
             if batches.__class__ is not _LIST_ITERATOR:
-                batches = _translating(batches)
+                batches = _translating(batches, self.connection)
             self._give(columns, chain.from_iterable(batches))
         if is_dml:
             self.rowcount = result.rowcount
@@ -431,7 +442,8 @@ class Cursor:
         self._rows = _NO_ROWS
         self._columns = self._description = None
         if result is not None:
-            result.close()
+            with self.connection._turn:
+                result.close()
 
     def _check_open(self) -> None:
         if self.connection is Cursor.connection:
@@ -446,10 +458,17 @@ class Cursor:
             raise ProgrammingError("Recursive use of cursors not allowed.")
 
 
-def _translating(batches: Iterator[list[tuple[Any, ...]]]) -> Iterator[list[tuple[Any, ...]]]:
-    """The batches, with the lower layers' errors translated."""
+def _translating(
+    batches: Iterator[list[tuple[Any, ...]]], connection: Connection
+) -> Iterator[list[tuple[Any, ...]]]:
+    """The batches, each made in the connection's turn, with the lower layers' errors translated."""
     try:
-        yield from batches
+        while True:
+            with connection._turn:
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
     except LOWER_ERRORS as error:
         raise translated(error) from error
 

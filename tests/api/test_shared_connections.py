@@ -1,0 +1,112 @@
+"""One connection in several threads at once (`check_same_thread=False`): their statements take turns."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kvsh
+
+ROWS, ACCOUNTS = 3000, 50
+
+
+@pytest.fixture(params=[None, ""])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    connection = kvsh.connect(
+        tmp_path / "shared.db",
+        check_same_thread=False,
+        isolation_level=request.param,
+        durability="off",
+    )
+    connection.executescript(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT); CREATE INDEX ta ON t(a);"
+        "CREATE TABLE account(id INTEGER PRIMARY KEY, n INT)"
+    )
+    connection.executemany("INSERT INTO account VALUES(?, 100)", [(i,) for i in range(ACCOUNTS)])
+    connection.executemany(
+        "INSERT INTO t VALUES(?, ?, ?)", [(i, i % 7, str(i)) for i in range(ROWS)]
+    )
+    connection.commit()
+    yield connection
+    connection.close()
+
+
+def in_threads(count: int, work: Callable[[int], None]) -> list[str]:
+    """What went wrong in so many threads."""
+    wrong: list[str] = []
+
+    def attempt(number: int) -> None:
+        try:
+            work(number)
+        except Exception as error:  # it is the test's result
+            wrong.append(f"{type(error).__name__}: {error}")
+
+    threads = [threading.Thread(target=attempt, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return wrong
+
+
+def test_no_statement_meets_another(shared: Any) -> None:
+    added = [0] * 5
+
+    def work(number: int) -> None:
+        rng = random.Random(number)
+        for _ in range(60):
+            match rng.randrange(8):
+                case 0:
+                    shared.execute("INSERT INTO t(a, b) VALUES(?, 'one')", (number,))
+                    added[number] += 1
+                case 1:
+                    sets = [(number,)] * 5
+                    shared.executemany("INSERT INTO t(a, b) VALUES(?, 'many')", sets)
+                    added[number] += 5
+                case 2:
+                    one, other = rng.sample(range(ACCOUNTS), 2)
+                    shared.execute(
+                        "UPDATE account SET n = n + CASE id WHEN ? THEN 1 ELSE -1 END"
+                        " WHERE id IN (?, ?)",
+                        (one, one, other),
+                    )
+                case 3:
+                    (total,) = shared.execute("SELECT sum(n) FROM account").fetchone()
+                    assert total == ACCOUNTS * 100
+                case 4:
+                    shared.execute(f"UPDATE t SET b = b || 'x' WHERE a = {number} AND id < 100")
+                case 5:
+                    found = shared.execute("SELECT id FROM t WHERE id = ?", (number,)).fetchall()
+                    assert found == [(number,)]
+                case 6:
+                    ids = [i for (i,) in shared.execute("SELECT id FROM t WHERE id < ?", (ROWS,))]
+                    assert ids == [*range(ROWS)]
+                case 7:
+                    shared.commit()
+
+    assert in_threads(len(added), work) == []
+    shared.commit()
+    assert shared.execute("SELECT count(*) FROM t").fetchone() == (ROWS + sum(added),)
+    assert shared.execute("SELECT sum(n) FROM account").fetchone() == (ACCOUNTS * 100,)
+    assert shared.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_thread_may_read_on_while_others_commit_and_stop_a_statement(shared: Any) -> None:
+    cursor = shared.execute("SELECT id FROM t ORDER BY id")
+    seen = [row for row, _ in zip(cursor, range(5), strict=False)]
+
+    def work(number: int) -> None:
+        shared.execute("DELETE FROM t WHERE id % 4 = ?", (number,))
+        shared.commit()
+
+    assert in_threads(4, work) == []
+    seen += cursor
+    assert [i for (i,) in seen] == sorted({i for (i,) in seen})
+    assert len(seen) >= ROWS - 1  # one row was taken by zip()
+    shared.interrupt()  # which waits for no turn
+    assert shared.execute("SELECT count(*) FROM t").fetchone() == (0,)
