@@ -82,6 +82,7 @@ class Renewal:
         self._added = 0
         self._deletes = True
         self._level: Pieces = []  # the new lowest branches
+        self._held: tuple[Any, Node] | None = None  # the last of them, which is not written yet
         self._steps = self._run()
 
     def go_on(self, share: float, *, step_by_step: bool) -> bool:
@@ -309,13 +310,30 @@ class Renewal:
             written.done(locations)
 
     def _put_branches(self, written: _Written, page: int) -> None:
-        """Write the branch that leads to some leaves; two of them if there are too many."""
+        """Have a branch that leads to some leaves written, together with its neighbour if one of them has lost most
+        of its leaves: one leaf alone is no branch."""
         self._seen.add(page)
         if not written.pages:
             return
+        low = written.lows[0]
         branch = new_branch(written.lows[1:], written.children, written.pages, level=1, owner=None)
         branch.page = page
-        self._level += self._put_pieces(written.lows[0], branch)
+        if self._held is not None:
+            left_low, left = self._held
+            if self._is_narrow(left) or self._is_narrow(branch):
+                low, branch = left_low, _side_by_side(left, low, branch)
+            else:
+                self._put_held()
+        self._held = low, branch
+
+    def _is_narrow(self, branch: Node) -> bool:
+        return len(branch.pages or ()) < max(self.store.branch_limit // 4, 2)
+
+    def _put_held(self) -> None:
+        """Write the branch that was waiting for its neighbour."""
+        if self._held is not None:
+            self._level += self._put_pieces(*self._held)
+            self._held = None
 
     def _put_pieces(self, low: Any, branch: Node) -> Pieces:
         """Write a branch, cut if it is too wide."""
@@ -333,7 +351,13 @@ class Renewal:
 
     def _plant(self) -> None:
         """Put the levels above the lowest branches, and have the tree's new state."""
-        pieces, tree, state = self._level, self._tree, self.state
+        if self._held is not None and not self._level and len(self._held[1].pages or ()) == 1:
+            branch = self._held[1]  # of a tree that is one leaf
+            assert branch.children is not None and branch.pages is not None
+            self._stand(branch.children[0], branch.pages[0])
+            return
+        self._put_held()
+        pieces = self._level
         if not pieces:
             root = new_leaf([], [], None, self._writer.allocate())
             root.location = self._writer.put_early(root.page, encode_node(TreeKind.RAW, root))
@@ -350,11 +374,16 @@ class Renewal:
             )
             pieces = self._put_pieces(pieces[0][0], above)
         root = pieces[0][1]
+        self._stand(root, root.page)
+
+    def _stand(self, root: Any, page: int) -> None:
+        """The tree's new state; `root`: a node, or where it lies."""
+        tree, state = self._tree, self.state
         self.renewed = TreeState(
             state.id,
             state.kind,
             root,
-            root_page=root.page,
+            root_page=page,
             count=state.count + self._added,
             kinds=state.kinds,
             large=state.large or self._flush.found_large,
@@ -435,6 +464,15 @@ def _in_order(keys: list[bytes], values: list[Value]) -> Run:
     changes = dict(zip(keys, values, strict=True))
     ordered = sorted(keys)
     return ordered, values_at(changes, ordered)
+
+
+def _side_by_side(left: Node, low: Any, right: Node) -> Node:
+    """Two lowest branches in one, that has the page of the first; below `low` lies what is of the left one."""
+    children = [*(left.children or ()), *(right.children or ())]
+    pages = [*(left.pages or ()), *(right.pages or ())]
+    branch = new_branch([*left.keys, low, *right.keys], children, pages, level=1, owner=None)
+    branch.page = left.page
+    return branch
 
 
 def _joined(left: Node, right: Node) -> Node:

@@ -352,3 +352,31 @@ def test_a_fork_leaves_its_parents_file_alone(tmp_path: Path, calls: Counter[str
         put(store, rng, model, 10)
     assert content(store.begin()) == model
     store.close()
+
+
+@pytest.mark.parametrize("kept", [1, 2, 7, 40])
+def test_branches_that_lose_most_of_their_leaves_are_brought_together(
+    tmp_path: Path, kept: int, calls: Counter[str]
+) -> None:
+    """A lowest branch of which one leaf was left became a branch with one child, which the check takes for
+    damage."""
+    store, rng = opened(tmp_path / "db"), random.Random(kept)
+    model: Model = {b"%05d" % n: b"%d" % n for n in range(3000)}
+    filled(store, model)
+    stay = set(rng.sample(sorted(model), kept))
+    going = [key for key in sorted(model) if key not in stay]
+    for start in range(0, len(going), 300):
+        transaction = store.begin(write=True)
+        for key in going[start : start + 300]:
+            assert transaction.delete_raw(key)
+            del model[key]
+        transaction.commit()
+        assert store.check() == []
+        assert content(store.begin()) == model
+    for _ in range(4):
+        put(store, rng, model, 3)
+    assert calls["through"]
+    store.close()
+    store = opened(tmp_path / "db")
+    assert store.check() == [] and content(store.begin()) == model
+    store.close()
