@@ -15,6 +15,7 @@ from btree import CollectorPaused
 from sql.dml.entry_sorting import alike_behind, sort_entries
 from sql.dml.index_keys import IndexKeys
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
+from sql.dml.undo import not_noted, noter
 from sql.typed_rows import TypedRows
 from sql.values import INT_MAX, apply_affinity, truth
 
@@ -105,6 +106,36 @@ def change_entries(tree: Tree, gone: Sequence[Row], new: Sequence[Row]) -> None:
     if rewrite is None or not rewrite.change_entries(gone, new):
         tree.delete_many(gone)
         write_entries(tree, new)
+
+
+def remove_rows(
+    ctx: Context, records: TableRecords, keys: Sequence[Any], rows: Sequence[Row]
+) -> None:
+    """Take rows away, and their entries in indexes; without any, `rows` may be left out."""
+    transaction, indexes = ctx.transaction, records.indexes
+    tree = transaction.tree(records.table.tree_id)
+    if len(keys) > _FEW:
+        not_noted(ctx)
+        with CollectorPaused():
+            for index in indexes:
+                entries = index.entries(ctx, rows, keys)
+                sort_entries(entries)
+                change_entries(transaction.tree(index.tree_id), entries, ())
+            ordered = list(keys)
+            sort_entries(ordered)
+            tree.delete_many(ordered)
+        return
+    note = noter(ctx)
+    for place, key in enumerate(keys):
+        if note is not None:
+            note(tree.id, key, tree.get(key))
+        for index in indexes:
+            entry = index.entry(ctx, rows[place], key)
+            if entry is not None:
+                if note is not None:
+                    note(index.tree_id, entry, None)
+                transaction.tree(index.tree_id).delete(entry)
+        tree.delete(key)
 
 
 def _above(key: Any, last: Any) -> bool:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from btree import CollectorPaused
 from sql.compile import compile_change, plan_select
-from sql.dml.bulk import change_entries
+from sql.dml.bulk import remove_rows
 from sql.dml.by_column import Rows, delete_by_column, rows_function
+from sql.dml.cascades import Cascade
 from sql.dml.collector import gathered
-from sql.dml.entry_sorting import in_key_order, sort_entries
+from sql.dml.entry_sorting import in_key_order
 from sql.dml.keyed import OneRow, keyed_delete, renewed
 from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, deletes_by_key, run_by_key
 from sql.dml.records import KIND_BITS, Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
-from sql.dml.undo import NOTED_ROWS, guarded, not_noted, noter
+from sql.dml.undo import NOTED_ROWS, guarded, not_noted
 from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.result import WriteOutcome
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sql.session import Session
 
 
-_FEW = 4
+_UNKNOWN: Any = object()
 
 
 class DeletePlan(WritePlan):
@@ -82,6 +82,7 @@ class DeletePlan(WritePlan):
         )
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
         self._keys: Rows | None = None
+        self._cascade: Cascade | None = _UNKNOWN
         self._one: OneRow | None = None
         self._by_keys: tuple[UniqueKey, ManyRows] | None = None
         triggers = self.target.triggers
@@ -137,6 +138,9 @@ class DeletePlan(WritePlan):
                 raise
         with guarded(ctx) as undo:
             found = [row for batch in self.query.run(ctx) for row in batch]
+            outcome = self._with_children(ctx, found)
+            if outcome is not None:
+                return outcome
             if len(found) > NOTED_ROWS:
                 undo.needed()
             changes = RowChanges(ctx, self.target, undo, returning=self.returning)
@@ -148,6 +152,33 @@ class DeletePlan(WritePlan):
             return super().run_many(ctx, parameter_sets)
         unique, many = self._by_keys
         return run_by_key(self, ctx, parameter_sets, unique, many, ordered=False)
+
+    def _with_children(self, ctx: Context, found: list[Row]) -> WriteOutcome | None:
+        """Delete rows that others refer to; None, with nothing written, if that is better done row by row."""
+        keys = self.target.foreign_keys
+        if (
+            keys is None
+            or not keys.parents
+            or self.target.triggers.any
+            or (self.returning is not None and self.returning.volatile)
+            or not keys.undisturbed(ctx, ())
+        ):
+            return None
+        if self._cascade is _UNKNOWN:
+            env = self.session.environment(ctx.transaction)
+            self._cascade = Cascade.of(self.session, env, self.table)
+        if self._cascade is None:
+            return None
+        gone = [item[0] for item in in_key_order(found)]
+        rows = ctx.transaction.tree(self.table.tree_id).get_many(gone)
+        others = self._cascade.run(ctx, gone, rows)
+        if others is None:
+            return None
+        returned: list[Row] | None = None
+        if self.returning is not None:
+            make = self.returning.row
+            returned = [make(ctx, row, key) for key, row in zip(gone, rows, strict=True)]
+        return WriteOutcome(len(gone), len(gone) + others, returned)
 
     def _cleared(self, ctx: Context) -> WriteOutcome:
         transaction = ctx.transaction
@@ -186,38 +217,7 @@ class DeletePlan(WritePlan):
         if self.returning is not None:
             make = self.returning.row
             returned = [make(ctx, item[1:], item[0]) for item in found]
-        if len(found) <= _FEW:
-            self._few(ctx, found)
-            return WriteOutcome(len(found), None, returned)
-        not_noted(ctx)
-        with CollectorPaused():
-            self._many(ctx, found)
+        keys = [item[0] for item in found]
+        rows = [item[1:] for item in found] if self.target.records.indexes else ()
+        remove_rows(ctx, self.target.records, keys, rows)
         return WriteOutcome(len(found), None, returned)
-
-    def _many(self, ctx: Context, found: Sequence[Row]) -> None:
-        keys: list[Any] = [item[0] for item in found]
-        if self.target.records.indexes and found:
-            rows = [item[1:] for item in found]
-            for index in self.target.records.indexes:
-                entries = index.entries(ctx, rows, keys)
-                sort_entries(entries)
-                change_entries(ctx.transaction.tree(index.tree_id), entries, ())
-        sort_entries(keys)
-        ctx.transaction.tree(self.table.tree_id).delete_many(keys)
-
-    def _few(self, ctx: Context, found: Sequence[Row]) -> None:
-        transaction = ctx.transaction
-        tree = transaction.tree(self.table.tree_id)
-        indexes = self.target.records.indexes
-        note = noter(ctx)
-        for item in found:
-            key = item[0]
-            for index in indexes:
-                entry = index.entry(ctx, item[1:], key)
-                if entry is not None:
-                    if note is not None:
-                        note(index.tree_id, entry, None)
-                    transaction.tree(index.tree_id).delete(entry)
-            if note is not None:
-                note(self.table.tree_id, key, tree.get(key))
-            tree.delete(key)
