@@ -292,11 +292,7 @@ def prefixed_many(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[
         and len(prefixes) > 1
         and _are_apart(tree, prefixes[0][0], prefixes[-1][0], len(prefixes))
     ):
-        each = [tree.prefixed(prefix) for prefix in prefixes]
-        return [
-            _beyond(tree, at) if run is None else run
-            for at, run in zip(prefixes, each, strict=True)
-        ]
+        return _prefixed_apart(tree, prefixes)
     for leaf, start, stop in _runs(tree, prefixes):
         keys = leaf.keys
         count = len(keys)
@@ -342,6 +338,36 @@ def prefixed_many(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[list[
                 slot = search_left(keys, prefix)
                 end = search_left(keys, (*prefix, MAX), slot)
             found.append(keys[slot:end] if end < count else _beyond(tree, prefix))
+    return found
+
+
+def _prefixed_apart(tree: Tree, prefixes: Sequence[tuple[Any]]) -> list[list[Key]]:
+    """`prefixed_many` of prefixes of one part by descents of their own, without a call for each."""
+    tree.descents += len(prefixes)
+    found: list[list[Key]] = []
+    node: Any
+    for prefix in prefixes:
+        try:
+            node = tree.root
+            children = node.children
+            while children is not None:
+                node = children[bisect_right(node.keys, prefix)]
+                children = node.children
+            columns, (value,) = node.keys.columns, prefix
+            column = columns[0]
+            start = end = bisect_left(column, value)
+            while column[end] == value:
+                end += 1
+            if start == end:
+                found.append([])
+            elif end - start == 1:
+                found.append([tuple([column[start] for column in columns])])
+            else:
+                found.append([*zip(*[column[start:end] for column in columns], strict=True)])
+        except (AttributeError, IndexError, TypeError):
+            # A node to be loaded, or whose keys are tuples; they may go on in the next leaf; several kinds.
+            run = tree.prefixed(prefix)
+            found.append(_beyond(tree, prefix) if run is None else run)
     return found
 
 

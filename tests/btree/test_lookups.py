@@ -189,3 +189,33 @@ def test_prefixes_that_are_not_there_find_nothing_beside_keys_of_other_kinds(
         there = dict(zip(values, range(len(values)), strict=True))
         assert found == [[(v, there[v])] if v in there else [] for v in wanted]
     store.close()
+
+
+@pytest.mark.parametrize("kinds", ["numbers", "texts and NULLs", "runs"])
+def test_prefixes_that_are_far_apart_are_looked_up_one_by_one(kinds: str, tmp_path: Any) -> None:
+    store = open_store(str(tmp_path / "apart.db"), page_bytes=512)
+    writer = store.begin(write=True)
+    number = writer.create_tree(TreeKind.INDEX)
+    draw = random.Random(3)
+    entries = {(draw.randrange(60_000), draw.choice("abc"), at) for at in range(20_000)}
+    if kinds == "texts and NULLs":
+        entries |= {(draw.choice([None, 2.5, "t", "u"]), "a", at) for at in range(2000)}
+    elif kinds == "runs":
+        entries |= {(draw.randrange(0, 60_000, 5000), "d", at) for at in range(3000)}
+    keys = sorted(entries, key=order_key)
+    writer.tree(number).load(keys)
+    writer.commit()
+    store.close()
+    store = open_store(str(tmp_path / "apart.db"), page_bytes=512)
+    tree = store.begin().tree(number)
+    for _ in range(3):  # pages, then leaves that are kept packed
+        for some in (2, 9, 60):
+            wanted = sorted(
+                {(draw.randrange(-9, 60_020),) for _ in range(some)} | {(5000,), (30_000,)}
+            )
+            expected: dict[Any, list[Any]] = {prefix: [] for prefix in wanted}
+            for key in keys:
+                if key[:1] in expected:
+                    expected[key[:1]].append(key)
+            assert tree.prefixed_many(wanted) == [*expected.values()]
+    store.close()
