@@ -1,21 +1,22 @@
-"""An index made of sorted runs of entries: leaves are encoded and written as they fill up.
+"""A tree made at once, of what ascends: leaves are encoded and written as they fill up.
 
-What was sorted last is in the processor's cache when it is encoded, and nothing of it stays in memory but where
-the page lies.
+What was made last is in the processor's cache when it is encoded, and nothing of it stays in memory but where
+the page lies.  An index comes as sorted runs of entries, a table by column: no row is made of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from btree.codec import encode_node
+from btree.codec import BY_COLUMN_ROWS, encode_columns_page, encode_node, row_id_part
 from btree.edit import cut_branch, plant
 from btree.flush import OVERFULL
 from btree.node import new_branch, new_leaf
 from btree.order import separator
-from btree.protocols import Key, TreeKind
+from btree.protocols import Key, RowColumns, TreeKind, Value
+from btree.rewritten_leaf import encoded
 
 if TYPE_CHECKING:
     from btree.disk_transaction import DiskTransaction
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 IN_MEMORY = 1 << 15
 """Entries of an index up to which its leaves are built in memory, and stay there."""
 
+ROWS_IN_MEMORY = 1 << 12
+"""The same of a table's rows."""
+
 _LEAVES_AT_ONCE = 64
+_MEASURED = 64
 
 
 def build(tree: Tree, transaction: DiskTransaction, runs: Iterable[Sequence[Key]]) -> None:
@@ -37,10 +42,35 @@ def build(tree: Tree, transaction: DiskTransaction, runs: Iterable[Sequence[Key]
     if len(first) <= IN_MEMORY:
         tree.load(first)
         return
-    leaves = _Leaves(tree, transaction)
+    leaves = _IndexLeaves(tree, transaction)
     for run in chain((first,), left):
         leaves.add(run)
-    leaves.plant()
+    leaves.finish()
+
+
+def build_rows(tree: Tree, transaction: DiskTransaction, parts: Iterable[RowColumns]) -> None:
+    """Put rows by column, each part's keys above those before it, into an empty TABLE tree."""
+    left, first, count = iter(parts), list[RowColumns](), 0
+    for part in left:
+        first.append(part)
+        count += len(part[0])
+        if count > ROWS_IN_MEMORY:
+            break
+    if count <= ROWS_IN_MEMORY:
+        for keys, columns in first:
+            tree.load(keys, list(zip(*columns, strict=True)))
+        return
+    leaves = _RowLeaves(tree, transaction)
+    for keys, columns in chain(_taken(first), left):
+        leaves.add(keys, columns)
+    leaves.finish()
+
+
+def _taken(parts: list[RowColumns]) -> Iterator[RowColumns]:
+    """The parts, which nobody has any more."""
+    parts.reverse()
+    while parts:
+        yield parts.pop()
 
 
 class _Leaves:
@@ -52,14 +82,49 @@ class _Leaves:
         self._tree = tree
         self._transaction = transaction
         self._bytes_max = transaction.store.page_bytes * OVERFULL
-        self._entries: list[Key] = []  # of the next leaf
         self._count = 0
-        self._payloads: list[bytes] = []  # to be written
-        self._last: Key = ()
+        self._payloads: list[bytes | bytearray] = []  # to be written
+        self._last: Key | None = None
         # Of all leaves.
         self._separators: list[Key] = []
         self._pages: list[int] = []
         self._locations: list[int] = []
+
+    def _add_leaf(self, first: Key, last: Key, payload: bytes | bytearray | None) -> None:
+        """A leaf with those keys at its ends; None: it is written, and somebody adds where."""
+        if self._last is not None:
+            self._separators.append(separator(self._last, first))
+        self._last = last
+        if payload is not None:
+            self._payloads.append(payload)
+            if len(self._payloads) == _LEAVES_AT_ONCE:
+                self._write()
+
+    def _write(self) -> None:
+        if self._payloads:
+            pages, locations = self._transaction.put_new_pages(self._payloads)
+            self._payloads = []
+            self._pages += pages
+            self._locations += locations
+
+    def _plant(self) -> None:
+        """Make them the tree."""
+        tree = self._tree
+        self._write()
+        above = new_branch(
+            self._separators, list(self._locations), self._pages, level=1, owner=tree.token
+        )
+        tree.free(tree.root.page)
+        plant(tree, cut_branch(above, tree.branch_limit, full=True), full=True)
+        tree.note_rewritten(-self._count)
+
+
+class _IndexLeaves(_Leaves):
+    """Of entries."""
+
+    def __init__(self, tree: Tree, transaction: DiskTransaction) -> None:
+        super().__init__(tree, transaction)
+        self._entries: list[Key] = []  # of the next leaf
 
     def add(self, run: Sequence[Key]) -> None:
         """Go on with a run of entries."""
@@ -79,29 +144,75 @@ class _Leaves:
             self._leaf(entries[:half])
             self._leaf(entries[half:])
             return
-        if self._last:
-            self._separators.append(separator(self._last, entries[0]))
-        self._last = entries[-1]
-        self._payloads.append(payload)
-        if len(self._payloads) == _LEAVES_AT_ONCE:
-            self._write()
+        self._add_leaf(entries[0], entries[-1], payload)
 
-    def _write(self) -> None:
-        pages, locations = self._transaction.put_new_pages(self._payloads)
-        self._payloads = []
-        self._pages += pages
-        self._locations += locations
-
-    def plant(self) -> None:
+    def finish(self) -> None:
         """Make them the tree."""
-        tree = self._tree
         if self._entries:
             self._leaf(self._entries)
-        if self._payloads:
-            self._write()
-        above = new_branch(
-            self._separators, list(self._locations), self._pages, level=1, owner=tree.token
-        )
-        tree.free(tree.root.page)
-        plant(tree, cut_branch(above, tree.branch_limit, full=True), full=True)
-        tree.note_rewritten(-self._count)
+        self._plant()
+
+
+class _RowLeaves(_Leaves):
+    """Of rows by column."""
+
+    def __init__(self, tree: Tree, transaction: DiskTransaction) -> None:
+        super().__init__(tree, transaction)
+        self._flush = transaction.early_flush()
+        self._flush.start(tree.snapshot_state())
+        self._keys: list[Key] = []  # of rows that are in no leaf yet
+        self._columns: list[list[Value]] = []
+
+    def add(self, keys: Sequence[Key], columns: Sequence[Sequence[Value]]) -> None:
+        """Go on with some rows."""
+        if not keys:
+            return
+        tree = self._tree
+        step = len(keys) // _MEASURED + 1
+        rows = list(zip(*[column[::step] for column in columns], strict=True))
+        tree.measure(new_leaf(list(keys[::step]), rows, None))
+        self._count += len(keys)
+        self._keys += keys
+        if not self._columns:
+            self._columns = [[] for _ in columns]
+        for waiting, column in zip(self._columns, columns, strict=True):
+            waiting += column
+        self._make_leaves(tree.leaf_limit)
+
+    def _make_leaves(self, left: int) -> None:
+        """Make leaves of the rows that wait, until there are no more than `left`."""
+        limit, start, count = self._tree.leaf_limit, 0, len(self._keys)
+        while count - start > left:
+            end = min(start + limit, count)
+            self._leaf(start, end)
+            start = end
+        del self._keys[:start]
+        for column in self._columns:
+            del column[:start]
+
+    def _leaf(self, start: int, end: int) -> None:
+        keys = self._keys[start:end]
+        columns = [column[start:end] for column in self._columns]
+        payload = None
+        if len(keys) >= BY_COLUMN_ROWS:
+            form, part = row_id_part(keys)
+            payload = encode_columns_page(TreeKind.TABLE, form, part, list(map(encoded, columns)))
+        if payload is not None and len(payload) <= self._bytes_max:
+            self._add_leaf(keys[0], keys[-1], payload)
+            return
+        # Few, or too large for a page, or with values that get pages of their own.
+        self._write()
+        flush = self._flush
+        pieces = flush.leaf(new_leaf(keys, list(zip(*columns, strict=True)), None))
+        self._transaction.spilled += flush.allocated
+        flush.allocated.clear()
+        for _, piece in pieces:
+            self._add_leaf(piece.keys[0], piece.keys[-1], None)
+            self._pages.append(piece.page)
+            self._locations.append(piece.location)
+
+    def finish(self) -> None:
+        """Make them the tree."""
+        self._make_leaves(0)
+        self._tree.large = self._tree.large or self._flush.found_large
+        self._plant()

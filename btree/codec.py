@@ -50,7 +50,7 @@ LARGE_LEVEL = 255
 _LARGE = 0x80  # bit of the form: the leaf has large values
 _BY_COLUMN = 0x40  # bit of the form: rows are kept by column
 _GONE = 0x20  # bit of the form, beside that: some of the rows are deleted
-_BY_COLUMN_ROWS = 8
+BY_COLUMN_ROWS = 8
 """Rows from which on a leaf is kept by column."""
 
 KEY_COLUMN = -1
@@ -201,7 +201,7 @@ def mask_without(gone: Sequence[int], count: int) -> bytearray:
 
 def _columns(rows: list[Value]) -> list[bytes] | None:
     """The rows' columns, each in msgpack; None where rows are too few or of different widths."""
-    if len(rows) < _BY_COLUMN_ROWS:
+    if len(rows) < BY_COLUMN_ROWS:
         return None
     try:
         columns = list(zip(*rows, strict=True))

@@ -275,7 +275,7 @@ class DiskTransaction(OnPages):
 
     # -- pages ---------------------------------------------------------------------------------------
 
-    def put_new_pages(self, payloads: Sequence[bytes]) -> tuple[list[int], list[int]]:
+    def put_new_pages(self, payloads: Sequence[bytes | bytearray]) -> tuple[list[int], list[int]]:
         """Write pages with numbers of their own before the commit: their numbers, and where they lie."""
         writer = self._writer
         assert writer is not None

@@ -29,6 +29,7 @@ Value = Any
 """bytes (or (bytes, expires_ms)) in a RAW tree, a row tuple in TABLE and CLUSTERED trees, None in an INDEX tree."""
 
 Row = tuple[Any, ...]
+RowColumns = tuple[Sequence[Key], Sequence[Sequence[Value]]]
 
 RAW_TREE_ID = 1
 """The raw key space `kv`: made with the database, never dropped."""
@@ -115,6 +116,10 @@ class Tree(Protocol):
     def build(self, runs: Iterable[Sequence[Key]]) -> None:
         """`load` runs of keys, each above those before it, into an INDEX tree.  Of a large tree the leaves are
         written as they fill up, and not kept."""
+
+    def build_rows(self, parts: Iterable[RowColumns]) -> None:
+        """`load` rows by column, each part's keys above those before it, into a TABLE tree.  Of a large tree that
+        was empty the leaves are written as they fill up, and not kept."""
 
     def delete_many(self, keys: Sequence[Key]) -> int:
         """Remove many, `keys` ascending; how many were there."""

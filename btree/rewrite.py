@@ -24,7 +24,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from btree.added import without_column
-from btree.build import build
+from btree.build import build, build_rows
 from btree.codec import KEY_COLUMN, KeyForm
 from btree.column_pages import OpenPage, joined, open_pages
 from btree.columns import parts_of
@@ -32,7 +32,7 @@ from btree.edit import run_end
 from btree.errors import CorruptionError
 from btree.node import Node
 from btree.order import search_left, search_right
-from btree.protocols import Key, Value
+from btree.protocols import Key, RowColumns, Value
 from btree.rewrite_entries import rewrite_entries
 from btree.rewritten_leaf import Numbers, RewrittenLeaf, numbers_of, others_of
 from btree.rewritten_pages import RewrittenPages
@@ -404,6 +404,10 @@ class Rewrite:
     def build(self, runs: Iterable[Sequence[Key]]) -> None:
         """See `protocols.Tree.build`; the tree is empty."""
         build(self.tree, self._transaction, runs)
+
+    def build_rows(self, parts: Iterable[RowColumns]) -> None:
+        """See `protocols.Tree.build_rows`; the tree is empty."""
+        build_rows(self.tree, self._transaction, parts)
 
     # -- writing ---------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from btree.errors import ReadOnlyError
 from btree.node import LargeReference, LargeValues, Node, copied, new_leaf
 from btree.order import search_left, search_right
 from btree.packed import child_to_read, look_up
-from btree.protocols import Key, TreeKind, Value
+from btree.protocols import Key, RowColumns, TreeKind, Value
 from btree.tree_state import Mark, TreeState
 
 if TYPE_CHECKING:
@@ -398,6 +398,14 @@ class Tree:
             return
         for run in runs:
             self.load(run)
+
+    def build_rows(self, parts: Iterable[RowColumns]) -> None:
+        rewrite = self.rewrite()
+        if rewrite is not None and not self._count:
+            rewrite.build_rows(parts)
+            return
+        for keys, columns in parts:
+            self.load(keys, list(zip(*columns, strict=True)))
 
     def delete_many(self, keys: Sequence[Key]) -> int:
         if len(keys) <= edit.SHORT_RUN:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from btree import Row
 from sql.ddl.work import Work
 from sql.errors import MisuseError
 from sql.expressions import Affinity
@@ -15,9 +14,6 @@ from sql.schema import Column, Table
 from sql.values import affinity_of_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sql.context import Context
     from sql.plan import ResultColumn
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*\Z")
@@ -29,7 +25,6 @@ _TYPE_NAMES = {
     Affinity.REAL: "REAL",
 }
 _ONE_LINE_MAX = 50
-_ROWS_AT_ONCE = 16384
 
 
 def create_table_as(work: Work, statement: CreateTable) -> None:
@@ -55,11 +50,14 @@ def create_table_as(work: Work, statement: CreateTable) -> None:
     load("sql.dml.copying")
     from sql.dml.copying import Copied
 
-    batches = Copied(compiled).batches(context)
+    batches = Copied(compiled, whole=False).column_batches(context)
     add_table(work, table, [])
     made = work.layer.table(name)
     assert made is not None
-    _load_rows(context, made, work, batches)
+    load("sql.dml")
+    from sql.dml import fill_table
+
+    fill_table(context, made, work.environment(), batches)
 
 
 def result_columns(work: Work, result: tuple[ResultColumn, ...]) -> tuple[Column, ...]:
@@ -85,22 +83,6 @@ def _affinity(work: Work, item: ResultColumn) -> Affinity:
             if column.name == item.column:
                 return column.affinity
     return affinity_of_type(item.declared_type)
-
-
-def _load_rows(ctx: Context, table: Table, work: Work, batches: Iterable[list[Row]]) -> None:
-    """Append rows, with the affinity of each column applied."""
-    load("sql.dml")
-    from sql.dml import append_rows
-
-    rows: list[Row] = []
-    append = append_rows(table, work.environment())
-    for batch in batches:
-        rows += batch
-        if len(rows) >= _ROWS_AT_ONCE:
-            append(ctx, rows)
-            rows = []
-    if rows:
-        append(ctx, rows)
 
 
 def _text(table: str, columns: tuple[Column, ...]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from btree import Transaction
     from sql.bind import BindEnvironment
     from sql.context import Context
-    from sql.dml.bulk import append_rows
+    from sql.dml.bulk import fill_table
     from sql.dml.foreign_keys import check_foreign_keys
     from sql.dml.indexing import check_table, fill_index
     from sql.schema import Table
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WritePlan",
-    "append_rows",
     "before_drop_table",
     "check_foreign_keys",
     "check_table",
     "fill_index",
+    "fill_table",
     "prepare_write",
 ]
 
 _MODULES = {
-    "append_rows": "sql.dml.bulk",
+    "fill_table": "sql.dml.bulk",
     "check_foreign_keys": "sql.dml.foreign_keys",
     "check_table": "sql.dml.indexing",
     "fill_index": "sql.dml.indexing",

@@ -7,7 +7,7 @@ written, and the caller goes row by row, where errors and conflicts find their e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import eq, itemgetter, lt
 from typing import TYPE_CHECKING, Any
 
@@ -496,12 +496,28 @@ def ascending(keys: Sequence[Any]) -> bool:
         return False
 
 
-def append_rows(table: Table, env: BindEnvironment) -> Callable[[Context, Sequence[Row]], None]:
-    """What puts rows behind those of a table that has rowids, and neither constraints nor indexes."""
-    bulk = BulkInsert(TableRecords(table, env), (), removes_alone=False)
+def fill_table(
+    ctx: Context, table: Table, env: BindEnvironment, batches: Iterable[Sequence[Sequence[Any]]]
+) -> None:
+    """Put rows by column into a table that has rowids, and neither rows nor constraints nor indexes."""
+    records = TableRecords(table, env)
+    tree = ctx.transaction.tree(table.tree_id)
 
-    def append(ctx: Context, rows: Sequence[Row]) -> None:
-        loaded = bulk.load(ctx, rows)
-        assert loaded is not None, "nothing can be in a row's way"
+    def stored() -> Iterator[tuple[range, list[Sequence[Any]]]]:
+        rowid = 1
+        for batch in batches:
+            ctx.check()
+            columns, classes = list(batch), []
+            for place, values in enumerate(columns):
+                found = set(map(type, values))
+                if not found <= records.unchanged[place]:
+                    affinity = records.affinities[place]
+                    columns[place] = values = [apply_affinity(value, affinity) for value in values]
+                    found = set(map(type, values))
+                classes.append(found)
+            widen_by_classes(tree, classes)
+            yield range(rowid, rowid + len(columns[0])), columns
+            rowid += len(columns[0])
 
-    return append
+    with CollectorPaused():
+        tree.build_rows(stored())

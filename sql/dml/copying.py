@@ -8,7 +8,7 @@ passes, 60 so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sql.compile import compile_change
@@ -23,21 +23,36 @@ if TYPE_CHECKING:
 
 
 class Copied:
-    """The rows of a query whose transaction may write."""
+    """The rows of a query whose transaction may write.
 
-    def __init__(self, query: CompiledQuery) -> None:
+    `whole`: other columns than all of a table's are left to the query, which goes by column itself and gives rows."""
+
+    def __init__(self, query: CompiledQuery, *, whole: bool = True) -> None:
         self._query = query
+        self._whole = whole
         self._known: tuple[tuple[int, ...], CompiledChange | None] | None = None
 
     def batches(self, ctx: Context) -> Iterable[list[Row]]:
         """The rows, some at a time."""
+        found = self._read(ctx)
+        if found is None:
+            return self._query.run(ctx)
+        return (list(zip(*columns, strict=True)) for columns in found)
+
+    def column_batches(self, ctx: Context) -> Iterable[Sequence[Sequence[Any]]]:
+        """The same by column; no batch is empty."""
+        found = self._read(ctx)
+        if found is None:
+            return (list(zip(*rows, strict=True)) for rows in self._query.run(ctx) if rows)
+        return found
+
+    def _read(self, ctx: Context) -> Iterator[Sequence[Sequence[Any]]] | None:
         change = self._change(ctx)
-        if change is not None:
-            relation: Any = self._query.block.items[0].relation  # type: ignore[union-attr]
-            rewrite = ctx.transaction.tree(relation.table.tree_id).rewrite()
-            if rewrite is not None:
-                return _read(ctx, change, rewrite)
-        return self._query.run(ctx)
+        if change is None:
+            return None
+        relation: Any = self._query.block.items[0].relation  # type: ignore[union-attr]
+        rewrite = ctx.transaction.tree(relation.table.tree_id).rewrite()
+        return None if rewrite is None else _read(ctx, change, rewrite)
 
     def _change(self, ctx: Context) -> CompiledChange | None:
         """How the rows are found and made by column; None if they are better read as the query has it."""
@@ -47,7 +62,9 @@ class Copied:
             if isinstance(block, Select) and _takes_rows(block):
                 outputs = range(len(block.outputs))
                 change = compile_change(self._query, outputs, kinds, ctx.transaction)
-                if change is not None and (change.by_key or not _wants_all(block, change)):
+                if change is not None and (
+                    change.by_key or (self._whole and not _wants_all(block, change))
+                ):
                     change = None
             self._known = kinds, change
         return self._known[1]
@@ -75,7 +92,9 @@ def _wants_all(block: Select, change: CompiledChange) -> bool:
     return len(read - {None}) == len(relation.table.columns)
 
 
-def _read(ctx: Context, change: CompiledChange, rewrite: Rewrite) -> Iterator[list[Row]]:
+def _read(
+    ctx: Context, change: CompiledChange, rewrite: Rewrite
+) -> Iterator[Sequence[Sequence[Any]]]:
     find, make, span = change.prepare(ctx)
     assert find is not None
     if span is None:
@@ -85,5 +104,4 @@ def _read(ctx: Context, change: CompiledChange, rewrite: Rewrite) -> Iterator[li
         positions = find(batch.count, *batch.lists)
         if positions:
             batch.choose(positions)
-            columns = make(len(positions), *map(batch.values, change.used))
-            yield list(zip(*columns, strict=True))
+            yield make(len(positions), *map(batch.values, change.used))

@@ -116,3 +116,36 @@ def test_whole_rows_are_read_from_pages(tmp_path: Path, monkeypatch: pytest.Monk
     assert read == [1]
     for table in ("t", "u", "log"):
         assert contents(ours, table) == contents(oracle, table)
+
+
+def test_a_table_made_of_a_query_is_what_sqlite_makes(tmp_path: Path) -> None:
+    ours, oracle = open_both(tmp_path, "anything")
+    statements = [
+        "CREATE TABLE many AS WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+        " SELECT i, i / 3.0 AS r, CASE i % 4 WHEN 0 THEN NULL WHEN 1 THEN i ELSE 't' || i END AS m FROM n",
+        "CREATE TABLE wide AS SELECT i, printf('%.*c', 1 + 30000 * (i % 500 = 0), 'x') AS t FROM many",
+        "CREATE TABLE joined AS SELECT a.i, b.m, b.r FROM many AS a JOIN many AS b ON b.i = a.i * 2",
+        "CREATE TABLE cast_ AS SELECT m, CAST(m AS INTEGER) AS c FROM many WHERE i % 2",
+        "CREATE TABLE none AS SELECT * FROM many WHERE i < 0",
+        "CREATE TEMP TABLE passing AS SELECT * FROM many WHERE i > 5",
+    ]
+    names = ["many", "wide", "joined", "cast_", "none", "passing"]
+    for name, statement in zip(names, statements, strict=True):
+        for con in (ours, oracle):
+            con.execute(statement)
+        assert contents(ours, name) == contents(oracle, name)
+    for con in (ours, oracle):
+        con.execute("BEGIN")
+        con.execute("CREATE TABLE kept AS SELECT * FROM many")
+        with pytest.raises((kvsh.Error, sqlite3.Error), match="overflow"):
+            con.execute(
+                "CREATE TABLE gone AS SELECT abs(CASE i WHEN 19000 THEN -9223372036854775808"
+                " ELSE i END) AS v FROM many"
+            )
+        con.execute("DELETE FROM kept WHERE i > 3 AND i % 3")
+        con.execute("COMMIT")
+        with pytest.raises((kvsh.Error, sqlite3.Error), match="no such table"):
+            con.execute("SELECT * FROM gone")
+    assert contents(ours, "kept") == contents(oracle, "kept")
+    assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    ours.close()
