@@ -15,7 +15,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from sql.compile.accesses import AccessCompiler, Binding, Source, variables_in
+from sql.compile.found_rows import found_by_columns
 from sql.compile.hashed import hashed, source_of
 from sql.compile.module import Lines
 from sql.compile.text_filters import match_condition, row_filter
@@ -81,7 +84,10 @@ class LevelCompiler(AccessCompiler):
 
     def header(self, level: Level) -> tuple[str, list[str], Source]:
         """The first level: the `for keys, rows in ...` header ("" for none) and its clauses."""
+        found = found_by_columns(self, level)
         source = self._bound(level)
+        if found:
+            source, level = Source(found, [], []), replace(level, filters=())
         if level.left or source.batches is None:
             clauses = self._counted(level, self._clauses(level, source))
             return "", clauses, source

@@ -114,6 +114,8 @@ class Shares:
             sample = self.planner.statistics.column(tree_id, column.column)
             passes = [value in values for value in sample]
             return _share(conjunct, column.source, passes, len(sample))
+        if isinstance(conjunct, Match):
+            return self._matched(conjunct)
         if not isinstance(conjunct, Compare) or conjunct.op not in _TESTS:
             return None
         column, other, op = conjunct.left, conjunct.right, conjunct.op
@@ -134,6 +136,29 @@ class Shares:
             return None
         sample = self.planner.statistics.column(tree_id, column.column)
         return _share(conjunct, column.source, *_with_value(sample, value, _TESTS[op]))
+
+    def _matched(self, condition: Match) -> tuple[int, list[bool], float] | None:
+        """`_sampled` of `column LIKE constant`, or GLOB."""
+        from sql.compile.patterns import glob_predicate, like_predicate
+
+        column, relation = condition.operand, self._table(condition.operand)
+        pattern = self.planner.value_of(condition.pattern)
+        if relation is None or not isinstance(column, ColumnRef) or column.column < 0:
+            return None
+        if not isinstance(pattern, str) or condition.escape is not None:
+            return None
+        if condition.op not in ("LIKE", "GLOB"):
+            return None
+        matches = (
+            glob_predicate(pattern) if condition.op == "GLOB" else like_predicate(pattern, None)
+        )
+        sample = self.planner.statistics.column(relation.table.tree_id, column.column)
+        texts = [value.__class__ is str for value in sample]
+        passes = [
+            is_text and (matches(value) is None) is condition.negated
+            for value, is_text in zip(sample, texts, strict=True)
+        ]
+        return _share(condition, column.source, passes, sum(texts))
 
     def _combined(self, condition: And | Or) -> tuple[int, list[bool], float] | None:
         """`_sampled` of conditions on one table that stand together, or for each other."""

@@ -287,6 +287,23 @@ def fetched(
         yield rowids, get_many(rowids)
 
 
+def found_rows(
+    found: Iterable[Sequence[Any]], get_many: Callable[[Sequence[Any]], list[Any]], check: Check
+) -> Iterator[Batch]:
+    """The table's (rowids, rows) for batches of ascending rowids, more and more of them at once."""
+    wanted = 1
+    rowids: list[Any] = []
+    for some in found:
+        rowids += some
+        if len(rowids) >= wanted:
+            wanted = min(4 * len(rowids), FETCHED_MAX)
+            check()
+            yield rowids, get_many(rowids)
+            rowids = []
+    if rowids:
+        yield rowids, get_many(rowids)
+
+
 def fetched_clustered(
     batches: Iterable[Batch], get_many: Callable[[list[Any]], list[Any]], start: int
 ) -> Iterator[Batch]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import kvsh
+from sql.compile import found_rows
 from sql.run.coded import Test as CodedTest
 from sql.run.coded import coded, selected
 
@@ -276,7 +277,8 @@ def test_conditions_are_remembered_with_their_columns(
 
 def _rounded(rows: list[tuple[Any, ...]]) -> list[str]:
     return sorted(
-        repr([f"{item:.9g}" if isinstance(item, float) else item for item in row]) for row in rows
+        repr([f"{item + 0.0:.9g}" if isinstance(item, float) else item for item in row])
+        for row in rows
     )
 
 
@@ -311,3 +313,48 @@ def _kept(store: Any, tree_id: int) -> list[Any]:
         return [] if columns is None else list(columns.lists.values())
     finally:
         reader.rollback()
+
+
+WHOLE = [
+    "SELECT * FROM t WHERE {}",
+    "SELECT *, rowid FROM t WHERE {} ORDER BY day DESC, id LIMIT 20",
+    "SELECT * FROM t JOIN u ON k = n WHERE {}",
+    "SELECT * FROM u LEFT JOIN t ON w = far AND {}",
+]
+LATE = [
+    *CONDITIONS,
+    *OWN,
+    "day LIKE '%-03-0%' AND n <> 3",
+    "o GLOB 'a*' AND EXISTS (SELECT 1 FROM u, u AS v WHERE u.k = t.n AND v.w = t.n)",
+    "far > (SELECT avg(k) * 9000 FROM u WHERE u.k > t.n)",
+    "o || day > 'b2004' AND random() IS NOT NULL",
+]
+
+
+@pytest.mark.parametrize("condition", LATE)
+def test_whole_rows_are_fetched_where_conditions_leave_few(
+    both: tuple[kvsh.Connection, sqlite3.Connection],
+    condition: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(found_rows, "COLUMN_SHARE", 1.0)
+    ours, theirs = both
+    for select in WHOLE:
+        sql = select.format(condition)
+        parameters = (3, "2003")[: sql.count("?")]
+        if "n + ?" in sql:
+            parameters = (1, "a")
+        wanted = theirs.execute(sql, parameters).fetchall()
+        for _ in range(3):
+            assert _rounded(ours.execute(sql, parameters).fetchall()) == _rounded(wanted), sql
+
+
+def test_rows_are_not_scanned_where_a_condition_leaves_few(
+    both: tuple[kvsh.Connection, sqlite3.Connection],
+) -> None:
+    ours, _ = both
+    sql = "EXPLAIN CODE SELECT * FROM t WHERE {}"
+    few = str(ours.execute(sql.format("far = 5000 AND n > 0")).fetchall())
+    assert "found_rows(" in few
+    many = str(ours.execute(sql.format("far > 100 AND n > 0")).fetchall())
+    assert "found_rows(" not in many
