@@ -559,16 +559,21 @@ class DiskStore:
             return False
         return self.pages.compaction_due(quick=quick, closing=closing)
 
-    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> None:
+    def compact(
+        self,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        timeout: float | None = None,
+    ) -> None:
         self.check_open()
         if self.readonly:
             raise ReadOnlyError("the database is open read-only")
         self.renewals.give_up()
-        self.checkpoint()
+        self.checkpoint(timeout)
         transaction = self.begin()
         order = transaction.page_order()
         try:
-            self.pages.compact(order, progress=progress)
+            self.pages.compact(order, progress=progress, timeout=timeout)
         finally:
             transaction.rollback()
         self._view = None

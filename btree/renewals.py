@@ -33,6 +33,10 @@ more it takes in at once, and the more each commit has to do meanwhile."""
 LEAVES_MIN = 4096
 """Leaves of the raw tree below which all can be written within one commit."""
 
+PATIENCE_SECONDS = 0.1
+"""How long a compaction waits for the lock: some turns of other processes.  Where all who write gave way at once to
+whoever had it, none of them got to it, and the file grew."""
+
 TOUCHED_SHARE = 0.5
 RAW_SHARE = 0.5
 """The share of the leaves in which something has to be changed, and that of the raw tree in the file, from which on a
@@ -71,7 +75,7 @@ class Renewals:
                     self._give_up()
 
     def compact(self, *, closing: bool = False) -> None:
-        """Compact the file if that is due and quick, and nobody else writes: behind a large commit, if the store does so
+        """Compact the file if that is due and quick, and others let this one: behind a large commit, if the store does so
         (what is overwritten again and again by a program that goes on and on would take ever more room), or before
         it is closed."""
         store = self._store
@@ -82,14 +86,15 @@ class Renewals:
                 return
             self._give_up()
             try:
-                store.checkpoint(0)
+                store.compact(timeout=PATIENCE_SECONDS)
             except BusyError:
-                return  # another writer has begun: after one of the next commits, then
-            try:
-                store.compact()
+                return  # it was no turn, but a long transaction: after one of the next commits, then
             except StoreError:
-                self.compacts = False  # not again and again; who closes the store tries once more
-                raise
+                if store.compaction_due(quick=True, closing=closing):  # else another was faster
+                    self.compacts = (
+                        False  # not again and again; who closes the store tries once more
+                    )
+                    raise
 
     def run(self) -> None:
         """Do a whole one at once, if that is no more work than to take what waits into the leaves of the file that

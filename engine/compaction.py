@@ -187,7 +187,12 @@ class Replacement:
             self._old.words[WORD_COMPACTOR] = 0
 
 
-def compact(store: PageStore, order: Sequence[int], progress: Progress | None = None) -> None:
+def compact(
+    store: PageStore,
+    order: Sequence[int],
+    progress: Progress | None = None,
+    timeout: float | None = None,
+) -> None:
     """Put a compacted file in the place of the store's; see the module."""
     with store.snapshot() as seen:
         before = seen.log.file.size()
@@ -198,7 +203,7 @@ def compact(store: PageStore, order: Sequence[int], progress: Progress | None = 
                 made.write_table()
                 _copy_redo(made.copy, seen)
                 made.catch_up()
-                writer = store.begin()
+                writer = store.begin(timeout)
                 try:
                     made.take_place()
                 finally:

@@ -265,12 +265,17 @@ class PageStore(Grouping):
     # -- the whole file --------------------------------------------------------------------------
 
     def compact(
-        self, order: Sequence[int] = (), *, progress: Callable[[int, int], None] | None = None
+        self,
+        order: Sequence[int] = (),
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        timeout: float | None = None,
     ) -> None:
-        """Copy what is live to a new file, pages in `order` first, and put it in this one's place."""
+        """Copy what is live to a new file, pages in `order` first, and put it in this one's place.  `timeout`: how
+        long to wait for the lock in the end, as `begin` has it."""
         from engine.compaction import compact
 
-        compact(self, order, progress)
+        compact(self, order, progress, timeout)
 
     def replacement(self, seen: Snapshot) -> Replacement:
         """A compaction that somebody does bit by bit, of the pages as of a snapshot; see there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from btree.node import Node
 from btree.renewal import Renewal
 from btree.tree_state import TreeState
 from engine.compaction import Replacement
+from engine.format import WORD_WAITING
 from engine.writer import Writer
 from tests.btree.test_waiting import Model, changed, content, drawn, filled, looked_at, opened
 from tests.engine.crash import examine
@@ -379,4 +381,80 @@ def test_branches_that_lose_most_of_their_leaves_are_brought_together(
     store.close()
     store = opened(tmp_path / "db")
     assert store.check() == [] and content(store.begin()) == model
+    store.close()
+
+
+def overwritten(path: Path) -> Any:
+    """A store of little, most of which was overwritten."""
+    store = open_store(path, durability="off", compacts=True)
+    for _ in range(12):
+        store.renewals.compacts = False
+        transaction = store.begin(write=True)
+        keys = [b"%05d" % n for n in range(2000)]
+        transaction.tree(RAW_TREE_ID).load(keys, [os.urandom(1000)] * len(keys))
+        transaction.commit()
+        store.checkpoint()
+    store.renewals.compacts = True
+    assert store.compaction_due(quick=True)
+    return store
+
+
+def test_who_wants_to_compact_waits_for_a_turn(tmp_path: Path) -> None:
+    """Of several processes that wrote by turns each gave way to whoever had the lock, and the file grew to
+    fifty times what was in it."""
+    store = overwritten(tmp_path / "db")
+    other: Any = open_store(tmp_path / "db", durability="off")
+    writer = other.begin(write=True)
+    words = store.pages.current_log.words
+
+    def let_go() -> None:
+        while not words[WORD_WAITING]:
+            pass
+        writer.rollback()
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    store.renewals.compact()
+    thread.join()
+    assert not store.compaction_due(quick=True)
+    assert os.path.getsize(tmp_path / "db") < 8 << 20
+    assert other.check() == [] == store.check()
+    other.close()
+    store.close()
+
+
+def test_who_finds_another_writing_for_long_compacts_later(tmp_path: Path) -> None:
+    store = overwritten(tmp_path / "db")
+    other: Any = open_store(tmp_path / "db", durability="off")
+    writer = other.begin(write=True)
+    store.renewals.compact()
+    assert store.compaction_due(quick=True)
+    writer.rollback()
+    store.renewals.compact()
+    assert not store.compaction_due(quick=True)
+    other.close()
+    store.close()
+
+
+def test_who_was_slower_than_another_compaction_goes_on_to_compact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took that for a failure, and left all further ones to the close."""
+    store = overwritten(tmp_path / "db")
+    other: Any = open_store(tmp_path / "db", durability="off")
+    first: list[Replacement] = []
+    catch_up = Replacement.catch_up
+
+    def overtaken(self: Replacement) -> None:
+        catch_up(self)
+        if not first:
+            first.append(self)
+            other.compact()
+
+    monkeypatch.setattr(Replacement, "catch_up", overtaken)
+    store.renewals.compact()
+    assert store.renewals.compacts
+    assert not store.compaction_due(quick=True)
+    assert store.check() == []
+    other.close()
     store.close()
