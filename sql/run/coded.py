@@ -387,7 +387,7 @@ def selected(
                 if not places:
                     continue
         if isinstance(mask, bytes) and not places:
-            places = _places(mask, count)
+            places = places_of(mask, count)
         if not places and not probes:
             yield tuple([batch[place] for place in wanted]) or (range(len(batch[0])),)
             continue
@@ -420,7 +420,7 @@ def _mask(batch: Columns, tests: Sequence[Test | RowTest]) -> bytes | bool | Non
     return both.to_bytes(len(mask), "little") if both else mask or True
 
 
-def _places(mask: bytes, count: int) -> list[int]:
+def places_of(mask: bytes, count: int) -> list[int]:
     """The places of the ones, of which there are so many."""
     if count * _FEW >= len(mask):
         return list(compress(numbers_below(len(mask), at_least=True), mask))
