@@ -8,7 +8,7 @@ another owner - raises or is noticed once, and goes to the slow path below.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -156,11 +156,8 @@ class Tree:
             self._mark = None
             self.transaction.note_widening(self._id, new)
 
-    def lengthen(self, width: int, values: Sequence[Value]) -> None:
-        added.lengthen(self, width, values)
-
-    def drop_column(self, column: int, check: Callable[[], None]) -> None:
-        added.drop_column(self, column, check)
+    lengthen = added.lengthen
+    drop_column = added.drop_column
 
     def __len__(self) -> int:
         return self._count
