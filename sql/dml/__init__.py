@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from btree import Transaction
     from sql.bind import BindEnvironment
     from sql.context import Context
-    from sql.dml.bulk import fill_table
+    from sql.dml.filling import fill_table
     from sql.dml.foreign_keys import check_foreign_keys
     from sql.dml.indexing import check_table, fill_index
     from sql.schema import Table
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "fill_table": "sql.dml.bulk",
+    "fill_table": "sql.dml.filling",
     "check_foreign_keys": "sql.dml.foreign_keys",
     "check_table": "sql.dml.indexing",
     "fill_index": "sql.dml.indexing",

@@ -7,7 +7,7 @@ written, and the caller goes row by row, where errors and conflicts find their e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import eq, itemgetter, lt
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,9 @@ from sql.values import INT_MAX, apply_affinity, truth
 
 if TYPE_CHECKING:
     from btree import Tree
-    from sql.bind import BindEnvironment
     from sql.context import Context
     from sql.dml.conflicts import Resolution
     from sql.dml.writer import LargestRowid
-    from sql.schema import Table
 
 _FEW = 4
 _SCATTERED = 60
@@ -494,30 +492,3 @@ def ascending(keys: Sequence[Any]) -> bool:
         return all(map(lt, keys, keys[1:]))
     except TypeError:
         return False
-
-
-def fill_table(
-    ctx: Context, table: Table, env: BindEnvironment, batches: Iterable[Sequence[Sequence[Any]]]
-) -> None:
-    """Put rows by column into a table that has rowids, and neither rows nor constraints nor indexes."""
-    records = TableRecords(table, env)
-    tree = ctx.transaction.tree(table.tree_id)
-
-    def stored() -> Iterator[tuple[range, list[Sequence[Any]]]]:
-        rowid = 1
-        for batch in batches:
-            ctx.check()
-            columns, classes = list(batch), []
-            for place, values in enumerate(columns):
-                found = set(map(type, values))
-                if not found <= records.unchanged[place]:
-                    affinity = records.affinities[place]
-                    columns[place] = values = [apply_affinity(value, affinity) for value in values]
-                    found = set(map(type, values))
-                classes.append(found)
-            widen_by_classes(tree, classes)
-            yield range(rowid, rowid + len(columns[0])), columns
-            rowid += len(columns[0])
-
-    with CollectorPaused():
-        tree.build_rows(stored())

@@ -34,19 +34,20 @@ class Copied:
 
     def batches(self, ctx: Context) -> Iterable[list[Row]]:
         """The rows, some at a time."""
-        found = self._read(ctx)
+        found = self.columns_read(ctx)
         if found is None:
             return self._query.run(ctx)
         return (list(zip(*columns, strict=True)) for columns in found)
 
     def column_batches(self, ctx: Context) -> Iterable[Sequence[Sequence[Any]]]:
         """The same by column; no batch is empty."""
-        found = self._read(ctx)
+        found = self.columns_read(ctx)
         if found is None:
             return (list(zip(*rows, strict=True)) for rows in self._query.run(ctx) if rows)
         return found
 
-    def _read(self, ctx: Context) -> Iterator[Sequence[Sequence[Any]]] | None:
+    def columns_read(self, ctx: Context) -> Iterator[Sequence[Sequence[Any]]] | None:
+        """The same where they come from pages by column, else None."""
         change = self._change(ctx)
         if change is None:
             return None

@@ -15,6 +15,7 @@ from btree import CollectorPaused
 from sql.compile.query import trees_of
 from sql.dml.bulk import BulkInsert, Loaded
 from sql.dml.conflicts import resolutions
+from sql.dml.filling import insert_columns
 from sql.dml.keyed import ONE, OneRow
 from sql.dml.merge import Merge, merges, refusing
 from sql.dml.records import Row
@@ -86,6 +87,7 @@ class InsertPlan(WritePlan):
         self._buffers = not target.plain or (
             self.query is not None and self.tree_id in trees_of(self.query.block)
         )
+        self._may_fill = self._concerns_tree_alone()
         sorts = bool(records.indexes) or table.without_rowid or self._merge is not None
         self._at_once = _SORTED_AT_ONCE if sorts else _ROWS_AT_ONCE
         if sorts and self.bulk is not None and self.source.values is not None:
@@ -97,6 +99,19 @@ class InsertPlan(WritePlan):
             else:
                 merge = self._merge or refusing(records)
                 self._one = merge.single(self.source, target.foreign_keys)
+
+    def _concerns_tree_alone(self) -> bool:
+        """Whether a query's rows are put into the table's tree, and that is all."""
+        records = self.target.records
+        return (
+            self.query is not None
+            and self.bulk is not None
+            and self.target.foreign_keys is None
+            and self.returning is None
+            and not (self._buffers or self._is_inner)
+            and not (records.indexes or records.generated or records.has_checks)
+            and not (self.table.without_rowid or self.table.autoincrement)
+        )
 
     def _removes_alone(self, env: BindEnvironment) -> bool:
         if not any(item.action == "REPLACE" for item in self.order):
@@ -124,6 +139,12 @@ class InsertPlan(WritePlan):
                 outcome = one(ctx)
             if outcome is not None:
                 return outcome
+        if self._may_fill and not len(ctx.transaction.tree(self.tree_id)):
+            columns = self.source.columns(ctx)
+            if columns is not None:
+                outcome = insert_columns(ctx, self.target.records, columns)
+                if outcome is not None:
+                    return outcome
         return self._insert(ctx, self.source.batches(ctx))
 
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:

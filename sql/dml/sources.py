@@ -205,6 +205,12 @@ class Source:
             return batches
         return ([arrange(ctx, row) for row in batch] for batch in batches)
 
+    def columns(self, ctx: Context) -> Iterator[Sequence[Sequence[Any]]] | None:
+        """The rows by column, where a query gives them so that reads them from pages; else None."""
+        if self._copied is None or self.arrange is not None:
+            return None
+        return self._copied.columns_read(ctx)
+
     def of_sets(self, ctx: Context, sets: Sequence[Row]) -> list[Row]:
         """The rows of many executions of VALUES, each with its own parameters."""
         if self.parameters_only:

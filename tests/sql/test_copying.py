@@ -149,3 +149,45 @@ def test_a_table_made_of_a_query_is_what_sqlite_makes(tmp_path: Path) -> None:
     assert contents(ours, "kept") == contents(oracle, "kept")
     assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     ours.close()
+
+
+FILLED = [
+    "CREATE TABLE u (id INTEGER PRIMARY KEY, a INTEGER, b TEXT, c REAL)",
+    "CREATE TABLE u (id INTEGER, a TEXT, b, c INTEGER)",
+    "CREATE TABLE u (id INTEGER, a INTEGER, b TEXT, c REAL NOT NULL)",
+    "CREATE TABLE u (id INTEGER, a INTEGER PRIMARY KEY, b TEXT, c REAL)",
+    "CREATE TABLE u (id INTEGER NOT NULL, a INTEGER, b TEXT, c REAL) STRICT",
+    "CREATE TABLE u (id INTEGER PRIMARY KEY AUTOINCREMENT, a INTEGER, b TEXT, c REAL)",
+    "CREATE TABLE u (id INTEGER, a INTEGER CHECK (a < 500), b TEXT, c REAL)",
+]
+
+
+@pytest.mark.parametrize("kind", ["alias", "bare", "anything"])
+@pytest.mark.parametrize("definition", FILLED)
+@pytest.mark.parametrize("words", ["INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE"])
+def test_a_table_without_rows_is_filled(
+    definition: str, kind: str, words: str, tmp_path: Path
+) -> None:
+    ours, oracle = open_both(tmp_path, kind)
+    for con in (ours, oracle):
+        con.execute("DROP TABLE u")
+        con.execute(definition)
+        con.execute("CREATE TABLE first (n)")
+        con.execute("INSERT INTO first VALUES (1)")  # both begin with the same last rowid
+    for select in ("SELECT * FROM t WHERE a < ?", "SELECT id + 5000, a, b, c FROM t WHERE a > ?"):
+        outcomes = []
+        for con in (ours, oracle):
+            try:
+                cursor = con.execute(f"{words} INTO u {select}", (900,))
+                outcomes.append((cursor.rowcount, cursor.lastrowid))
+                con.execute(f"{words} INTO u (b) VALUES ('next')")
+            except (kvsh.Error, sqlite3.Error) as error:
+                outcomes.append(str(error).removeprefix("kvsh: "))
+            for sql in ("SELECT changes(), last_insert_rowid()",):
+                outcomes.append(con.execute(sql).fetchall())
+        assert outcomes[: len(outcomes) // 2] == outcomes[len(outcomes) // 2 :]
+        assert contents(ours, "u") == contents(oracle, "u")
+        for con in (ours, oracle):
+            con.execute("DELETE FROM u")
+    assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    ours.close()

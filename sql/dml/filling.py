@@ -1,0 +1,89 @@
+"""Tables that have no rows filled from another one by column: leaves are made of the columns, and no row is made.
+
+That is CREATE TABLE AS, and INSERT ... SELECT into a table of which nothing but the tree is concerned: what else a row could
+need, and what could be in its way, is told from its column's values all at once.  Where they need a closer look
+everything is undone, and left to the way row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from btree import CollectorPaused
+from sql.dml.bulk import ascending, breaks_types
+from sql.dml.records import TableRecords, widen_by_classes
+from sql.dml.undo import guarded
+from sql.result import WriteOutcome
+from sql.values import apply_affinity
+
+if TYPE_CHECKING:
+    from sql.bind import BindEnvironment
+    from sql.context import Context
+    from sql.schema import Table
+
+Batches = Iterable[Sequence[Sequence[Any]]]
+"""Rows by column, some at a time."""
+
+
+class _CloserLookError(Exception):
+    """A row can't be written just so."""
+
+
+def fill_table(ctx: Context, table: Table, env: BindEnvironment, batches: Batches) -> None:
+    """Put rows into a new table that has rowids, and neither constraints nor indexes."""
+    _fill(ctx, TableRecords(table, env), batches)
+
+
+def insert_columns(ctx: Context, records: TableRecords, batches: Batches) -> WriteOutcome | None:
+    """Put rows into a table without rows that has rowids, and no indexes, checks nor generated columns; None, with
+    nothing written, if they take a closer look."""
+    try:
+        with guarded(ctx, apart=True) as undo:
+            undo.needed()
+            _fill(ctx, records, batches)
+    except _CloserLookError:
+        return None
+    last = ctx.transaction.tree(records.table.tree_id).last()
+    if last is None:
+        return WriteOutcome(0)
+    ctx.session.last_insert_rowid = last[0]
+    return WriteOutcome(len(ctx.transaction.tree(records.table.tree_id)))
+
+
+def _fill(ctx: Context, records: TableRecords, batches: Batches) -> None:
+    with CollectorPaused():
+        tree = ctx.transaction.tree(records.table.tree_id)
+        tree.build_rows(_stored(ctx, records, batches))
+
+
+def _stored(
+    ctx: Context, records: TableRecords, batches: Batches
+) -> Iterator[tuple[Sequence[int], list[Sequence[Any]]]]:
+    """Rowids, and the columns as they are stored."""
+    tree, alias = ctx.transaction.tree(records.table.tree_id), records.alias
+    last: int | None = None
+    for batch in batches:
+        ctx.check()
+        columns, classes = list(batch), []
+        for place, values in enumerate(columns):
+            found = set(map(type, values))
+            if not found <= records.unchanged[place]:
+                affinity = records.affinities[place]
+                columns[place] = values = [apply_affinity(value, affinity) for value in values]
+                found = set(map(type, values))
+            classes.append(found)
+        if breaks_types(records, classes):
+            raise _CloserLookError
+        if alias is None:
+            first = 1 if last is None else last + 1
+            keys: Sequence[int] = range(first, first + len(columns[0]))
+        else:
+            keys = columns[alias]
+            if classes[alias] != {int} or (last is not None and keys[0] <= last):
+                raise _CloserLookError
+            if not ascending(keys):
+                raise _CloserLookError
+        last = keys[-1]
+        widen_by_classes(tree, classes)
+        yield keys, columns
