@@ -6,18 +6,21 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sql.compile import compile_change, plan_select
+from sql.compile.query import trees_of
 from sql.dml.bulk import remove_rows
 from sql.dml.by_column import Rows, delete_by_column, rows_function
 from sql.dml.cascades import Cascade
 from sql.dml.collector import gathered
 from sql.dml.entry_sorting import in_key_order
-from sql.dml.keyed import OneRow, keyed_delete, renewed
+from sql.dml.keyed import OneRow, is_plain, keyed_delete, renewed
 from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, deletes_by_key, run_by_key
+from sql.dml.programs import Change, with_state
 from sql.dml.records import KIND_BITS, Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
-from sql.dml.undo import NOTED_ROWS, guarded, not_noted
+from sql.dml.triggers import AT_ONCE_MIN, fire_after_all
+from sql.dml.undo import NOTED_ROWS, Undo, guarded, not_noted
 from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.result import WriteOutcome
 
@@ -98,6 +101,14 @@ class DeletePlan(WritePlan):
                 if not noted:
                     self._by_keys = unique, deletes_by_key(self.target.records, unique)
                     self.sets_at_once = SETS_AT_ONCE
+        if (
+            self._noted
+            and self.plain
+            and self.returning is None
+            and is_plain(self.query)
+            and trees_of(self.query.block) == {table.tree_id}
+        ):
+            self.apart_tree = table.tree_id
         if self._one is None or self._noted:
             self.query.generate()
 
@@ -138,7 +149,7 @@ class DeletePlan(WritePlan):
                 raise
         with guarded(ctx) as undo:
             found = [row for batch in self.query.run(ctx) for row in batch]
-            outcome = self._with_children(ctx, found)
+            outcome = self._with_children(ctx, found) or self._and_after(ctx, found, undo)
             if outcome is not None:
                 return outcome
             if len(found) > NOTED_ROWS:
@@ -152,6 +163,25 @@ class DeletePlan(WritePlan):
             return super().run_many(ctx, parameter_sets)
         unique, many = self._by_keys
         return run_by_key(self, ctx, parameter_sets, unique, many, ordered=False)
+
+    def _and_after(self, ctx: Context, found: list[Row], undo: Undo) -> WriteOutcome | None:
+        """Delete many rows, and then run their triggers; None, with nothing written, if that is to be done row by row."""
+        if not self._fires or len(found) < AT_ONCE_MIN or self.returning is not None:
+            return None
+        inner, outermost = with_state(ctx, undo)
+        if not outermost:
+            return None
+
+        def write() -> list[Change]:
+            keys = [item[0] for item in in_key_order(found)]
+            rows = ctx.transaction.tree(self.table.tree_id).get_many(keys)
+            remove_rows(inner, self.target.records, keys, rows)
+            return [(pair, None) for pair in zip(keys, rows, strict=True)]
+
+        after = self.target.triggers.after
+        if not fire_after_all(after, inner, self.table, None, write):
+            return None
+        return WriteOutcome(len(found), len(found) + inner.state.changed)
 
     def _with_children(self, ctx: Context, found: list[Row]) -> WriteOutcome | None:
         """Delete rows that others refer to; None, with nothing written, if that is better done row by row."""

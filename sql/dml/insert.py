@@ -18,11 +18,13 @@ from sql.dml.conflicts import resolutions
 from sql.dml.filling import insert_columns
 from sql.dml.keyed import ONE, OneRow
 from sql.dml.merge import Merge, merges, refusing
+from sql.dml.programs import Change, with_state
 from sql.dml.records import Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.sources import Source
 from sql.dml.target import Target, Values, WritePlan
+from sql.dml.triggers import fire_after_all
 from sql.dml.undo import ABSENT, NOTED_ROWS, Undo, guarded, not_noted
 from sql.dml.upsert import upsert_clauses
 from sql.dml.writer import LargestRowid
@@ -77,10 +79,19 @@ class InsertPlan(WritePlan):
         )
         self.bulk: BulkInsert | None = None
         self._merge: Merge | None = None
-        if not target.triggers.any:
+        if not target.triggers.any or self._fires:
             removes_alone = self._removes_alone(env)
             self.bulk = BulkInsert(records, self.order, removes_alone=removes_alone)
-            self._merge = merges(records, self.order, removes_alone=removes_alone)
+            if not self._fires:
+                self._merge = merges(records, self.order, removes_alone=removes_alone)
+        if (
+            self._is_inner
+            and target.plain
+            and self.source.values is not None
+            and self.returning is None
+            and (self._merge is not None or self._only_refuses())
+        ):
+            self.apart_tree = table.tree_id
         self._may_join_sets = (
             self.source.values is not None and not self.volatile and not self.source.is_followed
         )
@@ -112,6 +123,10 @@ class InsertPlan(WritePlan):
             and not (records.indexes or records.generated or records.has_checks)
             and not (self.table.without_rowid or self.table.autoincrement)
         )
+
+    def _only_refuses(self) -> bool:
+        """Whether a row in the way changes nothing of others."""
+        return not {item.action for item in self.order} & {"REPLACE", "UPDATE"}
 
     def _removes_alone(self, env: BindEnvironment) -> bool:
         if not any(item.action == "REPLACE" for item in self.order):
@@ -189,7 +204,10 @@ class InsertPlan(WritePlan):
 
     def _insert_rows(self, ctx: Context, rows: list[Row], undo: Undo) -> WriteOutcome:
         if self.bulk is not None and len(rows) >= BULK_ROWS_MIN:
-            done = self._in_bulk(ctx, self.bulk, rows, undo)
+            if self._fires:
+                done = self._and_after(ctx, self.bulk, rows, undo)
+            else:
+                done = self._in_bulk(ctx, self.bulk, rows, undo)
             if done is not None:
                 return done
         if len(rows) > NOTED_ROWS:
@@ -206,9 +224,48 @@ class InsertPlan(WritePlan):
 
     # -- in bulk ---------------------------------------------------------------------------------
 
-    def _in_bulk(
+    def _and_after(
         self, ctx: Context, bulk: BulkInsert, rows: list[Row], undo: Undo
     ) -> WriteOutcome | None:
+        """Insert many rows, and then run their triggers; None, with nothing written, if that is to be done row by row."""
+        if self.volatile or not self._only_refuses():
+            return None
+        inner, outermost = with_state(ctx, undo)
+        if not outermost:
+            return None
+        done: list[WriteOutcome] = []
+
+        def write() -> list[Change] | None:
+            told: list[Change] = []
+            outcome = self._in_bulk(ctx, bulk, rows, undo, told)
+            if outcome is None:
+                return None
+            done.append(outcome)
+            return told
+
+        after, or_conflict = self.target.triggers.after, self.statement.or_conflict
+        if not fire_after_all(after, inner, self.table, or_conflict, write):
+            return None
+        outcome = done[0]
+        outcome.total_changes += inner.state.changed
+        return outcome
+
+    def run_each(self, ctx: Context, bound: Iterable[Context]) -> int:
+        values = self.source.values
+        assert values is not None
+        rows = [row for each in bound for row in values(each)]
+        return self._insert(ctx, [rows]).changes
+
+    def _in_bulk(
+        self,
+        ctx: Context,
+        bulk: BulkInsert,
+        rows: list[Row],
+        undo: Undo,
+        told: list[Change] | None = None,
+    ) -> WriteOutcome | None:
+        """Insert many rows at once; None, with nothing written, if they need a closer look.  `told`: what is told of
+        them."""
         given = None
         stored: Sequence[Row] = rows
         if self.source.rowid_last:
@@ -231,6 +288,8 @@ class InsertPlan(WritePlan):
             return None
         if sequence is not None:
             sequence.write(undo.note)
+        if told is not None:
+            told += [(None, new) for new in zip(loaded.keys, loaded.rows, strict=True)]
         if loaded.inserted is not None and not self.table.without_rowid:
             self.session.last_insert_rowid = loaded.inserted
         return WriteOutcome(len(loaded.rows), None, self._returned(ctx, loaded))

@@ -9,7 +9,7 @@ counter of violated foreign keys that has to be zero when the statement ends.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 Keyed = tuple[Any, Row]
 """A row with its tree key before it: what OLD and NEW are."""
+Change = tuple["Keyed | None", "Keyed | None"]
+"""A row before and after."""
 
 NEW_SOURCE = 1_000_000
 OLD_SOURCE = 1_000_001
@@ -109,7 +111,8 @@ class Program:
     """Statements with OLD and NEW, rows of `table`, in scope.
 
     `repeats`: whether it may start itself again (actions of foreign keys may, triggers only where
-    recursive_triggers is on).  `main_only`: names mean objects of the database, never temporary ones."""
+    recursive_triggers is on).  `main_only`: names mean objects of the database, never temporary ones.
+    `is_pure`: there are no subqueries and no functions that ask for what was written last."""
 
     def __init__(
         self,
@@ -121,12 +124,14 @@ class Program:
         scopes: Iterable[str] = ("old", "new"),
         repeats: bool = False,
         main_only: bool = False,
+        is_pure: bool = False,
     ) -> None:
         self.session = session
         self.statements = statements
         self.when = when
         self.repeats = repeats
         self.main_only = main_only
+        self.is_pure = is_pure
         sources = {"old": OLD_SOURCE, "new": NEW_SOURCE}
         self.scopes = {name: (table, sources[name]) for name in scopes}
         self._condition: Any = None
@@ -134,7 +139,6 @@ class Program:
         self._plans: dict[str | None, list[Any]] = {}
         self._made_for: tuple[Any, ...] = ()
         self._shape: object = None  # of the trees at the last look at the plans
-        self._runs = 0
 
     def environment(self, transaction: Transaction) -> BindEnvironment:
         """What the statements are bound against."""
@@ -186,29 +190,70 @@ class Program:
             running.pop()
             session.changes, session.last_insert_rowid = saved
 
-    def _run(self, ctx: ProgramContext, or_conflict: str | None) -> None:
+    def run_each(self, ctx: ProgramContext, rows: Sequence[Change], plans: Sequence[Any]) -> None:
+        """Run `plans`, as `apart` gave them, for each of many rows: one statement after the other."""
+        session, inner = self.session, ProgramContext(ctx, (), ctx.state)
+        saved = session.changes, session.last_insert_rowid
+
+        def bound() -> Iterator[ProgramContext]:
+            for number, (old, new) in enumerate(rows):
+                if not number & _LOOKED_AT:
+                    ctx.check()
+                values: Row = ()
+                if new is not None:
+                    inner.outer_rows[NEW_SOURCE] = new
+                    values = (*new[1], new[0])
+                if old is not None:
+                    inner.outer_rows[OLD_SOURCE] = old
+                    values = (*values, *old[1], old[0])
+                inner.values = values
+                yield inner
+
+        ctx.state.running.append(self)
+        try:
+            if self.when is not None:
+                rows = [row for row, found in zip(rows, bound(), strict=True) if self._holds(found)]
+            for plan in plans:
+                ctx.state.changed += plan.run_each(inner, bound())
+        finally:
+            ctx.state.running.pop()
+            session.changes, session.last_insert_rowid = saved
+
+    def apart(self, ctx: ProgramContext, or_conflict: str | None) -> list[Any] | None:
+        """The statements' plans, if it makes no difference to run one after the other for many rows: each has to do
+        with one table alone, which is its `apart_tree`."""
+        if not self.is_pure or ctx.functions.version:
+            return None
+        self._look_at_made_for(ctx)
+        self._look_at_plans(ctx.transaction)
+        found = []
+        for place, statement in enumerate(self.statements):
+            if isinstance(statement, Query):
+                return None
+            plan = self._plan(ctx, place, or_conflict)
+            if plan.apart_tree is None or plan.temporary:
+                return None
+            found.append(plan)
+        return found
+
+    def _look_at_made_for(self, ctx: ProgramContext) -> None:
+        """Forget all that was made for another schema."""
         made_for = (ctx.schema, ctx.functions.version, self.session.foreign_keys)
         if self._made_for != made_for:
             self._made_for = made_for
             self._condition = None
             self._plans.clear()
+
+    def _run(self, ctx: ProgramContext, or_conflict: str | None) -> None:
+        self._look_at_made_for(ctx)
         if self.when is not None and not self._holds(ctx):
             return
-        plans = self._plans.get(or_conflict)
-        if plans is None:
-            plans = self._plans[or_conflict] = [None] * len(self.statements)
         transaction = ctx.transaction
         if not ctx.runs & _LOOKED_AT:
             self._look_at_plans(transaction)
         ctx.runs += 1
         for place, statement in enumerate(self.statements):
-            if transaction.shape is not self._shape:
-                self._look_at_plans(transaction)
-            plan = plans[place]
-            if plan is None:
-                plan = self._prepared(ctx, statement, or_conflict)
-                if plan.is_still_valid(transaction):  # and not good for a single run
-                    plans[place] = plan
+            plan = self._plan(ctx, place, or_conflict)
             if isinstance(statement, Query):
                 for _ in plan.run(ctx):
                     ctx.check()
@@ -219,6 +264,21 @@ class Program:
             outcome = plan.run(ctx)
             ctx.state.changed += outcome.changes
             self.session.changes = outcome.changes
+
+    def _plan(self, ctx: Context, place: int, or_conflict: str | None) -> Any:
+        """The plan of a statement, under the conflict clause that wins over its own."""
+        transaction = ctx.transaction
+        if transaction.shape is not self._shape:
+            self._look_at_plans(transaction)
+        plans = self._plans.get(or_conflict)
+        if plans is None:
+            plans = self._plans[or_conflict] = [None] * len(self.statements)
+        plan = plans[place]
+        if plan is None:
+            plan = self._prepared(ctx, self.statements[place], or_conflict)
+            if plan.is_still_valid(transaction):  # and not good for a single run
+                plans[place] = plan
+        return plan
 
     def _look_at_plans(self, transaction: Transaction) -> None:
         """Forget the plans that no longer fit the trees."""

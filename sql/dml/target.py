@@ -37,6 +37,8 @@ class WritePlan:
     is_insert = False
     single_step = False
     notes_writes = False
+    apart_tree: int | None = None
+    """The tree of the only table that a run of a program's statement reads and writes, if there is but one."""
     temporary = False
     sets_at_once = 4096
     """Sets of parameters that `run_many` had best be given at once."""
@@ -78,6 +80,10 @@ class WritePlan:
             if outcome.rows:
                 total.rows = [*(total.rows or ()), *outcome.rows]
         return total
+
+    def run_each(self, ctx: Context, bound: Iterable[Context]) -> int:
+        """Execute for each row of a program, which `bound` binds in turn; the number of changes."""
+        return sum([self.run(each).changes for each in bound])
 
 
 class Target:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from sql.dml.programs import Keyed, Program, ProgramContext
+from sql.dml.programs import Change, Keyed, Program, ProgramContext
+from sql.errors import Interrupted, SqlError
 from sql.parse import parse_expression, parse_statement
 from sql.run.arithmetic import RaiseIgnore
 
@@ -14,6 +17,13 @@ if TYPE_CHECKING:
     from sql.session import Session
 
 _SCOPES = {"INSERT": ("new",), "UPDATE": ("old", "new"), "DELETE": ("old",)}
+
+
+AT_ONCE_MIN = 8
+"""Rows from which on triggers are run when all of them are written."""
+
+_ASKS = re.compile(r"select|raise|changes|last_insert_rowid", re.IGNORECASE)
+"""Words in a trigger that may ask for other rows than OLD and NEW, or for what was written last."""
 
 
 class Triggers:
@@ -87,6 +97,7 @@ def _program(session: Session, table: Table, trigger: Trigger) -> Program:
         when=None if trigger.when is None else parse_expression(trigger.when),
         scopes=_SCOPES[trigger.event],
         main_only=not trigger.temporary,
+        is_pure=not any(map(_ASKS.search, (*trigger.body, trigger.when or ""))),
     )
     programs[id(trigger)] = (trigger, table, program)
     return program
@@ -102,6 +113,49 @@ def fire(
     """Run the programs for one row.  `RaiseIgnore` skips the row."""
     for program in programs:
         program.run(ctx, old, new, or_conflict)
+
+
+def fire_after_all(
+    programs: list[Program],
+    ctx: ProgramContext,
+    table: Table,
+    or_conflict: str | None,
+    write: Callable[[], Sequence[Change] | None],
+) -> bool:
+    """Have `write` change many rows of a table, which gives them, and run their AFTER triggers, where it makes no
+    difference to run them when all rows are written, statement by statement: each of those writes a
+    table of its own, and reads no other.  False, with nothing written, if it does, or one of them fails."""
+    if table.temporary:  # which the programs' tables may not be, and then are to be made writable
+        return False
+    seen, work = {table.tree_id}, []
+    for program in programs:
+        plans = program.apart(ctx, or_conflict)
+        if plans is None:
+            return False
+        for plan in plans:
+            if plan.apart_tree in seen:
+                return False
+            seen.add(plan.apart_tree)
+        work.append((program, plans))
+    session, transaction = ctx.session, ctx.transaction
+    before = session.last_insert_rowid
+    ctx.state.undo.needed()  # what the programs write is not noted
+    savepoint = transaction.savepoint()
+    rows = None
+    try:
+        rows = write()
+        for program, plans in work if rows is not None else ():
+            program.run_each(ctx, rows or (), plans)
+    except Interrupted:
+        raise
+    except (SqlError, RaiseIgnore):  # row by row it is told for which row
+        rows = None
+    if rows is None:
+        transaction.rollback_to(savepoint)
+        session.last_insert_rowid = before
+        ctx.state.changed = 0
+    transaction.release(savepoint)
+    return rows is not None
 
 
 def fire_after(

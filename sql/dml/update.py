@@ -19,6 +19,7 @@ import msgspec
 
 from btree import CollectorPaused
 from sql.compile import compile_change, compile_row_function, expects_many, plan_select
+from sql.compile.query import trees_of
 from sql.dml.assignments import assigned
 from sql.dml.bulk import (
     breaks_checks,
@@ -35,11 +36,13 @@ from sql.dml.entry_sorting import in_key_order, sort_entries
 from sql.dml.index_keys import IndexKeys, RowFunction
 from sql.dml.keyed import OneRow, is_plain, keyed_update, renewed
 from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, run_by_key, updates_by_key
+from sql.dml.programs import Change, with_state
 from sql.dml.records import KIND_BITS, Row, widen_by_classes
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
-from sql.dml.undo import ABSENT, NOTED_ROWS, guarded, not_noted, noter
+from sql.dml.triggers import AT_ONCE_MIN, fire_after_all
+from sql.dml.undo import ABSENT, NOTED_ROWS, Undo, guarded, not_noted, noter
 from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.dml.writer import same
 from sql.parse import exp
@@ -128,6 +131,16 @@ class UpdatePlan(WritePlan):
         self._one: OneRow | None = None
         if self._simple or (self._fires and looked_at_alone and statement.from_ is None):
             self._one = self._keyed()
+        if (
+            self._noted
+            and target.plain
+            and self.returning is None
+            and statement.from_ is None
+            and is_plain(self.query)
+            and trees_of(self.query.block) == {table.tree_id}
+        ):
+            self.apart_tree = table.tree_id
+        self._may_wait = self._fires and looked_at_alone and statement.from_ is None
         if self._one is None or self._noted:
             self.query.generate()
 
@@ -221,6 +234,9 @@ class UpdatePlan(WritePlan):
                     done = self._in_bulk(ctx, found)
                 if done is not None:
                     return done
+            outcome = self._and_after(ctx, found, undo)
+            if outcome is not None:
+                return outcome
             if len(found) > NOTED_ROWS:
                 undo.needed()
             changes = RowChanges(
@@ -389,8 +405,29 @@ class UpdatePlan(WritePlan):
 
     # -- in bulk ---------------------------------------------------------------------------------
 
-    def _in_bulk(self, ctx: Context, found: list[Row]) -> WriteOutcome | None:
-        """Write all new rows at once; None, with nothing written, if they need a closer look."""
+    def _and_after(self, ctx: Context, found: list[Row], undo: Undo) -> WriteOutcome | None:
+        """Change many rows, and then run their triggers; None, with nothing written, if that is to be done row by row."""
+        if not self._may_wait or len(found) < AT_ONCE_MIN:
+            return None
+        inner, outermost = with_state(ctx, undo)
+        if not outermost:
+            return None
+        told: list[Change] = []
+
+        def write() -> list[Change] | None:
+            done = self._in_bulk(inner, in_key_order(found), told)
+            return None if done is None else told
+
+        after, or_conflict = self.target.triggers.after, self.statement.or_conflict
+        if not fire_after_all(after, inner, self.table, or_conflict, write):
+            return None
+        return WriteOutcome(len(found), len(found) + inner.state.changed)
+
+    def _in_bulk(
+        self, ctx: Context, found: list[Row], told: list[Change] | None = None
+    ) -> WriteOutcome | None:
+        """Write all new rows at once; None, with nothing written, if they need a closer look.  `told`: what is told of
+        the rows before and after."""
         records = self.target.records
         tree = ctx.transaction.tree(self.table.tree_id)
         keys = self._keys(found)
@@ -406,8 +443,11 @@ class UpdatePlan(WritePlan):
         if self._foreign_keys is not None and not self._foreign_keys.undisturbed(ctx, rows):
             return None
         work = []
-        if self.indexes:
+        if self.indexes or told is not None:
             olds = self._old_rows(ctx, found, keys)
+            if told is not None:
+                before, after = zip(keys, olds, strict=True), zip(keys, rows, strict=True)
+                told += zip(before, after, strict=True)
             for index in self.indexes:
                 done = _index_changes(ctx, index, keys, olds, rows)
                 if done is None:
