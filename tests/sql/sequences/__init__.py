@@ -6,6 +6,6 @@ caches, pages that are changed in place.  So the same few queries are asked agai
 all that can make what is kept wrong: changes of the schema, of few rows and of many, transactions, savepoints and
 errors amidst them, other connections' commits, raw keys, a compaction, a new start, a process that was killed.
 
-`steps` says what a step is, `values` makes what is stored, `statements` the templates of statements, `maker` chooses
-steps, `pair` takes them on both sides and compares, `shrinking` finds the few steps that it takes; `__main__` is the
-command."""
+`steps` says what a step is, `values` makes what is stored, `statements` the templates of statements, `grammar` others of
+random expressions, `maker` chooses steps, `pair` takes them on both sides and compares, `runs` finds the few steps that
+it takes; `__main__` is the command."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from tests.sql.sequences import statements
+from tests.sql.sequences import grammar, statements
 from tests.sql.sequences.pair import Pair
 from tests.sql.sequences.statements import Table, letter, rendered
 from tests.sql.sequences.steps import Do, Many, Raw, Script, Settings, Sql, Step
@@ -144,7 +144,7 @@ class Maker:
         t, u = self.rng.choice(tables), self.rng.choice(tables)
         if views and self.chance(0.15):
             return f"SELECT * FROM {self.rng.choice(views)} WHERE id = {{i}}"
-        return statements.query(self.rng, t, u)
+        return (grammar if self.chance(0.5) else statements).query(self.rng, t, u)
 
     def use(self, template: str, who: str = "a", lifted: float = 0.6) -> Sql:
         """The template's statement with values; `lifted`: how often these are parameters."""
@@ -157,7 +157,8 @@ class Maker:
             known = [one for one in self.templates if not one.startswith(("SELECT", "WITH"))]
             template = self.rng.choice(known) if known else statements.change(self.rng, t, u)
         else:
-            template = statements.change(self.rng, t, u)
+            source = grammar if self.chance(0.4) else statements
+            template = source.change(self.rng, t, u)
             self.templates.insert(self.rng.randrange(len(self.templates) + 1), template)
         if self.chance(0.03):
             return Script(tuple(self.use(template, lifted=0.0).text for _ in range(20)))

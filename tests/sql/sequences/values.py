@@ -3,6 +3,7 @@
     i  a row's number            a  a small INTEGER, many rows have the same
     b  a text, some are others in another case     c  a REAL, or a whole number
     d  anything                  e  a wide INTEGER, hardly any twice          n  a count
+    k  what a row's number is compared with: a number of any kind, or none
 
 Some of each letter are of another kind: it is from those that what was made for one kind has to find back."""
 
@@ -13,6 +14,10 @@ from typing import Any
 
 ODD: tuple[Any, ...] = (None, "", "12", "1e1", " 7", "abc", b"", b"ab", b"\x02z", 2.5, -1, 0)
 HUGE: tuple[Any, ...] = (2**63 - 1, -(2**63), 2**53 + 1, -0.0, 1e300, 1e-300, 9.0e18, 3.0)
+KEYS: tuple[Any, ...] = (
+    *(None, "", "1", "7 ", " 12", "1e1", "2.0", "3.5", "0x10", b"1", 2.5, -1, -0.5, 1e300, -1e300),
+    *(float("inf"), float("-inf"), 2**63 - 1, -(2**63), 2**53 + 1, 9.007199254740993e15, 9.3e18),
+)
 WORDS = (
     "ant",
     "Ant",
@@ -35,6 +40,11 @@ def value(rng: random.Random, letter: str, rows: int) -> Any:
     if letter == "n":
         return rng.randrange(12)
     roll = rng.random()
+    if letter == "k":
+        number = rng.randrange(rows + 3)
+        return rng.choice(
+            (number, number, float(number), str(number), number + 0.5, *KEYS[:: 1 + int(roll * 9)])
+        )
     if roll < 0.03:
         return rng.choice(ODD)
     if letter == "a":
@@ -85,4 +95,6 @@ def quoted(made: Any) -> str:
         return f"x'{made.hex()}'"
     if made == -(2**63) and isinstance(made, int):
         return "(-9223372036854775807 - 1)"
+    if made in (float("inf"), float("-inf")):
+        return "9e999" if made > 0 else "-9e999"
     return repr(made)
