@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from kvsh.arguments import Unfulfilled, UsageError, parse, split
 from kvsh.opened import OpenDatabase, Options
-from kvsh.output import HEADERS_BY_DEFAULT, Style, write_rows
+from kvsh.output import DRAWN, HEADERS_BY_DEFAULT, Style, write_rows
 from kvsh.output.target import PagerLeft, Target
 from kvsh.reader import Reader, Unit
 
@@ -182,6 +182,14 @@ class Environment(OpenDatabase):
         """Data, as text."""
         self.target.write(text)
 
+    def write_shown(self, text: str) -> None:
+        """What came out of a database, and may hold what would tell a terminal to do things."""
+        if self.target.is_terminal:
+            from kvsh.output.values import shown
+
+            text = shown(text)
+        self.target.write(text)
+
     def say(self, text: str) -> None:
         """A message for people."""
         self.target.flush()
@@ -212,10 +220,11 @@ class Environment(OpenDatabase):
             batches = undisturbed(batches)
         target = self.target
         direct = target.is_terminal
+        mode = mode or self.mode
         with self.pages():
             write_rows(
-                target.write,
-                mode or self.mode,
+                self.write_shown if direct and mode not in DRAWN else target.write,
+                mode,
                 names,
                 batches,
                 self.style(kinds),
@@ -361,7 +370,7 @@ class Environment(OpenDatabase):
         from kvsh.guard import provisional, question, rows_of
 
         session = self.session
-        schema = session.schema
+        schema, changed = session.schema, session.total_changes
         with session.reading() as transaction:
             total = rows_of(danger, schema, transaction)
         with provisional(session) as provision:
@@ -375,6 +384,7 @@ class Environment(OpenDatabase):
                 if self.changes_shown and danger.verb in ("delete", "update"):
                     self._say_changed(touched)
             else:
+                self._changes_before += session.total_changes - changed
                 self.say("undone: nothing was changed")
 
     def _confirmed(self, text: str) -> bool:

@@ -42,11 +42,15 @@ def _columns(environment: Environment, names: list[str]) -> None:
     if not environment.target.is_terminal or not names:
         environment.write("".join(f"{name}\n" for name in names))
         return
-    width = max(map(len, names)) + 2
+    from kvsh.output.tables import width_of
+    from kvsh.output.values import escaped
+
+    names = [escaped(name) for name in names]
+    width = max(map(width_of, names)) + 2
     across = max(1, (environment.screen or 80) // width)
     rows = -(-len(names) // across)
     for row in range(rows):
-        line = "".join(name.ljust(width) for name in names[row::rows])
+        line = "".join(name + " " * (width - width_of(name)) for name in names[row::rows])
         environment.write(line.rstrip() + "\n")
 
 
@@ -70,10 +74,14 @@ def schema(environment: Environment, arguments: Arguments) -> None:
         raise CommandError(f"no table, view, index or trigger is called {pattern}")
     for statement in statements:
         text = f"{statement};\n"
-        if environment.paint and environment.target.is_terminal:
-            from kvsh.highlight import highlighted
+        if environment.target.is_terminal:
+            from kvsh.output.values import shown
 
-            text = highlighted(text, environment.paint)
+            text = shown(text)
+            if environment.paint:
+                from kvsh.highlight import highlighted
+
+                text = highlighted(text, environment.paint)
         environment.write(text)
 
 

@@ -78,6 +78,6 @@ def dump(environment: Environment, arguments: Arguments) -> None:
     from kvsh.transfer import dump as dump_database
 
     try:
-        dump_database(environment.session, environment.write, tuple(arguments.texts()))
+        dump_database(environment.session, environment.write_shown, tuple(arguments.texts()))
     except TransferError as error:
         raise CommandError(str(error)) from error

@@ -25,6 +25,9 @@ MODES = (
     "html",
 )
 
+DRAWN = frozenset(("box", "table", "column", "markdown"))
+"""Modes that escape control characters wherever they are written to, and may be coloured."""
+
 HEADERS_BY_DEFAULT = frozenset(("box", "table", "column", "csv", "tsv", "markdown", "html"))
 """Modes that print the columns' names unless told not to; the others unless told to."""
 
@@ -86,4 +89,4 @@ def write_rows(
     tables.TableWriter(write, style, frame=frame, screen=screen, paint=paint).table(names, batches)
 
 
-__all__ = ["HEADERS_BY_DEFAULT", "MODES", "Style", "write_rows"]
+__all__ = ["DRAWN", "HEADERS_BY_DEFAULT", "MODES", "Style", "write_rows"]

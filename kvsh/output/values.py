@@ -18,6 +18,7 @@ from btree import Kind
 _CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
 )
+_NO_BREAK = re.compile(r"(?![\t\n])" + _CONTROL.pattern)
 _NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STR, _INT, _FLOAT = {str}, {int}, {float}
@@ -115,6 +116,11 @@ def cell_column(column: Sequence[Any], null: str) -> Sequence[str]:
 def escaped(text: str) -> str:
     """Control characters, and those that turn the direction of writing, as escapes."""
     return _CONTROL.sub(_escape, text)
+
+
+def shown(text: str) -> str:
+    """A text of several lines as a terminal may have it: like `escaped`, but for line ends and tabs."""
+    return _NO_BREAK.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from kvsh.arguments import UsageError
 from kvsh.commands import COMMANDS, HINTS, find
 from kvsh.commands.settings import TOPICS
 from kvsh.environment import Environment, Options
+from kvsh.output import DRAWN, MODES
 from kvsh.output.tables import width_of
 from tests.shell.running import ROOT, kvsh
 
@@ -456,3 +457,34 @@ def test_words_in_hexadecimal_are_texts_where_texts_are_wanted(shell: Shell) -> 
 )
 def test_an_empty_name_of_a_file_is_refused(shell: Shell, typed: str) -> None:
     assert "a file's name is empty" in shell.error(typed)
+
+
+@pytest.mark.parametrize("mode", sorted(set(MODES) - {"json", "jsonl"}))
+def test_no_value_tells_the_terminal_to_do_things(shell: Shell, mode: str) -> None:
+    """Colours, titles and bells of a value came through in the modes that are not drawn."""
+    shell(f".mode {mode}")
+    statement = "SELECT char(27) || '[31mred' || char(7, 155, 8238) AS a, 'two' || char(10, 9) || 'lines' AS b;"
+    untouched = shell(statement)
+    shell.environment.target.set_terminal(True)
+    seen = shell(statement)
+    assert all(char.isprintable() or char in "\n\t" for char in seen), seen
+    assert "\\x1b[31mred\\x07\\x9b\\u202e" in seen.replace("\\\\", "\\")
+    if mode in DRAWN:
+        assert seen == untouched
+    else:
+        assert "\x1b[31mred\x07" in untouched  # a file or a pipe gets the data
+
+
+def test_names_with_control_characters_and_wide_ones_are_listed_as_they_fit(shell: Shell) -> None:
+    shell.environment.target.set_terminal(True)
+    shell('CREATE TABLE "\x1b]0;title\x07"(a); CREATE TABLE 中文(a);')
+    for line in (".tables", ".schema", ".dump"):
+        seen = shell(line)
+        assert "\x1b" not in seen and "\\x1b]0;title\\x07" in seen and "中文" in seen
+
+
+def test_what_the_guard_has_undone_counts_no_rows(shell: Shell) -> None:
+    """Who left was told of a transaction with three rows changed."""
+    shell.environment.confirm = lambda question: False
+    shell("BEGIN; INSERT INTO invoice VALUES (3, 1); DELETE FROM invoice;")
+    assert shell.environment.changes() == 1
