@@ -7,7 +7,7 @@ still counts is told to the rows' source, which leaves out what lies behind it b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +17,7 @@ from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
 from sql.expressions import BLOB, INTEGER, NULL, REAL, TEXT, Expression, SlotRef
 from sql.plan import Compound, OuterJoin, Recursive, Select, SortKey, TableRelation, Values, width
-from sql.plan.operators import SelectPlan
+from sql.plan.operators import HashLookup, SelectPlan
 from sql.run import sorting, stages
 from sql.run.presorted import presorted
 from sql.values import sort_key
@@ -182,16 +182,24 @@ class ProjectionCompiler:
             count = len(block.keys) + len(block.aggregates) + len(block.bare)
             if outputs == [f"{row}[{place}]" for place in range(count)]:
                 return row
-        if not columns and len(plan.levels) == 1 and block.keys is None:
-            level = plan.levels[0]
-            relation = level.relation
-            if isinstance(relation, TableRelation) and not block.windows:
-                binding = self.compiler.bindings[relation.source]
-                count = len(relation.table.columns)
-                whole = [f"{binding.row}[{place}]" for place in range(count)]
-                if outputs == whole and binding.positions is None:
-                    return binding.row
+        if block.keys is None and not block.windows:
+            for whole in self._whole_rows(plan):
+                if outputs == whole:
+                    name = whole[0].removesuffix("[0]")
+                    if not columns:
+                        return name
+                    return f"(*{name}, {''.join(f'{source}, ' for source in columns)})"
         return f"({''.join(f'{source}, ' for source in [*outputs, *columns])})"
+
+    def _whole_rows(self, plan: SelectPlan) -> Iterator[list[str]]:
+        """For each table of a join whose rows are at hand as they are stored, all of their columns."""
+        for level in plan.levels:
+            relation = level.relation
+            if not isinstance(relation, TableRelation) or level.exists is not None:
+                continue
+            binding = self.compiler.bindings[relation.source]
+            if binding.positions is None and not isinstance(level.access, HashLookup):
+                yield [f"{binding.row}[{place}]" for place in range(len(relation.table.columns))]
 
     def rows_function(
         self,

@@ -26,6 +26,13 @@ SCHEMA = (
 )
 
 QUERIES = (
+    # Rows as they are stored.
+    "SELECT b.* FROM a JOIN b ON b.a_id = a.id",
+    "SELECT a.* FROM b JOIN a ON a.id = b.a_id WHERE b.y > 2",
+    "SELECT c.* FROM a LEFT JOIN c ON c.n = a.k",
+    "SELECT a.* FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.a_id = a.id AND b.y > 2)",
+    "SELECT b.y, b.x, b.t, b.a_id, b.id FROM a JOIN b ON b.a_id = a.id",
+    "SELECT a.* FROM a JOIN b ON b.a_id = a.id ORDER BY b.y DESC, b.id LIMIT 7",
     "SELECT a.id, b.id FROM a JOIN b ON b.id = a.k",
     "SELECT a.id, b.id FROM b JOIN a ON a.id = b.a_id",
     "SELECT a.id, b.y FROM a JOIN b ON b.a_id = a.id",
