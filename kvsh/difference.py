@@ -117,8 +117,13 @@ def snapshot(tree: Tree) -> list[Batch]:
 
 
 def reverse(tree: Tree, found: Difference) -> None:
-    """Put a tree in the new state back into the old one."""
-    if found.added:
+    """Put a tree in the new state back into the old one.
+
+    Where no entry stays, the tree begins anew: it may have been given columns, which the rows of before must not
+    be taken to lack."""
+    if len(tree) == len(found.added) + len(found.changed):
+        tree.clear()
+    elif found.added:
         tree.delete_many(sorted(found.added, key=order_key))
     back = dict(found.removed)
     back.update((key, old) for key, (old, _) in found.changed.items())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btree import Tree, TreeKind, open_memory
+from btree import Tree, TreeKind, open_memory, open_store
 from kvsh.difference import difference, reverse
+from kvsh.undo import UndoLog
+from sql import Session
 
 KEYS = st.integers(0, 60)
 VALUES = st.one_of(st.none(), st.integers(0, 3), st.floats(0, 3), st.text(max_size=2))
@@ -76,3 +79,46 @@ def test_unchanged_leaves_are_passed_over() -> None:
 def test_a_number_of_another_kind_is_a_change() -> None:
     assert difference(iter([([1], [(1,)])]), iter([([1], [(1.0,)])])).changed == {1: ((1,), (1.0,))}
     assert difference(None, iter([([1], [(1,)])])).added == {1: (1,)}
+
+
+def test_columns_that_were_added_or_dropped_are_taken_back(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "a")
+    session = Session(store)
+    history = UndoLog(store)
+
+    def run(text: str) -> None:
+        history.before(session)
+        session.execute(text)
+        history.after(session, text)
+
+    def rows() -> list[Any]:
+        return list(session.execute("SELECT * FROM t"))
+
+    run("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)")
+    run(
+        "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+        " WHERE i < 9000) SELECT i, 'a' || i FROM n"
+    )
+    store.checkpoint()
+    seen = [rows()]
+    for statement in (
+        "ALTER TABLE t ADD COLUMN b INT DEFAULT 7",
+        "UPDATE t SET b = id WHERE id % 50 = 0",
+        "ALTER TABLE t ADD COLUMN c TEXT",
+        "ALTER TABLE t DROP COLUMN b",
+        "ALTER TABLE t ADD COLUMN d REAL DEFAULT 2",
+    ):
+        run(statement)
+        seen.append(rows())
+    while seen:
+        assert rows() == seen.pop()
+        fresh = open_store(tmp_path / "a")
+        width = len(rows()[0])
+        tree_id = max(fresh.begin().tree_ids())
+        assert {len(row) for _, some in fresh.begin().tree(tree_id).batches() for row in some} == {
+            width
+        }
+        fresh.close()
+        if seen:
+            history.undo(session)
+    store.close()
