@@ -20,19 +20,20 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from btree import directory
+from btree import directory, single_puts
 from btree.cache import Cache
 from btree.codec import encoded
 from btree.collector import CollectorPaused
 from btree.disk_transaction import REDO_BYTES_MAX, DiskTransaction
 from btree.errors import ConflictError, ReadOnlyError, StoreError
 from btree.flush import Flush
+from btree.late_transaction import LateTransaction
 from btree.node import Node
 from btree.on_pages import Replay
 from btree.overlay import OWN_MAX, redo_of
 from btree.pending import add_pending
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, TreeKind, Value
-from btree.redo import OP_CHANGES, changes_of, encode_put, gathered_changes, replay
+from btree.redo import OP_CHANGES, changes_of, gathered_changes, replay
 from btree.renewals import Renewals
 from btree.transaction import RAW_PUTS_MAX
 from btree.version import Version
@@ -50,9 +51,6 @@ _INDEX = TreeKind.INDEX
 
 CLOSE_REDO_BYTES_MAX = 32 * 1024
 """A store with more redo than this is checkpointed as it closes, so that the next open is quick."""
-
-UNREAD_COMMITS_MAX = 4096
-"""So many puts may wait in the log for the trees to take them in: it bounds what a read after them costs."""
 
 VERSIONS_MAX = 64
 """So many versions that only writers have seen are kept, before those that nobody can want any more go."""
@@ -108,7 +106,7 @@ class DiskStore:
         self._lock = threading.RLock()
         self._epoch: object = None
         self._versions: dict[int, Version] = {}  # of this epoch, from the visible one on
-        self._view: View | None = None
+        self.known_view: View | None = None
         self.renewals = Renewals(self)
 
     # -- transactions ------------------------------------------------------------------------------
@@ -132,52 +130,20 @@ class DiskStore:
             writer.rollback()
             raise
 
-    def put(self, key: bytes, value: bytes) -> None:
-        """One raw key put, as a transaction of its own.
+    def begin_late(self, timeout: float | None = None) -> DiskTransaction:
+        if not self.closed and not self.readonly:
+            lsn, epoch = self.pages.newest_appended()
+            version = self._versions.get(lsn) if self._epoch is epoch else None
+            if version is not None:
+                return LateTransaction(self, version, timeout)
+        return self.begin(write=True, timeout=timeout)
 
-        Such a put reads nothing, so it is written to the log and that is all: the trees take it in,
-        with others like it, when somebody reads next, as if another process had made the commit.  A
-        burst of puts costs its writes, and one pass over the leaves for every `UNREAD_COMMITS_MAX`."""
-        view = self._view
-        if (
-            view is None
-            or view.version.base_lsn == 0
-            or len(value) > REDO_BYTES_MAX // 2
-            or self.closed
-            or self.readonly
-            or (self.pages.checkpoint_due() and self._checkpoint_due(view.version))
-        ):
-            transaction = self.begin(write=True)
-            try:
-                transaction.tree(RAW_TREE_ID).put(key, value)
-                transaction.commit()
-            finally:
-                transaction.rollback()
-            return
-        lsn: int = self.pages.commit_redo(encode_put(RAW_TREE_ID, key, value))
-        if lsn - view.version.lsn > UNREAD_COMMITS_MAX:
-            self.view()
-            self.go_on_renewing()
-
-    def put_since(self, moment: Any, key: bytes, value: Any) -> int:
-        view = self._view
-        if (
-            view is None
-            or view.version.base_lsn == 0
-            or len(value or b"") > REDO_BYTES_MAX // 2
-            or self.closed
-            or (self.pages.checkpoint_due() and self._checkpoint_due(view.version))
-        ):
-            return 0
-        lsn: int = self.pages.commit_redo_since(encode_put(RAW_TREE_ID, key, value), moment)
-        if lsn - view.version.lsn > UNREAD_COMMITS_MAX:
-            self.view()
-            self.go_on_renewing()
-        return lsn
+    put = single_puts.put
+    put_since = single_puts.put_since
 
     def view(self) -> View:
         """The newest durable version, to read."""
-        view = self._view
+        view = self.known_view
         if view is not None and self.pages.is_newest(view.snapshot.state):
             return view
         return self._renewed_view()
@@ -215,7 +181,7 @@ class DiskStore:
                     snapshot.close()
                     raise
                 known = self._versions
-            view = self._view = View(snapshot, version)
+            view = self.known_view = View(snapshot, version)
             for old in [old for old in known if old < lsn]:
                 del known[old]
             return view
@@ -282,7 +248,7 @@ class DiskStore:
                     raise StoreError("pages were committed meanwhile")
                 newest = self._versions.get(writer.lsn) if self._epoch is writer.epoch else None
                 renewal.made.take_place()
-                self._view = None
+                self.known_view = None
                 snapshot: Snapshot = self.pages.snapshot()
                 after = None if newest is None else renewal.version_after(newest)
                 if after is None or after.lsn != snapshot.lsn:
@@ -295,7 +261,7 @@ class DiskStore:
         finally:
             writer.rollback()
 
-    def _checkpoint_due(self, version: Version, more: int = 0) -> bool:
+    def checkpoint_due(self, version: Version, more: int = 0) -> bool:
         """Whether the redo is long enough to be ended.  That of raw puts may be longer, since they wait for their
         leaves whoever replays it."""
         if not self.pages.checkpoint_due(more):
@@ -395,18 +361,18 @@ class DiskStore:
     def append_laid_over(
         self,
         transaction: DiskTransaction,
-        writer: Writer,
+        append: Callable[[bytes], Any],
         changes: Mapping[int, dict[Key, Value]],
     ) -> Any:
-        """Append a commit that is nothing but changes that lie over the trees; the engine's commit.
+        """Append a commit that is nothing but changes that lie over the trees; what `append` gives.
 
-        None, with nothing done, if that is not to be a redo record of its own."""
+        None, with nothing done, if that is not to be a redo record of its own, or `append` gives None."""
         version = transaction.version
         if version.base_lsn == 0:
             return None
-        if self.pages.checkpoint_due() and self._checkpoint_due(version):
+        if self.pages.checkpoint_due() and self.checkpoint_due(version):
             return None
-        lsn = writer.lsn + 1
+        lsn = version.lsn + 1
         raw: TreeState | None = None
         shape = version.shape
         operations: list[Any] = []
@@ -431,10 +397,12 @@ class DiskStore:
             record = encoded(operations)
             if len(record) > REDO_BYTES_MAX and (
                 max(map(len, changes.values())) <= OWN_MAX  # long, rather than many
-                or self._checkpoint_due(version, len(record))
+                or self.checkpoint_due(version, len(record))
             ):
                 return None
-            commit = writer.commit_redo(record)
+            commit = append(record)
+            if commit is None:
+                return None
             for tree_id, own in changes.items():
                 add_pending(states[tree_id], own, lsn)
             if raw is not None:
@@ -459,7 +427,7 @@ class DiskStore:
         """Append the transaction's commit, as redo or as pages; the engine's commit."""
         with self._lock:
             base_lsn, payload = transaction.version.base_lsn, None
-            if base_lsn and not self._checkpoint_due(transaction.version):
+            if base_lsn and not self.checkpoint_due(transaction.version):
                 payload = transaction.redo_record()
             if payload is None:
                 commit, version = self._append_pages(transaction, writer)
@@ -515,7 +483,7 @@ class DiskStore:
 
     def roots(self, extra: list[Node]) -> list[Node]:
         """The roots in memory of the visible version and of the newest one, and `extra` ones."""
-        view = self._view
+        view = self.known_view
         versions = [] if view is None else [view.version]
         # Of a process that only writes, the visible version may be one of long ago.
         versions += list(self._versions.values())[-1:]
@@ -576,7 +544,7 @@ class DiskStore:
             self.pages.compact(order, progress=progress, timeout=timeout)
         finally:
             transaction.rollback()
-        self._view = None
+        self.known_view = None
 
     def backup(self, path: str, *, progress: Callable[[int, int], None] | None = None) -> None:
         self.check_open()
@@ -604,7 +572,7 @@ class DiskStore:
         self.settle()
         self.closed = True
         self.renewals.give_up()
-        self._view = None
+        self.known_view = None
         if not ends:  # else freeing a million rows one by one would take 0.1 s
             self._versions = {}
             self.cache.clear()

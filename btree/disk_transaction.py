@@ -138,9 +138,9 @@ class DiskTransaction(OnPages):
                 return
             elif tree is not None:
                 with CollectorPaused():  # an object is made for each put
-                    commit = self.store.append_laid_over(self, writer, changes)
+                    commit = self.store.append_laid_over(self, writer.commit_redo, changes)
             else:
-                commit = self.store.append_laid_over(self, writer, changes)
+                commit = self.store.append_laid_over(self, writer.commit_redo, changes)
         if commit is None:
             commit = self.store.append(self, writer)
             is_large = True

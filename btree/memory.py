@@ -56,6 +56,9 @@ class MemoryStore:
             self.lock(timeout)
         return MemoryTransaction(self, write=write)
 
+    def begin_late(self, timeout: float | None = None) -> MemoryTransaction:
+        return self.begin(write=True, timeout=timeout)
+
     def view(self) -> Version:
         """The same object as long as nothing is committed."""
         return self.version

@@ -357,6 +357,9 @@ class Transaction(Protocol):
     def release(self, savepoint: Savepoint) -> None:
         """Forget the savepoint and those made after it; their work stays."""
 
+    def is_newest(self) -> bool:
+        """Of one that writes: whether it is known to build on the newest commit; it has the writer's lock then."""
+
     def commit(self) -> None:
         """Durable (as the store's durability says) and visible when it returns.  A read transaction just ends."""
 
@@ -388,6 +391,10 @@ class Store(Protocol):
     def begin(self, *, write: bool = False, timeout: float | None = None) -> StoreTransaction:
         """A transaction on the newest durable commit.  With `write`, takes the writer's lock first,
         waiting at most `timeout` seconds (None: the store's own), else BusyError naming the holder's pid."""
+
+    def begin_late(self, timeout: float | None = None) -> StoreTransaction:
+        """A transaction that writes, for one statement that is over at once.  It may take the writer's lock no sooner
+        than it commits, which is ConflictError if another was committed since it began."""
 
     def view(self) -> Any:
         """The same object as long as nothing is committed, whoever commits.  It has the number of its commit as `lsn`,

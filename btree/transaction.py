@@ -462,6 +462,9 @@ class LocalTransaction(UnopenedRows, Ground):
         finally:
             self._end()
 
+    def is_newest(self) -> bool:
+        return True
+
     def rollback(self) -> None:
         if self.active:
             self._end()

@@ -109,9 +109,11 @@ class Grouping(Locking, ABC):
             self._unlock()
         return lsn
 
-    def append_at_once(self, payloads: Sequence[bytes], since: State | None = None) -> int:
-        """`append_redo`, if no other writer and nothing out of the ordinary is in the way, and nothing was committed
-        since a state that was visible; else 0.
+    def append_at_once(
+        self, payloads: Sequence[bytes], after: tuple[int, object] | None = None
+    ) -> int:
+        """`append_redo`, if no other writer and nothing out of the ordinary is in the way, and the newest commit is
+        that of a number and epoch; else 0.
 
         The steps of `begin` and `Writer.commit_redo` without their objects, for transactions that take a few
         microseconds."""
@@ -123,10 +125,8 @@ class Grouping(Locking, ABC):
                         self._dead is None
                         and not self.readonly
                         and self._lock_unchanged_file()
-                        # Of this handle's commits some may not be visible yet.
                         and (
-                            since is None
-                            or (since is self._visible and since.lsn == self.current_log.lsn)
+                            after is None or after == (self.current_log.lsn, self.current_log.epoch)
                         )
                     ):
                         lsn = self.append_redo(self.current_log, payloads)
@@ -184,17 +184,28 @@ class Grouping(Locking, ABC):
     def commit_redo_since(self, payload: bytes, since: State) -> int:
         """A transaction that is one redo record, made of what it has read in a state that was visible: its lsn, 0 and
         nothing done if something was committed since, or is in the way."""
+        after = since.lsn, since.epoch
         if self.durability != "full":
-            return self.append_at_once((payload,), since)
+            return self.append_at_once((payload,), after)
         if not other_threads():
-            return self._commit_alone(payload, since)
+            return self._commit_alone(payload, after)
         with HURRY:
-            return self._commit_alone(payload, since)
+            return self._commit_alone(payload, after)
 
-    def _commit_alone(self, payload: bytes, since: State | None = None) -> int:
+    def append_after(self, payload: bytes, lsn: int, epoch: object) -> int:
+        """Append a redo record that builds on a commit, if that is the newest one and nothing is in the way: its lsn,
+        else 0.  It is durable after `wait_durable`."""
+        return self.append_at_once((payload,), (lsn, epoch))
+
+    def newest_appended(self) -> tuple[int, object]:
+        """Number and epoch of the newest commit that this handle knows; it may still wait for its sync."""
+        log = self.current_log
+        return log.lsn, log.epoch
+
+    def _commit_alone(self, payload: bytes, after: tuple[int, object] | None = None) -> int:
         """What `_lead` does, for a thread that nobody has been beside; 0 if something is in its way."""
         try:
-            lsn = self.append_at_once((payload,), since)
+            lsn = self.append_at_once((payload,), after)
             if lsn:
                 self.await_durable(lsn)
         except EngineError:

@@ -128,6 +128,9 @@ class PairedTransaction(RowAccess):
     def _place(self, savepoint: Savepoint) -> int:
         return next(place for place, known in enumerate(self._savepoints) if known is savepoint)
 
+    def is_newest(self) -> bool:
+        return self.main.is_newest()
+
     def commit(self) -> None:
         # The database first: if that fails, the temporary half is rolled back with it.
         try:

@@ -313,12 +313,12 @@ class TransactionState:
 
     def quick_writer(self) -> Transaction | None:
         """What a writing statement that is over at once joins, made writable, or, outside of any transaction, one
-        of its own; None where there are temporary objects."""
+        of its own, which takes its lock late; None where there are temporary objects."""
         if self._temporary_store is not None:
             return None
         if self.in_transaction or self._query_only:
             return self.joined_transaction(temporary=False)
-        return self.store.begin(write=True, timeout=self.busy_timeout)
+        return self.store.begin_late(self.busy_timeout)
 
     def ensure_writable(self, transaction: Transaction, *, temporary: bool) -> None:
         """Make the half of `transaction` that is to be written writable."""

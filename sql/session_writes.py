@@ -13,7 +13,7 @@ from itertools import chain, islice
 from operator import itemgetter, ne
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from btree import Savepoint, Transaction
+from btree import ConflictError, Savepoint, Transaction
 from sql.context import Context
 from sql.errors import ConstraintError, Interrupted, MisuseError, SqlError
 from sql.loading import load, planning
@@ -119,16 +119,26 @@ class WriteStatement(Checked):
                     self._quick_context = context
         except BaseException as error:
             if is_alone:
+                if isinstance(error, Exception) and not transaction.is_newest():
+                    session.abandon(transaction)
+                    return None
                 self._failed_alone(session, transaction, error)
             else:
                 self._failed(session, transaction, error)
             raise
-        if outcome is None:
-            if is_alone:
-                session.abandon(transaction)
-            return None
         if is_alone:
-            session.commit_alone(transaction)
+            if outcome is None or (
+                # What comes to no commit has to hold of the newest one, too.
+                (not outcome.changes or session.deferred_violations) and not transaction.is_newest()
+            ):
+                session.abandon(transaction)
+                return None
+            try:
+                session.commit_alone(transaction)
+            except ConflictError:
+                return None
+        elif outcome is None:
+            return None
         session.changes = changes = outcome.changes
         session.total_changes += changes
         return changes
