@@ -34,6 +34,7 @@ from sql.optimise.costs import (
     SCAN_ROW,
     SEEK,
     lookup_cost,
+    width_cost,
 )
 from sql.optimise.statistics import DEFAULT_RANGE_SHARE, Statistics
 from sql.optimise.terms import Term, terms_of
@@ -413,9 +414,9 @@ class TableAccess:
             usable.append(entry)  # type: ignore[arg-type]
         if not used and not covered and not usable:
             return []
-        per_row = KEY_ROW if covered else FETCH_ROW
+        per_row = KEY_ROW if covered else self._fetch_cost()
         if not covered and not path.clustered and rows > self.size / 8:
-            per_row = FETCH_ROW * 0.6
+            per_row *= 0.6
         access = KeyRange(path, tuple(equal), low, high, prefix, covered)
         return [
             Candidate(
@@ -428,6 +429,10 @@ class TableAccess:
                 unique,
             )
         ]
+
+    def _fetch_cost(self) -> float:
+        """One row that an index leads to."""
+        return FETCH_ROW + width_cost(len(self.relation.table.columns))
 
     def _settled(self, columns: frozenset[int], used: list[Expression]) -> bool:
         """Whether nothing speaks of the columns but conditions that an access proves: so a text that is compared under
@@ -560,7 +565,7 @@ class TableAccess:
                 rows = min(rows, float(self.size))
                 made = Candidate(
                     RowidUnion(tuple(parts)),
-                    cost + rows * FETCH_ROW,
+                    cost + rows * self._fetch_cost(),
                     rows,
                     (),
                     ((ROWID, False),),

@@ -22,6 +22,13 @@ every leaf has some of those."""
 PROBED_ROW, LATE_SHARE = 12.0, 8.0
 """A scan by column that asks for each row whether its key is one of some; these are at most one in so many rows."""
 PREFIX, PREFIX_ROW, FETCHED_ROW = 600.0, 150.0, 700.0
+FEW_COLUMNS, WIDE_COLUMN = 6, 150.0
+"""What each column makes a row dearer that is fetched by itself, in tables of more columns than so few."""
+
+
+def width_cost(columns: int) -> float:
+    """What fetching a row costs more in a wide table: fewer rows share a leaf, and each has more to be made of it."""
+    return WIDE_COLUMN * max(0, columns - FEW_COLUMNS)
 
 
 def lookup_cost(size: float) -> float:

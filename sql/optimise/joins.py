@@ -32,6 +32,7 @@ from sql.optimise.costs import (
     SEEK,
     batched_cost,
     probe_cost,
+    width_cost,
 )
 from sql.optimise.decorrelate import ANTI, SEMI
 from sql.optimise.ordering import in_order
@@ -338,7 +339,8 @@ class JoinOrder(RelationAccesses):
                 found = candidate.rows
                 cost = PREFIX + 1.5 * batched_cost(size, once) + found * PREFIX_ROW
                 if not candidate.access.covering:
-                    cost += found * (FETCHED_ROW + batched_cost(size, once * max(found, 1.0)))
+                    fetched = FETCHED_ROW + width_cost(len(relation.table.columns))
+                    cost += found * (fetched + batched_cost(size, once * max(found, 1.0)))
             case _:
                 return candidate
         return replace(candidate, cost=cost, batched=True, merged=merged)
