@@ -44,7 +44,10 @@ _TEXT_CACHED_MAX = 1 << 16
 _AGAIN, _TEXTS_MAX = 8, 64
 """How often a query of literals is asked, word for word, before it has a plan of its own, and texts that are counted."""
 _INSERT_LETTERS = frozenset("iIrR")  # of INSERT, REPLACE
-_LONG = 1024  # characters: beyond, an INSERT is first tried as rows of literals
+_LONG = (
+    1024  # characters: beyond, an INSERT of more than a few rows is first tried as rows of literals
+)
+_ROWS_FEW = 8
 
 _CONTROL = {
     "BEGIN": TransactionState.begin,
@@ -123,7 +126,7 @@ class Session(TransactionState):
         plans = self._plans
         plan = plans.get(sql)
         if plan is None and not parameters:
-            if len(sql) > _LONG:
+            if len(sql) > _LONG and sql.count("(") > _ROWS_FEW:
                 result = self._literal_insert(sql)
                 if result is not None:
                     return result

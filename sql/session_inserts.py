@@ -33,9 +33,10 @@ _HEAD = re.compile(
     rf"\s*+(?:\(\s*+{_NAME}(?:\s*+,\s*+{_NAME})*+\s*+\)\s*+)?VALUES)\s*+(?=\()",
     re.IGNORECASE,
 )
+# Long values go by stretches: a step of a repeated group takes ten times as long as one of a repeated character.
 _LITERAL_TEXT = (
-    r"(?:'(?:[^']|'')*+'|[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?"
-    r"|[Nn][Uu][Ll][Ll]|[xX]'(?:[0-9a-fA-F]{2})*+')"
+    r"(?:'[^']*+(?:''[^']*+)*+'|[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?"
+    r"|[Nn][Uu][Ll][Ll]|[xX]'(?:[0-9a-fA-F]{64})*+(?:[0-9a-fA-F]{2})*+')"
 )
 _LITERAL = re.compile(_LITERAL_TEXT)
 _FIRST_ROW = re.compile(rf"\(\s*+{_LITERAL_TEXT}\s*+(?:,\s*+{_LITERAL_TEXT}\s*+)*+\)")
@@ -64,16 +65,19 @@ class Run(NamedTuple):
 
 class _Beginning:
     """What an INSERT of literals begins with: `statement` for one row, `start` of the text between its
-    outermost parentheses, `opening` from INSERT to there, and what its rows have between them."""
+    outermost parentheses, `opening` from INSERT to there, the literals of its `first` row, which goes up to `end`, and
+    what its rows have between them."""
 
-    __slots__ = ("head", "opening", "row_gap", "start", "width")
+    __slots__ = ("end", "first", "head", "opening", "row_gap", "start", "width")
 
     def __init__(self, text: str, head: re.Match[str], first: re.Match[str]) -> None:
         self.head = head.group(1)
         self.start = head.end() + 1
         self.opening = text[head.start(1) : self.start]
-        self.width = len(_LITERAL.findall(first.group()))
-        gap = _ROW_GAP.match(text, first.end() - 1)
+        self.first = _LITERAL.findall(first.group())
+        self.width = len(self.first)
+        self.end = first.end()
+        gap = _ROW_GAP.match(text, self.end - 1)
         self.row_gap = "),(" if gap is None else gap.group()
 
     @property
@@ -94,6 +98,8 @@ def literal_rows(text: str) -> tuple[str, list[Row]] | None:
     begun = _beginning(text, 0)
     if begun is None:
         return None
+    if not text[begun.end :].strip(" \t\n\r;"):
+        return begun.statement, [tuple(map(_value, begun.first))]
     body = text[begun.start :].rstrip().removesuffix(";").rstrip()
     if not body.endswith(")"):
         return None

@@ -29,7 +29,7 @@ from sql.parse.split import WORD
 SqlLiteral = int | float | str
 
 _LITERAL = re.compile(
-    rf"('(?:[^']|'')*+'|(?<!{WORD})(?<!\.)(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?!{WORD}|\.))",
+    rf"('[^']*+(?:''[^']*+)*+'|(?<!{WORD})(?<!\.)(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?!{WORD}|\.))",
     re.ASCII,
 )
 _OPAQUE = re.compile(r"""[?:@$#]|--|/\*""")

@@ -113,3 +113,28 @@ def test_the_collector_is_as_it_was_behind_a_long_text(
         assert gc.isenabled() == enabled
     finally:
         (gc.enable if was else gc.disable)()
+
+
+@pytest.mark.parametrize("size", [900, 5_000, 70_000])
+def test_long_values_in_the_text(size: int, engines: tuple[KvshEngine, SqliteEngine]) -> None:
+    text = ("it''s (a) \"b\" [c], x'00' -- é\n" * size)[:size].rstrip("'") + "''"
+    blob = ("00ff7A" * size)[: 2 * size]
+    statements = (
+        f"INSERT INTO t(b, c) VALUES (7, '{text}')",
+        f"INSERT INTO t(b, c) VALUES (8, x'{blob}');",
+        f"INSERT INTO t(b, c) VALUES (9, X'{blob}'), (10, '{text}'), (-11, 'x')",
+        f"INSERT INTO t(b, c) VALUES (12, x'{blob}0')",
+        f"SELECT a FROM t WHERE c = '{text}' ORDER BY a",
+        f"SELECT length('{text}'), length(x'{blob}') FROM t",
+        f"UPDATE t SET c = '{text}' WHERE a = 1",
+        f"DELETE FROM t WHERE c = '{text}' AND a > 4",
+        "SELECT * FROM t ORDER BY a",
+    )
+    told: list[list[object]] = [[], []]
+    for engine, heard in zip(engines, told, strict=True):
+        for statement in statements * 2:
+            try:
+                heard.append(engine.execute(statement))
+            except EngineError as error:
+                heard.append(str(error)[:20])
+    assert told[0] == told[1]
