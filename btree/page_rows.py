@@ -6,8 +6,8 @@ of its rows were asked for.
 
 A number in fixed width is where its slot says.  Of a column in msgpack nothing says where a value begins but those
 before it.  Where all are texts of ASCII, each shorter than 32 bytes, the bytes that are not ASCII are the heads of the
-texts, which tell their lengths: one call takes them out, and their sum is the place.  Else all are decoded: three times as
-long.
+texts, which tell their lengths: one call takes them out, and their sum is the place.  Else all are decoded, each time:
+three times as long.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from btree.node import NotInMemoryError
 from btree.packed_rows import PackedRows, packed_rows
 from btree.protocols import Value
 
-ROWS_MAX = 4
-"""Rows that are taken out of a leaf's columns before it is turned round."""
+ROWS_MAX = 12
+"""Rows that are taken out of a leaf's columns before it is turned round; one for which a column has to be decoded counts
+as several."""
+
+_DECODED_ROWS = 4
 
 _NUMBERS = {ord(code): Struct(f"<{code}") for code in "bhiqd"}
 _ASCII = bytes(range(0x80))
@@ -33,7 +36,7 @@ _SHORT_HEADS = bytes(range(_SHORT, _SHORT_END))
 class PageRows(PackedRows):
     """The same for a leaf's first look-ups: `turned` are the rows for those to come."""
 
-    __slots__ = ("_columns", "_turned")
+    __slots__ = ("_columns", "_count", "_decoded", "_heads", "_turned")
 
     def __init__(self, columns: Sequence[bytes]) -> None:
         count = row_count(columns[0])
@@ -41,7 +44,11 @@ class PageRows(PackedRows):
             if row_count(column) != count:
                 raise ValueError("columns of different lengths")
         self._columns = columns
+        self._count = count
+        # Of columns of short texts, by their places; empty for others.
+        self._heads: dict[int, bytes] = {}
         self._turned: PackedRows | None = None
+        self._decoded = 0  # weighed as rows
         self.reads = 0
 
     @property
@@ -51,7 +58,7 @@ class PageRows(PackedRows):
     @property
     def is_turning(self) -> bool:
         """Whether the leaf had better be turned round."""
-        return self.reads > ROWS_MAX
+        return self.reads + self._decoded > ROWS_MAX
 
     def turned(self) -> PackedRows:
         """The rows, each in one place."""
@@ -59,24 +66,32 @@ class PageRows(PackedRows):
         if made is None:
             made = packed_rows(self._columns)
             made.reads = min(self.reads, ROWS_MAX)
-            self._turned, self.reads = made, ROWS_MAX + 1
+            self._turned, self._decoded = made, ROWS_MAX + 1
         return made
 
     def row(self, slot: int) -> Value:
         if self._turned is not None:
             return self._turned.row(slot)
         row: list[Value] = []
-        for column in self._columns:
+        for place, column in enumerate(self._columns):
             number = _NUMBERS.get(column[0])
             if number is not None:
                 row += number.unpack_from(column, 1 + number.size * slot)
+                continue
+            heads = self._heads.get(place)
+            if heads is None:
+                heads = self._heads[place] = _heads(column, self._count)
+            if heads:
+                begin = 4 + slot + sum(heads[:slot]) - _SHORT * slot
+                row.append(column[begin : begin + heads[slot] - _SHORT].decode())
             else:
-                row.append(_value(column, slot))
+                row.append(decode_all(column)[slot])
+                self._decoded += _DECODED_ROWS
         return tuple(row)
 
     def __getitem__(self, slot: int) -> Value:
         self.reads += 1
-        if self.reads > ROWS_MAX:
+        if self.reads + self._decoded > ROWS_MAX:
             raise NotInMemoryError  # the slow path asks for the leaf anew
         return self.row(slot)
 
@@ -87,13 +102,11 @@ class PageRows(PackedRows):
         return self.turned().rows_at(keys, wanted)
 
 
-def _value(column: bytes, slot: int) -> Value:
-    """One value of a column in msgpack."""
-    if column[0] == 0xDC:  # of 16 entries and more
-        heads = column[3:].translate(None, _ASCII)
-        # No other value begins so, and text beyond ASCII has bytes of 0xc2 and more: so these are the heads of all
-        # values that are no small integers, which have none.
-        if len(heads) == row_count(column) and not heads.translate(None, _SHORT_HEADS):
-            begin = 4 + slot + sum(heads[:slot]) - _SHORT * slot
-            return column[begin : begin + heads[slot] - _SHORT].decode()
-    return decode_all(column)[slot]
+def _heads(column: bytes, count: int) -> bytes:
+    """The heads of all values of a column in msgpack, if these are short texts of ASCII; else nothing."""
+    if column[0] != 0xDC:  # of 16 entries and more
+        return b""
+    heads = column[3:].translate(None, _ASCII)
+    # No other value begins so, and text beyond ASCII has bytes of 0xc2 and more: so these are the heads of all
+    # values that are no small integers, which have none.
+    return heads if len(heads) == count and not heads.translate(None, _SHORT_HEADS) else b""
