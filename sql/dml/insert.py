@@ -7,6 +7,7 @@ rows in bulk (`bulk`), and row by row with all constraints, triggers, foreign ke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,10 @@ _ROWS_AT_ONCE = 8192
 _SORTED_AT_ONCE = 262144
 """Rows that are written at once; where they have to be put in the order of a key or of indexes, the more so: each leaf is
 searched and changed once for all that go there."""
+
+
+_OF_ROW = re.compile(r"on\s+conflict.*\b(?:new|old)\b", re.IGNORECASE | re.DOTALL).search
+"""An upsert that may ask for the row of its program: what that is, is not known any more when the values of many are."""
 
 
 class InsertPlan(WritePlan):
@@ -92,6 +97,7 @@ class InsertPlan(WritePlan):
             and (self._merge is not None or self._only_refuses())
         ):
             self.apart_tree = table.tree_id
+        self._changes_by_row = bool(clauses) and _OF_ROW(statement.text) is not None
         self._may_join_sets = (
             self.source.values is not None and not self.volatile and not self.source.is_followed
         )
@@ -251,6 +257,8 @@ class InsertPlan(WritePlan):
         return outcome
 
     def run_each(self, ctx: Context, bound: Iterable[Context]) -> int:
+        if self._changes_by_row:
+            return super().run_each(ctx, bound)
         values = self.source.values
         assert values is not None
         rows = [row for each in bound for row in values(each)]
