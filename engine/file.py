@@ -101,6 +101,9 @@ _SYNCING_FILE_SYSTEMS = (b"ext3", b"ext4", b"xfs")
 """Where RWF_DSYNC is known to do what fdatasync does, for the range.  With FUSE and its like a server is told
 of the flag, and may ignore it."""
 
+_NAME_BYTES_MAX = 255
+"""How long a name in a directory may be, nearly everywhere."""
+
 _NO_SUCH_CALL = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)
 """What kernels without the flag say to it, and sandboxes without the call: nothing was written."""
 
@@ -272,8 +275,12 @@ class OsFileSystem:
 
 
 def temporary_name(path: str, purpose: str) -> str:
-    """A name for a new file beside `path`, which nobody else will take; see `temporary`."""
-    return f"{path}.{os.getpid()}-{os.urandom(4).hex()}.kvsh-{purpose}"
+    """A name for a new file beside `path`, which nobody else will take; see `temporary`.  Of a long name it has
+    the beginning, since names are bounded."""
+    directory, name = os.path.split(path)
+    end = f".{os.getpid()}-{os.urandom(4).hex()}.kvsh-{purpose}"
+    name = os.fsdecode(os.fsencode(name)[: _NAME_BYTES_MAX - len(end)])
+    return os.path.join(directory, name + end)
 
 
 def _create_unnamed(path: str, content: bytes, like: os.stat_result | None) -> bool:

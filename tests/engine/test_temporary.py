@@ -246,3 +246,18 @@ def test_a_compaction_at_work_keeps_its_file_from_who_opens_the_database(tmp_pat
     assert os.listdir(tmp_path) == ["db"]
     assert store.check() == []
     store.close()
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "\udce9" * 255, "db"])
+def test_a_file_with_the_longest_of_names_is_compacted_and_backed_up(
+    tmp_path: Path, name: str
+) -> None:
+    """The temporary file's name was too long: such a file could only grow."""
+    (tmp_path / "copies").mkdir()
+    store = bank(tmp_path / name)
+    store.compact()
+    store.backup(str(tmp_path / "copies" / name))
+    assert balance(store) == ACCOUNTS * FUNDS
+    store.close()
+    repair(tmp_path / "copies" / name, tmp_path / name[:-1])
+    assert sorted(os.listdir(tmp_path)) == sorted([name, name[:-1], "copies"])
