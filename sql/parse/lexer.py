@@ -15,7 +15,6 @@ Source: sqlite3GetToken() in SQLite's tokenize.c.
 from __future__ import annotations
 
 import re
-from string import hexdigits
 
 from sql.errors import SqlSyntaxError
 from sql.parse.split import WORD
@@ -85,6 +84,7 @@ _PIECES = re.compile(
     re.DOTALL,
 ).findall
 
+_HEX = "0123456789abcdefABCDEF"
 _END_TOKENS = 3  # as far as the parser looks ahead
 
 
@@ -173,7 +173,7 @@ def _blob_or_word(piece: str, start: int) -> tuple[str, str]:
     if piece[1:2] != "'":
         return "ID", piece
     digits = piece[2:-1]
-    if len(piece) % 2 == 0 or piece[-1] != "'" or digits.strip(hexdigits):
+    if len(piece) % 2 == 0 or piece[-1] != "'" or digits.strip(_HEX):
         raise unrecognized(piece, start)
     return "BLOB", digits
 
