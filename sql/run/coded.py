@@ -14,7 +14,8 @@ each takes 8 to 25 ns, the more the larger the table.  (The idea: column imprint
 
 Buckets are made of one batch and used for the next ones as long as their values spread over them, so that to code a
 value that columns share is to ask a dict: 30 ns.  It is done when a column that will be kept has just been decoded, and
-its values are in the processor's cache; of one that was kept for other queries, once it has been filtered before.
+its values are in the processor's cache; of one that was kept for other queries at once if most of its values are those of
+other batches, else once it has been filtered before.
 """
 
 from __future__ import annotations
@@ -193,13 +194,13 @@ def codes_of(column: Sequence[Any], before: Codes | None) -> Codes | None:
 def _learnt(column: Column, before: Codes | None) -> object:
     if not column.is_to_stay:
         return None
-    if column.is_kept and column.derived("filtered") is None:
+    shared = getattr(column, "own_share", 1) <= _SHARED
+    if column.is_kept and not shared and column.derived("filtered") is None:
         column.keep("filtered", True, 0)
         return None
     column.keep("codes", False, len(column))
     if column.derived("codes") is None:
         return None  # there is no room
-    shared = getattr(column, "own_share", 1) <= _SHARED
     codes = coded(column, before.buckets if before is not None else None, shared=shared)
     column.keep("codes", codes, 0)
     return codes
