@@ -19,6 +19,7 @@ from sql.bind.stages import grouped, windowed
 from sql.bind.typing import carried_affinity, collation_of, kinds_of
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import (
+    ROWID,
     Affinity,
     ColumnRef,
     Expression,
@@ -80,12 +81,18 @@ class Binder:
             bound: Expression = column.expression
             if isinstance(bound, ColumnRef):
                 bound = replace(bound, kinds=31)
-                if table.lower() in ("new", "old", "excluded"):
-                    return Unary("+", bound)  # as in SQLite: its collation and no affinity
+                if bound.column not in (ROWID, found[0].rowid_alias):
+                    is_bare = table.lower() in ("new", "old", "excluded")
+                else:
+                    is_bare = table.lower() == "excluded"
+                if (
+                    is_bare
+                ):  # as in SQLite: its collation and no affinity, but of row ids in NEW and OLD
+                    return Unary("+", bound)
             return bound
         if name.lower() in ROWID_NAMES and item.rowid is not None:
             rowid: Expression = item.rowid
-            return rowid
+            return Unary("+", rowid) if table.lower() == "excluded" else rowid
         return None
 
     def kinds_of(self, table: Any) -> tuple[int, ...]:
