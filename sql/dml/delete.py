@@ -19,7 +19,7 @@ from sql.dml.records import KIND_BITS, Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
-from sql.dml.triggers import AT_ONCE_MIN, fire_after_all
+from sql.dml.triggers import AT_ONCE_MIN, fire_for_all
 from sql.dml.undo import NOTED_ROWS, Undo, guarded, not_noted
 from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.result import WriteOutcome
@@ -166,20 +166,23 @@ class DeletePlan(WritePlan):
 
     def _and_after(self, ctx: Context, found: list[Row], undo: Undo) -> WriteOutcome | None:
         """Delete many rows, and then run their triggers; None, with nothing written, if that is to be done row by row."""
-        if not self._fires or len(found) < AT_ONCE_MIN or self.returning is not None:
+        triggers = self.target.triggers
+        if not triggers.any or len(found) < AT_ONCE_MIN or self.returning is not None:
+            return None
+        if self.target.foreign_keys is not None:
             return None
         inner, outermost = with_state(ctx, undo)
         if not outermost:
             return None
 
-        def write() -> list[Change]:
+        def write() -> tuple[list[Change], list[Change]]:
             keys = [item[0] for item in in_key_order(found)]
             rows = ctx.transaction.tree(self.table.tree_id).get_many(keys)
             remove_rows(inner, self.target.records, keys, rows)
-            return [(pair, None) for pair in zip(keys, rows, strict=True)]
+            told: list[Change] = [(pair, None) for pair in zip(keys, rows, strict=True)]
+            return told, told
 
-        after = self.target.triggers.after
-        if not fire_after_all(after, inner, self.table, None, write):
+        if not fire_for_all(triggers, inner, self.table, None, write):
             return None
         return WriteOutcome(len(found), len(found) + inner.state.changed)
 

@@ -25,7 +25,7 @@ from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.sources import Source
 from sql.dml.target import Target, Values, WritePlan
-from sql.dml.triggers import fire_after_all
+from sql.dml.triggers import fire_for_all
 from sql.dml.undo import ABSENT, NOTED_ROWS, Undo, guarded, not_noted
 from sql.dml.upsert import upsert_clauses
 from sql.dml.writer import LargestRowid
@@ -84,10 +84,11 @@ class InsertPlan(WritePlan):
         )
         self.bulk: BulkInsert | None = None
         self._merge: Merge | None = None
-        if not target.triggers.any or self._fires:
+        self._waits = triggers.any and not table.without_rowid
+        if not triggers.any or self._waits:
             removes_alone = self._removes_alone(env)
             self.bulk = BulkInsert(records, self.order, removes_alone=removes_alone)
-            if not self._fires:
+            if not self._waits:
                 self._merge = merges(records, self.order, removes_alone=removes_alone)
         if (
             self._is_inner
@@ -210,8 +211,8 @@ class InsertPlan(WritePlan):
 
     def _insert_rows(self, ctx: Context, rows: list[Row], undo: Undo) -> WriteOutcome:
         if self.bulk is not None and len(rows) >= BULK_ROWS_MIN:
-            if self._fires:
-                done = self._and_after(ctx, self.bulk, rows, undo)
+            if self._waits:
+                done = self._with_triggers(ctx, self.bulk, rows, undo)
             else:
                 done = self._in_bulk(ctx, self.bulk, rows, undo)
             if done is not None:
@@ -230,31 +231,45 @@ class InsertPlan(WritePlan):
 
     # -- in bulk ---------------------------------------------------------------------------------
 
-    def _and_after(
+    def _with_triggers(
         self, ctx: Context, bulk: BulkInsert, rows: list[Row], undo: Undo
     ) -> WriteOutcome | None:
-        """Insert many rows, and then run their triggers; None, with nothing written, if that is to be done row by row."""
+        """Insert many rows and run their triggers; None, with nothing written, if that is to be done row by row."""
         if self.volatile or not self._only_refuses():
             return None
         inner, outermost = with_state(ctx, undo)
         if not outermost:
             return None
         done: list[WriteOutcome] = []
+        triggers = self.target.triggers
 
-        def write() -> list[Change] | None:
+        def write() -> tuple[list[Change], list[Change]] | None:
             told: list[Change] = []
             outcome = self._in_bulk(ctx, bulk, rows, undo, told)
-            if outcome is None:
-                return None
+            if outcome is None or (triggers.before and len(told) < len(rows)):
+                return None  # they are run for rows that OR IGNORE leaves out, too
             done.append(outcome)
-            return told
+            return self._shown(rows, told), told
 
-        after, or_conflict = self.target.triggers.after, self.statement.or_conflict
-        if not fire_after_all(after, inner, self.table, or_conflict, write):
+        or_conflict = self.statement.or_conflict
+        if not fire_for_all(triggers, inner, self.table, or_conflict, write):
             return None
         outcome = done[0]
         outcome.total_changes += inner.state.changed
         return outcome
+
+    def _shown(self, given: list[Row], told: list[Change]) -> list[Change]:
+        """What BEFORE triggers are shown of new rows: a rowid that was still to be chosen as -1."""
+        alias = self.target.records.alias
+        place = -1 if self.source.rowid_last else alias
+        if not self.target.triggers.before or (place is not None and given[0][place] is not None):
+            return told
+        shown: list[Change] = []
+        for _, new in told:
+            assert new is not None
+            row = new[1] if alias is None else (*new[1][:alias], -1, *new[1][alias + 1 :])
+            shown.append((None, (-1, row)))
+        return shown
 
     def run_each(self, ctx: Context, bound: Iterable[Context]) -> int:
         if self._changes_by_row:

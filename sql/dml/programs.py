@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from sql.compile import compile_values, prepare_select
+from sql.compile import CompiledQuery, compile_values, prepare_select
 from sql.context import Context
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import ROWID, ColumnRef, Parameter, Unary
 from sql.parse import exp
 from sql.parse.statements import Query, Statement
+from sql.plan import Select
 from sql.run.arithmetic import RaiseError
 from sql.values import truth
 
@@ -112,7 +113,7 @@ class Program:
 
     `repeats`: whether it may start itself again (actions of foreign keys may, triggers only where
     recursive_triggers is on).  `main_only`: names mean objects of the database, never temporary ones.
-    `is_pure`: there are no subqueries and no functions that ask for what was written last."""
+    `is_pure`: there are no functions that ask for what was written last."""
 
     def __init__(
         self,
@@ -190,8 +191,11 @@ class Program:
             running.pop()
             session.changes, session.last_insert_rowid = saved
 
-    def run_each(self, ctx: ProgramContext, rows: Sequence[Change], plans: Sequence[Any]) -> None:
-        """Run `plans`, as `apart` gave them, for each of many rows: one statement after the other."""
+    def run_each(
+        self, ctx: ProgramContext, rows: Sequence[Change], plans: Sequence[Any] | None
+    ) -> bool:
+        """Run `plans`, as `apart` gave them, for each of many rows: one statement after the other.  Without plans it says
+        whether WHEN is true of none."""
         session, inner = self.session, ProgramContext(ctx, (), ctx.state)
         saved = session.changes, session.last_insert_rowid
 
@@ -213,28 +217,44 @@ class Program:
         try:
             if self.when is not None:
                 rows = [row for row, found in zip(rows, bound(), strict=True) if self._holds(found)]
+            if plans is None:
+                return not rows
             for plan in plans:
-                ctx.state.changed += plan.run_each(inner, bound())
+                if isinstance(plan, CompiledQuery):
+                    for each in bound():
+                        for _ in plan.run(each):
+                            pass
+                else:
+                    ctx.state.changed += plan.run_each(inner, bound())
+            return True
         finally:
             ctx.state.running.pop()
             session.changes, session.last_insert_rowid = saved
 
     def apart(self, ctx: ProgramContext, or_conflict: str | None) -> list[Any] | None:
         """The statements' plans, if it makes no difference to run one after the other for many rows: each has to do
-        with one table alone, which is its `apart_tree`."""
-        if not self.is_pure or ctx.functions.version:
+        with one table alone, which is its `apart_tree`, or is a query that reads none."""
+        from sql.dml.keyed import is_plain
+
+        if not self.asks_nothing(ctx):
             return None
         self._look_at_made_for(ctx)
         self._look_at_plans(ctx.transaction)
         found = []
         for place, statement in enumerate(self.statements):
-            if isinstance(statement, Query):
-                return None
             plan = self._plan(ctx, place, or_conflict)
-            if plan.apart_tree is None or plan.temporary:
+            if isinstance(statement, Query):
+                block = plan.block
+                if not isinstance(block, Select) or block.items or not is_plain(plan):
+                    return None
+            elif plan.apart_tree is None or plan.temporary:
                 return None
             found.append(plan)
         return found
+
+    def asks_nothing(self, ctx: Context) -> bool:
+        """Whether nothing in it can tell when it runs, but for the tables that its statements read."""
+        return self.is_pure and not self._condition_is_volatile and not ctx.functions.version
 
     def _look_at_made_for(self, ctx: ProgramContext) -> None:
         """Forget all that was made for another schema."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sql.compile import CompiledQuery
 from sql.dml.programs import Change, Keyed, Program, ProgramContext
 from sql.errors import Interrupted, SqlError
 from sql.parse import parse_expression, parse_statement
@@ -22,8 +23,8 @@ _SCOPES = {"INSERT": ("new",), "UPDATE": ("old", "new"), "DELETE": ("old",)}
 AT_ONCE_MIN = 8
 """Rows from which on triggers are run when all of them are written."""
 
-_ASKS = re.compile(r"select|raise|changes|last_insert_rowid", re.IGNORECASE)
-"""Words in a trigger that may ask for other rows than OLD and NEW, or for what was written last."""
+_ASKS = re.compile(r"changes|last_insert_rowid", re.IGNORECASE)
+"""Words in a trigger that may ask for what was written last."""
 
 
 class Triggers:
@@ -115,47 +116,61 @@ def fire(
         program.run(ctx, old, new, or_conflict)
 
 
-def fire_after_all(
-    programs: list[Program],
+def fire_for_all(
+    triggers: Triggers,
     ctx: ProgramContext,
     table: Table,
     or_conflict: str | None,
-    write: Callable[[], Sequence[Change] | None],
+    write: Callable[[], tuple[Sequence[Change], Sequence[Change]] | None],
 ) -> bool:
-    """Have `write` change many rows of a table, which gives them, and run their AFTER triggers, where it makes no
-    difference to run them when all rows are written, statement by statement: each of those writes a
-    table of its own, and reads no other.  False, with nothing written, if it does, or one of them fails."""
+    """Have `write` change many rows of a table, and run their triggers statement by statement, where that is the same:
+    each statement of those that run after the rows writes a table of its own, and reads no other, and those before the
+    rows do no more than refuse them, and refuse none.  False, with nothing written, where it is not, or anything fails.
+
+    `write` gives the rows before and after: as triggers before them are shown them, and as those after them are."""
     if table.temporary:  # which the programs' tables may not be, and then are to be made writable
         return False
-    seen, work = {table.tree_id}, []
-    for program in programs:
+    seen = {table.tree_id}
+    after: list[tuple[Program, list[Any]]] = []
+    for program in triggers.after:
         plans = program.apart(ctx, or_conflict)
         if plans is None:
             return False
         for plan in plans:
-            if plan.apart_tree in seen:
-                return False
-            seen.add(plan.apart_tree)
-        work.append((program, plans))
+            if not isinstance(plan, CompiledQuery):
+                if plan.apart_tree in seen:
+                    return False
+                seen.add(plan.apart_tree)
+        after.append((program, plans))
+    before: list[tuple[Program, list[Any] | None]] = []
+    for program in triggers.before:
+        plans = program.apart(ctx, or_conflict)
+        if plans is not None and not all(isinstance(plan, CompiledQuery) for plan in plans):
+            plans = None
+        if plans is None and (program.when is None or not program.asks_nothing(ctx)):
+            return False
+        before.append((program, plans))
     session, transaction = ctx.session, ctx.transaction
-    before = session.last_insert_rowid
+    last_rowid = session.last_insert_rowid
     ctx.state.undo.needed()  # what the programs write is not noted
     savepoint = transaction.savepoint()
-    rows = None
+    done = False
     try:
         rows = write()
-        for program, plans in work if rows is not None else ():
-            program.run_each(ctx, rows or (), plans)
+        if rows is not None:
+            done = all(program.run_each(ctx, rows[0], plans) for program, plans in before)
+            for program, plans in after if done else ():
+                program.run_each(ctx, rows[1], plans)
     except Interrupted:
         raise
     except (SqlError, RaiseIgnore):  # row by row it is told for which row
-        rows = None
-    if rows is None:
+        done = False
+    if not done:
         transaction.rollback_to(savepoint)
-        session.last_insert_rowid = before
+        session.last_insert_rowid = last_rowid
         ctx.state.changed = 0
     transaction.release(savepoint)
-    return rows is not None
+    return done
 
 
 def fire_after(

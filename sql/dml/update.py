@@ -41,7 +41,7 @@ from sql.dml.records import KIND_BITS, Row, widen_by_classes
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
-from sql.dml.triggers import AT_ONCE_MIN, fire_after_all
+from sql.dml.triggers import AT_ONCE_MIN, fire_for_all
 from sql.dml.undo import ABSENT, NOTED_ROWS, Undo, guarded, not_noted, noter
 from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.dml.writer import same
@@ -140,7 +140,9 @@ class UpdatePlan(WritePlan):
             and trees_of(self.query.block) == {table.tree_id}
         ):
             self.apart_tree = table.tree_id
-        self._may_wait = self._fires and looked_at_alone and statement.from_ is None
+        self._may_wait = (
+            keys is None and triggers.any and looked_at_alone and statement.from_ is None
+        )
         if self._one is None or self._noted:
             self.query.generate()
 
@@ -414,12 +416,12 @@ class UpdatePlan(WritePlan):
             return None
         told: list[Change] = []
 
-        def write() -> list[Change] | None:
+        def write() -> tuple[list[Change], list[Change]] | None:
             done = self._in_bulk(inner, in_key_order(found), told)
-            return None if done is None else told
+            return None if done is None else (told, told)
 
-        after, or_conflict = self.target.triggers.after, self.statement.or_conflict
-        if not fire_after_all(after, inner, self.table, or_conflict, write):
+        or_conflict = self.statement.or_conflict
+        if not fire_for_all(self.target.triggers, inner, self.table, or_conflict, write):
             return None
         return WriteOutcome(len(found), len(found) + inner.state.changed)
 

@@ -1,4 +1,4 @@
-"""AFTER triggers of many rows, which run when all rows are written if nobody can tell: held to sqlite3."""
+"""Triggers of many rows, which run when all rows are written if nobody can tell: held to sqlite3."""
 
 from __future__ import annotations
 
@@ -46,6 +46,16 @@ BODIES = (
 )
 
 
+REFUSALS = (
+    "select raise(abort, 'no') where {row}.v > 8;",
+    "select case when {row}.g > 3 then raise(ignore) when {row}.v = 7 then raise(fail, 'f') end;",
+    "select raise(rollback, 'back') where {row}.id = 40;",
+    "select raise(abort, 'chosen') where {row}.id = -1 and {row}.v = 6;",
+    "select {row}.name || 'x', abs({row}.v);",
+    "select raise(abort, 'count') from n where g = {row}.g and c > 2;",
+)
+
+
 def statement(chosen: random.Random) -> str:
     """A statement that writes some rows."""
     g, v = chosen.randrange(4), chosen.randrange(10)
@@ -88,11 +98,16 @@ def test_many_rows_and_their_triggers(seed: int) -> None:
             if "up" in event
             else "new"
         )
-        when = chosen.choice(("", "", f"when {row}.g > 0", f"when {row}.v < (select 4)"))
+        when = chosen.choice(
+            ("", "", f"when {row}.g > 0", f"when {row}.id > 57", f"when {row}.v < (select 4)")
+        )
         texts = BODIES if chosen.random() < 0.4 else BODIES[:14]
+        timing = chosen.choice(("after", "after", "before"))
+        if timing == "before" and chosen.random() < 0.8:
+            texts = REFUSALS
         body = [text.format(row=row) for text in chosen.sample(texts, chosen.randrange(1, 4))]
         script.append(
-            f"create trigger x{number} after {event} on t {when} begin {' '.join(body)} end;"
+            f"create trigger x{number} {timing} {event} on t {when} begin {' '.join(body)} end;"
         )
     script += [statement(chosen) + ";" for _ in range(12)]
     compare("\n".join(script))
@@ -100,15 +115,14 @@ def test_many_rows_and_their_triggers(seed: int) -> None:
 
 def test_which_triggers_wait_until_all_rows_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[bool] = []
-    run = triggers.fire_after_all
+    run = triggers.fire_for_all
 
     def noted(*arguments: object) -> bool:
         done.append(run(*arguments))  # type: ignore[arg-type]
         return done[-1]
 
-    monkeypatch.setattr("sql.dml.insert.fire_after_all", noted)
-    monkeypatch.setattr("sql.dml.update.fire_after_all", noted)
-    monkeypatch.setattr("sql.dml.delete.fire_after_all", noted)
+    for kind in ("insert", "update", "delete"):
+        monkeypatch.setattr(f"sql.dml.{kind}.fire_for_all", noted)
     rows = "select value from (with recursive c(value) as (select 1 union all select value + 1 from c where value < 20) select * from c)"
     compare(
         f"""
@@ -130,6 +144,18 @@ def test_which_triggers_wait_until_all_rows_are_written(monkeypatch: pytest.Monk
         create unique index log_a on log(a) where b = 500;
         create trigger i3 after insert on t when new.b = 20 begin update n set a = 0; end;
         insert into t(b) {rows};
+        drop trigger i3;
+        create trigger b before insert on t when new.b > 20 or new.a > 0 begin select raise(abort, 'large'); end;
+        create trigger b2 before insert on t begin
+            select case when new.b is null then raise(abort, 'null') when new.b < 0 then raise(ignore) end; end;
+        create trigger b3 before update on t when new.b < 0 begin insert into n values(new.b, 0); end;
+        create trigger b4 before delete on t begin insert into log values(old.a, old.b); end;
+        insert into t(b) select null from ({rows});
+        insert into t(b) {rows};
+        update t set b = abs(b);
+        update t set b = 10 - b;
+        update t set b = 10 + abs(b);
+        delete from t where b > 12;
         """
     )
-    assert done == [True, True, True, False, False]
+    assert done == [True, True, True, False, False, False, True, True, False, True, False]
