@@ -46,6 +46,8 @@ def call(
         order = arguments[-1]
         arguments = arguments[:-1]
     if len(arguments) == 1 and isinstance(arguments[0], exp.Distinct):
+        if order is not None:
+            raise SqlError("DISTINCT and ORDER BY in one aggregate", offset=offset_of(node))
         distinct = True
         arguments = arguments[0].expressions
     if len(arguments) == 1 and isinstance(arguments[0], exp.Star):

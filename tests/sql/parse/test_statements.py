@@ -9,7 +9,9 @@ import time
 
 import pytest
 
-from sql.errors import SqlSyntaxError
+from btree import open_memory
+from sql import Session
+from sql.errors import SqlError, SqlSyntaxError
 from sql.parse import exp, parse_expression, parse_statement
 from sql.parse import statements as s
 
@@ -401,3 +403,11 @@ def _timed(text: str) -> float:
 def test_a_bracket_that_closes_nothing_is_no_token(text: str) -> None:
     with pytest.raises(SqlSyntaxError, match=r'unrecognized token: "\]"'):
         parse_statement(text)
+
+
+def test_an_aggregate_is_distinct_or_ordered() -> None:
+    """Their combination was never implemented: it must not give rows as if it were."""
+    session = Session(open_memory())
+    assert list(session.execute("SELECT group_concat(DISTINCT 1)")) == [("1",)]
+    with pytest.raises(SqlError, match="DISTINCT and ORDER BY"):
+        session.execute("SELECT group_concat(DISTINCT 1 ORDER BY 2)")
