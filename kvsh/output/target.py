@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
 
 BUFFER_CHARS = 1 << 16
 STANDARD_OUTPUT = "standard output"
+
+_NOT_RUN = (126, 127)
+"""What the system's shell says of a command that is not there, or is none; all other statuses are the command's
+business."""
 
 
 class PagerLeft(Exception):
@@ -159,9 +164,12 @@ class Target:
         if self._stream is self._base:
             return
         process, self._process = self._process, None
+        name, stream = self._name, self._stream
         try:
-            self.flush()
-            self._stream.close()
+            try:
+                self.flush()
+            finally:
+                stream.close()
         except BrokenPipeError:
             if process is None:
                 raise
@@ -177,6 +185,8 @@ class Target:
             self.is_terminal = self._base_terminal
             if process is not None:
                 process.wait()
+        if process is not None and process.returncode in _NOT_RUN:
+            raise OSError(errno.ENOEXEC, "the command could not be run", name)
 
     def close(self) -> None:
         """Flush; the base stays open."""

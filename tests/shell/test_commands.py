@@ -488,3 +488,11 @@ def test_what_the_guard_has_undone_counts_no_rows(shell: Shell) -> None:
     shell.environment.confirm = lambda question: False
     shell("BEGIN; INSERT INTO invoice VALUES (3, 1); DELETE FROM invoice;")
     assert shell.environment.changes() == 1
+
+
+def test_a_command_that_could_not_be_run_is_an_error(shell: Shell) -> None:
+    """Its result was lost, and the status 0."""
+    assert "could not be run" in shell.error(".once |nosuchcommand\nSELECT 1;")
+    assert "could not be run" in shell.error(".output |/dev/null\nSELECT 1;\n.output")
+    assert shell.error(".once |false\nSELECT 1;") == ""  # it has read what it wanted
+    assert shell("SELECT 'here';") == "here\n"
