@@ -111,7 +111,9 @@ def _parameters() -> list[click.Parameter]:
         ),
         click.Option(["--timeout"], default="5s", help="How long to wait for another writer."),
         click.Option(["--statement-timeout"], help="Cancel statements that run longer."),
-        click.Option(["--cache"], type=int, default=256, help="Memory for pages, in MB."),
+        click.Option(
+            ["--cache"], type=click.IntRange(min=1), default=256, help="Memory for pages, in MB."
+        ),
         click.Option(["--no-bail", "keep_going"], **flag, help="Go on after an error."),
         click.Option(["--safe"], **flag, help="Touch no file but the database."),
         click.Option(["--yes"], **flag, help="Ask nothing."),

@@ -386,4 +386,5 @@ def run_file(environment: Environment, path: str) -> None:
     if script.status == INTERRUPTED:
         raise KeyboardInterrupt
     if script.status != OK and environment.leave_status is None:
-        raise ScriptFailed(f"{path}: stopped at an error")
+        how = "went on after errors" if environment.keep_going else "stopped at an error"
+        raise ScriptFailed(f"{path}: {how}")

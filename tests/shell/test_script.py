@@ -293,3 +293,14 @@ def test_a_long_script_shows_how_far_it_is(tmp_path: Path, monkeypatch: pytest.M
     drawn = screen.getvalue().split("\r\x1b[2K")
     assert any("%" in text and "lines" in text and "left" in text for text in drawn)
     assert any(text.startswith(f"{path}:50001:12: error: usage: get KEY\n") for text in drawn)
+
+
+def test_a_file_that_went_on_after_errors_did_not_stop(tmp_path: Path) -> None:
+    (tmp_path / "inner.sql").write_text("SELECT 1;\nSELECT nope;\nSELECT 2;\n")
+    script = f".read {tmp_path}/inner.sql\nSELECT 3;\n"
+    status, out, err = kvsh("--no-bail", stdin=script)
+    assert (status, out) == (1, "1\n2\n3\n")
+    assert "went on after errors" in err and "stopped" not in err
+    status, out, err = kvsh(stdin=script)
+    assert (status, out) == (1, "1\n")
+    assert "inner.sql: stopped at an error" in err
