@@ -181,16 +181,16 @@ def fetching(
             if rowids is None:
                 return None
             if len(rowids) <= HOT_MAX:
-                keep(key, rowids)
+                keep(key, tuple(rowids))  # no list: the garbage collector lets go of it
         return fetched(rowids)
 
     return rows
 
 
-def rows_of(table: Tree, pick: Pick | None) -> Callable[[list[int]], Rows | None]:
+def rows_of(table: Tree, pick: Pick | None) -> Callable[[Sequence[int]], Rows | None]:
     hot_row, keep = hot_rows(table)
 
-    def rows(rowids: list[int]) -> Rows | None:
+    def rows(rowids: Sequence[int]) -> Rows | None:
         if len(rowids) > HOT_MAX:  # there is no room for what long results might want once more
             found = table.get_many(rowids)
             if None in found:

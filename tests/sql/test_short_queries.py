@@ -197,7 +197,7 @@ def test_row_ids_that_were_asked_for_lately_are_those_of_the_newest_commit(tmp_p
         for tree in con._session.lent_reader().open_trees.values()
         if tree.kind is TreeKind.INDEX
     )
-    assert index.hot_rows().rows[(7,)] == [7, 4007, 8007]
+    assert index.hot_rows().rows[(7,)] == (7, 4007, 8007)
     other.execute("UPDATE t SET k = 8 WHERE id = 4007")
     check(7)
     check(8)
