@@ -6,6 +6,7 @@ under a shared lock, or, while a writer is at work, goes by the offset which tha
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -31,6 +32,7 @@ _COPY_BYTES = 4 << 20
 _SECTORS_BYTES = 4096
 _ATTEMPTS = 20
 _DOUBT_SECONDS = 0.25
+_NOT_TO_BE_WRITTEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _log = Journal("kvsh.engine")
 
 
@@ -52,6 +54,8 @@ def open_log(
         file = _open_file(place, files, readonly=readonly, timeout=timeout)
     except OSError as error:
         what = error.strerror or str(error)
+        if not readonly and error.errno in _NOT_TO_BE_WRITTEN and _is_readable(place, files):
+            what += "; it can be read: open it read-only (--readonly)"
         raise StorageError(f"{path}: unable to open database file: {what}") from error
     try:
         if file.size() < LOG_START:
@@ -71,6 +75,14 @@ def open_log(
         file.close()
         raise
     return log
+
+
+def _is_readable(path: str, files: FileSystem) -> bool:
+    try:
+        files.open(path, readonly=True).close()
+    except (OSError, NotADatabaseError):
+        return False
+    return True
 
 
 def _too_short(file: File) -> str:

@@ -3,6 +3,7 @@ a limit on the file's size, no file descriptors left."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from btree import ConflictError, StorageError, StoreError, open_store
+from engine import OsFile, OsFileSystem
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
@@ -339,3 +341,22 @@ def test_a_file_that_is_moved_removed_or_replaced_while_it_is_open(
         store.begin(write=True)
     store.close()  # and lets what is there alone
     assert (tmp_path / "one").read_bytes() == b"hello " * 1000
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_file_that_may_only_be_read_is_said_to_be_one(tmp_path: Path, number: int) -> None:
+    """Permission denied was all that was said, also of a file that `--readonly` opens."""
+
+    class Guarded(OsFileSystem):
+        def open(self, path: str, *, readonly: bool) -> OsFile:
+            if not readonly:
+                raise OSError(number, os.strerror(number))
+            return super().open(path, readonly=readonly)
+
+    open_store(tmp_path / "db").close()
+    with pytest.raises(StorageError, match="open it read-only"):
+        open_store(tmp_path / "db", files=Guarded())
+    open_store(tmp_path / "db", files=Guarded(), readonly=True).close()
+    with pytest.raises(StorageError, match=os.strerror(number)) as refused:
+        open_store(tmp_path / "nothing", files=Guarded())
+    assert "read-only (" not in str(refused.value)
