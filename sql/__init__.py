@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         TooBigError,
     )
     from sql.functions import Aggregate, Function, FunctionRegistry
-    from sql.loading import load_planner
     from sql.parse import is_complete, next_statement
     from sql.plan import ResultColumn
     from sql.result import Result
@@ -51,7 +50,6 @@ _MODULES = {
     "is_complete": "sql.parse",
     "literal": "sql.dump",
     "literals": "sql.dump",
-    "load_planner": "sql.loading",
     "next_statement": "sql.parse",
     "value_to_text": "sql.values",
 }
@@ -86,7 +84,6 @@ __all__ = [
     "is_complete",
     "literal",
     "literals",
-    "load_planner",
     "next_statement",
     "value_to_text",
 ]

@@ -1,6 +1,6 @@
 """Bound scalar expressions: names resolved to columns, SQLite's affinities and collations decided.
 
-The binder builds these trees from the parser's; `sql.compile.scalar` turns them into Python source.
+The binder builds these trees from sqlglot's; `sql.compile.scalar` turns them into Python source.
 Every node is frozen and hashable, so that rules of the optimiser can compare and replace them.
 Affinity and collation rules: https://www.sqlite.org/datatype3.html, sections 3, 4.2 and 7.
 """

@@ -1,4 +1,4 @@
-"""Importing what a process's first statement needs: the parser, the compiler.
+"""Importing what a process's first statement needs: the parser with sqlglot, the compiler.
 
 That makes some ten thousand functions and classes, and what an import makes stays: the garbage collector, which
 goes through them again and again meanwhile, finds nothing.  Without it a first statement takes 68 ms instead
@@ -26,9 +26,3 @@ def load(module: str) -> None:
     if module not in sys.modules:
         with CollectorPaused():
             import_module(module)
-
-
-def load_planner() -> None:
-    """Import what any statement needs before its first row."""
-    load("sql.parse.grammar")
-    load("sql.compile")

@@ -36,8 +36,9 @@ def vacuum(session: Session, statement: Vacuum, values: Values) -> None:
 
 def _value(session: Session, statement: Vacuum, values: Values) -> object:
     """The value of the INTO expression, which names no columns."""
+    from sqlglot import exp
+
     from sql.compile import prepare_select
-    from sql.parse import exp
 
     tree = exp.Select(expressions=[statement.into])
     with session.reading() as transaction:

@@ -134,9 +134,7 @@ class Shell:
 
     def _warm(self) -> None:
         self.catalog.preload()
-        from sql import load_planner
-
-        load_planner()
+        import sqlglot  # noqa: F401 - loaded here so that the first statement need not wait for it
 
     def wait_for_warming(self) -> None:
         """Two threads must not import the same modules half-way, nor use the session at once."""

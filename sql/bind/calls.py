@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
+from sqlglot import exp
+
 from sql.bind.nodes import offset_of
 from sql.bind.scope import Scope, nearest
 from sql.bind.typing import (
@@ -17,7 +19,6 @@ from sql.bind.windows import window_call
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import Affinity, Call, Expression, Literal, Parameter, SlotRef, Unary
 from sql.functions import Aggregate, Function, WindowFunction
-from sql.parse import exp
 from sql.plan import AggregateCall
 from sql.plan.walk import references
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlglot import exp
+
 from sql.bind.nodes import is_query, offset_of
 from sql.bind.typing import (
     affinity_of,
@@ -32,7 +34,6 @@ from sql.expressions import (
     Or,
     Truth,
 )
-from sql.parse import exp
 from sql.plan import Block, width
 
 if TYPE_CHECKING:

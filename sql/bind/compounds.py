@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
+from sqlglot import exp
 
 from sql.bind.expressions import ExpressionBinder
 from sql.bind.nodes import offset_of
@@ -19,7 +20,6 @@ from sql.bind.typing import (
 )
 from sql.errors import SqlError
 from sql.expressions import Expression, SlotRef
-from sql.parse import exp
 from sql.plan import Block, Compound, Recursive, ResultColumn, Select, SortKey, width
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
+from sqlglot import exp
 
 from sql.bind.compounds import compound_collations, mismatch, operator_of, ordered_compound
 from sql.bind.scope import Scope
 from sql.bind.typing import kinds_of
 from sql.errors import SqlError
 from sql.expressions import ANY_KIND, INTEGER, NULL, REAL
-from sql.parse import exp
 from sql.plan import Block, Compound, Recursive, ResultColumn, Select, width
 
 if TYPE_CHECKING:

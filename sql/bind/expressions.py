@@ -1,4 +1,4 @@
-"""Binding of scalar expressions: the parser's tree in, `sql.expressions` out.
+"""Binding of scalar expressions: sqlglot's tree in, `sql.expressions` out.
 
 Names, constants, operators and subqueries are bound here; comparisons in `sql.bind.comparisons`, calls in
 `sql.bind.calls`.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
 
 from sql.bind import calls, comparisons
 from sql.bind.nodes import MINIMUM_INTEGER, number, offset_of
@@ -41,7 +43,6 @@ from sql.expressions import (
     Truth,
     Unary,
 )
-from sql.parse import exp
 from sql.plan import Block, SortKey, width
 from sql.plan.walk import walk_flat
 from sql.run.arithmetic import OPERATORS, negate
@@ -118,7 +119,7 @@ class ExpressionBinder:
             return extra
         quoted = isinstance(identifier, exp.Identifier) and identifier.args.get("quoted")
         if table_name is None:
-            if quoted and identifier.args.get("quote", '"') == '"':
+            if quoted and identifier.meta.get("quote", '"') == '"':
                 return Literal(name)
             if not quoted and name.lower() in ("true", "false"):
                 return Literal(int(name.lower() == "true"))
@@ -127,7 +128,7 @@ class ExpressionBinder:
         raise no_such_column(name, table_name, self.scope, offset_of(node))
 
     def _tree_key(self, node: exp.Column, scope: Scope) -> ScopeColumn | None:
-        if not node.args.get("tree_key"):
+        if not node.meta.get("tree_key"):
             return None
         table = node.args.get("table")
         for item in scope.items:
@@ -168,7 +169,7 @@ class ExpressionBinder:
         return Literal(int(bool(node.this)))
 
     def parameter(self, node: exp.Expression) -> Expression:
-        return Parameter(node.args["index"])
+        return Parameter(node.meta["index"])
 
     # Operators
 
@@ -249,7 +250,7 @@ class ExpressionBinder:
         return Not(bound)
 
     def cast(self, node: exp.Cast) -> Expression:
-        text = node.args["type"]
+        text = node.meta["type"]
         affinity = affinity_of_type(text) if text else Affinity.NUMERIC
         return Cast(self.scalar(node.this), affinity, text)
 
@@ -319,7 +320,7 @@ class ExpressionBinder:
             raise SqlError(
                 "RAISE() may only be used within a trigger-program", offset=offset_of(node)
             )
-        message = node.expression
+        message = node.args.get("expression")
         return Raise(node.this, None if message is None else self.bind(message))
 
     def tuple_(self, node: exp.Tuple) -> Expression:

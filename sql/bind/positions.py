@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from sqlglot import exp
+
 from sql.bind.nodes import number
 from sql.errors import SqlError
-from sql.parse import exp
 
 _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
 _POSITION_MAX = (1 << 31) - 1  # larger numbers are constants, as in SQLite

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec.structs import replace
+from sqlglot import exp
 
 from sql.bind.compounds import Arm, compound
 from sql.bind.ctes import Cte, declare
@@ -26,7 +27,6 @@ from sql.expressions import (
     SlotRef,
     Unary,
 )
-from sql.parse import exp
 from sql.plan import (
     Block,
     Compound,
@@ -191,7 +191,7 @@ class Binder:
                     star = exp.Select(expressions=[exp.Star()], from_=exp.From(this=node))
                     return self._select(star, parent)
                 case _:
-                    raise AssertionError(f"no query: {node!r}")
+                    raise SqlError(f'near "{node.key}": syntax error', offset=offset_of(node))
         finally:
             self.ctes = saved
 
@@ -260,7 +260,7 @@ class Binder:
         items, where = from_binder.bind(node)
         binder = ExpressionBinder(self, scope)
 
-        of_rows = not node.args.get("row_by_row")
+        of_rows = not node.meta.get("row_by_row")
         scope.aggregates_allowed = scope.windows_allowed = of_rows
         outputs, result, aliased = self._outputs(node, scope, binder)
         scope.aliases = aliased
@@ -386,8 +386,9 @@ class Binder:
         if alias is not None:
             return ResultColumn(alias)
         if isinstance(node, exp.Column):
-            return ResultColumn(item.args.get("text") or node.name)
-        return ResultColumn(item.args["text"])
+            return ResultColumn(item.meta.get("text") or node.name)
+        text = item.meta.get("text")
+        return ResultColumn(text if text is not None else node.sql(dialect="sqlite"))
 
     def _group_keys(
         self,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
+from sqlglot import exp
 
 from sql.bind.ctes import cte_block, renamed
 from sql.bind.expressions import ExpressionBinder
@@ -20,7 +21,6 @@ from sql.bind.scope import Scope, ScopeColumn, ScopeItem, nearest, nullable, tab
 from sql.bind.typing import carried_affinity, collation_of, compare, kinds_of
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import Case, ColumnRef, Compare, Expression, Literal
-from sql.parse import exp
 from sql.plan import (
     Block,
     DerivedRelation,
@@ -397,7 +397,7 @@ class FromBinder:
         raise error
 
     def _index_hint(self, node: exp.Table, table: Table) -> str | bool | None:
-        hint: str | bool | None = node.args.get("indexed_by")
+        hint: str | bool | None = node.meta.get("indexed_by")
         if isinstance(hint, str):
             indexes = self.binder.env.schema.indexes_on(table.name, database_of(table))
             if hint.lower() not in [index.name.lower() for index in indexes]:

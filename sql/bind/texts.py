@@ -13,7 +13,7 @@ from sql.schema import Table
 
 
 def expression_tree(text: str, env: BindEnvironment) -> Any:
-    """The tree of one expression's text."""
+    """The sqlglot tree of one expression's text."""
     if env.parse is not None:
         return env.parse(f"SELECT {text}").expressions[0]
     from sql.parse import parse_expression

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlglot import exp
+
 from sql.bind.nodes import offset_of
 from sql.bind.typing import collation_of
 from sql.errors import SqlError
 from sql.expressions import Affinity, Call, ColumnRef, Expression, Literal, SlotRef
 from sql.functions import Aggregate, Function
-from sql.parse import exp
 from sql.plan import Frame, SortKey, WindowCall
 from sql.plan.walk import SUBQUERIES, walk_flat
 
@@ -81,7 +82,7 @@ def _window_definition(
             raise SqlError(f"no such window: {alias.name}", offset=offset_of(alias))
         assert isinstance(base, exp.Expression)
         base_partition, base_order, base_frame = _window_definition(binder, base)
-        if "bare" not in window.args:
+        if "bare" not in window.meta:
             _check_extension(window, base, base_order)
         partition = partition or base_partition
         order = order or base_order

@@ -25,10 +25,11 @@ from sql.plan import Block, ResultColumn, Select, TableRelation
 from sql.plan.walk import block_expressions, forget_blocks, subblocks, walk_flat
 
 if TYPE_CHECKING:
+    from sqlglot import exp
+
     from btree import Transaction
     from sql.bind import BindEnvironment
     from sql.context import Context
-    from sql.parse import exp
     from sql.schema import Table
 
 Row = tuple[Any, ...]

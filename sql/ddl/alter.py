@@ -257,7 +257,7 @@ def add_column(work: Work, statement: AddColumn) -> None:
 
 
 def _check_added(work: Work, definition: ColumnDefinition, *, has_rows: bool) -> None:
-    from sql.parse import exp
+    from sqlglot import exp
 
     default: Any = None
     not_null = generated = references = False

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlglot import exp
+
 from sql.bind.expressions import ExpressionBinder
 from sql.bind.queries import Binder
 from sql.bind.scope import Scope, table_item
 from sql.errors import SqlError
-from sql.parse import exp
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlglot import exp
+
 from btree import TreeKind
 from sql.ddl.expressions import check_expression
 from sql.ddl.rewrite import parts_of
@@ -14,7 +16,6 @@ from sql.ddl.work import (
     text_from_name,
 )
 from sql.errors import SqlError, SqlNameError
-from sql.parse import exp
 from sql.parse.statements import (
     CreateIndex,
     CreateTrigger,

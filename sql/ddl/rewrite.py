@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
+from sqlglot import exp
 
-from sql.parse import exp
 from sql.parse.lexer import Tokens, tokens_of
 from sql.parse.statements import (
     CreateTable,
@@ -42,7 +42,7 @@ def quoted(name: str) -> str:
 
 
 def parts_of(item: Any, kind: type) -> Iterator[Any]:
-    """Every instance of `kind` among the fields of a statement, trees left alone."""
+    """Every instance of `kind` among the fields of a statement, sqlglot's trees left alone."""
     if isinstance(item, kind):
         yield item
     if isinstance(item, (tuple, list)):
@@ -107,9 +107,9 @@ def _table_edits(tree: exp.Expression, wanted: str, text: str) -> list[Edit]:
 
 
 def _identifier_edit(identifier: exp.Expression, text: str) -> Edit | None:
-    if identifier.start is None or identifier.end is None:
+    if "start" not in identifier.meta:
         return None
-    return identifier.start, identifier.end, text
+    return identifier.meta["start"], identifier.meta["end"], text
 
 
 def _parent_edits(tokens: Tokens, wanted: str, text: str) -> list[Edit]:
@@ -259,36 +259,29 @@ class ColumnFinder:
     # -- expressions and queries
 
     def _in_tree(self, tree: exp.Expression, outer: dict[str, str]) -> None:
-        above: dict[int, exp.Expression] = {}
-        for node in tree.walk():
-            above.update((id(child), node) for child in node.children())
         for column in tree.find_all(exp.Column):
             identifier = column.this
-            if identifier.start is None or identifier.end is None:
+            if not isinstance(identifier, exp.Identifier) or "start" not in identifier.meta:
                 continue
-            if identifier.name.lower() == self.old and self._is_ours(column, above, outer):
-                self._edit(identifier.start, identifier.end)
+            if identifier.name.lower() == self.old and self._is_ours(column, outer):
+                self._edit(identifier.meta["start"], identifier.meta["end"])
 
-    def _is_ours(
-        self, column: exp.Column, above: dict[int, exp.Expression], outer: dict[str, str]
-    ) -> bool:
-        """`above`: what each node below the top stands in, by its id."""
+    def _is_ours(self, column: exp.Column, outer: dict[str, str]) -> bool:
         qualifier = column.args.get("table")
         wanted = None if qualifier is None else qualifier.name.lower()
-        node: exp.Expression | None = column
+        node: Any = column
         while node is not None:
-            select = above.get(id(node))
-            if isinstance(node, exp.Order) and wanted is None and self._is_alias(select):
+            if isinstance(node, exp.Order) and wanted is None and self._is_alias(node):
                 return False
             if isinstance(node, exp.Select):
                 answer = self._answer(_sources(node), wanted)
                 if answer is not None:
                     return answer
-            node = select
+            node = node.parent
         return bool(self._answer(outer, wanted))
 
-    def _is_alias(self, select: exp.Expression | None) -> bool:
-        """Whether ORDER BY of the query means a result column by our name."""
+    def _is_alias(self, order: exp.Order) -> bool:
+        select = order.parent
         return isinstance(select, exp.Select) and any(
             isinstance(item, exp.Alias) and item.alias.lower() == self.old
             for item in select.expressions

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sqlglot import exp
+
 from sql.dml.target import column_place
 from sql.errors import SqlError
-from sql.parse import exp
 
 if TYPE_CHECKING:
     from sql.parse.statements import Assignment

@@ -28,12 +28,13 @@ from sql.result import WriteOutcome
 from sql.values import apply_affinity
 
 if TYPE_CHECKING:
+    from sqlglot import exp
+
     from btree import ColumnBatch, Rewrite, Tree
     from sql.bind import BindEnvironment
     from sql.compile import CompiledChange
     from sql.context import Context
     from sql.dml.foreign_keys import ForeignKeys
-    from sql.parse import exp
 
 FOUND_MIN = 64
 """Rows that a query has found from which on they are changed by column."""

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from sqlglot import exp
+
 from btree import CollectorPaused
 from sql.compile import prepare_select
 from sql.dml.entry_sorting import alike_behind, sorted_pieces
@@ -14,7 +16,7 @@ from sql.dml.records import KIND_BITS, TableRecords
 from sql.dml.target import row_columns, tree_key
 from sql.errors import ConstraintError
 from sql.expressions import ROWID
-from sql.parse import exp, parse_expression
+from sql.parse import parse_expression
 
 if TYPE_CHECKING:
     from btree import Tree
@@ -68,7 +70,7 @@ def _queried(
         this=exp.to_identifier(table.name, quoted=True),
         db=exp.to_identifier("temp" if table.temporary else "main"),
     )
-    source.args["indexed_by"] = False
+    source.meta["indexed_by"] = False
     columns = row_columns(table)
     outputs: list[exp.Expression] = []
     for part in index.columns:
@@ -80,8 +82,8 @@ def _queried(
             outputs.append(columns[part.column].copy())
     select = exp.Select(expressions=[*outputs, tree_key(table.name)])
     for output in select.expressions:
-        output.args["text"] = ""  # as in `scan_query`
-    select.args["row_by_row"] = True
+        output.meta["text"] = ""  # as in `scan_query`
+    select.meta["row_by_row"] = True
     select.set("from_", exp.From(this=source))
     if index.where is not None:
         select.set("where", exp.Where(this=parse_expression(index.where)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from sqlglot import exp
+
 from btree import KeySpace
 from sql.compile import compile_row_function, compile_values, prepare_select
 from sql.dml.assignments import assigned
@@ -12,7 +14,6 @@ from sql.dml.returning import Returning
 from sql.dml.target import WritePlan, column_place, scan_query
 from sql.dml.upsert import EXCLUDED_SOURCE
 from sql.errors import ConstraintError, SqlError
-from sql.parse import exp
 from sql.relations import raw, relation, shown
 from sql.result import WriteOutcome
 from sql.values import truth

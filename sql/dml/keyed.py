@@ -29,13 +29,14 @@ from sql.plan.walk import walk_block
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
+    from sqlglot import exp
+
     from btree import Transaction, Tree
     from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys
     from sql.dml.records import Row, TableRecords
     from sql.dml.unique_keys import UniqueKey
-    from sql.parse import exp
     from sql.schema import Table
 
 

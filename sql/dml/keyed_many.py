@@ -21,12 +21,13 @@ from sql.plan.walk import walk
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
+    from sqlglot import exp
+
     from btree import ColumnBatch
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys, RowFunction
     from sql.dml.records import Row, TableRecords
     from sql.dml.unique_keys import UniqueKey
-    from sql.parse import exp
     from sql.schema import Table
 
 ManyRows = Callable[["Context", "dict[Any, Row]"], "WriteOutcome | None"]

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
+from sqlglot import exp
 
 from sql.compile import CompiledQuery, compile_values, prepare_select
 from sql.context import Context
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import ROWID, ColumnRef, Parameter, Unary
-from sql.parse import exp
 from sql.parse.statements import Query, Statement
 from sql.plan import Select
 from sql.run.arithmetic import RaiseError

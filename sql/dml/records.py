@@ -173,7 +173,7 @@ class TableRecords:
         return tuple(values)
 
     def _generators(self) -> list[tuple[int, RowFunction]]:
-        from sql.parse import exp
+        from sqlglot import exp
 
         names = {self.table.columns[place].name.lower(): place for place in self.generated}
         trees: dict[int, Any] = {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from sqlglot import exp
+
 from sql.compile import compile_row_function
 from sql.errors import SqlError
-from sql.parse import exp
 from sql.plan import ResultColumn
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _named(term: exp.Expression, tree: exp.Expression, table: Table) -> ResultCo
     elif origin is not None:
         name = origin.name
     else:
-        name = str(term.args.get("text") or tree.name)
+        name = str(term.meta.get("text") or tree.name)
     if origin is None:
         return ResultColumn(name)
     return ResultColumn(name, origin.declared_type, table.name, origin.name)

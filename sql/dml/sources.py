@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sqlglot import exp
+
 from sql.compile import CompiledQuery, compile_values, prepare_select
 from sql.dml.copying import Copied
 from sql.dml.target import column_place
 from sql.errors import SqlError, SqlNameError
-from sql.parse import exp, parse_expression
+from sql.parse import parse_expression
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -96,7 +98,10 @@ class Source:
             isinstance(source, exp.Values)
             and self.statement.with_ is None
             and not any(source.args.get(name) for name in ("with_", "order", "limit", "offset"))
-            and source.find_all(exp.Select, exp.SetOperation, exp.Values, exp.In) == [source]
+            and all(
+                node is source
+                for node in source.find_all(exp.Select, exp.SetOperation, exp.Values, exp.In)
+            )
         )
 
     def _check_count(self, count: int) -> None:
@@ -119,7 +124,7 @@ class Source:
         number = 0
         for row in rows:
             for item in row:
-                if not isinstance(item, exp.Placeholder) or item.args.get("index") != number:
+                if not isinstance(item, exp.Placeholder) or item.meta.get("index") != number:
                     return None
                 number += 1
         if self.is_followed:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sqlglot import exp
+
 from sql.dml.foreign_keys import ForeignKeys
 from sql.dml.records import TableRecords
 from sql.dml.triggers import Triggers
 from sql.errors import SqlError, SqlNameError
-from sql.parse import exp
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
@@ -193,11 +194,11 @@ def scan_query(
     if alias.lower() != name.name.lower():
         table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
     if statement.indexed_by is not None:
-        table.args["indexed_by"] = statement.indexed_by
+        table.meta["indexed_by"] = statement.indexed_by
     for output in outputs:
-        output.args["text"] = ""  # nobody sees its name
+        output.meta["text"] = ""  # nobody sees its name; to make it would load sqlglot's generator
     select = exp.Select(expressions=list(outputs))
-    select.args["row_by_row"] = True  # no aggregates, no windows
+    select.meta["row_by_row"] = True  # no aggregates, no windows
     select.set("from_", exp.From(this=table))
     if from_ is not None:
         select.set("joins", [exp.Join(this=from_.this), *joins])
@@ -229,7 +230,7 @@ def _wrapped(kind: type[exp.Expression], node: exp.Expression) -> exp.Expression
 def tree_key(alias: str) -> exp.Expression:
     """The target's tree key as a column."""
     column = _column("_key_", alias, quoted=False)
-    column.args["tree_key"] = True
+    column.meta["tree_key"] = True
     return column
 
 
@@ -239,6 +240,7 @@ def row_columns(table: Table, alias: str | None = None) -> list[exp.Expression]:
 
 
 def _column(name: str, table: str, *, quoted: bool = True) -> exp.Column:
+    """`table.name`; not by `exp.column`, which copies what it is given: a fifth of an UPDATE's first run."""
     return exp.Column(
         this=exp.Identifier(this=name, quoted=quoted),
         table=exp.Identifier(this=table, quoted=True),

@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from sqlglot import exp
 
 from btree import CollectorPaused
 from sql.compile import compile_change, compile_row_function, expects_many, plan_select
@@ -45,7 +46,6 @@ from sql.dml.triggers import AT_ONCE_MIN, fire_for_all
 from sql.dml.undo import ABSENT, NOTED_ROWS, Undo, guarded, not_noted, noter
 from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.dml.writer import same
-from sql.parse import exp
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:

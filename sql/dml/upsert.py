@@ -7,7 +7,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from sqlglot import exp
 
+from sql.bind.nodes import meaning
 from sql.bind.positions import ordinal
 from sql.compile import bind_to_row, calls_program, compile_bound_row
 from sql.dml.assignments import assigned
@@ -15,7 +17,7 @@ from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys
 from sql.dml.target import Target, column_place, row_columns
 from sql.errors import SqlError
-from sql.parse import exp, parse_expression
+from sql.parse import parse_expression
 from sql.plan.walk import walk
 from sql.values import truth
 
@@ -175,19 +177,19 @@ def _constraint(target: Target, clause: Upsert, which: str) -> IndexKeys | None:
 
 
 def _name(item: IndexedColumn) -> str:
-    return item.expression.meaning() if item.column is None else item.column.lower()
+    return meaning(item.expression) if item.column is None else item.column.lower()
 
 
 def _matches(keys: IndexKeys, table: Table, wanted: list[str], clause: Upsert) -> bool:
     if keys.index.where is not None and (
         clause.target_where is None
-        or clause.target_where.meaning() != parse_expression(keys.index.where).meaning()
+        or meaning(clause.target_where) != meaning(parse_expression(keys.index.where))
     ):
         return False
     names = []
     for part in keys.index.columns:
         if part.expression is not None:
-            names.append(parse_expression(part.expression).meaning())
+            names.append(meaning(parse_expression(part.expression)))
         elif part.column is not None and part.column >= 0:
             names.append(table.columns[part.column].name.lower())
         else:

@@ -1,7 +1,7 @@
-"""Text in, statements out: SQLite's grammar.
+"""Text in, statements out: SQLite's grammar, yielding sqlglot's trees.
 
 `parse_statement(text)` gives one of the dataclasses of `sql.parse.statements`; queries and
-expressions inside are trees of the nodes of `sql.parse.exp`, in one canonical form:
+expressions inside are sqlglot trees in one canonical form, whatever sqlglot itself would have built:
 
 - every call is `Anonymous(this=name as spelled, expressions=[...])`, `count(*)` with a `Star`,
   `f(DISTINCT x)` with a `Distinct`, `f(x ORDER BY y)` with an `Order` last; FILTER is `Filter(this,
@@ -10,11 +10,11 @@ expressions inside are trees of the nodes of `sql.parse.exp`, in one canonical f
   `NOT LIKE` is `Not(Like)`, and so on; `x IN t` is `In(this, field=Table)`
 - unary plus is a plain `Unary`, RAISE is `Command(this=action, expression=message)`; parentheses are
   not kept, a row value is a `Tuple`
-- a parameter is a `Placeholder` with its 0-based number in `.args["index"]`
-- names and literals carry their place in the text in `.start` and `.end`, an unaliased result column its
-  text in `.args["text"]`, a `Cast` its type's text in `.args["type"]`
+- a parameter is a `Placeholder` with its 0-based number in `.meta["index"]`
+- names and literals carry their place in the text in `.meta["start"]` and `.meta["end"]`, an unaliased
+  result column its text in `.meta["text"]`, a `Cast` its type's text in `.meta["type"]`
 
-Importing this package does not import the parser; the first parse does.
+Importing this package does not import sqlglot; the first parse does.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from sql.parse.shape import lift_literals
 from sql.parse.split import is_complete, next_statement
 
 if TYPE_CHECKING:
-    from sql.parse import exp
+    from sqlglot import exp
+
     from sql.parse.statements import Statement
 
 

@@ -5,7 +5,8 @@ Source: parse.y of SQLite 3.40 (built with SQLITE_ENABLE_UPDATE_DELETE_LIMIT, as
 
 from __future__ import annotations
 
-from sql.parse import exp
+from sqlglot import exp
+
 from sql.parse.queries import QueryParser
 from sql.parse.statements import (
     Assignment,

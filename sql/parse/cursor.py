@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from sqlglot import exp
+
 from sql.errors import SqlSyntaxError
-from sql.parse import exp
 from sql.parse.lexer import FALLBACK, JOIN_WORDS, tokens_of
 from sql.parse.statements import ObjectName
 
@@ -156,12 +157,13 @@ class Cursor:
         """The tree of the name at a token."""
         start = self.starts[place]
         quote = self.text[start]
-        if quote in "\"`['":
-            node = exp.Identifier(self.values[place], quoted=True, quote=quote)
-        else:
-            node = exp.Identifier(self.values[place], quoted=False)
-        node.start = start
-        node.end = self.ends[place]
+        quoted = quote in "\"`['"
+        node = exp.Identifier(this=self.values[place], quoted=quoted)
+        meta = node.meta
+        meta["start"] = start
+        meta["end"] = self.ends[place]
+        if quoted:
+            meta["quote"] = quote
         return node
 
     def name_tree(self) -> exp.Identifier:
@@ -191,7 +193,9 @@ class Cursor:
             index = len(names) - 1
         if len(names) > PARAMETER_NUMBER_MAX:
             self.fail("too many SQL variables", place)
-        node = exp.Placeholder(None if written == "?" else written, index=index)
-        node.start = self.starts[place]
-        node.end = self.ends[place]
+        node = exp.Placeholder(this=None if written == "?" else written)
+        meta = node.meta
+        meta["index"] = index
+        meta["start"] = self.starts[place]
+        meta["end"] = self.ends[place]
         return node

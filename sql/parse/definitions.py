@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from sql.parse import exp
+from sqlglot import exp
+
 from sql.parse.changes import CONFLICTS, ChangeParser
 from sql.parse.cursor import IDENTIFIERS
 from sql.parse.statements import (

@@ -3,7 +3,8 @@
 From loose to tight: OR; AND; NOT; = == <> != IS IN LIKE GLOB REGEXP MATCH BETWEEN ISNULL NOTNULL; < <= > >=;
 ESCAPE; & | << >>; + -; * / %; || -> ->>; COLLATE; ~ and unary + -.  A postfix test (ISNULL, IN (...),
 NOT NULL) ends an operand, so that `x IN (1) || 2` is `(x IN (1)) || 2` and `b > 'x' NOT IN (1)` is
-`(b > 'x') NOT IN (1)`, as SQLite's LALR grammar has it.
+`(b > 'x') NOT IN (1)`, as SQLite's LALR grammar has it.  sqlglot's own parser groups these differently, and takes
+much that is no SQLite, so only its trees are used here.
 
 Chains of operators and of signs are loops; parentheses, calls and subqueries recurse, up to a limit that
 raises `parser stack overflow`.  A tree that is higher than 1,000 is refused as SQLite refuses it; chains of AND
@@ -16,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sql.parse import exp
+from sqlglot import exp
+
 from sql.parse.cursor import IDENTIFIERS, IDENTIFIERS_OR_STRINGS, NAMES, Cursor
 from sql.parse.lexer import JOIN_WORDS
 
@@ -195,8 +197,8 @@ class ExpressionParser(Cursor):
         if height > self.height:
             self.height = height
         self._grow()
-        node.start = self.starts[place]
-        node.end = self.ends[place]
+        node.meta["start"] = self.starts[place]
+        node.meta["end"] = self.ends[place]
         if negate and isinstance(node, exp.Boolean):  # x NOT IN ()
             return exp.Boolean(this=True)
         return negated(negate, node)
@@ -286,9 +288,9 @@ class ExpressionParser(Cursor):
         self.unexpected()
 
     def _literal(self, place: int, kind: str) -> exp.Literal:
-        node = exp.Literal(self.values[place], is_string=kind == "STRING")
-        node.start = self.starts[place]
-        node.end = self.ends[place]
+        node = exp.Literal(this=self.values[place], is_string=kind == "STRING")
+        node.meta["start"] = self.starts[place]
+        node.meta["end"] = self.ends[place]
         return node
 
     def _name_or_call(self, place: int) -> exp.Expression:
@@ -321,7 +323,7 @@ class ExpressionParser(Cursor):
         self.enter()
         if self.starts_query(self.index):
             node: exp.Expression = exp.Subquery(this=self.query())
-            node.start = self.starts[place]
+            node.meta["start"] = self.starts[place]
         else:
             node = self.expression()
             if self.kinds[self.index] == ",":
@@ -330,7 +332,7 @@ class ExpressionParser(Cursor):
                 items = [node, *self.expression_list()]
                 self.height = max(height, self.height)
                 node = exp.Tuple(expressions=items)
-                node.start = self.starts[place]
+                node.meta["start"] = self.starts[place]
         self.expect(")")
         self.nesting -= 1
         return node
@@ -358,21 +360,21 @@ class ExpressionParser(Cursor):
         self.nesting -= 1
         self._grow()
         node: exp.Expression = exp.Anonymous(this=self.values[place], expressions=arguments)
-        node.start = self.starts[place]
-        node.end = self.ends[place]
+        node.meta["start"] = self.starts[place]
+        node.meta["end"] = self.ends[place]
         if self.kinds[self.index] == "FILTER" and self.kinds[self.index + 1] == "(":
             self.index += 2
             self.expect("WHERE")
             condition = self.expression()
             self.expect(")")
             node = exp.Filter(this=node, expression=exp.Where(this=condition))
-            node.start = self.starts[place]
+            node.meta["start"] = self.starts[place]
         if self.kinds[self.index] == "OVER" and (
             self.kinds[self.index + 1] == "(" or self.kinds[self.index + 1] in NAMES
         ):
             self.index += 1
             node = self.over(node)
-            node.start = self.starts[place]
+            node.meta["start"] = self.starts[place]
         return node
 
     def _cast(self, place: int) -> exp.Expression:
@@ -384,8 +386,9 @@ class ExpressionParser(Cursor):
         self.expect(")")
         self.nesting -= 1
         self._grow()
-        node = exp.Cast(operand, type=text)
-        node.start = self.starts[place]
+        node = exp.Cast(this=operand, to=exp.DataType(this=exp.DType.USERDEFINED, kind=text))
+        node.meta["type"] = text
+        node.meta["start"] = self.starts[place]
         return node
 
     def type_name(self) -> str:
@@ -451,12 +454,12 @@ class ExpressionParser(Cursor):
             self.index += 1
             node = exp.Command(this=action, expression=message)
         self.expect(")")
-        node.start = self.starts[place]
+        node.meta["start"] = self.starts[place]
         return node
 
     def _current(self, place: int) -> exp.Expression:
         node = exp.Anonymous(this=self.kinds[place].lower(), expressions=[])
-        node.start = self.starts[place]
+        node.meta["start"] = self.starts[place]
         return node
 
 

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable
 
 from msgspec.structs import replace
+from sqlglot import exp
 
 from sql.errors import SqlSyntaxError
-from sql.parse import exp
 from sql.parse.cursor import NAMES
 from sql.parse.definitions import DefinitionParser
 from sql.parse.statements import (

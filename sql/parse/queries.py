@@ -1,6 +1,6 @@
 """SELECT, VALUES, compounds, WITH, FROM and windows.
 
-A compound is a left-deep `Union` / `Intersect` / `Except` whose top carries ORDER
+Trees are sqlglot's: a compound is a left-deep `Union` / `Intersect` / `Except` whose top carries ORDER
 BY, LIMIT and WITH.  A comma is a `Join` without kind; CROSS JOIN has kind CROSS and `cross_order`, as it
 forbids reordering.  A parenthesised join is a `Subquery` around its first relation with the rest as
 `joins`; where it has an alias it is a `Subquery` of `SELECT *`.
@@ -10,9 +10,8 @@ Source: parse.y of SQLite 3.40.
 
 from __future__ import annotations
 
-from typing import Any
+from sqlglot import exp
 
-from sql.parse import exp
 from sql.parse.cursor import IDENTIFIERS_OR_STRINGS, NAMES
 from sql.parse.expressions import ExpressionParser
 from sql.parse.lexer import JOIN_WORDS
@@ -133,7 +132,7 @@ class QueryParser(ExpressionParser):
     def _select(self) -> exp.Select:
         self.expect("SELECT")
         kinds = self.kinds
-        args: dict[str, Any] = {}
+        args: dict[str, object] = {}
         if self.accept("DISTINCT"):
             args["distinct"] = exp.Distinct()
         else:
@@ -205,7 +204,7 @@ class QueryParser(ExpressionParser):
         if kind == "*":
             self.index += 1
             star = exp.Star()
-            star.start = self.starts[place]
+            star.meta["start"] = self.starts[place]
             return star
         if kinds[place + 1] == "." and kinds[place + 2] == "*" and kind in NAMES:
             self.index += 3
@@ -221,7 +220,7 @@ class QueryParser(ExpressionParser):
             self.index += 1
             alias = self.identifier(self.index - 1)
         else:
-            node.args["text"] = text
+            node.meta["text"] = text
             return node
         return exp.Alias(this=node, alias=alias)
 
@@ -246,7 +245,7 @@ class QueryParser(ExpressionParser):
             self._join_condition(operator)
             joins.append(exp.Join(this=right, **operator))
 
-    def _join_condition(self, join: dict[str, Any]) -> bool:
+    def _join_condition(self, join: dict[str, object]) -> bool:
         if self.accept("ON"):
             join["on"] = self.expression()
         elif self.accept("USING"):
@@ -255,7 +254,7 @@ class QueryParser(ExpressionParser):
             return False
         return True
 
-    def _join_operator(self) -> dict[str, Any] | None:
+    def _join_operator(self) -> dict[str, object] | None:
         kind = self.kinds[self.index]
         if kind == ",":
             self.index += 1
@@ -275,7 +274,7 @@ class QueryParser(ExpressionParser):
         self.index += 1
         return self._join_type(words, place)
 
-    def _join_type(self, words: list[str], place: int) -> dict[str, Any]:
+    def _join_type(self, words: list[str], place: int) -> dict[str, object]:
         """Any order and repetition of the words, as SQLite takes them."""
         said = {word.upper() for word in words}
         outer = said & {"LEFT", "RIGHT", "FULL"}
@@ -284,7 +283,7 @@ class QueryParser(ExpressionParser):
             self.fail(f"unknown join type: {' '.join(words)}", place)
         if "OUTER" in said and not outer:
             self.fail(f"unknown join type: {' '.join(words)}", place)
-        args: dict[str, Any] = {}
+        args: dict[str, object] = {}
         if "NATURAL" in said:
             args["method"] = "NATURAL"
         if "FULL" in said or {"LEFT", "RIGHT"} <= said:
@@ -307,7 +306,7 @@ class QueryParser(ExpressionParser):
             return self._parenthesised_relation()
         place = self.index
         first = self.name_tree()
-        args: dict[str, Any] = {}
+        args: dict[str, object] = {}
         if self.accept("."):
             args["db"] = first
             first = self.name_tree()
@@ -317,15 +316,15 @@ class QueryParser(ExpressionParser):
             arguments = [] if self.kinds[self.index] == ")" else self.expression_list()
             self.expect(")")
             this = exp.Anonymous(this=first.this, expressions=arguments)
-            this.start = self.starts[place]
+            this.meta["start"] = self.starts[place]
         alias = self.table_alias()
         if alias is not None:
             args["alias"] = alias
         table = exp.Table(this=this, **args)
-        table.start = self.starts[place]
+        table.meta["start"] = self.starts[place]
         hint = self.index_hint() if this is first else None
         if hint is not None:
-            table.args["indexed_by"] = hint
+            table.meta["indexed_by"] = hint
         return table
 
     def table_alias(self) -> exp.TableAlias | None:
@@ -411,11 +410,11 @@ class QueryParser(ExpressionParser):
         if self.accept("("):
             return exp.Window(this=call, over="OVER", **self._window_body())
         node = exp.Window(this=call, over="OVER", alias=self.name_tree())
-        node.args["bare"] = True  # the named window as it is, with its frame
+        node.meta["bare"] = True  # the named window as it is, with its frame
         return node
 
-    def _window_body(self) -> dict[str, Any]:
-        args: dict[str, Any] = {}
+    def _window_body(self) -> dict[str, object]:
+        args: dict[str, object] = {}
         kind = self.kinds[self.index]
         if kind in NAMES and not (
             (kind == "PARTITION" and self.kinds[self.index + 1] == "BY") or kind in _FRAME_UNITS
@@ -434,7 +433,7 @@ class QueryParser(ExpressionParser):
         return args
 
     def _frame(self, unit: str) -> exp.WindowSpec:
-        args: dict[str, Any] = {"kind": unit}
+        args: dict[str, object] = {"kind": unit}
         if self.accept("BETWEEN"):
             args["start"], args["start_side"] = self._frame_bound()
             self.expect("AND")

@@ -1,7 +1,8 @@
 """What a statement's text says, one frozen dataclass for each kind of statement.
 
-Queries and expressions inside are trees in the canonical form that `sql.parse` describes; everything
-around them (DDL, DML, transactions, pragmas) is spelled out here.
+Queries and expressions inside are sqlglot trees in the canonical form that `sql.parse` describes;
+everything around them (DDL, DML, transactions, pragmas) is spelled out here, so that no layer above
+needs to know how sqlglot would have put it.
 
 Where SQL text is kept (defaults, checks, views, triggers) it is a slice of the original statement,
 never a regenerated one.  Offsets (`start`, `end`) are characters in the statement's text, half-open.
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from sql.parse import exp
+    from sqlglot import exp
 
 
 class ObjectName(Struct, frozen=True):
@@ -84,7 +85,7 @@ class Insert(Statement, frozen=True, kw_only=True):
     """INSERT or REPLACE (`or_conflict` REPLACE).  `source` None: DEFAULT VALUES; exp.Values for VALUES.
 
     `columns` is empty where none were listed.  RETURNING's terms are like a select list's: each is an
-    exp.Alias, a Star, or an expression with its text in `.args["text"]`."""
+    exp.Alias, a Star, or an expression with its text in `.meta["text"]`."""
 
     table: ObjectName
     alias: str | None = None

@@ -173,7 +173,7 @@ def test_the_prompt_is_painted_before_the_parser_is_loaded(database: Path, tmp_p
         terminal.wait_until(lambda: seen.exists() and seen.read_text() != "", "the list of modules")
         modules = set(seen.read_text().split())
         assert "prompt_toolkit" in modules
-        assert not modules & {"sql.parse.grammar", "click", "pygments"}
+        assert not modules & {"sqlglot", "click", "pygments"}
         terminal.send("SELECT name FROM artist WHERE id = 1;\r")
         terminal.wait_for("│ Ada")
         terminal.wait_for_prompt("> ")

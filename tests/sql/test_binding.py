@@ -7,12 +7,13 @@ import weakref
 from typing import Any
 
 import pytest
+from sqlglot import exp
 
 import kvsh
 from btree import open_memory
 from sql.bind.queries import bind_query
 from sql.bind.scope import table_item
-from sql.parse import exp, parse_statement
+from sql.parse import parse_statement
 from sql.parse.statements import Query
 from sql.session import Session
 
@@ -56,8 +57,7 @@ def taken_apart(node: Any) -> Any:
     if not isinstance(node, exp.Expression):
         return node
     arguments = {name: taken_apart(value) for name, value in node.args.items()}
-    parts = [taken_apart(part) for part in (node.this, node.expression, node.expressions)]
-    return type(node), node.start, node.end, parts, arguments
+    return type(node), dict(node.meta), arguments
 
 
 @pytest.mark.parametrize("query", QUERIES)

@@ -20,6 +20,18 @@ def test_a_first_statement_loads_no_functions_but_those_before_the_one_it_calls(
     assert told(code) == "sql.functions.aggregates sql.functions.registry"
 
 
+def test_a_first_update_does_not_load_what_writes_sql() -> None:
+    code = (
+        "import sys, kvsh; con = kvsh.connect(':memory:');"
+        "con.execute('CREATE TABLE t(a INTEGER PRIMARY KEY, b, c)');"
+        "con.execute('INSERT INTO t VALUES (1, 2, 3)');"
+        "con.execute('UPDATE t SET b = b + 1, c = upper(b) WHERE a % 10 < 7');"
+        "con.execute('DELETE FROM t WHERE b + c > 4');"
+        "print('sqlglot' in sys.modules, 'sqlglot.dialects.sqlite' in sys.modules)"
+    )
+    assert told(code) == "True False"
+
+
 def test_the_collector_is_as_it_was_once_modules_are_loaded() -> None:
     for before in ("enable", "disable"):
         code = (
@@ -41,6 +53,6 @@ def test_no_collection_runs_while_the_parser_is_imported() -> None:
         "        frame = frame.f_back\n"
         "gc.callbacks.append(note)\n"
         "con.execute('SELECT 1').fetchall()\n"
-        "print(len(seen), 'sql.parse.grammar' in sys.modules)\n"
+        "print(len(seen), 'sqlglot' in sys.modules)\n"
     )
     assert told(code) == "0 True"

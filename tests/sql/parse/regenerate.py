@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sql.parse import exp
+from sqlglot import exp
 
 BINARY: dict[type[exp.Expression], str] = {
     exp.Or: "OR",
@@ -76,5 +76,5 @@ def regenerate(node: exp.Expression) -> str:
         otherwise = "" if default is None else " ELSE " + regenerate(default)
         return f"(CASE{base}{branches}{otherwise} END)"
     if kind is exp.Cast:
-        return f"CAST({regenerate(node.this)} AS {node.args['type']})"
+        return f"CAST({regenerate(node.this)} AS {node.meta['type']})"
     raise AssertionError(f"no text for {kind}")

@@ -8,11 +8,12 @@ import threading
 import time
 
 import pytest
+from sqlglot import exp
 
 from btree import open_memory
 from sql import Session
 from sql.errors import SqlError, SqlSyntaxError
-from sql.parse import exp, parse_expression, parse_statement
+from sql.parse import parse_expression, parse_statement
 from sql.parse import statements as s
 
 
@@ -27,7 +28,7 @@ def column(text: str) -> exp.Expression:
     return found
 
 
-def test_calls_are_anonymous() -> None:
+def test_calls_are_anonymous_whatever_sqlglot_knows_of_them() -> None:
     call = column("Count(*)")
     assert isinstance(call, exp.Anonymous) and call.this == "Count"
     assert isinstance(call.expressions[0], exp.Star)
@@ -82,12 +83,12 @@ def test_tests_have_one_form_each() -> None:
 
 def test_casts_keep_the_type_as_written() -> None:
     for text in ("VARCHAR ( 10 )", "unsigned big int", "DECIMAL(10, -2)", ""):
-        assert column(f"CAST(a AS {text})").args["type"] == text
+        assert column(f"CAST(a AS {text})").meta["type"] == text
 
 
 def test_unaliased_columns_keep_their_text() -> None:
     names = [
-        item.args.get("text") for item in tree("SELECT a+1 , (b) ,\n f( x )  FROM t").expressions
+        item.meta.get("text") for item in tree("SELECT a+1 , (b) ,\n f( x )  FROM t").expressions
     ]
     assert names == ["a+1", "(b)", "f( x )"]
     items = tree("SELECT 1 AS 'x', 2 y, 3 \"z\", 4 'w', 5 AS left, 6 offset").expressions
@@ -96,13 +97,13 @@ def test_unaliased_columns_keep_their_text() -> None:
 
 def test_names_know_their_quotes_and_places() -> None:
     identifier = column('"a b"').this
-    assert (identifier.this, identifier.args["quoted"], identifier.args["quote"]) == (
+    assert (identifier.this, identifier.args["quoted"], identifier.meta["quote"]) == (
         "a b",
         True,
         '"',
     )
-    assert (identifier.start, identifier.end) == (7, 12)
-    assert column("[a b]").this.args["quote"] == "["
+    assert (identifier.meta["start"], identifier.meta["end"]) == (7, 12)
+    assert column("[a b]").this.meta["quote"] == "["
     assert column("`a``b`").this.this == "a`b"
     assert column("'it''s'").this == "it's"
     assert column("main.t.a").args["db"].this == "main"
@@ -111,7 +112,7 @@ def test_names_know_their_quotes_and_places() -> None:
 def test_parameters_are_numbered_as_sqlite_numbers_them() -> None:
     statement = parse_statement("SELECT ?, ?5, :a, ?, @b, :a, $c, ?2")
     assert isinstance(statement, s.Query)
-    assert [item.args["index"] for item in statement.tree.expressions] == [0, 4, 5, 6, 7, 5, 8, 1]
+    assert [item.meta["index"] for item in statement.tree.expressions] == [0, 4, 5, 6, 7, 5, 8, 1]
     assert statement.parameter_names == (None, "?2", None, None, "?5", ":a", None, "@b", "$c")
 
 
@@ -133,8 +134,8 @@ def test_joins() -> None:
     assert isinstance(nested, exp.Subquery) and len(nested.args["joins"]) == 1
     aliased = tree("SELECT * FROM (b JOIN c) AS x").args["from_"].this
     assert isinstance(aliased.this, exp.Select) and aliased.alias == "x"
-    assert tree("SELECT * FROM t INDEXED BY i").args["from_"].this.args["indexed_by"] == "i"
-    assert tree("SELECT * FROM t NOT INDEXED").args["from_"].this.args["indexed_by"] is False
+    assert tree("SELECT * FROM t INDEXED BY i").args["from_"].this.meta["indexed_by"] == "i"
+    assert tree("SELECT * FROM t NOT INDEXED").args["from_"].this.meta["indexed_by"] is False
     function = tree("SELECT * FROM json_each(a, b) AS j").args["from_"].this
     assert isinstance(function.this, exp.Anonymous) and function.alias == "j"
 
@@ -165,8 +166,8 @@ def test_windows() -> None:
         "SELECT sum(a) OVER w, sum(a) OVER (w ROWS CURRENT ROW), sum(a) over FROM t WINDOW w AS (ORDER BY b), v AS (w)"
     )
     bare, based, plain = query.expressions
-    assert bare.args["alias"].name == "w" and bare.args["bare"]
-    assert based.args["alias"].name == "w" and not based.args.get("bare")
+    assert bare.args["alias"].name == "w" and bare.meta["bare"]
+    assert based.args["alias"].name == "w" and not based.meta.get("bare")
     assert isinstance(plain, exp.Alias) and plain.alias == "over"
     assert [window.this.name for window in query.args["windows"]] == ["w", "v"]
     spec = column(
@@ -194,7 +195,7 @@ def test_inserts() -> None:
         ("a", "nocase"),
         (None, None),
     ]
-    assert first.target_where is not None and isinstance(first.target_where, exp.GT)
+    assert first.target_where is not None and first.target_where.sql() == "a > 1"
     assert first.where is not None
     assert first.assignments is not None
     assert [assignment.columns for assignment in first.assignments] == [("a",), ("b", "c")]
@@ -376,8 +377,8 @@ def test_threads_parse_side_by_side() -> None:
     assert not failures
 
 
-def test_importing_the_package_does_not_import_the_parser() -> None:
-    code = "import sys, sql.parse; sql.parse.lift_literals('SELECT 1'); sql.parse.next_statement('x;'); print('sql.parse.grammar' in sys.modules)"
+def test_importing_the_package_does_not_import_sqlglot() -> None:
+    code = "import sys, sql.parse; sql.parse.lift_literals('SELECT 1'); sql.parse.next_statement('x;'); print('sqlglot' in sys.modules)"
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -401,6 +402,7 @@ def _timed(text: str) -> float:
     "text", ["SELECT [a]]", "SELECT 1 AS [a]] b", "[a]] b", "SELECT '[', [a]]]"]
 )
 def test_a_bracket_that_closes_nothing_is_no_token(text: str) -> None:
+    """sqlglot reads `]]` as an escaped bracket, and its own error came out of `Session.execute`."""
     with pytest.raises(SqlSyntaxError, match=r'unrecognized token: "\]"'):
         parse_statement(text)
 
