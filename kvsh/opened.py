@@ -27,6 +27,11 @@ class Options:
         self.yes: bool = given.get("yes", False)
 
 
+def _refused(*_: Any, **__: Any) -> None:
+    """What --safe makes of a copy to another file."""
+    raise CommandError("not available with --safe: it reads or writes files")
+
+
 class OpenDatabase:
     """A store and what is open in it.  `path` None is the scratch database in memory."""
 
@@ -47,7 +52,7 @@ class OpenDatabase:
         options = self.options
         if path is None:
             return btree.open_memory()
-        return btree.open_store(
+        store = btree.open_store(
             path,
             durability=options.durability,  # type: ignore[arg-type]
             readonly=readonly,
@@ -56,6 +61,9 @@ class OpenDatabase:
             cache_bytes=options.cache_bytes,
             scans_once=True,
         )
+        if options.safe:
+            store.backup = _refused  # type: ignore[method-assign]  # VACUUM INTO, too
+        return store
 
     def open(self, path: str | None, *, readonly: bool) -> None:
         """Go on with another database.  Raises CommandError in a transaction, and what opening raises:

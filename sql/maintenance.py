@@ -40,7 +40,8 @@ def _value(session: Session, statement: Vacuum, values: Values) -> object:
 
     from sql.compile import prepare_select
 
-    tree = exp.Select(expressions=[statement.into])
+    name = exp.to_identifier("file")
+    tree = exp.Select(expressions=[exp.Alias(this=statement.into, alias=name)])
     with session.reading() as transaction:
         compiled = prepare_select(tree, session.environment(transaction, parameters=values))
         batches = list(compiled.run(session.context(transaction, values)))

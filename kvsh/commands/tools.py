@@ -29,12 +29,19 @@ def chart(environment: Environment, arguments: Arguments) -> None:
     from itertools import chain, islice
 
     from kvsh.chart import draw
+    from kvsh.transfer import TransferError, only_reading
 
     kind, query = _head(arguments.rest)
     if kind not in ("bar", "line", "hist", "spark") or not query:
         raise UsageError("usage: .chart bar|line|hist|spark SELECT ...", 8)
-    with located(arguments.start + arguments.rest.rindex(query)):
-        result = environment.session.execute(query)
+    try:
+        with (
+            located(arguments.start + arguments.rest.rindex(query)),
+            only_reading(environment.session),
+        ):
+            result = environment.session.execute(query)
+    except TransferError as error:
+        raise CommandError(str(error)) from error
     try:
         if result.columns is None:
             raise CommandError("a chart needs a query that gives rows")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kvsh.transfer.dumping import dump
-    from kvsh.transfer.export import export_file
+    from kvsh.transfer.export import export_file, only_reading
     from kvsh.transfer.formats import TransferError, guess_format
     from kvsh.transfer.load import ImportOutcome, import_file
 
@@ -22,6 +22,7 @@ _HOMES = {
     "export_file": "export",
     "guess_format": "formats",
     "import_file": "load",
+    "only_reading": "export",
 }
 
 
@@ -40,4 +41,5 @@ __all__ = [
     "export_file",
     "guess_format",
     "import_file",
+    "only_reading",
 ]

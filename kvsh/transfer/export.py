@@ -53,7 +53,7 @@ def export_file(
         if source is None:
             return _write_database(session, path, encoding, bar)
         is_query = _QUERY.match(source) is not None and not _is_name(session, source)
-        with _only_reading(session):
+        with only_reading(session):
             result = session.execute(source) if is_query else _table(session, source)
         try:
             if result.columns is None:
@@ -83,7 +83,7 @@ def _kind_of(format: str | None, path: str, source: str | None) -> str:
 
 
 @contextmanager
-def _only_reading(session: Session) -> Iterator[None]:
+def only_reading(session: Session) -> Iterator[None]:
     """Refuse what would change the database, such as a DELETE behind a WITH."""
     before, session.query_only = session.query_only, True
     try:
@@ -92,7 +92,7 @@ def _only_reading(session: Session) -> Iterator[None]:
         if before:
             raise
         raise TransferError(
-            "what is written is a table or a query: this would change it"
+            "a table or a query is wanted: this would change the database"
         ) from error
     finally:
         session.query_only = before

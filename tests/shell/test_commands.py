@@ -496,3 +496,16 @@ def test_a_command_that_could_not_be_run_is_an_error(shell: Shell) -> None:
     assert "could not be run" in shell.error(".output |/dev/null\nSELECT 1;\n.output")
     assert shell.error(".once |false\nSELECT 1;") == ""  # it has read what it wanted
     assert shell("SELECT 'here';") == "here\n"
+
+
+def test_a_chart_changes_nothing(shell: Shell) -> None:
+    """DELETE was executed, and then refused since it gave no rows."""
+    for text in ("DELETE FROM invoice", "WITH q AS (SELECT 1) DELETE FROM invoice RETURNING id"):
+        assert "would change the database" in shell.error(f".chart bar {text}")
+    assert shell("SELECT count(*) FROM invoice;") == "2\n"
+
+
+def test_safe_makes_no_copy_by_sql_either(tmp_path: Path) -> None:
+    done = kvsh("--safe", tmp_path / "a.db", f"VACUUM INTO '{tmp_path}/b.db'")
+    assert done.status == 1 and "not available with --safe" in done.err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.db"]

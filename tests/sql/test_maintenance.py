@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from btree import RAW_TREE_ID, KeySpace, Store, open_memory, open_store
-from sql import Session
+from sql import Session, SqlError
 
 LONG_AGO, FAR_AHEAD = 1_000, 1 << 50
 
@@ -79,3 +79,23 @@ def test_a_row_of_kinds_that_its_tree_does_not_tell_of_is_found(store: Store) ->
     writing.commit()
     found = [row[0] for row in session.execute("PRAGMA integrity_check").fetch_all()]
     assert "row 2 of t has a kind of value in n that the tree does not tell of" in found
+
+
+def test_vacuum_into_makes_a_copy_at_the_value_of_an_expression(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "a.kvsh"))
+    session = Session(store)
+    session.execute("CREATE TABLE t (a)")
+    session.execute("INSERT INTO t VALUES (5)")
+    for number, (name, values) in enumerate(
+        ((f"'{tmp_path}/0'", ()), (f"'{tmp_path}/' || 1", ()), ("?", (f"{tmp_path}/2",)))
+    ):
+        session.execute(f"VACUUM INTO {name}", values)
+        copy = open_store(str(tmp_path / str(number)))
+        assert Session(copy).execute("SELECT a FROM t").fetch_all() == [(5,)]
+        copy.close()
+    with pytest.raises(SqlError, match="output file already exists"):
+        session.execute(f"VACUUM INTO '{tmp_path}/0'")
+    with pytest.raises(SqlError, match="non-text filename"):
+        session.execute("VACUUM INTO 5")
+    session.close()
+    store.close()
