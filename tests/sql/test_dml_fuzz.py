@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sql.fuzz.runs import run_writes
+from tests.sql.fuzz.runs import run_cascades, run_writes
 
 SEEDS_AT_ONCE = 20
 
@@ -14,3 +14,9 @@ def test_random_statements_leave_the_same_tables_and_messages(first: int) -> Non
     for seed in range(first, first + SEEDS_AT_ONCE):
         unexplained = run_writes(seed).unexplained
         assert not unexplained, "\n".join(map(str, unexplained))
+
+
+def test_triggers_and_foreign_keys_of_many_rows_do_what_sqlite3_does() -> None:
+    for seed in range(1, 11):
+        unexplained = run_cascades(seed).unexplained
+        assert not unexplained, unexplained[0]

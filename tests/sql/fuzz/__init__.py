@@ -2,4 +2,4 @@
 the command that does it for as long as one likes.
 
 `tables` makes data, `expressions` and `queries` make SELECTs over it, `writes` makes schemas and the statements
-that change them, `agreement` says what counts as the same answer."""
+that change them, `cascades` triggers and foreign keys of many rows, `agreement` says what counts as the same answer."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tests.sql.dml_scripts import contents, outcome
 from tests.sql.engines import Engine, EngineError, KvshEngine, Rows, SqliteEngine
 from tests.sql.fuzz.agreement import agree, explanation
+from tests.sql.fuzz.cascades import COMPARED, Cascades, in_key_order
 from tests.sql.fuzz.queries import QueryMaker
 from tests.sql.fuzz.tables import make_tables
 from tests.sql.fuzz.writes import Fuzz
@@ -142,6 +143,40 @@ def shown(result: object) -> object:
     )
 
 
+def run_cascades(seed: int) -> Outcome:
+    """Triggers and foreign keys of many rows, compared with messages, tables and counters after each statement; until the
+    first difference."""
+    maker = Cascades(seed)
+    ours, theirs = KvshEngine(leaf_limit=maker.random.choice((LEAF_LIMIT, 64))), SqliteEngine()
+    definitions, statements = maker.definitions(), maker.statements()
+    count, has_failed = 0, False
+    try:
+        for count, statement in enumerate([*definitions, *statements], 1):
+            expected = outcome(theirs, in_key_order(statement))
+            mine = outcome(ours, statement)
+            has_failed |= isinstance(expected, str)
+            if mine != expected:
+                return Outcome(count, [Difference(seed, statement, mine, expected)])
+            if count <= len(definitions):
+                continue
+            # What failed has counted as many changes as it made by then, which is each engine's own.
+            counters = [] if has_failed else ["SELECT changes(), total_changes()"]
+            for query in (*(f"SELECT * FROM {name}" for name in COMPARED), *counters):
+                rows, wanted = (
+                    sorted(map(repr, engine.execute(query))) for engine in (ours, theirs)
+                )
+                if rows != wanted:
+                    only = sorted({*rows} - {*wanted})[:9], sorted({*wanted} - {*rows})[:9]
+                    return Outcome(count, [Difference(seed, f"{statement}; {query}", *only)])
+        checked = ours.execute("PRAGMA integrity_check")
+        if checked != [("ok",)]:
+            return Outcome(count, [Difference(seed, "integrity_check", checked, "ok")])
+    finally:
+        ours.close()
+        theirs.close()
+    return Outcome(count, [])
+
+
 class State(NamedTuple):
     """What a statement gave, and what was stored after it."""
 
@@ -220,4 +255,8 @@ def rows(engine: KvshEngine | SqliteEngine) -> tuple[dict[str, Any], list[str]]:
     return found, sorted(repr(row[2:4]) for row in log)
 
 
-RUNS: dict[str, Callable[[int], Outcome]] = {"queries": run_queries, "writes": run_writes}
+RUNS: dict[str, Callable[[int], Outcome]] = {
+    "queries": run_queries,
+    "writes": run_writes,
+    "cascades": run_cascades,
+}
