@@ -205,6 +205,7 @@ def by_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     monkeypatch.setattr("btree.rewritten_pages.SPARSE", 10_000)
     monkeypatch.setattr("sql.dml.by_column.SPAN_MIN", 500)
     monkeypatch.setattr("sql.dml.by_column.FOUND_MIN", 4)
+    monkeypatch.setattr("sql.dml.by_column.UPDATED_MIN", 4)
     monkeypatch.setattr("sql.compile.changes.FOUND_MIN", 4)
     yield pages
 
