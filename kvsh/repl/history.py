@@ -83,7 +83,7 @@ class StatementHistory(History):
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        self._complain(f"no history is kept: {error}")
+        self._complain(f"no history is kept: {error.filename or self.path}: {error.strerror}")
         self.path = None
 
 

@@ -31,8 +31,13 @@ class PlainEditor:
         while True:
             self._output.write(prompt if not text else "...> ".rjust(len(prompt)))
             self._output.flush()
-            line = self._source.readline()
+            try:
+                line = self._source.readline()
+            except KeyboardInterrupt:
+                self._output.write("\n")  # the terminal shows ^C where the line was
+                raise
             if not line:
+                self._output.write("\n")
                 if text.strip():
                     return text
                 raise EOFError

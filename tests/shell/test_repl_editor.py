@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prompt_toolkit.application import create_app_session
@@ -14,6 +16,7 @@ from kvsh.complete import Completer, EmptyCatalog
 from kvsh.config import Config
 from kvsh.repl.editor import Editor, Surroundings
 from kvsh.repl.history import StatementHistory, entry, parse
+from kvsh.repl.plain import PlainEditor
 from kvsh.repl.status import Status, duration, prompt_text, signature_line, toolbar
 
 
@@ -101,7 +104,7 @@ def test_a_history_that_cant_be_written_is_said_once(tmp_path: Path) -> None:
     history = StatementHistory(tmp_path / "file" / "history", 10, complaints.append)
     history.append_string("SELECT 1;")
     history.append_string("SELECT 2;")
-    assert len(complaints) == 1 and complaints[0].startswith("no history is kept: ")
+    assert complaints == [f"no history is kept: {tmp_path / 'file'}: File exists"]
 
 
 def test_the_arrow_brings_back_a_whole_statement(tmp_path: Path) -> None:
@@ -139,3 +142,18 @@ def test_the_argument_being_typed_is_set_off() -> None:
 def test_durations_are_for_people() -> None:
     shown = [duration(s) for s in (0.00004, 0.0123, 2.5, 75, 3700)]
     assert shown == ["40 us", "12.3 ms", "2.50 s", "1 min 15 s", "1 h 1 min"]
+
+
+def test_the_line_after_ctrl_c_or_ctrl_d_on_a_dumb_terminal_is_a_new_one() -> None:
+    """The next prompt stood behind the ^C."""
+
+    class Interrupted(io.StringIO):
+        def readline(self, *_: Any) -> str:
+            raise KeyboardInterrupt
+
+    for source, ending in ((Interrupted(), KeyboardInterrupt), (io.StringIO(), EOFError)):
+        output = io.StringIO()
+        editor = PlainEditor(is_complete, lambda: "db> ", source=source, output=output)
+        with pytest.raises(ending):
+            editor.read()
+        assert output.getvalue() == "db> \n"
