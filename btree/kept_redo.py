@@ -43,8 +43,10 @@ def record(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None, leav
 
 def weigh(tree: Tree, redo: list[Any]) -> None:
     """Keep redo that has grown long, entry by entry, only if it is cheaper than the leaves."""
-    if _is_scattered(len(redo) // 2, tree.transaction.copies, tree.leaf_limit):
-        tree.redo_max = 2 * len(redo)
+    leaves = tree.transaction.copies
+    if _is_scattered(len(redo) // 2, leaves, tree.leaf_limit):
+        # Again where it is twice as long, or no longer scattered over these leaves.
+        tree.redo_max = 2 * min(len(redo), leaves * tree.leaf_limit // edit.SPARSE)
     else:
         tree.transaction.give_up_redo()
 
