@@ -1,20 +1,23 @@
 """The planner: access paths and join order by cost, for one statement's blocks.
 
 `select` plans a SELECT, on `joins` (the join order), `candidates` (the accesses of its relations), `access`
-(those of a stored table), `decorrelate` (subqueries as joins), `late` (rows fetched behind LIMIT) and `shares` (how many rows conditions leave).
+(those of a stored table), `merging` (subqueries and views in FROM as part of the query), `decorrelate` (subqueries as joins), `late` (rows fetched behind LIMIT) and `shares` (how many rows conditions leave).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from sql.expressions import Expression
 from sql.optimise.access import key_paths
 from sql.optimise.late import MADE_SOURCES, with_late_rows
+from sql.optimise.merging import with_merged_relations
 from sql.optimise.select import SelectPlanner
 from sql.optimise.statistics import ROWS_OF_UNKNOWN, Statistics
 from sql.plan import Block, Compound, OuterJoin, Recursive, Select, TableRelation, Values
 from sql.plan.operators import BlockPlan, KeyPath, Plan, SelectPlan
+from sql.plan.walk import cte_uses
 from sql.settled import settled_value
 
 if TYPE_CHECKING:
@@ -30,12 +33,15 @@ class Planner:
         self.statistics = Statistics(env)
         self.work_rows = ROWS_OF_UNKNOWN  # of a recursive query's queue, at once
         self._next_source = MADE_SOURCES
+        self._cte_uses: Counter[int] | None = None  # of the whole statement, which is planned first
         self._plans: dict[int, tuple[Block, Plan]] = {}
         self._conditions: dict[tuple[str, int], tuple[Expression, ...]] = {}
         self._paths: dict[int, tuple[TableRelation, list[KeyPath]]] = {}
 
     def plan(self, block: Block, repeats: float = 1.0) -> Plan:
         """The block's plan; `repeats` is about how often a correlated one will run."""
+        if self._cte_uses is None:
+            self._cte_uses = cte_uses(block)
         known = self._plans.get(id(block))
         if known is not None:
             return known[1]
@@ -59,6 +65,8 @@ class Planner:
         return plan
 
     def _select(self, block: Select, repeats: float) -> SelectPlan:
+        assert self._cte_uses is not None
+        block = with_merged_relations(block, self._cte_uses)
         plan = SelectPlanner(self, block, repeats).plan()
         late = None
         if block.order and repeats <= 1.0:
