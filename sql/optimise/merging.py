@@ -89,7 +89,7 @@ def _merged(block: Select, place: int, uses: Counter[int]) -> Select | None:
         if len(block.items) > 1 or block.keys is not None or block.windows or block.distinct:
             return None
         order = order or inner.order
-    if not all(map(_may_stand_anywhere, inner.outputs)):
+    if not all(map(_may_stand_anywhere, inner.outputs)) or not all(map(is_constant, inner.where)):
         return None
     source = relation.source
     if any(
@@ -182,9 +182,7 @@ def _with_told_conditions(block: Select, uses: Counter[int]) -> Select:
 
 def _told(block: Block, conjunct: Expression, source: int) -> Block | None:
     """The block without the rows that a condition on its columns, which are those of `source`, refuses."""
-    if references(conjunct) != {source} or not is_constant(conjunct):
-        return None
-    if any(part.__class__ in SUBQUERIES for part in walk_flat(conjunct)):
+    if references(conjunct) != {source}:
         return None
     if any(isinstance(part, ColumnRef) and part.column < 0 for part in walk_flat(conjunct)):
         return None
@@ -202,16 +200,25 @@ def _with_condition(block: Block, of: Callable[[Values], Expression]) -> Block |
     if not isinstance(block, Select) or block.windows:
         return None
     condition = of(block.outputs)
+    if (block.distinct or block.keys is not None) and not _asks_for_no_spelling(condition):
+        return None
+    if block.keys is not None:
+        asked = _asked_of_keys(block, condition)
+        if asked is None:
+            return None
+        condition = asked
     if not _may_stand_anywhere(condition):
         return None
-    if block.keys is None:
-        if block.distinct and not _asks_for_no_spelling(condition):
-            return None
-        return replace(block, where=(*block.where, condition))
+    return replace(block, where=(*block.where, condition))
+
+
+def _asked_of_keys(block: Select, condition: Expression) -> Expression | None:
+    """A condition on a group as one on its rows; None if it asks for more than the keys."""
+    assert block.keys is not None
     keys = [key.expression for key in block.keys]
     slots = [part for part in walk_flat(condition) if isinstance(part, SlotRef)]
     own = [part.slot for part in slots if part.source == block.aggregate_source]
-    if not own or len(own) < len(slots) or not _asks_for_no_spelling(condition):
+    if not own or len(own) < len(slots):
         return None
     if any(slot >= len(keys) or block.keys[slot].collation != "BINARY" for slot in own):
         return None
@@ -219,7 +226,7 @@ def _with_condition(block: Block, of: Callable[[Values], Expression]) -> Block |
     def visit(part: Expression) -> Expression:
         return keys[part.slot] if isinstance(part, SlotRef) else rebuild(part, visit)
 
-    return replace(block, where=(*block.where, visit(condition)))
+    return visit(condition)
 
 
 def _asks_for_no_spelling(condition: Expression) -> bool:

@@ -141,6 +141,14 @@ def test_what_differs_each_time_is_computed_once() -> None:
     rows = con.execute("SELECT r, r FROM (SELECT random() AS r FROM t) WHERE r <> 0").fetchall()
     assert len(rows) == 90
     assert all(one == other for one, other in rows)
+    groups = "SELECT random() % 2 = 0 AS r, count(*) FROM t GROUP BY r"
+    for _ in range(5):
+        assert {r for r, _ in con.execute(f"SELECT * FROM ({groups}) WHERE r = 1")} == {1}
+    drawn = "SELECT id FROM t WHERE random() % 2 = 0"
+    for (given,) in con.execute(
+        f"SELECT count(*) FROM ({drawn}) q JOIN u ON u.id < 5 GROUP BY q.id"
+    ):
+        assert given == 4
 
 
 @pytest.mark.parametrize("seed", range(6))
