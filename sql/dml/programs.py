@@ -80,6 +80,17 @@ class ProgramContext(Context):
         self.values: Row = ()  # of NEW and OLD, see `value_number`; else the parameters
         self.state = state
 
+    def bind(self, old: Keyed | None, new: Keyed | None) -> None:
+        """Let the program's statements see a row that was changed."""
+        values: Row = ()
+        if new is not None:
+            self.outer_rows[NEW_SOURCE] = new
+            values = (*new[1], new[0])
+        if old is not None:
+            self.outer_rows[OLD_SOURCE] = old
+            values = (*values, *old[1], old[0])
+        self.values = values
+
 
 def value_number(value: Any, env: BindEnvironment) -> int | None:
     """The place of a bound expression among the parameters; in a program, whose statements have none, among the values
@@ -169,14 +180,7 @@ class Program:
             frames = sys.getrecursionlimit()
             sys.setrecursionlimit(_FRAMES_MAX)
         inner = state.undo.contexts.pop(self, None) or ProgramContext(ctx, (), state)
-        values: Row = ()
-        if new is not None:
-            inner.outer_rows[NEW_SOURCE] = new
-            values = (*new[1], new[0])
-        if old is not None:
-            inner.outer_rows[OLD_SOURCE] = old
-            values = (*values, *old[1], old[0])
-        inner.values = values
+        inner.bind(old, new)
         saved = session.changes, session.last_insert_rowid
         running.append(self)
         try:
@@ -203,14 +207,7 @@ class Program:
             for number, (old, new) in enumerate(rows):
                 if not number & _LOOKED_AT:
                     ctx.check()
-                values: Row = ()
-                if new is not None:
-                    inner.outer_rows[NEW_SOURCE] = new
-                    values = (*new[1], new[0])
-                if old is not None:
-                    inner.outer_rows[OLD_SOURCE] = old
-                    values = (*values, *old[1], old[0])
-                inner.values = values
+                inner.bind(old, new)
                 yield inner
 
         ctx.state.running.append(self)
