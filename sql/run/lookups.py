@@ -39,11 +39,11 @@ def index_rows(
 def index_batches(
     tree: Tree, check: Callable[[], None], prefix: tuple[Any, ...], table: Tree
 ) -> Iterable[tuple[Any, list[Any]]]:
-    """The same in the shape of a tree's batches, without keys."""
+    """The same in the shape of a tree's batches."""
     rowids = tree.last_parts(prefix)
     if rowids is None:
         return fetched(key_span(tree, check, prefix), table.get_many, -1)
-    return ((None, table.get_many(rowids)),) if rowids else ()
+    return ((rowids, table.get_many(rowids)),) if rowids else ()
 
 
 FIRST_GATHERED = 128

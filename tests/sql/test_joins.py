@@ -272,3 +272,20 @@ def test_a_subquery_is_hashed_however_few_rows_the_first_values_find() -> None:
     plan = "\n".join(map(str, engine.execute(f"EXPLAIN {query}", (1000,))))
     assert "Hash lookup" in plan
     engine.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_hash_table_of_the_rows_of_an_indexs_equal_keys(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the INTEGER PRIMARY KEY, which the keys of those batches are."""
+    prefer(way, monkeypatch)
+    ours, oracle = KvshEngine(), SqliteEngine()
+    for engine in (ours, oracle):
+        engine.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b NUMERIC)")
+        engine.execute("CREATE INDEX t_a ON t (a)")
+        for number in range(800):
+            engine.execute("INSERT INTO t VALUES (?, ?, ?)", (number, number % 100, number / 4))
+    query = "SELECT count(*), min(y.b) FROM t AS x JOIN t AS y ON y.id = x.b WHERE y.a = 3"
+    for _ in range(3):
+        assert ours.execute(f"/* {way} */ {query}") == oracle.execute(query) == [(2, 0.75)]
