@@ -22,9 +22,18 @@ if TYPE_CHECKING:
     from btree.pages import Writer
 
 
+class _WriterOnDemand:
+    """`reader` of a transaction that has none yet: its writer, which from then on is an attribute of its own."""
+
+    def __get__(self, transaction: LateTransaction, owner: type[LateTransaction]) -> Any:
+        reader = transaction.reader = transaction._writer
+        return reader
+
+
 class LateTransaction(DiskTransaction):
     """A `DiskTransaction` that has its writer once it asks for one."""
 
+    reader: Any = _WriterOnDemand()
     _own_writer: Any = None
     _has_ended = False
 
@@ -49,15 +58,6 @@ class LateTransaction(DiskTransaction):
     def _writer(self, writer: Any) -> None:
         self._own_writer = writer
         self._has_ended = writer is None
-
-    @property
-    def reader(self) -> Any:
-        """What pages are read by."""
-        return self._writer
-
-    @reader.setter
-    def reader(self, reader: Any) -> None:
-        """Nothing: it ends with the writer."""
 
     def is_newest(self) -> bool:
         try:

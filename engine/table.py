@@ -49,13 +49,6 @@ class PageTable:
         base = self.base
         return base[page] if page < len(base) else 0
 
-    def up_to(self, lsn: int) -> tuple[Overlay, ...]:
-        """The overlays of commits up to `lsn`."""
-        overlays = self.overlays
-        if not overlays or overlays[-1][0] <= lsn:
-            return overlays
-        return tuple(overlay for overlay in overlays if overlay[0] <= lsn)
-
     def items(self, overlays: tuple[Overlay, ...]) -> Iterator[tuple[int, int]]:
         """(page, location) of every page there is, by page."""
         changed: dict[int, int] = {}

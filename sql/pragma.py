@@ -209,7 +209,7 @@ def _foreign_key_check(ctx: Context, argument: str | None) -> Rows:
         table = ctx.schema.table(argument)
         if table is None:
             raise SqlNameError(f"no such table: {argument}", token=argument)
-    rows: Rows = check_foreign_keys(ctx.session, ctx, table)
+    rows: Rows = check_foreign_keys(ctx, table)
     return rows
 
 

@@ -378,9 +378,7 @@ class WriteStatement(Checked):
             environment: BindEnvironment = session.environment(transaction, parameters=values)
             try:
                 with planning(self.statement.text):
-                    made: WritePlan = prepare_write(
-                        session, transaction, self.statement, environment
-                    )
+                    made: WritePlan = prepare_write(session, self.statement, environment)
             except SqlError as error:
                 error.is_of_preparation = plan is None  # else it was prepared once
                 raise

@@ -40,7 +40,7 @@ def complete_line(completer: Completer, text: str, start: int, cursor: int) -> l
     is_new = not words or (words[-1].start + len(words[-1].text) < cursor) or _is_closed(words[-1])
     typed = Argument("", cursor, "") if is_new else words.pop()
     if not words:
-        return _proposals(completer, _command_names(completer), typed, cursor)
+        return _proposals(completer, _command_names(completer), typed)
     spec = completer.commands.get(words[0].text.lower())
     if spec is None:
         return []
@@ -57,7 +57,7 @@ def complete_line(completer: Completer, text: str, start: int, cursor: int) -> l
             for name, value in spec.options.items()
             if name not in used
         )
-    return _proposals(completer, found, typed, cursor)
+    return _proposals(completer, found, typed)
 
 
 def _quote(text: str) -> str:
@@ -163,9 +163,7 @@ def file_candidates(typed: str, *, only_directories: bool = False) -> list[Candi
     ]
 
 
-def _proposals(
-    completer: Completer, found: list[Candidate], typed: Argument, cursor: int
-) -> list[Proposal]:
+def _proposals(completer: Completer, found: list[Candidate], typed: Argument) -> list[Proposal]:
     from kvsh.complete.engine import PROPOSALS_MAX, Proposal
 
     plain = _unquoted(typed)

@@ -47,11 +47,6 @@ class Target:
         """Say what the base is."""
         self.is_terminal = self._base_terminal = is_terminal
 
-    @property
-    def is_redirected(self) -> bool:
-        """Whether output goes elsewhere than to the base."""
-        return self._stream is not self._base
-
     def write(self, text: str) -> None:
         """Text, to be encoded as UTF-8."""
         self._parts.append(text)

@@ -58,7 +58,7 @@ def call(
         raise SqlError(f"too many arguments on function {name}", offset=offset_of(node))
     function = functions.lookup(name.lower(), len(arguments))
     if function is None:
-        _unknown_function(binder, name, len(arguments), node)
+        _unknown_function(binder, name, node)
     if window is not None:
         if distinct:
             raise SqlError("DISTINCT is not supported for window functions", offset=offset_of(node))
@@ -79,9 +79,7 @@ def call(
     return scalar_call(binder, name, binder.bind_all(arguments), node)
 
 
-def _unknown_function(
-    binder: ExpressionBinder, name: str, count: int, node: exp.Expression
-) -> NoReturn:
+def _unknown_function(binder: ExpressionBinder, name: str, node: exp.Expression) -> NoReturn:
     functions = binder.statement.env.functions
     if any(functions.lookup(name.lower(), other) is not None for other in range(9)):
         raise SqlError(f"wrong number of arguments to function {name}()", offset=offset_of(node))
@@ -95,7 +93,7 @@ def scalar_call(
 ) -> Expression:
     function = binder.statement.env.functions.lookup(name.lower(), len(arguments))
     if not isinstance(function, Function):
-        _unknown_function(binder, name, len(arguments), node)
+        _unknown_function(binder, name, node)
     lowered = name.lower()
     if lowered == "likelihood" and not _is_probability(arguments[1]):
         raise SqlError(

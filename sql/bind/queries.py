@@ -272,7 +272,7 @@ class Binder:
         if where_node is not None:
             where += conjuncts(binder.bind(where_node.this))
         items = with_arguments(items, where)
-        keys = self._group_keys(group_nodes, outputs, aliased, binder)
+        keys = self._group_keys(group_nodes, outputs, binder)
         having_node = node.args.get("having")
         having: tuple[Expression, ...] = ()
         scope.aggregates_allowed = of_rows
@@ -282,7 +282,7 @@ class Binder:
             having = conjuncts(binder.bind(having_node.this))
         scope.windows_allowed = of_rows
         is_aggregate = group is not None or bool(scope.aggregates)
-        order = self._order_keys(node.args.get("order"), outputs, result, node, binder)
+        order = self._order_keys(node.args.get("order"), outputs, binder)
         if scope.aggregates and not is_aggregate:
             raise SqlError(f"misuse of aggregate: {scope.aggregates[0].name}()")
         scope.aggregates_allowed = scope.windows_allowed = False
@@ -394,7 +394,6 @@ class Binder:
         self,
         nodes: list[exp.Expression],
         outputs: list[Expression],
-        aliased: dict[str, Expression],
         binder: ExpressionBinder,
     ) -> tuple[SortKey, ...]:
         keys = []
@@ -422,8 +421,6 @@ class Binder:
         self,
         order: exp.Expression | None,
         outputs: list[Expression],
-        result: list[ResultColumn],
-        node: exp.Select,
         binder: ExpressionBinder,
     ) -> tuple[SortKey, ...]:
         keys = []

@@ -91,7 +91,7 @@ class Scope(Struct):
                     raise SqlError(f"ambiguous column name: {name}", token=name)
                 found = column
             if found is None and lowered in ROWID_NAMES:
-                return self._rowid(name)
+                return self._rowid()
             return found
         wanted = table.lower()
         found = None
@@ -109,7 +109,7 @@ class Scope(Struct):
                 found = column
         return found
 
-    def _rowid(self, name: str) -> ScopeColumn | None:
+    def _rowid(self) -> ScopeColumn | None:
         if len(self.items) != 1 or self.items[0].rowid is None:
             return None
         item = self.items[0]

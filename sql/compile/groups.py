@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sql.compile.accesses import variables_in
 from sql.compile.aggregates import NUMBER, AggregateCode, AggregateCompiler
-from sql.compile.dense import DenseGroups, dense_groups, in_dict_or_lists
+from sql.compile.dense import dense_groups, in_dict_or_lists
 from sql.compile.module import Lines
 from sql.compile.scalar import is_simple
 from sql.expressions import BLOB, TEXT
@@ -120,7 +120,7 @@ class GroupCompiler(AggregateCompiler):
         if dense is None:
             body.extend(by_dict)
         else:
-            of_lists = self._of_lists(dense, codes, having)
+            of_lists = self._of_lists(codes, having)
             function = self.module.function
             header = loops.lines[0]
             body.extend(in_dict_or_lists(dense, header, by_dict, of_lists, counter, function))
@@ -152,7 +152,7 @@ class GroupCompiler(AggregateCompiler):
         body.add(f"return {spilled}")
         return body
 
-    def _of_lists(self, dense: DenseGroups, codes: list[AggregateCode], having: str) -> str:
+    def _of_lists(self, codes: list[AggregateCode], having: str) -> str:
         """The groups' rows, where groups are in lists."""
         items = ["g", *self.values(codes, "n{}")]
         names = ", ".join(["g", *[f"n{place}" for place in range(len(self.fields))]])

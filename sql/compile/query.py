@@ -120,9 +120,7 @@ def plan_select(tree: exp.Expression, env: BindEnvironment) -> CompiledQuery:
     return CompiledQuery(columns, block, Planner(env))
 
 
-def prepare_select(
-    tree: exp.Expression, env: BindEnvironment, *, text: str | None = None
-) -> CompiledQuery:
+def prepare_select(tree: exp.Expression, env: BindEnvironment) -> CompiledQuery:
     """Bind, plan and compile a query."""
     query = plan_select(tree, env)
     query.generate()

@@ -395,7 +395,7 @@ def drop_column(work: Work, statement: DropColumn) -> None:
     check_definitions(work)
     text = _without_column(table, parsed, place)
     try:
-        made = _remade_text(work, table, text, place)
+        made = _remade_text(work, table, text)
     except SqlError as error:
         raise SqlError(f"error in table {table.name} after drop column: {error.message}") from error
     work.catalog.replace(table, made)
@@ -426,7 +426,7 @@ def _without_column(table: Table, parsed: CreateTable, place: int) -> str:
     return text[:before] + text[column.end :]
 
 
-def _remade_text(work: Work, table: Table, text: str, place: int) -> Table:
+def _remade_text(work: Work, table: Table, text: str) -> Table:
     statement = parse_statement(text)
     assert isinstance(statement, CreateTable)
     draft = TableDraft(work, statement, check=True)

@@ -35,7 +35,7 @@ def create_table_as(work: Work, statement: CreateTable) -> None:
     assert statement.select is not None
     if statement.parameter_names:
         raise MisuseError("parameters are not allowed in CREATE TABLE")
-    compiled = prepare_select(statement.select, work.environment(), text=statement.text)
+    compiled = prepare_select(statement.select, work.environment())
     columns = result_columns(work, compiled.columns)
     name = statement.name.name
     table = Table(

@@ -14,7 +14,6 @@ from sql.loading import load
 from sql.parse.statements import Delete, Insert, ObjectName, Update
 
 if TYPE_CHECKING:
-    from btree import Transaction
     from sql.bind import BindEnvironment
     from sql.context import Context
     from sql.dml.filling import fill_table
@@ -50,17 +49,14 @@ def __getattr__(name: str) -> Any:
 
 
 def prepare_write(
-    session: Session,
-    transaction: Transaction,
-    statement: Insert | Update | Delete,
-    environment: BindEnvironment,
+    session: Session, statement: Insert | Update | Delete, environment: BindEnvironment
 ) -> WritePlan:
     """The plan of a writing statement.  Raises SqlNameError, SqlError."""
     plan = _plan(session, statement, environment)
 
     def again(ctx: Context) -> WritePlan:
         fresh = session.environment(ctx.transaction, parameters=ctx.parameters)
-        return prepare_write(session, ctx.transaction, statement, fresh)
+        return prepare_write(session, statement, fresh)
 
     plan.again = again
     return plan

@@ -26,7 +26,7 @@ class ParentKey:
     __slots__ = ("_order", "index", "places", "table")
 
     def __init__(self, schema: Schema, child: Table, key: ForeignKey) -> None:
-        found = self.find(schema, child, key)
+        found = self.find(schema, key)
         if found is None:
             if schema.table(key.parent) is None:
                 database = "temp" if child.temporary else "main"
@@ -40,9 +40,7 @@ class ParentKey:
         self._order = [self.places.index(place) for place in parts if place is not None]
 
     @staticmethod
-    def find(
-        schema: Schema, child: Table, key: ForeignKey
-    ) -> tuple[Table, tuple[int, ...], Index | None] | None:
+    def find(schema: Schema, key: ForeignKey) -> tuple[Table, tuple[int, ...], Index | None] | None:
         """The parent, the columns referred to, and their index (None: the tree's own key)."""
         table = schema.table(key.parent)
         if table is None:

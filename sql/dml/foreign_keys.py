@@ -54,7 +54,7 @@ class ForeignKeys:
             Child(session, key, ParentKey(schema, table, key))
             for key in table.foreign_keys
             if (changed is None or changed & _relevant(table, key))
-            and not (lenient and ParentKey.find(schema, table, key) is None)
+            and not (lenient and ParentKey.find(schema, key) is None)
         ]
         self.parents = []
         for child in schema.tables.values():
@@ -62,7 +62,7 @@ class ForeignKeys:
                 if key.parent.lower() != table.name.lower():
                     continue
                 # A new parent row breaks nothing, whatever refers to it.
-                if (lenient or event == "INSERT") and not ParentKey.find(schema, child, key):
+                if (lenient or event == "INSERT") and not ParentKey.find(schema, key):
                     continue
                 if changed is None or changed & set(referred_places(table, key) or changed):
                     parent = ParentKey(schema, child, key)
@@ -183,7 +183,7 @@ def layer_of(schema: Schema, table: Table) -> Schema:
     return layer
 
 
-def check_foreign_keys(session: Session, ctx: Context, table: Table | None) -> Iterator[Row]:
+def check_foreign_keys(ctx: Context, table: Table | None) -> Iterator[Row]:
     """Rows of PRAGMA foreign_key_check: (table, rowid or None, parent, number of the constraint)."""
     tables = list(reversed(ctx.schema.tables.values())) if table is None else [table]
     for child in tables:
@@ -192,12 +192,12 @@ def check_foreign_keys(session: Session, ctx: Context, table: Table | None) -> I
             parent = None
             if schema.table(key.parent) is not None:
                 parent = ParentKey(schema, child, key)
-            for rowid, _row in _violations(ctx, session, child, key, parent):
+            for rowid, _row in _violations(ctx, child, key, parent):
                 yield child.name, None if child.without_rowid else rowid, key.parent, number
 
 
 def _violations(
-    ctx: Context, session: Session, table: Table, key: ForeignKey, parent: ParentKey | None
+    ctx: Context, table: Table, key: ForeignKey, parent: ParentKey | None
 ) -> Iterator[Keyed]:
     places = key.columns
     for keys, rows in ctx.transaction.tree(table.tree_id).batches():

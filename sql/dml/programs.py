@@ -322,7 +322,7 @@ class Program:
                 return prepare_select(statement.tree.copy(), env)
             if or_conflict is not None and hasattr(statement, "or_conflict"):
                 statement = replace(statement, or_conflict=or_conflict)
-            return prepare_write(self.session, ctx.transaction, statement, env)
+            return prepare_write(self.session, statement, env)
         except SqlNameError as error:
             name = error.message.removeprefix("no such table: ")
             if self.main_only and name != error.message and "." not in name:

@@ -49,7 +49,6 @@ class Source:
         self.is_simple = False
         self.is_followed = any(tree.find(exp.Placeholder) for tree in self._behind())
         self.row_count: int | None = None
-        self.reads_nothing = True
         self.places = [] if statement.source is None else self._places()
         self.rowid_last = -1 in self.places
         self._prepare()

@@ -307,7 +307,7 @@ class UpdatePlan(WritePlan):
             for place in self.olds:
                 row[place] = item[place + 1]
         else:
-            values = self._settings(changes.ctx)(changes.ctx, current, key)
+            values = self._settings()(changes.ctx, current, key)
             for place, value in zip(self.places, values, strict=True):
                 if place < 0:
                     new_key = value
@@ -315,7 +315,7 @@ class UpdatePlan(WritePlan):
                     row[place] = value
         changes.update(key, current, new_key, tuple(row), self.assigned)
 
-    def _settings(self, ctx: Context) -> RowFunction:
+    def _settings(self) -> RowFunction:
         """The values of SET for a row that is not what the scan saw."""
         if self._set is None:
             trees = [value.copy() for value in self._values]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from btree import order_key
@@ -154,11 +154,6 @@ def stripped(batches: Batches, width: int) -> Iterator[list[Row]]:
     """The first `width` columns: what was only sorted by falls away."""
     for batch in batches:
         yield [row[:width] for row in batch]
-
-
-def all_rows(batches: Batches) -> list[Row]:
-    """Every row.  Buffers all."""
-    return list(chain.from_iterable(batches))
 
 
 def first_value(batches: Batches, column: int) -> Any:
