@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from btree.rewrite import Rewrite
     from btree.transaction import LocalTransaction
     from btree.tree import Tree
+    from btree.tree_nodes import TreeNodes
 
 
 class Ground(ABC):
     """The part of a `LocalTransaction` that a kind of store provides."""
 
     @abstractmethod
-    def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
+    def load(self, tree: TreeNodes, branch: Node, slot: int, *, scan: bool = False) -> Node:
         """Child `slot` of `branch` from its page."""
 
     @abstractmethod
-    def load_packed(self, tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
+    def load_packed(self, tree: TreeNodes, branch: Node, slot: int) -> Node | PackedLeaf:
         """Child `slot` of `branch`, a leaf, for a look-up of one key."""
 
     def raw_page(self, branch: Node, slot: int) -> bytes | None:
@@ -65,7 +66,7 @@ class Ground(ABC):
         """The root of a tree from its page."""
 
     @abstractmethod
-    def load_large(self, tree: Tree, reference: LargeReference) -> Value:
+    def load_large(self, tree: TreeNodes, reference: LargeReference) -> Value:
         """A large value from its page."""
 
     @abstractmethod
@@ -90,7 +91,7 @@ class Ground(ABC):
         version and those after it; the one that is there now."""
 
     @abstractmethod
-    def measure(self, tree: Tree, leaf: Node) -> None:
+    def measure(self, tree: TreeNodes, leaf: Node) -> None:
         """Set `tree.leaf_limit` by the size of the entries in `leaf`."""
 
     @abstractmethod

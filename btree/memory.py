@@ -17,6 +17,7 @@ from btree.pending import add_pending, remove_pending
 from btree.protocols import RAW_TREE_ID, Store, TreeKind, Value
 from btree.transaction import LocalTransaction
 from btree.tree import Tree
+from btree.tree_nodes import TreeNodes
 from btree.tree_state import TreeState
 from btree.version import Version
 
@@ -65,6 +66,9 @@ class MemoryStore:
 
     def is_newest(self, moment: Version) -> bool:
         return moment is self.version and not self.closed
+
+    def await_turn(self) -> None:
+        """At once: nobody waits for a disk."""
 
     def raw_changes(self, view: Version, after: int, until: Version | None = None) -> None:
         """Not told: a view costs nothing here."""
@@ -128,10 +132,10 @@ class MemoryTransaction(LocalTransaction):
         self._writable = self._locked = True
         self.became_writable()
 
-    def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
+    def load(self, tree: TreeNodes, branch: Node, slot: int, *, scan: bool = False) -> Node:
         raise AssertionError("a tree in memory has all its nodes")
 
-    def load_packed(self, tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
+    def load_packed(self, tree: TreeNodes, branch: Node, slot: int) -> Node | PackedLeaf:
         raise AssertionError("a tree in memory has all its nodes")
 
     def open_pages(
@@ -153,7 +157,7 @@ class MemoryTransaction(LocalTransaction):
     def load_root(self, state: TreeState) -> Node:
         raise AssertionError("a tree in memory has its root")
 
-    def load_large(self, tree: Tree, reference: LargeReference) -> Value:
+    def load_large(self, tree: TreeNodes, reference: LargeReference) -> Value:
         raise AssertionError("a tree in memory has its values")
 
     def fresh_node(self, tree: Tree, page: int, location: int) -> Node:
@@ -174,7 +178,7 @@ class MemoryTransaction(LocalTransaction):
         with self.store.mutex:
             return self.swap_state((self.store.version,), old, made)
 
-    def measure(self, tree: Tree, leaf: Node) -> None:
+    def measure(self, tree: TreeNodes, leaf: Node) -> None:
         pass
 
     def new_redo(self) -> list[Any] | None:

@@ -19,6 +19,7 @@ from btree.packed_rows import READS_MAX
 from btree.protocols import CATALOG_TREE_ID, TreeKind, Value
 from btree.transaction import LocalTransaction
 from btree.tree import Tree
+from btree.tree_nodes import TreeNodes
 from btree.tree_state import TreeState
 from btree.version import Version
 
@@ -48,7 +49,7 @@ class OnPages(LocalTransaction):
         compaction reads the old one."""
         return self.reader.epoch is self.store.cache_epoch
 
-    def load(self, tree: Tree, branch: Node, slot: int, *, scan: bool = False) -> Node:
+    def load(self, tree: TreeNodes, branch: Node, slot: int, *, scan: bool = False) -> Node:
         assert branch.children is not None and branch.pages is not None
         child: Any = branch.children[slot]
         if child.__class__ is Node:
@@ -71,7 +72,7 @@ class OnPages(LocalTransaction):
             branch.children[slot] = node
         return node
 
-    def load_packed(self, tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
+    def load_packed(self, tree: TreeNodes, branch: Node, slot: int) -> Node | PackedLeaf:
         assert branch.children is not None and branch.pages is not None
         cache = self.store.cache
         child, page = branch.children[slot], branch.pages[slot]
@@ -202,7 +203,7 @@ class OnPages(LocalTransaction):
         state.root = root
         return root
 
-    def load_large(self, tree: Tree, reference: LargeReference) -> Value:
+    def load_large(self, tree: TreeNodes, reference: LargeReference) -> Value:
         location = reference.location
         if not location:
             location = reference.location = self.reader.locate(reference.page)
@@ -240,7 +241,7 @@ class OnPages(LocalTransaction):
     def replace_state(self, old: TreeState, made: TreeState) -> TreeState:
         return self.store.replaced_state(self, old, made)
 
-    def measure(self, tree: Tree, leaf: Node) -> None:
+    def measure(self, tree: TreeNodes, leaf: Node) -> None:
         sample = leaf
         step = len(leaf.keys) // _MEASURE_ENTRIES
         if step > 1:
@@ -294,7 +295,7 @@ class OnPages(LocalTransaction):
         )
 
 
-def _packed(tree: Tree, payload: bytes, page: int, location: int) -> PackedLeaf | None:
+def _packed(tree: TreeNodes, payload: bytes, page: int, location: int) -> PackedLeaf | None:
     """The packed leaf of a page, None if it can't be packed."""
     if tree.kind is TreeKind.INDEX:
         columns = codec.key_columns(payload, page)

@@ -27,6 +27,7 @@ from btree.protocols import TreeKind, Value
 if TYPE_CHECKING:
     from btree.ground import Ground
     from btree.tree import Tree
+    from btree.tree_nodes import TreeNodes
 
 _OWN_BYTES = 500
 """What a packed leaf takes beside the bytes of what it holds."""
@@ -73,7 +74,7 @@ def packed_index_leaf(location: int, columns: list[Sequence[Value]], page_bytes:
     return leaf
 
 
-def child_to_read(tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
+def child_to_read(tree: TreeNodes, branch: Node, slot: int) -> Node | PackedLeaf:
     """Child `slot` of a branch, for who does not change it: an INDEX leaf that is not in memory packed."""
     assert branch.children is not None
     child: Any = branch.children[slot]
