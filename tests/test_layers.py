@@ -1,10 +1,13 @@
 """The architecture's import rule: kvsh -> sql -> btree -> engine, and across packages only through
-the package itself (`from btree import Tree`, never `from btree.node import Leaf`).
+the package itself (`from btree import Tree`, never `from btree.node import Leaf`).  And its map:
+every module is in docs/architecture.md, and none is longer than one can hold in the head.
 """
 
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("engine", "btree", "sql", "kvsh")  # from the bottom up
 
 FILES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
+
+LINES_MAX = 600
 
 OPEN = {"btree.inspect"}
 """Modules that others may use whole: looking inside is all that this one is for."""
@@ -98,6 +103,22 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         for path in FILES
     }
     assert cycle_among(imports) == []
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_map_of_the_architecture_names_every_module(layer: str) -> None:
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    table = re.search(rf"^### {layer}:.*?(?=^##)", text, re.DOTALL | re.MULTILINE)
+    assert table is not None
+    named = Counter(re.findall(r"`(\w+)`", table.group()))
+    there = Counter(path.stem for path in FILES if path.relative_to(ROOT).parts[0] == layer)
+    del there["__init__"]
+    assert (there - named, named - there) == (Counter(), Counter())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_fits_in_the_head(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= LINES_MAX, "look for its second idea"
 
 
 def test_the_rule_itself_notices_what_it_forbids() -> None:
