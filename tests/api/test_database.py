@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from btree.node import Node
 from btree.renewals import Renewals
 from engine import PageStore
 from engine import store as store_module
+from tests.threads import beside, in_threads
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -202,24 +205,14 @@ def test_another_thread_does_not_join_the_transaction(tmp_path: Path) -> None:
 
 def test_threads_that_write_lose_nothing(tmp_path: Path) -> None:
     with kvsh.open(tmp_path / "a.db", durability="normal") as db:
-        errors: list[BaseException] = []
 
         def work(name: str) -> None:
-            try:
-                for number in range(50):
-                    db.put(f"{name}{number:03}", str(number))
-                    db.incr("total")
-                    assert db.get(f"{name}{number:03}") == str(number).encode()
-            except BaseException as error:
-                errors.append(error)
-                raise
+            for number in range(50):
+                db.put(f"{name}{number:03}", str(number))
+                db.incr("total")
+                assert db.get(f"{name}{number:03}") == str(number).encode()
 
-        threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert errors == []
+        in_threads(*[partial(work, name) for name in "abcd"])
         assert db.get("total") == b"200"
         assert len(db) == 201
     with kvsh.open(tmp_path / "a.db") as db:
@@ -442,28 +435,19 @@ def test_readers_never_go_back_while_others_write(tmp_path: Path) -> None:
     with kvsh.open(tmp_path / "a.db", durability="off") as db:
         keys = [b"%d" % number for number in range(50)]
         db.update(dict.fromkeys(keys, b"0"))
-        done = threading.Event()
-        wrong: list[tuple[bytes, int, int]] = []
 
-        def read() -> None:
+        def read(done: Event) -> None:
             seen = dict.fromkeys(keys, 0)
             while not done.is_set():
                 for key in keys:
                     value = int(db.get(key) or b"-1")
-                    if value < seen[key]:
-                        wrong.append((key, seen[key], value))
+                    assert value >= seen[key], key
                     seen[key] = value
 
-        readers = [threading.Thread(target=read) for _ in range(3)]
-        for reader in readers:
-            reader.start()
-        for turn in range(1, 41):
-            for key in keys:
-                db.put(key, b"%d" % turn)
-        done.set()
-        for reader in readers:
-            reader.join()
-        assert wrong == []
+        with beside(*[read] * 3):
+            for turn in range(1, 41):
+                for key in keys:
+                    db.put(key, b"%d" % turn)
         assert {db.get(key) for key in keys} == {b"40"}
 
 

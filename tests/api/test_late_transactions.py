@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import kvsh
 from btree.late_transaction import LateTransaction
 from btree.overlay import OWN_MAX
+from tests.threads import in_threads
 
 
 def connected(path: Path, durability: Any = "off") -> kvsh.Connection:
@@ -132,7 +133,6 @@ def test_no_step_is_lost_among_threads(tmp_path: Path, durability: Any, shares: 
     first.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")
     for n in range(3):
         first.execute("INSERT INTO t VALUES (?, 0)", (n,))
-    failures: list[BaseException] = []
 
     def work(seed: int) -> None:
         draw = random.Random(seed)
@@ -145,19 +145,11 @@ def test_no_step_is_lost_among_threads(tmp_path: Path, durability: Any, shares: 
                     db.execute("DELETE FROM t WHERE id = ?", (1000 * seed + 100 + step,))
                 if not step % 10:
                     db.put(f"{seed} {step}", b"")
-        except BaseException as error:
-            failures.append(error)
-            raise
         finally:
             if db is not first:
                 db.close()
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    in_threads(*[partial(work, seed) for seed in range(4)])
     assert first.execute("SELECT sum(n) FROM t").fetchone() == (400,)
     assert first.execute("SELECT count(*) FROM t").fetchone() == (3 + 4 * 50,)
     assert first.check() == []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-import threading
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 import kvsh
 from kvsh import reads
 from kvsh.errors import OperationalError, ProgrammingError
+from tests.threads import beside, in_threads
 
 KEYS = [b"%02d" % number for number in range(60)]
 
@@ -115,33 +117,24 @@ def test_a_get_after_a_put_makes_no_view(tmp_path: Path) -> None:
 def test_what_a_thread_has_seen_no_thread_sees_older(tmp_path: Path, durability: Any) -> None:
     """A writer counts two keys up, one after the other: nobody finds the second ahead of the first, or either
     going back."""
-    failures: list[str] = []
-    done = threading.Event()
     with kvsh.open(tmp_path / "a.db", durability=durability) as db:
         db["first"] = db["second"] = b"0"
         db.checkpoint()
 
-        def read() -> None:
+        def read(done: Event) -> None:
             last = 0
             while not done.is_set():
                 second, first = int(db["second"]), int(db["first"])
-                if second > first or first < last:
-                    failures.append(f"{first} after {second} and {last}")
+                assert last <= first and second <= first, f"{first} after {second} and {last}"
                 last = first
 
-        threads = [threading.Thread(target=read) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for number in range(1, 300):
-            db["first"] = b"%d" % number
-            db["second"] = b"%d" % number
-            if number % 100 == 0:
-                db.checkpoint()
-            assert db["second"] == b"%d" % number
-        done.set()
-        for thread in threads:
-            thread.join(60)
-    assert not failures
+        with beside(*[read] * 4):
+            for number in range(1, 300):
+                db["first"] = b"%d" % number
+                db["second"] = b"%d" % number
+                if number % 100 == 0:
+                    db.checkpoint()
+                assert db["second"] == b"%d" % number
 
 
 def test_a_commit_that_was_taken_back_is_not_read(tmp_path: Path) -> None:
@@ -180,7 +173,6 @@ def test_no_step_of_a_counter_is_lost(tmp_path: Path, shares: bool, durability: 
     path = tmp_path / "a.db"
     first = kvsh.open(path, durability=durability, timeout=60)  # type: ignore[arg-type]
     taken: list[bytes] = []
-    failures: list[BaseException] = []
 
     def work(seed: int) -> None:
         numbers = random.Random(seed)
@@ -192,19 +184,11 @@ def test_no_step_of_a_counter_is_lost(tmp_path: Path, shares: bool, durability: 
                 db.put(key, b"%d %d" % (seed, step))
                 if db.delete(key):
                     taken.append(key)
-        except BaseException as error:
-            failures.append(error)
-            raise
         finally:
             if db is not first:
                 db.close()
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    in_threads(*[partial(work, seed) for seed in range(4)])
     assert sum(int(first.get(key) or b"0") for key in KEYS[:3]) == 4 * 150
     assert len(first) == 3 + sum(first.get(b"item %d" % number) is not None for number in range(5))
     assert 0 < len(taken) <= 4 * 150

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import kvsh
+from tests.threads import in_threads
 
 ROWS, ACCOUNTS = 3000, 50
 
@@ -34,24 +35,6 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     connection.commit()
     yield connection
     connection.close()
-
-
-def in_threads(count: int, work: Callable[[int], None]) -> list[str]:
-    """What went wrong in so many threads."""
-    wrong: list[str] = []
-
-    def attempt(number: int) -> None:
-        try:
-            work(number)
-        except Exception as error:  # it is the test's result
-            wrong.append(f"{type(error).__name__}: {error}")
-
-    threads = [threading.Thread(target=attempt, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return wrong
 
 
 def test_no_statement_meets_another(shared: Any) -> None:
@@ -89,7 +72,7 @@ def test_no_statement_meets_another(shared: Any) -> None:
                 case 7:
                     shared.commit()
 
-    assert in_threads(len(added), work) == []
+    in_threads(*[partial(work, number) for number in range(len(added))])
     shared.commit()
     assert shared.execute("SELECT count(*) FROM t").fetchone() == (ROWS + sum(added),)
     assert shared.execute("SELECT sum(n) FROM account").fetchone() == (ACCOUNTS * 100,)
@@ -104,7 +87,7 @@ def test_a_thread_may_read_on_while_others_commit_and_stop_a_statement(shared: A
         shared.execute("DELETE FROM t WHERE id % 4 = ?", (number,))
         shared.commit()
 
-    assert in_threads(4, work) == []
+    in_threads(*[partial(work, number) for number in range(4)])
     seen += cursor
     assert [i for (i,) in seen] == sorted({i for (i,) in seen})
     assert len(seen) >= ROWS - 1  # one row was taken by zip()

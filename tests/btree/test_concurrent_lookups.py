@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import sys
-import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from btree import open_store
 from btree.protocols import TreeKind
+from tests.threads import in_threads
 
 COUNT = 20_000
 
@@ -25,45 +26,36 @@ def test_threads_find_what_is_there_while_leaves_come_and_go(tmp_path: Path) -> 
     store.close()
 
     store = open_store(path, durability="off", cache_bytes=200_000)
-    failures: list[BaseException] = []
 
     def look(seed: int) -> None:
         draw = random.Random(seed)
-        try:
-            reading = store.begin()
-            entries, rows = reading.tree(index), reading.tree(table)
-            for _ in range(1500):
-                number = draw.randrange(COUNT - 40)
-                found = entries.last_parts((number * 2,))
-                assert found is None or found == [number]
-                assert rows.get(number) == (number, f"row {number}")
-                match draw.randrange(4):
-                    case 0:
-                        few = entries.following((number * 2,), 3)
-                        assert few is None or few[0] == (number * 2, number)
-                    case 1:
-                        batches = entries.batches((number * 2,), (number * 2 + 60,))
-                        assert sum(len(keys) for keys, _ in batches) == 30
-                    case 2:
-                        batches = rows.batches(number, number + 30)
-                        assert sum(len(keys) for keys, _ in batches) == 30
-                    case 3:
-                        wanted = [number + 7, number, number + 25]
-                        assert [row[0] for row in rows.get_many(wanted)] == wanted
-            reading.rollback()
-        except BaseException as failure:
-            failures.append(failure)
+        reading = store.begin()
+        entries, rows = reading.tree(index), reading.tree(table)
+        for _ in range(1500):
+            number = draw.randrange(COUNT - 40)
+            found = entries.last_parts((number * 2,))
+            assert found is None or found == [number]
+            assert rows.get(number) == (number, f"row {number}")
+            match draw.randrange(4):
+                case 0:
+                    few = entries.following((number * 2,), 3)
+                    assert few is None or few[0] == (number * 2, number)
+                case 1:
+                    batches = entries.batches((number * 2,), (number * 2 + 60,))
+                    assert sum(len(keys) for keys, _ in batches) == 30
+                case 2:
+                    batches = rows.batches(number, number + 30)
+                    assert sum(len(keys) for keys, _ in batches) == 30
+                case 3:
+                    wanted = [number + 7, number, number + 25]
+                    assert [row[0] for row in rows.get_many(wanted)] == wanted
+        reading.rollback()
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
-        threads = [threading.Thread(target=look, args=(seed,)) for seed in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        in_threads(*[partial(look, seed) for seed in range(4)])
     finally:
         sys.setswitchinterval(before)
-    assert failures == []
     assert store.cache.evictions
     store.close()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from btree import disk as disk_module
 from btree import memory as memory_module
 from btree.overlay import OWN_MAX, OverlaidTree
 from btree.waiting import MET_MAX
+from tests.threads import beside
 
 Model = dict[Any, Any]
 
@@ -287,9 +288,8 @@ def test_readers_scan_while_small_transactions_move_money(store: Any) -> None:
     """A scan settles what others go on changing; the sum is the same in every commit."""
     tree_id = filled(store, TreeKind.TABLE, dict.fromkeys(range(500), (100,)))
     sums: list[int] = []
-    done = threading.Event()
 
-    def scan() -> None:
+    def scan(done: Event) -> None:
         while not done.is_set():
             reading = store.begin()
             tree = reading.tree(tree_id)
@@ -298,11 +298,8 @@ def test_readers_scan_while_small_transactions_move_money(store: Any) -> None:
             assert first == [reading.tree(tree_id).get(key)[0] for key in range(0, 500, 50)]
             reading.rollback()
 
-    threads = [threading.Thread(target=scan) for _ in range(3)]
-    for thread in threads:
-        thread.start()
     rng = random.Random(1)
-    try:
+    with beside(*[scan] * 3):
         for _ in range(400):
             writing = store.begin(write=True)
             tree = writing.tree(tree_id)
@@ -310,10 +307,6 @@ def test_readers_scan_while_small_transactions_move_money(store: Any) -> None:
             tree.put(source, (tree.get(source)[0] - amount,))
             tree.put(target, (tree.get(target)[0] + amount,))
             writing.commit()
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
     assert set(sums) == {50_000}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from btree.codec import encode_node
 from btree.node import new_leaf
 from btree.protocols import TreeKind
 from btree.raw_pages import _ABSENT, _UNKNOWN, RecentPages, value_in
+from tests.threads import in_threads
 
 ABSENT = object()
 
@@ -132,22 +133,15 @@ def test_threads_look_up_beside_each_other(tmp_path: Path) -> None:
     transaction.commit()
     store.close()
     store = open_store(tmp_path / "db", durability="off", cache_bytes=1 << 19)
-    wrong: list[bytes] = []
 
     def look(seed: int) -> None:
         tree = store.begin().tree(RAW_TREE_ID)
         rng = random.Random(seed)
         for _ in range(1500):
             key = rng.choice(keys)
-            if tree.get(key) != key * 5:
-                wrong.append(key)
+            assert tree.get(key) == key * 5
 
-    threads = [threading.Thread(target=look, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
+    in_threads(*[partial(look, seed) for seed in range(4)])
     assert len(store.cache.pages) > 0
     assert store.cache.pages.bytes < 1 << 19
     store.close()

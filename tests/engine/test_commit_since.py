@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import PageStore
+from tests.threads import in_threads
 
 
 @pytest.fixture(params=["full", "normal", "off"])
@@ -62,11 +62,7 @@ def test_threads_that_count(store: PageStore) -> None:
                     break
             done.append(count)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*[work] * 4)
     assert sorted(done) == list(range(160))
     found = [payload for _, payload in store.newest().redo_after(1)]
     assert found == [b"%d" % count for count in range(160)]

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from btree import BusyError, StorageError, open_store
 from engine import OsFile
 from tests.engine.watched import FilesOf
+from tests.threads import in_threads
 
 THREADS = 6
 
@@ -273,34 +275,24 @@ def test_each_thread_finds_what_it_put_whatever_others_do(tmp_path: Path) -> Non
     store: Any = open_store(tmp_path / "db", timeout=30)
     store.put(b"first", b"v")
     store.begin()
-    failures: list[BaseException] = []
 
     def work(number: int) -> None:
         rng = random.Random(number)
-        try:
-            for count in range(60):
-                key, value = b"%d:%d" % (number, rng.randrange(9)), b"%d" % count
-                if rng.random() < 0.2:
-                    transaction = store.begin(write=True)
-                    transaction.tree(1).put(key, value)
-                    transaction.commit()
-                else:
-                    store.put(key, value)
-                assert store.begin().tree(1).get(key) == value
-                if rng.random() < 0.02:
-                    store.checkpoint()
-                if rng.random() < 0.3:
-                    time.sleep(rng.random() * 0.001)
-        except BaseException as error:
-            failures.append(error)
+        for count in range(60):
+            key, value = b"%d:%d" % (number, rng.randrange(9)), b"%d" % count
+            if rng.random() < 0.2:
+                transaction = store.begin(write=True)
+                transaction.tree(1).put(key, value)
+                transaction.commit()
+            else:
+                store.put(key, value)
+            assert store.begin().tree(1).get(key) == value
+            if rng.random() < 0.02:
+                store.checkpoint()
+            if rng.random() < 0.3:
+                time.sleep(rng.random() * 0.001)
 
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-        assert not worker.is_alive(), "a thread hangs"
-    assert failures == []
+    in_threads(*[partial(work, number) for number in range(THREADS)])
     assert store.check() == []
     found = keys(store)
     store.close()

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import random
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from btree import BusyError, ConflictError, open_store
-from tests.engine.test_threads import in_threads
+from tests.threads import in_threads
 
 KEYS = [b"%02d" % number for number in range(12)]
 
@@ -144,11 +145,11 @@ def test_the_history_of_threads_and_handles_is_serial_for_writers_and_one_commit
 
     def all_writers() -> None:
         try:
-            in_threads([lambda seed=seed: write(seed) for seed in range(4)])
+            in_threads(*[partial(write, seed) for seed in range(4)])
         finally:
             working.set()
 
-    in_threads([all_writers, lambda: watch(10), lambda: watch(11), look_after])
+    in_threads(all_writers, partial(watch, 10), partial(watch, 11), look_after)
     assert len(history.events) > 80
     history.check()
     assert stores[0].check() == []

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 
 from btree import StorageError, StoreError, open_store, repair
 from engine import OsFile, OsFileSystem
-from tests.engine.test_threads import ACCOUNTS, FUNDS, balance, bank, in_threads
+from tests.engine.test_threads import ACCOUNTS, FUNDS, balance, bank
+from tests.threads import in_threads
 
 
 class Meeting(OsFileSystem):
@@ -46,7 +48,7 @@ def test_of_two_compactions_at_once_one_wins_and_the_database_stays_whole(tmp_pa
         except StorageError as error:
             outcomes.append(str(error))
 
-    in_threads([lambda store=store: compact(store) for store in stores])
+    in_threads(*[partial(compact, store) for store in stores])
     assert sorted(outcomes)[1] == "compacted"
     assert "another compaction was faster" in sorted(outcomes)[0]
     for store in stores:

@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from btree import BusyError, ConflictError, ReadOnlyError, StorageError, StoreEr
 from btree.redo import encode_put
 from engine import OsFile
 from tests.engine.watched import FilesOf
+from tests.threads import in_threads
 
 ACCOUNTS = 10
 FUNDS = 1000
@@ -40,26 +41,6 @@ class CountingFile(OsFile):
         self.sync()
 
 
-def in_threads(works: list[Callable[[], None]]) -> None:
-    """Run all of them at once; the first failure is raised here."""
-    failures: list[BaseException] = []
-
-    def run(work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive(), "a thread hangs"
-    if failures:
-        raise failures[0]
-
-
 def test_the_commits_of_eight_threads_share_syncs(tmp_path: Path) -> None:
     store = open_store(tmp_path / "db", files=FilesOf(CountingFile))
     barrier = threading.Barrier(8)
@@ -72,7 +53,7 @@ def test_the_commits_of_eight_threads_share_syncs(tmp_path: Path) -> None:
             transaction.commit()
 
     CountingFile.syncs = 0
-    in_threads([lambda number=number: work(number) for number in range(8)])
+    in_threads(*[partial(work, number) for number in range(8)])
     assert CountingFile.syncs <= 320
     syncs = CountingFile.syncs
     store.close()
@@ -201,8 +182,7 @@ def test_the_funds_of_a_bank_are_the_same_in_every_snapshot_while_it_is_compacte
         while not busy.is_set():
             store.compact()
 
-    writers: list[Callable[[], None]] = [lambda seed=seed: write(seed) for seed in range(4)]  # type: ignore[misc]
-    in_threads([*writers, *[read] * 4, compact])
+    in_threads(*[partial(write, seed) for seed in range(4)], *[read] * 4, compact)
     assert balance(store) == ACCOUNTS * FUNDS
     assert store.check() == []
     store.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from btree.redo import encode_put
 from engine import PageStore
 from engine.format import WORD_WAITING
 from engine.locking import Locking
+from tests.threads import in_threads
 
 
 def opened(path: Path) -> Any:
@@ -82,23 +84,17 @@ def test_busy_writers_starve_nobody(tmp_path: Path) -> None:
     """Each of two goes on until the other one is done, too: if one were never let in, it would fail as busy."""
     stores = [opened(tmp_path / "db"), opened(tmp_path / "db")]
     left = {0: 50, 1: 50}
-    failures: list[BaseException] = []
 
     def work(number: int) -> None:
         try:
             while max(left.values()) > 0:
                 commit(stores[number])
                 left[number] -= 1
-        except BaseException as error:
-            failures.append(error)
+        except BaseException:
             left[0] = left[1] = 0
+            raise
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in left]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not failures and not any(thread.is_alive() for thread in threads)
+    in_threads(partial(work, 0), partial(work, 1))
     made = 100 - sum(left.values())
     newest = max(store.snapshot().lsn for store in stores)
     assert newest >= made, "commits were lost"

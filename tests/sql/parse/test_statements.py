@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
+from functools import partial
 
 import pytest
 from sqlglot import exp
@@ -15,6 +15,7 @@ from sql import Session
 from sql.errors import SqlError, SqlSyntaxError
 from sql.parse import parse_expression, parse_statement
 from sql.parse import statements as s
+from tests.threads import in_threads
 
 
 def tree(text: str) -> exp.Expression:
@@ -359,22 +360,12 @@ def test_an_expression_parses_by_itself() -> None:
 
 
 def test_threads_parse_side_by_side() -> None:
-    failures: list[BaseException] = []
-
     def run(number: int) -> None:
-        try:
-            for place in range(200):
-                query = tree(f"SELECT a{number}, '{place}' FROM t{number} WHERE x = {place}")
-                assert query.expressions[0].name == f"a{number}"
-        except AssertionError as error:
-            failures.append(error)
+        for place in range(200):
+            query = tree(f"SELECT a{number}, '{place}' FROM t{number} WHERE x = {place}")
+            assert query.expressions[0].name == f"a{number}"
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
+    in_threads(*[partial(run, number) for number in range(4)])
 
 
 def test_importing_the_package_does_not_import_sqlglot() -> None:
