@@ -11,13 +11,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from math import copysign
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from btree import Kind, order_key
 from sql.expressions import Affinity, SqlValue
-
-if TYPE_CHECKING:
-    from fractions import Fraction
 
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
@@ -98,41 +95,67 @@ def _rounded_by_sqlite(value: float) -> float:
     """To 15 digits by the steps of `sqlite3_str_vappendf` in SQLite 3.40, in x86's 80-bit arithmetic.
 
     Its errors decide which way a value goes that lies half-way: Python takes the even digit, and
-    SQLite usually, though not always, the larger one."""
-    from fractions import Fraction
-
-    rest, exponent, scale = Fraction(abs(value)), 0, Fraction(1)
+    SQLite usually, though not always, the larger one.  Numbers are pairs here: (m, e) is m times 2^e."""
+    numerator, denominator = abs(value).as_integer_ratio()
+    rest, exponent, scale = (numerator, 1 - denominator.bit_length()), 0, (1, 0)
     for power in (100, 10, 1):
-        step = Fraction(float(f"1e{power}"))
-        while rest >= _extended(scale * step):
-            scale = _extended(scale * step)
+        step = _pair(float(f"1e{power}"))
+        while not _less(rest, larger := _product(scale, step)):
+            scale = larger
             exponent += power
-    rest = _extended(rest / scale)
-    for power, below in ((8, Fraction(1e-8)), (1, Fraction(1))):
-        while rest < below:
-            rest = _extended(rest * 10**power)
+    rest = _quotient(rest, scale)
+    for power, below in ((8, _pair(1e-8)), (1, (1, 0))):
+        while _less(rest, below):
+            rest = _product(rest, (10**power, 0))
             exponent -= power
-    rest = _extended(rest + Fraction(5e-5 * 1e-10))
-    if rest >= 10:
-        rest = _extended(rest * Fraction(0.1))
+    rest = _sum(rest, _pair(5e-5 * 1e-10))
+    if not _less(rest, (10, 0)):
+        rest = _product(rest, _pair(0.1))
         exponent += 1
     digits = ""
     for _ in range(15):
-        digit = int(rest)
+        mantissa, power = rest
+        digit = mantissa >> -power if power < 0 else mantissa << power
         digits += str(digit)
-        rest = _extended(_extended(rest - digit) * 10)
+        rest = _product(_sum(rest, (-digit, 0)), (10, 0))
     return copysign(float(f"{digits[0]}.{digits[1:]}e{exponent}"), value)
 
 
-def _extended(number: Fraction) -> Fraction:
-    """Rounded to the 64 bits of an x86 extended's mantissa."""
-    if not number:
-        return number
-    shift = 64 - number.numerator.bit_length() + number.denominator.bit_length()
-    unit = number.__class__(1, 1 << shift) if shift >= 0 else number.__class__(1 << -shift)
-    if number / unit >= 1 << 64:
-        unit *= 2
-    return round(number / unit) * unit
+def _pair(number: float) -> tuple[int, int]:
+    numerator, denominator = number.as_integer_ratio()
+    return numerator, 1 - denominator.bit_length()
+
+
+def _extended(mantissa: int, exponent: int) -> tuple[int, int]:
+    """Rounded to the 64 bits of an x86 extended's mantissa, halves to the even."""
+    surplus = mantissa.bit_length() - 64
+    if surplus <= 0:
+        return mantissa, exponent
+    kept = mantissa >> surplus
+    twice = (mantissa - (kept << surplus)) << 1
+    kept += twice > 1 << surplus or (twice == 1 << surplus and kept & 1)
+    return kept, exponent + surplus
+
+
+def _product(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return _extended(one[0] * other[0], one[1] + other[1])
+
+
+def _quotient(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    shift = max(66 + other[0].bit_length() - one[0].bit_length(), 0)
+    whole, rest = divmod(one[0] << shift, other[0])
+    # What is left over decides only between a half and more than it: one bit says so.
+    return _extended(whole << 1 | bool(rest), one[1] - other[1] - shift - 1)
+
+
+def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    exponent = min(one[1], other[1])
+    return _extended((one[0] << one[1] - exponent) + (other[0] << other[1] - exponent), exponent)
+
+
+def _less(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    exponent = min(one[1], other[1])
+    return one[0] << one[1] - exponent < other[0] << other[1] - exponent
 
 
 def value_to_text(value: Any) -> str | None:

@@ -23,6 +23,7 @@ _NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STR, _INT, _FLOAT = {str}, {int}, {float}
 _PLAIN_MAX = 16  # 15 digits and a point
+_HALF_MAX = 17  # 16 digits and a point
 _encode = msgspec.json.Encoder().encode
 _BARE = {int, str, type(None)}
 _NULL, _NOT_BARE = (
@@ -78,17 +79,31 @@ def plain_column(column: Sequence[Any], null: str) -> Iterable[str]:
 def real_column(column: Sequence[float]) -> Iterable[str]:
     """`real_text` of every value.  JSON says the same, at half of `repr`'s time, wherever 15 digits and no
     exponent are enough; but it has no exponent where REALs have one from 0.0001 down, a sign of zero, and no
-    infinity."""
-    text = _encode(column).decode()
-    if not (
-        "e" in text or "0.0000" in text or "null" in text or "-0.0," in text or "-0.0]" in text
-    ):
-        texts = text[1:-1].split(",")
-        if max(map(len, texts)) <= _PLAIN_MAX:
-            return texts
-    from sql import value_to_text
+    infinity.
 
-    return [value_to_text(value) or "" for value in column]
+    Longer ones are rounded by one `%` for all.  That is what SQLite does unless a value is half-way between two
+    decimals of 15 digits, or so nearly that its errors decide: the shortest text of such a value has 16
+    digits, the last one a 5."""
+    text = _encode(column).decode()
+    if "e" in text or "0.0000" in text or "null" in text or "-0.0," in text or "-0.0]" in text:
+        return list(map(real_text, column))
+    texts = text[1:-1].split(",")
+    if max(map(len, texts)) <= _PLAIN_MAX:
+        return texts
+    long = [value for value, text in zip(column, texts, strict=True) if len(text) > _PLAIN_MAX]
+    bulk = "%.15g," * len(long) % tuple(long)
+    if "e" in bulk or bulk.count(".") != len(long):
+        return list(map(real_text, column))
+    rounded = iter(bulk.split(","))
+    halves = [
+        place
+        for place, text in enumerate(texts)
+        if text[-1] == "5" and len(text) > _PLAIN_MAX and len(text.lstrip("-0.")) <= _HALF_MAX
+    ]
+    texts = [next(rounded) if len(text) > _PLAIN_MAX else text for text in texts]
+    for place in halves:
+        texts[place] = real_text(column[place])
+    return texts
 
 
 def cell(value: Any, null: str = "") -> str:

@@ -298,6 +298,11 @@ def test_reals_look_as_sql_casts_them() -> None:
                 st.integers(-(10**17), 10**17),
                 st.integers(0, 25),
             ),
+            st.builds(  # half-way between two decimals of 15 digits
+                lambda digits, places: (digits * 10 + 5) / 10**places,
+                st.integers(10**14, 10**15 - 1),
+                st.integers(1, 19),
+            ),
         ),
         min_size=1,
         max_size=3,
