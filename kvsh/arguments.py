@@ -19,6 +19,8 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 class CommandError(Exception):
     """A command could not be done; the message says why, `column` at which word (from 1)."""
 
+    is_told = False  # whether what is behind it has been reported, with its place
+
     def __init__(self, message: str, column: int = 1) -> None:
         super().__init__(message)
         self.message = message

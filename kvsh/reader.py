@@ -36,6 +36,7 @@ _BARE = r"[^\s'\";\\-][^\s'\";\\]*"
 # The same of ASCII alone is tried first: `\s` asks for each character whether Unicode has it for a space.
 _BARE_ASCII = r"[!#-&(-,./-:<-\[\]-~][!#-&(-:<-\[\]-~]*+"
 _PLAIN = rf"(?:{_BARE_ASCII}|{_BARE}|'[^'\n]*'|\"[^\"\\\n]*\")"
+_NULS = re.compile("\0+")
 _SHORT = 1 << 16
 
 
@@ -150,6 +151,13 @@ class Reader:
         self._count_lines(self._at)
         return self._line, self._at - self._line_at + 1
 
+    def waiting(self) -> tuple[int, int]:
+        """Line and column (from 1) where what waits for its end begins."""
+        gap = _GAP.match(self._text, self._at)
+        assert gap is not None
+        self._at = gap.end()
+        return self.place()
+
     def end(self) -> tuple[int, int]:
         """Line and column (from 1) just past all that was fed."""
         text = "".join((self._text, *self._kept))
@@ -177,6 +185,10 @@ class Reader:
             run = _put_run().match(text, start)
             if run is not None:
                 return self._unit("puts", start, run.end())
+        if text[start] == "\0":  # no statement goes on here, however much of this /dev/zero has
+            nuls = _NULS.match(text, start)
+            assert nuls is not None
+            return self._unit("sql", start, nuls.end())
         kind = line_kind(text, start, final=final)
         if kind is None:
             return None

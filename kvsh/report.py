@@ -7,6 +7,7 @@ load.sql:3:15: error: no such table: artst
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from btree import StoreError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from kvsh.reader import Unit
 
 LINE_MAX = 160
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""What a terminal would act on; a place of a statement is shown with a blank for each."""
 
 
 def is_known(error: BaseException) -> bool:
@@ -87,7 +90,9 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
         end = text.find("\n", offset)
         shown = text[start : end if end >= 0 else len(text)]
         caret = offset - start
-    message = message_of(error)
+    from kvsh.output.values import shown as escaped
+
+    message = escaped(message_of(error))
     if message == "interrupted" and not environment.interrupted and environment.statement_timeout:
         message = f"cancelled: it took longer than {environment.statement_timeout:g} s (.timeout)"
     if not environment.source:  # one command from argv: there is no place to point at
@@ -99,12 +104,14 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
     else:
         head = f"{environment.source}:{line}:{column}: error: {message}"
     lines = [head]
+    if isinstance(error, CommandError) and error.is_told:
+        return lines
     hint = _hint(error, text)
     if shown and offset is not None:
         if caret > LINE_MAX // 2:
             cut = caret - LINE_MAX // 2
             shown, caret = "…" + shown[cut:], caret - cut + 1
-        lines.append("  " + shown[:LINE_MAX].replace("\t", " "))
+        lines.append("  " + _CONTROL.sub(" ", shown[:LINE_MAX]))
         mark = "^" + (f" {hint}" if hint else "")
         if environment.interactive and environment.paint:
             mark = environment.paint("warning", mark)
@@ -173,7 +180,6 @@ _KEYWORDS = (
 def _keyword_hint(text: str, offset: int) -> str:
     """The keyword that the word at the error, or the one before it, may have been meant for: `... FROM t were
     a > 1` fails at `a`, since `were` may name `t`."""
-    import re
     from difflib import get_close_matches
 
     before = re.search(r"(\w+)\s*$", text[:offset])

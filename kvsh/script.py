@@ -30,6 +30,7 @@ LINES_FACTOR = 8
 LINES_MAX = LINES_FACTOR**4
 SKIP_MAX = 64
 ALONE_MAX = 8
+STATEMENT_MAX = 1_000_000_000  # characters; SQLite has as many bytes
 _BEGINNING = 16  # characters that are compared first
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -52,6 +53,7 @@ class Script:
         self._lines = LINES_MAX  # that a run of INSERTs may have
         self._skip = 0  # statements until a run is tried again
         self._alone = 0  # queries until the same
+        self._apart = 0  # and other changes
         self.compacts = True  # when it is worth while; a one-shot command never does
 
     def run(self, reader: Reader, chunks: Iterator[str]) -> bool:
@@ -64,6 +66,8 @@ class Script:
                         return False
                     if unit.kind == "sql" and not self._run_on(reader, unit):
                         return False
+                if reader.pending > STATEMENT_MAX:
+                    return self._too_long(reader)
                 self.environment.target.flush()
                 gc.enable()
                 if not self._compacted():
@@ -76,7 +80,9 @@ class Script:
         """Statements like the one that just ran, together.  False if the script has to stop."""
         first = unit.text[:1]
         if first in "iIrR":
-            return self._inserts(reader, unit)
+            return self._inserts(reader, unit) and self._writes(reader, unit)
+        if first in "uUdD":
+            return self._writes(reader, unit)
         if first in "sS":
             return self._queries(reader, unit)
         return True
@@ -115,6 +121,45 @@ class Script:
 
         line, column = reader.place()
         return self.finish(done=environment.guarded(Unit("sql", "", line, column), queries))
+
+    def _writes(self, reader: Reader, unit: Unit) -> bool:
+        """INSERTs, UPDATEs and DELETEs that differ from the one that just ran in their literals alone, in bulk,
+        and in shorter runs after one that fails."""
+        environment = self.environment
+        if self._apart:
+            self._apart -= 1
+            return True
+        if not reader.begins(unit.text[:_BEGINNING]) or not self._is_silent():
+            return True
+        alike = True
+
+        def execute(text: str, start: int) -> int:
+            nonlocal alike
+            end = environment.session.execute_writes(unit.text, text, start)
+            alike = end is not None
+            return start if end is None else end
+
+        def writes() -> None:
+            if reader.run_on(execute, self._lines if self._lines < LINES_MAX else None):
+                self._lines = min(self._lines * LINES_FACTOR, LINES_MAX)
+            elif alike and self._lines > LINES_FACTOR:
+                self._lines //= LINES_FACTOR
+            else:
+                self._apart = ALONE_MAX
+
+        line, column = reader.place()
+        return self.finish(done=environment.guarded(Unit("sql", "", line, column), writes))
+
+    def _is_silent(self) -> bool:
+        """Whether nothing is said or kept of a single change."""
+        environment = self.environment
+        return not (
+            environment.echo
+            or environment.timer
+            or environment.changes_shown
+            or environment.parameters
+            or environment.undo_log is not None
+        )
 
     def _joins_results(self) -> bool:
         """Whether the rows of several queries may be shown as those of one."""
@@ -192,6 +237,15 @@ class Script:
         line, column = reader.end()
         self.environment.say(
             f"{self.environment.source}:{line}:{column}: error: byte 0x{error.byte:02x} is not UTF-8 text"
+        )
+        self.status = FAILED
+        return False
+
+    def _too_long(self, reader: Reader) -> bool:
+        line, column = reader.waiting()
+        self.environment.say(
+            f"{self.environment.source}:{line}:{column}: error: what begins here has no end within "
+            f"{STATEMENT_MAX:,} characters"
         )
         self.status = FAILED
         return False
@@ -362,6 +416,8 @@ _depth = 0
 
 class ScriptFailed(CommandError):
     """`.read`: the file's error has been reported."""
+
+    is_told = True
 
 
 def run_file(environment: Environment, path: str) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from btree import CollectorPaused, ReadOnlyError
@@ -29,6 +30,7 @@ _QUERY = re.compile(
     re.IGNORECASE,
 )
 _BUFFER_BYTES = 1 << 18
+_NAME_BYTES_MAX = 255
 
 
 def export_file(
@@ -157,12 +159,22 @@ def _write(result: Result, out: TextIO, kind: str, name: str, head: str, bar: Pr
 
 
 @contextmanager
-def _named(path: str) -> Iterator[None]:
-    """What the system says of an open file, with its name."""
+def _named(path: str, beside: str | None = None) -> Iterator[None]:
+    """What the system says of an open file, with its name; `beside` is what it is called until it is complete."""
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, error.filename or path) from error
+        name = path if error.filename in (None, beside) else error.filename
+        raise OSError(error.errno, error.strerror, name) from error
+
+
+def _beside(path: str) -> str:
+    """A name for what is to become `path`; of a long name it has the beginning, since names are bounded."""
+    directory, name = os.path.split(path)
+    end = f".{os.getpid()}.part"
+    return os.path.join(
+        directory, os.fsdecode(os.fsencode(name)[: _NAME_BYTES_MAX - len(end)]) + end
+    )
 
 
 @contextmanager
@@ -182,7 +194,8 @@ def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
         with _named(path), open(path, "w", encoding=encoding, newline="") as out:
             yield out
         return
-    beside = f"{path}.{os.getpid()}.part"
+    path = os.path.realpath(path)  # a symbolic link stays one
+    beside = _beside(path)
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise TransferError(f"no such directory: {os.path.dirname(path)}")
     try:
@@ -191,10 +204,12 @@ def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
         raise TransferError(f"unknown encoding {encoding!r}") from None
     try:
         with (
-            _named(path),
+            _named(path, beside),
             open(beside, "w", encoding=encoding, newline="", buffering=_BUFFER_BYTES) as out,
         ):
             yield out
+        with suppress(FileNotFoundError):
+            os.chmod(beside, stat.S_IMODE(os.stat(path).st_mode))
         os.replace(beside, path)
     except BaseException:
         if os.path.exists(beside):

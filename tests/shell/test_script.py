@@ -94,6 +94,46 @@ def test_a_file_that_reads_itself_is_stopped(tmp_path: Path) -> None:
     (tmp_path / "loop.sql").write_text("select 1;\n.read loop.sql\n")
     done = kvsh("a.db", stdin=".read loop.sql\n", cwd=tmp_path)
     assert done.status == 1 and "nested" in done.err
+    assert (
+        done.err.count("loop.sql: stopped at an error\n") == 20
+    )  # from where it was read, a line each
+    assert len(done.err.splitlines()) == 20 + 3
+
+
+def test_a_device_without_end_is_no_script(tmp_path: Path) -> None:
+    """`.read /dev/full` read its zeros until the memory was full."""
+    done = kvsh("a.db", ".read", "/dev/zero", cwd=tmp_path)
+    assert done.status == 1
+    assert done.err.startswith('/dev/zero:1:1: error: unrecognized token: "\\x00')
+    assert len(done.err) < 1000
+
+
+def test_a_statement_without_end_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvsh.script.STATEMENT_MAX", 10_000)
+    path = tmp_path / "long.sql"
+    for end, goes_on in ("';\n", True), ("", False):
+        path.write_text("select 1;\n  select '" + "x" * 20_000 + end)
+        messages = io.StringIO()
+        environment = Environment(None, Options(), out=io.BytesIO(), err=messages)
+        script = Script(environment)
+        assert run_path(script, str(path)) is goes_on
+        environment.close()
+        assert script.status == (0 if goes_on else 1)
+    assert messages.getvalue() == (
+        f"{path}:2:3: error: what begins here has no end within 10,000 characters\n"
+    )
+
+
+def test_what_an_error_shows_of_a_script_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+    done = kvsh(stdin="select '\x1b[2J', \x1b[31m;\n")
+    assert done.status == 1 and "\x1b" not in done.err
+    assert done.err == (
+        '<stdin>:1:16: error: unrecognized token: "\\x1b"\n'
+        "  select ' [2J',  [31m;\n"
+        "                 ^\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,32 @@ def test_mistakes_are_said_in_a_sentence(session: Session, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_as_long_as_names_may_be_is_written_to(session: Session, tmp_path: Path) -> None:
+    """The file it is written to first had the whole name and more, which was too long."""
+    for name in ("n" * 255, "ü" * 125 + ".csv", "x" * 251 + ".csv"):
+        assert export_file(session, str(tmp_path / name), "t", format="csv") == len(AWKWARD)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_symbolic_link_stays_one_and_permissions_stay(session: Session, tmp_path: Path) -> None:
+    """The new file took the place of the link, and what was private could be read by everybody."""
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    real.write_text("old")
+    real.chmod(0o600)
+    link.symlink_to("real.csv")
+    export_file(session, str(link), "t")
+    assert link.is_symlink()
+    assert real.read_text().startswith("a,s,r,b\n")
+    assert real.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_made_is_named_as_it_was_given(session: Session, tmp_path: Path) -> None:
+    path = str(tmp_path / ("n" * 256))
+    with pytest.raises(OSError, match="File name too long") as raised:
+        export_file(session, path, "t", format="csv")
+    assert raised.value.filename == path
+
+
 def test_a_table_may_be_named_like_a_query(session: Session, tmp_path: Path) -> None:
     session.execute('CREATE TABLE "select x"(a)')
     session.execute('INSERT INTO "select x" VALUES (1)')
