@@ -37,6 +37,11 @@ def parse_options(arguments: list[str]) -> dict[str, Any] | int:
         return 2
     except click.Abort:
         return 130
+    except SystemExit:  # what click makes of a closed pipe: its reader has seen enough
+        return 0
+    except OSError as error:  # of printing the help or the version
+        click.echo(f"kvsh: standard output: {error.strerror}", err=True)
+        return 1
     return found if found else 0
 
 

@@ -246,6 +246,24 @@ def test_output_that_can_not_be_written_is_an_error(database: Path) -> None:
     assert b"No space left on device" in done.stderr and b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_that_can_not_be_written_is_an_error_and_a_closed_pipe_is_none(option: str) -> None:
+    """A full disk gave a traceback, and a pipe that was left early the status 1."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command(option), stdout=full, stderr=subprocess.PIPE, env=environ(), check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"kvsh: standard output: No space left on device\n"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        command(option), stdout=writing, stderr=subprocess.PIPE, env=environ(), check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_is_not_mistaken_for_the_database(database: Path, closed: str) -> None:
     """The number of a closed stream went to the database file, which was then read as a script."""
