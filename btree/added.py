@@ -5,7 +5,7 @@ rows end with that were written before: it is said in the redo, then in the dire
 columns out of a page puts the values behind them.  Pages that are written for another reason have them from then
 on, so that a page may lack none, some or all of the columns, and the large values of a leaf more than the leaf.
 
-Rows in memory have all columns, always.  So nodes of before are left to older versions, which may be read: the tree
+Rows in memory have all columns, always.  So older nodes are left to older versions, which may be read: the tree
 gets branches of its own, below which leaves are read anew.  Only what is not in pages yet is copied.
 """
 
@@ -99,7 +99,7 @@ def drop_column(tree: Tree, column: int, check: Callable[[], None]) -> None:
     tree.check_writable()
     root = tree.root
     tree.transaction.freeze()
-    # What is read is the tree of before: of what is written no row lacks a column.
+    # What is read is the tree as it was: of what is written no row lacks a column.
     before = tree.__class__(tree.transaction, tree.snapshot_state(), root)
     if tree.added is not None:
         tree.transaction.give_up_redo()  # which would be applied to rows that lack columns

@@ -298,7 +298,7 @@ def _column_bytes_below(node: Node, seen: set[int]) -> int:
 
 
 def _column_bytes_of(node: Node, seen: set[int]) -> int:
-    """Bytes of the columns that a node keeps, unless they are in `seen`: a changed copy has those of before."""
+    """Bytes of the columns that a node keeps, unless they are in `seen`: a changed copy has those of the original."""
     columns = node.columns
     if columns is None or id(columns.origin) in seen:
         return 0

@@ -60,7 +60,7 @@ def ordered(state: TreeState) -> tuple[list[Key], list[Key]]:
         else:
             for key in reversed(
                 fresh
-            ):  # the oldest first: if it is interrupted, those of before are there
+            ):  # the oldest first: if it is interrupted, the earlier ones are there
                 lately.insert(search_right(lately, key), key)
         state.pending_order = many, lately
     return many, lately

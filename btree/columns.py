@@ -11,7 +11,7 @@ again and again, which takes half the time, and a program that asks once has no 
 
 A branch's columns stay right for as long as the branch does: a scan freezes the writer's nodes, so
 whoever changes anything below a branch afterwards copies the branch first, and a copy has what are the
-columns of before (`Outdated`): the next scan takes over what stands in leaves that have not changed.
+columns of earlier versions (`Outdated`): the next scan takes over what stands in leaves that have not changed.
 They count against the cache's budget, and the sweep takes them away as it does leaves.
 """
 
@@ -427,7 +427,7 @@ def bytes_made_of(lists: dict[int, list[Column]]) -> int:
     return sum([getattr(column, "derived_bytes", 0) for column in made])
 
 
-# -- columns of before ------------------------------------------------------------------------------------
+# -- columns of earlier versions ----------------------------------------------------------------------------
 
 
 def leaves_of(branch: Node) -> list[object]:
@@ -518,7 +518,7 @@ def carried_over(tree: Tree, branch: Node, before: Columns) -> Columns | None:
 
 
 def _runs(old: list[object], new: list[object]) -> list[tuple[bool, int, int]]:
-    """A sequence of leaves as runs of the ones of before, by their slots then, and of others, by theirs now."""
+    """A sequence of leaves as runs of leaves that were there before, by their slots then, and of others, by theirs now."""
     runs: list[tuple[bool, int, int]] = []
     kept = 0
     if len(old) == len(new):

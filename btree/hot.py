@@ -41,7 +41,7 @@ class HotRows:
         self.bytes = 0
 
     def keep(self, key: Key, row: Value) -> None:
-        """Keep the row of a key for who asks next."""
+        """Keep the row of a key for the next one that asks."""
         rows = self.rows
         if not len(rows) % _SAMPLE_EVERY:
             self._hot.weigh(self, (*key, *row) if key.__class__ is tuple else row)

@@ -45,7 +45,7 @@ class OnPages(LocalTransaction):
 
     @property
     def _is_of_cache(self) -> bool:
-        """Whether the cache tells pages by where they lie in the file that this reads: a snapshot of before a
+        """Whether the cache tells pages by where they lie in the file that this reads: a snapshot from before a
         compaction reads the old one."""
         return self.reader.epoch is self.store.cache_epoch
 

@@ -18,9 +18,9 @@ from the reader's on.  So does the writer when there is enough of it, several ch
 
 An `OverlaidTree` turns into a plain `Tree` as it is settled, by its class: what works on nodes need not
 know of all this, since to ask for the root is to settle.  It lies over the state again when its
-transaction is rolled back to a savepoint of before.
+transaction is rolled back to an earlier savepoint.
 
-Threads: entries are only ever added to `pending`, newest first, by who appends a commit, under the store's
+Threads: entries are only ever added to `pending`, newest first, by the thread that appends a commit, under the store's
 lock; to look at it takes none.
 """
 

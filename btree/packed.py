@@ -34,7 +34,7 @@ _OWN_BYTES = 500
 
 
 class PackedLeaf(int):
-    """A leaf of a TABLE or an INDEX tree, of which look-ups use as much as there is.  Who wants more takes the
+    """A leaf of a TABLE or an INDEX tree, of which look-ups use as much as there is.  Callers that want more take the
     slow path, as for an int: a writer by the lack of an `owner`, a scan by the class."""
 
     children = None
@@ -75,7 +75,7 @@ def packed_index_leaf(location: int, columns: list[Sequence[Value]], page_bytes:
 
 
 def child_to_read(tree: TreeNodes, branch: Node, slot: int) -> Node | PackedLeaf:
-    """Child `slot` of a branch, for who does not change it: an INDEX leaf that is not in memory packed."""
+    """Child `slot` of a branch, for a caller that does not change it: an INDEX leaf that is not in memory packed."""
     assert branch.children is not None
     child: Any = branch.children[slot]
     if child.__class__ is Node:

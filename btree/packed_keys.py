@@ -152,7 +152,7 @@ _BACKWARDS = slice(None, None, -1)
 class KeySpan(Sequence[Key]):
     """Neighbouring keys of a leaf or a few: where they lie in each, and nothing of them that nobody asks for.
 
-    Who wants the rows of a range asks for row ids alone, who counts for nothing: to copy a column of texts goes to each
+    A caller that wants the rows of a range asks for row ids alone, one that counts for nothing: to copy a column of texts goes to each
     of them."""
 
     __slots__ = ("_pieces", "_step")

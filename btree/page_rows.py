@@ -1,6 +1,6 @@
 """The rows of a leaf that has just been read, out of its columns as they lie in the page.
 
-Who changes or wants one row of each of many leaves should not pay for the others: to turn a leaf round
+Whoever changes or wants one row of each of many leaves should not pay for the others: to turn a leaf round
 (`packed_rows`) takes as long as twenty rows by column.  So a leaf begins as its columns, and is turned round once some
 of its rows were asked for.
 
@@ -57,7 +57,7 @@ class PageRows(PackedRows):
 
     @property
     def is_turning(self) -> bool:
-        """Whether the leaf had better be turned round."""
+        """Whether the leaf has been read so often that it should be turned round."""
         return self.reads + self._decoded > ROWS_MAX
 
     def turned(self) -> PackedRows:

@@ -1,7 +1,7 @@
 """Changes of commits that lie over a tree's state: who adds them, and what a reader sees of them.
 
 `TreeState.pending` is `{key: (lsn, value, the entry before it or None, key)}`, in the order in which the keys were
-first changed.  Entries are only ever added, by who appends a commit, under the store's lock; to look at it takes
+first changed.  Entries are only ever added, by the thread that appends a commit, under the store's lock; to look at it takes
 none.  See `overlay`, whose trees read it.
 """
 

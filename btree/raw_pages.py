@@ -166,7 +166,7 @@ def value_in(page: bytes, key: bytes) -> Value:
             return _value_decoded(page, key)
         begin += slot * stride
         return page[begin + skip : begin + stride]
-    except (struct.error, msgspec.DecodeError):  # who decodes it as a node tells what is wrong
+    except (struct.error, msgspec.DecodeError):  # decoding it as a node will tell what is wrong
         return _UNKNOWN
 
 

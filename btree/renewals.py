@@ -92,7 +92,7 @@ class Renewals:
             except StoreError:
                 if store.compaction_due(quick=True, closing=closing):  # else another was faster
                     self.compacts = (
-                        False  # not again and again; who closes the store tries once more
+                        False  # not again and again; the close tries once more
                     )
                     raise
 
@@ -125,7 +125,7 @@ class Renewals:
 
     def give_up(self) -> None:
         """Pages are about to be committed, or the store is closed: stay with the file that there is."""
-        # Who is at it has not the store's lock, and may want it: nobody waits for him, and he finds out.
+        # The thread at work does not hold the store's lock and may want it: nobody waits for it, and it finds out.
         if self._renewal is not None and self._busy.acquire(blocking=False):
             try:
                 self._give_up()

@@ -5,7 +5,7 @@ longer to be made, asked whether it has changed, and ended, than the change itse
 dict for each tree, by its id, until somebody opens the tree and takes them over, or the commit takes them as they
 are: what an `OverlaidTree` holds as its own changes, without the tree.
 
-Only the writer has any, who builds on the newest commit: all that is pending over a state concerns him.
+Only the writer has any, and it builds on the newest commit: all that is pending over a state concerns it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ nodes it touches (see `node`), and its commit makes a new version of the old one
 What differs between memory and disk is in `ground`.
 
 Savepoints: the writer's nodes carry its token.  To mark a savepoint is to remember the roots and to
-take a new token, so that nodes of before are copied when touched again; to roll back is to put the
+take a new token, so that older nodes are copied when touched again; to roll back is to put the
 remembered roots back.
 """
 
@@ -217,7 +217,7 @@ class LocalTransaction(UnopenedRows, Ground):
         return all_stay
 
     def nodes_wanted(self) -> None:
-        """Nodes are to be walked, and who does so may go on when the transaction has ended."""
+        """Nodes are to be walked, perhaps also after the transaction has ended."""
 
     def merged(self, state: TreeState) -> TreeState:
         """`state` with the changes pending over it, as far as this transaction sees them, in its nodes."""
@@ -437,7 +437,7 @@ class LocalTransaction(UnopenedRows, Ground):
         raise StoreError("no such savepoint: it was released, or rolled back with an older one")
 
     def freeze(self) -> None:
-        """Take a new token: nodes of before this moment are copied before they change again."""
+        """Take a new token: nodes made before this moment are copied before they change again."""
         if self._writable and self._token is not None:
             token = self._token = Owner(self._mark)
             for tree in self.open_trees.values():

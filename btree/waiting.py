@@ -3,7 +3,7 @@ merged in as it is handed on.
 
 To put changes into the nodes (`OverlaidTree.settle`) copies a leaf for each and the path above it, 20 us, and
 the next commit lays new ones; to merge one into a range takes half a microsecond.  So they stay where they are
-until they have been met so often that they had better be in the leaves; in a raw tree that does not fit into the
+until they have been met so often that the leaves are the cheaper place; in a raw tree that does not fit into the
 cache they stay in any case, for the merged leaves would fill the memory, since they can't go before they are written.
 
 Most of these are methods of `OverlaidTree`.  One that somebody has kept is called for a tree that has been settled since,

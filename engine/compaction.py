@@ -128,7 +128,7 @@ class Replacement:
             raise self._sync_failed  # fact 9: what a second one said would prove nothing
 
     def write_table(self) -> None:
-        """Behind the pages, if they are committed, and all that there is: who opens the new file reads only what
+        """Behind the pages, if they are committed, and all that there is: whoever opens the new file reads only what
         follows it."""
         self._end_sync()
         if self.copy.current_log.base_lsn and not self.copy.current_log.redo:

@@ -217,7 +217,7 @@ def encode_record(
 def encode_around(
     salt: int, kind: int, lsn: int, page: int, payload: bytes | bytearray, pages: int = 0
 ) -> tuple[bytes, bytes, int]:
-    """What stands before and behind the payload in its record, and the record's crc: who writes many at once
+    """What stands before and behind the payload in its record, and the record's crc: whoever writes many at once
     puts them together once, and not each by itself before."""
     length = len(payload)
     head = _HEAD.pack(length, lsn, page, kind, 0, RECORD_MARK, pages)
@@ -279,7 +279,7 @@ def decode_record(salt: int, data: bytes | memoryview, at: int = 0) -> Record | 
 
 def page_at(salt: int, window: memoryview, page: int, start: int, end: int) -> memoryview | None:
     """The payload of the page record in `window[start:end]`; None if it is not this page's, whole and
-    valid.  For who reads many: it makes no `Record`, and copies nothing."""
+    valid.  For callers that read many: it makes no `Record`, and copies nothing."""
     end = min(end, len(window))  # the file may end within a record
     if end - start < RECORD_BYTES:
         return None

@@ -9,7 +9,7 @@ next sync under way: groups of all but one and of one would take turns.  So a le
 were at work just before, for half of the time that a sync takes at most.  Half is what PostgreSQL's manual
 advises for the same delay: https://www.postgresql.org/docs/current/wal-configuration.html
 
-Who waits has a lock of his own to be woken by: once it is released his commit has an end, or he leads.
+Each thread that waits has a lock of its own to be woken by: once it is released, its commit has ended or it leads.
 `_leading` is held by whoever leads and is handed over with that.
 """
 
@@ -238,7 +238,7 @@ class Grouping(Locking, ABC):
                 first = waiting[0]
             except IndexError:
                 self._leading.release()
-                # Who lined up between these two steps has seen that somebody leads, and waits.
+                # A thread that lined up between these two steps has seen that somebody leads, and waits.
                 if not waiting or not self._leading.acquire(blocking=False):
                     return
             else:

@@ -4,8 +4,8 @@ The lock is the file's flock, which belongs to the open file and dies with the p
 no commit of this process is waiting to be synced.  Whoever gets it takes in what others have appended,
 and, if the holder before died with it, makes sure of the log's end first.
 
-Processes that write at the same time take turns of some milliseconds each: who waits says so in a live word,
-and who has had his turn then stays away until another has the lock.  A turn of one commit would cost each of
+Processes that write at the same time take turns of some milliseconds each: a process that waits says so in a live word,
+and one that has had its turn then stays away until another has the lock.  A turn of one commit would cost each of
 them the wait for the next look of whoever sleeps, and taking in what the others wrote.
 """
 
@@ -39,11 +39,11 @@ looks again, takes the lock, and takes in what is new."""
 
 _POLL_SECONDS = 0.001
 _LONG_POLL_SECONDS = 0.004
-"""The pause between two looks, and that of who has waited for longer than turns take."""
+"""The pause between two looks, and the one of a process that has waited for longer than turns take."""
 
 _AWAY_SECONDS = 0.005
 _WAITING_MS = 50
-"""Who was waiting so recently waits still, unless somebody has got the lock since."""
+"""A process that was waiting so recently still waits, unless somebody has got the lock since."""
 
 _LONG_WAIT_SECONDS = 0.1
 
@@ -182,7 +182,7 @@ class Locking(Syncing):
         return monotonic() >= self._turn_ends
 
     def _let_others_in(self) -> None:
-        """Stay away until another process has the lock; not for long, since who waited may have given up."""
+        """Stay away until another process has the lock; not for long, since the one that waited may have given up."""
         log = self.current_log
         words, end = log.words, log.end
         until = monotonic() + _AWAY_SECONDS

@@ -47,7 +47,7 @@ LONG_REDO_TAIL_BYTES_MAX = 16 << 20
 LIGHT_REDO_TAIL_BYTES_MAX = 64 << 20
 """Redo past this asks for a checkpoint: it bounds the time to open.  A large database may have a longer
 tail, a share of its live bytes: scattered changes then meet in its many pages before those are written.  And
-longer still by what of it is light: read, and no more, by who opens the file."""
+longer still by the part of it that costs the next open no more than reading it."""
 
 COMPACTION_BYTES_MIN = 16 << 20
 COMPACTION_FACTOR = 2

@@ -1,6 +1,6 @@
 """Redo as a handle keeps it: short records in memory, long ones by where they lie in the log.
 
-Who reads redo does so once, as a rule: another process, or a reader that comes to commits that nobody has read.  The
+Redo is read once, as a rule: by another process, or by a reader that comes to commits that nobody has read.  The
 process that made a long one has its changes by then, as objects of their own, and would have them twice.
 """
 

@@ -3,7 +3,7 @@
 The first thread that waits for its commit syncs for all that have been appended by then; those that come
 meanwhile form the next group.
 
-Small commits are not written when they are appended, but by who syncs, and with the sync: one call, which puts
+Small commits are not written when they are appended, but by the thread that syncs, and with the sync: one call, which puts
 these bytes on the disk and no others.  So they have to follow what is covered by this handle's own syncs, without
 a gap, and to find their blocks written before (then there is room for them).  Whatever else is written
 makes the next sync a whole one.

@@ -3,7 +3,7 @@ new database where files without a name aren't to be had.
 
 Each has a name of its own (`file.temporary_name`), `NAME.PID-TOKEN.kvsh-PURPOSE`: two that are at work at once, in two processes
 or in one, must never write to one file, nor rename each other's half-written one.  A killed process leaves
-its file behind; the next such work in the same directory removes it, and if it was a compaction or a renewal, who opens the
+its file behind; the next such work in the same directory removes it, and if it was a compaction or a renewal, whoever opens the
 database next, or takes its lock.  It is left over if the process
 is gone and nobody holds its lock (the process may live where its number means nothing to us: in another
 container, on another machine).
@@ -38,7 +38,7 @@ def remove_leftovers(path: str, files: FileSystem) -> None:
 
 
 def remove_dead_compactors(log: Log, path: str, files: FileSystem) -> None:
-    """Remove what is left over, if who was writing a file to take the log's place has died."""
+    """Remove what is left over, if the process that was writing a file to take the log's place has died."""
     if not is_alive(log.words[WORD_COMPACTOR]):
         remove_leftovers(path, files)
         log.words[WORD_COMPACTOR] = 0

@@ -115,7 +115,7 @@ class Writer:
         """Where the page lies that this writer builds on; 0 if there is no such page.
 
         Of a page that it has put anew `put_early` says where, to those whom that concerns: whoever asks by
-        its number alone wants the one of before."""
+        its number alone wants the committed one."""
         location = self._log.table.locate(page, self._log.table.overlays)
         return location or self._changes.get(page, 0)
 

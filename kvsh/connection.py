@@ -499,7 +499,7 @@ class Connection:
             raise ProgrammingError("'category' is out of bounds")
 
     def _note_watchers(self) -> None:
-        """Have statements executed with all that has to be done for who watches them, if anybody does."""
+        """Execute statements with all that has to be done for those that watch them, if anybody does."""
         is_watched = (
             self._is_shared
             or bool(self._limits)

@@ -119,7 +119,7 @@ def snapshot(tree: Tree) -> list[Batch]:
 def reverse(tree: Tree, found: Difference) -> None:
     """Put a tree in the new state back into the old one.
 
-    Where no entry stays, the tree begins anew: it may have been given columns, which the rows of before must not
+    Where no entry stays, the tree begins anew: it may have been given columns, which the older rows must not
     be taken to lack."""
     if len(tree) == len(found.added) + len(found.changed):
         tree.clear()

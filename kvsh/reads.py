@@ -7,7 +7,7 @@ are many, pages were written, or a range is asked for, a new one is made on a ne
 `hot` is a hash index over keys that were asked for or written lately: a descent takes a dozen comparisons of
 objects that are seldom in the processor's cache, a look-up in a dict takes one or two.  It has a bound.
 
-Threads share it.  One of them at a time follows; who reads meanwhile finds what was there before, or what a commit
+Threads share it.  One of them at a time follows; those that read meanwhile find what was there before, or what a commit
 that is published has put.
 """
 
@@ -86,7 +86,7 @@ class Reads:
             return False
         self.changed.update(news.changes)
         self.lsn = news.lsn
-        self.moment = news.moment  # last: who finds it finds the rest
+        self.moment = news.moment  # last: a thread that finds it finds the rest
         return True
 
 

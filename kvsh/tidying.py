@@ -1,4 +1,4 @@
-"""Who has finished with a database leaves a file of a fitting size.
+"""A handle that has finished with a database leaves a file of a fitting size.
 
 The shell compacts while it idles and a script between two statements.  A program's handle, and a shell that is
 left, do so as the database is closed: where dead bytes far outweigh live ones, or where this handle has written more

@@ -1,4 +1,4 @@
-"""Rows of which is known what their columns hold: who made them need not be asked by looking at every value again."""
+"""Rows that know the classes of their columns' values, so that nobody has to look at every value to find out."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def system(environment: Environment, arguments: Arguments) -> None:
 
 def _status_of(environment: Environment, command: str) -> int:
     """Run a command and wait for its end.  Ctrl-C is the command's own business, which has got it, too:
-    it interrupts who waits if the command dies of it.  Raises KeyboardInterrupt."""
+    it interrupts the caller if the command dies of it.  Raises KeyboardInterrupt."""
     with subprocess.Popen(command, shell=True) as process:
         try:
             with environment.waiting():

@@ -195,7 +195,7 @@ class Loading:
     ) -> None:
         """Insert a chunk of rows; those that break a constraint are rejected."""
         session = self.session
-        session.cancellation.check()  # a statement begins by forgetting interrupts of before
+        session.cancellation.check()  # a statement begins by forgetting earlier interrupts
         session.savepoint(_CHUNK)
         try:
             session.execute_many(statement, rows, plain=True)

@@ -50,7 +50,7 @@ class AggregateCode(Struct):
 
 
 class AggregateCompiler:
-    """Makes the code of one SELECT's aggregates; who derives from it makes the functions around it."""
+    """Makes the code of one SELECT's aggregates; subclasses make the functions around it."""
 
     def __init__(self, compiler: BlockCompiler, block: Select) -> None:
         self.compiler = compiler

@@ -4,7 +4,7 @@
                         (nobody may, under NO ACTION and RESTRICT)
 
 A parent's row by row way counts violations and starts a program for each row and constraint (`foreign_keys`).  Where
-no trigger concerns any of the tables, and none of them is come by in two ways, the order of the rows makes no difference:
+no trigger concerns any of the tables, and none of them is reached in two ways, the order of the rows makes no difference:
 who refers to them is looked up for all rows at once, before anything is written.  If that finds a
 row that must not be there, or a column that can't be NULL, nothing is done, and the way row by row says what of it.
 """

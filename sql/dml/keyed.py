@@ -77,7 +77,7 @@ NONE, ONE = WriteOutcome(0), WriteOutcome(1)
 
 
 FEW_ASSIGNED = 4
-"""Columns whose values' classes are compared one by one with those of before."""
+"""Columns whose values' classes are compared one by one with those of the old row."""
 
 
 def keyed_update(

@@ -42,7 +42,7 @@ def by_column(
 def few_by_column(
     tree: Tree, check: Callable[[], None], columns: tuple[int, ...]
 ) -> Iterator[tuple[list[Any], ...]]:
-    """`by_column` for who may want a few of the first rows alone: those come leaf by leaf, as rows do.
+    """`by_column` for queries that may want a few of the first rows alone: those come leaf by leaf, as rows do.
 
     A batch of columns is some thousand rows, of which nothing stays in memory where a scan ends within it."""
     seen = 0
