@@ -91,9 +91,7 @@ class Renewals:
                 return  # it was no turn, but a long transaction: after one of the next commits, then
             except StoreError:
                 if store.compaction_due(quick=True, closing=closing):  # else another was faster
-                    self.compacts = (
-                        False  # not again and again; the close tries once more
-                    )
+                    self.compacts = False  # not again and again; the close tries once more
                     raise
 
     def run(self) -> None:
