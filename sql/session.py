@@ -231,6 +231,30 @@ class Session(TransactionState):
         end = same.after(text, start, done)
         return QueryRun(end, plan.columns, rows, error)
 
+    def execute_writes(self, sql: str, text: str, start: int = 0) -> int | None:
+        """Run the INSERTs, UPDATEs or DELETEs that differ from `sql`, which has just run, in their literals alone,
+        from `start` on, but for the last of them: the place of that one.  None if there are no two; `start` itself
+        if one of them would fail: none of them has been run then.
+
+        Outside of a transaction they are one.  The last one is for the caller to run, and to say what it did."""
+        if "?" in sql or self._timeout is not None or not sql.endswith(";"):
+            return None
+        shape, values = self._lift(sql)
+        plan = self._plans.get(shape)
+        if not values or plan.__class__ is not WriteStatement:
+            return None
+        from btree import CollectorPaused
+        from sql.session_queries import ASKS_BEFORE, finder
+
+        if ASKS_BEFORE.search(shape):
+            return None
+        with CollectorPaused():
+            sets, end = finder(shape).literals_but_last(text, start)
+            if not sets:
+                return None
+            done = plan.run_rows(self, sets, raises=False)
+        return start if done is None else end
+
     def run_script(self, sql: str) -> Iterator[Result]:
         """Run the statements of `sql` one after the other, as the results are asked for.  A run of
         INSERTs of literals that begin alike gives one result."""

@@ -1,11 +1,12 @@
-"""Runs of queries that differ in nothing but their literals, read by one regular expression per shape.
+"""Runs of statements that differ in nothing but their literals, read by one regular expression per shape.
 
     SELECT name FROM t WHERE id = 17;
     SELECT name FROM t WHERE id = 4;
 
 are the plan of their shape (see `sql.parse.shape`) run once for each literal.  Reading such a statement by
 itself, finding its end and its shape, takes 6 us, and 0.3 as one of many: the pattern for the shape finds
-where the run ends, and then all literals in one call.
+where the run ends, and then all literals in one call.  So are UPDATEs, DELETEs and upserts, whose plan then
+executes many sets of parameters at once.
 """
 
 from __future__ import annotations
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 STATEMENTS_MAX = 1024
+WRITES_MAX = 1 << 16
+
+ASKS_BEFORE = re.compile("changes|last_insert_rowid", re.IGNORECASE)
+"""What depends on the statement before, which has to be over."""
 
 _MARK = re.compile(r"\?(/\*[tr]\*/)?")  # a lifted literal, with its type
 
 # By the mark: a literal of that type in its simplest form, and what makes it a value.
 _LITERALS: dict[str | None, tuple[str, Callable[[str], Any]]] = {
     None: (r"([0-9]{1,18}+)", int),
-    "/*t*/": (r"'([^']*+)'", str),
+    "/*t*/": (r"'([^']*+(?:''[^']*+)*+)'", lambda text: text.replace("''", "'")),
     "/*r*/": (r"([0-9]++\.[0-9]++)", float),
 }
 
@@ -55,13 +60,23 @@ class Shape:
         statement = "".join([a + b for a, b in zip(texts, [*patterns, ""], strict=True)])
         self._statement = re.compile(rf"\s*+{statement}")
         self._run = re.compile(rf"(?:\s*+{statement}){{1,{STATEMENTS_MAX}}}+")
+        self._writes = re.compile(rf"(?:(?P<last>)\s*+{statement}){{2,{WRITES_MAX}}}+")
 
     def literals(self, text: str, start: int) -> list[tuple[Any, ...]]:
         """The values of each statement from `start` on."""
         run = self._run.match(text, start)
+        return [] if run is None else self._between(text, start, run.end())
+
+    def literals_but_last(self, text: str, start: int) -> tuple[list[tuple[Any, ...]], int]:
+        """The values of each statement from `start` on but the last one's, and where that one begins."""
+        run = self._writes.match(text, start)
         if run is None:
-            return []
-        found = self._statement.findall(text, start, run.end())
+            return [], start
+        end = run.end("last")
+        return self._between(text, start, end), end
+
+    def _between(self, text: str, start: int, end: int) -> list[tuple[Any, ...]]:
+        found = self._statement.findall(text, start, end)
         if len(self._types) == 1:
             return list(zip(map(self._types[0], found)))
         columns = zip(*found, strict=True)

@@ -79,6 +79,11 @@ _CHANGES = frozenset(["INSERT", "REPLACE", "UPDATE", "DELETE"])
 
 def lift_literals(text: str) -> tuple[str, tuple[SqlLiteral, ...]]:
     """The shape of `text` and the lifted values, in order; `(text, ())` where nothing is lifted."""
+    if "--" in text or "/*" in text:
+        bare = _without_comments(text)
+        if bare != text:
+            shape, lifted = lift_literals(bare)
+            return (shape, lifted) if lifted else (text, ())
     parts = _LITERAL.split(text)
     if len(parts) == 1:
         return text, ()
@@ -112,6 +117,18 @@ def lift_literals(text: str) -> tuple[str, tuple[SqlLiteral, ...]]:
     return "".join(parts), tuple(values)
 
 
+_COMMENT = re.compile(
+    r"""('[^']*+'|"[^"]*+"|`[^`]*+`|\[[^\]]*+\])|--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)"""
+)
+
+
+def _without_comments(text: str) -> str:
+    """A change without its comments, which may differ each time.  In a query they may be part of a column's name."""
+    if text.lstrip()[:1] not in ("I", "i", "R", "r", "U", "u", "D", "d"):
+        return text
+    return _COMMENT.sub(lambda match: match[1] or " ", text)
+
+
 _KEPT, _LIFTED, _NUMBER_ONLY = 0, 1, 2
 
 
@@ -142,15 +159,39 @@ def _flags(skeleton: str, count: int) -> list[int]:
 
 
 def _insert(tokens: list[str], flags: list[int]) -> list[int]:
-    """Every literal after VALUES, in an INSERT that is nothing but values."""
-    if "VALUES" not in tokens or "SELECT" in tokens or not _WORDS_THAT_FORBID.isdisjoint(tokens):
+    """Every literal after VALUES, in an INSERT that is nothing but values, and what an UPDATE's would be after the SET of an
+    upsert."""
+    if "VALUES" not in tokens or "SELECT" in tokens:
         return flags
-    if "\x00" in tokens[: tokens.index("VALUES")]:
+    values, behind = _without_upsert(tokens)
+    if not _WORDS_THAT_FORBID.isdisjoint((*values, *behind)):
+        return flags
+    if "\x00" in values[: values.index("VALUES")]:
         return flags
     prefixed = any(
-        token == "\x00" and _is_name(tokens[place - 1]) for place, token in enumerate(tokens)
+        token == "\x00" and _is_name(values[place - 1]) for place, token in enumerate(values)
     )
-    return flags if prefixed else [_LIFTED] * len(flags)
+    if prefixed:
+        return flags
+    count = values.count("\x00")
+    targets = len(flags) - count - behind.count("\x00")
+    return [
+        *[_LIFTED] * count,
+        *[_KEPT] * targets,
+        *_of_queries(behind, [_KEPT] * behind.count("\x00")),
+    ]
+
+
+def _without_upsert(tokens: list[str]) -> tuple[list[str], list[str]]:
+    """What is before an INSERT's one ON CONFLICT, and what is from its SET on.  The conflict's target is what an
+    index is recognised by."""
+    for place, token in enumerate(tokens):
+        if token == "CONFLICT" and tokens[place - 1] == "ON":
+            behind = tokens[place + 1 :]
+            if "SET" in behind and "CONFLICT" not in behind:
+                return tokens[: place - 1], behind[behind.index("SET") :]
+            return (tokens, []) if behind.count("\x00") else (tokens[: place - 1], [])
+    return tokens, []
 
 
 def _update(tokens: list[str], flags: list[int]) -> list[int]:

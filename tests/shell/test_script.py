@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import random
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -197,6 +199,52 @@ def test_runs_of_inserts_end_as_one_by_one(tmp_path: Path, count: int) -> None:
     assert out == f"{count}|{count - 1}|text 0; --\n"
     done = kvsh("--no-bail", tmp_path / "b.db", stdin="\n".join(lines))
     assert kvsh(tmp_path / "b.db", "select count(*) from t").out == f"{count + 5}\n"
+
+
+CHANGES = (
+    "UPDATE t SET name = '{name}' WHERE id = {n};\n",
+    "UPDATE t SET id = {m} WHERE id = {n} ;",  # may fail
+    "UPDATE t SET price = price + {n}.5 WHERE name = '{name}';\n",
+    "UPDATE t SET price = {m} WHERE price > {n};\n",
+    "UPDATE t SET name = name || changes() WHERE id >= {n};\n",
+    "DELETE FROM t WHERE id = {n};\n",
+    "DELETE FROM t WHERE id = {n} -- and no other than {m}\n;\n",
+    "INSERT INTO t VALUES ({n}, '{name}', {m}) ON CONFLICT(id) DO UPDATE SET price = {m}, name = excluded.name;\n",
+    "INSERT INTO t VALUES ({n}, '{name}', {m}) ON CONFLICT(id) DO UPDATE SET name = '{name}' WHERE price > {m};\n",
+    "INSERT INTO t VALUES ({n}, '{name}', {m}) ON CONFLICT DO NOTHING;\n",
+    "INSERT OR REPLACE INTO t VALUES ({n}, upper('{name}'), {m} / 2);\n",
+    "INSERT INTO t VALUES ({n}, lower('{name}'), -{m});\n",  # may fail
+    "INSERT INTO t VALUES (/* a row */ {n}, lower('{name}'), -{m});\n",
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("begin", ["", "BEGIN;\n"])
+def test_runs_of_changes_end_as_one_by_one(begin: str, seed: int) -> None:
+    """sqlite3 knows no runs."""
+    numbers = random.Random(seed)
+    names = ["a", "b''c", "?", "zz", "", "a;b"]
+    statements = []
+    for shape in numbers.sample(CHANGES, len(CHANGES)):
+        for _ in range(numbers.choice((3, 40))):
+            values = {"n": numbers.randrange(30), "m": numbers.randrange(30)}
+            statements.append(shape.format(name=numbers.choice(names), **values))
+        statements.append("SELECT changes(), total_changes(), last_insert_rowid();\n")
+        statements.append("SELECT id, name, price || '' FROM t ORDER BY id;\n")
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    expected, failures = [], 0
+    for statement in (*TABLE.split(";")[:-1], begin, *statements):
+        try:
+            rows = connection.execute(statement.strip()).fetchall()
+        except sqlite3.Error:
+            failures += 1
+        else:
+            expected += [["NULL" if value is None else str(value) for value in row] for row in rows]
+    connection.close()
+    head = f"{TABLE}{begin}.mode tsv\n.headers off\n.nullvalue NULL\n"
+    done = kvsh("--no-bail", stdin=head + "".join(statements))
+    assert [line.split("\t") for line in done.out.splitlines()] == expected
+    assert len(_without_places(done.err)) == failures > 0
 
 
 TABLE = (

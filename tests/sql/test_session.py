@@ -493,10 +493,8 @@ def test_queries_of_one_shape_run_together() -> None:
         if other != "2":
             assert run(by_id, f"select a from t where id = {other};") is None
     both = "select id from t where id = 1 and a = 'x' and b > 0.25;"
-    assert run(both, both + both.replace("'x'", "'it''s'")) == (
-        [(1,)],
-        both.replace("'x'", "'it''s'"),
-    )
+    others = both.replace("id = 1", "id = 3").replace("'x'", "'it''s'")
+    assert run(both, both + others) == ([(1,), (3,)], "")
     assert run("select '?' from t where id = 1;", "select '5' from t where id = 1;") is None
     assert run("select a from t where id > 1;", "select a from t where id > 2;") == (
         [("it's",)],
@@ -511,3 +509,35 @@ def test_queries_of_one_shape_run_together() -> None:
     assert run(by_id, "select a from t where id = 2;") == ([("y",)], "")
     session.timeout = 60
     assert run(by_id, "select a from t where id = 2;") is None
+
+
+def test_changes_of_one_shape_run_together_but_for_the_last() -> None:
+    session = Session(open_memory())
+    session.execute("create table t(id integer primary key, a, b)")
+    session.execute("insert into t values (1, 'x', 0.5), (2, 'y', 1.5), (3, 'it''s', 2.5)")
+
+    def run(first: str, rest: str) -> str | None:
+        session.execute(first).close()
+        end = session.execute_writes(first, rest)
+        return None if end is None else rest[end:]
+
+    change = "update t set a = 'z' where id = 1;"
+    more = " update t set a = 'it''s; no' where id = 2;\n"
+    last = "update t set a = '' where id = 3;"
+    assert run(change, more + last + " select 1") == f"\n{last} select 1"
+    assert run(change, more + "update t set a = 5 where id = 2;") is None
+    assert run(change, more) is None
+    assert session.execute("select a from t").fetch_all() == [("z",), ("it's; no",), ("it's",)]
+    put = "insert into t(id, a) values (7, 1) on conflict(id) do update set a = a + excluded.a;"
+    assert run(put, f"{put} {put}{put}") == put
+    assert session.execute("select a from t where id = 7").fetch_all() == [(3,)]
+    broken = "update t set id = 7 where id = 1;"
+    assert run("update t set id = 8 where id = 1;", f"{broken}{broken}{broken}") == broken
+    session.execute("update t set id = 1 where id = 8")
+    fails = "update t set id = 2 where id = 1;"
+    text = f"{fails}{fails}"
+    assert session.execute_writes("update t set id = 1 where id = 1;", text) == 0
+    counted = "update t set b = changes() where id = 1;"
+    assert run(counted, f"{counted}{counted}") is None
+    returned = "delete from t where id = 5 returning a;"
+    assert run(returned, f"{returned}{returned}") is None

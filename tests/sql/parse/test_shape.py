@@ -39,6 +39,10 @@ TEXT, REAL = "?/*t*/", "?/*r*/"
         ("SELECT s.a FROM (SELECT a, 1 FROM t WHERE b = 'x') AS s WHERE f((SELECT 1 FROM t WHERE a < 3)) > 2", f"SELECT s.a FROM (SELECT a, 1 FROM t WHERE b = {TEXT}) AS s WHERE f((SELECT 1 FROM t WHERE a < ?)) > ?", ("x", 3, 2)),
         ("DELETE FROM t WHERE a IN (SELECT b FROM u WHERE c = 1)", "DELETE FROM t WHERE a IN (SELECT b FROM u WHERE c = ?)", (1,)),
         ("SELECT a FROM t WHERE a IS DISTINCT FROM b AND c = 1", "SELECT a FROM t WHERE a IS DISTINCT FROM b AND c = ?", (1,)),
+        ("INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 'x', c = c + 2 WHERE c > 3", f"INSERT INTO t VALUES (?) ON CONFLICT (a) DO UPDATE SET b = {TEXT}, c = c + 2 WHERE c > ?", (1, "x", 3)),
+        ("INSERT INTO t VALUES (1) ON CONFLICT (a + 1) WHERE b = 2 DO UPDATE SET b = 3", "INSERT INTO t VALUES (?) ON CONFLICT (a + 1) WHERE b = 2 DO UPDATE SET b = ?", (1, 3)),
+        ("INSERT INTO t VALUES (1, 2) ON CONFLICT DO NOTHING", "INSERT INTO t VALUES (?, ?) ON CONFLICT DO NOTHING", (1, 2)),
+        ("UPDATE t SET a = 1 -- it's\n WHERE b /* 2 */ = '--' -- so", f"UPDATE t SET a = ?  \n WHERE b   = {TEXT}  ", (1, "--")),
         ("SELECT \"a\" FROM [t] WHERE `b` = 1 AND \"t\".\"c\" > 2.0", f"SELECT \"a\" FROM [t] WHERE `b` = ? AND \"t\".\"c\" > {REAL}", (1, 2.0)),
         ("INSERT INTO \"t\" (\"a\", \"b\") VALUES (1, 'x')", f"INSERT INTO \"t\" (\"a\", \"b\") VALUES (?, {TEXT})", (1, "x")),
         ("SELECT a FROM t WHERE \"f\"(1) = 2", "SELECT a FROM t WHERE \"f\"(1) = ?", (2,)),
@@ -66,6 +70,9 @@ def test_values_are_lifted(statement: str, shape: str, values: tuple[object, ...
         "INSERT INTO t VALUES (x'31')",
         "INSERT INTO t VALUES (CAST(1 AS VARCHAR(10)))",
         "INSERT INTO t VALUES (1) ON CONFLICT (a) WHERE b = 1 DO NOTHING",
+        "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1 ON CONFLICT (c) WHERE b = 1 DO UPDATE SET b = 1",
+        "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1 RETURNING 1",
+        "INSERT INTO t VALUES (x'31') -- 5",
         "INSERT INTO t VALUES (1) RETURNING 1",
         "INSERT INTO 't' VALUES (1)",
         "INSERT INTO t SELECT 1",
@@ -147,6 +154,8 @@ def random_statement(random_: random.Random) -> str:
             lambda: f"UPDATE t SET a = {literal()}, b = b || {literal()}{where()}",
             lambda: f"INSERT INTO t VALUES ({literal()}, {literal()}, 1 + {literal()}), (1, 2, {literal()})",
             lambda: f"DELETE FROM t{where()} AND rowid % 5 = 1",
+            lambda: f"INSERT INTO k VALUES ({literal()}, {literal()}) ON CONFLICT (a) DO UPDATE SET b = {literal()} WHERE a <> {literal()} OR b IS {literal()}",
+            lambda: f"INSERT INTO k VALUES ({literal()}, {literal()}) -- {literal()}\n ON CONFLICT (a) DO UPDATE SET b = /* '-- */ excluded.b || b || {literal()}",
         ]
     )()  # fmt: skip
 
@@ -157,6 +166,7 @@ def test_a_shape_with_its_values_means_the_statement(seed: int) -> None:
     plain, shaped = sqlite3.connect(":memory:"), sqlite3.connect(":memory:")
     for connection in (plain, shaped):
         connection.execute("CREATE TABLE t (a INTEGER, b TEXT, c)")
+        connection.execute("CREATE TABLE k (a UNIQUE, b)")
         connection.execute(
             "INSERT INTO t VALUES (1, 'a', 2.5), (2, '1', NULL), (NULL, 'ab', x'61')"
         )
