@@ -54,6 +54,8 @@ class TransactionState:
         self.store = store
         self.busy_timeout = busy_timeout
         self.deferred_violations = 0
+        self.met_immediate = self.met_deferred = False
+        """Whether there was a violated foreign key meanwhile, though it may have been repaired since."""
         self.defer_foreign_keys = False
         self.closed = False
         self._query_only = False
@@ -248,6 +250,7 @@ class TransactionState:
         """Have the kept reader read from the newest commit; False if a statement reads from it."""
         if self.reads:
             return False
+        self.store.await_turn()
         self._reader_view = newest
         if self._reader is None or not self._reader.follow(newest):
             self._ready.clear()

@@ -154,7 +154,8 @@ class WriteStatement(Checked):
 
     def run_rows(self, session: Session, rows: list[Values], *, raises: bool) -> Result | None:
         """Run once for each of `rows`, as one statement.  None, and nothing done, if it fails in a way
-        that depends on the statement's form, or without `raises` in any way."""
+        that depends on the statement's form; without `raises`, where the rows are those of statements of
+        their own, if it fails in any way or needs a look at each of them."""
         temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)
         joined = session.joined_transaction(temporary=temporary)
         transaction = joined or session.begin_writing(temporary=temporary)
@@ -163,7 +164,10 @@ class WriteStatement(Checked):
         savepoint = transaction.savepoint()
         try:
             plan = self.plan(session, transaction, rows[0])
+            session.met_immediate = session.met_deferred = False
             outcome = plan.run_many(self.context(session, transaction, rows[0]), rows)
+            if not raises and _has_repaired(session, plan, is_alone=joined is None):
+                raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
             session.current = previous
             if joined is None:
                 session.commit_alone(transaction)
@@ -197,7 +201,7 @@ class WriteStatement(Checked):
         transaction = joined or session.begin_writing(temporary=temporary)
         total = WriteOutcome(0)
         try:
-            self._run_sets(session, transaction, sets, total, plain=plain)
+            self._run_sets(session, transaction, sets, total, plain=plain, is_alone=joined is None)
         except BaseException as error:
             session.count_changes(total)
             if joined is None:
@@ -218,10 +222,12 @@ class WriteStatement(Checked):
         total: WriteOutcome,
         *,
         plain: bool,
+        is_alone: bool,
     ) -> None:
         if sets.__class__ is TypedRows:
             if sets:
-                self._run_chunk(session, transaction, cast("list[Values]", sets), total)
+                rows = cast("list[Values]", sets)
+                self._run_chunk(session, transaction, rows, total, is_alone=is_alone)
             return
         source = iter(sets)
         at_once = _SETS_AT_ONCE
@@ -240,7 +246,7 @@ class WriteStatement(Checked):
                 except MisuseError as error:
                     failure = error
             if chunk:
-                self._run_chunk(session, transaction, chunk, total)
+                self._run_chunk(session, transaction, chunk, total, is_alone=is_alone)
             else:  # what could not be done with any set is an error without one, too
                 with session.running(transaction):
                     self.plan(session, transaction, (None,) * self.count)
@@ -266,13 +272,19 @@ class WriteStatement(Checked):
         transaction: Transaction,
         chunk: list[Values],
         total: WriteOutcome,
+        *,
+        is_alone: bool,
     ) -> None:
+        """`is_alone`: outside of a transaction, so that deferred foreign keys hold after each set."""
         deferred, counters = session.deferred_violations, session.counters
         with session.running(transaction):
             plan = self.plan(session, transaction, chunk[0])
             savepoint = transaction.savepoint()
+            session.met_immediate = session.met_deferred = False
             try:
                 outcome = plan.run_many(self.context(session, transaction, chunk[0]), chunk)
+                if _has_repaired(session, plan, is_alone=is_alone):
+                    raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
             except BaseException as error:
                 transaction.rollback_to(savepoint)
                 transaction.release(savepoint)
@@ -286,7 +298,15 @@ class WriteStatement(Checked):
                 _add(total, outcome)
                 return
         for values in chunk:
-            _add(total, self._run_joined(session, transaction, values))
+            savepoint = transaction.savepoint() if is_alone else None
+            outcome = self._run_joined(session, transaction, values)
+            if savepoint is not None:
+                if session.deferred_violations > deferred:
+                    transaction.rollback_to(savepoint)
+                    session.deferred_violations = deferred
+                    raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
+                transaction.release(savepoint)
+            _add(total, outcome)
 
     def _run_alone(self, session: Session, values: Values, *, temporary: bool) -> WriteOutcome:
         transaction = session.begin_writing(temporary=temporary)
@@ -390,6 +410,12 @@ class WriteStatement(Checked):
             self.note(session, transaction)
         self._shape = transaction.shape
         return plan
+
+
+def _has_repaired(session: Session, plan: WritePlan, *, is_alone: bool) -> bool:
+    """Whether a set of parameters may have left a foreign key violated that a later one repaired: each has to
+    leave none behind.  UPDATE and DELETE count the immediate ones of each set by itself."""
+    return (session.met_immediate and plan.is_insert) or (session.met_deferred and is_alone)
 
 
 def _conflict(error: BaseException) -> str:

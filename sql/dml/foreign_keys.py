@@ -81,10 +81,13 @@ class ForeignKeys:
 
     def add(self, ctx: ProgramContext, key: ForeignKey, count: int) -> None:
         """Note violations that appeared, or (negative) went away."""
-        if key.deferred or self.session.defer_foreign_keys:
-            self.session.deferred_violations += count
+        session = self.session
+        if key.deferred or session.defer_foreign_keys:
+            session.deferred_violations += count
+            session.met_deferred |= count > 0
         else:
             ctx.state.violations += count
+            session.met_immediate |= count > 0
 
     # -- in bulk ---------------------------------------------------------------------------------
 
