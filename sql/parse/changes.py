@@ -5,6 +5,8 @@ Source: parse.y of SQLite 3.40 (built with SQLITE_ENABLE_UPDATE_DELETE_LIMIT, as
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlglot import exp
 
 from sql.parse.queries import QueryParser
@@ -196,9 +198,7 @@ class ChangeParser(QueryParser):
         joins: list[exp.Join] = []
         if self.accept("FROM"):
             from_, joins = self.from_clause()
-        where = self.expression() if self.accept("WHERE") else None
-        returning = self._returning(in_trigger)
-        bounds = {} if in_trigger else self._bounds("UPDATE")
+        rest = self._where_and_what_follows("UPDATE", in_trigger)
         return Update(
             text=self.slice_from(start),
             table=table,
@@ -208,32 +208,22 @@ class ChangeParser(QueryParser):
             assignments=assignments,
             from_=from_,
             joins=tuple(joins),
-            where=where,
-            returning=returning,
-            order=bounds.get("order"),
-            limit=bounds.get("limit"),
-            offset=bounds.get("offset"),
             with_=with_,
+            **rest,
         )
 
     def _delete(self, with_: exp.With | None, start: int, in_trigger: bool) -> Delete:
         self.expect("FROM")
         table, alias = self._target(in_trigger)
         hint = self._hint(in_trigger)
-        where = self.expression() if self.accept("WHERE") else None
-        returning = self._returning(in_trigger)
-        bounds = {} if in_trigger else self._bounds("DELETE")
+        rest = self._where_and_what_follows("DELETE", in_trigger)
         return Delete(
             text=self.slice_from(start),
             table=table,
             alias=alias,
             indexed_by=hint,
-            where=where,
-            returning=returning,
-            order=bounds.get("order"),
-            limit=bounds.get("limit"),
-            offset=bounds.get("offset"),
             with_=with_,
+            **rest,
         )
 
     def _hint(self, in_trigger: bool) -> str | bool | None:
@@ -244,8 +234,14 @@ class ChangeParser(QueryParser):
             )
         return self.index_hint()
 
-    def _bounds(self, verb: str) -> dict[str, exp.Expression]:
-        bounds = self.order_and_limit()
-        if "order" in bounds and "limit" not in bounds and self.kinds[self.index] in ("", ";"):
-            self.fail(f"ORDER BY without LIMIT on {verb}", self.index - 1)
-        return bounds
+    def _where_and_what_follows(self, verb: str, in_trigger: bool) -> dict[str, Any]:
+        """WHERE, RETURNING, ORDER BY, LIMIT and OFFSET of an UPDATE or DELETE, as far as they are there."""
+        rest: dict[str, Any] = {}
+        if self.accept("WHERE"):
+            rest["where"] = self.expression()
+        rest["returning"] = self._returning(in_trigger)
+        if not in_trigger:
+            rest |= self.order_and_limit()
+            if "order" in rest and "limit" not in rest and self.kinds[self.index] in ("", ";"):
+                self.fail(f"ORDER BY without LIMIT on {verb}", self.index - 1)
+        return rest
