@@ -260,6 +260,25 @@ def counted_puts(monkeypatch: pytest.MonkeyPatch, pages: type[Any]) -> list[bool
     return done
 
 
+def ended_by_chance(writing: Any, file: FakeFile, draw: Random) -> bool:
+    """End a transaction by a commit, a commit that fails, or a rollback; whether what it did stands."""
+    match draw.randrange(4):
+        case 0:
+            writing.rollback()
+            return False
+        case 1:
+            file.fail_next_commit = True
+            try:
+                writing.commit()
+            except OSError:
+                return False
+            finally:
+                file.fail_next_commit = False
+        case _:
+            writing.commit()
+    return True
+
+
 def drawn_limits(draw: Random) -> tuple[FakeFile, dict[str, int]]:
     """A file, and the options of a store on it, with limits that are met soon, late or never."""
     file = FakeFile(redo_max=draw.choice([0, 2000, 1 << 20]))

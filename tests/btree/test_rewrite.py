@@ -15,7 +15,7 @@ from btree.column_codec import encode_column
 from btree.disk import DiskStore
 from btree.rewrite import Rewrite
 from btree.rewritten_pages import LEAVES_MIN
-from tests.btree.fake_pages import FakePages, counted_puts, drawn_limits
+from tests.btree.fake_pages import FakePages, counted_puts, drawn_limits, ended_by_chance
 
 Rows = dict[Any, tuple[Any, ...]]
 
@@ -156,19 +156,8 @@ def test_rows_are_what_a_dict_says(seed: int, monkeypatch: pytest.MonkeyPatch) -
         if draw.random() < 0.3:
             _same(writing, tree_id, rows)
         assert {key for keys, _ in scan for key in keys} == set(scanned)
-        match draw.randrange(4):
-            case 0:
-                writing.rollback()
-                rows = before
-            case 1:
-                file.fail_next_commit = True
-                try:
-                    writing.commit()
-                except OSError:
-                    rows = before
-                file.fail_next_commit = False
-            case _:
-                writing.commit()
+        if not ended_by_chance(writing, file, draw):
+            rows = before
         _same(reader, tree_id, before)
         reader.rollback()
         if draw.random() < 0.3:

@@ -15,7 +15,7 @@ from btree.disk import DiskStore
 from btree.node import new_leaf
 from btree.order import in_order, order_key
 from btree.rewritten_pages import RewrittenPages
-from tests.btree.fake_pages import FakeFile, FakePages, counted_puts, drawn_limits
+from tests.btree.fake_pages import FakeFile, FakePages, counted_puts, drawn_limits, ended_by_chance
 
 Entries = dict[tuple[Any, ...], tuple[Any, ...]]
 
@@ -116,19 +116,8 @@ def test_entries_are_what_a_set_says(seed: int, monkeypatch: pytest.MonkeyPatch)
         if draw.random() < 0.3:
             _same(writing, tree_id, entries)
         assert {key for keys, _ in scan for key in keys} == set(before)
-        match draw.randrange(4):
-            case 0:
-                writing.rollback()
-                entries = before
-            case 1:
-                file.fail_next_commit = True
-                try:
-                    writing.commit()
-                except OSError:
-                    entries = before
-                file.fail_next_commit = False
-            case _:
-                writing.commit()
+        if not ended_by_chance(writing, file, draw):
+            entries = before
         _same(reader, tree_id, before)
         reader.rollback()
         if draw.random() < 0.3:

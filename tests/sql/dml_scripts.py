@@ -6,21 +6,10 @@ What is compared: rows or message of every statement, `changes()`, `total_change
 
 from __future__ import annotations
 
-from typing import Any
+from tests.sql.engines import COUNTERS, Engine, KvshEngine, SqliteEngine, outcome
 
-from tests.sql.engines import Engine, EngineError, KvshEngine, SqliteEngine
-
-COUNTERS = "SELECT changes(), total_changes(), last_insert_rowid()"
 _UNCOUNTED = ("create", "drop", "pragma")
 TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name"
-
-
-def outcome(engine: Engine, statement: str, parameters: tuple[Any, ...] = ()) -> object:
-    """The rows that a statement gives, or its error's message."""
-    try:
-        return engine.execute(statement, parameters)
-    except EngineError as error:
-        return f"error: {error}"
 
 
 def contents(engine: Engine) -> dict[str, object]:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 Rows = list[tuple[Any, ...]]
 
+COUNTERS = "SELECT changes(), total_changes(), last_insert_rowid()"
+
 
 class EngineError(Exception):
     """The engine refused the statement; the message is the engine's own."""
@@ -80,3 +82,28 @@ class KvshEngine:
 
     def close(self) -> None:
         self.store.close()
+
+
+def outcome(engine: Engine, statement: str, parameters: tuple[Any, ...] = ()) -> object:
+    """The rows that a statement gives, or its error's message."""
+    try:
+        return engine.execute(statement, parameters)
+    except EngineError as error:
+        return f"error: {error}"
+
+
+def same_answers(*script: str, after_each: str | None = None, at_end: str | None = None) -> None:
+    """Run a script in both engines: rows with the classes of their values, messages, and whether a transaction
+    is open must be the same after each statement.  So must what two queries give, where there are such."""
+    ours, theirs = KvshEngine(), SqliteEngine()
+    try:
+        for statement in script:
+            for query in (statement, *([after_each] if after_each else [])):
+                mine, expected = (repr(outcome(engine, query)) for engine in (ours, theirs))
+                assert (statement, mine) == (statement, expected)
+            assert ours.in_transaction == theirs.in_transaction, statement
+        if at_end is not None:
+            assert ours.execute(at_end) == theirs.execute(at_end)
+    finally:
+        ours.close()
+        theirs.close()

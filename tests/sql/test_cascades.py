@@ -7,8 +7,8 @@ import random
 import pytest
 
 from sql.dml.cascades import Cascade
-from tests.sql.dml_scripts import COUNTERS, compare, contents, outcome
-from tests.sql.engines import KvshEngine, SqliteEngine
+from tests.sql.dml_scripts import compare, contents
+from tests.sql.engines import COUNTERS, KvshEngine, SqliteEngine, outcome
 
 ACTIONS = ("cascade", "cascade", "cascade", "set null", "restrict", "no action", "set default")
 

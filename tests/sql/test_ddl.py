@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
-from tests.sql.engines import Engine, EngineError, KvshEngine, SqliteEngine
+from tests.sql.engines import EngineError, KvshEngine, same_answers
 
 MASTER = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
 
 
-def outcome(engine: Engine, statement: str) -> object:
-    """The rows that a statement gives, or its error's message."""
-    try:
-        return engine.execute(statement)
-    except EngineError as error:
-        return str(error)
-
-
-def compare(*statements: str) -> None:
-    """Run the statements in both engines; messages, rows and the catalog must be the same."""
-    ours, theirs = KvshEngine(), SqliteEngine()
-    for statement in statements:
-        assert (statement, outcome(ours, statement)) == (statement, outcome(theirs, statement))
-    assert ours.execute(MASTER) == theirs.execute(MASTER)
+compare = partial(same_answers, at_end=MASTER)
+"""Messages, rows and the catalog must be the same."""
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import kvsh
-from tests.sql.dml_scripts import COUNTERS, contents, outcome
-from tests.sql.engines import KvshEngine, SqliteEngine
+from tests.sql.dml_scripts import contents
+from tests.sql.engines import COUNTERS, KvshEngine, SqliteEngine, outcome
 
 TABLES = {
     "alias": "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT, c)",

@@ -8,7 +8,7 @@ import pytest
 
 from btree import open_memory
 from sql import Session, SqlError
-from tests.sql.engines import EngineError, KvshEngine, SqliteEngine
+from tests.sql.engines import same_answers
 
 REMAINDERS = [
     f"SELECT a % b, typeof(a % b) FROM (SELECT {a} AS a, {b} AS b)"
@@ -385,31 +385,9 @@ SCRIPTS: dict[str, list[str]] = {
 }
 
 
-def answers(engine: KvshEngine | SqliteEngine, script: list[str]) -> list[object]:
-    found: list[object] = []
-    for statement in script:
-        try:
-            found.append([(row, [*map(type, row)]) for row in engine.execute(statement)])
-        except EngineError as error:
-            found.append(str(error))
-    return found
-
-
-def compared(script: list[str]) -> None:
-    kvsh, oracle = KvshEngine(), SqliteEngine()
-    try:
-        for statement, ours, theirs in zip(
-            script, answers(kvsh, script), answers(oracle, script), strict=True
-        ):
-            assert ours == theirs, statement
-    finally:
-        kvsh.close()
-        oracle.close()
-
-
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_statements_are_answered_as_by_sqlite3(script: list[str]) -> None:
-    compared(script)
+    same_answers(*script)
 
 
 def test_a_remainder_is_of_the_operands_as_integers() -> None:
@@ -417,7 +395,7 @@ def test_a_remainder_is_of_the_operands_as_integers() -> None:
     table += [
         f"INSERT INTO t VALUES ({a}, {b})" for a in ("7", "'1e2'", "-7.5") for b in ("3", "'2e1'")
     ]
-    compared([*REMAINDERS, *table, "SELECT a % b, typeof(a % b), a % 4, 100 % b FROM t"])
+    same_answers(*REMAINDERS, *table, "SELECT a % b, typeof(a % b), a % 4, 100 % b FROM t")
 
 
 @pytest.mark.parametrize(
@@ -467,20 +445,18 @@ def test_a_like_function_of_the_program_is_asked_for_every_row() -> None:
 
 def test_an_attempt_that_is_made_again_row_by_row_counts_its_changes_once() -> None:
     rows = ", ".join(f"({number})" for number in [*range(20), 7, *range(20, 30)])
-    compared(
-        [
-            "CREATE TABLE log (what)",
-            "CREATE TABLE t (x UNIQUE)",
-            "INSERT INTO log VALUES (1), (2), (3)",
-            "CREATE TRIGGER seen BEFORE INSERT ON t BEGIN"
-            " INSERT INTO log VALUES (new.x), (changes()); END",
-            f"INSERT OR FAIL INTO t VALUES {rows}",
-            "SELECT changes(), total_changes(), last_insert_rowid()",
-            "SELECT what FROM log ORDER BY rowid",
-            f"INSERT OR IGNORE INTO t VALUES {rows}",
-            "SELECT changes(), total_changes(), last_insert_rowid()",
-            "SELECT count(*) FROM log",
-        ]
+    same_answers(
+        "CREATE TABLE log (what)",
+        "CREATE TABLE t (x UNIQUE)",
+        "INSERT INTO log VALUES (1), (2), (3)",
+        "CREATE TRIGGER seen BEFORE INSERT ON t BEGIN"
+        " INSERT INTO log VALUES (new.x), (changes()); END",
+        f"INSERT OR FAIL INTO t VALUES {rows}",
+        "SELECT changes(), total_changes(), last_insert_rowid()",
+        "SELECT what FROM log ORDER BY rowid",
+        f"INSERT OR IGNORE INTO t VALUES {rows}",
+        "SELECT changes(), total_changes(), last_insert_rowid()",
+        "SELECT count(*) FROM log",
     )
 
 
@@ -505,32 +481,28 @@ def test_a_set_that_fails_among_many_leaves_the_counters_of_those_before_it() ->
 
 
 def test_a_statement_refused_for_a_deferred_foreign_key_has_changed_nothing() -> None:
-    compared(
-        [
-            "PRAGMA foreign_keys = ON",
-            "CREATE TABLE p (k INTEGER PRIMARY KEY)",
-            "CREATE TABLE c (k REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
-            "INSERT INTO p VALUES (1), (2)",
-            "INSERT INTO c VALUES (1), (5)",
-            "SELECT changes()",
-            "INSERT INTO c VALUES (5)",
-            "SELECT changes(), (SELECT count(*) FROM c)",
-            "INSERT INTO c VALUES (1), (2)",
-            "SELECT changes()",
-            "DELETE FROM p",
-            "SELECT changes(), (SELECT count(*) FROM p)",
-        ]
+    same_answers(
+        "PRAGMA foreign_keys = ON",
+        "CREATE TABLE p (k INTEGER PRIMARY KEY)",
+        "CREATE TABLE c (k REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+        "INSERT INTO p VALUES (1), (2)",
+        "INSERT INTO c VALUES (1), (5)",
+        "SELECT changes()",
+        "INSERT INTO c VALUES (5)",
+        "SELECT changes(), (SELECT count(*) FROM c)",
+        "INSERT INTO c VALUES (1), (2)",
+        "SELECT changes()",
+        "DELETE FROM p",
+        "SELECT changes(), (SELECT count(*) FROM p)",
     )
 
 
 def test_a_value_that_is_never_null_is_not_looked_at() -> None:
     """Python warns of `b'' is not None`; here, warnings are errors."""
-    compared(
-        [
-            "CREATE TABLE t (a)",
-            "INSERT INTO t VALUES (1), (NULL)",
-            "SELECT a FROM t WHERE coalesce(x'', a) NOTNULL",
-            "SELECT coalesce(a, 5) IS NULL, coalesce(a, NULL) IS NULL, ifnull('x', a) ISNULL FROM t",
-            "SELECT coalesce(a, 'y') + 1, coalesce(a, 2) || '' FROM t",
-        ]
+    same_answers(
+        "CREATE TABLE t (a)",
+        "INSERT INTO t VALUES (1), (NULL)",
+        "SELECT a FROM t WHERE coalesce(x'', a) NOTNULL",
+        "SELECT coalesce(a, 5) IS NULL, coalesce(a, NULL) IS NULL, ifnull('x', a) ISNULL FROM t",
+        "SELECT coalesce(a, 'y') + 1, coalesce(a, 2) || '' FROM t",
     )

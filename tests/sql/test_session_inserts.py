@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from btree import open_memory
 from sql import ConstraintError, Session, SqlError
 from sql.session_inserts import REACH_MIN, literal_rows, statement_run
-from tests.sql.engines import EngineError, KvshEngine, SqliteEngine
+from tests.sql.engines import SqliteEngine, same_answers
 
 
 @pytest.mark.parametrize(
@@ -180,19 +180,6 @@ def test_what_sqlite_does_not_take_is_not_taken(
     assert repr(sqlite.execute("SELECT * FROM t").fetchall()) == repr(found.rows)
 
 
-def compare(*script: str) -> None:
-    """Every statement of the script has the same answer, or the same error, as from SQLite."""
-    ours, theirs = KvshEngine(), SqliteEngine()
-    for statement in script:
-        answers = []
-        for engine in (ours, theirs):
-            try:
-                answers.append(str(engine.execute(statement)))
-            except EngineError as error:
-                answers.append(str(error))
-        assert answers[0] == answers[1], statement
-
-
 MULTI = "insert{} into [t] values " + ", ".join(f"({i}, 'name {i}', {i % 7})" for i in range(500))
 
 
@@ -201,7 +188,7 @@ MULTI = "insert{} into [t] values " + ", ".join(f"({i}, 'name {i}', {i % 7})" fo
 def test_many_rows_of_literals_are_one_statement_all_the_same(
     conflict: str, explicit: bool
 ) -> None:
-    compare(
+    same_answers(
         "create table t(a integer primary key, b unique, c check (c < 7))",
         "insert into t values (250, 'there', 1), (1000, 'name 300', 2)",
         *(["begin"] if explicit else []),
@@ -216,7 +203,7 @@ def test_many_rows_of_literals_are_one_statement_all_the_same(
 
 
 def test_rows_that_refer_to_later_rows_pass_as_in_one_statement() -> None:
-    compare(
+    same_answers(
         "pragma foreign_keys = on",
         'create table "t"(a integer primary key, parent references "t")',
         'insert into "t" values (1, 2), (2, 3), (3, null)',

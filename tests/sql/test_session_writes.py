@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from btree import open_memory
 from sql import ConstraintError, MisuseError, Session
-from tests.sql.engines import EngineError, KvshEngine, SqliteEngine
+from tests.sql.engines import COUNTERS, same_answers
 
-COUNTERS = "select changes(), total_changes(), last_insert_rowid()"
-
-
-def compare(*script: str) -> None:
-    """Run a script in both engines: answers, errors, counters and transactions must be the same."""
-    ours, theirs = KvshEngine(), SqliteEngine()
-    for statement in script:
-        answers: list[object] = []
-        for engine in (ours, theirs):
-            try:
-                answers.append(engine.execute(statement))
-            except EngineError as error:
-                answers.append(str(error))
-            answers.append(engine.in_transaction)
-            answers.append(engine.execute(COUNTERS))
-        assert answers[:3] == answers[3:], statement
-
+compare = partial(same_answers, after_each=COUNTERS)
 
 TABLE = "create table t(a integer primary key, b unique, c check(c > 0) default 1)"
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
-from tests.sql.dml_scripts import contents, outcome
-from tests.sql.engines import Engine, EngineError, KvshEngine, Rows, SqliteEngine
+from tests.sql.dml_scripts import contents
+from tests.sql.engines import Engine, EngineError, KvshEngine, Rows, SqliteEngine, outcome
 from tests.sql.fuzz.agreement import agree, explanation
 from tests.sql.fuzz.cascades import COMPARED, Cascades, in_key_order
 from tests.sql.fuzz.queries import QueryMaker
