@@ -14,12 +14,13 @@ from sql.dml.target import WritePlan, row_columns, scan_query
 from sql.dml.triggers import Triggers, fire
 from sql.dml.undo import NOTED_ROWS, guarded
 from sql.errors import SqlError
+from sql.expressions import Affinity
 from sql.parse import parse_statement
 from sql.parse.statements import Delete, Insert, Update
 from sql.result import WriteOutcome
 from sql.run.arithmetic import RaiseIgnore
 from sql.schema import Column, Table
-from sql.values import affinity_of_type
+from sql.values import affinity_of_type, apply_affinity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,6 +60,7 @@ class ViewPlan(WritePlan):
         if not self.triggers.instead:
             raise SqlError(f"cannot modify {view.name} because it is a view")
         self.width = len(self.table.columns)
+        self.affinities = [column.affinity for column in self.table.columns]
         self.or_conflict = getattr(statement, "or_conflict", None)
         self.source: Source | None = None
         alias = statement.alias or statement.table.name
@@ -127,12 +129,18 @@ class ViewPlan(WritePlan):
         return [row for batch in batches for row in batch]
 
     def _rows(self, values: Row) -> tuple[Keyed | None, Keyed | None]:
-        """OLD and NEW of one row."""
+        """OLD and NEW of one row.  An UPDATE's are under the affinities of the view's columns, of an INSERT's only
+        the numbers of REAL columns are."""
         if self.event == "INSERT":
-            return None, (-1, values)
+            return None, (-1, tuple(map(_as_real, values, self.affinities)))
         if self.event == "DELETE":
             return (None, values), None
-        return (None, values[: self.width]), (None, values[self.width :])
+        new = tuple(map(apply_affinity, values[self.width :], self.affinities))
+        return (None, values[: self.width]), (None, new)
+
+
+def _as_real(value: Any, affinity: Affinity) -> Any:
+    return float(value) if value.__class__ is int and affinity == Affinity.REAL else value
 
 
 def _as_table(view: View, env: BindEnvironment) -> Table:

@@ -9,6 +9,7 @@ import pytest
 
 from btree import RAW_TREE_ID, KeySpace, Store, open_memory, open_store
 from sql import Session, SqlError
+from tests.sql.dml_scripts import compare
 
 LONG_AGO, FAR_AHEAD = 1_000, 1 << 50
 
@@ -99,3 +100,16 @@ def test_vacuum_into_makes_a_copy_at_the_value_of_an_expression(tmp_path: Path) 
         session.execute("VACUUM INTO 5")
     session.close()
     store.close()
+
+
+def test_checks_that_are_ignored_are_not_told_of() -> None:
+    compare(
+        """
+        create table t(a check(a < 5));
+        pragma ignore_check_constraints=on;
+        insert into t values(9);
+        pragma integrity_check; pragma quick_check;
+        pragma ignore_check_constraints=off;
+        pragma integrity_check; pragma quick_check;
+        """
+    )

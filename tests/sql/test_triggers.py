@@ -177,3 +177,25 @@ def test_programs_end_with_their_session() -> None:
     del session
     gc.collect()
     assert reference() is None
+
+
+def test_views_new_rows_have_their_columns_affinities() -> None:
+    """An UPDATE's do, of an INSERT's the numbers of REAL columns."""
+    types = ", ".join(f"typeof(new.{column})" for column in "abcdef")
+    compare(
+        f"""
+        create table t(a text, b real, c integer, d);
+        insert into t values('x',1.5,3,4),('y',2.5,5,6);
+        create view v as select a,b,c,d,a||'' as e,c+0 as f from t;
+        create table log(what,a,b,c,d,e,f);
+        create trigger vu instead of update on v begin insert into log select 'u', {types}; end;
+        create trigger vi instead of insert on v begin insert into log select 'i', {types}; end;
+        update v set a=5; update v set b=5; update v set c='7'; update v set d='7'; update v set e=7, f='7';
+        update v set b='5.0', c='4.0' where a='x';
+        update v set a=x.z from (select 9 as z) x;
+        insert into v values(1,2,'3','4',5,'6');
+        insert into v(b,c) values('2','3'),(null,4),(2.5,5);
+        insert into v select 1,2,'3','4',5,'6' union all select 1.0,2.0,3.0,4.0,5.0,6.0;
+        select * from log;
+        """
+    )
