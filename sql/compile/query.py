@@ -240,6 +240,35 @@ def compile_row_statement(
     return function, re.search(r"\b(ctx|check)\b", text) is None
 
 
+def compile_rows_function(
+    parts: Sequence[exp.Expression],
+    condition: exp.Expression | None,
+    table: Table,
+    env: BindEnvironment,
+    made: Callable[[Sequence[str], str, str, Callable[[Any], str]], str],
+) -> tuple[Callable[[Context, Iterable[Row], Iterable[Any]], list[Any]], frozenset[int]]:
+    """A function (ctx, rows, keys) -> what `made` says of each row of `table`, None where the condition doesn't hold; and
+    the places of the columns that are read for it, apart from what `made` reads itself.
+
+    `made(values, row, key, name)` gives a source; `values` are those of the parts, `name` is what an object is called."""
+    module = Module()
+    some = list(parts) if condition is None else [*parts, condition]
+    bound, source = bind_to_row(some, table, env)
+    compiler = BlockCompiler(module, Planner(env), env.functions, env.parameter_kinds)
+    row, key = f"r{source}", f"k{source}"
+    compiler.bindings[source] = Binding(row, key)
+    values = [compiler.scalar.value(part) for part in bound[: len(parts)]]
+    result = made(values, row, key, module.constants.name)
+    if condition is not None:
+        result = f"{result} if {compiler.scalar.true(bound[-1])} else None"
+    compiler.release()
+    end = [f"return [{result} for {row}, {key} in zip(rows, keys)]"]
+    read = {
+        node.column for part in bound for node in walk_flat(part) if isinstance(node, ColumnRef)
+    }
+    return _function(module, "entries(ctx, rows, keys)", end), frozenset(read)
+
+
 def _row_values(
     module: Module, bound: Sequence[Expression], source: int, env: BindEnvironment
 ) -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
 from sql.dml.entry_sorting import alike_behind, sort_entries
-from sql.dml.index_keys import IndexKeys
+from sql.dml.index_keys import IndexKeys, present
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
 from sql.dml.undo import not_noted, noter
 from sql.typed_rows import TypedRows
@@ -166,16 +166,17 @@ def breaks_checks(
 
 
 def entry_changes(
-    index: IndexKeys, tree: Tree, before: Sequence[Row], after: Sequence[Row]
+    index: IndexKeys, tree: Tree, before: Sequence[Row | None], after: Sequence[Row | None]
 ) -> tuple[list[Row], list[Row]] | None:
-    """The entries to delete and to write, sorted, where rows that had the ones get the others; None if a
+    """The entries to delete and to write, sorted, where rows that had the ones (None: no entry) get the others; None if a
     unique index has, at any moment of the statement, one of the new values already."""
     pairs = [
         (old, new)
         for old, new in zip(before, after, strict=True)
-        if old != new or list(map(type, old)) != list(map(type, new))
+        if old != new
+        or (old is not None and new is not None and [*map(type, old)] != [*map(type, new)])
     ]
-    gone, new = [old for old, _ in pairs], [new for _, new in pairs]
+    gone, new = present([old for old, _ in pairs]), present([new for _, new in pairs])
     sort_entries(gone)
     sort_entries(new)
     if index.unique and new:

@@ -20,7 +20,7 @@ from sql.compile import prepare_select
 from sql.dml.bulk import change_entries, entry_changes
 from sql.dml.collector import gathered
 from sql.dml.entry_sorting import sort_entries
-from sql.dml.index_keys import IndexKeys
+from sql.dml.index_keys import IndexKeys, present
 from sql.dml.records import Row, TableRecords, widen_by_classes
 from sql.dml.undo import guarded
 from sql.expressions import ROWID
@@ -82,8 +82,8 @@ def _deleted(
     records: TableRecords,
 ) -> WriteOutcome:
     """Take the rows chosen in some batches away."""
-    columns = [index.stored_columns or () for index in records.indexes]
-    wanted = sorted({ROWID, *chain.from_iterable(columns)}) if columns else []
+    indexes = records.indexes
+    wanted = sorted({ROWID}.union(*[index.reads for index in indexes])) if indexes else []
     gone: dict[int, list[Any]] = {column: [] for column in wanted}
     deleted = 0
     with guarded(ctx, apart=True) as undo, CollectorPaused():
@@ -94,8 +94,8 @@ def _deleted(
             batch.delete()
             deleted += count
         rewrite.finish()
-        for index, places in zip(records.indexes, columns, strict=True):
-            entries = index.from_columns([gone[place] for place in places], gone[ROWID])
+        for index in indexes:
+            entries = present(index.from_reads(ctx, gone, gone[ROWID]))
             sort_entries(entries)
             change_entries(ctx.transaction.tree(index.tree_id), entries, ())
     return WriteOutcome(deleted)
@@ -249,8 +249,7 @@ def _updated(
 ) -> WriteOutcome | None:
     """Give the rows chosen in some batches new values in some columns."""
     tree = ctx.transaction.tree(records.table.tree_id)
-    parts = [index.stored_columns or () for index in indexes]
-    wanted = sorted({ROWID, *chain.from_iterable(parts)}) if parts else []
+    wanted = sorted({ROWID}.union(*[index.reads for index in indexes])) if indexes else []
     olds: dict[int, list[Any]] = {column: [] for column in wanted}
     news: dict[int, list[Any]] = {column: [] for column in wanted}
     known: dict[int, set[Row]] = {}
@@ -271,12 +270,10 @@ def _updated(
                 batch.set(columns, kinds)
                 changed += count
             rewrite.finish()
-            for index, parts_of in zip(indexes, parts, strict=True):
+            for index in indexes:
                 index_tree = ctx.transaction.tree(index.tree_id)
-                before, after = [
-                    index.from_columns([some[part] for part in parts_of], some[ROWID])
-                    for some in (olds, news)
-                ]
+                before = index.from_reads(ctx, olds, olds[ROWID])
+                after = index.from_reads(ctx, news, news[ROWID])
                 done = entry_changes(index, index_tree, before, after)
                 if done is None:
                     raise _CloserLookError

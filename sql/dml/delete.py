@@ -78,11 +78,7 @@ class DeletePlan(WritePlan):
             outputs += row_columns(table, alias)
         self._select = scan_query(statement, alias, outputs)
         self.query = plan_select(self._select, env)
-        self._by_column = (
-            (self.plain or self._children_only)
-            and self.returning is None
-            and all(index.stored_columns is not None for index in self.target.records.indexes)
-        )
+        self._by_column = (self.plain or self._children_only) and self.returning is None
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
         self._keys: Rows | None = None
         self._cascade: Cascade | None = _UNKNOWN

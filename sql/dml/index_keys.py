@@ -6,13 +6,13 @@ key: one rowid, or the elements of a WITHOUT ROWID table's key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from itertools import compress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import compress, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sql.collations import folding
-from sql.compile import compile_row_function
+from sql.compile import compile_row_function, compile_rows_function
 from sql.expressions import ROWID
 from sql.parse import parse_expression
 from sql.values import truth
@@ -32,17 +32,19 @@ _SCANNED_PER_PROBE = 8
 class IndexKeys:
     """How an index's entries are made from rows.
 
-    `key(ctx, row, key)` gives an entry.  `columns` are the places of the row that it depends on; None
-    if that is not known (expressions, partial indexes)."""
+    `key(ctx, row, key)` gives an entry.  `columns` are the places of the row that its parts are; None
+    where it takes more than that (expressions, partial indexes).  `reads` are those that it depends on."""
 
     __slots__ = (
         "_folds",
+        "_made",
         "_without_rowid",
         "columns",
         "condition",
         "index",
         "key",
         "parts",
+        "reads",
         "tree_id",
         "unique",
     )
@@ -64,6 +66,32 @@ class IndexKeys:
         if index.where is None and None not in places:
             self.columns = frozenset(place for place in places if place is not None)
         self.key: Callable[[Context, Row, Any], Row] = self._key(table, env)
+        self._made: Any = None
+        if self.columns is not None:
+            self.reads = self.columns
+        else:
+            self._made, self.reads = self._of_rows(table, env)
+
+    def _of_rows(self, table: Table, env: BindEnvironment) -> tuple[Any, frozenset[int]]:
+        """The function for the entries of many rows, None for those that have none, and the columns that it reads."""
+        columns = self.index.columns
+        expressions = [part.expression for part in columns if part.expression is not None]
+        where = None if self.index.where is None else parse_expression(self.index.where)
+
+        def made(values: Sequence[str], row: str, key: str, name: Callable[[Any], str]) -> str:
+            left, sources = iter(values), []
+            for part, fold in zip(columns, self._folds, strict=True):
+                if part.expression is not None:
+                    source = next(left)
+                else:
+                    source = key if part.column == ROWID else f"{row}[{part.column}]"
+                sources.append(source if fold is None else f"{name(fold)}({source})")
+            sources.append(f"*{key}" if table.without_rowid else key)
+            return f"({', '.join(sources)},)"
+
+        parsed = list(map(parse_expression, expressions))
+        function, read = compile_rows_function(parsed, where, table, env, made)
+        return function, read.union([part.column for part in columns if part.column is not None])
 
     def _key(self, table: Table, env: BindEnvironment) -> Any:
         names: dict[str, Any] = {}
@@ -87,7 +115,7 @@ class IndexKeys:
 
     def depends_on(self, changed: Collection[int]) -> bool:
         """Whether entries may change with these columns of a row."""
-        return self.columns is None or not self.columns.isdisjoint(changed)
+        return not self.reads.isdisjoint(changed)
 
     def applies(self, ctx: Context, row: Row, key: Any) -> bool:
         """Whether the row belongs in the (partial) index."""
@@ -126,6 +154,27 @@ class IndexKeys:
         ]
         return [*folded, *zip(*keys, strict=True)] if self._without_rowid else [*folded, keys]
 
+    def from_reads(
+        self, ctx: Context, columns: Mapping[int, Sequence[Any]], keys: Sequence[Any]
+    ) -> Sequence[Row | None]:
+        """The entries of rows that are given by the columns that they depend on; None for a row outside of a partial index."""
+        places = self.stored_columns
+        if places is not None:
+            return self.from_columns([columns[place] for place in places], keys)
+        reads = self.reads
+        width = max(reads, default=ROWID) + 1
+        values = [columns[place] if place in reads else repeat(None) for place in range(width)]
+        rows: Iterable[Row] = zip(*values, strict=False) if width else repeat(())
+        made: list[Row | None] = self._made(ctx, rows, keys)
+        return made
+
+    def each(self, ctx: Context, rows: Sequence[Row], keys: Sequence[Any]) -> Sequence[Row | None]:
+        """The same of rows that are given as such."""
+        if self._made is not None:
+            made: list[Row | None] = self._made(ctx, rows, keys)
+            return made
+        return self.entries(ctx, rows, keys)
+
     def entries(self, ctx: Context, rows: Sequence[Row], keys: Sequence[Any]) -> list[Row]:
         """The entries of many rows, in their order; those of rows outside of a partial index are left
         out."""
@@ -135,15 +184,7 @@ class IndexKeys:
                 keys if place == ROWID else map(itemgetter(place), rows) for place in places
             ]
             return self.from_columns(columns, keys)
-        make = self.key
-        if self.condition is None:
-            return [make(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
-        condition = self.condition
-        return [
-            make(ctx, row, key)
-            for row, key in zip(rows, keys, strict=True)
-            if truth(condition(ctx, row, key)[0])
-        ]
+        return present(self._made(ctx, rows, keys))
 
     # -- uniqueness ------------------------------------------------------------------------------
 
@@ -195,3 +236,8 @@ class IndexKeys:
             name = "rowid" if part.column == ROWID else table.columns[part.column].name
             names.append(f"{table.name}.{name}")
         return f"UNIQUE constraint failed: {', '.join(names)}"
+
+
+def present(entries: Iterable[Row | None]) -> list[Row]:
+    """Those of the rows that have one."""
+    return [entry for entry in entries if entry is not None]

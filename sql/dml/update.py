@@ -33,7 +33,7 @@ from sql.dml.bulk import (
 from sql.dml.by_column import Rows, rows_function, update_by_column, update_found
 from sql.dml.collector import gathered
 from sql.dml.conflicts import resolutions, touched
-from sql.dml.entry_sorting import in_key_order, sort_entries
+from sql.dml.entry_sorting import in_key_order
 from sql.dml.index_keys import IndexKeys, RowFunction
 from sql.dml.keyed import OneRow, is_plain, keyed_update, renewed
 from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, run_by_key, updates_by_key
@@ -109,20 +109,17 @@ class UpdatePlan(WritePlan):
         triggers = target.triggers
         self._fires = keys is None and bool(triggers.after) and not triggers.before
         self._noted = bool(env.extra_scopes)  # a program's statement
-        looked_at_alone = (
+        in_place = (
             not records.moves(self.assigned)
             and self.returning is None
             and not records.generated
             and not records.has_checks
-            and all(index.condition is None for index in self.indexes)
         )
-        unchecked = self.bulk and looked_at_alone
-        self._simple = unchecked and statement.from_ is None
         self._plain_columns = (
-            unchecked
-            and (self._foreign_keys is None or statement.from_ is None)
-            and all(index.stored_columns is not None for index in self.indexes)
+            self.bulk and in_place and (self._foreign_keys is None or statement.from_ is None)
         )
+        looked_at_alone = in_place and all(index.condition is None for index in self.indexes)
+        self._simple = self.bulk and looked_at_alone and statement.from_ is None
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
         self._found: Rows | None = None
         self._many = False
@@ -510,15 +507,9 @@ def _index_changes(
     """An index's tree, and its entries to delete and to write, sorted; None if a unique index has, at
     any moment of the statement, one of the new values already."""
     tree = ctx.transaction.tree(index.tree_id)
-    if index.condition is None:
-        before = index.entries(ctx, olds, keys)
-        done = entry_changes(index, tree, before, index.entries(ctx, rows, keys))
-        return None if done is None else (tree, *done)
-    gone = index.entries(ctx, olds, keys)
-    new = index.entries(ctx, rows, keys)
-    sort_entries(gone)
-    sort_entries(new)
-    return None if index.unique and new else (tree, gone, new)
+    before, after = index.each(ctx, olds, keys), index.each(ctx, rows, keys)
+    done = entry_changes(index, tree, before, after)
+    return None if done is None else (tree, *done)
 
 
 def _load(tree: Tree, keys: list[Any], rows: Sequence[Row]) -> None:
