@@ -33,11 +33,10 @@ def test_keys_are_offered_segment_by_segment() -> None:
 
 def test_a_million_keys_cost_no_more_than_a_few_seeks() -> None:
     tree = raw_tree([b"user:%d" % i for i in range(200_000)] + [b"zebra"])
-    fold_keys(tree, b"", 60)
-    start = time.perf_counter()
+    before = tree.pages_read
     for prefix in (b"", b"u", b"user:", b"user:12", b"z"):
         assert fold_keys(tree, prefix, 60)
-    assert time.perf_counter() - start < 0.25
+    assert tree.pages_read - before < 300  # of more than 3,000
     (user, zebra) = fold_keys(tree, b"", 60)
     assert (user.text, user.whole, zebra.text) == ("user:", False, "zebra")
     assert user.note.startswith("about ")

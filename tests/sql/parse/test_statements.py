@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
+from collections import Counter
 from functools import partial
 
 import pytest
@@ -376,17 +376,16 @@ def test_importing_the_package_does_not_import_sqlglot() -> None:
     assert output.stdout.strip() == "False"
 
 
-def test_an_ordinary_statement_parses_in_well_under_a_millisecond() -> None:
+def test_an_ordinary_statement_parses_in_some_hundred_calls() -> None:
     text = "SELECT a, b + 1, sum(c) FROM t1 JOIN t2 ON t1.x = t2.y WHERE a > 5 AND b IN (1, 2, 3) GROUP BY 1"
     parse_statement(text)
-    best = min(_timed(text) for _ in range(20))
-    assert best < 1e-3
-
-
-def _timed(text: str) -> float:
-    start = time.perf_counter()
-    parse_statement(text)
-    return time.perf_counter() - start
+    calls: Counter[str] = Counter()
+    sys.setprofile(lambda frame, event, argument: calls.update([event]))
+    try:
+        parse_statement(text)
+    finally:
+        sys.setprofile(None)
+    assert calls["call"] + calls["c_call"] < 1500  # 550 where sqlglot is compiled
 
 
 @pytest.mark.parametrize(
