@@ -117,8 +117,6 @@ class _Repair:
         newest = max(self.salvaged.commits, default=0)
         found = [*self.salvaged.notes, *self.notes]
         losses = found or ["nothing was damaged"]
-        if any(self.gaps.values()):
-            losses.append("tables may have lost rows that their indexes still name: run REINDEX")
         return [f"{entries} entries salvaged from {self.source}, up to commit {newest}", *losses]
 
     def _entries(self, store: DiskStore) -> int:

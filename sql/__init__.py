@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         TooBigError,
     )
     from sql.functions import Aggregate, Function, FunctionRegistry
+    from sql.mending import mend
     from sql.parse import is_complete, next_statement
     from sql.plan import ResultColumn
     from sql.result import Result
@@ -50,6 +51,7 @@ _MODULES = {
     "is_complete": "sql.parse",
     "literal": "sql.dump",
     "literals": "sql.dump",
+    "mend": "sql.mending",
     "next_statement": "sql.parse",
     "value_to_text": "sql.values",
 }
@@ -84,6 +86,7 @@ __all__ = [
     "is_complete",
     "literal",
     "literals",
+    "mend",
     "next_statement",
     "value_to_text",
 ]

@@ -34,8 +34,27 @@ def repair(environment: Environment, arguments: Arguments) -> None:
     source = sources[0] if sources else environment.path or environment.unopened
     if source is None:
         raise CommandError("which file?  .repair FILE TARGET")
-    for line in salvage(source, target):
+    lines = salvage(source, target)
+    if lines[1:] != ["nothing was damaged"]:
+        lines += _mended(target)
+    for line in lines:
         environment.write(line + "\n")
+
+
+def _mended(target: str) -> list[str]:
+    """Make the salvaged database one of SQL again; what that took."""
+    from btree import open_store
+    from sql import Session, mend
+
+    store = open_store(target)
+    try:
+        session = Session(store)
+        try:
+            return mend(session)
+        finally:
+            session.close()
+    finally:
+        store.close()
 
 
 def compact(environment: Environment, arguments: Arguments) -> None:

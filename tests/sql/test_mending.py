@@ -1,0 +1,148 @@
+"""What repair makes of a database's trees becomes a database of SQL again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from btree import CATALOG_TREE_ID, Store, open_memory
+from sql import Session, mend
+from tests.shell.running import kvsh
+
+SCRIPT = """
+    CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b);
+    CREATE INDEX ta ON t (a);
+    CREATE UNIQUE INDEX tb ON t (b);
+    CREATE TABLE w (x, y, PRIMARY KEY (x, y)) WITHOUT ROWID;
+    CREATE VIEW v AS SELECT a FROM t;
+    CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO w VALUES (new.id, new.a); END;
+    INSERT INTO t VALUES (1, 'one', 1.5), (2, 'two', x'00'), (9, 'nine', NULL);
+    INSERT INTO w VALUES ('k', 'v');
+"""
+
+
+def made() -> tuple[Store, Session]:
+    store = open_memory()
+    session = Session(store)
+    for result in session.run_script(SCRIPT):
+        result.close()
+    return store, session
+
+
+def forget(session: Session, *names: str) -> dict[str, int]:
+    """Take rows out of the catalog, as if their page were lost; the trees they named."""
+    trees = {}
+    with session.writing() as transaction:
+        catalog = transaction.tree(CATALOG_TREE_ID)
+        rows = [entry for keys, rows in catalog.batches() for entry in zip(keys, rows, strict=True)]
+        for rowid, row in rows:
+            if row[1] in names:
+                trees[row[1]] = row[3]
+                catalog.delete(rowid)
+    session.forget_plans()
+    return trees
+
+
+def answers(session: Session, sql: str) -> list[tuple[object, ...]]:
+    return list(session.execute(sql).fetch_all())
+
+
+def test_a_whole_database_stays_as_it_is() -> None:
+    _, session = made()
+    before = answers(session, "SELECT * FROM sqlite_master")
+    assert mend(session) == ["2 indexes made anew"]
+    assert answers(session, "SELECT * FROM sqlite_master") == before
+    assert answers(session, "SELECT id FROM t WHERE a = 'two'") == [(2,)]
+
+
+def test_rows_of_tables_whose_names_are_lost_are_found() -> None:
+    """They were in the repaired file, and nothing led to them."""
+    store, session = made()
+    trees = forget(session, "t", "w")
+    assert sorted(mend(session)) == [
+        f"3 rows of a table whose name is lost are in lost_and_found_{trees['t']}",
+        f"4 rows of a table whose name is lost are in lost_and_found_{trees['w']}",
+        "index ta is left out: its table t is lost",
+        "index tb is left out: its table t is lost",
+        "trigger r is left out: its table t is lost",
+    ]
+    found = f"lost_and_found_{trees['t']}"
+    assert answers(session, f"SELECT rowid, * FROM {found}") == [
+        (1, 1, "one", 1.5),
+        (2, 2, "two", b"\0"),
+        (9, 9, "nine", None),
+    ]
+    rows = answers(session, f"SELECT * FROM lost_and_found_{trees['w']}")
+    assert set(rows) == {(1, "one"), (2, "two"), (9, "nine"), ("k", "v")}
+    with session.reading() as transaction:
+        assert len(transaction.tree_ids()) == 4  # the keys, the catalog, and the two
+    assert store.check() == []
+    assert answers(session, "PRAGMA integrity_check") == [("ok",)]
+    assert mend(session) == []
+
+
+def test_indexes_name_the_rows_that_there_are() -> None:
+    """An index that still named rows that were lost led to answers that no scan would have given."""
+    _, session = made()
+    table = session.schema.find_table("t")
+    assert table is not None
+    with session.writing() as transaction:
+        transaction.tree(table.tree_id).delete(2)
+        transaction.tree(table.tree_id).put(5, (5, "five", 2.5))
+    assert answers(session, "PRAGMA integrity_check") != [("ok",)]
+    assert mend(session) == ["2 indexes made anew"]
+    assert answers(session, "PRAGMA integrity_check") == [("ok",)]
+    assert answers(session, "SELECT id FROM t WHERE a IN ('two', 'five')") == [(5,)]
+
+
+def test_an_index_that_cannot_be_unique_any_more_is_told_of() -> None:
+    _, session = made()
+    table = session.schema.find_table("t")
+    assert table is not None
+    with session.writing() as transaction:
+        transaction.tree(table.tree_id).put(5, (5, "five", 1.5))
+    assert mend(session) == [
+        "index tb could not be made anew: UNIQUE constraint failed: t.b",
+        "1 index made anew",
+    ]
+
+
+def test_names_whose_trees_are_lost_go() -> None:
+    _, session = made()
+    table, index = session.schema.find_table("w"), session.schema.find_index("ta")
+    assert table is not None and index is not None
+    with session.writing() as transaction:
+        transaction.drop_tree(table.tree_id)
+        transaction.drop_tree(index.tree_id)
+    assert mend(session) == ["index ta is lost", "table w is lost", "1 index made anew"]
+    assert answers(session, "SELECT name FROM sqlite_master ORDER BY 1") == [
+        ("r",),
+        ("t",),
+        ("tb",),
+        ("v",),
+    ]
+
+
+def test_repair_brings_the_rows_back_of_a_file_whose_catalog_is_damaged(tmp_path: Path) -> None:
+    """Hundreds of tables are named by a page or two: without them nothing of the file was to be had by SQL."""
+    script = "".join(
+        f"create table t{number} (id integer primary key, text, more);\n"
+        f"create index i{number} on t{number} (more);\n"
+        f"insert into t{number} values (1, 'text {number}', {number});\n"
+        for number in range(40)
+    )
+    path = tmp_path / "a.db"
+    assert kvsh(path, stdin=script + ".compact\n").status == 0
+    damaged = bytearray(path.read_bytes())
+    damaged[5500:5600] = bytes(100)  # behind the directory come the catalog's leaves
+    path.write_bytes(damaged)
+    assert kvsh(path, "SELECT * FROM t0").status == 1
+    done = kvsh(path, ".repair", tmp_path / "b.db")
+    assert done.status == 0 and "lost_and_found_" in done.out
+    assert kvsh(tmp_path / "b.db", ".check") == (0, "ok\n", "")
+    names = kvsh(tmp_path / "b.db", ".tables").out.split()
+    query = " UNION ALL ".join(f"SELECT * FROM {name}" for name in names)
+    done = kvsh(
+        tmp_path / "b.db",
+        f"SELECT count(*), sum(c) FROM (SELECT 0 a, 0 b, 0 c WHERE 0 UNION ALL {query})",
+    )
+    assert done == (0, f"40|{sum(range(40))}\n", "")
