@@ -111,5 +111,6 @@ def test_checks_that_are_ignored_are_not_told_of() -> None:
         pragma integrity_check; pragma quick_check;
         pragma ignore_check_constraints=off;
         pragma integrity_check; pragma quick_check;
+        delete from t;
         """
     )
