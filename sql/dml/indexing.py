@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from btree import CollectorPaused
 from sql.compile import prepare_select
-from sql.dml.column_sorting import Gathered, alike_behind, sorted_columns
+from sql.dml.entry_sorting import alike_behind, sorted_pieces
 from sql.dml.index_keys import IndexKeys
 from sql.dml.records import KIND_BITS, TableRecords
 from sql.dml.target import row_columns, tree_key
@@ -47,9 +48,8 @@ def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> No
         ctx.transaction.tree(index.tree_id).build(_checked(pieces, ctx))
 
 
-Columns = Sequence[Sequence[Any]]
-Batches = Iterator[Columns]
-"""Entries by column, in the order of the table's keys."""
+Batches = Iterator[tuple[Iterable[Row], Sequence[Any]]]
+"""Entries, in the order of the table's keys, and their first elements."""
 
 
 def _stored(tree: Tree, keys: IndexKeys, places: Sequence[int]) -> Batches:
@@ -58,7 +58,8 @@ def _stored(tree: Tree, keys: IndexKeys, places: Sequence[int]) -> Batches:
     at = [wanted.index(place) for place in (*places, ROWID)]
     for columns in tree.column_batches(wanted):
         *values, row_keys = [columns[place] for place in at]
-        yield keys.entry_columns(values, row_keys)
+        parts = keys.entry_columns(values, row_keys)
+        yield zip(*parts, strict=True), parts[0]
 
 
 def _queried(
@@ -87,40 +88,38 @@ def _queried(
     if index.where is not None:
         select.set("where", exp.Where(this=parse_expression(index.where)))
     for rows in prepare_select(select, env).run(ctx):
-        if rows:
+        if rows and keys.as_queried:
+            yield rows, list(map(itemgetter(0), rows))
+        elif rows:
             *values, row_keys = zip(*rows, strict=True)
-            yield keys.entry_columns(values, row_keys)
+            parts = keys.entry_columns(values, row_keys)
+            yield zip(*parts, strict=True), parts[0]
 
 
-def _sorted_entries(ctx: Context, batches: Batches, parts: int) -> Iterator[Columns]:
+def _sorted_entries(ctx: Context, batches: Batches, parts: int) -> Iterator[list[Row]]:
     """The entries of all rows of a table in order, piece by piece."""
-    gathered: list[Gathered] = []
-    for columns in batches:
+    made: list[Row] = []
+    firsts: list[Any] = []
+    for entries, some in batches:
         ctx.check()
-        gathered = gathered or [Gathered() for _ in columns]
-        for column, values in zip(gathered, columns, strict=True):
-            column.add(values)
+        made += entries
+        firsts += some
     ctx.check()
-    if gathered:
-        yield from sorted_columns([column.values for column in gathered], parts)
+    if made:
+        yield from sorted_pieces(made, firsts, parts)
 
 
-def _unique(pieces: Iterator[Columns], keys: IndexKeys, table: Table) -> Iterator[Columns]:
+def _unique(pieces: Iterator[list[Row]], keys: IndexKeys, table: Table) -> Iterator[list[Row]]:
     """The pieces, as long as no value comes twice."""
-    last: Columns = ()
+    last: list[Row] = []
     for piece in pieces:
-        ends = (
-            [[*before, column[0]] for before, column in zip(last, piece, strict=True)]
-            if last
-            else piece
-        )
-        if alike_behind(ends, keys.parts) or (last and alike_behind(piece, keys.parts)):
+        if alike_behind([*last, *piece], keys.parts):
             raise ConstraintError(keys.message(table), kind="UNIQUE")
-        last = [column[-1:] for column in piece]
+        last = piece[-1:]
         yield piece
 
 
-def _checked(pieces: Iterator[Columns], ctx: Context) -> Iterator[Columns]:
+def _checked(pieces: Iterator[list[Row]], ctx: Context) -> Iterator[list[Row]]:
     for piece in pieces:
         ctx.check()
         yield piece
