@@ -14,6 +14,7 @@ from math import copysign
 from typing import Any
 
 from btree import Kind, order_key
+from sql.decimals import exact_digits
 from sql.expressions import Affinity, SqlValue
 
 INT_MIN = -(1 << 63)
@@ -64,7 +65,11 @@ def real_to_text(value: float) -> str:
     """15 significant digits, always with a point or an exponent: SQLite's `%!.15g`.  Zero has no sign."""
     text = f"{value:.15g}" if value else "0"
     if float(text) != value and _is_between(value):
-        text = f"{_rounded_by_sqlite(value):.15g}"
+        # It decides by the errors of its arithmetic: Python takes the even digit, and SQLite usually, though not
+        # always, the larger one.
+        digits, exponent = exact_digits(abs(value), 14, 15)
+        rounded = float(f"{digits[0]}.{digits[1:]}e{exponent}")
+        text = f"{copysign(rounded, value):.15g}"
     if "." in text:
         return text
     if "e" in text:
@@ -89,73 +94,6 @@ def _is_between(value: float) -> bool:
         middle *= 10**power
     near: int = 10 ** (17 if power < 80 else 15)
     return abs(number - middle * divisor) * near < number
-
-
-def _rounded_by_sqlite(value: float) -> float:
-    """To 15 digits by the steps of `sqlite3_str_vappendf` in SQLite 3.40, in x86's 80-bit arithmetic.
-
-    Its errors decide which way a value goes that lies half-way: Python takes the even digit, and
-    SQLite usually, though not always, the larger one.  Numbers are pairs here: (m, e) is m times 2^e."""
-    numerator, denominator = abs(value).as_integer_ratio()
-    rest, exponent, scale = (numerator, 1 - denominator.bit_length()), 0, (1, 0)
-    for power in (100, 10, 1):
-        step = _pair(float(f"1e{power}"))
-        while not _less(rest, larger := _product(scale, step)):
-            scale = larger
-            exponent += power
-    rest = _quotient(rest, scale)
-    for power, below in ((8, _pair(1e-8)), (1, (1, 0))):
-        while _less(rest, below):
-            rest = _product(rest, (10**power, 0))
-            exponent -= power
-    rest = _sum(rest, _pair(5e-5 * 1e-10))
-    if not _less(rest, (10, 0)):
-        rest = _product(rest, _pair(0.1))
-        exponent += 1
-    digits = ""
-    for _ in range(15):
-        mantissa, power = rest
-        digit = mantissa >> -power if power < 0 else mantissa << power
-        digits += str(digit)
-        rest = _product(_sum(rest, (-digit, 0)), (10, 0))
-    return copysign(float(f"{digits[0]}.{digits[1:]}e{exponent}"), value)
-
-
-def _pair(number: float) -> tuple[int, int]:
-    numerator, denominator = number.as_integer_ratio()
-    return numerator, 1 - denominator.bit_length()
-
-
-def _extended(mantissa: int, exponent: int) -> tuple[int, int]:
-    """Rounded to the 64 bits of an x86 extended's mantissa, halves to the even."""
-    surplus = mantissa.bit_length() - 64
-    if surplus <= 0:
-        return mantissa, exponent
-    kept = mantissa >> surplus
-    twice = (mantissa - (kept << surplus)) << 1
-    kept += twice > 1 << surplus or (twice == 1 << surplus and kept & 1)
-    return kept, exponent + surplus
-
-
-def _product(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    return _extended(one[0] * other[0], one[1] + other[1])
-
-
-def _quotient(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    shift = max(66 + other[0].bit_length() - one[0].bit_length(), 0)
-    whole, rest = divmod(one[0] << shift, other[0])
-    # What is left over decides only between a half and more than it: one bit says so.
-    return _extended(whole << 1 | bool(rest), one[1] - other[1] - shift - 1)
-
-
-def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    exponent = min(one[1], other[1])
-    return _extended((one[0] << one[1] - exponent) + (other[0] << other[1] - exponent), exponent)
-
-
-def _less(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    exponent = min(one[1], other[1])
-    return one[0] << one[1] - exponent < other[0] << other[1] - exponent
 
 
 def value_to_text(value: Any) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from sql.functions.decimals import (
+from sql.decimals import (
     DIGITS_MAX,
     DIGITS_MAX_ALTERNATE,
     fixed_digits,

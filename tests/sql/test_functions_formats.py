@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sql.functions.decimals import fixed_digits
+from sql.decimals import fixed_digits
 from tests.sql.function_calls import assert_call, assert_same
 
 KINDS = "diuoxXpfeEgGszqQwcr%nFyTS"

@@ -53,6 +53,11 @@ def general_digits(number: float, places: int, count_max: int) -> tuple[str, int
         if abs(int(tail) - 5 * 10 ** (len(tail) - 1)) > _NEAR_TIE:
             mantissa, _, power = f"{number:.{places}e}".partition("e")
             return mantissa.replace(".", ""), int(power)
+    return exact_digits(number, places, count_max)
+
+
+def exact_digits(number: float, places: int, count_max: int) -> tuple[str, int]:
+    """`general_digits` by SQLite's own steps, however far from a tie the number is."""
     value, exponent = _scaled(_extended(number))
     value = _add(value, _extended(_rounder(places)))
     if not _less(value, (10, 0)):
