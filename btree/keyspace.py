@@ -9,7 +9,7 @@ every read at once; `purge` takes the entry itself away, as an ordinary delete.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from btree.protocols import RAW_TREE_ID, Store, Transaction, Tree
@@ -63,6 +63,25 @@ class KeySpace:
         """Remove; False if absent or expired."""
         live = self._tree.kinds == () or self.exists(key)
         return self._tree.delete(key) and live
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values at `keys`, which ascend; None where absent or expired."""
+        values = self._tree.get_many(keys)
+        if self.expires:
+            now = now_ms()
+            return [
+                (value[0] if value[1] > now else None) if value.__class__ is tuple else value
+                for value in values
+            ]
+        return values
+
+    def load(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Insert or replace many, `keys` strictly ascending; expiries that they had are gone."""
+        self._tree.load(keys, values)
+
+    def delete_many(self, keys: Sequence[bytes]) -> int:
+        """Remove many, `keys` strictly ascending; how many entries went, expired ones among them."""
+        return self._tree.delete_many(keys)
 
     def exists(self, key: bytes) -> bool:
         """Whether `key` is there and not expired."""

@@ -78,11 +78,19 @@ def raw(value: SqlValue) -> bytes:
     return text.encode()
 
 
-def _shown_all(items: list[bytes]) -> list[Any]:
+def shown_all(items: list[bytes]) -> list[Any]:
+    """`shown` of each."""
     try:
         return [item.decode() for item in items]
     except UnicodeDecodeError:
         return [shown(item) for item in items]
+
+
+def raw_all(values: list[Any]) -> list[bytes]:
+    """`raw` of each."""
+    if set(map(type, values)) == {str}:
+        return list(map(str.encode, values))
+    return list(map(raw, values))
 
 
 def _kv_rows(ctx: Context, _: Row) -> Iterator[list[Row]]:
@@ -94,7 +102,7 @@ def _kv_batches(
 ) -> Iterator[list[Row]]:
     for keys, values in KeySpace(ctx.transaction).batches(lo, hi, reverse=reverse):
         ctx.check()
-        yield list(zip(_shown_all(keys), _shown_all(values), strict=True))
+        yield list(zip(shown_all(keys), shown_all(values), strict=True))
 
 
 def _kv_range(
@@ -111,7 +119,11 @@ def _kv_range(
     # The column has TEXT affinity: numbers compare as their text.
     lo = value_to_text(lo) if isinstance(lo, (int, float)) else lo
     hi = value_to_text(hi) if isinstance(hi, (int, float)) else hi
-    first = lo.encode() if isinstance(lo, str) else None
+    first = lo.encode() if isinstance(lo, str) else lo
+    if isinstance(first, bytes) and first is lo:  # no text is above it
+        last = hi + b"\0" if isinstance(hi, bytes) else None
+        yield from _kv_batches(ctx, first, last, reverse=reverse)
+        return
     if isinstance(hi, str):
         last = hi.encode() + b"\0"
         if first == last[:-1]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sql.expressions import ColumnRef, Compare, Expression, Literal, Match
+from sql.expressions import ColumnRef, Compare, Expression, Literal, Match, Parameter, SqlValue
 from sql.plan import RowRelation
 from sql.plan.operators import Level
 from sql.plan.walk import references
@@ -40,15 +40,9 @@ def _bounds(accesses: AccessCompiler, relation: RowRelation, level: Level) -> li
             continue
         op, value = found
         source = accesses.scalar.value(value)
-        if op.endswith("prefix"):
-            assert isinstance(value, Literal)
-            start = str(value.value)
-            # LIKE folds ASCII letters, and capitals sort first.
-            first, last = (start, start) if op[0] == "G" else folded_range(start)
-            low = accesses.module.constants.name(first)
-            high = accesses.module.constants.name(ranges.text_after(last))
-            low_inclusive, high_inclusive = True, False
-            break
+        if op in _MATCHED:
+            bounds = accesses.module.function(_MATCHED[op])
+            return [f"*{bounds}({source})", "True", "False", "False"]
         if op == "=":
             low = high = source
             low_inclusive = high_inclusive = True
@@ -78,19 +72,36 @@ def first_column_condition(condition: Expression, source: int) -> tuple[str, Exp
                 flipped = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
                 return flipped.get(condition.op, condition.op), left
         case Match(op="LIKE" | "GLOB", negated=False, escape=None):
-            if _is_first(condition.operand, source) and isinstance(condition.pattern, Literal):
-                text = str(condition.pattern.value)
-                cut = re.match(r"[^%_]*" if condition.op == "LIKE" else r"[^*?\[]*", text)
-                assert cut is not None
-                if cut[0]:
-                    return f"{condition.op} prefix", Literal(cut[0])
+            if _is_first(condition.operand, source) and isinstance(
+                condition.pattern, Literal | Parameter
+            ):
+                return condition.op, condition.pattern
     return None
 
 
-def folded_range(start: str) -> tuple[str, str]:
-    """The least and the greatest spelling of a text whose ASCII letters fold."""
+def like_bounds(pattern: SqlValue) -> tuple[SqlValue, SqlValue]:
+    """Between what values the texts are that LIKE matches, the second one excluded; None of both for anywhere."""
+    start = _start(r"[^%_]*", pattern)
+    if not start:
+        return None, None
+    # LIKE folds ASCII letters, and capitals sort first.
     upper = "".join(char.upper() if char.isascii() else char for char in start)
-    return upper, "".join(char.lower() if char.isascii() else char for char in start)
+    lower = "".join(char.lower() if char.isascii() else char for char in start)
+    return upper, ranges.text_after(lower)
+
+
+def glob_bounds(pattern: SqlValue) -> tuple[SqlValue, SqlValue]:
+    """The same of GLOB."""
+    start = _start(r"[^*?\[]*", pattern)
+    return (start, ranges.text_after(start)) if start else (None, None)
+
+
+_MATCHED = {"LIKE": like_bounds, "GLOB": glob_bounds}
+
+
+def _start(plain: str, pattern: SqlValue) -> str:
+    found = re.match(plain, pattern) if isinstance(pattern, str) else None
+    return found[0] if found else ""
 
 
 def _is_first(node: Expression, source: int) -> bool:

@@ -1,8 +1,12 @@
-"""INSERT, UPDATE and DELETE on `kv`, the raw key space, whose key is its primary key."""
+"""INSERT, UPDATE and DELETE on `kv`, the raw key space, whose key is its primary key.
+
+All rows are found before the first is written.  Many are written in the order of their keys, each leaf once, as long
+as no row stands in another's way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -10,11 +14,12 @@ from sqlglot import exp
 from btree import KeySpace
 from sql.compile import compile_row_function, compile_values, prepare_select
 from sql.dml.assignments import assigned
+from sql.dml.collector import gathered
 from sql.dml.returning import Returning
-from sql.dml.target import WritePlan, column_place, scan_query
+from sql.dml.target import Values, WritePlan, column_place, scan_query
 from sql.dml.upsert import EXCLUDED_SOURCE
 from sql.errors import ConstraintError, SqlError
-from sql.relations import raw, relation, shown
+from sql.relations import raw, raw_all, relation, shown, shown_all
 from sql.result import WriteOutcome
 from sql.values import truth
 
@@ -26,6 +31,11 @@ if TYPE_CHECKING:
     from sql.schema import Table
 
 Row = tuple[Any, ...]
+
+MANY = 8
+"""Rows from which on they are written in the order of their keys."""
+
+_SIMPLE = (exp.Placeholder, exp.Literal)
 
 
 def kv_table() -> Table:
@@ -75,10 +85,12 @@ class KeyValueInsert(_KeyValuePlan):
         if source is None:
             raise SqlError("keys and values of kv can't be NULL")
         self._values: Any = None
+        self._is_simple = False
         if isinstance(source, exp.Values) and statement.with_ is None:
             rows = [[item.copy() for item in row.expressions] for row in source.expressions]
             for row in rows:
                 self._check(len(row))
+            self._is_simple = all(isinstance(item, _SIMPLE) for row in rows for item in row)
             self._values = compile_values(rows, env)
         else:
             tree = source.copy()
@@ -116,17 +128,54 @@ class KeyValueInsert(_KeyValuePlan):
             self._where = compile_row_function([node.copy()], self.table, inner)
 
     def run(self, ctx: Context) -> WriteOutcome:
-        space = KeySpace(ctx.transaction)
-        done: list[Row] = []
-        batches: Iterable[list[Row]] = (
-            (self._values(ctx),) if self._values is not None else self.query.run(ctx)
+        return self._insert(
+            ctx, self._values(ctx) if self._values is not None else gathered(self.query.run(ctx))
         )
+
+    def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
+        if not self._is_simple or self.returning is not None or self.statement.upserts:
+            return super().run_many(ctx, parameter_sets)
+        sets = list(parameter_sets)
+        rows: list[Row] = []
+        for values in sets:
+            ctx.parameters = values
+            rows += self._values(ctx)
+        done = self._in_bulk(ctx, KeySpace(ctx.transaction), rows)
+        return super().run_many(ctx, sets) if done is None else done
+
+    def _insert(self, ctx: Context, rows: list[Row]) -> WriteOutcome:
+        space = KeySpace(ctx.transaction)
+        outcome = self._in_bulk(ctx, space, rows)
+        if outcome is not None:
+            return outcome
         key_at, value_at = self.places.index(0), self.places.index(1)
-        for batch in batches:
-            ctx.check()
-            for values in batch:
-                self._one(ctx, space, values[key_at], values[value_at], done)
+        done: list[Row] = []
+        for number, values in enumerate(rows):
+            if not number & 1023:
+                ctx.check()
+            self._one(ctx, space, values[key_at], values[value_at], done)
         return self.outcome(ctx, done)
+
+    def _in_bulk(self, ctx: Context, space: KeySpace, rows: Sequence[Row]) -> WriteOutcome | None:
+        """Write many rows at once; None, with nothing written, if a conflict has to be looked at, or a value can't be
+        written."""
+        conflict = self.statement.or_conflict or "ABORT"
+        if len(rows) < MANY or self.statement.upserts or conflict == "IGNORE":
+            return None
+        given = [[row[at] for row in rows] for at in (self.places.index(0), self.places.index(1))]
+        if None in given[0] or None in given[1]:
+            return None
+        names = raw_all(given[0])
+        items = dict(zip(names, raw_all(given[1]), strict=True))
+        ordered = sorted(items)
+        if conflict != "REPLACE" and (
+            len(items) < len(rows) or space.get_many(ordered).count(None) < len(items)
+        ):
+            return None
+        space.load(ordered, [items[name] for name in ordered])
+        if self.returning is None:
+            return WriteOutcome(len(rows))
+        return self.outcome(ctx, list(zip(shown_all(names), given[1], strict=True)))
 
     def _one(self, ctx: Context, space: KeySpace, key: Any, value: Any, done: list[Row]) -> None:
         name = raw(key)
@@ -176,9 +225,19 @@ class KeyValueUpdate(_KeyValuePlan):
         self.query = prepare_select(select, env)
 
     def run(self, ctx: Context) -> WriteOutcome:
-        found = [row for batch in self.query.run(ctx) for row in batch]
+        found = gathered(self.query.run(ctx))
         space = KeySpace(ctx.transaction)
         done: list[Row] = []
+        if self.places == [1] and len(found) >= MANY:
+            values = [item[2] for item in found]
+            if None not in values:
+                latest = dict(zip(raw_all([item[0] for item in found]), values, strict=True))
+                ordered = sorted(latest)
+                space.load(ordered, raw_all([latest[name] for name in ordered]))
+                if self.returning is not None:
+                    done = [(shown(name), value) for name, value in latest.items()]
+                    return self.outcome(ctx, done)
+                return WriteOutcome(len(latest))
         for item in found:
             row = list(item[:2])
             for place, value in zip(self.places, item[2:], strict=True):
@@ -202,13 +261,17 @@ class KeyValueDelete(_KeyValuePlan):
         alias = statement.alias or statement.table.name
         outputs: list[exp.Expression] = [
             exp.column(name, table=exp.to_identifier(alias, quoted=True))
-            for name in ("key", "value")
+            for name in (("key",) if self.returning is None else ("key", "value"))
         ]
         self.query = prepare_select(scan_query(statement, alias, outputs), env)
 
     def run(self, ctx: Context) -> WriteOutcome:
-        found = [row for batch in self.query.run(ctx) for row in batch]
+        found = gathered(self.query.run(ctx))
         space = KeySpace(ctx.transaction)
-        for row in found:
-            space.delete(raw(row[0]))
+        names = raw_all([row[0] for row in found])
+        if len(names) < MANY:
+            for name in names:
+                space.delete(name)
+        else:
+            space.delete_many(sorted(names))
         return self.outcome(ctx, found)
