@@ -3,7 +3,9 @@
 The file is scanned from its start.  Where no valid record begins, the next one is looked for by the
 mark that every record carries; its checksum proves it.  A page record counts if a valid commit follows
 it in the file: commits are numbered without gaps, so a later one proves the earlier ones, even those
-whose commit record is damaged.  What follows the newest valid commit was never acknowledged.
+whose commit record is damaged.  A page table proves as much, and so does a header slot that says where one stands,
+even if the file was cut before it: both are written of what was committed, at the log's end.  What follows the
+newest of these was never acknowledged.
 
 If both header slots are gone, so is the database id that all checksums start from.  A crc is linear
 in its start, so the start can be computed from any whole record; the one that most records agree on
@@ -57,6 +59,8 @@ class Salvage:
     salt: int
     synced: int = 0
     """How far the log reached once, as the header says."""
+    table: tuple[int, int] = (0, 0)
+    """(offset, lsn) of a page table, as the header says: all before it was committed."""
     versions: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     """page -> (lsn, location) of its committed versions, oldest first; location 0 is a deletion"""
     redo: list[tuple[int, bytes]] = field(default_factory=list)
@@ -93,7 +97,8 @@ def salvage(path: str, files: FileSystem | None = None) -> Salvage:
     found = [slot for slot in slots if slot is not None]
     if found:
         synced = max(slot.synced for slot in found)
-        salvaged = Salvage(file, salt_of(found[0].database_id), synced)
+        table = max((slot.table_offset, slot.table_lsn) for slot in found)
+        salvaged = Salvage(file, salt_of(found[0].database_id), synced, table)
     else:
         salt = _guessed_salt(file, size)
         if salt is None:
@@ -135,6 +140,7 @@ class _Scan:
         salvaged = self.salvaged
         if damaged_from is not None and damaged_from < salvaged.synced:
             damage.append((damaged_from, min(salvaged.synced, self.size)))
+        self._believe_header()
         for start, end in damage:
             salvaged.notes.append(f"{end - start} bytes at offset {start} are damaged")
         if self.pending:
@@ -152,14 +158,41 @@ class _Scan:
             self.pending.append((record.page, record.lsn, 0))
         elif record.kind in COMMIT_KINDS:
             salvaged.commits.append(record.lsn)
-            newest = record.lsn if record.kind == KIND_PAGES else 0
-            for page, lsn, location in self.pending:
-                salvaged.versions.setdefault(page, []).append((lsn, location))
-                newest = max(newest, lsn)
-            salvaged.base_lsn = max(salvaged.base_lsn, newest)
+            if record.kind == KIND_PAGES:
+                salvaged.base_lsn = max(salvaged.base_lsn, record.lsn)
+            self._accept(self.pending)
             self.pending = []
             if record.kind == KIND_REDO:
                 salvaged.redo.append((record.lsn, record.payload[CHAIN_BYTES:]))
+        elif record.kind == KIND_TABLE:
+            self._accept_up_to(record.lsn, position)
+
+    def _accept(self, pages: list[tuple[int, int, int]]) -> None:
+        """Pages of commits; the newest one is a commit of pages."""
+        salvaged = self.salvaged
+        for page, lsn, location in pages:
+            salvaged.versions.setdefault(page, []).append((lsn, location))
+            salvaged.base_lsn = max(salvaged.base_lsn, lsn)
+
+    def _accept_up_to(self, newest: int, end: int) -> None:
+        """Pages of commits whose records were not found, since a page table at `end` knew of them."""
+        proved, others = [], []
+        for entry in self.pending:
+            _, lsn, location = entry
+            known = lsn <= newest and location_offset(location) < end
+            (proved if known else others).append(entry)
+        self._accept(proved)
+        self.pending = others
+        found = max((lsn for _, lsn, _ in proved), default=0)
+        if found > max(self.salvaged.commits, default=0):
+            self.salvaged.commits.append(found)
+
+    def _believe_header(self) -> None:
+        """Take what the header knows of for committed, where that is all that there is: half of a commit is worth
+        less than the whole one before it."""
+        if not self.salvaged.versions:
+            offset, lsn = self.salvaged.table
+            self._accept_up_to(lsn, offset)
 
     def _note_missing_commits(self) -> None:
         commits = self.salvaged.commits

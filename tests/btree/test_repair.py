@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from btree import NotADatabaseError, StorageError, StoreError, TreeKind, open_store, repair
+from engine.format import KIND_PAGES, decode_record, location_offset, location_span
+from engine.salvaging import salvage
 from tests.engine.workload import PATH, Workload, content_of, small_limits
 
 ROWS = 600
@@ -97,6 +99,56 @@ def test_damage_costs_little_and_never_gives_a_value_that_was_never_there(
             elif key in entries:
                 assert value == entries[key]
     assert lost < 900, sentences  # six leaves at most, of the 2,400 entries
+
+
+def compacted(path: Path) -> dict[int, dict[Any, Any]]:
+    """A file of one commit, its record and a page table behind all pages; its content."""
+    content = made(path)
+    store = open_store(path)
+    store.compact()
+    store.close()
+    return content
+
+
+def commit_of(path: Path) -> int:
+    """Where the only commit record of pages is."""
+    data = path.read_bytes()
+    found = salvage(str(path))
+    found.file.close()
+    assert len(found.commits) == 1 and not found.notes
+    last = max(location for versions in found.versions.values() for _, location in versions)
+    at = location_offset(last) + location_span(last)
+    record = decode_record(found.salt, data, at)
+    assert record is not None and record.kind == KIND_PAGES
+    return at
+
+
+def test_a_damaged_commit_record_costs_nothing_that_a_page_table_knows_of(tmp_path: Path) -> None:
+    """The file was opened and read by its page table, and its repair found nothing at all."""
+    content = compacted(tmp_path / "a")
+    damaged = bytearray((tmp_path / "a").read_bytes())
+    damaged[commit_of(tmp_path / "a") + 20] ^= 1
+    (tmp_path / "a").write_bytes(damaged)
+    found, sentences = salvaged(tmp_path / "a", tmp_path / "b")
+    assert found == content
+    assert "72 bytes" in sentences[1] and len(sentences) == 2
+
+
+@pytest.mark.parametrize(("percent", "least"), [(40, 600), (60, 600), (80, 900), (99, 2000)])
+def test_of_a_compacted_file_that_was_cut_short_the_rest_comes_back(
+    tmp_path: Path, percent: int, least: int
+) -> None:
+    """Its only commit record was cut off with its end, so that its repair found nothing at all."""
+    content = compacted(tmp_path / "a")
+    data = (tmp_path / "a").read_bytes()
+    (tmp_path / "a").write_bytes(data[: commit_of(tmp_path / "a") * percent // 100])
+    found, sentences = salvaged(tmp_path / "a", tmp_path / "b")
+    assert any("cut short" in sentence for sentence in sentences)
+    kept = 0
+    for tree_id, entries in found.items():
+        assert entries.items() <= content[tree_id].items()
+        kept += len(entries)
+    assert kept >= least, kept
 
 
 def test_a_target_that_is_there_is_left_alone(tmp_path: Path) -> None:
