@@ -13,8 +13,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from btree import StoreError
@@ -131,24 +132,37 @@ class Script:
             return True
         if not reader.begins(unit.text[:_BEGINNING]) or not self._is_silent():
             return True
-        alike = True
-
-        def execute(text: str, start: int) -> int:
-            nonlocal alike
-            end = environment.session.execute_writes(unit.text, text, start)
-            alike = end is not None
-            return start if end is None else end
+        execute = partial(environment.session.execute_writes, unit.text)
 
         def writes() -> None:
-            if reader.run_on(execute, self._lines if self._lines < LINES_MAX else None):
-                self._lines = min(self._lines * LINES_FACTOR, LINES_MAX)
-            elif alike and self._lines > LINES_FACTOR:
-                self._lines //= LINES_FACTOR
-            else:
+            if self._ran(reader, execute) is None:
                 self._apart = ALONE_MAX
 
         line, column = reader.place()
         return self.finish(done=environment.guarded(Unit("sql", "", line, column), writes))
+
+    def _ran(self, reader: Reader, execute: Callable[[str, int], int | None]) -> bool | None:
+        """Whether statements were executed together; None if they have to be executed one by one, False if fewer
+        of them may do.
+
+        `execute(text, start)`: the place after them, `start` if one fails, None if there are no two."""
+        failed = False
+
+        def attempt(text: str, start: int) -> int:
+            nonlocal failed
+            end = execute(text, start)
+            failed = end == start
+            return start if end is None else end
+
+        if reader.run_on(attempt, self._lines if self._lines < LINES_MAX else None):
+            self._lines = min(self._lines * LINES_FACTOR, LINES_MAX)
+            return True
+        if failed and self._lines > LINES_FACTOR:
+            self._lines //= LINES_FACTOR
+            return False
+        if not failed:  # perhaps so many lines are no two statements
+            self._lines = min(self._lines * LINES_FACTOR, LINES_MAX)
+        return None
 
     def _is_silent(self) -> bool:
         """Whether nothing is said or kept of a single change."""
@@ -193,12 +207,10 @@ class Script:
             while reader.begins(head):
                 if environment.interrupted:  # between two runs
                     raise KeyboardInterrupt
-                if reader.run_on(execute, self._lines if self._lines < LINES_MAX else None):
-                    self._lines = min(self._lines * LINES_FACTOR, LINES_MAX)
+                goes_on = self._ran(reader, execute)
+                if goes_on:
                     self._skip = 0
-                elif self._lines > LINES_FACTOR:
-                    self._lines //= LINES_FACTOR
-                else:
+                elif goes_on is None:
                     self._skip = self._skip or LINES_FACTOR
                     return
             self._skip = 0

@@ -188,9 +188,9 @@ class Session(TransactionState):
             total += max(result.rowcount, 0)
         return Result(rowcount=total)
 
-    def execute_inserts(self, text: str, start: int = 0) -> int:
+    def execute_inserts(self, text: str, start: int = 0) -> int | None:
         """Run the INSERTs of literals that begin alike from `start` on, as far as they reach; the
-        place after them.  `start` itself if there are not two, or if one of them would fail: they
+        place after them.  None if there are not two; `start` itself if one of them would fail: they
         have to be run one by one then, and none of them has been.
 
         Outside of a transaction they are one; `changes` is that of the last."""
@@ -201,7 +201,7 @@ class Session(TransactionState):
         with CollectorPaused():
             run = statement_run(text, start, self._reach)
             if run is None:
-                return start
+                return None
             self._reach = run.reach
             if self._insert_rows(run.statement, run.rows, raises=False) is None:
                 return start
@@ -272,7 +272,7 @@ class Session(TransactionState):
                 continue
             yield self.execute(text)
             if text.lstrip()[:6].upper() == "INSERT":
-                while (after := self.execute_inserts(sql, start)) > start:
+                while (after := self.execute_inserts(sql, start) or start) > start:
                     yield Result()
                     start = after
 

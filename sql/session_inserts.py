@@ -4,12 +4,12 @@
 
 is the statement `INSERT INTO "t"(a, b) VALUES (?,?)` run for three rows, and so is a run of statements
 that begin alike.  Only what is certain is taken: literals with an optional sign, rows of one length,
-no comments, nothing after the rows.  The statement with its parameters is parsed as any other;
-text that is not certain goes the ordinary way.
+nothing after the rows; comments only in a run of statements.  The statement with its parameters is parsed as any
+other; text that is not certain goes the ordinary way.
 
 Most rows are JSON but for their quotes and parentheses, so a stretch of text is made JSON by a few
 replacements and decoded in one call (`_as_json`): 0.3 us for a row of four values, where a regular expression
-and a conversion of each literal take 2.5.  Literals that JSON does not have, such as blobs, go that
+and a conversion of each literal take 2.5.  Literals that JSON does not have, such as `.5`, go that
 second way (`_one_by_one`).
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from operator import itemgetter
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -40,8 +41,10 @@ _LITERAL_TEXT = (
 )
 _LITERAL = re.compile(_LITERAL_TEXT)
 _FIRST_ROW = re.compile(rf"\(\s*+{_LITERAL_TEXT}\s*+(?:,\s*+{_LITERAL_TEXT}\s*+)*+\)")
-_ROW_GAP = re.compile(r"\)\s*+,\s*+\(")
-_STATEMENT_GAP = re.compile(r"\)\s*+;\s*+\Z")
+_SPACES = re.compile(r"\s*+")
+_ROW_GAP = re.compile(r"\s*+\)\s*+,\s*+\(\s*+")
+_STATEMENT_GAP = re.compile(r"\s*+\)\s*+;\s*+\Z")
+_LINE_COMMENT = re.compile(r"--[^\n]*+")
 _GAP_MAX = 64
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 _DIGITS_MAX = 18  # so many certainly fit 64 bits
@@ -65,19 +68,24 @@ class Run(NamedTuple):
 
 class _Beginning:
     """What an INSERT of literals begins with: `statement` for one row, `start` of the text between its
-    outermost parentheses, `opening` from INSERT to there, the literals of its `first` row, which goes up to `end`, and
-    what its rows have between them."""
+    outermost parentheses (the first one is at `open`), `opening` from INSERT to there, the literals of its `first`
+    row, which goes up to `end`, what its rows have between them, and what their literals have: those `commas` that
+    are more than a comma, a space, or both."""
 
-    __slots__ = ("end", "first", "head", "opening", "row_gap", "start", "width")
+    __slots__ = ("commas", "end", "first", "head", "open", "opening", "row_gap", "start", "width")
 
     def __init__(self, text: str, head: re.Match[str], first: re.Match[str]) -> None:
         self.head = head.group(1)
-        self.start = head.end() + 1
+        self.open = head.end()
+        self.start = _SPACES.match(text, self.open + 1).end()  # type: ignore[union-attr]
         self.opening = text[head.start(1) : self.start]
         self.first = _LITERAL.findall(first.group())
         self.width = len(self.first)
         self.end = first.end()
-        gap = _ROW_GAP.match(text, self.end - 1)
+        inside = text[self.start : self.end - 1].rstrip()
+        commas = set(_LITERAL.sub("\0", inside).split("\0"))
+        self.commas = sorted(commas - {"", ",", ", "}, key=len, reverse=True)
+        gap = _ROW_GAP.match(text, self.start + len(inside))
         self.row_gap = "),(" if gap is None else gap.group()
 
     @property
@@ -103,10 +111,10 @@ def literal_rows(text: str) -> tuple[str, list[Row]] | None:
     body = text[begun.start :].rstrip().removesuffix(";").rstrip()
     if not body.endswith(")"):
         return None
-    rows = _as_json(body[:-1], "", begun)
+    rows = _as_json(body[:-1].rstrip(), "", begun)
     if rows is not None:
         return begun.statement, rows
-    if _rows_pattern(begun.width).fullmatch(text, begun.start - 1) is None:
+    if _rows_pattern(begun.width).fullmatch(text, begun.open) is None:
         return None
     return begun.statement, _one_by_one(body, begun.width)
 
@@ -118,13 +126,39 @@ def statement_run(text: str, start: int, reach: int = REACH_MAX) -> Run | None:
     The end of a run is found by trying: a stretch that is not all of one run is none.  So the reach
     grows while there is more of the same, and shrinks at the end."""
     begun = _beginning(text, start)
-    if begun is None:
+    if begun is not None:
+        run = _quick_run(text, start, reach, begun) or _careful_run(text, start, begun)
+        if run is not None:
+            return run
+    return _commented_run(text, start, max(reach, REACH_MIN))
+
+
+def _commented_run(text: str, start: int, reach: int) -> Run | None:
+    """The same where lines end with comments, or are some.
+
+    Each comment becomes a carriage return, which is as good as a space between tokens, and brings any text in which
+    two hyphens are none to nothing (see `_as_json`).  Lines stay lines: so the place after the run is found again."""
+    end = text.rfind("\n", start, start + reach) + 1
+    if text.find("--", start, end) < 0:
         return None
+    bare = _LINE_COMMENT.sub("\r", text[start:end])
+    begun = _beginning(bare, 0)
+    run = None if begun is None else _quick_run(bare, 0, reach, begun)
+    if run is None:
+        return None
+    line = bare.rfind("\n", 0, run.end) + 1
+    if "\r" in bare[line : run.end]:
+        return None  # behind a comment: it may have been of any length
+    rest = text[start:end].split("\n", bare.count("\n", 0, line))[-1]
+    return run._replace(end=end - len(rest) + run.end - line)
+
+
+def _quick_run(text: str, start: int, reach: int, begun: _Beginning) -> Run | None:
     after = text.find(begun.opening, begun.start, start + REACH_MAX)
     between = _STATEMENT_GAP.search(text, max(begun.start, after - _GAP_MAX), after)
     if after >= 0 and between is not None:
         gap = between.group() + begun.opening
-        reach = min(max(reach, REACH_MIN, 2 * (after - start)), REACH_MAX)
+        reach = min(max(reach, REACH_MIN, 4 * (after - start)), REACH_MAX)
         while reach >= REACH_MIN:
             end = text.rfind(gap, begun.start, start + reach)
             if end < 0:
@@ -143,7 +177,7 @@ def statement_run(text: str, start: int, reach: int = REACH_MAX) -> Run | None:
                     min(reach * 4, REACH_MAX),
                 )
             reach //= 4
-    return _careful_run(text, start, begun)
+    return None
 
 
 def _careful_run(text: str, start: int, begun: _Beginning) -> Run | None:
@@ -178,7 +212,9 @@ def _as_json(body: str, gap: str, begun: _Beginning) -> list[Row] | None:
     between literals.  What is valid in the end has been understood as SQL has it:
 
         ),(     ]\\r,[        between rows; so is what is between statements
+        ,\\n     ,\\r          between literals, if the first row has it there
         "  \\    \\"  \\\\      only within texts
+        x'      "\\u0001      after a comma: a blob
         ''      ""\\r         after a comma: an empty text;  \\u0027 within texts
         NULL    null\\r
         '       "
@@ -195,14 +231,25 @@ def _as_json(body: str, gap: str, begun: _Beginning) -> list[Row] | None:
             count += found
             returns -= found * between.count("\r")
         body = body.replace(between, _NEXT_ROW)
+    befores = [",", ", ", "["]
+    for comma in begun.commas:
+        if counts:
+            returns -= body.count(comma) * comma.count("\r")
+        befores.append(comma.replace("\n", "\r").replace("\t", "\r"))
+        body = body.replace(comma, befores[-1])
     if returns:
         return None
     body = f"[[{body}]]"
     for character, escape in _ESCAPES:
         if character in body:
             body = body.replace(character, escape)
+    has_blobs = "x'" in body or "X'" in body
+    if has_blobs:
+        for before in befores:
+            for mark in "xX":
+                body = body.replace(f"{before}{mark}'", rf"{before}'\u0001")
     if "''" in body:
-        for before in (",", ", ", "["):
+        for before in befores:
             body = body.replace(f"{before}''", f'{before}""\r')
         body = body.replace("''", r"\u0027")
     if "NULL" in body:
@@ -211,7 +258,32 @@ def _as_json(body: str, gap: str, begun: _Beginning) -> list[Row] | None:
         rows = _decoder(begun.width).decode(body.replace("'", '"'))
     except (msgspec.DecodeError, UnicodeError):
         return None
-    return rows if not counts or len(rows) == count else None
+    if counts and len(rows) != count:
+        return None
+    return _with_blobs(rows, begun.width) if has_blobs else rows
+
+
+def _with_blobs(rows: list[Row], width: int) -> list[Row] | None:
+    """The rows with blobs in the places of their digits, if all of these are some."""
+    columns: list[list[Value]] = []
+    try:
+        for place in range(width):
+            column = list(map(itemgetter(place), rows))
+            kinds = set(map(type, column))
+            columns.append(list(map(_blob, column)) if str in kinds else column)
+    except ValueError:
+        return None
+    return list(zip(*columns, strict=True))
+
+
+def _blob(value: Value) -> Value:
+    """What JSON has as digits behind a control character is meant for a blob: no text that was decoded has any."""
+    if not isinstance(value, str) or value[:1] != "\1":
+        return value
+    blob = bytes.fromhex(value[1:])
+    if 2 * len(blob) != len(value) - 1:
+        raise ValueError(value)  # with spaces
+    return blob
 
 
 _ESCAPES = (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"))

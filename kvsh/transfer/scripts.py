@@ -40,7 +40,7 @@ def load_script(loading: Loading) -> None:
             raise _located(loading, error, text, start) from error
         start += len(statement)
         if _INSERT.match(statement):
-            while (after := session.execute_inserts(text, start)) > start:
+            while (after := session.execute_inserts(text, start) or start) > start:
                 start = after
                 _note(loading, before, start, len(text))
         _note(loading, before, start, len(text))

@@ -134,14 +134,22 @@ _others = st.sampled_from(
 )
 
 
+_COMMAS = (",", ", ", " , ", ",\n  ", ",\t", "\n,", ",\r\n")
+_COMMENTED = (", -- it's\n", "-- '',\n , ")
+
+
 @st.composite
-def _statements(draw: st.DrawFn) -> list[str]:
+def _statements(draw: st.DrawFn, commas: tuple[str, ...] = _COMMAS) -> list[str]:
     width = draw(st.integers(1, 3))
-    comma = draw(st.sampled_from((",", ", ")))
-    between = draw(st.sampled_from(("),(", "), (", "),\n(")))
+    comma = draw(st.sampled_from(commas))
+    opening, close = draw(st.sampled_from((("(", ")"), ("(\n  ", "\n)"), ("( ", ")"))))
+    between = close + draw(st.sampled_from((",", ", ", ",\n"))) + opening
     row = st.lists(_texts | _others, min_size=width, max_size=width).map(comma.join)
     rows = st.lists(row, min_size=1, max_size=3).map(between.join)
-    return [f"INSERT INTO t VALUES({r})" for r in draw(st.lists(rows, min_size=1, max_size=4))]
+    return [
+        f"INSERT INTO t VALUES{opening}{r}{close}"
+        for r in draw(st.lists(rows, min_size=1, max_size=4))
+    ]
 
 
 @given(_statements())
@@ -161,6 +169,32 @@ def test_whatever_stands_in_texts_the_rows_are_those_of_sqlite(statements: list[
         assert found.last == len(last)
         at = found.end
     assert len(rest) <= (len(expected) < 2) + (at > 0)
+
+
+@given(_statements(_COMMAS + _COMMENTED), st.sampled_from(("", "-- so: '\n", " -- (1)")))
+def test_comments_in_a_run_are_none_of_its_rows(statements: list[str], comment: str) -> None:
+    text = "".join([f"{comment}\n{statement};{comment}\n" for statement in statements])
+    found = statement_run(text, 0)
+    if found is not None:
+        sqlite = sqlite3.connect(":memory:")
+        sqlite.execute(f"CREATE TABLE t({','.join('abcdef'[: found.statement.count('?')])})")
+        sqlite.executescript(text[: found.end])
+        assert repr(sqlite.execute("SELECT * FROM t").fetchall()) == repr(found.rows)
+
+
+def test_a_run_goes_on_behind_comments() -> None:
+    statement = (
+        "-- row %d isn't long\nINSERT INTO t VALUES (\n\t%d, -- its id\n\tX'%04x'\n);  -- so\n"
+    )
+    text = "".join([statement % (n, n, n) for n in range(3000)]) + "SELECT 1;"
+    at, rows = 0, []
+    while (found := statement_run(text, at, 1 << 14)) is not None:
+        assert found.last == 1
+        at = found.end
+        rows += found.rows
+    assert rows == [(n, n.to_bytes(2, "big")) for n in range(len(rows))]
+    assert len(rows) > 2990
+    assert text[at:].startswith(f"INSERT INTO t VALUES (\n\t{len(rows)},")
 
 
 @given(_statements(), st.lists(st.tuples(st.integers(0), st.sampled_from(_PIECES)), max_size=3))
