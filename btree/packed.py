@@ -25,7 +25,7 @@ from btree.page_rows import PageRows
 from btree.protocols import TreeKind, Value
 
 if TYPE_CHECKING:
-    from btree.ground import Ground
+    from btree.backend import Backend
     from btree.tree import Tree
     from btree.tree_nodes import TreeNodes
 
@@ -94,7 +94,7 @@ def packed_child(tree: Tree, branch: Node, slot: int) -> Node | PackedLeaf:
     return child_to_read(tree, branch, slot)
 
 
-def leaf_to_look_at(transaction: Ground, tree: Any, node: Node, key: Any) -> Node | PackedLeaf:
+def leaf_to_look_at(transaction: Backend, tree: Any, node: Node, key: Any) -> Node | PackedLeaf:
     """The leaf below a node of a tree, or of its state, where `key` is or would be; one that is not in memory packed,
     if that can be."""
     while node.children is not None:
@@ -108,7 +108,9 @@ def leaf_to_look_at(transaction: Ground, tree: Any, node: Node, key: Any) -> Nod
     return node
 
 
-def found_at(transaction: Ground, tree: Any, node: Node, key: Any) -> tuple[Node | PackedLeaf, int]:
+def found_at(
+    transaction: Backend, tree: Any, node: Node, key: Any
+) -> tuple[Node | PackedLeaf, int]:
     """The leaf below a node of a tree, or of its state, where `key` is or would be, and its slot there; -1 if it is
     absent.  A page may have to be read."""
     leaf = leaf_to_look_at(transaction, tree, node, key)

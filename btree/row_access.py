@@ -19,7 +19,7 @@ from btree.packed import PackedLeaf, found_at
 from btree.tree import DELETED
 
 if TYPE_CHECKING:
-    from btree.ground import Ground
+    from btree.backend import Backend
     from btree.node import Node
     from btree.protocols import Key, Tree, Value
     from btree.tree_state import TreeState
@@ -108,7 +108,7 @@ class UnopenedRows(RowAccess):
             return self.tree(state.id).get(key)
         root = self.root_of(state)
         leaf: Any
-        leaf, slot = found_at(cast("Ground", self), state, root, key)
+        leaf, slot = found_at(cast("Backend", self), state, root, key)
         if slot < 0:
             return None
         if not wants_row:

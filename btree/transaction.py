@@ -2,7 +2,7 @@
 
 A read transaction holds a version and needs no lock, for its nodes never change.  The writer copies the
 nodes it touches (see `node`), and its commit makes a new version of the old one and the changed trees.
-What differs between memory and disk is in `ground`.
+What differs between memory and disk is in `backend`.
 
 Savepoints: the writer's nodes carry its token.  To mark a savepoint is to remember the roots and to
 take a new token, so that older nodes are copied when touched again; to roll back is to put the
@@ -18,9 +18,9 @@ from itertools import islice
 from math import inf
 from typing import Any, Generic, TypeVar
 
+from btree.backend import Backend
 from btree.collector import CollectorPaused
 from btree.errors import ReadOnlyError, StoreError
-from btree.ground import Ground
 from btree.node import Node, Owner, new_leaf
 from btree.order import values_at
 from btree.overlay import (
@@ -73,7 +73,7 @@ class _ListWhenAsked(Generic[Item]):
         return made
 
 
-class LocalTransaction(UnopenedRows, Ground):
+class LocalTransaction(UnopenedRows, Backend):
     """What transactions in memory and on disk have in common; see `protocols.Transaction`.
 
     A transaction is made for every few statements, so what begins as a constant stands in the class (and

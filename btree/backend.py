@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from btree.tree_nodes import TreeNodes
 
 
-class Ground(ABC):
+class Backend(ABC):
     """The part of a `LocalTransaction` that a kind of store provides."""
 
     @abstractmethod
