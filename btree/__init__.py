@@ -18,7 +18,7 @@ from btree.errors import (
     StorageError,
     StoreError,
 )
-from btree.keyspace import KeySpace, purge_expired
+from btree.keyspace import KeySpace, prefix_end, purge_expired
 from btree.memory import open_memory
 from btree.opening import open_store
 from btree.order import MAX, order_key
@@ -85,6 +85,7 @@ __all__ = [
     "open_memory",
     "open_store",
     "order_key",
+    "prefix_end",
     "purge_expired",
     "repair",
 ]

@@ -15,7 +15,7 @@ import msgspec
 
 from btree import CATALOG_TREE_ID, RAW_TREE_ID, KeySpace, Row, Transaction, TreeKind
 from sql.errors import MisuseError
-from sql.schema import Index, Table
+from sql.schema import Index, Table, quoted
 from sql.values import real_to_text
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def _definitions(schema: Schema, names: Set[str] | None) -> Iterator[str]:
 def _inserts(transaction: Transaction, table: Table) -> Iterator[str]:
     """One INSERT for each row, generated columns left out; formatted a leaf at a time."""
     stored = [place for place, column in enumerate(table.columns) if column.generated is None]
-    escaped = table.name.replace('"', '""').replace("%", "%%")
-    template = f'INSERT INTO "{escaped}" VALUES({",".join(["%s"] * len(stored))});'
+    escaped = quoted(table.name).replace("%", "%%")
+    template = f"INSERT INTO {escaped} VALUES({','.join(['%s'] * len(stored))});"
     for _, rows in transaction.tree(table.tree_id).batches():
         columns = [literals(list(map(itemgetter(place), rows))) for place in stored]
         yield from map(template.__mod__, zip(*columns, strict=True))

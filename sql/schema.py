@@ -300,3 +300,9 @@ def overlaid(main: Schema, temp: Schema) -> Schema:
     for name, triggers in temp.triggers_of.items():
         both.triggers_of[name] = [*triggers, *both.triggers_of.get(name, [])]
     return both
+
+
+def quoted(name: str) -> str:
+    """The name in double quotes."""
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from btree import prefix_end
 from kvsh.complete import ColumnInfo, Datum, ForeignKeyInfo, Relation, SchemaNames
 
 if TYPE_CHECKING:
@@ -176,23 +177,13 @@ def _key_prefix(prefix: str) -> bytes | None:
         return None
 
 
-def successor(prefix: bytes) -> bytes | None:
-    """The least key above all that start with `prefix`; None if there is none.
-
-    >>> successor(b"user:"), successor(b"a\\xff"), successor(b"")
-    (b'user;', b'b', None)
-    """
-    stripped = prefix.rstrip(b"\xff")
-    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
-
-
 def fold_keys(tree: Tree, prefix: bytes, limit: int, *, is_hex: bool = False) -> list[Datum]:
     """Keys that start with `prefix`, those that share their next segment folded into one.
 
     Of many keys without segments that share the next byte, the first `_RUN_MAX` and their beginning."""
     fold = _Fold(tree, prefix, limit, is_hex)
     low: bytes | None = prefix or None
-    high = successor(prefix)
+    high = prefix_end(prefix)
     until = time.monotonic() + BUDGET_SECONDS
     for _ in range(_SEEKS_MAX):
         batch = next(iter(tree.batches(low, high)), None)
@@ -223,11 +214,11 @@ class _Fold:
         while at < len(keys) and len(self.out) < self.limit:
             key = keys[at]
             group = _group(key, len(self.prefix))
-            end = successor(group) if group else None
+            end = prefix_end(group) if group else None
             upto = at + 1 if end is None else bisect_left(keys, end, at)
             if upto == at + 1 and (end is None or upto < len(keys) or self._is_alone(key, end)):
                 group = self._overlong_run(key)
-                end = successor(group) if group else None
+                end = prefix_end(group) if group else None
                 if group is None or end is None:
                     if not _is_expired(values[at], now_ms):
                         self._emit(key, "", whole=True)

@@ -69,12 +69,6 @@ def _check_length(pattern: str | None) -> None:
             raise SqlError("LIKE or GLOB pattern too complex")
 
 
-def number_as_text(value: SqlValue) -> SqlValue:
-    """The operand of LIKE or GLOB: numbers as text; blobs stay blobs, which match nothing."""
-    kind = value.__class__
-    return value_to_text(value) if kind is int or kind is float else value
-
-
 @lru_cache(maxsize=256)
 def like_predicate(pattern: str, escape: str | None, *, sensitive: bool = False) -> Predicate:
     """The pattern as a predicate."""

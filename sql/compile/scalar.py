@@ -160,7 +160,7 @@ class ScalarCompiler(ComparisonCompiler):
         if source == "None":
             return "True", "False"
         if kinds & NUMBER:
-            change = patterns.number_as_text if kinds & BLOB else v.value_to_text
+            change = a.as_text if kinds & BLOB else v.value_to_text
             source = self._call(change, source)
         first, text = self.named(source)
         absent = f"{first} is None" if kinds & NULL or first != text else ""

@@ -17,7 +17,7 @@ import msgspec
 from btree import Row, Tree
 from sql.ddl.expressions import check_expression
 from sql.ddl.objects import forget_sequence, place_of
-from sql.ddl.rewrite import ColumnFinder, Edit, edited, quoted, table_edits, tables_named
+from sql.ddl.rewrite import ColumnFinder, Edit, edited, table_edits, tables_named
 from sql.ddl.tables import TableDraft, check_loops
 from sql.ddl.work import RESERVED_NAMES, Work, no_such, objects_of
 from sql.errors import ConstraintError, SqlError, SqlNameError
@@ -44,7 +44,7 @@ from sql.parse.statements import (
     Statement,
     Unique,
 )
-from sql.schema import Index, Schema, SchemaObject, Table, Trigger, View
+from sql.schema import Index, Schema, SchemaObject, Table, Trigger, View, quoted
 
 
 def _table(work: Work, name: ObjectName, *, if_view: str) -> Table:

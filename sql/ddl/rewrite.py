@@ -24,7 +24,7 @@ from sql.parse.statements import (
     Statement,
     Update,
 )
-from sql.schema import Schema, Table
+from sql.schema import Schema, Table, quoted
 
 Edit = tuple[int, int, str]
 
@@ -34,11 +34,6 @@ def edited(text: str, edits: list[Edit]) -> str:
     for start, end, new in sorted(set(edits), reverse=True):
         text = text[:start] + new + text[end:]
     return text
-
-
-def quoted(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
 
 
 def parts_of(item: Any, kind: type) -> Iterator[Any]:

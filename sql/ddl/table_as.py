@@ -10,7 +10,7 @@ from sql.errors import MisuseError
 from sql.expressions import Affinity
 from sql.loading import load
 from sql.parse.statements import CreateTable
-from sql.schema import Column, Table
+from sql.schema import Column, Table, quoted
 from sql.values import affinity_of_type
 
 if TYPE_CHECKING:
@@ -109,5 +109,4 @@ def quoted_if_needed(name: str) -> str:
     upper = name.upper()
     if _PLAIN_NAME.match(name) and upper not in RESERVED | JOIN_WORDS | FALLBACK:
         return name
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
+    return quoted(name)

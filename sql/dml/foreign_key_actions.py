@@ -13,6 +13,7 @@ from sql.compile import prepare_select
 from sql.dml.programs import OLD_SOURCE, Keyed, Program, ProgramContext
 from sql.errors import ConstraintError
 from sql.parse import parse_statement
+from sql.schema import quoted
 
 if TYPE_CHECKING:
     from sql.dml.foreign_key_parents import ParentKey
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from sql.session import Session
 
 Row = tuple[Any, ...]
-
-
-def quoted(name: str) -> str:
-    """The name in double quotes."""
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
 
 
 class Children:

@@ -19,7 +19,7 @@ from sql.parse import parse_statement
 from sql.parse.statements import Delete, Insert, Update
 from sql.result import WriteOutcome
 from sql.run.arithmetic import RaiseIgnore
-from sql.schema import Column, Table
+from sql.schema import Column, Table, quoted
 from sql.values import affinity_of_type, apply_affinity
 
 if TYPE_CHECKING:
@@ -146,8 +146,7 @@ def _as_real(value: Any, affinity: Affinity) -> Any:
 def _as_table(view: View, env: BindEnvironment) -> Table:
     """The view's columns as a table's record, for NEW and OLD."""
     database = "temp" if view.temporary else "main"
-    name = view.name.replace('"', '""')
-    statement: Any = parse_statement(f'SELECT * FROM {database}."{name}"')
+    statement: Any = parse_statement(f"SELECT * FROM {database}.{quoted(view.name)}")
     columns = prepare_select(statement.tree, env).columns
     return Table(
         view.name,

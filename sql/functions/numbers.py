@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from sql.errors import SqlError, TooBigError
-from sql.expressions import BLOB, INTEGER, NULL, REAL
+from sql.expressions import BLOB, INTEGER, REAL
 from sql.functions.formats import LENGTH_MAX, c_int, real_digits
-from sql.functions.registry import AnyFunction, Function
+from sql.functions.registry import AnyFunction, Function, strict
 from sql.values import INT_MAX, INT_MIN, to_integer, to_number, to_real
 
 
@@ -151,18 +151,14 @@ def pi() -> Any:
     return math.pi
 
 
-def _strict(name: str, call: Any, low: int, high: int, kinds: int = REAL) -> Function:
-    return Function(name, call, low, high, propagates_null=True, kinds=kinds | NULL)
-
-
 def _one(name: str, function: Callable[[float], float]) -> Function:
-    return _strict(name, _math(function), 1, 1)
+    return strict(name, _math(function), 1, 1, REAL)
 
 
 FUNCTIONS: tuple[AnyFunction, ...] = (
-    _strict("abs", abs_, 1, 1, INTEGER | REAL),
-    _strict("round", round_, 1, 2),
-    _strict("sign", sign, 1, 1, INTEGER),
+    strict("abs", abs_, 1, 1, INTEGER | REAL),
+    strict("round", round_, 1, 2, REAL),
+    strict("sign", sign, 1, 1, INTEGER),
     Function("random", random, 0, 0, deterministic=False, kinds=INTEGER),
     Function("randomblob", randomblob, 1, 1, deterministic=False, kinds=BLOB),
     _one("acos", math.acos),
@@ -171,27 +167,27 @@ FUNCTIONS: tuple[AnyFunction, ...] = (
     _one("asinh", math.asinh),
     _one("atan", math.atan),
     _one("atanh", _atanh),
-    _strict("atan2", _math(math.atan2), 2, 2),
-    _strict("ceil", _rounding(math.ceil), 1, 1, INTEGER | REAL),
-    _strict("ceiling", _rounding(math.ceil), 1, 1, INTEGER | REAL),
+    strict("atan2", _math(math.atan2), 2, 2, REAL),
+    strict("ceil", _rounding(math.ceil), 1, 1, INTEGER | REAL),
+    strict("ceiling", _rounding(math.ceil), 1, 1, INTEGER | REAL),
     _one("cos", math.cos),
     _one("cosh", math.cosh),
     _one("degrees", math.degrees),
     _one("exp", math.exp),
-    _strict("floor", _rounding(math.floor), 1, 1, INTEGER | REAL),
-    _strict("ln", _log_of(1.0), 1, 1),
-    _strict("log", log, 1, 2),
-    _strict("log10", _log_of(_LN10), 1, 1),
-    _strict("log2", _log_of(_LN2), 1, 1),
-    _strict("mod", _math(math.fmod), 2, 2),
+    strict("floor", _rounding(math.floor), 1, 1, INTEGER | REAL),
+    strict("ln", _log_of(1.0), 1, 1, REAL),
+    strict("log", log, 1, 2, REAL),
+    strict("log10", _log_of(_LN10), 1, 1, REAL),
+    strict("log2", _log_of(_LN2), 1, 1, REAL),
+    strict("mod", _math(math.fmod), 2, 2, REAL),
     Function("pi", pi, 0, 0, kinds=REAL),
-    _strict("pow", _math(_power), 2, 2),
-    _strict("power", _math(_power), 2, 2),
+    strict("pow", _math(_power), 2, 2, REAL),
+    strict("power", _math(_power), 2, 2, REAL),
     _one("radians", math.radians),
     _one("sin", math.sin),
     _one("sinh", _sinh),
     _one("sqrt", math.sqrt),
     _one("tan", math.tan),
     _one("tanh", math.tanh),
-    _strict("trunc", _rounding(math.trunc), 1, 1, INTEGER | REAL),
+    strict("trunc", _rounding(math.trunc), 1, 1, INTEGER | REAL),
 )

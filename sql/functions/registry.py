@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from sql.expressions import ANY_KIND, SqlValue
+from sql.expressions import ANY_KIND, NULL, SqlValue
 
 JSON = 32
 """A bit of `kinds` beside those of `btree.Kind`: what is TEXT is JSON."""
@@ -52,6 +52,13 @@ class Function(Struct, frozen=True, eq=False):
     builtin: bool = True
     takes_json: bool = False  # wants JSON among its arguments marked as such, and not as plain text
     for_many: Callable[[Any, tuple[Any, ...], tuple[Any, ...]], Mapping[Any, Any]] | None = None
+
+
+def strict(
+    name: str, call: Callable[..., Any], low: int, high: int | None, kinds: int = ANY_KIND
+) -> Function:
+    """A function that is NULL whenever an argument is, and is never called then."""
+    return Function(name, call, low, high, propagates_null=True, kinds=kinds | NULL)
 
 
 class Aggregate(Struct, frozen=True, eq=False):

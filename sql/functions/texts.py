@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from sql.errors import SqlError, TooBigError
-from sql.expressions import ANY_KIND, BLOB, INTEGER, NULL, TEXT
+from sql.expressions import BLOB, INTEGER, NULL, TEXT
 from sql.functions.formats import c_int, format_text, formatted
-from sql.functions.registry import AnyFunction, Function
+from sql.functions.registry import AnyFunction, Function, strict
 from sql.values import (
     compare,
     real_to_text,
@@ -265,25 +265,21 @@ def printf(form: Any = None, *arguments: Any) -> Any:
     return None if form is None else formatted(_text(form), arguments)
 
 
-def _strict(name: str, call: Any, low: int, high: int | None, kinds: int = ANY_KIND) -> Function:
-    return Function(name, call, low, high, propagates_null=True, kinds=kinds | NULL)
-
-
 FUNCTIONS: tuple[AnyFunction, ...] = (
-    _strict("length", length, 1, 1, INTEGER),
-    _strict("lower", lower, 1, 1, TEXT),
-    _strict("upper", upper, 1, 1, TEXT),
-    _strict("substr", substr, 2, 3),
-    _strict("substring", substr, 2, 3),
-    _strict("instr", instr, 2, 2, INTEGER),
+    strict("length", length, 1, 1, INTEGER),
+    strict("lower", lower, 1, 1, TEXT),
+    strict("upper", upper, 1, 1, TEXT),
+    strict("substr", substr, 2, 3),
+    strict("substring", substr, 2, 3),
+    strict("instr", instr, 2, 2, INTEGER),
     Function("replace", replace, 3, 3),
-    _strict("trim", trim, 1, 2, TEXT),
-    _strict("ltrim", ltrim, 1, 2, TEXT),
-    _strict("rtrim", rtrim, 1, 2, TEXT),
+    strict("trim", trim, 1, 2, TEXT),
+    strict("ltrim", ltrim, 1, 2, TEXT),
+    strict("rtrim", rtrim, 1, 2, TEXT),
     Function("hex", hex_, 1, 1, kinds=TEXT),
     Function("quote", quote, 1, 1, kinds=TEXT),
     Function("char", char, 0, None, kinds=TEXT),
-    _strict("unicode", unicode_, 1, 1, INTEGER),
+    strict("unicode", unicode_, 1, 1, INTEGER),
     Function("soundex", soundex, 1, 1, kinds=TEXT),
     Function("typeof", typeof, 1, 1, kinds=TEXT),
     Function("zeroblob", zeroblob, 1, 1, kinds=BLOB),

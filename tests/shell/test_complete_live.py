@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from btree import RAW_TREE_ID, Tree, TreeKind, open_memory
-from kvsh.repl.live import distinct_values, fold_keys, successor, take_sample
+from btree import RAW_TREE_ID, Tree, TreeKind, open_memory, prefix_end
+from kvsh.repl.live import distinct_values, fold_keys, take_sample
 
 
 def raw_tree(keys: Iterable[bytes]) -> Tree:
@@ -82,5 +82,5 @@ def test_a_sample_ranks_values_by_how_often_they_occur() -> None:
 
 
 def test_the_successor_of_a_prefix_is_above_all_that_start_with_it() -> None:
-    assert successor(b"a\xff\xff") == b"b"
-    assert successor(b"\xff") is None
+    assert prefix_end(b"a\xff\xff") == b"b"
+    assert prefix_end(b"\xff") is None
