@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 NUMBER = INTEGER | REAL
 
+Place = int | sorting.NullsApart
+
 STREAM_FAN_OUT = 64.0
 """Joined rows per outer row from which a join streams instead of filling a list per batch."""
 
@@ -60,7 +62,7 @@ class ProjectionCompiler:
             if late is not None:
                 return late
         self._presort(joined, block, order)
-        columns, passes, own = self._order(order, block.outputs)
+        columns, passes, own = self._order(order, block.outputs, all_rows=block.limit is None)
         element = self._element(outputs, columns, plan)
         values = [*outputs, *columns]
         distinct = None
@@ -93,10 +95,11 @@ class ProjectionCompiler:
             return
         (key,) = order
         source, kinds = self.scalar.value(key.expression), self.scalar.kinds(key.expression)
-        if source in scan.lists and kinds and not kinds & ~NUMBER:
+        if source in scan.lists and kinds & NUMBER and not kinds & ~(NUMBER | NULL):
             head, batches = joined.header[:-1].split(" in ", 1)
             place = str(list(scan.lists).index(source))
-            sorted_runs = self.compiler.call(presorted, batches, place, str(key.descending))
+            ways = str(key.descending), str(key.nulls_first)
+            sorted_runs = self.compiler.call(presorted, batches, place, *ways)
             joined.header = f"{head} in {sorted_runs}:"
 
     def _sieve(
@@ -108,15 +111,15 @@ class ProjectionCompiler:
             return None
         key = block.order[0]
         value = self.scalar.value(key.expression)
-        if is_simple(value):
+        kinds = self.scalar.kinds(key.expression)
+        bare = kinds & ~NULL
+        folded = self.scalar.folding(key.collation) is not None and kinds & TEXT
+        plain = bool(bare) and (not bare & ~NUMBER or bare in (TEXT, BLOB)) and not folded
+        if is_simple(value) and not (plain and kinds & NULL):
             source = self.sort_key_source(key)
             behind = f"{source} < end" if key.descending else f"end < {source}"
             return Sieve(["end = last[0]"], "last", f"not {behind}", {})
-        kinds = self.scalar.kinds(key.expression)
-        bare = kinds & ~NULL
-        if self.scalar.folding(key.collation) is not None and kinds & TEXT:
-            return None
-        if not bare or (bare & ~NUMBER and bare not in (TEXT, BLOB)):
+        if not plain:
             return None
         # The key is computed once, and given a name that the row's tuple has it by.
         first, name = self.scalar.named(value)
@@ -264,45 +267,58 @@ class ProjectionCompiler:
 
     def sort_key_source(self, key: SortKey) -> str:
         """A comparable stand-in for the key's value, direction left aside."""
-        source = self.scalar.value(key.expression)
-        kinds = self.scalar.kinds(key.expression)
-        fold = self.scalar.folding(key.collation)
-        if fold is not None and kinds & TEXT:
-            source = f"{self.module.function(fold)}({source})"
-        bare = kinds & ~NULL
-        plain = bool(bare) and (not bare & ~NUMBER or bare in (TEXT, BLOB))
+        source, plain = self._compared(key)
         last = key.nulls_first == key.descending
-        if kinds & NULL and (plain or last):
+        if self.scalar.kinds(key.expression) & NULL and (plain or last):
             # What is NULL is told first; values are compared where they all compare with each other.
             first, name = self.scalar.named(source)
             value = name if plain else self.compiler.call(sort_key, name)
             return f"({first} is {'' if last else 'not '}None, {value})"
         return source if plain else self.compiler.call(sort_key, source)
 
+    def _compared(self, key: SortKey) -> tuple[str, bool]:
+        """The source of what stands for the key's value under its collation, and whether such values, NULL left
+        aside, all compare with each other."""
+        source = self.scalar.value(key.expression)
+        kinds = self.scalar.kinds(key.expression)
+        fold = self.scalar.folding(key.collation)
+        if fold is not None and kinds & TEXT:
+            source = f"{self.module.function(fold)}({source})"
+        bare = kinds & ~NULL
+        return source, bool(bare) and (not bare & ~NUMBER or bare in (TEXT, BLOB))
+
     def _order(
-        self, order: Sequence[SortKey], outputs: Sequence[Expression]
+        self, order: Sequence[SortKey], outputs: Sequence[Expression], *, all_rows: bool
     ) -> tuple[list[str], str, str]:
         """Columns to append to the output tuple to sort by, the source of the passes, and that of the most
-        significant key."""
+        significant key.  `all_rows`: LIMIT does not pick the first few of them."""
         columns: list[str] = []
-        places: list[tuple[int, bool]] = []
+        places: list[tuple[Place, bool]] = []
         spelled = {self.scalar.value(output): place for place, output in enumerate(outputs)}
         for key in order:
-            source = self.sort_key_source(key)
+            source, plain = self._compared(key)
+            apart = plain and all_rows and bool(self.scalar.kinds(key.expression) & NULL)
+            if not apart:
+                source = self.sort_key_source(key)
             place = spelled.get(source)
             if place is None:
                 place = spelled[source] = len(outputs) + len(columns)
                 columns.append(source)
-            places.append((place, key.descending))
-        own = next((source for source, at in spelled.items() if places and at == places[0][0]), "")
+            last = key.nulls_first == key.descending
+            places.append((sorting.NullsApart(place, last) if apart else place, key.descending))
+        most = places[0][0] if places else -1
+        own = next((source for source, at in spelled.items() if at == most), "")
         return columns, self.passes(places), own
 
-    def passes(self, places: Sequence[tuple[int, bool]]) -> str:
+    def passes(self, places: Sequence[tuple[Place, bool]]) -> str:
         """The passes that sort tuples by places and directions: a constant's name, "" for none."""
         if not places:
             return ""
         # One pass a key: comparing bare values in several passes beats comparing tuples in one.
-        passes = tuple((itemgetter(place), descending) for place, descending in reversed(places))
+        passes = tuple(
+            (itemgetter(place) if isinstance(place, int) else place, descending)
+            for place, descending in reversed(places)
+        )
         return self.module.constants.name(passes, "passes")
 
     def _distinct(
@@ -369,7 +385,7 @@ class ProjectionCompiler:
     ) -> str:
         """ORDER BY and LIMIT of a block whose rows sort keys see as slots."""
         count = width(block)
-        places: list[tuple[int, bool]] = []
+        places: list[tuple[Place, bool]] = []
         columns: list[str] = []
         for key in block.order:
             source = self.sort_key_source(key)

@@ -12,26 +12,36 @@ those that LIMIT picks, found by the index alone, with the table once more, by i
     CROSS JOIN posts p ON p.rowid = q.rowid ORDER BY q.created DESC
 
 That a sort leaves equal rows in their order, and a join by row id the rows before in theirs, keeps the order what it was.
+
+The same goes for a table that is scanned: the scan asks for the columns that conditions and order speak of, and not, for
+the sake of ten rows, for whole rows, or for a long text that stands beside them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
 from btree import Kind
 from sql.expressions import ANY_KIND, ROWID, Affinity, ColumnRef, Compare, Expression
 from sql.plan import DerivedRelation, FromItem, Select, TableRelation
-from sql.plan.operators import KeyRange, Level, SelectPlan
-from sql.plan.walk import SUBQUERIES, references, walk, walk_flat
+from sql.plan.operators import KeyRange, SelectPlan, TableScan
+from sql.plan.walk import SUBQUERIES, map_expression, references, walk, walk_flat
 
 MADE_SOURCES = 500_000
 """Relations that the planner makes have numbers from here on, those of a statement are below."""
+SCANNED_ROWS = 2000.0
+"""Rows of a table for each one that is fetched, from which on its scan leaves columns for later: to fetch a row may
+take as long as to decode a column of so many."""
 
 
-def with_late_rows(plan: SelectPlan, limit: float | None, source: int) -> Select | None:
+def with_late_rows(
+    plan: SelectPlan, limit: float | None, source: int, table_rows: Callable[[int], float]
+) -> Select | None:
     """The plan's block with the rows of one relation fetched behind LIMIT; None where nothing is gained by that.
 
-    `source` and the one behind it are numbers that no relation has."""
+    `source` and the one behind it are numbers that no relation has; `table_rows`: how many rows the tree of a table has."""
     block = plan.block
     if limit is None or not plan.levels or plan.ordered or not block.order:
         return None
@@ -46,22 +56,46 @@ def with_late_rows(plan: SelectPlan, limit: float | None, source: int) -> Select
         for part in walk(each)
     ):
         return None
-    for level in plan.levels:
-        made = _late(block, level, source)
+    for place, level in enumerate(plan.levels):
+        relation, access = level.relation, level.access
+        if not isinstance(relation, TableRelation) or relation.table.without_rowid:
+            continue
+        if level.left or level.exists is not None:
+            continue
+        known = {ROWID, relation.table.rowid_alias}
+        asked = _asked(block, relation.source)
+        if isinstance(access, KeyRange) and not access.covering and not access.path.clustered:
+            known |= set(dict(access.path.positions))
+            if not asked <= known:
+                continue
+        elif isinstance(access, TableScan) and not place and not access.reverse:
+            if max(limit, 1.0) * SCANNED_ROWS > table_rows(relation.table.tree_id):
+                continue
+            known |= asked
+        else:
+            continue
+        made = _late(block, relation, known, source)
         if made is not None:
             return made
     return None
 
 
-def _late(block: Select, level: Level, source: int) -> Select | None:
-    relation, access = level.relation, level.access
-    if not isinstance(access, KeyRange) or access.covering or access.path.clustered:
-        return None
-    if not isinstance(relation, TableRelation) or relation.table.without_rowid:
-        return None
-    if level.left or level.exists is not None:
-        return None
-    known = {ROWID, relation.table.rowid_alias, *dict(access.path.positions)}
+def _asked(block: Select, here: int) -> set[int]:
+    """The columns of a relation that conditions and order speak of."""
+    conditions = [*block.where, *[on for item in block.items for on in item.on]]
+    return {
+        part.column
+        for e in [*conditions, *[key.expression for key in block.order]]
+        for part in walk(e)
+        if isinstance(part, ColumnRef) and part.source == here
+    }
+
+
+def _late(
+    block: Select, relation: TableRelation, known: set[int | None], source: int
+) -> Select | None:
+    """The block with what it has of the relation beside the `known` columns fetched behind LIMIT; None if that is
+    nothing."""
     here = relation.source
 
     def is_known(e: Expression) -> bool:
@@ -71,8 +105,7 @@ def _late(block: Select, level: Level, source: int) -> Select | None:
             if isinstance(part, ColumnRef) and part.source == here
         )
 
-    asked = [*block.where, *[on for item in block.items for on in item.on]]
-    if not all(map(is_known, [*asked, *[key.expression for key in block.order]])):
+    if all(map(is_known, block.outputs)):
         return None
     found: list[Expression] = []
 
@@ -90,16 +123,21 @@ def _late(block: Select, level: Level, source: int) -> Select | None:
     )
     again = source + 1
     on = Compare("=", replace(rowid, source=again), picked(rowid))
+
+    def fetched(part: Expression) -> Expression:
+        """Of an output that is computed behind LIMIT: a column of the rows that are fetched, or of what was picked."""
+        if not isinstance(part, ColumnRef):
+            return part
+        return replace(part, source=again) if part.source == here else picked(part)
+
     outputs: list[Expression] = []
     for output in block.outputs:
-        if here not in references(output):
-            outputs.append(picked(output))
-        elif isinstance(output, ColumnRef):
-            outputs.append(replace(output, source=again))
-        elif is_known(output):
+        if here not in references(output) or (
+            is_known(output) and not isinstance(output, ColumnRef)
+        ):
             outputs.append(picked(output))
         else:
-            return None
+            outputs.append(map_expression(output, fetched))
     order = tuple([replace(key, expression=picked(key.expression)) for key in block.order])
     first = replace(block, outputs=tuple(found))
     return Select(

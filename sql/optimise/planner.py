@@ -70,7 +70,8 @@ class Planner:
         plan = SelectPlanner(self, block, repeats).plan()
         late = None
         if block.order and repeats <= 1.0:
-            late = with_late_rows(plan, self.limit_of(block), self._next_source)
+            limit, source = self.limit_of(block), self._next_source
+            late = with_late_rows(plan, limit, source, self.statistics.rows)
         if late is None:
             return plan
         self._next_source += 2

@@ -38,7 +38,9 @@ class Order(Struct):
     pick: Callable[[Any], tuple[Any, ...]]
 
 
-def presorted(batches: Iterable[Columns], at: int, descending: bool) -> Iterator[Columns]:
+def presorted(
+    batches: Iterable[Columns], at: int, descending: bool, nulls_first: bool
+) -> Iterator[Columns]:
     """The batches, as many together as are kept together, sorted by the column `at`; others as they are."""
     pending: list[Columns] = []
     home: object = None
@@ -46,7 +48,7 @@ def presorted(batches: Iterable[Columns], at: int, descending: bool) -> Iterator
         column = batch[at]
         own = getattr(column, "kept_in", None) if isinstance(column, Column) else None
         if pending and own is not home:
-            yield from _sorted(pending, at, descending)
+            yield from _sorted(pending, at, descending, nulls_first)
             pending = []
         if own is None:
             yield batch
@@ -54,11 +56,13 @@ def presorted(batches: Iterable[Columns], at: int, descending: bool) -> Iterator
         home = own
         pending.append(batch)
     if pending:
-        yield from _sorted(pending, at, descending)
+        yield from _sorted(pending, at, descending, nulls_first)
 
 
-def _sorted(batches: list[Columns], at: int, descending: bool) -> Iterable[Columns]:
-    order = _order(batches, at, descending)
+def _sorted(
+    batches: list[Columns], at: int, descending: bool, nulls_first: bool
+) -> Iterable[Columns]:
+    order = _order(batches, at, descending, nulls_first)
     if order is None:
         return batches
     columns: list[Sequence[Any]] = []
@@ -70,13 +74,15 @@ def _sorted(batches: list[Columns], at: int, descending: bool) -> Iterable[Colum
     return [tuple(columns)]
 
 
-def _order(batches: list[Columns], at: int, descending: bool) -> Order | None:
+def _order(batches: list[Columns], at: int, descending: bool, nulls_first: bool) -> Order | None:
     """The order of the batches, which the first one's column keeps; None if they have none."""
     first = batches[0][at]
     assert isinstance(first, Column)
     others = [batch[at] for batch in batches[1:]]
     count = len(first) + sum(map(len, others))
-    name = "descending" if descending else "ascending"
+    name = (
+        f"{'descending' if descending else 'ascending'}, NULLs {'first' if nulls_first else 'last'}"
+    )
     known = first.derived(name)
     size_bytes = _ABOUT_BYTES * count
     if isinstance(known, Order):
@@ -86,13 +92,19 @@ def _order(batches: list[Columns], at: int, descending: bool) -> Order | None:
     elif known is not None or count < _ROWS_MIN:
         return None
     values = [*chain.from_iterable([batch[at] for batch in batches])]
-    kinds = {*map(type, values)}
+    kinds = {*map(type, values)} - {type(None)}
     typecode = _TYPECODES.get(kinds.pop()) if len(kinds) == 1 else None
     first.keep(name, False, size_bytes if typecode else 0)
     if first.derived(name) is None or typecode is None:
         return None  # there is no room, or numbers of two kinds
-    places = sorted(numbers_below(count), key=values.__getitem__, reverse=descending)
-    pick = itemgetter(*places)
-    order = Order(others, array(typecode, pick(values)).tolist(), pick)
+    nulls = [place for place, value in enumerate(values) if value is None]
+    there: Sequence[int] = numbers_below(count)
+    if nulls:
+        there = [place for place, value in enumerate(values) if value is not None]
+    places = sorted(there, key=values.__getitem__, reverse=descending)
+    found = array(typecode, [values[place] for place in places]).tolist()
+    absent = [None] * len(nulls)
+    pick = itemgetter(*(nulls + places if nulls_first else places + nulls))
+    order = Order(others, absent + found if nulls_first else found + absent, pick)
     first.keep(name, order, 0)
     return order

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sql.run.spill import Chunks, RowFile, Unspillable, row_bytes
@@ -28,13 +29,51 @@ RUNS_MAX = 48
 """Runs merged at once: more of them are merged into one before."""
 
 
+class NullsApart:
+    """The key that is a row's value at `place`, which may be NULL; `last`: NULL counts as larger than any value.
+
+    Rows without a value are not sorted, but set apart, so that values are compared as they are: pairs that tell
+    NULL first take twice the time."""
+
+    __slots__ = ("last", "place", "value_of")
+
+    def __init__(self, place: int, last: bool) -> None:
+        self.place = place
+        self.last = last
+        self.value_of = itemgetter(place)
+
+    def __call__(self, row: Row) -> tuple[bool, Any]:
+        """What compares as the key does."""
+        value = row[self.place]
+        return (value is None) is self.last, value
+
+
 def sort_rows(rows: list[Row], passes: Sequence[Pass]) -> None:
     """Sort in place."""
     if passes and len(rows) >= BUCKETS_FROM and _repeats(rows, passes):
         _sort_in_buckets(rows, passes)
         return
+    _sort_by(rows, passes)
+
+
+def _sort_by(rows: list[Row], passes: Sequence[Pass]) -> None:
     for key, descending in passes:
-        rows.sort(key=key, reverse=descending)
+        if key.__class__ is not NullsApart:
+            rows.sort(key=key, reverse=descending)
+            continue
+        assert isinstance(key, NullsApart)
+        place = key.place
+        nulls = [row for row in rows if row[place] is None]
+        if nulls:
+            rows[:] = [row for row in rows if row[place] is not None]
+        rows.sort(key=key.value_of, reverse=descending)
+        if nulls:
+            at = 0 if key.last == descending else len(rows)
+            rows[at:at] = nulls
+
+
+def _bucket_key(key: Callable[[Row], Any]) -> Callable[[Row], Any]:
+    return key.value_of if isinstance(key, NullsApart) else key
 
 
 def _repeats(rows: list[Row], passes: Sequence[Pass]) -> bool:
@@ -43,7 +82,7 @@ def _repeats(rows: list[Row], passes: Sequence[Pass]) -> bool:
 
     1M rows, 50 to 1,000 values, on a busy machine: 0.4 to 1.1x the time of a plain sort by one key, and
     0.5 to 1.2x by two, the least gain where the second key was in order already."""
-    key = passes[-1][0]
+    key = _bucket_key(passes[-1][0])
     sample = [key(row) for row in rows[:: len(rows) // 512]]
     try:
         values = len(set(sample))
@@ -56,17 +95,21 @@ def _sort_in_buckets(rows: list[Row], passes: Sequence[Pass]) -> None:
     """Rows of equal most significant keys are gathered first, then sorted among themselves."""
     *others, (key, descending) = passes
     buckets: dict[Any, list[Row]] = {}
-    for place, row in zip(map(key, rows), rows, strict=True):
+    for place, row in zip(map(_bucket_key(key), rows), rows, strict=True):
         try:
             buckets[place].append(row)
         except KeyError:
             buckets[place] = [row]
     rows.clear()
+    nulls = buckets.pop(None, []) if isinstance(key, NullsApart) else []
+    _sort_by(nulls, others)
     for place in sorted(buckets, reverse=descending):
         bucket = buckets.pop(place)
-        for inner, reverse in others:
-            bucket.sort(key=inner, reverse=reverse)
+        _sort_by(bucket, others)
         rows += bucket
+    if nulls and isinstance(key, NullsApart):
+        at = 0 if key.last == descending else len(rows)
+        rows[at:at] = nulls
 
 
 def sorted_batches(

@@ -30,6 +30,7 @@ LATE = (
     "SELECT p.body, u.name FROM f JOIN p ON p.u = f.b LEFT JOIN u ON u.id = p.u AND u.name < 'n' WHERE f.a = ? ORDER BY p.t, p.id LIMIT 5",
     "SELECT (SELECT max(q.body) FROM (SELECT p.body FROM f JOIN p ON p.u = f.b WHERE f.a = ?1 ORDER BY p.t, p.id LIMIT 3) q), ?1",
     f"WITH q AS (SELECT p.id, p.n {FEED} ORDER BY p.t, p.id LIMIT 9) SELECT sum(a.n), count(*) FROM q a JOIN q b ON a.id <= b.id",
+    f"SELECT p.body || p.n || f.b, p.id {FEED} ORDER BY p.t, p.id LIMIT 5",
     f"SELECT * FROM (SELECT p.body {FEED} ORDER BY p.t, p.id LIMIT 3) UNION ALL SELECT name FROM u WHERE id < 3",
 )
 OTHERS = (
@@ -37,7 +38,6 @@ OTHERS = (
     f"SELECT p.body {FEED} AND p.n > 3 ORDER BY p.t, p.id LIMIT 5",
     f"SELECT p.body, (SELECT name FROM u WHERE u.id = p.u) {FEED} ORDER BY p.t, p.id LIMIT 5",
     f"SELECT DISTINCT p.body {FEED} ORDER BY p.t, p.id LIMIT 5",
-    f"SELECT p.body || p.n {FEED} ORDER BY p.t, p.id LIMIT 5",
     f"SELECT p.body, count(*) OVER () {FEED} ORDER BY p.t, p.id LIMIT 5",
     "SELECT u.name, (SELECT body FROM p WHERE p.u IN (u.id, u.id + 1) ORDER BY t DESC, id LIMIT 1) FROM u WHERE id < ?",
     "SELECT f.b, p.body FROM f LEFT JOIN p ON p.u = f.b WHERE f.a = ? ORDER BY p.t, p.id, f.b LIMIT 5",
@@ -90,3 +90,27 @@ def test_columns_are_named_and_typed_as_they_were() -> None:
     sql = LATE[1]
     found, wanted = (con.execute(sql, (3,)) for con in (ours, theirs))
     assert [column[0] for column in found.description] == [c[0] for c in wanted.description]
+
+
+SCANNED = (
+    "SELECT * FROM p WHERE n > ? ORDER BY t DESC, id LIMIT 5",
+    "SELECT body, n FROM p WHERE n <> ? ORDER BY n DESC, id LIMIT 6",
+    "SELECT body || u, -n, t, body FROM p WHERE n > ? ORDER BY n, -id LIMIT 3 OFFSET 2",
+    "SELECT p.body, w.name, p.id FROM p JOIN u w ON w.id = p.u WHERE p.n > ? ORDER BY p.n, w.name, p.id LIMIT 4",
+    "SELECT body FROM p WHERE n > ? ORDER BY t NULLS LAST, n LIMIT 5",
+)
+NOT_SCANNED = (
+    "SELECT n, id FROM p WHERE n > ? ORDER BY n, id LIMIT 5",
+    "SELECT body FROM p WHERE n > ? ORDER BY n, id LIMIT 500",
+    "SELECT body, (SELECT name FROM u WHERE u.id = p.n) FROM p WHERE n > ? ORDER BY n, id LIMIT 5",
+    "SELECT body, random() * 0 FROM p WHERE n > ? LIMIT 5",
+)
+
+
+@pytest.mark.parametrize("sql", [*SCANNED, *NOT_SCANNED])
+def test_a_scan_leaves_columns_for_the_rows_that_limit_picks(sql: str) -> None:
+    ours, theirs = pair()
+    plan = "\n".join(row[0] for row in ours.execute(f"EXPLAIN {sql}", (3,)))
+    assert ("Search p by primary key" in plan) == (sql in SCANNED), plan
+    for value in (3, 3, 0, 9, 99):
+        assert ours.execute(sql, (value,)).fetchall() == theirs.execute(sql, (value,)).fetchall()

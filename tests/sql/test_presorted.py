@@ -27,6 +27,11 @@ ORDERS = [
     "n, id",
     "r DESC, id",
     "o",
+    "o DESC",
+    "o NULLS LAST",
+    "o DESC NULLS FIRST, n DESC",
+    "name, o DESC",
+    "spare, o NULLS LAST",
     "m",
     "m DESC",
     "n, r",
@@ -127,7 +132,7 @@ def test_what_is_kept_together_is_sorted_together() -> None:
             keys = [float(draw.randrange(50)) for _ in range(300)]
             batches.append(batch(home, keys, 300 * len(batches)))
     for descending in (False, True, False):
-        found = [*presorted(batches, 0, descending)]
+        found = [*presorted(batches, 0, descending, False)]
         assert [len(keys) for keys, _ in found] == [900, 900] + [300] * 6
         assert found[2:] == batches[6:]
         for place, (keys, rows) in enumerate(found[:2]):
@@ -140,12 +145,29 @@ def test_what_is_kept_together_is_sorted_together() -> None:
             assert [*zip(keys, rows, strict=True)] == pairs
 
 
-@pytest.mark.parametrize("odd", [None, 1, "x", 2**70])
+@pytest.mark.parametrize("nulls_first", [True, False])
+@pytest.mark.parametrize("descending", [True, False])
+def test_nulls_stand_where_they_are_wanted(descending: bool, nulls_first: bool) -> None:
+    home = Home(1 << 30)
+    keys = [3.0, None, 1.0, None, 2.0] * 200
+    batches = [batch(home, keys, 0), batch(home, [None] * 10, 1000)]
+    for _ in range(2):
+        ((found, rows),) = presorted(batches, 0, descending, nulls_first)
+        values = sorted([key for key in keys if key is not None], reverse=descending)
+        nulls = [None] * 410
+        assert found == (nulls + values if nulls_first else values + nulls)
+        assert [batches[row >= 1000][0][row % 1000] for row in rows] == found
+        assert [row for row in rows if row >= 1000 or keys[row] is None] == [
+            row for row in range(1010) if row >= 1000 or keys[row] is None
+        ]
+
+
+@pytest.mark.parametrize("odd", [1, "x", 2**70])
 def test_values_of_several_kinds_stay_as_they_come(odd: Any) -> None:
     home = Home(1 << 30)
     batches = [batch(home, [1.0, odd] * 400, 0)]
     for _ in range(2):
-        assert [*presorted(batches, 0, False)] == batches
+        assert [*presorted(batches, 0, False, True)] == batches
 
 
 def test_an_order_does_not_outlive_the_batches_it_is_of() -> None:
@@ -153,5 +175,5 @@ def test_an_order_does_not_outlive_the_batches_it_is_of() -> None:
     before = [batch(home, [3.0, 1.0] * 300, 0), batch(home, [2.0, 0.5] * 300, 600)]
     changed = [before[0], batch(home, [9.0, 0.5] * 300, 600)]
     for batches in (before, changed, before[:1], before):
-        ((keys, _),) = presorted(batches, 0, False)
+        ((keys, _),) = presorted(batches, 0, False, True)
         assert keys == sorted(value for values, _ in batches for value in values)

@@ -43,6 +43,28 @@ PASSES: list[list[Pass]] = [
 ]
 
 
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("values", [4, 300, 1 << 40])
+def test_nulls_are_set_apart_where_pairs_would_put_them(
+    values: int, descending: bool, last: bool
+) -> None:
+    rng = random.Random(values)
+    apart = sorting.NullsApart(0, last)
+    for nulls in (0.0, 0.3, 1.0):
+        rows: list[Row] = [
+            (None if rng.random() < nulls else rng.randrange(values), rng.choice([None, 1, 2]), n)
+            for n in range(25_000)
+        ]
+        for others in ([], [(sorting.NullsApart(1, not last), not descending)]):
+            passes: list[Pass] = [*others, (apart, descending)]
+            pairs: list[Pass] = [(lambda row, key=key: key(row), down) for key, down in passes]
+            wanted = sorted_by(rows, pairs)
+            for limit in (1 << 30, 300_000):
+                batches = sorted_batches(in_batches(rows, 777), passes, unchecked, limit)
+                assert [row for batch in batches for row in batch] == wanted
+
+
 @pytest.mark.parametrize("number", range(len(PASSES)))
 def test_a_spilled_sort_gives_the_rows_of_a_sort_in_memory_equals_in_order_of_arrival(
     number: int,
