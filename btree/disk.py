@@ -152,6 +152,9 @@ class DiskStore:
     def is_newest(self) -> Callable[[Any], bool]:
         return self.pages.is_newest
 
+    def await_turn(self) -> None:
+        self.pages.await_turn()
+
     def raw_changes(self, view: View, after: int, until: View | None = None) -> RawChanges | None:
         seen = view.snapshot
         state = self.pages.newest() if until is None else until.snapshot.state

@@ -113,9 +113,9 @@ class Tree(Protocol):
     def load(self, keys: Sequence[Key], values: Sequence[Value] | None = None) -> None:
         """Insert or replace many; `keys` strictly ascending.  Builds full leaves where they append."""
 
-    def build(self, runs: Iterable[Sequence[Key]]) -> None:
-        """`load` runs of keys, each above those before it, into an INDEX tree.  Of a large tree the leaves are
-        written as they fill up, and not kept."""
+    def build(self, runs: Iterable[Sequence[Sequence[Value]]]) -> None:
+        """`load` runs of keys, by column, each run above those before it, into an INDEX tree; numbers may come in
+        arrays (codes b h i q d).  Of a large tree the leaves are written as they fill up, and not kept."""
 
     def build_rows(self, parts: Iterable[RowColumns]) -> None:
         """`load` rows by column, each part's keys above those before it, into a TABLE tree.  Of a large tree that
@@ -403,6 +403,10 @@ class Store(Protocol):
     @property
     def is_newest(self) -> Callable[[Any], bool]:
         """Whether nothing was committed since a moment; one of a view is its `moment`."""
+
+    def await_turn(self) -> None:
+        """What a thread calls that finds its view not to be the newest, before it takes in what was committed, with no
+        lock held: so readers beside a committing thread take turns."""
 
     def raw_changes(self, view: Any, after: int, until: Any = None) -> RawChanges | None:
         """What commits after commit `after` up to those that the view `until` sees, or the newest one, did to the raw

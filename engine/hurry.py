@@ -19,15 +19,15 @@ import sys
 import threading
 import time
 from _thread import _count as other_threads
-from _thread import start_new_thread
+from _thread import get_ident, start_new_thread
 
 INTERVAL_SECONDS = 10e-6
-INTERVAL_SECONDS_MAX = 400e-6
+INTERVAL_SECONDS_MAX = 650e-6
 """Shorter than a quick sync, to switch that often costs readers a tenth of their time, and a writer that is always
 back at once takes half of the interpreter from a single one.  So it is as long as commits are quick in spite of it."""
 
-SOON_SECONDS = 0.0004
-LATE_SECONDS = 0.0006
+SOON_SECONDS = 0.00065
+LATE_SECONDS = 0.00095
 """A sync, and getting the interpreter back: less makes the interval longer, more makes it shorter."""
 
 LINGER_SECONDS = 0.002
@@ -41,6 +41,9 @@ class _Hurry:
         self._lock = threading.Lock()
         self.inside = 0
         self.interval_seconds = INTERVAL_SECONDS
+        self.committers: set[int] = (
+            set()
+        )  # threads that have been inside since the interval became short
         self._usual_seconds = 0.0
         self._short_seconds = 0.0  # what was set here; 0 if the interval is the program's own
         self._left = 0.0  # when the last one went out
@@ -50,6 +53,7 @@ class _Hurry:
     def __enter__(self) -> None:
         with self._lock:
             self.inside += 1
+            self.committers.add(get_ident())
             if self.inside == 1:
                 found = sys.getswitchinterval()
                 if found != self._short_seconds:
@@ -65,6 +69,11 @@ class _Hurry:
                     self._left = time.monotonic()
                 else:
                     self._start_lingering()
+
+    @property
+    def usual_seconds(self) -> float:
+        """The program's own switch interval while a shorter one is set; else 0."""
+        return self._usual_seconds if self._short_seconds else 0.0
 
     def synced(self, seconds: float) -> None:
         """A sync took so long, getting the interpreter back included."""
@@ -98,6 +107,7 @@ class _Hurry:
         if sys.getswitchinterval() == self._short_seconds:
             sys.setswitchinterval(self._usual_seconds)
         self._short_seconds = 0.0
+        self.committers.clear()
 
     def _forked(self) -> None:
         """In a forked child, which has none of the threads that were inside, or were to set it back."""

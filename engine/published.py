@@ -19,6 +19,7 @@ from engine.format import SUPERSEDED, WORD_VISIBLE
 from engine.journal import Journal
 from engine.log import Log, State
 from engine.opening import open_log
+from engine.reader_turns import READER_TURNS
 from engine.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -77,8 +78,17 @@ class Published:
         """Whether `newest()` would give the very same.  Costs no system call."""
         return state is self._visible and self._words[0] <= self._visible_end
 
+    def await_turn(self) -> None:
+        """For a thread that finds its state not to be the newest, and holds no lock: see `reader_turns`."""
+        READER_TURNS.wait()
+
     def newest(self) -> State:
         """The newest commit that may be seen, whoever wrote it; who reads pages takes a `snapshot`."""
+        state = self._visible
+        if state is not None and self._dead is None and self._words[0] <= self._visible_end:
+            return (
+                state  # without the mutex, which a writer holds while it asks for the file's lock
+            )
         with self.mutex:
             if self._dead is not None:
                 self.check_usable()

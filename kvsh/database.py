@@ -464,6 +464,7 @@ class Database:
     def _followed(self) -> Reads:
         """What single keys are read from as of the newest commit, kept for the reads to come."""
         self._check_open()
+        self._store.await_turn()
         with self._reads_lock:
             reads = self._reads
             if reads is not NOTHING and (
@@ -507,6 +508,7 @@ class Database:
         reads = self._reads
         if reads.view is not self._view():
             self._check_open()
+            self._store.await_turn()
             with self._reads_lock:
                 reads = self._reads
                 if reads.view is not self._view():

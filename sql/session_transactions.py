@@ -250,6 +250,7 @@ class TransactionState:
         """Have the kept reader read from the newest commit; False if a statement reads from it."""
         if self.reads:
             return False
+        self.store.await_turn()
         self._reader_view = newest
         if self._reader is None or not self._reader.follow(newest):
             self._ready.clear()
