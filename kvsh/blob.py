@@ -13,13 +13,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from kvsh.errors import LOWER_ERRORS, OperationalError, ProgrammingError, translated
+from sql import quoted
 
 if TYPE_CHECKING:
     from kvsh.connection import Connection
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 class Blob:
@@ -56,9 +53,9 @@ class Blob:
         self._readonly = readonly
         self._closed = False
         self._position = 0
-        where = f"{_quoted(schema)}.{_quoted(table)}"
-        self._select = f"SELECT {_quoted(column)} FROM {where} WHERE rowid = ?"
-        self._update = f"UPDATE {where} SET {_quoted(column)} = ? WHERE rowid = ?"
+        where = f"{quoted(schema)}.{quoted(table)}"
+        self._select = f"SELECT {quoted(column)} FROM {where} WHERE rowid = ?"
+        self._update = f"UPDATE {where} SET {quoted(column)} = ? WHERE rowid = ?"
         self._row = row
         value = self._fetch(lambda: OperationalError(f"no such rowid: {row}"))
         if not isinstance(value, bytes | str):

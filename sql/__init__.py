@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sql.parse import is_complete, next_statement
     from sql.plan import ResultColumn
     from sql.result import Result
+    from sql.schema import quoted
     from sql.session import Session
     from sql.session_plans import Prepared
     from sql.typed_rows import TypedRows
@@ -53,6 +54,7 @@ _MODULES = {
     "literals": "sql.dump",
     "mend": "sql.mending",
     "next_statement": "sql.parse",
+    "quoted": "sql.schema",
     "value_to_text": "sql.values",
 }
 
@@ -88,5 +90,6 @@ __all__ = [
     "literals",
     "mend",
     "next_statement",
+    "quoted",
     "value_to_text",
 ]

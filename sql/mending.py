@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import CATALOG_TREE_ID, RAW_TREE_ID, StoreError, Transaction, TreeKind
 from sql.errors import SqlError
+from sql.schema import quoted
 
 if TYPE_CHECKING:
     from sql.session import Session
@@ -115,9 +116,8 @@ def _reindex(session: Session) -> list[str]:
     notes = []
     count = 0
     for name in session.schema.main.indexes:
-        quoted = name.replace('"', '""')
         try:
-            session.execute(f'REINDEX main."{quoted}"').close()
+            session.execute(f"REINDEX main.{quoted(name)}").close()
             count += 1
         except SqlError as error:
             notes.append(f"index {name} could not be made anew: {error}")

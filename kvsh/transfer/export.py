@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from btree import CollectorPaused, ReadOnlyError
 from kvsh.output import Style, write_rows
-from kvsh.transfer.formats import FORMATS, TransferError, checked_format, quoted
+from kvsh.transfer.formats import FORMATS, TransferError, checked_format
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.writers import WRITERS
-from sql import SqlError
+from sql import SqlError, quoted
 
 if TYPE_CHECKING:
     from sql import Result, Session

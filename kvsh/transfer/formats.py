@@ -38,8 +38,3 @@ def checked_format(name: str | None, path: str) -> str:
     if name not in FORMATS:
         raise TransferError(f"unknown format {name!r}: it is one of {', '.join(FORMATS)}")
     return name
-
-
-def quoted(name: str) -> str:
-    """`name` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from btree import CollectorPaused
-from kvsh.transfer.formats import TransferError, checked_format, quoted
+from kvsh.transfer.formats import TransferError, checked_format
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.source import Source
-from sql import ConstraintError
+from sql import ConstraintError, quoted
 
 if TYPE_CHECKING:
     from sql import Session

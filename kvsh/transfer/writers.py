@@ -15,7 +15,6 @@ from operator import itemgetter
 from typing import Any, TextIO
 
 from kvsh.output.values import bytes_text, json_value
-from kvsh.transfer.formats import quoted
 
 Batch = list[tuple[Any, ...]]
 Writer = Callable[[Batch], object]
@@ -120,7 +119,7 @@ def _json_value(value: Any) -> str:
 
 
 def _inserts(out: TextIO, names: Sequence[str], table: str) -> Writer:
-    from sql import literals
+    from sql import literals, quoted
 
     start = f"INSERT INTO {quoted(table)} VALUES(".replace("%", "%%")
     template = start + ",".join(["%s"] * len(names)) + ");\n"
