@@ -176,7 +176,8 @@ class _Scan:
 
     def _accept_up_to(self, newest: int, end: int) -> None:
         """Pages of commits whose records were not found, since a page table at `end` knew of them."""
-        proved, others = [], []
+        proved: list[tuple[int, int, int]] = []
+        others: list[tuple[int, int, int]] = []
         for entry in self.pending:
             _, lsn, location = entry
             known = lsn <= newest and location_offset(location) < end
