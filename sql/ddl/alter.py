@@ -423,7 +423,8 @@ def _without_column(table: Table, parsed: CreateTable, place: int) -> str:
         for kind, start in zip(tokens.kinds, tokens.starts, strict=True)
         if kind == "," and start < column.start
     )
-    return text[:before] + text[column.end :]
+    after = next(start for start in tokens.starts if start >= column.end)  # "," or ")"
+    return text[:before] + text[after:]
 
 
 def _remade_text(work: Work, table: Table, text: str) -> Table:

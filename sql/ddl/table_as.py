@@ -16,7 +16,7 @@ from sql.values import affinity_of_type
 if TYPE_CHECKING:
     from sql.plan import ResultColumn
 
-_PLAIN_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*\Z")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TYPE_NAMES = {
     Affinity.BLOB: None,
     Affinity.TEXT: "TEXT",

@@ -314,6 +314,19 @@ def test_dropping_a_column_is_refused_where_something_uses_it(definition: str, m
     )
 
 
+def test_the_text_without_the_last_column_ends_before_its_comma() -> None:
+    compare(
+        "create table t(a, b int , c )",
+        "create table u(a,b,c /* x */)",
+        "create table v(a,b,\n  c\n)",
+        "create table w(a,b , c int default 5 , check (a > 0))",
+        "alter table t drop column c",
+        "alter table u drop column c",
+        "alter table v drop column c",
+        "alter table w drop column c",
+    )
+
+
 def test_create_table_as_takes_names_and_affinities_of_the_result() -> None:
     compare(
         "create table t(a int, b text, c, d real, e decimal(5))",
@@ -324,6 +337,7 @@ def test_create_table_as_takes_names_and_affinities_of_the_result() -> None:
         "select * from x3",
         "create table x3 as select 1",
         "create table if not exists x3 as select 1",
+        'create table x4 as select 1 as "é", 2 as "a$b", 3 as "9x", 4 as _q, 5 as "order"',
     )
 
 
