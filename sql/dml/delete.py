@@ -18,14 +18,13 @@ from sql.dml.programs import Change, with_state
 from sql.dml.records import KIND_BITS, Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges, one_and_after
-from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
+from sql.dml.target import QueriedPlan, Target, Values, row_columns, scan_query, tree_key
 from sql.dml.triggers import AT_ONCE_MIN, fire_for_all
 from sql.dml.undo import NOTED_ROWS, Undo, guarded, not_noted
 from sql.dml.unique_keys import UniqueKey, unique_key
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
-    from btree import Transaction
     from sql.bind import BindEnvironment
     from sql.compile import CompiledChange, CompiledQuery
     from sql.context import Context
@@ -37,12 +36,8 @@ if TYPE_CHECKING:
 _UNKNOWN: Any = object()
 
 
-class DeletePlan(WritePlan):
+class DeletePlan(QueriedPlan):
     """A prepared DELETE from a stored table."""
-
-    query: CompiledQuery
-    single_step = True
-    notes_writes = True
 
     def __init__(
         self,
@@ -107,17 +102,6 @@ class DeletePlan(WritePlan):
             self.apart_tree = table.tree_id
         if self._one is None or self._noted:
             self.query.generate()
-
-    @property
-    def one(self) -> OneRow | None:
-        return None if self._fires or self._noted else self._one
-
-    def is_still_valid(self, transaction: Transaction) -> bool:
-        if self.returning is not None and self.returning.volatile:
-            return False
-        if self._one is not None and not self._noted:
-            return True
-        return self.query.is_still_valid(transaction)
 
     def run(self, ctx: Context) -> WriteOutcome:
         if self._one is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.dml.keyed import OneRow
+    from sql.dml.returning import Returning
     from sql.parse.statements import Delete, Insert, ObjectName, Update
     from sql.plan import ResultColumn
     from sql.schema import Table, View
@@ -85,6 +86,29 @@ class WritePlan:
     def run_each(self, ctx: Context, bound: Iterable[Context]) -> int:
         """Execute for each row of a program, which `bound` binds in turn; the number of changes."""
         return sum([self.run(each).changes for each in bound])
+
+
+class QueriedPlan(WritePlan):
+    """UPDATE and DELETE of a stored table: a query finds the rows, unless a key names the only one."""
+
+    query: CompiledQuery
+    single_step = True
+    notes_writes = True
+    returning: Returning | None
+    _one: OneRow | None  # the short way to a row by its key
+    _fires: bool  # nothing but AFTER triggers stands in the way of that
+    _noted: bool  # a program's statement: rows are noted before they change
+
+    @property
+    def one(self) -> OneRow | None:
+        return None if self._fires or self._noted else self._one
+
+    def is_still_valid(self, transaction: Transaction) -> bool:
+        if self.returning is not None and self.returning.volatile:
+            return False
+        if self._one is not None and not self._noted:
+            return True
+        return self.query.is_still_valid(transaction)
 
 
 class Target:

@@ -41,7 +41,7 @@ from sql.dml.programs import Change, with_state
 from sql.dml.records import KIND_BITS, Row, widen_by_classes
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges, one_and_after
-from sql.dml.target import Target, Values, WritePlan, row_columns, scan_query, tree_key
+from sql.dml.target import QueriedPlan, Target, Values, row_columns, scan_query, tree_key
 from sql.dml.triggers import AT_ONCE_MIN, fire_for_all
 from sql.dml.undo import ABSENT, NOTED_ROWS, Undo, guarded, not_noted, noter
 from sql.dml.unique_keys import UniqueKey, unique_key
@@ -49,7 +49,7 @@ from sql.dml.writer import same
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
-    from btree import Transaction, Tree
+    from btree import Tree
     from sql.bind import BindEnvironment
     from sql.compile import CompiledChange, CompiledQuery
     from sql.context import Context
@@ -60,12 +60,8 @@ if TYPE_CHECKING:
 _FEW = 4
 
 
-class UpdatePlan(WritePlan):
+class UpdatePlan(QueriedPlan):
     """A prepared UPDATE of a stored table."""
-
-    query: CompiledQuery
-    single_step = True
-    notes_writes = True
 
     def __init__(
         self, session: Session, statement: Update, table: Table, env: BindEnvironment
@@ -187,17 +183,6 @@ class UpdatePlan(WritePlan):
         if -1 in values:
             outputs.append(values[-1])
         return [*outputs, *[columns[place] for place in self.olds]]
-
-    @property
-    def one(self) -> OneRow | None:
-        return None if self._fires or self._noted else self._one
-
-    def is_still_valid(self, transaction: Transaction) -> bool:
-        if self.returning is not None and self.returning.volatile:
-            return False
-        if self._one is not None and not self._noted:
-            return True
-        return self.query.is_still_valid(transaction)
 
     # -- running ---------------------------------------------------------------------------------
 
