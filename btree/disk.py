@@ -335,7 +335,7 @@ class DiskStore:
                 version = replaying.successor(snapshot.lsn, older.base_lsn)
                 replaying.open_trees.clear()  # they refer to it: else all nodes would wait for the collector
             else:
-                version = older.later(snapshot.lsn)
+                version = older.later(snapshot.lsn, older.trees, older.shape)
             raw = version.trees[RAW_TREE_ID]
             if raw.pending:
                 raw.pending_bytes += sum(map(len, records))
@@ -358,16 +358,16 @@ class DiskStore:
             if tree_id != RAW_TREE_ID and state.pending_count + len(puts) > state.pending_max:
                 return False
         for tree_id, puts in changes.items():
-            add_pending(version.trees[tree_id], puts, lsn)
+            add_pending(version.trees[tree_id], puts, len(puts), lsn)
         return True
 
     def append_laid_over(
         self,
         transaction: DiskTransaction,
-        append: Callable[[bytes], Any],
+        append: Callable[[bytes], int | None],
         changes: Mapping[int, dict[Key, Value]],
-    ) -> Any:
-        """Append a commit that is nothing but changes that lie over the trees; what `append` gives.
+    ) -> int | None:
+        """Append a commit that is nothing but changes that lie over the trees; its number, which `append` gives.
 
         None, with nothing done, if that is not to be a redo record of its own, or `append` gives None."""
         version = transaction.version
@@ -379,6 +379,7 @@ class DiskStore:
         raw: TreeState | None = None
         shape = version.shape
         operations: list[Any] = []
+        laid: list[tuple[TreeState, dict[Key, Value], int]] = []
         redo: Any
         with self._lock:
             states = transaction._states or version.trees
@@ -397,34 +398,32 @@ class DiskStore:
                 else:
                     redo = redo_of(state.kind, own)
                 operations.append((OP_CHANGES, tree_id, redo))
+                laid.append((state, own, count))
             record = encoded(operations)
             if len(record) > REDO_BYTES_MAX and (
                 max(map(len, changes.values())) <= OWN_MAX  # long, rather than many
                 or self.checkpoint_due(version, len(record))
             ):
                 return None
-            commit = append(record)
-            if commit is None:
+            if append(record) is None:
                 return None
-            for tree_id, own in changes.items():
-                add_pending(states[tree_id], own, lsn)
+            for state, own, count in laid:
+                add_pending(state, own, count, lsn)
             if raw is not None:
                 raw.pending_bytes += len(record)
                 self._count_waiting(raw)
-            self._versions[lsn] = Version(
-                lsn,
-                states,
-                version.next_tree_id,
-                version.freed,
-                version.cleared,
-                version.base_lsn,
-                shape,
-            )
-        if len(self._versions) > VERSIONS_MAX:
-            self.view()
+            made = version.later(lsn, states, shape)
+            if self.pages.durability != "full":
+                self._versions = {
+                    lsn: made
+                }  # it is seen by now, and nobody is to be given an older one
+            else:
+                self._versions[lsn] = made
+                if len(self._versions) > VERSIONS_MAX:
+                    self.view()
         if raw is not None and self.cache.is_over:
             self.make_room([])
-        return commit
+        return lsn
 
     def append(self, transaction: DiskTransaction, writer: Writer) -> Any:
         """Append the transaction's commit, as redo or as pages; the engine's commit."""

@@ -44,6 +44,9 @@ TAKEN_IN = 1024
 changed is written as pages."""
 
 
+_begin = LocalTransaction.__init__
+
+
 class DiskTransaction(OnPages):
     """A transaction on a `DiskStore`."""
 
@@ -54,7 +57,7 @@ class DiskTransaction(OnPages):
         self, store: DiskStore, version: Version, view: View | None, writer: Writer | None
     ) -> None:
         # Not by `super`, which would take as long as what is called.
-        LocalTransaction.__init__(self, store, version, writable=writer is not None)
+        _begin(self, store, version, writer is not None)
         self._view = view
         self._writer = writer
         self.reader = writer if view is None else view.snapshot
@@ -123,8 +126,7 @@ class DiskTransaction(OnPages):
     def _publish(self) -> None:
         writer = self._writer
         assert writer is not None
-        commit = tree = None
-        is_large = False
+        lsn = tree = None
         if self.raw_puts:
             tree = self.held_back()
             if tree.__class__ is OverlaidTree:
@@ -138,16 +140,17 @@ class DiskTransaction(OnPages):
                 return
             elif tree is not None:
                 with CollectorPaused():  # an object is made for each put
-                    commit = self.store.append_laid_over(self, writer.commit_redo, changes)
+                    lsn = self.store.append_laid_over(self, writer.append_redo, changes)
             else:
-                commit = self.store.append_laid_over(self, writer.commit_redo, changes)
-        if commit is None:
+                lsn = self.store.append_laid_over(self, writer.append_redo, changes)
+        if lsn is None:
             commit = self.store.append(self, writer)
-            is_large = True
-        self._writer = None
-        commit.wait()
-        if is_large:
+            self._writer = None
+            commit.wait()
             self.store.renewals.compact()
+        else:
+            self._writer = None
+            self.store.pages.wait_durable(lsn, pages=False)
         if self.has_rewritten:
             self.store.view()  # nobody needs the older leaves, if nobody reads
         elif RAW_TREE_ID in self.open_trees:

@@ -210,7 +210,7 @@ class MemoryTransaction(LocalTransaction):
                 else:
                     states = self.states
                     for tree_id, own in changes.items():
-                        add_pending(states[tree_id], own, lsn)
+                        add_pending(states[tree_id], own, len(own), lsn)
                 self.store.version = Version(lsn, states, self.next_tree_id, shape=shape)
             except BaseException:
                 for state in (*self.states.values(), *self.version.trees.values()):

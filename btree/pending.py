@@ -11,20 +11,22 @@ from btree.protocols import Key, Value
 from btree.tree_state import TreeState
 
 
-def add_pending(state: TreeState, changes: dict[Key, Value], lsn: int) -> None:
-    """Lay the changes of commit `lsn` over a state; called under the store's lock.
+def add_pending(state: TreeState, changes: dict[Key, Value], count: int, lsn: int) -> None:
+    """Lay the `count` changes of commit `lsn` over a state; called under the store's lock.
 
     One that is interrupted half-way is taken out by `remove_pending`, or made anew: see `states_at`."""
     assert lsn > state.pending_lsn
     state.pending_lsn = lsn
-    state.pending_count += len(changes)
+    state.pending_count += count
     pending = state.pending
     for key, value in changes.items():
         pending[key] = (lsn, value, pending.get(key), key)
     if key.__class__ is int:  # a row's
-        top = key if len(changes) == 1 else max(changes)
-        if state.pending_top is None or top > state.pending_top:
-            state.pending_top = top
+        if count > 1:
+            key = max(changes)
+        top = state.pending_top
+        if top is None or key > top:
+            state.pending_top = key
 
 
 def remove_pending(state: TreeState, lsn: int) -> None:
@@ -40,8 +42,11 @@ def remove_pending(state: TreeState, lsn: int) -> None:
 
 def changes_seen(state: TreeState, lsn: int) -> dict[Key, Value]:
     """What is pending over a state up to commit `lsn`."""
+    entries = state.pending.copy().values()
+    if state.pending_lsn <= lsn:  # which who adds to them sets first: all are seen
+        return {entry[3]: entry[1] for entry in entries}
     visible: dict[Key, Value] = {}
-    for entry in state.pending.copy().values():
+    for entry in entries:
         while entry is not None and entry[0] > lsn:
             entry = entry[2]
         if entry is not None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from btree.version import Version
 
 _ROWID_MAX = (1 << 63) - 1
+NO_TREE = -1, 0
+"""Stands for a tree, and how many changes of it there are, before `next_rowid` was asked for any."""
 
 
 class RowAccess:
@@ -69,23 +71,29 @@ class UnopenedRows(RowAccess):
     root_of: Callable[[TreeState], Node]
     row_changes: dict[int, dict[Key, Value]]
     """Rows that were put, and DELETED, in trees that are not open; no dict is empty."""
+    _given_for = NO_TREE
+    _given_rowid = 0
+    """What `next_rowid` gave last: for which tree, how many changes of it there were then, and the row id.  Where the next
+    change is the row of that id, it is the largest there is, and nobody has to look for that."""
 
     def row(self, tree_id: int, key: Key) -> Value:
-        if tree_id in self.open_trees or not self._writable:
-            return self.tree(tree_id).get(key)
         changes = self.row_changes.get(tree_id)
-        row = None if changes is None else changes.get(key)
-        if row is None:
-            state = (self._states or self.version.trees)[tree_id]
-            entry = state.pending.get(key)
-            if entry is None:
-                try:
-                    leaf, slot = _place(state.root, key)
-                    return None if leaf is None else leaf.values[slot]
-                except (AttributeError, TypeError):
-                    return self._in_pages(state, key, wants_row=True)
+        if changes is not None:
+            row = changes.get(key)
+            if row is not None:
+                return None if row is DELETED else row
+        elif tree_id in self.open_trees or not self._writable:
+            return self.tree(tree_id).get(key)
+        state = (self._states or self.version.trees)[tree_id]
+        entry = state.pending.get(key)
+        if entry is not None:
             row = entry[1]
-        return None if row is DELETED else row
+            return None if row is DELETED else row
+        try:
+            leaf, slot = _place(state.root, key)
+            return None if leaf is None else leaf.values[slot]
+        except (AttributeError, TypeError):
+            return self._in_pages(state, key, wants_row=True)
 
     def _has_row(self, tree_id: int, key: Key) -> bool:
         """Whether there is a row of that key in a tree that is not open, which takes no look at the row."""
@@ -148,15 +156,25 @@ class UnopenedRows(RowAccess):
         return True
 
     def next_rowid(self, tree_id: int) -> int | None:
-        if self._writable and tree_id not in self.row_changes and tree_id not in self.open_trees:
+        if tree_id in self.open_trees or not self._writable:
+            return super().next_rowid(tree_id)
+        changes = self.row_changes.get(tree_id)
+        count = 0 if changes is None else len(changes)
+        top = self._given_rowid
+        if changes is None or (tree_id, count - 1) != self._given_for or top not in changes:
             state = (self._states or self.version.trees)[tree_id]
+            if state.nodes_top is None:
+                return super().next_rowid(tree_id)
             top = state.nodes_top
-            if top is not None:
-                if state.pending_top is not None and state.pending_top > top:
-                    top = state.pending_top
-                if NO_ROW != top != _ROWID_MAX and self.row(tree_id, top) is not None:
-                    return top + 1
-        return super().next_rowid(tree_id)
+            if state.pending_top is not None and state.pending_top > top:
+                top = state.pending_top
+            if changes is not None:
+                top = max(top, max(changes))
+        if top in (NO_ROW, _ROWID_MAX) or self.row(tree_id, top) is None:
+            return super().next_rowid(tree_id)
+        self._given_for = tree_id, count
+        self._given_rowid = top + 1
+        return top + 1
 
     def kinds_of(self, tree_id: int) -> tuple[int, ...]:
         tree = self.open_trees.get(tree_id)

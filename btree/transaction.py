@@ -33,7 +33,7 @@ from btree.overlay import (
 )
 from btree.pending import add_pending, take_newer
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, Savepoint, TreeKind, Value
-from btree.row_access import UnopenedRows
+from btree.row_access import NO_TREE, UnopenedRows
 from btree.savepoint import TreeSavepoint
 from btree.tree import DELETED, Tree
 from btree.tree_state import Mark, TreeState
@@ -105,7 +105,7 @@ class LocalTransaction(UnopenedRows, Backend):
     freed = _ListWhenAsked[int]()
     cleared = _ListWhenAsked[tuple[Any, ...]]()
 
-    def __init__(self, store: Any, version: Version, *, writable: bool) -> None:
+    def __init__(self, store: Any, version: Version, writable: bool) -> None:
         self.store = store
         self.version = version
         self._shape = self.plain_shape = version.shape
@@ -386,6 +386,7 @@ class LocalTransaction(UnopenedRows, Backend):
         self._check_writable()
         self.raw_puts.clear()  # all of them came after the savepoint
         self.row_changes.clear()
+        self._given_for = NO_TREE
         self.carry_out()
         savepoint = self._forget_after(savepoint, keep=True)
         self._states = savepoint.states
@@ -559,7 +560,7 @@ class LocalTransaction(UnopenedRows, Backend):
             return self.states_at(lsn)
         for tree in overlaid:
             state = states[tree.id]
-            add_pending(state, tree.own, lsn)
+            add_pending(state, tree.own, len(tree.own), lsn)
         return states
 
     def note_created(self, tree_id: int, kind: TreeKind) -> None:

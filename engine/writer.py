@@ -230,6 +230,10 @@ class Writer:
 
     def commit_redo(self, payload: bytes) -> Commit:
         """Append an opaque redo payload; no pages may have been put."""
+        return Commit(self._store, self.append_redo(payload), None)
+
+    def append_redo(self, payload: bytes) -> int:
+        """The same: the commit's number, for who waits for it by `PageStore.wait_durable`."""
         assert not self._records, "a redo commit has no pages"
         assert not self._ended, "the writer has ended"
         if len(payload) > PAYLOAD_BYTES_MAX - 4096:
@@ -240,7 +244,7 @@ class Writer:
             lsn = store.append_redo(self._log, (payload,))
         self._ended = True
         store.writer_committed()
-        return Commit(store, lsn, None)
+        return lsn
 
     def commit_pages(self) -> Commit:
         """Make every put and delete count, and end the redo tail."""

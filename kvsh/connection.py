@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 from kvsh import callbacks, errors
 from kvsh.codes import LIMITS
 from kvsh.connecting import checked_level, opened, parsed_path
-from kvsh.cursor import Cursor
+from kvsh.cursor import NO_PLANS, Cursor
 from kvsh.errors import LOWER_ERRORS, NotSupportedError, ProgrammingError, translated
 from kvsh.tidying import tidy
 from sql import Session
@@ -62,6 +62,9 @@ class Connection:
 
     _initialised = False
     _session: Any = None
+    _known_plan: Callable[[str], Prepared | None] = NO_PLANS.get
+    """The plan of a statement that has passed all checks, as long as nothing but the statement itself has to
+    be done when it is executed: none is known to a connection that is closed, or watched."""
 
     def __init__(
         self,
@@ -120,9 +123,6 @@ class Connection:
         )  # statements, batches of rows and the ends of transactions, where it is shared
         self._trace_callback: Callable[[str], Any] | None = None
         self._limits: dict[int, int] = {}
-        self._known_plan: Callable[[str], Prepared | None]
-        """The plan of a statement that has passed all checks, as long as nothing but the statement itself has to
-        be done when it is executed."""
         self._note_watchers()
         self._initialised = True
 
@@ -141,9 +141,11 @@ class Connection:
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         """`cursor().execute(...)`: run one statement, give the cursor."""
+        known_plan = self._known_plan  # no method: to look for one takes longer
+        plan = known_plan(sql)
         if (
-            self.__class__ is not Connection
-            or self._session is None
+            plan is None
+            or self.__class__ is not Connection
             or (self._thread is not None and self._thread != get_ident())
         ):
             return self.cursor().execute(sql, parameters)
@@ -152,9 +154,6 @@ class Connection:
         cursor._barred = False
         if self.row_factory is not None:
             cursor.row_factory = self.row_factory
-        plan = self._known_plan(sql)
-        if plan is None:
-            return cursor.execute(sql, parameters)
         cursor._run(self, plan, sql, parameters)
         return cursor
 
@@ -213,7 +212,7 @@ class Connection:
         if not self._initialised:
             raise ProgrammingError("Base Connection.__init__ not called.")
         session, self._session = self._session, None
-        self._known_plan = _no_plan
+        self._known_plan = NO_PLANS.get
         if session is not None:
             try:
                 session.close()
@@ -506,7 +505,7 @@ class Connection:
             or self._trace_callback is not None
             or self._session.cancellation.progress is not None
         )
-        self._known_plan = _no_plan if is_watched else self._session.known_plan
+        self._known_plan = NO_PLANS.get if is_watched else self._session.known_plan
 
     def _check_variables(self, sql: str) -> None:
         limit = self._limits.get(LIMITS.index("VARIABLE_NUMBER"))
@@ -561,10 +560,6 @@ def connect(
     )
     made: Connection = (factory or Connection)(database, *arguments, **options)
     return made
-
-
-def _no_plan(sql: str) -> None:
-    """What is known of a statement by a connection that is closed, or watched."""
 
 
 def _every(pages: int, progress: Callable[[int, int, int], Any]) -> Callable[[int, int], None]:

@@ -16,6 +16,7 @@ from itertools import chain, islice
 from operator import index
 from sys import maxsize
 from threading import get_ident
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Never
 
 from kvsh import adapting
@@ -47,20 +48,18 @@ def first_word(sql: str) -> str:
     return match.group(1).upper() if match else ""
 
 
-class _NoConnection:
-    """Stands for the connection of a cursor whose `__init__` was not called."""
+NO_PLANS: dict[str, Any] = {}
+"""The plans that are known to who has to look closer at each statement."""
 
-    _session = None
-    _thread = None
-
-    def _known_plan(self, sql: str) -> None:
-        """None: `execute` looks closer, and finds out."""
+_NO_CONNECTION: Any = SimpleNamespace(_session=None, _thread=None, _known_plan=NO_PLANS.get)
+"""Stands for the connection of a cursor whose `__init__` was not called.  Of a class that can't change: where an
+attribute of a class may come to have a `__set__`, the interpreter takes ten times as long to set the instance's."""
 
 
 class Cursor:
     """Made by `Connection.cursor()` or `Connection.execute()`; used by one thread at a time."""
 
-    connection: Connection = _NoConnection()  # type: ignore[assignment]
+    connection: Connection = _NO_CONNECTION
     _barred = True
     """Whether it can't be used now: `__init__` was not called, it is closed, or at work."""
     arraysize = 1
@@ -106,7 +105,8 @@ class Cursor:
         Raises ProgrammingError for several statements or a wrong number of parameters, and the
         other errors of PEP 249 for what the statement itself meets."""
         connection = self.connection
-        plan = connection._known_plan(sql)
+        known_plan = connection._known_plan
+        plan = known_plan(sql)
         if (
             plan is None
             or self._barred
@@ -177,7 +177,8 @@ class Cursor:
             else:
                 values = parameters if parameters is _NO_PARAMETERS else bound(parameters)
                 if values.__class__ is tuple:
-                    ready = None if session.in_transaction else session.ready(sql)
+                    is_ready = plan.is_query and not session.in_transaction
+                    ready = session.ready(sql) if is_ready else None
                     if ready is not None:
                         rows = ready[0](values)
                         if rows is not None:

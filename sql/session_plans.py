@@ -117,7 +117,8 @@ class TransactionStatement(Prepared):
     def quick(self, session: Session, values: Values) -> list[Row] | int | None:
         if values:
             return None
-        self._action(session)
+        action = self._action
+        action(session)
         return 0
 
 

@@ -90,6 +90,9 @@ class FakePages:
     def commit_redo_since(self, payload: bytes, since: Any) -> int:
         return 0
 
+    def wait_durable(self, lsn: int, *, pages: bool) -> None: ...
+
+    durability = "full"
     redo_held_bytes = 0
 
     def checkpoint_due(self, more: int = 0, light: int = 0) -> bool:
@@ -213,6 +216,9 @@ class FakeWriter:
 
     def commit_redo(self, payload: bytes) -> FakeCommit:
         return self._commit(payload)
+
+    def append_redo(self, payload: bytes) -> int:
+        return self._commit(payload).lsn
 
     def _commit(self, redo: bytes | None) -> FakeCommit:
         assert self.active

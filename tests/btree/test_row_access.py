@@ -121,6 +121,29 @@ def test_rows_are_what_a_model_of_them_is(store: Any, seed: int) -> None:
         after.rollback()
 
 
+def test_row_ids_after_a_rollback_do_not_follow_those_given_before_it(store: Any) -> None:
+    model: Model = {}
+    tree_id = tables(store, model, 5)[0]
+    writing = store.begin(write=True)
+    assert writing.next_rowid(tree_id) == 13  # now the tree's last key is known
+    writing.commit()
+    writing = store.begin(write=True)
+    savepoint = writing.savepoint()
+    for rowid in (13, 14, 15):
+        assert writing.next_rowid(tree_id) == rowid
+        writing.put_row(tree_id, rowid, ("gone",))
+    assert not writing.open_trees or store.path is None
+    writing.rollback_to(savepoint)
+    for rowid in (15, 40, 30):
+        writing.put_row(tree_id, rowid, ("kept",))
+    assert writing.next_rowid(tree_id) == 41
+    writing.delete_row(tree_id, 40)
+    assert writing.next_rowid(tree_id) == 31
+    writing.put_row(tree_id, 31, ("kept",))
+    assert writing.next_rowid(tree_id) == 32
+    writing.rollback()
+
+
 def test_changes_of_unopened_trees_outlive_the_process(tmp_path: Path) -> None:
     model: Model = {}
     with_store = open_store(tmp_path / "db")
