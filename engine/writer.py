@@ -88,7 +88,7 @@ class Writer:
         self._pages_crc = 0
         self._records = 0
         self._ended = False
-        self._failed = False
+        self._failed: StorageError | None = None  # the first write that failed
 
     @property
     def base_lsn(self) -> int:
@@ -133,7 +133,7 @@ class Writer:
         """The version of `page` at `location`, this writer's own early ones included."""
         if location >> 24 << 3 >= self._position:
             self.flush()
-        if self._failed:
+        if self._failed is not None:
             self._check_whole()
         return self._log.read_page(page, location)
 
@@ -143,7 +143,7 @@ class Writer:
         """`read` for several pages; of those that lie close together in one go."""
         if max(locations) >> 24 << 3 >= self._position:
             self.flush()
-        if self._failed:
+        if self._failed is not None:
             self._check_whole()
         return self._log.read_pages(pages, locations)
 
@@ -205,11 +205,9 @@ class Writer:
         return offset
 
     def _check_whole(self) -> None:
-        if self._failed:
-            raise StorageError(
-                f"{self._log.path}: a write of this transaction failed before, so it can't go on:"
-                " roll it back and try again"
-            )
+        """Who undoes half of a statement that failed, or tries another, hears what went wrong first."""
+        if self._failed is not None:
+            raise StorageError(str(self._failed)) from self._failed
 
     def flush(self) -> None:
         """Write the buffer behind what is written."""
@@ -221,9 +219,9 @@ class Writer:
             store.reserve(self._position + len(data))
             self._log.file.write(data, self._position)
         except OSError as error:
-            self._failed = True  # what was written early is gone too
+            self._failed = refused(store.path, error)  # what was written early is gone too
             store.take_back(self._log)
-            raise refused(store.path, error) from error
+            raise self._failed from error
         self._position += len(data)
         self._buffer = []
         self._buffered = 0

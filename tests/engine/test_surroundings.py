@@ -302,6 +302,38 @@ def test_a_file_size_limit_is_a_full_disk_and_work_goes_on_once_it_is_lifted(
     store.close()
 
 
+def test_a_statement_that_is_undone_after_a_full_disk_says_what_was_wrong(tmp_path: Path) -> None:
+    """What undid its half read pages of the failed transaction, and that error took the place of the first."""
+    path = tmp_path / "db"
+    rows = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 30000)"
+    script = f"""
+        CREATE TABLE t (a INTEGER PRIMARY KEY, b);
+        {rows} INSERT INTO t SELECT i, hex(randomblob(60)) FROM c;
+    """
+    subprocess.run(
+        [sys.executable, "-m", "kvsh", path], input=script, text=True, cwd=ROOT, check=True
+    )
+    blocks = path.stat().st_size // 512 + 100
+    words = [sys.executable, "-m", "kvsh", str(path), "DELETE FROM t WHERE a % 2"]
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "database or disk is full (File too large)" in done.stderr
+    count = subprocess.run(
+        [sys.executable, "-m", "kvsh", path, "SELECT count(*) FROM t"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert count.stdout == "30000\n"
+
+
 def test_every_fact_of_the_ground_is_named_where_the_code_relies_on_it() -> None:
     table = (ROOT / "docs" / "durability.md").read_text(encoding="utf-8")
     facts = re.findall(r"^\| (\d+) [A-Z]", table, re.MULTILINE)
