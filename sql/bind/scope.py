@@ -198,7 +198,11 @@ def _columns_of(table: Table, source: int, kinds: tuple[int, ...]) -> _Columns:
             rowid = ColumnRef(
                 source, ROWID, "rowid", table.name, Affinity.INTEGER, "BINARY", INTEGER_KIND
             )
-    key = ColumnRef(source, ROWID, "_key_", table.name, Affinity.BLOB, "BINARY", ANY_KIND)
+    key: Expression
+    if rowid is not None and table.rowid_alias is not None:
+        key = rowid  # a row by itself will do then, and joins take place leaf by leaf
+    else:
+        key = ColumnRef(source, ROWID, "_key_", table.name, Affinity.BLOB, "BINARY", ANY_KIND)
     return columns, _by_name(columns), rowid, key
 
 

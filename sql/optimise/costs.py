@@ -13,7 +13,7 @@ FILTER = 30.0
 HASH_UNIQUE_ROW = 80.0
 HASH_ROW, HASH_KEY = 120.0, 300.0
 LEAF_ROWS = 64.0
-COLUMN_LOOKUP, COLUMN_ROW = 400.0, 6.0
+COLUMN_LOOKUP, COLUMN_ROW = 150.0, 6.0
 COLUMN_FILTER, COLUMN_SCAN_ROW = 8.0, 15.0
 """A condition on one row of a scan by column: most are decided by codes, which takes far less."""
 COLUMN_ROWS_MIN, COLUMNS_SHARE = 2000.0, 32.0
