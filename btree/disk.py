@@ -472,7 +472,7 @@ class DiskStore:
     def replaced_state(
         self, transaction: LocalTransaction, old: TreeState, made: TreeState
     ) -> TreeState:
-        """See `LocalTransaction.replace_state`."""
+        """See `Backend.replace_state`."""
         with self._lock:
             made = transaction.swap_state(self._versions.values(), old, made)
             if made.id == RAW_TREE_ID:

@@ -1,7 +1,7 @@
 """PRAGMAs: what tools ask of SQLite, answered for this store.
 
-Each pragma that gives rows has its columns in `_COLUMNS` and a function in `_ROWS`, so that it is also a
-table-valued function (`pragma_table_info('t')`).  Settings that mean something here change it;
+Each pragma that gives rows has its columns and a function in `_ROWS`, so that it is also a table-valued
+function (`pragma_table_info('t')`).  Settings that mean something here change it;
 settings of SQLite's that have no counterpart are remembered, shown, and change nothing; unknown pragmas
 do nothing, as in SQLite.
 

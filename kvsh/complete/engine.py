@@ -1,6 +1,6 @@
 """Completion from text and cursor to ranked proposals: the one entry, for SQL, raw and dot commands.
 
-The buffer may hold several statements.  `statement_at` finds the one under the cursor; a line that starts
+The buffer may hold several statements.  The one under the cursor is completed; a line that starts
 with `.` or a raw verb is a command and ends with its line, everything else is SQL up to its `;`.
 
 Pure: what it knows of the database comes through `Catalog`, of commands through `CommandSpec`s.
