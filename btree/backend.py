@@ -36,8 +36,8 @@ class Backend(ABC):
         """The page of a raw leaf, if it is not in memory as a node and need not be."""
         return None
 
-    def hot_rows(self, tree: Tree) -> HotRows | None:
-        """See `protocols.Tree.hot_rows`."""
+    def hot_rows(self, state: TreeState) -> HotRows | None:
+        """See `protocols.Tree.hot_rows`; those of a tree in this state."""
         return None
 
     @abstractmethod

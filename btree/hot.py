@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from btree.protocols import Key, Value
 
@@ -28,7 +28,7 @@ _ENTRY_BYTES = 140
 
 
 class HotRows:
-    """Some rows of a tree's state.  `rows` is to be read by `get`, and filled by `keep`."""
+    """Some rows of a tree's state, to be looked for by `finder` and kept by `keeper`."""
 
     __slots__ = ("_has_large", "_hot", "bytes", "mark", "rows", "tree_id")
 
@@ -48,6 +48,11 @@ class HotRows:
         rows[key] = row
 
     @property
+    def finder(self) -> Callable[[Key], Value]:
+        """What gives the row of a key, None if it is not here."""
+        return self.rows.get
+
+    @property
     def keeper(self) -> Callable[[Key, Value], None]:
         """What keeps rows: all, or in a tree that has large values those that have none."""
         return self._keep_short if self._has_large else self.keep
@@ -55,6 +60,34 @@ class HotRows:
     def _keep_short(self, key: Key, row: Value) -> None:
         if sum(map(sys.getsizeof, row)) <= _SHORT_BYTES:
             self.keep(key, row)
+
+
+class HotRowsBelow:
+    """Those of a state over which small changes lie: single commits leave it and them as they are.  Of the keys that
+    `changes` names none is found here or kept."""
+
+    __slots__ = ("_changes", "_hot")
+
+    def __init__(self, hot: HotRows, changes: Mapping[Key, object]) -> None:
+        self._hot = hot
+        self._changes = changes
+
+    @property
+    def finder(self) -> Callable[[Key], Value]:
+        """See `HotRows`."""
+        changes, find = self._changes, self._hot.finder
+        return lambda key: None if key in changes else find(key)
+
+    @property
+    def keeper(self) -> Callable[[Key, Value], None]:
+        """See `HotRows`."""
+        changes, keep_below = self._changes, self._hot.keeper
+
+        def keep(key: Key, row: Value) -> None:
+            if key not in changes:
+                keep_below(key, row)
+
+        return keep
 
 
 class Hot:

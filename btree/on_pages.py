@@ -119,10 +119,10 @@ class OnPages(LocalTransaction):
                 self.make_room()
         return page
 
-    def hot_rows(self, tree: Tree) -> HotRows | None:
-        if self._writable or tree.kind not in (TreeKind.TABLE, TreeKind.INDEX):
+    def hot_rows(self, state: TreeState) -> HotRows | None:
+        if self._writable or state.kind not in (TreeKind.TABLE, TreeKind.INDEX):
             return None
-        return self.store.cache.hot.of(tree.id, tree.state, has_large=tree.large)
+        return self.store.cache.hot.of(state.id, state.mark, has_large=state.large)
 
     def _read(
         self, tree_id: int, kind: TreeKind, page: int, location: int, added: Added | None = None

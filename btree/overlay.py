@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import raw_pages, waiting
 from btree.collector import CollectorPaused
+from btree.hot import HotRowsBelow
 from btree.node import Node
 from btree.order import in_order, less, search_right, values_at
 from btree.packed import found_at, look_up
@@ -158,6 +159,14 @@ class OverlaidTree(Tree):
         if lo is None and hi is None:
             return self.under.count + len(self.entries) + len(self.own)
         return self.nodes().estimate(lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive)
+
+    def hot_rows(self) -> HotRowsBelow | None:
+        """Rows of the state below.  Of an index's row ids by the first parts of keys nobody knows whether a change lies
+        over them."""
+        if self.under.kind is not TreeKind.TABLE or not self.base.level:
+            return None
+        below = self.transaction.hot_rows(self.under)
+        return None if below is None else HotRowsBelow(below, self.entries)
 
     # -- single entries --------------------------------------------------------------------------------
 

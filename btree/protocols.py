@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from btree.hot import HotRows
+    from btree.hot import HotRows, HotRowsBelow
     from btree.view import RawChanges
 
 Key = Any
@@ -94,7 +94,7 @@ class Tree(Protocol):
     def get(self, key: Key, default: Value = None) -> Value:
         """The value at `key`, else `default`.  O(depth).  INDEX trees give True for a present key."""
 
-    def hot_rows(self) -> HotRows | None:
+    def hot_rows(self) -> HotRows | HotRowsBelow | None:
         """Rows of a TABLE tree that were asked for lately, or row ids of an INDEX tree by the parts of keys that they were
         asked for by, where such are kept: those of readers, of a tree that is not as small as to need none."""
 

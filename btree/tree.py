@@ -21,7 +21,7 @@ from btree.protocols import Key, RowColumns, TreeKind, Value
 from btree.tree_nodes import TreeNodes
 
 if TYPE_CHECKING:
-    from btree.hot import HotRows
+    from btree.hot import HotRows, HotRowsBelow
     from btree.rewrite import Rewrite
 
 DELETED = False
@@ -87,10 +87,11 @@ class Tree(TreeNodes):
         """Levels, 1 for a tree that is one leaf."""
         return self.root.level + 1
 
-    def hot_rows(self) -> HotRows | None:
-        if self.__class__ is not Tree or not self.root.level:
+    def hot_rows(self) -> HotRows | HotRowsBelow | None:
+        under = self.under
+        if self.__class__ is not Tree or not self.root.level or self.state is not under.mark:
             return None
-        return self.transaction.hot_rows(self)
+        return self.transaction.hot_rows(under)
 
     # -- single entries --------------------------------------------------------------------------
 
@@ -301,13 +302,13 @@ class Tree(TreeNodes):
         if self.redo is not None:
             kept_redo.record(self, keys, values, leaves)
 
-    def build(self, runs: Iterable[Sequence[Key]]) -> None:
+    def build(self, runs: Iterable[Sequence[Sequence[Value]]]) -> None:
         rewrite = self.rewrite()
         if rewrite is not None and not self._count:
             rewrite.build(runs)
             return
         for run in runs:
-            self.load(run)
+            self.load(list(zip(*run, strict=True)))
 
     def build_rows(self, parts: Iterable[RowColumns]) -> None:
         rewrite = self.rewrite()

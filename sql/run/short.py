@@ -214,7 +214,7 @@ def hot_rows(tree: Tree) -> tuple[Callable[[Any], Any], Callable[[Any, Any], Non
     """What looks for a row among those that were asked for lately, and what keeps one there; of an index for the row
     ids that it has for a prefix."""
     hot = tree.hot_rows()
-    return _NONE_HOT if hot is None else (hot.rows.get, hot.keeper)
+    return _NONE_HOT if hot is None else (hot.finder, hot.keeper)
 
 
 def _keep_none(key: Any, row: Any) -> None:

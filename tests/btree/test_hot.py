@@ -61,3 +61,35 @@ def test_versions_and_writers_do_not_share(tmp_path: Path) -> None:
     assert first.get(5) == (5, "text")
     assert second.get(5) == (5, "changed")
     store.close()
+
+
+def test_single_changes_leave_the_rows_below_them(tmp_path: Path) -> None:
+    """What lies over the nodes is never found among the hot rows, nor kept there, whoever reads."""
+    store: Any = open_store(tmp_path / "db", durability="off")
+    writing = store.begin(write=True)
+    number = writing.create_tree(TreeKind.TABLE)
+    writing.tree(number).load([*range(2000)], [(at, "text") for at in range(2000)])
+    writing.commit()
+    older = store.begin().tree(number)
+    below = older.hot_rows()
+    for at in range(10):
+        below.keeper(at, older.get(at))
+    writing = store.begin(write=True)
+    changing = writing.tree(number)
+    assert changing.hot_rows() is None
+    changing.put(3, (3, "changed"))
+    changing.delete(4)
+    changing.put(5000, (5000, "new"))
+    writing.commit()
+    newer = store.begin().tree(number)
+    hot = newer.hot_rows()
+    assert hot.finder(2) is older.get(2)
+    for at in (3, 4, 5000):
+        assert hot.finder(at) is None
+        hot.keeper(at, (at, "not to be kept"))
+        assert hot.finder(at) is None
+    assert [newer.get(at) for at in (3, 4, 5000)] == [(3, "changed"), None, (5000, "new")]
+    assert older.hot_rows().finder(3) == (3, "text")  # as of its own commit
+    hot.keeper(20, newer.get(20))
+    assert below.rows[20] == (20, "text")
+    store.close()
