@@ -114,14 +114,20 @@ class Script:
                 raise run.error
             return run.end
 
-        def queries() -> None:
+        def queries(at: Unit) -> None:
             while reader.run_on(query):
                 self._alone = 0
+                at.line, at.column = reader.waiting()
                 if environment.interrupted:  # between two runs
                     raise KeyboardInterrupt
 
-        line, column = reader.place()
-        return self.finish(done=environment.guarded(Unit("sql", "", line, column), queries))
+        return self._guarded(reader, queries)
+
+    def _guarded(self, reader: Reader, runs: Callable[[Unit], None]) -> bool:
+        """Do `runs`, which tells its argument where each run begins: what a failing disk says of one is said of that
+        place.  False if the script has to stop."""
+        at = Unit("sql", "", *reader.waiting())
+        return self.finish(done=self.environment.guarded(at, lambda: runs(at)))
 
     def _writes(self, reader: Reader, unit: Unit) -> bool:
         """INSERTs, UPDATEs and DELETEs that differ from the one that just ran in their literals alone, in bulk,
@@ -134,12 +140,11 @@ class Script:
             return True
         execute = partial(environment.session.execute_writes, unit.text)
 
-        def writes() -> None:
+        def writes(_at: Unit) -> None:
             if self._ran(reader, execute) is None:
                 self._apart = ALONE_MAX
 
-        line, column = reader.place()
-        return self.finish(done=environment.guarded(Unit("sql", "", line, column), writes))
+        return self._guarded(reader, writes)
 
     def _ran(self, reader: Reader, execute: Callable[[str, int], int | None]) -> bool | None:
         """Whether statements were executed together; None if they have to be executed one by one, False if fewer
@@ -202,9 +207,10 @@ class Script:
             return True
         execute = environment.session.execute_inserts
 
-        def inserts() -> None:
+        def inserts(at: Unit) -> None:
             self._skip = SKIP_MAX  # if nothing at all can be done, they are no literals
             while reader.begins(head):
+                at.line, at.column = reader.waiting()
                 if environment.interrupted:  # between two runs
                     raise KeyboardInterrupt
                 goes_on = self._ran(reader, execute)
@@ -215,8 +221,7 @@ class Script:
                     return
             self._skip = 0
 
-        line, column = reader.place()
-        return self.finish(done=environment.guarded(Unit("sql", "", line, column), inserts))
+        return self._guarded(reader, inserts)
 
     def _compacted(self) -> bool:
         """Compact if dead bytes outweigh the live ones; False if a signal came meanwhile.

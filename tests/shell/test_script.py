@@ -292,6 +292,25 @@ def test_an_error_within_a_run_of_queries_names_its_place() -> None:
     assert done.err.startswith("<stdin>:5:1: error: integer overflow")
 
 
+def test_a_full_disk_within_runs_of_inserts_names_the_first_that_is_not_there(
+    tmp_path: Path,
+) -> None:
+    """It named the place where the first run began, thousands of lines before."""
+    lines = [f"INSERT INTO t VALUES ({n}, '{n:080}');\n" for n in range(2, 40_000)]
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 3000; exec "$@"', "sh", *command(str(tmp_path / "a.db"))],
+        input="CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT);\n" + "".join(lines),
+        capture_output=True,
+        text=True,
+        env=environ(),
+        check=False,
+    )
+    assert done.returncode == 1 and "disk is full" in done.stderr
+    last = kvsh(tmp_path / "a.db", "SELECT max(a) FROM t").out.strip()
+    assert 1000 < int(last) < 39_999
+    assert done.stderr.startswith(f"<stdin>:{int(last) + 1}:1: error: "), (last, done.stderr)
+
+
 def test_a_long_result_streams_in_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     rows = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 300000)"
