@@ -22,6 +22,7 @@ from sql.compile.arms import ArmsCompiler
 from sql.compile.batched import batched_level, late_level
 from sql.compile.by_column import ColumnScan, column_scan
 from sql.compile.clauses import split_clauses
+from sql.compile.computed import with_computed
 from sql.compile.groups import GroupCompiler
 from sql.compile.levels import LevelCompiler
 from sql.compile.module import Lines, Module
@@ -224,10 +225,12 @@ class BlockCompiler:
         seen = rows_seen(plan) * times
         outer, self.repeats = self.repeats, max(1.0, rows_tried(plan) * times)
         remembers, self.scalar.remembers = self.scalar.remembers, seen >= FEW_ROWS
+        computed, self.scalar.computed = self.scalar.computed, []
         try:
             return self._select_planned(plan, free)
         finally:
             self.repeats, self.scalar.remembers = outer, remembers
+            self.scalar.computed = computed
 
     def _select_planned(self, plan: SelectPlan, free: list[str]) -> str:
         block = plan.block
@@ -300,6 +303,8 @@ class BlockCompiler:
         if self.analysis is None:
             reduce_tables(levels, plan.levels)
         scan = column_scan(levels, first)
+        if scan is not None and not others and not constant:
+            scan = with_computed(levels, block, scan)
         if scan is None:
             header, clauses, source = levels.header(first)
             single = source.single

@@ -474,6 +474,9 @@ class ScalarCompiler(ComparisonCompiler):
 
     def _function(self, e: Call) -> str:
         function: Function = e.function
+        for known, source in self.computed:
+            if known == e:
+                return source
         if function.builtin:
             match e.name:
                 case "coalesce" | "ifnull":

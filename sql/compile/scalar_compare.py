@@ -68,6 +68,8 @@ class ComparisonCompiler(KindInference, ABC):
         self.constants = constants
         self.once = once
         self.remembers = False  # whether what costly functions give is kept: of many rows
+        # Calls that are made for a batch at once, and the variables that have their values.
+        self.computed: list[tuple[Expression, str]] = []
         self.functions = functions
         self.collations: Mapping[str, Callable[[str, str], int]] = (
             {} if functions is None else functions.collations

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 from sql.expressions import INTEGER, NULL, REAL, TEXT
 from sql.functions.formats import format_text
 from sql.functions.moments import DAY_MS, EPOCH_MS, HALF_DAY_MS, Moment, moment_of
+from sql.functions.plain_moments import CLOCK_LENGTH, plain_moments
 from sql.functions.registry import AnyFunction, Function
 from sql.run.remembered import REMEMBERED_MAX, Known, Remembered
 from sql.values import value_to_text
@@ -49,7 +50,6 @@ _PLAIN = re.compile(
     r"(?:[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])?"
 ).fullmatch
 """A moment as it is mostly written, of which each part stands in a place of its own: a quarter of the time."""
-_CLOCK_LENGTH = len("2000-01-01 00:00:00")
 _PLACES = {
     "Y": slice(0, 4),
     "m": slice(5, 7),
@@ -67,7 +67,7 @@ def _plain(arguments: tuple[Any, ...]) -> str | None:
     text: str = arguments[0]
     if _PLAIN(text) is None:
         return None
-    return text if len(text) == _CLOCK_LENGTH else f"{text} 00:00:00"
+    return text if len(text) == CLOCK_LENGTH else f"{text} 00:00:00"
 
 
 @lru_cache(maxsize=64)
@@ -241,6 +241,62 @@ class _ByText(Remembered):
             return value
         return super().__missing__(argument)
 
+    def of_column(self, values: Sequence[Any]) -> tuple[list[Any], bool]:
+        texts = _without_nulls(values)
+        moments = plain_moments(texts)
+        if moments is None or moments.length < self._size:
+            return super().of_column(values)
+        known, part = self._known, self._part
+        return _beside_nulls([known[text[part]] for text in texts], values), True
+
+
+class _ByDay(Remembered):
+    """By plain moments, what `finish` makes of the milliseconds of each."""
+
+    def __init__(
+        self, call: Callable[[Any], Any], finish: Callable[[list[int]], list[Any]]
+    ) -> None:
+        super().__init__(call)
+        self._finish = finish
+        self._days = Known(_plain_ms)
+
+    def of_column(self, values: Sequence[Any]) -> tuple[list[Any], bool]:
+        texts = _without_nulls(values)
+        moments = plain_moments(texts)
+        if moments is None:
+            return super().of_column(values)
+        days = self._days
+        if moments.length == CLOCK_LENGTH:
+            both = zip(texts, moments.day_seconds(), strict=True)
+            found = [days[text[:10]] + 1000 * seconds for text, seconds in both]
+        else:
+            found = [days[text] for text in texts]
+        return _beside_nulls(self._finish(found), values), True
+
+
+def _plain_ms(day: str) -> int:
+    moment = moment_of((day,), time.time)
+    assert moment is not None
+    return moment.julian_ms
+
+
+_FROM_MS: dict[Any, Callable[[list[int]], list[Any]]] = {
+    julianday: lambda moments: [ms / 86400000.0 for ms in moments],
+    unixepoch: lambda moments: [ms // 1000 - EPOCH_MS // 1000 for ms in moments],
+}
+
+
+def _without_nulls(values: Sequence[Any]) -> Sequence[Any]:
+    return [value for value in values if value is not None] if None in values else values
+
+
+def _beside_nulls(found: list[Any], values: Sequence[Any]) -> list[Any]:
+    """What was found of the values that are not NULL, and NULL for the others."""
+    if len(found) == len(values):
+        return found
+    others = iter(found)
+    return [None if value is None else next(others) for value in values]
+
 
 def _for_many(call: Any, ctx: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> Remembered:
     """What `call` gives by the argument between these.
@@ -251,6 +307,9 @@ def _for_many(call: Any, ctx: Any, before: tuple[Any, ...], after: tuple[Any, ..
     def of_one(value: Any) -> Any:
         return call(ctx, *before, value, *after)
 
+    finish = _FROM_MS.get(call)
+    if finish is not None and not before and not after:
+        return _ByDay(of_one, finish)
     from_seconds = after[:1] == ("unixepoch",)
     grain = 0
     if len(before) == (call is strftime):
@@ -263,8 +322,8 @@ def _for_many(call: Any, ctx: Any, before: tuple[Any, ...], after: tuple[Any, ..
         return _ByText(of_one, slice(10), "", "", 0)
     end, tail = (13, ":00:00") if grain == 3600 else (16, ":00")
     if not after and set(re.findall("%(.)", before[0])) <= {*"HM"}:  # the day does not count
-        return _ByText(of_one, slice(11, end), "2000-01-01 ", tail, _CLOCK_LENGTH)
-    return _ByText(of_one, slice(end), "", tail, _CLOCK_LENGTH)
+        return _ByText(of_one, slice(11, end), "2000-01-01 ", tail, CLOCK_LENGTH)
+    return _ByText(of_one, slice(end), "", tail, CLOCK_LENGTH)
 
 
 def _function(name: str, call: Any, high: int | None, kinds: int) -> Function:

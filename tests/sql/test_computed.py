@@ -1,0 +1,153 @@
+"""Calls that are made for a batch of a column at once, and kept with it: against sqlite3, run by run and after changes."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kvsh
+from sql.functions.datetimes import _PLAIN
+from sql.functions.plain_moments import CLOCK_LENGTH, DATE_LENGTH, plain_moments
+
+SCHEMA = "CREATE TABLE t (id INTEGER PRIMARY KEY, at TEXT NOT NULL, day TEXT, odd, n INTEGER, name TEXT, long TEXT)"
+COUNT = 9000
+QUERIES = (
+    "SELECT date(at) d, count(*) FROM t GROUP BY d",
+    "SELECT date(at), sum(n) FROM t GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 7",
+    "SELECT date(day), max(n), count(*) FROM t GROUP BY date(day)",
+    "SELECT strftime('%Y-%m', at) m, strftime('%H', at) h, count(*) FROM t GROUP BY m, h",
+    "SELECT strftime('%d.%m.', day), count(*) FROM t WHERE n > 5 GROUP BY 1",
+    "SELECT date(at, 'start of month'), date(at, 'weekday 1'), count(*) FROM t GROUP BY 1, 2",
+    "SELECT date(odd), count(*) FROM t GROUP BY 1",
+    "SELECT strftime('%H:%M', odd), count(*) FROM t GROUP BY 1",
+    "SELECT julianday(odd), unixepoch(odd), id FROM t ORDER BY id",
+    "SELECT id, julianday(at) - julianday(day), unixepoch(at) % 60 FROM t",
+    "SELECT max(julianday(at) - julianday(day)), count(julianday(day)), min(unixepoch(odd)) FROM t",
+    "SELECT DISTINCT date(at) FROM t",
+    "SELECT DISTINCT upper(substr(name, 1, 1)), length(name) FROM t",
+    "SELECT upper(name), count(*), min(at) FROM t GROUP BY upper(name)",
+    "SELECT length(long), count(*) FROM t GROUP BY 1 HAVING count(*) > 2",
+    "SELECT length(odd), typeof(odd), count(*) FROM t GROUP BY 1, 2",
+    "SELECT round(odd), count(*) FROM t GROUP BY 1",
+    "SELECT sum(length(long)), avg(length(name)), count(lower(name)) FROM t",
+    "SELECT substr(at, 1, 7) || '!', id FROM t ORDER BY substr(at, 6), id LIMIT 20",
+    "SELECT id FROM t WHERE id BETWEEN 1000 AND 8000 ORDER BY upper(name) DESC, date(at), id",
+    "SELECT count(*) FILTER (WHERE upper(name) = 'B'), max(upper(name)) FROM t",
+    "SELECT CASE WHEN n < 50 THEN date(at) ELSE upper(name) END x, count(*) FROM t GROUP BY x",
+    "SELECT date(at) d, (SELECT count(*) FROM t u WHERE u.id < t.n) FROM t WHERE id % 1000 = 1",
+    "SELECT strftime(?, at), count(*) FROM t GROUP BY 1",
+    "SELECT x, y FROM (SELECT date(at) x, count(*) y FROM t GROUP BY 1) JOIN (SELECT date(day) z FROM t LIMIT 3) ON x = z",
+    "SELECT date(at), count(*) FROM t WHERE date(at) > '2024-02-01' GROUP BY 1",
+)
+CHANGES = (
+    "UPDATE t SET at = '2020-02-31 00:00:00', name = NULL WHERE id % 4000 = 7",
+    "UPDATE t SET at = 'now and then' WHERE id = 4567",
+    "DELETE FROM t WHERE id BETWEEN 2000 AND 2050",
+    "INSERT INTO t VALUES (20000, '1999-12-31T23:59:59', '1999-12-31', 0, 1, 'ä', 'b')",
+)
+
+
+@pytest.fixture(scope="module")
+def both(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[kvsh.Connection, sqlite3.Connection]]:
+    path: Path = tmp_path_factory.mktemp("computed") / "t.db"
+    ours = kvsh.connect(path, isolation_level=None)
+    theirs = sqlite3.connect(":memory:", isolation_level=None)
+    draw = random.Random(9)
+    rows = []
+    for number in range(COUNT):
+        day = f"2024-{draw.randrange(1, 4):02}-{draw.randrange(1, 30):02}"
+        clock = f"{draw.randrange(24):02}:{draw.randrange(60):02}:{draw.randrange(60):02}"
+        odd = [None, 1, 1.0, 2460000.5, "x", b"y", day, f"{day}T{clock}", f"{day} 24:00:00", ""]
+        rows.append(
+            (
+                number,
+                f"{day} {clock}",
+                draw.choice([None, day]),
+                draw.choice(odd),
+                draw.randrange(100),
+                draw.choice(["a", "b", "B", "äb", "a\0b", None]),
+                "x" * draw.randrange(400),
+            )
+        )
+    for each in (ours, theirs):
+        each.execute(SCHEMA)
+        each.execute("BEGIN")
+        each.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        each.execute("COMMIT")
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def found(con: Any, sql: str) -> list[str]:
+    rows = con.execute(sql, ("%Y %j",) if "?" in sql else ()).fetchall()
+    listed = [repr(tuple(round(v, 9) if isinstance(v, float) else v for v in row)) for row in rows]
+    return listed if "ORDER BY" in sql else sorted(listed)
+
+
+def test_against_sqlite(both: tuple[kvsh.Connection, sqlite3.Connection]) -> None:
+    ours, theirs = both
+    for change in ("", *CHANGES):
+        if change:
+            for con in both:
+                con.execute(change)
+        for sql in QUERIES:
+            wanted = found(theirs, sql)
+            for _ in range(2 if change else 4):  # from the file, from memory, from what is kept
+                assert found(ours, sql) == wanted, (change, sql)
+
+
+def test_what_is_computed_is_a_column_in_the_code(
+    both: tuple[kvsh.Connection, sqlite3.Connection],
+) -> None:
+    def code(sql: str) -> str:
+        return "\n".join(row[0] for row in both[0].execute(f"EXPLAIN CODE {sql}"))
+
+    assert "groups.update(b3_100000)" in code("SELECT date(at), count(*) FROM t GROUP BY 1")
+    assert "in b3_100000" in code("SELECT sum(length(at)) FROM t")
+    # Not where some rows ask for it alone, or a subquery speaks of the column.
+    assert "100000" not in code("SELECT date(at) FROM t WHERE abs(random()) > 1")
+    assert "100000" not in code("SELECT upper(name) FROM t LIMIT 5")
+    assert "100000" not in code("SELECT upper(name), (SELECT t.name) FROM t")
+
+
+def test_moments_are_plain_together_if_each_of_them_is() -> None:
+    draw = random.Random(3)
+    texts: list[Any] = []
+    for _ in range(4000):
+        text = f"{draw.randrange(10000):04}-{draw.randrange(14):02}-{draw.randrange(34):02}"
+        if draw.random() < 0.7:
+            text += f"{draw.choice(' T')}{draw.randrange(26):02}:{draw.randrange(63):02}:{draw.randrange(63):02}"
+        if draw.random() < 0.2:
+            at = draw.randrange(len(text))
+            text = text[:at] + draw.choice(["x", "٣", "\n", "T", "", "é", " "]) + text[at + 1 :]
+        texts.append(text)
+    plain = [text for text in texts if _PLAIN(text)]
+    for text in texts:
+        assert (plain_moments([text]) is not None) == (_PLAIN(text) is not None), text
+        if len(text) in (DATE_LENGTH, CLOCK_LENGTH):
+            alike = [each for each in plain if len(each) == len(text)][:20]
+            among = plain_moments([*alike, text, *alike])
+            assert (among is not None) == (_PLAIN(text) is not None), text
+    moments = plain_moments([each for each in plain if len(each) == CLOCK_LENGTH])
+    assert moments is not None
+    assert moments.day_seconds() == [
+        int(each[11:13]) * 3600 + int(each[14:16]) * 60 + int(each[17:])
+        for each in plain
+        if len(each) == CLOCK_LENGTH
+    ]
+    for others in (
+        [],
+        [None],
+        ["2024-01-01", None],
+        ["2024-01-01", 5],
+        ["2024-01-01", "\ud800" * 10],
+    ):
+        assert plain_moments(others) is None
