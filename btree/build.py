@@ -1,16 +1,24 @@
 """A tree made at once, of what ascends: leaves are encoded and written as they fill up.
 
 What was made last is in the processor's cache when it is encoded, and nothing of it stays in memory but where
-the page lies.  An index comes as sorted runs of entries, a table by column: no row is made of it.
+the page lies.  Both come by column: no entry and no row is made of them.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from btree.codec import BY_COLUMN_ROWS, encode_columns_page, encode_node, row_id_part
+from btree.codec import (
+    BY_COLUMN_ROWS,
+    encode_columns_page,
+    encode_index_page,
+    encode_node,
+    row_id_part,
+)
+from btree.column_codec import encode_array
 from btree.edit import cut_branch, plant
 from btree.flush import OVERFULL
 from btree.node import new_branch, new_leaf
@@ -31,19 +39,25 @@ ROWS_IN_MEMORY = 1 << 12
 _LEAVES_AT_ONCE = 64
 _MEASURED = 64
 
+KeyColumns = Sequence[Sequence[Value]]
+"""Entries of an index by column: lists, or arrays of numbers."""
 
-def build(tree: Tree, transaction: DiskTransaction, runs: Iterable[Sequence[Key]]) -> None:
-    """Put runs of keys, each above those before it, into an empty INDEX tree."""
-    left, first = iter(runs), list[Key]()
+_Part = TypeVar("_Part")
+
+
+def build(tree: Tree, transaction: DiskTransaction, runs: Iterable[KeyColumns]) -> None:
+    """Put runs of keys by column, each above those before it, into an empty INDEX tree."""
+    left, first, count = iter(runs), list[KeyColumns](), 0
     for run in left:
-        first += run
-        if len(first) > IN_MEMORY:
+        first.append(run)
+        count += len(run[0])
+        if count > IN_MEMORY:
             break
-    if len(first) <= IN_MEMORY:
-        tree.load(first)
+    if count <= IN_MEMORY:
+        tree.load(list(chain.from_iterable([zip(*run, strict=True) for run in first])))
         return
     leaves = _IndexLeaves(tree, transaction)
-    for run in chain((first,), left):
+    for run in chain(_taken(first), left):
         leaves.add(run)
     leaves.finish()
 
@@ -66,7 +80,7 @@ def build_rows(tree: Tree, transaction: DiskTransaction, parts: Iterable[RowColu
     leaves.finish()
 
 
-def _taken(parts: list[RowColumns]) -> Iterator[RowColumns]:
+def _taken(parts: list[_Part]) -> Iterator[_Part]:
     """The parts, which nobody has any more."""
     parts.reverse()
     while parts:
@@ -124,33 +138,54 @@ class _IndexLeaves(_Leaves):
 
     def __init__(self, tree: Tree, transaction: DiskTransaction) -> None:
         super().__init__(tree, transaction)
-        self._entries: list[Key] = []  # of the next leaf
+        self._columns: KeyColumns = ()  # of the next leaf
 
-    def add(self, run: Sequence[Key]) -> None:
+    def add(self, run: KeyColumns) -> None:
         """Go on with a run of entries."""
-        tree = self._tree
-        tree.measure(new_leaf(list(run), None, None))
-        self._count += len(run)
-        entries, limit, start = [*self._entries, *run], tree.leaf_limit, 0
-        while len(entries) - start > limit:
-            self._leaf(entries[start : start + limit])
-            start += limit
-        self._entries = entries[start:]
-
-    def _leaf(self, entries: list[Key]) -> None:
-        payload = encode_node(TreeKind.INDEX, new_leaf(entries, None, None))
-        half = len(entries) // 2
-        if len(payload) > self._bytes_max and half:
-            self._leaf(entries[:half])
-            self._leaf(entries[half:])
+        tree, count = self._tree, len(run[0])
+        if not count:
             return
-        self._add_leaf(entries[0], entries[-1], payload)
+        step = count // _MEASURED + 1
+        some = [column[::step] for column in run]
+        tree.measure(new_leaf(list(zip(*some, strict=True)), None, None))
+        self._count += count
+        columns = list(map(_joined, self._columns, run)) if self._columns else run
+        limit, start, end = tree.leaf_limit, 0, len(columns[0])
+        while end - start > limit:
+            self._leaf([column[start : start + limit] for column in columns])
+            start += limit
+        self._columns = [column[start:] for column in columns]
+
+    def _leaf(self, columns: KeyColumns) -> None:
+        count = len(columns[0])
+        half = count // 2
+        if count < BY_COLUMN_ROWS:
+            entries = list(zip(*columns, strict=True))
+            payload: bytes | bytearray = encode_node(TreeKind.INDEX, new_leaf(entries, None, None))
+        else:
+            payload = encode_index_page(list(map(_encoded, columns)))
+        if len(payload) > self._bytes_max and half:
+            self._leaf([column[:half] for column in columns])
+            self._leaf([column[half:] for column in columns])
+            return
+        first, last = (tuple([column[at] for column in columns]) for at in (0, -1))
+        self._add_leaf(first, last, payload)
 
     def finish(self) -> None:
         """Make them the tree."""
-        if self._entries:
-            self._leaf(self._entries)
+        if self._columns:
+            self._leaf(self._columns)
         self._plant()
+
+
+def _joined(some: Any, more: Any) -> Sequence[Value]:
+    if some.__class__ is array and more.__class__ is array and some.typecode == more.typecode:
+        return some + more
+    return [*some, *more]
+
+
+def _encoded(column: Any) -> bytes:
+    return encode_array(column) if column.__class__ is array else encoded(column)
 
 
 class _RowLeaves(_Leaves):

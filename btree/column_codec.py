@@ -59,6 +59,25 @@ def encode_column(values: Sequence[Value]) -> bytes:
     return plain
 
 
+def encode_array(values: array[Any]) -> bytes:
+    """The bytes of a column of numbers that are in an array: as they lie there, unless most of them would do with
+    half the width."""
+    code, width = values.typecode, values.itemsize
+    data = values.tobytes()
+    half = width // 2
+    if (
+        code != "d"
+        and half
+        and data[half if not _SWAPPED else half - 1 :: width].count(0) > len(values) // 2
+    ):
+        return encode_column(values.tolist())
+    if _SWAPPED:
+        values = values[:]
+        values.byteswap()
+        data = values.tobytes()
+    return code.encode() + data
+
+
 def _fixed(code: str, values: Sequence[Value]) -> bytes:
     if _SWAPPED:
         swapped = array(code, values)

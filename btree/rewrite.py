@@ -401,7 +401,7 @@ class Rewrite:
         """See `protocols.Rewrite.change_entries`."""
         return rewrite_entries(self.tree, self._transaction, gone, new)
 
-    def build(self, runs: Iterable[Sequence[Key]]) -> None:
+    def build(self, runs: Iterable[Sequence[Sequence[Value]]]) -> None:
         """See `protocols.Tree.build`; the tree is empty."""
         build(self.tree, self._transaction, runs)
 

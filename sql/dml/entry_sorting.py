@@ -1,4 +1,5 @@
-"""Index entries put in SQL's order, many at once.
+"""Index entries that are tuples already put in SQL's order, many at once; those of a whole index go by column
+(`column_sorting`).
 
 Comparisons of tuples that lie all over the memory wait for it, and ties among first elements break the runs that
 a sort lives on: a million random entries of three elements took 0.87 s in one sort.  So entries are *dealt* into
@@ -26,7 +27,6 @@ _SORTED_WHOLE = 1000
 """Entries up to which a sort of whole tuples is not worth taking apart."""
 
 _BUCKET_ENTRIES = 256
-_PIECE_ENTRIES = 4096
 _SAMPLE_ENTRIES = 1000
 _BUCKETS_OF_SAMPLE = 200
 """Texts are dealt by as much of their beginnings as makes no bucket larger than such a share of a sample, but for
@@ -49,36 +49,12 @@ def sort_entries(entries: list[Any], parts: int = 0) -> None:
     `parts`: promises that entries that are alike in so many parts are in order already, as they come
     from a scan of the table; what tells them apart is the tree key behind the parts."""
     if len(entries) > _SORTED_WHOLE and entries[0].__class__ is tuple:
-        entries[:] = chain.from_iterable(_buckets(entries, None, 0, parts or len(entries[0])))
+        entries[:] = chain.from_iterable(_buckets(entries, 0, parts or len(entries[0])))
         return
     try:
         entries.sort()
     except TypeError:
         entries.sort(key=order_key)
-
-
-def sorted_pieces(entries: list[Row], firsts: list[Any], parts: int) -> Iterator[list[Row]]:
-    """Tree keys, whose first elements are `firsts`, sorted as by `sort_entries`, piece by piece.
-
-    A piece is put in order when it is asked for: what is done with it next finds it in the processor's
-    cache, and it may go before the next one comes."""
-    # `entries` is kept to the end: to free a million tuples in another order than they were made in costs six
-    # times as much.
-    piece: list[Row] = []
-    for bucket in _buckets(entries, firsts, 0, parts):
-        if len(bucket) > _PIECE_ENTRIES:
-            if piece:
-                yield piece
-            piece = []
-            for start in range(0, len(bucket), _PIECE_ENTRIES):
-                yield bucket[start : start + _PIECE_ENTRIES]
-            continue
-        piece += bucket
-        if len(piece) >= _PIECE_ENTRIES:
-            yield piece
-            piece = []
-    if piece:
-        yield piece
 
 
 def in_key_order(found: Sequence[Row]) -> list[Row]:
@@ -107,21 +83,19 @@ def alike_behind(entries: Sequence[Row], parts: int) -> bool:
 
 
 def _buckets(
-    entries: list[Row], values: list[Any] | None, place: int, parts: int, patience: int = _PATIENCE
+    entries: list[Row], place: int, parts: int, patience: int = _PATIENCE
 ) -> Iterator[list[Row]]:
-    """Entries that are alike before `place`, where they have these `values`, as lists that are in order."""
+    """Entries that are alike before `place`, as lists that are in order."""
     if place >= parts or len(entries) <= _SORTED_WHOLE:
         yield _sorted(entries, place, parts)
         return
-    if values is None:
-        values = list(map(itemgetter(place), entries))
+    values = list(map(itemgetter(place), entries))
     kinds = set(map(type, values))
     ranks = {_RANKS[kind] for kind in kinds}
     if len(ranks) > 1:
         for rank in sorted(ranks):
             mask = [_RANKS[value.__class__] == rank for value in values]
-            some = list(compress(values, mask))
-            yield from _buckets(list(compress(entries, mask)), some, place, parts, patience)
+            yield from _buckets(list(compress(entries, mask)), place, parts, patience)
         return
     if all(map(le, values, islice(values, 1, None))) if NULL not in kinds else False:
         yield _sorted(entries.copy(), place, parts)
@@ -140,7 +114,7 @@ def _buckets(
         patience -= 1
     for bucket in buckets:
         if len(bucket) > _SORTED_WHOLE:
-            yield from _buckets(bucket, None, place, parts, patience)
+            yield from _buckets(bucket, place, parts, patience)
         elif bucket:
             yield _sorted(bucket, place, parts)
 

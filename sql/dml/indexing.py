@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from btree import CollectorPaused
 from sql.compile import prepare_select
-from sql.dml.entry_sorting import alike_behind, sorted_pieces
+from sql.dml.column_sorting import Gathered, alike_behind, sorted_columns
 from sql.dml.index_keys import IndexKeys
 from sql.dml.records import KIND_BITS, TableRecords
 from sql.dml.target import row_columns, tree_key
@@ -42,14 +41,16 @@ def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> No
             batches = _stored(ctx.transaction.tree(table.tree_id), keys, places)
         else:
             batches = _queried(ctx, table, index, keys, env)
-        pieces = _sorted_entries(ctx, batches, keys.parts)
+        rowids = None if table.without_rowid else keys.parts
+        pieces = _sorted_entries(ctx, batches, keys.parts, rowids)
         if index.unique:
             pieces = _unique(pieces, keys, table)
         ctx.transaction.tree(index.tree_id).build(_checked(pieces, ctx))
 
 
-Batches = Iterator[tuple[Iterable[Row], Sequence[Any]]]
-"""Entries, in the order of the table's keys, and their first elements."""
+Columns = Sequence[Sequence[Any]]
+Batches = Iterator[Columns]
+"""Entries by column, in the order of the table's keys."""
 
 
 def _stored(tree: Tree, keys: IndexKeys, places: Sequence[int]) -> Batches:
@@ -58,8 +59,7 @@ def _stored(tree: Tree, keys: IndexKeys, places: Sequence[int]) -> Batches:
     at = [wanted.index(place) for place in (*places, ROWID)]
     for columns in tree.column_batches(wanted):
         *values, row_keys = [columns[place] for place in at]
-        parts = keys.entry_columns(values, row_keys)
-        yield zip(*parts, strict=True), parts[0]
+        yield keys.entry_columns(values, row_keys)
 
 
 def _queried(
@@ -88,38 +88,46 @@ def _queried(
     if index.where is not None:
         select.set("where", exp.Where(this=parse_expression(index.where)))
     for rows in prepare_select(select, env).run(ctx):
-        if rows and keys.as_queried:
-            yield rows, list(map(itemgetter(0), rows))
-        elif rows:
+        if rows:
             *values, row_keys = zip(*rows, strict=True)
-            parts = keys.entry_columns(values, row_keys)
-            yield zip(*parts, strict=True), parts[0]
+            yield keys.entry_columns(values, row_keys)
 
 
-def _sorted_entries(ctx: Context, batches: Batches, parts: int) -> Iterator[list[Row]]:
-    """The entries of all rows of a table in order, piece by piece."""
-    made: list[Row] = []
-    firsts: list[Any] = []
-    for entries, some in batches:
+def _sorted_entries(
+    ctx: Context, batches: Batches, parts: int, rowids: int | None
+) -> Iterator[Columns]:
+    """The entries of all rows of a table in order, piece by piece.  `rowids`: the place of the column of row ids."""
+    gathered: list[Gathered] = []
+    for columns in batches:
         ctx.check()
-        made += entries
-        firsts += some
+        if not gathered:
+            gathered = [
+                Gathered(values, are_keys=place == rowids) for place, values in enumerate(columns)
+            ]
+            continue
+        for column, values in zip(gathered, columns, strict=True):
+            column.add(values)
     ctx.check()
-    if made:
-        yield from sorted_pieces(made, firsts, parts)
+    if gathered:
+        yield from sorted_columns([column.values for column in gathered], parts)
 
 
-def _unique(pieces: Iterator[list[Row]], keys: IndexKeys, table: Table) -> Iterator[list[Row]]:
+def _unique(pieces: Iterator[Columns], keys: IndexKeys, table: Table) -> Iterator[Columns]:
     """The pieces, as long as no value comes twice."""
-    last: list[Row] = []
+    last: Columns = ()
     for piece in pieces:
-        if alike_behind([*last, *piece], keys.parts):
+        ends = (
+            [[*before, column[0]] for before, column in zip(last, piece, strict=True)]
+            if last
+            else piece
+        )
+        if alike_behind(ends, keys.parts) or (last and alike_behind(piece, keys.parts)):
             raise ConstraintError(keys.message(table), kind="UNIQUE")
-        last = piece[-1:]
+        last = [column[-1:] for column in piece]
         yield piece
 
 
-def _checked(pieces: Iterator[list[Row]], ctx: Context) -> Iterator[list[Row]]:
+def _checked(pieces: Iterator[Columns], ctx: Context) -> Iterator[Columns]:
     for piece in pieces:
         ctx.check()
         yield piece

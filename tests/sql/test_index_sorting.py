@@ -12,7 +12,9 @@ import pytest
 
 from btree import open_memory, order_key
 from sql import ConstraintError, Session
-from sql.dml.entry_sorting import sort_entries, sorted_pieces
+from sql.dml import column_sorting
+from sql.dml.column_sorting import Gathered, sorted_columns
+from sql.dml.entry_sorting import sort_entries
 
 COUNT = 3000
 MANY = 12_000
@@ -76,12 +78,49 @@ def test_entries_of_three_parts_whose_first_ones_are_few(second: str) -> None:
         for number in range(3 * COUNT)
     ]
     expected = sorted(entries, key=order_key)
-    firsts = [entry[0] for entry in entries]
-    pieces = list(sorted_pieces(entries, firsts, 3))
-    assert [entry for piece in pieces for entry in piece] == expected
-    assert [entry[3] for entry in entries] == list(range(3 * COUNT))
+    assert _by_column(entries, 3) == expected
     sort_entries(entries, 3)
     assert entries == expected
+
+
+def _by_column(entries: list[tuple[Any, ...]], parts: int, batch: int = 700) -> list[Any]:
+    columns = []
+    for place, values in enumerate(zip(*entries, strict=True)):
+        column = Gathered(values[:batch], are_keys=place >= parts)
+        for start in range(batch, len(values), batch):
+            column.add(values[start : start + batch])
+        columns.append(column.values)
+    return [entry for piece in sorted_columns(columns, parts) for entry in zip(*piece, strict=True)]
+
+
+@pytest.mark.parametrize("second", [*FIRSTS, None])
+@pytest.mark.parametrize("first", FIRSTS)
+def test_entries_by_column_are_sorted_as_by_order_key(
+    first: str, second: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(column_sorting, "_RUN_ENTRIES", 512)
+    rng = random.Random(f"{first} {second}")
+    makes = [FIRSTS[name] for name in (first, second) if name is not None]
+    for count in (1, 300, rng.choice((700, COUNT))):
+        key, step = rng.choice((0, 1, 70_000, -5, 1 << 40)), rng.choice((1, 1, 3))
+        entries = [(*[make(rng) for make in makes], key + number * step) for number in range(count)]
+        expected = sorted(entries, key=order_key)
+        # Not equal but the same: 1 and 1.0 are different values, and so are 0.0 and -0.0.
+        assert repr(_by_column(entries, len(makes))) == repr(expected)
+
+
+def test_more_entries_by_column_than_are_packed_at_once() -> None:
+    rng = random.Random(8)
+    count = 70_000
+    for make in (
+        lambda n: (rng.randrange(count), n),
+        lambda n: (rng.randrange(9), f"{rng.randrange(count)}", n),
+        lambda n: (n // 3, rng.choice((None, "x")), n),
+        lambda n: (f"{rng.randrange(count)}", -rng.random(), n),
+    ):
+        entries: list[tuple[Any, ...]] = [make(n) for n in range(count)]
+        expected = sorted(entries, key=order_key)
+        assert _by_column(entries, len(entries[0]) - 1) == expected
 
 
 @pytest.mark.parametrize("first", FIRSTS)
