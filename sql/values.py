@@ -9,6 +9,8 @@ https://www.sqlite.org/datatype3.html and https://www.sqlite.org/lang_expr.html#
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from math import copysign
 from typing import Any
@@ -236,6 +238,31 @@ def apply_affinity(value: Any, affinity: Affinity) -> SqlValue:
     if kind is float:
         return integral(value)
     return value
+
+
+_DIGITS = str.maketrans("023456789", "111111111")
+
+
+def apply_affinity_to_all(
+    column: Sequence[Any], affinity: Affinity, classes: AbstractSet[type]
+) -> Sequence[SqlValue]:
+    """`apply_affinity` of every value, which have these `classes`; the column itself if none of them changes.
+
+    Whether a text is a number does not depend on which digits it has: texts are looked at by what is left
+    when all digits are alike, which of dates is the same for all."""
+    if affinity in (Affinity.NUMERIC, Affinity.INTEGER, Affinity.REAL):
+        wanted = affinity == Affinity.REAL
+        alike: Any = ()
+        if str in classes:
+            texts = [value for value in column if value.__class__ is str]
+            alike = set("\n".join(texts).translate(_DIGITS).split("\n"))
+        if not any(text_to_number(text) is not None for text in alike):
+            if (int if wanted else float) not in classes:
+                return column
+            if wanted:
+                return [float(value) if value.__class__ is int else value for value in column]
+            return [integral(value) if value.__class__ is float else value for value in column]
+    return [apply_affinity(value, affinity) for value in column]
 
 
 def compared_as(value: Any, affinity: Affinity) -> SqlValue:

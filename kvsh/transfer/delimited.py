@@ -13,13 +13,25 @@ from typing import TYPE_CHECKING
 from kvsh.transfer.fields import Chunk, chunks
 from kvsh.transfer.formats import TransferError
 from kvsh.transfer.load import column_names
-from kvsh.transfer.values import TEXT, Misfit, converted, kind_of, kinds_of, row_decoder, wider
+from kvsh.transfer.values import (
+    BLOB,
+    NUMERIC,
+    TEXT,
+    Misfit,
+    converted,
+    kind_of,
+    kinds_of,
+    row_decoder,
+    wider,
+)
 
 if TYPE_CHECKING:
     from kvsh.transfer.load import Loading
 
 _DELIMITERS = ",;\t|"
 _ATTEMPT = "kvsh import attempt"
+_LOOKED_AT = 64
+_HEADER_MAX = 1 << 20
 
 
 def guessed_delimiter(first_line: str) -> str:
@@ -31,13 +43,31 @@ def guessed_delimiter(first_line: str) -> str:
 
 
 class Layout:
-    """What the file's fields are: columns' names and types, and whether a first row names them."""
+    """What the file's fields are: columns' names and types, and whether a first row names them.
 
-    def __init__(self, delimiter: str, columns: list[tuple[str, str]], *, header: bool) -> None:
+    `sample`: rows that tell what fields of NUMERIC columns, such as dates and prices, are likely to be."""
+
+    def __init__(
+        self,
+        delimiter: str,
+        columns: list[tuple[str, str]],
+        sample: list[list[str]],
+        *,
+        header: bool,
+    ) -> None:
         self.delimiter = delimiter
         self.names = [name for name, _ in columns]
         self.kinds = [kind for _, kind in columns]
         self.header = header
+        self._sample = sample[header : header + _LOOKED_AT]
+
+    def forms(self) -> list[str]:
+        """The forms of the columns' fields, for `row_decoder`."""
+        likely = _kinds(self._sample, len(self.names))
+        return [
+            BLOB if (kind, form) == (NUMERIC, TEXT) else kind
+            for kind, form in zip(self.kinds, likely, strict=True)
+        ]
 
 
 def load_delimited(loading: Loading, delimiter: str | None, header: bool | None) -> None:
@@ -93,11 +123,11 @@ def _layout_of(
     if header is None:
         header = are_names
     if header and are_names:
-        return Layout(delimiter, [by_name[name] for name in first], header=True)
+        return Layout(delimiter, [by_name[name] for name in first], sample, header=True)
     unknown = [name for name in first if name not in by_name]
     if header and unknown and len(first) != len(existing):
         raise TransferError(f"table {loading.outcome.table} has no column named {unknown[0]}")
-    return Layout(delimiter, existing, header=header)
+    return Layout(delimiter, existing, sample, header=header)
 
 
 def _new_layout(sample: list[list[str]], delimiter: str, header: bool | None) -> Layout:
@@ -110,6 +140,7 @@ def _new_layout(sample: list[list[str]], delimiter: str, header: bool | None) ->
     return Layout(
         delimiter,
         [(name, kind or TEXT) for name, kind in zip(names, kinds, strict=True)],
+        sample,
         header=header,
     )
 
@@ -140,9 +171,14 @@ def _load(loading: Loading, layout: Layout, *, exact: bool) -> None:
     width = len(layout.names)
     statement = loading.insert_statement(layout.names)
     header = layout.header
+    first_line = 1
+    if header and _header_is_a_line(loading):
+        header, first_line = False, 2
     with loading.source.text() as text:
-        decode = None if exact else row_decoder(layout.kinds, layout.delimiter)
-        for chunk in chunks(text, layout.delimiter, width, loading.reject, decode):
+        if first_line > 1:
+            text.readline()
+        decode = row_decoder(layout.forms(), layout.delimiter, exact=exact)
+        for chunk in chunks(text, layout.delimiter, width, loading.reject, decode, first_line):
             line_of: Callable[[int], int] = chunk.line_of
             if chunk.values is not None:
                 if header:
@@ -173,6 +209,13 @@ def _load(loading: Loading, layout: Layout, *, exact: bool) -> None:
             ]
             loading.insert(statement, list(zip(*values, strict=True)), line_of)
             loading.check(text)
+
+
+def _header_is_a_line(loading: Loading) -> bool:
+    """Whether the first line is all of the header: it may begin behind empty lines, or have quotes."""
+    with loading.source.text() as text:
+        line = text.readline(_HEADER_MAX)
+    return line.endswith("\n") and '"' not in line and bool(line.strip())
 
 
 def _whole_rows(loading: Loading, chunk: Chunk, width: int, *, skips_first: bool) -> list[int]:

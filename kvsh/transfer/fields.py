@@ -74,11 +74,11 @@ def chunks(
     width: int,
     rejected: Rejected,
     decode: Decode | None = None,
+    line: int = 1,
 ) -> Iterator[Chunk]:
     """The rows of `text`, empty ones included.  `width`: of rows to give as columns, 0 for none;
-    `decode` gives the values of a block of lines without quotes, or None."""
+    `decode` gives the values of a block of lines without quotes, or None; `line`: the first one's number."""
     carry = ""
-    line = 1
     while block := text.read(BLOCK_CHARACTERS):
         block = carry + block
         end = block.rfind("\n") + 1

@@ -11,13 +11,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Annotated, Any
 
 import msgspec
 
 from sql import TypedRows
 
-INTEGER, REAL, TEXT, BLOB = "INTEGER", "REAL", "TEXT", "BLOB"
+INTEGER, REAL, NUMERIC, TEXT, BLOB = "INTEGER", "REAL", "NUMERIC", "TEXT", "BLOB"
 
 _INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})\Z")
 _WIDE_INTEGER = re.compile(r"-?[1-9][0-9]{18,}\Z")
@@ -100,44 +101,90 @@ def _as_json(fields: Column, decoder: msgspec.json.Decoder[Any]) -> Column | Non
 
 
 def row_decoder(
-    affinities: Sequence[str], delimiter: str
+    forms: Sequence[str], delimiter: str, *, exact: bool = False
 ) -> Callable[[str], list[tuple[Any, ...]] | None]:
-    """What makes rows of a block of lines without quotes, for the columns of a table that is there.
+    """What makes rows of a block of lines without quotes, for columns of these forms: an affinity, of which NUMERIC
+    is numbers alone.
 
     Every field becomes a JSON string, and the decoder reads numbers out of strings: 0.2 us for a row of four
     values, where splitting, one array a column and joining the columns take 0.4.  A number is read
     if it is one in JSON's grammar, and an integer for INTEGER also from 1.0 and 1e3, as the column would do
-    itself.  None where a field is anything else, and where a line has another number of fields."""
-    decode = _rows_decoder(tuple(affinities)).decode
-    classes = [_CLASSES.get(affinity, int) for affinity in affinities]
+    itself, unless `exact`.  An empty field is NULL but in TEXT.  None where a field is anything else, and where a line
+    has another number of fields."""
+    if exact:
+        whole = [place for place, form in enumerate(forms) if form == INTEGER]
+        forms = [NUMERIC if form == INTEGER else form for form in forms]
+    else:
+        whole = []
+    texts = [place for place, form in enumerate(forms) if form == TEXT]
+    classes = [_CLASSES.get(form) for form in forms]
+    classes_beside_null = [str if form == TEXT else None for form in forms]
+    # Lines with empty fields are tried first as what those before them were.
+    decoders = [_rows_decoder(tuple(forms), nulls=nulls).decode for nulls in (False, True)]
+    expects_nulls = False
     between = '","'
 
     def rows(block: str) -> list[tuple[Any, ...]] | None:
+        nonlocal expects_nulls
         if "\\" in block:
             block = block.replace("\\", r"\\")
         text = block[:-1].replace(delimiter, between).replace("\n", '"],["')
         if "-" in text and '-0"' in text:
             return None  # a REAL
-        try:
-            return TypedRows(decode(f'[["{text}"]]'), classes)
-        except (msgspec.DecodeError, UnicodeError):
-            return None
+        text = f'[["{text}"]]'
+        ways = (expects_nulls, not expects_nulls) if '""' in text else (False,)
+        for with_nulls in ways:
+            body = text.replace('""', "null") if with_nulls else text
+            try:
+                found: list[tuple[Any, ...]] = decoders[with_nulls](body)
+            except (msgspec.DecodeError, UnicodeError):
+                continue
+            expects_nulls = with_nulls
+            for place in whole:
+                if not set(map(type, map(itemgetter(place), found))) <= _INTEGER_OR_NULL:
+                    return None
+            if with_nulls:
+                return TypedRows(_with_empty_texts(found, texts), classes_beside_null)
+            return TypedRows(found, classes)
+        return None
 
     return rows
 
 
-_CLASSES: dict[str, type] = {TEXT: str, REAL: float, BLOB: str}
+_CLASSES: dict[str, type] = {TEXT: str, REAL: float, BLOB: str, INTEGER: int}
+_INTEGER_OR_NULL = {int, type(None)}
+
+
+def _with_empty_texts(rows: list[tuple[Any, ...]], texts: Sequence[int]) -> list[tuple[Any, ...]]:
+    """The rows with empty texts in place of NULL in these columns."""
+    columns: dict[int, list[str]] = {}
+    for place in texts:
+        column = list(map(itemgetter(place), rows))
+        if None in column:
+            columns[place] = ["" if field is None else field for field in column]
+    if not columns:
+        return rows
+    width = len(rows[0])
+    return list(
+        zip(
+            *[columns.get(place) or map(itemgetter(place), rows) for place in range(width)],
+            strict=True,
+        )
+    )
 
 
 @lru_cache(maxsize=8)
-def _rows_decoder(affinities: tuple[str, ...]) -> msgspec.json.Decoder[list[Any]]:
-    number = Annotated[int, msgspec.Meta(ge=_INT_MIN, le=_INT_MAX)]
+def _rows_decoder(forms: tuple[str, ...], *, nulls: bool) -> msgspec.json.Decoder[list[Any]]:
+    whole: Any = Annotated[int, msgspec.Meta(ge=_INT_MIN, le=_INT_MAX)]
+    real = Annotated[float, msgspec.Meta(ge=-_REAL_MAX, le=_REAL_MAX)]
     types = {
         TEXT: str,
-        REAL: Annotated[float, msgspec.Meta(ge=-_REAL_MAX, le=_REAL_MAX)],
-        BLOB: Annotated[str, msgspec.Meta(min_length=1)],  # an empty field is NULL
+        REAL: real,
+        NUMERIC: whole | real,
+        BLOB: Annotated[str, msgspec.Meta(min_length=1)],
+        INTEGER: whole,
     }
-    row = tuple([types.get(affinity, number) for affinity in affinities])
+    row = tuple([types[form] | None if nulls else types[form] for form in forms])
     return msgspec.json.Decoder(list[tuple[row]], strict=False)  # type: ignore[valid-type]
 
 

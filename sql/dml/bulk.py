@@ -17,7 +17,7 @@ from sql.dml.index_keys import IndexKeys, present
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
 from sql.dml.undo import not_noted, noter
 from sql.typed_rows import TypedRows
-from sql.values import INT_MAX, apply_affinity, truth
+from sql.values import INT_MAX, apply_affinity_to_all, truth
 
 if TYPE_CHECKING:
     from btree import Tree
@@ -51,17 +51,19 @@ def stored_rows(
     classes are empty then.  Columns are picked out one at a time: `zip(*rows)` would make an
     iterator for every row, all of them for the garbage collector to visit."""
     classes: list[set[type]] = [set() for _ in range(records.width)]
-    converted: dict[int, list[Any]] = {}
+    converted: dict[int, Sequence[Any]] = {}
     for place in range(records.width) if places is None else places:
-        if rows.__class__ is TypedRows:
-            found = {rows.classes[place]}
-        else:
+        known = rows.classes[place] if rows.__class__ is TypedRows else None
+        if known is None:
             found = set(map(type, map(itemgetter(place), rows)))
+        else:
+            found = {known}
         if not found <= records.unchanged[place]:
-            affinity = records.affinities[place]
-            values = [apply_affinity(row[place], affinity) for row in rows]
-            converted[place] = values
-            found = set(map(type, values))
+            given = list(map(itemgetter(place), rows))
+            values = apply_affinity_to_all(given, records.affinities[place], found)
+            if values is not given:
+                converted[place] = values
+                found = set(map(type, values))
         classes[place] = found
     return with_columns(rows, records.width, converted), classes
 

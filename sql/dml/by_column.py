@@ -10,7 +10,7 @@ must be none, undoes all that was written and leaves the statement to the way ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from sql.dml.records import Row, TableRecords, widen_by_classes
 from sql.dml.undo import guarded
 from sql.expressions import ROWID
 from sql.result import WriteOutcome
-from sql.values import apply_affinity
+from sql.values import apply_affinity, apply_affinity_to_all
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sql.compile import CompiledChange
     from sql.context import Context
     from sql.dml.foreign_keys import ForeignKeys
+    from sql.dml.programs import Change, Keyed
 
 FOUND_MIN = 64
 """Rows that a query has found from which on they are taken away by column."""
@@ -50,10 +51,14 @@ Rows = Callable[["Context"], "list[Row]"]
 
 
 def delete_by_column(
-    ctx: Context, change: CompiledChange, records: TableRecords, find_keys: Rows
+    ctx: Context,
+    change: CompiledChange,
+    records: TableRecords,
+    find_keys: Rows,
+    told: list[Change] | None = None,
 ) -> WriteOutcome | None:
-    """Take rows away, and the entries of indexes that can be made from columns; None, with nothing written,
-    if the tree is not kept so.  `find_keys` gives the keys of the rows, as rows."""
+    """Take rows away, and their entries of indexes; None, with nothing written, if the tree is not kept so.
+    `find_keys` gives the keys of the rows, as rows; `told` takes what is told of them."""
     tree = ctx.transaction.tree(records.table.tree_id)
     rewrite = tree.rewrite()
     if rewrite is None:
@@ -64,7 +69,7 @@ def delete_by_column(
     batches = _matching(ctx, tree, rewrite, change, find, span, find_keys, FOUND_MIN)
     if batches is None:
         return None
-    return _deleted(ctx, rewrite, batches, records)
+    return _deleted(ctx, rewrite, batches, records, told)
 
 
 def delete_keys(ctx: Context, keys: list[Any], records: TableRecords) -> WriteOutcome | None:
@@ -80,6 +85,7 @@ def _deleted(
     rewrite: Rewrite,
     batches: Iterable[tuple[ColumnBatch, int]],
     records: TableRecords,
+    told: list[Change] | None = None,
 ) -> WriteOutcome:
     """Take the rows chosen in some batches away."""
     indexes = records.indexes
@@ -91,6 +97,8 @@ def _deleted(
         for batch, count in batches:
             for column in wanted:
                 gone[column] += batch.values(column)
+            if told is not None:
+                told += [(old, None) for old in _keyed(batch, records.width, {})]
             batch.delete()
             deleted += count
         rewrite.finish()
@@ -99,6 +107,12 @@ def _deleted(
             sort_entries(entries)
             change_entries(ctx.transaction.tree(index.tree_id), entries, ())
     return WriteOutcome(deleted)
+
+
+def _keyed(batch: ColumnBatch, width: int, columns: Mapping[int, Sequence[Any]]) -> Iterable[Keyed]:
+    """The chosen rows of a batch with their keys, where they have other values in some columns."""
+    values = [columns[place] if place in columns else batch.values(place) for place in range(width)]
+    return zip(batch.values(ROWID), zip(*values, strict=True), strict=True)
 
 
 def _is_short(tree: Tree, span: tuple[int | None, int | None]) -> bool:
@@ -180,9 +194,10 @@ def update_by_column(
     indexes: Sequence[IndexKeys],
     find_keys: Rows,
     foreign_keys: ForeignKeys | None,
+    told: list[Change] | None = None,
 ) -> WriteOutcome | None:
     """Give the columns `places`, on which `indexes` and `foreign_keys` depend, their new values; None, with nothing
-    written, if it takes a closer look.  `find_keys` gives the keys of the rows, as rows."""
+    written, if it takes a closer look.  `find_keys` gives the keys of the rows, as rows; `told` takes what is told of them."""
     tree = ctx.transaction.tree(records.table.tree_id)
     rewrite = tree.rewrite()
     if rewrite is None:
@@ -195,7 +210,7 @@ def update_by_column(
         return None
     used, constants = change.used, change.constants
     computed = ((batch, count, make(count, *map(batch.values, used))) for batch, count in batches)
-    return _updated(ctx, rewrite, computed, records, places, indexes, constants, foreign_keys)
+    return _updated(ctx, rewrite, computed, records, places, indexes, constants, foreign_keys, told)
 
 
 def update_found(
@@ -204,6 +219,7 @@ def update_found(
     records: TableRecords,
     places: Sequence[int],
     indexes: Sequence[IndexKeys],
+    told: list[Change] | None = None,
 ) -> WriteOutcome | None:
     """The same for rows that a query has found: their keys, which ascend, and the values behind them."""
     rewrite = ctx.transaction.tree(records.table.tree_id).rewrite()
@@ -217,7 +233,7 @@ def update_found(
             yield batch, count, [column[at : at + count] for column in columns]
             at += count
 
-    return _updated(ctx, rewrite, batches(), records, places, indexes, ())
+    return _updated(ctx, rewrite, batches(), records, places, indexes, (), None, told)
 
 
 def update_keys(
@@ -246,6 +262,7 @@ def _updated(
     indexes: Sequence[IndexKeys],
     constants: Collection[int],
     foreign_keys: ForeignKeys | None = None,
+    told: list[Change] | None = None,
 ) -> WriteOutcome | None:
     """Give the rows chosen in some batches new values in some columns."""
     tree = ctx.transaction.tree(records.table.tree_id)
@@ -267,6 +284,11 @@ def _updated(
                     old = batch.values(column)
                     olds[column] += old
                     news[column] += columns.get(column, old)
+                if told is not None:
+                    width = records.width
+                    told += zip(
+                        _keyed(batch, width, {}), _keyed(batch, width, columns), strict=True
+                    )
                 batch.set(columns, kinds)
                 changed += count
             rewrite.finish()
@@ -301,7 +323,7 @@ def _stored(
             if constant:
                 new = [apply_affinity(new[0], affinity)] * len(new)
             else:
-                new = [apply_affinity(value, affinity) for value in new]
+                new = apply_affinity_to_all(new, affinity, found)
             found = {type(new[0])} if constant else set(map(type, new))
         if not found <= records.allowed[place]:
             raise _CloserLookError

@@ -15,7 +15,7 @@ from sql.dml.bulk import ascending, breaks_types
 from sql.dml.records import TableRecords, widen_by_classes
 from sql.dml.undo import guarded
 from sql.result import WriteOutcome
-from sql.values import apply_affinity
+from sql.values import apply_affinity_to_all
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -69,8 +69,8 @@ def _stored(
         for place, values in enumerate(columns):
             found = set(map(type, values))
             if not found <= records.unchanged[place]:
-                affinity = records.affinities[place]
-                columns[place] = values = [apply_affinity(value, affinity) for value in values]
+                values = apply_affinity_to_all(values, records.affinities[place], found)
+                columns[place] = values
                 found = set(map(type, values))
             classes.append(found)
         if breaks_types(records, classes):
