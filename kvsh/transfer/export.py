@@ -194,7 +194,7 @@ def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
         with _named(path), open(path, "w", encoding=encoding, newline="") as out:
             yield out
         return
-    path = os.path.realpath(path)  # a symbolic link stays one
+    named, path = path, os.path.realpath(path)  # a symbolic link stays one
     beside = _beside(path)
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise TransferError(f"no such directory: {os.path.dirname(path)}")
@@ -204,7 +204,7 @@ def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
         raise TransferError(f"unknown encoding {encoding!r}") from None
     try:
         with (
-            _named(path, beside),
+            _named(named, beside),
             open(beside, "w", encoding=encoding, newline="", buffering=_BUFFER_BYTES) as out,
         ):
             yield out
