@@ -159,12 +159,12 @@ def _write(result: Result, out: TextIO, kind: str, name: str, head: str, bar: Pr
 
 
 @contextmanager
-def _named(path: str, beside: str | None = None) -> Iterator[None]:
-    """What the system says of an open file, with its name; `beside` is what it is called until it is complete."""
+def _named(path: str, *others: str) -> Iterator[None]:
+    """What the system says of an open file, with its name; `others` are what it is called until it is complete."""
     try:
         yield
     except OSError as error:
-        name = path if error.filename in (None, beside) else error.filename
+        name = path if error.filename in (None, *others) else error.filename
         raise OSError(error.errno, error.strerror, name) from error
 
 
@@ -203,14 +203,12 @@ def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
     except LookupError:
         raise TransferError(f"unknown encoding {encoding!r}") from None
     try:
-        with (
-            _named(named, beside),
-            open(beside, "w", encoding=encoding, newline="", buffering=_BUFFER_BYTES) as out,
-        ):
-            yield out
-        with suppress(FileNotFoundError):
-            os.chmod(beside, stat.S_IMODE(os.stat(path).st_mode))
-        os.replace(beside, path)
+        with _named(named, beside, path):
+            with open(beside, "w", encoding=encoding, newline="", buffering=_BUFFER_BYTES) as out:
+                yield out
+            with suppress(FileNotFoundError):
+                os.chmod(beside, stat.S_IMODE(os.stat(path).st_mode))
+            os.replace(beside, path)
     except BaseException:
         if os.path.exists(beside):
             os.unlink(beside)
