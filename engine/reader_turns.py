@@ -7,10 +7,11 @@ runs one thread at a time in any case; so one reader goes on for as long as a sw
 the others stand by outside of the line for the interpreter.
 
 A reader passes here when it finds that something was committed since it last looked.  The one whose turn it is
-goes on; another one stands by until it is handed the turn, or until nobody has passed for a turn's time: then that
-reader computes something else, waits for something, or has ended.  Nobody knows which, so turns are left alone for a
-while after that, longer each time (a reader that stands by might hold a lock that the other one waits for), and nobody stands by
-while the process leaves the processor idle.
+goes on; another one stands by until it is handed the turn.  That is of use among threads that compute all the time, and in
+the way of others: so a thread that computes little passes freely, and a turn has to be made use of.  If who had it
+computed for less than half of it, or has not passed for so long, all go on, and turns are left alone for a while,
+longer each time.  (It waits for something else, then: for the network, for a lock that one of those who stand by
+holds, or for a thread that computes and never passes here.)
 """
 
 from __future__ import annotations
@@ -22,11 +23,19 @@ from collections import deque
 from engine.hurry import HURRY
 
 BUSY_SHARE = 0.5
-"""Of a processor: a process whose threads take less is not short of the interpreter."""
+"""Of a processor: a process whose threads take less in all is not short of the interpreter."""
+
+COMPUTING_SHARE = 0.08
+"""Of a processor: a thread that takes less, with others beside it, computes little."""
+
+USED_SHARE = 0.5
+"""Of its turn a reader has to compute for so much."""
 
 PAUSE_SECONDS = 0.05
-PAUSE_SECONDS_MAX = 10.0
-"""For how long turns are left alone after one that nobody took: at first, and at most."""
+PAUSE_SECONDS_MAX = 2.0
+"""For how long turns are left alone after one that was made no use of: at first, and at most."""
+
+_THREADS_MAX = 256
 
 
 class _ReaderTurns:
@@ -36,10 +45,14 @@ class _ReaderTurns:
         self._lock = allocate_lock()
         self._reader = 0  # thread identifier; 0: nobody has had a turn
         self._began = 0.0
-        self._seen = 0.0  # when the one whose turn it is passed last
+        self._began_used = 0.0  # the reader's processor time then
+        self._seen = 0.0  # when the reader passed last
+        self._passed: dict[
+            int, tuple[float, float]
+        ] = {}  # when each thread did, and its processor time
         self._waiting: deque[tuple[int, LockType]] = deque()
         self._measured = 0.0
-        self._processor_seconds = 0.0
+        self._measured_used = 0.0
         self._is_busy = False
         self._off_until = 0.0
         self._pause = PAUSE_SECONDS
@@ -51,20 +64,29 @@ class _ReaderTurns:
         me = get_ident()
         if not turn_seconds or me in HURRY.committers:
             return
-        now = time.monotonic()
+        now, used = time.monotonic(), time.thread_time()
         with self._lock:
             if now - self._measured >= turn_seconds:
                 self._measure(now)
             if not self._is_busy or now < self._off_until:
                 self._let_all_go()
                 return
+            computes = self._computes(me, now, used)
             if me == self._reader:
                 self._seen = now
-                if now - self._began < turn_seconds or not self._waiting:
+                if now - self._began < turn_seconds:
+                    return
+                if not self._waiting:
+                    self._begin(me, now, used)
+                    return
+                if used - self._began_used < USED_SHARE * (now - self._began):
+                    self._leave_alone(now)
                     return
                 self._hand_over(now)
+            elif not computes:
+                return
             elif now - self._seen >= turn_seconds:
-                self._begin(me, now)
+                self._begin(me, now, used)
                 return
             entry = me, allocate_lock()
             entry[1].acquire()
@@ -73,38 +95,58 @@ class _ReaderTurns:
         self._stand_by(entry, patience, turn_seconds)
 
     def _stand_by(self, entry: tuple[int, LockType], patience: float, turn_seconds: float) -> None:
-        """Until the turn is handed over, or nobody takes his."""
+        """Until the turn is handed over, or was made no use of."""
+        me, lock = entry
         try:
-            while not entry[1].acquire(timeout=patience):
+            while not lock.acquire(timeout=patience):
                 with self._lock:
                     now = time.monotonic()
                     if entry in self._waiting and now - self._seen >= turn_seconds:
-                        self._off_until = now + self._pause
-                        self._pause = min(2 * self._pause, PAUSE_SECONDS_MAX)
-                        self._let_all_go()
+                        self._leave_alone(now)
+            with self._lock:
+                now, used = time.monotonic(), time.thread_time()
+                self._passed[me] = now, used
+                if self._reader == me:
+                    self._begin(me, now, used)
         except BaseException:  # Ctrl-C
             with self._lock:
                 if entry in self._waiting:
                     self._waiting.remove(entry)
-                elif self._waiting and self._reader == entry[0]:
+                elif self._waiting and self._reader == me:
                     self._hand_over(time.monotonic())
             raise
 
     def _measure(self, now: float) -> None:
         """Find out whether the process has kept a processor busy since this was last asked."""
         used = time.process_time()
-        self._is_busy = used - self._processor_seconds > BUSY_SHARE * (now - self._measured)
-        self._measured, self._processor_seconds = now, used
+        self._is_busy = used - self._measured_used > BUSY_SHARE * (now - self._measured)
+        self._measured, self._measured_used = now, used
 
-    def _begin(self, ident: int, now: float) -> None:
+    def _computes(self, ident: int, now: float, used: float) -> bool:
+        """Whether a thread has computed much since it passed last."""
+        before = self._passed.get(ident)
+        if len(self._passed) >= _THREADS_MAX:
+            self._passed.clear()  # most have ended
+        self._passed[ident] = now, used
+        return before is not None and used - before[1] >= COMPUTING_SHARE * (now - before[0])
+
+    def _begin(self, ident: int, now: float, used: float) -> None:
         self._reader = ident
         self._began = self._seen = now
+        self._began_used = used
 
     def _hand_over(self, now: float) -> None:
+        """To the first in line, who notes its own processor time when it wakes."""
         ident, lock = self._waiting.popleft()
-        self._begin(ident, now)
+        self._begin(ident, now, 0.0)
         self._pause = PAUSE_SECONDS
         lock.release()
+
+    def _leave_alone(self, now: float) -> None:
+        """A turn was made no use of."""
+        self._off_until = now + self._pause
+        self._pause = min(2 * self._pause, PAUSE_SECONDS_MAX)
+        self._let_all_go()
 
     def _let_all_go(self) -> None:
         while self._waiting:

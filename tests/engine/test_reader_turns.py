@@ -28,13 +28,17 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.processor_share = 1.0
+        self.processor_share = 1.0  # of the process
+        self.thread_share = 1.0  # of each thread
 
     def monotonic(self) -> float:
         return self.now
 
     def process_time(self) -> float:
         return self.now * self.processor_share
+
+    def thread_time(self) -> float:
+        return self.now * self.thread_share
 
 
 @pytest.fixture
@@ -63,8 +67,10 @@ def turns(clock: Clock) -> Iterator[_ReaderTurns]:
 
 @pytest.fixture
 def threads(turns: _ReaderTurns) -> Iterator[list[ThreadPoolExecutor]]:
-    """Threads that do one thing after the other."""
+    """Threads that do one thing after the other; they have passed before."""
     made = [ThreadPoolExecutor(1) for _ in range(3)]
+    for each in made:
+        each.submit(turns.wait).result(30)
     yield made
     turns._off_until = float("inf")
     turns._let_all_go()
@@ -162,6 +168,24 @@ def test_who_commits_and_an_idle_process_wait_for_nobody(
     assert not turns._waiting
 
 
+def test_who_computes_little_passes_and_has_no_turn(
+    clock: Clock, turns: _ReaderTurns, threads: list[ThreadPoolExecutor]
+) -> None:
+    first, second, third = threads
+    first.submit(turns.wait).result(30)
+    waiting = stands_by(turns, third)
+    used = clock.thread_share * clock.now
+    clock.now += TURN_SECONDS / 2
+    clock.thread_share = (used + 0.04 * TURN_SECONDS / 2) / clock.now
+    second.submit(turns.wait).result(30)
+    assert len(turns._waiting) == 1
+    clock.now += TURN_SECONDS / 2
+    clock.thread_share = (used + 0.4 * TURN_SECONDS) / clock.now
+    first.submit(turns.wait).result(30)  # its turn is over, and was made no use of
+    waiting.result(30)
+    assert turns._off_until == clock.now + PAUSE_SECONDS
+
+
 @pytest.mark.usefixtures("short_turns")
 @pytest.mark.parametrize("has_turn", [False, True])
 def test_who_is_interrupted_leaves_the_line(
@@ -176,7 +200,7 @@ def test_who_is_interrupted_leaves_the_line(
     if has_turn:  # handed over at the moment of the interrupt
         with turns._lock:
             turns._waiting.popleft()
-            turns._begin(ident, clock.now)
+            turns._begin(ident, clock.now, clock.thread_time())
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(ident), ctypes.py_object(KeyboardInterrupt)
     )
