@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sql.compile.accesses import variables_in
 from sql.compile.aggregates import NUMBER, AggregateCode, AggregateCompiler
@@ -25,6 +25,18 @@ if TYPE_CHECKING:
     from sql.compile.blocks import Join
 
 
+class _Parts(NamedTuple):
+    """What the grouping of rows is made of: sources, and what is known of them."""
+
+    key: str  # a row's key, under the collations
+    width: int  # how many expressions it has
+    is_plain: bool  # they stand for themselves: none is folded by a collation
+    bare: int  # how many columns are passed on that are in no key and no aggregate
+    initial: str  # the fields of a new state
+    step: Lines  # what a row does to a state
+    single: bool  # a state is one number, and no list
+
+
 class GroupCompiler(AggregateCompiler):
     """Makes the function that groups one SELECT's rows."""
 
@@ -36,75 +48,23 @@ class GroupCompiler(AggregateCompiler):
         `loops` are the loop headers; rows are taken in `depth` levels deep.  `having`: a condition on the tuples,
         of which none is made, or sorted, of a group that does not meet it.  `in_order`: whether they are sorted; where
         ORDER BY picks the first few of them by something else, it need not be by their keys."""
-        block, clauses, header, scan = self.block, joined.clauses, joined.header, joined.scan
-        assert block.keys is not None
         codes = self.layout()
-        originals = [self.scalar.value(key.expression) for key in block.keys]
-        folded = []
-        plain = True
-        for key, source in zip(block.keys, originals, strict=True):
-            fold = self.scalar.folding(key.collation)
-            if fold is None or not self.scalar.kinds(key.expression) & TEXT:
-                folded.append(source)
-            else:
-                plain = False
-                folded.append(f"{self.module.function(fold)}({source})")
-        key_source = folded[0] if len(folded) == 1 else f"({', '.join(folded)})"
-        bare = [self.scalar.value(item) for item in block.bare]
-        extra = bare if plain else [*originals, *bare]
-        initial = ", ".join([*[field.start for field in self.fields], *extra])
-        single = plain and not bare and self._is_number()
-        step = Lines()
-        if not single:
-            at = len(self.fields) + (0 if plain else len(originals))
-            step.extend(self.bare_updates(codes, at, bare))
-            step.extend(self.updates())
+        parts = self._parts(codes)
+        header = joined.header
         body = Lines()
-        counts = single and self.fields[0].update == "S += 1" and bool(header)
+        counts = parts.single and self.fields[0].update == "S += 1" and bool(header)
         counter = self.module.function(Counter) if counts else ""
         body.add(f"groups = {counter or 'dict'}()")
+        target = ""
         if header:
             target, batches = header[:-1].split(" in ", 1)
             body.add(f"room, source = {FIRST_ROOM}, iter({batches})")
             loops.lines[0] = f"{target} in source:"
-        dense = dense_groups(self, joined, key_source, bare=single) if plain and header else None
-        by_dict = Lines()
-        if counts:
-            keys_listed = self.compiler.unpacked(f"[{key_source} {clauses}]")
-            if scan is not None and scan.is_whole:
-                keys_listed = scan.list_of(key_source) or keys_listed
-            by_dict.add(loops.lines[0])
-            by_dict.add(f"    groups.update({keys_listed})")
-        else:
-            taken = Lines()
-            taken.extend(loops)
-            taken.depth = depth
-            if single:
-                by_dict.add("known = groups.get")
-            self._take_in(taken, key_source, initial, step, single, "")
-            by_dict.lines += self.compiler.unpacked("\n".join(taken.lines)).split("\n")
-        values = self.values(codes, "s" if single else "s[{}]")
-        first = len(self.fields)
-        if plain:
-            keys = ["g"] if len(folded) == 1 else [f"g[{place}]" for place in range(len(folded))]
-        else:
-            keys = [f"s[{first + place}]" for place in range(len(originals))]
-            first += len(originals)
-        passed = [f"s[{first + place}]" for place in range(len(bare))]
-        items = [*keys, *values, *passed]
-        row = f"({''.join(f'{item}, ' for item in items)})"
-        rows = "list(groups.items())"
-        if row != "(g, s, )":
-            rows = f"[{row} for g, s in groups.items()]"
-        alone = plain and len(folded) == 1
-        simple = str(self._simple_keys())
-        result = kept = rows
-        if in_order:
-            result = kept = self._call(grouping.in_key_order, "groups", rows, str(alone), simple)
-        if having:
-            kept = self._having(having, "g, s", "groups.items()", items)
-            if in_order:
-                kept = self._call(grouping.in_order_of_columns, kept, str(len(keys)), simple)
+        dense = None
+        if parts.is_plain and header:
+            dense = dense_groups(self, joined, parts.key, bare=parts.single)
+        by_dict = self._by_dict(parts, loops, depth, joined, counts=counts)
+        kept, result = self._results(parts, codes, having, in_order=in_order)
         if not header:
             body.extend(by_dict)
             body.add("check()")
@@ -122,35 +82,124 @@ class GroupCompiler(AggregateCompiler):
         else:
             of_lists = self._of_lists(codes, having)
             function = self.module.function
-            header = loops.lines[0]
-            body.extend(in_dict_or_lists(dense, header, by_dict, of_lists, counter, function))
-        # Past the memory limit: the rest of the rows, then what went to disk, by a function.
-        variables = self._loop_variables(loops, [key_source, initial, *step.lines, *self._added()])
+            first = loops.lines[0]
+            body.extend(in_dict_or_lists(dense, first, by_dict, of_lists, counter, function))
+        # Not a Counter any more, which has no unknown keys.
+        groups = "dict(groups)" if counts else "groups"
+        rest = f"{target} in source {joined.clauses}"
+        self._add_spilling(body, parts, loops, rest, groups, result, having)
+        return body
+
+    def _parts(self, codes: list[AggregateCode]) -> _Parts:
+        """The sources that the grouping of rows is made of."""
+        block = self.block
+        assert block.keys is not None
+        originals = [self.scalar.value(key.expression) for key in block.keys]
+        folded = []
+        for key, source in zip(block.keys, originals, strict=True):
+            fold = self.scalar.folding(key.collation)
+            if fold is None or not self.scalar.kinds(key.expression) & TEXT:
+                folded.append(source)
+            else:
+                folded.append(f"{self.module.function(fold)}({source})")
+        is_plain = folded == originals
+        bare = [self.scalar.value(item) for item in block.bare]
+        extra = bare if is_plain else [*originals, *bare]
+        single = is_plain and not bare and self._is_number()
+        step = Lines()
+        if not single:
+            at = len(self.fields) + (0 if is_plain else len(originals))
+            step.extend(self.bare_updates(codes, at, bare))
+            step.extend(self.updates())
+        return _Parts(
+            key=folded[0] if len(folded) == 1 else f"({', '.join(folded)})",
+            width=len(folded),
+            is_plain=is_plain,
+            bare=len(bare),
+            initial=", ".join([*[field.start for field in self.fields], *extra]),
+            step=step,
+            single=single,
+        )
+
+    def _by_dict(
+        self, parts: _Parts, loops: Lines, depth: int, joined: Join, *, counts: bool
+    ) -> Lines:
+        """The loops that take rows into the dict; `counts`: it is a Counter, which takes a batch's keys."""
+        by_dict = Lines()
+        if counts:
+            scan = joined.scan
+            keys_listed = self.compiler.unpacked(f"[{parts.key} {joined.clauses}]")
+            if scan is not None and scan.is_whole:
+                keys_listed = scan.list_of(parts.key) or keys_listed
+            by_dict.add(loops.lines[0])
+            by_dict.add(f"    groups.update({keys_listed})")
+            return by_dict
+        taken = Lines()
+        taken.extend(loops)
+        taken.depth = depth
+        if parts.single:
+            by_dict.add("known = groups.get")
+        self._take_in(taken, parts, "")
+        by_dict.lines += self.compiler.unpacked("\n".join(taken.lines)).split("\n")
+        return by_dict
+
+    def _results(
+        self, parts: _Parts, codes: list[AggregateCode], having: str, *, in_order: bool
+    ) -> tuple[str, str]:
+        """The list of the groups' tuples that meet `having`, and that of all of them."""
+        values = self.values(codes, "s" if parts.single else "s[{}]")
+        first = len(self.fields)
+        if parts.is_plain:
+            keys = ["g"] if parts.width == 1 else [f"g[{place}]" for place in range(parts.width)]
+        else:
+            keys = [f"s[{first + place}]" for place in range(parts.width)]
+            first += parts.width
+        passed = [f"s[{first + place}]" for place in range(parts.bare)]
+        items = [*keys, *values, *passed]
+        row = f"({''.join(f'{item}, ' for item in items)})"
+        rows = "list(groups.items())"
+        if row != "(g, s, )":
+            rows = f"[{row} for g, s in groups.items()]"
+        alone, simple = str(parts.is_plain and parts.width == 1), str(self._simple_keys())
+        result = kept = rows
+        if in_order:
+            result = kept = self._call(grouping.in_key_order, "groups", rows, alone, simple)
+        if having:
+            kept = self._having(having, "g, s", "groups.items()", items)
+            if in_order:
+                kept = self._call(grouping.in_order_of_columns, kept, str(len(keys)), simple)
+        return kept, result
+
+    def _add_spilling(
+        self,
+        body: Lines,
+        parts: _Parts,
+        loops: Lines,
+        rest: str,
+        groups: str,
+        result: str,
+        having: str,
+    ) -> None:
+        """What is done past the memory limit: the rest of the rows, then what went to disk, by a function.
+
+        `rest` are the clauses that give the rows which are left; `groups` and `result` the groups so far, and their tuples."""
+        used = [parts.key, parts.initial, *parts.step.lines, *self._added()]
+        variables = self._loop_variables(loops, used)
         body.add("def take_in(rows, groups, missing):")
         body.depth = 1
         body.add(f"for {variables or '_'} in rows:")
         body.depth = 2
-        self._take_in(body, key_source, initial, step, single, f"missing(g, ({variables}))")
+        self._take_in(body, parts, f"missing(g, ({variables}))")
         body.depth = 0
         body.add(f"def finish(groups): return {result}")
-        rest = f"(({variables}) {target} in source {clauses})"
-        # Not a Counter any more, which has no unknown keys.
-        arguments = [
-            "dict(groups)" if counts else "groups",
-            "spill",
-            rest,
-            "take_in",
-            "finish",
-            simple,
-            "ctx",
-        ]
+        simple = str(self._simple_keys())
+        arguments = [groups, "spill", f"(({variables}) {rest})", "take_in", "finish", simple, "ctx"]
         spilled = self._call(grouping.spilled_groups, *arguments)
         if having:
             group = f"g{self.block.aggregate_source}"
             body.add(f"found = {spilled}")  # what it is made of may hold `:=`
             spilled = f"({group} for {group} in found if {having})"
         body.add(f"return {spilled}")
-        return body
 
     def _of_lists(self, codes: list[AggregateCode], having: str) -> str:
         """The groups' rows, where groups are in lists."""
@@ -192,16 +241,15 @@ class GroupCompiler(AggregateCompiler):
             for key in self.block.keys
         )
 
-    def _take_in(
-        self, body: Lines, key: str, initial: str, step: Lines, single: bool, missing: str
-    ) -> None:
+    def _take_in(self, body: Lines, parts: _Parts, missing: str) -> None:
         """Statements that take one row into its group.
 
         `missing`: a call for rows of unknown groups, where the function of that name is not None."""
+        key = parts.key
         if missing or not is_simple(key):
             body.add(f"g = {key}")
             key = "g"
-        if single:
+        if parts.single:
             added = self._added()[0]
             if not is_simple(added):
                 body.add(f"x = {added}")
@@ -212,7 +260,7 @@ class GroupCompiler(AggregateCompiler):
                 return
             known, fresh = f"groups[{key}] += {added}", f"groups[{key}] = {added}"
         else:
-            known, fresh = f"s = groups[{key}]", f"s = groups[{key}] = [{initial}]"
+            known, fresh = f"s = groups[{key}]", f"s = groups[{key}] = [{parts.initial}]"
         body.add(f"try: {known}")
         if missing:
             body.add("except KeyError:")
@@ -222,8 +270,8 @@ class GroupCompiler(AggregateCompiler):
             body.add(f"    {fresh}")
         else:
             body.add(f"except KeyError: {fresh}")
-        if not single:
-            body.extend(step)
+        if not parts.single:
+            body.extend(parts.step)
 
     def _added(self) -> list[str]:
         """What a row adds to a state that is one number."""
