@@ -112,7 +112,7 @@ class BlockCompiler:
         self.arms = ArmsCompiler(self)
         self._compiled: dict[tuple[int, tuple[str, ...]], tuple[str, list[str]]] = {}
         self._kept: list[Block] = []  # so that ids stay unique
-        self._shared: dict[int, str] = {}
+        self._shared: dict[int, tuple[str, Block]] = {}
         self._cte_uses: Counter[int] | None = None
 
     def release(self) -> None:
@@ -183,9 +183,12 @@ class BlockCompiler:
         call = f"{query}({', '.join(free)})"
         if free or relation.shared is None or not self._used_again(relation.shared):
             return call
-        name = self._shared.get(relation.shared)
-        if name is None:
-            name = self._shared[relation.shared] = f"m{self.module.number()}"
+        name, kept = self._shared.get(relation.shared, ("", relation.block))
+        if kept is not relation.block and kept != relation.block:
+            return call  # it has been told a condition
+        if not name:
+            name = f"m{self.module.number()}"
+            self._shared[relation.shared] = name, relation.block
             function = Lines()
             function.add(f"{name}_ = None")
             function.add(f"def {name}():")

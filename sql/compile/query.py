@@ -117,7 +117,7 @@ class CompiledQuery:
 def plan_select(tree: exp.Expression, env: BindEnvironment) -> CompiledQuery:
     """Bind and plan a query; its code is still to be made."""
     block, columns, _ = bind_query(tree, env)
-    return CompiledQuery(columns, block, Planner(env))
+    return CompiledQuery(columns, block, Planner(env, block))
 
 
 def prepare_select(tree: exp.Expression, env: BindEnvironment) -> CompiledQuery:

@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
 
 class Planner:
-    """Plans the blocks of one statement; a block is planned once (by identity)."""
+    """Plans the blocks of one statement; a block is planned once (by identity).
 
-    def __init__(self, env: BindEnvironment) -> None:
+    `whole`: the statement's query, if it is not the first that is planned: what stands in it more than once counts."""
+
+    def __init__(self, env: BindEnvironment, whole: Block | None = None) -> None:
         self.env = env
         self.statistics = Statistics(env)
         self.work_rows = ROWS_OF_UNKNOWN  # of a recursive query's queue, at once
         self._next_source = MADE_SOURCES
-        self._cte_uses: Counter[int] | None = None  # of the whole statement, which is planned first
+        self._cte_uses: Counter[int] | None = None if whole is None else cte_uses(whole)
         self._plans: dict[int, tuple[Block, Plan]] = {}
         self._conditions: dict[tuple[str, int], tuple[Expression, ...]] = {}
         self._paths: dict[int, tuple[TableRelation, list[KeyPath]]] = {}

@@ -136,6 +136,23 @@ def test_where_a_condition_on_columns_of_a_subquery_stands(sql: str, condition: 
     assert condition in plan(pair()[0], sql)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 1, n FROM w UNION ALL SELECT g, n FROM w WHERE g < '3'",
+        "SELECT g FROM w WHERE g < '5' EXCEPT SELECT g FROM w WHERE g < '3'",
+        "SELECT g FROM w INTERSECT SELECT g FROM w WHERE g > '3' ORDER BY 1",
+        "SELECT (SELECT max(n) FROM w), (SELECT count(*) FROM w WHERE g = '3')",
+        "SELECT a.n FROM w a LEFT JOIN w b ON a.g = b.g WHERE a.g = '3'",
+    ],
+)
+def test_a_cte_of_two_arms_is_told_the_condition_of_neither(query: str) -> None:
+    """Each arm of a compound, planned by itself, took the CTE for its own, and read the other's rows."""
+    ours, theirs = pair()
+    sql = f"WITH w(g, n) AS (SELECT b || '', count(*) FROM t GROUP BY 1) {query}"
+    assert told(ours, sql) == told(theirs, sql)
+
+
 def test_what_differs_each_time_is_computed_once() -> None:
     con = pair()[0]
     rows = con.execute("SELECT r, r FROM (SELECT random() AS r FROM t) WHERE r <> 0").fetchall()
