@@ -42,6 +42,20 @@ def prefixed(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
     return _run(tree, prefix) if found is None else found
 
 
+def prefixed_below(node: Any, prefix: tuple[Any, ...]) -> list[Key] | None:
+    """The keys below a node that start with `prefix`, where that takes no more than a leaf that is in memory as a node;
+    None: ask the tree."""
+    try:
+        children = node.children
+        while children is not None:
+            node = children[bisect_right(node.keys, prefix)]
+            children = node.children
+        keys = node.keys
+    except (AttributeError, TypeError):
+        return None
+    return None if keys.__class__ is PackedKeys else lookups.prefixed_in(keys, prefix)
+
+
 def last_parts(tree: Tree, prefix: tuple[Any, ...]) -> list[Any] | None:
     """The last parts of the keys that start with `prefix`."""
     tree.descents += 1

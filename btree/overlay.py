@@ -336,9 +336,14 @@ class OverlaidTree(Tree):
 
     def nodes(self) -> Tree:
         """The tree without the changes, to be read."""
+        self.transaction.nodes_wanted()
+        return self.known_nodes()
+
+    def known_nodes(self) -> Tree:
+        """The same for a look at it that is over when its answer is given: not an iterator, which may outlive the
+        transaction."""
         below = self.below
         if below is None:
-            self.transaction.nodes_wanted()
             below = self.below = Tree(self.transaction, self.under, self.base)
         return below
 

@@ -47,6 +47,10 @@ class Tree(TreeNodes):
         """Itself, likewise."""
         return self
 
+    def known_nodes(self) -> Tree:
+        """Itself, likewise."""
+        return self
+
     @property
     def _is_vast(self) -> bool:
         return False

@@ -280,10 +280,17 @@ def _changes(tree: OverlaidTree, run: Sequence[Key]) -> list[tuple[Key, Value]] 
     return changes
 
 
+# Transactions that look for one key, to change its row, are many, and most find a leaf in memory where it is: no tree of
+# the nodes alone is made for it.
+
+
 def prefixed(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Key] | None:
     run, _ = few_changed(tree, (prefix, False), ((*prefix, MAX), False))
     changes = _changes(tree, run) if run else None
-    found = tree.nodes().prefixed(prefix)
+    tree.descents += 1
+    found = few_keys.prefixed_below(tree.base, prefix)
+    if found is None:
+        found = tree.known_nodes().prefixed(prefix)
     if changes and found is not None:
         _make(changes, found, None)
     return found
@@ -292,12 +299,17 @@ def prefixed(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Key] | None:
 def last_parts(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Any] | None:
     run, _ = few_changed(tree, (prefix, False), ((*prefix, MAX), False))
     changes = _changes(tree, run) if run else None
-    if not changes:
-        return tree.nodes().last_parts(prefix)
-    found = tree.nodes().prefixed(prefix)
+    tree.descents += 1
+    found = few_keys.prefixed_below(tree.base, prefix)
     if found is None:
-        return None
-    _make(changes, found, None)
+        nodes = tree.known_nodes()
+        if not changes:
+            return nodes.last_parts(prefix)
+        found = nodes.prefixed(prefix)
+        if found is None:
+            return None
+    if changes:
+        _make(changes, found, None)
     return [key[-1] for key in found]
 
 
@@ -314,7 +326,7 @@ def prefixed_many(tree: OverlaidTree, prefixes: Sequence[tuple[Any, ...]]) -> li
         wanted = {*prefixes}
         run = [key for key in run if key[:width] in wanted]
     changes = _changes(tree, run) if run and is_all else None
-    found = tree.nodes().prefixed_many(prefixes)
+    found = tree.known_nodes().prefixed_many(prefixes)
     if changes:
         places = {prefix: place for place, prefix in enumerate(prefixes)}
         for prefix, some in groupby(changes, lambda change: change[0][:width]):
@@ -352,7 +364,7 @@ def _first_with(
 def following(
     tree: OverlaidTree, start: tuple[Any, ...], count: int, *, beyond: bool = False
 ) -> list[Key] | None:
-    found = tree.nodes().following(start, count, beyond=beyond)
+    found = tree.known_nodes().following(start, count, beyond=beyond)
     lo = start if start or beyond else None
     if found:
         bounds = ranges.bounds(tree, lo, found[-1], not beyond, True)
@@ -370,7 +382,7 @@ def following(
 def preceding(
     tree: OverlaidTree, end: tuple[Any, ...], count: int, *, inclusive: bool = False
 ) -> list[Key] | None:
-    found = tree.nodes().preceding(end, count, inclusive=inclusive)
+    found = tree.known_nodes().preceding(end, count, inclusive=inclusive)
     hi = end if end or not inclusive else None
     if found:
         bounds = ranges.bounds(tree, found[-1], hi, True, inclusive)
@@ -475,7 +487,7 @@ def count(tree: OverlaidTree) -> int:
 
 
 def get_many(tree: OverlaidTree, keys: Sequence[Key]) -> list[Value]:
-    found = tree.nodes().get_many(keys)
+    found = tree.known_nodes().get_many(keys)
     own, entries, lsn = tree.own, tree.entries, tree.lsn
     try:
         if not own and entries.keys().isdisjoint(keys):
