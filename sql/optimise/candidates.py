@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -33,6 +33,16 @@ if TYPE_CHECKING:
 
 DEPENDENT = ("left", SEMI, ANTI)
 """Joins whose relation comes after what its ON refers to."""
+
+
+class _HashTerm(NamedTuple):
+    """`key = probe`: what a hash table's rows are kept by, and what they are asked for by."""
+
+    key: Expression
+    probe: Expression
+    key_affinity: Affinity | None
+    probe_affinity: Affinity | None
+    conjunct: Compare
 
 
 class RelationAccesses:
@@ -185,26 +195,18 @@ class RelationAccesses:
             case TableRelation():
                 return float(self.planner.statistics.rows(relation.table.tree_id))
 
-    def _hash(
-        self, place: int, bound: frozenset[int], size: float, first: bool
-    ) -> Candidate | None:
-        """A hash table of the relation on its equalities with what is bound; a list without any."""
-        relation = self.items[place].relation
-        source = relation.source
-        visible = bound | self.outer
-        keys: list[Expression] = []
-        probes: list[Expression] = []
-        key_affinities: list[Affinity | None] = []
-        probe_affinities: list[Affinity | None] = []
-        collations: list[str] = []
-        used: list[Expression] = []
+    def _hash_terms(
+        self, place: int, visible: frozenset[int]
+    ) -> tuple[list[_HashTerm], list[Expression]]:
+        """The equalities of the relation with what is visible, and the conditions on it alone."""
+        source = self.items[place].relation.source
+        terms: list[_HashTerm] = []
         local: list[Expression] = []
         for conjunct in self.usable(place):
-            refs = references(conjunct)
-            if refs <= {source} and is_constant(conjunct):
+            if references(conjunct) <= {source} and is_constant(conjunct):
                 local.append(conjunct)
                 continue
-            if not isinstance(conjunct, Compare) or conjunct.op not in ("=",):
+            if not isinstance(conjunct, Compare) or conjunct.op != "=":
                 continue
             left, right = references(conjunct.left), references(conjunct.right)
             if left == {source} and right <= visible and right:
@@ -215,21 +217,22 @@ class RelationAccesses:
                 affinities = (conjunct.right_affinity, conjunct.left_affinity)
             else:
                 continue
-            if not (is_constant(mine) and is_constant(other)):
-                continue
-            keys.append(mine)
-            probes.append(other)
-            key_affinities.append(affinities[0])
-            probe_affinities.append(affinities[1])
-            collations.append(conjunct.collation)
-            used.append(conjunct)
-        if first and not keys:
+            if is_constant(mine) and is_constant(other):
+                terms.append(_HashTerm(mine, other, *affinities, conjunct))
+        return terms, local
+
+    def _hash(
+        self, place: int, bound: frozenset[int], size: float, first: bool
+    ) -> Candidate | None:
+        """A hash table of the relation on its equalities with what is bound; a list without any."""
+        relation = self.items[place].relation
+        terms, local = self._hash_terms(place, bound | self.outer)
+        if first and not terms:
             return None
-        alone = self._unique_key(place, keys)
+        alone = self._unique_key(place, [term.key for term in terms])
         if alone is not None:
-            keys, probes, used = [keys[alone]], [probes[alone]], [used[alone]]
-            key_affinities, probe_affinities = [key_affinities[alone]], [probe_affinities[alone]]
-            collations = [collations[alone]]
+            terms = [terms[alone]]
+        keys = tuple([term.key for term in terms])
         build, condition = SEEK + size * SCAN_ROW, FILTER
         access: Any = RowsScan()
         local_rows = size
@@ -256,17 +259,17 @@ class RelationAccesses:
         unique = unique and len(keys) == 1
         lists = 1.0 / max(fan_out, 1.0) if keys else 0.0
         build += size * condition * len(remaining)
-        proved = (*used, *local)
+        proved = (*[term.conjunct for term in terms], *local)
         item = self.items[place]
         # Of a semi-join or an anti-join a set of keys will do.
         single = unique or (item.join in (SEMI, ANTI) and len(proved) == len(item.on))
         build += local_rows * (HASH_UNIQUE_ROW if single else HASH_ROW + HASH_KEY * lists)
         lookup = HashLookup(
-            tuple(keys),
-            tuple(probes),
-            tuple(key_affinities),
-            tuple(probe_affinities),
-            tuple(collations),
+            keys,
+            tuple([term.probe for term in terms]),
+            tuple([term.key_affinity for term in terms]),
+            tuple([term.probe_affinity for term in terms]),
+            tuple([term.conjunct.collation for term in terms]),
             unique,
             remaining,
             access,
