@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,10 @@ class Options:
         self.yes: bool = given.get("yes", False)
 
 
+_NOT_TO_BE_WRITTEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What the system says of a file that may be there to be read."""
+
+
 def _refused(*_: Any, **__: Any) -> None:
     """What --safe makes of a copy to another file."""
     raise CommandError("not available with --safe: it reads or writes files")
@@ -43,6 +48,9 @@ class OpenDatabase:
         self._session: Session | None = None
         self._changes_before = 0  # the session's changes when nothing was open
         self.path = path
+        self.not_writable: str | None = (
+            None  # why a file was opened read-only that was to be written
+        )
         self.unopened: str | None = None  # a file that was named to be repaired
         self.store: Store = self._opened(path, readonly=options.readonly, at=options.at)
 
@@ -51,16 +59,33 @@ class OpenDatabase:
 
         options = self.options
         if path is None:
+            self.not_writable = None
             return btree.open_memory()
-        store = btree.open_store(
-            path,
-            durability=options.durability,  # type: ignore[arg-type]
-            readonly=readonly,
-            at=at,
-            timeout=options.timeout,
-            cache_bytes=options.cache_bytes,
-            scans_once=True,
-        )
+
+        def attempt(*, readonly: bool) -> Store:
+            return btree.open_store(
+                path,
+                durability=options.durability,  # type: ignore[arg-type]
+                readonly=readonly,
+                at=at,
+                timeout=options.timeout,
+                cache_bytes=options.cache_bytes,
+                scans_once=True,
+            )
+
+        why = None
+        try:
+            store = attempt(readonly=readonly)
+        except btree.StorageError as error:
+            cause = error.__cause__
+            if readonly or not isinstance(cause, OSError) or cause.errno not in _NOT_TO_BE_WRITTEN:
+                raise
+            try:
+                store = attempt(readonly=True)  # who only looks, may; who writes, is told
+            except btree.StoreError:
+                raise error from cause
+            why = cause.strerror
+        self.not_writable = why
         if options.safe:
             store.backup = _refused  # type: ignore[method-assign]  # VACUUM INTO, too
         return store

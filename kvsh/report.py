@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from btree import StoreError
+from btree import ReadOnlyError, StoreError
 from kvsh.arguments import CommandError
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
     message = escaped(message_of(error))
     if message == "interrupted" and not environment.interrupted and environment.statement_timeout:
         message = f"cancelled: it took longer than {environment.statement_timeout:g} s (.timeout)"
+    if isinstance(error, ReadOnlyError) and environment.not_writable:
+        message += f": {environment.path} may not be written ({environment.not_writable})"
     if not environment.source:  # one command from argv: there is no place to point at
         return [f"kvsh: {message}"]
     if environment.interactive:

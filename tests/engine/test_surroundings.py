@@ -174,6 +174,7 @@ assert Path("db").read_bytes() == torn
 assert kvsh("--readonly", "db", "get", "k") == (0, "x" * 9, "")
 status, out, err = kvsh("db", "put", "k", "v")
 assert status == 1 and "Read-only file system" in err and err.count("\\n") == 0, err
+assert kvsh("db", "SELECT count(*) FROM kv") == (0, "1", "")
 """,
     )
 
@@ -232,6 +233,9 @@ store.close()
 os.chmod("db", 0o444)
 assert sizes(open_store("db", readonly=True)) == {b"k": 9}
 refused(lambda: open_store("db"), "db: unable to open database file: Permission denied")
+assert kvsh("db", "get", "k") == (0, "x" * 9, "")
+message = "kvsh: the database is open read-only: db may not be written (Permission denied)"
+assert kvsh("db", "put", "k", "v") == (1, "", message)
 os.chmod("db", 0)
 refused(lambda: open_store("db", readonly=True), "Permission denied")
 """,
