@@ -135,11 +135,6 @@ class IndexKeys:
             return None
         return tuple([part.column for part in self.index.columns if part.column is not None])
 
-    @property
-    def as_queried(self) -> bool:
-        """Whether entries are nothing but the values of the parts and then the tree key, as a query gives them."""
-        return not self._without_rowid and not any(self._folds)
-
     def from_columns(self, columns: Sequence[Sequence[Any]], keys: Sequence[Any]) -> list[Row]:
         """The entries of rows that are given by the columns of `stored_columns`."""
         return list(zip(*self.entry_columns(columns, keys), strict=True))

@@ -10,6 +10,7 @@ from sqlglot import exp
 from btree import CollectorPaused
 from sql.compile import prepare_select
 from sql.dml.column_sorting import Gathered, alike_behind, sorted_columns
+from sql.dml.copying import Copied
 from sql.dml.index_keys import IndexKeys
 from sql.dml.records import KIND_BITS, TableRecords
 from sql.dml.target import row_columns, tree_key
@@ -87,10 +88,9 @@ def _queried(
     select.set("from_", exp.From(this=source))
     if index.where is not None:
         select.set("where", exp.Where(this=parse_expression(index.where)))
-    for rows in prepare_select(select, env).run(ctx):
-        if rows:
-            *values, row_keys = zip(*rows, strict=True)
-            yield keys.entry_columns(values, row_keys)
+    for found in Copied(prepare_select(select, env), whole=False).column_batches(ctx):
+        *values, row_keys = found
+        yield keys.entry_columns(values, row_keys)
 
 
 def _sorted_entries(
