@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from kvsh.output import Batches, Style, Write
 from kvsh.output.values import (
     bare_lines,
+    beside_null,
     columns_of,
     json_column,
     literal,
     literal_column,
     name_literal,
-    plain,
     plain_column,
 )
 
@@ -46,41 +46,55 @@ def write_csv(write: Write, names: Sequence[str], batches: Batches, style: Style
     """RFC 4180 with plain newlines; an empty text is `""`, NULL is nothing (or `.nullvalue`)."""
     separator = style.separator or ","
     if style.headers:
-        write(separator.join(_csv_column(names, "", separator)) + "\n")
+        write(separator.join(csv_column(names, "", separator)) + "\n")
     for batch in batches:
         text = None
         if separator == ",":
             text = bare_lines(batch, ",", style.null, style.kinds, empty='""')
         if text is None:
-            columns = [_csv_column(column, style.null, separator) for column in columns_of(batch)]
+            columns = [csv_column(column, style.null, separator) for column in columns_of(batch)]
             text = _joined(columns, separator)
         write(text)
 
 
-def _csv_column(column: Sequence[Any], null: str, separator: str) -> Sequence[str]:
-    special = _special(separator)
+def csv_column(
+    column: Sequence[Any],
+    null: str,
+    separator: str,
+    *,
+    empty: str = '""',
+    texts_of: Callable[[Sequence[Any], str], Iterable[str]] = plain_column,
+) -> Sequence[str]:
+    """The fields of a column: `texts_of` its values, quoted if they have to be; `empty` for an empty text."""
     if None in column:
-        return [null if value is None else _csv_value(plain(value), special) for value in column]
-    texts = list(plain_column(column, null))
-    joined = "".join(texts)
-    if not (separator in joined or '"' in joined or "\n" in joined or "\r" in joined):
-        return texts if "" not in texts else [text or '""' for text in texts]
-    if '"' not in joined:
-        return [f'"{text}"' if not text or special(text) else text for text in texts]
-    return [_csv_value(text, special) for text in texts]
-
-
-@lru_cache(maxsize=8)
-def _special(separator: str) -> Callable[[str], Any]:
-    """What finds a character that a field must be quoted for."""
-    return re.compile(rf'["\r\n]|{re.escape(separator)}').search
-
-
-def _csv_value(text: str, special: Callable[[str], Any]) -> str:
-    if text and not special(text):
-        return text
-    doubled = text.replace('"', '""')
-    return f'"{doubled}"'
+        return beside_null(
+            column,
+            null,
+            lambda values: csv_column(values, null, separator, empty=empty, texts_of=texts_of),
+        )
+    texts = list(texts_of(column, null))
+    joined = "\0".join(texts)
+    special = [mark for mark in (separator, '"', "\n", "\r") if mark in joined]
+    if not special:
+        return texts if "" not in texts else [text or empty for text in texts]
+    doubled = texts
+    if '"' in special:
+        doubled = joined.replace('"', '""').split("\0")
+        if len(doubled) != len(texts):  # there are NULs
+            doubled = [text.replace('"', '""') for text in texts]
+    if len(special) == 1:
+        mark = special[0]
+        fields = [
+            f'"{quoted}"' if mark in text else text
+            for text, quoted in zip(texts, doubled, strict=True)
+        ]
+    else:
+        found = re.compile("|".join(map(re.escape, special))).search
+        fields = [
+            f'"{quoted}"' if found(text) else text
+            for text, quoted in zip(texts, doubled, strict=True)
+        ]
+    return fields if "" not in texts else [field or empty for field in fields]
 
 
 _TSV_SPECIAL = re.compile(r"[\\\t\n\r]")

@@ -23,6 +23,7 @@ _NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STR, _INT, _FLOAT = {str}, {int}, {float}
 _PLAIN_MAX = 16  # 15 digits and a point
+_EXACT_MAX = 19  # beyond 10^16 Python writes an exponent, and JSON all digits
 _HALF_MAX = 17  # 16 digits and a point
 _encode = msgspec.json.Encoder().encode
 _BARE = {int, str, type(None)}
@@ -73,7 +74,17 @@ def plain_column(column: Sequence[Any], null: str) -> Iterable[str]:
         return real_column(column)
     if kinds == {str, type(None)}:
         return [null if value is None else value for value in column]
+    if len(kinds) == 2 and type(None) in kinds:
+        return beside_null(column, null, lambda values: plain_column(values, null))
     return [plain(value, null) for value in column]
+
+
+def beside_null(
+    column: Sequence[Any], null: str, render: Callable[[list[Any]], Iterable[str]]
+) -> list[str]:
+    """The texts of the values that are not NULL, and `null` in between."""
+    texts = iter(render([value for value in column if value is not None]))
+    return [null if value is None else next(texts) for value in column]
 
 
 def real_column(column: Sequence[float]) -> Iterable[str]:
@@ -104,6 +115,15 @@ def real_column(column: Sequence[float]) -> Iterable[str]:
     for place in halves:
         texts[place] = real_text(column[place])
     return texts
+
+
+def exact_real_column(column: Sequence[float]) -> Iterable[str]:
+    """`repr` of every value."""
+    text = _encode(column).decode()
+    if "e" in text or "0.0000" in text or "null" in text:
+        return map(repr, column)
+    texts = text[1:-1].split(",")
+    return map(repr, column) if max(map(len, texts)) > _EXACT_MAX else texts
 
 
 def cell(value: Any, null: str = "") -> str:
@@ -197,10 +217,16 @@ def json_value(value: Any, encode: Callable[[str], str]) -> str:
 
 
 def bare_lines(
-    batch: Sequence[Sequence[Any]], separator: str, null: str, kinds: int, *, empty: str = ""
+    batch: Sequence[Sequence[Any]],
+    separator: str,
+    null: str,
+    kinds: int,
+    *,
+    empty: str = "",
+    reals: Callable[[Sequence[float]], Iterable[str]] = real_column,
 ) -> str | None:
     """Rows of integers, reals and texts, their plain values side by side, a row a line; `empty` stands for an
-    empty text.  None where there are other kinds of value, or a text has a character that means something
+    empty text, and `reals` makes texts of a column.  None where there are other kinds of value, or a text has a character that means something
     between values or in JSON.  `kinds`: of values that may occur; they are looked at only if that says little.
 
     What JSON writes is that but for its quotes and brackets, and those go in one call: a row of three
@@ -209,7 +235,7 @@ def bare_lines(
     between values.  So `null` after one of these is NULL."""
     rows = batch
     if kinds & _NOT_BARE and not set(map(type, chain.from_iterable(batch))) <= _BARE:
-        with_texts = _with_real_texts(batch)
+        with_texts = _with_real_texts(batch, reals)
         if with_texts is None:
             return None
         rows = with_texts
@@ -239,13 +265,18 @@ def bare_lines(
     return text.replace("\x01", null) if has_nulls else text
 
 
-def _with_real_texts(batch: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]] | None:
-    """The rows with columns of REALs as texts; None if there are other kinds of value, or REALs among others."""
+def _with_real_texts(
+    batch: Sequence[Sequence[Any]], reals: Callable[[Sequence[float]], Iterable[str]]
+) -> Sequence[Sequence[Any]] | None:
+    """The rows with columns of REALs as texts; None if there are other kinds of value, or REALs among others but NULL."""
     columns: list[Iterable[Any]] = []
     for column in columns_of(batch):
         kinds = set(map(type, column))
         if kinds == _FLOAT:
-            columns.append(real_column(column))
+            columns.append(reals(column))
+        elif kinds == {float, type(None)}:
+            texts = iter(reals([value for value in column if value is not None]))
+            columns.append([None if value is None else next(texts) for value in column])
         elif kinds <= _BARE:
             columns.append(column)
         else:

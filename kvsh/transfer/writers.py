@@ -1,25 +1,34 @@
 """Batches of rows as text: csv, tsv, json, jsonl, INSERTs.
 
-Speed is what decides between these files and sqlite3's: a batch is formatted by one `%` template per row, after
-each column has been looked at as a whole.  What a template can't do right goes the slow way, by batch.
+Speed is what decides between these files and sqlite3's: csv and tsv are written as the shell's modes are
+(`kvsh.output.plain`), but that REALs keep all of their digits; the others by one `%` template per row, after
+each column has been looked at as a whole.
 Blobs are written as the texts that their bytes are, others (and in sql all) as the modes of the shell write them.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, TextIO
 
-from kvsh.output.values import bytes_text, json_value
+from btree import Kind
+from kvsh.output.plain import csv_column
+from kvsh.output.values import (
+    bare_lines,
+    columns_of,
+    exact_real_column,
+    json_value,
+    plain,
+    plain_column,
+)
 
 Batch = list[tuple[Any, ...]]
 Writer = Callable[[Batch], object]
 WriterMaker = Callable[[TextIO, Sequence[str], str], Writer]
 
+_ANY = int(Kind.NULL | Kind.INTEGER | Kind.REAL | Kind.TEXT | Kind.BLOB)
 _json_text = json.encoder.encode_basestring
 
 
@@ -27,46 +36,33 @@ def _delimited(delimiter: str) -> WriterMaker:
     """RFC 4180, but lines end with a newline alone.  NULL is an empty field."""
 
     def start(out: TextIO, names: Sequence[str], table: str) -> Writer:
-        width = len(names)
-        template = delimiter.join(["%s"] * width) + "\n"
+        # An empty line is no row: a single empty field has its quotes.
+        empty = '""' if len(names) == 1 else ""
 
-        def carefully(rows: Batch) -> str:
-            text = io.StringIO()
-            csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
-            return text.getvalue()
+        def fields(column: Sequence[Any]) -> Sequence[str]:
+            return csv_column(column, empty, delimiter, empty=empty, texts_of=_texts)
 
         def write(batch: Batch) -> None:
-            text = "".join(map(template.__mod__, batch))
-            if not _needs_care(text, delimiter, len(batch), width):
-                out.write(text)
-                return
-            text = carefully(batch)
-            if "b'" in text or 'b""' in text:  # perhaps a blob's repr
-                text = carefully([tuple(map(_without_blob, row)) for row in batch])
+            text = bare_lines(batch, delimiter, empty, _ANY, empty=empty, reals=exact_real_column)
+            if text is None:
+                rows = map(delimiter.join, zip(*map(fields, columns_of(batch)), strict=True))
+                text = "\n".join(rows) + "\n"
             out.write(text)
 
-        out.write(carefully([tuple(names)]))
+        out.write(delimiter.join(fields(names)) + "\n")
         return write
 
     return start
 
 
-def _needs_care(text: str, delimiter: str, rows: int, width: int) -> bool:
-    """Whether a batch of fields put side by side may be no csv: something to quote, a NULL, a blob, an
-    empty line."""
-    return (
-        '"' in text
-        or "\r" in text
-        or text.count("\n") != rows
-        or text.count(delimiter) != rows * (width - 1)
-        or "None" in text
-        or "b'" in text
-        or (width == 1 and ("\n\n" in text or text.startswith("\n")))
-    )
-
-
-def _without_blob(value: Any) -> Any:
-    return bytes_text(value) if value.__class__ is bytes else value
+def _texts(column: Sequence[Any], null: str) -> Iterable[str]:
+    """The values as texts that lose nothing."""
+    kinds = set(map(type, column))
+    if kinds == {float}:
+        return exact_real_column(column)
+    if float not in kinds:
+        return plain_column(column, null)
+    return [repr(value) if value.__class__ is float else plain(value) for value in column]
 
 
 # -- json ------------------------------------------------------------------------------------------------

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from btree import open_memory
 from kvsh.transfer import TransferError, dump, export_file, import_file
+from kvsh.transfer.writers import WRITERS
 from sql import Session, SqlError
 
 AWKWARD: list[tuple[Any, ...]] = [
@@ -65,6 +68,19 @@ def test_plain_rows_and_careful_ones_look_the_same(session: Session) -> None:
         ]
     )
     assert whole == "a,s,r,b\n" + single
+
+
+_pieces = st.lists(st.sampled_from("a,é\"\n\r\t\0\1\\[]'N"), max_size=4).map("".join)
+_values = st.none() | st.integers(-9, 9) | st.floats(allow_nan=False) | _pieces | st.just("null")
+
+
+@pytest.mark.parametrize(("kind", "delimiter"), [("csv", ","), ("tsv", "\t")])
+@given(st.integers(1, 3).flatmap(lambda n: st.lists(st.tuples(*[_values] * n), min_size=1)))
+def test_any_rows_read_back(kind: str, delimiter: str, batch: list[tuple[Any, ...]]) -> None:
+    out = io.StringIO()
+    WRITERS[kind](out, ["n"] * len(batch[0]), "t")(batch)
+    _, *read = csv.reader(io.StringIO(out.getvalue(), newline=""), delimiter=delimiter)
+    assert read == [["" if value is None else str(value) for value in row] for row in batch]
 
 
 def test_a_lone_empty_field_is_no_empty_line(session: Session) -> None:
