@@ -128,6 +128,9 @@ class DeletePlan(QueriedPlan):
                 ctx.session.changes = 0
                 raise
         with guarded(ctx) as undo:
+            outcome = self._by_column_and_after(ctx, undo)
+            if outcome is not None:
+                return outcome
             found = [row for batch in self.query.run(ctx) for row in batch]
             outcome = self._with_children(ctx, found) or self._and_after(ctx, found, undo)
             if outcome is not None:
@@ -144,12 +147,32 @@ class DeletePlan(QueriedPlan):
         unique, many = self._by_keys
         return run_by_key(self, ctx, parameter_sets, unique, many, ordered=False)
 
+    @property
+    def _may_wait(self) -> bool:
+        """Whether there are triggers that may run when all rows are gone."""
+        target = self.target
+        return target.triggers.any and self.returning is None and target.foreign_keys is None
+
+    def _by_column_and_after(self, ctx: Context, undo: Undo) -> WriteOutcome | None:
+        """Delete from a large table by column, and then run its triggers; None, with nothing written, if that is not possible."""
+        if not self._may_wait:
+            return None
+        inner, outermost = with_state(ctx, undo)
+        if not outermost or self._change_by_column(ctx) is None:
+            return None
+        told: list[Change] = []
+
+        def write() -> tuple[list[Change], list[Change]] | None:
+            return None if self._run_by_column(inner, told) is None else (told, told)
+
+        if not fire_for_all(self.target.triggers, inner, self.table, None, write):
+            return None
+        return WriteOutcome(len(told), len(told) + inner.state.changed)
+
     def _and_after(self, ctx: Context, found: list[Row], undo: Undo) -> WriteOutcome | None:
         """Delete many rows, and then run their triggers; None, with nothing written, if that is to be done row by row."""
         triggers = self.target.triggers
-        if not triggers.any or len(found) < AT_ONCE_MIN or self.returning is not None:
-            return None
-        if self.target.foreign_keys is not None:
+        if not self._may_wait or len(found) < AT_ONCE_MIN:
             return None
         inner, outermost = with_state(ctx, undo)
         if not outermost:
@@ -204,18 +227,23 @@ class DeletePlan(QueriedPlan):
                 transaction.tree(index.tree_id).clear()
         return WriteOutcome(count)
 
-    def _run_by_column(self, ctx: Context) -> WriteOutcome | None:
-        """Delete from a large table by column; None, with nothing written, if that is not possible."""
-        query, known = self.query, self._compiled
-        kinds = tuple([KIND_BITS[value.__class__] for value in ctx.parameters])
-        if known is None or known[0] is not query or known[1] != kinds:
-            change = compile_change(query, (), kinds, ctx.transaction)
-            self._compiled, self._keys = (query, kinds, change), None
-        else:
-            change = known[2]
+    def _run_by_column(self, ctx: Context, told: list[Change] | None = None) -> WriteOutcome | None:
+        """Delete from a large table by column; None, with nothing written, if that is not possible.  `told`: what is told
+        of the rows."""
+        change = self._change_by_column(ctx)
         if change is None:
             return None
-        return delete_by_column(ctx, change, self.target.records, self._found_keys)
+        return delete_by_column(ctx, change, self.target.records, self._found_keys, told)
+
+    def _change_by_column(self, ctx: Context) -> CompiledChange | None:
+        """How the rows of a large table are found by column; None if they are not."""
+        query, known = self.query, self._compiled
+        kinds = tuple([KIND_BITS[value.__class__] for value in ctx.parameters])
+        if known is not None and known[0] is query and known[1] == kinds:
+            return known[2]
+        change = compile_change(query, (), kinds, ctx.transaction)
+        self._compiled, self._keys = (query, kinds, change), None
+        return change
 
     def _found_keys(self, ctx: Context) -> list[Row]:
         if self._keys is None:

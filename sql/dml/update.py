@@ -133,9 +133,7 @@ class UpdatePlan(QueriedPlan):
             and trees_of(self.query.block) == {table.tree_id}
         ):
             self.apart_tree = table.tree_id
-        self._may_wait = (
-            keys is None and triggers.any and looked_at_alone and statement.from_ is None
-        )
+        self._may_wait = keys is None and triggers.any and in_place and statement.from_ is None
         if self._one is None or self._noted:
             self.query.generate()
 
@@ -198,6 +196,11 @@ class UpdatePlan(QueriedPlan):
                 self.query = renewed(self.query, self._select, ctx)
         if self._plain_columns:
             outcome = self._by_column(ctx)
+            if outcome is not None:
+                return outcome
+        elif self._may_wait:
+            with guarded(ctx) as undo:
+                outcome = self._by_column_and_after(ctx, undo)
             if outcome is not None:
                 return outcome
         try:
@@ -304,25 +307,15 @@ class UpdatePlan(QueriedPlan):
             self._set = compile_row_function(trees, self._as_named(), self.target.env)
         return self._set
 
-    def _by_column(self, ctx: Context) -> WriteOutcome | None:
-        """Change a large table by column; None, with nothing written, if that is not possible."""
-        query, places = self.query, list(dict.fromkeys(self.olds))
-        kinds = tuple([KIND_BITS[value.__class__] for value in ctx.parameters])
-        known = self._compiled
-        if known is None or known[0] is not query or known[1] != kinds:
-            change = None
-            if self.statement.from_ is None:
-                shift = 0 if self.bare else 1
-                outputs = [place + shift for place in places]
-                change = compile_change(query, outputs, kinds, ctx.transaction)
-            self._compiled, self._found = (query, kinds, change), None
-            self._many = change is None and expects_many(query, ctx.transaction)
-        else:
-            change = known[2]
+    def _by_column(self, ctx: Context, told: list[Change] | None = None) -> WriteOutcome | None:
+        """Change a large table by column; None, with nothing written, if that is not possible.  `told`: what is told of
+        the rows before and after."""
+        change = self._change_by_column(ctx)
+        places = list(dict.fromkeys(self.olds))
         records, indexes = self.target.records, self.indexes
         if change is not None:
             return update_by_column(
-                ctx, change, records, places, indexes, self._found_rows, self._foreign_keys
+                ctx, change, records, places, indexes, self._found_rows, self._foreign_keys, told
             )
         if not self._many or self._foreign_keys is not None:
             return None
@@ -330,7 +323,26 @@ class UpdatePlan(QueriedPlan):
         if self.statement.from_ is not None:
             found = _latest(found)
         found = in_key_order(found)
-        return update_found(ctx, found, records, places, indexes) if found else WriteOutcome(0)
+        if not found:
+            return WriteOutcome(0)
+        return update_found(ctx, found, records, places, indexes, told)
+
+    def _change_by_column(self, ctx: Context) -> CompiledChange | None:
+        """How the rows of a large table are found and changed by column; None if they are found by a query, `_many` of
+        them, or not so."""
+        query = self.query
+        kinds = tuple([KIND_BITS[value.__class__] for value in ctx.parameters])
+        known = self._compiled
+        if known is not None and known[0] is query and known[1] == kinds:
+            return known[2]
+        change = None
+        if self.statement.from_ is None:
+            shift = 0 if self.bare else 1
+            outputs = [place + shift for place in dict.fromkeys(self.olds)]
+            change = compile_change(query, outputs, kinds, ctx.transaction)
+        self._compiled, self._found = (query, kinds, change), None
+        self._many = change is None and expects_many(query, ctx.transaction)
+        return change
 
     def _found_rows(self, ctx: Context) -> list[Row]:
         """The keys of the rows that are meant; where SET is computed with them, their new values, too."""
@@ -388,6 +400,21 @@ class UpdatePlan(QueriedPlan):
         return True
 
     # -- in bulk ---------------------------------------------------------------------------------
+
+    def _by_column_and_after(self, ctx: Context, undo: Undo) -> WriteOutcome | None:
+        """Change a large table by column, and then run its triggers; None, with nothing written, if that is not possible."""
+        inner, outermost = with_state(ctx, undo)
+        if not outermost or (self._change_by_column(ctx) is None and not self._many):
+            return None
+        told: list[Change] = []
+
+        def write() -> tuple[list[Change], list[Change]] | None:
+            return None if self._by_column(inner, told) is None else (told, told)
+
+        or_conflict = self.statement.or_conflict
+        if not fire_for_all(self.target.triggers, inner, self.table, or_conflict, write):
+            return None
+        return WriteOutcome(len(told), len(told) + inner.state.changed)
 
     def _and_after(self, ctx: Context, found: list[Row], undo: Undo) -> WriteOutcome | None:
         """Change many rows, and then run their triggers; None, with nothing written, if that is to be done row by row."""

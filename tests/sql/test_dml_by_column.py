@@ -292,6 +292,44 @@ def test_rows_that_something_else_has_found_are_changed_in_their_pages(
     assert open_store(both.path).check() == []
 
 
+TOLD = (
+    "INSERT INTO log(what, a, b, c) VALUES ('{when}', {row}.a, {row}.b, {row}.c);",
+    "INSERT OR REPLACE INTO sums VALUES ({row}.a % 3, {row}.d, {row}.b);",
+    "UPDATE sums SET n = n + 1, last = {row}.e WHERE g = {row}.a % 3;",
+    "SELECT RAISE(ABORT, 'no') WHERE {row}.a = 4321 AND {row}.d IS 7;",
+)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_triggers_are_told_of_rows_that_are_changed_in_their_pages(
+    seed: int, tmp_path: Path, by_page: list[int]
+) -> None:
+    draw = Random(seed)
+    both = Both(
+        tmp_path / "a.kvsh", TABLES[["rowid", "indexed", "clustered", "expressions"][seed % 4]]
+    )
+    both.run("CREATE TABLE log(what, a, b, c)")
+    both.run("CREATE TABLE sums(g INTEGER PRIMARY KEY, n INT, last)")
+    both.run("INSERT INTO sums VALUES (0, 0, ''), (1, 0, '')")
+    for event, rows in (("UPDATE", "old new"), ("DELETE", "old")):
+        for number, body in enumerate((TOLD[0], draw.choice(TOLD[1:]))):
+            row = draw.choice(rows.split())
+            when = draw.choice(["", "", f"WHEN {row}.a % 4"])
+            text = body.format(row=row, when=f"{event} {number}")
+            both.run(f"CREATE TRIGGER {event}{number} AFTER {event} ON t {when} BEGIN {text} END")
+    statements = [text for text in STATEMENTS if text[:6] in _COUNTED]
+    for statement in draw.sample(statements, 25):
+        both.run("BEGIN")
+        both.run(statement)
+        both.run("SELECT * FROM log ORDER BY a, what, b, c")
+        both.run("SELECT * FROM sums")
+        both.compare()
+        both.run(draw.choice(["ROLLBACK", "ROLLBACK", "COMMIT"]))
+    both.compare()
+    assert by_page[0] > 20
+    both.store.close()
+
+
 def test_a_row_that_can_not_be_written_undoes_the_pages_before_it(
     tmp_path: Path, by_page: list[int]
 ) -> None:
