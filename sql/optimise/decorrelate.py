@@ -2,6 +2,7 @@
 
     WHERE EXISTS (SELECT * FROM b WHERE b.x = a.x AND b.y > 5)      ->   a SEMI JOIN b ON b.x = a.x AND b.y > 5
     WHERE a.x IN (SELECT b.x FROM b WHERE b.y = a.y)                ->   a SEMI JOIN b ON b.x = a.x AND b.y = a.y
+    a LEFT JOIN b ON b.x = a.x WHERE b.x IS NULL                    ->   a ANTI JOIN b ON b.x = a.x
 
 The relation then takes part in the choice of join order and access as any other does: its rows are hashed
 once, or looked up by index for many rows at once.  Only a subquery over one relation that is bound to the
@@ -12,10 +13,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from sql.expressions import Compare, Exists, Expression, InSubquery, Literal
+from sql.expressions import ROWID, ColumnRef, Compare, Exists, Expression, InSubquery, Literal
 from sql.optimise.terms import is_constant
 from sql.plan import DerivedRelation, FromItem, Select, TableRelation
-from sql.plan.walk import free_references, references
+from sql.plan.walk import free_references, references, references_in, walk
 
 SEMI, ANTI = "semi", "anti"
 
@@ -24,6 +25,7 @@ def with_semi_joins(block: Select) -> Select:
     """The block with those of its conditions turned into items of its FROM for which that can be done."""
     if not block.items:
         return block
+    block = _with_anti_joins(block)
     own = frozenset(item.relation.source for item in block.items)
     items: list[FromItem] = []
     where: list[Expression] = []
@@ -38,6 +40,54 @@ def with_semi_joins(block: Select) -> Select:
     if not items:
         return block
     return replace(block, items=(*block.items, *items), where=tuple(where))
+
+
+def _with_anti_joins(block: Select) -> Select:
+    """The block with LEFT joins turned into anti-joins of which WHERE wants the rows without a match, and nothing else
+    of the block speaks."""
+    for item in block.items:
+        if item.join != "left":
+            continue
+        source = item.relation.source
+        own = frozenset(each.relation.source for each in block.items) - {source}
+        if not isinstance(item.relation, TableRelation) or not all(map(is_constant, item.on)):
+            continue
+        if not any(_binds(condition, source, own) for condition in item.on):
+            continue
+        absent = next((each for each in block.where if _tells_no_match(each, item)), None)
+        if absent is None:
+            continue
+        spoken = sum(node.source == source for node in references_in(block))
+        known = [node for e in (absent, *item.on) for node in walk(e)]
+        if spoken > sum(isinstance(e, ColumnRef) and e.source == source for e in known):
+            continue
+        others = [each for each in block.items if each is not item]
+        where = tuple([each for each in block.where if each is not absent])
+        items = (*others, FromItem(item.relation, ANTI, item.on))
+        block = replace(block, items=items, where=where)
+    return block
+
+
+def _tells_no_match(condition: Expression, item: FromItem) -> bool:
+    """Whether the condition is that a column is NULL which no row that matches has NULL in."""
+    if not isinstance(condition, Compare) or condition.op != "IS":
+        return False
+    column, relation = condition.left, item.relation
+    if not isinstance(column, ColumnRef) or condition.right != Literal(None):
+        return False
+    if column.source != relation.source or not isinstance(relation, TableRelation):
+        return False
+    table = relation.table
+    if not table.without_rowid and column.column in (ROWID, table.rowid_alias):
+        return True
+    if table.columns[column.column].not_null:
+        return True
+    return any(
+        isinstance(each, Compare)
+        and each.op in ("=", "<", "<=", ">", ">=")
+        and column in (each.left, each.right)
+        for each in item.on
+    )
 
 
 def _joined(conjunct: Expression, own: frozenset[int]) -> tuple[FromItem, list[Expression]] | None:

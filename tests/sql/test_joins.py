@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+import kvsh
 from sql.optimise import candidates, joins
 from tests.sql.engines import KvshEngine, SqliteEngine
 
@@ -289,3 +291,47 @@ def test_a_hash_table_of_the_rows_of_an_indexs_equal_keys(
     query = "SELECT count(*), min(y.b) FROM t AS x JOIN t AS y ON y.id = x.b WHERE y.a = 3"
     for _ in range(3):
         assert ours.execute(f"/* {way} */ {query}") == oracle.execute(query) == [(2, 0.75)]
+
+
+ANTI = (
+    "SELECT a.id FROM a LEFT JOIN b ON b.x = a.x WHERE b.id IS NULL",
+    "SELECT a.id FROM a LEFT JOIN b ON b.x = a.x WHERE b.x IS NULL AND a.y > 3",
+    "SELECT a.id FROM a LEFT JOIN b ON b.x = a.x AND b.y > 2 WHERE b.must IS NULL",
+    "SELECT a.id FROM a LEFT JOIN b ON a.x = b.x AND b.y < a.y WHERE b.y ISNULL",
+    "SELECT a.y, count(*) FROM a LEFT JOIN b ON b.x = a.x LEFT JOIN b c ON c.y = b.y WHERE c.id IS NULL GROUP BY a.y",
+    "SELECT a.id FROM a LEFT JOIN b ON b.x = a.x JOIN a d ON d.id = a.y WHERE b.rowid IS NULL ORDER BY a.id DESC",
+    "SELECT count(*) FROM a LEFT JOIN b ON b.x = a.x LEFT JOIN b c ON c.x = a.y WHERE b.id IS NULL AND c.id IS NULL",
+)
+STILL_LEFT = (
+    "SELECT a.id FROM a LEFT JOIN b ON b.x = a.x WHERE b.y IS NULL",
+    "SELECT a.id, b.y FROM a LEFT JOIN b ON b.x = a.x WHERE b.id IS NULL",
+    "SELECT a.id FROM a LEFT JOIN b ON b.x IS a.x WHERE b.x IS NULL",
+    "SELECT a.id FROM a LEFT JOIN b ON b.x = a.x WHERE b.id IS NULL AND b.y IS NULL",
+    "SELECT a.id FROM a LEFT JOIN b ON b.x = a.x LEFT JOIN b c ON c.id = b.y WHERE b.id IS NULL ORDER BY 1",
+    "SELECT a.id FROM a LEFT JOIN b ON b.x = a.x WHERE b.id IS NULL AND (SELECT b.y) IS NULL",
+    "SELECT a.id FROM a LEFT JOIN b ON b.x = a.x WHERE b.id IS 5",
+    "SELECT a.id FROM a LEFT JOIN b ON b.x = a.x WHERE b.id IS NULL OR a.y = 3",
+)
+
+
+@pytest.mark.parametrize("sql", [*ANTI, *STILL_LEFT])
+def test_a_left_join_of_the_rows_without_a_match_is_an_anti_join(sql: str) -> None:
+    draw = random.Random(12)
+    ours, theirs = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    for con in (ours, theirs):
+        con.executescript(
+            "CREATE TABLE a(id INTEGER PRIMARY KEY, x, y INT);"
+            "CREATE TABLE b(id INTEGER PRIMARY KEY, x, y INT, must TEXT NOT NULL);"
+        )
+    values = [None, *range(60), "7", 7.0, "x"]
+    rows = [(draw.choice(values), draw.choice([None, 1, 2, 3, 4, 5])) for _ in range(300)]
+    for con in (ours, theirs):
+        con.executemany("INSERT INTO a(x, y) VALUES (?, ?)", rows)
+        con.executemany("INSERT INTO b(x, y, must) VALUES (?, ?, 'm')", rows[::5])
+    plan = "\n".join(row[0] for row in ours.execute(f"EXPLAIN {sql}"))
+    assert ("Anti-join" in plan) == (sql in ANTI), plan
+    wanted = theirs.execute(sql).fetchall()
+    found = ours.execute(sql).fetchall()
+    if "ORDER BY" not in sql:
+        found, wanted = sorted(found, key=repr), sorted(wanted, key=repr)
+    assert found == wanted
