@@ -82,7 +82,7 @@ def split(line: str, *, may_end_in_query: bool = False) -> list[Word]:
         elif match["single"] is not None:
             words.append(Word(match["single"].replace("''", "'"), None, True, column))
         elif match["double"] is not None:
-            words.append(Word(_unescaped(match["double"]), None, True, column))
+            words.append(Word(unescaped(match["double"]), None, True, column))
         else:
             words.append(Word(match["bare"], None, False, column))
         at = match.end()
@@ -96,7 +96,8 @@ def _hex(digits: str, column: int) -> bytes:
         raise UsageError(f"x'{digits}' is not pairs of hexadecimal digits", column) from None
 
 
-def _unescaped(text: str) -> str:
+def unescaped(text: str) -> str:
+    """What is between double quotes, with its escapes resolved."""
     if "\\" not in text:
         return text
     return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), text, flags=re.DOTALL)

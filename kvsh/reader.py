@@ -32,10 +32,12 @@ _GAP = re.compile(r"(?:[\s;\ufeff]+|(?:--|\#)[^\n]*(?:\n|\Z)|/\*.*?\*/)*+", re.D
 _COMMENT = re.compile("--|#")
 _WORD = re.compile(r"[A-Za-z]+(?=[\s;]|\Z)")
 _NEXT_WORD = re.compile(r"\s*(\w*)")
-_BARE = r"[^\s'\";\\-][^\s'\";\\]*"
+_BARE = r"(?![xX]')[^\s'\";\\-]\S*"  # as `kvsh.arguments` has it, but for what may be an option
 # The same of ASCII alone is tried first: `\s` asks for each character whether Unicode has it for a space.
-_BARE_ASCII = r"[!#-&(-,./-:<-\[\]-~][!#-&(-:<-\[\]-~]*+"
-_PLAIN = rf"(?:{_BARE_ASCII}|{_BARE}|'[^'\n]*'|\"[^\"\\\n]*\")"
+_BARE_ASCII = r"(?![xX]')[!#-&(-,./-:<-\[\]-~][!-~]*+"
+_PLAIN = (
+    rf"""(?:{_BARE_ASCII}|{_BARE}|'[^'\n]*+(?:''[^'\n]*+)*+'|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+")"""
+)
 _NULS = re.compile("\0+")
 _SHORT = 1 << 16
 
@@ -43,7 +45,7 @@ _SHORT = 1 << 16
 @cache
 def _put_run() -> re.Pattern[str]:
     """Lines of `put`; made when there are some, since a process of one command would wait for it."""
-    return re.compile(rf"(?:put {_PLAIN} {_PLAIN}\n){{2,}}+")
+    return re.compile(rf"(?:put {_PLAIN} {_PLAIN}(?<!;)\n){{2,}}+")
 
 
 @cache
@@ -221,7 +223,7 @@ class Reader:
 
 def put_pairs(run: str) -> tuple[list[bytes], list[bytes]]:
     """Keys, ascending, and values of a run of plain `put` lines; of equal keys the last one counts."""
-    if "'" not in run and '"' not in run:
+    if " '" not in run and ' "' not in run:
         words = run.encode().split()
         keys, values = words[1::3], words[2::3]
     else:
@@ -236,7 +238,17 @@ def put_pairs(run: str) -> tuple[list[bytes], list[bytes]]:
 
 
 def _unquoted(word: str) -> bytes:
-    return (word[1:-1] if word[0] in "'\"" else word).encode()
+    if word[0] == "'":
+        word = word[1:-1].replace("''", "'")
+    elif word[0] == '"':
+        word = word[1:-1]
+        if "\\" in word:
+            if word.count("\\") == word.count('\\"'):
+                return word.replace('\\"', '"').encode()  # nothing but quotes, as in JSON
+            from kvsh.arguments import unescaped
+
+            word = unescaped(word)
+    return word.encode()
 
 
 def line_kind(text: str, start: int, *, final: bool = True) -> str | None:

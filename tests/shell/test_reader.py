@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from kvsh.arguments import split
 from kvsh.reader import Reader, Unit, is_command, is_complete, put_pairs
 
 SCRIPT = """\
@@ -48,7 +51,7 @@ UNITS = [
 def read(text: str, *, piece: int | None = None, runs: bool = False) -> list[Unit]:
     """All units of a text that arrives in pieces of so many characters."""
     reader = Reader(runs=runs)
-    units = []
+    units: list[Unit] = []
     for start in range(0, len(text), piece or len(text) or 1):
         reader.feed(text[start : start + (piece or len(text))])
         units += reader.units()
@@ -116,9 +119,41 @@ def test_half_input_is_not_complete(text: str) -> None:
 def test_plain_puts_that_arrived_together_come_as_one_unit() -> None:
     text = "put a 1\nput b \"x y\"\nput c 'z'\nput d it's\nput e x'00'\nput f 6 --ttl 1s\nput g;\n"
     units = read(text, runs=True)
-    assert [unit.kind for unit in units] == ["puts", "raw", "raw", "raw", "raw"]
-    assert put_pairs(units[0].text) == ([b"a", b"b", b"c"], [b"1", b"x y", b"z"])
-    assert [unit.line for unit in units] == [1, 4, 5, 6, 7]
+    assert [unit.kind for unit in units] == ["puts", "raw", "raw", "raw"]
+    assert put_pairs(units[0].text) == ([b"a", b"b", b"c", b"d"], [b"1", b"x y", b"z", b"it's"])
+    assert [unit.line for unit in units] == [1, 5, 6, 7]
+
+
+_words = st.lists(
+    st.sampled_from(["a", "é", "'", "''", '"', "\\", '\\"', "\\n", ";", " ", "-", "{", "x'", "x", ",", "\xa0"]),
+    min_size=1,
+    max_size=5,
+).map("".join)  # fmt: skip
+_written = st.one_of(
+    _words,
+    _words.map(lambda word: "'" + word.replace("'", "''") + "'"),
+    _words.map(lambda word: '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'),
+)
+
+
+@given(st.lists(st.tuples(_written, _written), min_size=2, max_size=3))
+def test_puts_of_a_run_have_the_words_that_each_has_by_itself(pairs: list[tuple[str, str]]) -> None:
+    for unit in read("".join([f"put {key} {value}\n" for key, value in pairs]), runs=True):
+        if unit.kind == "puts":
+            lines = [split(line) for line in unit.text.splitlines()]
+            assert {len(words) for words in lines} == {3}
+            assert not any(
+                word.text[:1] == "-" and not word.quoted for _, *w in lines for word in w
+            )
+            assert not any(line.endswith(";") for line in unit.text.splitlines())
+            expected = {key.bytes: value.bytes for _, key, value in lines}
+            assert dict(zip(*put_pairs(unit.text), strict=True)) == expected
+
+
+def test_json_is_a_plain_value() -> None:
+    run = 'put a {"b":"c;d"}\nput b "{\\"c\\": [1, 2]}"\nput c \'it\'\'s\'\n'
+    (unit,) = read(run, runs=True)
+    assert put_pairs(unit.text)[1] == [b'{"b":"c;d"}', b'{"c": [1, 2]}', b"it's"]
 
 
 def test_a_long_statement_in_small_pieces_costs_its_length() -> None:
