@@ -21,6 +21,7 @@ from kvsh.complete.tokens import (
     WORD,
     Token,
     tokenize,
+    tokens_from,
 )
 from kvsh.complete.words import FUNCTIONS, KEYWORDS, TABLE_FUNCTIONS, word_set
 
@@ -69,12 +70,15 @@ def spans(text: str, is_command: Callable[[str], bool] | None = None) -> Iterato
 
 def _statement_spans(text: str, start: int, size: int) -> Generator[Span, None, int]:
     """Spans up to the `;` that ends the statement; the generator's value is where that is."""
-    tokens = tokenize(text, start, size)
-    for index, token in enumerate(tokens):
-        following = tokens[index + 1].text if index + 1 < len(tokens) else ""
-        yield Span(_role(token, following), token.start, token.end)
+    tokens = tokens_from(text, start, size)
+    token = next(tokens, None)
+    while token is not None:
+        following = next(tokens, None)
+        role = _role(token, "" if following is None else following.text)
+        yield Span(role, token.start, token.end)
         if token.text == ";":
             return token.end
+        token = following
     return size
 
 

@@ -8,6 +8,7 @@ stays right on text that no parser would take.  About 0.3 us a token.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 WORD, QUOTED, STRING, BLOB, NUMBER, PARAMETER, OPERATOR, COMMENT = (
@@ -82,12 +83,15 @@ class Token(NamedTuple):
 
 def tokenize(text: str, start: int = 0, end: int | None = None) -> list[Token]:
     """All tokens of `text[start:end]`, white space left out, offsets into `text`."""
-    found = []
-    for match in _TOKEN.finditer(text, start, len(text) if end is None else end):
+    return list(tokens_from(text, start, len(text) if end is None else end))
+
+
+def tokens_from(text: str, start: int, end: int) -> Iterator[Token]:
+    """`tokenize`, as far as it is asked for."""
+    for match in _TOKEN.finditer(text, start, end):
         kind = match.lastgroup
         assert kind is not None
-        found.append(Token(kind, match.group(), match.start(), match.end()))
-    return found
+        yield Token(kind, match.group(), match.start(), match.end())
 
 
 def significant(tokens: list[Token]) -> list[Token]:
