@@ -58,9 +58,8 @@ def ordered(state: TreeState) -> tuple[list[Key], list[Key]]:
         elif len(fresh) > _FEW_FRESH:
             lately = in_order([*lately, *fresh])
         else:
-            for key in reversed(
-                fresh
-            ):  # the oldest first: if it is interrupted, the earlier ones are there
+            # The oldest first: if it is interrupted, the earlier ones are there.
+            for key in reversed(fresh):
                 lately.insert(search_right(lately, key), key)
         state.pending_order = many, lately
     return many, lately

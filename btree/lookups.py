@@ -73,12 +73,8 @@ def _neighbours(tree: Tree, keys: Sequence[Any]) -> list[Value] | None:
             return None
         found: list[Value] = values[slot:end] if values.__class__ is list else values.cut(slot, end)
         return found
-    except (
-        AttributeError,
-        IndexError,
-        TypeError,
-    ):  # a node to be loaded, the next leaf; no integers
-        return None
+    except (AttributeError, IndexError, TypeError):
+        return None  # a node to be loaded, the next leaf; no integers
 
 
 def _one_by_one(tree: Tree, keys: Sequence[Any]) -> list[Value]:

@@ -41,9 +41,7 @@ class _Hurry:
         self._lock = threading.Lock()
         self.inside = 0
         self.interval_seconds = INTERVAL_SECONDS
-        self.committers: set[int] = (
-            set()
-        )  # threads that have been inside since the interval became short
+        self.committers: set[int] = set()  # inside at any time since the interval became short
         self._usual_seconds = 0.0
         self._short_seconds = 0.0  # what was set here; 0 if the interval is the program's own
         self._left = 0.0  # when the last one went out

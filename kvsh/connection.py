@@ -118,9 +118,8 @@ class Connection:
         self._detect_types = detect_types
         self._thread = thread
         self._is_shared = owns_store and thread is None
-        self._turn = (
-            RLock()
-        )  # statements, batches of rows and the ends of transactions, where it is shared
+        # Statements, batches of rows and the ends of transactions take it, where the connection is shared.
+        self._turn = RLock()
         self._trace_callback: Callable[[str], Any] | None = None
         self._limits: dict[int, int] = {}
         self._note_watchers()

@@ -85,9 +85,8 @@ class Binder:
                     is_bare = table.lower() in ("new", "old", "excluded")
                 else:
                     is_bare = table.lower() == "excluded"
-                if (
-                    is_bare
-                ):  # as in SQLite: its collation and no affinity, but of row ids in NEW and OLD
+                if is_bare:
+                    # As in SQLite: its collation and no affinity, but of row ids in NEW and OLD.
                     return Unary("+", bound)
             return bound
         if name.lower() in ROWID_NAMES and item.rowid is not None:

@@ -288,9 +288,8 @@ class BulkInsert:
             return None
         new = [latest[key] for key in ordered]
         if self.records.primary_key is not None:
-            ordered = list(
-                map(self.records.primary_key, new)
-            )  # of equal keys, the last one's classes
+            # Of equal keys, the last one's classes.
+            ordered = list(map(self.records.primary_key, new))
         old = tree.get_many(ordered) if self.records.indexes else []
         gone = [(key, row) for key, row in zip(ordered, old, strict=False) if row is not None]
         gone_keys, gone_rows = [key for key, _ in gone], [row for _, row in gone]

@@ -531,9 +531,8 @@ def _load(tree: Tree, keys: list[Any], rows: Sequence[Row]) -> None:
             tree.put(key, row)
         return
     try:
-        ordered = sorted(
-            keys
-        )  # of keys that ascend, as those of a scan do, half the cost of comparing
+        # Where keys ascend, as those of a scan do, this costs half of what comparing them does.
+        ordered = sorted(keys)
         if ordered != keys:
             latest = dict(zip(keys, rows, strict=True))
             rows = [latest[key] for key in ordered]

@@ -105,10 +105,8 @@ def _first_rowid(value: Any, *, after: bool) -> int:
     """The first rowid that is at least the value, or, `after`, greater; 2^63 if there can be none."""
     if isinstance(value, int):
         return value + after
-    if (
-        not isinstance(value, float) or value >= ROWIDS_END
-    ):  # texts and blobs are greater than numbers
-        return ROWIDS_END
+    if not isinstance(value, float) or value >= ROWIDS_END:
+        return ROWIDS_END  # texts and blobs are greater than numbers
     if value < -ROWIDS_END:
         return -ROWIDS_END
     return floor(value) + 1 if after else ceil(value)

@@ -221,9 +221,8 @@ def columns_at(tree: Tree, columns: tuple[int, ...], ctx: Context) -> Probe:
         if not room or first is None or last is None or last[0] - first[0] != len(tree) - 1:
             return
         low = first[0]
-        before = (
-            [None] * low if 0 < low <= _LIST_MIN else []
-        )  # then no rowid is to be counted from it
+        # Behind so many others a rowid is a place by itself.
+        before = [None] * low if 0 < low <= _LIST_MIN else []
         laid_out.extend([[*before] for _ in columns])
         for lists in tree.column_batches(columns):
             ctx.check()

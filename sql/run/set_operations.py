@@ -135,7 +135,6 @@ def _pieces(
         for arm, stream in enumerate(streams):
             if live[arm] and rank(fronts[arm][-1]) == bound:
                 more = next(stream, [])
-                fronts[arm] = list(
-                    distinct(fronts[arm] + more).values()
-                )  # they may be equal for long
+                # They may be equal for long.
+                fronts[arm] = list(distinct(fronts[arm] + more).values())
                 live[arm] = bool(more)
