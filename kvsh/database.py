@@ -161,7 +161,8 @@ class Database:
                                 hot.clear()
                             hot[key] = value
                 return value
-            value = reads.space.get(key)  # absent, or with an expiry
+            if value is not None:
+                value = reads.space.get(key)  # it may have expired
             return default if value is None else value
         except LOWER_ERRORS as error:
             self._check_open()
