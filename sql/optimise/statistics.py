@@ -148,7 +148,8 @@ def _anchor(key: Any) -> object:
 
 
 def _starts(tree: Tree, first: Any, last: Any) -> list[Any]:
-    """Keys to sample at: spread evenly where the first element is a number, else from the start on."""
+    """Keys to sample at: spread evenly where the first element is a number, else those behind the first one, which
+    may be NULL or the empty text, and stand for more rows than any other."""
     low, high = first[0], last[0]
     if isinstance(low, (int, float)) and isinstance(high, (int, float)) and high > low:
         # Not at the ends: what is there (no one, the first user) is seldom like the others.
@@ -156,7 +157,7 @@ def _starts(tree: Tree, first: Any, last: Any) -> list[Any]:
         return [(low + step * (place + 0.5),) for place in range(SAMPLES)]
     starts = [first]
     current = first
-    for _ in range(SAMPLES - 1):
+    for _ in range(SAMPLES):
         following = None
         for keys, _values in tree.batches(current[:1], lo_inclusive=False):
             following = keys[min(len(keys) - 1, 5)]
@@ -165,7 +166,7 @@ def _starts(tree: Tree, first: Any, last: Any) -> list[Any]:
             break
         starts.append(following)
         current = following
-    return starts
+    return starts[1:] if len(starts) > 2 else starts
 
 
 def _first_at(tree: Tree, start: Any) -> Any:
