@@ -304,6 +304,8 @@ class Cursor:
             self.lastrowid = result.lastrowid
         else:
             self.rowcount = -1
+            if result.lastrowid is not None:  # an INSERT that begins with WITH
+                self.lastrowid = result.lastrowid
 
     def _give(self, columns: tuple[ResultColumn, ...], rows: Iterator[Any]) -> None:
         """Have these rows fetched."""

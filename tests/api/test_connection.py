@@ -99,6 +99,9 @@ def test_changes_are_counted(con: kvsh.Connection) -> None:
     assert cursor.rowcount == 4
     assert con.total_changes == 14
     assert con.execute("INSERT INTO t VALUES (77)").lastrowid == 77
+    cursor = con.execute("WITH n AS (SELECT 90) INSERT INTO t SELECT * FROM n")
+    assert (cursor.rowcount, cursor.lastrowid) == (-1, 90)
+    assert cursor.execute("SELECT 1").lastrowid == 90
 
 
 def test_executemany_inside_a_failure_keeps_the_transaction(con: kvsh.Connection) -> None:
