@@ -27,7 +27,7 @@ LATELY_SHARE = 32
 are sorted in among all."""
 
 _FEW_FRESH = 8
-"""So many new keys have their places among the others looked for one by one."""
+"""Up to this many new keys have their places among the others looked for one by one."""
 
 _NEAR = 16
 """How far the end of a range is looked for nearby: most are short, and to search all keys again would be a dozen

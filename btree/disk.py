@@ -53,14 +53,14 @@ CLOSE_REDO_BYTES_MAX = 32 * 1024
 """A store with more redo than this is checkpointed as it closes, so that the next open is quick."""
 
 VERSIONS_MAX = 64
-"""So many versions that only writers have seen are kept, before those that nobody can want any more go."""
+"""How many versions that only writers have seen are kept before those that nobody can want any more go."""
 
 FEW_COMMITS = 32
-"""So many commits are laid over the trees one by one, rather than replayed as one bulk change."""
+"""Up to this many commits are laid over the trees one by one, rather than replayed as one bulk change."""
 
 TOLD_COMMITS_MAX = 256
 TOLD_BYTES_MAX = 64 * 1024
-"""So many commits, of so many bytes, are looked through for the raw keys that they changed."""
+"""Up to this many commits, of this many bytes, are looked through for the raw keys that they changed."""
 
 PAGE_BYTES = 8192
 BRANCH_LIMIT = 256

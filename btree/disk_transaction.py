@@ -40,7 +40,7 @@ REDO_SCATTERED_BYTES_MAX = 8 << 20
 """The same where redo stands for many times as many bytes of pages (see `Tree.load`)."""
 
 TAKEN_IN = 1024
-"""So many changes that wait over the raw tree are taken in page by page, not by way of nodes, when all that has
+"""This many changes that wait over the raw tree, or more, are taken in page by page, not by way of nodes, when all that has
 changed is written as pages."""
 
 

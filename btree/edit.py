@@ -32,7 +32,7 @@ SHORT_RUN = 4
 """Keys of a bulk operation that fall in one leaf, up to which they are put one by one."""
 
 FEW_REMOVED = 6
-"""So many entries of a leaf for each that is removed: from there on they are taken out one by one."""
+"""With this many entries of a leaf for each that is removed, or more, they are taken out one by one."""
 
 NEAR = 256
 """Keys of a bulk operation among which the end of those for one leaf is looked for first."""
@@ -41,7 +41,7 @@ FEW = 8
 """Up to so many keys of a run are put into their leaf one by one."""
 
 SPARSE = 4
-"""So many entries of a leaf for each key put: up to there each key is put in its own slot."""
+"""With up to this many entries of a leaf for each key put, each key is put in its own slot."""
 
 
 def own_path(tree: Tree, key: Key) -> tuple[Path, Node]:

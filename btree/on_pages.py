@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from btree.pages import Snapshot, Writer
 
 PUTS_SCATTERED = 2
-"""So many entries of the raw tree for each put of a transaction: from there on they are scattered."""
+"""With this many entries of the raw tree for each put of a transaction, or more, the puts count as scattered."""
 
 LEAF_LIMIT_MAX = 256
 _MEASURE_ENTRIES = 24

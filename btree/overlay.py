@@ -11,7 +11,7 @@ the committed state that it began at, and what it makes visible is a new `lsn` u
 
 All versions since the state was made share it and `pending`; none of their readers sees the entries
 of later ones.  Whatever is not a look at one key (a range, a count, the last entry after a delete)
-needs the nodes, unless the changes are few and beside of what is asked for: `settle` merges what the reader
+needs the nodes, unless the changes are few and lie outside of what is asked for: `settle` merges what the reader
 may see into copies of them, each leaf once, and puts the outcome in the place of the state in all versions
 from the reader's on.  So does the writer when there is enough of it, several changes for each leaf:
 `TreeState.pending_max`.  The dict itself is the business of `pending`.
@@ -60,7 +60,7 @@ LONG_OWN_BYTES = 4 << 20
 _SAMPLE = 8
 
 _FEW_FRESH = 16
-"""So many new keys have their places among the others looked for one by one."""
+"""Up to this many new keys have their places among the others looked for one by one."""
 
 FEW_LOADED = 64
 """Entries of a bulk operation up to which they are changes like others."""

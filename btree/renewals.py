@@ -67,7 +67,7 @@ class Renewals:
         ):
             return
         with self._at_it() as free:
-            if free:  # else another thread is at it
+            if free:  # else another thread is doing it
                 self._do_part(self._store.fullness(state))
                 renewal = self._renewal
                 if renewal is not None and not self._store.is_base(renewal.view):
@@ -106,7 +106,7 @@ class Renewals:
 
     @contextmanager
     def _at_it(self) -> Iterator[bool]:
-        """Whether this thread is the one that is at it, meanwhile.  Errors are noted, no more."""
+        """Whether this thread is the one that does it, meanwhile.  Errors are noted, no more."""
         free = self._busy.acquire(blocking=False)
         try:
             yield free

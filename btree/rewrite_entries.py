@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from btree.tree import Tree
 
 LONGER = 1.25
-"""So many times the usual number of entries may stand in a leaf."""
+"""How many times the usual number of entries may stand in a leaf."""
 
 _LEAVES_AT_ONCE = 64
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LEAVES_MIN = 64
 ROWS_MIN = 256
-"""So many leaves with changes, and so many changed rows, are needed for pages to be written; fewer are changed
+"""At least this many leaves with changes, and this many changed rows, are needed for pages to be written; fewer are changed
 as nodes: redo is shorter than their pages."""
 
 SPARSE = 32

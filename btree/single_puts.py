@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from btree.view import View
 
 UNREAD_COMMITS_MAX = 4096
-"""So many puts may wait in the log for the trees to take them in: it bounds what a read after them costs."""
+"""At most this many puts wait in the log for the trees to take them in: it bounds what a read after them costs."""
 
 
 def put(store: DiskStore, key: bytes, value: bytes) -> None:

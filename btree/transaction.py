@@ -42,7 +42,7 @@ from btree.version import Version
 Item = TypeVar("Item")
 
 RAW_PUTS_MAX = 1 << 17
-"""So many raw puts may be put off before they are weighed: then as many as there is memory for."""
+"""How many raw puts may wait before they are weighed: then as many as there is memory for."""
 
 _LONG_BYTES = 512
 """Values longer than this are counted as they are put off: it bounds what the others take."""
@@ -124,7 +124,7 @@ class LocalTransaction(UnopenedRows, Backend):
 
     @property
     def first_puts_max(self) -> int:
-        """So many raw puts are put off before they are weighed."""
+        """How many raw puts wait before they are weighed."""
         return RAW_PUTS_MAX
 
     @property

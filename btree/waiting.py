@@ -33,10 +33,10 @@ MET_MAX = 16
 """Changes are met in ranges so often, on average, before they are put into the leaves."""
 
 _FEW_MERGED = 32
-"""So many changes of one leaf are put in one by one."""
+"""Up to this many changes of one leaf are put in one by one."""
 
 _FEW_ALONE = 16
-"""So many at once are handed on where they lie beside the leaves."""
+"""This many at once are handed on where they lie beside the leaves."""
 
 _MANY_CHANGED = 4
 """Changes for each of many prefixes, between the first and the last of them, up to which those that concern any are picked."""

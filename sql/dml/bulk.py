@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _FEW = 4
 _SCATTERED = 60
-"""So many times as many entries in a tree as are written to it: they rarely share a leaf."""
+"""Where a tree has this many times as many entries as are written to it, these rarely share a leaf."""
 
 
 class Loaded:

@@ -37,7 +37,7 @@ MANY = 8
 """Sets of parameters from which on they are worth being put in order."""
 
 SETS_AT_ONCE = 262144
-"""So many at most: a leaf is searched and changed once for all that mean rows of it."""
+"""How many at most: a leaf is searched and changed once for all that mean rows of it."""
 
 
 def updates_by_key(

@@ -31,7 +31,7 @@ _NOTES_MAX = 64
 """Notes, each of which keeps a row, from which on a savepoint is taken."""
 
 NOTED_ROWS = 16
-"""So many rows are written one by one with notes; of more it is known that a savepoint costs less."""
+"""Up to this many rows are written one by one with notes; for more a savepoint costs less."""
 
 
 class Undo:

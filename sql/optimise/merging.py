@@ -47,7 +47,7 @@ from sql.plan.walk import (
 )
 
 RELATIONS_MAX = 12
-"""So many relations may come together in one block: the search for a join order takes longer with each."""
+"""How many relations may come together in one block: the search for a join order takes longer with each."""
 NODES_MAX = 40
 """A longer expression is computed once, in the subquery, and not wherever its column is spoken of."""
 
