@@ -343,7 +343,9 @@ def first(tree: Tree) -> tuple[Key, Value] | None:
 
 def last(tree: Tree) -> tuple[Key, Value] | None:
     """The last entry; None in an empty tree."""
-    leaf = outer_leaf(tree, -1)
+    leaf = tree.tail  # where rows are being appended: who gives them their row ids asks before each
+    if leaf is None:
+        leaf = outer_leaf(tree, -1)
     return _entry(tree, leaf, len(leaf.keys) - 1)
 
 
