@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,14 +17,6 @@ from btree.waiting import MET_MAX
 from tests.threads import beside
 
 Model = dict[Any, Any]
-
-
-@pytest.fixture(params=["disk", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    made = open_memory() if request.param == "memory" else open_store(tmp_path / "db")
-    yield made
-    assert made.check() == []
-    made.close()
 
 
 def filled(store: Any, kind: TreeKind, model: Model) -> int:

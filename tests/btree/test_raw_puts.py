@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from btree import RAW_TREE_ID, ReadOnlyError, open_memory, open_store
+from btree import RAW_TREE_ID, ReadOnlyError, open_store
 from btree.disk import DiskStore
 from tests.btree.fake_pages import FakeFile, FakePages
-
-
-@pytest.fixture(params=["disk", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    made = open_memory() if request.param == "memory" else open_store(tmp_path / "db")
-    yield made
-    assert made.check() == []
-    made.close()
 
 
 def content(transaction: Any) -> dict[bytes, bytes]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 Rows = list[tuple[Any, ...]]
@@ -82,6 +83,18 @@ class KvshEngine:
 
     def close(self) -> None:
         self.store.close()
+
+
+def open_both(directory: Path, schema: Iterable[str]) -> tuple[Any, Any]:
+    """A connection to a file of kvsh's and one of sqlite3's in memory, both in autocommit, with the same tables."""
+    import kvsh
+
+    ours = kvsh.connect(directory / "t.db", isolation_level=None)
+    oracle = sqlite3.connect(":memory:", isolation_level=None)
+    for connection in (ours, oracle):
+        for statement in schema:
+            connection.execute(statement)
+    return ours, oracle
 
 
 def outcome(engine: Engine, statement: str, parameters: tuple[Any, ...] = ()) -> object:

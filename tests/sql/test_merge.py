@@ -11,6 +11,7 @@ import pytest
 
 import kvsh
 from sql.dml.merge import Merge
+from tests.sql.engines import open_both
 
 TABLES = {
     "rowid": "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b TEXT, c REAL)",
@@ -44,15 +45,6 @@ FORMS = [
     "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET b = 'first' ON CONFLICT DO NOTHING",
     "INSERT OR REPLACE INTO t VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET c = 7",
 ]
-
-
-def open_both(path: Path, schema: list[str]) -> tuple[Any, Any]:
-    ours = kvsh.connect(str(path / "t.db"), isolation_level=None)
-    oracle = sqlite3.connect(":memory:", isolation_level=None)
-    for con in (ours, oracle):
-        for statement in schema:
-            con.execute(statement)
-    return ours, oracle
 
 
 def outcome(con: Any, run: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 
 import kvsh
 from btree.rewrite import Rewrite
+from tests.sql.engines import open_both
 
 TABLES = {
     "text": "CREATE TABLE t (k TEXT PRIMARY KEY, a INTEGER, b TEXT, c REAL)",
@@ -44,15 +45,6 @@ STATEMENTS = [
     ("DELETE FROM t WHERE a = ? AND c = ?", "ac"),
     ("INSERT INTO t VALUES (?, ?, ?, ?)", "kabc"),
 ]
-
-
-def open_both(path: Path, schema: list[str]) -> tuple[Any, Any]:
-    ours = kvsh.connect(str(path / "t.db"), isolation_level=None)
-    oracle = sqlite3.connect(":memory:", isolation_level=None)
-    for con in (ours, oracle):
-        for statement in schema:
-            con.execute(statement)
-    return ours, oracle
 
 
 def a_key(numbers: random.Random, kind: str) -> Any:
