@@ -22,7 +22,7 @@ from sql.plan import Block, DerivedRelation, Relation, Select, TableRelation, Wo
 from sql.plan.operators import HashLookup, Level
 from sql.plan.walk import subblocks
 from sql.run import probes, ranges
-from sql.run.hashing import hash_keys, hash_table, kept_rows
+from sql.run.hashing import hash_keys, hash_repeats, hash_table, kept_rows
 from sql.run.lookups import unique_table
 from sql.run.sorting import in_batches
 
@@ -256,11 +256,12 @@ def _built(levels: LevelCompiler, level: Level, loop: _Loop, keys: _Keys, only_k
         _give_unique(body, level, loop, keys.source)
         body.add(f"return {levels.call(unique_table, 'found()', 'ctx')}")
         return body
+    make = hash_keys if only_keys else hash_repeats if loop.element == "()" else hash_table
     entry = loop.element
     if keys.sources:
-        entry = keys.source if only_keys else f"({keys.source}, {loop.element})"
+        entry = f"({keys.source}, {loop.element})" if make is hash_table else keys.source
     if loop.header:
-        whole = only_keys and loop.scan is not None and loop.scan.is_whole
+        whole = make is not hash_table and loop.scan is not None and loop.scan.is_whole
         listed = loop.scan.list_of(entry) if whole and loop.scan is not None else ""
         body.add("def found():")
         body.add(f"    {loop.header}")
@@ -272,7 +273,7 @@ def _built(levels: LevelCompiler, level: Level, loop: _Loop, keys: _Keys, only_k
         body.add(f"return {levels.call(kept_rows, batches, 'ctx')}")
         return body
     arguments = [batches, str(len(keys.sources)), str(keys.nullable), "ctx"]
-    body.add(f"return {levels.call(hash_keys if only_keys else hash_table, *arguments)}")
+    body.add(f"return {levels.call(make, *arguments)}")
     return body
 
 

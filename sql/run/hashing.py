@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
@@ -75,6 +75,35 @@ def hash_keys(batches: Iterable[Batch], width: int, nullable: bool, ctx: Context
     return DiskKeys(
         DiskTable(([(key, None) for key in batch] for batch in whole), width, nullable, ctx)
     )
+
+
+def hash_repeats(batches: Iterable[Batch], width: int, nullable: bool, ctx: Context) -> Any:
+    """`hash_table` of batches of keys, whose rows are () each: of those it is enough to know how many there are."""
+    counts: Counter[Any] = Counter()
+    seen, weigh_at = 0, FIRST_WEIGHED
+    batches = iter(batches)
+    for batch in batches:
+        counts.update(batch)
+        seen += len(batch)
+        if seen > weigh_at:
+            weigh_at = _weighed(batch, seen, ctx)
+            if not weigh_at:
+                break
+    else:
+        if nullable:
+            absent = [key for key in counts if (key is None if width == 1 else None in key)]
+            for key in absent:
+                del counts[key]
+        return {key: ((),) * count for key, count in counts.items()}
+    whole = chain(_repeated(counts), batches)
+    return DiskTable(([(key, ()) for key in batch] for batch in whole), width, nullable, ctx)
+
+
+def _repeated(counts: Counter[Any]) -> Iterator[Batch]:
+    """Each key as often as it was counted, in batches."""
+    keys = counts.elements()
+    while batch := [*islice(keys, CHUNK_ROWS)]:
+        yield batch
 
 
 def _taken(keys: set[Any]) -> Iterator[Batch]:

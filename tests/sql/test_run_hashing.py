@@ -11,7 +11,15 @@ import pytest
 
 from sql.context import Context
 from sql.run.grouping import Groups, Missing, spilled_groups
-from sql.run.hashing import DiskKeys, DiskRows, DiskTable, hash_keys, hash_table, kept_rows
+from sql.run.hashing import (
+    DiskKeys,
+    DiskRows,
+    DiskTable,
+    hash_keys,
+    hash_repeats,
+    hash_table,
+    kept_rows,
+)
 from sql.run.joins import outer_joined
 from sql.run.partitions import overfull
 from sql.run.stages import distinct_keys, distinct_rows, set_operation
@@ -33,6 +41,24 @@ def some_key(rng: random.Random) -> Any:
     return rng.choice(
         [None, rng.randrange(3000), float(rng.randrange(3000)), f"k{rng.randrange(3000)}", b"\x00"]
     )
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_rows_without_columns_are_as_many_as_their_keys(width: int) -> None:
+    draw = random.Random(width)
+    values = [None, "x", 1.0, *range(9000)]
+    keys: list[Any] = [
+        draw.choice(values) if width == 1 else (draw.choice(values[:90]), draw.choice(values[:90]))
+        for _ in range(30_000)
+    ]
+    pairs = [(key, ()) for key in keys]
+    for nullable in (True, False):
+        wanted = hash_table(in_batches(pairs), width, nullable, context(1 << 30))
+        for limit in (1 << 30, 300_000):
+            found = hash_repeats(in_batches(keys), width, nullable, context(limit))
+            assert isinstance(found, DiskTable) == (limit < 1 << 30)
+            for key in {*keys, -1}:
+                assert [*found.get(key, ())] == [*wanted.get(key, ())]
 
 
 def test_a_hash_table_on_disk_gives_the_same_rows_in_the_same_order() -> None:
