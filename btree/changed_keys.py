@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 LATELY_MAX = 64
 LATELY_SHARE = 32
-"""So many keys are sorted in among those that were changed lately, or for so many of all that wait one, before these
-are sorted in among all."""
+"""Keys that were changed lately are sorted in among all that wait when they are more than this, and more than one for
+this many of all."""
 
 _FEW_FRESH = 8
 """Up to this many new keys have their places among the others looked for one by one."""

@@ -193,8 +193,8 @@ class DiskTransaction(OnPages):
         super().carry_out()
 
     def _take_in_puts(self, tree: Tree) -> None:
-        """Make the puts that were put off page by page, in a tree that had so many of them before that it is no
-        longer laid over, if it does not fit into memory."""
+        """Take the waiting puts in page by page, if the tree does not fit into memory: one over which so many lay
+        before that it is a plain tree by now."""
         state = tree.snapshot_state()
         if not self.is_vast(state):
             return

@@ -34,13 +34,13 @@ LEAVES_MIN = 4096
 """Leaves of the raw tree below which all can be written within one commit."""
 
 PATIENCE_SECONDS = 0.1
-"""How long a compaction waits for the lock: some turns of other processes.  Where all who write gave way at once to
-whoever had it, none of them got to it, and the file grew."""
+"""How long a compaction waits for the lock: some turns of other processes.  When each process gave way at once to
+the one that had it, no compaction was ever done, and the file grew."""
 
 TOUCHED_SHARE = 0.5
 RAW_SHARE = 0.5
-"""The share of the leaves in which something has to be changed, and that of the raw tree in the file, from which on a
-renewal is no more work than what it spares."""
+"""The share of the leaves that have to be changed, and of the raw tree in the file: from these on a renewal is no more
+work than it saves."""
 
 _log = Journal("kvsh.btree")
 
@@ -66,7 +66,7 @@ class Renewals:
             or self._store.closed
         ):
             return
-        with self._at_it() as free:
+        with self._one_at_a_time() as free:
             if free:  # else another thread is doing it
                 self._do_part(self._store.fullness(state))
                 renewal = self._renewal
@@ -76,12 +76,12 @@ class Renewals:
 
     def compact(self, *, closing: bool = False) -> None:
         """Compact the file if that is due and quick, and others let this one: behind a large commit, if the store does so
-        (what is overwritten again and again by a program that goes on and on would take ever more room), or before
-        it is closed."""
+        (a program that overwrites the same keys for hours would else take ever more room), or before it is
+        closed."""
         store = self._store
         if not (self.compacts or closing) or not store.compaction_due(quick=True, closing=closing):
             return
-        with self._at_it() as free:
+        with self._one_at_a_time() as free:
             if not free:
                 return
             self._give_up()
@@ -97,7 +97,7 @@ class Renewals:
     def run(self) -> None:
         """Do a whole one at once, if that is no more work than to take what waits into the leaves of the file that
         there is.  What has been done of one that is under way is as of an older commit, and of no use."""
-        with self._at_it() as free:
+        with self._one_at_a_time() as free:
             if free:
                 self._give_up()
                 if self._is_worth_it(self._store.view().version.trees[RAW_TREE_ID]):
@@ -105,7 +105,7 @@ class Renewals:
                     self._give_up()
 
     @contextmanager
-    def _at_it(self) -> Iterator[bool]:
+    def _one_at_a_time(self) -> Iterator[bool]:
         """Whether this thread is the one that does it, meanwhile.  Errors are noted, no more."""
         free = self._busy.acquire(blocking=False)
         try:

@@ -51,13 +51,13 @@ longer still by the part of it that costs the next open no more than reading it.
 
 COMPACTION_BYTES_MIN = 16 << 20
 COMPACTION_FACTOR = 2
-"""A compaction is due when more than so many bytes are dead, and so many times the live ones."""
+"""A compaction is due when more than this many bytes are dead, and this many times the live ones."""
 CLOSING_BYTES_MIN = 256 << 10
 CLOSING_SHARE = 4
-"""A handle that is closed leaves at most so many bytes dead, or such a share of the live ones, of what it wrote."""
+"""Of what it wrote itself a handle that is closed leaves at most this many bytes dead, or this share of the live ones."""
 QUICK_LIVE_BYTES_MAX = 256 << 20
 QUICK_GROWN_FACTOR = 4
-"""So much is copied in a second or two.  More than that is where a handle has written so many times as much."""
+"""This much is copied in a second or two.  More is copied where a handle has written this many times as much."""
 
 if TYPE_CHECKING:
     from engine.compaction import Replacement

@@ -114,8 +114,8 @@ class Writer:
     def locate(self, page: int) -> int:
         """Where the page lies that this writer builds on; 0 if there is no such page.
 
-        Of a page that it has put anew `put_early` says where, to those whom that concerns: whoever asks by
-        its number alone wants the committed one."""
+        Of a page that this writer has put anew it is the committed version: `put_early` says where the new one
+        lies, to the callers that want it."""
         location = self._log.table.locate(page, self._log.table.overlays)
         return location or self._changes.get(page, 0)
 
