@@ -66,7 +66,7 @@ class Reads:
     def note(self, lsn: int, key: bytes, value: Any) -> None:
         """Take in a commit of one key, if it is the next one, before it is followed: that has nothing to decode then.
 
-        Until it is followed this is of no moment, so that nobody takes what he has read before for hot."""
+        Until it is followed this is of no moment, so that nothing that was read before counts as hot."""
         if lsn == self.lsn + 1:
             self.moment = _BETWEEN
             self.changed[key] = value
