@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import random
 import sqlite3
 from collections.abc import Callable
@@ -383,6 +384,59 @@ def test_a_json_array_is_read_across_blocks(
         load("b.json", '[{"n": 1},\n{"n": 2},\n{"n" 3}]')
     with pytest.raises(TransferError, match="never closed"):
         load("b.json", '[{"n": 1},\n{"n": 2}')
+
+
+_LAYOUTS: tuple[dict[str, Any], ...] = ({}, {"separators": (",", ":")}, {"indent": 2})
+
+
+@pytest.mark.parametrize("block", [60, 1 << 20])
+@pytest.mark.parametrize("seed", range(6))
+def test_arrays_decoded_at_once_are_what_each_object_says(
+    session: Session, load: Any, monkeypatch: pytest.MonkeyPatch, block: int, seed: int
+) -> None:
+    monkeypatch.setattr("kvsh.transfer.documents._BLOCK_CHARACTERS", block)
+    numbers = random.Random(seed)
+    nested = [{"a": 1}, {"a": [{"a": 2}, {"a": 3}]}]
+    odd = [
+        None,
+        True,
+        2**63,
+        -(2**63),
+        1.5,
+        1e300,
+        nested,
+        "",
+        "x",
+        '},\n{"a"',
+        "},{",
+        "\U0001f600",
+        "]",
+    ]
+    usual = numbers.choice([1, "x", 2.5, nested])
+    table: list[Any] = []
+    for _ in range(60):
+        values = [numbers.choice(odd) if numbers.random() < 0.1 else usual for _ in "ab"]
+        table.append(dict(zip(numbers.choice(["ab", "ab", "ba"]), values, strict=True)))
+    table[numbers.randrange(2, 60)] = 7
+    text = json.dumps(table, ensure_ascii=False, **_LAYOUTS[seed % 3])
+    session.execute("CREATE TABLE t(a, b)")
+    load("t.json", text, "t")
+    lines = [words.strip(" ,") for words in text.split("\n")]
+    line = lines.index("7") + 1 if len(lines) > 1 else 1
+    assert load.reports[0] == f"t.json:{line}: the value 7, expected an object"
+    load("t.jsonl", "\n".join(map(json.dumps, table)), "u")
+
+    def stored(value: Any) -> Any:
+        if isinstance(value, list):
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        is_wide = isinstance(value, int) and not -(2**63) <= value < 2**63
+        return float(value) if is_wide else value
+
+    expected = [(stored(row["a"]), stored(row["b"])) for row in table if row != 7]
+    assert repr(rows(session, "SELECT * FROM t")) == repr(
+        [tuple([int(v) if v is True else v for v in row]) for row in expected]
+    )
+    assert rows(session, "SELECT count(*) FROM u") == [(len(expected),)]
 
 
 def test_half_a_surrogate_pair_is_no_text(session: Session, load: Any) -> None:
