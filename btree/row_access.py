@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from btree.version import Version
 
 _ROWID_MAX = (1 << 63) - 1
-NO_TREE = -1, 0
-"""Stands for a tree, and how many changes of it there are, before `next_rowid` was asked for any."""
+NONE_GIVEN = -1, 0, 0
+"""`UnopenedRows.given_rowid` before `next_rowid` was asked for any."""
 
 
 class RowAccess:
@@ -71,8 +71,7 @@ class UnopenedRows(RowAccess):
     root_of: Callable[[TreeState], Node]
     row_changes: dict[int, dict[Key, Value]]
     """Rows that were put, and DELETED, in trees that are not open; no dict is empty."""
-    _given_for = NO_TREE
-    _given_rowid = 0
+    given_rowid: tuple[int, int, int]
     """What `next_rowid` gave last: for which tree, how many changes of it there were then, and the row id.  Where the next
     change is the row of that id, it is the largest there is, and nobody has to look for that."""
 
@@ -156,12 +155,17 @@ class UnopenedRows(RowAccess):
         return True
 
     def next_rowid(self, tree_id: int) -> int | None:
-        if tree_id in self.open_trees or not self._writable:
-            return super().next_rowid(tree_id)
         changes = self.row_changes.get(tree_id)
-        count = 0 if changes is None else len(changes)
-        top = self._given_rowid
-        if changes is None or (tree_id, count - 1) != self._given_for or top not in changes:
+        if changes is None and (tree_id in self.open_trees or not self._writable):
+            return super().next_rowid(tree_id)
+        row = None
+        count = 0
+        if changes is not None:
+            count = len(changes)
+            given_for, given_count, top = self.given_rowid
+            if count == given_count + 1 and given_for == tree_id:
+                row = changes.get(top)
+        if row is None:
             state = (self._states or self.version.trees)[tree_id]
             if state.nodes_top is None:
                 return super().next_rowid(tree_id)
@@ -170,10 +174,13 @@ class UnopenedRows(RowAccess):
                 top = state.pending_top
             if changes is not None:
                 top = max(top, max(changes))
-        if top in (NO_ROW, _ROWID_MAX) or self.row(tree_id, top) is None:
+                row = self.row(tree_id, top)
+            else:
+                entry = state.pending.get(top)
+                row = self.row(tree_id, top) if entry is None else entry[1]
+        if row is None or row is DELETED or not NO_ROW < top < _ROWID_MAX:
             return super().next_rowid(tree_id)
-        self._given_for = tree_id, count
-        self._given_rowid = top + 1
+        self.given_rowid = tree_id, count, top + 1
         return top + 1
 
     def kinds_of(self, tree_id: int) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ from btree.overlay import (
 )
 from btree.pending import add_pending, take_newer
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, Savepoint, TreeKind, Value
-from btree.row_access import NO_TREE, UnopenedRows
+from btree.row_access import NONE_GIVEN, UnopenedRows
 from btree.savepoint import TreeSavepoint
 from btree.tree import DELETED, Tree
 from btree.tree_state import Mark, TreeState
@@ -112,6 +112,7 @@ class LocalTransaction(UnopenedRows, Backend):
         self.next_tree_id = version.next_tree_id
         self.open_trees: dict[int, Tree] = {}
         self.row_changes = {}
+        self.given_rowid = NONE_GIVEN
         self.raw_puts: dict[bytes, Value] = {}  # while there are any, the raw tree is `_HELD_BACK`
         self.log: list[Any] = []  # redo of whole trees: created, dropped, widened, cleared
         self._writable = writable
@@ -386,7 +387,7 @@ class LocalTransaction(UnopenedRows, Backend):
         self._check_writable()
         self.raw_puts.clear()  # all of them came after the savepoint
         self.row_changes.clear()
-        self._given_for = NO_TREE
+        self.given_rowid = NONE_GIVEN
         self.carry_out()
         savepoint = self._forget_after(savepoint, keep=True)
         self._states = savepoint.states
