@@ -91,7 +91,8 @@ def test_entries_are_what_a_set_says(seed: int, monkeypatch: pytest.MonkeyPatch)
     made = [(*[_part(draw, kind) for kind in kinds], row) for row in range(draw.choice([30, 3000]))]
     made.sort(key=order_key)
     entries = {entry: entry for entry in made}
-    writing.tree(tree_id).build([made[:1000], made[1000:]])
+    runs = [list(zip(*run, strict=True)) for run in (made[:1000], made[1000:]) if run]
+    writing.tree(tree_id).build(runs)
     writing.commit()
     if draw.random() < 0.8:
         store.checkpoint()
@@ -134,7 +135,7 @@ def test_an_entry_of_another_class_takes_the_place_of_an_equal_one() -> None:
     store = DiskStore(FakePages(file), "x", page_bytes=512)  # type: ignore[arg-type]
     writing = store.begin(write=True)
     tree_id = writing.create_tree(TreeKind.INDEX)
-    writing.tree(tree_id).build([[(n, n) for n in range(20_000)]])
+    writing.tree(tree_id).build([[list(range(20_000))] * 2])
     writing.commit()
     store.checkpoint()
     writing = store.begin(write=True)
