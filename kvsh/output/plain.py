@@ -17,7 +17,6 @@ from kvsh.output.values import (
     bare_lines,
     beside_null,
     columns_of,
-    json_column,
     literal,
     literal_column,
     name_literal,
@@ -124,26 +123,23 @@ def _tsv_column(texts: Sequence[str]) -> Sequence[str]:
 
 def write_json(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """One array of objects, a row a line."""
+    from kvsh.output.objects import object_lines
+
+    objects = object_lines(names)
     before = "["
     for batch in batches:
-        write(before + ",\n".join(_objects(names, batch)))
+        write(before + objects(batch).replace("\n", ",\n"))
         before = ",\n"
     write("[]\n" if before == "[" else "]\n")
 
 
 def write_jsonl(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """One object a line."""
+    from kvsh.output.objects import object_lines
+
+    objects = object_lines(names)
     for batch in batches:
-        write("\n".join(_objects(names, batch)) + "\n")
-
-
-def _objects(names: Sequence[str], batch: Sequence[Sequence[Any]]) -> map[str]:
-    from json.encoder import encode_basestring as encode
-
-    keys = [encode(name).replace("%", "%%") for name in names]
-    template = "{" + ",".join(f"{key}:%s" for key in keys) + "}"
-    columns = [json_column(column, encode) for column in columns_of(batch)]
-    return map(template.__mod__, zip(*columns, strict=True))
+        write(objects(batch) + "\n")
 
 
 def write_insert(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:

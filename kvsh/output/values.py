@@ -119,11 +119,16 @@ def real_column(column: Sequence[float]) -> Iterable[str]:
 
 def exact_real_column(column: Sequence[float]) -> Iterable[str]:
     """`repr` of every value."""
+    return json_reals(column) or map(repr, column)
+
+
+def json_reals(column: Sequence[float]) -> list[str] | None:
+    """The values as JSON writes them, if that is `repr` of every one."""
     text = _encode(column).decode()
     if "e" in text or "0.0000" in text or "null" in text:
-        return map(repr, column)
+        return None
     texts = text[1:-1].split(",")
-    return map(repr, column) if max(map(len, texts)) > _EXACT_MAX else texts
+    return None if max(map(len, texts)) > _EXACT_MAX else texts
 
 
 def cell(value: Any, null: str = "") -> str:

@@ -8,18 +8,17 @@ Blobs are written as the texts that their bytes are, others (and in sql all) as 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, TextIO
 
 from btree import Kind
+from kvsh.output.objects import object_lines
 from kvsh.output.plain import csv_column
 from kvsh.output.values import (
     bare_lines,
     columns_of,
     exact_real_column,
-    json_value,
     plain,
     plain_column,
 )
@@ -29,7 +28,6 @@ Writer = Callable[[Batch], object]
 WriterMaker = Callable[[TextIO, Sequence[str], str], Writer]
 
 _ANY = int(Kind.NULL | Kind.INTEGER | Kind.REAL | Kind.TEXT | Kind.BLOB)
-_json_text = json.encoder.encode_basestring
 
 
 def _delimited(delimiter: str) -> WriterMaker:
@@ -69,46 +67,21 @@ def _texts(column: Sequence[Any], null: str) -> Iterable[str]:
 
 
 def _json_lines(out: TextIO, names: Sequence[str], table: str) -> Writer:
-    objects = _objects(names)
-    return lambda batch: out.write("\n".join(objects(batch)) + "\n" if batch else "")
+    objects = object_lines(names)
+    return lambda batch: out.write(objects(batch) + "\n" if batch else "")
 
 
 def _json_array(out: TextIO, names: Sequence[str], table: str) -> Writer:
-    objects = _objects(names)
+    objects = object_lines(names)
     between = "[\n"
 
     def write(batch: Batch) -> None:
         nonlocal between
         if batch:
-            out.write(between + ",\n".join(objects(batch)))
+            out.write(between + objects(batch).replace("\n", ",\n"))
             between = ",\n"
 
     return write
-
-
-def _objects(names: Sequence[str]) -> Callable[[Batch], list[str]]:
-    """Rows as JSON objects."""
-    keys = [_json_text(name).replace("%", "%%") for name in names]
-    template = "{" + ",".join([f"{key}:%s" for key in keys]) + "}"
-    return lambda batch: _filled(template, batch, len(names), _json_column)
-
-
-def _json_column(column: list[Any]) -> Sequence[Any]:
-    kinds = set(map(type, column))
-    if kinds == {int}:
-        return column
-    if kinds == {str}:
-        return list(map(_json_text, column))
-    if kinds == {float}:
-        texts = list(map(repr, column))
-        return texts if "inf" not in "".join(texts) else list(map(_json_value, column))
-    if kinds == {type(None)}:
-        return ["null"] * len(column)
-    return list(map(_json_value, column))
-
-
-def _json_value(value: Any) -> str:
-    return json_value(value, _json_text)
 
 
 # -- sql -------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvsh.output import HEADERS_BY_DEFAULT, MODES, Style, write_rows
+from kvsh.output.objects import object_lines
 from kvsh.output.tables import hanging, width_of
 from kvsh.output.values import plain, real_column, real_text
 
@@ -318,3 +319,17 @@ def test_null_and_the_empty_text_differ_on_a_screen_and_are_bare_in_a_pipe() -> 
     assert "│ NULL │   │" in shown("box", ["a", "b"], rows, screen=80)
     assert "NULL" not in shown("box", ["a", "b"], rows)
     assert "│ -" in shown("box", ["a", "b"], rows, screen=80, null="-")
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "é", 'q"', "%s", "", "c0", "n\n"]), min_size=2, max_size=2),
+    st.lists(st.tuples(st.one_of(*_values.values()), st.one_of(*_values.values())), min_size=1),
+)
+def test_objects_of_many_rows_are_those_of_each_row(
+    names: list[str], rows: list[tuple[Any, ...]]
+) -> None:
+    lines = object_lines(names)
+    alone = [lines([row]) for row in rows]
+    assert lines(rows * 64).split("\n") == alone * 64
+    with_reals = [(*row[:1], 0.5) for row in rows]
+    assert lines(with_reals * 64).split("\n") == [lines([row]) for row in with_reals] * 64
