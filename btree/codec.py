@@ -429,17 +429,19 @@ def readers(
     kind: TreeKind, payload: bytes, page: int, added: Added | None = None
 ) -> Readers | None:
     """The leaf of a tree of rows as something to be subscripted: its keys, and its rows.  None if it does not
-    keep its rows, and keys that are no numbers, by column or has none; CorruptionError as from `decode_node`."""
+    keep its rows, and keys that are no numbers, by column or has none, or has keys that are no numbers and deleted
+    rows; CorruptionError as from `decode_node`."""
     try:
         fmt, found_kind, level, form = payload[:HEAD_BYTES]
         if fmt != FORMAT or found_kind != kind or level:
             raise ValueError(f"head {payload[:HEAD_BYTES].hex()}")
-        if form & (_LARGE | _BY_COLUMN | _GONE) != _BY_COLUMN:
+        if form & (_LARGE | _BY_COLUMN) != _BY_COLUMN:
             return None
-        key_form = KeyForm(form & ~_BY_COLUMN)
-        if kind is TreeKind.CLUSTERED and key_form is not KeyForm.COLUMNS:
+        key_form = KeyForm(form & ~(_BY_COLUMN | _GONE))
+        if kind is TreeKind.CLUSTERED and (key_form is not KeyForm.COLUMNS or form & _GONE):
             return None
-        part, kept = _DECODE_COLUMNS_LEAF[kind][key_form](memoryview(payload)[HEAD_BYTES:])
+        decoders = _DECODE_GONE_LEAF if form & _GONE else _DECODE_COLUMNS_LEAF
+        part, kept, *gone = decoders[kind][key_form](memoryview(payload)[HEAD_BYTES:])
         if added is not None:
             kept = added.columns(kept)
         count = row_count(kept[0])
@@ -454,7 +456,13 @@ def readers(
             keys = array("q", part if key_form is KeyForm.LISTED else accumulate(part))
         if len(keys) != count:
             raise ValueError("keys and columns of different lengths")
-        return (keys, PageRows(kept)) if count else None
+        if not gone:
+            return (keys, PageRows(kept)) if count else None
+        if not gone[0]:
+            raise ValueError("no deleted slots")
+        mask = mask_without(gone[0], count)
+        there = array("I", compress(range(count), mask))
+        return (array("q", compress(keys, mask)), PageRows(kept, there)) if there else None
     except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
         raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
 

@@ -95,6 +95,28 @@ class PackedRows:
         return found
 
 
+class SiftedRows(PackedRows):
+    """Those of a leaf's rows that are not deleted: `there` are their slots among all."""
+
+    __slots__ = ("_all", "_there")
+
+    def __init__(self, rows: PackedRows, there: Sequence[int]) -> None:
+        self._all = rows
+        self._there = there
+        self.reads = 0
+
+    @property
+    def bytes(self) -> int:
+        return self._all.bytes + sys.getsizeof(self._there)
+
+    def row(self, slot: int) -> Value:
+        return self._all.row(self._there[slot])
+
+    def rows(self, low: int, high: int) -> list[Value]:
+        row = self._all.row
+        return [row(slot) for slot in self._there[low:high]]
+
+
 def packed_rows(columns: Sequence[bytes]) -> PackedRows:
     """The rows whose columns these are, as they are encoded; there is at least one.
 

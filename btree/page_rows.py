@@ -17,7 +17,7 @@ from struct import Struct
 
 from btree.column_codec import decode_all, row_count
 from btree.node import NotInMemoryError
-from btree.packed_rows import PackedRows, packed_rows
+from btree.packed_rows import PackedRows, SiftedRows, packed_rows
 from btree.protocols import Value
 
 ROWS_MAX = 12
@@ -34,17 +34,19 @@ _SHORT_HEADS = bytes(range(_SHORT, _SHORT_END))
 
 
 class PageRows(PackedRows):
-    """The same for a leaf's first look-ups: `turned` are the rows for those to come."""
+    """The same for a leaf's first look-ups: `turned` are the rows for those to come.  `there`: the rows' places in the
+    columns, where these have others, too, that are deleted."""
 
-    __slots__ = ("_columns", "_count", "_decoded", "_heads", "_turned")
+    __slots__ = ("_columns", "_count", "_decoded", "_heads", "_there", "_turned")
 
-    def __init__(self, columns: Sequence[bytes]) -> None:
+    def __init__(self, columns: Sequence[bytes], there: Sequence[int] | None = None) -> None:
         count = row_count(columns[0])
         for column in columns:
             if row_count(column) != count:
                 raise ValueError("columns of different lengths")
         self._columns = columns
         self._count = count
+        self._there = there
         # Of columns of short texts, by their places; empty for others.
         self._heads: dict[int, bytes] = {}
         self._turned: PackedRows | None = None
@@ -65,6 +67,8 @@ class PageRows(PackedRows):
         made = self._turned
         if made is None:
             made = packed_rows(self._columns)
+            if self._there is not None:
+                made = SiftedRows(made, self._there)
             made.reads = min(self.reads, ROWS_MAX)
             self._turned, self._decoded = made, ROWS_MAX + 1
         return made
@@ -72,6 +76,8 @@ class PageRows(PackedRows):
     def row(self, slot: int) -> Value:
         if self._turned is not None:
             return self._turned.row(slot)
+        if self._there is not None:
+            slot = self._there[slot]
         row: list[Value] = []
         for place, column in enumerate(self._columns):
             number = _NUMBERS.get(column[0])

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from btree.codec import KeyForm, decode_node, encode_columns_page, readers
 from btree.column_codec import encode_column
+from btree.errors import CorruptionError
 from btree.node import NotInMemoryError
 from btree.packed_rows import packed_rows
 from btree.page_rows import ROWS_MAX, PageRows
+from btree.protocols import TreeKind
 
 _VALUES: dict[str, list[Any]] = {
     "small integers": [0, 1, 127, 128, 255],
@@ -70,3 +73,47 @@ def test_several_rows_are_asked_of_the_turned_leaf() -> None:
 def test_columns_of_different_lengths() -> None:
     with pytest.raises(ValueError, match="different lengths"):
         PageRows([encode_column(["a"] * 20), encode_column([1] * 19)])
+
+
+@pytest.mark.parametrize("form", ["consecutive", "deltas", "listed", "columns"])
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_of_a_page_with_deleted_ones_are_those_of_its_node(form: str, seed: int) -> None:
+    draw = random.Random(seed)
+    count = draw.choice([8, 100, 256])
+    step = 1 if form == "consecutive" else draw.choice([2, 1000])
+    keys = list(range(7, 7 + count * step, step))
+    part: Any = {
+        "consecutive": 7,
+        "deltas": [7, *[step] * (count - 1)],
+        "listed": keys,
+        "columns": 1,
+    }[form]
+    kept = [[f"text {key}" for key in keys], keys, [draw.choice([None, 1.5, "x"]) for _ in keys]]
+    gone = sorted(draw.sample(range(count), draw.choice([1, count // 2, count - 1])))
+    page = bytes(
+        encode_columns_page(
+            TreeKind.TABLE, KeyForm[form.upper()], part, list(map(encode_column, kept)), gone
+        )
+    )
+    node = decode_node(TreeKind.TABLE, page, 5, 0)
+    found = readers(TreeKind.TABLE, page, 5)
+    assert found is not None and node.values is not None
+    left, rows = found
+    assert list(left) == node.keys == [key for at, key in enumerate(keys) if at not in gone]
+    assert [rows.row(slot) for slot in range(len(left))] == node.values
+    low, high = sorted(draw.choices(range(len(left) + 1), k=2))
+    assert rows.rows(low, high) == node.values[low:high]
+    assert [rows.turned().row(slot) for slot in range(len(left))] == node.values
+    wanted = draw.choices(keys, k=9)
+    by_key = dict(zip(node.keys, node.values, strict=True))
+    assert rows.rows_at(left, wanted) == list(map(by_key.get, wanted))
+
+
+def test_a_page_says_no_nonsense_of_its_deleted_rows() -> None:
+    kept = [encode_column(list(range(20)))]
+    for gone in ([25], [3, 3], [5, 4]):
+        page = bytes(encode_columns_page(TreeKind.TABLE, KeyForm.CONSECUTIVE, 1, kept, gone))
+        with pytest.raises(CorruptionError, match="page 5"):
+            readers(TreeKind.TABLE, page, 5)
+    page = bytes(encode_columns_page(TreeKind.TABLE, KeyForm.CONSECUTIVE, 1, kept, list(range(20))))
+    assert readers(TreeKind.TABLE, page, 5) is None
