@@ -291,13 +291,16 @@ class TableAccess:
                 used.append(term.conjunct)
         if low is not None or high is not None:
             rows = self._range_rows(self.relation.table.tree_id, (), low, high, scalar=True)
+            # Never dearer than the scan that it is a part of: the plan is kept for other bounds, which may leave little.
+            columnar = self._by_column()
             found.append(
                 Candidate(
                     RowidRange(low, high),
-                    SEEK + rows * SCAN_ROW,
+                    SEEK + rows * (COLUMN_SCAN_ROW if columnar else SCAN_ROW),
                     rows,
                     tuple(used),
                     ((ROWID, False),),
+                    columnar=columnar,
                 )
             )
         return found

@@ -164,7 +164,7 @@ class RelationAccesses:
             found = access.candidates(bound | self.outer)
             size = float(access.size)
             if not first:
-                found = [_by_row(candidate, size) for candidate in found]
+                found = [_by_row(candidate) for candidate in found]
         else:
             size = self._size(place)
             found = [Candidate(RowsScan(), SEEK + size * SCAN_ROW, size)]
@@ -324,12 +324,12 @@ class RelationAccesses:
         return self.shares.of_all(open_), len(left)
 
 
-def _by_row(candidate: Candidate, size: float) -> Candidate:
+def _by_row(candidate: Candidate) -> Candidate:
     """A candidate for what is not the join's first relation: a scan for each row before goes by rows, and not by
     column."""
     if not candidate.columnar:
         return candidate
-    return replace(candidate, cost=SEEK + size * WHOLE_ROW, columnar=False)
+    return replace(candidate, cost=SEEK + candidate.rows * WHOLE_ROW, columnar=False)
 
 
 def _condition_cost(candidate: Candidate) -> float:

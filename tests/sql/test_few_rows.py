@@ -192,3 +192,22 @@ def test_a_pattern_s_beginning_is_looked_up_in_an_index() -> None:
     con.executemany("INSERT INTO w(t) VALUES (?)", [(f"{n:05}",) for n in range(5000)])
     plan = str(con.execute("EXPLAIN SELECT * FROM w WHERE t GLOB ?", ("0123*",)).fetchall())
     assert "w_t (t starts with glob_prefix(?1))" in plan
+
+
+@pytest.mark.parametrize("order", ["", " ORDER BY id", " ORDER BY id LIMIT 5", " LIMIT 5"])
+@pytest.mark.parametrize("bound", ["id > ?", "id >= ? AND id < 900000", "id < 900000 - ?"])
+def test_a_bound_of_row_ids_is_one_however_few_rows_it_leaves_out(bound: str, order: str) -> None:
+    """The plan of a first page, `id > 0`, is kept for the pages that follow: as a scan each would read all before it."""
+    con = kvsh.connect(":memory:")
+    con.execute("CREATE TABLE wide (id INTEGER PRIMARY KEY, a, b, c, d)")
+    con.executemany("INSERT INTO wide VALUES (?, 1, 2, 3, 4)", [(i,) for i in range(1, 5000)])
+    for columns in ("id", "a, c", "*"):
+        sql = f"SELECT {columns} FROM wide WHERE {bound}{order}"
+        plan = "\n".join(row[0] for row in con.execute(f"EXPLAIN {sql}", (0,)))
+        assert "Search wide by primary key" in plan, plan
+    pages = [
+        con.execute(f"SELECT id FROM wide WHERE {bound} ORDER BY id", (n,)).fetchall()
+        for n in (0, 4000)
+    ]
+    assert len(pages[0]) == 4999
+    assert pages[1] == pages[0] if "<" in bound[:4] else pages[1][0][0] in (4000, 4001)
