@@ -28,6 +28,7 @@ WRITES_MAX = 1 << 16
 ASKS_BEFORE = re.compile("changes|last_insert_rowid", re.IGNORECASE)
 """What depends on the statement before, which has to be over."""
 
+_BETWEEN = r"(?:\s++|--[^\n]*+\n)*+"
 _MARK = re.compile(r"\?(/\*[tr]\*/)?")  # a lifted literal, with its type
 
 # By the mark: a literal of that type in its simplest form, and what makes it a value.
@@ -58,9 +59,10 @@ class Shape:
         self._types = [make for _, make in literals]
         patterns = [pattern for pattern, _ in literals]
         statement = "".join([a + b for a, b in zip(texts, [*patterns, ""], strict=True)])
-        self._statement = re.compile(rf"\s*+{statement}")
-        self._run = re.compile(rf"(?:\s*+{statement}){{1,{STATEMENTS_MAX}}}+")
-        self._writes = re.compile(rf"(?:(?P<last>)\s*+{statement}){{2,{WRITES_MAX}}}+")
+        statement = _BETWEEN + statement
+        self._statement = re.compile(statement)
+        self._run = re.compile(rf"(?:{statement}){{1,{STATEMENTS_MAX}}}+")
+        self._writes = re.compile(rf"(?:(?P<last>){statement}){{2,{WRITES_MAX}}}+")
 
     def literals(self, text: str, start: int) -> list[tuple[Any, ...]]:
         """The values of each statement from `start` on."""

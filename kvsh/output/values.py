@@ -189,9 +189,21 @@ def literal(value: Any) -> str:
 
 def literal_column(column: Sequence[Any]) -> Iterable[str]:
     """`literal` of every value."""
-    if set(map(type, column)) == _INT:
+    kinds = set(map(type, column))
+    if kinds == _INT:
         return map(str, column)
-    return [literal(value) for value in column]
+    if kinds == _STR:
+        joined = "".join(column)
+        if "\0" not in joined:
+            texts = column
+            if "'" in joined:
+                texts = [text.replace("'", "''") for text in column]
+            return [f"'{text}'" for text in texts]
+    elif kinds == _FLOAT:
+        return json_reals(column) or map(literal, column)
+    elif len(kinds) == 2 and type(None) in kinds:
+        return beside_null(column, "NULL", literal_column)
+    return map(literal, column)
 
 
 def json_column(column: Sequence[Any], encode: Callable[[str], str]) -> Iterable[str]:

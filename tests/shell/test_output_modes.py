@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kvsh.output import HEADERS_BY_DEFAULT, MODES, Style, write_rows
 from kvsh.output.objects import object_lines
 from kvsh.output.tables import hanging, width_of
-from kvsh.output.values import plain, real_column, real_text
+from kvsh.output.values import literal, literal_column, plain, real_column, real_text
 
 Row = tuple[Any, ...]
 
@@ -333,3 +333,12 @@ def test_objects_of_many_rows_are_those_of_each_row(
     assert lines(rows * 64).split("\n") == alone * 64
     with_reals = [(*row[:1], 0.5) for row in rows]
     assert lines(with_reals * 64).split("\n") == [lines([row]) for row in with_reals] * 64
+
+
+@given(st.sampled_from(sorted(_values)), st.booleans(), st.data())
+def test_literals_of_a_column_are_those_of_each_value(
+    kind: int, nulls: bool, data: st.DataObject
+) -> None:
+    values = _values[kind] | st.none() if nulls else _values[kind]
+    column = data.draw(st.lists(values, min_size=1))
+    assert list(literal_column(column)) == list(map(literal, column))

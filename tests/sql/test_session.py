@@ -492,6 +492,7 @@ def test_queries_of_one_shape_run_together() -> None:
         assert run(by_id, f"select b from t where id = {other};") is None
         if other != "2":
             assert run(by_id, f"select a from t where id = {other};") is None
+    assert run(by_id, f"--\n-- {by_id}\n{by_id}--\n select 1;") == ([("x",)], "--\n select 1;")
     both = "select id from t where id = 1 and a = 'x' and b > 0.25;"
     others = both.replace("id = 1", "id = 3").replace("'x'", "'it''s'")
     assert run(both, both + others) == ([(1,), (3,)], "")
@@ -525,6 +526,9 @@ def test_changes_of_one_shape_run_together_but_for_the_last() -> None:
     more = " update t set a = 'it''s; no' where id = 2;\n"
     last = "update t set a = '' where id = 3;"
     assert run(change, more + last + " select 1") == f"\n{last} select 1"
+    assert run(change, f"{more}-- it's said\n\n-- so;\n{last} -- the last\n;") == (
+        f"\n-- it's said\n\n-- so;\n{last} -- the last\n;"
+    )
     assert run(change, more + "update t set a = 5 where id = 2;") is None
     assert run(change, more) is None
     assert session.execute("select a from t").fetch_all() == [("z",), ("it's; no",), ("it's",)]
