@@ -19,7 +19,7 @@ from btree.codec import (
     row_id_part,
 )
 from btree.column_codec import encode_array
-from btree.edit import cut_branch, plant
+from btree.edit import cut_branch, own_path, plant, splice
 from btree.flush import OVERFULL
 from btree.node import new_branch, new_leaf
 from btree.order import separator
@@ -63,7 +63,7 @@ def build(tree: Tree, transaction: DiskTransaction, runs: Iterable[KeyColumns]) 
 
 
 def build_rows(tree: Tree, transaction: DiskTransaction, parts: Iterable[RowColumns]) -> None:
-    """Put rows by column, each part's keys above those before it, into an empty TABLE tree."""
+    """Put rows by column, each part's keys above those before it and above the tree's, into a TABLE tree."""
     left, first, count = iter(parts), list[RowColumns](), 0
     for part in left:
         first.append(part)
@@ -98,7 +98,9 @@ class _Leaves:
         self._bytes_max = transaction.store.page_bytes * OVERFULL
         self._count = 0
         self._payloads: list[bytes | bytearray] = []  # to be written
-        self._last: Key | None = None
+        _ = tree.root  # changes that lie over the nodes go into them
+        there = tree.last()
+        self._last: Key | None = None if there is None else there[0]
         # Of all leaves.
         self._separators: list[Key] = []
         self._pages: list[int] = []
@@ -125,12 +127,36 @@ class _Leaves:
         """Make them the tree."""
         tree = self._tree
         self._write()
-        above = new_branch(
-            self._separators, list(self._locations), self._pages, level=1, owner=tree.token
-        )
-        tree.free(tree.root.page)
-        plant(tree, cut_branch(above, tree.branch_limit, full=True), full=True)
+        if len(tree):
+            self._append()
+        else:
+            above = new_branch(
+                self._separators, list(self._locations), self._pages, level=1, owner=tree.token
+            )
+            tree.free(tree.root.page)
+            plant(tree, cut_branch(above, tree.branch_limit, full=True), full=True)
         tree.note_rewritten(-self._count)
+
+    def _append(self) -> None:
+        """Put them behind the leaves of a tree."""
+        tree = self._tree
+        path, leaf = own_path(tree, self._separators[0])
+        if path:
+            branch, _ = path.pop()
+            assert branch.children is not None and branch.pages is not None
+            branch.keys = [*branch.keys, *self._separators]
+            branch.children += self._locations
+            branch.pages = [*branch.pages, *self._pages]
+            branch.location = 0
+        else:
+            children = [leaf, *self._locations]
+            pages = [leaf.page, *self._pages]
+            branch = new_branch(self._separators, children, pages, level=1, owner=tree.token)
+        pieces = cut_branch(branch, tree.branch_limit, full=True)
+        if not path:
+            plant(tree, pieces, full=True)
+        elif len(pieces) > 1:
+            splice(tree, path, pieces, full=True)
 
 
 class _IndexLeaves(_Leaves):

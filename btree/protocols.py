@@ -118,8 +118,8 @@ class Tree(Protocol):
         arrays (codes b h i q d).  Of a large tree the leaves are written as they fill up, and not kept."""
 
     def build_rows(self, parts: Iterable[RowColumns]) -> None:
-        """`load` rows by column, each part's keys above those before it, into a TABLE tree.  Of a large tree that
-        was empty the leaves are written as they fill up, and not kept."""
+        """`load` rows by column, each part's keys above those before it, and above the tree's, into a TABLE tree.  Of
+        many the leaves are written as they fill up, and not kept."""
 
     def delete_many(self, keys: Sequence[Key]) -> int:
         """Remove many, `keys` ascending; how many were there."""

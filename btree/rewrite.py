@@ -108,6 +108,7 @@ class Batch:
         "_numbers",
         "_positions",
         "_rewrite",
+        "_whole",
         "count",
         "lists",
     )
@@ -122,6 +123,7 @@ class Batch:
         self.lists = self._lists = [self._all(column) for column in columns]
         self._first = 0
         self._numbers: dict[int, Numbers | None] = {}
+        self._whole: dict[int, Sequence[Value]] = {}
         # Of each leaf, from which of them to which.
         self._chosen: list[tuple[RewrittenLeaf, int, int]] = []
         self._positions: Sequence[int] = ()
@@ -227,6 +229,9 @@ class Batch:
         numbers = None if column == KEY_COLUMN else self._of(column)
         if numbers is not None:
             return numbers.at(positions)
+        if len(self._chosen) * 2 > len(self._leaves):
+            values = self._whole[column] = self._all(column)
+            return list(map(values.__getitem__, positions))
         self._place()
         tree = self._rewrite.tree
         return list(chain.from_iterable([leaf.chosen(tree, column) for leaf, _, _ in self._chosen]))
@@ -253,8 +258,11 @@ class Batch:
                 if numbers is not None:
                     changed[column] = numbers.column(leaf.start, leaf.start + leaf.rows)
                 elif leaf.opened is not None:
-                    if column in self._columns and not leaf.opened.gone:
-                        read = self._lists[self._columns.index(column)]
+                    if column in self._columns:
+                        read: Sequence[Value] | None = self._lists[self._columns.index(column)]
+                    else:
+                        read = self._whole.get(column)
+                    if read is not None and not leaf.opened.gone:
                         leaf.know(column, read[leaf.start : leaf.start + leaf.rows])
                     changed[column] = leaf.with_values(column, new[at:until])
             page = leaf.page_with(rewrite.tree.kind, changed) if leaf.opened is not None else None
@@ -262,6 +270,7 @@ class Batch:
                 self._place()
                 rewrite.later(leaf, {column: new[at:until] for column, new in columns.items()})
         self._numbers.clear()
+        self._whole.clear()
         rewrite.batch_done()
 
     def delete(self) -> None:
@@ -406,7 +415,7 @@ class Rewrite:
         build(self.tree, self._transaction, runs)
 
     def build_rows(self, parts: Iterable[RowColumns]) -> None:
-        """See `protocols.Tree.build_rows`; the tree is empty."""
+        """See `protocols.Tree.build_rows`."""
         build_rows(self.tree, self._transaction, parts)
 
     # -- writing ---------------------------------------------------------------------------------

@@ -316,7 +316,7 @@ class Tree(TreeNodes):
 
     def build_rows(self, parts: Iterable[RowColumns]) -> None:
         rewrite = self.rewrite()
-        if rewrite is not None and not self._count:
+        if rewrite is not None:
             rewrite.build_rows(parts)
             return
         for keys, columns in parts:

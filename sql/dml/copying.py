@@ -46,14 +46,23 @@ class Copied:
             return (list(zip(*rows, strict=True)) for rows in self._query.run(ctx) if rows)
         return found
 
-    def columns_read(self, ctx: Context) -> Iterator[Sequence[Sequence[Any]]] | None:
-        """The same where they come from pages by column, else None."""
+    def columns_read(
+        self, ctx: Context, least: int = 0
+    ) -> Iterator[Sequence[Sequence[Any]]] | None:
+        """The same where they come from pages by column, and from among about so many rows at least; else None."""
         change = self._change(ctx)
         if change is None:
             return None
         relation: Any = self._query.block.items[0].relation  # type: ignore[union-attr]
-        rewrite = ctx.transaction.tree(relation.table.tree_id).rewrite()
-        return None if rewrite is None else _read(ctx, change, rewrite)
+        tree = ctx.transaction.tree(relation.table.tree_id)
+        if len(tree) < least:
+            return None
+        prepared = change.prepare(ctx)
+        span = prepared[2]
+        if least and span not in (None, (None, None)) and tree.estimate(*span) < least:
+            return None
+        rewrite = tree.rewrite()
+        return None if rewrite is None else _read(ctx, change, prepared, rewrite)
 
     def _change(self, ctx: Context) -> CompiledChange | None:
         """How the rows are found and made by column; None if they are better read as the query has it."""
@@ -94,9 +103,9 @@ def _wants_all(block: Select, change: CompiledChange) -> bool:
 
 
 def _read(
-    ctx: Context, change: CompiledChange, rewrite: Rewrite
+    ctx: Context, change: CompiledChange, prepared: tuple[Any, Any, Any], rewrite: Rewrite
 ) -> Iterator[Sequence[Sequence[Any]]]:
-    find, make, span = change.prepare(ctx)
+    find, make, span = prepared
     assert find is not None
     if span is None:
         return

@@ -1,6 +1,6 @@
-"""Tables that have no rows filled from another one by column: leaves are made of the columns, and no row is made.
+"""Tables filled from another one by column, behind the rows that they have: leaves are made of the columns, and no row is made.
 
-That is CREATE TABLE AS, and INSERT ... SELECT into a table of which nothing but the tree is concerned: what else a row could
+That is CREATE TABLE AS, and INSERT ... SELECT into a table of which nothing but the tree is concerned, at its end: what else a row could
 need, and what could be in its way, is told from its column's values all at once.  Where they need a closer look
 everything is undone, and left to the way row by row.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
 from sql.dml.bulk import ascending, breaks_types
-from sql.dml.records import TableRecords, widen_by_classes
+from sql.dml.records import NULL, TableRecords, widen_by_classes
 from sql.dml.undo import guarded
 from sql.result import WriteOutcome
 from sql.values import apply_affinity_to_all
@@ -26,6 +26,9 @@ Batches = Iterable[Sequence[Sequence[Any]]]
 """Rows by column, some at a time."""
 
 
+_ROWID_MAX = (1 << 63) - 1
+
+
 class _CloserLookError(Exception):
     """A row can't be written just so."""
 
@@ -36,19 +39,20 @@ def fill_table(ctx: Context, table: Table, env: BindEnvironment, batches: Batche
 
 
 def insert_columns(ctx: Context, records: TableRecords, batches: Batches) -> WriteOutcome | None:
-    """Put rows into a table without rows that has rowids, and no indexes, checks nor generated columns; None, with
-    nothing written, if they take a closer look."""
+    """Put rows into a table that has rowids, and no indexes, checks nor generated columns, behind those that it has;
+    None, with nothing written, if they take a closer look."""
+    before = len(ctx.transaction.tree(records.table.tree_id))
     try:
         with guarded(ctx, apart=True) as undo:
             undo.needed()
             _fill(ctx, records, batches)
     except _CloserLookError:
         return None
-    last = ctx.transaction.tree(records.table.tree_id).last()
-    if last is None:
-        return WriteOutcome(0)
-    ctx.session.last_insert_rowid = last[0]
-    return WriteOutcome(len(ctx.transaction.tree(records.table.tree_id)))
+    tree = ctx.transaction.tree(records.table.tree_id)
+    inserted, last = len(tree) - before, tree.last()
+    if inserted and last is not None:
+        ctx.session.last_insert_rowid = last[0]
+    return WriteOutcome(inserted)
 
 
 def _fill(ctx: Context, records: TableRecords, batches: Batches) -> None:
@@ -62,7 +66,8 @@ def _stored(
 ) -> Iterator[tuple[Sequence[int], list[Sequence[Any]]]]:
     """Rowids, and the columns as they are stored."""
     tree, alias = ctx.transaction.tree(records.table.tree_id), records.alias
-    last: int | None = None
+    there = tree.last()
+    last: int | None = None if there is None else there[0]
     for batch in batches:
         ctx.check()
         columns, classes = list(batch), []
@@ -75,9 +80,14 @@ def _stored(
             classes.append(found)
         if breaks_types(records, classes):
             raise _CloserLookError
-        if alias is None:
+        if alias is None or classes[alias] == {NULL}:  # they are given row ids
             first = 1 if last is None else last + 1
             keys: Sequence[int] = range(first, first + len(columns[0]))
+            if keys[-1] > _ROWID_MAX:
+                raise _CloserLookError
+            if alias is not None:
+                columns[alias] = keys
+                classes[alias] = {int}
         else:
             keys = columns[alias]
             if classes[alias] != {int} or (last is not None and keys[0] <= last):

@@ -161,7 +161,7 @@ class InsertPlan(WritePlan):
                 outcome = one(ctx)
             if outcome is not None:
                 return outcome
-        if self._may_fill and not len(ctx.transaction.tree(self.tree_id)):
+        if self._may_fill:
             columns = self.source.columns(ctx)
             if columns is not None:
                 outcome = insert_columns(ctx, self.target.records, columns)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
+_READ_MIN = 1 << 14
+"""Rows among which those of a query are from which on they are read by column from pages, rather than as rows."""
+
 _SIMPLE = (exp.Placeholder, exp.Literal, exp.Null)
 
 
@@ -44,6 +47,7 @@ class Source:
         self.values: Callable[[Context], list[Row]] | None = None
         self.query: CompiledQuery | None = None
         self._copied: Copied | None = None  # of the query
+        self._by_column: Copied | None = None  # the same for `columns`
         self.arrange: Callable[[Context, Row], Row] | None = None
         self.parameters_only = False
         self.is_simple = False
@@ -87,6 +91,7 @@ class Source:
             tree.set("with_", self.statement.with_.copy())
         self.query = prepare_select(tree, env)
         self._copied = Copied(self.query)
+        self._by_column = Copied(self.query, whole=False)
         self._check_count(len(self.query.columns))
         if self.places != list(range(len(self.table.columns))):
             self.arrange = self._arrangement()
@@ -211,9 +216,20 @@ class Source:
 
     def columns(self, ctx: Context) -> Iterator[Sequence[Sequence[Any]]] | None:
         """The rows by column, where a query gives them so that reads them from pages; else None."""
-        if self._copied is None or self.arrange is not None:
+        if self._by_column is None or self.rowid_last:
             return None
-        return self._copied.columns_read(ctx)
+        if self.arrange is None:
+            return self._by_column.columns_read(ctx, _READ_MIN)
+        sources = [self._source_of(place) for place in range(len(self.table.columns))]
+        if any(at is None and self._has_default(place) for place, at in enumerate(sources)):
+            return None
+        found = self._by_column.columns_read(ctx, _READ_MIN)
+        if found is None:
+            return None
+        return (
+            [(None,) * len(columns[0]) if at is None else columns[at] for at in sources]
+            for columns in found
+        )
 
     def of_sets(self, ctx: Context, sets: Sequence[Row]) -> list[Row]:
         """The rows of many executions of VALUES, each with its own parameters."""
