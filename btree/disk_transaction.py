@@ -258,6 +258,7 @@ class DiskTransaction(OnPages):
             if tree.__class__ is Tree:
                 spill.tree(tree)
         self.spilled += flush.allocated
+        self.left_behind = spill.left
         if self.store.cache.is_over:
             self.make_room()
 

@@ -3,7 +3,8 @@
 A spilled leaf gets a page id of its own, so that nothing but this transaction's branches leads to it
 and a rollback leaves only dead bytes.  It is clean then, and can be evicted like any other; touched
 again, it is copied again.  Only leaves that this transaction made are spilled, and while savepoints
-are open only those made since the newest of them, for an older root may still be wanted.
+are open only those made since the newest of them, for an older root may still be wanted: the others go when the
+last savepoint does.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Spill:
     def __init__(self, transaction: DiskTransaction, flush: Flush) -> None:
         self.transaction = transaction
         self.flush = flush
+        self.left = 0
+        """Changed leaves that an older savepoint may still want."""
 
     def tree(self, tree: Tree) -> None:
         """Write and let go the changed leaves of a tree, but for the one that ascending keys go to."""
@@ -43,11 +46,12 @@ class Spill:
             return
         for slot in range(len(children) - 1, -1, -1):
             child = children[slot]
-            if child.__class__ is Node and child is not tree.tail and self._may_go(child):
+            if child.__class__ is not Node or child is tree.tail or not child.unflushed:
+                continue
+            if self.transaction.may_spill(child):
                 self._leaf(tree, branch, slot, child)
-
-    def _may_go(self, leaf: Node) -> bool:
-        return leaf.unflushed and self.transaction.may_spill(leaf)
+            else:
+                self.left += 1
 
     def _leaf(self, tree: Tree, branch: Node, slot: int, leaf: Node) -> None:
         tree.free(leaf.page)

@@ -83,6 +83,8 @@ class LocalTransaction(UnopenedRows, Backend):
     held = 0.0
     """Memory of changes since the last spill, in full leaves."""
     held_max: float = sys.maxsize
+    left_behind = 0
+    """Leaves that the last spill left in memory, for a savepoint."""
     copies = 0
     """Nodes copied so far."""
     _raw_deleted = False
@@ -430,6 +432,9 @@ class LocalTransaction(UnopenedRows, Backend):
     def release(self, savepoint: Savepoint) -> None:
         self._check_writable()
         self._forget_after(savepoint, keep=False)
+        left = self.left_behind
+        if left and not self._savepoints and self.held + left > self.held_max:
+            self.spill()
 
     def _forget_after(self, savepoint: Savepoint, *, keep: bool) -> TreeSavepoint:
         for at, known in enumerate(self._savepoints):
