@@ -149,7 +149,7 @@ def nearest(name: str, known: list[str]) -> tuple[str, ...]:
     return tuple(by_lower[word] for word in close)
 
 
-_Columns = tuple[list[ScopeColumn], dict[str, ScopeColumn], Expression | None, ColumnRef]
+_Columns = tuple[list[ScopeColumn], dict[str, ScopeColumn], Expression | None, Expression]
 
 _columns_known: dict[tuple[int, int, tuple[int, ...]], tuple[Table, _Columns]] = {}
 """What `table_item` made lately, by the table's identity: a program asks for the same few tables in many
