@@ -26,8 +26,8 @@ UNREAD_COMMITS_MAX = 4096
 
 
 def put(store: DiskStore, key: bytes, value: bytes) -> None:
-    view = store.known_view
-    if view is None or not _may_wait(store, view, value):
+    view = _known_view(store)
+    if not _may_wait(store, view, value):
         transaction = store.begin(write=True)
         try:
             transaction.tree(RAW_TREE_ID).put(key, value)
@@ -41,13 +41,22 @@ def put(store: DiskStore, key: bytes, value: bytes) -> None:
 
 
 def put_since(store: DiskStore, moment: Any, key: bytes, value: Any) -> int:
-    view = store.known_view
-    if view is None or not _may_wait(store, view, value or b""):
+    view = _known_view(store)
+    if not _may_wait(store, view, value or b""):
         return 0
     lsn: int = store.pages.commit_redo_since(encode_put(RAW_TREE_ID, key, value), moment)
     if lsn - view.version.lsn > UNREAD_COMMITS_MAX:
         _take_in(store)
     return lsn
+
+
+def _known_view(store: DiskStore) -> View:
+    """A view of the store's, which need not be the newest; of a store that was empty before, or that nobody has read
+    yet, nobody else asks for one."""
+    view = store.known_view
+    if view is None or view.version.base_lsn == 0:
+        view = store.view()
+    return view
 
 
 def _may_wait(store: DiskStore, view: View, value: bytes) -> bool:

@@ -255,3 +255,27 @@ def test_many_scattered_puts_are_one_redo_record_within_the_bound_of_the_tail(
     store = open_store(tmp_path / "db")
     assert content(store.begin()) == model
     store.close()
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_single_puts_that_nobody_reads_between_take_no_transactions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reopened: bool
+) -> None:
+    store = open_store(tmp_path / "db", durability="off")
+    store.put(b"first", b"v")
+    if reopened:
+        store.close()
+        store = open_store(tmp_path / "db", durability="off")
+    begun: list[bool] = []
+    begin = DiskStore.begin
+
+    def noted(self: DiskStore, *, write: bool = False, timeout: float | None = None) -> Any:
+        begun.append(write)
+        return begin(self, write=write, timeout=timeout)
+
+    monkeypatch.setattr(DiskStore, "begin", noted)
+    for number in range(300):
+        store.put(b"%d" % number, b"v")
+    assert not any(begun)
+    assert len(content(store.begin())) == 301
+    store.close()
