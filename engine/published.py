@@ -85,10 +85,8 @@ class Published:
     def newest(self) -> State:
         """The newest commit that may be seen, whoever wrote it; who reads pages takes a `snapshot`."""
         state = self._visible
-        if state is not None and self._dead is None and self._words[0] <= self._visible_end:
-            return (
-                state  # without the mutex, which a writer holds while it asks for the file's lock
-            )
+        if state is not None and self._dead is None and self.is_newest(state):
+            return state  # without the mutex: a writer holds it while it asks for the file's lock
         with self.mutex:
             if self._dead is not None:
                 self.check_usable()

@@ -1,14 +1,14 @@
 """Threads that read beside a committing one take turns, so that it waits for one of them and not for all.
 
 A durable commit lets the interpreter go for its sync and asks for it back from whoever computes (`hurry`).  CPython
-gives it to who has waited longest: beside four readers that is one of them three times out of four, and each of
+gives it to the thread that has waited longest: beside four readers that is one of them three times out of four, and each of
 these turns, as short as the writer's haste has made the switch interval, costs a change of cores.  The interpreter
 runs one thread at a time in any case; so one reader goes on for as long as a switch interval usually lasts, while
 the others stand by outside of the line for the interpreter.
 
 A reader passes here when it finds that something was committed since it last looked.  The one whose turn it is
 goes on; another one stands by until it is handed the turn.  That is of use among threads that compute all the time, and in
-the way of others: so a thread that computes little passes freely, and a turn has to be made use of.  If who had it
+the way of others: so a thread that computes little passes freely, and a turn has to be made use of.  If the one that had it
 computed for less than half of it, or has not passed for so long, all go on, and turns are left alone for a while,
 longer each time.  (It waits for something else, then: for the network, for a lock that one of those who stand by
 holds, or for a thread that computes and never passes here.)
@@ -16,6 +16,7 @@ holds, or for a thread that computes and never passes here.)
 
 from __future__ import annotations
 
+import os
 import time
 from _thread import LockType, allocate_lock, get_ident
 from collections import deque
@@ -42,14 +43,17 @@ class _ReaderTurns:
     """Who reads and who stands by; of all stores of the process, which share one interpreter."""
 
     def __init__(self) -> None:
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Also in a forked child, which has none of the threads that were here, one of which may have had the lock."""
         self._lock = allocate_lock()
         self._reader = 0  # thread identifier; 0: nobody has had a turn
         self._began = 0.0
         self._began_used = 0.0  # the reader's processor time then
         self._seen = 0.0  # when the reader passed last
-        self._passed: dict[
-            int, tuple[float, float]
-        ] = {}  # when each thread did, and its processor time
+        # When each thread passed last, and its processor time then.
+        self._passed: dict[int, tuple[float, float]] = {}
         self._waiting: deque[tuple[int, LockType]] = deque()
         self._measured = 0.0
         self._measured_used = 0.0
@@ -154,5 +158,7 @@ class _ReaderTurns:
 
 
 READER_TURNS = _ReaderTurns()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=READER_TURNS._begin_anew)
 
 __all__ = ["READER_TURNS"]

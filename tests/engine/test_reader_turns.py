@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 import kvsh
 from engine import reader_turns
 from engine.hurry import HURRY, _Hurry
-from engine.reader_turns import PAUSE_SECONDS, _ReaderTurns
+from engine.reader_turns import PAUSE_SECONDS, READER_TURNS, _ReaderTurns
 
 TURN_SECONDS = 60.0
 """Nobody's patience ends before the test says so."""
@@ -214,6 +215,23 @@ def test_who_is_interrupted_leaves_the_line(
         turns._let_all_go()
         last.result(30)
     waiting.result(30)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_begins_anew() -> None:
+    """Another thread may have had the lock, and the threads that stood by are not there."""
+    entry = 1, threading.Lock()
+    READER_TURNS._lock.acquire()
+    READER_TURNS._waiting.append(entry)
+    try:
+        child = os.fork()
+        if not child:
+            is_new = READER_TURNS._lock.acquire(False) and not READER_TURNS._waiting
+            os._exit(0 if is_new else 1)
+    finally:
+        READER_TURNS._waiting.remove(entry)
+        READER_TURNS._lock.release()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_without_haste_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
