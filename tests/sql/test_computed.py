@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 import kvsh
 from sql.functions.datetimes import _PLAIN
 from sql.functions.plain_moments import CLOCK_LENGTH, DATE_LENGTH, plain_moments
+from tests.sql.engines import open_both
 
 SCHEMA = "CREATE TABLE t (id INTEGER PRIMARY KEY, at TEXT NOT NULL, day TEXT, odd, n INTEGER, name TEXT, long TEXT)"
 COUNT = 9000
@@ -56,9 +56,7 @@ CHANGES = (
 def both(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[kvsh.Connection, sqlite3.Connection]]:
-    path: Path = tmp_path_factory.mktemp("computed") / "t.db"
-    ours = kvsh.connect(path, isolation_level=None)
-    theirs = sqlite3.connect(":memory:", isolation_level=None)
+    ours, theirs = open_both(tmp_path_factory.mktemp("computed"), [SCHEMA])
     draw = random.Random(9)
     rows = []
     for number in range(COUNT):
@@ -77,7 +75,6 @@ def both(
             )
         )
     for each in (ours, theirs):
-        each.execute(SCHEMA)
         each.execute("BEGIN")
         each.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         each.execute("COMMIT")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 import kvsh
 from btree import Column
 from sql.run.presorted import presorted
+from tests.sql.engines import open_both
 
 SCHEMA = """
 CREATE TABLE t (id INTEGER PRIMARY KEY, r REAL NOT NULL, n INTEGER NOT NULL, o REAL, m NUMERIC NOT NULL,
@@ -50,9 +50,7 @@ SELECTS = [
 def both(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[kvsh.Connection, sqlite3.Connection]]:
-    path: Path = tmp_path_factory.mktemp("presorted") / "t.db"
-    ours = kvsh.connect(path, isolation_level=None)
-    theirs = sqlite3.connect(":memory:", isolation_level=None)
+    ours, theirs = open_both(tmp_path_factory.mktemp("presorted"), [SCHEMA])
     draw = random.Random(4)
     rows = [
         (
@@ -67,7 +65,6 @@ def both(
         for number in range(COUNT)
     ]
     for each in (ours, theirs):
-        each.execute(SCHEMA)
         each.execute("BEGIN")
         each.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         each.execute("COMMIT")
