@@ -19,18 +19,18 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import chain, compress, count, islice, starmap
-from operator import eq, itemgetter, ne
+from itertools import chain, compress, count, islice
+from operator import eq, itemgetter
 from typing import Any
 
 from btree import order_key
+from sql.dml.entry_sorting import telling_prefix
 from sql.dml.packed_columns import (
     AT,
     BASE_MAX,
     GROUPS_OF_SAMPLE,
-    PREFIX_MAX,
     SAMPLE_ENTRIES,
     Column,
     PackedColumn,
@@ -200,16 +200,8 @@ def _dealt(values: Column) -> list[list[int]] | None:
     sample = values[:: len(values) // SAMPLE_ENTRIES + 1]
     if values[0].__class__ not in (str, bytes):
         return None
-    different = set(sample)
-    ends = zip(min(sample), max(sample), strict=False)
-    alike = next(compress(count(), starmap(ne, ends)), len(min(sample)))
-    for length in range(alike + 1, alike + PREFIX_MAX):
-        texts = Counter([value[:length] for value in different])
-        found = Counter([value[:length] for value in sample])
-        largest = max([found[prefix] for prefix, many in texts.items() if many > 1], default=0)
-        if largest * GROUPS_OF_SAMPLE <= len(sample):
-            break
-    else:
+    length = telling_prefix(sample, set(sample), GROUPS_OF_SAMPLE)
+    if not length:
         return None
     by_prefix: defaultdict[Any, list[int]] = defaultdict(list)
     for slot, value in enumerate(values):

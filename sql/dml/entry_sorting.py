@@ -11,7 +11,7 @@ element where all of it have the same.  0.36 s so.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, compress, count, islice, starmap
 from math import inf
 from operator import eq, itemgetter, le, ne
@@ -177,6 +177,20 @@ def _dealt(entries: list[Row], values: list[Any], kinds: set[type]) -> Buckets |
     return buckets, False
 
 
+def telling_prefix(sample: Sequence[Any], different: Collection[Any], groups: int) -> int:
+    """How long a beginning of texts, or blobs, tells them apart: so that no more than one of `groups` parts of a
+    sample begins alike, but for those that are equal; 0 if they differ too late.  `different`: its values."""
+    ends = zip(min(sample), max(sample), strict=False)
+    alike = next(compress(count(), starmap(ne, ends)), len(min(sample)))
+    for length in range(alike + 1, alike + _PREFIX_MAX):
+        texts = Counter([value[:length] for value in different])
+        found = Counter([value[:length] for value in sample])
+        largest = max([found[prefix] for prefix, many in texts.items() if many > 1], default=0)
+        if largest * groups <= len(sample):
+            return length
+    return 0
+
+
 def _dealt_by_prefix(entries: list[Row], values: list[Any]) -> Buckets | None:
     """The same for texts, or blobs: one bucket for all that begin alike, as far as it takes to tell a few
     hundredths of them apart, or for each where they are few; None if they differ too late."""
@@ -187,15 +201,8 @@ def _dealt_by_prefix(entries: list[Row], values: list[Any]) -> Buckets | None:
         for entry, value in zip(entries, values, strict=True):
             by_value[value].append(entry)
         return [by_value[value] for value in sorted(by_value)], True
-    ends = zip(min(sample), max(sample), strict=False)
-    alike = next(compress(count(), starmap(ne, ends)), len(min(sample)))
-    for length in range(alike + 1, alike + _PREFIX_MAX):
-        texts = Counter([value[:length] for value in different])
-        found = Counter([value[:length] for value in sample])
-        largest = max([found[prefix] for prefix, many in texts.items() if many > 1], default=0)
-        if largest * _BUCKETS_OF_SAMPLE <= len(sample):
-            break
-    else:
+    length = telling_prefix(sample, different, _BUCKETS_OF_SAMPLE)
+    if not length:
         return None
     for entry, value in zip(entries, values, strict=True):
         by_value[value[:length]].append(entry)

@@ -37,7 +37,7 @@ _FEW_VALUES_MAX = 1 << 14
 GROUPS_OF_SAMPLE = 100
 """Beginnings of values tell enough if none of them is more than such a share of a sample's."""
 
-PREFIX_MAX = 40
+_PREFIX_MAX = 40
 _TOP = bytes(range(0x40, 0x7E))
 """The highest byte of what is read as a REAL: it is positive, a normal number, and no infinity."""
 
@@ -296,7 +296,7 @@ def _beginnings(values: Column, *, first: bool) -> PackedColumn | None:
         texts = sample if kind is bytes else list(map(str.encode, sample))
         ends = zip(min(texts), max(texts), strict=False)
         alike = next(compress(count(), starmap(ne, ends)), len(min(texts)))
-        if alike > PREFIX_MAX:
+        if alike > _PREFIX_MAX:
             return None
         if first:
             found = Counter([text[alike : alike + 5] for text in texts])
