@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         SqlSyntaxError,
         TooBigError,
     )
+    from sql.expressions import SqlValue
     from sql.functions import Aggregate, Function, FunctionRegistry
     from sql.mending import mend
     from sql.parse import is_complete, next_statement
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sql.result import Result
     from sql.schema import quoted
     from sql.session import Session
-    from sql.session_plans import Prepared
+    from sql.session_plans import Parameters, Prepared
     from sql.typed_rows import TypedRows
     from sql.values import value_to_text
 
@@ -38,6 +39,7 @@ _MODULES = {
     "FunctionRegistry": "sql.functions",
     "Interrupted": "sql.errors",
     "MisuseError": "sql.errors",
+    "Parameters": "sql.session_plans",
     "Prepared": "sql.session_plans",
     "Result": "sql.result",
     "ResultColumn": "sql.plan",
@@ -45,6 +47,7 @@ _MODULES = {
     "SqlError": "sql.errors",
     "SqlNameError": "sql.errors",
     "SqlSyntaxError": "sql.errors",
+    "SqlValue": "sql.expressions",
     "TooBigError": "sql.errors",
     "TypedRows": "sql.typed_rows",
     "copy_database": "sql.dump",
@@ -74,6 +77,7 @@ __all__ = [
     "FunctionRegistry",
     "Interrupted",
     "MisuseError",
+    "Parameters",
     "Prepared",
     "Result",
     "ResultColumn",
@@ -81,6 +85,7 @@ __all__ = [
     "SqlError",
     "SqlNameError",
     "SqlSyntaxError",
+    "SqlValue",
     "TooBigError",
     "TypedRows",
     "copy_database",
