@@ -52,23 +52,29 @@ class Word:
         return self.text.encode("utf-8", "surrogateescape") if self.data is None else self.data
 
 
-_QUERY = r"\s*(?:SELECT|WITH|VALUES|PRAGMA|EXPLAIN)\b|\s*\(|\s*/\*"
+_ENDS = {
+    "query": re.compile(r"\s*(?:SELECT|WITH|VALUES|PRAGMA|EXPLAIN)\b|\s*\(|\s*/\*", re.IGNORECASE),
+    "parentheses": re.compile(r"\s*\("),
+}
+"""What a line may end in that is one word, as it was written; how it begins."""
+
 _LAST_OPTION = r"\s--\w[\w-]*(?:(?:\s+|=)[^\s'\"]+)?\s*\Z"
 
 
-def split(line: str, *, may_end_in_query: bool = False) -> list[Word]:
-    """The words of a line.  `may_end_in_query`: a query behind the first word is one word, as it was written; an
-    option may follow it.  Raises UsageError for an unclosed quote or bad hex."""
+def split(line: str, *, may_end_in: str = "") -> list[Word]:
+    """The words of a line.  `may_end_in` "query": a query behind the first word is one word, as it was written, and an
+    option may follow it; "parentheses": so is what begins with one.  Raises UsageError for an unclosed quote or bad hex."""
+    last = _ENDS.get(may_end_in)
     words: list[Word] = []
     at = 0
     end = len(line.rstrip())
     while at < end:
-        if may_end_in_query and words and re.compile(_QUERY, re.IGNORECASE).match(line, at):
+        if last is not None and words and last.match(line, at):
             option = re.compile(_LAST_OPTION).search(line, at)
             after = end if option is None else option.start()
             query = line[at:after].strip()
             words.append(Word(query, None, True, line.index(query, at) + 1))
-            at, may_end_in_query = after, False
+            at, last = after, None
             continue
         match = _TOKEN.match(line, at)
         if match is None:

@@ -175,7 +175,7 @@ def run(given: dict[str, Any], *, ends: bool = False) -> int:
 
     missing = _without_database(given)
     if missing is not None:
-        sys.stderr.write(f"kvsh: {missing}\n")
+        _complain(missing)
         return MISUSED
     words = given.get("words", [])
     path = given.get("database")
@@ -184,7 +184,7 @@ def run(given: dict[str, Any], *, ends: bool = False) -> int:
     if path is not None and not os.path.exists(path) and _needs_file(words, given):
         return _failed(f"{path}: no such database")
     unopened = None
-    if words and words[0].split(None, 1)[:1] == [".repair"]:
+    if words and _full_name((words[0].split() or [""])[0].lower()) == ".repair":
         # It only reads the file, which may not open; opening it would be a recovery, which writes.
         unopened, path = path, None
     try:
@@ -205,7 +205,20 @@ def _needs_file(words: list[str], given: dict[str, Any]) -> bool:
     """Whether it makes no sense to make a new database for this."""
     if given.get("readonly") or given.get("at") is not None:
         return True
-    return bool(words) and words[0].lower() in _READING_WORDS
+    return bool(words) and _full_name(words[0].lower()) in _READING_WORDS
+
+
+def _full_name(word: str) -> str:
+    """A command's name for its beginning; any other word as it is."""
+    if word.startswith(".") and word not in _READING_WORDS:
+        from kvsh.arguments import UsageError
+        from kvsh.commands import find
+
+        try:
+            return find(word).name
+        except UsageError:
+            pass  # said when it is to run
+    return word
 
 
 def _close(environment: Environment, status: int, *, ends: bool) -> int:
@@ -220,8 +233,15 @@ def _close(environment: Environment, status: int, *, ends: bool) -> int:
 
 
 def _failed(message: str) -> int:
-    sys.stderr.write(f"kvsh: {message}\n")
+    _complain(message)
     return FAILED
+
+
+def _complain(message: str) -> None:
+    """A message; it may have words of the command line in it, and these anything."""
+    from kvsh.output.values import shown
+
+    sys.stderr.write(f"kvsh: {shown(message)}\n")
 
 
 def _discard_output() -> None:
@@ -248,6 +268,10 @@ def _configure(environment: Environment, given: dict[str, Any]) -> None:
     for name in ("mode", "headers", "null", "separator", "timer", "echo"):
         if given.get(name) is not None:
             setattr(environment, name, given[name])
+    if given.get("parameters"):
+        from kvsh.commands.settings import parameter
+
+        environment.parameters |= {n: parameter(v) for n, v in given["parameters"].items()}
     if given.get("statement_timeout"):
         environment.set_timeout(given["statement_timeout"])
 

@@ -35,6 +35,11 @@ class Setting:
     help: str
     choices: tuple[str, ...] = ()
 
+    @property
+    def values(self) -> tuple[str, ...]:
+        """What it can be set to, as words; none where that is anything."""
+        return ("on", "off") if isinstance(self.default, bool) else self.choices
+
     def parse(self, value: Any) -> Any:
         """`value` (from TOML, or text from the command line) as this setting's type.  Raises SettingError."""
         expected = type(self.default)
@@ -80,7 +85,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("nullvalue", "", "what to print for NULL"),
         Setting("headers", True, "print the names of columns"),
         Setting("timer", True, "print how long each statement took"),
-        Setting("pager", "auto", "page long results: auto, off, or a command", ()),
+        Setting("pager", "auto", "page long results: auto, off, or a command"),
         Setting("completion", "typing", "when to offer completions", ("typing", "tab", "off")),
         Setting("keyword_case", "auto", "case of completed keywords", ("auto", "upper", "lower")),
         Setting("suggest", True, "suggest the rest of a line from the history, in grey"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from kvsh.arguments import Unfulfilled, UsageError, parse, split
 from kvsh.opened import OpenDatabase, Options
-from kvsh.output import DRAWN, HEADERS_BY_DEFAULT, Style, write_rows
+from kvsh.output import DRAWN, HEADERS_BY_DEFAULT, Batches, Row, Style, write_rows
 from kvsh.output.target import PagerLeft, Target
 from kvsh.reader import Reader, Unit
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kvsh.config import Config
     from kvsh.transfer.progress import Progress
     from kvsh.undo import UndoLog
-    from sql import Session
+    from sql import Parameters, Session
 
 
 _ASCII_BRANCHES = str.maketrans("│├└─", "||`-")
@@ -103,6 +103,7 @@ class Environment(OpenDatabase):
         self.leave_status: int | None = None
         self.last_seconds: float | None = None
         self._waited_seconds = 0.0  # for an answer of the user, while the statement ran
+        self._outcome = ""  # what the latest statement did, as "3 rows changed"
         self._once = False
         self._only_reads = False  # what runs can be torn off anywhere
         self._tearable = False  # so can it, but only after a moment of grace
@@ -129,6 +130,10 @@ class Environment(OpenDatabase):
             self._only_reads = False
             raise KeyboardInterrupt
         self._stop_asked = True
+
+    def forget_interrupt(self) -> None:
+        """Ctrl-C was meant for somebody else."""
+        self.interrupted = self._stop_asked = False
 
     def tear(self) -> None:
         """Ctrl-C was a moment ago: tear a query off that has not heard of it.  Raises KeyboardInterrupt,
@@ -319,7 +324,8 @@ class Environment(OpenDatabase):
         if self._session is not None and not self._session.in_transaction:
             self._changes_before = self._session.total_changes
         started = time.perf_counter()
-        self._waited_seconds = 0.0
+        self._waited_seconds = self.target.pager_seconds = 0.0
+        self._outcome = ""
         try:
             if unit.kind == "sql":
                 self.last_statement = unit.text
@@ -329,14 +335,19 @@ class Environment(OpenDatabase):
             else:
                 self._command(unit.text)
         finally:
-            self.last_seconds = time.perf_counter() - started - self._waited_seconds
+            waited = self._waited_seconds + self.target.pager_seconds
+            self.last_seconds = time.perf_counter() - started - waited
             self.target.flush_if_eager()
             if once:
                 self.target.restore()
+        outcome = self._outcome
         if self.timer and unit.kind == "sql":
             from kvsh.repl.status import duration
 
-            self.say(f"Run time: {duration(self.last_seconds)}")
+            taken = duration(self.last_seconds)
+            outcome = f"{outcome} in {taken}" if outcome else f"Run time: {taken}"
+        if outcome:
+            self.say(outcome)
 
     def _sql(self, text: str) -> None:
         if self.undo_log is None and self.confirm is None:
@@ -374,7 +385,7 @@ class Environment(OpenDatabase):
         with session.reading() as transaction:
             total = rows_of(danger, schema, transaction)
         with provisional(session) as provision:
-            session.execute(text, self._bound()).close()
+            session.execute(text, self.bound()).close()
             touched = session.changes
             is_harmless = danger.verb in ("delete", "update") and not touched
             if is_harmless or self._confirmed(
@@ -382,7 +393,7 @@ class Environment(OpenDatabase):
             ):
                 provision.keep()
                 if self.changes_shown and danger.verb in ("delete", "update"):
-                    self._say_changed(touched)
+                    self._outcome = _changed(touched)
             else:
                 self._changes_before += session.total_changes - changed
                 self.say("undone: nothing was changed")
@@ -408,14 +419,14 @@ class Environment(OpenDatabase):
         if self.explain and text.lstrip()[:8].lower().startswith(("select", "with", "values")):
             before = f"EXPLAIN {self.explain} "
             with located(-len(before)):
-                result = self.session.execute(before + text, self._bound())
+                result = self.session.execute(before + text, self.bound())
             text = before
         else:
-            result = self.session.execute(text, self._bound())
+            result = self.session.execute(text, self.bound())
         try:
             if result.columns is None:
                 if self.changes_shown and result.rowcount >= 0:
-                    self._say_changed(result.rowcount)
+                    self._outcome = _changed(result.rowcount)
                 return
             names = [column.name for column in result.columns]
             if len(names) == 1 and text.lstrip()[:7].lower() == "explain":
@@ -424,9 +435,22 @@ class Environment(OpenDatabase):
             kinds = 0
             for column in result.columns:
                 kinds |= column.kinds
-            self.show(names, result.batches(), kinds=kinds)
+            batches = result.batches()
+            if self.interactive and self.changes_shown:
+                batches = self._counted(batches)
+            self.show(names, batches, kinds=kinds)
         finally:
             result.close()
+
+    def _counted(self, batches: Batches) -> Iterator[list[Row]]:
+        """The batches; when the last one was taken, their rows are what the statement gave."""
+        rows = 0
+        for batch in batches:
+            rows += len(batch)
+            yield batch
+        from kvsh.draw.pen import counted
+
+        self._outcome = counted(rows, "row")
 
     def _show_plan(self, lines: list[str]) -> None:
         """The lines of EXPLAIN, fitted to a terminal."""
@@ -440,12 +464,9 @@ class Environment(OpenDatabase):
         with self.pages():
             self.write("".join(f"{line}\n" for line in lines))
 
-    def _bound(self) -> Any:
+    def bound(self) -> Parameters:
         """What `.param` has set, for a statement."""
         return _Parameters(self.parameters) if self.parameters else ()
-
-    def _say_changed(self, count: int) -> None:
-        self.say(f"{count:,} row{'' if count == 1 else 's'} changed")
 
     def _puts(self, text: str) -> None:
         """A run of plain `put K V` lines, in one transaction."""
@@ -471,10 +492,11 @@ class Environment(OpenDatabase):
             command.call(self, Arguments([], {}, rest, line.rindex(rest)))
             return
         try:
-            words = split(rest, may_end_in_query=command.may_end_in_query)
+            words = split(rest, may_end_in=command.may_end_in)
             arguments = parse(words, command.options, rest.strip(), len(name) + 1)
         except UsageError as error:
             raise UsageError(error.message, len(name) + 1 + error.column) from None
+        command.at_home(arguments)
         if command.kind == "raw" and self.undo_log is not None:
             with self.recording(line):
                 command.run(self, arguments)
@@ -524,6 +546,13 @@ def located(shift: int) -> Iterator[None]:
         if error.offset is not None:
             error.offset += shift
         raise
+
+
+def _changed(rows: int) -> str:
+    """What a change did."""
+    from kvsh.draw.pen import counted
+
+    return f"{counted(rows, 'row')} changed"
 
 
 class _Parameters(dict[str, Any]):

@@ -48,7 +48,7 @@ def parse_options(arguments: list[str]) -> dict[str, Any] | int:
 _VALUED = frozenset(
     (
         "-c", "--command", "-f", "--file", "--mode", "--null", "--separator", "--at", "--durability",
-        "--timeout", "--statement-timeout", "--cache", "--log-file",
+        "--timeout", "--statement-timeout", "--cache", "--log-file", "-p", "--param",
     )
 )  # fmt: skip
 
@@ -103,6 +103,12 @@ def _parameters() -> list[click.Parameter]:
         for mode in MODES
     ]
     options += [
+        click.Option(
+            ["-p", "--param", "parameters"],
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="A value for :NAME; see .help .param.",
+        ),
         click.Option(["--headers/--no-headers"], default=None, help="Print column names or not."),
         click.Option(["--null"], help="What NULL prints as."),
         click.Option(["--separator"], help="Separator of list, csv, quote."),
@@ -148,12 +154,14 @@ def _arranged(given: dict[str, Any], order: list[str]) -> dict[str, Any]:
     from kvsh.arguments import UsageError, seconds
 
     chosen = [mode for mode in MODES if given.pop(mode)]
-    if len(chosen) + (given["mode"] is not None) > 1:
-        raise click.UsageError(f"more than one output mode: {', '.join(chosen)}")
+    named = [given["mode"]] if given["mode"] is not None else []
+    if len(chosen + named) > 1:
+        raise click.UsageError(f"more than one output mode: {', '.join(named + chosen)}")
     if chosen:
         given["mode"] = chosen[0]
     texts = {"command": list(given.pop("commands")), "file": list(given.pop("files"))}
     given["inputs"] = [(kind, texts[kind].pop(0)) for kind in order if texts[kind]]
+    given["parameters"] = dict(map(_parameter, given["parameters"]))
     try:
         given["timeout"] = seconds(given["timeout"])
         if given["statement_timeout"]:
@@ -163,6 +171,15 @@ def _arranged(given: dict[str, Any], order: list[str]) -> dict[str, Any]:
     given["cache_bytes"] = max(given.pop("cache"), 1) << 20
     _log(given.pop("verbose"), given.pop("log_file"))
     return given
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    """NAME=VALUE as the name and the value."""
+    name, equals, value = text.partition("=")
+    name = name.strip().lstrip(":@$")
+    if not equals or not name:
+        raise click.UsageError(f"--param takes NAME=VALUE, not {text!r}")
+    return name, value
 
 
 def _log(verbose: int, path: str | None) -> None:

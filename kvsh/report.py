@@ -100,6 +100,8 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
     if not environment.source:  # one command from argv: there is no place to point at
         return [f"kvsh: {message}"]
     if environment.interactive:
+        if message == "interrupted":  # what the user wanted
+            return [message]
         head = f"error: {message}"
         if environment.paint:
             head = f"{environment.paint('error', 'error:')} {message}"
@@ -140,8 +142,9 @@ _VERBS = (
 
 _ELSEWHERE = {
     "show": "use .tables, .schema or .indexes",
-    "describe": "use .schema TABLE",
-    "desc": "use .schema TABLE",
+    "describe": "use .describe TABLE",
+    "desc": "use .describe TABLE",
+    "summarize": "use .summarize TABLE",
     "use": "use .open FILE",
     "source": "use .read FILE",
     "truncate": "use DELETE FROM TABLE;",
@@ -157,6 +160,8 @@ def _hint(error: Exception, text: str) -> str:
     names = getattr(error, "suggestions", ())
     if names:
         return f"did you mean {' or '.join(names[:3])}?"
+    if str(error).startswith("Incorrect number of bindings"):
+        return "parameters: .param set NAME VALUE, or --param NAME=VALUE"
     offset = getattr(error, "offset", None)
     if offset is None or "syntax error" not in str(error):
         return ""

@@ -29,18 +29,37 @@ HINTS: dict[str, str] = {
     "\\h": ".help",
     "\\?": ".help",
     "keys": "scan --keys [--prefix P]",
+    ".attach": ".import FILE, or .open FILE",
+    ".clone": ".backup FILE",
+    ".save": ".backup FILE",
+    ".restore": ".open FILE: a backup is a database",
+    ".recover": ".repair FILE TARGET",
+    ".eqp": ".explain plan",
+    ".fullschema": ".schema",
+    ".dbinfo": ".stats",
+    ".prompt": ".config prompt TEXT",
+    ".expert": "EXPLAIN ANALYZE",
+    ".excel": ".once FILE.csv behind .mode csv",
+    ".lint": ".check",
 }
 """What users of other shells try, and what it is called here."""
 
 
 def find(name: str) -> Command:
-    """The command of that name or alias.  Raises UsageError, with the nearest name."""
+    """The command of that name or alias, or the only one that so begins: `.ta` is `.tables`.  Raises UsageError, with
+    the nearest name."""
     command = COMMANDS.get(name.lower())
     if command is not None:
         return command
     from kvsh.arguments import UsageError
 
     hint = HINTS.get(name.lower().rstrip("+"))
+    if hint is None and name.startswith(".") and len(name) > 1:
+        meant = {item.name: item for key, item in COMMANDS.items() if key.startswith(name.lower())}
+        if len(meant) == 1:
+            return meant.popitem()[1]
+        if meant:
+            raise UsageError(f"{name} could be {', '.join(sorted(meant))}")
     if hint is not None:
         raise UsageError(f"{name} is not known here: use {hint}")
     if name.startswith("\\"):

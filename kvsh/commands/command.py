@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ class Command:
 
     `arguments` are completion hints, one per argument (`...` at the end of the last one: repeatable);
     `least` how many must be there; `is_verbatim`: the handler takes the line as it is;
-    `may_end_in_query`: a query is taken as it is written."""
+    `may_end_in`: query or parentheses, which are taken as they are written."""
 
     __slots__ = (
         "_function",
@@ -26,7 +27,7 @@ class Command:
         "is_verbatim",
         "kind",
         "least",
-        "may_end_in_query",
+        "may_end_in",
         "name",
         "options",
         "summary",
@@ -48,7 +49,7 @@ class Command:
         least: int = 0,
         aliases: tuple[str, ...] = (),
         is_verbatim: bool = False,
-        may_end_in_query: bool = False,
+        may_end_in: str = "",
     ) -> None:
         self.name = name
         self.kind = kind
@@ -62,7 +63,7 @@ class Command:
         self.least = least
         self.aliases = aliases
         self.is_verbatim = is_verbatim
-        self.may_end_in_query = may_end_in_query
+        self.may_end_in = may_end_in
         self._function: Any = None  # the handler, once it was called
 
     def call(self, environment: Any, arguments: Arguments) -> None:
@@ -71,6 +72,12 @@ class Command:
             module, _, function = self.handler.partition(":")
             self._function = getattr(import_module(f"kvsh.commands.{module}"), function)
         self._function(environment, arguments)
+
+    def at_home(self, arguments: Arguments) -> None:
+        """Resolve `~/` at the beginning of files' names, as a login shell does with words that have no quotes."""
+        for hint, word in zip(self.arguments, arguments.words, strict=False):
+            if hint.rstrip(".") == "file" and word.text.startswith("~") and not word.quoted:
+                word.text = os.path.expanduser(word.text)
 
     def run(self, environment: Any, arguments: Arguments) -> None:
         """Check the number of arguments, then run the handler.  Raises UsageError."""

@@ -79,10 +79,13 @@ def _status_of(environment: Environment, command: str) -> int:
     with subprocess.Popen(command, shell=True) as process:
         try:
             with environment.waiting():
+                if environment.interrupted:  # before the waiting began
+                    raise KeyboardInterrupt
                 return process.wait()
         except KeyboardInterrupt:
             if process.wait() == -signal.SIGINT:
                 raise
+            environment.forget_interrupt()
             return process.returncode
         except SystemExit:
             process.terminate()

@@ -133,7 +133,7 @@ def where(environment: Environment, arguments: Arguments) -> None:
     query, table, rowids = _keys_query(environment, arguments.rest)
     found: list[Place] = []
     shown = 0
-    result = environment.session.execute(query)
+    result = environment.session.execute(query, environment.bound())
     try:
         keys = [row for batch in result.batches() for row in batch]
     finally:

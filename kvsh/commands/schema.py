@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kvsh.arguments import Arguments, CommandError
+from kvsh.themes import nearest
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
@@ -71,7 +72,12 @@ def schema(environment: Environment, arguments: Arguments) -> None:
         if item.sql and (item.table.lower() in owners or _like(pattern, item.name)):
             statements.append(item.sql)
     if pattern is not None and not statements:
-        raise CommandError(f"no table, view, index or trigger is called {pattern}")
+        names = [
+            item.name for item in _objects(found.tables, found.views, found.indexes, found.triggers)
+        ]
+        raise CommandError(
+            f"no table, view, index or trigger is called {pattern}{nearest(pattern, names)}"
+        )
     for statement in statements:
         text = f"{statement};\n"
         if environment.target.is_terminal:
@@ -89,7 +95,8 @@ def indexes(environment: Environment, arguments: Arguments) -> None:
     found = environment.session.schema
     wanted = arguments.words[0].text.lower() if arguments.words else None
     if wanted is not None and wanted not in found.tables:
-        raise CommandError(f"no such table: {arguments.words[0].text}")
+        names = [table.name for table in found.tables.values()]
+        raise CommandError(f"no such table: {arguments.words[0].text}{nearest(wanted, names)}")
     names = sorted(
         index.name
         for index in found.indexes.values()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kvsh.arguments import Arguments, CommandError, UsageError, seconds
 from kvsh.output import MODES
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
+    from sql import SqlValue
 
 
 TOPICS = {
@@ -259,8 +259,12 @@ def param(environment: Environment, arguments: Arguments) -> None:
     match action.text.lower(), len(words):
         case "set", 2:
             word = words[1]
-            value: Any = word.bytes if word.data is not None else word.text
-            if word.data is None and not word.quoted:
+            value: SqlValue
+            if arguments.rest.endswith(f" {word.text}") and (word.text[0] + word.text[-1]) == "()":
+                value = _value_of(environment, word.text, arguments.place_of(2))
+            elif word.data is not None or word.quoted:
+                value = word.bytes if word.data is not None else word.text
+            else:
                 value = number_or_text(word.text)
             parameters[words[0].text.lstrip(":@$")] = value
         case "list", 0:
@@ -280,11 +284,41 @@ def param(environment: Environment, arguments: Arguments) -> None:
 _ABSENT = object()
 
 
-def number_or_text(text: str) -> Any:
+def _value_of(environment: Environment, expression: str, place: int) -> SqlValue:
+    """The value of an SQL expression in parentheses, such as a query; NULL if that gives no row."""
+    from kvsh.environment import located
+    from kvsh.transfer import TransferError, only_reading
+
+    before = "SELECT "
+    try:
+        with located(place - len(before)), only_reading(environment.session):
+            rows = environment.session.execute(before + expression, environment.bound()).fetch_all()
+    except TransferError as error:
+        raise CommandError(str(error)) from error
+    return rows[0][0] if rows else None
+
+
+def parameter(text: str) -> SqlValue:
+    """The value of `--param NAME=VALUE`: that of a bare word, of 'a text' in quotes, or of x'00ff'."""
+    from kvsh.arguments import split
+
+    if text[:1] == "'" or text[:2].lower() == "x'":
+        try:
+            words = split(text)
+        except UsageError:
+            return text
+        if len(words) == 1:
+            return words[0].text if words[0].data is None else words[0].bytes
+    return number_or_text(text)
+
+
+def number_or_text(text: str) -> int | float | str | None:
+    """What a bare word means: a number if that loses nothing of it (007 and +49 are texts), NULL, or a text."""
+    from kvsh.transfer.values import INTEGER, REAL, kind_of
+
     if text.upper() == "NULL":
         return None
-    if re.fullmatch(r"[+-]?[0-9]+", text):
+    kind = kind_of(text)
+    if kind == INTEGER:
         return int(text)
-    if re.fullmatch(r"[+-]?([0-9]+\.[0-9]*|\.?[0-9]+)([eE][+-]?[0-9]+)?", text):
-        return float(text)
-    return text
+    return float(text) if kind == REAL else text

@@ -169,10 +169,12 @@ _ALL: tuple[Command | str, ...] = (
     Command(
         ".param", "dot", "settings:param", ".param set NAME VALUE | list | unset NAME | clear",
         "set parameters of statements",
-        "Values are bound, not spliced in: numbers as numbers, x'..' as bytes, all else as text. NAME is that of :NAME,"
-        " @NAME or $NAME, or the number of a ?; what was not set is NULL.",
-        ".param set artist 'AC/DC'", arguments=("one of set list unset clear", "", ""), least=1,
-        aliases=(".parameter",),
+        "Values are bound, not spliced in: numbers as numbers (but 007 as text), x'..' as bytes, an SQL expression"
+        " in parentheses as what it gives, all else as text. NAME is that of :NAME, @NAME or $NAME, or the number"
+        " of a ?; what was not set is NULL. kvsh --param NAME=VALUE sets one from outside.",
+        ".param set newest (SELECT max(trackid) FROM track)",
+        arguments=("one of set list unset clear", "", ""), least=1, aliases=(".parameter",),
+        may_end_in="parentheses",
     ),
     Command(
         ".timeout", "dot", "settings:timeout", ".timeout TIME", "cancel statements that run longer",
@@ -202,7 +204,8 @@ _ALL: tuple[Command | str, ...] = (
         " with --strict the first of them ends it and nothing is loaded.",
         ".import people.csv people", arguments=("file", "table"),
         options={
-            "--format": "one of csv tsv json jsonl sql", "--delimiter": "char", "--encoding": "name",
+            "--format": "one of csv tsv json jsonl sql", "--delimiter": "char",
+            "--encoding": "one of utf-8 latin-1 cp1252 utf-16",
             "--no-header": "", "--header": "", "--strict": "", "--csv": "",
         },
         least=1,
@@ -213,7 +216,7 @@ _ALL: tuple[Command | str, ...] = (
         "The format is the file's ending: csv, tsv, json, jsonl, sql, md, html. Without a table, all tables"
         " as SQL.",
         ".export track.csv track", arguments=("file", "table", "..."),
-        options={"--format": "one of csv tsv json jsonl sql md html"}, least=1, may_end_in_query=True,
+        options={"--format": "one of csv tsv json jsonl sql md html"}, least=1, may_end_in="query",
     ),
     Command(
         ".dump", "dot", "transfer:dump", ".dump [TABLE...]", "print the database as SQL",
@@ -306,7 +309,7 @@ _ALL: tuple[Command | str, ...] = (
         ".help", "dot", "settings:help_", ".help [TOPIC]", "list the commands, or explain one",
         "TOPIC is a command, with or without its dot; `all` for a line on each; or modes, quoting, keys,"
         " transactions.",
-        ".help .import", arguments=("command",), aliases=("help",),
+        ".help .import", arguments=("command",), aliases=("help", ".h"),
     ),
     Command(
         ".quit", "dot", "settings:quit_", ".quit [STATUS]", "leave",
@@ -315,7 +318,8 @@ _ALL: tuple[Command | str, ...] = (
     ),
     Command(
         ".config", "dot", "tools:config", ".config [NAME [VALUE]]", "show or set the shell's settings",
-        "Each with its value and where that came from.", ".config theme dark", arguments=("setting", ""),
+        "Each with its value and where that came from.", ".config theme dark",
+        arguments=("setting", "value of"),
     ),
     Command(
         ".theme", "dot", "tools:theme", ".theme [NAME]", "show or choose the colours",

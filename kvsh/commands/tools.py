@@ -39,7 +39,7 @@ def chart(environment: Environment, arguments: Arguments) -> None:
             located(arguments.start + arguments.rest.rindex(query)),
             only_reading(environment.session),
         ):
-            result = environment.session.execute(query)
+            result = environment.session.execute(query, environment.bound())
     except TransferError as error:
         raise CommandError(str(error)) from error
     try:
@@ -95,7 +95,7 @@ def dry(environment: Environment, arguments: Arguments) -> None:
         raise UsageError("usage: .dry STATEMENT", 6)
     session = environment.session
     with located(arguments.start):
-        changes = dry_run(session, lambda: session.execute(text).close())
+        changes = dry_run(session, lambda: session.execute(text, environment.bound()).close())
     lines = said(changes, ("deletes", "inserts", "changes"))
     environment.write("\n".join(lines or ["changes nothing"]) + "\n")
 

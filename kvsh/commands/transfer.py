@@ -65,6 +65,7 @@ def export(environment: Environment, arguments: Arguments) -> None:
                 path,
                 source,
                 format=arguments.text("--format"),
+                parameters=environment.bound(),
                 progress=_bar(environment),
             )
     except TransferError as error:

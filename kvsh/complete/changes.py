@@ -154,6 +154,8 @@ def after_drop(situation: Situation, catalog: Catalog) -> Iterator[Candidate]:
         return
     if kind == "INDEX":
         for name, table in schema.indexes.items():
+            if name.startswith("sqlite_"):
+                continue  # of a constraint, and not to be dropped
             yield Candidate(quoted_name(name), "index", f"on {table}", 1, name)
     elif kind == "TRIGGER":
         for name in schema.triggers:

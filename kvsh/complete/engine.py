@@ -26,6 +26,8 @@ WINDOW_BEFORE, WINDOW_AFTER = 16_384, 4_096
 """Characters around the cursor that are looked at in a very long statement."""
 
 PROPOSALS_MAX = 200
+_NO_NAMES = frozenset(("keyword", "function", "template"))
+"""Kinds of candidates that mean nothing in quotes."""
 
 
 class Proposal(NamedTuple):
@@ -50,7 +52,7 @@ class CommandSpec:
     note: str = ""
     arguments: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
-    aliases: tuple[str, ...] = ()
+    may_end_in_query: bool = False
 
 
 @dataclass(slots=True)
@@ -96,9 +98,9 @@ class Completer:
     def raw_verbs(self) -> list[Candidate]:
         """The commands that begin with no dot as candidates for the start of a statement."""
         return [
-            Candidate(spec.name, "command", spec.note, 5, spec.name)
-            for spec in self.commands.values()
-            if not spec.name.startswith(".")
+            Candidate(name, "command", spec.note, 5, name)
+            for name, spec in self.commands.items()
+            if not name.startswith(".")
         ]
 
     def _proposals(self, situation: Situation, found: list[Candidate]) -> list[Proposal]:
@@ -108,8 +110,10 @@ class Completer:
         if word is None and situation.previous is not None and _is_settled(situation):
             return []
         lower = self._lower_case(situation, typed)
-        ranked = rank(found, typed, used=self.used, limit=PROPOSALS_MAX)
         is_quoted = word is not None and word.kind == QUOTED
+        if is_quoted:
+            found = [candidate for candidate in found if candidate.kind not in _NO_NAMES]
+        ranked = rank(found, typed, used=self.used, limit=PROPOSALS_MAX)
         proposals = []
         for candidate in ranked:
             insert = candidate.text

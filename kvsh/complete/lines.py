@@ -1,8 +1,9 @@
 """Completion of one-line commands: dot commands and raw verbs, by the hints of the table of commands.
 
 An argument's hint says what belongs there: `key`, `file`, `table`, `relation`, `index`, `command`, `sql`,
-`one of a b c`, or anything that the completer's `hints` callable knows (`mode`, `theme`, `setting`, ...).
-A hint of `sql` hands the rest of the line to the SQL completion.
+`one of a b c`, or anything that the completer's `hints` callable knows (`theme`, `setting`, ...); a hint that ends in
+` of` is completed by the word before, as `value of theme`.
+A hint of `sql` hands the rest of the line to the SQL completion; so does a query where a table's name could stand.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 KEYS_MAX = 60
 _FILES_MAX = 200
 _BARE = re.compile(r"[^\s'\";\x00-\x1f]+\Z")
+_QUERY_WORDS = frozenset(("SELECT", "WITH", "VALUES"))
 _ARGUMENT = re.compile(r"'(?:[^'\\]|\\.|'')*(?:'|\Z)|\"(?:[^\"\\]|\\.|\"\")*(?:\"|\Z)|\S+")
 
 
@@ -46,6 +48,11 @@ def complete_line(completer: Completer, text: str, start: int, cursor: int) -> l
         return []
     option, position = _place(spec, words[1:])
     hint = option if option is not None else _hint_at(spec, position)
+    begun = next((word for word in words[1:] if word.text.upper() in _QUERY_WORDS), None)
+    if begun is not None and option is None and spec.may_end_in_query:
+        return completer.complete_sql(text, begun.start, len(text), cursor)
+    if hint.endswith(" of"):
+        hint = f"{hint} {words[-1].text}"
     if hint == "sql":
         sql_start = words[position + 1].start if position + 1 < len(words) else typed.start
         return completer.complete_sql(text, sql_start, len(text), cursor)

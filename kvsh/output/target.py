@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class Target:
         self.screen_lines = 0
         self._lines_left: int | None = None  # that still fit on the screen; None: not counted
         self._pager: subprocess.Popen[bytes] | None = None
+        self.pager_seconds = (
+            0.0  # that went by in the pager; whoever wants to know sets it to 0 before
+        )
 
     def set_terminal(self, is_terminal: bool) -> None:
         """Say what the base is."""
@@ -73,10 +77,13 @@ class Target:
             self._send(data)
             return
         assert self._pager.stdin is not None
+        since = time.perf_counter()
         try:
             self._pager.stdin.write(data)
         except BrokenPipeError:
             raise PagerLeft from None
+        finally:
+            self.pager_seconds += time.perf_counter() - since
 
     def _send(self, data: bytes) -> None:
         """Data to the stream, if anybody reads it; what is sent is all that there is, if it is empty."""
@@ -135,7 +142,9 @@ class Target:
             self._pager = None
             self._parts = []
             self._size = 0
+            since = time.perf_counter()
             process.wait()
+            self.pager_seconds += time.perf_counter() - since
 
     # -- elsewhere -------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Enter        runs complete input, else continues the line (keeping its indentati
 Alt-Enter    runs whatever is there
 Tab          completes: the only proposal at once, else the menu; Shift-Tab goes back in it
 Ctrl-D       leaves when the line is empty (bound by prompt_toolkit), deletes to the right otherwise
+Ctrl-Z       stops the shell; `fg` of the login shell goes on with it (prompt_toolkit)
 Right, End   accept the grey suggestion (prompt_toolkit); Alt-Right one word of it
 F2           toggles vi and emacs keys; F3 toggles completion while typing
 Ctrl-X Ctrl-E  opens the text in $EDITOR

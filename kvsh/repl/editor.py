@@ -94,6 +94,7 @@ class Editor:
             prompt_continuation=self._continuation,
             bottom_toolbar=self._toolbar if config["toolbar"] else None,
             enable_open_in_editor=True,
+            enable_suspend=True,
             tempfile_suffix=".sql",
             search_ignore_case=True,
             color_depth=_DEPTHS.get(depth, ColorDepth.DEPTH_24_BIT),

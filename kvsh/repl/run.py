@@ -64,7 +64,9 @@ def _banner(environment: Environment) -> str:
     hint = ".help lists the commands, Tab completes, Ctrl-D leaves"
     if environment.path is None:
         return f"a scratch database in memory, gone when you leave: .backup FILE keeps it\n{hint}"
-    parts = [describe_path(environment.path)]
+    from kvsh.output.values import escaped
+
+    parts = [escaped(describe_path(environment.path))]
     stats: dict[str, int] = environment.store.stats()  # type: ignore[attr-defined]  # of a file
     if environment.options.at is not None:
         parts.append(f"as of commit {environment.options.at:,}")
@@ -192,7 +194,14 @@ def _source(
 def command_specs() -> dict[str, CommandSpec]:
     """The table of commands as completion wants it."""
     return {
-        name: CommandSpec(name, command.kind, command.summary, command.arguments, command.options)
+        name: CommandSpec(
+            command.name,
+            command.kind,
+            command.summary,
+            command.arguments,
+            command.options,
+            may_end_in_query=command.may_end_in == "query",
+        )
         for name, command in COMMANDS.items()
     }
 
@@ -205,8 +214,11 @@ def _hints(config: Config) -> Callable[[str, str], list[Candidate]]:
             return [
                 Candidate(name, "option", setting.help, 1) for name, setting in SETTINGS.items()
             ]
-        if hint == "theme":
+        if hint in ("theme", "value of theme"):
             return [Candidate(name, "option", "", 1) for name in config.themes]
+        if hint.startswith("value of "):
+            known = SETTINGS.get(hint.removeprefix("value of "))
+            return [] if known is None else [Candidate(v, "argument", "", 1) for v in known.values]
         return []
 
     return hints

@@ -23,7 +23,7 @@ from kvsh.transfer.writers import WRITERS
 from sql import SqlError, quoted
 
 if TYPE_CHECKING:
-    from sql import Result, Session
+    from sql import Parameters, Result, Session
 
 _QUERY = re.compile(
     r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/|\()*(SELECT|WITH|VALUES|PRAGMA|EXPLAIN)\b",
@@ -39,11 +39,12 @@ def export_file(
     source: str | None = None,
     *,
     format: str | None = None,
+    parameters: Parameters = (),
     encoding: str = "utf-8",
     table_name: str | None = None,
     progress: TextIO | None = None,
 ) -> int:
-    """Write `source` (a table's or view's name, or a query; None: the database, as SQL) to `path`.
+    """Write `source` (a table's or view's name, or a query with its `parameters`; None: the database, as SQL) to `path`.
 
     `path`: a file, "-" for standard output, or a text stream.  `table_name`: what the INSERTs of sql
     name (for a query: "t").  Returns the number of rows (for a whole database: of statements)."""
@@ -56,7 +57,7 @@ def export_file(
             return _write_database(session, path, encoding, bar)
         is_query = _QUERY.match(source) is not None and not _is_name(session, source)
         with only_reading(session):
-            result = session.execute(source) if is_query else _table(session, source)
+            result = session.execute(source, parameters) if is_query else _table(session, source)
         try:
             if result.columns is None:
                 raise TransferError("the statement gives no rows to write")

@@ -109,7 +109,7 @@ def test_a_file_may_be_called_like_a_command(tmp_path: Path) -> None:
         ("delete",),
         ("incr", "a", "b", "c"),
         ("scan", "--limit", "x"),
-        (".mod",),
+        (".nod",),
     ],
 )
 def test_wrong_usage_of_a_command_ends_with_2(database: Path, words: tuple[str, ...]) -> None:
@@ -152,6 +152,39 @@ def test_commands_and_files_run_in_the_order_given(tmp_path: Path) -> None:
 def test_options_say_how_results_look(option: str, text: str) -> None:
     assert kvsh(option, "", "SELECT 1 AS a, NULL AS b") == (0, text, "")
     assert kvsh("", option, "SELECT 1 AS a, NULL AS b") == (0, text, "")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("x=5", "integer|5\n"), ("x=1.5", "real|1.5\n"), ("x=Ada L", "text|Ada L\n"), ("x=007", "text|007\n"),
+        ("x='5'", "text|5\n"), ("x=x'4142'", "blob|AB\n"), ("x=NULL", "null|\n"), (":x=a=b", "text|a=b\n"),
+        ("x='; DROP TABLE t", "text|'; DROP TABLE t\n"), ("x=", "text|\n"),
+    ],
+)  # fmt: skip
+def test_parameters_from_argv_are_bound_not_spliced(given: str, expected: str) -> None:
+    assert kvsh("--param", given, "SELECT typeof(:x), :x") == (0, expected, "")
+
+
+@pytest.mark.parametrize("given", ["x", "=5", ""])
+def test_a_parameter_without_name_or_value_is_refused(given: str) -> None:
+    done = kvsh("-p", given, "SELECT 1")
+    assert done.status == 2 and "--param takes NAME=VALUE" in done.err
+
+
+def test_two_modes_are_both_named() -> None:
+    assert "more than one output mode: csv, json" in kvsh("--mode", "csv", "--json", "SELECT 1").err
+
+
+def test_a_name_from_argv_is_shown_without_what_a_terminal_would_act_on(tmp_path: Path) -> None:
+    done = kvsh("no\x1b[31m.db", "get", "x", cwd=tmp_path)
+    assert done.err == "kvsh: no\\x1b[31m.db: no such database\n"
+
+
+@pytest.mark.parametrize("word", [".tables", ".tab", ".compa", ".rep"])
+def test_a_shortened_command_makes_no_database_either(tmp_path: Path, word: str) -> None:
+    kvsh(tmp_path / "no.db", word, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_error_ends_with_1_and_names_the_place_and_the_nearest_name(database: Path) -> None:

@@ -236,6 +236,74 @@ def test_a_misspelt_command_gets_the_nearest_name(typed: str, meant: str) -> Non
         find(typed)
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(".q", ".quit"), (".ta", ".tables"), (".SC", ".schema"), (".h", ".help")]
+)
+def test_the_beginning_of_a_command_is_enough(typed: str, meant: str) -> None:
+    assert find(typed).name == meant
+
+
+def test_a_beginning_of_several_commands_names_them(shell: Shell) -> None:
+    assert ".da could be .databases" not in shell.error(".da")
+    assert "error: .ti could be .timeout, .timer" in shell.error(".ti")
+    assert "unknown command: ." in shell.error(".")
+
+
+def test_a_missing_table_gets_the_nearest_name(shell: Shell) -> None:
+    assert "is called trak; did you mean track?" in shell.error(".schema trak")
+    assert "no such table: invioce; did you mean invoice?" in shell.error(".indexes invioce")
+
+
+def test_home_is_where_a_bare_name_of_a_file_says(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Completion went through ~/, and the command it completed then found no such file."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    shell(".export ~/track.csv track")
+    assert (home / "track.csv").exists()
+    assert "~/track.csv" in shell.error(".import '~/track.csv'")
+
+
+PARAMETERS = ".param set n 2\n.param set name 'O''Neil'\n.param set code 007\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("SELECT :n + 1, :name, :code, :other;", "3|O'Neil|007|\n"),
+        (".chart bar SELECT name, trackid FROM track WHERE trackid = :n", "Two"),
+        (".export - SELECT name FROM track WHERE trackid = :n --format tsv", "name\nTwo\n"),
+        (".dry DELETE FROM track WHERE trackid = :n", "deletes 1 of 3 rows of track"),
+        (".where SELECT * FROM track WHERE trackid = :n", "table track                 2 "),
+        (".watch 0 --times 2 SELECT :n;", "2\n2\n"),
+        (".explain plan\nSELECT * FROM track WHERE trackid = :n;", "Search track"),
+        (".param set newest (SELECT max(trackid) FROM track)\nSELECT :newest;", "7\n"),
+        (".param set none (SELECT 1 WHERE 0)\nSELECT :none IS NULL;", "1\n"),
+        (".param set twice (:n * 2)\nSELECT :twice;", "4\n"),
+        (".param set t '(2)'\nSELECT typeof(:t);", "text\n"),
+        (".param set t (555)123\nSELECT :t;", "(555)123\n"),
+    ],
+)
+def test_parameters_are_bound_wherever_a_statement_is(
+    shell: Shell, capsys: pytest.CaptureFixture[str], command: str, expected: str
+) -> None:
+    """.chart, .export, .dry and .where knew nothing of .param: an incorrect number of bindings was supplied."""
+    shown = shell(PARAMETERS + command)
+    assert expected in (shown + capsys.readouterr().out), shell.err.getvalue()
+
+
+def test_a_parameter_that_was_never_set_says_how_to(shell: Shell) -> None:
+    assert ".param set NAME VALUE, or --param NAME=VALUE" in shell.error("SELECT :n;")
+
+
+def test_an_error_in_a_parameters_expression_is_at_its_place(shell: Shell) -> None:
+    complaint = shell.error(".param set x (SELECT nme FROM track)")
+    assert "<test>:1:22: error: no such column: nme" in complaint
+    assert "this would change" not in complaint
+
+
 def test_too_few_and_too_many_arguments_show_the_usage(shell: Shell) -> None:
     assert "usage: get KEY" in shell.error("get")
     assert "usage: get KEY" in shell.error("get a b")
@@ -374,7 +442,7 @@ def test_a_database_goes_out_as_sql_and_comes_back(shell: Shell) -> None:
         ("selct 1;", "did you mean select?"),
         ("gte k;", "did you mean get?"),
         ("SHOW TABLES;", "use .tables"),
-        ("describe track;", "use .schema TABLE"),
+        ("describe track;", "use .describe TABLE"),
         ("SELECT * FROM track were trackid > 1;", "did you mean where?"),
         ("SELECT * form track;", "did you mean from?"),
         ("SELECT name FROM track oder by 1;", "did you mean order?"),

@@ -28,6 +28,8 @@ COMMANDS = {
             ".import", "dot", "import", ("file", "table"), {"--strict": "", "--delimiter": "text"}
         ),
         CommandSpec(".chart", "dot", "chart", ("one of bar line", "sql")),
+        CommandSpec(".config", "dot", "settings", ("setting", "value of")),
+        CommandSpec(".export", "dot", "export", ("file", "table"), may_end_in_query=True),
         CommandSpec("get", "raw", "read a key", ("key",)),
         CommandSpec("put", "raw", "write a key", ("key", "value"), {"--ttl": "duration"}),
         CommandSpec("scan", "raw", "list keys", ("key", "key"), {"--prefix": "key", "--keys": ""}),
@@ -45,9 +47,12 @@ class Keys(EmptyCatalog):
 
 
 def hints(hint: str, typed: str) -> list[Candidate]:
-    return (
-        [Candidate(mode, "argument") for mode in ("box", "csv", "json")] if hint == "mode" else []
-    )
+    known = {
+        "mode": ("box", "csv", "json"),
+        "setting": ("keys",),
+        "value of keys": ("emacs", "vi"),
+    }
+    return [Candidate(word, "argument") for word in known.get(hint, ())]
 
 
 def complete(text: str) -> list[str]:
@@ -73,6 +78,11 @@ def complete(text: str) -> list[str]:
         ("scan --keys us", ["user:1", "user:2"]),
         (".chart ", ["bar", "line"]),
         (".chart bar SELECT * FROM art", ["artist"]),
+        (".config ", ["keys"]),
+        (".config keys ", ["emacs", "vi"]),
+        (".config timer ", []),
+        (".export f SELECT * FROM art", ["artist"]),
+        (".export f art", ["artist"]),
         (".unknown x", []),
         ("SELECT 1;\nget user:", ["user:1", "user:2"]),
     ],

@@ -89,6 +89,7 @@ def complete(text: str, **options: object) -> list[str]:
         ("SELECT * FROM main.art", ["Artist"]),
         ("SELECT * FROM main.Artist a WHERE a.", ["ArtistId", "Name"]),
         ('SELECT * FROM "ord', ['"order"']),
+        ("SELECT [na| FROM Artist", ["[Name]"]),
         ("SELECT * FROM ord", ['"order"']),
         ("SELECT * FROM Artist gr", ["group by"]),
         ("SELECT * FROM Artist GROUP ", ["BY"]),
