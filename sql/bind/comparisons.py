@@ -73,8 +73,12 @@ def compare_rows(
 def comparison(binder: ExpressionBinder, node: Any) -> Expression:
     op = COMPARISONS[type(node)]
     left, right = node.this, node.expression
-    if op in ("IS", "IS NOT") and isinstance(right, exp.Boolean):
-        return Truth(binder.bind(left), bool(right.this), op == "IS NOT")
+    if op in ("IS", "IS NOT"):
+        truth = right
+        while isinstance(truth, exp.Collate):
+            truth = truth.this
+        if isinstance(truth, exp.Boolean):
+            return Truth(binder.bind(left), bool(truth.this), op == "IS NOT")
     return _compared(op, _operand(binder, left), _operand(binder, right), node)
 
 

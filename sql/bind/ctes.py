@@ -15,7 +15,17 @@ from sql.bind.scope import Scope
 from sql.bind.typing import kinds_of
 from sql.errors import SqlError
 from sql.expressions import ANY_KIND, INTEGER, NULL, REAL
-from sql.plan import Block, Compound, Recursive, ResultColumn, Select, width
+from sql.plan import (
+    Block,
+    Compound,
+    DerivedRelation,
+    OuterJoin,
+    Recursive,
+    ResultColumn,
+    Select,
+    WorkRelation,
+    width,
+)
 
 if TYPE_CHECKING:
     from sql.bind.queries import Binder
@@ -155,6 +165,7 @@ def _recursive(
         width(initial),
         binder.next_source(),
         kinds=kinds,
+        collations=compound_collations(binder, [initial, *steps]),
     )
     return ordered_compound(binder, block, [initial, *steps], query, result), result
 
@@ -175,8 +186,7 @@ def _steps(
             step, _ = binder.query(arm, parent)
             if width(step) != width(work.block):
                 raise mismatch(operator)
-            if work.used - uses > 1:
-                raise SqlError(f"multiple references to recursive table: {cte.name}")
+            _check_reference(cte.name, work.used - uses, _direct_references(step, work.number))
             if isinstance(step, Select) and step.keys is not None:
                 raise SqlError("recursive aggregate queries not supported")
             if isinstance(step, Select) and step.windows:
@@ -185,6 +195,32 @@ def _steps(
     finally:
         cte.work = None
     return steps
+
+
+def _check_reference(name: str, references: int, direct: int) -> None:
+    """Raise SqlError unless an arm reads the queue once, in its own FROM: a subquery would see some rows of it, not all."""
+    if direct > 1:
+        raise SqlError(f"multiple references to recursive table: {name}", token=name)
+    if references > 1:
+        raise SqlError(f"multiple recursive references: {name}", token=name)
+    if references and not direct:
+        raise SqlError(f"circular reference: {name}", token=name)
+
+
+def _direct_references(block: Block, number: int) -> int:
+    """How often a SELECT's FROM names the queue, among what its outer joins join, too."""
+    if isinstance(block, OuterJoin):
+        return _direct_references(block.left, number) + _direct_references(block.right, number)
+    if not isinstance(block, Select):
+        return 0
+    count = 0
+    for item in block.items:
+        relation = item.relation
+        if isinstance(relation, WorkRelation):
+            count += relation.number == number
+        elif isinstance(relation, DerivedRelation) and isinstance(relation.block, OuterJoin):
+            count += _direct_references(relation.block, number)
+    return count
 
 
 def _kinds_of(binder: Binder, block: Block) -> list[int]:

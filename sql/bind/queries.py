@@ -21,7 +21,6 @@ from sql.bind.typing import carried_affinity, collation_of, kinds_of
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import (
     ROWID,
-    Affinity,
     ColumnRef,
     Expression,
     SlotRef,
@@ -137,7 +136,8 @@ class Binder:
                 kinds = 0
                 for row in block.rows:
                     kinds |= kinds_of(row[slot])
-                return SlotRef(0, slot, Affinity.NONE, "BINARY", kinds)
+                first = block.rows[0][slot]
+                return SlotRef(0, slot, carried_affinity(first), collation_of(first), kinds)
             case Compound():
                 left = self.output_of(block.left, slot)
                 right = self.output_of(block.right, slot)

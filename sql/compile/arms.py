@@ -13,7 +13,7 @@ from sql.compile.accesses import Binding
 from sql.compile.module import Lines
 from sql.compile.projection import folded_key
 from sql.expressions import Compare, Expression, Literal
-from sql.plan import Block, Compound, OuterJoin, Recursive, Values
+from sql.plan import Block, Compound, OuterJoin, Recursive, Select, Values
 from sql.plan.operators import SelectPlan
 from sql.plan.walk import references
 from sql.run import joins, recursion, sorting, stages
@@ -51,13 +51,17 @@ class ArmsCompiler:
         if block.operator == "UNION ALL":
             call = self.compiler.call(stages.chained, left, right)
         else:
-            folds = [self.scalar.folding(collation) for collation in block.collations]
-            key = self.module.constants.name(folded_key(folds), "key") if any(folds) else "None"
+            key = self._key(block.collations)
             name = block.operator
             merged = f"sorted_after={bool(block.order)}"
             arguments = [repr(name), left, right, key, merged, "ctx=ctx"]
             call = self.compiler.call(stages.set_operation, *arguments)
         return self.compiler.with_order(call, block, free)
+
+    def _key(self, collations: tuple[str, ...]) -> str:
+        """What makes rows equal under the collations, as a function of a row; "None" if the row itself does."""
+        folds = [self.scalar.folding(collation) for collation in collations]
+        return self.module.constants.name(folded_key(folds), "key") if any(folds) else "None"
 
     def outer_join(self, block: OuterJoin, free: list[str]) -> str:
         left, right = self._arm(block.left), self._arm(block.right)
@@ -118,6 +122,10 @@ class ArmsCompiler:
         self.module.setup.setdefault(work, "[[]]")
         initial = self._arm(block.initial)
         steps = ", ".join(f"lambda: {self._step(step, work)}" for step in block.steps)
+        # DISTINCT in a step is about what one row of the queue gives.
+        one_by_one = len(block.steps) > 1 or any(
+            isinstance(step, Select) and step.distinct for step in block.steps
+        )
         order = "None"
         if block.order:
             keys = []
@@ -135,8 +143,9 @@ class ArmsCompiler:
             work,
             "ctx",
             f"distinct={block.distinct}",
+            f"key={self._key(block.collations) if block.distinct else None}",
             f"order={order}",
-            f"one_by_one={len(block.steps) > 1}",
+            f"one_by_one={one_by_one}",
         )
         limit = None if block.limit is None else self.scalar.value(block.limit)
         if limit is not None:

@@ -224,11 +224,7 @@ class ExpressionParser(Cursor):
         elif self.kinds[self.index] == ")":
             found = exp.Boolean(this=False)  # SQLite drops the operand, whatever it is
         else:
-            items = self.expression_list()
-            if len(items) == 1 and isinstance(items[0], exp.Subquery):
-                found = exp.In(this=left, query=items[0])
-            else:
-                found = exp.In(this=left, expressions=items)
+            found = exp.In(this=left, expressions=self.expression_list())
         self.expect(")")
         self.nesting -= 1
         return found

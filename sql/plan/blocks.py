@@ -183,7 +183,7 @@ class OuterJoin(Struct, frozen=True):
 
 class Recursive(Struct, frozen=True):
     """A recursive CTE: rows of `initial`, then of each step run on the rows queued so far; `kinds` of value that
-    its columns may have."""
+    its columns may have, `collations` by which `distinct` tells rows apart."""
 
     number: int
     initial: Block
@@ -195,6 +195,7 @@ class Recursive(Struct, frozen=True):
     limit: Expression | None = None
     offset: Expression | None = None
     kinds: tuple[int, ...] = ()
+    collations: tuple[str, ...] = ()
 
 
 Block = Select | Values | Compound | OuterJoin | Recursive

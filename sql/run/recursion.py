@@ -56,19 +56,21 @@ def recursive(
     ctx: Context,
     *,
     distinct: bool,
+    key: Callable[[Row], Any] | None,
     order: Callable[[Row], Any] | None,
     one_by_one: bool,
 ) -> Iterator[list[Row]]:
     """The rows of a recursive CTE: a queue that starts with `initial`; the steps run on what leaves it.
 
-    `work[0]` is what the steps see.  `distinct`: rows that were seen before are dropped (UNION).
+    `work[0]` is what the steps see.  `distinct`: rows that were seen before are dropped (UNION), by their `key`
+    where equal rows may differ.
     `order`: the queue gives the least row first (ORDER BY in the CTE)."""
     queue: Queue
     if order is None:
         queue = Fifo(ctx, 1 if one_by_one else CHUNK_ROWS)
     else:
         queue = Priority(ctx, order)
-    seen = Seen(ctx) if distinct else None
+    seen = Seen(ctx, key) if distinct else None
     for batch in initial:
         queue.add(batch if seen is None else seen.new(batch))
     # Rows are handed on more and more at once, so that a LIMIT does not wait for many: of a queue of one row, each
@@ -238,22 +240,23 @@ class Priority:
 class Seen:
     """The keys of all rows so far: a set, and past the limit tables on disk."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, key: Callable[[Row], Any] | None) -> None:
         self.ctx = ctx
+        self.key = key
         self.fresh: set[Any] = set()
         self.tables: list[DiskTable] = []
         self.room = FIRST_WEIGHED
 
     def new(self, rows: list[Row]) -> list[Row]:
         """Those of the rows that are seen for the first time."""
-        fresh = self.fresh
+        fresh, key = self.fresh, self.key
         found = []
-        for row in rows:
-            if row in fresh or (
-                self.tables and any(table.get(row) is not None for table in self.tables)
+        for row, seen in zip(rows, rows if key is None else map(key, rows), strict=True):
+            if seen in fresh or (
+                self.tables and any(table.get(seen) is not None for table in self.tables)
             ):
                 continue
-            fresh.add(row)
+            fresh.add(seen)
             found.append(row)
         if len(fresh) > self.room:
             sample = list(islice(fresh, 32))

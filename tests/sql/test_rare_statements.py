@@ -115,6 +115,41 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT 5 -0x8000000000000000, -1*0x8000000000000000",
     ],
     "a blob that is too large": ["SELECT randomblob(1e15)", "SELECT randomblob(9223372036854775807)"],
+    "a recursive query takes the rows one at a time, where that shows": [
+        "WITH c(x) AS (VALUES (1), (1) UNION ALL SELECT DISTINCT x + 1 FROM c WHERE x < 3) SELECT x FROM c",
+        "WITH c(x) AS (SELECT 1 UNION ALL SELECT (SELECT x FROM c)) SELECT x FROM c",
+        "WITH c(x) AS (SELECT 1 UNION ALL SELECT v FROM (SELECT x + 1 AS v FROM c WHERE x < 3)) SELECT x FROM c",
+        "WITH c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x IN (SELECT x FROM c)) SELECT x FROM c",
+        "WITH c(x) AS (SELECT 1 UNION ALL SELECT a.x + 1 FROM c AS a, c WHERE a.x < 3) SELECT x FROM c",
+        ROWS,
+        "WITH c(x) AS (SELECT 1 UNION ALL SELECT c.x + 1 FROM t RIGHT JOIN c ON t.x = c.x WHERE c.x < 3)"
+        " SELECT x FROM c",
+    ],
+    "the UNION of a recursive query compares by collations": [
+        "WITH c(x) AS (VALUES ('a' COLLATE NOCASE) UNION SELECT upper(x) FROM c) SELECT x FROM c",
+        "WITH c(x) AS (SELECT 'a' UNION SELECT upper(x) COLLATE NOCASE FROM c) SELECT x FROM c",
+        "WITH c(x, y) AS (SELECT 'a', 1 UNION SELECT upper(x) COLLATE NOCASE, y + 1 FROM c WHERE y < 3)"
+        " SELECT * FROM c",
+    ],
+    "columns of VALUES are those of its first row": [
+        "WITH c(x) AS (VALUES (CAST('1' AS TEXT)), ('2')) SELECT x FROM c WHERE x = 1",
+        "WITH c(x) AS (VALUES ('2'), (CAST('1' AS TEXT))) SELECT x FROM c WHERE x = 1",
+        "WITH c(x) AS (VALUES ('b' COLLATE NOCASE), ('a'), ('B')) SELECT DISTINCT x FROM c ORDER BY x",
+        "SELECT * FROM (VALUES ('b'), ('a' COLLATE NOCASE)) WHERE column1 = 'A'",
+        "CREATE TABLE t (x TEXT)",
+        "INSERT INTO t VALUES ('A'), ('b'), ('1')",
+        "SELECT x FROM t WHERE x IN (VALUES ('a' COLLATE NOCASE), ('B'))",
+        "SELECT x, column1 FROM t JOIN (VALUES ('a' COLLATE NOCASE), ('B')) ON column1 = x",
+        "SELECT x, column1 FROM t JOIN (VALUES (1), (2)) ON column1 = x",
+    ],
+    "a subquery in two parentheses is a list of one value": [
+        "SELECT 5 IN ((SELECT 1 UNION ALL SELECT 5)), 5 IN ((SELECT 5)), 5 NOT IN ((SELECT 1 WHERE 0))",
+        "SELECT 5 IN ((SELECT 1), (SELECT 5)), 5 IN (SELECT 1 UNION ALL SELECT 5)",
+        "SELECT 5 IN ((SELECT 1, 2))",
+    ],
+    "IS TRUE looks through COLLATE": [
+        "SELECT 2 IS TRUE COLLATE NOCASE, 2 IS NOT TRUE COLLATE NOCASE, 2 IS (TRUE), 2 IS +TRUE",
+    ],
 }  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def test_tests_have_one_form_each() -> None:
     assert isinstance(column("a IN main.t").args["field"].args["db"], exp.Identifier)
     assert column("a IN ()").expressions == []
     assert isinstance(column("a IN (SELECT 1)").args["query"], exp.Subquery)
-    assert isinstance(column("a IN ((SELECT 1))").args["query"], exp.Subquery)
+    assert isinstance(column("a IN ((SELECT 1))").expressions[0], exp.Subquery)
     assert isinstance(column("(1, 2) = (a, b)").this, exp.Tuple)
     assert isinstance(column("a -> '$.b'"), exp.JSONExtract)
     assert isinstance(column("a ->> 'b'").expression, exp.Literal)
