@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
-from kvsh.transfer.formats import TransferError
+from kvsh.transfer.formats import LINE_MAX, Endless, TransferError
 from kvsh.transfer.load import column_names
 from kvsh.transfer.values import INTEGER, REAL, TEXT, wider
 
@@ -211,10 +211,14 @@ def _lines(loading: Loading, text: TextIO, *, rejects: bool) -> Iterator[Batch]:
     line = 1
     carry = ""
     while True:
-        read = text.read(_BLOCK_CHARACTERS)
+        read = text.read(
+            max(_BLOCK_CHARACTERS, len(carry))
+        )  # as much again: a long line is read in linear time
         block = carry + read
         end = block.rfind("\n") + 1 if read else len(block)
         block, carry = block[:end], block[end:]
+        if len(carry) > LINE_MAX:
+            raise Endless(line + block.count("\n"), "the line")
         if not read and not block:
             return
         count = block.count("\n") + (not read)
@@ -298,7 +302,11 @@ def _pieces(name: str, text: TextIO) -> Iterator[Batch]:
         try:
             value, end = _decode(buffer, place)
         except json.JSONDecodeError as error:
-            more = text.read(max(_BLOCK_CHARACTERS, len(buffer) - place))
+            if len(buffer) - place > LINE_MAX and not _is_final(error):
+                raise Endless(line, "the value") from error
+            more = (
+                "" if _is_final(error) else text.read(max(_BLOCK_CHARACTERS, len(buffer) - place))
+            )
             if not more:
                 bad = line + buffer.count("\n", place, error.pos)
                 raise TransferError(f"{name}:{bad}: no JSON: {error.msg}") from error
@@ -317,6 +325,14 @@ def _pieces(name: str, text: TextIO) -> Iterator[Batch]:
     if values:
         yield values, lines.__getitem__
 
+
+def _is_final(error: json.JSONDecodeError) -> bool:
+    """Whether no text behind what was read can mend it: an error is at the very end then, or within a text."""
+    return error.pos + _WORD_MAX < len(error.doc) and not error.msg.startswith("Unterminated")
+
+
+_WORD_MAX = 32
+"""Characters at the end of what was read that a word, an exponent or an escape may be cut off in."""
 
 _decode = json.JSONDecoder().raw_decode
 _NEXT_OBJECT = re.compile(r'\}\s*,\s*\{\s*"(?:[^"\\]|\\.)*"')

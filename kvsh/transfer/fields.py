@@ -13,12 +13,14 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, islice
 from typing import Any, TextIO
 
+from kvsh.transfer.formats import LINE_MAX, Endless
+
 ROWS_PER_CHUNK = 4096
 BLOCK_CHARACTERS = 1 << 18
-FIELD_CHARACTERS_MAX = 1 << 30
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 Rejected = Callable[[int, str], None]
@@ -77,12 +79,13 @@ def chunks(
     line: int = 1,
 ) -> Iterator[Chunk]:
     """The rows of `text`, empty ones included.  `width`: of rows to give as columns, 0 for none;
-    `decode` gives the values of a block of lines without quotes, or None; `line`: the first one's number."""
+    `decode` gives the values of a block of lines without quotes, or None; `line`: the first one's number.  Raises
+    Endless."""
     carry = ""
     while block := text.read(BLOCK_CHARACTERS):
         block = carry + block
         end = block.rfind("\n") + 1
-        if '"' in block or width < 2:
+        if '"' in block or width < 2 or not end:
             carry = block
             break
         carry = block[end:]
@@ -101,8 +104,12 @@ def chunks(
             yield Chunk(line, line + rows - 1, columns=columns, values=values)
         line += rows
     if carry:
-        begun = io.StringIO(carry + text.readline(), newline="")
-        yield from _by_csv(chain(begun, text), delimiter, line, rejected)
+        rest = text.readline(LINE_MAX)
+        if len(rest) == LINE_MAX:
+            raise Endless(line + carry.count("\n"), "the line")
+        begun = io.StringIO(carry + rest, newline="")
+        lines = chain(begun, iter(partial(text.readline, LINE_MAX), ""))
+        yield from _by_csv(lines, delimiter, line, rejected)
 
 
 def _columns(block: str, delimiter: str, width: int, rows: int) -> list[list[str]] | None:
@@ -118,7 +125,7 @@ def _by_csv(
     lines: Iterable[str], delimiter: str, first_line: int, rejected: Rejected
 ) -> Iterator[Chunk]:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    limit = csv.field_size_limit(FIELD_CHARACTERS_MAX)
+    limit = csv.field_size_limit(LINE_MAX - 1)
     try:
         while True:
             first = first_line + reader.line_num
@@ -135,6 +142,8 @@ def _by_csv(
                 yield chunk
             if failure:
                 after = _line_after(chunk) if rows else first
+                if "field larger than field limit" in failure:
+                    raise Endless(after, "a field")
                 rejected(after, _sentence(failure, delimiter))
     finally:
         csv.field_size_limit(limit)

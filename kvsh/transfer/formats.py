@@ -18,12 +18,24 @@ _BY_ENDING = {
 }
 
 
+LINE_MAX = 1_000_000_000
+"""Bytes or characters that a line, a JSON value or a field may have; a text of the database can't have more."""
+
+
 class TransferError(Exception):
     """A file that can't be loaded or written as it was asked; the message is one sentence."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+class Endless(Exception):
+    """What begins at `line` has no end within `LINE_MAX`."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(f"{what} has no end within {LINE_MAX:,} characters")
+        self.line = line
 
 
 def guess_format(path: str) -> str:

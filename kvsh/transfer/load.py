@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from btree import CollectorPaused
-from kvsh.transfer.formats import TransferError, checked_format
+from kvsh.transfer.formats import Endless, TransferError, checked_format
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.source import Source
 from sql import ConstraintError, quoted
@@ -73,7 +73,11 @@ def import_file(
     if delimiter is not None and len(delimiter) != 1:
         raise TransferError(f"a delimiter is one character, not {delimiter!r}")
     started = time.monotonic()
-    source = Source(path, encoding, session.cancellation.check)
+    name = "stdin" if path == "-" else path
+    try:
+        source = Source(path, encoding, session.cancellation.check)
+    except Endless as error:
+        raise TransferError(f"{name}:{error.line}: {error}") from error
     try:
         outcome = ImportOutcome(None if kind == "sql" else table or _table_name(path))
         loading = Loading(session, source, outcome, strict, report or _to_stderr, progress)
@@ -93,6 +97,8 @@ def import_file(
                 load_delimited(loading, separator, header)
         outcome.seconds = time.monotonic() - started
         return outcome
+    except Endless as error:
+        raise TransferError(f"{name}:{error.line}: {error}") from error
     except UnicodeError as error:
         raise source.wrong_encoding(error) from error
     finally:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, TextIO
 
-from kvsh.transfer.formats import TransferError
+from kvsh.transfer.formats import LINE_MAX, Endless, TransferError
 
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -21,6 +21,8 @@ _MARKS = (
 )
 _BUFFER_BYTES = 1 << 18
 _POLL_MS = 50
+_NULS = bytes(16)
+"""What no text begins with, but /dev/zero and a file of holes do."""
 
 
 class Source:
@@ -28,15 +30,20 @@ class Source:
     read twice.
 
     `encoding` None: what a byte order mark says, else UTF-8.  `check` is called now and then while a pipe is
-    waited for, and may raise.  Raises TransferError if there is no such file, or no such encoding."""
+    waited for, and may raise.  Raises TransferError if there is no such file, or no such encoding, and Endless."""
 
     def __init__(self, path: str, encoding: str | None, check: Callable[[], None]) -> None:
         self.name = "stdin" if path == "-" else path
         known = _checked(encoding)
-        self._raw = _spooled(sys.stdin.buffer, check) if path == "-" else _opened(path, check)
+        self._raw = (
+            _spooled(sys.stdin.buffer, self.name, check) if path == "-" else _opened(path, check)
+        )
         self.size_bytes = self._raw.seek(0, os.SEEK_END)
         self._raw.seek(0)
-        head = self._raw.read(4)
+        head = self._raw.read(len(_NULS))
+        if head == _NULS:
+            self._raw.close()
+            raise _no_text(self.name)
         self.encoding = known or next(
             (name for mark, name in _MARKS if head.startswith(mark)), "utf-8"
         )
@@ -74,7 +81,11 @@ def _opened(path: str, check: Callable[[], None]) -> IO[bytes]:
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     with file:
-        return _spooled(file, check)
+        return _spooled(file, path, check)
+
+
+def _no_text(name: str) -> TransferError:
+    return TransferError(f"{name} is no text: it begins with NULs")
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -82,14 +93,16 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _spooled(stream: IO[bytes], check: Callable[[], None]) -> IO[bytes]:
-    """What a pipe or a device brings, up to its end, in a temporary file."""
+def _spooled(stream: IO[bytes], name: str, check: Callable[[], None]) -> IO[bytes]:
+    """What a pipe or a device brings, up to its end, in a temporary file.  Raises TransferError if it is no text,
+    Endless."""
     import tempfile
 
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - the Source closes it
     descriptor = stream.fileno()
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
+    line, line_bytes = 1, 0
     try:
         while True:
             check()
@@ -98,6 +111,13 @@ def _spooled(stream: IO[bytes], check: Callable[[], None]) -> IO[bytes]:
             data = os.read(descriptor, _BUFFER_BYTES)
             if not data:
                 break
+            if line_bytes == 0 and data.startswith(_NULS):
+                raise _no_text(name)
+            line += data.count(b"\n")
+            end = data.rfind(b"\n") + 1
+            line_bytes = len(data) - end if end else line_bytes + len(data)
+            if line_bytes > LINE_MAX:
+                raise Endless(line, "the line")
             spool.write(data)
         spool.flush()
     except BaseException:
