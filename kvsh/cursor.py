@@ -172,6 +172,9 @@ class Cursor:
                 if values.__class__ is tuple:
                     done = plan.quick(session, values)
                     if done is not None:
+                        if done.__class__ is list:
+                            self._give(plan.columns, iter(done))
+                            done = session.changes
                         self.rowcount, self.lastrowid = done, session.last_insert_rowid
                         return
             else:

@@ -139,6 +139,9 @@ class Session(TransactionState):
                     changes = plan.quick(self, values)
                     if changes.__class__ is int:
                         return Result(None, (), changes, self.last_insert_rowid)
+                    if isinstance(changes, list):  # what RETURNING gives
+                        batches = [changes] if changes else []
+                        return Result(plan.columns, batches, self.changes, self.last_insert_rowid)
                 elif self._comes_again(sql):
                     return self._prepared(sql).run(self, ())
                 try:

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from operator import itemgetter, ne
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from btree import ConflictError, Savepoint, Transaction
+from btree import ConflictError, Row, Savepoint, Transaction
 from sql.context import Context
 from sql.errors import ConstraintError, Interrupted, MisuseError, SqlError
 from sql.loading import load, planning
@@ -87,7 +87,7 @@ class WriteStatement(Checked):
         self._is_bare = False  # whether that does without a context
         self._quick_context: Context | None = None
 
-    def quick(self, session: Session, values: Values) -> int | None:
+    def quick(self, session: Session, values: Values) -> list[Row] | int | None:
         one = self._one
         if one is None or len(values) != self.count or session.current is not None:
             return None
@@ -140,8 +140,13 @@ class WriteStatement(Checked):
         elif outcome is None:
             return None
         session.changes = changes = outcome.changes
-        session.total_changes += changes
-        return changes
+        session.total_changes += outcome.total_changes
+        return changes if outcome.rows is None else outcome.rows
+
+    @property
+    def columns(self) -> tuple[ResultColumn, ...] | None:
+        """What RETURNING gives."""
+        return None if self._plan is None else self._plan.columns
 
     def run(self, session: Session, values: Values) -> Result:
         temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)

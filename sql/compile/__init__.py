@@ -6,22 +6,23 @@ from sql.compile.query import (
     bind_to_row,
     compile_bound_row,
     compile_row_function,
-    compile_row_statement,
     compile_rows_function,
     compile_values,
     plan_select,
     prepare_select,
 )
+from sql.compile.row_code import RowCode, RowScope
 
 __all__ = [
     "CompiledChange",
     "CompiledQuery",
+    "RowCode",
+    "RowScope",
     "bind_to_row",
     "calls_program",
     "compile_bound_row",
     "compile_change",
     "compile_row_function",
-    "compile_row_statement",
     "compile_rows_function",
     "compile_values",
     "expects_many",

@@ -6,7 +6,6 @@ the schema is the caller's affair, the kinds of value that trees have held are o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from sql.compile.module import Lines, Module, code_of
 from sql.expressions import ColumnRef, Exists, Expression, InSubquery, ScalarSubquery
 from sql.optimise.planner import Planner
 from sql.plan import Block, ResultColumn, Select, TableRelation
+from sql.plan.operators import Access, SelectPlan
 from sql.plan.walk import block_expressions, forget_blocks, subblocks, walk_flat
 
 if TYPE_CHECKING:
@@ -99,6 +99,16 @@ class CompiledQuery:
         self.run, self.source = run, source
         planner.statistics.forget_samples()
         forget_blocks()
+
+    def access(self) -> Access | None:
+        """How the query reads its table, if it is a SELECT of one table."""
+        planner = self.planner
+        plan = planner.plan(self.block)
+        planner.statistics.forget_samples()
+        forget_blocks()
+        if not isinstance(plan, SelectPlan) or len(plan.levels) != 1:
+            return None
+        return plan.levels[0].access
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         """Whether the trees hold no kinds of value that the code was not made for, and have about the
@@ -214,30 +224,8 @@ def compile_bound_row(
     """The same of bound expressions whose row is relation `source`."""
     module = Module()
     row, key, values = _row_values(module, bound, source, env)
-    function: RowFunction = _function(module, f"row(ctx, {row}, {key})", [f"return {values}"])
+    function: RowFunction = function_of(module, f"row(ctx, {row}, {key})", [f"return {values}"])
     return function
-
-
-def compile_row_statement(
-    expressions: Sequence[exp.Expression],
-    table: Table,
-    env: BindEnvironment,
-    lines: Callable[[str, str, str, Callable[[Any], str]], list[str]],
-) -> tuple[Callable[[Transaction, Sequence[Any], Any], Any], bool]:
-    """A function of a transaction, parameters and a context, of lines of Python about one row of `table`, and whether
-    it does without the context.
-
-    `lines(row, key, values, name)` gives them: they set the variables `row` and `key`, and then may ask for
-    `values`, the source of a tuple of what the expressions come to; `name` is what an object is called."""
-    module = Module()
-    bound, source = bind_to_row(expressions, table, env)
-    row, key, values = _row_values(module, bound, source, env)
-    end = lines(row, key, values, module.constants.name)
-    function = _function(module, "statement(txn, p, ctx)", end)
-    text = "\n".join(
-        [*end, *module.setup.values(), *[line for part in module.functions for line in part.lines]]
-    )
-    return function, re.search(r"\b(ctx|check)\b", text) is None
 
 
 def compile_rows_function(
@@ -266,7 +254,7 @@ def compile_rows_function(
     read = {
         node.column for part in bound for node in walk_flat(part) if isinstance(node, ColumnRef)
     }
-    return _function(module, "entries(ctx, rows, keys)", end), frozenset(read)
+    return function_of(module, "entries(ctx, rows, keys)", end), frozenset(read)
 
 
 def _row_values(
@@ -281,7 +269,7 @@ def _row_values(
     return row, key, f"({''.join(f'{value}, ' for value in values)})"
 
 
-def _function(module: Module, signature: str, end: Sequence[str]) -> Any:
+def function_of(module: Module, signature: str, end: Sequence[str]) -> Any:
     """A function of its own rather than `run`; what `run` sets up is set up only where it is used."""
     name = signature.split("(", 1)[0]
     lines = Lines()
@@ -329,7 +317,7 @@ def compile_values(
         values = [compiler.scalar.value(expression) for expression in bound]
         made.append(f"({''.join(f'{value}, ' for value in values)})")
     compiler.release()
-    function: Callable[[Context], list[Row]] = _function(
+    function: Callable[[Context], list[Row]] = function_of(
         module, "values(ctx)", [f"return [{', '.join(made)}]"]
     )
     return function

@@ -111,14 +111,7 @@ def _reference(
     session: Session, env: BindEnvironment, children: Children, seen: set[int]
 ) -> _Reference | None:
     child, key, parent = children.child, children.key, children.parent
-    for own, theirs in zip(key.columns, parent.places, strict=True):
-        one, other = child.columns[own], parent.table.columns[theirs]
-        alike = one.affinity == other.affinity or (
-            one.affinity in _NUMERIC and other.affinity in _NUMERIC
-        )
-        if not alike or one.collation.upper() != "BINARY" or other.collation.upper() != "BINARY":
-            return None
-    if child.tree_id in seen:
+    if child.tree_id in seen or not _are_alike(children):
         return None
     records = TableRecords(child, env)
     cascade: Cascade | None = None
@@ -137,6 +130,33 @@ def _reference(
     elif key.on_delete == "SET DEFAULT":
         return None
     return _Reference(records, key, parent.places, cascade, nulled)
+
+
+def _are_alike(children: Children) -> bool:
+    """Whether the values of parents and children are compared as they are stored."""
+    key, parent = children.key, children.parent
+    for own, theirs in zip(key.columns, parent.places, strict=True):
+        one, other = children.child.columns[own], parent.table.columns[theirs]
+        alike = one.affinity == other.affinity or (
+            one.affinity in _NUMERIC and other.affinity in _NUMERIC
+        )
+        if not alike or one.collation.upper() != "BINARY" or other.collation.upper() != "BINARY":
+            return False
+    return True
+
+
+def children_tree(env: BindEnvironment, children: Children) -> tuple[int, Sequence[int]] | None:
+    """The tree that begins with what the children of a parent refer to, an index's or their own, and the parent's
+    columns in that order; None if there is no such."""
+    child, key = children.child, children.key
+    if not _are_alike(children):
+        return None
+    if key.columns == (child.rowid_alias,):
+        return child.tree_id, children.parent.places
+    reference = _Reference(TableRecords(child, env), key, children.parent.places, None, ())
+    if reference.tree_id is None:
+        return None
+    return reference.tree_id, reference.wanted
 
 
 def _may_be_null(
@@ -194,18 +214,27 @@ class _Reference:
                     order = tuple(column for column in columns if column is not None)
                     break
         theirs = dict(zip(key.columns, parent_places, strict=True))
-        self._wanted = [theirs[place] for place in order]
+        self.wanted = [theirs[place] for place in order]
+
+    @property
+    def tree_id(self) -> int | None:
+        """The tree that begins with what they refer to."""
+        if self._index is not None:
+            return self._index.tree_id
+        return self.records.table.tree_id if self._is_clustered else None
 
     def find(self, ctx: Context, parents: Sequence[Row]) -> list[Any]:
         """The keys of the rows that refer to some of these, in order."""
-        columns = [map(itemgetter(place), parents) for place in self._wanted]
+        columns = [map(itemgetter(place), parents) for place in self.wanted]
         wanted = {values for values in zip(*columns, strict=True) if None not in values}
         if not wanted:
             return []
-        table, index = self.records.table, self._index
-        if index is None and not self._is_clustered:
+        index = self._index
+        if self.tree_id is None:
             return list(self._scanned(ctx, wanted))
-        tree = ctx.transaction.tree(table.tree_id if index is None else index.tree_id)
+        tree_id = self.tree_id
+        assert tree_id is not None
+        tree = ctx.transaction.tree(tree_id)
         prefixes = list(wanted)
         sort_entries(prefixes)
         entries = [entry for found in tree.prefixed_many(prefixes) for entry in found]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from sql.compile import compile_change, plan_select
 from sql.compile.query import trees_of
 from sql.dml.bulk import remove_rows
@@ -18,10 +20,18 @@ from sql.dml.programs import Change, with_state
 from sql.dml.records import KIND_BITS, Row
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges, one_and_after
-from sql.dml.target import QueriedPlan, Target, Values, row_columns, scan_query, tree_key
+from sql.dml.target import (
+    QueriedPlan,
+    Target,
+    Values,
+    condition_of,
+    row_columns,
+    scan_query,
+    tree_key,
+)
 from sql.dml.triggers import AT_ONCE_MIN, fire_for_all
 from sql.dml.undo import NOTED_ROWS, Undo, guarded, not_noted
-from sql.dml.unique_keys import UniqueKey, unique_key
+from sql.dml.unique_keys import UniqueKey, index_run, unique_key
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
@@ -54,11 +64,15 @@ class DeletePlan(QueriedPlan):
         alias = statement.alias or statement.table.name
         self.returning: Returning | None = None
         if statement.returning:
-            self.returning = Returning(statement.returning, table, env)
+            self.returning = Returning(statement.returning, table, env, statement.with_)
             self.columns = self.returning.columns
         keys = self.target.foreign_keys
-        self.plain = self.target.plain
-        self._children_only = keys is not None and not keys.parents and not self.target.triggers.any
+        # What a subquery of RETURNING sees of the table is what each row leaves behind.
+        by_row = self.returning is not None and self.returning.volatile
+        self.plain = self.target.plain and not by_row
+        self._children_only = (
+            keys is not None and not keys.parents and not self.target.triggers.any and not by_row
+        )
         self.whole = (
             self.plain
             and self.returning is None
@@ -82,16 +96,8 @@ class DeletePlan(QueriedPlan):
         triggers = self.target.triggers
         self._fires = keys is None and bool(triggers.after) and not triggers.before
         self._noted = bool(env.extra_scopes)  # a program's statement
-        if (self.plain or self._fires) and self.returning is None:
-            unique = unique_key(self.query, self.target.records)
-            if unique is not None:
-                noted = self._noted or self._fires
-                self._one = keyed_delete(
-                    self.target.records, unique, noted=noted, tells=self._fires
-                )
-                if not noted:
-                    self._by_keys = unique, deletes_by_key(self.target.records, unique)
-                    self.sets_at_once = SETS_AT_ONCE
+        if not by_row and (not self.target.triggers.any or self._fires):
+            self._key(statement, alias)
         if (
             self._noted
             and self.plain
@@ -102,6 +108,43 @@ class DeletePlan(QueriedPlan):
             self.apart_tree = table.tree_id
         if self._one is None or self._noted:
             self.query.generate()
+
+    def _key(self, statement: Delete, alias: str) -> None:
+        """Make the short way to a row, or to the few that an index finds, if the statement is of that form."""
+        records, noted = self.target.records, self._noted or self._fires
+        if not is_plain(self.query) or (self._fires and self.returning is not None):
+            return
+        found = unique_key(self.query, records)
+        if found is None and not self._fires:
+            found = index_run(self.query, records)
+        if found is None:
+            return
+        self._one = keyed_delete(
+            self.target,
+            found,
+            self.table if alias == self.table.name else replace(self.table, name=alias),
+            where=statement.where and condition_of(statement.where),
+            returning=self.returning,
+            noted=noted,
+            tells=self._fires,
+            with_children=self._remove_with_children,
+        )
+        if self._one is None or noted or not self.plain or self.returning is not None:
+            return
+        if found.is_unique and found.is_all:
+            self._by_keys = found, deletes_by_key(records, found)
+            self.sets_at_once = SETS_AT_ONCE
+
+    def _remove_with_children(self, ctx: Context, key: Any, row: Row) -> int | None:
+        cascade = self._children(ctx)
+        return None if cascade is None else cascade.run(ctx, [key], [row])
+
+    def _children(self, ctx: Context) -> Cascade | None:
+        """What deletes rows together with those that refer to them, if that is possible."""
+        if self._cascade is _UNKNOWN:
+            env = self.session.environment(ctx.transaction)
+            self._cascade = Cascade.of(self.session, env, self.table)
+        return self._cascade
 
     def run(self, ctx: Context) -> WriteOutcome:
         if self._one is not None:
@@ -200,14 +243,12 @@ class DeletePlan(QueriedPlan):
             or not keys.undisturbed(ctx, ())
         ):
             return None
-        if self._cascade is _UNKNOWN:
-            env = self.session.environment(ctx.transaction)
-            self._cascade = Cascade.of(self.session, env, self.table)
-        if self._cascade is None:
+        cascade = self._children(ctx)
+        if cascade is None:
             return None
         gone = [item[0] for item in in_key_order(found)]
         rows = ctx.transaction.tree(self.table.tree_id).get_many(gone)
-        others = self._cascade.run(ctx, gone, rows)
+        others = cascade.run(ctx, gone, rows)
         if others is None:
             return None
         returned: list[Row] | None = None

@@ -63,11 +63,16 @@ class ParentKey:
         values = tuple([row[place] for place in self.places])
         return None if None in values else values
 
+    @property
+    def is_rowid(self) -> bool:
+        """Whether it is the rowid of the parent's rows."""
+        return self.index is None and not self.table.without_rowid
+
     def exists(self, ctx: Context, values: Row) -> bool:
         """Whether there is a parent row for these values of a child."""
         table, columns = self.table, self.table.columns
         transaction = ctx.transaction
-        if self.index is None and not table.without_rowid:
+        if self.is_rowid:
             rowid = rowid_of(apply_affinity(values[0], Affinity.INTEGER))
             return rowid is not None and rowid in transaction.tree(table.tree_id)
         parts: list[Any] = []
@@ -83,7 +88,10 @@ class ParentKey:
         if self.index is None:
             return prefix in transaction.tree(table.tree_id)
         tree = transaction.tree(self.index.tree_id)
-        return any(True for _ in tree.batches(prefix, prefix, hi_inclusive=True))
+        found = tree.prefixed(prefix)
+        if found is None:
+            return any(True for _ in tree.batches(prefix, prefix, hi_inclusive=True))
+        return bool(found)
 
 
 def referred_places(table: Table, key: ForeignKey) -> tuple[int, ...] | None:

@@ -6,7 +6,7 @@ key: one rowid, or the elements of a WITHOUT ROWID table's key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import compress, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ class IndexKeys:
     where it takes more than that (expressions, partial indexes).  `reads` are those that it depends on."""
 
     __slots__ = (
+        "_computed",
         "_folds",
         "_made",
         "_without_rowid",
@@ -79,39 +80,45 @@ class IndexKeys:
         where = None if self.index.where is None else parse_expression(self.index.where)
 
         def made(values: Sequence[str], row: str, key: str, name: Callable[[Any], str]) -> str:
-            left, sources = iter(values), []
-            for part, fold in zip(columns, self._folds, strict=True):
-                if part.expression is not None:
-                    source = next(left)
-                else:
-                    source = key if part.column == ROWID else f"{row}[{part.column}]"
-                sources.append(source if fold is None else f"{name(fold)}({source})")
-            sources.append(f"*{key}" if table.without_rowid else key)
-            return f"({', '.join(sources)},)"
+            return self._source(iter(values), row, key, name)
 
         parsed = list(map(parse_expression, expressions))
         function, read = compile_rows_function(parsed, where, table, env, made)
         return function, read.union([part.column for part in columns if part.column is not None])
 
     def _key(self, table: Table, env: BindEnvironment) -> Any:
+        self._computed = [
+            compile_row_function([parse_expression(part.expression)], table, env)
+            for part in self.index.columns
+            if part.expression is not None
+        ]
         names: dict[str, Any] = {}
+
+        def name(value: Any) -> str:
+            names[f"f{len(names)}"] = value
+            return f"f{len(names) - 1}"
+
+        return eval(f"lambda ctx, row, key: {self.key_source('row', 'key', name)}", names)
+
+    def key_source(self, row: str, key: str, name: Callable[[Any], str]) -> str:
+        """Python for the entry of a row that is in a variable, with its key in another; `name` is what an object is
+        called."""
+        computed = [f"{name(function)}(ctx, {row}, {key})[0]" for function in self._computed]
+        return self._source(iter(computed), row, key, name)
+
+    def _source(
+        self, computed: Iterator[str], row: str, key: str, name: Callable[[Any], str]
+    ) -> str:
+        """The same; `computed` are the sources of the parts that are expressions."""
         sources = []
-        for place, part in enumerate(self.index.columns):
+        for part, fold in zip(self.index.columns, self._folds, strict=True):
             if part.expression is not None:
-                names[f"e{place}"] = compile_row_function(
-                    [parse_expression(part.expression)], table, env
-                )
-                source = f"e{place}(ctx, row, key)[0]"
-            elif part.column == ROWID:
-                source = "key"
+                source = next(computed)
             else:
-                source = f"row[{part.column}]"
-            if self._folds[place] is not None:
-                names[f"f{place}"] = self._folds[place]
-                source = f"f{place}({source})"
-            sources.append(source)
-        tail = "*key" if table.without_rowid else "key"
-        return eval(f"lambda ctx, row, key: ({', '.join([*sources, tail])},)", names)
+                source = key if part.column == ROWID else f"{row}[{part.column}]"
+            sources.append(source if fold is None else f"{name(fold)}({source})")
+        sources.append(f"*{key}" if self._without_rowid else key)
+        return f"({', '.join(sources)},)"
 
     def depends_on(self, changed: Collection[int]) -> bool:
         """Whether entries may change with these columns of a row."""

@@ -1,17 +1,18 @@
-"""UPDATE and DELETE of the one row that has a given key: the short way.
+"""UPDATE and DELETE of the one row that has a given key, or of the few that an index finds: the short way.
 
-`UPDATE t SET ... WHERE id = ?` needs no scan: the row is looked up, its successor computed by one compiled
-function, checked by its values' classes and put back.  This way is chosen when the statement is
+`UPDATE t SET ... WHERE id = ?` needs no scan: one compiled function looks the row up, computes its successor, checks
+it and what it refers to, and puts it back with its entries of indexes.  This way is chosen when the statement is
 prepared, if
 
-- WHERE compares the rowid, or all columns of another unique key, with parameters (`unique_keys`), and does nothing
-  else, and there is no FROM, ORDER BY, LIMIT or RETURNING;
-- SET has no subqueries and no functions of the program's;
-- no trigger and no foreign key concerns the statement, and the row keeps its key;
-- the table has no generated columns and no CHECK, and the indexes concerned are not partial.
+- WHERE compares the rowid, all columns of another unique key, or the first columns of the index that the planner
+  chose, with parameters (`unique_keys`); what it asks besides is asked of the row that was found;
+- there is no FROM, ORDER BY or LIMIT;
+- there are no subqueries, and no functions of the program's;
+- no trigger before the row concerns the statement, and the row keeps its key;
+- the table has no generated columns.
 
 A function made here writes the row, or returns None with nothing written where the values need a closer
-look: the parameter is of another kind than the key, an affinity has to be applied, a NOT NULL or a unique index is in the
+look: the parameter is of another kind than the key, a NOT NULL, a CHECK, a unique index or a foreign key is in the
 way.  The statement's scan then finds the row again, and errors and conflicts take their exact form.
 """
 
@@ -20,10 +21,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sql.compile import compile_row_statement, prepare_select
+from sql.compile import RowCode, prepare_select
 from sql.dml.programs import ProgramContext
-from sql.dml.undo import ABSENT
-from sql.dml.writer import same
+from sql.dml.row_lines import Entries, Lines, checks, children, indented, nothing_waits, parents
 from sql.expressions import Call, Match
 from sql.plan.walk import walk_block
 from sql.result import WriteOutcome
@@ -31,11 +31,13 @@ from sql.result import WriteOutcome
 if TYPE_CHECKING:
     from sqlglot import exp
 
-    from btree import Transaction, Tree
+    from btree import Transaction
     from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys
     from sql.dml.records import Row, TableRecords
+    from sql.dml.returning import Returning
+    from sql.dml.target import Target
     from sql.dml.unique_keys import UniqueKey
     from sql.schema import Table
 
@@ -80,126 +82,189 @@ FEW_ASSIGNED = 4
 """Columns whose values' classes are compared one by one with those of the old row."""
 
 
+class _Found:
+    """What a statement by key has in common, UPDATE or DELETE: the row that is found is in `old_`, its key in `key_`.
+
+    `where` is given where the look-up is not all of WHERE.  `tells`: what is given is (key, row before, row)."""
+
+    def __init__(
+        self,
+        records: TableRecords,
+        found: UniqueKey,
+        table: Table,
+        *,
+        where: exp.Expression | None,
+        returning: Returning | None,
+        noted: bool,
+    ) -> None:
+        self.records, self.found = records, found
+        self.tree_id = records.table.tree_id
+        self.code = code = RowCode(records.env)
+        self.name = code.name
+        self.old = code.row(table, "old_", "key_")
+        self._where = [] if found.is_all or where is None else [self.old.condition(where)]
+        self._returning = returning
+        self._outcome = ""
+        if returning is not None:
+            self._outcome = self.name(WriteOutcome, "outcome")
+        self.none = f"{self._outcome}(0, None, [])" if returning else self.name(NONE, "none")
+        self._notes = ["note_ = ctx.state.undo.note"] if noted else []
+
+    def function(
+        self, look: Lines, write: Lines, variables: Sequence[str], result: str, tells: str
+    ) -> OneRow | None:
+        """The function: rows are found and looked at, all of them before the first is written.
+
+        `look` and `write` are the lines for one row, `variables` what the second need of the first; `result` is the
+        variable that RETURNING sees, `tells` what is told of the row, if anything."""
+        records, none = self.records, self.none
+        is_one = self.found.is_unique
+        skip = f"return {none}" if is_one else "continue"
+        lines = [
+            f"old_ = txn.row({self.tree_id}, key_)",
+            f"if old_ is None: {skip}",
+            *[f"if not ({where}): {skip}" for where in self._where],
+            *look,
+        ]
+        row = ""
+        if self._returning is not None:
+            scope = self.code.row(records.table, result, "key_")
+            row = scope.values(self._returning.trees)
+        before = self.found.lines("key_", none, self.name)
+        if is_one:
+            given = tells or self.name(ONE, "one")
+            if row:
+                given = f"{self._outcome}(1, None, [{row}])"
+            lines = [*before, *lines, *self._notes, *write, f"return {given}"]
+        else:
+            kept = ", ".join(["key_", *variables])
+            place = before.index(next(line for line in before if line.startswith("for ")))
+            lines = [
+                *before[:place],
+                "work_ = []",
+                *before[place:],
+                *indented([*lines, f"work_.append(({kept}))"]),
+                f"if not work_: return {none}",
+                *self._notes,
+                *(["given_ = []"] if row else []),
+                f"for {kept} in work_:",
+                *indented([*write, *([f"given_.append({row})"] if row else [])]),
+                f"return {self.name(WriteOutcome, 'outcome')}(len(work_){', None, given_' if row else ''})",
+            ]
+        made = OneRow(*self.code.function(lines))
+        return made if self.code.is_plain else None
+
+
 def keyed_update(
-    records: TableRecords,
+    target: Target,
     indexes: Sequence[IndexKeys],
-    unique: UniqueKey,
+    found: UniqueKey,
     assigned: Collection[int],
     row: Sequence[exp.Expression],
     table: Table,
     *,
+    where: exp.Expression | None = None,
+    returning: Returning | None = None,
     noted: bool = False,
     tells: bool = False,
-) -> OneRow:
-    """A function that gives the row that `unique` means the values of `row`, of whose columns those of `assigned` are
-    other than before.
+) -> OneRow | None:
+    """A function that gives the rows that `found` means, and `where` holds for, the values of `row`, of whose columns
+    those of `assigned` are other than before; None if it would call functions of the program's.
 
     `indexes` are those that depend on the columns that change; `table` is the table under the name that the
     statement knows it by.  All of it is one function: each call that it is spared takes about as long as
     what would be called.  `noted`: the run may have to be undone; `tells`: what is given is (key, row before, row)."""
-
-    def lines(old: str, key: str, values: str, name: Callable[..., str]) -> list[str]:
-        places, tree_id = tuple(sorted(assigned)), records.table.tree_id
-        closer_look = (
-            f"{name(records.plain, 'plain')}.get(tuple(map(type, new_)))"
-            f" is not txn.kinds_of({tree_id})"
-        )
-        if len(assigned) <= FEW_ASSIGNED:
-            # A value of the class that its column held before is stored as it is, and is of a kind that
-            # the tree is known to hold, if the column stores that class at all.
-            kept = [
-                f"new_[{place}].__class__ is {old}[{place}].__class__ in"
-                f" {name(records.allowed[place], 'allowed')}"
-                for place in places
-            ]
-            closer_look = f"not ({' and '.join(kept)}) and {closer_look}"
-        written = []
-        if indexes:
-            work = f"{name(_entry_changes)}(ctx, {name(indexes)}, {old}, new_, {key})"
-            written = [
-                f"work_ = {work}",
-                "if work_ is None: return None",
-                "for index_, before_, after_ in work_:",
-                *(
-                    [
-                        "    note_(index_.id, before_, None)",
-                        f"    note_(index_.id, after_, {name(ABSENT, 'absent')})",
-                    ]
-                    if noted
-                    else ()
-                ),
-                "    index_.delete(before_)",
-                "    index_.put(after_)",
-            ]
-        return [
-            *unique.lines(key, name(NONE), name),
-            f"{old} = txn.row({tree_id}, {key})",
-            f"if {old} is None: return {name(NONE)}",
-            f"new_ = {values}",
-            f"if {closer_look}:",
-            f"    new_ = {name(records.changed, 'changed')}(new_, {places}, txn.tree({tree_id}))",
-            "    if new_ is None: return None",
-            *(["note_ = ctx.state.undo.note", f"note_({tree_id}, {key}, {old})"] if noted else ()),
-            *written,
-            f"txn.put_row({tree_id}, {key}, new_)",
-            f"return ({key}, {old}, new_)" if tells else f"return {name(ONE)}",
+    records, foreign_keys = target.records, target.foreign_keys
+    if not found.is_unique and any(index.unique for index in indexes):
+        return None  # one of the rows may have the value that another gives up
+    way = _Found(records, found, table, where=where, returning=returning, noted=noted)
+    code, name, tree_id = way.code, way.name, way.tree_id
+    places = tuple(sorted(assigned))
+    closer_look = (
+        f"{name(records.plain, 'plain')}.get(tuple(map(type, new_))) is not txn.kinds_of({tree_id})"
+    )
+    if len(assigned) <= FEW_ASSIGNED:
+        # A value of the class that its column held before is stored as it is, and is of a kind that
+        # the tree is known to hold, if the column stores that class at all.
+        kept = [
+            f"new_[{place}].__class__ is old_[{place}].__class__ in"
+            f" {name(records.allowed[place], 'allowed')}"
+            for place in places
         ]
-
-    return OneRow(*compile_row_statement(row, table, records.env, lines))
-
-
-def _entry_changes(
-    ctx: Context, indexes: Sequence[IndexKeys], old: Row, row: Row, key: int
-) -> list[tuple[Tree, Row, Row]] | None:
-    """The entries of indexes that a change of a row replaces, and those that take their place; None if one
-    of these is another row's."""
-    changes = []
-    for index in indexes:
-        before, after = index.key(ctx, old, key), index.key(ctx, row, key)
-        if same(before, after):
-            continue
-        tree = ctx.transaction.tree(index.tree_id)
-        if index.unique and index.other(tree, after) is not None:
-            return None
-        changes.append((tree, before, after))
-    return changes
+        closer_look = f"not ({' and '.join(kept)}) and {closer_look}"
+    entries = Entries(code, indexes, noted=noted)
+    look = [
+        f"new_ = {way.old.values(row)}",
+        f"if {closer_look}:",
+        f"    new_ = {name(records.changed, 'changed')}(new_, {places}, txn.tree({tree_id}))",
+        "    if new_ is None: return None",
+        *checks(code.row(records.table, "new_", "key_"), records),
+    ]
+    if foreign_keys is not None:
+        look += nothing_waits(code, foreign_keys, noted=noted)
+        look += parents(code, foreign_keys, "new_")
+    look += entries.changed("old_", "new_", "key_")
+    write = [
+        *([f"note_({tree_id}, key_, old_)"] if noted else ()),
+        *entries.replace(),
+        f"txn.put_row({tree_id}, key_, new_)",
+    ]
+    variables = ["old_", "new_", *entries.variables]
+    return way.function(look, write, variables, "new_", "(key_, old_, new_)" if tells else "")
 
 
 def keyed_delete(
-    records: TableRecords, unique: UniqueKey, *, noted: bool = False, tells: bool = False
-) -> OneRow:
-    """A function that deletes the row that `unique` means.  `noted`: the run may have to be undone; `tells`: what is
-    given is (key, row, None)."""
-    tree_id, indexes = records.table.tree_id, records.indexes
-    allowed, of, unique_index = unique.allowed, unique.of, unique.index
+    target: Target,
+    found: UniqueKey,
+    table: Table,
+    *,
+    where: exp.Expression | None = None,
+    returning: Returning | None = None,
+    noted: bool = False,
+    tells: bool = False,
+    with_children: Callable[[Context, Any, Row], int | None] | None = None,
+) -> OneRow | None:
+    """A function that deletes the rows that `found` means and `where` holds for; as `keyed_update`.
 
-    def delete(transaction: Transaction, parameters: Row, ctx: Any) -> Any:
-        for number, classes in allowed:
-            if parameters[number].__class__ not in classes:
+    `with_children` deletes a row that others refer to, and gives the number of others that were changed for it;
+    None, with nothing written, if that takes a closer look."""
+    records, foreign_keys = target.records, target.foreign_keys
+    way = _Found(records, found, table, where=where, returning=returning, noted=noted)
+    code, tree_id = way.code, way.tree_id
+    look: Lines = []
+    if foreign_keys is not None:
+        look += nothing_waits(code, foreign_keys, noted=noted)
+        if foreign_keys.parents:
+            childless = children(code, records.env, foreign_keys, "old_")
+            if childless is None:
                 return None
-        key = of(parameters)
-        if unique_index is not None:
-            found = transaction.tree(unique_index.tree_id).prefixed(key)
-            if found is None:
-                return None
-            if not found:
-                return NONE
-            key = unique_index.row_key(found[0])
-        if indexes or noted:
-            row = transaction.row(tree_id, key)
-            if row is None:
-                return NONE
-            entries = [(index.tree_id, index.entry(ctx, row, key)) for index in indexes]
-            if noted:
-                note = ctx.state.undo.note
-                note(tree_id, key, row)
-            for index_id, entry in entries:
-                if entry is not None:
-                    if noted:
-                        note(index_id, entry, None)
-                    transaction.tree(index_id).delete(entry)
-            transaction.delete_row(tree_id, key)
-            return (key, row, None) if tells else ONE
-        return ONE if transaction.delete_row(tree_id, key) else NONE
+            look += childless
+            removes = with_children if found.is_unique and not (noted or returning) else None
+            look += _together(code, removes)
+    elif found.is_unique and found.is_all and not (records.indexes or noted or returning):
+        # Whether there is such a row is looked at by who deletes it.
+        deletes = (
+            f"return {code.name(ONE, 'one')} if txn.delete_row({tree_id}, key_) else {way.none}"
+        )
+        return OneRow(*code.function([*found.lines("key_", way.none, code.name), deletes]))
+    entries = Entries(code, records.indexes, noted=noted)
+    look += entries.go("old_", "key_")
+    write = [
+        *([f"note_({tree_id}, key_, old_)"] if noted else ()),
+        *entries.delete(),
+        f"txn.delete_row({tree_id}, key_)",
+    ]
+    variables = ["old_", *[name for name in entries.variables if name.startswith("old")]]
+    return way.function(look, write, variables, "old_", "(key_, old_, None)" if tells else "")
 
-    return OneRow(delete, is_bare=not indexes and not noted)
+
+def _together(code: RowCode, removes: Callable[[Context, Any, Row], int | None] | None) -> Lines:
+    """What is done about a row that others refer to."""
+    if removes is None:
+        return ["if met_: return None"]
+    return [
+        "if met_:",
+        f"    others_ = {code.name(removes, 'removes')}(ctx, key_, old_)",
+        "    if others_ is None: return None",
+        f"    return {code.name(WriteOutcome, 'outcome')}(1, 1 + others_)",
+    ]

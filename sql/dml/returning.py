@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from sql.compile import compile_row_function
+from sql.dml.target import with_known
 from sql.errors import SqlError
 from sql.plan import ResultColumn
 
@@ -21,9 +22,15 @@ Row = tuple[Any, ...]
 class Returning:
     """The terms of a RETURNING clause; they see the table by its own name, not by an alias.
 
-    `volatile`: they hold subqueries, whose code fits only the kinds of value of the moment."""
+    `volatile`: they hold subqueries, whose code fits only the kinds of value of the moment.  `trees`: the terms, parsed."""
 
-    def __init__(self, terms: Sequence[exp.Expression], table: Table, env: BindEnvironment) -> None:
+    def __init__(
+        self,
+        terms: Sequence[exp.Expression],
+        table: Table,
+        env: BindEnvironment,
+        with_: exp.Expression | None = None,
+    ) -> None:
         trees: list[exp.Expression] = []
         columns: list[ResultColumn] = []
         for term in terms:
@@ -35,10 +42,11 @@ class Returning:
             if isinstance(term, exp.Column) and isinstance(term.this, exp.Star):
                 raise SqlError('RETURNING may not use "TABLE.*" wildcards')
             tree = term.this if isinstance(term, exp.Alias) else term
-            trees.append(tree.copy())
+            trees.append(with_known(tree.copy(), with_))
             columns.append(_named(term, tree, table))
         self.columns = tuple(columns)
         self.volatile = any(tree.find(exp.Select) is not None for tree in trees)
+        self.trees = trees
         self.row = compile_row_function(trees, table, env)
         """(ctx, row, key) -> the clause's values for one written row."""
 

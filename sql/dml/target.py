@@ -225,9 +225,14 @@ def scan_query(
     select.meta["row_by_row"] = True  # no aggregates, no windows
     select.set("from_", exp.From(this=table))
     if from_ is not None:
-        select.set("joins", [exp.Join(this=from_.this), *joins])
+        sources = [exp.Join(this=from_.this), *joins]
+        if any(value for join in joins for name, value in join.args.items() if name != "this"):
+            # The sources join among themselves: RIGHT JOIN, NATURAL and USING would take the target in.
+            select.set("from_", from_)
+            sources = [*joins, exp.Join(this=table)]
+        select.set("joins", sources)
     if statement.where is not None:
-        select.set("where", exp.Where(this=_condition(statement.where)))
+        select.set("where", exp.Where(this=condition_of(statement.where)))
     if statement.order is not None:
         select.set("order", statement.order)
     if statement.limit is not None:
@@ -239,7 +244,8 @@ def scan_query(
     return select
 
 
-def _condition(where: exp.Expression) -> exp.Expression:
+def condition_of(where: exp.Expression) -> exp.Expression:
+    """What a WHERE asks."""
     node = where.this if isinstance(where, exp.Where) else where
     assert isinstance(node, exp.Expression)
     return node
@@ -269,3 +275,21 @@ def _column(name: str, table: str, *, quoted: bool = True) -> exp.Column:
         this=exp.Identifier(this=name, quoted=quoted),
         table=exp.Identifier(this=table, quoted=True),
     )
+
+
+def with_known(tree: exp.Expression, with_: exp.Expression | None) -> exp.Expression:
+    """An expression outside of a statement's query, whose subqueries know the names of the statement's WITH."""
+    if with_ is None:
+        return tree
+    for query in [*tree.find_all(exp.Select, exp.SetOperation, exp.Values)]:
+        above = query.find_ancestor(exp.Select, exp.SetOperation, exp.Values)
+        if above is not None:
+            continue
+        known = with_.copy()
+        own = query.args.get("with_")
+        if own is not None:
+            names = {definition.alias.lower() for definition in own.expressions}
+            kept = [each for each in known.expressions if each.alias.lower() not in names]
+            known.set("expressions", [*kept, *own.expressions])
+        query.set("with_", known)
+    return tree

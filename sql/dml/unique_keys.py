@@ -12,11 +12,11 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from sql import point
 from sql.collations import folding
 from sql.dml.programs import value_number
 from sql.expressions import ROWID, Affinity, ColumnRef, Compare, Expression
 from sql.plan import Select, TableRelation
+from sql.plan.operators import KeyRange
 
 if TYPE_CHECKING:
     from sql.compile import CompiledQuery
@@ -36,13 +36,19 @@ _AS_THEY_ARE: dict[Affinity, frozenset[type]] = {
 
 _ROWIDS = frozenset((int,))
 
+RUN_MAX = 64
+"""Rows that an index finds which are changed one by one: more are better changed in bulk."""
+
 
 class UniqueKey:
     """The parameters that say which row is meant.
 
     `index`: the unique index that finds it; None for the table's own key.  `places` are the columns, none for a rowid.
     `allowed`: of each parameter its number, and the classes that are looked up.  `source` is what is looked up as
-    an expression of the parameters `p`, a rowid or a tuple, under the names of `folds`; `of` the same as a function."""
+    an expression of the parameters `p`, a rowid or a tuple, under the names of `folds`; `of` the same as a function.
+    `is_all`: WHERE does nothing else."""
+
+    is_unique = True
 
     def __init__(
         self,
@@ -50,8 +56,11 @@ class UniqueKey:
         index: IndexKeys | None,
         columns: Sequence[tuple[int, int, str]] = (),
         number: int = -1,
+        *,
+        is_all: bool,
     ) -> None:
         self.index = index
+        self.is_all = is_all
         self._without_rowid = records.table.without_rowid
         self.places = frozenset([place for place, _, _ in columns])
         self.allowed: list[tuple[int, frozenset[type]]] = [(number, _ROWIDS)]
@@ -90,6 +99,17 @@ class UniqueKey:
 
     def lines(self, key: str, none: str, name: Callable[..., str]) -> list[str]:
         """Python that sets `key` to the key of the row; `none` is what is returned if there is none."""
+        looks, source = self._looks(name)
+        if self.index is None:
+            return [*looks, f"{key} = {source}"]
+        return [
+            *looks,
+            *self._found(source, none),
+            f"{key} = {'found_[0]' + self._tail if self._without_rowid else 'found_[0]'}",
+        ]
+
+    def _looks(self, name: Callable[..., str]) -> tuple[list[str], str]:
+        """Python that looks at the parameters, and the source of what is looked up."""
         looks = [
             f"if p[{number}].__class__ not in {name(classes, 'classes')}: return None"
             for number, classes in self.allowed
@@ -97,82 +117,129 @@ class UniqueKey:
         source = self.source
         for fold, function in self.folds.items():
             source = source.replace(f"{fold}(", f"{name(function, 'fold')}(")
-        if self.index is None:
-            return [*looks, f"{key} = {source}"]
-        if self._without_rowid:
-            look_up, found = "prefixed", f"found_[0][{self.index.parts}:]"
-        else:
-            look_up, found = "last_parts", "found_[0]"
+        return looks, source
+
+    def _found(self, source: str, none: str) -> list[str]:
+        """Python that sets `found_` to what the index has: row ids, or else entries."""
+        assert self.index is not None
+        look_up = "prefixed" if self._without_rowid else "last_parts"
         return [
-            *looks,
             f"found_ = txn.tree({self.index.tree_id}).{look_up}({source})",
             "if found_ is None: return None",
             f"if not found_: return {none}",
-            f"{key} = {found}",
+        ]
+
+    @property
+    def _tail(self) -> str:
+        """Of an index's entry, what is the key of a row without a rowid."""
+        assert self.index is not None
+        return f"[{self.index.parts}:]"
+
+
+class IndexRun(UniqueKey):
+    """The parameters that say which entries of an index mean the rows: those that begin so."""
+
+    is_unique = False
+
+    def lines(self, key: str, none: str, name: Callable[..., str]) -> list[str]:
+        """Python that begins a loop over the keys, if they are few; it goes on with a deeper indentation."""
+        looks, source = self._looks(name)
+        return [
+            *looks,
+            *self._found(source, none),
+            f"if len(found_) > {RUN_MAX}: return None",
+            f"for {key} in found_:",
+            *([f"    {key} = {key}{self._tail}"] if self._without_rowid else []),
         ]
 
 
 def unique_key(query: CompiledQuery, records: TableRecords) -> UniqueKey | None:
-    """What the scan of a statement compares with parameters, where that is all that it does, and it can find one row at
-    most."""
+    """What the scan of a statement compares with parameters, if it can find one row at most."""
     block = query.block
     if not isinstance(block, Select) or block.limit is not None or block.order:
         return None
     number_of = partial(value_number, env=records.env)
-    number = point.rowid_parameter(block, number_of)
-    if number is not None:
-        return UniqueKey(records, None, number=number)
-    compared = _compared(block, number_of)
-    if compared is None:
-        return None
+    compared, is_all = _compared(block, number_of)
     table = records.table
-    if table.without_rowid:
+    if not table.without_rowid:
+        for column in (ROWID, table.rowid_alias):
+            if column in compared:
+                number, _ = compared[column]
+                is_all = is_all and len(compared) == 1
+                return UniqueKey(records, None, number=number, is_all=is_all)
+    else:
         own = [(place, table.columns[place].collation) for place in table.primary_key]
         columns = _columns(own, compared)
         if columns is not None:
-            return UniqueKey(records, None, columns)
+            is_all = is_all and len(columns) == len(compared)
+            return UniqueKey(records, None, columns, is_all=is_all)
     for index in records.indexes:
         if index.unique and index.columns is not None and ROWID not in index.columns:
-            parts = [(part.column or 0, part.collation) for part in index.index.columns]
-            columns = _columns(parts, compared)
+            columns = _columns(_parts(index), compared)
             if columns is not None:
-                return UniqueKey(records, index, columns)
+                is_all = is_all and len(columns) == len(compared)
+                return UniqueKey(records, index, columns, is_all=is_all)
     return None
+
+
+def index_run(query: CompiledQuery, records: TableRecords) -> IndexRun | None:
+    """What the scan of a statement compares with parameters, if an index finds the rows by that: the one that the
+    planner chose."""
+    block = query.block
+    if not isinstance(block, Select) or block.limit is not None or block.order:
+        return None
+    compared, is_all = _compared(block, partial(value_number, env=records.env))
+    if not compared:
+        return None
+    access = query.access()
+    if not isinstance(access, KeyRange) or (access.low, access.high, access.prefix) != (None,) * 3:
+        return None
+    for index in records.indexes:
+        if index.tree_id == access.path.tree_id:
+            columns = _columns(_parts(index)[: len(access.equal)], compared)
+            if columns:
+                is_all = is_all and len(columns) == len(compared) and index.condition is None
+                return IndexRun(records, index, columns, is_all=is_all)
+    return None
+
+
+def _parts(index: IndexKeys) -> list[tuple[int | None, str]]:
+    return [(part.column, part.collation) for part in index.index.columns]
 
 
 def _compared(
     block: Select, number_of: Callable[[Expression], int | None]
-) -> dict[int, tuple[int, str]] | None:
-    """The columns that WHERE compares with parameters, under which collations; None if it does anything else."""
-    if len(block.items) != 1 or not block.where:
-        return None
+) -> tuple[dict[int, tuple[int, str]], bool]:
+    """The columns that WHERE compares with parameters, under which collations; and whether that is all it does."""
+    found: dict[int, tuple[int, str]] = {}
+    if len(block.items) != 1:
+        return found, False
     relation = block.items[0].relation
     if not isinstance(relation, TableRelation) or relation.indexed_by is not None:
-        return None
-    found: dict[int, tuple[int, str]] = {}
+        return found, False
     for condition in block.where:
         if not isinstance(condition, Compare) or condition.op != "=":
-            return None
+            continue
         column, value, converted = condition.left, condition.right, condition.left_affinity
         number = number_of(value)
         if number is None:
             column, number, converted = value, number_of(column), condition.right_affinity
         if not isinstance(column, ColumnRef) or number is None:
-            return None
+            continue
         if column.source != relation.source or converted is not None or column.column in found:
-            return None
+            continue
         found[column.column] = number, condition.collation
-    return found
+    return found, len(found) == len(block.where)
 
 
 def _columns(
-    parts: Sequence[tuple[int, str]], compared: dict[int, tuple[int, str]]
+    parts: Sequence[tuple[int | None, str]], compared: dict[int, tuple[int, str]]
 ) -> list[tuple[int, int, str]] | None:
-    """Place, parameter and collation of each part, if they are the columns that are compared, all of them."""
-    if {place for place, _ in parts} != compared.keys() or len(parts) != len(compared):
-        return None
+    """Place, parameter and collation of each part, if they are all compared."""
     found = []
     for place, collation in parts:
+        if place is None or place not in compared:
+            return None
         number, other = compared[place]
         if other.upper() != collation.upper():
             return None

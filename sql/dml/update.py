@@ -41,10 +41,19 @@ from sql.dml.programs import Change, with_state
 from sql.dml.records import KIND_BITS, Row, widen_by_classes
 from sql.dml.returning import Returning
 from sql.dml.rows import RowChanges, one_and_after
-from sql.dml.target import QueriedPlan, Target, Values, row_columns, scan_query, tree_key
+from sql.dml.target import (
+    QueriedPlan,
+    Target,
+    Values,
+    condition_of,
+    row_columns,
+    scan_query,
+    tree_key,
+    with_known,
+)
 from sql.dml.triggers import AT_ONCE_MIN, fire_for_all
 from sql.dml.undo import ABSENT, NOTED_ROWS, Undo, guarded, not_noted, noter
-from sql.dml.unique_keys import UniqueKey, unique_key
+from sql.dml.unique_keys import UniqueKey, index_run, unique_key
 from sql.dml.writer import same
 from sql.result import WriteOutcome
 
@@ -85,7 +94,13 @@ class UpdatePlan(QueriedPlan):
         changed = self.assigned | set(records.generated)
         self.indexes = [index for index in records.indexes if index.depends_on(changed)]
         keys = target.foreign_keys
-        alone = not target.triggers.any and (keys is None or not keys.parents)
+        self.returning: Returning | None = None
+        if statement.returning:
+            self.returning = Returning(statement.returning, table, env, statement.with_)
+            self.columns = self.returning.columns
+        # What a subquery of RETURNING sees of the table is what each row's change leaves.
+        by_row = self.returning is not None and self.returning.volatile
+        alone = not target.triggers.any and (keys is None or not keys.parents) and not by_row
         self.bulk = alone and not records.moves(self.assigned)
         self.bare = (
             self.bulk
@@ -98,19 +113,11 @@ class UpdatePlan(QueriedPlan):
             statement, alias, outputs, from_=statement.from_, joins=statement.joins
         )
         self.query = plan_select(self._select, env)
-        self.returning: Returning | None = None
-        if statement.returning:
-            self.returning = Returning(statement.returning, table, env)
-            self.columns = self.returning.columns
         triggers = target.triggers
         self._fires = keys is None and bool(triggers.after) and not triggers.before
         self._noted = bool(env.extra_scopes)  # a program's statement
-        in_place = (
-            not records.moves(self.assigned)
-            and self.returning is None
-            and not records.generated
-            and not records.has_checks
-        )
+        one_by_one = not records.moves(self.assigned) and not records.generated
+        in_place = one_by_one and self.returning is None and not records.has_checks
         self._plain_columns = (
             self.bulk and in_place and (self._foreign_keys is None or statement.from_ is None)
         )
@@ -122,7 +129,7 @@ class UpdatePlan(QueriedPlan):
         self._unique: UniqueKey | None = None  # what WHERE compares with parameters
         self._by_keys: ManyRows | None = None  # made when it is first wanted
         self._one: OneRow | None = None
-        if self._simple or (self._fires and looked_at_alone and statement.from_ is None):
+        if one_by_one and statement.from_ is None and (self.bulk or self._fires):
             self._one = self._keyed()
         if (
             self._noted
@@ -138,23 +145,34 @@ class UpdatePlan(QueriedPlan):
             self.query.generate()
 
     def _keyed(self) -> OneRow | None:
-        """The short way to one row; None if the statement is of another form."""
-        unique = unique_key(self.query, self.target.records)
-        if unique is None or self._foreign_keys is not None:
+        """The short way to one row, or to the few that an index finds; None if the statement is of another form."""
+        records, where = self.target.records, self.statement.where
+        if not is_plain(self.query) or (self._fires and self.returning is not None):
             return None
-        if not is_plain(self.query):
+        found = unique_key(self.query, records)
+        if found is None and not self._fires:
+            found = index_run(self.query, records)
+        if found is None:
             return None
-        if not self._noted and not self._fires:
-            self._unique = unique
-            if unique.places.isdisjoint(self.assigned):
+        if (
+            self._simple
+            and found.is_unique
+            and found.is_all
+            and self._foreign_keys is None
+            and not (self._noted or self._fires)
+        ):
+            self._unique = found
+            if found.places.isdisjoint(self.assigned):
                 self.sets_at_once = SETS_AT_ONCE
         return keyed_update(
-            self.target.records,
+            self.target,
             self.indexes,
-            unique,
+            found,
             self.assigned,
             self._successor(),
             self._as_named(),
+            where=where and condition_of(where),
+            returning=self.returning,
             noted=self._noted or self._fires,
             tells=self._fires,
         )
@@ -303,7 +321,7 @@ class UpdatePlan(QueriedPlan):
     def _settings(self) -> RowFunction:
         """The values of SET for a row that is not what the scan saw."""
         if self._set is None:
-            trees = [value.copy() for value in self._values]
+            trees = [with_known(value.copy(), self.statement.with_) for value in self._values]
             self._set = compile_row_function(trees, self._as_named(), self.target.env)
         return self._set
 

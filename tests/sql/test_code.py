@@ -118,7 +118,7 @@ def test_a_change_by_key_compiles_one_function_and_its_scan_when_that_is_wanted(
     assert with_rows.execute("UPDATE t SET b = 'x' WHERE id = ?", (5,)).rowcount == 1
     assert len(compiled) == 1 and "def statement(txn, p, ctx)" in compiled[0]
     assert with_rows.execute("DELETE FROM t WHERE id = ?", (6,)).rowcount == 1
-    assert len(compiled) == 1
+    assert len(compiled) == 2 and "def statement(txn, p, ctx)" in compiled[1]
     # A text that is a number is found by the scan.
     assert with_rows.execute("UPDATE t SET b = 'y' WHERE id = ?", ("5",)).rowcount == 1
     assert with_rows.execute("DELETE FROM t WHERE id = ?", ("7",)).rowcount == 1
