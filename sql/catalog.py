@@ -158,12 +158,12 @@ def _row(item: SchemaObject) -> Row:
 
 
 def master_rows(tree: Tree, base: int = 0) -> list[Row]:
-    """The rows of `sqlite_master`: (type, name, tbl_name, rootpage, sql)."""
+    """The rows of `sqlite_master`: (type, name, tbl_name, rootpage, sql, rowid)."""
     rows: list[Row] = []
-    for _, batch in tree.batches():
+    for rowids, batch in tree.batches():
         rows += [
-            (row[0], row[1], row[2], row[3] - base if row[3] else 0, row[4])
-            for row in batch
+            (row[0], row[1], row[2], row[3] - base if row[3] else 0, row[4], rowid)
+            for rowid, row in zip(rowids, batch, strict=True)
             if row[0] != "setting"
         ]
     return rows

@@ -28,7 +28,7 @@ def view_columns(ctx: Context, view: View, schema: Schema | None = None) -> list
     if schema is not None:
         environment.schema = schema
     _, result = Binder(environment).query(parsed.tree, None)
-    names = view.columns or distinct_names([column.name for column in result])
+    names = view.columns or distinct_names([column.inner_name or column.name for column in result])
     return [Column(name, column.declared_type) for name, column in zip(names, result, strict=False)]
 
 
@@ -44,7 +44,7 @@ def _columns(ctx: Context, name: str | None, database: str | None) -> tuple[Any,
     from sql.relations import relation
 
     known = relation(name.lower())
-    return None, [] if known is None else list(known.table.columns)
+    return None, [] if known is None else list(known.columns)
 
 
 def _table_info(ctx: Context, name: str | None, database: str | None) -> Rows:

@@ -31,12 +31,19 @@ _ROWS_AT_ONCE = 1024
 
 class Relation(Struct, frozen=True, eq=False):
     """Rows made on demand.  `range_rows(ctx, lo, hi, lo_inclusive, hi_inclusive, reverse)` has bounds on
-    the first column (None: no bound) and may give rows outside of them."""
+    the first column (None: no bound) and may give rows outside of them.  `rowid` is the place of the last
+    column, where that is the number of the row and has no name but `rowid` and its other names."""
 
     table: Table
     rows: Callable[[Context, Row], Batches]
     hidden: frozenset[int] = frozenset()
     range_rows: Callable[..., Batches] | None = None
+    rowid: int | None = None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Those that have a name."""
+        return self.table.columns[: self.rowid]
 
 
 def relation(name: str) -> Relation | None:
@@ -55,6 +62,9 @@ def _table(name: str, *columns: str | Column) -> Table:
         0,
         tuple(Column(item) if isinstance(item, str) else item for item in columns),
     )
+
+
+_ROWID = Column("rowid", "INTEGER", Affinity.INTEGER)
 
 
 # -- the raw key space ----------------------------------------------------------------------------------
@@ -160,6 +170,7 @@ def _master_table(name: str) -> Table:
         Column("tbl_name", *text),
         Column("rootpage", "INT", Affinity.INTEGER),
         Column("sql", *text),
+        _ROWID,
     )
 
 
@@ -180,12 +191,12 @@ def _temp_master_rows(ctx: Context, _: Row) -> Batches:
 
 @cache
 def _master() -> Relation:
-    return Relation(_master_table("sqlite_master"), _master_rows)
+    return Relation(_master_table("sqlite_master"), _master_rows, rowid=5)
 
 
 @cache
 def _temp_master() -> Relation:
-    return Relation(_master_table("sqlite_temp_master"), _temp_master_rows)
+    return Relation(_master_table("sqlite_temp_master"), _temp_master_rows, rowid=5)
 
 
 # -- table-valued functions -----------------------------------------------------------------------------
@@ -213,24 +224,26 @@ def _json_rows(ctx: Context, arguments: Row, *, deep: bool) -> Iterator[list[Row
     document = arguments[0]
     root = arguments[1] if len(arguments) > 1 else None
     rows = (tree_rows if deep else each_rows)(document, *arguments[1:2])
-    return _in_batches(((*row[:8], document, root) for row in rows), ctx)
+    return _in_batches(((*row[:8], document, root, number) for number, row in enumerate(rows)), ctx)
 
 
 @cache
 def _json_each() -> Relation:
     return Relation(
-        _table("json_each", *_JSON_COLUMNS),
+        _table("json_each", *_JSON_COLUMNS, _ROWID),
         lambda ctx, arguments: _json_rows(ctx, arguments, deep=False),
         frozenset((8, 9)),
+        rowid=10,
     )
 
 
 @cache
 def _json_tree() -> Relation:
     return Relation(
-        _table("json_tree", *_JSON_COLUMNS),
+        _table("json_tree", *_JSON_COLUMNS, _ROWID),
         lambda ctx, arguments: _json_rows(ctx, arguments, deep=True),
         frozenset((8, 9)),
+        rowid=10,
     )
 
 
@@ -248,14 +261,17 @@ def _series_rows(ctx: Context, arguments: Row) -> Iterator[list[Row]]:
     for place in range(0, len(series), _ROWS_AT_ONCE):
         ctx.check()
         part = series[place : place + _ROWS_AT_ONCE]
-        yield list(zip(part, repeat(start), repeat(stop), repeat(step), strict=False))
+        numbers = range(place + 1, place + 1 + len(part))
+        yield list(zip(part, repeat(start), repeat(stop), repeat(step), numbers, strict=False))
 
 
 @cache
 def _series() -> Relation:
     integer = ("INTEGER", Affinity.INTEGER)
     columns = [Column(name, *integer) for name in ("value", "start", "stop", "step")]
-    return Relation(_table("generate_series", *columns), _series_rows, frozenset((1, 2, 3)))
+    return Relation(
+        _table("generate_series", *columns, _ROWID), _series_rows, frozenset((1, 2, 3)), rowid=4
+    )
 
 
 @cache
@@ -277,10 +293,11 @@ def _pragma(name: str) -> Relation | None:
             None if argument is None else value_to_text(argument),
             None if schema is None else str(schema),
         )
-        batch = [(*row, argument, schema) for row in found]
+        batch = [(*row, argument, schema, number) for number, row in enumerate(found, 1)]
         return [batch] if batch else []
 
-    return Relation(_table(name, *columns, "arg", "schema"), rows, frozenset((width, width + 1)))
+    table = _table(name, *columns, "arg", "schema", _ROWID)
+    return Relation(table, rows, frozenset((width, width + 1)), rowid=width + 2)
 
 
 _RELATIONS: dict[str, Callable[[], Relation]] = {

@@ -110,6 +110,7 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     body: tuple[str, ...] = ()  # statements' texts
     temporary: bool = False
     sql: str = ""
+    on_main: bool = False  # a temporary one on a table or view that is not
 
 
 SchemaObject = Table | View | Index | Trigger
@@ -167,6 +168,11 @@ class Schema:
 
     def triggers_on(self, table: str) -> list[Trigger]:
         return self.triggers_of.get(table.lower(), [])
+
+    def temporary_triggers_on(self, table: str, *, on_main: bool) -> list[Trigger]:
+        """Temporary triggers on the database's table or view of the name, or on the temporary one."""
+        found = [] if self.temp is None else self.temp.triggers_on(table)
+        return [trigger for trigger in found if trigger.on_main == on_main]
 
     def layer(self, database: str | None) -> Schema | None:
         """The layer that `database` names (None: all of it); None if there is no such database."""

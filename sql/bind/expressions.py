@@ -176,7 +176,7 @@ class ExpressionBinder:
     def negate(self, node: exp.Neg) -> Expression:
         operand = node.this
         if isinstance(operand, exp.Literal) and not operand.is_string:
-            if operand.this == "9223372036854775808":
+            if operand.this.lstrip("0") == "9223372036854775808":
                 return Literal(MINIMUM_INTEGER)
             value = number(operand.this)
             if value == MINIMUM_INTEGER:  # in hexadecimal

@@ -387,7 +387,9 @@ class Binder:
         if isinstance(node, exp.Column):
             return ResultColumn(item.meta.get("text") or node.name)
         text = item.meta.get("text")
-        return ResultColumn(text if text is not None else node.sql(dialect="sqlite"))
+        return ResultColumn(
+            text if text is not None else node.sql(dialect="sqlite"), inner_name=_column_below(node)
+        )
 
     def _group_keys(
         self,
@@ -446,6 +448,13 @@ class Binder:
                 key = replace(key, collation=collation)
             keys.append(key)
         return tuple(keys)
+
+
+def _column_below(node: exp.Expression) -> str | None:
+    """The name of the column that COLLATE stands behind."""
+    while isinstance(node, (exp.Collate, exp.Paren)):
+        node = node.this
+    return node.name if isinstance(node, exp.Column) else None
 
 
 def _result_column(column: ScopeColumn, alias: str | None) -> ResultColumn:

@@ -63,7 +63,7 @@ def output_columns(
 ) -> list[ScopeColumn]:
     """The columns of a derived relation."""
     columns: list[ScopeColumn] = []
-    names = distinct_names([column.name for column in result])
+    names = distinct_names([column.inner_name or column.name for column in result])
     for slot, (name, column) in enumerate(zip(names, result, strict=True)):
         output = binder.output_of(block, slot)
         assert output is not None
@@ -86,33 +86,45 @@ def output_columns(
 class FromBinder:
     """Binds one FROM clause into `scope`."""
 
-    __slots__ = ("binder", "scope")
+    __slots__ = ("_later", "_merged_inside", "binder", "scope")
 
     def __init__(self, binder: Binder, scope: Scope) -> None:
         self.binder = binder
         self.scope = scope
+        self._merged_inside: dict[str, ScopeColumn] = {}  # of the latest join in parentheses
+        # ON of inner joins that name a relation to their right.
+        self._later: list[exp.Expression] = []
 
     def bind(self, node: exp.Select) -> tuple[tuple[FromItem, ...], tuple[Expression, ...]]:
         """The joined relations, and the conditions of inner joins (part of WHERE)."""
         from_ = node.args.get("from_")
         if from_ is None:
             return (), ()
-        items, where = self._joined(from_.this, node.args.get("joins") or [])
+        joins = node.args.get("joins") or []
+        sides = {str(join.args.get("side") or "").upper() for join in joins}
+        items, where = self._joined(
+            from_.this, joins, may_wait=not sides.intersection(("RIGHT", "FULL"))
+        )
+        for condition in self._later:
+            where += conjuncts(ExpressionBinder(self.binder, self.scope).bind(condition))
         return tuple(items), tuple(where)
 
     def _joined(
-        self, first: exp.Expression, joins: list[exp.Expression]
+        self, first: exp.Expression, joins: list[exp.Expression], *, may_wait: bool = False
     ) -> tuple[list[FromItem], list[Expression]]:
+        """`may_wait`: ON of an inner join is a part of WHERE, and may name what comes later in FROM."""
         items, where = self._relation_list(first)
+        self.scope.merged |= self._merged_inside
+        self._merged_inside = {}
         inner_joins = first.args.get("joins") or [] if isinstance(first, exp.Table) else []
         for join in [*inner_joins, *joins]:
-            items, where = self._join(items, where, join)
+            items, where = self._join(items, where, join, may_wait=may_wait)
         return items, where
 
     def _relation_list(self, node: exp.Expression) -> tuple[list[FromItem], list[Expression]]:
         """One FROM term: a relation, or a parenthesised join that is spread in place."""
         if isinstance(node, exp.Subquery) and not is_query(node.this):
-            return self._joined(node.this, node.args.get("joins") or [])
+            return self._parenthesised(node.this, node.args.get("joins") or [])
         relation, item = self._relation(node)
         self.scope.items.append(item)
         items = [FromItem(relation)]
@@ -122,26 +134,53 @@ class FromBinder:
                 items, where = self._join(items, where, join)
         return items, where
 
+    def _parenthesised(
+        self, first: exp.Expression, joins: list[exp.Expression]
+    ) -> tuple[list[FromItem], list[Expression]]:
+        """A join in parentheses: its conditions see its own relations alone."""
+        scope = self.scope
+        around, merged = scope.items, scope.merged
+        scope.items, scope.merged = [], {}
+        found = self._joined(first, joins)
+        scope.items = [*around, *scope.items]
+        self._merged_inside, scope.merged = scope.merged, merged
+        return found
+
     def _join(
-        self, items: list[FromItem], where: list[Expression], join: exp.Expression
+        self,
+        items: list[FromItem],
+        where: list[Expression],
+        join: exp.Expression,
+        *,
+        may_wait: bool = False,
     ) -> tuple[list[FromItem], list[Expression]]:
         side = str(join.args.get("side") or "").upper()
         kind = str(join.args.get("kind") or "").upper()
         natural = str(join.args.get("method") or "").upper() == "NATURAL"
         scope = self.scope
         left_count = len(scope.items)
+        self._merged_inside = {}
         right_items, right_where = self._relation_list(join.this)
+        inside, self._merged_inside = self._merged_inside, {}
         left_scope, right_scope = scope.items[:left_count], scope.items[left_count:]
         using = self._using(join, natural, left_scope, right_scope)
         on: list[Expression] = []
         for name in using:
-            on.append(self._using_condition(name, left_scope, right_scope, side))
+            on.append(self._using_condition(name, left_scope, right_scope, side, inside))
+        for lowered, column in inside.items():
+            if not any(lowered in item.by_name for item in left_scope):
+                scope.merged[lowered] = column
         condition = join.args.get("on")
         if condition is not None:
             if natural:
                 raise SqlError("a NATURAL join may not have an ON or USING clause")
             scope.items = [*left_scope, *right_scope]
-            on += conjuncts(ExpressionBinder(self.binder, scope).bind(condition))
+            try:
+                on += conjuncts(ExpressionBinder(self.binder, scope).bind(condition))
+            except SqlNameError:
+                if not may_wait or side not in ("", "INNER"):
+                    raise
+                self._later.append(condition)
         if side in ("", "INNER"):
             first = right_items[0]
             if kind == "CROSS" and condition is None and join.args.get("cross_order"):
@@ -280,8 +319,14 @@ class FromBinder:
         return [name.name for name in join.args.get("using") or ()]
 
     def _using_condition(
-        self, name: str, left: list[ScopeItem], right: list[ScopeItem], side: str
+        self,
+        name: str,
+        left: list[ScopeItem],
+        right: list[ScopeItem],
+        side: str,
+        inside: dict[str, ScopeColumn],
     ) -> Expression:
+        """`inside`: what the right side, a join in parentheses, shows once."""
         lowered = name.lower()
         left_column = self.scope.merged.get(lowered)
         if left_column is None:
@@ -294,7 +339,7 @@ class FromBinder:
             raise SqlError(
                 f"cannot join using column {name} - column not present in both tables", token=name
             )
-        right_column = right_item.by_name[lowered]
+        right_column = inside.get(lowered) or right_item.by_name[lowered]
         right_item.merged.add(lowered)
         left_value, right_value = left_column.expression, right_column.expression
         if side in ("RIGHT", "FULL"):
@@ -351,13 +396,14 @@ class FromBinder:
         source = self.binder.next_source()
         table = provider.table
         item = table_item(table, source, alias, (31,) * len(table.columns))
-        item.rowid = None
         item = ScopeItem(
             alias,
             [
                 replace(column, hidden=place in provider.hidden)
                 for place, column in enumerate(item.columns)
+                if place != provider.rowid
             ],
+            None if provider.rowid is None else item.columns[provider.rowid].expression,
         )
         return RowRelation(source, provider, alias, arguments), item
 

@@ -110,11 +110,9 @@ class Scope(Struct):
         return found
 
     def _rowid(self) -> ScopeColumn | None:
-        if len(self.items) != 1 or self.items[0].rowid is None:
-            return None
-        item = self.items[0]
-        assert item.rowid is not None
-        return rowid_column(item.rowid, item.alias)
+        """The rowid of the one relation that has any."""
+        found = [(item.rowid, item.alias) for item in self.items if item.rowid is not None]
+        return rowid_column(*found[0]) if len(found) == 1 else None
 
     def names(self) -> list[str]:
         return [column.name for item in self.items for column in item.columns]

@@ -228,7 +228,8 @@ class LevelCompiler(AccessCompiler):
             else:
                 name = row or key or f"k{level.relation.source}"
                 loop = self.loop(name, self.call(ranges.keys_of, source.batches))
-            source = Source(None, [loop], [name for name in (key, row) if name])
+            wanted = [name for name in (key, row) if name]
+            source = Source(None, [loop], wanted or [f"k{level.relation.source}"])
         return self.matched(level, source)
 
     def matched(self, level: Level, source: Source) -> list[str]:

@@ -119,12 +119,18 @@ def _rewrite(
 ) -> None:
     """Edit every definition that needs it, and enter its new record.
 
-    What is not temporary can only mean what is not; temporary definitions mean temporary tables first."""
+    What is not temporary can only mean what is not; temporary definitions mean temporary tables first, but for what
+    their triggers stand on."""
     schema = work.schema
     temp = schema.temp
     items = [] if work.temporary else [(item, False) for item in objects_of(schema.main)]
-    if temp is not None and (work.temporary or not (temp.table(old) or temp.view(old))):
-        items += [(item, True) for item in objects_of(temp)]
+    is_hidden = not work.temporary and temp is not None and bool(temp.table(old) or temp.view(old))
+    if is_hidden:
+        items += [(item, True) for item in schema.temporary_triggers_on(old, on_main=True)]
+    elif temp is not None:
+        items += [
+            (item, True) for item in objects_of(temp) if not (work.temporary and _is_on_main(item))
+        ]
     for item, is_temporary in items:
         statement = _parsed(item)
         if statement is None:
@@ -139,7 +145,11 @@ def _rewrite(
         speaks_below = is_temporary != work.temporary  # of a table of the database
         if speaks_below and isinstance(statement, CreateTable):
             continue  # a temporary table's foreign keys refer to temporary tables
-        edits = edits_of(statement)
+        if is_hidden and old != new and isinstance(statement, CreateTrigger):
+            target = statement.table
+            edits = [(target.start, target.end, quoted(new))]
+        else:
+            edits = edits_of(statement)
         if edits:
             own = work
             if speaks_below:
@@ -147,6 +157,10 @@ def _rewrite(
                 own = Work(work.session, work.transaction, temporary=True)
             text = edited(statement.text, edits)
             own.catalog.replace(item, _remade(own, item, text, old=old, new=new))
+
+
+def _is_on_main(item: SchemaObject) -> bool:
+    return isinstance(item, Trigger) and item.on_main
 
 
 # -- RENAME -------------------------------------------------------------------------------------------------

@@ -149,6 +149,8 @@ def create_trigger(work: Work, statement: CreateTrigger) -> None:
     """Carry out CREATE TRIGGER.  Its body is looked at when it first fires."""
     name = statement.name
     table, view = _triggering(work, statement)
+    target = table or view
+    assert target is not None
     if work.layer.find_trigger(name.name):
         if statement.if_not_exists:
             return
@@ -171,6 +173,7 @@ def create_trigger(work: Work, statement: CreateTrigger) -> None:
             body=tuple(part.text for part in statement.body),
             temporary=work.temporary,
             sql=text_from_name("TRIGGER", statement.text, name.start),
+            on_main=work.temporary and not target.temporary,
         )
     )
 
@@ -319,8 +322,15 @@ def _delete_rows(work: Work, table: Table) -> None:
 
 
 def _drop_triggers(work: Work, table: str) -> None:
-    for trigger in list(work.layer.triggers_on(table)):
-        work.catalog.remove(trigger)
+    """Remove the triggers on a table or a view, the temporary ones too."""
+    if not work.temporary:
+        for trigger in list(work.layer.triggers_on(table)):
+            work.catalog.remove(trigger)
+    temporary = work.schema.temporary_triggers_on(table, on_main=not work.temporary)
+    owner = work if work.temporary or not temporary else work.temporary_half()
+    assert owner is not None
+    for trigger in temporary:
+        owner.catalog.remove(trigger)
 
 
 def forget_sequence(work: Work, table: str, rename_to: str | None = None) -> None:

@@ -6,7 +6,7 @@ stale, and there is no sqlite_stat1 table.
 
 from __future__ import annotations
 
-from sql.ddl.work import Work, check_database, no_such
+from sql.ddl.work import RESERVED_NAMES, Work, check_database, no_such
 from sql.errors import SqlError
 from sql.parse.statements import Analyze, ObjectName, Reindex
 from sql.schema import Index
@@ -64,6 +64,8 @@ def analyze(work: Work, statement: Analyze) -> None:
     """Check that what is named is there."""
     name = statement.name
     if name is None or (name.schema is None and name.name.lower() in ("main", "temp")):
+        return
+    if name.name.lower() in RESERVED_NAMES:
         return
     schema = work.schema
     if not (schema.find_table(name.name, name.schema) or schema.find_index(name.name, name.schema)):

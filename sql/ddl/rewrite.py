@@ -215,6 +215,10 @@ class ColumnFinder:
             is_own = target_name.name.lower() == self.table
             alias = getattr(statement, "alias", None) or target_name.name
             sources[alias.lower()] = target_name.name.lower()
+        if isinstance(statement, Update):
+            sources |= _relations(
+                [part.this for part in (statement.from_, *statement.joins) if part is not None]
+            )
         if isinstance(statement, Insert):
             sources["excluded"] = statement.table.name.lower()
             if is_own:
@@ -266,14 +270,30 @@ class ColumnFinder:
         wanted = None if qualifier is None else qualifier.name.lower()
         node: Any = column
         while node is not None:
-            if isinstance(node, exp.Order) and wanted is None and self._is_alias(node):
-                return False
+            if isinstance(node, exp.Order) and wanted is None:
+                if isinstance(node.parent, exp.SetOperation):
+                    return self._is_result(node.parent, outer)
+                if self._is_alias(node):
+                    return False
             if isinstance(node, exp.Select):
                 answer = self._answer(_sources(node), wanted)
                 if answer is not None:
                     return answer
             node = node.parent
         return bool(self._answer(outer, wanted))
+
+    def _is_result(self, compound: exp.SetOperation, outer: dict[str, str]) -> bool:
+        """Whether the name in ORDER BY of a compound is that of our column in the first arm that has the name."""
+        arm: Any = compound
+        arms: list[Any] = []
+        while isinstance(arm, exp.SetOperation):
+            arms.append(arm.expression)
+            arm = arm.this
+        for select in (arm, *reversed(arms)):
+            for item in select.expressions if isinstance(select, exp.Select) else ():
+                if item.alias_or_name.lower() == self.old:
+                    return isinstance(item, exp.Column) and self._is_ours(item, outer)
+        return False
 
     def _is_alias(self, order: exp.Order) -> bool:
         select = order.parent
@@ -307,8 +327,12 @@ def _sources(select: exp.Select) -> dict[str, str]:
     from_ = select.args.get("from_")
     if from_ is None:
         return {}
+    return _relations([from_.this, *[join.this for join in select.args.get("joins") or []]])
+
+
+def _relations(waiting: list[exp.Expression]) -> dict[str, str]:
+    """The same of the items of a FROM clause."""
     found: dict[str, str] = {}
-    waiting = [from_.this, *[join.this for join in select.args.get("joins") or []]]
     while waiting:
         node = waiting.pop()
         if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):

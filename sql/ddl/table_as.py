@@ -11,10 +11,10 @@ from sql.expressions import Affinity
 from sql.loading import load
 from sql.parse.statements import CreateTable
 from sql.schema import Column, Table, quoted
-from sql.values import affinity_of_type
 
 if TYPE_CHECKING:
-    from sql.plan import ResultColumn
+    from sql.bind.queries import Binder
+    from sql.plan import Block, ResultColumn
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TYPE_NAMES = {
@@ -29,14 +29,16 @@ _ONE_LINE_MAX = 50
 
 def create_table_as(work: Work, statement: CreateTable) -> None:
     """Carry out the statement; its rows get rowids from 1 on, and the affinities of their columns."""
+    from sql.bind.queries import bind_query
     from sql.compile import prepare_select
     from sql.ddl.tables import add_table
 
     assert statement.select is not None
     if statement.parameter_names:
         raise MisuseError("parameters are not allowed in CREATE TABLE")
-    compiled = prepare_select(statement.select, work.environment())
-    columns = result_columns(work, compiled.columns)
+    environment = work.environment()
+    compiled = prepare_select(statement.select, environment)
+    columns = result_columns(*bind_query(statement.select, environment))
     name = statement.name.name
     table = Table(
         name=name,
@@ -60,29 +62,21 @@ def create_table_as(work: Work, statement: CreateTable) -> None:
     fill_table(context, made, work.environment(), batches)
 
 
-def result_columns(work: Work, result: tuple[ResultColumn, ...]) -> tuple[Column, ...]:
+def result_columns(
+    block: Block, result: tuple[ResultColumn, ...], binder: Binder
+) -> tuple[Column, ...]:
     """Columns for a query's result: repeated names are numbered, types say the affinity alone."""
+    from sql.bind.relations import distinct_names
+    from sql.bind.typing import affinity_of
+
+    names = distinct_names([item.inner_name or item.name for item in result])
     columns: list[Column] = []
-    seen: set[str] = set()
-    for item in result:
-        name, count = item.name, 0
-        while name.lower() in seen:
-            count += 1
-            name = f"{item.name}:{count}"
-        seen.add(name.lower())
-        affinity = _affinity(work, item)
+    for slot, name in enumerate(names):
+        output = binder.output_of(block, slot)
+        assert output is not None
+        affinity = affinity_of(output) or Affinity.BLOB
         columns.append(Column(name, _TYPE_NAMES[affinity], affinity))
     return tuple(columns)
-
-
-def _affinity(work: Work, item: ResultColumn) -> Affinity:
-    """The affinity of the column that a result column is; none for an expression."""
-    table = None if item.table is None else work.schema.table(item.table)
-    if table is not None:
-        for column in table.columns:
-            if column.name == item.column:
-                return column.affinity
-    return affinity_of_type(item.declared_type)
 
 
 def _text(table: str, columns: tuple[Column, ...]) -> str:

@@ -58,7 +58,7 @@ class Triggers:
 def _on(session: Session, env: BindEnvironment, table: Table) -> list[Trigger]:
     """A table's triggers in the order of firing: temporary ones, then the others, newest first."""
     schema = session.schema_of(env.transaction)
-    temporary = [] if schema.temp is None else schema.temp.triggers_on(table.name)
+    temporary = schema.temporary_triggers_on(table.name, on_main=not table.temporary)
     if table.temporary:
         return temporary
     return [*temporary, *reversed(schema.main.triggers_on(table.name))]

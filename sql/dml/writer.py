@@ -108,6 +108,7 @@ class TableWriter:
         last = self.tree.last()
         largest: int = 0 if last is None else last[0]
         if self.sequence is not None:
+            self.sequence.refresh()  # triggers of this statement may have inserted rows meanwhile
             largest = max(largest, self.sequence.value)
             if largest == INT_MAX:
                 raise full()
@@ -294,10 +295,22 @@ class LargestRowid:
         table = ctx.schema.find_table("sqlite_sequence", "temp" if temporary else "main")
         assert table is not None, "made with the first AUTOINCREMENT table"
         self.tree: Tree = ctx.transaction.tree(table.tree_id)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in what other statements have stored: the triggers of the one that runs may insert, too."""
+        row = None if self.key is None else self.tree.get(self.key)
+        if row is None or row[0] != self.name:
+            self.key, row = self._found()
+        if row is not None and row[1].__class__ is int and row[1] > self.value:
+            self.value, self.changed = row[1], False
+
+    def _found(self) -> tuple[int | None, Row | None]:
         for keys, rows in self.tree.batches():
             for key, row in zip(keys, rows, strict=True):
-                if self.key is None and row[0] == name:
-                    self.key, self.value = key, row[1] if row[1].__class__ is int else 0
+                if row[0] == self.name:
+                    return key, row
+        return None, None
 
     def note(self, rowid: int) -> None:
         """A rowid was given."""
@@ -307,6 +320,7 @@ class LargestRowid:
 
     def write(self, note: Callable[[int, Any, Any], None]) -> None:
         """Store the largest rowid; a row is made for a table's first."""
+        self.refresh()
         if not self.changed and self.key is not None:
             return
         old = ABSENT

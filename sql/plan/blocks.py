@@ -21,13 +21,15 @@ from sql.schema import Table
 
 class ResultColumn(Struct, frozen=True):
     """A column of a result.  `table`, `column`: where it comes from if it is a plain column.  `kinds`: the
-    mask of `btree.Kind` bits of its values; all bits if unknown."""
+    mask of `btree.Kind` bits of its values; all bits if unknown.  `inner_name`: what a query around calls the
+    column, and a table made of it, where that is another name."""
 
     name: str
     declared_type: str | None = None
     table: str | None = None
     column: str | None = None
     kinds: int = 31
+    inner_name: str | None = None
 
 
 class SortKey(Struct, frozen=True):

@@ -1,0 +1,119 @@
+"""Definitions that once did otherwise than sqlite3's: temporary triggers, names in triggers, tables made of queries."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sql.engines import same_answers
+
+_TEMPORARY = "SELECT type, name, tbl_name, sql FROM sqlite_temp_master ORDER BY rowid"
+
+SCRIPTS: dict[str, list[str]] = {
+    "a temporary trigger stays with the table that it was made for": [
+        "CREATE TABLE t (a, b)",
+        "CREATE TABLE log (x, y)",
+        "CREATE TEMP TRIGGER seen AFTER INSERT ON main.t BEGIN INSERT INTO log VALUES (new.a, 1); END",
+        "INSERT INTO t VALUES (1, 1)",
+        "CREATE TEMP TABLE t (x, y, z)",
+        "CREATE TEMP TRIGGER also AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.x, 2); END",
+        "INSERT INTO t VALUES (2, 2, 2)",
+        "INSERT INTO main.t VALUES (3, 3)",
+        "SELECT * FROM log",
+        "ALTER TABLE main.t RENAME a TO aa",
+        "ALTER TABLE main.t RENAME TO s",
+        _TEMPORARY,
+        "INSERT INTO s VALUES (4, 4)",
+        "INSERT INTO t VALUES (5, 5, 5)",
+        "SELECT * FROM log",
+        "DROP TABLE s",
+        _TEMPORARY,
+        "INSERT INTO t VALUES (6, 6, 6)",
+        "SELECT * FROM log",
+        "DROP TABLE t",
+        _TEMPORARY,
+    ],
+    "a temporary trigger stays with the view that it was made for": [
+        "CREATE TABLE t (a)",
+        "CREATE TABLE log (x, y)",
+        "CREATE VIEW v AS SELECT a FROM t",
+        "CREATE TEMP TRIGGER seen INSTEAD OF INSERT ON v BEGIN INSERT INTO log VALUES (new.a, 1); END",
+        "CREATE TEMP VIEW v AS SELECT a AS x FROM t",
+        "CREATE TEMP TRIGGER also INSTEAD OF INSERT ON v BEGIN INSERT INTO log VALUES (new.x, 2); END",
+        "INSERT INTO v VALUES (1)",
+        "INSERT INTO main.v VALUES (2)",
+        "SELECT * FROM log",
+        "DROP VIEW main.v",
+        _TEMPORARY,
+        "INSERT INTO v VALUES (3)",
+        "SELECT * FROM log",
+    ],
+    "a table's temporary triggers are dropped with it": [
+        "CREATE TABLE t (a)",
+        "CREATE TEMP TRIGGER seen AFTER INSERT ON t BEGIN SELECT 1; END",
+        "DROP TABLE t",
+        _TEMPORARY,
+        "CREATE TABLE t (a)",
+        "CREATE TEMP TRIGGER seen AFTER INSERT ON t BEGIN SELECT 1; END",
+    ],
+    "a column is renamed in ORDER BY of a compound and in UPDATE FROM": [
+        "CREATE TABLE t (a, b, c)",
+        "CREATE TABLE u (d, e, f)",
+        "CREATE TRIGGER one AFTER INSERT ON t BEGIN"
+        " SELECT a, b FROM t EXCEPT SELECT a, b FROM t ORDER BY a; END",
+        "CREATE TRIGGER two AFTER INSERT ON t BEGIN"
+        " SELECT d, e FROM u UNION SELECT a, b FROM t ORDER BY a, d; END",
+        "CREATE TRIGGER three AFTER INSERT ON t BEGIN"
+        " SELECT a AS d, e FROM u, t UNION SELECT a, b FROM t ORDER BY a, d; END",
+        "CREATE TRIGGER four INSERT ON t BEGIN UPDATE t SET a = u.d FROM u WHERE f = d; END",
+        "CREATE VIEW v AS SELECT a, b FROM t UNION ALL SELECT d, e FROM u ORDER BY a, 2",
+        "ALTER TABLE t RENAME a TO aa",
+        "ALTER TABLE u RENAME d TO dd",
+        "SELECT sql FROM sqlite_master ORDER BY rowid",
+        "INSERT INTO t VALUES (1, 2, 3)",
+        "SELECT * FROM v",
+    ],
+    "triggers that insert into their own AUTOINCREMENT table": [
+        "CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT, b)",
+        "CREATE TRIGGER before BEFORE INSERT ON t BEGIN"
+        " INSERT INTO t (b) VALUES ('x'); DELETE FROM t WHERE b = 'x'; END",
+        "CREATE TRIGGER after AFTER INSERT ON t BEGIN INSERT INTO t (b) VALUES ('after'); END",
+        "INSERT INTO t (b) VALUES ('q'), ('r')",
+        "SELECT * FROM t",
+        "SELECT * FROM sqlite_sequence",
+        "UPDATE sqlite_sequence SET seq = 3",
+        "INSERT INTO t (b) VALUES ('s')",
+        "SELECT * FROM t",
+        "SELECT * FROM sqlite_sequence",
+        "DELETE FROM sqlite_sequence",
+        "INSERT INTO t (b) VALUES ('u')",
+        "SELECT * FROM t",
+        "SELECT * FROM sqlite_sequence",
+    ],
+    "the columns of a table made of a query have names and affinities of its expressions": [
+        "CREATE TABLE t (a TEXT, n INT, r REAL)",
+        "INSERT INTO t VALUES ('1', 2, 3)",
+        "CREATE TABLE one AS SELECT CAST(a AS INT) AS x, CAST(n AS TEXT) AS y, +n, n + 1, CAST(n AS REAL),"
+        " CAST(n AS NUMERIC), (SELECT n), a COLLATE nocase, n COLLATE nocase, max(n), CAST(n AS BLOB) FROM t",
+        "CREATE TABLE two AS SELECT * FROM (SELECT CAST(a AS INT) AS x, (n), +n AS z, n COLLATE rtrim FROM t)",
+        "CREATE TABLE three AS SELECT CAST(a AS INT) AS x FROM t UNION SELECT a FROM t",
+        "CREATE TABLE four AS WITH c (q) AS (SELECT r FROM t) SELECT q, n, (n), n FROM c, t",
+        "CREATE TABLE five AS VALUES (1, 'a')",
+        "SELECT sql FROM sqlite_master ORDER BY rowid",
+        "INSERT INTO one (x, y) VALUES ('7', 7)",
+        "SELECT typeof(x), typeof(y) FROM one",
+        "CREATE VIEW v AS SELECT a COLLATE nocase, +n, (n), n COLLATE nocase FROM t",
+        "PRAGMA table_info(v)",
+        "SELECT a, n FROM (SELECT a COLLATE nocase, n FROM t)",
+        "SELECT * FROM (SELECT a COLLATE nocase FROM t) JOIN t USING (a)",
+    ],
+    "ANALYZE may name the catalog": [
+        "ANALYZE sqlite_schema",
+        "ANALYZE main.sqlite_master",
+        "ANALYZE nothing",
+    ],
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_definitions_do_as_those_of_sqlite3(script: list[str]) -> None:
+    same_answers(*script)

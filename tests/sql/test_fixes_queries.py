@@ -1,0 +1,100 @@
+"""Queries that were once refused, or answered otherwise than by sqlite3: names in joins, rowids, literals."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sql.engines import same_answers
+
+_TABLES = [
+    "CREATE TABLE t (a, b)",
+    "INSERT INTO t VALUES (1, 2), (3, 4), (3, 5)",
+    "CREATE TABLE u (x INTEGER PRIMARY KEY, y, z)",
+    "CREATE INDEX u_y ON u (y)",
+    "INSERT INTO u VALUES (1, 1, 1), (2, 3, 1), (3, 3, 2), (4, NULL, 1)",
+]
+
+SCRIPTS: dict[str, list[str]] = {
+    "ON of an inner join may name a relation to its right": [
+        "CREATE TABLE a (a)",
+        "CREATE TABLE b (b)",
+        "CREATE TABLE c (c)",
+        "INSERT INTO a VALUES (1), (2)",
+        "INSERT INTO b VALUES (1), (3)",
+        "INSERT INTO c VALUES (1), (4)",
+        "SELECT * FROM a JOIN c ON a = b JOIN b ON b = c",
+        "SELECT * FROM a JOIN c ON a = b LEFT JOIN b ON b = c",
+        "SELECT * FROM a JOIN c ON a = b.b, b",
+        "SELECT * FROM a JOIN c ON EXISTS (SELECT 1 FROM c WHERE b = c) JOIN b",
+        "SELECT * FROM a JOIN c ON a = x JOIN b ON b = c",
+        "SELECT a.a FROM a, c JOIN b ON d = 1 JOIN (SELECT 1 AS d) ORDER BY 1",
+    ],
+    "a LEFT JOIN's right side that nothing reads": [
+        *_TABLES,
+        *(
+            f"SELECT {what} FROM t LEFT JOIN {right}"
+            for what in ("t.rowid", "1", "a")
+            for right in (
+                "(SELECT 2) ON 1",
+                "(SELECT b FROM t) ON 1",
+                "(SELECT 2 UNION SELECT 3) ON 1",
+                "json_each('[1, 2]') ON 1",
+                "t AS s ON 1",
+                "u ON 1",
+                "u ON y = a",
+                "u ON z = a",
+                "u ON x > a",
+                "u ON b > 3",
+                "(u JOIN u AS w) ON 1",
+                "u ON 1 LEFT JOIN t AS s ON 1",
+            )
+        ),
+        "WITH c (q) AS (SELECT 1 UNION ALL SELECT q + 1 FROM c LEFT JOIN t ON 1 WHERE q < 3) SELECT * FROM c",
+        "SELECT count(*), (SELECT 1 FROM t LEFT JOIN u ON 1) FROM t LEFT JOIN u ON 1",
+    ],
+    "rowids of relations that are no tables": [
+        *_TABLES,
+        "SELECT rowid, value FROM json_each('[7, 8, 9]')",
+        "SELECT rowid, oid, _rowid_, j.rowid FROM json_tree('[7, [8], 9]') AS j WHERE j.rowid > 1",
+        "SELECT rowid FROM t, json_each('[7]')",
+        "SELECT * FROM json_each('[7, 8]') WHERE rowid = 1",
+        "SELECT a.rowid, b.rowid FROM json_each('[1, 2]') AS a"
+        " LEFT JOIN json_each('[1]') AS b ON a.rowid = b.rowid",
+        "SELECT rowid, name FROM pragma_table_info('t')",
+        "SELECT name FROM sqlite_master ORDER BY rowid",
+        "SELECT name FROM sqlite_master WHERE rowid = 0",
+        "PRAGMA table_info(sqlite_master)",
+        "SELECT * FROM json_each('[1]') NATURAL JOIN json_each('[1]')",
+        "WITH c (q) AS (SELECT a FROM t) SELECT rowid FROM t, c WHERE a = q",
+    ],
+    "literals": [
+        "SELECT 0.5 IS TRUE COLLATE NOCASE, 0.5 IS NOT TRUE COLLATE NOCASE, 2 IS (TRUE COLLATE RTRIM)",
+        "SELECT -00009223372036854775808, typeof(-009223372036854775809), 0000000000000000000000000001",
+    ],
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_queries_are_answered_as_by_sqlite3(script: list[str]) -> None:
+    same_answers(*script)
+
+
+@pytest.mark.parametrize("outer", ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
+@pytest.mark.parametrize("inner", ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
+def test_a_join_in_parentheses_sees_its_own_relations_alone(outer: str, inner: str) -> None:
+    same_answers(
+        *(f"CREATE TABLE t{n} (a, b{n})" for n in range(1, 5)),
+        "INSERT INTO t1 VALUES (1, 1), (2, 2), (3, 3)",
+        "INSERT INTO t2 VALUES (1, 1), (4, 2), (6, 3)",
+        "INSERT INTO t3 VALUES (1, 1), (3, 2), (4, 3), (5, 4)",
+        "INSERT INTO t4 VALUES (2, 1), (1, 2), (6, 3), (5, 4)",
+        f"SELECT * FROM t1 {outer} (t2 {inner} t3 USING (a)) USING (a) ORDER BY 1, 2, 3, 4",
+        f"SELECT t1.a, t2.a, t3.a, a FROM t1 {outer} (t2 {inner} t3 USING (a)) USING (a) ORDER BY 1, 2, 3",
+        f"SELECT t1.a, t2.a, t3.a FROM t1 {outer} (t2 {inner} t3 ON t2.a = t3.a) ON t1.a = t2.a"
+        " ORDER BY 1, 2, 3",
+        f"SELECT * FROM t1 NATURAL {outer} (t2 NATURAL {inner} t3) ORDER BY 1, 2, 3, 4",
+        f"SELECT * FROM t1 {outer} (t2 {inner} (t3 {outer} t4 USING (a)) USING (a)) USING (a)"
+        " ORDER BY 1, 2, 3, 4, 5",
+        f"SELECT b1, b2, b3, b4 FROM (t1 {inner} t2 USING (a)) {outer} (t3 {inner} t4 USING (a)) USING (a)"
+        " ORDER BY 1, 2, 3, 4",
+    )
