@@ -16,12 +16,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.errors import EngineError, NotADatabaseError, StorageError, told
+from engine.errors import EngineError, NotADatabaseError, StorageError, busy, told
 from engine.file import File, FileSystem, temporary_name
 from engine.format import (
     CHAIN_BYTES,
@@ -57,6 +58,8 @@ _CATCH_UP_ROUNDS = 8
 _CATCH_UP_BYTES = 1 << 20
 _PROGRESS_PAGES = 16
 _SYNC_BYTES = 8 << 20
+_POLL_SECONDS = 0.001
+_TAKEN_BACK = "what it has copied was taken back by another process since, or is damaged"
 _log = Journal("kvsh.engine")
 
 
@@ -65,6 +68,8 @@ class _LoggedCommit:
     """One commit of a log, to be copied."""
 
     lsn: int
+    crc: int
+    predecessor: int  # its crc
     end: int
     next_page: int
     pages: list[tuple[int, bytes | None]] | None  # None deleted; of a redo commit None for all
@@ -83,6 +88,7 @@ class Replacement:
         self._old = seen.log
         self._target = temporary_name(store.place, "compact")
         self._position = seen.state.end  # of the old log: commits up to there are in the new one
+        self._copied_crc: int | None = None  # of the newest of them that came after the snapshot
         self._sync: threading.Thread | None = None
         self._sync_begun = 0  # up to there
         self._sync_failed: OSError | None = None
@@ -138,8 +144,8 @@ class Replacement:
         """Copy the commits since, until few are left."""
         old = self._old
         for _ in range(_CATCH_UP_ROUNDS):
-            visible = min(old.words[WORD_VISIBLE], old.file.size())
-            if visible - self._position < _CATCH_UP_BYTES:
+            visible = old.words[WORD_VISIBLE]
+            if visible >= SUPERSEDED or visible - self._position < _CATCH_UP_BYTES:
                 break
             self._copy_commits(visible)
 
@@ -150,29 +156,29 @@ class Replacement:
             raise StorageError(f"{store.path}: another compaction was faster; nothing was changed")
         store.settle()
         self._copy_commits(old.end)
+        self._check_newest(old.chain_crc)
         self._end_sync()
         copy.seal()  # everything on the disk, the page table and the header's slot included
+        # From now on whoever has the old file open looks at the path: also if the rename fails, which may have
+        # been done then, or this process is killed behind it.
+        old.words[WORD_VISIBLE] = SUPERSEDED
         # Fact 2: written, synced, renamed, directory synced; all before anything is acknowledged.
-        try:
-            store.files.rename(self._target, store.place)
-        finally:
-            # A rename that fails may have been done: whoever has the old file open looks at the path.
-            old.words[WORD_VISIBLE] = SUPERSEDED
+        store.files.rename(self._target, store.place)
         with store.mutex:
-            store.follow_rename()
-            if not store.current_log.file.try_lock():
-                # Somebody else was faster to lock the new file; we have nothing to write to it.
-                store.unlocked_by_rename()
-            else:
-                store.current_log.words[WORD_HOLDER] = os.getpid()
-            old.words[WORD_HOLDER] = 0
-            old.file.unlock()
+            store.follow_own_rename()
 
     def _copy_commits(self, end: int) -> None:
         """Copy the commits of the old log up to an offset."""
         for commit in _commits(self._old, self._position, end, self._seen.lsn):
-            _append(self.copy, commit)
+            self._check_newest(commit.predecessor)
+            _append(self.copy, commit.lsn, commit.next_page, commit.pages, commit.redo)
             self._position = commit.end
+            self._copied_crc = commit.crc
+
+    def _check_newest(self, crc: int) -> None:
+        """StorageError if the newest commit that was copied after the snapshot is not the one of this crc."""
+        if self._copied_crc not in (None, crc):
+            raise StorageError(f"{self._old.path}: {_TAKEN_BACK}")
 
     def close(self) -> None:
         """Let go of the new file, which is the database by now, or removed."""
@@ -245,13 +251,16 @@ def backup(
     progress: Progress | None = None,
     *,
     like: str,
+    timeout: float,
 ) -> None:
-    """A consistent copy of the snapshot at `path`, all or nothing, readable to whom `like` is."""
-    if files.identity(path) is not None:
-        _check_replaceable(path, files, seen.log)
-    remove_leftovers(path, files)
+    """A consistent copy of the snapshot at `path`, all or nothing, readable to whom `like` is.
+
+    `timeout`: seconds to wait for whoever writes to the older backup there; then BusyError."""
     target = temporary_name(path, "backup")
     try:
+        if files.identity(path) is not None:
+            _check_replaceable(path, files, seen.log)
+        remove_leftovers(path, files)
         try:
             copy = _created(target, files, like=like)
             try:
@@ -260,7 +269,7 @@ def backup(
                 copy.seal()
             finally:
                 copy.close()
-            files.rename(target, path)
+            _take_place_of_backup(target, path, files, timeout)
         finally:
             _remove(target, files, os.getpid())
     except (OSError, StorageError) as error:
@@ -268,6 +277,28 @@ def backup(
             StorageError(f"{path}: the backup can't be written: {_reason(error)}")
         ) from error
     _log.info("%s: backed up to %s as of commit %d", seen.log.path, path, seen.lsn)
+
+
+def _take_place_of_backup(target: str, path: str, files: FileSystem, timeout: float) -> None:
+    """Rename the new file over an older one, if there is one: with its writer's lock, and whoever has it open is to
+    look at the path, as after a compaction."""
+    try:
+        old = files.open(path, readonly=False)
+    except OSError:  # there is none, or it may only be read: then nobody but its owner writes to it
+        files.rename(target, path)
+        return
+    try:
+        words = old.words() if old.size() >= LOG_START else None
+        deadline = time.monotonic() + timeout
+        while not old.try_lock():
+            if time.monotonic() >= deadline:
+                raise busy(path, 0 if words is None else words[WORD_HOLDER], timeout)
+            time.sleep(_POLL_SECONDS)
+        if words is not None:
+            words[WORD_VISIBLE] = SUPERSEDED
+        files.rename(target, path)
+    finally:
+        old.close()
 
 
 def _check_replaceable(path: str, files: FileSystem, own: Log) -> None:
@@ -304,7 +335,7 @@ def _created(target: str, files: FileSystem, *, like: str) -> PageStore:
 def _copy_redo(copy: PageStore, seen: Snapshot) -> None:
     """Copy the snapshot's redo to a new store, behind the pages."""
     for lsn, payload in seen.redo():
-        _append(copy, _LoggedCommit(lsn, 0, seen.log.next_page, None, payload))
+        _append(copy, lsn, seen.log.next_page, None, payload)
 
 
 def _copy_pages(
@@ -340,7 +371,7 @@ def _commits(old: Log, position: int, end: int, after_lsn: int) -> Iterator[_Log
     while position < end:
         record = reader.record_at(position, end)
         if record is None:
-            return
+            raise StorageError(f"{old.path}: {_TAKEN_BACK}")
         position += record.span
         if record.kind == KIND_PAGE:
             pages.append((record.page, record.payload))
@@ -349,21 +380,34 @@ def _commits(old: Log, position: int, end: int, after_lsn: int) -> Iterator[_Log
         elif record.kind != KIND_TABLE:
             chain = decode_chain(record)
             assert chain is not None, "the log was scanned before"
-            changed = pages if record.kind == KIND_PAGES else None
-            redo = record.payload[CHAIN_BYTES:]
-            yield _LoggedCommit(record.lsn, position, chain.next_page, changed, redo)
+            yield _LoggedCommit(
+                lsn=record.lsn,
+                crc=record.crc,
+                predecessor=chain.predecessor,
+                end=position,
+                next_page=chain.next_page,
+                pages=pages if record.kind == KIND_PAGES else None,
+                redo=record.payload[CHAIN_BYTES:],
+            )
             pages = []
 
 
-def _append(copy: PageStore, commit: _LoggedCommit) -> None:
-    copy.current_log.lsn = commit.lsn - 1
-    copy.current_log.next_page = commit.next_page
+def _append(
+    copy: PageStore,
+    lsn: int,
+    next_page: int,
+    pages: list[tuple[int, bytes | None]] | None,
+    redo: bytes,
+) -> None:
+    """Commit `lsn` of another log as it is there: these pages, or if None, the redo."""
+    copy.current_log.lsn = lsn - 1
+    copy.current_log.next_page = next_page
     writer = copy.begin()
     try:
-        if commit.pages is None:
-            writer.commit_redo(commit.redo).wait()
+        if pages is None:
+            writer.commit_redo(redo).wait()
             return
-        for page, payload in commit.pages:
+        for page, payload in pages:
             if payload is None:
                 writer.delete(page)
             else:

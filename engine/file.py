@@ -22,9 +22,11 @@ from typing import Protocol
 
 from engine.errors import NotADatabaseError
 from engine.format import LOG_START, WORDS, WORDS_OFFSET
+from engine.journal import Journal
 
 _TRY_SHARED = fcntl.LOCK_SH | fcntl.LOCK_NB
 _TRY_EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
+_log = Journal("kvsh.engine")
 
 
 class File(Protocol):
@@ -106,6 +108,11 @@ _NAME_BYTES_MAX = 255
 
 _NO_SUCH_CALL = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)
 """What kernels without the flag say to it, and sandboxes without the call: nothing was written."""
+
+_NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What file systems say that can't make files without a name, and hard links; what else has the same number is said
+again by what is tried then."""
 
 
 class OsFile:
@@ -197,16 +204,29 @@ class OsFile:
             fcntl.flock(self._fd, _TRY_SHARED if shared else _TRY_EXCLUSIVE)
         except BlockingIOError:
             return False
+        except OSError as error:
+            raise OSError(
+                error.errno, f"the file can't be locked by flock: {error.strerror}"
+            ) from error
         return True
 
     def unlock(self) -> None:
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        except OSError as error:
+            # Of a network's file system whose server is away, say.  It is ours as before, and goes with the file.
+            _log.warning("the lock can't be given up (%s): others wait until it is", error)
 
     def words(self) -> MutableSequence[int]:
         # Only the header's page is mapped: it is never truncated, so a map of it can't fault.
         if self._view is None:
             access = mmap.ACCESS_READ if self._readonly else mmap.ACCESS_WRITE
-            self._map = mmap.mmap(self._fd, LOG_START, access=access)
+            try:
+                self._map = mmap.mmap(self._fd, LOG_START, access=access)
+            except OSError as error:
+                raise OSError(
+                    error.errno, f"the file can't be shared by mmap: {error.strerror}"
+                ) from error
             window = memoryview(self._map)[WORDS_OFFSET : WORDS_OFFSET + 8 * WORDS]
             self._view = window.cast("Q")
         return self._view  # type: ignore[return-value]
@@ -293,7 +313,7 @@ def _create_unnamed(path: str, content: bytes, like: os.stat_result | None) -> b
     try:
         descriptor = os.open(directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, _mode(like))
     except OSError as error:
-        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+        if error.errno in _NO_UNNAMED_FILES:
             return False
         raise
     try:
@@ -301,7 +321,7 @@ def _create_unnamed(path: str, content: bytes, like: os.stat_result | None) -> b
         # With a directory's descriptor Python calls linkat, which can follow the symbolic link.
         os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.EXDEV, errno.EPERM, errno.EINVAL):
+        if error.errno in (*_NO_LINKS, errno.ENOENT, errno.EXDEV, errno.EINVAL):
             return False  # there is no /proc, or it is not to be followed
         raise
     finally:
@@ -323,10 +343,34 @@ def _create_by_name(
         if replace:
             os.rename(temporary, path)
         else:
-            os.link(temporary, path)  # unlike rename, never takes another's file away
+            try:
+                os.link(temporary, path)  # unlike rename, never takes another's file away
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                _rename_to_new(temporary, path, like)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def _rename_to_new(temporary: str, path: str, like: os.stat_result | None) -> None:
+    """Give a file a name that nobody has, or FileExistsError, where there are no hard links (FAT, some phones).
+
+    An empty file takes the name first.  It is a database that is yet to be made, which whoever else finds it replaces
+    under its lock, as is done here."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(path, flags, _mode(like))
+    try:
+        try:
+            fcntl.flock(descriptor, _TRY_EXCLUSIVE)
+        except BlockingIOError as error:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
+        if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        os.rename(temporary, path)
+    finally:
+        os.close(descriptor)
 
 
 def _mode(like: os.stat_result | None) -> int:
@@ -348,7 +392,11 @@ def _fill(descriptor: int, content: bytes, like: os.stat_result | None) -> None:
 
 def sync_directory(path: str) -> None:
     """Sync the directory that holds `path` (fact 1).  Only EINVAL and ENOTSUP are no errors."""
-    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        os.sync()  # of a directory that may be gone through and not be listed; Linux waits for its end
+        return
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -71,10 +71,12 @@ WORD_SYNCED = 1  # offset known to be on the disk
 WORD_HOLDER = 2  # pid of the process that holds the writer's lock, else 0
 WORD_WAITING = 3  # when another process last waited for the lock (unix time in ms)
 WORD_COMPACTOR = 4  # pid of the process that writes a file to take this one's place, else 0
-WORDS = 5
+WORD_TAKEN_BACK = 5  # how many times unsynced commits that others may have seen were taken back
+WORDS = 6
 
 SUPERSEDED = 1 << 63
-"""What WORD_VISIBLE holds once a compaction has put another file in this one's place."""
+"""What WORD_VISIBLE holds once a compaction is about to put another file in this one's place: whether it has done
+so, the path tells."""
 
 
 def padded(length: int) -> int:

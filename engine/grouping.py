@@ -106,7 +106,8 @@ class Grouping(Locking, ABC):
         self._unsynced += count
         if not count:
             self.publish_redo()
-            self._unlock()
+            if not self._syncing:  # else it goes with that: see `unlock_if_idle`
+                self._unlock()
         return lsn
 
     def append_at_once(
@@ -130,6 +131,8 @@ class Grouping(Locking, ABC):
                         )
                     ):
                         lsn = self.append_redo(self.current_log, payloads)
+            except OSError as error:
+                raise refused(self.path, error) from error
             except BaseException:
                 self.settle()  # interrupted: what is appended is not left without its sync
                 raise

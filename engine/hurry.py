@@ -46,7 +46,6 @@ class _Hurry:
         self._short_seconds = 0.0  # what was set here; 0 if the interval is the program's own
         self._left = 0.0  # when the last one went out
         self._lingering = False  # a thread will set the interval back
-        self._told_of_forks = False
 
     def __enter__(self) -> None:
         with self._lock:
@@ -81,9 +80,6 @@ class _Hurry:
             self.interval_seconds = max(self.interval_seconds / 2, INTERVAL_SECONDS)
 
     def _start_lingering(self) -> None:
-        if not self._told_of_forks and hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forked)
-            self._told_of_forks = True
         self._left = time.monotonic()
         try:
             start_new_thread(self._linger, ())
@@ -116,5 +112,7 @@ class _Hurry:
 
 
 HURRY = _Hurry()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=HURRY._forked)
 
 __all__ = ["HURRY", "other_threads"]

@@ -15,12 +15,13 @@ import os
 import time
 from time import monotonic
 
-from engine.errors import EngineError, StorageError, busy, refused
+from engine.errors import EngineError, busy, refused
 from engine.format import (
     SUPERSEDED,
     WORD_COMPACTOR,
     WORD_HOLDER,
     WORD_SYNCED,
+    WORD_TAKEN_BACK,
     WORD_VISIBLE,
     WORD_WAITING,
 )
@@ -75,8 +76,9 @@ class Locking(Syncing):
                 unchanged = (
                     words[WORD_HOLDER] == 0
                     and words[WORD_VISIBLE] == log.end == self._visible_end
+                    and words[WORD_TAKEN_BACK] == log.taken_back
                     and (self._name_synced or self.durability == "off")
-                    and (now - self._name_seen <= NAME_SEEN_SECONDS or self._has_its_name(log, now))
+                    and (now - self._name_seen <= NAME_SEEN_SECONDS or self._sees_name(log, now))
                 )
             finally:
                 if not unchanged:
@@ -93,7 +95,7 @@ class Locking(Syncing):
         self._active = True
         return True
 
-    def _has_its_name(self, log: Log, now: float) -> bool:
+    def _sees_name(self, log: Log, now: float) -> bool:
         """Whether the path still names the log's file (fact 11).
 
         The words, which are looked at each time, tell of every compaction, that of a process that
@@ -153,15 +155,17 @@ class Locking(Syncing):
             log = self.current_log
             if log.file.try_lock():
                 # Fact 11: the path may name another file by now.
-                there = self.files.identity(self.place)
-                if there == log.identity:
+                is_there = False
+                try:
+                    is_there = self.has_its_name(log)
+                finally:
+                    if not is_there:
+                        log.file.unlock()
+                if is_there:
                     if has_waited:
                         log.words[WORD_WAITING] = 0  # others who do will say so again
                     self._turn_ends = monotonic() + TURN_SECONDS
                     return
-                log.file.unlock()
-                if there is None:
-                    raise StorageError(f"{self.path}: the file was removed while it was open")
                 with self.mutex:
                     self.follow_rename()
                 continue
@@ -196,16 +200,11 @@ class Locking(Syncing):
         words = log.words
         clean = words[WORD_HOLDER] == 0  # whoever had the lock before gave it back himself
         visible = words[WORD_VISIBLE]
-        taken_back = visible < log.end
+        taken_back = visible < log.end or not log.still_has_newest()
         if visible != log.end or not clean:
             log.scan(oldest_lsn=self._oldest_lsn())
         if taken_back or log.end < visible < SUPERSEDED:
-            # Without full durability commits are seen before they are synced.
-            self._dead = (
-                f"{self.path}: commits that this handle had seen were taken back by another process"
-                " after a failed sync: open the database again"
-            )
-            raise StorageError(self._dead)
+            self.die_of_taken_back()
         if not clean:
             if words[WORD_HOLDER] != 0:
                 _log.info("%s: takes over from process %d", self.path, words[WORD_HOLDER])
@@ -252,7 +251,8 @@ class Locking(Syncing):
         if not self._locked or self._pid != os.getpid():
             return  # fact 11: a child's unlock would drop its parent's lock
         with self.mutex:
-            if self._locked and not self._unsynced and not self._active:
+            # A sync that is under way may write yet, and what it covers be taken back.
+            if self._locked and not (self._unsynced or self._active or self._syncing):
                 self._unlock()
 
     def _unlock(self) -> None:
@@ -262,6 +262,12 @@ class Locking(Syncing):
             log.words[WORD_HOLDER] = 0
         log.file.unlock()
 
-    def unlocked_by_rename(self) -> None:
-        """The lock went with the file that a compaction replaced; under the mutex."""
+    def follow_own_rename(self) -> None:
+        """Go on with the file that this handle has put in the place of the one it has locked; under the mutex.
+
+        Not with the new one's lock: others may have had it since, and there is nothing left to write."""
+        replaced = self.current_log
+        self.follow_rename()
         self._locked = False
+        replaced.words[WORD_HOLDER] = 0
+        replaced.file.unlock()

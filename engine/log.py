@@ -37,6 +37,7 @@ from engine.format import (
     RECORD_MARK,
     TABLE_HEAD,
     WORD_SYNCED,
+    WORD_TAKEN_BACK,
     WORD_VISIBLE,
     WORDS,
     Chain,
@@ -107,6 +108,7 @@ class Log:
         self.identity = file.identity()
         self.path = path
         self.words: MutableSequence[int] = [0] * WORDS if stop_lsn is not None else file.words()
+        self.taken_back = self.words[WORD_TAKEN_BACK]  # before anything is read
         self.damaged_tables: list[int] = []  # offsets of page table snapshots that were skipped
         self.slots = decode_header(self.read(LOG_START, 0), path)
         self.salt = salt_of(self.slots[0].database_id)
@@ -432,6 +434,19 @@ class Log:
         chain = decode_chain(record)
         if chain is not None and chain.synced > end:
             self.corrupt(f"commit {record.lsn} at offset {offset} follows it")
+
+    def still_has_newest(self) -> bool:
+        """Whether the newest commit taken in is still in the file, after some were taken back; lock held.
+
+        Offsets don't tell: others of the same sizes may have been appended in their place."""
+        count = self.words[WORD_TAKEN_BACK]
+        if count != self.taken_back:
+            there = Log(self.file, self.path, stop_lsn=self.lsn)
+            there.scan()
+            if (there.lsn, there.chain_crc) != (self.lsn, self.chain_crc):
+                return False
+            self.taken_back = count
+        return True
 
     def corrupt(self, proof: str) -> NoReturn:
         """The scan ended before the log does, as `proof` shows."""

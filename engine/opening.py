@@ -50,31 +50,35 @@ def open_log(
 
     `path`: the same file's name in messages.
     `durable`: recovery syncs what it accepts.  NotADatabaseError, CorruptionError, StorageError."""
-    try:
-        file = _open_file(place, files, readonly=readonly, timeout=timeout)
-    except OSError as error:
-        what = error.strerror or str(error)
-        if not readonly and error.errno in _NOT_TO_BE_WRITTEN and _is_readable(place, files):
-            what += "; it can be read: open it read-only (--readonly)"
-        raise StorageError(f"{path}: unable to open database file: {what}") from error
-    try:
-        if file.size() < LOG_START:
-            raise NotADatabaseError(f"{path}: file is not a database: {_too_short(file)}")
-        log = Log(file, path, stop_lsn=stop_lsn)
-        log.words = file.words()
-        _take_in(log, readonly=readonly, durable=durable, timeout=timeout)
-        if log.words[WORD_COMPACTOR] and not readonly and stop_lsn is None:
-            from engine.temporary import remove_dead_compactors
+    for _ in range(_ATTEMPTS):  # a compaction may put another file in the place meanwhile
+        try:
+            file = _open_file(place, files, readonly=readonly, timeout=timeout)
+        except OSError as error:
+            what = error.strerror or str(error)
+            if not readonly and error.errno in _NOT_TO_BE_WRITTEN and _is_readable(place, files):
+                what += "; it can be read: open it read-only (--readonly)"
+            raise StorageError(f"{path}: unable to open database file: {what}") from error
+        try:
+            if file.size() < LOG_START:
+                raise NotADatabaseError(f"{path}: file is not a database: {_too_short(file)}")
+            log = Log(file, path, stop_lsn=stop_lsn)
+            log.words = file.words()
+            if not _take_in(log, place, files, readonly=readonly, durable=durable, timeout=timeout):
+                file.close()
+                continue
+            if log.words[WORD_COMPACTOR] and not readonly and stop_lsn is None:
+                from engine.temporary import remove_dead_compactors
 
-            remove_dead_compactors(log, place, files)
-    except OSError as error:
-        file.close()
-        what = error.strerror or str(error)
-        raise told(StorageError(f"{path}: disk I/O error ({what}); {TRY_AGAIN}")) from error
-    except BaseException:
-        file.close()
-        raise
-    return log
+                remove_dead_compactors(log, place, files)
+            return log
+        except OSError as error:
+            file.close()
+            what = error.strerror or str(error)
+            raise told(StorageError(f"{path}: disk I/O error ({what}); {TRY_AGAIN}")) from error
+        except BaseException:
+            file.close()
+            raise
+    raise StorageError(f"{path}: unable to open database file: it keeps changing")
 
 
 def _is_readable(path: str, files: FileSystem) -> bool:
@@ -144,8 +148,11 @@ def _create(path: str, files: FileSystem, *, replace: bool) -> None:
         _log.debug("%s: created by another process meanwhile", path)
 
 
-def _take_in(log: Log, *, readonly: bool, durable: bool, timeout: float) -> None:
-    """See whatever is whole in the log, or, while a writer is at work, what it has published."""
+def _take_in(
+    log: Log, place: str, files: FileSystem, *, readonly: bool, durable: bool, timeout: float
+) -> bool:
+    """See whatever is whole in the log, or, while a writer is at work, what it has published.  False if the path
+    leads to another file by now: then this one's words, by which others find that out, are left as they are."""
     shared = readonly or log.stop_lsn is not None
     began = time.monotonic()
     while not log.file.try_lock(shared=shared):
@@ -155,7 +162,7 @@ def _take_in(log: Log, *, readonly: bool, durable: bool, timeout: float) -> None
         if is_alive(holder) and log.slot.synced <= visible < SUPERSEDED:
             log.scan(visible)
             if log.end == visible or log.stopped:
-                return
+                return True
             # Unless it has taken commits back meanwhile, what it has published is whole; or, after a power
             # cut, it never held this lock, and a reader that recovers does, for a moment.
             stays = log.words[WORD_VISIBLE] == visible and log.words[WORD_HOLDER] == holder
@@ -165,6 +172,8 @@ def _take_in(log: Log, *, readonly: bool, durable: bool, timeout: float) -> None
             raise StorageError(f"{log.path}: another process is recovering it; try again")
         time.sleep(0.001)
     try:
+        if files.identity(place) not in (None, log.identity):
+            return False
         log.scan()
         log.check_tail()
         if not shared:
@@ -173,6 +182,7 @@ def _take_in(log: Log, *, readonly: bool, durable: bool, timeout: float) -> None
             log.words[WORD_SYNCED] = log.synced
             log.words[WORD_VISIBLE] = log.end
             log.words[WORD_HOLDER] = 0
+        return True
     finally:
         log.file.unlock()
 

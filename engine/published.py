@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
-from engine.errors import EngineError, StorageError
+from engine.errors import EngineError, StorageError, refused
 from engine.file import FileSystem
-from engine.format import SUPERSEDED, WORD_VISIBLE
+from engine.format import SUPERSEDED, WORD_TAKEN_BACK, WORD_VISIBLE
 from engine.journal import Journal
 from engine.log import Log, State
 from engine.opening import open_log
@@ -59,6 +59,7 @@ class Published:
         self._words = log.words
         self._visible: State | None = log.state()  # None: what the log holds, or nothing if dead
         self._visible_end = log.end
+        self._visible_found = log.words[WORD_VISIBLE]  # what is larger than the log, is old
         self._synced_lsn = log.lsn
         self._locked = False  # this handle has the file's lock
         self._name_synced = False
@@ -91,7 +92,7 @@ class Published:
             if self._dead is not None:
                 self.check_usable()
             log = self.current_log
-            if not self._locked and log.words[WORD_VISIBLE] > log.end:
+            if not self._locked and log.words[WORD_VISIBLE] > log.end and log.stop_lsn is None:
                 self._take_in_others()
             state = self._visible
             if state is None:
@@ -116,10 +117,40 @@ class Published:
         log = self.current_log
         visible = log.words[WORD_VISIBLE]
         if visible >= SUPERSEDED:
-            self.follow_rename()
+            if not self.has_its_name(log):
+                self.follow_rename()
         elif visible > log.end:
             log.scan(visible, oldest_lsn=self._oldest_lsn())
+            if log.end < visible:
+                self._doubt(log, visible)
             self._set_visible(log.state())
+
+    def _doubt(self, log: Log, visible: int) -> None:
+        """Not all that another process has published can be read."""
+        if visible == self._visible_found or visible != log.words[WORD_VISIBLE]:
+            return  # a word that was left by a power cut; or it has just taken commits back
+        if log.words[WORD_TAKEN_BACK] != log.taken_back:
+            self.die_of_taken_back()
+        log.corrupt(f"another process has published {visible} bytes")
+
+    def die_of_taken_back(self) -> NoReturn:
+        """Commits that this handle has seen are no more.  Without full durability they are seen unsynced."""
+        self._dead = (
+            f"{self.path}: commits that this handle had seen were taken back by another process"
+            " after a failed sync: open the database again"
+        )
+        self._visible = None
+        raise StorageError(self._dead)
+
+    def has_its_name(self, log: Log) -> bool:
+        """Whether the path leads to the log's file.  StorageError if it leads nowhere."""
+        try:
+            there = self.files.identity(self.place)
+        except OSError as error:
+            raise refused(self.path, error) from error
+        if there is None:
+            raise StorageError(f"{self.path}: the file was removed while it was open")
+        return there == log.identity
 
     def _oldest_lsn(self) -> int:
         newest = self.current_log.lsn if self._visible is None else self._visible.lsn
@@ -158,6 +189,7 @@ class Published:
             place=self.place,
             readonly=self.readonly,
             durable=self.durability != "off",
+            timeout=self.timeout,
         )
         _log.info("%s: follows a compaction to its new file", self.path)
         self.switch_to(log)
@@ -168,6 +200,7 @@ class Published:
         The old one stays open for the snapshots that read it; it goes with the last of them."""
         self.current_log = log
         self._words = log.words
+        self._visible_found = log.words[WORD_VISIBLE]
         self._name_synced = False
         self._name_seen = 0.0
         self._set_visible(log.state())

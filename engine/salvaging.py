@@ -1,7 +1,8 @@
 """Every readable record of a damaged file, found by looking at all of its bytes.
 
 The file is scanned from its start.  Where no valid record begins, the next one is looked for by the
-mark that every record carries; its checksum proves it.  A page record counts if a valid commit follows
+mark that every record carries; its checksum proves it.  It may begin anywhere: bytes that were inserted or
+left out have moved all that follow.  What lies twice in the file counts by its commit, not by its place.  A page record counts if a valid commit follows
 it in the file: commits are numbered without gaps, so a later one proves the earlier ones, even those
 whose commit record is damaged.  A page table proves as much, and so does a header slot that says where one stands,
 even if the file was cut before it: both are written of what was committed, at the log's end.  What follows the
@@ -18,6 +19,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 
 from engine.errors import NotADatabaseError, StorageError
 from engine.file import File, FileSystem, OsFileSystem
@@ -37,9 +39,7 @@ from engine.format import (
     Record,
     decode_record,
     decode_slot,
-    location_offset,
     location_span,
-    pack_location,
     padded,
     salt_of,
 )
@@ -62,7 +62,7 @@ class Salvage:
     table: tuple[int, int] = (0, 0)
     """(offset, lsn) of a page table, as the header says: all before it was committed."""
     versions: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    """page -> (lsn, location) of its committed versions, oldest first; location 0 is a deletion"""
+    """page -> (lsn, location) of its committed versions, oldest first; location 0 is a deletion.  See `place`."""
     redo: list[tuple[int, bytes]] = field(default_factory=list)
     commits: list[int] = field(default_factory=list)
     base_lsn: int = 0
@@ -71,7 +71,7 @@ class Salvage:
 
     def read(self, page: int, location: int) -> bytes | None:
         """The page's bytes at `location`, None if they can't be read any more."""
-        record = self._record(location_offset(location), location_span(location))
+        record = self._record(*place(location))
         return record.payload if record is not None and record.page == page else None
 
     def _record(self, offset: int, span: int) -> Record | None:
@@ -79,6 +79,12 @@ class Salvage:
             return decode_record(self.salt, self.file.read(span, offset))
         except OSError:
             return None  # a bad sector: as good as damaged
+
+
+def place(location: int) -> tuple[int, int]:
+    """Offset and span of the record at a location as it is salvaged: unlike one in a log that is whole, it may
+    begin at any byte."""
+    return location >> 24, location_span(location)
 
 
 def salvage(path: str, files: FileSystem | None = None) -> Salvage:
@@ -130,7 +136,7 @@ class _Scan:
             record = self._at(position)
             if record is None:
                 damaged_from = position if damaged_from is None else damaged_from
-                position = self._next_mark(position + 8)
+                position = self._next_mark(position + 1)
                 continue
             if damaged_from is not None:
                 damage.append((damaged_from, position))
@@ -141,6 +147,7 @@ class _Scan:
         if damaged_from is not None and damaged_from < salvaged.synced:
             damage.append((damaged_from, min(salvaged.synced, self.size)))
         self._believe_header()
+        self._put_in_order()
         for start, end in damage:
             salvaged.notes.append(f"{end - start} bytes at offset {start} are damaged")
         if self.pending:
@@ -152,7 +159,7 @@ class _Scan:
     def _take(self, record: Record, position: int) -> None:
         salvaged = self.salvaged
         if record.kind == KIND_PAGE:
-            location = pack_location(position, record.length)
+            location = position << 24 | padded(record.length) >> 3
             self.pending.append((record.page, record.lsn, location))
         elif record.kind == KIND_DELETE:
             self.pending.append((record.page, record.lsn, 0))
@@ -180,7 +187,7 @@ class _Scan:
         others: list[tuple[int, int, int]] = []
         for entry in self.pending:
             _, lsn, location = entry
-            known = lsn <= newest and location_offset(location) < end
+            known = lsn <= newest and place(location)[0] < end
             (proved if known else others).append(entry)
         self._accept(proved)
         self.pending = others
@@ -194,6 +201,13 @@ class _Scan:
         if not self.salvaged.versions:
             offset, lsn = self.salvaged.table
             self._accept_up_to(lsn, offset)
+
+    def _put_in_order(self) -> None:
+        salvaged = self.salvaged
+        for versions in salvaged.versions.values():
+            versions.sort(key=itemgetter(0))  # of one commit the later one
+        salvaged.redo = sorted(dict(salvaged.redo).items())
+        salvaged.commits = sorted(set(salvaged.commits))
 
     def _note_missing_commits(self) -> None:
         commits = self.salvaged.commits
@@ -250,15 +264,11 @@ class _Scan:
                 at = 0
             found = self.window.find(_MARK_BYTES, at + _MARK_AT)
             if found >= 0:
-                start = self.window_at + found - _MARK_AT
-                if start % 8 == 0:
-                    return start
-                position = start + 8 - start % 8
-                continue
+                return self.window_at + found - _MARK_AT
             behind = self.window_at + len(self.window)
             if behind >= self.size:
                 break
-            position = (behind - RECORD_BYTES) // 8 * 8 + 8
+            position = behind - RECORD_BYTES + 1
         return self.size
 
 
@@ -275,8 +285,8 @@ def _guessed_salt(file: File, size: int) -> int | None:
             if plausible and position + RECORD_BYTES + length <= size:
                 data = file.read(RECORD_BYTES - 4 + length, position + 4)
                 votes[start_of_crc(data, crc)] += 1
-                position += padded(length) + RECORD_BYTES - 8
-        position = scan._next_mark(position + 8)
+                position += padded(length) + RECORD_BYTES - 1
+        position = scan._next_mark(position + 1)
     if not votes:
         return None
     salt, count = votes.most_common(1)[0]

@@ -91,10 +91,7 @@ class PageStore(Grouping):
         if durability not in ("full", "normal", "off"):
             raise EngineError(f"durability is full, normal or off, not {durability!r}")
         readonly = readonly or at is not None
-        try:
-            place = system.resolve(path)
-        except (OSError, ValueError) as error:
-            raise StorageError(f"{path!r}: unable to open database file: {error}") from error
+        place = cls._resolved(path, system)
         log = open_log(
             path,
             system,
@@ -123,6 +120,13 @@ class PageStore(Grouping):
 
     _end_at_open = 0
 
+    @staticmethod
+    def _resolved(path: str, files: FileSystem) -> str:
+        try:
+            return files.resolve(path)
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path!r}: unable to open database file: {error}") from error
+
     # -- writing ---------------------------------------------------------------------------------
 
     def begin(self, timeout: float | None = None) -> Writer:
@@ -137,6 +141,8 @@ class PageStore(Grouping):
                     if self._dead is None and self._lock_unchanged_file() and not table_due(self):
                         writer = Writer(self, self.current_log)
                         return writer
+            except OSError as error:
+                raise refused(self.path, error) from error
             finally:
                 if writer is None:
                     self.writer_ended()
@@ -293,8 +299,8 @@ class PageStore(Grouping):
         from engine.compaction import backup
 
         with self.snapshot() as seen:
-            target = self.files.resolve(os.fspath(path))
-            backup(seen, target, self.files, progress, like=self.place)
+            target = self._resolved(os.fspath(path), self.files)
+            backup(seen, target, self.files, progress, like=self.place, timeout=self.timeout)
 
     def check(self) -> list[str]:
         """Read every live page and the chain of commits; every problem as one sentence."""
@@ -326,9 +332,12 @@ class PageStore(Grouping):
             return
         try:
             if self._changed and self._dead is None and not self.readonly:
+                self.settle()  # also beside another thread's transaction, which the clean end can't be made beside
                 self._close_cleanly()
         finally:
             with self.mutex:
+                while self._syncing:
+                    self.synced.wait(0.01)
                 self._dead = "closed"
                 self._visible = None
                 if not self._live:
@@ -377,6 +386,7 @@ class PageStore(Grouping):
             " open the database again there"
         )
         self._visible = None
+        self._syncing = False
         self.mutex = threading.RLock()
         self.synced = threading.Condition(self.mutex)
         self._writing = threading.Lock()

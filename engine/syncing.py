@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 
 from engine.errors import StorageError
-from engine.format import LOG_START, WORD_SYNCED, WORD_VISIBLE
+from engine.format import LOG_START, OFFSET_MAX, WORD_SYNCED, WORD_TAKEN_BACK, WORD_VISIBLE
 from engine.hurry import HURRY
 from engine.journal import Journal
 from engine.log import Log
@@ -57,11 +57,16 @@ class Syncing(Published):
         log = self.current_log
         if end <= log.allocated:
             return
+        if end > OFFSET_MAX:
+            raise OSError(
+                errno.EFBIG,
+                "a file holds 8 TiB at most: a backup of it is as small as what is in it",
+            )
         file = log.file
-        log.allocated = file.size()
+        log.allocated = min(file.size(), OFFSET_MAX)
         if end > log.allocated:
             more = min(max(_GROW_BYTES_MIN, end // 8), _GROW_BYTES_MAX)
-            wanted = (end + more + 4095) & ~4095
+            wanted = min((end + more + 4095) & ~4095, OFFSET_MAX)
             with _room_permitting():
                 file.allocate(wanted)
                 log.allocated = wanted
@@ -96,8 +101,8 @@ class Syncing(Published):
         """Whether commits wait for their sync; under the mutex."""
         return self._unsynced > 0
 
-    def note_synced(self, end: int) -> None:
-        log = self.current_log
+    def note_synced(self, log: Log, end: int) -> None:
+        """All before `end` is on the disk."""
         log.synced = max(log.synced, end)
         log.words[WORD_SYNCED] = log.synced
 
@@ -115,7 +120,7 @@ class Syncing(Published):
         with self.mutex:
             while not full or self._synced_lsn < lsn:
                 if self._dead is not None:
-                    raise StorageError(self._dead)
+                    self.check_usable()
                 if self._syncing:
                     self._sync_waiters += 1
                     try:
@@ -168,7 +173,11 @@ class Syncing(Published):
             self._syncing = False
             if self._sync_waiters:
                 self.synced.notify_all()
+        if log is not self.current_log:
+            return  # all of it is in the file that a compaction has put in this one's place, and synced there
         if self._dead is not None:
+            if data:
+                self._cut_unsynced(log)  # it may have been written just now
             self.check_usable()  # another sync failed meanwhile, and these commits were taken back
         if failure is not None:
             self.die(failure)
@@ -177,7 +186,7 @@ class Syncing(Published):
             log.unwritten = log.unwritten[len(data) :]
             log.unwritten_at += len(data)
         log.covered = target.end
-        self.note_synced(target.end)
+        self.note_synced(log, target.end)
         if self.durability == "full":
             self._unsynced -= group
             self.publish(target)
@@ -193,13 +202,19 @@ class Syncing(Published):
         self._unsynced = 0
         self._visible = None
         log.unwritten = b""
+        if self._locked:  # else others may have appended since, behind what the sync was of
+            if log.words[WORD_VISIBLE] > log.synced:
+                log.words[WORD_TAKEN_BACK] += 1
+                log.words[WORD_VISIBLE] = log.synced
+            self._cut_unsynced(log)
+
+    def _cut_unsynced(self, log: Log) -> None:
+        """Take back what is not known to be on the disk; with the file's lock."""
         try:
-            if self._locked:
-                log.words[WORD_VISIBLE] = min(log.words[WORD_VISIBLE], log.synced)
             log.file.truncate(max(log.synced, LOG_START))
             log.file.sync()
-        except OSError as second:
-            _log.error("%s: taking back the unsynced commits failed too: %s", self.path, second)
+        except OSError as error:
+            _log.error("%s: taking back the unsynced commits failed too: %s", self.path, error)
 
     def take_back(self, log: Log) -> None:
         """After a failed write: let nothing of it stand where a reopen could see it.

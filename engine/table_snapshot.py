@@ -60,7 +60,7 @@ def _append_table(store: PageStore, *, ahead: bool) -> None:
         log.table_hint = (log.end, log.lsn)
         log.end += len(record)
         log.table_end = log.end
-        store.note_synced(log.end)
+        store.note_synced(log, log.end)
         store.publish(log.state())
     _write_slot(log)
 
@@ -85,7 +85,7 @@ def trim(store: PageStore) -> None:
         write_table(store, ahead=False)
     if log.table_end == before:
         store.sync_alone(log)
-        store.note_synced(log.end)
+        store.note_synced(log, log.end)
         _write_slot(log)
     store.sync_alone(log)
 
