@@ -77,7 +77,7 @@ class InsertPlan(WritePlan):
         self.order = resolutions(records, statement.or_conflict, clauses)
         self.returning: Returning | None = None
         if statement.returning:
-            self.returning = Returning(statement.returning, table, env)
+            self.returning = Returning(statement.returning, table, env, statement.with_)
             self.columns = self.returning.columns
         self.volatile = any(clause.volatile for clause in clauses) or (
             self.returning is not None and self.returning.volatile

@@ -15,7 +15,7 @@ from sql.compile import bind_to_row, calls_program, compile_bound_row
 from sql.dml.assignments import assigned
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.index_keys import IndexKeys
-from sql.dml.target import Target, column_place, row_columns
+from sql.dml.target import Target, column_place, row_columns, with_known
 from sql.errors import SqlError
 from sql.parse import parse_expression
 from sql.plan.walk import walk
@@ -42,7 +42,7 @@ def upsert_clauses(
     clauses: list[UpsertClause] = []
     for number, clause in enumerate(statement.upserts, 1):
         which = "" if len(statement.upserts) == 1 else f"{number}{ordinal(number)[-2:]} "
-        clauses.append(UpsertClause(session, env, target, clause, statement.alias, which=which))
+        clauses.append(UpsertClause(session, env, target, clause, statement, which=which))
     return clauses
 
 
@@ -72,7 +72,7 @@ class UpsertClause:
         env: BindEnvironment,
         target: Target,
         clause: Upsert,
-        alias: str | None,
+        statement: Insert,
         *,
         which: str,
     ) -> None:
@@ -80,21 +80,22 @@ class UpsertClause:
         self.everything = not clause.target
         self.constraint: IndexKeys | None = None
         if clause.target:
-            self.constraint = _constraint(target, clause, which)
+            self.constraint = _constraint(target, clause, statement.alias, which)
         self.volatile = self.stays_in_place = False
         if clause.assignments is not None:
-            self._prepare(session, env, target, alias)
+            self._prepare(session, env, target, statement)
 
     def covers(self, constraint: IndexKeys | None) -> bool:
         """Whether the clause is for a conflict in this constraint."""
         return self.everything or constraint is self.constraint
 
     def _prepare(
-        self, session: Session, env: BindEnvironment, target: Target, alias: str | None
+        self, session: Session, env: BindEnvironment, target: Target, statement: Insert
     ) -> None:
-        table = target.table
+        table, alias = target.table, statement.alias
         assert self.clause.assignments is not None
         self.places, trees = assigned(self.clause.assignments, table)
+        trees = [with_known(tree, statement.with_) for tree in trees]
         self.assigned = frozenset(self.places)
         self.target = Target(session, env, table, "UPDATE", self.assigned, records=target.records)
         records = target.records
@@ -103,7 +104,9 @@ class UpsertClause:
         self.indexes = [index for index in records.indexes if index.depends_on(changed)]
         inner = with_excluded(env, table)
         named = table if alias is None else msgspec.structs.replace(table, name=alias)
-        where = [] if self.clause.where is None else [self.clause.where]
+        where = []
+        if self.clause.where is not None:
+            where = [with_known(self.clause.where, statement.with_)]
         self.volatile = any(tree.find(exp.Select) is not None for tree in [*trees, *where])
         values = dict(zip(self.places, trees, strict=True))
         row = [values.get(place, column) for place, column in enumerate(row_columns(named))]
@@ -155,43 +158,68 @@ class UpsertClause:
         run.changes += change.changes
 
 
-def _constraint(target: Target, clause: Upsert, which: str) -> IndexKeys | None:
+def _constraint(target: Target, clause: Upsert, alias: str | None, which: str) -> IndexKeys | None:
     """The constraint on just what the clause names; None is the tree's own key."""
     table = target.table
-    wanted = [_name(item) for item in clause.target]
+    known = alias or table.name
+    wanted = [_part(item, known) for item in clause.target]
+    named = sorted(name for name, _ in wanted)
     if table.without_rowid:
-        names = [table.columns[place].name.lower() for place in table.primary_key]
-        if sorted(names) == sorted(wanted):
+        if named == sorted(table.columns[place].name.lower() for place in table.primary_key):
             return None
     elif table.rowid_alias is not None:
-        alias = table.columns[table.rowid_alias].name.lower()
-        if len(wanted) == 1 and (wanted[0] == alias or wanted[0] in _ROWID_NAMES):
+        column = table.columns[table.rowid_alias].name.lower()
+        if len(named) == 1 and (named[0] == column or named[0] in _ROWID_NAMES):
             return None
     for item in clause.target:
         if item.column is not None:
             column_place(table, item.column)
+    where = None
+    if clause.target_where is not None:
+        where = meaning(_unqualified(clause.target_where, known))
     for keys in target.records.indexes:
-        if keys.unique and _matches(keys, table, wanted, clause):
+        if keys.unique and _matches(keys, table, wanted, where):
             return keys
     raise SqlError(f"{which}ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint")
 
 
-def _name(item: IndexedColumn) -> str:
-    return meaning(item.expression) if item.column is None else item.column.lower()
+Part = tuple[str, str | None]
+"""A column or an expression, and the collation that is asked of it."""
 
 
-def _matches(keys: IndexKeys, table: Table, wanted: list[str], clause: Upsert) -> bool:
-    if keys.index.where is not None and (
-        clause.target_where is None
-        or meaning(clause.target_where) != meaning(parse_expression(keys.index.where))
-    ):
+def _part(item: IndexedColumn, table: str) -> Part:
+    collation = None if item.collation is None else item.collation.upper()
+    if item.column is not None:
+        return item.column.lower(), collation
+    tree = _unqualified(item.expression, table)
+    if isinstance(tree, exp.Column) and not tree.table:
+        return tree.name.lower(), collation
+    return meaning(tree), collation
+
+
+def _unqualified(tree: exp.Expression, table: str) -> exp.Expression:
+    """The tree with columns of the table by their own names."""
+    made = tree.copy()
+    for column in made.find_all(exp.Column):
+        if column.table.lower() == table.lower():
+            column.set("table", None)
+            column.set("db", None)
+    return made
+
+
+def _matches(keys: IndexKeys, table: Table, wanted: list[Part], where: str | None) -> bool:
+    condition = keys.index.where
+    if condition is not None and where != meaning(parse_expression(condition)):
         return False
-    names = []
+    if len(keys.index.columns) != len(wanted):
+        return False
     for part in keys.index.columns:
         if part.expression is not None:
-            names.append(meaning(parse_expression(part.expression)))
+            name = meaning(parse_expression(part.expression))
         elif part.column is not None and part.column >= 0:
-            names.append(table.columns[part.column].name.lower())
+            name = table.columns[part.column].name.lower()
         else:
-            names.append("rowid")
-    return sorted(names) == sorted(wanted)
+            name = "rowid"
+        if (name, None) not in wanted and (name, part.collation.upper()) not in wanted:
+            return False
+    return True

@@ -84,7 +84,7 @@ class ViewPlan(WritePlan):
         self.event = event
         self.returning: Returning | None = None
         if statement.returning:
-            self.returning = Returning(statement.returning, self.table, env)
+            self.returning = Returning(statement.returning, self.table, env, statement.with_)
             self.columns = self.returning.columns
 
     def is_still_valid(self, transaction: Transaction) -> bool:

@@ -150,6 +150,68 @@ SCRIPTS: dict[str, list[str]] = {
     "IS TRUE looks through COLLATE": [
         "SELECT 2 IS TRUE COLLATE NOCASE, 2 IS NOT TRUE COLLATE NOCASE, 2 IS (TRUE), 2 IS +TRUE",
     ],
+    "what UPDATE ... FROM reads is joined without the table that is changed": [
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v)",
+        "CREATE TABLE s (id, a)",
+        "CREATE TABLE u (id, b)",
+        "INSERT INTO t VALUES (1, 'x'), (2, 'y'), (3, 'z')",
+        "INSERT INTO s VALUES (2, 's2'), (3, 's3')",
+        "INSERT INTO u VALUES (2, 'u2'), (1, 'u1')",
+        "UPDATE t SET v = a || b FROM s JOIN u USING (id) WHERE t.v = 'x'",
+        "SELECT * FROM t",
+        "UPDATE t SET v = a || b FROM s NATURAL JOIN u WHERE t.id = 1",
+        "SELECT * FROM t",
+        "UPDATE t SET v = b FROM s RIGHT JOIN u ON s.id = u.id WHERE t.id = u.id",
+        "SELECT * FROM t",
+        "UPDATE t SET v = b FROM s FULL JOIN u USING (id) WHERE t.id = u.id + 1",
+        "SELECT * FROM t",
+        "UPDATE t AS x SET v = a FROM s CROSS JOIN u WHERE x.id = s.id AND s.id = u.id",
+        "SELECT * FROM t",
+    ],
+    "subqueries of RETURNING and ON CONFLICT know the statement's WITH": [
+        "CREATE TABLE t (a INTEGER PRIMARY KEY, b)",
+        "WITH c (x) AS (SELECT 5) INSERT INTO t VALUES (5, 1) RETURNING (SELECT x FROM c), a IN (SELECT x FROM c)",
+        "WITH c (x) AS (SELECT 5) INSERT INTO t SELECT x, 2 FROM c WHERE true"
+        " ON CONFLICT (a) DO UPDATE SET b = (SELECT x + 1 FROM c)",
+        "WITH c (x) AS (SELECT 5) INSERT INTO t VALUES (5, 2)"
+        " ON CONFLICT (a) DO UPDATE SET b = (SELECT x + 2 FROM c) WHERE (SELECT x FROM c) = 5",
+        "SELECT * FROM t",
+        "WITH c (x) AS (SELECT 5), d AS (SELECT x + 1 AS y FROM c) UPDATE t SET b = (SELECT y FROM d)"
+        " RETURNING (SELECT y FROM d), (WITH c AS (SELECT 7 AS x) SELECT x FROM c),"
+        " (WITH e AS (SELECT x FROM c) SELECT x FROM e), EXISTS (SELECT 1 FROM c WHERE x = a)",
+        "WITH c (x) AS (SELECT 5) DELETE FROM t WHERE a IN (SELECT x FROM c) RETURNING (SELECT x FROM c)",
+        "WITH c (x) AS (SELECT 5) DELETE FROM t RETURNING (SELECT x FROM d)",
+    ],
+    "subqueries of RETURNING see the rows that were changed": [
+        ROWS,
+        FILLED,
+        "UPDATE t SET x = x + 1 RETURNING id, (SELECT group_concat(x) FROM t AS o WHERE o.id <= t.id)",
+        "UPDATE t SET x = x + 1 WHERE id = 2 RETURNING id, (SELECT sum(x) FROM t AS o WHERE o.id <= t.id)",
+        "UPDATE t SET g = 'b' WHERE g = 'a' RETURNING id, (SELECT count(*) FROM t AS o WHERE o.g = t.g)",
+        "DELETE FROM t WHERE id IN (2, 3) RETURNING id, (SELECT count(*) FROM t AS o WHERE o.id <= t.id)",
+        "DELETE FROM t WHERE id = 4 RETURNING id, (SELECT count(*) FROM t AS o WHERE o.id <= t.id)",
+    ],
+    "ON CONFLICT names columns of the table, and collations": [
+        "CREATE TABLE t (a UNIQUE, b COLLATE NOCASE UNIQUE, c)",
+        "INSERT INTO t VALUES (1, 'x', 0)",
+        "INSERT INTO t VALUES (1, 'y', 0) ON CONFLICT (t.a) DO UPDATE SET c = c + 1",
+        "INSERT INTO t VALUES (1, 'y', 0) ON CONFLICT (main.t.a) DO UPDATE SET c = c + 1",
+        "INSERT INTO t AS z VALUES (1, 'y', 0) ON CONFLICT (z.a) DO UPDATE SET c = z.c + 1",
+        "INSERT INTO t VALUES (2, 'X', 0) ON CONFLICT (b COLLATE BINARY) DO UPDATE SET c = 9",
+        "INSERT INTO t VALUES (2, 'X', 0) ON CONFLICT (b COLLATE nocase) DO UPDATE SET c = c + 1",
+        "INSERT INTO t VALUES (2, 'X', 0) ON CONFLICT (b) DO UPDATE SET c = c + 1",
+        "CREATE UNIQUE INDEX t_c ON t (c + 1) WHERE c > 1",
+        "INSERT INTO t VALUES (2, 'z', 5) ON CONFLICT (t.c + 1) WHERE t.c > 1 DO UPDATE SET a = 7",
+        "INSERT INTO t VALUES (3, 'w', 5) ON CONFLICT (c + 1) WHERE c > 1 DO UPDATE SET a = 8",
+        "INSERT INTO t VALUES (3, 'w', 5) ON CONFLICT (c + 1) WHERE c > 2 DO UPDATE SET a = 9",
+        "SELECT * FROM t",
+        "CREATE TABLE u (a, b, c, UNIQUE (a, b))",
+        "INSERT INTO u VALUES (1, 2, 3)",
+        "INSERT INTO u VALUES (1, 2, 3) ON CONFLICT (u.b, a) DO UPDATE SET c = c + 1",
+        "INSERT INTO u VALUES (1, 2, 3) ON CONFLICT (a, a) DO UPDATE SET c = c + 1",
+        "INSERT INTO u VALUES (1, 2, 3) ON CONFLICT (a, b, b) DO UPDATE SET c = c + 1",
+        "SELECT * FROM u",
+    ],
 }  # fmt: skip
 
 
