@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from btree import CollectorPaused
 from sql.compile.query import trees_of
 from sql.dml.bulk import BulkInsert, Loaded
 from sql.dml.conflicts import resolutions
 from sql.dml.filling import insert_columns
-from sql.dml.keyed import ONE, OneRow
-from sql.dml.merge import Merge, merges, refusing
+from sql.dml.insert_one import insert_one
+from sql.dml.keyed import OneRow
+from sql.dml.merge import Merge, merges
 from sql.dml.programs import Change, with_state
 from sql.dml.records import Row
 from sql.dml.returning import Returning
@@ -26,7 +27,7 @@ from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.sources import Source
 from sql.dml.target import Target, Values, WritePlan
 from sql.dml.triggers import fire_for_all
-from sql.dml.undo import ABSENT, NOTED_ROWS, Undo, guarded, not_noted
+from sql.dml.undo import NOTED_ROWS, Undo, guarded, not_noted
 from sql.dml.upsert import upsert_clauses
 from sql.dml.writer import LargestRowid
 from sql.errors import SqlError
@@ -111,12 +112,19 @@ class InsertPlan(WritePlan):
         if sorts and self.bulk is not None and self.source.values is not None:
             self.sets_at_once = _SORTED_AT_ONCE
         self._one: OneRow | None = None
-        if self._is_simple():
-            if self._merge is None and not table.without_rowid:
-                self._one = self._single()
-            else:
-                merge = self._merge or refusing(records)
-                self._one = merge.single(self.source, target.foreign_keys)
+        if not triggers.any or (self._fires and self.returning is None):
+            self._one = insert_one(
+                self.source,
+                target,
+                self.order,
+                returning=self.returning,
+                noted=self._is_inner or self._fires,
+                tells=self._fires,
+            )
+        self._calls_nothing = self._one is not None or self.source.is_simple  # of the program's
+        if self._one is None and self._is_simple():
+            assert self._merge is not None
+            self._one = self._merge.single(self.source, target.foreign_keys)
 
     def _concerns_tree_alone(self) -> bool:
         """Whether a query's rows are put into the table's tree, and that is all."""
@@ -146,9 +154,7 @@ class InsertPlan(WritePlan):
 
     @property
     def one(self) -> OneRow | None:
-        if self._fires or not self.source.is_simple or self.volatile:
-            return None
-        return self._one
+        return None if self._fires or self.volatile or not self._calls_nothing else self._one
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -326,79 +332,19 @@ class InsertPlan(WritePlan):
     # -- one row ---------------------------------------------------------------------------------
 
     def _is_simple(self) -> bool:
-        """Whether a statement of one row may take the short way: nothing but a tree and its indexes."""
+        """Whether a statement of one row may meet others in the way, and concerns nothing but a tree and its indexes."""
         records = self.target.records
         return (
-            self.source.row_count == 1
+            self._merge is not None
+            and self.source.row_count == 1
             and not self.source.rowid_last
-            and (self._fires or not self.target.triggers.any)
+            and not self.target.triggers.any
             and self.returning is None
             and not records.generated
             and not records.has_checks
             and not self.table.autoincrement
             and all(index.condition is None for index in records.indexes)
         )
-
-    def _single(self) -> OneRow:
-        """A function that writes the row of one execution; it gives None, with nothing written, where
-        the row needs a closer look."""
-        records, tree_id = self.target.records, self.tree_id
-        alias, plain = records.alias, records.plain
-        values = self.source.values
-        parameters_only = self.source.parameters_only
-        indexes = records.indexes
-        is_plain = records.is_plain
-        foreign_keys = self.target.foreign_keys
-        # Whether the run may have to be undone, which notes of the writes are for then.
-        noted, tells = self._is_inner or self._fires, self._fires
-        # Whether nothing comes between a new rowid and its row.
-        is_alone = not indexes and foreign_keys is None and not noted
-        session = self.session
-
-        def insert(transaction: Transaction, parameters: Row, ctx: Any) -> Any:
-            row = parameters if parameters_only else values(ctx)[0]  # type: ignore[misc]
-            key = None if alias is None else row[alias]
-            is_new = key is None
-            if key.__class__ is not int:
-                if not is_new:
-                    return None
-                key = transaction.next_rowid(tree_id)
-                if key is None:
-                    return None
-                if alias is not None:
-                    row = (*row[:alias], key, *row[alias + 1 :])
-            if plain.get(tuple(map(type, row))) is not transaction.kinds_of(tree_id) and (
-                not is_plain(row, transaction.tree(tree_id))
-            ):
-                return None
-            if foreign_keys is not None and not foreign_keys.undisturbed(ctx, (row,)):
-                return None
-            entries = []
-            if indexes:
-                for index in indexes:
-                    index_tree = transaction.tree(index.tree_id)
-                    entry = index.key(ctx, row, key)
-                    if index.unique and index.other(index_tree, entry) is not None:
-                        return None
-                    entries.append((index_tree, entry))
-            if noted:
-                if not is_new and transaction.row(tree_id, key) is not None:
-                    return None
-                note = ctx.state.undo.note
-                note(tree_id, key, ABSENT)
-                for index_tree, entry in entries:
-                    note(index_tree.id, entry, ABSENT)
-                transaction.put_row(tree_id, key, row)
-            elif is_new and is_alone:
-                transaction.put_row(tree_id, key, row)
-            elif not transaction.insert_row(tree_id, key, row):
-                return None
-            for index_tree, entry in entries:
-                index_tree.put(entry)
-            session.last_insert_rowid = key
-            return (key, None, row) if tells else ONE
-
-        return OneRow(insert, is_bare=parameters_only and is_alone)
 
 
 def _gathered(batches: Iterable[list[Row]], at_once: int) -> Iterator[list[Row]]:

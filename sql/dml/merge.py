@@ -66,11 +66,6 @@ def merges(
     return Merge(records, order)
 
 
-def refusing(records: TableRecords) -> Merge:
-    """What takes a closer look at every conflict."""
-    return Merge(records, [Resolution(constraint, "ABORT") for constraint in records.constraints])
-
-
 class Merge:
     """How the conflicts of one statement are decided; made per plan."""
 

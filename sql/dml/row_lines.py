@@ -126,17 +126,19 @@ class Entries:
             for name in ("tree", "old", "new")
         ]
 
-    def come(self, row: str, key: str, taken: Sequence[str]) -> Lines:
-        """Those of a new row; `taken` is what is returned for each unique index, if another row has the values."""
+    def come(self, row: str, key: str) -> Lines:
+        """Those of a new row."""
         lines = []
         for place, index in enumerate(self._indexes):
             lines += [
                 f"new{place}_ = {self._of(index, row, key)}",
                 f"tree{place}_ = txn.tree({index.tree_id})",
             ]
-            if index.unique:
-                lines += self._free(index, place, taken[place])
         return lines
+
+    def free(self, index: IndexKeys, taken: str) -> Lines:
+        """No other row has the values of a new entry of a unique index; `taken` is what is returned if one has."""
+        return self._free(index, self._indexes.index(index), taken)
 
     def changed(self, old: str, new: str, key: str) -> Lines:
         """Those of a row before and after; the tree is None where they are the same."""

@@ -74,8 +74,7 @@ class RowChanges:
                 if error.conflict == "FAIL":
                     if self.ctx.state.violations > 0:  # what it would leave may not stay
                         raise failed() from error
-                    self.writer.finish()
-                    error.changes = self.changes
+                    error.changes = self.changes  # they stay, AUTOINCREMENT's largest rowid doesn't
             raise
 
     def finished(self) -> WriteOutcome:

@@ -36,8 +36,8 @@ class Source:
     """The rows of one statement.
 
     `values(ctx)` gives them where they are VALUES, else `query` and `arrange` do.  `parameters_only`:
-    there is one row, and it is the statement's parameters in their order.  `is_simple`: all values are
-    parameters and literals.  `rowid_last`: behind the columns, each row has its rowid.  `is_followed`: there are
+    there is one row, and it is the statement's parameters in their order.  `row`: the expressions of the only one.
+    `is_simple`: all values are parameters and literals.  `rowid_last`: behind the columns, each row has its rowid.  `is_followed`: there are
     parameters behind the rows, in ON CONFLICT or RETURNING."""
 
     def __init__(self, statement: Insert, table: Table, env: BindEnvironment) -> None:
@@ -53,6 +53,7 @@ class Source:
         self.is_simple = False
         self.is_followed = any(tree.find(exp.Placeholder) for tree in self._behind())
         self.row_count: int | None = None
+        self.row: list[exp.Expression] | None = None  # the only one of VALUES
         self.places = [] if statement.source is None else self._places()
         self.rowid_last = -1 in self.places
         self._prepare()
@@ -70,7 +71,8 @@ class Source:
         source, env = self.statement.source, self.env
         if source is None:
             self.row_count = 1
-            self.values = compile_values([self._full([])], env)
+            self.row = self._full([])
+            self.values = compile_values([self.row], env)
             return
         if self._is_plain_values(source):
             rows = [row.expressions for row in source.expressions]
@@ -79,6 +81,8 @@ class Source:
                 raise SqlError("all VALUES must have the same number of terms")
             self._check_count(widths.pop())
             self.row_count = len(rows)
+            if len(rows) == 1:
+                self.row = self._full(rows[0])
             self.values = self._parameters(rows)
             self.is_simple = self.values is not None
             if self.values is None:
