@@ -7,7 +7,7 @@ what is found is loaded into fresh trees with the same ids.
 A page may be lost or readable in an older version only.  Its range of keys is known from the branch
 above it, so entries of an old version that have moved to other pages since are left out, and what
 redo records say about keys in the range is applied on top.  Leaves that no branch leads to any more
-are put where exactly one tree of their kind has lost that range.
+are put where exactly one tree of their kind, with rows as wide and of such values, has lost that range.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 import stat
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from btree import codec
 from btree.added import Added
@@ -28,9 +28,12 @@ from btree.node import LargeReference, Node
 from btree.order import less, order_key
 from btree.protocols import CATALOG_TREE_ID, Key, Kind, TreeKind, Value
 from btree.redo import OP_CHANGES, decode_redo, replay
-from btree.transaction import OP_LENGTHEN
-from btree.tree import DELETED
+from btree.transaction import OP_LENGTHEN, LocalTransaction
+from btree.tree import DELETED, Tree
 from btree.tree_state import TreeState
+
+if TYPE_CHECKING:
+    from engine import Salvage
 
 NOTES_MAX = 200
 _LEVEL_AT = 2  # of a node's page
@@ -85,7 +88,7 @@ def repair(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> li
 
 
 class _Repair:
-    def __init__(self, salvaged: Any, source: str) -> None:
+    def __init__(self, salvaged: Salvage, source: str) -> None:
         self.salvaged = salvaged
         self.source = source
         self.notes: list[str] = []
@@ -93,6 +96,7 @@ class _Repair:
         self.reached: set[int] = {DIRECTORY_PAGE}
         self.knows_all_trees = True
         self.added: dict[int, Added] = {}
+        self.kinds: dict[int, tuple[int, ...]] = {}  # as the directory has them; none if unknown
 
     def note(self, sentence: str) -> None:
         if len(self.notes) < NOTES_MAX:
@@ -126,7 +130,7 @@ class _Repair:
         finally:
             reader.rollback()
 
-    def _fill(self, transaction: Any) -> None:
+    def _fill(self, transaction: LocalTransaction) -> None:
         states = self._directory(transaction)
         for state in states:
             tree_id = state.id
@@ -147,7 +151,7 @@ class _Repair:
 
     # -- pages -------------------------------------------------------------------------------------
 
-    def _directory(self, transaction: Any) -> list[TreeState]:
+    def _directory(self, transaction: LocalTransaction) -> list[TreeState]:
         versions = self.salvaged.versions.get(DIRECTORY_PAGE, [])
         self.next_tree_id = transaction.next_tree_id
         for lsn, location in reversed(versions):
@@ -210,8 +214,9 @@ class _Repair:
         gaps.append(Gap(bounds.lo, bounds.hi, 0))
         return None
 
-    def _tree(self, tree: Any, state: TreeState) -> None:
+    def _tree(self, tree: Tree, state: TreeState) -> None:
         name = f"tree {state.id} ({state.kind.name})"
+        self.kinds[state.id] = state.kinds
         tree.widen(state.kinds)
         gaps = self.gaps.setdefault(state.id, [])
         count = 0
@@ -253,7 +258,7 @@ class _Repair:
 
     # -- entries -----------------------------------------------------------------------------------
 
-    def _load(self, tree: Any, leaf: Node, bounds: Gap, name: str, *, new: bool = False) -> int:
+    def _load(self, tree: Tree, leaf: Node, bounds: Gap, name: str, *, new: bool = False) -> int:
         """Put a leaf's entries within the bounds into the tree; how many there were."""
         index = leaf.values is None
         values: list[Value] = [None] * len(leaf.keys) if leaf.values is None else list(leaf.values)
@@ -278,7 +283,7 @@ class _Repair:
         if not entries:
             return 0
         if tree.kind in (TreeKind.TABLE, TreeKind.CLUSTERED):
-            tree.widen(_kinds_of([value for _, value in entries]))
+            tree.widen(kinds_of([value for _, value in entries]))
         keys = [key for key, _ in entries]
         tree.load(keys, None if index else [value for _, value in entries])
         return len(entries)
@@ -294,7 +299,7 @@ class _Repair:
         self.note(f"{name}: the value of {key!r:.60} ({reference.size_bytes} bytes) is lost")
         return None
 
-    def _stray_leaves(self, transaction: Any) -> None:
+    def _stray_leaves(self, transaction: LocalTransaction) -> None:
         """Put leaves that nothing leads to where they belong, if that can be told."""
         if not any(self.gaps.values()):
             return
@@ -323,7 +328,7 @@ class _Repair:
         if homeless:
             self.note(f"{homeless} stray leaves may belong to more than one tree: left out")
 
-    def _homes(self, transaction: Any, kind: TreeKind, leaf: Node) -> list[int]:
+    def _homes(self, transaction: LocalTransaction, kind: TreeKind, leaf: Node) -> list[int]:
         # A leaf may be of a tree that an old directory does not know; raw trees are all there at once.
         if not self.knows_all_trees and kind is not TreeKind.RAW:
             return []
@@ -333,11 +338,26 @@ class _Repair:
             if leaf.keys
             and transaction.tree(tree_id).kind is kind
             and any(gap.has(leaf.keys[0]) and gap.has(leaf.keys[-1]) for gap in gaps)
+            and self._may_hold(transaction.tree(tree_id), leaf)
         ]
+
+    def _may_hold(self, tree: Tree, leaf: Node) -> bool:
+        """Whether a tree has rows as wide as those of a leaf, and values of their kinds in each column."""
+        kinds = self.kinds.get(tree.id)
+        if not kinds or tree.kind not in (TreeKind.TABLE, TreeKind.CLUSTERED):
+            return True
+        rows = [row for row in leaf.values or () if row.__class__ is tuple]
+        widths = {len(row) for row in rows}
+        if tree.id in self.added:
+            widths = {max(width, len(kinds)) for width in widths}  # given columns since
+        found = kinds_of(rows)
+        return widths <= {len(kinds)} and not any(
+            more & ~have for more, have in zip(found, kinds, strict=False)
+        )
 
     # -- redo --------------------------------------------------------------------------------------
 
-    def _replay(self, transaction: Any, lsn: int, record: bytes) -> None:
+    def _replay(self, transaction: LocalTransaction, lsn: int, record: bytes) -> None:
         savepoint = transaction.savepoint()
         try:
             replay(transaction, [record])
@@ -346,7 +366,7 @@ class _Repair:
             self.note(f"the changes of commit {lsn} can't be applied: {error}")
         transaction.release(savepoint)
 
-    def _replay_into_gaps(self, transaction: Any, lsn: int, record: bytes) -> None:
+    def _replay_into_gaps(self, transaction: LocalTransaction, lsn: int, record: bytes) -> None:
         """What an older redo record says about keys whose page is lost."""
         if not any(self.gaps.values()):
             return
@@ -371,11 +391,11 @@ class _Repair:
                     if tree.kind in (TreeKind.TABLE, TreeKind.CLUSTERED):
                         if tree_id in self.added:
                             value = self.added[tree_id].row(value)
-                        tree.widen(_kinds_of([value]))
+                        tree.widen(kinds_of([value]))
                     tree.put(key, value)
 
 
-def _kinds_of(rows: list[Any]) -> list[int]:
+def kinds_of(rows: list[Any]) -> list[int]:
     """Per column, the kinds of value that stand in the rows."""
     masks: list[int] = []
     for row in rows:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from btree import NotADatabaseError, StorageError, StoreError, TreeKind, open_store, repair
+from btree.directory import DIRECTORY_PAGE, decode_directory
+from btree.repair import kinds_of
 from engine.format import KIND_PAGES, decode_record
 from engine.salvaging import place, salvage
 from tests.engine.workload import PATH, Workload, content_of, small_limits
@@ -237,6 +239,38 @@ def test_bytes_that_were_inserted_or_left_out_cost_what_they_hit_alone(
         got = found.get(tree_id, {})
         lost += len(entries.keys() - got.keys())
     assert lost < 400, sentences
+
+
+@pytest.mark.parametrize("other", [("text", 1), (1.5, "text"), (1, "text", None)])
+def test_leaves_that_nothing_leads_to_go_where_rows_like_theirs_are(
+    tmp_path: Path, other: tuple[Any, ...]
+) -> None:
+    """Those that might have been of two tables were left out; the roots of both are lost here."""
+    store = open_store(tmp_path / "a", page_bytes=512)
+    transaction = store.begin(write=True)
+    ids = [transaction.create_tree(TreeKind.TABLE) for _ in range(2)]
+    for tree_id, row in zip(ids, ((7, "text"), other), strict=True):
+        tree = transaction.tree(tree_id)
+        tree.widen(kinds_of([row]))  # as SQL does
+        for number in range(300):
+            tree.put(number, row)
+    transaction.commit()
+    store.checkpoint()
+    content = content_of(store.begin())
+    store.close()
+    damaged = bytearray((tmp_path / "a").read_bytes())
+    found = salvage(str(tmp_path / "a"))
+    payload = found.read(DIRECTORY_PAGE, found.versions[DIRECTORY_PAGE][-1][1])
+    assert payload is not None
+    _, trees = decode_directory(payload)
+    for tree_id in ids:
+        for _, location in found.versions[trees[tree_id].root_page]:
+            damaged[place(location)[0] + 40] ^= 1
+    found.file.close()
+    (tmp_path / "a").write_bytes(damaged)
+    got, sentences = salvaged(tmp_path / "a", tmp_path / "b")
+    assert any("is lost" in sentence for sentence in sentences)
+    assert got == content, sentences
 
 
 def test_what_lies_twice_in_the_file_counts_by_its_commit(tmp_path: Path) -> None:
