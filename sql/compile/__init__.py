@@ -8,6 +8,7 @@ from sql.compile.query import (
     compile_row_function,
     compile_rows_function,
     compile_values,
+    compile_values_of_sets,
     plan_select,
     prepare_select,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "compile_row_function",
     "compile_rows_function",
     "compile_values",
+    "compile_values_of_sets",
     "expects_many",
     "plan_select",
     "prepare_select",

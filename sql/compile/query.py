@@ -6,6 +6,7 @@ the schema is the caller's affair, the kinds of value that trees have held are o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 Run = Callable[["Context"], Iterable[list[Row]]]
+
+_NAMES = re.compile(r"\b[A-Za-z_]\w*").findall
 
 GROWTH = 16
 SMALL_ROWS = 256
@@ -207,13 +210,18 @@ def compile_row_function(
 
 
 def bind_to_row(
-    expressions: Sequence[exp.Expression], table: Table, env: BindEnvironment
+    expressions: Sequence[exp.Expression],
+    table: Table,
+    env: BindEnvironment,
+    masks: tuple[int, ...] | None = None,
 ) -> tuple[Sequence[Expression], int]:
-    """Expressions over a row of `table`, and the row's source number."""
+    """Expressions over a row of `table`, and the row's source number.  `masks`: the kinds of value that its columns hold,
+    where they are known."""
     binder = Binder(env)
     scope = Scope()
     source = binder.next_source()
-    masks = tuple(31 for _ in table.columns)
+    if masks is None:
+        masks = tuple(31 for _ in table.columns)
     scope.items.append(table_item(table, source, table.name, masks))
     return ExpressionBinder(binder, scope).bind_all(list(expressions)), source
 
@@ -234,14 +242,16 @@ def compile_rows_function(
     table: Table,
     env: BindEnvironment,
     made: Callable[[Sequence[str], str, str, Callable[[Any], str]], str],
+    masks: tuple[int, ...] | None = None,
 ) -> tuple[Callable[[Context, Iterable[Row], Iterable[Any]], list[Any]], frozenset[int]]:
     """A function (ctx, rows, keys) -> what `made` says of each row of `table`, None where the condition doesn't hold; and
     the places of the columns that are read for it, apart from what `made` reads itself.
 
-    `made(values, row, key, name)` gives a source; `values` are those of the parts, `name` is what an object is called."""
+    `made(values, row, key, name)` gives a source; `values` are those of the parts, `name` is what an object is called.
+    `masks`: the kinds of value that the rows' columns hold, where they are known."""
     module = Module()
     some = list(parts) if condition is None else [*parts, condition]
-    bound, source = bind_to_row(some, table, env)
+    bound, source = bind_to_row(some, table, env, masks)
     compiler = BlockCompiler(module, Planner(env), env.functions, env.parameter_kinds)
     row, key = f"r{source}", f"k{source}"
     compiler.bindings[source] = Binding(row, key)
@@ -307,6 +317,37 @@ def compile_values(
     rows: Sequence[Sequence[exp.Expression]], env: BindEnvironment
 ) -> Callable[[Context], list[Row]]:
     """A function ctx -> rows of VALUES; only `env.extra_scopes` are in scope."""
+    module, made = _rows_of_values(rows, env)
+    function: Callable[[Context], list[Row]] = function_of(
+        module, "values(ctx)", [f"return [{', '.join(made)}]"]
+    )
+    return function
+
+
+def compile_values_of_sets(
+    rows: Sequence[Sequence[exp.Expression]], env: BindEnvironment
+) -> Callable[[Context, Iterable[Row]], list[Row]]:
+    """The same of many executions: (ctx, sets of parameters) -> the rows of all.
+
+    What depends on no parameter and has its value before a run begins, such as CURRENT_TIMESTAMP, is computed once."""
+    module, made = _rows_of_values(rows, env)
+    of_set: dict[str, str] = {}
+    for name, source in list(module.setup.items()):
+        if not {"p", *of_set}.isdisjoint(_NAMES(source)):
+            of_set[name] = module.setup.pop(name)
+    lines = [f"    {name} = {source}" for name, source in of_set.items()]
+    lines += [f"    put({row})" for row in made]
+    lines = ["rows = []", "put = rows.append", "for p in sets:", *lines, "return rows"]
+    function: Callable[[Context, Iterable[Row]], list[Row]] = function_of(
+        module, "values_of_sets(ctx, sets)", lines
+    )
+    return function
+
+
+def _rows_of_values(
+    rows: Sequence[Sequence[exp.Expression]], env: BindEnvironment
+) -> tuple[Module, list[str]]:
+    """The module of some rows, and the source of each."""
     binder = Binder(env)
     scope = Scope()
     module = Module()
@@ -317,7 +358,4 @@ def compile_values(
         values = [compiler.scalar.value(expression) for expression in bound]
         made.append(f"({''.join(f'{value}, ' for value in values)})")
     compiler.release()
-    function: Callable[[Context], list[Row]] = function_of(
-        module, "values(ctx)", [f"return [{', '.join(made)}]"]
-    )
-    return function
+    return module, made

@@ -7,17 +7,17 @@ written, and the caller goes row by row, where errors and conflicts find their e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from operator import eq, itemgetter, lt
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
 from sql.dml.entry_sorting import alike_behind, sort_entries
 from sql.dml.index_keys import IndexKeys, present
-from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
+from sql.dml.records import NULL, Row, TableRecords, widen_by_classes, with_columns
 from sql.dml.undo import not_noted, noter
 from sql.typed_rows import TypedRows
-from sql.values import INT_MAX, apply_affinity_to_all, truth
+from sql.values import INT_MAX, apply_affinity_to_all
 
 if TYPE_CHECKING:
     from btree import Tree
@@ -66,20 +66,6 @@ def stored_rows(
                 found = set(map(type, values))
         classes[place] = found
     return with_columns(rows, records.width, converted), classes
-
-
-def with_columns(
-    rows: Sequence[Row], width: int, columns: Mapping[int, Sequence[Any]]
-) -> Sequence[Row]:
-    """The rows with other values in some columns."""
-    if not columns:
-        return rows
-    return list(
-        zip(
-            *[columns.get(place) or map(itemgetter(place), rows) for place in range(width)],
-            strict=True,
-        )
-    )
 
 
 def write_entries(tree: Tree, keys: Sequence[Any], values: Sequence[Any] | None = None) -> None:
@@ -154,17 +140,18 @@ def breaks_types(records: TableRecords, classes: Sequence[set[type]]) -> bool:
 
 
 def breaks_checks(
-    ctx: Context, records: TableRecords, rows: Sequence[Row], keys: Sequence[Any]
+    ctx: Context,
+    records: TableRecords,
+    rows: Sequence[Row],
+    keys: Sequence[Any],
+    classes: Sequence[set[type]],
+    known: Sequence[int] = (),
 ) -> bool:
-    """Whether a CHECK is false of any row."""
+    """Whether a CHECK is false of any row, of columns that hold values of these `classes`, or if none are given of the
+    kinds `known`."""
     if not records.has_checks or ctx.session.ignore_check_constraints:
         return False
-    check = records.check_function()
-    for row, key in zip(rows, keys, strict=True):
-        for value in check(ctx, row, key):
-            if value != 1 and truth(value) is False:
-                return True
-    return False
+    return records.breaks_checks(ctx, rows, keys, classes, known)
 
 
 def entry_changes(
@@ -256,7 +243,7 @@ class BulkInsert:
         else:
             rows = self._finished_rows(ctx, rows, classes, None)
             keys = list(map(records.primary_key, rows))
-        if breaks_types(records, classes) or breaks_checks(ctx, records, rows, keys):
+        if breaks_types(records, classes) or breaks_checks(ctx, records, rows, keys, classes):
             return None
         if self.replaces and keys.__class__ is not range:
             return self._replace(ctx, tree, rows, keys, classes, sequence)
@@ -321,13 +308,7 @@ class BulkInsert:
             rows = with_columns(rows, records.width, {alias: keys})
             classes[alias] = {int}
         if records.generated:
-            fill = records.fill_generated
-            if keys is None:
-                rows = [fill(ctx, row, None) for row in rows]
-            else:
-                rows = [fill(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
-            for place in records.generated:
-                classes[place] = set(map(type, map(itemgetter(place), rows)))
+            rows = records.fill_all_generated(ctx, rows, keys, classes)
         return rows
 
     def _rowids(

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from sql.dml.bulk import (
     Loaded,
-    breaks_checks,
     breaks_types,
     change_entries,
     stored_rows,
@@ -285,6 +284,7 @@ class _Run:
     ) -> None:
         self._records, self._uniques, self._ctx, self._tree = records, uniques, ctx, tree
         self._rows, self._keys = rows, keys
+        self._checks = records.has_checks and not ctx.session.ignore_check_constraints
         self.written: list[Row] = []
         self.written_keys: list[Any] = []
         self.inserted: Any = None
@@ -322,7 +322,7 @@ class _Run:
         ctx, now, alias = self._ctx, self.now, self._records.alias
         last = self._tree.last() if self._records.primary_key is None else None
         largest, is_known = 0 if last is None else last[0], True
-        checks = self._records.has_checks
+        checks = self._checks
         written, keys = self.written.append, self.written_keys.append
         values, owners = self._values, self._owners
         places = range(len(self._uniques))
@@ -336,7 +336,7 @@ class _Run:
                     return False
                 if alias is not None:
                     row = (*row[:alias], key, *row[alias + 1 :])
-            if checks and breaks_checks(ctx, self._records, (row,), (key,)):
+            if checks and self._records.failed_check(ctx, row, key) is not None:
                 return False
             for constraint, at, action, clause in steps:
                 other = key if constraint is None else owners[at].get(values[at][place])
@@ -379,7 +379,7 @@ class _Run:
             return False
         if row is old:
             return True
-        if records.has_checks and breaks_checks(ctx, records, (row,), (key,)):
+        if self._checks and records.failed_check(ctx, row, key) is not None:
             return False
         self.now[key] = row
         self.written_keys.append(key)

@@ -8,16 +8,21 @@ that a row of a known shape costs one dictionary look-up.  Row tuples are as wid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from itertools import repeat
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlglot import exp
 
 from sql.collations import folding
-from sql.compile import compile_row_function, compile_values
+from sql.compile import compile_row_function, compile_rows_function, compile_values
 from sql.dml.index_keys import IndexKeys, RowFunction
-from sql.errors import ConstraintError, SqlError
+from sql.errors import ConstraintError, Interrupted, SqlError
 from sql.expressions import Affinity
 from sql.parse import parse_expression
-from sql.values import apply_affinity, truth
+from sql.values import apply_affinity, apply_affinity_to_all, truth
 
 if TYPE_CHECKING:
     from btree import Tree
@@ -27,10 +32,16 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 Shape = tuple[type, ...]
+RowsFunction = Callable[["Context", Iterable[Row], Iterable[Any]], list[Any]]
+
+T = TypeVar("T")
 
 NULL = type(None)
 KIND_BITS: dict[type, int] = {NULL: 1, int: 2, float: 4, str: 8, bytes: 16}
 _CLASSES = frozenset(KIND_BITS)
+_ALL_KINDS = sum(KIND_BITS.values())
+_COMPILED_MAX = 16
+"""Combinations of kinds that code is kept for."""
 _TYPE_NAMES = {int: "INT", float: "REAL", str: "TEXT", bytes: "BLOB"}
 
 _UNCHANGED: dict[Affinity, frozenset[type]] = {
@@ -79,7 +90,9 @@ class TableRecords:
         self.primary_key: Callable[[Row], Row] | None = None
         if table.without_rowid:
             self.primary_key = _primary_key(table, env)
-        self._generate: list[tuple[int, RowFunction]] | None = None
+        self._generate: list[tuple[list[int], RowFunction]] | None = None
+        self._generate_many: dict[tuple[int, ...], list[tuple[list[int], RowsFunction]]] = {}
+        self._broken: dict[tuple[int, ...], RowsFunction] = {}
         self._checks: RowFunction | None = None
         self._defaults: dict[int, Callable[[Context], list[Row]]] = {}
 
@@ -165,18 +178,79 @@ class TableRecords:
         if not self.generated:
             return row
         if self._generate is None:
-            self._generate = self._generators()
-        values = list(row)
-        for place, function in self._generate:
-            value = function(ctx, tuple(values), key)[0]
-            values[place] = apply_affinity(value, self.affinities[place])
-        return tuple(values)
+            self._generate = [
+                (places, compile_row_function(trees, self.table, self.env))
+                for places, trees in self._generators()
+            ]
+        for places, function in self._generate:
+            values = list(row)
+            for place, value in zip(places, function(ctx, row, key), strict=True):
+                values[place] = apply_affinity(value, self.affinities[place])
+            row = tuple(values)
+        return row
 
-    def _generators(self) -> list[tuple[int, RowFunction]]:
-        from sqlglot import exp
+    def fill_all_generated(
+        self,
+        ctx: Context,
+        rows: Sequence[Row],
+        keys: Sequence[Any] | None,
+        classes: list[set[type]],
+        known: Sequence[int] = (),
+    ) -> Sequence[Row]:
+        """The same of many rows, by column; without `keys` they have no rowids.
 
+        `classes`: those of the values by column, where none are given the kinds are `known`; those of generated columns
+        are put in."""
+        functions = self._of_kinds(self._generate_many, self._fillers, classes, known)
+        for places, function in functions:
+            made = function(ctx, rows, repeat(None) if keys is None else keys)
+            columns: dict[int, Sequence[Any]] = {}
+            for place, given in zip(places, zip(*made, strict=True), strict=True):
+                values: Sequence[Any] = given
+                found = set(map(type, values))
+                if not found <= self.unchanged[place]:
+                    values = apply_affinity_to_all(list(given), self.affinities[place], found)
+                    found = set(map(type, values))
+                columns[place], classes[place] = values, found
+            rows = with_columns(rows, self.width, columns)
+        return rows
+
+    def _fillers(self, masks: tuple[int, ...]) -> list[tuple[list[int], RowsFunction]]:
+        """What computes generated columns where the others are of some kinds."""
+        table, env = self.table, self.env
+        return [
+            (places, compile_rows_function(trees, None, table, env, _tuple, masks)[0])
+            for places, trees in self._generators()
+        ]
+
+    def _of_kinds(
+        self,
+        known: dict[tuple[int, ...], T],
+        make: Callable[[tuple[int, ...]], T],
+        classes: Sequence[set[type]],
+        kinds: Sequence[int],
+    ) -> T:
+        """What is compiled for columns of these classes, or kinds where there are none: bare operators where numbers are
+        meant, and so half of the time.  Generated columns, as yet, may hold anything."""
+        masks = [
+            sum([KIND_BITS[kind] for kind in values])
+            or (kinds[place] if place < len(kinds) else _ALL_KINDS)
+            for place, values in enumerate(classes)
+        ]
+        for place in self.generated:
+            masks[place] = _ALL_KINDS
+        wanted = tuple(masks)
+        found = known.get(wanted)
+        if found is None:
+            if len(known) >= _COMPILED_MAX:
+                known.clear()
+            found = known[wanted] = make(wanted)
+        return found
+
+    def _generators(self) -> list[tuple[list[int], list[exp.Expression]]]:
+        """Generated columns and their expressions; each group needs none but those of the ones before it."""
         names = {self.table.columns[place].name.lower(): place for place in self.generated}
-        trees: dict[int, Any] = {}
+        trees: dict[int, exp.Expression] = {}
         needs: dict[int, set[int]] = {}
         for place in self.generated:
             text = self.table.columns[place].generated
@@ -184,15 +258,15 @@ class TableRecords:
             trees[place] = parse_expression(text)
             named = {column.name.lower() for column in trees[place].find_all(exp.Column)}
             needs[place] = {names[name] for name in named & names.keys()}
-        ordered: list[int] = []
-        while len(ordered) < len(trees):
-            ready = [p for p in trees if p not in ordered and needs[p] <= set(ordered)]
+        groups: list[tuple[list[int], list[exp.Expression]]] = []
+        known: set[int] = set()
+        while len(known) < len(trees):
+            ready = [place for place in trees if place not in known and needs[place] <= known]
             if not ready:
                 raise SqlError(f"generated column loop on table {self.table.name}")
-            ordered += ready
-        return [
-            (place, compile_row_function([trees[place]], self.table, self.env)) for place in ordered
-        ]
+            known.update(ready)
+            groups.append((ready, [trees[place] for place in ready]))
+        return groups
 
     def check_types(self, row: Row) -> None:
         """STRICT: every value is of its column's type."""
@@ -216,6 +290,33 @@ class TableRecords:
             trees = [parse_expression(check.expression) for check in self.table.checks]
             self._checks = compile_row_function(trees, self.table, self.env)
         return self._checks
+
+    def breaks_checks(
+        self,
+        ctx: Context,
+        rows: Sequence[Row],
+        keys: Sequence[Any],
+        classes: Sequence[set[type]],
+        known: Sequence[int] = (),
+    ) -> bool:
+        """Whether a CHECK is false of one of many rows, or fails to tell.  `classes`, `known`: as above."""
+        try:
+            broken = self._of_kinds(self._broken, self._breaker, classes, known)
+            return any(broken(ctx, rows, keys))
+        except Interrupted:
+            raise
+        except SqlError:
+            return True
+
+    def _breaker(self, masks: tuple[int, ...]) -> RowsFunction:
+        """What says of rows with columns of some kinds whether a CHECK is false."""
+        terms: list[exp.Expression] = [
+            exp.Not(this=parse_expression(check.expression)) for check in self.table.checks
+        ]
+        condition = reduce(lambda one, other: exp.Or(this=one, expression=other), terms)
+        return compile_rows_function([], condition, self.table, self.env, lambda *_: "True", masks)[
+            0
+        ]
 
     def failed_check(self, ctx: Context, row: Row, key: Any) -> str | None:
         """The message of the first CHECK that the row breaks."""
@@ -245,6 +346,25 @@ class TableRecords:
     def own_conflict(self, index: IndexKeys | None) -> str | None:
         """The constraint's own ON CONFLICT clause."""
         return self.table.rowid_conflict if index is None else index.index.conflict
+
+
+def with_columns(
+    rows: Sequence[Row], width: int, columns: Mapping[int, Sequence[Any]]
+) -> Sequence[Row]:
+    """The rows with other values in some columns."""
+    if not columns:
+        return rows
+    return list(
+        zip(
+            *[columns.get(place) or map(itemgetter(place), rows) for place in range(width)],
+            strict=True,
+        )
+    )
+
+
+def _tuple(values: Sequence[str], *_: Any) -> str:
+    """The source of a tuple."""
+    return f"({', '.join(values)},)"
 
 
 def widen_by_classes(tree: Tree, classes: Sequence[Sequence[type] | set[type]]) -> None:

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from sql.compile import CompiledQuery, compile_values, prepare_select
+from sql.compile import (
+    CompiledQuery,
+    compile_values,
+    compile_values_of_sets,
+    prepare_select,
+)
 from sql.dml.copying import Copied
 from sql.dml.target import column_place
 from sql.errors import SqlError, SqlNameError
@@ -45,6 +50,8 @@ class Source:
         self.table = table
         self.env = env
         self.values: Callable[[Context], list[Row]] | None = None
+        self._of_sets: Callable[[Context, Iterable[Row]], list[Row]] | None = None
+        self._expressions: list[list[exp.Expression]] = []  # that `values` computes
         self.query: CompiledQuery | None = None
         self._copied: Copied | None = None  # of the query
         self._by_column: Copied | None = None  # the same for `columns`
@@ -72,7 +79,7 @@ class Source:
         if source is None:
             self.row_count = 1
             self.row = self._full([])
-            self.values = compile_values([self.row], env)
+            self._compile([self.row])
             return
         if self._is_plain_values(source):
             rows = [row.expressions for row in source.expressions]
@@ -87,7 +94,7 @@ class Source:
             self.is_simple = self.values is not None
             if self.values is None:
                 full = [self._full(row) for row in rows]
-                self.values = compile_values(full, env)
+                self._compile(full)
                 self.is_simple = all(isinstance(item, _SIMPLE) for row in full for item in row)
             return
         tree = source.copy()
@@ -99,6 +106,10 @@ class Source:
         self._check_count(len(self.query.columns))
         if self.places != list(range(len(self.table.columns))):
             self.arrange = self._arrangement()
+
+    def _compile(self, rows: list[list[exp.Expression]]) -> None:
+        self._expressions = [[item.copy() for item in row] for row in rows]
+        self.values = compile_values(rows, self.env)
 
     def _is_plain_values(self, source: exp.Expression) -> bool:
         """VALUES without a query in them: they need no plan that depends on the data."""
@@ -239,13 +250,16 @@ class Source:
         """The rows of many executions of VALUES, each with its own parameters."""
         if self.parameters_only:
             return sets if isinstance(sets, list) else list(sets)
-        assert self.values is not None
-        values = self.values
-        rows: list[Row] = []
-        for parameters in sets:
-            ctx.parameters = parameters
-            rows += values(ctx)
-        return rows
+        if not self._expressions:
+            assert self.values is not None
+            values, rows = self.values, []
+            for parameters in sets:
+                ctx.parameters = parameters
+                rows += values(ctx)
+            return rows
+        if self._of_sets is None:
+            self._of_sets = compile_values_of_sets(self._expressions, self.env)
+        return self._of_sets(ctx, sets)
 
 
 def insert_place(table: Table, name: str) -> int:

@@ -467,7 +467,7 @@ class UpdatePlan(QueriedPlan):
             if made is None:
                 return None
             rows = made
-        if breaks_checks(ctx, records, rows, keys):
+        if breaks_checks(ctx, records, rows, keys, [set()] * self.width, tree.kinds):
             return None
         if self._foreign_keys is not None and not self._foreign_keys.undisturbed(ctx, rows):
             return None
@@ -500,10 +500,7 @@ class UpdatePlan(QueriedPlan):
         records = self.target.records
         rows, classes = stored_rows(records, rows, self.olds)
         if records.generated:
-            fill = records.fill_generated
-            rows = [fill(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
-            for place in records.generated:
-                classes[place] = {row[place].__class__ for row in rows}
+            rows = records.fill_all_generated(ctx, rows, keys, classes, tree.kinds)
         if breaks_types(records, classes):
             return None
         widen_by_classes(tree, classes)

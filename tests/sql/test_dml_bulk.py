@@ -11,6 +11,7 @@ import pytest
 
 from btree import open_memory
 from sql import Session, SqlError
+from sql.functions import Function
 
 Row = tuple[Any, ...]
 ROWS = 3000
@@ -197,3 +198,89 @@ def test_an_index_made_later_holds_every_row(engines: Engines) -> None:
     engines.both("UPDATE t SET c = 1 WHERE a % 2 = 0")
     engines.both("CREATE UNIQUE INDEX double ON t(c)")
     engines.compare()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "(?, ?, 7)",
+        "(upper(?), ? || lower('X'), abs(-5))",
+        "(coalesce(?, 1), length(?2) + 1, 'p[0]')",
+        "(?1, 'a' || ?1, ?2), (?2, NULL, date('2024-01-31', '+1 month')), (1, 2, 3)",
+        "(CASE WHEN ?1 > 'k' THEN ?2 ELSE 'p' END, instr('xyz', ?), round(2.5))",
+    ],
+)
+def test_expressions_of_values_are_computed_for_each_set(values: str) -> None:
+    engines = Engines("CREATE TABLE t(id INTEGER PRIMARY KEY, a, b TEXT DEFAULT 'q', c REAL)")
+    words = ["a", "z", "Zebra", None, 5, 2.5, b"x", "ý"]
+    sets = [(word, other) for word in words for other in reversed(words)] * 3
+    engines.many(f"INSERT INTO t(a, b, c) VALUES {values}", sets)
+    engines.compare()
+    engines.close()
+
+
+def test_what_is_one_moment_or_another_value_each_time() -> None:
+    session = Session(open_memory())
+    session.execute("CREATE TABLE t(a, b DEFAULT CURRENT_TIMESTAMP, c DEFAULT (random()), d)")
+    calls: list[object] = []
+
+    def counted(value: object) -> object:
+        calls.append(value)
+        return value
+
+    session.functions.register(Function("counted", counted, 1, 1, builtin=False), 1)
+    session.execute_many("INSERT INTO t(a, d) VALUES (?, counted(5))", [(n,) for n in range(500)])
+    found = list(session.execute("SELECT count(*), count(DISTINCT b), count(DISTINCT c) FROM t"))
+    assert found == [(500, 1, 500)]
+    assert calls == [5] * 500
+
+
+GENERATED = (
+    "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b REAL, c TEXT AS (upper(e) || a) STORED,"
+    " d INTEGER AS (a * b), e AS (a + id) STORED, f TEXT AS (b) VIRTUAL NOT NULL)"
+)
+
+
+def test_generated_columns_of_many_rows_that_need_each_other() -> None:
+    engines = Engines(GENERATED)
+    values = [1, 2.5, "12", "x", None, b"y", 1 << 62, 0.25, "1e3"]
+    rows = [(a, b) for a in values for b in values if b is not None]
+    for kinds in ({int}, {int, float}, {str}, set(map(type, values))):  # one kind, then another
+        chosen = [row for row in rows if {*map(type, row)} <= kinds] * 9
+        if chosen:
+            engines.many("INSERT INTO t(a, b) VALUES (?, ?)", chosen)
+            engines.both("UPDATE t SET a = a || '1', b = b + 1 WHERE id % 3 = 0")
+            engines.both("UPDATE t SET b = 3 - b WHERE id % 2 = 0")
+    engines.many("INSERT INTO t(a, b) VALUES (?, ?)", [*rows, (1, None), *rows])
+    engines.compare()
+    engines.close()
+
+
+CHECKED = (
+    "CREATE TABLE t(id INTEGER PRIMARY KEY, a CHECK(a < 100 OR a IS NULL), b CHECK(b),"
+    " CONSTRAINT both CHECK(a + b <> 13), CHECK(id < 5000))"
+)
+
+
+@pytest.mark.parametrize("broken", [(100, 1), (5, 0), (6, 7), (None, "x"), ("z", 1), (1, None)])
+def test_one_row_of_many_breaks_a_check(broken: Row) -> None:
+    engines = Engines(CHECKED)
+    good = [(n % 50, n % 7 + 40) for n in range(300)]
+    engines.many("INSERT INTO t(a, b) VALUES (?, ?)", [*good, broken, *good])
+    engines.many("INSERT OR IGNORE INTO t(a, b) VALUES (?, ?)", [*good, broken, *good])
+    engines.both("UPDATE t SET a = a + 40, b = b + 0.5")
+    engines.both("UPDATE t SET a = a + 40, b = b - 0.5 WHERE a < 30")
+    engines.both("UPDATE t SET id = id + 4800 WHERE id > 190")
+    engines.compare()
+    engines.close()
+
+
+def test_a_check_that_fails_to_tell_is_met_in_the_order_of_rows() -> None:
+    definition = "CREATE TABLE t(a CHECK(json_extract(a, '$.x') < 5))"
+    for last in ("{", '{"x": 9}'):
+        engines = Engines(definition)
+        rows = [(f'{{"x": {n % 5}}}',) for n in range(50)]
+        engines.many("INSERT INTO t VALUES (?)", [*rows, ('{"x": 7}',), *rows, (last,)])
+        engines.many("INSERT INTO t VALUES (?)", [*rows, ("{",), *rows, ('{"x": 7}',)])
+        engines.compare()
+        engines.close()
