@@ -190,6 +190,10 @@ class BulkInsert:
             (None, "REPLACE")
         ]
         self.ignores = all(item.action == "IGNORE" for item in order)
+        self.refuses = all(item.action in ("ABORT", "FAIL", "ROLLBACK") for item in order)
+        """Whether a row in the way means that none is written here."""
+        self.is_scattered = False
+        """Whether rows have come with keys that had to be put among others."""
 
     def load(
         self,
@@ -359,6 +363,7 @@ class BulkInsert:
                 return None
             ordered_keys = [keys[place] for place in places]
             ordered_rows = [rows[place] for place in places]
+            self.is_scattered = True
             if not known_free and any(map(eq, ordered_keys, ordered_keys[1:])):
                 return None
         if not known_free and self._keys_taken(tree, ordered_keys):

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sql.dml.bulk import change_entries, remove_rows, write_entries
 from sql.dml.entry_sorting import sort_entries
-from sql.dml.foreign_keys import ForeignKeys
+from sql.dml.foreign_keys import ForeignKeys, compared_as_stored
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
 from sql.dml.triggers import Triggers
 from sql.errors import SqlError
-from sql.expressions import Affinity
 from sql.run.columns import by_column
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from sql.dml.index_keys import IndexKeys
     from sql.schema import ForeignKey, Table
     from sql.session import Session
-
-_NUMERIC = (Affinity.NUMERIC, Affinity.INTEGER, Affinity.REAL)
 
 
 class Rows(NamedTuple):
@@ -111,7 +108,7 @@ def _reference(
     session: Session, env: BindEnvironment, children: Children, seen: set[int]
 ) -> _Reference | None:
     child, key, parent = children.child, children.key, children.parent
-    if child.tree_id in seen or not _are_alike(children):
+    if child.tree_id in seen or not compared_as_stored(child, key, parent):
         return None
     records = TableRecords(child, env)
     cascade: Cascade | None = None
@@ -132,24 +129,11 @@ def _reference(
     return _Reference(records, key, parent.places, cascade, nulled)
 
 
-def _are_alike(children: Children) -> bool:
-    """Whether the values of parents and children are compared as they are stored."""
-    key, parent = children.key, children.parent
-    for own, theirs in zip(key.columns, parent.places, strict=True):
-        one, other = children.child.columns[own], parent.table.columns[theirs]
-        alike = one.affinity == other.affinity or (
-            one.affinity in _NUMERIC and other.affinity in _NUMERIC
-        )
-        if not alike or one.collation.upper() != "BINARY" or other.collation.upper() != "BINARY":
-            return False
-    return True
-
-
 def children_tree(env: BindEnvironment, children: Children) -> tuple[int, Sequence[int]] | None:
     """The tree that begins with what the children of a parent refer to, an index's or their own, and the parent's
     columns in that order; None if there is no such."""
     child, key = children.child, children.key
-    if not _are_alike(children):
+    if not compared_as_stored(child, key, children.parent):
         return None
     if key.columns == (child.rowid_alias,):
         return child.tree_id, children.parent.places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from sql.collations import folding
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from sql.schema import ForeignKey, Index, Schema, Table
 
 Row = tuple[Any, ...]
+
+_MANY = 16
+"""Row ids from which on they are looked up together."""
 
 
 class ParentKey:
@@ -92,6 +96,18 @@ class ParentKey:
         if found is None:
             return any(True for _ in tree.batches(prefix, prefix, hi_inclusive=True))
         return bool(found)
+
+    def all_exist(self, ctx: Context, wanted: Collection[Row]) -> bool:
+        """Whether there is one for each of these; many are looked up together."""
+        if len(wanted) < _MANY or self.index is not None or self.table.without_rowid:
+            return all(self.exists(ctx, values) for values in wanted)
+        rowids = []
+        for (value,) in wanted:
+            rowid = rowid_of(apply_affinity(value, Affinity.INTEGER))
+            if rowid is None:
+                return False
+            rowids.append(rowid)
+        return None not in ctx.transaction.tree(self.table.tree_id).get_many(sorted(rowids))
 
 
 def referred_places(table: Table, key: ForeignKey) -> tuple[int, ...] | None:

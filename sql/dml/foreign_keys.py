@@ -10,12 +10,16 @@ first, or whether an action repairs what its statement broke.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress, repeat
+from operator import gt, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sql.dml.foreign_key_actions import Children
 from sql.dml.foreign_key_parents import ParentKey, referred_places
 from sql.dml.programs import Keyed, ProgramContext
+from sql.dml.records import UNCHANGED
 from sql.errors import ConstraintError
+from sql.expressions import Affinity
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from sql.session import Session
 
 Row = tuple[Any, ...]
+
+_NUMERIC = (Affinity.NUMERIC, Affinity.INTEGER, Affinity.REAL)
 
 
 def failed() -> ConstraintError:
@@ -91,19 +97,47 @@ class ForeignKeys:
 
     # -- in bulk ---------------------------------------------------------------------------------
 
-    def undisturbed(self, ctx: Context, rows: Sequence[Row]) -> bool:
+    def undisturbed(self, ctx: Context, rows: Sequence[Row], *, in_order: bool = False) -> bool:
         """Whether nothing needs to be counted for new rows of a statement: no violation is waiting to be
-        repaired, and every row has its parents, none of them in this very table."""
+        repaired, and every row has its parents.
+
+        `in_order`: all rows are inserted, one after the other; then a row of this very table may be the parent of
+        those behind it."""
         if self.session.deferred_violations or isinstance(ctx, ProgramContext):
             return False
         for child in self.own:
-            if child.parent.table.tree_id == self.table.tree_id:
+            wanted: set[Row | None]
+            if child.parent.table.tree_id != self.table.tree_id:
+                wanted = {child.values(row) for row in rows}
+            elif in_order:
+                found = self._without_earlier(child, rows)
+                if found is None:
+                    return False
+                wanted = found
+            elif self.parents:
                 return False
-            wanted = {child.values(row) for row in rows}
-            wanted.discard(None)
-            if not all(child.parent.exists(ctx, values) for values in wanted if values):
+            else:  # what is referred to stays as it is
+                wanted = {child.values(row) for row in rows}
+            if not child.parent.all_exist(ctx, [values for values in wanted if values]):
                 return False
         return True
+
+    def _without_earlier(self, child: Child, rows: Sequence[Row]) -> set[Row | None] | None:
+        """The values of children whose parent is neither the row itself nor one before it; None if that is not told by
+        the values as they are given."""
+        columns, places, parents = self.table.columns, child.key.columns, child.parent.places
+        if not compared_as_stored(self.table, child.key, child.parent):
+            return None
+        for place in (*places, *parents):
+            unchanged = UNCHANGED[columns[place].affinity]
+            if not set(map(type, map(itemgetter(place), rows))) <= unchanged:
+                return None
+        own = list(zip(*[map(itemgetter(place), rows) for place in parents], strict=True))
+        end = len(rows)
+        first = dict(zip(reversed(own), range(end - 1, -1, -1), strict=True))
+        wanted = list(zip(*[map(itemgetter(place), rows) for place in places], strict=True))
+        later = map(gt, map(first.get, wanted, repeat(end)), range(end))
+        return {values for values in compress(wanted, later) if None not in values}
 
     def undisturbed_by(
         self, ctx: Context, columns: Mapping[int, Sequence[Any]], known: dict[int, set[Row]]
@@ -112,12 +146,14 @@ class ForeignKeys:
         `known`: values that were looked up before, by the constraint's number."""
         if self.parents or not self.undisturbed(ctx, ()):
             return False
+        if any(child.parent.table.tree_id == self.table.tree_id for child in self.own):
+            return False  # its pages are being written
         for number, child in enumerate(self.own):
             if not columns.keys() >= set(child.key.columns):
                 return False
             wanted = set(zip(*[columns[place] for place in child.key.columns], strict=True))
             wanted -= known.setdefault(number, set())
-            if not all(None in values or child.parent.exists(ctx, values) for values in wanted):
+            if not child.parent.all_exist(ctx, [values for values in wanted if None not in values]):
                 return False
             known[number] |= wanted
         return True
@@ -177,6 +213,18 @@ def _relevant(table: Table, key: ForeignKey) -> set[int]:
     if key.parent.lower() == table.name.lower():
         places |= set(referred_places(table, key) or ())
     return places
+
+
+def compared_as_stored(child: Table, key: ForeignKey, parent: ParentKey) -> bool:
+    """Whether a constraint's values of children and parents are equal if they are so as they are stored."""
+    for own, theirs in zip(key.columns, parent.places, strict=True):
+        one, other = child.columns[own], parent.table.columns[theirs]
+        alike = one.affinity == other.affinity or (
+            one.affinity in _NUMERIC and other.affinity in _NUMERIC
+        )
+        if not alike or one.collation.upper() != "BINARY" or other.collation.upper() != "BINARY":
+            return False
+    return True
 
 
 def layer_of(schema: Schema, table: Table) -> Schema:

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 BULK_ROWS_MIN = 8
 _ROWS_AT_ONCE = 8192
 _SORTED_AT_ONCE = 262144
-"""Rows that are written at once; where they have to be put in the order of a key or of indexes, the more so: each leaf is
-searched and changed once for all that go there."""
+"""Rows that are written at once; where they have to be put in the order of a key or of indexes, or have turned out to come
+in none, the more so: each leaf is searched and changed once for all that go there."""
 
 
 _OF_ROW = re.compile(r"on\s+conflict.*\b(?:new|old)\b", re.IGNORECASE | re.DOTALL).search
@@ -199,7 +199,7 @@ class InsertPlan(WritePlan):
         with guarded(ctx) as undo:
             if self.query is not None or returned is not None or not whole:
                 undo.needed()
-            for rows in _gathered(batches, self._at_once):
+            for rows in self._gathered(batches):
                 ctx.check()
                 try:
                     done = self._insert_rows(ctx, rows, undo)
@@ -214,6 +214,20 @@ class InsertPlan(WritePlan):
                 LargestRowid(ctx, self.table.name, temporary=self.temporary).write(undo.note)
         outcome.rows = returned
         return outcome
+
+    def _gathered(self, batches: Iterable[list[Row]]) -> Iterator[list[Row]]:
+        """Small batches put together, so that each bulk load is worth its while."""
+        pending: list[list[Row]] = []
+        count = 0
+        for batch in batches:
+            if batch:
+                pending.append(batch)
+                count += len(batch)
+            if count >= self._at_once:
+                yield pending[0] if len(pending) == 1 else list(chain.from_iterable(pending))
+                pending, count = [], 0
+        if pending:
+            yield pending[0] if len(pending) == 1 else list(chain.from_iterable(pending))
 
     def _insert_rows(self, ctx: Context, rows: list[Row], undo: Undo) -> WriteOutcome:
         if self.bulk is not None and len(rows) >= BULK_ROWS_MIN:
@@ -301,7 +315,7 @@ class InsertPlan(WritePlan):
             given = [row[-1] for row in rows]
             stored = [row[:-1] for row in rows]
         keys = self.target.foreign_keys
-        if keys is not None and not keys.undisturbed(ctx, stored):
+        if keys is not None and not keys.undisturbed(ctx, stored, in_order=bulk.refuses):
             return None
         sequence = None
         if self.table.autoincrement:
@@ -315,6 +329,8 @@ class InsertPlan(WritePlan):
                 loaded = merge.run(ctx, stored, given)
         if loaded is None:
             return None
+        if bulk.is_scattered:
+            self.sets_at_once = self._at_once = _SORTED_AT_ONCE
         if sequence is not None:
             sequence.write(undo.note)
         if told is not None:
@@ -345,18 +361,3 @@ class InsertPlan(WritePlan):
             and not self.table.autoincrement
             and all(index.condition is None for index in records.indexes)
         )
-
-
-def _gathered(batches: Iterable[list[Row]], at_once: int) -> Iterator[list[Row]]:
-    """Small batches put together, so that each bulk load is worth its while."""
-    pending: list[list[Row]] = []
-    count = 0
-    for batch in batches:
-        if batch:
-            pending.append(batch)
-            count += len(batch)
-        if count >= at_once:
-            yield pending[0] if len(pending) == 1 else list(chain.from_iterable(pending))
-            pending, count = [], 0
-    if pending:
-        yield pending[0] if len(pending) == 1 else list(chain.from_iterable(pending))

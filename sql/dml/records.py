@@ -44,13 +44,14 @@ _COMPILED_MAX = 16
 """Combinations of kinds that code is kept for."""
 _TYPE_NAMES = {int: "INT", float: "REAL", str: "TEXT", bytes: "BLOB"}
 
-_UNCHANGED: dict[Affinity, frozenset[type]] = {
+UNCHANGED: dict[Affinity, frozenset[type]] = {
     Affinity.BLOB: frozenset((NULL, int, float, str, bytes)),
     Affinity.TEXT: frozenset((NULL, str, bytes)),
     Affinity.NUMERIC: frozenset((NULL, int, bytes)),
     Affinity.INTEGER: frozenset((NULL, int, bytes)),
     Affinity.REAL: frozenset((NULL, float, bytes)),
 }
+"""The classes of values that a column of an affinity stores as they are."""
 _STRICT_CLASSES: dict[str, frozenset[type]] = {
     "INT": frozenset((NULL, int)),
     "INTEGER": frozenset((NULL, int)),
@@ -69,7 +70,7 @@ class TableRecords:
         self.width = len(table.columns)
         self.alias = table.rowid_alias
         self.affinities = [column.affinity for column in table.columns]
-        self.unchanged = [_UNCHANGED[affinity] for affinity in self.affinities]
+        self.unchanged = [UNCHANGED[affinity] for affinity in self.affinities]
         self.strict = [_strict_classes(table, column) for column in table.columns]
         self.allowed = [self._allowed(place, column) for place, column in enumerate(table.columns)]
         self.storable = [
