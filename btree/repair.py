@@ -8,6 +8,8 @@ A page may be lost or readable in an older version only.  Its range of keys is k
 above it, so entries of an old version that have moved to other pages since are left out, and what
 redo records say about keys in the range is applied on top.  Leaves that no branch leads to any more
 are put where exactly one tree of their kind, with rows as wide and of such values, has lost that range.
+No page says whose it is: a leaf of a tree that was dropped, whose deletion is lost too, may be taken for one
+of a table that had rows just like its own.
 """
 
 from __future__ import annotations
@@ -343,7 +345,7 @@ class _Repair:
 
     def _may_hold(self, tree: Tree, leaf: Node) -> bool:
         """Whether a tree has rows as wide as those of a leaf, and values of their kinds in each column."""
-        kinds = self.kinds.get(tree.id)
+        kinds = self.kinds.get(tree.id) or tree.kinds  # the latter of what has been found
         if not kinds or tree.kind not in (TreeKind.TABLE, TreeKind.CLUSTERED):
             return True
         rows = [row for row in leaf.values or () if row.__class__ is tuple]
