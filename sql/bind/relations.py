@@ -21,6 +21,7 @@ from sql.bind.scope import Scope, ScopeColumn, ScopeItem, nearest, nullable, tab
 from sql.bind.typing import carried_affinity, collation_of, compare, kinds_of
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import Case, ColumnRef, Compare, Expression, Literal
+from sql.functions import JSON
 from sql.plan import (
     Block,
     DerivedRelation,
@@ -74,7 +75,7 @@ def output_columns(
             alias,
             carried_affinity(output),
             collation_of(output),
-            kinds_of(output),
+            kinds_of(output) & ~JSON,  # a column has a text, whatever made it
             isinstance(output, ColumnRef) and output.converted,
         )
         columns.append(

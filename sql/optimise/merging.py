@@ -19,11 +19,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
 from sql.expressions import (
     Affinity,
+    Call,
     ColumnRef,
     Compare,
     Exists,
@@ -91,6 +93,8 @@ def _merged(block: Select, place: int, uses: Counter[int]) -> Select | None:
         order = order or inner.order
     if not all(map(_may_stand_anywhere, inner.outputs)) or not all(map(is_constant, inner.where)):
         return None
+    if any(map(_is_json, inner.outputs)) and _takes_json(block):
+        return None
     source = relation.source
     if any(
         node.source == source and not (isinstance(node, ColumnRef) and node.column >= 0)
@@ -125,6 +129,25 @@ def _may_stand_anywhere(output: Expression) -> bool:
         and is_constant(output)
         and not any(part.__class__ in SUBQUERIES for part in parts)
     )
+
+
+def _is_json(output: Expression) -> bool:
+    """Whether the value is JSON to a function that takes it in; as a subquery's column it is a text."""
+    return any(isinstance(part, Call) and part.function.returns_json for part in walk_flat(output))
+
+
+def _takes_json(block: Select) -> bool:
+    """Whether functions of the block ask what is JSON and what is text."""
+    called: list[Any] = [call.function for call in block.aggregates]
+    called += [call.function for call in block.windows]
+
+    def visit(part: Expression) -> Expression:
+        if isinstance(part, Call):
+            called.append(part.function)
+        return rebuild(part, visit)
+
+    rebuild_block(block, visit)
+    return any(getattr(function, "takes_json", False) for function in called)
 
 
 def _standing_for(source: int, outputs: Values) -> Visit:
@@ -184,6 +207,8 @@ def _told(block: Block, conjunct: Expression, source: int) -> Block | None:
     """The block without the rows that a condition on its columns, which are those of `source`, refuses."""
     if references(conjunct) != {source}:
         return None
+    if any(isinstance(part, Call) and part.function.takes_json for part in walk_flat(conjunct)):
+        return None  # what is a text here may be JSON there
     if any(isinstance(part, ColumnRef) and part.column < 0 for part in walk_flat(conjunct)):
         return None
     return _with_condition(block, lambda outputs: _standing_for(source, outputs)(conjunct))

@@ -212,6 +212,22 @@ SCRIPTS: dict[str, list[str]] = {
         "INSERT INTO u VALUES (1, 2, 3) ON CONFLICT (a, b, b) DO UPDATE SET c = c + 1",
         "SELECT * FROM u",
     ],
+    "JSON is a text in a subquery's column, whatever becomes of the subquery": [
+        ROWS,
+        FILLED,
+        "SELECT json_group_array(v) FROM (SELECT json_object('x', x) AS v FROM t)",
+        "SELECT json_group_object(id, v) FROM (SELECT id, json_array(x) AS v FROM t)",
+        "SELECT json_group_array(v) OVER () FROM (SELECT json_object('x', x) AS v FROM t)",
+        "SELECT json_group_array(json(v)) FROM (SELECT json_object('x', x) AS v FROM t)",
+        "WITH c AS (SELECT json_object('x', x) AS v FROM t) SELECT json_array(v, coalesce(v, 1)) FROM c",
+        "SELECT v FROM (SELECT json_array(x) AS v FROM t) WHERE json_array(v) <> '[[3]]'",
+        "SELECT v FROM (SELECT json_array(x) AS v FROM t UNION SELECT 'a') WHERE json_array(v) = '[\"[3]\"]'",
+        "SELECT json_object('a', (SELECT v FROM (SELECT json_group_array(x) AS v FROM t)))",
+        "SELECT json_object('a', (SELECT json_group_array(x) FROM t))",
+        "CREATE VIEW w AS SELECT id, json_object('x', x) AS v FROM t",
+        "SELECT json_array(v), json_extract(v, '$.x'), v ->> 'x' FROM w WHERE id = 2",
+        "SELECT json_group_array(v) FROM (SELECT * FROM w)",
+    ],
 }  # fmt: skip
 
 
