@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from btree.disk import PAGE_BYTES, DiskStore
 from btree.protocols import Store
@@ -35,7 +35,7 @@ def open_store(
     system, for tests.  Raises NotADatabaseError, CorruptionError, BusyError, StoreError."""
     from engine import PageStore
 
-    pages: Any = PageStore.open(
+    pages = PageStore.open(
         path, durability=durability, readonly=readonly, timeout=timeout, at=at, files=files
     )
     store = DiskStore(

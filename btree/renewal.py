@@ -90,7 +90,7 @@ class Renewal:
         through."""
         for done in self._steps:
             if done >= share or (step_by_step and done >= 1):
-                self.made.sync(self._writer)
+                self.made.sync()
                 return False
         return True
 

@@ -89,6 +89,7 @@ class Replacement:
         self._target = temporary_name(store.place, "compact")
         self._position = seen.state.end  # of the old log: commits up to there are in the new one
         self._copied_crc: int | None = None  # of the newest of them that came after the snapshot
+        self._writer: Writer | None = None
         self._sync: threading.Thread | None = None
         self._sync_begun = 0  # up to there
         self._sync_failed: OSError | None = None
@@ -106,13 +107,16 @@ class Replacement:
         log = self.copy.current_log
         log.lsn = lsn - 1
         log.next_page = self._seen.log.next_page
-        return self.copy.begin()
+        self._writer = self.copy.begin()
+        return self._writer
 
-    def sync(self, writer: Writer) -> None:
-        """Have what is written so far synced meanwhile, so that there is little left to sync at the end."""
-        writer.flush()
+    def sync(self) -> None:
+        """Have what the first writer has written so far synced meanwhile, so that there is little left to sync at
+        the end."""
+        assert self._writer is not None
+        self._writer.flush()
         log = self.copy.current_log
-        written = max(writer.end, log.end)
+        written = max(self._writer.end, log.end)
         if written - self._sync_begun > _SYNC_BYTES:
             self._end_sync()
             self._sync_begun = written

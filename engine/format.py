@@ -217,7 +217,12 @@ def encode_record(
 
 
 def encode_around(
-    salt: int, kind: int, lsn: int, page: int, payload: bytes | bytearray, pages: int = 0
+    salt: int,
+    kind: int,
+    lsn: int,
+    page: int,
+    payload: bytes | bytearray | memoryview,
+    pages: int = 0,
 ) -> tuple[bytes, bytes, int]:
     """What stands before and behind the payload in its record, and the record's crc: whoever writes many at once
     puts them together once, and not each by itself before."""

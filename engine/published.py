@@ -75,7 +75,7 @@ class Published:
                 raise EngineError(f"{self.path}: the database handle is closed")
             raise StorageError(self._dead)
 
-    def is_newest(self, state: State) -> bool:
+    def is_newest(self, state: object) -> bool:
         """Whether `newest()` would give the very same.  Costs no system call."""
         return state is self._visible and self._words[0] <= self._visible_end
 

@@ -81,7 +81,7 @@ class Writer:
         self.lsn = log.lsn
         self.epoch = log.epoch
         self._next_page = log.next_page
-        self._buffer: list[bytes | bytearray] = []
+        self._buffer: list[bytes | bytearray | memoryview] = []
         self._buffered = 0
         self._position = log.end  # of the buffer's first byte
         self._changes: dict[int, int] = {}
@@ -159,14 +159,16 @@ class Writer:
         self.put(page, payload)
         return self._changes[page]
 
-    def put_many(self, pages: Sequence[int], payloads: Sequence[bytes | bytearray]) -> list[int]:
+    def put_many(
+        self, pages: Sequence[int], payloads: Sequence[bytes | bytearray | memoryview]
+    ) -> list[int]:
         """`put_early` for many pages: half the time for each."""
         assert not self._ended, "the writer has ended"
         self._check_whole()
         if max(map(len, payloads)) > PAYLOAD_BYTES_MAX:
             raise EngineError(f"a page is over {PAYLOAD_BYTES_MAX} bytes")
         salt, lsn = self._log.salt, self.lsn + 1
-        pieces: list[bytes | bytearray] = []
+        pieces: list[bytes | bytearray | memoryview] = []
         crcs, locations = [], []
         offset = self._position + self._buffered
         for page, payload in zip(pages, payloads, strict=True):
