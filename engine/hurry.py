@@ -103,7 +103,7 @@ class _Hurry:
         self._short_seconds = 0.0
         self.committers.clear()
 
-    def _forked(self) -> None:
+    def forked(self) -> None:
         """In a forked child, which has none of the threads that were inside, or were to set it back."""
         self._lock = threading.Lock()
         self.inside = 0
@@ -113,6 +113,6 @@ class _Hurry:
 
 HURRY = _Hurry()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=HURRY._forked)
+    os.register_at_fork(after_in_child=HURRY.forked)
 
 __all__ = ["HURRY", "other_threads"]

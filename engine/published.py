@@ -58,7 +58,7 @@ class Published:
         self.synced = threading.Condition(self.mutex)  # notified after a sync
         self._words = log.words
         self._visible: State | None = log.state()  # None: what the log holds, or nothing if dead
-        self._visible_end = log.end
+        self._visible_end = self._end_at_open = log.end
         self._visible_found = log.words[WORD_VISIBLE]  # what is larger than the log, is old
         self._synced_lsn = log.lsn
         self._locked = False  # this handle has the file's lock

@@ -43,9 +43,9 @@ class _ReaderTurns:
     """Who reads and who stands by; of all stores of the process, which share one interpreter."""
 
     def __init__(self) -> None:
-        self._begin_anew()
+        self.begin_anew()
 
-    def _begin_anew(self) -> None:
+    def begin_anew(self) -> None:
         """Also in a forked child, which has none of the threads that were here, one of which may have had the lock."""
         self._lock = allocate_lock()
         self._reader = 0  # thread identifier; 0: nobody has had a turn
@@ -159,6 +159,6 @@ class _ReaderTurns:
 
 READER_TURNS = _ReaderTurns()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=READER_TURNS._begin_anew)
+    os.register_at_fork(after_in_child=READER_TURNS.begin_anew)
 
 __all__ = ["READER_TURNS"]

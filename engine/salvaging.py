@@ -136,7 +136,7 @@ class _Scan:
             record = self._at(position)
             if record is None:
                 damaged_from = position if damaged_from is None else damaged_from
-                position = self._next_mark(position + 1)
+                position = self.next_mark(position + 1)
                 continue
             if damaged_from is not None:
                 damage.append((damaged_from, position))
@@ -255,7 +255,7 @@ class _Scan:
         self.window = self._read(min(length, self.size - position), position)
         self.window_at = position
 
-    def _next_mark(self, position: int) -> int:
+    def next_mark(self, position: int) -> int:
         """Where a record may begin, at `position` or after it; the size if nowhere."""
         while position < self.size:
             at = position - self.window_at
@@ -276,7 +276,7 @@ def _guessed_salt(file: File, size: int) -> int | None:
     """The start of the checksums that most of the first records agree on."""
     scan = _Scan(Salvage(file, 0), size)
     votes: Counter[int] = Counter()
-    position = scan._next_mark(LOG_START)
+    position = scan.next_mark(LOG_START)
     while position < size and votes.total() < _SALT_RECORDS:
         window = scan.window[position - scan.window_at :][:RECORD_BYTES]
         if len(window) == RECORD_BYTES:
@@ -286,7 +286,7 @@ def _guessed_salt(file: File, size: int) -> int | None:
                 data = file.read(RECORD_BYTES - 4 + length, position + 4)
                 votes[start_of_crc(data, crc)] += 1
                 position += padded(length) + RECORD_BYTES - 1
-        position = scan._next_mark(position + 1)
+        position = scan.next_mark(position + 1)
     if not votes:
         return None
     salt, count = votes.most_common(1)[0]

@@ -114,11 +114,8 @@ class PageStore(Grouping):
             readonly=readonly,
             timeout=timeout,
         )
-        store._end_at_open = log.end
         _open_stores.add(store)
         return store
-
-    _end_at_open = 0
 
     @staticmethod
     def _resolved(path: str, files: FileSystem) -> str:
