@@ -190,7 +190,9 @@ def run(given: dict[str, Any], *, ends: bool = False) -> int:
     try:
         environment = Environment(path, Options(**given), out=sys.stdout.buffer, err=sys.stderr)
     except (StoreError, OSError) as error:
-        return _failed(_sentence(error))
+        from kvsh.opened import advice
+
+        return _failed(_sentence(error) + advice(path))
     environment.unopened = unopened
     status = FAILED
     try:

@@ -520,7 +520,7 @@ class Environment(OpenDatabase):
         from kvsh.arguments import Arguments, given
         from kvsh.commands import find
 
-        command = find(words[0])
+        command = find(words[0].strip())
         if command.is_verbatim:
             command.call(self, Arguments([], {}, " ".join(words[1:])))
         else:

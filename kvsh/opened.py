@@ -37,6 +37,15 @@ def _refused(*_: Any, **__: Any) -> None:
     raise CommandError("not available with --safe: it reads or writes files")
 
 
+def advice(path: str | None) -> str:
+    """What to do with a file that could not be opened, if there is anything."""
+    from kvsh.transfer.sqlite_files import is_sqlite
+
+    if path is None or not is_sqlite(path):
+        return ""
+    return f"; `kvsh NEW.db .import {path}` makes a database of it"
+
+
 class OpenDatabase:
     """A store and what is open in it.  `path` None is the scratch database in memory."""
 

@@ -7,7 +7,7 @@ from kvsh.commands.table import COMMANDS, GROUPS
 
 HINTS: dict[str, str] = {
     "\\q": ".quit",
-    "\\d": ".tables, or .schema NAME",
+    "\\d": ".describe [NAME]",
     "\\dt": ".tables",
     "\\dv": ".tables",
     "\\di": ".indexes",

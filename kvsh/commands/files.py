@@ -22,7 +22,16 @@ def allowed(environment: Environment) -> None:
 def open_(environment: Environment, arguments: Arguments) -> None:
     allowed(environment)
     path = arguments.words[0].text if arguments.words else None
-    environment.open(path, readonly=arguments.has("--readonly"))
+    from btree import StoreError
+    from kvsh.opened import advice
+
+    try:
+        environment.open(path, readonly=arguments.has("--readonly"))
+    except StoreError as error:
+        more = advice(path)
+        if not more:
+            raise
+        raise CommandError(f"{error}{more}") from error
 
 
 def read(environment: Environment, arguments: Arguments) -> None:

@@ -94,6 +94,19 @@ _ALL: tuple[Command | str, ...] = (
         "Of TABLE, or all of them.", ".indexes track", arguments=("table",), aliases=(".indices",),
     ),
     Command(
+        ".describe", "dot", "describing:describe", ".describe [NAME]",
+        "show a table's columns, keys and indexes",
+        "What refers to it, too. Without NAME, all tables and views with their sizes. In modes for programs the"
+        " columns alone.",
+        ".describe track", arguments=("table",),
+    ),
+    Command(
+        ".summarize", "dot", "describing:summarize", ".summarize TABLE | SELECT ...",
+        "show what is in each column",
+        "Types, NULLs, distinct values, the smallest, the largest, and the mean of the numbers.",
+        ".summarize track", arguments=("table",), least=1, is_verbatim=True, may_end_in="query",
+    ),
+    Command(
         ".databases", "dot", "schema:databases", ".databases", "print the open database",
         "Its file, and whether it is read-only.", ".databases",
     ),
@@ -198,13 +211,13 @@ _ALL: tuple[Command | str, ...] = (
     Command(
         ".import", "dot", "transfer:import_",
         ".import FILE [TABLE] [--format F] [--delimiter D] [--encoding E] [--no-header] [--header] [--strict]",
-        "load csv, tsv, json, jsonl or sql",
+        "load csv, tsv, json, jsonl, sql, or a database of SQLite's",
         "The table is made if it is not there, with types inferred from the data; its name is the file's"
-        " unless given. One transaction. Rows that don't fit are reported by line and left out, and the status is 1;"
+        " unless given. Of a database of SQLite's, all or the one TABLE. One transaction. Rows that don't fit are reported by line and left out, and the status is 1;"
         " with --strict the first of them ends it and nothing is loaded.",
         ".import people.csv people", arguments=("file", "table"),
         options={
-            "--format": "one of csv tsv json jsonl sql", "--delimiter": "char",
+            "--format": "one of csv tsv json jsonl sql sqlite", "--delimiter": "char",
             "--encoding": "one of utf-8 latin-1 cp1252 utf-16",
             "--no-header": "", "--header": "", "--strict": "", "--csv": "",
         },

@@ -18,6 +18,7 @@ from btree import CollectorPaused
 from kvsh.transfer.formats import Endless, TransferError, checked_format
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.source import Source
+from kvsh.transfer.sqlite_files import is_sqlite, load_sqlite
 from sql import ConstraintError, quoted
 
 if TYPE_CHECKING:
@@ -65,11 +66,16 @@ def import_file(
 ) -> ImportOutcome:
     """Load the file at `path` ("-": standard input) into `table` (None: named after the file).
 
-    `format`: csv, tsv, json, jsonl or sql; None: by the file's ending.  `header`: whether the first row of
+    `format`: csv, tsv, json, jsonl, sql or sqlite; None: by the file's ending, or as a file of SQLite's begins.  `header`: whether the first row of
     csv and tsv names the columns; None: found out.  `report` gets a sentence for each rejected row;
     `strict`: the first one is an error.  `progress`: where to draw a bar after a second.  In an open
     transaction it is a part of that.  Raises TransferError, SqlError, the store's errors."""
-    kind = checked_format(format, path)
+    if format in (None, "sqlite") and is_sqlite(path):
+        kind = "sqlite"
+    elif format == "sqlite":
+        raise TransferError(f"{path} is no database of SQLite's")
+    else:
+        kind = checked_format(format, path)
     if delimiter is not None and len(delimiter) != 1:
         raise TransferError(f"a delimiter is one character, not {delimiter!r}")
     started = time.monotonic()
@@ -79,13 +85,18 @@ def import_file(
     except Endless as error:
         raise TransferError(f"{name}:{error.line}: {error}") from error
     try:
-        outcome = ImportOutcome(None if kind == "sql" else table or _table_name(path))
+        if kind == "sqlite":
+            outcome = ImportOutcome(table)
+        else:
+            outcome = ImportOutcome(None if kind == "sql" else table or _table_name(path))
         loading = Loading(session, source, outcome, strict, report or _to_stderr, progress)
         with loading.transaction():
             if kind == "sql":
                 from kvsh.transfer.scripts import load_script
 
                 load_script(loading)
+            elif kind == "sqlite":
+                load_sqlite(loading, path, table)
             elif kind in ("json", "jsonl"):
                 from kvsh.transfer.documents import load_documents
 
@@ -163,13 +174,19 @@ class Loading:
 
     def reject(self, line: int, why: str) -> None:
         """Note that the row at `line` is not loaded.  Raises TransferError if that must not be."""
-        sentence = f"{self.source.name}:{line}: {why}"
+        self._note(f"{self.source.name}:{line}: {why}")
+
+    def _note(self, sentence: str) -> None:
         if self._strict:
             raise TransferError(f"{sentence}; nothing was loaded")
         self.outcome.rejected += 1
         if self.outcome.rejected <= REPORTED_MAX:
             self.progress.finish()
             self._report(sentence)
+
+    def leave_out(self, what: str, why: str) -> None:
+        """Note that something other than a row is not loaded.  Raises TransferError if that must not be."""
+        self._note(f"{self.source.name}: {what}: left out: {why}")
 
     def _summarise(self) -> None:
         more = self.outcome.rejected - REPORTED_MAX

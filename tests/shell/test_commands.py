@@ -87,6 +87,8 @@ EXPECTED = {
     ".tables": (".tables\n.tables inv%", "cheap\ninvoice\ntrack\ninvoice\n"),
     ".schema": (".schema invoice", "CREATE TABLE invoice (id INTEGER PRIMARY KEY, total REAL);\n"),
     ".indexes": (".indexes track", "track_genre\ntrack_name\n"),
+    ".describe": (".describe track", "trackid|INTEGER|no||primary key\n"),
+    ".summarize": (".summarize track", "price|real|1|2|0.99|1.99|1.49\n"),
     ".databases": (".databases", "app.db (read/write)\n"),
     ".mode": (".mode csv\n.mode\nSELECT 1 AS a, 'x y';", "csv\na,'x y'\n1,x y\n"),
     ".headers": (".headers on\nSELECT 1 AS a;", "a\n1\n"),
