@@ -116,26 +116,16 @@ class Reader:
                 return
             yield found
 
-    def begins(self, head: str) -> bool:
-        """Whether what comes next has arrived and begins so."""
+    def begins(self, heads: tuple[str, ...]) -> bool:
+        """Whether what comes next has arrived and begins with one of these."""
         gap = _GAP.match(self._text, self._at)
         assert gap is not None
-        return self._text.startswith(head, gap.end())
+        return self._text.startswith(heads, gap.end())
 
-    def run_on(self, execute: Callable[[str, int], int], lines: int | None = None) -> bool:
-        """Let `execute(text, start) -> end` take statements off the text, of at most so many lines; whether it
-        took any."""
+    def run_on(self, execute: Callable[[str, int], int]) -> bool:
+        """Let `execute(text, start) -> end` take statements off the text; whether it took any."""
         before = self._at
-        if lines is None:
-            self._at = execute(self._text, before)
-        else:
-            end = before
-            for _ in range(lines):
-                end = self._text.find("\n", end) + 1
-                if not end:
-                    end = len(self._text)
-                    break
-            self._at = before + execute(self._text[before:end], 0)
+        self._at = execute(self._text, before)
         return self._at > before
 
     @property
@@ -150,8 +140,12 @@ class Reader:
 
     def place(self) -> tuple[int, int]:
         """Line and column (from 1) that have been reached."""
-        self._count_lines(self._at)
-        return self._line, self._at - self._line_at + 1
+        return self.place_of(self._at)
+
+    def place_of(self, offset: int) -> tuple[int, int]:
+        """Line and column (from 1) of a place in the text that `run_on` gives, past what has been given out."""
+        self._count_lines(offset)
+        return self._line, offset - self._line_at + 1
 
     def waiting(self) -> tuple[int, int]:
         """Line and column (from 1) where what waits for its end begins."""

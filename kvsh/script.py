@@ -13,9 +13,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from btree import StoreError
@@ -24,15 +23,16 @@ from kvsh.reader import Reader, Unit
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
+    from sql import ResultColumn
 
 CHUNK_BYTES = 1 << 20
 READ_DEPTH_MAX = 20
-LINES_FACTOR = 8
-LINES_MAX = LINES_FACTOR**4
-SKIP_MAX = 64
 ALONE_MAX = 8
 STATEMENT_MAX = 1_000_000_000  # characters; SQLite has as many bytes
-_BEGINNING = 16  # characters that are compared first
+_ROW_BY_ROW = frozenset(("list", "csv", "tsv", "jsonl", "insert", "quote"))
+"""Modes that write each row by itself."""
+
+_LIST_ITERATOR: type = type(iter([]))  # of a result that is there already
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -51,10 +51,7 @@ class Script:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.status = OK
-        self._lines = LINES_MAX  # that a run of INSERTs may have
-        self._skip = 0  # statements until a run is tried again
-        self._alone = 0  # queries until the same
-        self._apart = 0  # and other changes
+        self._alone = 0  # statements until a run is tried again
         self.compacts = True  # when it is worth while; a one-shot command never does
 
     def run(self, reader: Reader, chunks: Iterator[str]) -> bool:
@@ -78,150 +75,65 @@ class Script:
         return all(self.unit(unit) for unit in reader.units(final=True))
 
     def _run_on(self, reader: Reader, unit: Unit) -> bool:
-        """Statements like the one that just ran, together.  False if the script has to stop."""
-        first = unit.text[:1]
-        if first in "iIrR":
-            return self._inserts(reader, unit) and self._writes(reader, unit)
-        if first in "uUdD":
-            return self._writes(reader, unit)
-        if first in "sS":
-            return self._queries(reader, unit)
-        return True
-
-    def _queries(self, reader: Reader, unit: Unit) -> bool:
-        """Queries that differ from the one that just ran in their literals alone.
-
-        Without headers, and where each row is written by itself, their rows look as those of one query."""
+        """Statements of the forms of those that ran lately, together.  False if the script has to stop."""
         environment = self.environment
+        if not self._is_silent():
+            return True
+        runs = environment.session.runs
+        runs.learn(unit.text)
         if self._alone:
             self._alone -= 1
             return True
-        if not reader.begins(unit.text[:_BEGINNING]) or not self._joins_results():
+        if not runs.openings or not reader.begins(runs.openings):
             return True
-        self._alone = ALONE_MAX  # if there are none
-        session = environment.session
+        shown = _Shown(environment)
+        at = Unit(
+            "sql", "", *reader.waiting()
+        )  # what a failing disk says of a run is said of where it begins
+        failed: Exception | None = None
 
-        def query(text: str, start: int) -> int:
-            run = session.execute_queries(unit.text, text, start)
-            if run is None:
+        def execute(text: str, start: int) -> int:
+            nonlocal failed
+            ran = runs.execute(text, start, joins=self._joins_commits(), show=shown)
+            if ran is None:
                 return start
-            kinds = 0
-            for column in run.columns:
-                kinds |= column.kinds
-            names = [column.name for column in run.columns]
-            environment.show(names, iter([run.rows]), kinds=kinds)
-            if run.error is not None:
-                raise run.error
-            return run.end
+            shown.end()
+            if ran.error is not None:
+                at.text = ran.text
+                at.line, at.column = reader.place_of(ran.start)
+                failed = ran.error
+            return ran.end
 
-        def queries(at: Unit) -> None:
-            while reader.run_on(query):
-                self._alone = 0
+        def run() -> None:
+            while reader.begins(runs.openings):
                 at.line, at.column = reader.waiting()
                 if environment.interrupted:  # between two runs
                     raise KeyboardInterrupt
+                if not reader.run_on(execute):
+                    self._alone = ALONE_MAX
+                    return
+                if failed is not None:
+                    raise failed
 
-        return self._guarded(reader, queries)
+        return self.finish(done=environment.guarded(at, run))
 
-    def _guarded(self, reader: Reader, runs: Callable[[Unit], None]) -> bool:
-        """Do `runs`, which tells its argument where each run begins: what a failing disk says of one is said of that
-        place.  False if the script has to stop."""
-        at = Unit("sql", "", *reader.waiting())
-        return self.finish(done=self.environment.guarded(at, lambda: runs(at)))
-
-    def _writes(self, reader: Reader, unit: Unit) -> bool:
-        """INSERTs, UPDATEs and DELETEs that differ from the one that just ran in their literals alone, in bulk,
-        and in shorter runs after one that fails."""
+    def _joins_commits(self) -> bool:
+        """Whether changes that stand by themselves may be one commit, whatever their tables."""
         environment = self.environment
-        if self._apart:
-            self._apart -= 1
-            return True
-        if not reader.begins(unit.text[:_BEGINNING]) or not self._is_silent():
-            return True
-        execute = partial(environment.session.execute_writes, unit.text)
-
-        def writes(_at: Unit) -> None:
-            if self._ran(reader, execute) is None:
-                self._apart = ALONE_MAX
-
-        return self._guarded(reader, writes)
-
-    def _ran(self, reader: Reader, execute: Callable[[str, int], int | None]) -> bool | None:
-        """Whether statements were executed together; None if they have to be executed one by one, False if fewer
-        of them may do.
-
-        `execute(text, start)`: the place after them, `start` if one fails, None if there are no two."""
-        failed = False
-
-        def attempt(text: str, start: int) -> int:
-            nonlocal failed
-            end = execute(text, start)
-            failed = end == start
-            return start if end is None else end
-
-        if reader.run_on(attempt, self._lines if self._lines < LINES_MAX else None):
-            self._lines = min(self._lines * LINES_FACTOR, LINES_MAX)
-            return True
-        if failed and self._lines > LINES_FACTOR:
-            self._lines //= LINES_FACTOR
-            return False
-        if not failed:  # perhaps so many lines are no two statements
-            self._lines = min(self._lines * LINES_FACTOR, LINES_MAX)
-        return None
+        is_durable = environment.path is not None and environment.options.durability == "full"
+        return not is_durable or environment.in_transaction()
 
     def _is_silent(self) -> bool:
-        """Whether nothing is said or kept of a single change."""
+        """Whether nothing is said or kept of a single statement but its rows."""
         environment = self.environment
         return not (
             environment.echo
             or environment.timer
+            or environment.explain
             or environment.changes_shown
             or environment.parameters
             or environment.undo_log is not None
         )
-
-    def _joins_results(self) -> bool:
-        """Whether the rows of several queries may be shown as those of one."""
-        environment = self.environment
-        return (
-            environment.mode in ("list", "csv", "tsv", "jsonl", "insert", "quote")
-            and not environment.style().headers
-            and not environment.explain
-            and not environment.parameters
-            and not environment.echo
-            and not environment.timer
-            and environment.undo_log is None
-        )
-
-    def _inserts(self, reader: Reader, unit: Unit) -> bool:
-        """INSERTs that begin like the one that just ran, in bulk.
-
-        A run in which one fails is not done at all: it is tried again in shorter ones, so that the one that
-        fails is soon alone, and `unit` runs it and reports it."""
-        environment = self.environment
-        if self._skip or environment.echo or environment.timer or environment.changes_shown:
-            self._skip = max(self._skip - 1, 0)
-            return True
-        head = unit.text.partition("(")[0]
-        if not reader.begins(head):
-            return True
-        execute = environment.session.execute_inserts
-
-        def inserts(at: Unit) -> None:
-            self._skip = SKIP_MAX  # if nothing at all can be done, they are no literals
-            while reader.begins(head):
-                at.line, at.column = reader.waiting()
-                if environment.interrupted:  # between two runs
-                    raise KeyboardInterrupt
-                goes_on = self._ran(reader, execute)
-                if goes_on:
-                    self._skip = 0
-                elif goes_on is None:
-                    self._skip = self._skip or LINES_FACTOR
-                    return
-            self._skip = 0
-
-        return self._guarded(reader, inserts)
 
     def _compacted(self) -> bool:
         """Compact if dead bytes outweigh the live ones; False if a signal came meanwhile.
@@ -292,6 +204,42 @@ class Script:
             return True
         self.status = FAILED
         return environment.keep_going
+
+
+class _Shown:
+    """What a run's queries give, as the environment shows it.
+
+    Where each row is written by itself, without headers, the rows of queries that follow each other and have the same
+    columns look as those of one."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self.joins = environment.mode in _ROW_BY_ROW and not environment.style().headers
+        self._columns: tuple[ResultColumn, ...] = ()
+        self._batches: list[list[Any]] = []
+
+    def __call__(self, columns: tuple[ResultColumn, ...], batches: Iterator[list[Any]]) -> None:
+        if not self.joins or batches.__class__ is not _LIST_ITERATOR:
+            self.end()
+            self._show(columns, batches)
+        elif columns is self._columns:
+            self._batches += batches
+        else:
+            self.end()
+            self._columns = columns
+            self._batches = list(batches)
+
+    def end(self) -> None:
+        """Show what waits."""
+        batches, self._batches = self._batches, []
+        if batches:
+            self._show(self._columns, iter([[row for batch in batches for row in batch]]))
+
+    def _show(self, columns: tuple[ResultColumn, ...], batches: Iterator[list[Any]]) -> None:
+        kinds = 0
+        for column in columns:
+            kinds |= column.kinds
+        self._environment.show([column.name for column in columns], batches, kinds=kinds)
 
 
 def chunks_of(descriptor: int, reader: Reader) -> Iterator[str]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sql.plan import ResultColumn
     from sql.run.short import Ready
     from sql.schema import Table
-    from sql.session_queries import QueryRun
+    from sql.session_runs import Runs
     from sql.short import ReadyQuery
 
 MEMORY_LIMIT_BYTES = 256 << 20
@@ -93,8 +93,8 @@ class Session(TransactionState):
         """The plan of a statement's text, if it has run before (`Prepared.quick`)."""
         self._times: dict[str, int] = {}  # how often texts with literals came
         self._ready_version = 0  # of the functions, when queries were made ready
-        self._reach = 0  # of the next run of INSERTs; see `session_inserts`
-        self._lift: Callable[[str], tuple[str, Any]] = _lift_at_first
+        self.lift: Callable[[str], tuple[str, Any]] = _lift_at_first
+        """The shape of a statement and its literals' values (`sql.parse.shape`)."""
 
     @cached_property
     def functions(self) -> FunctionRegistry:
@@ -102,6 +102,13 @@ class Session(TransactionState):
         from sql.functions import FunctionRegistry
 
         return FunctionRegistry()
+
+    @cached_property
+    def runs(self) -> Runs:
+        """What executes statements of a script that are alike but for their literals."""
+        from sql.session_runs import Runs
+
+        return Runs(self)
 
     # -- statements -----------------------------------------------------------------------------------
 
@@ -130,7 +137,7 @@ class Session(TransactionState):
                 result = self._literal_insert(sql)
                 if result is not None:
                     return result
-            shape, values = self._lift(sql)
+            shape, values = self.lift(sql)
             plan = plans.get(shape)
             if plan is None:
                 return self._first_run(sql, shape, values, parameters)
@@ -147,7 +154,7 @@ class Session(TransactionState):
                 try:
                     return plan.run(self, values)
                 except SqlError as error:
-                    if not _is_about_text(error):
+                    if not is_about_text(error):
                         raise
                     plans.pop(shape, None)
             plan = None
@@ -191,79 +198,14 @@ class Session(TransactionState):
             total += max(result.rowcount, 0)
         return Result(rowcount=total)
 
-    def execute_inserts(self, text: str, start: int = 0) -> int | None:
-        """Run the INSERTs of literals that begin alike from `start` on, as far as they reach; the
-        place after them.  None if there are not two; `start` itself if one of them would fail: they
-        have to be run one by one then, and none of them has been.
-
-        Outside of a transaction they are one; `changes` is that of the last."""
-        from btree import CollectorPaused
-        from sql.session_inserts import statement_run
-
-        self._check_open()
-        with CollectorPaused():
-            run = statement_run(text, start, self._reach)
-            if run is None:
-                return None
-            self._reach = run.reach
-            if self._insert_rows(run.statement, run.rows, raises=False) is None:
-                return start
-        self.changes = run.last
-        return run.end
-
-    def execute_queries(self, sql: str, text: str, start: int = 0) -> QueryRun | None:
-        """Run the queries that differ from `sql`, which has just run, in their literals alone, from `start`
-        on as far as they reach.  None if there are none, or the next one has to be run by itself.
-
-        They see one snapshot, as if they had been very quick.  One that fails is not among them."""
-        if "?" in sql or self._timeout is not None or not sql.endswith(";"):
-            return None
-        shape, values = self._lift(sql)
-        plan = self._plans.get(shape)
-        if not values or not isinstance(plan, QueryPlan):
-            return None
-        from sql.session_queries import QueryRun, finder
-
-        same = finder(shape)
-        sets = same.literals(text, start)
-        if not sets:
-            return None
-        rows, done, error = plan.run_each(self, sets)
-        if not done and error is None:
-            return None
-        end = same.after(text, start, done)
-        return QueryRun(end, plan.columns, rows, error)
-
-    def execute_writes(self, sql: str, text: str, start: int = 0) -> int | None:
-        """Run the INSERTs, UPDATEs or DELETEs that differ from `sql`, which has just run, in their literals alone,
-        from `start` on, but for the last of them: the place of that one.  None if there are no two; `start` itself
-        if one of them would fail: none of them has been run then.
-
-        Outside of a transaction they are one.  The last one is for the caller to run, and to say what it did."""
-        if "?" in sql or self._timeout is not None or not sql.endswith(";"):
-            return None
-        shape, values = self._lift(sql)
-        plan = self._plans.get(shape)
-        if not values or plan.__class__ is not WriteStatement:
-            return None
-        from btree import CollectorPaused
-        from sql.session_queries import ASKS_BEFORE, finder
-
-        if ASKS_BEFORE.search(shape):
-            return None
-        with CollectorPaused():
-            sets, end = finder(shape).literals_but_last(text, start)
-            if not sets:
-                return None
-            done = plan.run_rows(self, sets, raises=False)
-        return start if done is None else end
-
     def run_script(self, sql: str) -> Iterator[Result]:
         """Run the statements of `sql` one after the other, as the results are asked for.  A run of
-        INSERTs of literals that begin alike gives one result."""
+        statements that differ in their literals alone gives one result."""
         import re
 
         from sql.parse import next_statement
+
+        runs = self.runs
 
         blank = re.compile(r"(?:[\s;]|--[^\n]*+(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z))*+\Z")
         start = 0
@@ -274,10 +216,12 @@ class Session(TransactionState):
             if blank.match(text):
                 continue
             yield self.execute(text)
-            if text.lstrip()[:6].upper() == "INSERT":
-                while (after := self.execute_inserts(sql, start) or start) > start:
-                    yield Result()
-                    start = after
+            runs.learn(text)
+            while (ran := runs.execute(sql, start, joins=False)) is not None:
+                start = ran.end
+                if ran.error is not None:
+                    raise ran.error
+                yield Result()
 
     def close(self) -> None:
         """Roll back what is open.  The store stays open.  Closing twice is harmless."""
@@ -341,10 +285,10 @@ class Session(TransactionState):
             self._ready[sql] = ready, columns
 
     def _first_run(self, sql: str, shape: str, values: Values, parameters: Parameters) -> Result:
-        if self._lift is _lift_at_first:
+        if self.lift is _lift_at_first:
             from sql.parse import lift_literals
 
-            self._lift = lift_literals
+            self.lift = lift_literals
         control = _CONTROL.get(sql.strip(" \t\r\n;").upper())
         if control is not None:
             statement = TransactionStatement(control)
@@ -358,7 +302,7 @@ class Session(TransactionState):
             try:
                 return self._prepared(shape, lifted=True).run(self, values)
             except SqlError as error:
-                if not _is_about_text(error):
+                if not is_about_text(error):
                     raise
                 self._plans.pop(shape, None)
         # An empty mapping may still make values up (`__missing__`).
@@ -375,9 +319,9 @@ class Session(TransactionState):
         from sql.session_inserts import literal_rows
 
         found = literal_rows(sql)
-        return None if found is None else self._insert_rows(*found, raises=True)
+        return None if found is None else self._insert_rows(*found)
 
-    def _insert_rows(self, statement: str, rows: list[Values], *, raises: bool) -> Result | None:
+    def _insert_rows(self, statement: str, rows: list[Values]) -> Result | None:
         plan = self._plans.get(statement)
         if plan is None:
             try:
@@ -386,7 +330,7 @@ class Session(TransactionState):
                 return None
         if not isinstance(plan, WriteStatement):
             return None
-        return plan.run_rows(self, rows, raises=raises)
+        return plan.run_rows(self, rows)
 
     def _prepared(self, sql: str, *, lifted: bool = False) -> Prepared:
         from sql.parse import parse_statement
@@ -538,7 +482,7 @@ class Session(TransactionState):
             self.current = previous
 
 
-def _is_about_text(error: SqlError) -> bool:
+def is_about_text(error: SqlError) -> bool:
     """Whether a statement's shape does not parse or bind (any more): what is told of it is to be of the text itself."""
     return error.offset is not None or isinstance(error, (SqlSyntaxError, SqlNameError))
 

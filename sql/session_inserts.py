@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from operator import itemgetter
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 
@@ -43,158 +43,107 @@ _LITERAL = re.compile(_LITERAL_TEXT)
 _FIRST_ROW = re.compile(rf"\(\s*+{_LITERAL_TEXT}\s*+(?:,\s*+{_LITERAL_TEXT}\s*+)*+\)")
 _SPACES = re.compile(r"\s*+")
 _ROW_GAP = re.compile(r"\s*+\)\s*+,\s*+\(\s*+")
-_STATEMENT_GAP = re.compile(r"\s*+\)\s*+;\s*+\Z")
-_LINE_COMMENT = re.compile(r"--[^\n]*+")
-_GAP_MAX = 64
+_CLOSING = re.compile(r"(\s*+\)\s*+);?\s*+\Z")
+_CLOSING_MAX = 64
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 _DIGITS_MAX = 18  # so many certainly fit 64 bits
 
-REACH_MIN, REACH_MAX = 1 << 12, 1 << 18
-"""Characters that are tried as JSON at once: from first attempts and after failures, to the most."""
 
-_ONE_BY_ONE_MAX = 4096
+class InsertForm:
+    """INSERTs of literals that begin alike, and have the layout of the first one that was seen.
 
+    `key`: the statement for one row, with parameters.  `opening`: from INSERT to the first literal, of which `start`
+    is the place; `first`: the literals of the first row, which goes up to `end`; `closing`: what is behind the last
+    literal.  `row_gap`: what rows have between them; `commas`: what literals have, if that is more than a comma, a
+    space, or both."""
 
-class Run(NamedTuple):
-    """Statements of literals that begin alike: the place after them, the statement for one row, all
-    rows, how many of these are the last statement's, and how far to reach for the next run."""
-
-    end: int
-    statement: str
-    rows: list[Row]
-    last: int
-    reach: int
-
-
-class _Beginning:
-    """What an INSERT of literals begins with: `statement` for one row, `start` of the text between its
-    outermost parentheses (the first one is at `open`), `opening` from INSERT to there, the literals of its `first`
-    row, which goes up to `end`, what its rows have between them, and what their literals have: those `commas` that
-    are more than a comma, a space, or both."""
-
-    __slots__ = ("commas", "end", "first", "head", "open", "opening", "row_gap", "start", "width")
+    __slots__ = (
+        "closing",
+        "commas",
+        "end",
+        "first",
+        "key",
+        "open",
+        "opening",
+        "row_gap",
+        "start",
+        "width",
+    )
 
     def __init__(self, text: str, head: re.Match[str], first: re.Match[str]) -> None:
-        self.head = head.group(1)
         self.open = head.end()
         self.start = _SPACES.match(text, self.open + 1).end()  # type: ignore[union-attr]
         self.opening = text[head.start(1) : self.start]
         self.first = _LITERAL.findall(first.group())
         self.width = len(self.first)
+        self.key = f"{head.group(1)} ({','.join('?' * self.width)})"
         self.end = first.end()
         inside = text[self.start : self.end - 1].rstrip()
         commas = set(_LITERAL.sub("\0", inside).split("\0"))
         self.commas = sorted(commas - {"", ",", ", "}, key=len, reverse=True)
         gap = _ROW_GAP.match(text, self.start + len(inside))
         self.row_gap = "),(" if gap is None else gap.group()
+        closing = _CLOSING.search(text, max(self.start, len(text) - _CLOSING_MAX))
+        self.closing = ")" if closing is None else closing.group(1)
 
-    @property
-    def statement(self) -> str:
-        return f"{self.head} ({','.join('?' * self.width)})"
+    def take(self, statement: str) -> str | None:
+        """The statement, which has no semicolon, if it begins so; what it goes on with is for `sets` to say."""
+        return statement if statement.startswith(self.opening) else None
+
+    def take_certain(self, statement: str) -> str | None:
+        """The same for a statement that may be of another layout, or not all of literals."""
+        if self.take(statement) is None:
+            return None
+        found = literal_rows(statement)
+        return None if found is None or found[0] != self.key else statement
+
+    def sets(self, taken: list[str]) -> list[Row] | None:
+        """The rows of the statements, if all of them are of literals."""
+        rows = self.rows(";".join(taken), ";")
+        if rows is not None:
+            return rows
+        rows = []
+        for statement in taken:
+            found = literal_rows(statement)
+            if found is None or found[0] != self.key:
+                return None
+            rows += found[1]
+        return rows
+
+    def rows(self, text: str, gap: str) -> list[Row] | None:
+        """The rows of the statements in `text`, which have `gap` between them, if their literals have a form in JSON and
+        their layout is that of the first."""
+        if not text.endswith(self.closing):
+            return None
+        inside = text[len(self.opening) : len(text) - len(self.closing)]
+        return _as_json(inside, self.closing + gap + self.opening, self)
 
 
-def _beginning(text: str, start: int) -> _Beginning | None:
-    head = _HEAD.match(text, start)
+def insert_form(text: str) -> InsertForm | None:
+    """The form of an INSERT whose first row is of literals."""
+    head = _HEAD.match(text)
     if head is None:
         return None
     first = _FIRST_ROW.match(text, head.end())
-    return None if first is None else _Beginning(text, head, first)
+    return None if first is None else InsertForm(text, head, first)
 
 
 def literal_rows(text: str) -> tuple[str, list[Row]] | None:
     """(the statement for one row, the rows) if `text` is an INSERT of nothing but literals."""
-    begun = _beginning(text, 0)
+    begun = insert_form(text)
     if begun is None:
         return None
     if not text[begun.end :].strip(" \t\n\r;"):
-        return begun.statement, [tuple(map(_value, begun.first))]
+        return begun.key, [tuple(map(_value, begun.first))]
     body = text[begun.start :].rstrip().removesuffix(";").rstrip()
     if not body.endswith(")"):
         return None
     rows = _as_json(body[:-1].rstrip(), "", begun)
     if rows is not None:
-        return begun.statement, rows
+        return begun.key, rows
     if _rows_pattern(begun.width).fullmatch(text, begun.open) is None:
         return None
-    return begun.statement, _one_by_one(body, begun.width)
-
-
-def statement_run(text: str, start: int, reach: int = REACH_MAX) -> Run | None:
-    """The INSERTs of literals that begin alike from `start` on, each with its `;`; None if there are not
-    two.  They go as far as they can within `reach` characters, or some thousand statements.
-
-    The end of a run is found by trying: a stretch that is not all of one run is none.  So the reach
-    grows while there is more of the same, and shrinks at the end."""
-    begun = _beginning(text, start)
-    if begun is not None:
-        run = _quick_run(text, start, reach, begun) or _careful_run(text, start, begun)
-        if run is not None:
-            return run
-    return _commented_run(text, start, max(reach, REACH_MIN))
-
-
-def _commented_run(text: str, start: int, reach: int) -> Run | None:
-    """The same where lines end with comments, or are some.
-
-    Each comment becomes a carriage return, which is as good as a space between tokens, and brings any text in which
-    two hyphens are none to nothing (see `_as_json`).  Lines stay lines: so the place after the run is found again."""
-    end = text.rfind("\n", start, start + reach) + 1
-    if text.find("--", start, end) < 0:
-        return None
-    bare = _LINE_COMMENT.sub("\r", text[start:end])
-    begun = _beginning(bare, 0)
-    run = None if begun is None else _quick_run(bare, 0, reach, begun)
-    if run is None:
-        return None
-    line = bare.rfind("\n", 0, run.end) + 1
-    if "\r" in bare[line : run.end]:
-        return None  # behind a comment: it may have been of any length
-    rest = text[start:end].split("\n", bare.count("\n", 0, line))[-1]
-    return run._replace(end=end - len(rest) + run.end - line)
-
-
-def _quick_run(text: str, start: int, reach: int, begun: _Beginning) -> Run | None:
-    after = text.find(begun.opening, begun.start, start + REACH_MAX)
-    between = _STATEMENT_GAP.search(text, max(begun.start, after - _GAP_MAX), after)
-    if after >= 0 and between is not None:
-        gap = between.group() + begun.opening
-        reach = min(max(reach, REACH_MIN, 4 * (after - start)), REACH_MAX)
-        while reach >= REACH_MIN:
-            end = text.rfind(gap, begun.start, start + reach)
-            if end < 0:
-                break
-            last = text.rfind(gap, begun.start, end)
-            if last < 0 and end - start < REACH_MIN:
-                break  # a single short statement
-            rows = _as_json(text[begun.start : end], gap, begun)
-            if rows is not None:
-                return Run(
-                    end + len(gap) - len(begun.opening),
-                    begun.statement,
-                    rows,
-                    text.count(begun.row_gap, begun.start if last < 0 else last + len(gap), end)
-                    + 1,
-                    min(reach * 4, REACH_MAX),
-                )
-            reach //= 4
-    return None
-
-
-def _careful_run(text: str, start: int, begun: _Beginning) -> Run | None:
-    statement = _statement_pattern(begun.head, begun.width)
-    bodies: list[str] = []
-    end = start
-    while len(bodies) < _ONE_BY_ONE_MAX:
-        match = statement.match(text, end)
-        if match is None:
-            break
-        bodies.append(match.group(1))
-        end = match.end()
-    if len(bodies) < 2:
-        return None
-    last = len(_one_by_one(bodies[-1], begun.width))
-    rows = _one_by_one(",".join(bodies), begun.width)
-    return Run(end, begun.statement, rows, last, REACH_MIN)
+    return begun.key, _one_by_one(body, begun.width)
 
 
 # -- as JSON ---------------------------------------------------------------------------------------------
@@ -202,7 +151,7 @@ def _careful_run(text: str, start: int, begun: _Beginning) -> Run | None:
 _NEXT_ROW = "]\r,["
 
 
-def _as_json(body: str, gap: str, begun: _Beginning) -> list[Row] | None:
+def _as_json(body: str, gap: str, begun: InsertForm) -> list[Row] | None:
     """The rows in `body`, with `gap` between statements and `begun.row_gap` between rows, if all of
     their literals have a form in JSON; else None.
 
@@ -307,11 +256,6 @@ def _row_text(width: int) -> str:
 @lru_cache(maxsize=64)
 def _rows_pattern(width: int) -> re.Pattern[str]:
     return re.compile(rf"{_row_text(width)};?\s*+")
-
-
-@lru_cache(maxsize=64)
-def _statement_pattern(head: str, width: int) -> re.Pattern[str]:
-    return re.compile(rf"\s*+{re.escape(head)}\s*+({_row_text(width)});")
 
 
 def _one_by_one(text: str, width: int) -> list[Row]:

@@ -54,6 +54,11 @@ class Prepared:
     is_query = False
     """Whether it is a SELECT or VALUES, perhaps behind a WITH."""
 
+    @property
+    def columns(self) -> tuple[ResultColumn, ...] | None:
+        """Those of the rows of the latest run, if such a statement gives any."""
+        return None
+
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
         self.names = statement.parameter_names

@@ -8,7 +8,8 @@ sets at a time.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain, islice
 from operator import itemgetter, ne
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -143,13 +144,8 @@ class WriteStatement(Checked):
         session.total_changes += outcome.total_changes
         return changes if outcome.rows is None else outcome.rows
 
-    @property
-    def columns(self) -> tuple[ResultColumn, ...] | None:
-        """What RETURNING gives."""
-        return None if self._plan is None else self._plan.columns
-
     def run(self, session: Session, values: Values) -> Result:
-        temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)
+        temporary = self.is_temporary(session)
         transaction = session.joined_transaction(temporary=temporary)
         if transaction is not None:
             outcome = self._run_joined(session, transaction, values)
@@ -157,43 +153,48 @@ class WriteStatement(Checked):
             outcome = self._run_alone(session, values, temporary=temporary)
         return self._result(session, outcome)
 
-    def run_rows(self, session: Session, rows: list[Values], *, raises: bool) -> Result | None:
+    def run_rows(self, session: Session, rows: list[Values]) -> Result | None:
         """Run once for each of `rows`, as one statement.  None, and nothing done, if it fails in a way
-        that depends on the statement's form; without `raises`, where the rows are those of statements of
-        their own, if it fails in any way or needs a look at each of them."""
-        temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)
-        joined = session.joined_transaction(temporary=temporary)
-        transaction = joined or session.begin_writing(temporary=temporary)
-        deferred, counters = session.deferred_violations, session.counters
-        previous, session.current = session.current, transaction
-        savepoint = transaction.savepoint()
+        that depends on the statement's form."""
+        counters = session.counters
         try:
-            plan = self.plan(session, transaction, rows[0])
-            session.met_immediate = session.met_deferred = False
-            outcome = plan.run_many(self.context(session, transaction, rows[0]), rows)
-            if not raises and _has_repaired(session, plan, is_alone=joined is None):
-                raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
-            session.current = previous
-            if joined is None:
-                session.commit_alone(transaction)
-        except BaseException as error:
-            session.current = previous
-            if joined is None:
-                session.abandon(transaction)
-            else:
-                transaction.rollback_to(savepoint)
-                transaction.release(savepoint)
-                session.deferred_violations = deferred
-            if not isinstance(error, SqlError) or isinstance(error, Interrupted):
+            with attempt(session, temporary=self.is_temporary(session)) as (transaction, _):
+                plan = self.plan(session, transaction, rows[0])
+                outcome = plan.run_many(self.context(session, transaction, rows[0]), rows)
+        except SqlError as error:
+            if isinstance(error, Interrupted):
                 raise
-            if not raises or not _is_final(error):
+            if not _is_final(error):
                 session.counters = counters
                 return None
             session.changes = 0
             raise
-        if joined is not None:
-            transaction.release(savepoint)
         return self._result(session, outcome)
+
+    def run_part(
+        self, session: Session, transaction: Transaction, sets: list[Values], *, is_alone: bool
+    ) -> WriteOutcome:
+        """Execute for each set, in an `attempt`.  Raises SqlError if one of them fails, or would by itself."""
+        plan = self.plan(session, transaction, sets[0])
+        session.met_immediate = session.met_deferred = False
+        outcome = plan.run_many(self.context(session, transaction, sets[0]), sets)
+        if _has_repaired(session, plan, is_alone=is_alone):
+            raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
+        return outcome
+
+    @property
+    def inserts(self) -> bool:
+        """Whether it is an INSERT."""
+        return type(self.statement).__name__ == "Insert"
+
+    @property
+    def columns(self) -> tuple[ResultColumn, ...] | None:
+        """What RETURNING gives."""
+        return None if self._plan is None else self._plan.columns
+
+    def is_temporary(self, session: Session) -> bool:
+        """Whether it writes to a temporary table or view."""
+        return session.has_temporary_objects and session.is_temporary(self.statement.table)
 
     def run_many(
         self, session: Session, sets: Iterable[Parameters], *, plain: bool = False
@@ -201,7 +202,7 @@ class WriteStatement(Checked):
         """Execute for each set of parameters; the sets before one that fails stay done.
 
         `plain`: they are tuples of the right length, of values that need no conversion."""
-        temporary = session.has_temporary_objects and session.is_temporary(self.statement.table)
+        temporary = self.is_temporary(session)
         joined = session.joined_transaction(temporary=temporary)
         transaction = joined or session.begin_writing(temporary=temporary)
         total = WriteOutcome(0)
@@ -415,6 +416,33 @@ class WriteStatement(Checked):
             self.note(session, transaction)
         self._shape = transaction.shape
         return plan
+
+
+@contextmanager
+def attempt(session: Session, *, temporary: bool) -> Iterator[tuple[Transaction, bool]]:
+    """The transaction for what is done together: the open one, or one of its own (True), which is committed at the end.
+    On an exception all of it is undone, but for the session's counters."""
+    joined = session.joined_transaction(temporary=temporary)
+    transaction = joined or session.begin_writing(temporary=temporary)
+    deferred = session.deferred_violations
+    previous, session.current = session.current, transaction
+    savepoint = transaction.savepoint()
+    try:
+        yield transaction, joined is None
+        session.current = previous
+        if joined is None:
+            session.commit_alone(transaction)
+        else:
+            transaction.release(savepoint)
+    except BaseException:
+        session.current = previous
+        if joined is None:
+            session.abandon(transaction)
+        else:
+            transaction.rollback_to(savepoint)
+            transaction.release(savepoint)
+            session.deferred_violations = deferred
+        raise
 
 
 def _has_repaired(session: Session, plan: WritePlan, *, is_alone: bool) -> bool:

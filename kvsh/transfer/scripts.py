@@ -21,7 +21,6 @@ _CONTROL = re.compile(
     r"(?:\s+TRANSACTION)?\s*;?\s*\Z",
     re.IGNORECASE,
 )
-_INSERT = re.compile(_SKIPPED + r"(?:INSERT|REPLACE)\b", re.IGNORECASE)
 
 
 def load_script(loading: Loading) -> None:
@@ -39,10 +38,12 @@ def load_script(loading: Loading) -> None:
         except SqlError as error:
             raise _located(loading, error, text, start) from error
         start += len(statement)
-        if _INSERT.match(statement):
-            while (after := session.execute_inserts(text, start) or start) > start:
-                start = after
-                _note(loading, before, start, len(text))
+        session.runs.learn(statement)
+        while (ran := session.runs.execute(text, start, joins=True)) is not None:
+            if ran.error is not None:
+                raise _located(loading, ran.error, text, ran.start) from ran.error
+            start = ran.end
+            _note(loading, before, start, len(text))
         _note(loading, before, start, len(text))
 
 
@@ -68,7 +69,7 @@ def _note(loading: Loading, before: int, done: int, total: int) -> None:
 _LEADING = re.compile(_SKIPPED)
 
 
-def _located(loading: Loading, error: SqlError, text: str, start: int) -> Exception:
+def _located(loading: Loading, error: Exception, text: str, start: int) -> Exception:
     if isinstance(error, Interrupted):
         return error
     blank = _LEADING.match(text, start)

@@ -12,7 +12,7 @@ skeleton's literals may be lifted is worked out once, token by token, and rememb
 common case costs a split, a dictionary look-up and the conversion of the values.
 
 A literal is lifted only where it can be nothing but a value, and where the plan does not depend on it:
-in the VALUES of an INSERT, after SET, as an operand of a comparison in a WHERE, as LIMIT and OFFSET.  Never in
+in the VALUES of an INSERT, as an operand of what SET assigns, of a comparison in a WHERE, as LIMIT and OFFSET.  Never in
 DDL, result columns (their text is their name), GROUP BY, ORDER BY (numbers are positions), types, names
 in string quotes, function arguments and JSON paths (an indexed expression must be recognised), nor in
 statements that have parameters of their own.  A subquery's WHERE is one as the query's is, unless the subquery
@@ -67,6 +67,7 @@ _OPERANDS_AFTER = frozenset(
         "OFFSET",
     ]
 )
+_ARITHMETIC = frozenset(["+", "-", "*", "/", "%", "||"])
 _CLAUSES = frozenset(
     ["GROUP", "ORDER", "HAVING", "WINDOW", "LIMIT", "UNION", "INTERSECT", "EXCEPT"]
 )
@@ -245,7 +246,7 @@ _STARTS = {
     "SELECT": "SELECT",
     "FROM": "FROM",
     "WHERE": "WHERE",
-    "SET": "WHERE",
+    "SET": "SET",
     **dict.fromkeys(_CLAUSES, ""),
 }
 
@@ -261,7 +262,7 @@ def _of_queries(tokens: list[str], flags: list[int]) -> list[int]:
         frame = frames[-1]
         if token == "(":
             if tokens[place + 1 : place + 2] in (["SELECT"], ["WITH"]):
-                lifts = query.lifts and query.clause in ("FROM", "WHERE")
+                lifts = query.lifts and query.clause in ("FROM", "WHERE", "SET")
                 query = _Frame("FROM", lifts=lifts)
                 queries.append(query)
                 frames.append(query)
@@ -285,12 +286,15 @@ def _of_queries(tokens: list[str], flags: list[int]) -> list[int]:
                 frame.after_between = False
             following = tokens[place + 1] if place + 1 < len(tokens) else ""
             ends = following in _ENDS or following in _CLAUSES
+            if query.clause == "SET":  # no index has these expressions
+                is_operand = is_operand or tokens[place - 1] in _ARITHMETIC
+                ends = ends or following in _ARITHMETIC
             if (
                 is_operand
                 and ends
                 and not frame.is_call
                 and query.lifts
-                and query.clause == "WHERE"
+                and query.clause in ("WHERE", "SET")
             ):
                 flags[literal] = _LIFTED
             literal += 1

@@ -247,6 +247,83 @@ def test_runs_of_changes_end_as_one_by_one(begin: str, seed: int) -> None:
     assert len(_without_places(done.err)) == failures > 0
 
 
+TURNS = (
+    "INSERT INTO t VALUES ({n}, '{name}', {m}.5);",  # may fail
+    "INSERT INTO t(id, name) VALUES ({k}, '{name}'), ({k}1, NULL);",
+    "INSERT INTO u VALUES ({k}, '{name}');",
+    "INSERT INTO u(a) VALUES ('{name}');",
+    "INSERT OR IGNORE INTO u VALUES ({n}, '{name}');",
+    "INSERT OR ROLLBACK INTO u VALUES ({n}, '{name}');",  # may fail
+    "INSERT OR FAIL INTO u VALUES ({k}5, 'new'), ({n}, '{name}');",  # may fail
+    "INSERT INTO w VALUES ('{name}{k}', {m});",
+    "INSERT INTO logged VALUES ({k}, {m});",
+    "INSERT INTO child VALUES ({k}, {n});",  # may fail
+    "INSERT INTO seq(a) VALUES ({m});",
+    "UPDATE t SET price = price + {m} WHERE id = {n};",
+    "UPDATE u SET a = '{name}' || {m} WHERE id = {n};",
+    "DELETE FROM t WHERE id = {n};",
+    "DELETE FROM u WHERE id > {m} AND a = '{name}';",
+    "SELECT id, name FROM t WHERE id >= {n} ORDER BY id LIMIT 2;",
+    "SELECT count(*), max(id) FROM u WHERE id > {n};",
+    "SELECT changes(), total_changes(), last_insert_rowid();",
+    "SELECT * FROM log WHERE n > {n} ORDER BY n DESC LIMIT 1;",
+    "-- it's {n}",
+)
+TURNS_SCHEMA = """
+CREATE TABLE u(id INTEGER PRIMARY KEY, a TEXT);
+CREATE TABLE w(a TEXT PRIMARY KEY, b INTEGER) WITHOUT ROWID;
+CREATE TABLE logged(id INTEGER PRIMARY KEY, n INTEGER);
+CREATE TABLE log(n INTEGER);
+CREATE TRIGGER logs AFTER INSERT ON logged BEGIN
+  INSERT INTO log VALUES (NEW.n);
+  SELECT CASE WHEN NEW.n = 7 THEN RAISE(ABORT, 'seven') WHEN NEW.n = 8 THEN RAISE(ROLLBACK, 'eight') END;
+END;
+CREATE TABLE seq(id INTEGER PRIMARY KEY AUTOINCREMENT, a INTEGER);
+CREATE TABLE child(id INTEGER PRIMARY KEY, t INTEGER REFERENCES t(id) DEFERRABLE INITIALLY DEFERRED);
+PRAGMA foreign_keys = {};
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("begin", ["", "BEGIN;"])
+@pytest.mark.parametrize("place", ["memory", "off", "full"])
+def test_statements_that_take_turns_end_as_one_by_one(
+    tmp_path: Path, place: str, begin: str, seed: int
+) -> None:
+    """Rows, errors and their lines are those of sqlite3, which knows no runs."""
+    numbers = random.Random(f"{place} {begin} {seed}")
+    names = ["a", "b''c", "?", "", "a;b", "x -- y"]
+    lines = [begin]
+    key = 100
+    for _ in range(12):
+        shapes = numbers.sample(TURNS, numbers.randrange(2, 5))
+        for _ in range(numbers.choice((5, 60))):
+            key += 1
+            values = {"n": numbers.randrange(40), "m": numbers.randrange(20), "k": key}
+            lines.append(numbers.choice(shapes).format(name=numbers.choice(names), **values))
+        lines += ["SELECT changes(), total_changes(), last_insert_rowid();"]
+        lines += [f"SELECT * FROM {name} ORDER BY 1;" for name in ("u", "w", "log", "seq", "child")]
+        lines += ["SELECT id, name, price || '' FROM t ORDER BY id;"]
+    schema = TABLE + TURNS_SCHEMA.format("ON" if seed % 2 else "OFF")
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(schema)
+    first = schema.count("\n") + 1 + 3
+    expected, failures = [], []
+    for number, line in enumerate(lines):
+        try:
+            rows = connection.execute(line).fetchall()
+        except sqlite3.Error as error:
+            failures.append(f"<stdin>:{first + number}:1: error: {error}")
+        else:
+            expected += [["NULL" if value is None else str(value) for value in row] for row in rows]
+    connection.close()
+    head = f"{schema}.mode tsv\n.headers off\n.nullvalue NULL\n"
+    arguments = [] if place == "memory" else ["--durability", place, str(tmp_path / "a.db")]
+    done = kvsh("--no-bail", *arguments, stdin=head + "\n".join(lines))
+    assert [line.split("\t") for line in done.out.splitlines()] == expected
+    assert [line for line in done.err.splitlines() if "error:" in line] == failures
+
+
 TABLE = (
     "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, price REAL);"
     "INSERT INTO t VALUES (1,'a',1.5),(2,'b''c',2.5),(3,NULL,NULL),(4,'?',4.25),(5,'x|y',-1e20);\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -467,81 +466,3 @@ def test_columns_of_a_table_tell_the_kinds_of_value_that_they_may_hold() -> None
     assert kinds("select b from t union all select a from t") == [unknown]
     session.execute("insert into t(b) values (x'00')")
     assert kinds("select * from t") == [integer, null | integer, text | blob]
-
-
-def test_queries_of_one_shape_run_together() -> None:
-    session = Session(open_memory())
-    session.execute("create table t(id integer primary key, a, b)")
-    session.execute("insert into t values (1, 'x', 0.5), (2, 'y', 1.5), (3, 'it''s', 2.5)")
-
-    def run(first: str, rest: str) -> tuple[list[Any], str] | None:
-        session.execute(first).fetch_all()
-        found = session.execute_queries(first, rest)
-        return None if found is None else (found.rows, rest[found.end :])
-
-    by_id = "select a from t where id = 1;"
-    assert run(by_id, "\n select a from t where id = 2;select a from t where id = 7;") == (
-        [("y",)],
-        "",
-    )
-    assert run(by_id, "select a from t where id = 3; select a from t where id = 1.0;") == (
-        [("it's",)],
-        " select a from t where id = 1.0;",
-    )
-    for other in ("2", "x'00'", "'2'", "2 or 1", "-2", "2.", "2e0", "99999999999999999999", "?"):
-        assert run(by_id, f"select b from t where id = {other};") is None
-        if other != "2":
-            assert run(by_id, f"select a from t where id = {other};") is None
-    assert run(by_id, f"--\n-- {by_id}\n{by_id}--\n select 1;") == ([("x",)], "--\n select 1;")
-    both = "select id from t where id = 1 and a = 'x' and b > 0.25;"
-    others = both.replace("id = 1", "id = 3").replace("'x'", "'it''s'")
-    assert run(both, both + others) == ([(1,), (3,)], "")
-    assert run("select '?' from t where id = 1;", "select '5' from t where id = 1;") is None
-    assert run("select a from t where id > 1;", "select a from t where id > 2;") == (
-        [("it's",)],
-        "",
-    )
-    numbers = "with recursive n(x) as (select 1 union all select x + 1 from n) select x from n"
-    assert run(f"{numbers} limit 9000;", f"{numbers} limit 8000;") is None  # rows to come
-    session.begin()
-    session.execute("update t set a = 'new' where id = 2")
-    assert run(by_id, "select a from t where id = 2;") == ([("new",)], "")
-    session.rollback()
-    assert run(by_id, "select a from t where id = 2;") == ([("y",)], "")
-    session.timeout = 60
-    assert run(by_id, "select a from t where id = 2;") is None
-
-
-def test_changes_of_one_shape_run_together_but_for_the_last() -> None:
-    session = Session(open_memory())
-    session.execute("create table t(id integer primary key, a, b)")
-    session.execute("insert into t values (1, 'x', 0.5), (2, 'y', 1.5), (3, 'it''s', 2.5)")
-
-    def run(first: str, rest: str) -> str | None:
-        session.execute(first).close()
-        end = session.execute_writes(first, rest)
-        return None if end is None else rest[end:]
-
-    change = "update t set a = 'z' where id = 1;"
-    more = " update t set a = 'it''s; no' where id = 2;\n"
-    last = "update t set a = '' where id = 3;"
-    assert run(change, more + last + " select 1") == f"\n{last} select 1"
-    assert run(change, f"{more}-- it's said\n\n-- so;\n{last} -- the last\n;") == (
-        f"\n-- it's said\n\n-- so;\n{last} -- the last\n;"
-    )
-    assert run(change, more + "update t set a = 5 where id = 2;") is None
-    assert run(change, more) is None
-    assert session.execute("select a from t").fetch_all() == [("z",), ("it's; no",), ("it's",)]
-    put = "insert into t(id, a) values (7, 1) on conflict(id) do update set a = a + excluded.a;"
-    assert run(put, f"{put} {put}{put}") == put
-    assert session.execute("select a from t where id = 7").fetch_all() == [(3,)]
-    broken = "update t set id = 7 where id = 1;"
-    assert run("update t set id = 8 where id = 1;", f"{broken}{broken}{broken}") == broken
-    session.execute("update t set id = 1 where id = 8")
-    fails = "update t set id = 2 where id = 1;"
-    text = f"{fails}{fails}"
-    assert session.execute_writes("update t set id = 1 where id = 1;", text) == 0
-    counted = "update t set b = changes() where id = 1;"
-    assert run(counted, f"{counted}{counted}") is None
-    returned = "delete from t where id = 5 returning a;"
-    assert run(returned, f"{returned}{returned}") is None

@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 
 from btree import open_memory
 from sql import ConstraintError, Session, SqlError
-from sql.session_inserts import REACH_MIN, literal_rows, statement_run
+from sql.session_forms import REACH_MAX, Run, read_run, without_comments
+from sql.session_inserts import insert_form, literal_rows
 from tests.sql.engines import SqliteEngine, same_answers
+
+
+def statement_run(text: str, start: int = 0, reach: int = REACH_MAX) -> Run | None:
+    """The INSERTs that begin like the next one from `start` on."""
+    for begin in (text[start:], without_comments(text[start:])):
+        form = insert_form(begin)
+        if form is not None:
+            return read_run(text, start, (form,), reach)
+    return None
 
 
 @pytest.mark.parametrize(
@@ -75,27 +85,25 @@ def test_a_run_ends_where_something_else_begins() -> None:
     )
     found = statement_run(text, 0)
     assert found is not None
-    assert found.statement == "insert into t values (?,?)"
-    assert found.rows == [(1, ";"), (2, "x"), (3, 4)]
-    assert found.last == 1
+    assert [form.key for form in found.forms] == ["insert into t values (?,?)"]
+    assert found.sets == [[(1, ";"), (2, "x"), (3, 4)]]
+    assert found.order == [0, 0, 0] and found.last_sets() == 1
     assert text[found.end :].startswith("insert into t values(3),(4)")
     assert statement_run("insert into t values(1);insert into u values(1);", 0) is None
 
 
-def test_a_run_grows_while_there_is_more_of_the_same() -> None:
+def test_a_run_goes_on_up_to_what_is_something_else() -> None:
     numbers = iter(range(100_000))
     statement = "INSERT INTO t VALUES(%d,'a'),(%d,'b');\n"
     same = "".join([statement % (next(numbers), next(numbers)) for _ in range(5000)])
     text = f"{same}DELETE FROM t;\n{same}"
-    at, reach, rows, reaches = 0, 0, 0, []
-    while (found := statement_run(text, at, reach)) is not None:
-        assert found.last == 2
-        at, reach, rows = found.end, found.reach, rows + len(found.rows)
-        reaches.append(reach)
+    at, rows, count = 0, 0, 0
+    while (found := statement_run(text, at)) is not None:
+        assert found.last_sets() == 2
+        at, rows, count = found.end, rows + len(found.sets[0]), count + 1
     assert text[at:].lstrip().startswith("DELETE")
     assert rows == 10_000
-    assert max(reaches) > REACH_MIN == reaches[-1]
-    assert len(reaches) < 20
+    assert count < 10
 
 
 # What is put together to texts that look like what stands between them.
@@ -160,13 +168,16 @@ def test_whatever_stands_in_texts_the_rows_are_those_of_sqlite(statements: list[
     assert alone is not None
     assert repr(alone[1]) == repr(expected[0])
     text = ";\n".join(statements) + ";\n"
-    at, rest = 0, expected
+    at, rest = 0, list(expected)
     while (found := statement_run(text, at)) is not None:
         rows: list[object] = []
-        while len(rows) < len(found.rows):
+        for number in range(len(found.order)):
             rows += (last := rest.pop(0))
-        assert repr(found.rows) == repr(rows)
-        assert found.last == len(last)
+            start, statement = found.statement(number)
+            assert statement == statements[len(expected) - len(rest) - 1] + ";"
+            assert text.startswith(statement, start)
+        assert repr(found.sets) == repr([rows])
+        assert found.last_sets() == len(last)
         at = found.end
     assert len(rest) <= (len(expected) < 2) + (at > 0)
 
@@ -177,9 +188,9 @@ def test_comments_in_a_run_are_none_of_its_rows(statements: list[str], comment: 
     found = statement_run(text, 0)
     if found is not None:
         sqlite = sqlite3.connect(":memory:")
-        sqlite.execute(f"CREATE TABLE t({','.join('abcdef'[: found.statement.count('?')])})")
+        sqlite.execute(f"CREATE TABLE t({','.join('abcdef'[: found.forms[0].key.count('?')])})")
         sqlite.executescript(text[: found.end])
-        assert repr(sqlite.execute("SELECT * FROM t").fetchall()) == repr(found.rows)
+        assert repr([sqlite.execute("SELECT * FROM t").fetchall()]) == repr(found.sets)
 
 
 def test_a_run_goes_on_behind_comments() -> None:
@@ -189,12 +200,12 @@ def test_a_run_goes_on_behind_comments() -> None:
     text = "".join([statement % (n, n, n) for n in range(3000)]) + "SELECT 1;"
     at, rows = 0, []
     while (found := statement_run(text, at, 1 << 14)) is not None:
-        assert found.last == 1
+        assert found.last_sets() == 1
         at = found.end
-        rows += found.rows
+        rows += found.sets[0]
     assert rows == [(n, n.to_bytes(2, "big")) for n in range(len(rows))]
-    assert len(rows) > 2990
-    assert text[at:].startswith(f"INSERT INTO t VALUES (\n\t{len(rows)},")
+    assert len(rows) == 3000
+    assert text[at:] == "  -- so\nSELECT 1;"
 
 
 @given(_statements(), st.lists(st.tuples(st.integers(0), st.sampled_from(_PIECES)), max_size=3))
@@ -206,12 +217,12 @@ def test_what_sqlite_does_not_take_is_not_taken(
         place %= len(text)
         text = text[:place] + piece + text[place + 1 :]
     found = statement_run(text, 0)
-    if found is None or not found.statement.startswith("INSERT INTO t VALUES ("):
+    if found is None or not found.forms[0].key.startswith("INSERT INTO t VALUES ("):
         return
     sqlite = sqlite3.connect(":memory:")
-    sqlite.execute(f"CREATE TABLE t({','.join('abcdef'[: found.statement.count('?')])})")
+    sqlite.execute(f"CREATE TABLE t({','.join('abcdef'[: found.forms[0].key.count('?')])})")
     sqlite.executescript(text[: found.end])
-    assert repr(sqlite.execute("SELECT * FROM t").fetchall()) == repr(found.rows)
+    assert repr([sqlite.execute("SELECT * FROM t").fetchall()]) == repr(found.sets)
 
 
 MULTI = "insert{} into [t] values " + ", ".join(f"({i}, 'name {i}', {i % 7})" for i in range(500))
