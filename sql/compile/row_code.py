@@ -63,6 +63,10 @@ class RowCode:
             self._compiler.bindings[source] = Binding(row, key)
         return RowScope(self, ExpressionBinder(self._binder, scope))
 
+    def outer(self, source: int, row: str, key: str) -> None:
+        """The row of an enclosing scope with this number is in the variable `row`, and its key in `key`."""
+        self._compiler.bindings[source] = Binding(row, key)
+
     def bound(self, binder: ExpressionBinder, expression: exp.Expression) -> Expression:
         """An expression under the names that a binder knows."""
         (bound,) = binder.bind_all([expression])

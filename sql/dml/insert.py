@@ -117,14 +117,11 @@ class InsertPlan(WritePlan):
                 self.source,
                 target,
                 self.order,
+                removes_alone=self._removes_alone(env),
                 returning=self.returning,
                 noted=self._is_inner or self._fires,
                 tells=self._fires,
             )
-        self._calls_nothing = self._one is not None or self.source.is_simple  # of the program's
-        if self._one is None and self._is_simple():
-            assert self._merge is not None
-            self._one = self._merge.single(self.source, target.foreign_keys)
 
     def _concerns_tree_alone(self) -> bool:
         """Whether a query's rows are put into the table's tree, and that is all."""
@@ -154,7 +151,7 @@ class InsertPlan(WritePlan):
 
     @property
     def one(self) -> OneRow | None:
-        return None if self._fires or self.volatile or not self._calls_nothing else self._one
+        return None if self._fires or self.volatile else self._one
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -344,20 +341,3 @@ class InsertPlan(WritePlan):
             return None
         make = self.returning.row
         return [make(ctx, row, key) for row, key in zip(loaded.rows, loaded.keys, strict=True)]
-
-    # -- one row ---------------------------------------------------------------------------------
-
-    def _is_simple(self) -> bool:
-        """Whether a statement of one row may meet others in the way, and concerns nothing but a tree and its indexes."""
-        records = self.target.records
-        return (
-            self._merge is not None
-            and self.source.row_count == 1
-            and not self.source.rowid_last
-            and not self.target.triggers.any
-            and self.returning is None
-            and not records.generated
-            and not records.has_checks
-            and not self.table.autoincrement
-            and all(index.condition is None for index in records.indexes)
-        )

@@ -5,7 +5,7 @@ rows that it refers to.  Then it writes the row with its entries of indexes.  Th
 prepared, if
 
 - the table has no generated columns, and no trigger before the row concerns the statement;
-- a row in the way is an error, or leaves the new one out: what REPLACE and DO UPDATE do is in `merge`;
+- rows that REPLACE takes out of the way, or DO UPDATE changes, concern no trigger, and nobody refers to them;
 - there are no subqueries, and no functions of the program's.
 
 As in `keyed`, the function gives None, with nothing written, where the row needs a closer look, which the general way takes.
@@ -20,8 +20,9 @@ from sqlglot import exp
 
 from sql.compile import RowCode
 from sql.dml.keyed import NONE, ONE, OneRow
-from sql.dml.row_lines import Entries, Lines, checks, nothing_waits, parents
+from sql.dml.row_lines import Entries, Lines, change, checks, indented, nothing_waits, parents
 from sql.dml.undo import ABSENT
+from sql.dml.upsert import EXCLUDED_SOURCE, with_excluded
 from sql.result import WriteOutcome
 from sql.values import INT_MAX
 
@@ -59,125 +60,235 @@ def insert_one(
     target: Target,
     order: Sequence[Resolution],
     *,
+    removes_alone: bool,
     returning: Returning | None,
     noted: bool,
     tells: bool,
 ) -> OneRow | None:
     """A function that writes the row of one execution; None if the statement is of another form.
 
-    `noted`: the run may have to be undone; `tells`: what is given is (key, None, row)."""
-    records, foreign_keys, table = target.records, target.foreign_keys, target.table
-    actions = {item.constraint: item.action for item in order}
-    if source.row is None or source.rowid_last or records.generated:
+    `removes_alone`: rows that REPLACE removes concern no trigger and no foreign key.  `noted`: the run may have to be
+    undone; `tells`: what is given is (key, None, row)."""
+    if source.row is None or source.rowid_last or target.records.generated:
         return None
-    if not {*actions.values()} <= {"ABORT", "FAIL", "ROLLBACK", "IGNORE"}:
+    others = {item.action for item in order} & {"IGNORE", "REPLACE", "UPDATE"}
+    if "REPLACE" in others and (len(others) > 1 or not removes_alone):
         return None
-    code = RowCode(records.env)
-    name, tree_id = code.name, table.tree_id
-    outcome = name(WriteOutcome, "outcome") if returning is not None else ""
-    none = f"{outcome}(0, None, [])" if returning is not None else name(NONE, "none")
-    sequence = None
-    if table.autoincrement:
-        database = "temp" if table.temporary else "main"
-        stored = records.env.schema.find_table("sqlite_sequence", database)
-        assert stored is not None, "made with the first AUTOINCREMENT table"
-        sequence = LargestRowidAtHand(stored.tree_id, table.name)
-
-    def taken(item: Resolution) -> str:
-        # The rowid that was chosen for a row that is left out is used up with AUTOINCREMENT.
-        return none if item.action == "IGNORE" and sequence is None else "None"
-
-    row = "p" if source.parameters_only else code.row().values(source.row)
-    lines = [f"row_ = {row}", *_key(code, target, source.row, sequence)]
-    lines += [
-        f"if {name(records.plain, 'plain')}.get(tuple(map(type, row_)))"
-        f" is not txn.kinds_of({tree_id}):",
-        f"    row_ = {name(records.changed, 'stored')}"
-        f"(row_, {tuple(range(records.width))}, txn.tree({tree_id}))",
-        "    if row_ is None: return None",
-    ]
-    if records.primary_key is not None:
-        lines.append(f"key_ = {name(records.primary_key, 'primary_key')}(row_)")
-    lines += checks(code.row(table, "row_", "key_"), records)
-    entries = Entries(code, records.indexes, noted=noted)
-    lines += entries.come("row_", "key_")
+    if tells and others & {"REPLACE", "UPDATE"}:
+        return None
+    made = _Insert(source, source.row, target, order, returning=returning, noted=noted)
     for item in order:
-        if item.constraint is not None:
-            lines += entries.free(item.constraint, taken(item))
-        elif table.without_rowid:
-            lines.append(f"if key_ in txn.tree({tree_id}): return {taken(item)}")
-        elif _may_be_given(target, source.row):
-            lines.append(
-                f"if is_given_ and txn.row({tree_id}, key_) is not None: return {taken(item)}"
-            )
-    if foreign_keys is not None:
-        lines += nothing_waits(code, foreign_keys, noted=noted)
-        lines += parents(code, foreign_keys, "row_")
-    if noted:
-        lines += [
-            "note_ = ctx.state.undo.note",
-            f"note_({tree_id}, key_, {name(ABSENT, 'absent')})",
+        if item.action == "UPDATE" and not made.may_update(item):
+            return None
+    function = OneRow(*made.code.function(made.lines(tells=tells)))
+    return function if made.code.is_plain else None
+
+
+class _Insert:
+    """The lines of one statement.  The row is in `row_`, its key in `key_`."""
+
+    def __init__(
+        self,
+        source: Source,
+        row: Sequence[exp.Expression],
+        target: Target,
+        order: Sequence[Resolution],
+        *,
+        returning: Returning | None,
+        noted: bool,
+    ) -> None:
+        self._source, self._row, self._target, self._order = source, row, target, order
+        self._returning, self._noted = returning, noted
+        self._records, self._table = target.records, target.table
+        self._tree_id = target.table.tree_id
+        env = target.records.env
+        if any(item.action == "UPDATE" for item in order):
+            env = with_excluded(env, target.table)
+        self.code = code = RowCode(env)
+        code.outer(EXCLUDED_SOURCE, "row_", "key_")
+        self._name = code.name
+        self._entries = Entries(code, self._records.indexes, noted=noted)
+        self._replaces = any(item.action == "REPLACE" for item in order)
+        alias = self._records.alias
+        self._may_be_given = alias is not None and not isinstance(row[alias], exp.Null)
+        self._sequence: LargestRowidAtHand | None = None
+        if self._table.autoincrement:
+            database = "temp" if self._table.temporary else "main"
+            stored = env.schema.find_table("sqlite_sequence", database)
+            assert stored is not None, "made with the first AUTOINCREMENT table"
+            self._sequence = LargestRowidAtHand(stored.tree_id, self._table.name)
+
+    def may_update(self, item: Resolution) -> bool:
+        """Whether DO UPDATE changes nothing but the row, at its key, and its entries of indexes."""
+        clause = item.clause
+        assert clause is not None
+        keys = clause.target.foreign_keys
+        return not (
+            clause.volatile
+            or clause.target.triggers.any
+            or (keys is not None and keys.parents)
+            or self._records.moves(clause.assigned)
+        )
+
+    def lines(self, *, tells: bool) -> Lines:
+        """All of them; `tells`: what is given is (key, None, row)."""
+        code, name, records, tree_id = self.code, self._name, self._records, self._tree_id
+        foreign_keys = self._target.foreign_keys
+        row = "p" if self._source.parameters_only else code.row().values(self._row)
+        lines = [
+            f"row_ = {row}",
+            *self._key(),
+            f"if {name(records.plain, 'plain')}.get(tuple(map(type, row_)))"
+            f" is not txn.kinds_of({tree_id}):",
+            f"    row_ = {name(records.changed, 'stored')}"
+            f"(row_, {tuple(range(records.width))}, txn.tree({tree_id}))",
+            "    if row_ is None: return None",
         ]
-    if sequence is not None:
-        at_hand = name(sequence, "sequence")
-        lines += [
+        if records.primary_key is not None:
+            lines.append(f"key_ = {name(records.primary_key, 'primary_key')}(row_)")
+        lines += checks(code.row(self._table, "row_", "key_"), records)
+        lines += self._entries.come("row_", "key_")
+        if self._noted:
+            lines.append("note_ = ctx.state.undo.note")
+        if self._replaces:
+            lines.append("gone_ = []")
+        for item in self._order:
+            lines += self._way(item)
+        if foreign_keys is not None:
+            lines += nothing_waits(code, foreign_keys, noted=self._noted)
+            lines += parents(code, foreign_keys, "row_")
+        if self._replaces:
+            lines += self._removals()
+        if self._noted:
+            lines.append(f"note_({tree_id}, key_, {name(ABSENT, 'absent')})")
+        lines += self._largest()
+        lines += [f"txn.put_row({tree_id}, key_, row_)", *self._entries.put()]
+        if not self._table.without_rowid:
+            lines.append(f"{name(self._target.session, 'session')}.last_insert_rowid = key_")
+        lines.append("return (key_, None, row_)" if tells else self._given("row_", "key_"))
+        return lines
+
+    def _given(self, row: str, key: str) -> str:
+        """The end of a run that wrote a row."""
+        if self._returning is None:
+            return f"return {self._name(ONE, 'one')}"
+        values = self.code.row(self._table, row, key).values(self._returning.trees)
+        return f"return {self._name(WriteOutcome, 'outcome')}(1, None, [{values}])"
+
+    def _nothing(self) -> Lines:
+        """The end of a run that left the row out, which uses up a rowid of AUTOINCREMENT."""
+        if self._returning is None:
+            return [*self._largest(), f"return {self._name(NONE, 'none')}"]
+        return [*self._largest(), f"return {self._name(WriteOutcome, 'outcome')}(0, None, [])"]
+
+    # -- rows in the way -------------------------------------------------------------------------
+
+    def _way(self, item: Resolution) -> Lines:
+        """A row that is in the way under one constraint."""
+        index = item.constraint
+        if index is not None:
+            at = f"met_[0][{index.parts}{':' if self._table.without_rowid else ''}]"
+            return self._entries.taken(index, self._met(item, at))
+        if self._table.without_rowid:
+            is_there = f"key_ in txn.tree({self._tree_id})"
+        elif self._may_be_given:
+            is_there = f"is_given_ and txn.row({self._tree_id}, key_) is not None"
+        else:
+            return []
+        return [f"if {is_there}:", *indented(self._met(item, "key_"))]
+
+    def _met(self, item: Resolution, at: str) -> Lines:
+        """What is done about it; `at` is its key."""
+        if item.action == "IGNORE":
+            return self._nothing()
+        if item.action == "REPLACE":
+            return [f"at_ = {at}", "if at_ not in gone_: gone_.append(at_)"]
+        if item.action != "UPDATE":
+            return ["return None"]
+        clause = item.clause
+        assert clause is not None
+        old = self.code.row(clause.named, "old_", "at_")
+        look, write = change(
+            self.code,
+            clause.target,
+            old,
+            clause.row,
+            clause.assigned,
+            clause.indexes,
+            "at_",
+            noted=self._noted,
+        )
+        return [
+            f"at_ = {at}",
+            f"old_ = txn.row({self._tree_id}, at_)",
+            *[
+                line
+                for where in clause.where
+                for line in (f"if not ({old.condition(where)}):", *indented(self._nothing()))
+            ],
+            *look,
+            *write,
+            *self._largest(),
+            self._given("new_", "at_"),
+        ]
+
+    def _removals(self) -> Lines:
+        """Take away what REPLACE found in the way."""
+        entries, tree_id = self._entries, self._tree_id
+        notes = [f"note_({tree_id}, at_, old_)"] if self._noted else []
+        return [
+            "for at_ in gone_:",
+            *indented(
+                [
+                    f"old_ = txn.row({tree_id}, at_)",
+                    *entries.go("old_", "at_"),
+                    *entries.delete(),
+                    *notes,
+                    f"txn.delete_row({tree_id}, at_)",
+                ]
+            ),
+        ]
+
+    # -- the rowid -------------------------------------------------------------------------------
+
+    def _key(self) -> Lines:
+        """The row's rowid, a new one if none is given, in `key_` and in the row; `is_given_` where it may be.  Nothing of
+        a table without."""
+        if self._table.without_rowid:
+            return []
+        alias = self._records.alias
+        known: Lines = []
+        new = [f"key_ = txn.next_rowid({self._tree_id})", "if key_ is None: return None"]
+        if self._sequence is not None:
+            known = [
+                f"largest_ = {self._name(self._sequence, 'sequence')}.row(txn)",
+                "if largest_ is None: return None",
+            ]
+            new += [
+                "if largest_[1] >= key_:",
+                f"    if largest_[1] == {INT_MAX}: return None",
+                "    key_ = largest_[1] + 1",
+            ]
+        if alias is not None:
+            new.append(f"row_ = (*row_[:{alias}], key_, *row_[{alias + 1}:])")
+        if not self._may_be_given:
+            return [*known, *new]
+        return [
+            *known,
+            f"key_ = row_[{alias}]",
+            "is_given_ = key_ is not None",
+            "if not is_given_:",
+            *indented(new),
+            "elif key_.__class__ is not int: return None",
+        ]
+
+    def _largest(self) -> Lines:
+        """Keep the largest rowid of AUTOINCREMENT."""
+        if self._sequence is None:
+            return []
+        at_hand, tree_id = self._name(self._sequence, "sequence"), self._sequence.tree_id
+        return [
             "if key_ > largest_[1]:",
-            *([f"    note_({sequence.tree_id}, {at_hand}.key, largest_)"] if noted else []),
-            f"    txn.put_row({sequence.tree_id}, {at_hand}.key, (largest_[0], key_))",
+            *([f"    note_({tree_id}, {at_hand}.key, largest_)"] if self._noted else []),
+            f"    txn.put_row({tree_id}, {at_hand}.key, (largest_[0], key_))",
         ]
-    lines += [f"txn.put_row({tree_id}, key_, row_)", *entries.put()]
-    if not table.without_rowid:
-        lines.append(f"{name(target.session, 'session')}.last_insert_rowid = key_")
-    given = "(key_, None, row_)" if tells else name(ONE, "one")
-    if returning is not None:
-        values = code.row(table, "row_", "key_").values(returning.trees)
-        given = f"{outcome}(1, None, [{values}])"
-    lines.append(f"return {given}")
-    made = OneRow(*code.function(lines))
-    return made if code.is_plain else None
-
-
-def _may_be_given(target: Target, row: Sequence[exp.Expression]) -> bool:
-    """Whether a statement may give the row its rowid."""
-    alias = target.records.alias
-    return alias is not None and not isinstance(row[alias], exp.Null)
-
-
-def _key(
-    code: RowCode,
-    target: Target,
-    row: Sequence[exp.Expression],
-    sequence: LargestRowidAtHand | None,
-) -> Lines:
-    """The row's rowid, a new one if none is given, in `key_` and in the row; `is_given_` where it may be.  Nothing of a
-    table without."""
-    if target.table.without_rowid:
-        return []
-    alias = target.records.alias
-    known: Lines = []
-    new = [
-        f"key_ = txn.next_rowid({target.table.tree_id})",
-        "if key_ is None: return None",
-    ]
-    if sequence is not None:
-        known = [
-            f"largest_ = {code.name(sequence, 'sequence')}.row(txn)",
-            "if largest_ is None: return None",
-        ]
-        new += [
-            "if largest_[1] >= key_:",
-            f"    if largest_[1] == {INT_MAX}: return None",
-            "    key_ = largest_[1] + 1",
-        ]
-    if alias is not None:
-        new.append(f"row_ = (*row_[:{alias}], key_, *row_[{alias + 1}:])")
-    if not _may_be_given(target, row):
-        return [*known, *new]
-    return [
-        *known,
-        f"key_ = row_[{alias}]",
-        "is_given_ = key_ is not None",
-        "if not is_given_:",
-        *[f"    {line}" for line in new],
-        "elif key_.__class__ is not int: return None",
-    ]

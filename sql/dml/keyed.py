@@ -23,7 +23,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sql.compile import RowCode, prepare_select
 from sql.dml.programs import ProgramContext
-from sql.dml.row_lines import Entries, Lines, checks, children, indented, nothing_waits, parents
+from sql.dml.row_lines import (
+    Entries,
+    Lines,
+    change,
+    children,
+    entry_variables,
+    indented,
+    nothing_waits,
+)
 from sql.expressions import Call, Match
 from sql.plan.walk import walk_block
 from sql.result import WriteOutcome
@@ -76,10 +84,6 @@ class OneRow(NamedTuple):
 
 NONE, ONE = WriteOutcome(0), WriteOutcome(1)
 """Outcomes of statements that changed no row and one.  Shared: nobody changes an outcome it was given."""
-
-
-FEW_ASSIGNED = 4
-"""Columns whose values' classes are compared one by one with those of the old row."""
 
 
 class _Found:
@@ -174,42 +178,11 @@ def keyed_update(
     `indexes` are those that depend on the columns that change; `table` is the table under the name that the
     statement knows it by.  All of it is one function: each call that it is spared takes about as long as
     what would be called.  `noted`: the run may have to be undone; `tells`: what is given is (key, row before, row)."""
-    records, foreign_keys = target.records, target.foreign_keys
     if not found.is_unique and any(index.unique for index in indexes):
         return None  # one of the rows may have the value that another gives up
-    way = _Found(records, found, table, where=where, returning=returning, noted=noted)
-    code, name, tree_id = way.code, way.name, way.tree_id
-    places = tuple(sorted(assigned))
-    closer_look = (
-        f"{name(records.plain, 'plain')}.get(tuple(map(type, new_))) is not txn.kinds_of({tree_id})"
-    )
-    if len(assigned) <= FEW_ASSIGNED:
-        # A value of the class that its column held before is stored as it is, and is of a kind that
-        # the tree is known to hold, if the column stores that class at all.
-        kept = [
-            f"new_[{place}].__class__ is old_[{place}].__class__ in"
-            f" {name(records.allowed[place], 'allowed')}"
-            for place in places
-        ]
-        closer_look = f"not ({' and '.join(kept)}) and {closer_look}"
-    entries = Entries(code, indexes, noted=noted)
-    look = [
-        f"new_ = {way.old.values(row)}",
-        f"if {closer_look}:",
-        f"    new_ = {name(records.changed, 'changed')}(new_, {places}, txn.tree({tree_id}))",
-        "    if new_ is None: return None",
-        *checks(code.row(records.table, "new_", "key_"), records),
-    ]
-    if foreign_keys is not None:
-        look += nothing_waits(code, foreign_keys, noted=noted)
-        look += parents(code, foreign_keys, "new_")
-    look += entries.changed("old_", "new_", "key_")
-    write = [
-        *([f"note_({tree_id}, key_, old_)"] if noted else ()),
-        *entries.replace(),
-        f"txn.put_row({tree_id}, key_, new_)",
-    ]
-    variables = ["old_", "new_", *entries.variables]
+    way = _Found(target.records, found, table, where=where, returning=returning, noted=noted)
+    look, write = change(way.code, target, way.old, row, assigned, indexes, "key_", noted=noted)
+    variables = ["old_", "new_", *entry_variables(indexes)]
     return way.function(look, write, variables, "new_", "(key_, old_, new_)" if tells else "")
 
 
@@ -254,7 +227,7 @@ def keyed_delete(
         *entries.delete(),
         f"txn.delete_row({tree_id}, key_)",
     ]
-    variables = ["old_", *[name for name in entries.variables if name.startswith("old")]]
+    variables = ["old_", *[item for item in entry_variables(records.indexes) if item[:3] == "old"]]
     return way.function(look, write, variables, "old_", "(key_, old_, None)" if tells else "")
 
 

@@ -6,8 +6,7 @@ the end is written in bulk.
 
     stored rows by key, keys by unique values   ->   for each row: put, skip, replace, or change   ->   the difference
 
-`Merge.single` does the same for one row, which is the case of a program that executes the statement in a loop.  Both
-give None, with nothing written, where a row needs a closer look.
+It gives None, with nothing written, where a row needs a closer look.  One row by itself is the business of `insert_one`.
 """
 
 from __future__ import annotations
@@ -26,20 +25,15 @@ from sql.dml.bulk import (
 from sql.dml.conflicts import Resolution
 from sql.dml.entry_sorting import sort_entries
 from sql.dml.index_keys import IndexKeys
-from sql.dml.keyed import NONE, ONE, OneRow
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
-from sql.dml.undo import ABSENT, noter
 from sql.dml.upsert import UpsertClause
 from sql.dml.writer import same
 from sql.expressions import ROWID
-from sql.result import WriteOutcome
 from sql.values import INT_MAX
 
 if TYPE_CHECKING:
-    from btree import Transaction, Tree
+    from btree import Tree
     from sql.context import Context
-    from sql.dml.foreign_keys import ForeignKeys
-    from sql.dml.sources import Source
 
 _CHECKED_EACH = 4096
 """Rows after which somebody may have cancelled the statement."""
@@ -145,126 +139,6 @@ class Merge:
             tree.delete_many(gone)
         sort_entries(put)
         write_entries(tree, put, [now[key] for key in put])
-
-    # -- one row ---------------------------------------------------------------------------------
-
-    def single(self, source: Source, foreign_keys: ForeignKeys | None) -> OneRow:
-        """A function that writes the row of one execution."""
-        records = self._records
-        tree_id, alias, primary_key = records.table.tree_id, records.alias, records.primary_key
-        plain, is_plain, one = records.plain, records.is_plain, self._one
-        values, parameters_only = source.values, source.parameters_only
-
-        def insert(transaction: Transaction, parameters: Row, ctx: Context) -> WriteOutcome | None:
-            row: Row = parameters if parameters_only else values(ctx)[0]  # type: ignore[misc]
-            tree = transaction.tree(tree_id)
-            key = None if alias is None else row[alias]
-            if key.__class__ is not int and primary_key is None:
-                if key is not None:
-                    return None
-                last = tree.last()
-                key = 1 if last is None else last[0] + 1
-                if key > INT_MAX:
-                    return None
-                if alias is not None:
-                    row = (*row[:alias], key, *row[alias + 1 :])
-            if plain.get(tuple(map(type, row))) is not tree.kinds and not is_plain(row, tree):
-                return None
-            if foreign_keys is not None and not foreign_keys.undisturbed(ctx, (row,)):
-                return None
-            return one(ctx, tree, key if primary_key is None else primary_key(row), row)
-
-        return OneRow(insert)
-
-    def _one(self, ctx: Context, tree: Tree, key: Any, row: Row) -> WriteOutcome | None:
-        """Write a row, as it is stored, with its key."""
-        transaction = ctx.transaction
-        removed: list[Any] = []
-        for constraint, _, action, clause in self._steps:
-            if constraint is None:
-                if key not in tree:
-                    continue
-                other = key
-            else:
-                index_tree = transaction.tree(constraint.tree_id)
-                other = constraint.other(index_tree, constraint.key(ctx, row, key))
-                if other is None:
-                    continue
-            if action == "REPLACE":
-                if other not in removed:
-                    removed.append(other)
-            elif removed:
-                return None
-            elif action == "IGNORE":
-                return NONE
-            elif action == "UPDATE":
-                assert clause is not None
-                return self._change(ctx, tree, clause, other, key, row)
-            else:
-                return None
-        indexes = self._records.indexes
-        note = noter(ctx)
-        old: Row | None = None
-        for other in removed:
-            gone = tree.get(other)
-            if other == key:
-                old = gone
-                continue
-            for index in indexes:
-                entry = index.entry(ctx, gone, other)
-                if entry is not None:
-                    if note is not None:
-                        note(index.tree_id, entry, None)
-                    transaction.tree(index.tree_id).delete(entry)
-            if note is not None:
-                note(tree.id, other, gone)
-            tree.delete(other)
-        self._put(ctx, tree, indexes, key, old, row)
-        if self._records.primary_key is None:
-            ctx.session.last_insert_rowid = key
-        return ONE
-
-    def _change(
-        self, ctx: Context, tree: Tree, clause: UpsertClause, key: Any, new_key: Any, given: Row
-    ) -> WriteOutcome | None:
-        """DO UPDATE of the row that is in the way."""
-        old = tree.get(key)
-        row = _successor(ctx, self._records, tree, clause, old, key, new_key, given)
-        if row is None:
-            return None
-        if row is old:
-            return NONE
-        self._put(ctx, tree, clause.indexes, key, old, row)
-        return ONE
-
-    def _put(
-        self,
-        ctx: Context,
-        tree: Tree,
-        indexes: Sequence[IndexKeys],
-        key: Any,
-        old: Row | None,
-        row: Row,
-    ) -> None:
-        """Put a row, in the place of `old` if there is one, and what changes in indexes."""
-        note = noter(ctx)
-        for index in indexes:
-            after = index.entry(ctx, row, key)
-            if old is not None:
-                before = index.entry(ctx, old, key)
-                if same(before, after):
-                    continue
-                if before is not None:
-                    if note is not None:
-                        note(index.tree_id, before, None)
-                    ctx.transaction.tree(index.tree_id).delete(before)
-            if after is not None:
-                if note is not None:
-                    note(index.tree_id, after, ABSENT)
-                ctx.transaction.tree(index.tree_id).put(after)
-        if note is not None:
-            note(tree.id, key, ABSENT if old is None else old)
-        tree.put(key, row)
 
 
 class _Run:

@@ -6,7 +6,7 @@ of it.  Variables of theirs end in `_`; the row and its key are in variables tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sql.dml.cascades import children_tree
@@ -15,13 +15,19 @@ from sql.dml.writer import same
 from sql.parse import parse_expression
 
 if TYPE_CHECKING:
+    from sqlglot import exp
+
     from sql.bind import BindEnvironment
     from sql.compile import RowCode, RowScope
     from sql.dml.foreign_keys import ForeignKeys
     from sql.dml.index_keys import IndexKeys
     from sql.dml.records import TableRecords
+    from sql.dml.target import Target
 
 Lines = list[str]
+
+FEW_ASSIGNED = 4
+"""Columns whose values' classes are compared one by one with those of the old row."""
 
 
 def indented(lines: Iterable[str]) -> Lines:
@@ -86,8 +92,14 @@ def children(code: RowCode, env: BindEnvironment, keys: ForeignKeys, row: str) -
     return lines
 
 
+def entry_variables(indexes: Sequence[IndexKeys]) -> list[str]:
+    """The variables of `Entries`."""
+    return [f"{name}{place}_" for place in range(len(indexes)) for name in ("tree", "old", "new")]
+
+
 class Entries:
-    """The entries of some indexes, in variables of their own by the place of the index."""
+    """The entries of some indexes, in variables of their own by the place of the index: `old0_` of the row as it was,
+    `new0_` of the row as it will be, and `tree0_`."""
 
     def __init__(self, code: RowCode, indexes: Sequence[IndexKeys], *, noted: bool) -> None:
         self._name = code.name
@@ -99,31 +111,19 @@ class Entries:
             return f"{self._name(index.entry, 'entry')}(ctx, {row}, {key})"
         return index.key_source(row, key, self._name)
 
-    def _free(self, index: IndexKeys, place: int, taken: str) -> Lines:
-        """No other row has the values of a unique entry.  `taken`: what is returned if one has."""
+    def taken(self, index: IndexKeys, what: Lines) -> Lines:
+        """`what` is done if another row has the values of a new entry of a unique index: `met_` are such entries."""
+        place = self._indexes.index(index)
         entry = f"new{place}_"
-        guards = []
-        if index.condition is not None:
-            guards.append(f"{entry} is not None")
+        guards = [f"{entry} is not None"] if index.condition is not None else []
         values = f"{entry}[:{index.parts}]"
-        if index.parts == 1:
-            guards.append(f"{entry}[0] is not None")
-        else:
-            guards.append(f"None not in {values}")
+        guards.append(f"{entry}[0] is not None" if index.parts == 1 else f"None not in {values}")
         return [
             f"if {' and '.join(guards)}:",
-            f"    found_ = tree{place}_.prefixed({values})",
-            "    if found_ is None: return None",
-            f"    if found_: return {taken}",
-        ]
-
-    @property
-    def variables(self) -> list[str]:
-        """Those that what `changed` found is in."""
-        return [
-            f"{name}{place}_"
-            for place in range(len(self._indexes))
-            for name in ("tree", "old", "new")
+            f"    met_ = tree{place}_.prefixed({values})",
+            "    if met_ is None: return None",
+            "    if met_:",
+            *indented(indented(what)),
         ]
 
     def come(self, row: str, key: str) -> Lines:
@@ -135,10 +135,6 @@ class Entries:
                 f"tree{place}_ = txn.tree({index.tree_id})",
             ]
         return lines
-
-    def free(self, index: IndexKeys, taken: str) -> Lines:
-        """No other row has the values of a new entry of a unique index; `taken` is what is returned if one has."""
-        return self._free(index, self._indexes.index(index), taken)
 
     def changed(self, old: str, new: str, key: str) -> Lines:
         """Those of a row before and after; the tree is None where they are the same."""
@@ -153,7 +149,7 @@ class Entries:
                 f"    {tree} = txn.tree({index.tree_id})",
             ]
             if index.unique:
-                lines += indented(self._free(index, place, "None"))
+                lines += indented(self.taken(index, ["return None"]))
         return lines
 
     def go(self, row: str, key: str) -> Lines:
@@ -203,3 +199,50 @@ class Entries:
                 come = [f"if new{place}_ is not None:", *indented(come)]
             lines += [f"if tree{place}_ is not None:", *indented([*gone, *come])]
         return lines
+
+
+def change(
+    code: RowCode,
+    target: Target,
+    old: RowScope,
+    row: Sequence[exp.Expression],
+    assigned: Collection[int],
+    indexes: Sequence[IndexKeys],
+    key: str,
+    *,
+    noted: bool,
+) -> tuple[Lines, Lines]:
+    """What looks at a row that is to be changed, and what writes it: `old_` becomes `new_`, which is `row` in terms of
+    `old`.  Other than before are its columns of `assigned`, on which `indexes` depend; it stays at the same key."""
+    records, name, tree_id = target.records, code.name, target.table.tree_id
+    places = tuple(sorted(assigned))
+    closer_look = (
+        f"{name(records.plain, 'plain')}.get(tuple(map(type, new_))) is not txn.kinds_of({tree_id})"
+    )
+    if len(places) <= FEW_ASSIGNED:
+        # A value of the class that its column held before is stored as it is, and is of a kind that
+        # the tree is known to hold, if the column stores that class at all.
+        kept = [
+            f"new_[{place}].__class__ is old_[{place}].__class__ in"
+            f" {name(records.allowed[place], 'allowed')}"
+            for place in places
+        ]
+        closer_look = f"not ({' and '.join(kept)}) and {closer_look}"
+    entries = Entries(code, indexes, noted=noted)
+    look = [
+        f"new_ = {old.values(row)}",
+        f"if {closer_look}:",
+        f"    new_ = {name(records.changed, 'changed')}(new_, {places}, txn.tree({tree_id}))",
+        "    if new_ is None: return None",
+        *checks(code.row(records.table, "new_", key), records),
+    ]
+    if target.foreign_keys is not None:
+        look += nothing_waits(code, target.foreign_keys, noted=noted)
+        look += parents(code, target.foreign_keys, "new_")
+    look += entries.changed("old_", "new_", key)
+    write = [
+        *([f"note_({tree_id}, {key}, old_)"] if noted else ()),
+        *entries.replace(),
+        f"txn.put_row({tree_id}, {key}, new_)",
+    ]
+    return look, write

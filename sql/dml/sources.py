@@ -34,15 +34,13 @@ Row = tuple[Any, ...]
 _READ_MIN = 1 << 14
 """Rows among which those of a query are from which on they are read by column from pages, rather than as rows."""
 
-_SIMPLE = (exp.Placeholder, exp.Literal, exp.Null)
-
 
 class Source:
     """The rows of one statement.
 
     `values(ctx)` gives them where they are VALUES, else `query` and `arrange` do.  `parameters_only`:
     there is one row, and it is the statement's parameters in their order.  `row`: the expressions of the only one.
-    `is_simple`: all values are parameters and literals.  `rowid_last`: behind the columns, each row has its rowid.  `is_followed`: there are
+    `rowid_last`: behind the columns, each row has its rowid.  `is_followed`: there are
     parameters behind the rows, in ON CONFLICT or RETURNING."""
 
     def __init__(self, statement: Insert, table: Table, env: BindEnvironment) -> None:
@@ -57,7 +55,6 @@ class Source:
         self._by_column: Copied | None = None  # the same for `columns`
         self.arrange: Callable[[Context, Row], Row] | None = None
         self.parameters_only = False
-        self.is_simple = False
         self.is_followed = any(tree.find(exp.Placeholder) for tree in self._behind())
         self.row_count: int | None = None
         self.row: list[exp.Expression] | None = None  # the only one of VALUES
@@ -77,6 +74,8 @@ class Source:
     def _prepare(self) -> None:
         source, env = self.statement.source, self.env
         if source is None:
+            if self.statement.columns:
+                raise SqlError(f"0 values for {len(self.statement.columns)} columns")
             self.row_count = 1
             self.row = self._full([])
             self._compile([self.row])
@@ -91,11 +90,9 @@ class Source:
             if len(rows) == 1:
                 self.row = self._full(rows[0])
             self.values = self._parameters(rows)
-            self.is_simple = self.values is not None
             if self.values is None:
                 full = [self._full(row) for row in rows]
                 self._compile(full)
-                self.is_simple = all(isinstance(item, _SIMPLE) for row in full for item in row)
             return
         tree = source.copy()
         if self.statement.with_ is not None:

@@ -64,7 +64,8 @@ class UpsertClause:
     """One clause: DO NOTHING or DO UPDATE.
 
     `everything`: it names no constraint.  `stays_in_place`: DO UPDATE that leaves the row its unique values, and
-    concerns nothing but the table and its indexes."""
+    concerns nothing but the table and its indexes.  `row` and `where` are what DO UPDATE makes of the row in the way,
+    which it knows as one of `named`, and asks of it, parsed."""
 
     def __init__(
         self,
@@ -112,6 +113,7 @@ class UpsertClause:
         row = [values.get(place, column) for place, column in enumerate(row_columns(named))]
         if -1 in values:
             row.append(values[-1])
+        self.named, self.row, self.where = named, row, where
         bound, source = bind_to_row([tree.copy() for tree in row], named, inner)
         self._row = compile_bound_row(bound, source, inner)
         self._where: Any = None

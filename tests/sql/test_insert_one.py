@@ -45,6 +45,27 @@ STATEMENTS = [
     ("INSERT OR REPLACE INTO t VALUES (?, ?, ?, ?)", "iabc"),
     ("INSERT OR FAIL INTO t(id, a, c, b) VALUES (?, ?, 1, ?)", "iab"),
     ("INSERT INTO t DEFAULT VALUES", ""),
+    ("REPLACE INTO t(id, b) VALUES (?, ?)", "ib"),
+    ("INSERT OR REPLACE INTO t(a, b, c) VALUES (?, ?, ?) RETURNING a, upper(b)", "abc"),
+    (
+        "INSERT INTO t VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET c = ifnull(c, 0) + 1 RETURNING *",
+        "iabc",
+    ),
+    (
+        "INSERT INTO t(id, a, b, c) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
+        " SET a = excluded.a, b = t.b || excluded.b WHERE excluded.a > 2",
+        "iabc",
+    ),
+    (
+        "INSERT INTO t AS x(a, b, c) VALUES (?, ?, ?) ON CONFLICT (a) DO UPDATE"
+        " SET c = x.a + excluded.c, b = ? RETURNING id, a, b, c",
+        "abcb",
+    ),
+    ("INSERT INTO t(a, c) VALUES (?, ?) ON CONFLICT (a) DO UPDATE SET a = a + 1, c = 9", "ac"),
+    (
+        "INSERT INTO t(b, c, id) VALUES (?, ?, ?) ON CONFLICT (b, id) DO UPDATE SET c = excluded.c",
+        "bci",
+    ),
     ("DELETE FROM t WHERE a = ?", "a"),
 ]
 VALUES: dict[str, list[Any]] = {
