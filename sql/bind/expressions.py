@@ -138,9 +138,15 @@ class ExpressionBinder:
 
     def _alias(self, name: str, scope: Scope, node: exp.Expression) -> Expression:
         bound = scope.aliases[name.lower()]
-        if not (self.scope.aggregates_allowed and self.scope is scope):
+        aggregates = self.scope.aggregates_allowed and self.scope is scope
+        windows = self.scope.windows_allowed and self.scope is scope
+        if not (aggregates and windows):
             for part in walk_flat(bound):
-                if isinstance(part, SlotRef) and part.source == scope.aggregate_source:
+                if (
+                    isinstance(part, SlotRef)
+                    and part.source == scope.aggregate_source
+                    and not aggregates
+                ):
                     call = scope.aggregates[part.slot - scope.key_count]
                     raise SqlError(
                         f"misuse of aliased aggregate {name}"
@@ -148,7 +154,7 @@ class ExpressionBinder:
                         else f"misuse of aggregate: {name}",
                         offset=offset_of(node),
                     )
-                if isinstance(part, SlotRef) and part.source == scope.window_source:
+                if isinstance(part, SlotRef) and part.source == scope.window_source and not windows:
                     raise SqlError(f"misuse of aliased window function {name}")
         return bound
 

@@ -415,7 +415,13 @@ class Binder:
                         "aggregate functions are not allowed in the GROUP BY clause",
                         offset=offset_of(node),
                     )
-            keys.append(SortKey(bound, False, True, collation_of(bound)))
+                if isinstance(part, SlotRef) and part.source == scope.window_source:
+                    name = scope.windows[part.slot].name
+                    raise SqlError(f"misuse of window function {name}()", offset=offset_of(node))
+            collation = collation_of(bound)
+            if slot is not None and isinstance(node, exp.Collate):
+                collation = self.collation(node.expression.name)
+            keys.append(SortKey(bound, False, True, collation))
         return tuple(keys)
 
     def _order_keys(

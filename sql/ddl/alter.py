@@ -49,6 +49,8 @@ from sql.schema import Index, Schema, SchemaObject, Table, Trigger, View, quoted
 
 def _table(work: Work, name: ObjectName, *, if_view: str) -> Table:
     """The table to be altered; `if_view` is said of a view."""
+    if name.schema is not None and name.schema.lower() != work.database:
+        raise no_such("table", name, None)
     table = work.layer.table(name.name)
     if table is None:
         view = work.layer.view(name.name)

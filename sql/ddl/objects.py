@@ -92,7 +92,7 @@ def _part(work: Work, table: Table, column: IndexedColumn) -> IndexColumn:
             collation = column.collation or table.columns[place].collation
             check_collation(work, collation)
             return IndexColumn(place, None, collation.upper(), column.descending)
-        if not _is_string(column):
+        if column.text[:1] != '"':  # such a name is a text where it is no column's
             error = SqlNameError(
                 f"no such column: {column.column}", offset=column.start, token=column.column
             )
@@ -107,10 +107,6 @@ def _part(work: Work, table: Table, column: IndexedColumn) -> IndexColumn:
         deterministic=True,
     )
     return IndexColumn(None, column.text, (column.collation or "BINARY").upper(), column.descending)
-
-
-def _is_string(column: IndexedColumn) -> bool:
-    return column.text[:1] in ("'", '"')
 
 
 def place_of(table: Table, name: str) -> int | None:
