@@ -174,14 +174,24 @@ def test_a_failed_sync_fails_all_and_the_handle_is_dead(
 
 
 def test_all_are_refused_after_their_own_time_while_another_handle_writes(
-    store: Any, tmp_path: Path
+    store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """None waits anew when the one before it in the line has waited in vain: its own time has gone by then, too."""
+    begin, waits = store.pages.begin, []
+
+    def begin_once_all_are_there(timeout: float) -> Any:
+        if not waits:
+            until(lambda: len(store.pages.waiting) == THREADS - 1)
+        waits.append(timeout)
+        return begin(timeout)
+
     other = open_store(tmp_path / "db")
     writer = other.begin(write=True)
-    began = time.monotonic()
+    monkeypatch.setattr(store.pages, "begin", begin_once_all_are_there)
     threads = [Putter(store, b"%d" % number) for number in range(THREADS)]
     assert all(isinstance(outcome, BusyError) for outcome in ended(threads))
-    assert time.monotonic() - began < THREADS * 0.4, "one waited for the other's time to end"
+    assert waits[1:] == [0] * len(waits[1:]) and waits[0] > 0
+    monkeypatch.undo()
     writer.rollback()
     assert ended([Putter(store, b"later")]) == [True]
     assert keys(store) == [b"first", b"later"]

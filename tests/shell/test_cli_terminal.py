@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,16 +112,11 @@ def test_ctrl_c_stops_what_runs_and_keeps_the_session(terminal: Terminal) -> Non
     terminal.wait_for(r"^music\.db\*>")
     terminal.send("SELECT 40 + 2;\r")
     terminal.wait_for("42")
-    terminal.send("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)\r")
-    terminal.send("SELECT count(*) FROM n;\r")
-    terminal.wait_for(r"FROM n;")
-    until = time.monotonic() + 0.3
-    while time.monotonic() < until:
-        terminal.pump()
-    started = time.monotonic()
+    terminal.send("SELECT 'it ' || 'runs'; WITH RECURSIVE n(i) AS\r")
+    terminal.send("(SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;\r")
+    terminal.wait_for("it runs")
     terminal.interrupt()
-    terminal.wait_for("interrupted")
-    assert time.monotonic() - started < 2
+    terminal.wait_for("^interrupted")
     terminal.wait_for_prompt("> ")
     assert terminal.cursor_line.startswith("music.db*>")
 
