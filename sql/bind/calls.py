@@ -72,6 +72,10 @@ def call(
             f"DISTINCT qualifier is not allowed for {name}()",
             offset=offset_of(node),
         )
+    if order is not None:
+        raise SqlError(
+            f"ORDER BY may not be used with non-aggregate {name}()", offset=offset_of(node)
+        )
     if where is not None:
         raise SqlError(
             f"FILTER may not be used with non-aggregate {name}()", offset=offset_of(node)
@@ -138,6 +142,8 @@ def _aggregate_call(
         bound = binder.bind_all(arguments)
         condition = None if where is None else binder.bind(where)
         keys = () if order is None else binder.sort_keys(order)
+        if function.builtin and name.lower() in ("min", "max"):
+            keys = ()  # which come out the same in any order
     finally:
         scope.aggregates_allowed = allowed
         scope.windows_allowed = windows

@@ -145,10 +145,13 @@ def _compound_slot(
             for slot, column in enumerate(known.result):
                 if column.name.lower() == term.name.lower():
                     return slot
+        known.scope.aggregates_allowed = True  # those of the arm have their slots already
         try:
             bound = ExpressionBinder(binder, known.scope).bind(term)
         except SqlError:
             continue
+        finally:
+            known.scope.aggregates_allowed = False
         spelled = repr(bound)
         for slot, output in enumerate(known.outputs):
             if repr(output) == spelled:

@@ -138,8 +138,7 @@ class ExpressionBinder:
 
     def _alias(self, name: str, scope: Scope, node: exp.Expression) -> Expression:
         bound = scope.aliases[name.lower()]
-        aggregates = self.scope.aggregates_allowed and self.scope is scope
-        windows = self.scope.windows_allowed and self.scope is scope
+        aggregates, windows = scope.aggregates_allowed, scope.windows_allowed
         if not (aggregates and windows):
             for part in walk_flat(bound):
                 if (

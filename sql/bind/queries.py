@@ -268,6 +268,8 @@ class Binder:
 
         scope.aggregates_allowed = scope.windows_allowed = False
         where_node = node.args.get("where")
+        for condition in from_binder.later:
+            where += conjuncts(binder.bind(condition))
         if where_node is not None:
             where += conjuncts(binder.bind(where_node.this))
         items = with_arguments(items, where)

@@ -87,17 +87,18 @@ def output_columns(
 class FromBinder:
     """Binds one FROM clause into `scope`."""
 
-    __slots__ = ("_later", "_merged_inside", "binder", "scope")
+    __slots__ = ("_merged_inside", "binder", "later", "scope")
 
     def __init__(self, binder: Binder, scope: Scope) -> None:
         self.binder = binder
         self.scope = scope
         self._merged_inside: dict[str, ScopeColumn] = {}  # of the latest join in parentheses
-        # ON of inner joins that name a relation to their right.
-        self._later: list[exp.Expression] = []
+        # ON of inner joins that name a relation to their right, or a column of the result.
+        self.later: list[exp.Expression] = []
 
     def bind(self, node: exp.Select) -> tuple[tuple[FromItem, ...], tuple[Expression, ...]]:
-        """The joined relations, and the conditions of inner joins (part of WHERE)."""
+        """The joined relations, and the conditions of inner joins (part of WHERE); `later` has those that are to be
+        bound when all names are known."""
         from_ = node.args.get("from_")
         if from_ is None:
             return (), ()
@@ -106,8 +107,6 @@ class FromBinder:
         items, where = self._joined(
             from_.this, joins, may_wait=not sides.intersection(("RIGHT", "FULL"))
         )
-        for condition in self._later:
-            where += conjuncts(ExpressionBinder(self.binder, self.scope).bind(condition))
         return tuple(items), tuple(where)
 
     def _joined(
@@ -158,6 +157,8 @@ class FromBinder:
         side = str(join.args.get("side") or "").upper()
         kind = str(join.args.get("kind") or "").upper()
         natural = str(join.args.get("method") or "").upper() == "NATURAL"
+        if natural and (join.args.get("on") is not None or join.args.get("using")):
+            raise SqlError("a NATURAL join may not have an ON or USING clause")
         scope = self.scope
         left_count = len(scope.items)
         self._merged_inside = {}
@@ -173,15 +174,13 @@ class FromBinder:
                 scope.merged[lowered] = column
         condition = join.args.get("on")
         if condition is not None:
-            if natural:
-                raise SqlError("a NATURAL join may not have an ON or USING clause")
             scope.items = [*left_scope, *right_scope]
             try:
                 on += conjuncts(ExpressionBinder(self.binder, scope).bind(condition))
             except SqlNameError:
                 if not may_wait or side not in ("", "INNER"):
                     raise
-                self._later.append(condition)
+                self.later.append(condition)
         if side in ("", "INNER"):
             first = right_items[0]
             if kind == "CROSS" and condition is None and join.args.get("cross_order"):

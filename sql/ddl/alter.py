@@ -20,7 +20,7 @@ from sql.ddl.objects import forget_sequence, place_of
 from sql.ddl.rewrite import ColumnFinder, Edit, edited, table_edits, tables_named
 from sql.ddl.tables import TableDraft, check_loops
 from sql.ddl.work import RESERVED_NAMES, Work, no_such, objects_of
-from sql.errors import ConstraintError, SqlError, SqlNameError
+from sql.errors import SqlError, SqlNameError
 from sql.expressions import Affinity
 from sql.parse import parse_statement
 from sql.parse.lexer import tokens_of
@@ -368,7 +368,7 @@ def _fill_column(work: Work, table: Table, tree: Tree) -> None:
             context.check()
             values = list(map(value_in, rows, keys))
             if column.not_null and None in values:
-                raise ConstraintError("NOT NULL constraint failed", kind="NOT NULL")
+                raise SqlError("NOT NULL constraint failed")
             mask = reduce(or_, map(kind_of, values))
             tree.widen((*[0] * others, mask))
             tree.load(list(keys), [(*row, value) for row, value in zip(rows, values, strict=True)])
@@ -377,7 +377,7 @@ def _fill_column(work: Work, table: Table, tree: Tree) -> None:
 
 
 def _check_rows(work: Work, table: Table) -> None:
-    """Raise ConstraintError if a row violates a CHECK constraint of the table."""
+    """Raise SqlError if a row violates a CHECK constraint of the table."""
     from sql.compile import prepare_select
     from sql.parse.statements import Query
 
@@ -386,7 +386,7 @@ def _check_rows(work: Work, table: Table) -> None:
     query = parse_statement(f"SELECT 1 FROM {name} WHERE NOT ({checks}) LIMIT 1")
     assert isinstance(query, Query)
     if any(prepare_select(query.tree, work.environment()).run(work.context())):
-        raise ConstraintError("CHECK constraint failed", kind="CHECK")
+        raise SqlError("CHECK constraint failed")
 
 
 # -- DROP COLUMN ------------------------------------------------------------------------------------------------

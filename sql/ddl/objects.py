@@ -151,6 +151,8 @@ def create_trigger(work: Work, statement: CreateTrigger) -> None:
         if statement.if_not_exists:
             return
         raise SqlError(f"trigger {name.name} already exists", offset=name.start, token=name.name)
+    if name.name.lower().startswith("sqlite_"):
+        raise SqlError(f"object name reserved for internal use: {name.name}", token=name.name)
     if view is not None and statement.timing != "INSTEAD OF":
         raise SqlError(f"cannot create {statement.timing} trigger on view: {view.name}")
     if table is not None and statement.timing == "INSTEAD OF":
@@ -304,14 +306,20 @@ def _drop_table(work: Work, table: Table) -> None:
 
 
 def _delete_rows(work: Work, table: Table) -> None:
-    """Delete a parent table's rows as DELETE FROM would, foreign key actions and counters included."""
+    """Delete a parent table's rows as DELETE FROM would, foreign key actions and counters included; and those of a
+    child, which may be the violations that wait for the transaction's end."""
     from sql.dml import before_drop_table
 
-    name = table.name.lower()
+    name, session = table.name.lower(), work.session
     others = work.schema.tables.values()
-    if not any(key.parent.lower() == name for other in others for key in other.foreign_keys):
+    waits = session.deferred_violations and any(
+        key.deferred or session.defer_foreign_keys for key in table.foreign_keys
+    )
+    if not waits and not any(
+        key.parent.lower() == name for other in others for key in other.foreign_keys
+    ):
         return
-    session, deleted = work.session, len(work.transaction.tree(table.tree_id))
+    deleted = len(work.transaction.tree(table.tree_id))
     session.changes = 0
     before_drop_table(session, work.context(), table)
     session.count_changes(WriteOutcome(deleted))

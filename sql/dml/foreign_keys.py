@@ -55,6 +55,10 @@ class ForeignKeys:
     ) -> None:
         self.session = session
         self.table = table
+        if changed is not None:  # what is computed of the columns may change with them
+            changed |= {
+                place for place, column in enumerate(table.columns) if column.generated is not None
+            }
         schema = layer_of(env.schema, table)
         self.own = [
             Child(session, key, ParentKey(schema, table, key))
@@ -63,14 +67,14 @@ class ForeignKeys:
             and not (lenient and ParentKey.find(schema, key) is None)
         ]
         self.parents = []
-        for child in schema.tables.values():
+        for child in reversed(schema.tables.values()):  # as in SQLite the newest is told of first
             for key in child.foreign_keys:
                 if key.parent.lower() != table.name.lower():
                     continue
                 # A new parent row breaks nothing, whatever refers to it.
                 if (lenient or event == "INSERT") and not ParentKey.find(schema, key):
                     continue
-                if changed is None or changed & set(referred_places(table, key) or changed):
+                if changed is None or changed & _named_places(table, key):
                     parent = ParentKey(schema, child, key)
                     self.parents.append(Children(session, child, key, parent))
 
@@ -225,6 +229,14 @@ def compared_as_stored(child: Table, key: ForeignKey, parent: ParentKey) -> bool
         if not alike or one.collation.upper() != "BINARY" or other.collation.upper() != "BINARY":
             return False
     return True
+
+
+def _named_places(table: Table, key: ForeignKey) -> set[int]:
+    """The columns of a parent table that a constraint refers to, as far as they are there."""
+    if key.parent_columns is None:
+        return set(table.primary_key)
+    wanted = {name.lower() for name in key.parent_columns}
+    return {place for place, column in enumerate(table.columns) if column.name.lower() in wanted}
 
 
 def layer_of(schema: Schema, table: Table) -> Schema:

@@ -152,7 +152,10 @@ class Target:
             session, table = self.session, self.table
             env = session.environment(transaction)
             keys = None
-            if session.foreign_keys:
+            replaces = bool(table.primary_key) or any(
+                index.unique for index in self.records.indexes
+            )
+            if session.foreign_keys and replaces:
                 found = ForeignKeys(session, env, table, "DELETE")
                 keys = found if found.matters else None
             self._removal = Triggers(session, env, table, "DELETE"), keys

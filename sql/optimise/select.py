@@ -141,9 +141,13 @@ class SelectPlanner(JoinOrder):
                 column = call.arguments[0]
                 present = Compare("IS NOT", column, Literal(None))
                 wanted = column.kinds & 1 and column.source in self.own
-                if wanted and present not in self.conjuncts:
-                    self.add_conjunct(present)
                 descending = call.name == "max"
+                if wanted and block.bare:
+                    # Where there are only NULLs, other columns are shown of one of their rows.
+                    if not descending:
+                        return ()
+                elif wanted and present not in self.conjuncts:
+                    self.add_conjunct(present)
                 return (SortKey(column, descending, not descending, call.collation),)
             return ()
         if block.windows or (block.distinct and block.order):

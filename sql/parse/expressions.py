@@ -348,7 +348,7 @@ class ExpressionParser(Cursor):
                 self.accept("ALL")
             if self.kinds[self.index] != ")":
                 arguments = self.expression_list()
-            if distinct and arguments:
+            if distinct:
                 arguments = [exp.Distinct(expressions=arguments)]
             if self.accept_words("ORDER", "BY"):
                 arguments.append(self.sort_terms())

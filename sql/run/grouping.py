@@ -162,13 +162,14 @@ class Extreme:
 
 
 def beats(value: Any, best: Any, largest: bool, fold: Callable[[Any], Any] | None) -> bool:
-    """Whether `value` takes the place of `best`; an accumulator counts as what it has found."""
-    if value is None:
-        return False
+    """Whether `value` takes the place of `best`; an accumulator counts as what it has found, and NULL is found
+    as long as nothing else is."""
     if hasattr(best, "finish"):
         best = best.finish()
     if best is None:
         return True
+    if value is None:
+        return False
     if fold is not None:
         value, best = fold(value), fold(best)
     order = compare(value, best)

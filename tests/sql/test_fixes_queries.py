@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sql.engines import same_answers
+from tests.sql.engines import EngineError, KvshEngine, same_answers
 
 _TABLES = [
     "CREATE TABLE t (a, b)",
@@ -67,6 +67,51 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT * FROM json_each('[1]') NATURAL JOIN json_each('[1]')",
         "WITH c (q) AS (SELECT a FROM t) SELECT rowid FROM t, c WHERE a = q",
     ],
+    "a column of a subquery is no JSON, also where the subquery is merged": [
+        "CREATE TABLE t (x)",
+        "INSERT INTO t VALUES ('[1]')",
+        "CREATE VIEW v AS SELECT json(x) AS b, json_extract(x, '$[0]') AS c, x -> '$[0]' AS d FROM t",
+        "SELECT json_array(b), json_quote(b), json_array(coalesce(b, 1), c, d) FROM v",
+        "SELECT json_array(CASE WHEN 1 THEN b END), json_array(json(b)) FROM v",
+        "SELECT json_group_array(b), json_group_object(b, b) FROM v",
+        "SELECT * FROM v WHERE json_quote(b) = '[1]'",
+        "SELECT * FROM v, t WHERE NOT json_quote(b)",
+        "SELECT json_array(q) FROM (SELECT b AS q FROM v)",
+        "SELECT b || 'x', typeof(b), b = '[1]', -b, +d FROM v WHERE c = 1 ORDER BY b",
+        "SELECT json_array(value) FROM (SELECT value FROM json_each('[[1]]'))",
+    ],
+    "other columns of min() and max() where there are only NULLs": [
+        "CREATE TABLE t (p, q)",
+        "INSERT INTO t VALUES (7, NULL), (8, NULL)",
+        "SELECT p, max(q) FROM t",
+        "SELECT p, min(q) FROM t",
+        "SELECT p, min(q), count(*) FROM t GROUP BY p > 7",
+        "SELECT p, max(q) FROM t WHERE p = 7",
+        "SELECT p, max(q) FROM t WHERE p = 9",
+        "CREATE INDEX t_q ON t (q)",
+        "SELECT p, max(q) FROM t",
+        "SELECT p > 6, min(q) FROM t",
+        "INSERT INTO t VALUES (9, 1), (10, 2), (11, NULL)",
+        "SELECT p, max(q) FROM t",
+        "SELECT p, min(q) FROM t",
+        "SELECT p, max(q), count(*) FROM t",
+        "SELECT min(q) FROM t",
+    ],
+    "names of the result in ON, and of its aggregates in a subquery of HAVING": [
+        *_TABLES,
+        "SELECT (a = 1) AS q, b FROM t JOIN u ON q AND y = a",
+        "SELECT a, avg(b) AS m FROM t GROUP BY a HAVING NOT EXISTS"
+        " (SELECT x, avg(z) AS n FROM u GROUP BY x HAVING m < n + 2)",
+        "SELECT a, avg(b) AS m FROM t GROUP BY a HAVING (SELECT m > 2)",
+        "SELECT a FROM t UNION SELECT count(*) FROM u ORDER BY count(*) DESC",
+        "SELECT a, count(*) FROM t GROUP BY a UNION SELECT x, y FROM u ORDER BY count(*), a",
+    ],
+    "what a join and an aggregate may not have": [
+        *_TABLES,
+        "SELECT * FROM t NATURAL JOIN u USING (a)",
+        "SELECT * FROM t NATURAL LEFT JOIN u USING (x)",
+        "SELECT count(DISTINCT) FROM t",
+    ],
     "literals": [
         "SELECT 0.5 IS TRUE COLLATE NOCASE, 0.5 IS NOT TRUE COLLATE NOCASE, 2 IS (TRUE COLLATE RTRIM)",
         "SELECT -00009223372036854775808, typeof(-009223372036854775809), 0000000000000000000000000001",
@@ -77,6 +122,18 @@ SCRIPTS: dict[str, list[str]] = {
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_queries_are_answered_as_by_sqlite3(script: list[str]) -> None:
     same_answers(*script)
+
+
+def test_the_order_of_rows_is_nothing_to_min_and_max() -> None:
+    engine = KvshEngine()
+    engine.execute("CREATE TABLE t (a, b)")
+    engine.execute("INSERT INTO t VALUES (1, 'x'), (2, 'y')")
+    assert engine.execute("SELECT max(a ORDER BY b), min(a ORDER BY b DESC), b FROM t") == [
+        (2, 1, "x")
+    ]
+    with pytest.raises(EngineError, match="ORDER BY may not be used with non-aggregate abs"):
+        engine.execute("SELECT abs(a ORDER BY b) FROM t")
+    engine.close()
 
 
 @pytest.mark.parametrize("outer", ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
