@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sql.collations import comparing
 from sql.expressions import (
     ROWID,
     And,
@@ -31,12 +30,15 @@ from sql.optimise.costs import (
     COLUMN_SCAN_ROW,
     FETCH_ROW,
     KEY_ROW,
+    NEIGHBOUR_ROW,
+    NEIGHBOURS_MIN,
     SCAN_ROW,
     SEEK,
     lookup_cost,
     width_cost,
 )
-from sql.optimise.statistics import DEFAULT_RANGE_SHARE, Statistics
+from sql.optimise.row_estimates import RowEstimates
+from sql.optimise.statistics import Statistics
 from sql.optimise.terms import Term, terms_of
 from sql.plan import TableRelation
 from sql.plan.operators import (
@@ -53,14 +55,13 @@ from sql.plan.operators import (
     TableScan,
 )
 from sql.plan.walk import references, walk
-from sql.run.ranges import text_after
 from sql.schema import database_of
-from sql.settled import settled_value
-from sql.values import INT_MAX, INT_MIN
 
 if TYPE_CHECKING:
     from sql.optimise.planner import Planner
 
+
+_EQUAL = ("=", "IS", "IN")
 
 EMPTY: Mapping[tuple[int, int], int] = MappingProxyType({})
 
@@ -81,6 +82,30 @@ class Candidate(Struct, frozen=True):
     by_column: bool = False
     columnar: bool = False
     met: tuple[Expression, ...] = ()
+
+
+class _Leading(Struct, frozen=True):
+    """Equalities on a key path's first parts: the conjuncts they prove, the columns they bind to one value, and for how
+    many values they look."""
+
+    equal: tuple[Equality, ...]
+    used: tuple[Expression, ...]
+    columns: frozenset[int]
+    lists: float
+
+    @property
+    def many(self) -> bool:
+        """Whether one of them is an IN."""
+        return any(equality.many for equality in self.equal)
+
+
+class _Bounds(Struct, frozen=True):
+    """A range of a key path's next part, and the conjuncts it proves."""
+
+    low: Bound | None = None
+    high: Bound | None = None
+    prefix: Expression | None = None
+    used: tuple[Expression, ...] = ()
 
 
 def key_paths(planner: Planner, relation: TableRelation) -> list[KeyPath]:
@@ -143,6 +168,8 @@ class TableAccess:
         "_known",
         "_sources",
         "conjuncts",
+        "estimates",
+        "first_of_order",
         "needed",
         "paths",
         "planner",
@@ -161,14 +188,18 @@ class TableAccess:
         needed: frozenset[int],
         uses: Mapping[tuple[int, int], int] = EMPTY,
         stated: frozenset[int] = frozenset(),
+        *,
+        first_of_order: bool = False,
     ) -> None:
-        """`uses`: how often the block speaks of a column (source, number); `stated`: ids of conditions that do."""
+        """`uses`: how often the block speaks of a column (source, number); `stated`: ids of conditions that do;
+        `first_of_order`: the block asks for the first rows of an order, so that a whole index may serve."""
         self.planner = planner
         self.relation = relation
         self.conjuncts = tuple(conjuncts)
         self.needed = needed
         self.uses = uses
         self.stated = stated
+        self.first_of_order = first_of_order
         self.terms = [
             term
             for conjunct in self.conjuncts
@@ -179,6 +210,7 @@ class TableAccess:
         self._sources = frozenset().union(*map(references, self.conjuncts))
         self._known: dict[frozenset[int], list[Candidate]] = {}
         self.size = planner.statistics.rows(relation.table.tree_id)
+        self.estimates = RowEstimates(planner, relation)
         paths = planner.key_paths(relation)
         hint = relation.indexed_by
         if hint is False:
@@ -290,7 +322,9 @@ class TableAccess:
                 high = Bound(term.value, term.op == "<=", term.affinity)
                 used.append(term.conjunct)
         if low is not None or high is not None:
-            rows = self._range_rows(self.relation.table.tree_id, (), low, high, scalar=True)
+            rows = self.estimates.range_rows(
+                self.relation.table.tree_id, (), low, high, scalar=True
+            )
             # Never dearer than the scan that it is a part of: the plan is kept for other bounds, which may leave little.
             columnar = self._by_column()
             found.append(
@@ -341,103 +375,122 @@ class TableAccess:
 
     def _path(self, path: KeyPath, terms: list[Term]) -> list[Candidate]:
         """The best use of one key path: equalities on leading parts, then a range."""
-        equal: list[Equality] = []
-        used: list[Expression] = []
-        columns: set[int] = set()
-        lists = 1.0
-        many = False
-        place = 0
-        for part in path.parts:
-            match = [
-                term for term in terms if term.op in ("=", "IS", "IN") and self._matches(part, term)
-            ]
-            if not match:
-                break
-            term = min(match, key=lambda term: ("=", "IS", "IN").index(term.op))
-            if term.op == "IN":
-                lists *= self._list_length(term)
-                many = True
-            elif part.column is not None:
-                columns.add(part.column)
-            equal.append(Equality(term.value, term.affinity, term.op == "IS", term.op == "IN"))
-            used.append(term.conjunct)
-            place += 1
-        low = high = prefix = None
-        # Entries that are equal lie in the order of their rowids, which a range may bound, too.
-        has_rowid = not path.clustered and not self.relation.table.without_rowid
-        if place < len(path.parts) or has_rowid:
-            part = path.part(place)
-            for term in terms:
-                if not self._matches(part, term):
-                    continue
-                if term.op in (">", ">=") and low is None:
-                    low = Bound(term.value, term.op == ">=", term.affinity)
-                    used.append(term.conjunct)
-                elif term.op in ("<", "<=") and high is None:
-                    high = Bound(term.value, term.op == "<=", term.affinity)
-                    used.append(term.conjunct)
-                elif term.op == "PREFIX" and prefix is None:
-                    prefix = term.value
-            if prefix is not None and (low is not None or high is not None):
-                prefix = None
-            if low is None and high is None and prefix is None:
-                present = self._present(part)
-                if present is not None:
-                    low = PRESENT
-                    used.append(present)
-        size = float(self.statistics.rows(path.tree_id))
-        whole = path.unique and place == len(path.parts)
-        if whole and any(equality.null_safe for equality in equal):
-            whole = False  # a unique index may hold any number of NULLs
-        unique = whole and not many
-        if whole:
-            rows = lists
-        elif place:
-            rows = self._equal_rows(path, tuple(equal), lists)
-        else:
-            rows = size
-        if low is not None or high is not None or prefix is not None:
-            rows = self._narrowed(path, tuple(equal), low, high, prefix, rows)
-        rows = min(rows, size)
+        leading = self._leading(path, terms)
+        equal, place = leading.equal, len(leading.equal)
+        bounds = self._bounds(path, place, terms)
+        used = (*leading.used, *bounds.used)
+        rows, unique = self._path_rows(path, leading, bounds)
         missing = self.needed - {column for column, _ in path.positions}
         covered = path.clustered or not missing or self._settled(missing, used)
-        order = tuple(
-            (part.column if part.column is not None else part.expression, False)
-            for part in path.parts[place:]
-            if (part.column is not None or part.expression is not None)
-        )
-        if not path.clustered and not self.relation.table.without_rowid:
-            order = (*order, (ROWID, False))
-        order_collations = [part.collation for part in path.parts[place:]]
-        usable: list[tuple[int | Expression, bool]] = []
-        for position, entry in enumerate(order):
-            collation = order_collations[position] if position < len(order_collations) else "BINARY"
-            if not self._collation_fits(entry[0], collation):
-                break
-            usable.append(entry)  # type: ignore[arg-type]
-        if not used and not covered and not usable:
+        order = self._path_order(path, place)
+        if not used and not covered and not order:
             return []
-        per_row = KEY_ROW if covered else self._fetch_cost()
-        if not covered and not path.clustered and rows > self.size / 8:
-            per_row *= 0.6
-        access = KeyRange(path, tuple(equal), low, high, prefix, covered)
+        per_row = KEY_ROW if covered else self._fetch_cost(path, equal, bounds.low, rows)
+        access = KeyRange(path, equal, bounds.low, bounds.high, bounds.prefix, covered)
         return [
             Candidate(
                 access,
-                SEEK * max(1.0, lists) + rows * per_row,
+                SEEK * max(1.0, leading.lists) + rows * per_row,
                 rows,
-                tuple(used),
-                tuple(usable) if not many else (),
-                frozenset(columns),
+                used,
+                () if leading.many else order,
+                leading.columns,
                 unique,
             )
         ]
 
-    def _fetch_cost(self) -> float:
-        """One row that an index leads to."""
+    def _leading(self, path: KeyPath, terms: list[Term]) -> _Leading:
+        """The equalities that bind a key path's first parts."""
+        equal: list[Equality] = []
+        used: list[Expression] = []
+        columns: set[int] = set()
+        lists = 1.0
+        for part in path.parts:
+            match = [term for term in terms if term.op in _EQUAL and self._matches(part, term)]
+            if not match:
+                break
+            term = min(match, key=lambda term: _EQUAL.index(term.op))
+            if term.op == "IN":
+                lists *= self._list_length(term)
+            elif part.column is not None:
+                columns.add(part.column)
+            equal.append(Equality(term.value, term.affinity, term.op == "IS", term.op == "IN"))
+            used.append(term.conjunct)
+        return _Leading(tuple(equal), tuple(used), frozenset(columns), lists)
+
+    def _bounds(self, path: KeyPath, place: int, terms: list[Term]) -> _Bounds:
+        """The range of the part at a place, behind those that are bound by equalities."""
+        # Entries that are equal lie in the order of their rowids, which a range may bound, too.
+        has_rowid = not path.clustered and not self.relation.table.without_rowid
+        if place == len(path.parts) and not has_rowid:
+            return _Bounds()
+        part = path.part(place)
+        mine = [term for term in terms if self._matches(part, term)]
+        low = next((term for term in mine if term.op in (">", ">=")), None)
+        high = next((term for term in mine if term.op in ("<", "<=")), None)
+        if low is not None or high is not None:
+            return _Bounds(
+                None if low is None else Bound(low.value, low.op == ">=", low.affinity),
+                None if high is None else Bound(high.value, high.op == "<=", high.affinity),
+                used=tuple([term.conjunct for term in mine if term is low or term is high]),
+            )
+        start = next((term for term in mine if term.op == "PREFIX"), None)
+        if start is not None:
+            return _Bounds(prefix=start.value)  # LIKE asks for more than the beginning
+        present = self._present(part)
+        return _Bounds() if present is None else _Bounds(PRESENT, used=(present,))
+
+    def _path_rows(self, path: KeyPath, leading: _Leading, bounds: _Bounds) -> tuple[float, bool]:
+        """How many entries of a key path lie in a range, and whether that is one at most by its key."""
+        equal = leading.equal
+        size = float(self.statistics.rows(path.tree_id))
+        # A unique index may hold any number of NULLs.
+        whole = path.unique and len(equal) == len(path.parts)
+        whole = whole and not any(equality.null_safe for equality in equal)
+        if whole:
+            rows = leading.lists
+        elif equal:
+            rows = self.estimates.equal_rows(path, equal, leading.lists)
+        else:
+            rows = size
+        if bounds.low is not None or bounds.high is not None or bounds.prefix is not None:
+            rows = self.estimates.narrowed(
+                path, equal, bounds.low, bounds.high, bounds.prefix, rows
+            )
+        return min(rows, size), whole and not leading.many
+
+    def _path_order(self, path: KeyPath, place: int) -> tuple[tuple[int | Expression, bool], ...]:
+        """In what order a key path's entries come that have the parts before a place in common."""
+        order: list[tuple[int | Expression, bool]] = []
+        for part in path.parts[place:]:
+            entry = part.column if part.column is not None else part.expression
+            assert entry is not None
+            if not self._collation_fits(entry, part.collation):
+                return tuple(order)
+            order.append((entry, False))
+        if not path.clustered and not self.relation.table.without_rowid:
+            order.append((ROWID, False))
+        return tuple(order)
+
+    def _fetch_cost(
+        self, path: KeyPath, equal: tuple[Equality, ...], low: Bound | None, rows: float
+    ) -> float:
+        """One of so many rows that a range of an index leads to."""
+        cost = self._row_cost()
+        if rows > self.size / 8:
+            cost *= 0.6
+        if rows < NEIGHBOURS_MIN or self.relation.table.without_rowid:
+            return cost
+        if not equal and low is None and not self.first_of_order:
+            return cost  # nobody asks for it
+        spread = self.estimates.spread(path, equal, low)
+        return spread * cost + (1.0 - spread) * NEIGHBOUR_ROW
+
+    def _row_cost(self) -> float:
+        """One row by itself."""
         return FETCH_ROW + width_cost(len(self.relation.table.columns))
 
-    def _settled(self, columns: frozenset[int], used: list[Expression]) -> bool:
+    def _settled(self, columns: frozenset[int], used: tuple[Expression, ...]) -> bool:
         """Whether nothing speaks of the columns but conditions that an access proves: so a text that is compared under
         a collation need not be read as it is written."""
         source = self.relation.source
@@ -456,89 +509,6 @@ class TableAccess:
         if column == ROWID:
             return True
         return self.relation.table.columns[column].collation == collation
-
-    def _sampled(self, bound: Bound | Equality) -> object:
-        """The value a bound will have, as far as it is known at plan time; NotImplemented if not."""
-        node = bound.expression if isinstance(bound, Bound) else bound.value
-        return settled_value(node, self.planner.env.parameters)
-
-    def _equal_rows(self, path: KeyPath, equal: tuple[Equality, ...], lists: float) -> float:
-        values = []
-        for equality, part in zip(equal, path.parts, strict=False):
-            value = self._sampled(equality)
-            if value is NotImplemented or value is None or part.collation != "BINARY":
-                break
-            values.append(value)
-        tree = self.statistics.tree(path.tree_id)
-        if len(values) == len(equal):
-            key = tuple(values)
-            return float(max(1, tree.estimate(key, key, hi_inclusive=True)))
-        return self.statistics.rows_per_prefix(path.tree_id, len(equal)) * lists
-
-    def _narrowed(
-        self,
-        path: KeyPath,
-        equal: tuple[Equality, ...],
-        low: Bound | None,
-        high: Bound | None,
-        prefix: Expression | None,
-        rows: float,
-    ) -> float:
-        text = None if prefix is None else settled_value(prefix, self.planner.env.parameters)
-        if text.__class__ is str:
-            if equal:
-                return rows * DEFAULT_RANGE_SHARE
-            fold = comparing(path.part(0).collation)
-            start = text if fold is None else fold(text)
-            tree = self.statistics.tree(path.tree_id)
-            return float(max(1, tree.estimate((start,), (text_after(start),))))
-        if equal:
-            values = tuple(self._sampled(equality) for equality in equal)
-            if any(value is NotImplemented or value is None for value in values):
-                if low is PRESENT:
-                    return rows
-                both = low is not None and high is not None
-                return rows * (DEFAULT_RANGE_SHARE / 2 if both else DEFAULT_RANGE_SHARE)
-        else:
-            values = ()
-        if path.part(len(equal)).collation != "BINARY" and low is not PRESENT:
-            return rows * DEFAULT_RANGE_SHARE
-        return self._range_rows(path.tree_id, values, low, high, scalar=False, rows=rows)
-
-    def _range_rows(
-        self,
-        tree_id: int,
-        values: tuple[object, ...],
-        low: Bound | None,
-        high: Bound | None,
-        *,
-        scalar: bool,
-        rows: float | None = None,
-    ) -> float:
-        rows = float(self.size) if rows is None else rows
-        if low is PRESENT:
-            tree = self.statistics.tree(tree_id)
-            found = tree.estimate(
-                (*values, None), values or None, lo_inclusive=False, hi_inclusive=True
-            )
-            return float(max(1, found))
-        ends: list[object] = []
-        for bound in (low, high):
-            value = None if bound is None else self._sampled(bound)
-            if value is NotImplemented or (bound is not None and value is None):
-                both = low is not None and high is not None
-                return rows * (DEFAULT_RANGE_SHARE / 2 if both else DEFAULT_RANGE_SHARE)
-            if scalar and value is not None:
-                if not isinstance(value, (int, float)):
-                    return rows
-                value = int(min(max(value, INT_MIN), INT_MAX))  # infinite ones, too
-            ends.append(value)
-        tree = self.statistics.tree(tree_id)
-        lo, hi = ends
-        if not scalar:
-            lo = (*values, lo) if lo is not None else (values or None)
-            hi = (*values, hi) if hi is not None else (values or None)
-        return float(max(1, tree.estimate(lo, hi, hi_inclusive=True)))
 
     def _union(self, bound: frozenset[int]) -> Candidate | None:
         """A multi-index OR: every alternative of some OR has its own access."""
@@ -568,7 +538,7 @@ class TableAccess:
                 rows = min(rows, float(self.size))
                 made = Candidate(
                     RowidUnion(tuple(parts)),
-                    cost + rows * self._fetch_cost(),
+                    cost + rows * self._row_cost(),
                     rows,
                     (),
                     ((ROWID, False),),

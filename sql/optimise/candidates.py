@@ -160,6 +160,7 @@ class RelationAccesses:
                     frozenset(self.needed[relation.source]),
                     self.uses,
                     self.stated,
+                    first_of_order=bool(self.block.order) and self.block.limit is not None,
                 )
             found = access.candidates(bound | self.outer)
             size = float(access.size)

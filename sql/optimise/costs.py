@@ -8,6 +8,8 @@ SCAN_ROW, WHOLE_ROW = 30.0, 120.0
 """A row of a scan; one of a larger table that is made for it, where not by column."""
 KEY_ROW = 35.0
 FETCH_ROW = 2500.0
+NEIGHBOUR_ROW, NEIGHBOURS_MIN = 300.0, 32.0
+"""A row that an index leads to beside the one before it; among how many rows it is looked whether they are such."""
 SEEK = 3000.0
 FILTER = 30.0
 HASH_UNIQUE_ROW = 80.0

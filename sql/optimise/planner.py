@@ -16,7 +16,7 @@ from sql.optimise.merging import with_merged_relations
 from sql.optimise.select import SelectPlanner
 from sql.optimise.statistics import ROWS_OF_UNKNOWN, Statistics
 from sql.plan import Block, Compound, OuterJoin, Recursive, Select, TableRelation, Values
-from sql.plan.operators import BlockPlan, KeyPath, Plan, SelectPlan
+from sql.plan.operators import BlockPlan, KeyPath, KeyRange, Plan, SelectPlan
 from sql.plan.walk import cte_uses
 from sql.settled import settled_value
 
@@ -70,12 +70,21 @@ class Planner:
         assert self._cte_uses is not None
         block = with_merged_relations(block, self._cte_uses)
         plan = SelectPlanner(self, block, repeats).plan()
-        late = None
-        if block.order and repeats <= 1.0:
-            limit, source = self.limit_of(block), self._next_source
-            late = with_late_rows(plan, limit, source, self.statistics.rows)
-        if late is None:
+        if not block.order or repeats > 1.0:
             return plan
+        late = self._late(plan, repeats)
+        if late is None and _walks_index(plan):
+            # It was chosen beside fetching all rows, of which no more than LIMIT lets through need be.
+            late = self._late(SelectPlanner(self, block, repeats).plan(in_order=False), repeats)
+            return plan if late is None or plan.cost <= late.cost else late
+        return late or plan
+
+    def _late(self, plan: SelectPlan, repeats: float) -> SelectPlan | None:
+        """The plan with rows fetched behind LIMIT, None where nothing is gained by that."""
+        limit, source = self.limit_of(plan.block), self._next_source
+        late = with_late_rows(plan, limit, source, self.statistics.rows)
+        if late is None:
+            return None
         self._next_source += 2
         return SelectPlanner(self, late, repeats).plan()
 
@@ -126,3 +135,11 @@ class Planner:
             known = (bind_text(text, relation.table, relation.source, self.env),)
             self._conditions[key] = known
         return known[0]
+
+
+def _walks_index(plan: SelectPlan) -> bool:
+    """Whether all of an index is gone through for the sake of its order."""
+    access = plan.levels[0].access if plan.ordered and plan.levels else None
+    if not isinstance(access, KeyRange) or plan.block.limit is None:
+        return False
+    return not (access.equal or access.low or access.high or access.prefix)

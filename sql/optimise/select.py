@@ -30,7 +30,8 @@ HAVING_SHARE = 0.02
 class SelectPlanner(JoinOrder):
     """Plans one SELECT."""
 
-    def plan(self) -> SelectPlan:
+    def plan(self, *, in_order: bool = True) -> SelectPlan:
+        """The cheapest plan; with `in_order` one whose rows come in ORDER BY's order is looked for, too."""
         block = self.block
         if not self.items:
             return SelectPlan(block, (), tuple(block.where), True, rows=1.0)
@@ -40,7 +41,7 @@ class SelectPlanner(JoinOrder):
         ends = self._ends()
         if ends:
             return SelectPlan(block, (), (), True, ends=ends, cost=SEEK * len(ends))
-        order = self._wanted_order()
+        order = self._wanted_order() if in_order else ()
         best = self.join_all(None)
         ordered = False
         extreme = block.keys is not None

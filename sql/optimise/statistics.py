@@ -11,12 +11,16 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from sql.optimise.costs import LEAF_ROWS
+
 if TYPE_CHECKING:
     from btree import Tree
     from sql.bind import BindEnvironment
 
 SAMPLES = 6
 SAMPLE_LEAVES = 8
+SPREAD_ENTRIES = 32
+"""Entries of an index of which it is looked where their rows are."""
 DEFAULT_RANGE_SHARE = 0.25
 FILTER_SHARE = 0.33
 ROWS_OF_UNKNOWN = 100.0
@@ -71,6 +75,23 @@ class Statistics:
             _prefix_rows.clear()
         _prefix_rows[cache_key] = average
         return average
+
+    def spread(self, index_id: int, table_id: int, start: tuple[Any, ...]) -> float:
+        """How many leaves of its table the entries of an index about a key lead to, as a share of the entries.
+
+        Rows are taken to lie evenly between the first and the last row id."""
+        index, table = self.tree(index_id), self.tree(table_id)
+        first, last = table.first(), table.last()
+        entries = index.following(start, SPREAD_ENTRIES)
+        if (
+            not entries or len(entries) < SPREAD_ENTRIES
+        ):  # they are in two leaves, or there are no more
+            entries = index.preceding(start, SPREAD_ENTRIES, inclusive=True)
+        if not entries or first is None or last is None:
+            return 1.0
+        rowids = [key[-1] for key in entries]
+        leaf = max(1.0, (last[0] - first[0]) / len(table) * LEAF_ROWS)
+        return len({(rowid - first[0]) // leaf for rowid in rowids}) / len(rowids)
 
     def sample(self, tree_id: int) -> list[Any]:
         """Rows of a few leaves of a table."""

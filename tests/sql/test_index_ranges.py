@@ -144,3 +144,29 @@ def test_a_large_part_of_a_table_is_scanned_and_a_small_one_looked_up(
     assert plan("k BETWEEN 100 AND 240").startswith("SCAN s")
     assert plan("k BETWEEN 100 AND 110").startswith("SEARCH s USING INDEX by_k")
     assert plan("k = 5").startswith("SEARCH s USING INDEX by_k")
+
+
+NEIGHBOURS = (
+    "SELECT id, r, t FROM s WHERE u BETWEEN 4000 AND 4800",
+    "SELECT sum(r), max(t) FROM s WHERE u > 39000 AND r > 0.5",
+    "SELECT id, t FROM s WHERE t > 'x' AND r > 0.9 ORDER BY u DESC LIMIT 40",
+    "SELECT id, r FROM s WHERE k > 100 AND t > 'xx' ORDER BY u LIMIT 5",
+)
+FAR_APART = (
+    "SELECT id, r, t FROM s WHERE k BETWEEN 100 AND 120",
+    "SELECT id, t FROM s WHERE t > 'x' AND r > 0.9 ORDER BY k DESC LIMIT 40",
+)
+
+
+def test_rows_that_lie_beside_each_other_are_fetched_and_others_scanned_for(
+    scattered: tuple[Any, Any],
+) -> None:
+    for con in scattered:
+        con.execute("CREATE INDEX by_u ON s(u)")
+    ours, theirs = scattered
+    for sql in (*NEIGHBOURS, *FAR_APART):
+        plan = "\n".join(row[0] for row in ours.execute(f"EXPLAIN {sql}"))
+        assert ("index by_u" in plan) == (sql in NEIGHBOURS), plan
+        for _ in range(3):
+            found, wanted = ours.execute(sql).fetchall(), theirs.execute(sql).fetchall()
+            assert sorted(found) == sorted(wanted), sql

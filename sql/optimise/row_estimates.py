@@ -1,0 +1,148 @@
+"""How many entries a range of a key path has, and how far apart the rows lie that they lead to.
+
+A tree tells how many entries are between two keys; where a value is known at run time only, it is the average of
+others.  Whether the rows of neighbouring entries are neighbours, too, is seen in the first entries of the range: those
+of a log by its time are, those by its user are not.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING
+
+from sql.collations import comparing
+from sql.expressions import Expression, InList
+from sql.optimise.statistics import DEFAULT_RANGE_SHARE
+from sql.plan import TableRelation
+from sql.plan.operators import PRESENT, Bound, Equality, KeyPath
+from sql.run.ranges import text_after
+from sql.settled import settled_value
+from sql.values import INT_MAX, INT_MIN
+
+if TYPE_CHECKING:
+    from sql.optimise.planner import Planner
+
+KEYS_MAX = 16
+"""Values of IN up to which the entries of each are estimated, a descent of the tree each."""
+
+
+class RowEstimates:
+    """Estimates of one stored table's ranges."""
+
+    __slots__ = ("_planner", "_size", "_table_id")
+
+    def __init__(self, planner: Planner, relation: TableRelation) -> None:
+        self._planner = planner
+        self._table_id = relation.table.tree_id
+        self._size = planner.statistics.rows(self._table_id)
+
+    def spread(self, path: KeyPath, equal: tuple[Equality, ...], low: Bound | None) -> float:
+        """How many leaves of the table the entries of a range lead to, as a share of the entries; of what begins at a
+        value that is not known yet, 1."""
+        bounds = () if low is None or low is PRESENT else (low,)
+        ends: tuple[Bound | Equality, ...] = (*equal, *bounds)
+        values = tuple([self.sampled(end) for end in ends])
+        if any(value is NotImplemented or value is None for value in values):
+            return 1.0
+        if any(path.part(place).collation != "BINARY" for place in range(len(values))):
+            return 1.0
+        return self._planner.statistics.spread(path.tree_id, self._table_id, values)
+
+    def sampled(self, bound: Bound | Equality) -> object:
+        """The value a bound will have, as far as it is known at plan time; NotImplemented if not."""
+        node = bound.expression if isinstance(bound, Bound) else bound.value
+        return settled_value(node, self._planner.env.parameters)
+
+    def equal_rows(self, path: KeyPath, equal: tuple[Equality, ...], lists: float) -> float:
+        """Entries whose first parts equal some values; where these are not known, as many as others have, times `lists`."""
+        keys = self._keys(path, equal)
+        if keys is None:
+            return self._planner.statistics.rows_per_prefix(path.tree_id, len(equal)) * lists
+        tree = self._planner.statistics.tree(path.tree_id)
+        return float(max(1, sum([tree.estimate(key, key, hi_inclusive=True) for key in keys])))
+
+    def _keys(self, path: KeyPath, equal: tuple[Equality, ...]) -> list[tuple[object, ...]] | None:
+        """The values that equalities on a key path's first parts stand for; None if some are not known yet, or they are
+        many."""
+        choices: list[list[object]] = []
+        for equality, part in zip(equal, path.parts, strict=False):
+            listed = (
+                equality.value.items if isinstance(equality.value, InList) else (equality.value,)
+            )
+            values = [settled_value(item, self._planner.env.parameters) for item in listed]
+            if part.collation != "BINARY" or any(
+                value is NotImplemented or value is None for value in values
+            ):
+                return None
+            choices.append(values)
+        if prod(map(len, choices)) > KEYS_MAX:
+            return None
+        return list(product(*choices))
+
+    def narrowed(
+        self,
+        path: KeyPath,
+        equal: tuple[Equality, ...],
+        low: Bound | None,
+        high: Bound | None,
+        prefix: Expression | None,
+        rows: float,
+    ) -> float:
+        """Of the `rows` that the equalities leave, those in a range."""
+        text = None if prefix is None else settled_value(prefix, self._planner.env.parameters)
+        if text.__class__ is str:
+            if equal:
+                return rows * DEFAULT_RANGE_SHARE
+            fold = comparing(path.part(0).collation)
+            start = text if fold is None else fold(text)
+            tree = self._planner.statistics.tree(path.tree_id)
+            return float(max(1, tree.estimate((start,), (text_after(start),))))
+        if equal:
+            values = tuple(self.sampled(equality) for equality in equal)
+            if any(value is NotImplemented or value is None for value in values):
+                if low is PRESENT:
+                    return rows
+                both = low is not None and high is not None
+                return rows * (DEFAULT_RANGE_SHARE / 2 if both else DEFAULT_RANGE_SHARE)
+        else:
+            values = ()
+        if path.part(len(equal)).collation != "BINARY" and low is not PRESENT:
+            return rows * DEFAULT_RANGE_SHARE
+        return self.range_rows(path.tree_id, values, low, high, scalar=False, rows=rows)
+
+    def range_rows(
+        self,
+        tree_id: int,
+        values: tuple[object, ...],
+        low: Bound | None,
+        high: Bound | None,
+        *,
+        scalar: bool,
+        rows: float | None = None,
+    ) -> float:
+        """Entries between two bounds, behind some values of a key's first parts; `scalar`: the key is a row id."""
+        rows = float(self._size) if rows is None else rows
+        if low is PRESENT:
+            tree = self._planner.statistics.tree(tree_id)
+            found = tree.estimate(
+                (*values, None), values or None, lo_inclusive=False, hi_inclusive=True
+            )
+            return float(max(1, found))
+        ends: list[object] = []
+        for bound in (low, high):
+            value = None if bound is None else self.sampled(bound)
+            if value is NotImplemented or (bound is not None and value is None):
+                both = low is not None and high is not None
+                return rows * (DEFAULT_RANGE_SHARE / 2 if both else DEFAULT_RANGE_SHARE)
+            if scalar and value is not None:
+                if not isinstance(value, (int, float)):
+                    return rows
+                value = int(min(max(value, INT_MIN), INT_MAX))  # infinite ones, too
+            ends.append(value)
+        tree = self._planner.statistics.tree(tree_id)
+        lo, hi = ends
+        if not scalar:
+            lo = (*values, lo) if lo is not None else (values or None)
+            hi = (*values, hi) if hi is not None else (values or None)
+        return float(max(1, tree.estimate(lo, hi, hi_inclusive=True)))
