@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 BATCH_ROWS = 2048
 """Rows from which on a batch is full; it ends with a leaf."""
 
+_ROWS_FIRST, _FIRST_PASSING = 4096, 128
+"""Rows that a scan that may stop soon takes leaf by leaf, and those of its first batch of columns; the next ones have
+twice as many each."""
+
 _PAGES_AHEAD = 16
 """Leaves that are read at once, with one call of the system where they lie together."""
 
@@ -195,7 +199,12 @@ class Outdated:
 
 
 def column_batches(
-    tree: Tree, columns: Sequence[int], start: int | None = None, stop: int | None = None
+    tree: Tree,
+    columns: Sequence[int],
+    start: int | None = None,
+    stop: int | None = None,
+    *,
+    passing: bool = False,
 ) -> Iterator[Batch]:
     """See `Tree.column_batches`."""
     if start is not None and stop is not None and stop - start <= _FEW_ROWS:
@@ -206,6 +215,8 @@ def column_batches(
         return _of_rows(tree.batches(start, stop, hi_inclusive=False), columns)
     tree.transaction.freeze()
     tree.visit(descents=1, pages=-1)  # the descent counts a leaf
+    if passing and start is None and stop is None:
+        return _passing(tree, root, columns, tree.batches())
     return _batches(tree, root, columns, start, stop)
 
 
@@ -216,10 +227,46 @@ def _of_rows(
         yield tuple(_picked(keys, rows, columns))
 
 
+def _passing(
+    tree: Tree,
+    root: Node,
+    columns: Sequence[int],
+    leaves: Iterable[tuple[list[Key], list[Value]]],
+) -> Iterator[Batch]:
+    """The batches of a scan that may stop soon: unless its columns are kept, it begins leaf by leaf, with rows, since
+    these stay in memory."""
+    first = next(parts_of(tree, root, None, None), None)
+    if first is not None and _has(first.branch, columns):
+        yield from _batches(tree, root, columns, None, None, passing=True)
+        return
+    seen, last = 0, None
+    for keys, rows in leaves:
+        yield tuple(_picked(keys, rows, columns))
+        seen, last = seen + len(keys), keys[-1]
+        if seen >= _ROWS_FIRST:
+            break
+    else:
+        return
+    if last.__class__ is int:
+        yield from _batches(tree, root, columns, last + 1, None, passing=True)
+        return
+    for batch in _batches(tree, root, columns, None, None, passing=True):
+        if seen < len(batch[0]):
+            yield tuple([values[seen:] for values in batch]) if seen else batch
+        seen = max(0, seen - len(batch[0]))
+
+
 def _batches(
-    tree: Tree, root: Node, columns: Sequence[int], start: int | None, stop: int | None
+    tree: Tree,
+    root: Node,
+    columns: Sequence[int],
+    start: int | None,
+    stop: int | None,
+    *,
+    passing: bool = False,
 ) -> Iterator[Batch]:
     again = tree.transaction.scans_again(tree)
+    is_first = True
     for part in parts_of(tree, root, start, stop):
         branch = part.branch
         kept = branch.columns
@@ -242,8 +289,12 @@ def _batches(
                 layout = None
             else:
                 slots = range(len(branch.children))
-            found = _gathered(tree, branch, wanted, lists, missing, room, slots, layout)
+            full = _FIRST_PASSING if passing and is_first and room <= 0 else BATCH_ROWS
+            found = _gathered(tree, branch, wanted, lists, missing, room, slots, layout, full)
+            if passing and room > 0:
+                found = iter([*found])  # they are kept when the last one is there
         yield from _cut(found, part.start, part.stop) if is_cut else found
+        is_first = False
         if missing and again and not _has(branch, missing):
             again = False  # nor is there room for the next branch's
 
@@ -299,10 +350,11 @@ def _gathered(
     room: float,
     slots: range,
     layout: Layout | None,
+    full: int = BATCH_ROWS,
 ) -> Iterator[Batch]:
     """The batches of some leaves of a branch, of which `lists` has some columns, in this `layout`, and the
     `missing` ones have to be fetched; these are kept with it where there is room, which is to be asked for
-    all leaves alone."""
+    all leaves alone.  A batch is `full` with so many rows, the next ones with more and more."""
     fresh: dict[int, list[Column]] = {column: [] for column in missing}
     added_bytes = 0.0
     keep = room > 0
@@ -331,9 +383,10 @@ def _gathered(
         if layout is not None:
             is_full = slot + 1 == layout.ends[at]
         else:
-            is_full = rows >= BATCH_ROWS or large or slot + 1 == slots.stop
+            is_full = rows >= full or large or slot + 1 == slots.stop
         if not is_full:
             continue
+        full = min(2 * full, BATCH_ROWS)
         ends.append(slot + 1)
         _extend(batch, missing, opened)
         if keep and decoded:

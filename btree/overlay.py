@@ -92,7 +92,7 @@ class OverlaidTree(Tree):
         self.entries = state.pending
         self.lsn = transaction.version.lsn
         self.own_max = OWN_MAX if transaction._writable else 0
-        self.own_order = None
+        self.own_order = self.own_prefixes = None
         self.top = self.below = None
 
     def _lay(self, root: Node, own: dict[Key, Value]) -> None:
@@ -103,7 +103,7 @@ class OverlaidTree(Tree):
         self.entries = self.under.pending
         self.lsn = transaction.version.lsn
         self.own_max = OWN_MAX if transaction.writable else 0
-        self.own_order = None
+        self.own_order = self.own_prefixes = None
         self.top = self.below = None
 
     # -- what is the nodes' affair --------------------------------------------------------------------
@@ -280,7 +280,7 @@ class OverlaidTree(Tree):
             return
         if key.__class__ is tuple and key in own:
             del own[key]  # 1 and 1.0 are one key: what was put last is what stays
-            self.own_order = None
+            self.own_order = self.own_prefixes = None
         own[key] = True if value is None else value
         top = self.top
         if top is not None and key > top:
@@ -298,7 +298,7 @@ class OverlaidTree(Tree):
             return False
         elif key.__class__ is tuple and key in own:
             del own[key]
-            self.own_order = None
+            self.own_order = self.own_prefixes = None
         own[key] = True if value is None else value
         return True
 
@@ -407,12 +407,17 @@ class OverlaidTree(Tree):
         return sum([len(keys) for keys, _ in found])
 
     def column_batches(
-        self, columns: Sequence[int], start: int | None = None, stop: int | None = None
+        self,
+        columns: Sequence[int],
+        start: int | None = None,
+        stop: int | None = None,
+        *,
+        passing: bool = False,
     ) -> Iterator[tuple[list[Value], ...]]:
         if self.own or self.entries:
             self.settle()
-            return self.column_batches(columns, start, stop)
-        return self.nodes().column_batches(columns, start, stop)
+            return self.column_batches(columns, start, stop, passing=passing)
+        return self.nodes().column_batches(columns, start, stop, passing=passing)
 
     def own_keys(self) -> list[Key]:
         """The keys of the transaction's own changes, in order.  The list is the tree's: later ones go into it."""
@@ -453,7 +458,8 @@ class OverlaidTree(Tree):
             del transaction.freed[freed:]
             self.__class__ = OverlaidTree
             raise
-        self.own, self.entries, self.own_max, self.own_order = {}, {}, 0, None
+        self.own, self.entries, self.own_max = {}, {}, 0
+        self.own_order = self.own_prefixes = None
         self.base, self.below = _SETTLED, None
 
 

@@ -197,12 +197,20 @@ class Tree(Protocol):
         every key whose first element is 5."""
 
     def column_batches(
-        self, columns: Sequence[int], start: int | None = None, stop: int | None = None
+        self,
+        columns: Sequence[int],
+        start: int | None = None,
+        stop: int | None = None,
+        *,
+        passing: bool = False,
     ) -> Iterator[tuple[list[Value], ...]]:
         """All of a tree of rows in key order by column: per batch one list of values for each of `columns`,
         -1 standing for the keys of a TABLE tree; of such a tree the keys from `start` to before `stop` alone,
         if that is asked for.  The lists must not be changed; they may be `Column`s, which keep what was made
-        of them.  Otherwise as `batches`."""
+        of them.  Otherwise as `batches`.
+
+        `passing`: whoever asks may stop soon, so that the first batches are small; the second such scan keeps what it
+        looks at nevertheless, and some more."""
 
     def first(self) -> tuple[Key, Value] | None: ...
 

@@ -378,9 +378,14 @@ class Tree(TreeNodes):
         return ranges.batches(self, low, high, reverse=reverse)
 
     def column_batches(
-        self, columns: Sequence[int], start: int | None = None, stop: int | None = None
+        self,
+        columns: Sequence[int],
+        start: int | None = None,
+        stop: int | None = None,
+        *,
+        passing: bool = False,
     ) -> Iterator[tuple[list[Value], ...]]:
-        return by_column.column_batches(self, columns, start, stop)
+        return by_column.column_batches(self, columns, start, stop, passing=passing)
 
     def count(
         self,

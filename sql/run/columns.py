@@ -8,7 +8,7 @@ cache, hashed already, and compared by their addresses.  Picking them takes 30 n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import filterfalse, repeat
 from math import ceil, copysign, floor
 from typing import Any
@@ -17,9 +17,6 @@ from btree import Column, Tree
 from sql.run.ranges import UNBOUND
 
 ROWIDS_END = 1 << 63
-
-ROWS_FIRST = 4096
-"""Rows that are looked at one leaf after the other where LIMIT may be met by them."""
 
 KNOWN_MAX = 1 << 16
 """Values that a scan remembers of a column: the rest of the memory is for others."""
@@ -30,8 +27,15 @@ def by_column(
     tree: Tree, check: Callable[[], None], columns: tuple[int, ...]
 ) -> Iterator[tuple[list[Any], ...]]:
     """All of a table as lists of the values of some columns, -1 standing for the rowid."""
+    return _sharing(tree.column_batches(columns), check, columns)
+
+
+def _sharing(
+    batches: Iterable[tuple[list[Any], ...]], check: Callable[[], None], columns: tuple[int, ...]
+) -> Iterator[tuple[list[Any], ...]]:
+    """The batches, the columns among them that stay in memory made to share their values."""
     sharing = {place: _Sharing() for place, column in enumerate(columns) if column >= 0}
-    for batch in tree.column_batches(columns):
+    for batch in batches:
         check()
         for place in [*sharing]:
             if not sharing[place].shares(batch[place]):
@@ -42,26 +46,8 @@ def by_column(
 def few_by_column(
     tree: Tree, check: Callable[[], None], columns: tuple[int, ...]
 ) -> Iterator[tuple[list[Any], ...]]:
-    """`by_column` for queries that may want a few of the first rows alone: those come leaf by leaf, as rows do.
-
-    A batch of columns is some thousand rows, of which nothing stays in memory where a scan ends within it."""
-    seen = 0
-    for keys, rows in tree.batches():
-        check()
-        yield tuple([keys if at < 0 else [row[at] for row in rows] for at in columns])
-        seen += len(keys)
-        if seen >= ROWS_FIRST:
-            break
-    else:
-        return
-    for batch in by_column(tree, check, columns):
-        if seen >= len(batch[0]):
-            seen -= len(batch[0])
-        elif seen:
-            yield tuple([values[seen:] for values in batch])
-            seen = 0
-        else:
-            yield batch
+    """`by_column` for queries that may want a few of the first rows alone."""
+    return _sharing(tree.column_batches(columns, passing=True), check, columns)
 
 
 def span_by_column(
