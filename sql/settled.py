@@ -96,6 +96,24 @@ def settled_value(e: Expression, parameters: Sequence[Any] | None) -> Any:
             return parts[0]
 
 
+def call_of_many(
+    e: Call, varying: Expression, values: Sequence[Any], parameters: Sequence[Any] | None
+) -> list[Any] | None:
+    """What a call gives for many values of the one argument that varies; None where others are not known, or it may fail."""
+    function = e.function
+    if not function.builtin or not (function.for_many or is_plain_call(e)):
+        return None
+    others = [settled_value(part, parameters) for part in e.arguments if part is not varying]
+    if any(other is NotImplemented for other in others):
+        return None
+    at = next(place for place, part in enumerate(e.arguments) if part is varying)
+    before, after = tuple(others[:at]), tuple(others[at:])
+    if function.for_many is not None:
+        known = function.for_many(_Clock(time.time()), before, after)
+        return [known[value] for value in values]
+    return [function.call(*before, value, *after) for value in values]
+
+
 def _parts(e: Expression) -> Sequence[Expression]:
     match e:
         case Arithmetic():

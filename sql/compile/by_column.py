@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sql.compile.accesses import Binding
-from sql.compile.coded import SHARE_MAX, CodedCondition, OwnCondition, decided_conditions
+from sql.compile.coded import SHARE_MAX, Decided, decided_conditions
 from sql.compile.text_filters import match_condition, matching_columns
 from sql.expressions import ROWID, Expression, InSubquery
 from sql.optimise.shares import Shares
@@ -29,6 +29,7 @@ from sql.plan import TableRelation
 from sql.plan.operators import Level, RowidRange, TableScan
 from sql.run import coded
 from sql.run.columns import by_column, few_by_column, span_by_column
+from sql.run.computed import Computed, ComputedTest
 from sql.run.masks import RowTest
 from sql.run.probes import MembersOf
 
@@ -159,9 +160,9 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
         batches = f"{levels.module.function(matching_columns)}({batches}, {place}, {found}, {used})"
         scan.batches = batches
     else:
-        coded, own = decided_conditions(levels, relation, filters)
-        if coded or own:
-            _decide(levels, scan, coded, own)
+        decided = decided_conditions(levels, relation, filters)
+        if decided.conditions:
+            _decide(levels, scan, decided)
             filters = [each for each in filters if all(each is not one for one in scan.settled)]
             scan = _selected(levels, scan)
         scan, filters = _by_sets(levels, scan, relation, filters)
@@ -195,23 +196,27 @@ def _by_sets(
     return scan, left
 
 
-def _decide(
-    levels: LevelCompiler,
-    scan: ColumnScan,
-    decided: Sequence[CodedCondition],
-    own: Sequence[OwnCondition],
-) -> None:
+def _decide(levels: LevelCompiler, scan: ColumnScan, decided: Decided) -> None:
     """Have the scan's batches cut to the rows that meet the conditions."""
     names = list(scan.columns)
     tests = []
-    used = list(dict.fromkeys(each.variable for each in decided))
+    used = list(dict.fromkeys(each.variable for each in decided.coded))
     for value in used:
         conditions = "".join(
-            f"({each.operator!r}, {each.value}), " for each in decided if each.variable == value
+            f"({each.operator!r}, {each.value}), "
+            for each in decided.coded
+            if each.variable == value
         )
         tests.append(levels.call(coded.Test, str(names.index(value)), f"({conditions})"))
+    for called in decided.called:
+        key = levels.module.constants.name(called.key, "key")
+        place = str(names.index(called.variable))
+        made = levels.call(Computed, key, place, f"{called.known}.of_column")
+        decide = f"lambda b: bytes([1 if {called.test} else 0 for x in b])"
+        tests.append(levels.call(ComputedTest, made, decide))
+        used.append(called.variable)
     binding = levels.compiler.bindings[scan.number]
-    for each in own:
+    for each in decided.own:
         values = list(dict.fromkeys(map(binding.column, each.columns)))
         lists = [scan.columns[value] for value in values]
         test = " ".join(levels.filters((each.condition,))).removeprefix("if ")
@@ -224,8 +229,7 @@ def _decide(
         used += values
     scan.tests = levels.module.once(f"({''.join(f'{test}, ' for test in tests)})")
     scan.tested = list(dict.fromkeys(used))
-    scan.settled += [each.condition for each in decided]
-    scan.settled += [each.condition for each in own]
+    scan.settled += decided.conditions
     scan.passing = " ".join(levels.filters(tuple(scan.settled)))
 
 

@@ -50,10 +50,12 @@ if TYPE_CHECKING:
 
 SHARE_MAX = 0.6
 """The share of rows up to which those that are left are picked."""
-PICK, COMPARISON, CALL = 8.0, 20.0, 60.0
-"""Nanoseconds of a value that is picked, of an operator, and of a function."""
+PICK, COMPARISON, CALL, MOMENT = 8.0, 20.0, 60.0, 500.0
+"""Nanoseconds of a value that is picked, of an operator, of a function, and of one that is made for many at once."""
 ITEMS_MAX = 32
 """Items of a list: each is looked for in the buckets of each batch."""
+
+_LOOKED_UP = re.compile(r"(\w+)\[(c\d+_\d+)\]").fullmatch
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 
@@ -78,29 +80,58 @@ class OwnCondition(Struct):
     cost: float
 
 
-def decided_conditions(
-    levels: LevelCompiler, relation: TableRelation, filters: Sequence[Expression]
-) -> tuple[list[CodedCondition], list[OwnCondition]]:
-    """Those of the conditions that are decided for a batch, if few enough rows are expected to meet them."""
+class CalledCondition(Struct):
+    """A condition on a call on one column, whose values a variable has, that is made for a batch at once: by the
+    object that `known` names.  `test` is the condition on the call's value, `x`; `key` tells the call from others."""
+
+    condition: Expression
+    variable: str
+    known: str
+    key: str
+    test: str
+
+
+class Decided(Struct):
+    """The conditions of a scan that are decided for a batch, by the way it is done."""
+
     coded: list[CodedCondition] = []
     own: list[OwnCondition] = []
+    called: list[CalledCondition] = []
+
+    @property
+    def conditions(self) -> list[Expression]:
+        """All of them."""
+        found = [each.condition for each in self.coded]
+        found += [each.condition for each in self.own]
+        return found + [each.condition for each in self.called]
+
+
+def decided_conditions(
+    levels: LevelCompiler, relation: TableRelation, filters: Sequence[Expression]
+) -> Decided:
+    """Those of the conditions that are decided for a batch, if few enough rows are expected to meet them."""
+    found = Decided()
     for condition in filters:
         made = _coded(condition, relation.source, levels.scalar)
         if made is not None:
-            coded.append(made)
+            found.coded.append(made)
             continue
         remembered = _own(condition, relation.source, levels.scalar)
         if remembered is not None:
-            own.append(remembered)
-    if not coded and not own:
-        return [], []
-    shares = Shares(levels.compiler.planner, {relation.source: relation})
-    conditions = [*[each.condition for each in coded], *[each.condition for each in own]]
-    share = shares.of_all(conditions)
+            found.own.append(remembered)
+            continue
+        called = _called(condition, relation.source, levels.scalar)
+        if called is not None:
+            found.called.append(called)
+    conditions = found.conditions
+    if not conditions:
+        return found
+    share = Shares(levels.compiler.planner, {relation.source: relation}).of_all(conditions)
     if share <= SHARE_MAX:
-        return coded, own
+        return found
     picked = len(levels.beyond(relation.source, conditions))
-    return (coded, own) if share * picked * PICK < sum(each.cost for each in own) else ([], [])
+    spared = sum(each.cost for each in found.own) + MOMENT * len(found.called)
+    return found if share * picked * PICK < spared else Decided()
 
 
 _PLAIN = (
@@ -156,6 +187,68 @@ def _own(condition: Expression, number: int, scalar: ScalarCompiler) -> OwnCondi
         return None
     key = _SOURCE.sub("", repr(condition))
     return OwnCondition(condition, key, sorted(columns), sorted(parameters), cost)
+
+
+def _called(condition: Expression, number: int, scalar: ScalarCompiler) -> CalledCondition | None:
+    sides: tuple[Expression, ...]
+    if isinstance(condition, Compare):
+        sides = (condition.left, condition.right)
+    elif isinstance(condition, InList):
+        sides = (condition.operand, *condition.items)
+    else:
+        return None
+    calls = [side for side in sides if not is_settled(side)]
+    if len(calls) != 1 or not is_builtin(condition.collation):
+        return None
+    (call,) = calls
+    if not isinstance(call, Call) or not is_of_one_column(call, number):
+        return None
+    if call.function.for_many is None:
+        return None
+    found = looked_up(scalar.value(call))
+    if found is None:
+        return None
+    known, variable = found
+    scalar.computed.append((call, "x"))
+    test = scalar.true(condition)
+    scalar.computed.pop()
+    return CalledCondition(condition, variable, known, key_of(call), test)
+
+
+def looked_up(source: str) -> tuple[str, str] | None:
+    """The object that knows the values of a call, and the variable of the column that it is asked for, where the call's
+    source is such a question."""
+    found = _LOOKED_UP(source)
+    return None if found is None else (found[1], found[2])
+
+
+def key_of(e: Expression) -> str:
+    """What tells an expression on a column from all others on it."""
+    match e:
+        case Call():
+            return f"{e.name} {e.collation}({', '.join(map(key_of, e.arguments))})"
+        case Literal():
+            return repr(e.value)
+    return "column"
+
+
+def is_of_one_column(e: Call, number: int) -> bool:
+    """Whether a call speaks of one column of the relation, and of nothing else, and can be made for a batch at once."""
+    columns = set()
+    for node in walk(e):
+        match node:
+            case ColumnRef():
+                if node.source != number or node.column < 0:
+                    return False
+                columns.add(node.column)
+            case Call():
+                if node is not e and not is_plain_call(node):
+                    return False
+            case Literal():
+                pass
+            case _:
+                return False
+    return len(columns) == 1 and (e.function.for_many is not None or is_plain_call(e))
 
 
 def _coded(condition: Expression, number: int, scalar: ScalarCompiler) -> CodedCondition | None:

@@ -6,24 +6,22 @@ such a call is a column more, numbered behind all that a table can have.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from sql.compile.by_column import ColumnScan
-from sql.expressions import Call, ColumnRef, Expression, Literal
+from sql.compile.coded import is_of_one_column, key_of, looked_up
+from sql.expressions import Call, Expression
 from sql.plan import Select
-from sql.plan.walk import SUBQUERIES, children, walk, walk_block
+from sql.plan.walk import SUBQUERIES, children, walk_block
 from sql.run.computed import Computed, computed
-from sql.settled import is_plain_call
 
 if TYPE_CHECKING:
     from sql.compile.levels import LevelCompiler
 
 FIRST_COLUMN = 100_000
-_LOOKED_UP = re.compile(r"(\w+)\[(c\d+_\d+)\]").fullmatch
 
 
 def with_computed(levels: LevelCompiler, block: Select, scan: ColumnScan) -> ColumnScan:
@@ -77,29 +75,11 @@ def _asked_of_all(block: Select) -> Iterator[Expression]:
 
 def _calls(e: Expression, number: int) -> Iterator[Call]:
     """The outermost calls within an expression that speak of one column of the relation, and of nothing else."""
-    if isinstance(e, Call) and e.function.builtin and _is_of_one_column(e, number):
+    if isinstance(e, Call) and e.function.builtin and is_of_one_column(e, number):
         yield e
         return
     for part in children(e):
         yield from _calls(part, number)
-
-
-def _is_of_one_column(e: Call, number: int) -> bool:
-    columns = set()
-    for node in walk(e):
-        match node:
-            case ColumnRef():
-                if node.source != number or node.column < 0:
-                    return False
-                columns.add(node.column)
-            case Call():
-                if node is not e and not is_plain_call(node):
-                    return False
-            case Literal():
-                pass
-            case _:
-                return False
-    return len(columns) == 1 and (e.function.for_many is not None or is_plain_call(e))
 
 
 def _made(levels: LevelCompiler, scan: ColumnScan, call: Call, source: str) -> str:
@@ -107,26 +87,15 @@ def _made(levels: LevelCompiler, scan: ColumnScan, call: Call, source: str) -> s
     places = list(scan.lists)
     function = levels.module.function(Computed)
     if call.function.for_many is not None:
-        looked_up = _LOOKED_UP(source)
-        if looked_up is None or looked_up[2] not in scan.lists:
+        found = looked_up(source)
+        if found is None or found[1] not in scan.lists:
             return ""
-        key = levels.module.constants.name(_key(call), "key")
-        place = places.index(looked_up[2])
-        return f"{function}({key}, {place}, {looked_up[1]}.of_column)"
+        key = levels.module.constants.name(key_of(call), "key")
+        return f"{function}({key}, {places.index(found[1])}, {found[0]}.of_column)"
     variables = scan.variables(source)
     if len(variables) != 1 or scan.source:
         return ""  # of rows that were picked nothing is kept
     (variable,) = variables
-    key = levels.module.constants.name(_key(call), "key")
+    key = levels.module.constants.name(key_of(call), "key")
     make = f"lambda b: ([{source} for {variable} in b], True)"
     return f"{function}({key}, {places.index(variable)}, {make})"
-
-
-def _key(e: Expression) -> str:
-    """What tells an expression on a column from all others on it."""
-    match e:
-        case Call():
-            return f"{e.name} {e.collation}({', '.join(map(_key, e.arguments))})"
-        case Literal():
-            return repr(e.value)
-    return "column"

@@ -13,7 +13,7 @@ from typing import Any
 
 from sql.expressions import INTEGER, NULL, REAL, TEXT
 from sql.functions.formats import format_text
-from sql.functions.moments import DAY_MS, EPOCH_MS, HALF_DAY_MS, Moment, moment_of
+from sql.functions.moments import DAY_MS, EPOCH_MS, HALF_DAY_MS, Moment, moment_of, plain_ms
 from sql.functions.plain_moments import CLOCK_LENGTH, plain_moments
 from sql.functions.registry import AnyFunction, Function
 from sql.run.remembered import REMEMBERED_MAX, Known, Remembered
@@ -107,23 +107,34 @@ def datetime(ctx: Any, *arguments: Any) -> Any:
 
 
 def julianday(ctx: Any, *arguments: Any) -> Any:
-    moment = moment_of(arguments, _clock(ctx))
-    return None if moment is None else moment.julian_ms / 86400000.0
+    ms = _julian_ms(ctx, arguments)
+    return None if ms is None else ms / 86400000.0
 
 
 def unixepoch(ctx: Any, *arguments: Any) -> Any:
-    moment = moment_of(arguments, _clock(ctx))
-    return None if moment is None else _unix_seconds(moment)
+    ms = _julian_ms(ctx, arguments)
+    return None if ms is None else _unix_seconds(ms)
 
 
-def _unix_seconds(moment: Moment) -> int:
-    return moment.julian_ms // 1000 - EPOCH_MS // 1000
+def _julian_ms(ctx: Any, arguments: tuple[Any, ...]) -> int | None:
+    ms = plain_ms(arguments[0]) if len(arguments) == 1 else None
+    if ms is None:
+        moment = moment_of(arguments, _clock(ctx))
+        ms = None if moment is None else moment.julian_ms
+    return ms
+
+
+def _unix_seconds(julian_ms: int) -> int:
+    return julian_ms // 1000 - EPOCH_MS // 1000
 
 
 def strftime(ctx: Any, form: Any = None, *arguments: Any) -> Any:
     """The moment by the format's conversions; NULL if one of them is unknown."""
     if form is None:
         return None
+    if form == "%s":
+        seconds = unixepoch(ctx, *arguments)
+        return None if seconds is None else str(seconds)
     plain = _plain(arguments)
     if plain is not None and form.__class__ is str:
         pieces = _parts(form)
@@ -173,7 +184,7 @@ _CONVERSIONS: dict[str, Callable[[Moment], str]] = {
     "J": lambda moment: format_text("%.16g", [moment.julian_ms / 86400000.0]),
     "m": lambda moment: f"{moment.month:02}",
     "M": lambda moment: f"{moment.minute:02}",
-    "s": lambda moment: str(_unix_seconds(moment)),
+    "s": lambda moment: str(_unix_seconds(moment.julian_ms)),
     "S": lambda moment: f"{int(moment.second):02}",
     "w": lambda moment: str((moment.julian_ms + DAY_MS + HALF_DAY_MS) // DAY_MS % 7),
     "W": _week,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import time
 from copy import copy
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ DAY_MS = 86_400_000
 HALF_DAY_MS = 43_200_000
 EPOCH_MS = 210_866_760_000_000
 """1970-01-01 00:00:00 as a Julian day in milliseconds."""
+_EPOCH_ORDINAL = datetime(1970, 1, 1).toordinal()
 JULIAN_MS_MAX = 464_269_060_799_999
 """9999-12-31 23:59:59.999."""
 
@@ -371,6 +373,23 @@ def _fraction(digits: str) -> float:
 def current(seconds: float) -> Moment:
     """The moment of a POSIX time in seconds, to the millisecond."""
     return Moment(julian_ms=EPOCH_MS + int(seconds * 1000), has_julian=True)
+
+
+def plain_ms(value: Any) -> int | None:
+    """The Julian day in milliseconds of `YYYY-MM-DD` or `YYYY-MM-DD HH:MM:SS`, with a `T` perhaps; None of what Python
+    does not take for such a moment: a fifth of the time that it takes to read one."""
+    if value.__class__ is not str or len(value) not in (10, 19):
+        return None
+    if value[4] != "-" or value[7] != "-":
+        return None
+    if len(value) == 19 and not (value[10] in " T" and value[13] == value[16] == ":"):
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        return None  # SQLite has a 30th of February, and a year 0
+    seconds = found.hour * 3600 + found.minute * 60 + found.second
+    return EPOCH_MS + (found.toordinal() - _EPOCH_ORDINAL) * DAY_MS + seconds * 1000
 
 
 def moment_of(arguments: tuple[Any, ...], now: Any) -> Moment | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sql.expressions import (
     ROWID,
     And,
+    Call,
     ColumnRef,
     Compare,
     Exists,
@@ -28,6 +29,7 @@ from sql.expressions import (
 from sql.optimise.statistics import FILTER_SHARE
 from sql.plan import Relation, TableRelation
 from sql.schema import database_of
+from sql.settled import call_of_many, is_settled
 
 if TYPE_CHECKING:
     from sql.optimise.planner import Planner
@@ -121,6 +123,8 @@ class Shares:
         column, other, op = conjunct.left, conjunct.right, conjunct.op
         if not isinstance(column, ColumnRef):
             column, other, op = other, column, _FLIPPED.get(op, op)
+        if isinstance(column, Call) or isinstance(other, Call):
+            return self._called(conjunct)
         relation = self._table(column)
         if relation is None or not isinstance(column, ColumnRef) or column.column < 0:
             return None
@@ -136,6 +140,30 @@ class Shares:
             return None
         sample = self.planner.statistics.column(tree_id, column.column)
         return _share(conjunct, column.source, *_with_value(sample, value, _TESTS[op]))
+
+    def _called(self, condition: Compare) -> tuple[int, list[bool], float] | None:
+        """`_sampled` of `function(column, constants) OP constant`."""
+        call, other, op = condition.left, condition.right, condition.op
+        if not isinstance(call, Call) or is_settled(call):
+            call, other, op = other, call, _FLIPPED.get(op, op)
+        value = self.planner.value_of(other)
+        columns = (
+            [e for e in call.arguments if isinstance(e, ColumnRef)]
+            if isinstance(call, Call)
+            else []
+        )
+        relation = self._table(columns[0]) if len(columns) == 1 else None
+        if value is None or relation is None or columns[0].column < 0:
+            return None
+        assert isinstance(call, Call)
+        sample = self.planner.statistics.column(relation.table.tree_id, columns[0].column)
+        values = call_of_many(call, columns[0], sample, self.planner.env.parameters)
+        if values is None:
+            return None
+        passes, comparable = _with_value(values, value, _TESTS[op])
+        if op == "=" and not any(passes):
+            return columns[0].source, passes, 1.0 / max(10.0, len({*values}))
+        return _share(condition, columns[0].source, passes, comparable)
 
     def _matched(self, condition: Match) -> tuple[int, list[bool], float] | None:
         """`_sampled` of `column LIKE constant`, or GLOB."""

@@ -32,6 +32,7 @@ from typing import Any
 from msgspec import Struct
 
 from btree import Column
+from sql.run.computed import ComputedTest
 from sql.run.masks import RowTest
 from sql.run.probes import Probe, near, probed
 
@@ -342,7 +343,7 @@ def _common(one: Interval, other: Interval) -> Interval | None:
 
 def selected(
     batches: Iterable[Columns],
-    tests: Sequence[Test | RowTest],
+    tests: Sequence[Test | RowTest | ComputedTest],
     one_by_one: Callable[..., list[Any]] | None,
     probes: Sequence[tuple[int, Probe]],
     wanted: Sequence[int],
@@ -399,7 +400,7 @@ def selected(
             yield (*_picked(batch, places, wanted), *joined) or (places,)
 
 
-def _mask(batch: Columns, tests: Sequence[Test | RowTest]) -> bytes | bool | None:
+def _mask(batch: Columns, tests: Sequence[Test | RowTest | ComputedTest]) -> bytes | bool | None:
     """The rows that pass all tests, as of one; None where one of them can't decide."""
     mask, both, undecided = b"", 0, False
     for test in tests:

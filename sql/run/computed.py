@@ -64,6 +64,21 @@ class Computed(Struct):
         return values
 
 
+class ComputedTest:
+    """A condition on the value of an expression on one column: `decide` gives a byte for each of a batch's values."""
+
+    __slots__ = ("_computed", "_decide")
+
+    def __init__(self, made: Computed, decide: Callable[[list[Any]], bytes]) -> None:
+        self._computed = made
+        self._decide = decide
+
+    def decided(self, batch: Columns) -> bytes | bool:
+        """A byte for each row, 1 where it meets the condition; False if none does."""
+        mask = self._decide(self._computed.of(batch[self._computed.place]))
+        return mask if 1 in mask else False
+
+
 def computed(
     batches: Iterable[Columns], places: Sequence[int], made: Sequence[Computed]
 ) -> Iterator[Columns]:

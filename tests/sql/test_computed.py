@@ -43,6 +43,15 @@ QUERIES = (
     "SELECT strftime(?, at), count(*) FROM t GROUP BY 1",
     "SELECT x, y FROM (SELECT date(at) x, count(*) y FROM t GROUP BY 1) JOIN (SELECT date(day) z FROM t LIMIT 3) ON x = z",
     "SELECT date(at), count(*) FROM t WHERE date(at) > '2024-02-01' GROUP BY 1",
+    "SELECT id, at FROM t WHERE date(at) = '2024-01-15'",
+    "SELECT * FROM t WHERE date(day) IN ('2024-01-02', '2024-02-03')",
+    "SELECT * FROM t WHERE '2024-03-20' = date(odd) ORDER BY id",
+    "SELECT count(*), sum(n) FROM t WHERE strftime('%H', odd) >= '12' AND n > 5",
+    "SELECT id FROM t WHERE julianday(odd) > 2460000.5",
+    "SELECT count(*) FROM t WHERE unixepoch(at) < 1706000000 AND date(day) IS NULL",
+    "SELECT id FROM t WHERE date(odd) IS NULL AND date(at, '+1 day') = '2024-02-01'",
+    "SELECT id, n FROM t WHERE strftime(?, day) < '2024 03' AND date(at) <> date(day)",
+    "SELECT id FROM t WHERE upper(name) = 'B' AND strftime('%d', at) = '03' LIMIT 500",
 )
 CHANGES = (
     "UPDATE t SET at = '2020-02-31 00:00:00', name = NULL WHERE id % 4000 = 7",
@@ -113,6 +122,51 @@ def test_what_is_computed_is_a_column_in_the_code(
     assert "100000" not in code("SELECT date(at) FROM t WHERE abs(random()) > 1")
     assert "100000" not in code("SELECT upper(name) FROM t LIMIT 5")
     assert "100000" not in code("SELECT upper(name), (SELECT t.name) FROM t")
+
+
+def test_conditions_on_moments_are_decided_for_a_batch(
+    both: tuple[kvsh.Connection, sqlite3.Connection],
+) -> None:
+    def code(sql: str) -> str:
+        return "\n".join(row[0] for row in both[0].execute(f"EXPLAIN CODE {sql}"))
+
+    assert "ComputedTest(" in code("SELECT id FROM t WHERE date(at) = '2024-01-15'")
+    # What few rows meet is fetched, though all columns are wanted.
+    assert "found_rows(" in code("SELECT * FROM t WHERE julianday(at) = 2460325.5")
+    assert "ComputedTest(" not in code("SELECT id FROM t WHERE date(at) = day")
+
+
+def test_plain_moments_are_read_as_others_are() -> None:
+    ours, theirs = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    draw = random.Random(8)
+    values: list[Any] = [
+        *("2023-02-30", "2023-02-31 10:00:00", "0000-01-01", "0001-01-01", "9999-12-31T23:59:59"),
+        *("2023-W01-1T10:11:12", "20231120T101112.123", "2023-11-20 10:11+01", "2023-1120"),
+        *(
+            "2023-11-20x10:11:12",
+            "2023-11-20 24:00:00",
+            "2023-11-20 23:60:00",
+            "2023-11-20 1:11:12",
+        ),
+        *("2023-11-20 10:11:1٢", "２023-11-20", "2023-13-01", "2023-00-10", "2023-11-20\n10:11:12"),
+        *(
+            "2023-11-20 10:11:60",
+            "-023-11-20",
+            "2023-11-2 ",
+            " 2023-11-20",
+            "2024-02-29",
+            2460000,
+            None,
+        ),
+    ]
+    for _ in range(500):
+        day = f"{draw.randrange(10000):04}-{draw.randrange(14):02}-{draw.randrange(33):02}"
+        clock = f"{draw.randrange(25):02}:{draw.randrange(61):02}:{draw.randrange(61):02}"
+        values += [day, f"{day}{draw.choice(' T')}{clock}"]
+    for value in values:
+        for sql in ("SELECT julianday(?)", "SELECT unixepoch(?)", "SELECT strftime('%s', ?)"):
+            wanted = theirs.execute(sql, (value,)).fetchall()
+            assert ours.execute(sql, (value,)).fetchall() == wanted, (sql, value)
 
 
 def test_moments_are_plain_together_if_each_of_them_is() -> None:
