@@ -139,7 +139,20 @@ def _set_flag(session: Session, name: str, *, is_on: bool) -> None:
         setattr(session, name, is_on)
         if name == "case_sensitive_like":
             _replace_like(session, is_sensitive=is_on)
+        elif name == "defer_foreign_keys" and not is_on:
+            _forget_deferred(session)
         session.forget_plans()
+
+
+def _forget_deferred(session: Session) -> None:
+    """As in SQLite, violations that the pragma alone has deferred are none any more when it is turned off: programs
+    that remake a table look with foreign_key_check first.  Those of deferred constraints are not told from them."""
+    if not session.deferred_violations:
+        return
+    with session.reading() as transaction:
+        tables = list(session.schema_of(transaction).main.tables.values())
+    if not any(key.deferred for table in tables for key in table.foreign_keys):
+        session.deferred_violations = 0
 
 
 def _replace_like(session: Session, *, is_sensitive: bool) -> None:

@@ -8,7 +8,7 @@ for generated columns: these are computed, since a row always holds every column
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from operator import itemgetter, or_
 from typing import Any
 
@@ -17,7 +17,7 @@ import msgspec
 from btree import Row, Tree
 from sql.ddl.expressions import check_expression
 from sql.ddl.objects import forget_sequence, place_of
-from sql.ddl.rewrite import ColumnFinder, Edit, edited, table_edits, tables_named
+from sql.ddl.rewrite import ColumnFinder, Edit, edited, own_edits, table_edits, tables_named
 from sql.ddl.tables import TableDraft, check_loops
 from sql.ddl.work import RESERVED_NAMES, Work, no_such, objects_of
 from sql.errors import SqlError, SqlNameError
@@ -178,8 +178,13 @@ def rename_table(work: Work, statement: RenameTable) -> None:
         raise SqlError(f"there is already another table or index with this name: {new}")
     if new.lower().startswith("sqlite_"):
         raise SqlError(f"object name reserved for internal use: {new}", token=new)
-    check_definitions(work)
-    _rewrite(work, lambda item: table_edits(item, old, new), old=old, new=new)
+    session = work.session
+    if session.pragmas.get("legacy_alter_table"):
+        edits_of = partial(own_edits, old=old, new=new, parents=session.foreign_keys)
+    else:
+        check_definitions(work)
+        edits_of = partial(table_edits, old=old, new=new)
+    _rewrite(work, edits_of, old=old, new=new)
     if table.autoincrement:
         forget_sequence(work, old, new)
 

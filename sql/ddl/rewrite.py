@@ -17,6 +17,7 @@ from sql.parse.lexer import Tokens, tokens_of
 from sql.parse.statements import (
     CreateTable,
     CreateTrigger,
+    CreateView,
     Delete,
     IndexedColumn,
     Insert,
@@ -79,6 +80,21 @@ def table_edits(statement: Statement, old: str, new: str) -> list[Edit]:
     if isinstance(statement, CreateTrigger):
         # The trigger's own name is no table's.
         edits = [edit for edit in edits if edit[0] != statement.name.start]
+    return edits
+
+
+def own_edits(statement: Statement, old: str, new: str, *, parents: bool) -> list[Edit]:
+    """What `PRAGMA legacy_alter_table` leaves of them: the table's own definition, its indexes, what its triggers stand on,
+    and with `parents` REFERENCES to it.  Views, and what triggers do, go on to mean the name."""
+    if isinstance(statement, CreateView):
+        return []
+    if isinstance(statement, CreateTrigger):
+        on = statement.table
+        return [(on.start, on.end, quoted(new))] if on.name.lower() == old.lower() else []
+    edits = table_edits(statement, old, new)
+    if not parents:
+        kept = set(_parent_edits(tokens_of(statement.text), old.lower(), quoted(new)))
+        edits = [edit for edit in edits if edit not in kept]
     return edits
 
 

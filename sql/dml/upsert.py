@@ -169,9 +169,10 @@ def _constraint(target: Target, clause: Upsert, alias: str | None, which: str) -
     if table.without_rowid:
         if named == sorted(table.columns[place].name.lower() for place in table.primary_key):
             return None
-    elif table.rowid_alias is not None:
-        column = table.columns[table.rowid_alias].name.lower()
-        if len(named) == 1 and (named[0] == column or named[0] in _ROWID_NAMES):
+    elif len(named) == 1:
+        columns = [column.name.lower() for column in table.columns]
+        alias_name = None if table.rowid_alias is None else columns[table.rowid_alias]
+        if named[0] == alias_name or (named[0] in _ROWID_NAMES and named[0] not in columns):
             return None
     for item in clause.target:
         if item.column is not None:
