@@ -2,18 +2,19 @@
 
 They are put into a list that is there: a copy of it, for each commit that somebody reads after, would touch each of
 its keys, which are seldom in the processor's cache.  So there are two lists, of all that waits and of what was changed
-lately, and only the second one ever changes.
+lately, and only the second one ever changes.  Who looks for what begins with a prefix finds it in a dict.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from btree import ranges
-from btree.order import in_order, search_right
+from btree.order import MAX, in_order, search_right
 from btree.protocols import Key
 from btree.ranges import Bound
 
@@ -35,6 +36,9 @@ misses of the processor's cache."""
 
 _SHORT = 64
 """Row ids that are asked for one by one."""
+
+_FEW_ALIKE = 16
+"""Changes that begin alike, up to which they are put in order each time."""
 
 ordering = RLock()
 """Held while the keys that were changed lately are put in order, or picked."""
@@ -140,3 +144,66 @@ def joined(runs: list[list[Key]]) -> list[Key]:
     if len(runs) == 1:
         return runs[0]
     return in_order(dict.fromkeys(chain.from_iterable(runs))) if runs else []
+
+
+class ByPrefix:
+    """The keys of a dict to which keys are only ever added, by how they begin: as `width` parts."""
+
+    __slots__ = ("_alike", "_known", "_width")
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._alike: dict[Key, list[Key]] = {}
+        self._known = 0
+
+    def keys(self, changes: Mapping[Key, Any], prefix: tuple[Any, ...]) -> Sequence[Key]:
+        """Those that begin with `prefix`, in no order."""
+        if len(changes) != self._known:
+            with ordering:
+                self._add_new(changes)
+        return self._alike.get(prefix, ())
+
+    def _add_new(self, changes: Mapping[Key, Any]) -> None:
+        width, alike = self._width, self._alike
+        while (count := len(changes)) != self._known:
+            try:
+                fresh = list(islice(reversed(changes), count - self._known))  # see `ordered`
+            except RuntimeError:
+                continue  # a commit adds some
+            if len(changes) != count:
+                continue  # or has done so
+            for key in reversed(fresh):
+                prefix = key[:width]
+                known = alike.get(prefix)
+                if known is None:
+                    alike[prefix] = [key]
+                else:
+                    known.append(key)
+                self._known += 1
+
+
+def few_alike(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Key]:
+    """The keys of changes over an index that begin with `prefix`, in order.
+
+    They are not looked for among those in order: to search two lists takes as long as to look into the leaf."""
+    own, width = tree.own, len(prefix)
+    found: list[Key] = []
+    if own:
+        by_prefix = tree.own_prefixes
+        if by_prefix is None:
+            by_prefix = tree.own_prefixes = {}
+        known = by_prefix.get(width)
+        if known is None:
+            known = by_prefix[width] = ByPrefix(width)
+        found += known.keys(own, prefix)
+    if tree.entries:
+        state = tree.under
+        known = state.pending_prefixes.get(width)
+        if known is None:
+            known = state.pending_prefixes.setdefault(width, ByPrefix(width))
+        found += known.keys(state.pending, prefix)
+    if len(found) <= 1:
+        return found
+    if len(found) > _FEW_ALIKE:
+        return few_changed(tree, (prefix, False), ((*prefix, MAX), False))[0]
+    return in_order(dict.fromkeys(found))

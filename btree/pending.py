@@ -32,6 +32,7 @@ def add_pending(state: TreeState, changes: dict[Key, Value], count: int, lsn: in
 def remove_pending(state: TreeState, lsn: int) -> None:
     """Take out what `add_pending` added of the newest commit, which could not be made."""
     state.pending_lsn = min(state.pending_lsn, lsn - 1)
+    state.pending_order, state.pending_prefixes = ([], []), {}
     for key, entry in list(state.pending.items()):
         if entry[0] == lsn:
             if entry[2] is None:

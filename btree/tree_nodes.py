@@ -20,6 +20,7 @@ from btree.protocols import Key, TreeKind, Value
 from btree.tree_state import Mark, TreeState
 
 if TYPE_CHECKING:
+    from btree.changed_keys import ByPrefix
     from btree.transaction import LocalTransaction
     from btree.tree import Tree
 
@@ -48,6 +49,7 @@ class TreeNodes:
         "own",
         "own_max",
         "own_order",
+        "own_prefixes",
         "redo",
         "redo_max",
         "root",
@@ -65,6 +67,7 @@ class TreeNodes:
     own: dict[Key, Value]
     own_max: int
     own_order: list[Key] | None  # see `overlay.own_keys`
+    own_prefixes: dict[int, ByPrefix] | None
     entries: dict[Key, Any]
     lsn: int
     top: int | None

@@ -8,6 +8,7 @@ from btree.protocols import Key, TreeKind
 
 if TYPE_CHECKING:
     from btree.added import Added
+    from btree.changed_keys import ByPrefix
 
 PENDING_MIN = 1024
 PENDING_MAX = 1 << 15
@@ -44,6 +45,7 @@ class TreeState:
         "pending_max",
         "pending_met",
         "pending_order",
+        "pending_prefixes",
         "pending_top",
         "root",
         "root_page",
@@ -82,6 +84,8 @@ class TreeState:
         self.pending_lsn = -1  # of the newest of them
         self.pending_bytes = 0  # of the raw tree: of their redo
         self.pending_order: tuple[list[Key], list[Key]] = [], []  # the keys, see `waiting`
+        # The same by how they begin: in how many parts, and so.
+        self.pending_prefixes: dict[int, ByPrefix] = {}
         self.pending_met = 0  # how often one of them was met in a range
         self.nodes_top: int | None = (
             None  # the largest row id in the nodes, once somebody has asked

@@ -17,7 +17,15 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from btree import few_keys, ranges
-from btree.changed_keys import cut, few_changed, few_ids_changed, joined, ordered, ordering
+from btree.changed_keys import (
+    cut,
+    few_alike,
+    few_changed,
+    few_ids_changed,
+    joined,
+    ordered,
+    ordering,
+)
 from btree.few_keys import first_of
 from btree.order import MAX, in_order, less, search_left, search_right
 from btree.protocols import Key, Row, TreeKind, Value
@@ -285,7 +293,7 @@ def _changes(tree: OverlaidTree, run: Sequence[Key]) -> list[tuple[Key, Value]] 
 
 
 def prefixed(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Key] | None:
-    run, _ = few_changed(tree, (prefix, False), ((*prefix, MAX), False))
+    run = few_alike(tree, prefix)
     changes = _changes(tree, run) if run else None
     tree.descents += 1
     found = few_keys.prefixed_below(tree.base, prefix)
@@ -297,7 +305,7 @@ def prefixed(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Key] | None:
 
 
 def last_parts(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Any] | None:
-    run, _ = few_changed(tree, (prefix, False), ((*prefix, MAX), False))
+    run = few_alike(tree, prefix)
     changes = _changes(tree, run) if run else None
     tree.descents += 1
     found = few_keys.prefixed_below(tree.base, prefix)

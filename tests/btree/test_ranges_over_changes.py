@@ -118,6 +118,7 @@ def test_ranges_have_the_changes_in_them(
         (changed_keys, "_FEW_FRESH", (0, 8)),
         (changed_keys, "_NEAR", (1, 16)),
         (changed_keys, "_SHORT", (0, 64)),
+        (changed_keys, "_FEW_ALIKE", (0, 16)),
     ):
         monkeypatch.setattr(module, name, numbers.choice(choices))
     store: Any = open_store(tmp_path / "a.db", durability="off", page_bytes=512)
