@@ -81,6 +81,8 @@ def explanation(ours: Rows | str, expected: Rows | str) -> str | None:
         return None
     if isinstance(ours, str):
         return None
+    if any(isinstance(value, str) and "\0" in value for row in (*ours, *expected) for value in row):
+        return "NOCASE of sqlite3 compares texts up to a NUL"
     if {*map(numeric, ours)} == {*map(numeric, expected)}:
         return "sqlite3 shows a text as the number that a comparison converted it to"
     return None
