@@ -33,7 +33,8 @@ Edit = tuple[int, int, str]
 def edited(text: str, edits: list[Edit]) -> str:
     """`text` with every [start, end) replaced; an edit made twice counts once."""
     for start, end, new in sorted(set(edits), reverse=True):
-        text = text[:start] + new + text[end:]
+        gap = " " if new[-1] == text[end : end + 1] == '"' else ""  # two would be one name
+        text = text[:start] + new + gap + text[end:]
     return text
 
 

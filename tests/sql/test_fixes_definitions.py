@@ -162,6 +162,12 @@ SCRIPTS: dict[str, list[str]] = {
         "ALTER TABLE t ADD COLUMN c CHECK (a <> 1)",
         "ALTER TABLE t ADD COLUMN c AS (NULL) NOT NULL",
     ],
+    "a name in quotes that is renamed before another one": [
+        "CREATE TABLE t ('a'\"b\", c)",
+        "ALTER TABLE t RENAME a TO x",
+        "SELECT sql FROM sqlite_master",
+        "SELECT x, c FROM t",
+    ],
     "ANALYZE may name the catalog": [
         "ANALYZE sqlite_schema",
         "ANALYZE main.sqlite_master",
