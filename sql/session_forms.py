@@ -45,18 +45,19 @@ _LITERALS: dict[str | None, tuple[str, Callable[[str], Any]]] = {
 class ShapeForm:
     """Statements of one shape, the text of which is the `key`; `opening`: up to the first literal."""
 
-    __slots__ = ("_fullmatch", "_types", "key", "opening", "take_certain")
+    __slots__ = ("_closing", "_fullmatch", "_lines", "_types", "key", "opening", "take_certain")
 
     def __init__(self, shape: str) -> None:
         parts = _MARK.split(shape.removesuffix(";"))
         literals = [_LITERALS[mark] for mark in parts[1::2]]
-        patterns = [*(pattern for pattern, _ in literals), ""]
-        texts = map(re.escape, parts[::2])
-        statement = "".join([a + b for a, b in zip(texts, patterns, strict=True)])
+        patterns = [pattern for pattern, _ in literals]
+        opening, *between, closing = map(re.escape, parts[::2])
+        inside = "".join([a + b for a, b in zip(patterns, [*between, ""], strict=True)])
         self.key = shape
-        self.opening = parts[0]
+        self.opening, self._closing = parts[0], parts[-1]
         self._types = [make for _, make in literals]
-        self._fullmatch = re.compile(statement).fullmatch
+        self._fullmatch = re.compile(opening + inside + closing).fullmatch
+        self._lines = re.compile(f"^{inside}$", re.MULTILINE)
         self.take_certain = self.take
 
     def take(self, statement: str) -> tuple[str, ...] | None:
@@ -66,10 +67,22 @@ class ShapeForm:
 
     def sets(self, taken: list[tuple[str, ...]]) -> list[Values]:
         """The values of each statement."""
-        if len(self._types) == 1:
-            return list(zip(map(self._types[0], [text for (text,) in taken])))
         columns = zip(*taken, strict=True)
         return list(zip(*map(map, self._types, columns), strict=True))
+
+    def rows(self, text: str, gap: str) -> list[Values] | None:
+        """The values of the statements in `text`, which have `gap` between them, if all are of this shape and none has
+        several lines between its first literal and its last."""
+        if not text.endswith(self._closing):
+            return None
+        between = self._closing + gap + self.opening
+        inside = text[len(self.opening) : len(text) - len(self._closing)]
+        count = inside.count(between)
+        lines = inside.replace(between, "\n")
+        found = self._lines.findall(lines)
+        if not len(found) == count + 1 == lines.count("\n") + 1:
+            return None
+        return list(zip(map(self._types[0], found))) if len(self._types) == 1 else self.sets(found)
 
 
 Form = InsertForm | ShapeForm
@@ -155,16 +168,16 @@ def _split_run(
     if end < first:
         return None
     body = window[:end]
+    span = _spans(body, cut, located)
+    count = body.count(cut)
     for form in forms:
-        if isinstance(form, InsertForm) and body.startswith(form.opening):
-            count = body.count(cut)
+        if body.startswith(form.opening):
             if count == body.count(gap + form.opening):
                 rows = form.rows(body, gap)
                 if rows is not None:
-                    span = _spans(body, cut, located)
                     return Run(text, (form,), [0] * (count + 1), [rows], span)
             break
-    return _run_of(text, body.split(cut), forms, _spans(body, cut, located))
+    return _run_of(text, body.split(cut), forms, span)
 
 
 def _spans(body: str, cut: str, located: Callable[[int], int]) -> Callable[[int], tuple[int, int]]:

@@ -31,7 +31,7 @@ Values = tuple["SqlValue", ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 _PLAIN = frozenset((int, str, bytes, float, type(None))).issuperset
-_ROWS_GATHERED = 4096
+_ROWS_GATHERED = 16384
 _FEW_ROWS = 1000
 """Rows of a query that are given back at once by the short way, without a look whether to stop."""
 _SHORT_RUNS = 3
@@ -416,17 +416,23 @@ class QueryPlan(Checked):
         transaction = joined or session.begin_transaction(write=False)
         try:
             self._check(session, transaction, sets[0])
-            self._make_code(session, transaction, sets[0])
-            run = self._compiled.run
-            context = self.context(session, transaction, ())
+            ready = None if self._short is None else self._short.ready(transaction)
+            context: Context | None = None
             for values in sets:
-                context.parameters = values
-                context.now = None
-                batches = run(context)
-                if batches.__class__ is not list:
-                    break
-                for batch in batches:
-                    rows += batch
+                found = None if ready is None else ready(values)
+                if found is not None:
+                    rows += found
+                else:
+                    if context is None:
+                        self._make_code(session, transaction, values)
+                        context = self.context(session, transaction, values)
+                    context.parameters = values
+                    context.now = None
+                    batches = self._compiled.run(context)
+                    if batches.__class__ is not list:
+                        break
+                    for batch in batches:
+                        rows += batch
                 done += 1
                 if len(rows) > _ROWS_GATHERED:
                     break

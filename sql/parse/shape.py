@@ -156,7 +156,14 @@ def _flags(skeleton: str, count: int) -> list[int]:
     if ";" in tokens or not tokens:
         return nothing
     walk = _WALKS.get(tokens[0])
-    return nothing if walk is None else walk(tokens, nothing)
+    if walk is None:
+        return nothing
+    if "RETURNING" not in tokens or tokens[0] not in _CHANGES:
+        return walk(tokens, nothing)
+    # What it gives are result columns.
+    before = tokens[: tokens.index("RETURNING")]
+    lifted = before.count("\x00")
+    return [*walk(before, nothing[:lifted]), *nothing[lifted:]]
 
 
 def _insert(tokens: list[str], flags: list[int]) -> list[int]:

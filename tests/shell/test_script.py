@@ -149,7 +149,7 @@ def test_what_an_error_shows_of_a_script_does_nothing_to_a_terminal(tmp_path: Pa
         (b"select 1;\nget\n", "2:4", "usage: get KEY"),
         (b"select 1;\n.mode nice\n", "2:1", "no such mode"),
         (b"select 1;\n.tabels\n", "2:1", "did you mean .tables?"),
-        (b"select 1;\n\\d t\n", "2:1", ".schema"),
+        (b"select 1;\n\\d t\n", "2:1", ".describe"),
         (b"select 1;\nKEYS *\n", "2:1", "scan --keys"),
     ],
 )

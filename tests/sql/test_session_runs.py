@@ -46,7 +46,7 @@ def session() -> Session:
 
 def run(session: Session, known: str, text: str) -> tuple[Ran | None, list[Row]]:
     """What runs of `text` after the statements of `known`, each by itself."""
-    for statement in known.split("\n"):
+    for statement in filter(None, known.replace(";\n", ";\0").split("\0")):
         session.execute(statement).fetch_all()
         session.runs.learn(statement)
     shown = Shown()
@@ -83,6 +83,13 @@ def test_queries_of_one_shape_run_together(session: Session) -> None:
         [("x",), ("x",)],
         " select 1;",
     )
+    for odd in ("1\n2", "1 or 2", "'1'", "1 -- so\n", "id"):
+        text = f"{by_id}{by_id}select a from t where id = {odd};{by_id}"
+        found = queried(by_id, text)
+        assert found == ([("x",), ("x",)], text[2 * len(by_id) :]), odd
+    lines = "select a\nfrom t where id = 1\nand a = 'x';\n"
+    other = lines.replace("'x'", "'y\n'").replace("1", "2")
+    assert queried(lines, lines + other + lines) == ([("x",), ("x",)], "\n")
     both = "select id from t where id = 1 and a = 'x' and b > 0.25;"
     others = both.replace("id = 1", "id = 3").replace("'x'", "'it''s'")
     assert queried(both, both + others) == ([(1,), (3,)], "")
@@ -119,6 +126,19 @@ def test_changes_of_one_shape_run_together(session: Session) -> None:
     assert session.execute("select a from t where id = 7").fetch_all() == [(4,)]
     counted = "update t set b = changes() where id = 1;"
     assert rest(session, counted, f"{counted}{counted}") is None
+
+
+def test_what_is_returned_is_shown_in_its_order(session: Session) -> None:
+    known = "insert into t values (20, 1, 1) returning id, 'is 20';\nselect a from t where id = 2;"
+    text = (
+        "insert into t values (21, 2, 2) returning id, 'is 20';\nselect a from t where id = 21;\n"
+    )
+    ran, rows = run(session, known, text + text.replace("21", "22"))
+    assert ran is not None and ran.error is None
+    assert rows == [(21, "is 20"), (2,), (22, "is 20"), (2,)]
+    one = "update t set a = a + 1 where id = 20 returning a;"
+    ran, rows = run(session, one, one + one)
+    assert ran is not None and rows == [(3,), (4,)]
 
 
 def test_what_fails_is_told_with_its_place(session: Session) -> None:
