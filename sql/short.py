@@ -121,7 +121,7 @@ class _Maker:
         if block.order and not plan.ordered:
             raise _NotShort
         if block.keys is not None:
-            return self._edge(plan, level)
+            return self._count(block, level) if _counts_rows(block) else self._edge(plan, level)
         match level.access:
             case RowidLookup():
                 return self._by_rowid(block, level)
@@ -496,6 +496,37 @@ class _Maker:
 
         return Short(ready)
 
+    def _count(self, block: Select, level: Level) -> Short:
+        """How many rows an index has for a value, or between two."""
+        access = level.access
+        if not isinstance(access, KeyRange) or access.prefix is not None:
+            raise _NotShort
+        types, number = self.types, access.path.tree_id
+        if access.low is None and access.high is None and access.equal:
+            prefix = self._prefix(access)
+
+            def keys_of(tree: Tree) -> Keys:
+                return lambda values, count: tree.between(
+                    prefix(values), prefix(values), hi_inclusive=True
+                )
+        elif access.low not in (None, PRESENT) and access.high is not None:
+            keys_of = self._keys(access)
+        else:
+            raise _NotShort
+
+        def ready(transaction: Transaction) -> Ready:
+            keys = keys_of(transaction.tree(number))
+
+            def rows(values: Values) -> Rows | None:
+                if tuple(map(type, values)) != types:
+                    return None
+                found = keys(values, sys.maxsize)
+                return None if found is None else [(len(found),)]
+
+            return rows
+
+        return Short(ready)
+
     def _edge(self, plan: SelectPlan, level: Level) -> Short:
         """min() or max() of a column that an index has in order."""
         block, access, relation = plan.block, level.access, level.relation
@@ -531,6 +562,21 @@ class _Maker:
             return rows
 
         return Short(ready)
+
+
+def _counts_rows(block: Select) -> bool:
+    """Whether all that is asked is how many rows there are."""
+    if block.keys or block.order or block.limit is not None or len(block.aggregates) != 1:
+        return False
+    (call,), outputs = block.aggregates, block.outputs
+    return (
+        call.name == "count"
+        and not (call.arguments or call.distinct or call.order)
+        and call.where is None
+        and len(outputs) == 1
+        and isinstance(outputs[0], SlotRef)
+        and outputs[0].source == block.aggregate_source
+    )
 
 
 def _outputs(block: Select, relation: TableRelation) -> list[int]:
