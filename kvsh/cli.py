@@ -15,12 +15,16 @@ import gc
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kvsh.reader import RAW_WORDS
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from kvsh.environment import Environment
+    from kvsh.opened import Given
+    from kvsh.script import Script
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -82,8 +86,8 @@ def _main(arguments: list[str], *, ends: bool = False) -> int:
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup has it ignored
             signal.signal(signal.SIGHUP, _terminated)
         if _is_plain(arguments):
-            given: Any = {"database": arguments[0] if arguments else None, "words": arguments[1:]}
-            return run(given, ends=ends)
+            plain: Given = {"database": arguments[0] if arguments else None, "words": arguments[1:]}
+            return run(plain, ends=ends)
         from kvsh.options import parse_options
 
         given = parse_options(arguments)
@@ -128,7 +132,7 @@ def is_command_word(words: list[str]) -> bool:
     return word in RAW_WORDS or (word[:1] == "." and len(word.split()) == 1)
 
 
-def _without_database(given: dict[str, Any]) -> str | None:
+def _without_database(given: Given) -> str | None:
     """`kvsh "SELECT 1"`: what stands in the database's place is a statement or a command.
 
     A query runs in memory, as with -c; for anything else the database was forgotten: a message that says
@@ -163,12 +167,12 @@ def _first_word(text: str) -> str:
     return text[:size].lower()
 
 
-def _terminated(number: int, _frame: Any) -> None:
+def _terminated(number: int, _frame: FrameType | None) -> None:
     """SIGTERM, SIGHUP: leave as after Ctrl-C, rolling back and closing cleanly."""
     raise SystemExit(128 + number)
 
 
-def run(given: dict[str, Any], *, ends: bool = False) -> int:
+def run(given: Given, *, ends: bool = False) -> int:
     """Run what the options ask for.  `ends`: the process ends then."""
     from btree import StoreError
     from kvsh.environment import Environment, Options
@@ -203,7 +207,7 @@ def run(given: dict[str, Any], *, ends: bool = False) -> int:
     return status
 
 
-def _needs_file(words: list[str], given: dict[str, Any]) -> bool:
+def _needs_file(words: list[str], given: Given) -> bool:
     """Whether it makes no sense to make a new database for this."""
     if given.get("readonly") or given.get("at") is not None:
         return True
@@ -258,7 +262,7 @@ def _sentence(error: BaseException) -> str:
     return str(error)
 
 
-def _configure(environment: Environment, given: dict[str, Any]) -> None:
+def _configure(environment: Environment, given: Given) -> None:
     terminal = os.isatty(1)
     environment.target.set_terminal(terminal)
     environment.target.eager = terminal
@@ -278,9 +282,9 @@ def _configure(environment: Environment, given: dict[str, Any]) -> None:
         environment.set_timeout(given["statement_timeout"])
 
 
-def _dispatch(environment: Environment, given: dict[str, Any]) -> int:
+def _dispatch(environment: Environment, given: Given) -> int:
     words = list(given.get("words", []))
-    inputs: list[tuple[str, str]] = given.get("inputs", [])
+    inputs = given.get("inputs", [])
     from kvsh.script import Script, signals, terminable
 
     if not words and not inputs and os.isatty(0) and os.isatty(1):
@@ -305,7 +309,7 @@ def _dispatch(environment: Environment, given: dict[str, Any]) -> int:
     return script.status
 
 
-def _run(script: Any, inputs: list[tuple[str, str]], words: list[str]) -> None:
+def _run(script: Script, inputs: list[tuple[str, str]], words: list[str]) -> None:
     from kvsh.script import run_path, run_stdin, run_text, run_words
 
     for kind, text in inputs:

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from kvsh.arguments import Unfulfilled, UsageError, parse, split
 from kvsh.opened import OpenDatabase, Options
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from kvsh.chart import Canvas
     from kvsh.commands.command import Command
     from kvsh.config import Config
+    from kvsh.guard import Danger
     from kvsh.transfer.progress import Progress
     from kvsh.undo import UndoLog
-    from sql import Parameters, Session
+    from sql import Parameters, Session, SqlValue
 
 
 _ASCII_BRANCHES = str.maketrans("│├└─", "||`-")
@@ -65,7 +66,7 @@ class Leave(Exception):
 class Environment(OpenDatabase):
     """One shell, script or one-shot command."""
 
-    def __init__(self, path: str | None, options: Options, *, out: Any, err: TextIO) -> None:
+    def __init__(self, path: str | None, options: Options, *, out: BinaryIO, err: TextIO) -> None:
         self.err = err
         self.target = Target(out)
         # how results look
@@ -80,12 +81,12 @@ class Environment(OpenDatabase):
         self.changes_shown = False
         self.keep_going = False  # a script goes on after an error
         self.explain = ""  # what EXPLAIN to put before queries
-        self.parameters: dict[str, Any] = {}
+        self.parameters: dict[str, SqlValue] = {}
         # the terminal
         self.interactive = False
         self.screen: int | None = None
         self.unicode = True
-        self.paint: Any = None
+        self.paint: Callable[[str, str], str] | None = None
         self.config: Config | None = None
         self.confirm: Callable[[str], bool] | None = None
         self.undo_log: UndoLog | None = None
@@ -216,7 +217,12 @@ class Environment(OpenDatabase):
         )
 
     def show(
-        self, names: list[str], batches: Any, *, mode: str | None = None, kinds: int = 31
+        self,
+        names: list[str],
+        batches: Iterator[list[Row]],
+        *,
+        mode: str | None = None,
+        kinds: int = 31,
     ) -> None:
         """A result, in the mode in force; through the pager if it is long and there is one."""
         if batches.__class__ is not _LIST_ITERATOR:
@@ -376,7 +382,7 @@ class Environment(OpenDatabase):
         finally:
             self.undo_log.after(self.session, text)
 
-    def _guarded(self, text: str, danger: Any) -> None:
+    def _guarded(self, text: str, danger: Danger) -> None:
         """Do it, say what it did, and keep it only if the user wants that."""
         from kvsh.guard import provisional, question, rows_of
 
@@ -555,13 +561,13 @@ def _changed(rows: int) -> str:
     return f"{counted(rows, 'row')} changed"
 
 
-class _Parameters(dict[str, Any]):
+class _Parameters(dict[str, "SqlValue"]):
     """Values of `.param`; what was not set is NULL."""
 
     def __missing__(self, key: str) -> None:
         return None
 
-    def unnamed(self, place: int) -> Any:
+    def unnamed(self, place: int) -> SqlValue:
         """The value of the `?` at that place, from 1."""
         return self[str(place)]
 

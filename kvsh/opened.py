@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn, TypedDict, Unpack
 
 from kvsh.arguments import CommandError
 from kvsh.tidying import tidy
@@ -15,10 +15,35 @@ if TYPE_CHECKING:
     from sql import Session
 
 
+class Given(TypedDict, total=False):
+    """What the command line says, or leaves unsaid."""
+
+    database: str | None
+    words: list[str]
+    inputs: list[tuple[str, str]]
+    """What -f and -c name, in order: ("file", path) or ("command", text)."""
+    readonly: bool
+    at: int | None
+    durability: str
+    timeout: float
+    statement_timeout: float | None
+    cache_bytes: int
+    safe: bool
+    yes: bool
+    keep_going: bool
+    mode: str | None
+    headers: bool | None
+    null: str | None
+    separator: str | None
+    timer: bool
+    echo: bool
+    parameters: dict[str, str]
+
+
 class Options:
     """How to open databases, and what the command line decided."""
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, **given: Unpack[Given]) -> None:
         self.readonly: bool = given.get("readonly", False)
         self.at: int | None = given.get("at")
         self.durability: str = given.get("durability", "full")
@@ -32,7 +57,7 @@ _NOT_TO_BE_WRITTEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 """What the system says of a file that may be there to be read."""
 
 
-def _refused(*_: Any, **__: Any) -> None:
+def _refused(*_: object, **__: object) -> NoReturn:
     """What --safe makes of a copy to another file."""
     raise CommandError("not available with --safe: it reads or writes files")
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from kvsh.cli import is_command_word
 from kvsh.output import MODES
 
+if TYPE_CHECKING:
+    from kvsh.opened import Given
 
-def parse_options(arguments: list[str]) -> dict[str, Any] | int:
+
+def parse_options(arguments: list[str]) -> Given | int:
     """What the arguments ask for; an exit status if they were wrong, or asked for help."""
-    found: dict[str, Any] = {}
+    found: Given = {}
     protected, order = _arrangement(arguments)
 
     def callback(**given: Any) -> None:
-        found.update(_arranged(given, order))
+        found.update(cast("Given", _arranged(given, order)))
 
     command = click.Command(
         "kvsh",

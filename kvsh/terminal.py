@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kvsh.environment import Environment
 
 
-def describe(environment: Any) -> None:
+def describe(environment: Environment) -> None:
     """Tell the environment about the terminal on standard output."""
     from kvsh.themes import MONOCHROME, THEMES, Painter, colour_depth
 

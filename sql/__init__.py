@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sql.parse import is_complete, next_statement
     from sql.plan import ResultColumn
     from sql.result import Result
-    from sql.schema import quoted
+    from sql.schema import Column, Index, Schema, Table, Trigger, View, quoted
     from sql.session import Session
     from sql.session_plans import Parameters, Prepared
     from sql.typed_rows import TypedRows
@@ -34,22 +34,28 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Aggregate": "sql.functions",
+    "Column": "sql.schema",
     "ConstraintError": "sql.errors",
     "Function": "sql.functions",
     "FunctionRegistry": "sql.functions",
+    "Index": "sql.schema",
     "Interrupted": "sql.errors",
     "MisuseError": "sql.errors",
     "Parameters": "sql.session_plans",
     "Prepared": "sql.session_plans",
     "Result": "sql.result",
     "ResultColumn": "sql.plan",
+    "Schema": "sql.schema",
     "Session": "sql.session",
     "SqlError": "sql.errors",
     "SqlNameError": "sql.errors",
     "SqlSyntaxError": "sql.errors",
     "SqlValue": "sql.expressions",
+    "Table": "sql.schema",
     "TooBigError": "sql.errors",
+    "Trigger": "sql.schema",
     "TypedRows": "sql.typed_rows",
+    "View": "sql.schema",
     "copy_database": "sql.dump",
     "dump_statements": "sql.dump",
     "is_complete": "sql.parse",
@@ -72,22 +78,28 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Aggregate",
+    "Column",
     "ConstraintError",
     "Function",
     "FunctionRegistry",
+    "Index",
     "Interrupted",
     "MisuseError",
     "Parameters",
     "Prepared",
     "Result",
     "ResultColumn",
+    "Schema",
     "Session",
     "SqlError",
     "SqlNameError",
     "SqlSyntaxError",
     "SqlValue",
+    "Table",
     "TooBigError",
+    "Trigger",
     "TypedRows",
+    "View",
     "copy_database",
     "dump_statements",
     "is_complete",

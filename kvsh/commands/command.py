@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kvsh.arguments import Arguments
+    from kvsh.environment import Environment
 
 
 class Command:
@@ -64,14 +67,17 @@ class Command:
         self.aliases = aliases
         self.is_verbatim = is_verbatim
         self.may_end_in = may_end_in
-        self._function: Any = None  # the handler, once it was called
+        self._function: Callable[[Environment, Arguments], None] | None = (
+            None  # the handler, once it was called
+        )
 
-    def call(self, environment: Any, arguments: Arguments) -> None:
+    def call(self, environment: Environment, arguments: Arguments) -> None:
         """Run the handler."""
-        if self._function is None:
-            module, _, function = self.handler.partition(":")
-            self._function = getattr(import_module(f"kvsh.commands.{module}"), function)
-        self._function(environment, arguments)
+        function = self._function
+        if function is None:
+            module, _, name = self.handler.partition(":")
+            function = self._function = getattr(import_module(f"kvsh.commands.{module}"), name)
+        function(environment, arguments)
 
     def at_home(self, arguments: Arguments) -> None:
         """Resolve `~/` at the beginning of files' names, as a login shell does with words that have no quotes."""
@@ -79,7 +85,7 @@ class Command:
             if hint.rstrip(".") == "file" and word.text.startswith("~") and not word.quoted:
                 word.text = os.path.expanduser(word.text)
 
-    def run(self, environment: Any, arguments: Arguments) -> None:
+    def run(self, environment: Environment, arguments: Arguments) -> None:
         """Check the number of arguments, then run the handler.  Raises UsageError."""
         from kvsh.arguments import UsageError
 

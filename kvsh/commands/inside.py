@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from kvsh.arguments import Arguments, CommandError, UsageError
 
 if TYPE_CHECKING:
+    from btree import Key, Row, TreeKind
+    from kvsh.arguments import Word
     from kvsh.draw.files import Cut
     from kvsh.draw.pen import Pen
     from kvsh.draw.shapes import Place
     from kvsh.draw.source import TreeName
     from kvsh.environment import Environment
+    from sql import Index, SqlValue, Table
 
 CHILDREN_SHOWN = 8
 ROWS_SHOWN = 20
@@ -76,14 +79,14 @@ def _tree_named(environment: Environment, arguments: Arguments) -> TreeName:
     return name
 
 
-def _key(kind: Any, word: Any) -> Any:
+def _key(kind: TreeKind, word: Word) -> Key:
     """The key that a word means in a tree of that kind."""
     from btree import TreeKind
     from kvsh.commands.settings import number_or_text
 
     if kind is TreeKind.RAW:
         return word.bytes
-    value = word.data if word.data is not None else word.text
+    value: SqlValue = word.data if word.data is not None else word.text
     if word.data is None and not word.quoted:
         value = number_or_text(word.text)
     if kind is TreeKind.TABLE:
@@ -147,7 +150,7 @@ def where(environment: Environment, arguments: Arguments) -> None:
     _print(environment, files.places(_pen(environment), found, more=len(keys) - shown))
 
 
-def _keys_query(environment: Environment, text: str) -> tuple[str, Any, bool]:
+def _keys_query(environment: Environment, text: str) -> tuple[str, Table | None, bool]:
     """The query that gives the keys of the rows of `SELECT ... FROM table ...`; the table; whether the
     keys are rowids.  Raises UsageError."""
     from kvsh.complete.tokens import OPERATOR, significant, tokenize
@@ -177,7 +180,7 @@ def _keys_query(environment: Environment, text: str) -> tuple[str, Any, bool]:
     return f"SELECT {columns} {tail}", table, False
 
 
-def _places(environment: Environment, table: Any, key: Any) -> list[Place]:
+def _places(environment: Environment, table: Table | None, key: Key) -> list[Place]:
     """The places of a row and of its index entries; of a raw key if `table` is None."""
     from kvsh.draw.source import find_tree, place, tree_names
 
@@ -201,7 +204,7 @@ def _places(environment: Environment, table: Any, key: Any) -> list[Place]:
     return [one for one in found if one is not None]
 
 
-def _index_key(index: Any, row: Any, key: Any) -> Any:
+def _index_key(index: Index, row: Row, key: Key) -> Key | None:
     """The key of a row's entry in an index of plain columns; None for others."""
     parts = []
     for column in index.columns:

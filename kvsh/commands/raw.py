@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from btree import RAW_TREE_ID, KeySpace
 from kvsh.arguments import Arguments, CommandError, Unfulfilled, UsageError, seconds
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from btree import Transaction
     from kvsh.arguments import Word
     from kvsh.environment import Environment
+    from kvsh.output import Row
 
 INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -131,10 +132,10 @@ def _checked(
 
 def _rows(
     batches: Iterator[tuple[list[bytes], list[bytes]]], *, keys_only: bool, limit: int | None
-) -> Iterator[list[tuple[Any, ...]]]:
+) -> Iterator[list[Row]]:
     left = limit
     for keys, values in batches:
-        rows: list[tuple[Any, ...]]
+        rows: list[Row]
         if keys_only:
             rows = [(key,) for key in _texts(keys)]
         else:
@@ -148,14 +149,14 @@ def _rows(
             return
 
 
-def _texts(items: list[bytes]) -> list[Any]:
+def _texts(items: list[bytes]) -> list[str | bytes]:
     try:
         return [item.decode() for item in items]
     except UnicodeDecodeError:
         return [_text(item) for item in items]
 
 
-def _text(item: bytes) -> Any:
+def _text(item: bytes) -> str | bytes:
     try:
         return item.decode()
     except UnicodeDecodeError:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kvsh.arguments import Arguments, CommandError
 from kvsh.themes import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kvsh.environment import Environment
+    from sql import Index, Table, Trigger, View
+
+    SchemaObject = Table | View | Index | Trigger
 
 
 def _like(pattern: str | None, name: str) -> bool:
@@ -22,7 +27,7 @@ def _like(pattern: str | None, name: str) -> bool:
     return re.fullmatch(text, name, re.IGNORECASE | re.DOTALL) is not None
 
 
-def _objects(*kinds: Any) -> list[Any]:
+def _objects(*kinds: Mapping[str, SchemaObject]) -> list[SchemaObject]:
     """The objects of several kinds in one list."""
     return [item for kind in kinds for item in kind.values()]
 
@@ -68,7 +73,8 @@ def schema(environment: Environment, arguments: Arguments) -> None:
         if _like(pattern, view.name):
             owners.add(view.name.lower())
             statements.append(view.sql)
-    for item in _objects(found.indexes, found.triggers):
+    on_tables: list[Index | Trigger] = [*found.indexes.values(), *found.triggers.values()]
+    for item in on_tables:
         if item.sql and (item.table.lower() in owners or _like(pattern, item.name)):
             statements.append(item.sql)
     if pattern is not None and not statements:

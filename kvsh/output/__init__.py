@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-Row = tuple[Any, ...]
+if TYPE_CHECKING:
+    from sql import SqlValue
+
+Row = tuple["SqlValue", ...]
 Batches = Iterable[list[Row]]
 Write = Callable[[str], object]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     import subprocess
@@ -27,9 +27,9 @@ class Target:
 
     `base` is a binary stream (standard output's buffer, or a test's BytesIO)."""
 
-    def __init__(self, base: Any) -> None:
+    def __init__(self, base: BinaryIO) -> None:
         self._base = base
-        self._stream = base
+        self._stream: IO[bytes] = base
         self._name = STANDARD_OUTPUT
         self._process: subprocess.Popen[bytes] | None = None
         self._is_left = False  # whether that process reads no more
@@ -157,6 +157,7 @@ class Target:
 
             command = name[1:].strip()
             self._process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE)
+            assert self._process.stdin is not None
             self._stream, self._name = self._process.stdin, command
         else:
             self._stream = open(name, "wb")  # noqa: SIM115 - closed by `restore`

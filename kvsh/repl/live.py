@@ -17,14 +17,14 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from btree import prefix_end
 from kvsh.complete import ColumnInfo, Datum, ForeignKeyInfo, Relation, SchemaNames
 
 if TYPE_CHECKING:
-    from btree import Transaction, Tree
-    from sql import Schema, Session
+    from btree import Transaction, Tree, Value
+    from sql import Schema, Session, SqlValue, Table, View
 
 RAW_TREE_ID = 1
 BUDGET_SECONDS = 0.015
@@ -134,13 +134,13 @@ def schema_names(schema: Schema) -> SchemaNames:
     )
 
 
-def _primary_key(table: Any) -> tuple[int, ...]:
+def _primary_key(table: Table) -> tuple[int, ...]:
     if table.primary_key:
         return tuple(table.primary_key)
     return (table.rowid_alias,) if table.rowid_alias is not None else ()
 
 
-def _view_columns(view: Any, relations: dict[str, Relation]) -> tuple[ColumnInfo, ...]:
+def _view_columns(view: View, relations: dict[str, Relation]) -> tuple[ColumnInfo, ...]:
     """The view's result columns, from its text by the completion's own analysis."""
     if view.columns:
         return tuple(map(ColumnInfo, view.columns))
@@ -153,7 +153,7 @@ def _view_columns(view: Any, relations: dict[str, Relation]) -> tuple[ColumnInfo
     return outputs(block.compound_of or block, SchemaNames(relations))
 
 
-def _column_position(table: Any, column: str) -> int | None:
+def _column_position(table: Table | None, column: str) -> int | None:
     if table is None:
         return None
     lowered = column.lower()
@@ -207,7 +207,7 @@ class _Fold:
         self.stem = b""
         self.run = 0
 
-    def take(self, keys: list[Any], values: list[Any]) -> bytes | None:
+    def take(self, keys: list[bytes], values: list[Value]) -> bytes | None:
         """Fold one leaf's keys; where to seek next, None if nothing can be beyond."""
         now_ms = time.time() * 1000
         at = 0
@@ -261,14 +261,16 @@ def _group(key: bytes, start: int) -> bytes | None:
     return None
 
 
-def _is_expired(value: Any, now_ms: float) -> bool:
+def _is_expired(value: Value, now_ms: float) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and value[1] <= now_ms
 
 
 # -- values ------------------------------------------------------------------------------------------
 
 
-def _ordering_tree(schema: Any, table: Any, position: int, transaction: Transaction) -> Tree | None:
+def _ordering_tree(
+    schema: Schema, table: Table, position: int, transaction: Transaction
+) -> Tree | None:
     """A tree whose keys start with the column's values as they are, if there is one."""
     if table.without_rowid and table.primary_key[:1] == (position,):
         if table.columns[position].collation == "BINARY":
@@ -284,7 +286,7 @@ def _ordering_tree(schema: Any, table: Any, position: int, transaction: Transact
 def distinct_values(tree: Tree, prefix: str, limit: int) -> list[Datum]:
     """Distinct first elements of the tree's keys that start with `prefix`, in order, seeking past each run."""
     out: list[Datum] = []
-    low: tuple[Any, ...] | None = (prefix,) if prefix else None
+    low: tuple[SqlValue, ...] | None = (prefix,) if prefix else None
     inclusive = True
     until = time.monotonic() + BUDGET_SECONDS
     for _ in range(_SEEKS_MAX):
@@ -309,13 +311,13 @@ def distinct_values(tree: Tree, prefix: str, limit: int) -> list[Datum]:
 
 class _Sample(NamedTuple):
     state: object
-    counts: list[tuple[Any, int]]  # the most frequent first
+    counts: list[tuple[SqlValue, int]]  # the most frequent first
     is_whole: bool
 
 
 def take_sample(tree: Tree, position: int) -> _Sample:
     """The column's values in the tree's first rows, at most `_SAMPLE_ROWS_MAX` and `BUDGET_SECONDS` of them."""
-    counter: Counter[Any] = Counter()
+    counter: Counter[SqlValue] = Counter()
     rows = 0
     until = time.monotonic() + BUDGET_SECONDS
     is_whole = True
@@ -329,11 +331,11 @@ def take_sample(tree: Tree, position: int) -> _Sample:
     return _Sample(tree.state, counter.most_common(2_000), is_whole)
 
 
-def _starts(value: Any, prefix: str) -> bool:
+def _starts(value: SqlValue, prefix: str) -> bool:
     return not prefix or (isinstance(value, str) and value.lower().startswith(prefix.lower()))
 
 
-def _datum(value: Any, count: int) -> Datum:
+def _datum(value: SqlValue, count: int) -> Datum:
     note = "" if not count else f"{count:,} row{'' if count == 1 else 's'}"
     if isinstance(value, str):
         if len(value) > _VALUE_LENGTH_MAX:
