@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any, assert_never
 
 from msgspec.structs import replace
@@ -19,25 +18,18 @@ from msgspec.structs import replace
 from btree import CollectorPaused
 from sql.compile.accesses import Binding, variables_in
 from sql.compile.arms import ArmsCompiler
-from sql.compile.batched import batched_level, late_level
-from sql.compile.by_column import ColumnScan, column_scan
 from sql.compile.clauses import split_clauses
-from sql.compile.computed import with_computed
 from sql.compile.groups import GroupCompiler
-from sql.compile.levels import LevelCompiler
+from sql.compile.join import Join, JoinCompiler
 from sql.compile.module import Lines, Module
 from sql.compile.plans import (
     FEW_ROWS,
     cut_share,
-    gives_few,
-    is_cut,
-    is_plain,
     rows_seen,
     rows_tried,
     without_scan_order,
 )
-from sql.compile.probed import probed_level, reduce_tables
-from sql.compile.projection import STREAM_FAN_OUT, ProjectionCompiler, skip_count, top_count
+from sql.compile.projection import ProjectionCompiler
 from sql.compile.scalar import ScalarCompiler
 from sql.compile.subqueries import SubqueryCompiler
 from sql.compile.totals import TotalsCompiler
@@ -46,8 +38,6 @@ from sql.expressions import (
     INTEGER,
     REAL,
     ColumnRef,
-    Expression,
-    Literal,
     SlotRef,
 )
 from sql.functions import FunctionRegistry
@@ -61,10 +51,9 @@ from sql.plan import (
     Select,
     Values,
     WindowCall,
-    WorkRelation,
 )
-from sql.plan.operators import HashLookup, Level, SelectPlan, TableScan, TreeEnd
-from sql.plan.walk import cte_uses, free_references, references_in, walk
+from sql.plan.operators import SelectPlan, TreeEnd
+from sql.plan.walk import cte_uses, free_references
 from sql.run import ranges, windows
 from sql.run.sorting import in_batches
 
@@ -79,7 +68,6 @@ EXTRA_SCOPES = 1_000_000
 """Source numbers from here on are rows of an enclosing trigger or upsert."""
 
 _FUNCTION = re.compile(r"q\d+")
-_FEW = range(1001)
 
 
 class BlockCompiler:
@@ -266,117 +254,7 @@ class BlockCompiler:
         return self.projection.projected(plan, joined, body, free)
 
     def _join(self, plan: SelectPlan, body: Lines) -> Join:
-        """The levels of the join as a header and clauses."""
-        block = plan.block
-        constant = " and ".join(self.scalar.true(condition) for condition in plan.constant)
-        if constant:
-            # A name of its own: the condition may hold `:=`, which no iterable may.
-            name = f"h{self.module.number()}"
-            body.add(f"{name} = {constant}")
-            constant = name
-        if not plan.levels:
-            return Join(
-                "", f"for _ in ({f'1 if {constant} else 0' if constant else '1'},) if _", None, 1.0
-            )
-        levels = LevelCompiler(self, _uses(plan), body)
-        first, *others = plan.levels
-        levels.first = first.relation.source
-        levels.hoists = isinstance(first.access, TableScan)
-        levels.in_order = plan.ordered or plan.first_row
-        if is_cut(plan):
-            assert block.limit is not None
-            offset = "0" if block.offset is None else self.scalar.value(block.offset)
-            if (
-                isinstance(block.limit, Literal)
-                and block.limit.value.__class__ is int
-                and offset == "0"
-            ):
-                levels.cut = str(top_count(block.limit.value, 0))
-            else:
-                levels.cut = f"h{self.module.number()}"
-                count = self.call(top_count, self.scalar.value(block.limit), offset)
-                body.add(f"{levels.cut} = {count}")
-        if levels.cut and is_plain(plan):
-            levels.take = levels.cut
-            if block.offset is not None:
-                levels.skip = f"h{self.module.number()}"
-                body.add(f"{levels.skip} = {self.call(skip_count, offset)}")
-        elif plan.first_row and not others and not first.filters and not first.left:
-            levels.take = "1"
-        if self.analysis is None:
-            reduce_tables(levels, plan.levels)
-        scan = column_scan(levels, first)
-        if scan is not None and not others and not constant:
-            scan = with_computed(levels, block, scan)
-        if scan is None:
-            header, clauses, source = levels.header(first)
-            single = source.single
-        else:
-            header, clauses, single = scan.header, scan.clauses, False
-        if constant:
-            if header:
-                header = _only_if(constant, header)
-            else:
-                clauses = [f"for _ in (1,) if {constant}", *clauses]
-        listed = [clauses]
-        fan_out = 1.0
-        reducing = {id(level) for those in levels.reducing.values() for level in those}
-        alone = True  # nothing but the scan binds anything
-        for level in others:
-            if id(level) in reducing:
-                if scan is not None and alone:
-                    scan.filters += levels.filters(level.filters)
-                    listed = [scan.clauses]
-                else:
-                    listed[-1] += levels.filters(level.filters)
-                continue
-            probed = probed_level(levels, scan, level) if scan is not None and alone else None
-            if probed is not None:
-                scan, clauses = probed
-                header, listed = _only_if(constant, scan.header), [scan.clauses]
-                alone = not any(clause.startswith("for ") for clause in clauses)
-                if alone:
-                    scan.filters += clauses
-                    listed = [scan.clauses]
-                else:
-                    listed.append(clauses)
-                continue
-            alone = False
-            late = None
-            if level.batched and isinstance(level.access, HashLookup):
-                late = late_level(levels, level, header, listed)
-            if late is not None:
-                header, listed, fan_out = late[0], [late[1]], 1.0
-            elif level.batched and not isinstance(level.access, HashLookup):
-                header, clauses = batched_level(levels, level, header, listed)
-                listed, fan_out = [clauses], 1.0
-            else:
-                listed.append(levels.inner(level))
-            if level.exists is None:
-                fan_out *= max(level.fan_out, 1.0)
-        row = None
-        if not others and header and scan is None:
-            row = split_clauses(clauses[0])[0].split(" in ", 1)[0].removeprefix("for ")
-            row = None if "," in row else row
-        single = single and all(self._at_most_one(level) for level in others)
-        few = gives_few(first) and fan_out <= STREAM_FAN_OUT
-        if levels.taken and isinstance(block.limit, Literal) and block.limit.value in _FEW:
-            few = True
-        if isinstance(first.relation, WorkRelation) and fan_out <= STREAM_FAN_OUT:
-            few = single = True  # what comes of a batch of the queue goes to the queue
-        made = Join(header, levels.joined(listed), row, fan_out, single, few)
-        made.scan = scan if alone else None
-        made.taken = levels.taken
-        if levels.cut and not levels.taken and not few:
-            made.wanted, made.streams = levels.cut, False
-        return made
-
-    def _at_most_one(self, level: Level) -> bool:
-        from sql.plan.operators import RowidLookup
-
-        if level.exists is not None:
-            return True
-        return isinstance(level.access, RowidLookup) and not level.access.equality.many
+        return JoinCompiler(self, plan, body).made()
 
     def unpacked(self, source: str) -> str:
         """The source with rows unpacked by its loop where that pays."""
@@ -526,62 +404,3 @@ class BlockCompiler:
             frame.exclude,
             self.scalar.folding(call.collation),
         )
-
-
-class Join:
-    """A join as source: the first level's batch loop (or ""), and the clauses of all levels.
-
-    `row`: the row variable if a single relation's batches are scanned; `scan`: if one is scanned by column;
-    `single`: at most one row, or no more than fit into a list; `few`: a handful of them; `streams`: they come batch by batch; `taken`: they are
-    those that LIMIT and OFFSET let through; `wanted`: how many rows are, where LIMIT counts them as they come."""
-
-    __slots__ = (
-        "clauses",
-        "fan_out",
-        "few",
-        "header",
-        "row",
-        "scan",
-        "single",
-        "streams",
-        "taken",
-        "wanted",
-    )
-
-    def __init__(
-        self,
-        header: str,
-        clauses: str,
-        row: str | None,
-        fan_out: float,
-        single: bool = False,
-        few: bool = False,
-    ) -> None:
-        self.header = header
-        self.clauses = clauses
-        self.row = row
-        self.fan_out = fan_out
-        self.few = few
-        self.scan: ColumnScan | None = None
-        self.taken = False
-        self.wanted = ""
-        self.streams = bool(header) and not few and fan_out <= STREAM_FAN_OUT
-        self.single = single or (not header and clauses.startswith("for _ in ("))
-
-
-def _uses(plan: SelectPlan) -> Counter[tuple[int, int]]:
-    """How often a block speaks of a relation's column: the query, and the planner where it adds conditions."""
-    block = plan.block
-    asked = {id(each) for each in (*block.where, *[on for item in block.items for on in item.on])}
-    added: list[Expression] = []
-    for level in plan.levels:
-        local = level.access.local if isinstance(level.access, HashLookup) else ()
-        added += [each for each in (*level.filters, *local) if id(each) not in asked]
-    nodes = chain(references_in(block), *map(walk, added))
-    return Counter((node.source, node.column) for node in nodes if isinstance(node, ColumnRef))
-
-
-def _only_if(condition: str, header: str) -> str:
-    """A loop that runs if the condition, where there is one, holds."""
-    head, iterable = header[:-1].split(" in ", 1)
-    return f"{head} in ({iterable}) if {condition} else ():" if condition else header

@@ -35,8 +35,8 @@ from sql.run import dense
 
 if TYPE_CHECKING:
     from sql.compile.aggregates import Field
-    from sql.compile.blocks import Join
     from sql.compile.groups import GroupCompiler
+    from sql.compile.join import Join
 
 
 class DenseGroups(Struct):

@@ -22,7 +22,7 @@ from sql.run import grouping
 from sql.run.partitions import FIRST_ROOM, overfull
 
 if TYPE_CHECKING:
-    from sql.compile.blocks import Join
+    from sql.compile.join import Join
 
 
 class _Parts(NamedTuple):

@@ -4,6 +4,7 @@
     for r2 in (h4.get(r1[0]),) if r2 is not None        keys are unique
     for r2 in h4.get(r1[0], ())                         they are not
     if r1[0] in h4                                      a semi-join that depends on the keys alone
+    for r2 in hash3().get(r1[0], ())                    few rows are expected before: there may be none
 
 A table is built by column where not all columns are wanted: its rows are tuples of those that are.
 """
@@ -139,7 +140,7 @@ def source_of(levels: LevelCompiler, made: Hashed) -> Source:
 def _table(
     levels: LevelCompiler, level: Level, access: HashLookup, binding: Binding, only_keys: bool
 ) -> tuple[str, bool, Binding]:
-    """The variable of the table, whether it has single rows, and how its rows are read."""
+    """The source of the table, whether it has single rows, and how its rows are read."""
     number = level.relation.source
     before = Lines()
     loop, binding = _loop(levels, level, access, binding, only_keys, before)
@@ -170,7 +171,8 @@ def _table(
     function = Lines()
     function.add(f"def {name}({', '.join(free)}):")
     function.depth = 1
-    if not free and not reads_work(level.relation):
+    is_kept = not free and not reads_work(level.relation)
+    if is_kept:
         function.add(f"nonlocal {name}_")
         function.add(f"if {name}_ is None: {name}_ = {name}_build()")
         function.add(f"return {name}_")
@@ -183,6 +185,8 @@ def _table(
     else:
         function.extend(body)
     levels.module.add(function)
+    if is_kept and levels.makes_later:
+        return f"{name}()", unique, binding
     table = f"h{levels.module.number()}"
     levels.body.add(f"{table} = {name}({', '.join(free)})")
     return table, unique, binding

@@ -63,6 +63,7 @@ class LevelCompiler(AccessCompiler):
         self.hoists = (
             False  # whether sets of subqueries are made beforehand: of a join that scans a table
         )
+        self.makes_later = False  # whether a hash table may be asked for by each row before
         # Levels, by the relation whose hash table is cut to what has a match in them.
         self.reducing: dict[int, list[Level]] = {}
 

@@ -23,7 +23,8 @@ from sql.run.presorted import presorted
 from sql.values import sort_key
 
 if TYPE_CHECKING:
-    from sql.compile.blocks import BlockCompiler, Join
+    from sql.compile.blocks import BlockCompiler
+    from sql.compile.join import Join
 
 NUMBER = INTEGER | REAL
 

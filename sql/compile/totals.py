@@ -23,8 +23,8 @@ from sql.compile.scalar import is_simple
 from sql.run import grouping
 
 if TYPE_CHECKING:
-    from sql.compile.blocks import Join
     from sql.compile.by_column import ColumnScan
+    from sql.compile.join import Join
 
 
 class TotalsCompiler(AggregateCompiler):

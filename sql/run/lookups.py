@@ -15,7 +15,7 @@ from itertools import islice
 from operator import lt
 from typing import Any
 
-from btree import Tree, order_key
+from btree import CollectorPaused, Tree, order_key
 from sql.context import Context
 from sql.run.hashing import DiskTable, hash_keys, kept_rows
 from sql.run.probes import MembersOf, Probe
@@ -200,14 +200,17 @@ def unique_table(batches: Iterable[Any], ctx: Context) -> Any:
     table: dict[Any, Any] = {}
     weigh_at = FIRST_WEIGHED
     batches = iter(batches)
-    for batch in batches:
-        table.update(batch)
-        if len(table) > weigh_at:
-            weigh_at = _weighed(table, ctx)
-            if not weigh_at:
-                return _OneRow(DiskTable(_pairs(table, batches), 1, True, ctx))
-    table.pop(None, None)
-    return table
+    with CollectorPaused():
+        for batch in batches:
+            table.update(batch)
+            if len(table) > weigh_at:
+                weigh_at = _weighed(table, ctx)
+                if not weigh_at:
+                    break
+        else:
+            table.pop(None, None)
+            return table
+    return _OneRow(DiskTable(_pairs(table, batches), 1, True, ctx))
 
 
 def _weighed(table: dict[Any, Any], ctx: Context) -> int:

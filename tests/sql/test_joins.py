@@ -335,3 +335,26 @@ def test_a_left_join_of_the_rows_without_a_match_is_an_anti_join(sql: str) -> No
     if "ORDER BY" not in sql:
         found, wanted = sorted(found, key=repr), sorted(wanted, key=repr)
     assert found == wanted
+
+
+def test_what_no_row_asks_for_is_not_made() -> None:
+    con = kvsh.connect(":memory:")
+    calls: list[int] = []
+
+    def noted(value: int) -> int:
+        calls.append(value)
+        return value
+
+    con.create_function("noted", 1, noted)
+    con.execute("CREATE TABLE one (id INTEGER PRIMARY KEY, k INTEGER)")
+    con.execute("CREATE TABLE many (id INTEGER PRIMARY KEY, k INTEGER, n INTEGER)")
+    con.executemany("INSERT INTO one VALUES (?, ?)", [(n, n % 7) for n in range(50)])
+    con.executemany("INSERT INTO many VALUES (?, ?, ?)", [(n, n % 7, n) for n in range(70)])
+    grouped = "(SELECT k, max(noted(n)) AS most FROM many GROUP BY k) m"
+    for condition, wanted in (("one.id = ?", 1), ("one.id < 10 AND one.k = ?", 0)):
+        sql = f"SELECT one.id, most FROM one LEFT JOIN {grouped} ON m.k = one.k WHERE {condition}"
+        calls.clear()
+        assert con.execute(sql, (99,)).fetchall() == []
+        assert calls == [], sql
+        assert con.execute(sql, (2,)).fetchall() == [(2, 65), (9, 65)][: 2 - wanted]
+        assert len(calls) == 70, "made once"
