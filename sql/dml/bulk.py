@@ -94,6 +94,16 @@ def change_entries(tree: Tree, gone: Sequence[Row], new: Sequence[Row]) -> None:
         write_entries(tree, new)
 
 
+def rebuild_index(ctx: Context, records: TableRecords, index: IndexKeys) -> None:
+    """Make an index anew of the table's rows.  Raises ConstraintError if it is unique and holds a value twice."""
+    from sql.dml.indexing import fill_index
+
+    tree = ctx.transaction.tree(index.tree_id)
+    if len(tree):
+        tree.clear()
+    fill_index(ctx.session, ctx, records.table, index.index)
+
+
 def remove_rows(
     ctx: Context, records: TableRecords, keys: Sequence[Any], rows: Sequence[Row]
 ) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
 from sql.compile import prepare_select
-from sql.dml.bulk import change_entries, entry_changes
+from sql.dml.bulk import change_entries, entry_changes, rebuild_index
 from sql.dml.collector import gathered
 from sql.dml.entry_sorting import sort_entries
 from sql.dml.index_keys import IndexKeys, present
@@ -42,6 +42,10 @@ FOUND_MIN = 64
 
 UPDATED_MIN = 512
 """The same of rows that are changed: a page costs some 100 us, a row by itself, which then lies over its leaf, 30."""
+
+REBUILT_SHARE = 4
+"""One row in so many that is changed or deleted makes it cheaper to build an index anew than to change its entries: most of
+its leaves are touched anyhow, twice by an UPDATE, and a sort by column takes a fraction of one by tuples."""
 
 SPAN_MIN = 4000
 """Rows of a range of rowids from which on it is changed by column."""
@@ -92,17 +96,22 @@ def _deleted(
     wanted = sorted({ROWID}.union(*[index.reads for index in indexes])) if indexes else []
     gone: dict[int, list[Any]] = {column: [] for column in wanted}
     deleted = 0
+    few = len(ctx.transaction.tree(records.table.tree_id)) // REBUILT_SHARE
     with guarded(ctx, apart=True) as undo, CollectorPaused():
         undo.needed()
         for batch, count in batches:
-            for column in wanted:
-                gone[column] += batch.values(column)
+            if deleted <= few:
+                for column in wanted:
+                    gone[column] += batch.values(column)
             if told is not None:
                 told += [(old, None) for old in _keyed(batch, records.width, {})]
             batch.delete()
             deleted += count
         rewrite.finish()
         for index in indexes:
+            if deleted > few:
+                rebuild_index(ctx, records, index)
+                continue
             entries = present(index.from_reads(ctx, gone, gone[ROWID]))
             sort_entries(entries)
             change_entries(ctx.transaction.tree(index.tree_id), entries, ())
@@ -271,6 +280,9 @@ def _updated(
     news: dict[int, list[Any]] = {column: [] for column in wanted}
     known: dict[int, set[Row]] = {}
     changed = 0
+    few = len(tree) // REBUILT_SHARE
+    if any(index.unique for index in indexes):
+        few = len(tree)  # what was there, and for how long, is to be known
     try:
         with guarded(ctx, apart=True) as undo, CollectorPaused():
             undo.needed()
@@ -280,10 +292,11 @@ def _updated(
                     ctx, columns, known
                 ):
                     raise _CloserLookError
-                for column in wanted:
-                    old = batch.values(column)
-                    olds[column] += old
-                    news[column] += columns.get(column, old)
+                if changed <= few:
+                    for column in wanted:
+                        old = batch.values(column)
+                        olds[column] += old
+                        news[column] += columns.get(column, old)
                 if told is not None:
                     width = records.width
                     told += zip(
@@ -293,6 +306,9 @@ def _updated(
                 changed += count
             rewrite.finish()
             for index in indexes:
+                if changed > few:
+                    rebuild_index(ctx, records, index)
+                    continue
                 index_tree = ctx.transaction.tree(index.tree_id)
                 before = index.from_reads(ctx, olds, olds[ROWID])
                 after = index.from_reads(ctx, news, news[ROWID])

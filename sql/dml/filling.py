@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
-from sql.dml.bulk import ascending, breaks_types
+from sql.dml.bulk import ascending, breaks_types, rebuild_index
 from sql.dml.records import NULL, TableRecords, widen_by_classes
 from sql.dml.undo import guarded
+from sql.errors import ConstraintError
 from sql.result import WriteOutcome
 from sql.values import apply_affinity_to_all
 
@@ -39,14 +40,18 @@ def fill_table(ctx: Context, table: Table, env: BindEnvironment, batches: Batche
 
 
 def insert_columns(ctx: Context, records: TableRecords, batches: Batches) -> WriteOutcome | None:
-    """Put rows into a table that has rowids, and no indexes, checks nor generated columns, behind those that it has;
-    None, with nothing written, if they take a closer look."""
+    """Put rows into a table that has rowids, and no checks nor generated columns, behind those that it has; its indexes, if
+    it has any, are made afterwards, if there was no row before.  None, with nothing written, if it takes a closer look."""
     before = len(ctx.transaction.tree(records.table.tree_id))
+    if before and records.indexes:
+        return None
     try:
         with guarded(ctx, apart=True) as undo:
             undo.needed()
             _fill(ctx, records, batches)
-    except _CloserLookError:
+            for index in records.indexes:
+                rebuild_index(ctx, records, index)
+    except (_CloserLookError, ConstraintError):
         return None
     tree = ctx.transaction.tree(records.table.tree_id)
     inserted, last = len(tree) - before, tree.last()

@@ -106,7 +106,7 @@ class InsertPlan(WritePlan):
         self._buffers = not target.plain or (
             self.query is not None and self.tree_id in trees_of(self.query.block)
         )
-        self._may_fill = self._concerns_tree_alone()
+        self._may_fill = self._concerns_table_alone()
         sorts = bool(records.indexes) or table.without_rowid or self._merge is not None
         self._at_once = _SORTED_AT_ONCE if sorts else _ROWS_AT_ONCE
         if sorts and self.bulk is not None and self.source.values is not None:
@@ -123,8 +123,8 @@ class InsertPlan(WritePlan):
                 tells=self._fires,
             )
 
-    def _concerns_tree_alone(self) -> bool:
-        """Whether a query's rows are put into the table's tree, and that is all."""
+    def _concerns_table_alone(self) -> bool:
+        """Whether a query's rows are put into the table's tree and its indexes, and that is all."""
         records = self.target.records
         return (
             self.query is not None
@@ -132,7 +132,7 @@ class InsertPlan(WritePlan):
             and self.target.foreign_keys is None
             and self.returning is None
             and not (self._buffers or self._is_inner)
-            and not (records.indexes or records.generated or records.has_checks)
+            and not (records.generated or records.has_checks)
             and not (self.table.without_rowid or self.table.autoincrement)
         )
 

@@ -14,6 +14,8 @@ import kvsh
 from btree import open_store
 from btree.rewrite import Rewrite
 from sql import Session, SqlError
+from sql.dml import indexing
+from sql.dml.by_column import REBUILT_SHARE
 
 ROWS = 6000
 
@@ -229,8 +231,12 @@ def test_each_statement_does_what_it_does_there(
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_one_after_the_other(seed: int, tmp_path: Path, by_page: list[int]) -> None:
+def test_one_after_the_other(
+    seed: int, tmp_path: Path, by_page: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = Random(seed)
+    # Indexes are never built anew, or as usual, or whenever that is possible.
+    monkeypatch.setattr("sql.dml.by_column.REBUILT_SHARE", [1, REBUILT_SHARE, ROWS * 9][seed % 3])
     both = Both(tmp_path / "a.kvsh", TABLES[draw.choice(list(TABLES))])
     for _ in range(25):
         match draw.randrange(9):
@@ -344,6 +350,42 @@ def test_a_row_that_can_not_be_written_undoes_the_pages_before_it(
     both.run("COMMIT")
     both.compare()
     both.store.close()
+
+
+@pytest.mark.parametrize("table", ["indexed", "partial", "expressions", "unique"])
+def test_an_index_of_which_much_changes_is_built_anew(
+    table: str, tmp_path: Path, by_page: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+    fill = indexing.fill_index
+
+    def noted(session: Any, ctx: Any, of: Any, index: Any) -> None:
+        built.append(index.name)
+        fill(session, ctx, of, index)
+
+    monkeypatch.setattr(indexing, "fill_index", noted)
+    both = Both(tmp_path / "a.kvsh", TABLES[table])
+    for statement, are_many in (
+        ("UPDATE t SET d = d + 1 WHERE a % 10 = 3", False),
+        ("UPDATE t SET d = d + 1, b = b || 'z' WHERE a % 3 = 1", True),
+        ("DELETE FROM t WHERE a % 11 = 3", False),
+        ("DELETE FROM t WHERE a % 2 = 0", True),
+    ):
+        both.run("BEGIN")
+        both.run("SAVEPOINT s")
+        both.run(statement)
+        both.compare()
+        # What a unique index held meanwhile is to be known, where rows are changed.
+        may_build = statement.startswith("DELETE") or table in ("indexed", "partial")
+        assert bool(built) == (are_many and may_build), (table, statement)
+        both.run("ROLLBACK TO s")
+        both.compare()
+        both.run(statement)
+        both.run("COMMIT")
+        both.compare()
+        built.clear()
+    both.store.close()
+    assert open_store(str(tmp_path / "a.kvsh")).check() == []
 
 
 def test_a_statement_that_is_interrupted_half_way_leaves_nothing(

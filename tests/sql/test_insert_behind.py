@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import kvsh
+from sql.dml import indexing
 
 INSERTS = (
     "INSERT INTO d SELECT * FROM s WHERE id > ?",
@@ -106,3 +107,61 @@ def test_rows_are_put_behind_those_that_are_there(
         both.reopen()
     both("INSERT INTO d(x) VALUES (7)")
     both("SELECT count(*), max(rowid) FROM d")
+
+
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR IGNORE", "INSERT OR FAIL", "REPLACE"])
+@pytest.mark.parametrize(
+    "indexes",
+    [
+        ("CREATE INDEX i ON d(y, x)",),
+        ("CREATE UNIQUE INDEX i ON d(y COLLATE NOCASE)", "CREATE INDEX j ON d(x)"),
+        ("CREATE INDEX i ON d(x) WHERE y < 'n3'", "CREATE UNIQUE INDEX j ON d(lower(y), id)"),
+    ],
+)
+def test_a_table_without_rows_gets_its_indexes_afterwards(
+    indexes: tuple[str, ...], verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sql.dml.sources._READ_MIN", 0)
+    monkeypatch.setattr("btree.rewritten_pages.LEAVES_MIN", 2)
+    both = _Both(tmp_path / "db")
+    both("CREATE TABLE s(id INTEGER PRIMARY KEY, x, y TEXT)")
+    both("CREATE TABLE d(id INTEGER PRIMARY KEY, x, y TEXT NOT NULL)")
+    for index in indexes:
+        both(index)
+    rows = [(n, (None, n, n / 3, "t")[n % 4], f"n{n * 7 % 6000}") for n in range(1, 5000)]
+    both.fill("INSERT INTO s VALUES (?, ?, ?)", rows)
+    both.reopen()
+    built: list[str] = []
+    fill = indexing.fill_index
+
+    def noted(session: Any, ctx: Any, of: Any, index: Any) -> None:
+        built.append(index.name)
+        fill(session, ctx, of, index)
+
+    monkeypatch.setattr(indexing, "fill_index", noted)
+
+    def compare() -> None:
+        both("SELECT * FROM d ORDER BY id")
+        both("SELECT * FROM d WHERE y > 'n5' ORDER BY y, id")
+        assert both.kvsh.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+    both(f"{verb} INTO d SELECT * FROM s WHERE id % 3")
+    assert len(built) == len(indexes)
+    compare()
+    both(f"{verb} INTO d(x, y) SELECT x, y || 'z' FROM s")  # behind rows that have entries
+    assert len(built) == len(indexes)
+    compare()
+    for broken in ("UPDATE s SET y = 'N14' WHERE id = 4999", "UPDATE s SET y = NULL WHERE id = 7"):
+        both("DELETE FROM d")
+        both(broken)
+        both("BEGIN")
+        both("SAVEPOINT p")
+        both(f"{verb} INTO d SELECT * FROM s")
+        compare()
+        both("ROLLBACK TO p")
+        compare()
+        both(f"{verb} INTO d SELECT id + 5, x, y FROM s")
+        both("COMMIT")
+        compare()
+    both.reopen()
+    compare()
