@@ -1,11 +1,34 @@
-"""UPDATE: a query finds the rows to change, all of them, before the first is written.
+"""UPDATE of a stored table, and which of its ways a statement takes.
 
-The query gives each row's tree key, the row as it will be, and the old values of the columns that are
-assigned to.  Where neither keys nor triggers nor foreign keys are concerned, the new rows are
-loaded in bulk, and only the entries of indexes on changed columns are written.
+They stand in the order in which they are tried.  Each gives None, with nothing written, where it meets something out of the
+ordinary, and the next one begins; the last is SQLite's own, and finds the form of every error and conflict.
 
-Where the key can be told from the row and no index asks for old values, the query gives the new rows
-and nothing else (`bare`): they go into the tree as the scan's comprehension made them.
+    way                     where                          taken if
+    by key                  `keyed`, `_one`                WHERE names a unique key, or few entries of an index
+    by key, many sets       `keyed_many`, `run_many`       executemany, a unique key is all of WHERE, and keeps its values
+    by column               `update_by_column`             many rows of a large table, and SET asks for nothing but their columns
+    by column, found first  `update_found`                 many rows of a large table, and FROM, or a subquery in SET
+    a few rows              `_few`                         the query found at most four
+    in bulk                 `_in_bulk`                     the query found more
+    row by row              `RowChanges`, `_change`        anything
+
+    what the statement has                            by key  many  by column  found  few  bulk  row by row
+    key assigned, keys of others that refer to it        -      -       -        -     -     -       x
+    BEFORE triggers that may not run first               -      -       -        -     -     -       x
+    AFTER triggers, BEFORE that may                      x 1    -      x 2      x 2    -    x 2      x
+    a foreign key of its own                             x      -       x        -     x     x       x
+    a partial index on what is assigned                  x      -       x        x     -     x       x
+    generated columns                                    -      -       -        -     -     x       x
+    CHECK, RETURNING                                     x      -       -        -     -     x 3     x
+    FROM                                                 -      -       -        x     -     x       x
+
+1: AFTER triggers alone (`rows.one_and_after`).  2: where nobody can tell that they run when all rows are written
+(`triggers.fire_for_all`; `_by_column_and_after`, `_and_after`).  3: no subquery in RETURNING.
+
+A query finds the rows to change, all of them, before the first is written, but by column, where a row's change depends on
+that row alone.  The query gives each row's tree key, the row as it will be, and the old values of the columns that are
+assigned to; where the key can be told from the row and no index asks for old values, the new rows and nothing else (`bare`):
+they go into the tree as the scan's comprehension made them.  Only entries of indexes on changed columns are written.
 """
 
 from __future__ import annotations
