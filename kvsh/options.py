@@ -147,6 +147,13 @@ def _parameters() -> list[click.Parameter]:
     return options
 
 
+def option_names() -> list[str]:
+    """The long options, for the completion of a login shell."""
+    options = [item for item in _parameters() if isinstance(item, click.Option)]
+    names = [name for option in options for name in (*option.opts, *option.secondary_opts)]
+    return [*(name for name in names if name.startswith("--")), "--help"]
+
+
 def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
         click.echo(f"kvsh {version('kvsh')}")

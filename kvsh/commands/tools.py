@@ -184,13 +184,12 @@ complete -c kvsh -n 'test (count (commandline -opc)) -ge 2' -f -a '@VERBS@ @OPTI
 
 def completions(environment: Environment, arguments: Arguments) -> None:
     from kvsh.commands import COMMANDS
-    from kvsh.output import MODES
+    from kvsh.options import option_names
 
     shell = arguments.words[0].text
     if shell not in _SCRIPTS:
         raise UsageError(f"bash, zsh or fish, not {shell!r}")
-    verbs = " ".join(sorted(name for name, item in COMMANDS.items() if item.kind == "raw"))
-    options = ["--readonly", "--at", "--file", "--command", "--no-bail", "--help", "--version"]
-    options += [f"--{mode}" for mode in MODES]
-    script = _SCRIPTS[shell].replace("@VERBS@", verbs).replace("@OPTIONS@", " ".join(options))
+    verbs = " ".join(sorted({item.name for item in COMMANDS.values()}))
+    script = _SCRIPTS[shell].replace("@VERBS@", verbs)
+    script = script.replace("@OPTIONS@", " ".join(option_names()))
     environment.write(script)

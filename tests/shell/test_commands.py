@@ -296,6 +296,13 @@ def test_parameters_are_bound_wherever_a_statement_is(
     assert expected in (shown + capsys.readouterr().out), shell.err.getvalue()
 
 
+@pytest.mark.parametrize("login_shell", ["bash", "zsh", "fish"])
+def test_a_login_shell_completes_every_command_and_option(shell: Shell, login_shell: str) -> None:
+    script = shell(f".completions {login_shell}")
+    words = script.replace("'", " ").replace('"', " ").replace("(", " ").replace(")", " ").split()
+    assert {*NAMES, "--param", "--jsonl", "--no-headers", "--log-file", "--help"} <= set(words)
+
+
 def test_a_parameter_that_was_never_set_says_how_to(shell: Shell) -> None:
     assert ".param set NAME VALUE, or --param NAME=VALUE" in shell.error("SELECT :n;")
 
