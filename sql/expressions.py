@@ -184,12 +184,13 @@ class Collate(Struct, frozen=True):
 
 class SlotRef(Struct, frozen=True):
     """A value computed by the operator below (an aggregate, a window function, a group key): position
-    `slot` of that operator's output row.  `source` is that operator's relation number."""
+    `slot` of that operator's output row.  `source` is that operator's relation number.  A call's value brings no
+    `collation` to a comparison."""
 
     source: int
     slot: int
     affinity: Affinity = Affinity.NONE
-    collation: str = "BINARY"
+    collation: str | None = "BINARY"
     kinds: int = ANY_KIND
 
 

@@ -10,6 +10,7 @@ from sqlglot import exp
 from sql.bind.nodes import offset_of
 from sql.bind.scope import Scope, nearest
 from sql.bind.typing import (
+    collated,
     collation_of,
     explicit_collation,
     implicit_collation,
@@ -163,7 +164,9 @@ def _aggregate_call(
     kinds = getattr(function, "kinds", 31) or 31
     if call.name in ("min", "max"):
         kinds = kinds_of(bound[0]) | 1
-    return SlotRef(owner.aggregate_source, owner.key_count + slot, Affinity.NONE, "BINARY", kinds)
+    place = owner.key_count + slot
+    value = SlotRef(owner.aggregate_source, place, Affinity.NONE, None, kinds)
+    return collated(value, bound)
 
 
 def _owner(

@@ -80,6 +80,15 @@ def implicit_collation(node: Expression) -> str | None:
             return None
 
 
+def collated(value: Expression, arguments: tuple[Expression, ...]) -> Expression:
+    """The value of a call, under the COLLATE that one of its arguments has, as any call has it."""
+    for argument in arguments:
+        found = explicit_collation(argument)
+        if found is not None:
+            return Collate(value, found)
+    return value
+
+
 def collation_of(node: Expression) -> str:
     """The collation that sorting or grouping by the expression uses."""
     return explicit_collation(node) or implicit_collation(node) or "BINARY"

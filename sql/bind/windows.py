@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from sql.bind.nodes import offset_of
-from sql.bind.typing import collation_of
+from sql.bind.typing import collated, collation_of
 from sql.errors import SqlError
 from sql.expressions import Affinity, Call, ColumnRef, Expression, Literal, SlotRef
 from sql.functions import Aggregate, Function
@@ -61,7 +61,7 @@ def window_call(
     else:
         slot = len(scope.windows)
         scope.windows.append(call)
-    return SlotRef(scope.window_source, slot, Affinity.NONE, "BINARY", 31)
+    return collated(SlotRef(scope.window_source, slot, Affinity.NONE, None, 31), bound)
 
 
 def _window_definition(

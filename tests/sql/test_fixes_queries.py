@@ -106,6 +106,29 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT a FROM t UNION SELECT count(*) FROM u ORDER BY count(*) DESC",
         "SELECT a, count(*) FROM t GROUP BY a UNION SELECT x, y FROM u ORDER BY count(*), a",
     ],
+    "collations of what aggregates and windows give": [
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, b COLLATE NOCASE, t TEXT)",
+        "INSERT INTO c VALUES (1, 'abcd', 'ABCD'), (2, 'BCDE', 'x'), (3, 'cdef', 'CDEF'), (4, 'DEFG', 'D')",
+        *(
+            f"SELECT {what}"
+            for what in (
+                "max(t) = b, b = max(t), max(b) = 'ABCD', max(b) = max(t) FROM c GROUP BY id",
+                "max(t) OVER (PARTITION BY id) = b FROM c",
+                "max(t) BETWEEN b AND b FROM c GROUP BY id",
+                "id FROM c GROUP BY id HAVING max(t) = b",
+                "id FROM c GROUP BY id HAVING max(t) IN (SELECT b FROM c)",
+                "id, max(t COLLATE nocase) FROM c GROUP BY id ORDER BY max(t COLLATE nocase) || ''",
+                "id, max(t COLLATE nocase) AS m FROM c GROUP BY id ORDER BY m",
+                "max(t COLLATE nocase) = 'Abcd' FROM c GROUP BY id",
+                "min(t COLLATE nocase) OVER (PARTITION BY id) AS x FROM c ORDER BY x",
+                "group_concat(t COLLATE nocase) AS g FROM c GROUP BY id HAVING g = 'abcd'",
+                "max(m) FROM (SELECT max(b COLLATE nocase) AS m FROM c GROUP BY id)",
+                "m FROM (SELECT max(t COLLATE nocase) AS m FROM c GROUP BY id) WHERE m = 'abcd'",
+                "DISTINCT max(t COLLATE nocase) FROM c GROUP BY id ORDER BY 1",
+                "t FROM c GROUP BY id UNION SELECT max(t COLLATE nocase) FROM c ORDER BY 1",
+            )
+        ),
+    ],
     "what a join and an aggregate may not have": [
         *_TABLES,
         "SELECT * FROM t NATURAL JOIN u USING (a)",
