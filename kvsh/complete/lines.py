@@ -43,7 +43,7 @@ def complete_line(completer: Completer, text: str, start: int, cursor: int) -> l
     typed = Argument("", cursor, "") if is_new else words.pop()
     if not words:
         return _proposals(completer, _command_names(completer), typed)
-    spec = completer.commands.get(words[0].text.lower())
+    spec = _command(completer, words[0].text.lower())
     if spec is None:
         return []
     option, position = _place(spec, words[1:])
@@ -65,6 +65,15 @@ def complete_line(completer: Completer, text: str, start: int, cursor: int) -> l
             if name not in used
         )
     return _proposals(completer, found, typed)
+
+
+def _command(completer: Completer, name: str) -> CommandSpec | None:
+    """The command of that name, or the only one that so begins."""
+    known = completer.commands
+    if name in known or not name.startswith("."):
+        return known.get(name)
+    meant = {spec.name: spec for other, spec in known.items() if other.startswith(name)}
+    return meant.popitem()[1] if len(meant) == 1 else None
 
 
 def _quote(text: str) -> str:

@@ -83,6 +83,8 @@ def complete(text: str) -> list[str]:
         (".config timer ", []),
         (".export f SELECT * FROM art", ["artist"]),
         (".export f art", ["artist"]),
+        (".exp f art", ["artist"]),
+        (".h .m", []),
         (".unknown x", []),
         ("SELECT 1;\nget user:", ["user:1", "user:2"]),
     ],
