@@ -412,7 +412,7 @@ class FromBinder:
         database = node.args.get("db")
         alias = node.alias or name
         if database is None:
-            cte = self.binder.find_cte(name)
+            cte = None if node.meta.get("is_target") else self.binder.find_cte(name)
             if cte is not None:
                 return self._cte(cte, alias)
         elif database.name.lower() not in ("main", "temp"):

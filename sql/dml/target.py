@@ -218,6 +218,7 @@ def scan_query(
         this=exp.to_identifier(name.name, quoted=True),
         db=None if name.schema is None else exp.to_identifier(name.schema, quoted=True),
     )
+    table.meta["is_target"] = True  # and no CTE of the name
     if alias.lower() != name.name.lower():
         table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
     if statement.indexed_by is not None:
