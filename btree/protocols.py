@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from btree.hot import HotRows, HotRowsBelow
     from btree.view import RawChanges
 
+Made = TypeVar("Made")
 Key = Any
 """bytes in a RAW tree, int in a TABLE tree, tuple in CLUSTERED and INDEX trees."""
 
@@ -333,6 +334,10 @@ class Transaction(Protocol):
 
     def kinds_of(self, tree_id: int) -> tuple[int, ...]:
         """`tree(tree_id).kinds`."""
+
+    def made(self, make: Callable[[Transaction], Made]) -> Made:
+        """`make(self)`, of a writable transaction the same object again as long as its trees are the same objects: for
+        what keeps trees of it, and nothing that they hold."""
 
     @property
     def raw_puts(self) -> dict[bytes, Value]:

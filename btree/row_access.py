@@ -21,7 +21,7 @@ from btree.tree import DELETED
 if TYPE_CHECKING:
     from btree.backend import Backend
     from btree.node import Node
-    from btree.protocols import Key, Tree, Value
+    from btree.protocols import Key, Made, Tree, Value
     from btree.tree_state import TreeState
     from btree.version import Version
 
@@ -60,6 +60,9 @@ class RowAccess:
     def kinds_of(self, tree_id: int) -> tuple[int, ...]:
         return self.tree(tree_id).kinds
 
+    def made(self, make: Callable[[Any], Made]) -> Made:
+        return make(self)
+
 
 class UnopenedRows(RowAccess):
     """The part of a `LocalTransaction` that does without the trees."""
@@ -74,6 +77,20 @@ class UnopenedRows(RowAccess):
     given_rowid: tuple[int, int, int]
     """What `next_rowid` gave last: for which tree, how many changes of it there were then, and the row id.  Where the next
     change is the row of that id, it is the largest there is, and nobody has to look for that."""
+
+    _made: dict[Any, Any] | None = None
+    """What was made of it, by what made it."""
+
+    def made(self, make: Callable[[Any], Made]) -> Made:
+        if not self._writable:  # another commit may be put under it: see `follow`
+            return make(self)
+        kept = self._made
+        if kept is None:
+            kept = self._made = {}
+        found: Made | None = kept.get(make)
+        if found is None:
+            found = kept[make] = make(self)
+        return found
 
     def row(self, tree_id: int, key: Key) -> Value:
         changes = self.row_changes.get(tree_id)

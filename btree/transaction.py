@@ -370,6 +370,7 @@ class LocalTransaction(UnopenedRows, Backend):
         self.note_clear(tree)
         self._states = {key: state for key, state in self.states.items() if key != tree_id}
         del self.open_trees[tree_id]
+        self._made = None
         tree.token = Owner(None)
         self.note_dropped(tree_id)
 
@@ -389,7 +390,7 @@ class LocalTransaction(UnopenedRows, Backend):
         self._check_writable()
         self.raw_puts.clear()  # all of them came after the savepoint
         self.row_changes.clear()
-        self.given_rowid = NONE_GIVEN
+        self.given_rowid, self._made = NONE_GIVEN, None
         self.carry_out()
         savepoint = self._forget_after(savepoint, keep=True)
         self._states = savepoint.states
@@ -489,6 +490,8 @@ class LocalTransaction(UnopenedRows, Backend):
             if self.raw_puts:
                 self.raw_puts = {}
             self.row_changes = {}
+            if self._made is not None:
+                self._made = None
         self.open_trees.clear()  # no cycle is left to the garbage collector
         self._finish()
 

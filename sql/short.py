@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ from sql.run.short import (
     Rows,
     Short,
     Values,
+    all_of,
     fetching,
     from_above,
     from_below,
@@ -504,11 +506,7 @@ class _Maker:
         types, number = self.types, access.path.tree_id
         if access.low is None and access.high is None and access.equal:
             prefix = self._prefix(access)
-
-            def keys_of(tree: Tree) -> Keys:
-                return lambda values, count: tree.between(
-                    prefix(values), prefix(values), hi_inclusive=True
-                )
+            keys_of: KeysOf = partial(all_of, prefix=prefix)
         elif access.low not in (None, PRESENT) and access.high is not None:
             keys_of = self._keys(access)
         else:

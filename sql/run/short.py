@@ -40,8 +40,8 @@ class Short:
         self.ready = ready
 
     def rows(self, transaction: Transaction, values: Values) -> Rows | None:
-        """Its rows in a transaction that it is not worth to be made ready for."""
-        return self.ready(transaction)(values)
+        """Its rows in a transaction of a program's, or one that it is not worth to be made ready for."""
+        return transaction.made(self.ready)(values)
 
 
 class ByRowid(Short):
@@ -103,6 +103,16 @@ def run_of(tree: Tree, prefix: Operand, *, reverse: bool) -> Keys:
         if found and found[-1][:width] == start:
             return found
         return [key for key in found if key[:width] == start]
+
+    return keys
+
+
+def all_of(tree: Tree, prefix: Operand) -> Keys:
+    """All keys that begin with `prefix`, where they are not many, to be counted."""
+
+    def keys(values: Values, count: int) -> Sequence[Row] | None:
+        start = prefix(values)
+        return tree.between(start, start, hi_inclusive=True)
 
     return keys
 

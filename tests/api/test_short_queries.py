@@ -318,6 +318,51 @@ def test_short_queries_are_made_ready(in_transaction: bool, tmp_path: Path) -> N
             assert make(parameters) is not None, sql
 
 
+def test_what_is_made_for_a_transaction_goes_with_its_savepoints(tmp_path: Path) -> None:
+    """What a query is made ready for are trees, which changes, savepoints and definitions put others in the place of."""
+    con: Any = kvsh.connect(tmp_path / "db", isolation_level=None, durability="off")
+    theirs: Any = sqlite3.connect(":memory:", isolation_level=None)
+    rng = random.Random(3)
+    for each in (con, theirs):
+        fill(each, random.Random(1))
+        if each.in_transaction:
+            each.execute("COMMIT")
+    asked = [
+        ("SELECT id, n FROM item WHERE n = ?", 1),
+        ("SELECT id, name FROM item WHERE n = ? ORDER BY id DESC LIMIT 3", 1),
+        ("SELECT count(*) FROM item WHERE n BETWEEN ? AND ?", 2),
+        ("SELECT * FROM item WHERE id BETWEEN ? AND ?", 2),
+        ("SELECT * FROM made WHERE a = ?", 1),
+    ]
+    steps = [
+        ("SAVEPOINT s", 0),
+        ("ROLLBACK TO s", 0),
+        ("RELEASE s", 0),
+        ("CREATE TABLE made(a INT, b); CREATE INDEX made_a ON made(a)", 0),
+        ("DROP TABLE made", 0),
+        ("INSERT INTO made VALUES (?, ?)", 2),
+        ("UPDATE item SET n = ? WHERE id = ?", 2),
+        ("DELETE FROM item WHERE n = ?", 1),
+        ("INSERT INTO item(n, name) VALUES (?, ?)", 2),
+        ("UPDATE item SET n = n + 1 WHERE id < ?", 1),
+        ("COMMIT", 0),
+        ("BEGIN IMMEDIATE", 0),
+        ("BEGIN IMMEDIATE", 0),
+    ]
+    for _ in range(600):
+        sql, count = rng.choice(steps if rng.random() < 0.4 else asked)
+        values = tuple([rng.randrange(60) for _ in range(count)])
+        for part in sql.split("; "):
+            found: list[Any] = []
+            for each in (con, theirs):
+                try:
+                    found.append(sorted(each.execute(part, values).fetchall()))
+                except (kvsh.Error, sqlite3.Error) as error:
+                    found.append(type(error).__name__)
+            assert (part, values, found[0]) == (part, values, found[1])
+            assert con.in_transaction == theirs.in_transaction
+
+
 def test_a_query_of_literals_that_comes_again_is_known_by_its_text(tmp_path: Path) -> None:
     con: Any = kvsh.connect(tmp_path / "db", isolation_level=None, durability="off")
     theirs: Any = sqlite3.connect(":memory:")
