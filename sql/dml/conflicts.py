@@ -85,7 +85,7 @@ def _resolution(
 def _by_clauses(
     found: list[Resolution], clauses: Sequence[UpsertClause], *, has_rowid: bool
 ) -> list[Resolution]:
-    """Constraints that clauses name come first, in the clauses' order; a rowid at least second."""
+    """Constraints that clauses name come first, in the clauses' order, then a rowid that none of them names."""
     ordered: list[Resolution] = []
     for clause in clauses:
         ordered += [
@@ -93,13 +93,9 @@ def _by_clauses(
             for item in found
             if item.clause is clause and not clause.everything and item not in ordered
         ]
-    first = ordered[:1]
-    own_key = [
-        item for item in found if has_rowid and item.constraint is None and item not in first
-    ]
-    rest = [item for item in [*ordered, *found] if item not in first and item not in own_key]
+    own_key = [item for item in found if has_rowid and item.constraint is None]
     unique: list[Resolution] = []
-    for item in [*first, *own_key, *rest]:
+    for item in [*ordered, *own_key, *found]:
         if item not in unique:
             unique.append(item)
     return unique

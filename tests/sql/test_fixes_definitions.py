@@ -1,6 +1,9 @@
-"""Definitions that once did otherwise than sqlite3's: temporary triggers, names in triggers, tables made of queries."""
+"""Definitions that once did otherwise than sqlite3's: temporary triggers, names in triggers, tables made of queries;
+and the order in which an upsert's clauses are looked at."""
 
 from __future__ import annotations
+
+from itertools import permutations
 
 import pytest
 
@@ -203,4 +206,31 @@ SCRIPTS: dict[str, list[str]] = {
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_definitions_do_as_those_of_sqlite3(script: list[str]) -> None:
+    same_answers(*script)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "t (a INTEGER PRIMARY KEY, b, c UNIQUE, d UNIQUE)",
+        "t (a INT PRIMARY KEY, b, c UNIQUE, d UNIQUE)",
+        "t (d UNIQUE, c UNIQUE, a INTEGER PRIMARY KEY, b)",
+        "t (a INT PRIMARY KEY, b, c UNIQUE, d UNIQUE) WITHOUT ROWID",
+    ],
+)
+def test_clauses_of_an_upsert_are_looked_at_in_their_order(table: str) -> None:
+    script = [f"CREATE TABLE {table}"]
+    for count in (1, 2, 3):
+        for names in permutations("acd", count):
+            clauses = " ".join(f"ON CONFLICT ({name}) DO UPDATE SET b = '{name}'" for name in names)
+            for taken in ("a", "c", "d", "ac", "ad", "cd", "acd"):
+                values = ", ".join(
+                    str(place + 1 if name in taken else 9) for place, name in enumerate("acd")
+                )
+                script += [
+                    "DELETE FROM t",
+                    "INSERT INTO t (a, b, c, d) VALUES (1, 0, 2, 3)",
+                    f"INSERT INTO t (a, c, d) VALUES ({values}) {clauses}",
+                    "SELECT a, b, c, d FROM t",
+                ]
     same_answers(*script)
