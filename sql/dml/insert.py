@@ -318,6 +318,8 @@ class InsertPlan(WritePlan):
         if self.table.autoincrement:
             sequence = LargestRowid(ctx, self.table.name, temporary=self.temporary)
         not_noted(ctx)
+        if bulk.rebuilds(ctx, stored):
+            undo.needed()
         merge, loaded = self._merge, None
         if merge is None or bulk.ignores or bulk.replaces:
             loaded = bulk.load(ctx, stored, given, sequence)

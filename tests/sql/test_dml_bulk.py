@@ -11,6 +11,7 @@ import pytest
 
 from btree import open_memory
 from sql import Session, SqlError
+from sql.dml import indexing
 from sql.functions import Function
 
 Row = tuple[Any, ...]
@@ -284,3 +285,65 @@ def test_a_check_that_fails_to_tell_is_met_in_the_order_of_rows() -> None:
         engines.many("INSERT INTO t VALUES (?)", [*rows, ("{",), *rows, ('{"x": 7}',)])
         engines.compare()
         engines.close()
+
+
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR IGNORE", "REPLACE", "INSERT OR FAIL"])
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "CREATE TABLE t(a INT, b TEXT UNIQUE, c); CREATE INDEX tc ON t(c, a);"
+        "CREATE INDEX p ON t(b COLLATE NOCASE) WHERE a > 50; CREATE INDEX e ON t(abs(a) + 1)",
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c); CREATE INDEX tc ON t(c DESC, b)",
+        "CREATE TABLE t(a, b TEXT, c, PRIMARY KEY(a)) WITHOUT ROWID; CREATE INDEX tc ON t(c)",
+        "CREATE TEMP TABLE t(a INTEGER PRIMARY KEY, b TEXT, c); CREATE INDEX temp.tc ON t(c)",
+    ],
+)
+def test_indexes_are_built_anew_for_many_rows(
+    definition: str, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sql.dml.bulk.REBUILT_MIN", 500)
+    built: list[str] = []
+    fill = indexing.fill_index
+
+    def noted(session: Any, ctx: Any, of: Any, index: Any) -> None:
+        built.append(index.name)
+        fill(session, ctx, of, index)
+
+    monkeypatch.setattr(indexing, "fill_index", noted)
+    engines = Engines(definition)
+    rows = ascending(3)
+    Random(3).shuffle(rows)
+    engines.many(f"{verb} INTO t(a, b, c) VALUES (?, ?, ?)", rows)
+    assert "tc" in built or verb == "REPLACE"
+    built.clear()
+    engines.compare()
+    engines.many(f"{verb} INTO t(a, b, c) VALUES (?, ?, ?)", ascending(50_000)[:400])
+    assert not built
+    engines.compare()
+    engines.many(f"{verb} INTO t(a, b, c) VALUES (?, ?, ?)", [*ascending(70_000), rows[0]])
+    engines.both(f"{verb} INTO t(a, b, c) SELECT a + 200000, b || 'q', c FROM t")
+    engines.compare()
+    engines.close()
+
+
+def test_a_load_that_is_interrupted_while_an_index_is_built_leaves_nothing() -> None:
+    session = Session(open_memory())
+    session.execute("CREATE TABLE t(a, b)")
+    session.execute("CREATE INDEX ta ON t(a)")
+    session.execute("INSERT INTO t VALUES (1, 1)")
+    values = ", ".join(["(?, ?)"] * 5000)
+
+    def stop() -> bool:
+        """While the rows are there, and not all of their entries."""
+        return session.current is not None and len(session.current.tree(table.tree_id)) > 2
+
+    table = session.schema.tables["t"]
+    session.execute("BEGIN")
+    session.execute("INSERT INTO t VALUES (2, 2)")
+    session.cancellation.progress = stop
+    with pytest.raises(SqlError):
+        session.execute(f"INSERT INTO t VALUES {values}", tuple(range(10_000)))
+    session.cancellation.progress = None
+    assert list(session.execute("SELECT count(*) FROM t")) == [(2,)]
+    session.execute("COMMIT")
+    assert list(session.execute("PRAGMA integrity_check")) == [("ok",)]
