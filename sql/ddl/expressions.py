@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from sqlglot import exp
 
 from sql.bind.expressions import ExpressionBinder
@@ -20,6 +21,9 @@ _QUERIES = (exp.Select, exp.SetOperation, exp.Subquery, exp.Exists, exp.Values)
 _MOMENTS = frozenset(("date", "time", "datetime", "julianday", "unixepoch", "strftime"))
 _CLOCKS = frozenset(("now", "localtime", "utc"))
 """Words of the date functions whose outcome is another one at another time, or place."""
+
+
+_WITHOUT_ROWIDS = frozenset(("index expressions", "generated columns"))
 
 
 def check_expression(
@@ -44,8 +48,10 @@ def check_expression(
             if name in _MOMENTS and _asks_the_clock(name, node.expressions):
                 place = "a generated column" if what == "generated columns" else "an index"
                 raise SqlError(f"non-deterministic use of {name}() in {place}")
+    # A table that has no tree has no row ids either; one that is about to be made will have.
+    seen = replace(table, tree_id=0 if what in _WITHOUT_ROWIDS else table.tree_id or 1)
     scope = Scope()
-    scope.items.append(table_item(table, 1, table.name, (31,) * len(table.columns)))
+    scope.items.append(table_item(seen, 1, table.name, (31,) * len(table.columns)))
     ExpressionBinder(Binder(environment), scope).bind(tree.copy())
 
 

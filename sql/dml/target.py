@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from sqlglot import exp
 
 from sql.dml.foreign_keys import ForeignKeys
 from sql.dml.records import TableRecords
 from sql.dml.triggers import Triggers
 from sql.errors import SqlError, SqlNameError
+from sql.parse import parse_expression
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
@@ -130,7 +132,7 @@ class Target:
         self.session = session
         self.env = env
         self.table = table
-        self.records = records or TableRecords(table, env)
+        self.records = records or TableRecords(_checked(table, changed), env)
         names = None
         if changed is not None:
             names = frozenset(table.columns[place].name.lower() for place in changed if place >= 0)
@@ -160,6 +162,26 @@ class Target:
                 keys = found if found.matters else None
             self._removal = Triggers(session, env, table, "DELETE"), keys
         return self._removal
+
+
+def _checked(table: Table, changed: frozenset[int] | None) -> Table:
+    """The table with the checks that a change of the columns may break: what has passed is not looked at again."""
+    if changed is None or not table.checks:
+        return table
+    if any(column.generated is not None for column in table.columns):
+        return table  # whose values change with others'
+    names = {table.columns[place].name.lower() for place in changed if place >= 0}
+    if -1 in changed or table.rowid_alias in changed:
+        names |= {"rowid", "oid", "_rowid_"}
+    checks = [
+        check
+        for check in table.checks
+        if any(
+            column.name.lower() in names
+            for column in parse_expression(check.expression).find_all(exp.Column)
+        )
+    ]
+    return table if len(checks) == len(table.checks) else replace(table, checks=tuple(checks))
 
 
 def find_target(
