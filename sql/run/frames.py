@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import repeat
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from sql.errors import SqlError
@@ -164,6 +165,15 @@ def _offset(spec: WindowSpec, number: int, offsets: Sequence[Any], which: str) -
     return value
 
 
+def _sum(value: Any, by: Any) -> Any:
+    """The sum; exact where a float would be another integer than its neighbour, so that a row stays in its frame."""
+    if by.__class__ is float and value.__class__ is int and abs(value) >> 53 and isfinite(by):
+        from fractions import Fraction
+
+        return Fraction(value) + Fraction(by)
+    return value + by
+
+
 class _Distances:
     """RANGE with offsets: distances of the only ORDER BY value; NULLs and texts frame their peers."""
 
@@ -181,7 +191,7 @@ class _Distances:
         value = self.values[start]
         if value.__class__ is not int and value.__class__ is not float:
             return start
-        at = bisect_left(self.keys, self.sign * value + by)
+        at = bisect_left(self.keys, _sum(self.sign * value, by))
         return self.starts[at] if at < len(self.starts) else self.ends[-1]
 
     def high(self, start: int, end: int, by: Any) -> int:
@@ -189,5 +199,5 @@ class _Distances:
         value = self.values[start]
         if value.__class__ is not int and value.__class__ is not float:
             return end
-        at = bisect_right(self.keys, self.sign * value + by)
+        at = bisect_right(self.keys, _sum(self.sign * value, by))
         return self.ends[at - 1] if at else self.starts[0]

@@ -159,6 +159,21 @@ def test_the_order_of_rows_is_nothing_to_min_and_max() -> None:
     engine.close()
 
 
+def test_a_row_of_a_large_integer_stays_in_its_frame() -> None:
+    engine = KvshEngine()
+    engine.execute("CREATE TABLE t (a INTEGER)")
+    engine.execute("INSERT INTO t VALUES (3578824042033200656), (3029012920382354029)")
+    for order, frame, count in (
+        ("a DESC", "0.3 PRECEDING AND 10 FOLLOWING", 1),
+        ("a", "0.3 PRECEDING AND 0.1 FOLLOWING", 1),
+        ("a", "0.3 PRECEDING AND 0.1 PRECEDING", 0),
+        ("a", "1e18 PRECEDING AND 1e18 FOLLOWING", 2),
+    ):
+        query = f"SELECT count(*) OVER (ORDER BY {order} RANGE BETWEEN {frame}) FROM t"
+        assert engine.execute(query) == [(count,), (count,)]
+    engine.close()
+
+
 @pytest.mark.parametrize("outer", ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
 @pytest.mark.parametrize("inner", ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
 def test_a_join_in_parentheses_sees_its_own_relations_alone(outer: str, inner: str) -> None:
