@@ -9,8 +9,8 @@ are statements of three forms, each a plan with parameters.  What takes 6 us for
 end, its shape and its values, takes 0.5 here: the text is split by what stands between its statements, each
 of them is told by its beginning, and the literals of all that are of one form become values together.
 
-A form is that of an INSERT of literals (`session_inserts.InsertForm`), whose values may be of any type, or a
-shape (`ShapeForm`, see `sql.parse.shape`), which has a type for each.  `read_run` gives a `Run`: what has
+A form is that of an INSERT of literals (`session_inserts.InsertForm`), whose values may be of any type, a
+shape (`ShapeForm`, see `sql.parse.shape`), which has a type for each, or a text without values (`FixedForm`).  `read_run` gives a `Run`: what has
 arrived and is of known forms, up to the first statement that is not.
 """
 
@@ -85,7 +85,29 @@ class ShapeForm:
         return list(zip(map(self._types[0], found))) if len(self._types) == 1 else self.sets(found)
 
 
-Form = InsertForm | ShapeForm
+class FixedForm:
+    """A statement that has no values, such as COMMIT; its text is the `key`."""
+
+    __slots__ = ("key", "opening", "take_certain")
+
+    def __init__(self, text: str) -> None:
+        self.key = self.opening = text
+        self.take_certain = self.take
+
+    def take(self, statement: str) -> Values | None:
+        """Its values, which are none, if the statement, which has no semicolon, is the same."""
+        return () if statement == self.key[:-1] else None
+
+    def sets(self, taken: list[Values]) -> list[Values]:
+        """The values of each statement."""
+        return taken
+
+    def rows(self, text: str, gap: str) -> list[Values] | None:
+        """None: it seldom follows itself."""
+        return None
+
+
+Form = InsertForm | ShapeForm | FixedForm
 
 
 class Run:

@@ -22,8 +22,17 @@ from btree import CollectorPaused, Row, StoreError
 from sql.errors import Interrupted, SqlError
 from sql.result import Result
 from sql.session import is_about_text
-from sql.session_forms import REACH_MAX, REACH_MIN, Form, Run, ShapeForm, read_run, without_comments
-from sql.session_inserts import insert_form
+from sql.session_forms import (
+    REACH_MAX,
+    REACH_MIN,
+    FixedForm,
+    Form,
+    Run,
+    ShapeForm,
+    read_run,
+    without_comments,
+)
+from sql.session_inserts import InsertForm, insert_form
 from sql.session_plans import Prepared, QueryPlan
 from sql.session_writes import WritePlan, WriteStatement, attempt
 
@@ -32,7 +41,7 @@ if TYPE_CHECKING:
     from sql.session import Session
 
 
-_FORMS_MAX = 8
+_FORMS_MAX = 16
 _SHAPE_MAX = 1 << 12  # characters
 _FEW = 8
 _GROWTH = 4
@@ -92,9 +101,9 @@ class Runs:
         if len(sql) > _SHAPE_MAX or "?" in sql or _ASKS_BEFORE.search(sql):
             return None
         shape, values = self._session.lift(sql)
-        if not values or self._session.known_plan(shape) is None:
+        if self._session.known_plan(shape) is None:
             return None
-        return ShapeForm(shape)
+        return ShapeForm(shape) if values else FixedForm(shape)
 
     def _keep(self, forms: list[Form]) -> None:
         self._forms = forms[:_FORMS_MAX]
@@ -126,7 +135,7 @@ class Runs:
         plans: list[Prepared] = []
         for form in forms:
             plan = self._session.known_plan(form.key)
-            if plan is None and not isinstance(form, ShapeForm):
+            if plan is None and isinstance(form, InsertForm):
                 with suppress(SqlError):  # it is told of the statement as it stands
                     plan = self._session.prepare(form.key)
             if plan is None:
@@ -211,7 +220,7 @@ def _need_no_order(plans: list[WritePlan], forms: Sequence[Form]) -> None:
         target = getattr(plan, "target", None)  # a stored table
         if target is None or not target.plain or target.table.autoincrement or plan.columns:
             raise _InTurn
-        if isinstance(form, ShapeForm) and _MORE.search(form.key):
+        if not isinstance(form, InsertForm) and _MORE.search(form.key):
             raise _InTurn
         trees.add(target.table.tree_id)
     if len(trees) < len(plans):

@@ -268,6 +268,12 @@ TURNS = (
     "SELECT changes(), total_changes(), last_insert_rowid();",
     "SELECT * FROM log WHERE n > {n} ORDER BY n DESC LIMIT 1;",
     "-- it's {n}",
+    "BEGIN;",
+    "COMMIT;",
+    "ROLLBACK;",
+    "INSERT INTO seq DEFAULT VALUES;",
+    "DELETE FROM w;",
+    "SELECT count(*), max(a) FROM w;",
 )
 TURNS_SCHEMA = """
 CREATE TABLE u(id INTEGER PRIMARY KEY, a TEXT);

@@ -141,6 +141,24 @@ def test_what_is_returned_is_shown_in_its_order(session: Session) -> None:
     assert ran is not None and rows == [(3,), (4,)]
 
 
+def test_whole_transactions_are_runs(session: Session) -> None:
+    one = "begin;\ninsert into t values ({0}, 1, 1);\nupdate t set a = a + 1 where id = {0};\ncommit;\n"
+    text = "".join([one.format(number) for number in range(30, 40)])
+    again = "begin;\nrollback;\nbegin;\ninsert into t values (30, 1, 1);\ncommit;\n"
+    ran, _ = run(session, one.format(20), text + again)
+    assert ran is not None and ran.error is None
+    assert (text + again)[ran.end :] == again[len("begin;\n") - 1 :]  # ROLLBACK has not run before
+    assert session.in_transaction
+    session.execute("rollback;")
+    session.runs.learn("rollback;")
+    ran, _ = run(session, "begin;\nrollback;", again)
+    assert ran is not None and str(ran.error) == "UNIQUE constraint failed: t.id"
+    assert (ran.text, again[ran.end :]) == ("insert into t values (30, 1, 1);", "\ncommit;\n")
+    assert session.in_transaction
+    session.rollback()
+    assert session.execute("select count(*), sum(a) from t where id > 3").fetch_all() == [(11, 22)]
+
+
 def test_what_fails_is_told_with_its_place(session: Session) -> None:
     known = "update t set id = 8 where id = 1;"
     fine = "update t set id = 9 where id = 8;"
@@ -186,6 +204,11 @@ NOT_APART = {
         "create table one(id integer primary key);\n"
         "insert into u with n(x) as (values (1) union all select x + 1 from n where x < 60) select x, x, 0 from n",
         "insert into one values ({k});\nupdate u set b = b + 1 where id in one and id > 0;",
+    ),
+    "another table is asked, without values": (
+        "create table one(id integer primary key);\n"
+        "insert into u with n(x) as (values (1) union all select x + 1 from n where x < 60) select x, x, 0 from n",
+        "insert into one values ({k});\nupdate u set b = b + id where id in one;",
     ),
     "the tables' first rows are told": (
         "create table s(id integer primary key autoincrement, a);\n"
