@@ -203,7 +203,7 @@ def _check_reference(name: str, references: int, direct: int) -> None:
         raise SqlError(f"multiple references to recursive table: {name}", token=name)
     if references > 1:
         raise SqlError(f"multiple recursive references: {name}", token=name)
-    if references and not direct:
+    if not direct:
         raise SqlError(f"circular reference: {name}", token=name)
 
 

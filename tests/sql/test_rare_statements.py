@@ -121,6 +121,7 @@ SCRIPTS: dict[str, list[str]] = {
         "WITH c(x) AS (SELECT 1 UNION ALL SELECT v FROM (SELECT x + 1 AS v FROM c WHERE x < 3)) SELECT x FROM c",
         "WITH c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x IN (SELECT x FROM c)) SELECT x FROM c",
         "WITH c(x) AS (SELECT 1 UNION ALL SELECT a.x + 1 FROM c AS a, c WHERE a.x < 3) SELECT x FROM c",
+        "WITH c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 3 UNION ALL SELECT 9) SELECT x FROM c",
         ROWS,
         "WITH c(x) AS (SELECT 1 UNION ALL SELECT c.x + 1 FROM t RIGHT JOIN c ON t.x = c.x WHERE c.x < 3)"
         " SELECT x FROM c",
