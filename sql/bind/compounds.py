@@ -20,7 +20,7 @@ from sql.bind.typing import (
 )
 from sql.errors import SqlError
 from sql.expressions import Expression, SlotRef
-from sql.plan import Block, Compound, Recursive, ResultColumn, Select, SortKey, width
+from sql.plan import Block, Compound, Recursive, ResultColumn, Select, SortKey, Values, width
 
 if TYPE_CHECKING:
     from sql.bind.queries import Binder
@@ -78,7 +78,10 @@ def compound_collations(binder: Binder, arms: list[Block]) -> tuple[str, ...]:
     """Per column the first collation that any arm brings: all of a chain compare by it."""
     collations = []
     for slot in range(width(arms[0])):
-        outputs = [binder.output_of(arm, slot) for arm in arms]
+        outputs = [
+            arm.rows[0][slot] if isinstance(arm, Values) else binder.output_of(arm, slot)
+            for arm in arms
+        ]
         found = [implicit_or_explicit(output) for output in outputs if output is not None]
         collations.append(next((name for name in found if name), "BINARY"))
     return tuple(collations)

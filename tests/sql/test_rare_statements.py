@@ -129,6 +129,9 @@ SCRIPTS: dict[str, list[str]] = {
     "the UNION of a recursive query compares by collations": [
         "WITH c(x) AS (VALUES ('a' COLLATE NOCASE) UNION SELECT upper(x) FROM c) SELECT x FROM c",
         "WITH c(x) AS (SELECT 'a' UNION SELECT upper(x) COLLATE NOCASE FROM c) SELECT x FROM c",
+        "WITH c(x) AS (VALUES ('a') UNION SELECT upper(x) COLLATE NOCASE FROM c) SELECT x FROM c",
+        "VALUES ('a'), ('b') UNION SELECT 'A' COLLATE NOCASE",
+        "VALUES ('a' COLLATE NOCASE), ('b') UNION SELECT 'A' COLLATE BINARY",
         "WITH c(x, y) AS (SELECT 'a', 1 UNION SELECT upper(x) COLLATE NOCASE, y + 1 FROM c WHERE y < 3)"
         " SELECT * FROM c",
     ],
