@@ -371,6 +371,7 @@ def test_an_index_of_which_much_changes_is_built_anew(
         ("DELETE FROM t WHERE a % 11 = 3", False),
         ("DELETE FROM t WHERE a % 2 = 0", True),
     ):
+        built.clear()
         both.run("BEGIN")
         both.run("SAVEPOINT s")
         both.run(statement)
@@ -383,7 +384,6 @@ def test_an_index_of_which_much_changes_is_built_anew(
         both.run(statement)
         both.run("COMMIT")
         both.compare()
-        built.clear()
     both.store.close()
     assert open_store(str(tmp_path / "a.kvsh")).check() == []
 

@@ -148,7 +148,9 @@ def test_a_table_without_rows_gets_its_indexes_afterwards(
     both(f"{verb} INTO d SELECT * FROM s WHERE id % 3")
     assert len(built) == len(indexes)
     compare()
-    both(f"{verb} INTO d(x, y) SELECT x, y || 'z' FROM s")  # behind rows that have entries
+    both(
+        f"{verb} INTO d(x, y) SELECT x, y || 'z' FROM s WHERE id < 900"
+    )  # behind rows that have entries
     assert len(built) == len(indexes)
     compare()
     for broken in ("UPDATE s SET y = 'N14' WHERE id = 4999", "UPDATE s SET y = NULL WHERE id = 7"):
