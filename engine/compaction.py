@@ -120,8 +120,10 @@ class Replacement:
         if written - self._sync_begun > _SYNC_BYTES:
             self._end_sync()
             self._sync_begun = written
-            self._sync = threading.Thread(target=self._synced, args=(log.file,))
-            self._sync.start()
+            sync = threading.Thread(target=self._synced, args=(log.file,))
+            with contextlib.suppress(RuntimeError):  # no more threads: it is all synced at the end
+                sync.start()
+                self._sync = sync
 
     def _synced(self, file: File) -> None:
         try:

@@ -306,15 +306,13 @@ class Log:
                 if chain is None or not self._continues(record, chain, pages_crc, count):
                     break
                 self.synced = max(self.synced, min(chain.synced, position))
+                end = position + record.span
                 if record.kind == KIND_PAGES:
-                    self.take_pages(record.lsn, changes, chain.next_page)
-                    self.epoch = object()
+                    self.take_pages(record.lsn, changes, chain.next_page, record.crc, end, object())
                     changes = {}
                     self.table.sink(record.lsn if oldest_lsn is None else oldest_lsn)
                 else:
-                    self.take_redo(record.lsn, record.payload[CHAIN_BYTES:])
-                self.chain_crc = record.crc
-                self.end = position + record.span
+                    self._take_redo(record, end)
                 pages_crc = count = 0
                 if record.kind == KIND_REDO and self.stop_lsn is None:
                     position = self._scan_redo()
@@ -329,7 +327,8 @@ class Log:
 
         They are most of what one takes in of another process, or opens a file with.  This asks of them all
         that `scan` does, without the objects; the first of which something does not hold is left to it."""
-        window, salt, redo = memoryview(self._window), self.salt, self.redo
+        window, salt = memoryview(self._window), self.salt
+        redo: list[tuple[int, Kept]] = []
         position, size = self.end, len(window)
         lsn, crc, reached = self.lsn, self.chain_crc, self.synced
         at = begin = position - self._window_at
@@ -354,6 +353,8 @@ class Log:
                 reached = min(synced, position)
             at += RECORD_BYTES + (length + 7 & -8)
             position = self._window_at + at
+        # Up to here Ctrl-C has changed nothing.
+        self.redo += redo
         self.redo_bytes += at - begin
         self.lsn, self.chain_crc, self.synced, self.end = lsn, crc, reached, position
         return position
@@ -466,8 +467,17 @@ class Log:
 
     # -- what commits add up to ------------------------------------------------------------------
 
-    def take_pages(self, lsn: int, changes: dict[int, int], next_page: int) -> None:
-        """A pages commit: its locations count, and there is nothing left to replay."""
+    def take_pages(
+        self,
+        lsn: int,
+        changes: dict[int, int],
+        next_page: int,
+        crc: int,
+        end: int,
+        epoch: object = None,
+    ) -> None:
+        """A pages commit, whose record has the crc and ends there: its locations count, and there is nothing left to
+        replay.  `epoch`: the new one, if another process made the commit."""
         table = self.table
         overlays = table.overlays
         live = self.live_bytes
@@ -476,12 +486,17 @@ class Log:
             live += (location_span(location) if location else 0) - (
                 location_span(old) if old else 0
             )
+        # No calls from here on: Ctrl-C comes before all of this or after it.
+        table.overlays = (*overlays, (lsn, changes))
         self.live_bytes = live
-        table.add(lsn, changes)
         self.lsn = self.base_lsn = lsn
         self.next_page = next_page
         self.redo, self.redo_bytes = [], 0  # a new list: older states keep theirs
         self.redo_stored_bytes = 0
+        self.chain_crc = crc
+        self.end = end
+        if epoch is not None:
+            self.epoch = epoch
 
     def unwritten_reach(self, offset: int) -> bool:
         """Whether commits at `offset` may wait for their sync with those that do.
@@ -490,11 +505,15 @@ class Log:
         unwritten = self.unwritten
         return not unwritten or self.unwritten_at + len(unwritten) == offset
 
-    def take_redo(self, lsn: int, payload: bytes) -> None:
+    def _take_redo(self, record: Record, end: int) -> None:
         """A redo commit, whose record is the one at the log's end."""
-        self.redo.append((lsn, self._kept(payload, self.end)))
-        self.redo_bytes += RECORD_BYTES + padded(CHAIN_BYTES + len(payload))
-        self.lsn = lsn
+        kept = [(record.lsn, self._kept(record.payload[CHAIN_BYTES:], self.end))]
+        # As in `take_pages`.
+        self.redo += kept
+        self.redo_bytes += end - self.end
+        self.lsn = record.lsn
+        self.chain_crc = record.crc
+        self.end = end
 
     def _kept(self, payload: bytes, offset: int) -> Kept:
         """How the payload of the redo record at `offset` is kept."""

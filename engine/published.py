@@ -92,7 +92,8 @@ class Published:
             if self._dead is not None:
                 self.check_usable()
             log = self.current_log
-            if not self._locked and log.words[WORD_VISIBLE] > log.end and log.stop_lsn is None:
+            visible = log.words[WORD_VISIBLE]
+            if visible > self._visible_end and not self._locked and log.stop_lsn is None:
                 self._take_in_others()
             state = self._visible
             if state is None:
@@ -119,11 +120,12 @@ class Published:
         if visible >= SUPERSEDED:
             if not self.has_its_name(log):
                 self.follow_rename()
-        elif visible > log.end:
+            return
+        if visible > log.end:  # else Ctrl-C came when this was almost done
             log.scan(visible, oldest_lsn=self._oldest_lsn())
             if log.end < visible:
                 self._doubt(log, visible)
-            self._set_visible(log.state())
+        self._set_visible(log.state())
 
     def _doubt(self, log: Log, visible: int) -> None:
         """Not all that another process has published can be read."""

@@ -266,7 +266,7 @@ class _Scan:
             if found >= 0:
                 return self.window_at + found - _MARK_AT
             behind = self.window_at + len(self.window)
-            if behind >= self.size:
+            if behind >= self.size or len(self.window) < RECORD_BYTES:  # it is being cut just now
                 break
             position = behind - RECORD_BYTES + 1
         return self.size

@@ -68,6 +68,6 @@ class Snapshot:
         self.close()
 
     def __del__(self) -> None:
-        store = self._store
+        store = getattr(self, "_store", None)  # none if Ctrl-C came before it was made
         if store is not None:
             store.forget(self)

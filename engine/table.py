@@ -23,10 +23,6 @@ class PageTable:
         self.base: array[int] = array("Q") if entries is None else entries
         self.overlays: tuple[Overlay, ...] = ()
 
-    def add(self, lsn: int, changes: dict[int, int]) -> None:
-        """The pages commit `lsn` changed these pages."""
-        self.overlays = (*self.overlays, (lsn, changes))
-
     def sink(self, oldest_lsn: int) -> None:
         """Move what no reader older than `oldest_lsn` needs apart into the base."""
         while self.overlays and self.overlays[0][0] <= oldest_lsn:

@@ -269,9 +269,7 @@ class Writer:
         self._buffer.append(record)
         self.flush()
         with store.mutex:
-            log.chain_crc = crc
-            log.end = self._position
-            log.take_pages(lsn, self._changes, self._next_page)
+            log.take_pages(lsn, self._changes, self._next_page, crc, self._position)
             store.appended_pages()
         self._ended = True
         store.writer_committed()
