@@ -48,6 +48,9 @@ _GROWTH = 4
 _ASKS_BEFORE = re.compile("changes|last_insert_rowid", re.IGNORECASE)
 """What depends on the statement before, which has to be over."""
 
+_CLAUSE = re.compile(r"\bOR\b|\bCONFLICT\b", re.IGNORECASE)
+"""What lets an INSERT do without a row."""
+
 _MORE = re.compile(r"\b(?:SELECT|IN)\b", re.IGNORECASE)
 """What a change may ask of other tables by."""
 
@@ -194,13 +197,20 @@ class Runs:
                     )
                 for place in order:
                     statement, sets = statements[place], run.sets[place]
-                    parts = [sets[:-last], sets[-last:]] if place == order[-1] else [sets]
-                    for part in filter(None, parts):
+                    # Whether a row of its own is inserted for each set of values, or none of this is done.
+                    is_whole = statement.inserts and not _CLAUSE.search(run.forms[place].key)
+                    is_split = place == order[-1] and not is_whole
+                    for part in filter(None, (sets[:-last], sets[-last:]) if is_split else (sets,)):
                         outcome = statement.run_part(session, transaction, part, is_alone=is_alone)
                         session.count_changes(outcome)
-                        is_whole = outcome.changes == len(part)
-                        if len(order) > 1 and not is_whole and statement.inserts:
+                        if (
+                            statement.inserts
+                            and (is_whole or len(order) > 1)
+                            and outcome.changes != len(part)
+                        ):
                             raise _InTurn  # which row was the last that went in?
+                    if is_whole:
+                        session.changes = last
         except BaseException:
             session.counters = counters
             raise
