@@ -118,8 +118,9 @@ def _select(job: Job) -> Any:
 
 
 def _autocommit(job: Job, durability: str) -> Any:
-    """Two tables take turns, so that each statement is a commit: kvsh makes a single one of a run of INSERTs
-    into one table, which would show how it batches and not how it commits."""
+    """Two tables take turns, so that with durability full each statement is a commit of its own: kvsh makes a single
+    one of a run of INSERTs into one table.  With durability off it makes one of a run of several tables, too, so
+    that row shows how scripts are batched, where sqlite3 commits each statement."""
     script = TABLE + TABLE.replace(" t(", " u(")
     script += "".join(f"INSERT INTO {'tu'[n % 2]} VALUES{_values(n)};\n" for n in range(job.size))
     if job.peer == "kvsh":
