@@ -28,7 +28,9 @@ _SETTINGS = ("user_version", "application_id")
 
 
 def is_sqlite(path: str) -> bool:
-    """Whether the file begins as a database of SQLite's does."""
+    """Whether there is a file that begins as a database of SQLite's does."""
+    if not os.path.isfile(path):
+        return False  # a pipe would wait for its writer
     try:
         with open(path, "rb") as file:
             return file.read(len(_HEAD)) == _HEAD

@@ -160,7 +160,7 @@ def test_queues_keep_their_orders(limit: int) -> None:
 
 def test_rows_are_new_once() -> None:
     rng = random.Random(7)
-    seen, model = Seen(context(1 << 14)), set()
+    seen, model = Seen(context(1 << 14), None), set()
     for _ in range(200):
         rows = [(rng.choice((None, 1.0, "x")), rng.randrange(30_000)) for _ in range(500)]
         expected = [row for row in dict.fromkeys(rows) if row not in model]
@@ -176,6 +176,13 @@ def test_a_step_sees_the_rows_that_left_the_queue() -> None:
         yield [(row[0] + 1,) for row in work[0] if row[0] < 5]
 
     batches = recursive(
-        [[(1,)]], [step], work, context(1 << 20), distinct=True, order=None, one_by_one=False
+        [[(1,)]],
+        [step],
+        work,
+        context(1 << 20),
+        distinct=True,
+        key=None,
+        order=None,
+        one_by_one=False,
     )
     assert [row for batch in batches for row in batch] == [(number,) for number in range(1, 6)]
