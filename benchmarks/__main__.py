@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [--rounds N] [--write] [NAME...]`: run, print, and write the document."""
+"""`python -m benchmarks [--quick] [--rounds N] [--write | NAME...]`: run, print, and write the document."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="workloads whose names start so (default: all)")
     parser.add_argument("--quick", action="store_true", help="small sizes, under five minutes")
     parser.add_argument("--rounds", type=int, help="rounds per workload")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/benchmarks.md; of all workloads"
+    )
     parser.add_argument("--list", action="store_true", help="list the workloads")
     options = parser.parse_args()
+    if options.write and options.names:
+        parser.error("--write makes the whole table anew, and so takes no names")
     load_all()
     chosen = [
         workload
