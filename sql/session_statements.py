@@ -21,6 +21,7 @@ from sql.parse.statements import (
     Vacuum,
 )
 from sql.result import Result
+from sql.session_writes import attempt
 
 if TYPE_CHECKING:
     from sql.session import Session
@@ -76,21 +77,5 @@ def _define(session: Session, statement: Statement) -> None:
     with session.glance() as transaction:
         if is_done_already(session, transaction, statement, temporary=temporary):
             return
-    joined = session.joined_transaction(temporary=temporary)
-    transaction = joined or session.begin_writing(temporary=temporary)
-    savepoint = transaction.savepoint()
-    deferred = session.deferred_violations
-    try:
-        with session.running(transaction):
-            execute_definition(session, transaction, statement, temporary=temporary)
-    except BaseException:
-        if joined is None:
-            session.abandon(transaction)
-        else:
-            transaction.rollback_to(savepoint)
-            transaction.release(savepoint)
-            session.deferred_violations = deferred
-        raise
-    transaction.release(savepoint)
-    if joined is None:
-        session.commit_alone(transaction)
+    with attempt(session, temporary=temporary) as (transaction, _):
+        execute_definition(session, transaction, statement, temporary=temporary)

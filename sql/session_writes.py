@@ -185,7 +185,9 @@ class WriteStatement(Checked):
     @property
     def inserts(self) -> bool:
         """Whether it is an INSERT."""
-        return type(self.statement).__name__ == "Insert"
+        from sql.parse.statements import Insert
+
+        return isinstance(self.statement, Insert)
 
     @property
     def columns(self) -> tuple[ResultColumn, ...] | None:
