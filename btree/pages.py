@@ -13,21 +13,8 @@ if TYPE_CHECKING:
     from engine import CommitInfo, Durability
 
 
-class State(Protocol):
-    """What a reader of one commit sees, without a hold on its pages."""
-
-    @property
-    def lsn(self) -> int: ...
-    @property
-    def base_lsn(self) -> int: ...
-    @property
-    def epoch(self) -> object: ...
-    def redo_after(self, after: int) -> list[tuple[int, bytes]]:
-        """(lsn, payload) of the redo commits after `after` and after the newest pages commit."""
-
-
-class Snapshot(Protocol):
-    """The pages and the redo as of one commit.  Closed by `close`, or when the last reference to it goes."""
+class AsOf(Protocol):
+    """The commit that something shows, or builds on."""
 
     @property
     def lsn(self) -> int: ...
@@ -38,6 +25,17 @@ class Snapshot(Protocol):
     @property
     def epoch(self) -> object:
         """Another object after a pages commit by another process, or in another file."""
+
+
+class State(AsOf, Protocol):
+    """What a reader of one commit sees, without a hold on its pages."""
+
+    def redo_after(self, after: int) -> list[tuple[int, bytes]]:
+        """(lsn, payload) of the redo commits after `after` and after the newest pages commit."""
+
+
+class Snapshot(AsOf, Protocol):
+    """The pages and the redo as of one commit.  Closed by `close`, or when the last reference to it goes."""
 
     @property
     def state(self) -> State:
@@ -65,15 +63,9 @@ class Commit(Protocol):
         """Block until it is durable."""
 
 
-class Writer(Protocol):
+class Writer(AsOf, Protocol):
     """The one writer; builds on commit `lsn`, which may not be durable yet."""
 
-    @property
-    def lsn(self) -> int: ...
-    @property
-    def base_lsn(self) -> int: ...
-    @property
-    def epoch(self) -> object: ...
     def redo(self, after: int = 0) -> list[tuple[int, bytes]]: ...
     def allocate(self) -> int: ...
     def put(self, page: int, payload: bytes | bytearray) -> None: ...
