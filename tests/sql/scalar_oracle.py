@@ -21,6 +21,7 @@ from sql.expressions import (
     Expression,
 )
 from sql.values import INT_MAX, INT_MIN, kind_of
+from tests.sql.sequences.values import quoted
 
 DDL = """CREATE TABLE t(b, i INTEGER, r REAL, x TEXT, n NUMERIC, c TEXT COLLATE NOCASE,
          e TEXT COLLATE RTRIM)"""
@@ -146,19 +147,7 @@ GLOB_PATTERNS = (
 )
 
 
-def literal(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    if isinstance(value, bytes):
-        return f"x'{value.hex()}'"
-    if value == INT_MIN and isinstance(value, int):
-        return "(-9223372036854775807 - 1)"
-    return repr(value).replace("inf", "9e999")
-
-
-literals = st.sampled_from(VALUES).map(literal)
+literals = st.sampled_from(VALUES).map(quoted)
 columns = st.sampled_from(COLUMNS)
 
 
@@ -184,14 +173,14 @@ def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         spelled("({} {})", one_of("NOT", "-", "~", "+"), inner),
         spelled("({} {}IN ({}))", inner, negated, items),
         spelled("({} {}BETWEEN {} AND {})", inner, negated, inner, inner),
-        spelled("({} {}LIKE {})", inner, negated, st.sampled_from(LIKE_PATTERNS).map(literal)),
+        spelled("({} {}LIKE {})", inner, negated, st.sampled_from(LIKE_PATTERNS).map(quoted)),
         spelled(
             "({} {}LIKE {} ESCAPE '\\')",
             inner,
             negated,
-            st.sampled_from(LIKE_PATTERNS).map(literal),
+            st.sampled_from(LIKE_PATTERNS).map(quoted),
         ),
-        spelled("({} {}GLOB {})", inner, negated, st.sampled_from(GLOB_PATTERNS).map(literal)),
+        spelled("({} {}GLOB {})", inner, negated, st.sampled_from(GLOB_PATTERNS).map(quoted)),
         spelled("({} {}{} {})", inner, negated, one_of("LIKE", "GLOB"), inner),
         spelled("(CASE WHEN {} THEN {} ELSE {} END)", inner, inner, inner),
         spelled("(CASE {} WHEN {} THEN {} END)", inner, inner, inner),

@@ -11,7 +11,6 @@ import pytest
 
 from btree import open_memory
 from sql import Session, SqlError
-from sql.dml import indexing
 from sql.functions import Function
 
 Row = tuple[Any, ...]
@@ -299,17 +298,9 @@ def test_a_check_that_fails_to_tell_is_met_in_the_order_of_rows() -> None:
     ],
 )
 def test_indexes_are_built_anew_for_many_rows(
-    definition: str, verb: str, monkeypatch: pytest.MonkeyPatch
+    definition: str, verb: str, built: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sql.dml.bulk.REBUILT_MIN", 500)
-    built: list[str] = []
-    fill = indexing.fill_index
-
-    def noted(session: Any, ctx: Any, of: Any, index: Any) -> None:
-        built.append(index.name)
-        fill(session, ctx, of, index)
-
-    monkeypatch.setattr(indexing, "fill_index", noted)
     engines = Engines(definition)
     rows = ascending(3)
     Random(3).shuffle(rows)

@@ -14,7 +14,6 @@ import kvsh
 from btree import open_store
 from btree.rewrite import Rewrite
 from sql import Session, SqlError
-from sql.dml import indexing
 from sql.dml.by_column import REBUILT_SHARE
 
 ROWS = 6000
@@ -354,16 +353,8 @@ def test_a_row_that_can_not_be_written_undoes_the_pages_before_it(
 
 @pytest.mark.parametrize("table", ["indexed", "partial", "expressions", "unique"])
 def test_an_index_of_which_much_changes_is_built_anew(
-    table: str, tmp_path: Path, by_page: list[int], monkeypatch: pytest.MonkeyPatch
+    table: str, tmp_path: Path, by_page: list[int], built: list[str]
 ) -> None:
-    built: list[str] = []
-    fill = indexing.fill_index
-
-    def noted(session: Any, ctx: Any, of: Any, index: Any) -> None:
-        built.append(index.name)
-        fill(session, ctx, of, index)
-
-    monkeypatch.setattr(indexing, "fill_index", noted)
     both = Both(tmp_path / "a.kvsh", TABLES[table])
     for statement, are_many in (
         ("UPDATE t SET d = d + 1 WHERE a % 10 = 3", False),

@@ -20,9 +20,9 @@ from tests.sql.scalar_oracle import (
     check,
     check_all,
     expressions,
-    literal,
     rows_of_values,
 )
+from tests.sql.sequences.values import quoted
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_every_pair_of_values_gives_what_sqlite_gives(oracle: Oracle, operator: 
 def test_every_pattern_matches_what_it_matches_in_sqlite(oracle: Oracle, op: str) -> None:
     for pattern in {*LIKE_PATTERNS, *GLOB_PATTERNS}:
         rows = [(value, None, None, pattern, None, None, None) for value in VALUES]
-        check_all(oracle, f"(b {op} {literal(pattern)})", rows)
+        check_all(oracle, f"(b {op} {quoted(pattern)})", rows)
         check_all(oracle, f"(b {op} x)", rows)
 
 
