@@ -18,6 +18,7 @@ from sql.bind.relations import FromBinder
 from sql.bind.scope import ROWID_NAMES, Scope, ScopeColumn, nearest, table_item
 from sql.bind.stages import grouped, windowed
 from sql.bind.typing import carried_affinity, collation_of, kinds_of
+from sql.bind.windows import declare_windows
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import (
     ROWID,
@@ -250,8 +251,7 @@ class Binder:
         scope = Scope(parent)
         scope.aggregate_source = self.next_source()
         scope.window_source = self.next_source()
-        for window in node.args.get("windows") or ():
-            scope.named_windows[window.this.name.lower()] = window
+        declare_windows(scope, node.args.get("windows") or [])
         group = node.args.get("group")
         group_nodes = list(group.expressions) if group is not None else []
         scope.key_count = len(group_nodes)

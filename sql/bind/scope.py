@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 from msgspec.structs import replace
+from sqlglot import exp
 
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import (
@@ -73,7 +74,7 @@ class Scope(Struct):
     windows: list[WindowCall] = field(default_factory=list)
     aggregates_allowed: bool = False
     windows_allowed: bool = False
-    named_windows: dict[str, object] = field(default_factory=dict)
+    named_windows: dict[str, exp.Window] = field(default_factory=dict)
 
     def find(self, name: str, table: str | None, database: str | None = None) -> ScopeColumn | None:
         """The column of this scope alone that the name means; an error if there are several."""

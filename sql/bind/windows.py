@@ -16,6 +16,7 @@ from sql.plan.walk import SUBQUERIES, walk_flat
 
 if TYPE_CHECKING:
     from sql.bind.expressions import ExpressionBinder
+    from sql.bind.scope import Scope
 
 
 def window_call(
@@ -64,6 +65,30 @@ def window_call(
     return collated(SlotRef(scope.window_source, slot, Affinity.NONE, None, 31), bound)
 
 
+def declare_windows(scope: Scope, windows: list[exp.Window]) -> None:
+    """Make the windows of a WINDOW clause known in its query.  Each may extend one that stands before it, whose
+    PARTITION BY and ORDER BY it then has; what it says again is an error, also if no call uses it."""
+    for window in windows:
+        alias = window.args.get("alias")
+        declared = window
+        if alias is not None:
+            base = _named(scope, alias)
+            _check_extension(window, base)
+            declared = window.copy()
+            declared.set("alias", None)
+            declared.set("partition_by", base.args.get("partition_by"))
+            if declared.args.get("order") is None:
+                declared.set("order", base.args.get("order"))
+        scope.named_windows[window.this.name.lower()] = declared
+
+
+def _named(scope: Scope, alias: exp.Expression) -> exp.Window:
+    window = scope.named_windows.get(alias.name.lower())
+    if window is None:
+        raise SqlError(f"no such window: {alias.name}", offset=offset_of(alias))
+    return window
+
+
 def _window_definition(
     binder: ExpressionBinder, window: exp.Expression
 ) -> tuple[tuple[SortKey, ...], tuple[SortKey, ...], Frame]:
@@ -77,13 +102,10 @@ def _window_definition(
     alias = window.args.get("alias")
     base_frame = None
     if alias is not None:
-        base = binder.scope.named_windows.get(alias.name.lower())
-        if base is None:
-            raise SqlError(f"no such window: {alias.name}", offset=offset_of(alias))
-        assert isinstance(base, exp.Expression)
+        base = _named(binder.scope, alias)
         base_partition, base_order, base_frame = _window_definition(binder, base)
         if "bare" not in window.meta:
-            _check_extension(window, base, base_order)
+            _check_extension(window, base)
         partition = partition or base_partition
         order = order or base_order
         if base.args.get("spec") is None:
@@ -93,14 +115,12 @@ def _window_definition(
     return partition, order, _frame(binder, spec, order)
 
 
-def _check_extension(
-    window: exp.Expression, base: exp.Expression, base_order: tuple[SortKey, ...]
-) -> None:
-    """Raise SqlError if `OVER (name ...)` says again what the named window says."""
+def _check_extension(window: exp.Expression, base: exp.Window) -> None:
+    """Raise SqlError if a window that extends `base` says again what that says."""
     taken = None
     if window.args.get("partition_by"):
         taken = "PARTITION clause"
-    elif base_order and window.args.get("order") is not None:
+    elif base.args.get("order") is not None and window.args.get("order") is not None:
         taken = "ORDER BY clause"
     elif base.args.get("spec") is not None:
         taken = "frame specification"

@@ -33,6 +33,18 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT id, sum(x) OVER v FROM t WINDOW w AS (PARTITION BY g), v AS (w ORDER BY id) ORDER BY 1",
         "SELECT id, sum(x) OVER v FROM t WINDOW w AS (ORDER BY id), v AS (w ORDER BY id) ORDER BY 1",
         "SELECT id, sum(x) OVER (w ROWS 1 PRECEDING) FROM t WINDOW w AS (ORDER BY id) ORDER BY id",
+        "SELECT id, sum(x) OVER w FROM t WINDOW w AS (ORDER BY g), v AS (w ORDER BY id)",
+        "SELECT id, sum(x) OVER w FROM t WINDOW w AS (ROWS 1 PRECEDING), v AS (w)",
+        "SELECT id FROM t WINDOW w AS (ORDER BY g), v AS (w), u AS (v ORDER BY id)",
+        "SELECT id, sum(x) OVER u FROM t WINDOW w AS (ORDER BY id), v AS (w), u AS (v ROWS 1 PRECEDING)",
+    ],
+    "a window extends one that stands before it": [
+        ROWS,
+        FILLED,
+        "SELECT id, sum(x) OVER v FROM t WINDOW u AS (), v AS (w ROWS 1 PRECEDING), w AS (ORDER BY id)",
+        "SELECT id, sum(x) OVER w FROM t WINDOW w AS (ORDER BY id), v AS (v)",
+        "SELECT id, sum(x) OVER v FROM t WINDOW w AS (ORDER BY id), v AS (v)",
+        "SELECT id, sum(x) OVER w FROM t WINDOW w AS (ORDER BY id), v AS (missing)",
     ],
     "nth_value() takes a text that is a number": [
         ROWS,
