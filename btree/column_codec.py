@@ -32,6 +32,15 @@ _HEAD_MAX = 5  # bytes before the first value in msgpack
 _ARRAY_16, _ARRAY_32 = 0xDC, 0xDD
 _SWAPPED = sys.byteorder == "big"
 
+_ASCII = bytes(range(0x80))
+_SHORT, _NULL = 0xA0, 0xC0
+"""Heads in msgpack: of a text of less than 32 bytes, whose length is added; of NULL, the number behind those."""
+_SHORT_HEADS = bytes(range(_SHORT, _NULL + 1))
+_LENGTHS = bytes([max(head - _SHORT, 0) for head in range(256)])
+_HIGH = bytes(range(0x80, 256))
+SHORT_NULL = _NULL - _SHORT
+"""What `short_lengths` has in the place of NULL's."""
+
 _encode = msgspec.msgpack.Encoder().encode
 decode_all: Callable[[Any], list[Value]] = msgspec.msgpack.Decoder(list[Any]).decode
 decode_value: Callable[[Any], Value] = msgspec.msgpack.Decoder(Any).decode
@@ -137,6 +146,24 @@ def decode_joined(columns: Sequence[bytes]) -> list[Value]:
     for column in columns:
         found += decode_column(column)
     return found
+
+
+def short_lengths(column: bytes, count: int) -> bytes:
+    """The lengths of a column's texts, `SHORT_NULL` for NULLs, if it is of nothing but texts of ASCII, each shorter than 32
+    bytes, and NULLs; else nothing.  Before each value in the column stands a head of one byte, which these are made of."""
+    if column[0] != _ARRAY_16:  # of 16 entries and more
+        return b""
+    heads = column[3:].translate(None, _ASCII)
+    # No other value begins so, and text beyond ASCII has bytes of 0xc2 and more: so these are the heads of all
+    # values that are no small integers, which have none.
+    if len(heads) != count or heads.translate(None, _SHORT_HEADS):
+        return b""
+    return heads.translate(_LENGTHS)
+
+
+def short_texts(column: bytes) -> str:
+    """The texts of a column that has `short_lengths`, put together."""
+    return column[3:].translate(None, _HIGH).decode()
 
 
 def values_to_search(column: bytes) -> Sequence[Value]:

@@ -8,7 +8,7 @@ a row of a million of them, 1.6 column by column, 0.2 if all is at hand.
 
     INTEGER, REAL      in fixed width, as the page has them
     the same or NULL   in eight bytes and one that tells
-    TEXT, BLOB         two ends in the leaf's values, put together to one; of NULL the first behind the second
+    TEXT, BLOB         two ends in the leaf's values, put together to one; of NULL the first is behind the second
     any others         two ends in the bytes of the column, in msgpack
 
 To turn it round takes no look at single values: the n-th bytes of all values of a column go to their places in one
@@ -24,10 +24,20 @@ import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from operator import add
 from struct import Struct
 from typing import Any
 
-from btree.column_codec import FIXED_WIDTHS, decode_all, decode_value, encoded_lengths, row_count
+from btree.column_codec import (
+    FIXED_WIDTHS,
+    SHORT_NULL,
+    decode_all,
+    decode_value,
+    encoded_lengths,
+    row_count,
+    short_lengths,
+    short_texts,
+)
 from btree.node import NotInMemoryError
 from btree.order import search_left
 from btree.protocols import Value
@@ -39,7 +49,8 @@ _LAYOUTS_MAX = 512
 _ENDS = {2: "H", 4: "I"}
 _FLAGGED = {int: ("n", "q"), float: ("o", "d")}
 _WITH_FLAG = frozenset("no")
-_WITH_NULL = frozenset("my")
+_IS_NULL = bytes([length == SHORT_NULL for length in range(256)])
+_NULL_IS_EMPTY = bytes([0 if length == SHORT_NULL else length for length in range(256)])
 
 
 class PackedRows:
@@ -133,21 +144,14 @@ def packed_rows(columns: Sequence[bytes]) -> PackedRows:
             layout += chr(first)
             pieces.append((FIXED_WIDTHS[first], column[1:]))
             continue
-        values = decode_all(column)
-        if len(values) != count:
-            raise ValueError("columns of different lengths")
-        try:
-            letter, whole = "t", "".join(values)
-            lengths: Iterable[int] = map(len, values)
-        except TypeError:
-            letter, whole, lengths = _others(column, values, pieces)
+        letter, whole, steps, nulls = _short_texts(column, count) or _others(column, count, pieces)
         if letter in _WITH_FLAG:
             layout += letter
             continue
-        width = 2 if len(whole) < 1 << 16 else 4
+        width = 2 if len(whole) < 0xFFFF else 4  # a NULL's first end is behind all others
         layout += letter if width == 2 else letter.upper()
         ends.append(whole)
-        pieces += _ends_of(width, values, lengths, letter)
+        pieces += _ends_of(width, steps, nulls)
     made = _CLASSES.get(layout)
     if made is None:
         if len(_CLASSES) >= _LAYOUTS_MAX:
@@ -156,42 +160,56 @@ def packed_rows(columns: Sequence[bytes]) -> PackedRows:
     return made(_side_by_side(pieces, count), tuple(ends))
 
 
-def _others(
-    column: bytes, values: list[Value], pieces: list[tuple[int, bytes]]
-) -> tuple[str, Any, Iterable[int]]:
-    """The letter of a column that is not of texts alone, its values put together, and their lengths."""
+_Together = tuple[str, Any, Iterable[int], Iterable[int]]
+"""A column's letter; its values put together; where the first of them begins, and their lengths; 1 for each that is NULL,
+nothing if none may be."""
+
+
+def _short_texts(column: bytes, count: int) -> _Together | None:
+    """A column of short texts and NULLs, of which none is made."""
+    lengths = short_lengths(column, count)
+    if not lengths:
+        return None
+    whole = short_texts(column)
+    if SHORT_NULL not in lengths:
+        return "t", whole, b"\0" + lengths, b""
+    nulls = lengths.translate(_IS_NULL)
+    return "m", whole, b"\0" + lengths.translate(_NULL_IS_EMPTY), nulls
+
+
+def _others(column: bytes, count: int, pieces: list[tuple[int, bytes]]) -> _Together:
+    """Any column; `pieces` is given numbers that have NULLs."""
+    values = decode_all(column)
+    if len(values) != count:
+        raise ValueError("columns of different lengths")
     kinds = {*map(type, values)}
-    if type(None) in kinds and len(kinds) == 2:
-        numbers = _FLAGGED.get((kinds - {type(None)}).pop())
-        if numbers is not None:
-            letter, code = numbers
-            pieces.append((8, _numbers(code, [0 if v is None else v for v in values])))
-            pieces.append((1, bytes([value is not None for value in values])))
-            return letter, None, ()
-        kinds.remove(type(None))
-        if kinds == {str}:
-            return "m", "".join([value or "" for value in values]), ()
-        return "y", b"".join([value or b"" for value in values]), ()
+    if kinds == {str}:
+        return "t", "".join(values), (0, *map(len, values)), ()
     if kinds == {bytes}:
-        return "x", b"".join(values), map(len, values)
-    return "v", column, encoded_lengths(column, values)
+        return "x", b"".join(values), (0, *map(len, values)), ()
+    if type(None) not in kinds or len(kinds) != 2:
+        return "v", column, encoded_lengths(column, values), ()
+    nulls = [value is None for value in values]
+    numbers = _FLAGGED.get((kinds - {type(None)}).pop())
+    if numbers is not None:
+        letter, code = numbers
+        pieces.append((8, _numbers(code, [0 if v is None else v for v in values])))
+        pieces.append((1, bytes([not null for null in nulls])))
+        return letter, None, (), ()
+    lengths = [0, *[0 if value is None else len(value) for value in values]]
+    present: list[Any] = [value for value in values if value is not None]
+    if str in kinds:
+        return "m", "".join(present), lengths, nulls
+    return "y", b"".join(present), lengths, nulls
 
 
-def _ends_of(
-    width: int, values: list[Value], lengths: Iterable[int], letter: str
-) -> list[tuple[int, bytes]]:
-    """Where values begin and end in what they were put together to."""
-    code, begin = _ENDS[width], 0
-    if letter == "v":
-        begin, *lengths = lengths
-    elif letter in _WITH_NULL:
-        lengths = [0 if value is None else len(value) for value in values]
-    places = array(code, accumulate(lengths, initial=begin))
-    starts, stops = places[:-1], places[1:]
-    if letter in _WITH_NULL:
-        for slot, value in enumerate(values):
-            if value is None:
-                starts[slot], stops[slot] = 1, 0
+def _ends_of(width: int, steps: Iterable[int], nulls: Iterable[int]) -> list[tuple[int, bytes]]:
+    """Where values begin and end in what they were put together to: see `_Together`."""
+    code = _ENDS[width]
+    places = [*accumulate(steps)]
+    stops = array(code, places[1:])
+    del places[-1]
+    starts = array(code, map(add, places, nulls) if nulls else places)
     return [(width, _little(starts)), (width, _little(stops))]
 
 

@@ -15,29 +15,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from struct import Struct
 
-from btree.column_codec import decode_all, row_count
+from btree.column_codec import SHORT_NULL, decode_all, row_count, short_lengths
 from btree.node import NotInMemoryError
 from btree.packed_rows import PackedRows, SiftedRows, packed_rows
 from btree.protocols import Value
 
-ROWS_MAX = 12
-"""Rows that are taken out of a leaf's columns before it is turned round; one for which a column has to be decoded counts
-as several."""
-
-_DECODED_ROWS = 4
+ROWS_MAX = 16
+"""Rows that are taken out of a leaf's columns before it is turned round; a column that has to be decoded for one counts
+as one more."""
 
 _NUMBERS = {ord(code): Struct(f"<{code}") for code in "bhiqd"}
-_ASCII = bytes(range(0x80))
-_SHORT, _SHORT_END = 0xA0, 0xC0
-"""The heads of texts of less than 32 bytes in msgpack are these numbers, the length added."""
-_SHORT_HEADS = bytes(range(_SHORT, _SHORT_END))
 
 
 class PageRows(PackedRows):
     """The same for a leaf's first look-ups: `turned` are the rows for those to come.  `there`: the rows' places in the
     columns, where these have others, too, that are deleted."""
 
-    __slots__ = ("_columns", "_count", "_decoded", "_heads", "_there", "_turned")
+    __slots__ = ("_columns", "_count", "_decoded", "_lengths", "_there", "_turned")
 
     def __init__(self, columns: Sequence[bytes], there: Sequence[int] | None = None) -> None:
         count = row_count(columns[0])
@@ -48,7 +42,7 @@ class PageRows(PackedRows):
         self._count = count
         self._there = there
         # Of columns of short texts, by their places; empty for others.
-        self._heads: dict[int, bytes] = {}
+        self._lengths: dict[int, bytes] = {}
         self._turned: PackedRows | None = None
         self._decoded = 0  # weighed as rows
         self.reads = 0
@@ -84,15 +78,18 @@ class PageRows(PackedRows):
             if number is not None:
                 row += number.unpack_from(column, 1 + number.size * slot)
                 continue
-            heads = self._heads.get(place)
-            if heads is None:
-                heads = self._heads[place] = _heads(column, self._count)
-            if heads:
-                begin = 4 + slot + sum(heads[:slot]) - _SHORT * slot
-                row.append(column[begin : begin + heads[slot] - _SHORT].decode())
-            else:
+            lengths = self._lengths.get(place)
+            if lengths is None:
+                lengths = self._lengths[place] = short_lengths(column, self._count)
+            if not lengths:
                 row.append(decode_all(column)[slot])
-                self._decoded += _DECODED_ROWS
+                self._decoded += 1
+            elif lengths[slot] == SHORT_NULL:
+                row.append(None)
+            else:
+                nulls = lengths.count(SHORT_NULL, 0, slot)
+                begin = 4 + slot + sum(lengths[:slot]) - nulls * SHORT_NULL
+                row.append(column[begin : begin + lengths[slot]].decode())
         return tuple(row)
 
     def __getitem__(self, slot: int) -> Value:
@@ -106,13 +103,3 @@ class PageRows(PackedRows):
 
     def rows_at(self, keys: Sequence[int], wanted: Sequence[Value]) -> list[Value]:
         return self.turned().rows_at(keys, wanted)
-
-
-def _heads(column: bytes, count: int) -> bytes:
-    """The heads of all values of a column in msgpack, if these are short texts of ASCII; else nothing."""
-    if column[0] != 0xDC:  # of 16 entries and more
-        return b""
-    heads = column[3:].translate(None, _ASCII)
-    # No other value begins so, and text beyond ASCII has bytes of 0xc2 and more: so these are the heads of all
-    # values that are no small integers, which have none.
-    return heads if len(heads) == count and not heads.translate(None, _SHORT_HEADS) else b""

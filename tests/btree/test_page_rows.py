@@ -25,6 +25,12 @@ _VALUES: dict[str, list[Any]] = {
     "texts and small integers": ["", "abc", 5, 0x40],
     "texts beyond ASCII and small integers": ["é", 5, "", 7],
     "texts and NULL": ["a", None, ""],
+    "short texts and many NULLs": ["x" * 31, None, None, None, ""],
+    "NULL": [None],
+    "long texts and NULL": ["a" * 40, None, ""],
+    "texts beyond ASCII and NULL": ["é", None],
+    "NULL and small integers": [None, 0x20, "abc"],
+    "bytes and NULL": [b"\xc0", None, b""],
     "bytes": [b"", b"\xa1a", b"\xff"],
     "anything": [None, 1, -5, 2.5, "a", "é", b"\xa0", 1 << 50],
 }
@@ -41,6 +47,17 @@ def test_rows_are_what_was_put(values: list[Any], count: int) -> None:
         row = PageRows(columns).row(slot)
         assert repr(row) == repr((column[slot], slot))
         assert repr(packed_rows(columns).row(slot)) == repr(row)
+
+
+@pytest.mark.parametrize("more", range(-2, 3))
+def test_a_null_behind_as_many_bytes_as_two_can_tell(more: int) -> None:
+    """The end of what was put together is told by so many bytes, and a NULL's first end is one more."""
+    column = (
+        ["x" * 31] * 2113 + ["y" * (32 + more - 1)] + ["z"] * (0xFFFF - 2113 * 31 - 31) + [None]
+    )
+    assert sum(map(len, filter(None, column))) == 0xFFFF + more
+    rows = packed_rows([encode_column(column)])
+    assert [row[0] for row in rows.rows(0, len(column))] == column
 
 
 def test_the_leaf_is_turned_round_after_a_few() -> None:
