@@ -285,12 +285,26 @@ class ExpressionBinder:
     # Subqueries
 
     def subquery(self, node: exp.Expression) -> Expression:
+        if "place" in node.meta:
+            return self._assigned(node)
         block = self.subquery_block(node)
         if width(block) != 1:
             raise SqlError(
                 f"sub-select returns {width(block)} columns - expected 1", offset=offset_of(node)
             )
         return self.scalar_subquery(block, 0)
+
+    def _assigned(self, node: exp.Expression) -> Expression:
+        """One of the columns that `SET (a, b) = (SELECT ...)` takes from one query, which is computed once where
+        it depends on nothing."""
+        rows, start = self.scope.assigned_rows, offset_of(node)
+        block = rows.get(start)
+        if block is None:
+            block = rows[start] = self.subquery_block(node)
+        count = node.meta["width"]
+        if width(block) != count:
+            raise SqlError(f"{count} columns assigned {width(block)} values")
+        return self.scalar_subquery(block, node.meta["place"])
 
     def subquery_block(self, node: exp.Expression) -> Block:
         return self.statement.subquery(node, self.scope)

@@ -19,7 +19,7 @@ from sql.expressions import (
     ColumnRef,
     Expression,
 )
-from sql.plan import AggregateCall, WindowCall
+from sql.plan import AggregateCall, Block, WindowCall
 from sql.schema import Table
 
 ROWID_NAMES = frozenset({"rowid", "oid", "_rowid_"})
@@ -75,6 +75,7 @@ class Scope(Struct):
     aggregates_allowed: bool = False
     windows_allowed: bool = False
     named_windows: dict[str, exp.Window] = field(default_factory=dict)
+    assigned_rows: dict[int | None, Block] = field(default_factory=dict)  # by where they begin
 
     def find(self, name: str, table: str | None, database: str | None = None) -> ScopeColumn | None:
         """The column of this scope alone that the name means; an error if there are several."""

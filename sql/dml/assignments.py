@@ -41,38 +41,11 @@ def _row_values(value: exp.Expression, count: int) -> list[exp.Expression]:
         return list(value.expressions)
     if not isinstance(value, exp.Subquery):
         raise SqlError(f"{count} columns assigned 1 values")
-    return [_one_column(value.this, place, count) for place in range(count)]
+    return [_one_column(value, place, count) for place in range(count)]
 
 
-def _one_column(query: exp.Expression, place: int, count: int) -> exp.Expression:
-    """A scalar subquery of one column of a query of several."""
-    if isinstance(query, exp.Select) and not any(
-        isinstance(item, exp.Star) or isinstance(item.this, exp.Star) for item in query.expressions
-    ):
-        if len(query.expressions) != count:
-            raise SqlError(f"{count} columns assigned {len(query.expressions)} values")
-        if not query.args.get("distinct") and not _orders_by_output(query):
-            one = query.copy()
-            one.set("expressions", [one.expressions[place]])
-            return exp.Subquery(this=one)
-    names = [f"column{number}" for number in range(count)]
-    cte = exp.CTE(
-        this=query.copy(),
-        alias=exp.TableAlias(
-            this=exp.to_identifier("values_", quoted=True),
-            columns=[exp.to_identifier(name, quoted=True) for name in names],
-        ),
-    )
-    outer = exp.Select(expressions=[exp.column(exp.to_identifier(names[place], quoted=True))])
-    outer.set("from_", exp.From(this=exp.Table(this=exp.to_identifier("values_", quoted=True))))
-    outer.set("with_", exp.With(expressions=[cte]))
-    return exp.Subquery(this=outer)
-
-
-def _orders_by_output(query: exp.Select) -> bool:
-    """Whether ORDER BY may name the select list: by number or alias."""
-    order = query.args.get("order")
-    if order is None:
-        return False
-    aliased = any(isinstance(item, exp.Alias) for item in query.expressions)
-    return aliased or any(isinstance(term.this, exp.Literal) for term in order.expressions)
+def _one_column(query: exp.Subquery, place: int, count: int) -> exp.Subquery:
+    """One column of a query that gives `count`; all of them are bound as one query (`ExpressionBinder.subquery`)."""
+    one = query.copy()
+    one.meta["place"], one.meta["width"] = place, count
+    return one

@@ -52,6 +52,21 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT nth_value(id, '2') OVER (ORDER BY id), nth_value(id, '2.0') OVER () FROM t",
         "SELECT nth_value(id, '2x') OVER (ORDER BY id) FROM t",
     ],
+    "columns that are assigned from one query are of one row of it": [
+        ROWS,
+        FILLED,
+        "UPDATE t SET (g, x) = (SELECT n, n FROM (SELECT random() AS n))",
+        "SELECT g = x FROM t",
+        "UPDATE t SET (x, g) = (SELECT * FROM (SELECT 1, 2) WHERE t.id > 1), (g) = (SELECT 3)",
+        "SELECT * FROM t",
+        "UPDATE t SET (g, x) = (SELECT DISTINCT id, -id FROM t AS other ORDER BY 2) RETURNING *",
+        "UPDATE t SET (g, x) = (SELECT 1 UNION SELECT 2)",
+        "UPDATE t SET (g, x) = (SELECT *, 1 FROM t)",
+        "UPDATE t SET (g, x) = (VALUES (id, 2), (3, 4)) RETURNING *",
+        "INSERT INTO t VALUES (1, 2, 3) ON CONFLICT(id) DO UPDATE"
+        " SET (g, x) = (SELECT n, n FROM (SELECT random() AS n)) RETURNING g = x",
+        "WITH q AS (SELECT 5, 6) UPDATE t SET (g, x) = (SELECT * FROM q) RETURNING *",
+    ],
     "row values in CASE and BETWEEN": [
         "SELECT CASE (1, 2) WHEN (1, 2) THEN 'y' ELSE 'n' END",
         "SELECT CASE (SELECT 1, 2) WHEN (1, NULL) THEN 'x' WHEN (1, 2) THEN 'y' END",
