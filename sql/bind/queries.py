@@ -268,8 +268,7 @@ class Binder:
 
         scope.aggregates_allowed = scope.windows_allowed = False
         where_node = node.args.get("where")
-        for condition in from_binder.later:
-            where += conjuncts(binder.bind(condition))
+        where += from_binder.bind_later(binder)
         if where_node is not None:
             where += conjuncts(binder.bind(where_node.this))
         items = with_arguments(items, where)

@@ -87,18 +87,19 @@ def output_columns(
 class FromBinder:
     """Binds one FROM clause into `scope`."""
 
-    __slots__ = ("_merged_inside", "binder", "later", "scope")
+    __slots__ = ("_later", "_merged_inside", "_target", "binder", "scope")
 
     def __init__(self, binder: Binder, scope: Scope) -> None:
         self.binder = binder
         self.scope = scope
         self._merged_inside: dict[str, ScopeColumn] = {}  # of the latest join in parentheses
         # ON of inner joins that name a relation to their right, or a column of the result.
-        self.later: list[exp.Expression] = []
+        self._later: list[exp.Expression] = []
+        self._target: ScopeItem | None = None  # the table that UPDATE ... FROM changes
 
     def bind(self, node: exp.Select) -> tuple[tuple[FromItem, ...], tuple[Expression, ...]]:
-        """The joined relations, and the conditions of inner joins (part of WHERE); `later` has those that are to be
-        bound when all names are known."""
+        """The joined relations, and the conditions of inner joins (part of WHERE); `bind_later` has those that are to
+        be bound when all names are known."""
         from_ = node.args.get("from_")
         if from_ is None:
             return (), ()
@@ -108,6 +109,14 @@ class FromBinder:
             from_.this, joins, may_wait=not sides.intersection(("RIGHT", "FULL"))
         )
         return tuple(items), tuple(where)
+
+    def bind_later(self, binder: ExpressionBinder) -> tuple[Expression, ...]:
+        """The conditions that had to wait.  What UPDATE ... FROM joins does not know the table that is changed."""
+        items = self.scope.items
+        self.scope.items = [item for item in items if item is not self._target]
+        found = [part for each in self._later for part in conjuncts(binder.bind(each))]
+        self.scope.items = items
+        return tuple(found)
 
     def _joined(
         self, first: exp.Expression, joins: list[exp.Expression], *, may_wait: bool = False
@@ -127,6 +136,8 @@ class FromBinder:
             return self._parenthesised(node.this, node.args.get("joins") or [])
         relation, item = self._relation(node)
         self.scope.items.append(item)
+        if node.meta.get("is_target"):
+            self._target = item
         items = [FromItem(relation)]
         where: list[Expression] = []
         if isinstance(node, exp.Subquery):
@@ -180,7 +191,7 @@ class FromBinder:
             except SqlNameError:
                 if not may_wait or side not in ("", "INNER"):
                     raise
-                self.later.append(condition)
+                self._later.append(condition)
         if side in ("", "INNER"):
             first = right_items[0]
             if kind == "CROSS" and condition is None and join.args.get("cross_order"):

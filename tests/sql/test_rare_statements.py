@@ -67,6 +67,18 @@ SCRIPTS: dict[str, list[str]] = {
         " SET (g, x) = (SELECT n, n FROM (SELECT random() AS n)) RETURNING g = x",
         "WITH q AS (SELECT 5, 6) UPDATE t SET (g, x) = (SELECT * FROM q) RETURNING *",
     ],
+    "what UPDATE FROM joins does not know the table that is changed": [
+        ROWS,
+        FILLED,
+        "CREATE TABLE u (id INT, v INT)",
+        "INSERT INTO u VALUES (1, 10), (2, 20), (3, 1)",
+        "UPDATE t SET x = 0 FROM u JOIN u AS w ON u.id = t.id AND w.id = u.id",
+        "UPDATE t SET x = 0 FROM u JOIN u AS w ON u.id = g WHERE w.id = u.id",
+        "UPDATE t SET x = 0 FROM u JOIN u AS w ON u.id IN (SELECT t.id)",
+        "UPDATE t SET x = w.v FROM u JOIN u AS w ON z.v = u.id JOIN u AS z ON w.id = z.id WHERE t.id = u.id RETURNING *",
+        "UPDATE t SET x = w.v FROM u JOIN u AS w ON u.id IN (SELECT t.id FROM t) WHERE t.id = w.id AND w.id = u.id",
+        "SELECT * FROM t",
+    ],
     "row values in CASE and BETWEEN": [
         "SELECT CASE (1, 2) WHEN (1, 2) THEN 'y' ELSE 'n' END",
         "SELECT CASE (SELECT 1, 2) WHEN (1, NULL) THEN 'x' WHEN (1, 2) THEN 'y' END",
