@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 from sql.compile.constants import Constants
 from sql.errors import SqlError
@@ -60,6 +61,68 @@ def glob(text: SqlValue, pattern: SqlValue) -> SqlValue:
     if text is None or spelled is None:
         return None
     return 1 if glob_predicate(spelled)(value_to_text(text) or "") else 0
+
+
+def text_test(
+    op: str, pattern: SqlValue, escape: SqlValue = None, escaped: bool = False
+) -> Callable[[str], SqlValue]:
+    """LIKE or GLOB by a pattern that is known when a run begins, as a function of texts: what `like` and `glob` give, or a
+    bool.  What is wrong with the pattern is told when a text is asked about."""
+    spelled, single = value_to_text(pattern), value_to_text(escape)
+    if spelled is None or pattern.__class__ is bytes or len(spelled) * 4 > PATTERN_BYTES_MAX:
+        return partial(_asked, op, pattern, escape, escaped)
+    if escaped and len(single or "") != 1:
+        return partial(_asked, op, pattern, escape, escaped)
+    return _text_test(op, spelled, single)
+
+
+def value_test(
+    op: str, pattern: SqlValue, escape: SqlValue = None, escaped: bool = False
+) -> Callable[[SqlValue], SqlValue]:
+    """The same as a function of values of any kind, which gives no bool."""
+    of_text = text_test(op, pattern, escape, escaped)
+
+    def found(value: SqlValue) -> SqlValue:
+        if value.__class__ is not str:
+            return _asked(op, pattern, escape, escaped, value)
+        matches = of_text(value)
+        return None if matches is None else int(matches)
+
+    return found
+
+
+def _asked(
+    op: str, pattern: SqlValue, escape: SqlValue, escaped: bool, value: SqlValue
+) -> SqlValue:
+    return glob(value, pattern) if op == "GLOB" else like(value, pattern, escape, escaped)
+
+
+@lru_cache(maxsize=256)
+def _text_test(op: str, pattern: str, escape: str | None) -> Callable[[str], SqlValue]:
+    if op == "GLOB":
+        fits = glob_predicate(pattern)
+        return lambda text: bool(fits(text))
+    plain = _plain_like(pattern, escape)
+    if plain is None:
+        matches = like_predicate(pattern, escape)
+        return lambda text: matches(text) is not None
+    body, (before, after) = plain
+    low, size = body.lower(), len(body)
+    if before and after:
+        if low == body.upper():
+            return lambda text: body in text
+
+        def is_within(text: str) -> bool:
+            if text.isascii():
+                return low in text.lower()
+            return like_predicate(pattern, escape)(text) is not None
+
+        return is_within
+    if after:
+        return lambda text: text[:size].lower() == low and text[:size].isascii()
+    if before:
+        return lambda text: text[-size:].lower() == low and text[-size:].isascii()
+    return lambda text: text.lower() == low and text.isascii()
 
 
 def _check_length(pattern: str | None) -> None:
@@ -169,34 +232,45 @@ def match_source(op: str, pattern: str, escape: str | None, text: str, constants
     """Python source, truthy iff the str in the simple expression `text` matches a constant pattern."""
     if op == "GLOB":
         return _glob_source(pattern, text, constants)
-    parts = _like_parts(pattern, escape)
-    body = "".join(char for char, is_wild in parts if not is_wild)
-    wild = [at for at, (_, is_wild) in enumerate(parts) if is_wild]
-    if ("_", True) not in parts and body.isascii():
-        ends = wild[:1] == [0], wild[-1:] == [len(parts) - 1]
-        if not body and wild:
-            return "True"
-        if len(wild) == sum(ends):
-            source = _like_source(body, ends, text, constants)
-            if source is not None:
-                return source
+    plain = _plain_like(pattern, escape)
+    if plain is not None:
+        return _like_source(plain, like_predicate(pattern, escape), text, constants)
     matches = constants.name(like_predicate(pattern, escape), "like")
     return f"({matches}({text}) is not None)"
 
 
-def _like_source(
-    body: str, open_ends: tuple[bool, bool], text: str, constants: Constants
-) -> str | None:
-    """Source for an ASCII body with `%` at the ends where `open_ends` says so."""
+class _Plain(NamedTuple):
+    """A LIKE pattern that is ASCII text, with `%` at the ends where `open_ends` says so."""
+
+    body: str
+    open_ends: tuple[bool, bool]
+
+
+def _plain_like(pattern: str, escape: str | None) -> _Plain | None:
+    """The pattern as such a one, None if it is none."""
+    parts = _like_parts(pattern, escape)
+    body = "".join([char for char, is_wild in parts if not is_wild])
+    wild = [at for at, (_, is_wild) in enumerate(parts) if is_wild]
+    if ("_", True) in parts or not body.isascii():
+        return None
+    ends = wild[:1] == [0], wild[-1:] == [len(parts) - 1]
+    if not body and wild:
+        return _Plain("", (True, True))
+    return _Plain(body, ends) if len(wild) == sum(ends) else None
+
+
+def _like_source(plain: _Plain, matches: Predicate, text: str, constants: Constants) -> str:
+    """Source for a plain pattern; `matches`: for texts beyond ASCII."""
+    body, open_ends = plain
+    if not body and open_ends == (True, True):
+        return "True"
     low = body.lower()
     name = constants.name(low)
     same = low == body.upper()
     if open_ends == (True, True):
         if same:
             return f"({name} in {text})"
-        if "%" in low or "_" in low:  # they were escaped
-            return None
-        anywhere = constants.name(like_predicate(f"%{low}%", None), "like")
+        anywhere = constants.name(matches, "like")
         return f"({name} in {text}.lower() if {text}.isascii() else {anywhere}({text}) is not None)"
     if open_ends == (False, True):
         test, cut = f"{text}.startswith({name})", f"{text}[:{len(body)}]"

@@ -18,10 +18,10 @@ from typing import Any, assert_never
 from msgspec.structs import replace
 
 from sql import values as v
-from sql.compile import patterns
 from sql.compile.calls import part_of, remembered
-from sql.compile.scalar_compare import NAMED, OPPOSITE, PLAIN_CLASSES, ComparisonCompiler, is_simple
-from sql.compile.scalar_kinds import CHAIN_MAX, NUMBER, spine
+from sql.compile.scalar_compare import NAMED, OPPOSITE, PLAIN_CLASSES, is_simple
+from sql.compile.scalar_kinds import CHAIN_MAX, spine
+from sql.compile.scalar_match import MatchCompiler
 from sql.compile.scalar_reals import arithmetic_traits, bare_source
 from sql.expressions import (
     BLOB,
@@ -61,7 +61,7 @@ INT_OR_NULL = INTEGER | NULL
 __all__ = ["ScalarCompiler", "is_simple"]
 
 
-class ScalarCompiler(ComparisonCompiler):
+class ScalarCompiler(MatchCompiler):
     """Compiles expressions for one generated module.
 
     `resolve` gives the source of a column's or slot's value, `subquery` that of a subquery's (1, 0 or
@@ -89,7 +89,7 @@ class ScalarCompiler(ComparisonCompiler):
             case InList():
                 return self._in_list(e, negated=e.negated)
             case Match():
-                return self._matched(e, negated=e.negated)
+                return self.matched(e, negated=e.negated)
             case Exists() | InSubquery():
                 return self.subquery(e)
             case Collate() | Unary(op="+"):
@@ -123,7 +123,7 @@ class ScalarCompiler(ComparisonCompiler):
             case InList():
                 return self._in_list(e, negated=not e.negated)
             case Match():
-                return self._matched(e, negated=not e.negated)
+                return self.matched(e, negated=not e.negated)
             case Exists():
                 return f"(not {self.subquery(e)})"
             case InSubquery():
@@ -135,94 +135,6 @@ class ScalarCompiler(ComparisonCompiler):
                 if self.kinds(e) & (TEXT | BLOB):
                     return self._call(a.is_false, source)
                 return f"({source} == 0)"
-
-    # -- LIKE and its kin ------------------------------------------------------------------------
-
-    def _matched(self, e: Match, *, negated: bool) -> str:
-        """Truthy iff the text matches (or with `negated`: is not NULL and does not match)."""
-        constant = self._constant_pattern(e)
-        if constant is None:
-            source = self._match_value(e)
-            return f"({source} == 0)" if negated else source
-        absent, test = self._tested(e, *constant)
-        if negated:
-            test = f"not {test}"
-        return f"(not ({absent}) and {test})" if absent else f"({test})"
-
-    def _tested(self, e: Match, pattern: str, escape: str | None) -> tuple[str, str]:
-        """Sources of whether the operand is NULL ("" if it can't be), and then of whether it matches."""
-        literal = self.constant(e.operand)
-        if literal is not None:
-            match = patterns.glob if e.op == "GLOB" else patterns.like
-            found = match(literal.value, pattern, *([escape, True] if escape is not None else []))
-            return "" if found is not None else "True", str(bool(found))
-        source, kinds = self.value(e.operand), self.kinds(e.operand)
-        if source == "None":
-            return "True", "False"
-        if kinds & NUMBER:
-            change = a.as_text if kinds & BLOB else v.value_to_text
-            source = self._call(change, source)
-        first, text = self.named(source)
-        absent = f"{first} is None" if kinds & NULL or first != text else ""
-        test = patterns.match_source(e.op, pattern, escape, text, self.constants)
-        if kinds & BLOB:
-            test = f"({text}.__class__ is str and {test})"
-        return absent, test
-
-    def _constant_pattern(self, e: Match) -> tuple[str, str | None] | None:
-        """(pattern, escape) if both are constants and the operator is the builtin one."""
-        if e.op not in ("LIKE", "GLOB") or not self.is_builtin(e):
-            return None
-        if not isinstance(e.pattern, Literal):
-            return None
-        pattern = v.value_to_text(e.pattern.value)
-        if pattern is None or e.pattern.value.__class__ is bytes:
-            return None
-        if len(pattern) * 4 > patterns.PATTERN_BYTES_MAX:
-            return None
-        escape = None
-        if e.escape is not None:
-            if not isinstance(e.escape, Literal):
-                return None
-            escape = v.value_to_text(e.escape.value)
-            if escape is None or len(escape) != 1:
-                return None
-        return pattern, escape
-
-    def is_builtin(self, e: Match) -> bool:
-        if self.functions is None:
-            return e.op in ("LIKE", "GLOB")
-        function = self.functions.lookup(e.op.lower(), 2 if e.escape is None else 3)
-        return isinstance(function, Function) and function.builtin
-
-    def _match_value(self, e: Match) -> str:
-        """The value of the operator, `negated` left aside."""
-        constant = self._constant_pattern(e)
-        if constant is not None:
-            absent, test = self._tested(e, *constant)
-            if not absent:
-                return f"(1 if {test} else 0)"
-            return f"(None if {absent} else 1 if {test} else 0)"
-        operands = [self.value(e.operand), self.value(e.pattern)]
-        if self.is_builtin(e):
-            if e.op == "GLOB":
-                return self._call(patterns.glob, *operands)
-            if e.escape is None:
-                return self._call(patterns.like, *operands)
-            return self._call(patterns.like, *operands, self.value(e.escape), "True")
-        return self._overridden(e)
-
-    def _overridden(self, e: Match) -> str:
-        arguments = [e.pattern, e.operand, *([] if e.escape is None else [e.escape])]
-        name = e.op.lower()
-        function = None if self.functions is None else self.functions.lookup(name, len(arguments))
-        if not isinstance(function, Function):
-            from sql.errors import SqlNameError
-
-            if e.op == "MATCH":
-                raise SqlNameError("unable to use function MATCH in the requested context")
-            raise SqlNameError(f"no such function: {e.op}", token=e.op)
-        return self._invoked(function, [self.value(item) for item in arguments])
 
     # -- values ----------------------------------------------------------------------------------
 
@@ -297,7 +209,7 @@ class ScalarCompiler(ComparisonCompiler):
             case InList():
                 return self._in_value(e)
             case Match():
-                source = self._match_value(e)
+                source = self.match_value(e)
                 return self._call(a.logical_not, source) if e.negated else source
             case Exists():
                 return f"(1 if {self.subquery(e)} else 0)"
@@ -502,9 +414,9 @@ class ScalarCompiler(ComparisonCompiler):
                     key = self.constants.name(self.folding(e.collation), "fold")
                     items = [self.value(item) for item in e.arguments]
                     return self._call(extreme, key, str(e.name == "max"), *items)
-        return self._invoked(function, self.arguments(function, e.arguments), e.arguments)
+        return self.invoked(function, self.arguments(function, e.arguments), e.arguments)
 
-    def _invoked(
+    def invoked(
         self, function: Function, arguments: list[str], expressions: Sequence[Expression] = ()
     ) -> str:
         name = self.constants.function(function.call)

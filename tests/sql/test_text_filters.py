@@ -161,3 +161,47 @@ def test_like_folds_ascii_letters_alone_among_others() -> None:
                 assert (
                     ours.execute(sql, values).fetchall() == theirs.execute(sql, values).fetchall()
                 )
+
+
+_ESCAPES = [None, "a", "%", "\\", "", "ab", 5]
+
+
+@pytest.mark.parametrize("operator", ["LIKE", "GLOB"])
+@pytest.mark.parametrize("column", ["t", "o", "x"])
+def test_patterns_that_are_made_once_a_run_judge_rows_as_sqlite_does(
+    operator: str, column: str
+) -> None:
+    """Beside OR, in results and in ON no batch is filtered: each row is asked.  `t` holds texts, `o` NULLs, too, `x` anything."""
+    kvsh_rows, sqlite_rows = kvsh.connect(":memory:"), sqlite3.connect(":memory:")
+    texts = [text for text in TEXTS if text is not None]
+    values = [*TEXTS, 10, 10.5, -1, b"abc", b"", 1e300]
+    for connection in (kvsh_rows, sqlite_rows):
+        connection.execute("CREATE TABLE r (id INTEGER PRIMARY KEY, t TEXT, o TEXT, x)")
+        connection.executemany(
+            "INSERT INTO r (t, o, x) VALUES (?, ?, ?)",
+            [
+                (texts[n % len(texts)], TEXTS[n % len(TEXTS)], values[n % len(values)])
+                for n in range(80)
+            ],
+        )
+    escapes = [""] if operator == "GLOB" else ["", " ESCAPE ?2"]
+    for escape in escapes:
+        test = f"{column} {operator} ?1{escape}"
+        negated = f"{column} NOT {operator} ?1{escape}"
+        for sql in (
+            f"SELECT id FROM r WHERE {test} OR id = 3",
+            f"SELECT id FROM r WHERE {negated} OR id = 3",
+            f"SELECT id, {test}, {negated} FROM r",
+            f"SELECT count(*), sum({test}) FROM r GROUP BY {negated} ORDER BY 1, 2",
+            f"SELECT a.id FROM r a LEFT JOIN r b ON b.id = a.id AND b.{test} WHERE b.id IS NULL",
+        ):
+            for pattern in [*PATTERNS, None, 10, 1.5, b"abc", "%" * 60_000]:
+                for single in _ESCAPES if escape else [None]:
+                    parameters = (pattern, single) if escape else (pattern,)
+                    found = []
+                    for connection in (kvsh_rows, sqlite_rows):
+                        try:
+                            found.append(sorted(connection.execute(sql, parameters), key=repr))
+                        except (kvsh.OperationalError, sqlite3.OperationalError) as error:
+                            found.append([str(error)])
+                    assert found[0] == found[1], (sql, parameters)
