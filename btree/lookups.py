@@ -367,6 +367,56 @@ def _prefixed_apart(tree: Tree, prefixes: Sequence[tuple[Any]]) -> list[list[Key
     return found
 
 
+def prefixes_present(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[bool]:
+    """For each of the ascending prefixes whether any key starts with it."""
+    if not prefixes:
+        return []
+    single = len(prefixes[0]) == 1
+    if single and _are_apart(tree, prefixes[0][0], prefixes[-1][0], len(prefixes)):
+        return _present_apart(tree, prefixes)
+    found: list[bool] = []
+    for leaf, start, stop in _runs(tree, prefixes):
+        keys: Any = leaf.keys
+        wanted = prefixes[start:stop]
+        there: set[Any] = set()
+        if single and len(wanted) * _DENSE > len(keys):
+            is_packed = isinstance(keys, PackedKeys)
+            there.update(keys.columns[0] if is_packed else [key[0] for key in keys])
+        for prefix in wanted:
+            found.append(prefix[0] in there or _is_present(tree, keys, prefix))
+    return found
+
+
+def _present_apart(tree: Tree, prefixes: Sequence[tuple[Any, ...]]) -> list[bool]:
+    """`prefixes_present` of prefixes of one part by descents of their own."""
+    tree.descents += len(prefixes)
+    found: list[bool] = []
+    node: Any
+    for prefix in prefixes:
+        try:
+            node = tree.root
+            children = node.children
+            while children is not None:
+                node = children[bisect_right(node.keys, prefix)]
+                children = node.children
+            column, (value,) = node.keys.columns[0], prefix
+            found.append(column[bisect_left(column, value)] == value)
+        except (AttributeError, IndexError, TypeError):
+            # A node to be loaded, or whose keys are tuples; the next leaf may have it; several kinds.
+            found.append(_is_present(tree, tree.leaf(prefix).keys, prefix))
+    return found
+
+
+def _is_present(tree: Tree, keys: Sequence[Any], prefix: tuple[Any, ...]) -> bool:
+    """Whether a key starts with it, which stands in the leaf of these keys or at the beginning of the next."""
+    slot = keys.slot_of(prefix) if isinstance(keys, PackedKeys) else search_left(keys, prefix)
+    if slot < len(keys):
+        return bool(keys[slot][: len(prefix)] == prefix)
+    if not keys:
+        return False
+    return any(found for found, _ in tree.batches(prefix, prefix, hi_inclusive=True))
+
+
 def _prefixed_each(keys: PackedKeys, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key] | None]:
     try:
         if len(prefixes[0]) == 1:

@@ -385,6 +385,7 @@ class OverlaidTree(Tree):
 
     prefixed = waiting.prefixed
     prefixed_many = waiting.prefixed_many
+    prefixes_present = waiting.prefixes_present
     last_parts = waiting.last_parts
     following = waiting.following
     preceding = waiting.preceding

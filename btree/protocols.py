@@ -179,6 +179,9 @@ class Tree(Protocol):
         """For each of some distinct, ascending prefixes the keys that start with it.  Of CLUSTERED and INDEX
         trees; the leaves are walked once."""
 
+    def prefixes_present(self, prefixes: Sequence[tuple[Any, ...]]) -> list[bool]:
+        """For each of some distinct, ascending prefixes whether any key starts with it.  Of CLUSTERED and INDEX trees."""
+
     def batches(
         self,
         lo: Key | None = None,

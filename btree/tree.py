@@ -365,6 +365,9 @@ class Tree(TreeNodes):
     def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
         return lookups.prefixed_many(self, prefixes)
 
+    def prefixes_present(self, prefixes: Sequence[tuple[Any, ...]]) -> list[bool]:
+        return lookups.prefixes_present(self, prefixes)
+
     def batches(
         self,
         lo: Key | None = None,

@@ -342,6 +342,15 @@ def prefixed_many(tree: OverlaidTree, prefixes: Sequence[tuple[Any, ...]]) -> li
     return found
 
 
+def prefixes_present(tree: OverlaidTree, prefixes: Sequence[tuple[Any, ...]]) -> list[bool]:
+    if not prefixes:
+        return []
+    run, is_all = few_changed(tree, (prefixes[0], False), ((*prefixes[-1], MAX), False), 1)
+    if is_all and not run:
+        return tree.known_nodes().prefixes_present(prefixes)
+    return [*map(bool, prefixed_many(tree, prefixes))]
+
+
 def _are_puts(changes: list[tuple[Key, Value]], known: int) -> bool:
     """Whether each of so many changes that are known of can be seen and put an entry."""
     return len(changes) == known and all(value is not DELETED for _, value in changes)

@@ -63,6 +63,12 @@ def batched_level(
         parts = "".join(
             f"{levels.equal_source(access, place)}, " for place in range(len(access.equal))
         )
+        if _asks_whether(levels, level, access):
+            present = levels.module.method(access.path.tree_id, "prefixes_present")
+            prefixes = _of_batch(levels, f"({parts})", element)
+            batches = levels.call(lookups.matches_by_prefix, outer, prefixes, present, "check")
+            clauses = [pairs, f"if {'' if level.exists else 'not '}w{number}"]
+            return f"for keys, rows in {batches}:", [*clauses, *levels.filters(level.filters)]
         unique = access.path.clustered and len(access.equal) == len(access.path.parts)
         make = _by_key if unique else _by_prefix
         batches = make(levels, level, f"({parts})", outer, element)
@@ -141,6 +147,13 @@ def _before(levels: LevelCompiler, header: str, listed: list[list[str]]) -> tupl
     whole = clauses == f"for {element} in rows"
     body.add(f"        yield {'rows' if whole else f'[{element} {clauses}]'}")
     return f"{name}()", element
+
+
+def _asks_whether(levels: LevelCompiler, level: Level, access: KeyRange) -> bool:
+    """Whether it is only asked if there are keys that start with what a row looks for."""
+    if level.exists is None or level.on or levels.compiler.analysis is not None:
+        return False
+    return access.covering
 
 
 def _rowid(levels: LevelCompiler, access: RowidLookup) -> str:

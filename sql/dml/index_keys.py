@@ -226,7 +226,7 @@ class IndexKeys:
             for keys, _ in tree.batches(first, last, hi_inclusive=True):
                 found.update(wanted.intersection(map(prefix_of, keys)))
             return {(value,) for value in found} if single else found
-        return set(compress(prefixes, tree.prefixed_many(prefixes)))
+        return set(compress(prefixes, tree.prefixes_present(prefixes)))
 
     def message(self, table: Table) -> str:
         """UNIQUE constraint failed: t.a, t.b."""

@@ -338,7 +338,11 @@ class JoinOrder(RelationAccesses):
                 once = lookups if merged else min(lookups, GATHERED_MAX)
                 found = candidate.rows
                 cost = PREFIX + 1.5 * batched_cost(size, once) + found * PREFIX_ROW
-                if not candidate.access.covering:
+                if candidate.access.covering:
+                    item = self.items[place]
+                    if item.join in (SEMI, ANTI) and len(candidate.used) == len(item.on):
+                        cost -= found * PREFIX_ROW  # it is only asked whether there are any
+                else:
                     fetched = FETCHED_ROW + width_cost(len(relation.table.columns))
                     cost += found * (fetched + batched_cost(size, once * max(found, 1.0)))
             case _:

@@ -11,7 +11,7 @@ limit it goes to disk as the others do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import compress, islice
 from operator import lt
 from typing import Any
 
@@ -149,6 +149,24 @@ def lists_by_prefix(
         if wanted is not prefixes:
             get = dict(zip(wanted, found, strict=True)).get
             found = [get(prefix) or [] for prefix in prefixes]
+        yield outer, found
+
+
+def matches_by_prefix(
+    batches: Iterable[list[Any]],
+    prefixes_of: Callable[[list[Any]], list[tuple[Any, ...]]],
+    prefixes_present: Callable[[list[tuple[Any, ...]]], list[bool]],
+    check: Callable[[], None],
+) -> Iterator[tuple[list[Any], list[bool]]]:
+    """(rows, for each of them whether a key starts with what it looks for)."""
+    for outer in gathered(batches):
+        check()
+        prefixes = prefixes_of(outer)
+        wanted = _ascending(prefixes)
+        found = prefixes_present(wanted)
+        if wanted is not prefixes:
+            present = {*compress(wanted, found)}
+            found = [prefix in present for prefix in prefixes]
         yield outer, found
 
 

@@ -92,6 +92,7 @@ def test_keys_of_many_prefixes(leaf_limit: int) -> None:
         for key in ordered:
             groups.setdefault(order_key(key[:width]), []).append(key)
         assert found == [groups.get(order_key(prefix), []) for prefix in prefixes]
+        assert tree.prefixes_present(prefixes) == [*map(bool, found)]
         assert found == [
             [key for keys, _ in tree.batches(p, p, hi_inclusive=True) for key in keys]
             for p in prefixes
@@ -162,6 +163,7 @@ def test_many_prefixes_beyond_the_last_key_are_told_by_the_last_leaf(
     ):
         expected = [[key for key in whole if key[:1] == prefix] for prefix in prefixes]
         assert tree.prefixed_many(prefixes) == expected
+        assert tree.prefixes_present(prefixes) == [*map(bool, expected)]
 
 
 @pytest.mark.parametrize("on_disk", [False, True])
@@ -188,6 +190,8 @@ def test_prefixes_that_are_not_there_find_nothing_beside_keys_of_other_kinds(
         found = tree.prefixed_many([(value,) for value in wanted])
         there = dict(zip(values, range(len(values)), strict=True))
         assert found == [[(v, there[v])] if v in there else [] for v in wanted]
+        present = tree.prefixes_present([(value,) for value in wanted])
+        assert present == [v in there for v in wanted]
     store.close()
 
 
@@ -217,5 +221,6 @@ def test_prefixes_that_are_far_apart_are_looked_up_one_by_one(kinds: str, tmp_pa
             for key in keys:
                 if key[:1] in expected:
                     expected[key[:1]].append(key)
+            assert tree.prefixes_present(wanted) == [*map(bool, expected.values())]
             assert tree.prefixed_many(wanted) == [*expected.values()]
     store.close()

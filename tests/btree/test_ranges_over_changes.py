@@ -85,9 +85,11 @@ def asked(tree: Any, kind: TreeKind, question: str, numbers: random.Random) -> A
     prefix = keys[0][: numbers.choice((1, 1, 2))]
     if question == "prefixed":
         return [*map(typed, tree.prefixed(prefix) or ())]
-    if question == "prefixed_many":
+    if question in ("prefixed_many", "prefixes_present"):
         width = 2 if wide else 1
         wanted = in_order({some_key(kind, numbers)[:width] for _ in range(30 if wide else 4)})
+        if question == "prefixes_present":
+            return tree.prefixes_present(wanted)
         return [[*map(typed, run)] for run in tree.prefixed_many(wanted)]
     if question == "last_parts":
         return tree.last_parts(prefix)
@@ -136,6 +138,7 @@ def test_ranges_have_the_changes_in_them(
         questions += [
             "prefixed",
             "prefixed_many",
+            "prefixes_present",
             "last_parts",
             "following",
             "preceding",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -335,6 +336,56 @@ def test_a_left_join_of_the_rows_without_a_match_is_an_anti_join(sql: str) -> No
     if "ORDER BY" not in sql:
         found, wanted = sorted(found, key=repr), sorted(wanted, key=repr)
     assert found == wanted
+
+
+@pytest.mark.parametrize("where", ["in memory", "on disk", "below changes"])
+def test_many_rows_ask_an_index_whether_they_have_a_match(where: str, tmp_path: Path) -> None:
+    path = ":memory:" if where == "in memory" else str(tmp_path / "asked.db")
+    ours, theirs = kvsh.connect(path), sqlite3.connect(":memory:")
+    draw = random.Random(where)
+    values = [None, *range(900), "7", 7.0, 2.5, "x", "y", b"x"]
+    many = [(draw.choice(values), draw.choice([None, 1, 2, "3"])) for _ in range(2000)]
+    few = [(draw.choice(values), draw.choice([None, 1, 2, "3"])) for _ in range(700)]
+    for con in (ours, theirs):
+        con.executescript(
+            "CREATE TABLE a(id INTEGER PRIMARY KEY, x, y, t TEXT); CREATE TABLE b(x, y, z); CREATE INDEX b_x ON b(x);"
+            "CREATE INDEX b_yx ON b(y, x); CREATE TABLE c(x, y, n, PRIMARY KEY (x, y, n)) WITHOUT ROWID"
+        )
+        con.executemany("INSERT INTO a(x, y, t) VALUES (?1, ?2, ?1)", many)
+        con.executemany(
+            "INSERT INTO b VALUES (?, ?, 'long enough to be left where it is')", few * 9
+        )
+        con.executemany("INSERT OR IGNORE INTO c VALUES (ifnull(?, 0), ifnull(?, 0), 1)", few)
+        con.executemany("INSERT OR IGNORE INTO c VALUES (ifnull(?, 0), ifnull(?, 0), 2)", few)
+        con.commit()
+    if where != "in memory":
+        ours.close()
+        ours = kvsh.connect(path)
+    if where == "below changes":
+        for con in (ours, theirs):
+            con.execute("DELETE FROM b WHERE x = 8")
+            con.execute("INSERT INTO b VALUES (901, 1, 'new'), ('y', 2, 'new')")
+            con.execute("UPDATE b SET x = x + 1 WHERE rowid = 12")
+            con.commit()
+    asked = set()
+    for exists in (
+        "SELECT 1 FROM b WHERE b.x = a.x",
+        "SELECT 1 FROM b WHERE b.y = a.y AND b.x = a.x",
+        "SELECT 1 FROM b WHERE b.x = a.t",
+        "SELECT 1 FROM b WHERE b.x = a.x AND b.z > 'm'",
+        "SELECT 1 FROM c WHERE c.x = a.x",
+        "SELECT 1 FROM c WHERE c.x = a.x AND c.y = a.y",
+    ):
+        for word in ("EXISTS", "NOT EXISTS"):
+            for rest in ("ORDER BY id LIMIT 900", "AND a.id % 3 = 0 ORDER BY a.x, a.id LIMIT 400"):
+                sql = f"SELECT id, x FROM a WHERE {word} ({exists}) {rest}"
+                assert ours.execute(sql).fetchall() == theirs.execute(sql).fetchall(), sql
+                if "prefixes_present" in "".join(
+                    row[0] for row in ours.execute(f"EXPLAIN CODE {sql}")
+                ):
+                    asked.add((word, exists))
+    assert len(asked) > 3
+    assert not any("b.z" in exists for _, exists in asked)
 
 
 def test_what_no_row_asks_for_is_not_made() -> None:
