@@ -76,7 +76,8 @@ class ScalarCompiler(MatchCompiler):
             return "True" if v.truth(folded.value) else "False"
         match e:
             case And():
-                return _joined("and", [self.true(item) for item in e.items])
+                first, e = self.named_between(e)
+                return _joined("and", first + [self.true(item) for item in e.items])
             case Or():
                 return _joined("or", [self.true(item) for item in e.items])
             case Not():
@@ -107,7 +108,10 @@ class ScalarCompiler(MatchCompiler):
             return "True" if v.truth(folded.value) is False else "False"
         match e:
             case And():
-                return _joined("or", [self.false(item) for item in e.items])
+                first, e = self.named_between(e)
+                return _joined(
+                    "and", [*first, _joined("or", [self.false(item) for item in e.items])]
+                )
             case Or():
                 return _joined("and", [self.false(item) for item in e.items])
             case Not():
@@ -357,8 +361,11 @@ class ScalarCompiler(MatchCompiler):
     def _logical(self, e: And | Or) -> str:
         if not self.nullable(e):
             return f"(1 if {self.true(e)} else 0)"
-        function = a.logical_and if isinstance(e, And) else a.logical_or
-        return self._call(function, *[self.value(item) for item in e.items])
+        if isinstance(e, Or):
+            return self._call(a.logical_or, *[self.value(item) for item in e.items])
+        first, e = self.named_between(e)
+        found = self._call(a.logical_and, *[self.value(item) for item in e.items])
+        return f"({found} if {first[0]} else None)" if first else found
 
     def _case(self, e: Case, value: Callable[[Expression], str] | None = None) -> str:
         value = value or self.value

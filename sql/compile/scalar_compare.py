@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from sql import values as v
 from sql.collations import comparing
 from sql.compile.constants import Constants
@@ -22,6 +24,7 @@ from sql.expressions import (
     REAL,
     TEXT,
     Affinity,
+    And,
     Arithmetic,
     ColumnRef,
     Compare,
@@ -261,6 +264,20 @@ class ComparisonCompiler(KindInference, ABC):
         bare = ~NULL
         test = self._ordered(e.op, left, left_kinds & bare, right, right_kinds & bare)
         return f"(None if {' or '.join(guards)} else 1 if {test} else 0)"
+
+    def named_between(self, e: And) -> tuple[list[str], And]:
+        """BETWEEN over an operand that costs something, with a name in its place; and before it the source that
+        gives it the name and is truthy unless it is NULL, as then the whole is.  Any other AND as it is."""
+        match e.items:
+            case (Compare(left=operand) as low, Compare(left=other) as high) if operand is other:
+                source = self.value(operand)
+                if self.constant(operand) is None and not is_simple(source):
+                    first, name = self.named(source)
+                    kinds = self.kinds(operand) & ~NULL
+                    named = ColumnRef(NAMED, 0, name, "", Affinity.BLOB, "BINARY", kinds)
+                    both = (replace(low, left=named), replace(high, left=named))
+                    return [f"{first} is not None"], And(both)
+        return [], e
 
     # -- IN ---------------------------------------------------------------------------------------
 

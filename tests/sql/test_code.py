@@ -169,3 +169,50 @@ def test_a_traceback_shows_the_line_of_generated_code() -> None:
         chain = chain.__cause__ or chain.__context__
     assert "<kvsh plan" in text
     con.close()
+
+
+COSTLY = [
+    "a + b",
+    "a || b",
+    "abs(a)",
+    "(SELECT a + n.n)",
+    "a BETWEEN b AND 2",
+    "-a",
+    "nullif(a, b)",
+]
+
+
+@pytest.mark.parametrize("operand", COSTLY)
+def test_what_stands_before_between_is_computed_once(operand: str) -> None:
+    """As a value, as a condition, negated, and with what it is compared with converted or NULL."""
+    ours, theirs = KvshEngine(), SqliteEngine()
+    values = ["NULL", "-1", "0", "2.5", "3", "'3'", "'x'", "x'31'"]
+    bounds = [("0", "3"), ("n", "'4'"), ("NULL", "2"), ("b", "NULL"), ("'1' COLLATE NOCASE", "'X'")]
+    for engine in (ours, theirs):
+        engine.execute("CREATE TABLE t (a, b TEXT)")
+        engine.execute("CREATE TABLE n (n REAL)")
+        engine.execute("INSERT INTO n VALUES (1), (NULL), (2.5)")
+        for a in values:
+            engine.execute(f"INSERT INTO t VALUES {', '.join(f'({a}, {b})' for b in values)}")
+    for low, high in bounds:
+        between = f"({operand}) BETWEEN {low} AND {high}"
+        for query in (
+            f"SELECT a, b, n, {between}, NOT {between} FROM t, n",
+            f"SELECT a, b, n FROM t, n WHERE ({between}) OR n IS NULL",
+            f"SELECT a, b, n FROM t, n WHERE NOT {between}",
+            f"SELECT a, b, n, CASE WHEN {between} THEN 1 WHEN NOT {between} THEN 2 END FROM t, n",
+        ):
+            mine, expected = (sorted(map(repr, each.execute(query))) for each in (ours, theirs))
+            assert (query, mine) == (query, expected)
+
+
+def test_code_grows_with_nested_betweens_and_no_faster() -> None:
+    ours = KvshEngine()
+    ours.execute("CREATE TABLE t (a, b)")
+    lengths = []
+    for depth in (3, 6, 9):
+        nested = "(" * depth + "a" + " BETWEEN 0 AND b)" * depth
+        for query in (f"SELECT {nested} FROM t", f"SELECT a FROM t WHERE NOT {nested}"):
+            lengths.append(sum(len(row[0]) for row in ours.execute(f"EXPLAIN CODE {query}")))
+    for first, second, third in (lengths[::2], lengths[1::2]):
+        assert third - second < 2 * (second - first)
