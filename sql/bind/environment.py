@@ -20,7 +20,8 @@ class BindEnvironment:
     rowid and row): a trigger's NEW and OLD, an upsert's `excluded`.  `relations` answers special
     relations and table-valued functions by lower-case name.  `parameter_kinds` are masks of `Kind`
     bits of the values that the statement will be run with, where known; `parameters` sample values
-    for the planner's estimates.
+    for the planner's estimates.  `running` are the programs that the statement is a part of, while they are made
+    functions of; None where they are not to be.
 
     The transaction is whoever's that has the statement prepared: a plan that is kept keeps its surroundings, and
     would keep a version of all trees."""
@@ -33,6 +34,7 @@ class BindEnvironment:
         "parameters",
         "parse",
         "relations",
+        "running",
         "schema",
     )
 
@@ -56,6 +58,7 @@ class BindEnvironment:
         self.parameter_kinds = parameter_kinds
         self.parameters = parameters
         self.parse = parse
+        self.running: tuple[Any, ...] | None = ()
 
     def within(self, transaction: Transaction) -> BindEnvironment:
         """The same surroundings in another transaction."""

@@ -63,9 +63,12 @@ class RowCode:
             self._compiler.bindings[source] = Binding(row, key)
         return RowScope(self, ExpressionBinder(self._binder, scope))
 
-    def outer(self, source: int, row: str, key: str) -> None:
-        """The row of an enclosing scope with this number is in the variable `row`, and its key in `key`."""
-        self._compiler.bindings[source] = Binding(row, key)
+    def outer(
+        self, source: int, row: str, key: str, positions: dict[int, int] | None = None
+    ) -> None:
+        """The row of an enclosing scope with this number is in the variable `row`, its columns at `positions`, if they are
+        not where they are in the table; its key is in `key`."""
+        self._compiler.bindings[source] = Binding(row, key, positions)
 
     def bound(self, binder: ExpressionBinder, expression: exp.Expression) -> Expression:
         """An expression under the names that a binder knows."""

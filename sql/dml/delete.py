@@ -19,6 +19,7 @@ from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, deletes_by_key, run_by_ke
 from sql.dml.programs import Change, with_state
 from sql.dml.records import KIND_BITS, Row
 from sql.dml.returning import Returning
+from sql.dml.row_programs import RowPrograms
 from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.target import (
     QueriedPlan,
@@ -96,8 +97,12 @@ class DeletePlan(QueriedPlan):
         triggers = self.target.triggers
         self._fires = keys is None and bool(triggers.after) and not triggers.before
         self._noted = bool(env.extra_scopes)  # a program's statement
-        if not by_row and (not self.target.triggers.any or self._fires):
-            self._key(statement, alias)
+        programs = None
+        if not by_row and (triggers.any or (keys is not None and keys.parents)):
+            programs = RowPrograms.of(self.target, env, "DELETE")
+        starts = programs is not None and programs.any
+        if not by_row and (not triggers.any or self._fires or starts):
+            self._key(statement, alias, programs if starts else None)
         if (
             self._noted
             and self.plain
@@ -106,32 +111,35 @@ class DeletePlan(QueriedPlan):
             and trees_of(self.query.block) == {table.tree_id}
         ):
             self.apart_tree = table.tree_id
-        if self._one is None or self._noted:
+        if self.needs_scan(env):
             self.query.generate()
 
-    def _key(self, statement: Delete, alias: str) -> None:
+    def _key(self, statement: Delete, alias: str, programs: RowPrograms | None) -> None:
         """Make the short way to a row, or to the few that an index finds, if the statement is of that form."""
-        records, noted = self.target.records, self._noted or self._fires
-        if not is_plain(self.query) or (self._fires and self.returning is not None):
+        records, starts = self.target.records, self._fires or programs is not None
+        noted = self._noted or starts
+        if not is_plain(self.query):
             return
         found = unique_key(self.query, records)
-        if found is None and not self._fires:
+        if found is None and not self.target.triggers.any and not (starts and self.returning):
             found = index_run(self.query, records)
         if found is None:
             return
-        self._one = keyed_delete(
+        one = keyed_delete(
             self.target,
             found,
             self.table if alias == self.table.name else replace(self.table, name=alias),
             where=statement.where and condition_of(statement.where),
             returning=self.returning,
             noted=noted,
-            tells=self._fires,
+            tells=starts,
+            programs=programs,
             with_children=self._remove_with_children,
         )
+        self.take_short_way(one, programs)
         if self._one is None or noted or not self.plain or self.returning is not None:
             return
-        if found.is_unique and found.is_all:
+        if found.is_unique and found.is_all and found.is_given:
             self._by_keys = found, deletes_by_key(records, found)
             self.sets_at_once = SETS_AT_ONCE
 
@@ -147,6 +155,11 @@ class DeletePlan(QueriedPlan):
         return self._cascade
 
     def run(self, ctx: Context) -> WriteOutcome:
+        if self._starting is not None:
+            outcome = self._starting.one(ctx)
+            if outcome is not None:
+                return outcome
+            self.query = renewed(self.query, self._select, ctx)
         if self._one is not None:
             if self._fires:
                 outcome = one_and_after(ctx, self.target, self._one)

@@ -103,6 +103,13 @@ class Children:
             program = self._programs[event] = self._program(action, event)
         program.run(ctx, old, new)
 
+    def program_on_delete(self) -> Program | None:
+        """What ON DELETE does to the children; None if it does nothing to them."""
+        action = self.key.on_delete
+        if action in ("NO ACTION", "RESTRICT"):
+            return None
+        return self._program(action, "DELETE")
+
     def _equal(self, ctx: ProgramContext, old: Row, new: Row) -> bool:
         """Whether the key is the same under the parent's collations."""
         for place in self.parent.places:
@@ -137,6 +144,7 @@ class Children:
             scopes=("old",) if event == "DELETE" else ("old", "new"),
             repeats=True,
             main_only=not self.child.temporary,
+            is_pure=action != "SET DEFAULT",  # which may be anything
         )
 
 

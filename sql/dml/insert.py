@@ -23,6 +23,7 @@ from sql.dml.merge import Merge, merges
 from sql.dml.programs import Change, with_state
 from sql.dml.records import Row
 from sql.dml.returning import Returning
+from sql.dml.row_programs import RowPrograms, Starting
 from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.sources import Source
 from sql.dml.target import Target, Values, WritePlan
@@ -32,6 +33,7 @@ from sql.dml.upsert import upsert_clauses
 from sql.dml.writer import LargestRowid
 from sql.errors import SqlError
 from sql.result import WriteOutcome
+from sql.run.spill import ROOM_PARTS, rows_within
 
 if TYPE_CHECKING:
     from btree import Transaction
@@ -112,16 +114,25 @@ class InsertPlan(WritePlan):
         if sorts and self.bulk is not None and self.source.values is not None:
             self.sets_at_once = _SORTED_AT_ONCE
         self._one: OneRow | None = None
-        if not triggers.any or (self._fires and self.returning is None):
+        self._starting: Starting | None = None
+        programs = None
+        if triggers.any and not table.without_rowid:
+            programs = RowPrograms.of(target, env, "INSERT", statement.or_conflict)
+        if not triggers.any or self._fires or programs is not None:
             self._one = insert_one(
                 self.source,
                 target,
                 self.order,
                 removes_alone=self._removes_alone(env),
                 returning=self.returning,
-                noted=self._is_inner or self._fires,
-                tells=self._fires,
+                noted=self._is_inner or triggers.any,
+                tells=triggers.any,
+                programs=programs,
             )
+        if programs is not None and self._one is not None:
+            self._starting = Starting(self._one, programs)
+            if not self._fires:
+                self._one = None
 
     def _concerns_table_alone(self) -> bool:
         """Whether a query's rows are put into the table's tree and its indexes, and that is all."""
@@ -151,11 +162,27 @@ class InsertPlan(WritePlan):
 
     @property
     def one(self) -> OneRow | None:
-        return None if self._fires or self.volatile else self._one
+        if self.volatile:
+            return None
+        if self._starting is not None:
+            return self._starting.one
+        return None if self._fires else self._one
+
+    @property
+    def within_program(self) -> OneRow | None:
+        if self.volatile:
+            return None
+        if self._starting is not None:
+            return self._starting.within_program
+        return None if self._fires else self._one
 
     # -- running ---------------------------------------------------------------------------------
 
     def run(self, ctx: Context) -> WriteOutcome:
+        if self._starting is not None:
+            outcome = self._starting.one(ctx)
+            if outcome is not None:
+                return outcome
         one = self._one
         if one is not None:
             if self._fires:
@@ -196,7 +223,7 @@ class InsertPlan(WritePlan):
         with guarded(ctx) as undo:
             if self.query is not None or returned is not None or not whole:
                 undo.needed()
-            for rows in self._gathered(batches):
+            for rows in self._gathered(ctx, batches):
                 ctx.check()
                 try:
                     done = self._insert_rows(ctx, rows, undo)
@@ -212,15 +239,19 @@ class InsertPlan(WritePlan):
         outcome.rows = returned
         return outcome
 
-    def _gathered(self, batches: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    def _gathered(self, ctx: Context, batches: Iterable[list[Row]]) -> Iterator[list[Row]]:
         """Small batches put together, so that each bulk load is worth its while."""
         pending: list[list[Row]] = []
-        count = 0
+        count = at_once = 0
         for batch in batches:
             if batch:
                 pending.append(batch)
                 count += len(batch)
-            if count >= self._at_once:
+            if pending and count >= at_once:
+                at_once = rows_within(
+                    pending[-1], ctx.memory_limit_bytes // ROOM_PARTS, self._at_once
+                )
+            if pending and count >= at_once:
                 yield pending[0] if len(pending) == 1 else list(chain.from_iterable(pending))
                 pending, count = [], 0
         if pending:

@@ -4,7 +4,7 @@ It makes the row, gives it its rowid, and looks whether it may be stored: values
 rows that it refers to.  Then it writes the row with its entries of indexes.  This way is chosen when the statement is
 prepared, if
 
-- the table has no generated columns, and no trigger before the row concerns the statement;
+- the table has no generated columns, and triggers before the row do no more than refuse rows;
 - rows that REPLACE takes out of the way, or DO UPDATE changes, concern no trigger, and nobody refers to them;
 - there are no subqueries, and no functions of the program's.
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from sql.compile import RowCode
-from sql.dml.keyed import NONE, ONE, OneRow
+from sql.dml.keyed import NONE, ONE, OneRow, bind_program_rows
 from sql.dml.row_lines import Entries, Lines, change, checks, indented, nothing_waits, parents
 from sql.dml.undo import ABSENT
 from sql.dml.upsert import EXCLUDED_SOURCE, with_excluded
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sql.dml.conflicts import Resolution
     from sql.dml.records import Row
     from sql.dml.returning import Returning
+    from sql.dml.row_programs import RowPrograms
     from sql.dml.sources import Source
     from sql.dml.target import Target
 
@@ -64,11 +65,13 @@ def insert_one(
     returning: Returning | None,
     noted: bool,
     tells: bool,
+    programs: RowPrograms | None = None,
 ) -> OneRow | None:
     """A function that writes the row of one execution; None if the statement is of another form.
 
     `removes_alone`: rows that REPLACE removes concern no trigger and no foreign key.  `noted`: the run may have to be
-    undone; `tells`: what is given is (key, None, row)."""
+    undone; `tells`: what is given is (key, None, row, rows of RETURNING or None); `programs` are those that look at the row
+    before it is written."""
     if source.row is None or source.rowid_last or target.records.generated:
         return None
     others = {item.action for item in order} & {"IGNORE", "REPLACE", "UPDATE"}
@@ -80,7 +83,7 @@ def insert_one(
     for item in order:
         if item.action == "UPDATE" and not made.may_update(item):
             return None
-    function = OneRow(*made.code.function(made.lines(tells=tells)))
+    function = OneRow(*made.code.function(made.lines(programs, tells=tells)))
     return function if made.code.is_plain else None
 
 
@@ -106,6 +109,7 @@ class _Insert:
             env = with_excluded(env, target.table)
         self.code = code = RowCode(env)
         code.outer(EXCLUDED_SOURCE, "row_", "key_")
+        bind_program_rows(code, target.records.env)
         self._name = code.name
         self._entries = Entries(code, self._records.indexes, noted=noted)
         self._replaces = any(item.action == "REPLACE" for item in order)
@@ -130,8 +134,8 @@ class _Insert:
             or self._records.moves(clause.assigned)
         )
 
-    def lines(self, *, tells: bool) -> Lines:
-        """All of them; `tells`: what is given is (key, None, row)."""
+    def lines(self, programs: RowPrograms | None, *, tells: bool) -> Lines:
+        """All of them, see `insert_one`."""
         code, name, records, tree_id = self.code, self._name, self._records, self._tree_id
         foreign_keys = self._target.foreign_keys
         row = "p" if self._source.parameters_only else code.row().values(self._row)
@@ -146,6 +150,8 @@ class _Insert:
         ]
         if records.primary_key is not None:
             lines.append(f"key_ = {name(records.primary_key, 'primary_key')}(row_)")
+        if programs is not None:
+            lines += programs.before_lines(code, self._shown())
         lines += checks(code.row(self._table, "row_", "key_"), records)
         lines += self._entries.come("row_", "key_")
         if self._noted:
@@ -165,15 +171,34 @@ class _Insert:
         lines += [f"txn.put_row({tree_id}, key_, row_)", *self._entries.put()]
         if not self._table.without_rowid:
             lines.append(f"{name(self._target.session, 'session')}.last_insert_rowid = key_")
-        lines.append("return (key_, None, row_)" if tells else self._given("row_", "key_"))
+        if tells:
+            lines.append(f"return (key_, None, row_, {self._returned('row_', 'key_') or None})")
+        else:
+            lines.append(self._given("row_", "key_"))
         return lines
+
+    def _shown(self) -> str:
+        """What BEFORE triggers see of the row, and its rowid: -1 where it is still to be chosen."""
+        alias = self._records.alias
+        if self._table.without_rowid:
+            return "(*row_, key_)"
+        if alias is None:
+            return "(*row_, -1)"
+        key = "(key_ if is_given_ else -1)" if self._may_be_given else "-1"
+        return f"(*row_[:{alias}], {key}, *row_[{alias + 1}:], {key})"
 
     def _given(self, row: str, key: str) -> str:
         """The end of a run that wrote a row."""
-        if self._returning is None:
+        returned = self._returned(row, key)
+        if not returned:
             return f"return {self._name(ONE, 'one')}"
-        values = self.code.row(self._table, row, key).values(self._returning.trees)
-        return f"return {self._name(WriteOutcome, 'outcome')}(1, None, [{values}])"
+        return f"return {self._name(WriteOutcome, 'outcome')}(1, None, {returned})"
+
+    def _returned(self, row: str, key: str) -> str:
+        """The source of the rows of RETURNING; nothing without."""
+        if self._returning is None:
+            return ""
+        return f"[{self.code.row(self._table, row, key).values(self._returning.trees)}]"
 
     def _nothing(self) -> Lines:
         """The end of a run that left the row out, which uses up a rowid of AUTOINCREMENT."""

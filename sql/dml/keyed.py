@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sql.compile import RowCode, prepare_select
-from sql.dml.programs import ProgramContext
+from sql.dml.programs import ProgramContext, places_of_values
 from sql.dml.row_lines import (
     Entries,
     Lines,
@@ -32,7 +32,7 @@ from sql.dml.row_lines import (
     indented,
     nothing_waits,
 )
-from sql.expressions import Call, Match
+from sql.expressions import ROWID, Call, Match
 from sql.plan.walk import walk_block
 from sql.result import WriteOutcome
 
@@ -40,11 +40,13 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
     from btree import Transaction
+    from sql.bind import BindEnvironment
     from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys
     from sql.dml.records import Row, TableRecords
     from sql.dml.returning import Returning
+    from sql.dml.row_programs import RowPrograms
     from sql.dml.target import Target
     from sql.dml.unique_keys import UniqueKey
     from sql.schema import Table
@@ -82,6 +84,12 @@ class OneRow(NamedTuple):
         return self.run(ctx.transaction, values, ctx)
 
 
+def bind_program_rows(code: RowCode, env: BindEnvironment) -> None:
+    """Let NEW and OLD of a program's statement be read from the values that it runs with."""
+    for source, places in places_of_values(env).items():
+        code.outer(source, "p", f"p[{places[ROWID]}]", places)
+
+
 NONE, ONE = WriteOutcome(0), WriteOutcome(1)
 """Outcomes of statements that changed no row and one.  Shared: nobody changes an outcome it was given."""
 
@@ -89,7 +97,8 @@ NONE, ONE = WriteOutcome(0), WriteOutcome(1)
 class _Found:
     """What a statement by key has in common, UPDATE or DELETE: the row that is found is in `old_`, its key in `key_`.
 
-    `where` is given where the look-up is not all of WHERE.  `tells`: what is given is (key, row before, row)."""
+    `where` is given where the look-up is not all of WHERE.  `tells`: what is given is (key, row before, row, rows of
+    RETURNING or None), in a list of such where several rows may be found."""
 
     def __init__(
         self,
@@ -104,6 +113,7 @@ class _Found:
         self.records, self.found = records, found
         self.tree_id = records.table.tree_id
         self.code = code = RowCode(records.env)
+        bind_program_rows(code, records.env)
         self.name = code.name
         self.old = code.row(table, "old_", "key_")
         self._where = [] if found.is_all or where is None else [self.old.condition(where)]
@@ -115,12 +125,12 @@ class _Found:
         self._notes = ["note_ = ctx.state.undo.note"] if noted else []
 
     def function(
-        self, look: Lines, write: Lines, variables: Sequence[str], result: str, tells: str
+        self, look: Lines, write: Lines, variables: Sequence[str], result: str, told: str
     ) -> OneRow | None:
         """The function: rows are found and looked at, all of them before the first is written.
 
         `look` and `write` are the lines for one row, `variables` what the second need of the first; `result` is the
-        variable that RETURNING sees, `tells` what is told of the row, if anything."""
+        variable that RETURNING sees, `told` what is told of the row, if anything."""
         records, none = self.records, self.none
         is_one = self.found.is_unique
         skip = f"return {none}" if is_one else "continue"
@@ -136,12 +146,18 @@ class _Found:
             row = scope.values(self._returning.trees)
         before = self.found.lines("key_", none, self.name)
         if is_one:
-            given = tells or self.name(ONE, "one")
-            if row:
+            given = self.name(ONE, "one")
+            if told:
+                given = f"({told}, {f'[{row}]' if row else None})"
+            elif row:
                 given = f"{self._outcome}(1, None, [{row}])"
             lines = [*before, *lines, *self._notes, *write, f"return {given}"]
         else:
             kept = ", ".join(["key_", *variables])
+            gathered = f"({told}, None)" if told else row
+            outcome = (
+                f"{self.name(WriteOutcome, 'outcome')}(len(work_){', None, given_' if row else ''})"
+            )
             place = before.index(next(line for line in before if line.startswith("for ")))
             lines = [
                 *before[:place],
@@ -150,10 +166,10 @@ class _Found:
                 *indented([*lines, f"work_.append(({kept}))"]),
                 f"if not work_: return {none}",
                 *self._notes,
-                *(["given_ = []"] if row else []),
+                *(["given_ = []"] if gathered else []),
                 f"for {kept} in work_:",
-                *indented([*write, *([f"given_.append({row})"] if row else [])]),
-                f"return {self.name(WriteOutcome, 'outcome')}(len(work_){', None, given_' if row else ''})",
+                *indented([*write, *([f"given_.append({gathered})"] if gathered else [])]),
+                f"return {'given_' if told else outcome}",
             ]
         made = OneRow(*self.code.function(lines))
         return made if self.code.is_plain else None
@@ -171,19 +187,23 @@ def keyed_update(
     returning: Returning | None = None,
     noted: bool = False,
     tells: bool = False,
+    programs: RowPrograms | None = None,
 ) -> OneRow | None:
     """A function that gives the rows that `found` means, and `where` holds for, the values of `row`, of whose columns
     those of `assigned` are other than before; None if it would call functions of the program's.
 
     `indexes` are those that depend on the columns that change; `table` is the table under the name that the
     statement knows it by.  All of it is one function: each call that it is spared takes about as long as
-    what would be called.  `noted`: the run may have to be undone; `tells`: what is given is (key, row before, row)."""
+    what would be called.  `noted`: the run may have to be undone; `tells`: see `_Found`; `programs` are those that look at
+    the row before it is written."""
     if not found.is_unique and any(index.unique for index in indexes):
         return None  # one of the rows may have the value that another gives up
     way = _Found(target.records, found, table, where=where, returning=returning, noted=noted)
     look, write = change(way.code, target, way.old, row, assigned, indexes, "key_", noted=noted)
+    if programs is not None:
+        look += programs.before_lines(way.code, "(*new_, key_, *old_, key_)")
     variables = ["old_", "new_", *entry_variables(indexes)]
-    return way.function(look, write, variables, "new_", "(key_, old_, new_)" if tells else "")
+    return way.function(look, write, variables, "new_", "key_, old_, new_" if tells else "")
 
 
 def keyed_delete(
@@ -195,6 +215,7 @@ def keyed_delete(
     returning: Returning | None = None,
     noted: bool = False,
     tells: bool = False,
+    programs: RowPrograms | None = None,
     with_children: Callable[[Context, Any, Row], int | None] | None = None,
 ) -> OneRow | None:
     """A function that deletes the rows that `found` means and `where` holds for; as `keyed_update`.
@@ -205,10 +226,14 @@ def keyed_delete(
     way = _Found(records, found, table, where=where, returning=returning, noted=noted)
     code, tree_id = way.code, way.tree_id
     look: Lines = []
+    if programs is not None:
+        look += programs.before_lines(code, "(*old_, key_)")
     if foreign_keys is not None:
         look += nothing_waits(code, foreign_keys, noted=noted)
-        if foreign_keys.parents:
-            childless = children(code, records.env, foreign_keys, "old_")
+        acting = frozenset() if programs is None else programs.acting
+        others = [item for item in foreign_keys.parents if id(item) not in acting]
+        if others:
+            childless = children(code, records.env, others, "old_")
             if childless is None:
                 return None
             look += childless
@@ -228,7 +253,7 @@ def keyed_delete(
         f"txn.delete_row({tree_id}, key_)",
     ]
     variables = ["old_", *[item for item in entry_variables(records.indexes) if item[:3] == "old"]]
-    return way.function(look, write, variables, "old_", "(key_, old_, None)" if tells else "")
+    return way.function(look, write, variables, "old_", "key_, old_, None" if tells else "")
 
 
 def _together(code: RowCode, removes: Callable[[Context, Any, Row], int | None] | None) -> Lines:

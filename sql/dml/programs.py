@@ -100,13 +100,21 @@ def value_number(value: Any, env: BindEnvironment) -> int | None:
     if isinstance(value, Unary) and value.op == "+":  # what has lost its affinity
         value = value.operand
     if isinstance(value, ColumnRef) and value.source in (NEW_SOURCE, OLD_SOURCE):
-        scopes = env.extra_scopes
-        if not scopes.keys() <= {"old", "new"}:
-            return None
-        width = len(next(iter(scopes.values()))[0].columns)
-        number = width if value.column == ROWID else value.column
-        return number + (width + 1 if value.source == OLD_SOURCE and "new" in scopes else 0)
+        return places_of_values(env)[value.source][value.column]
     return None
+
+
+def places_of_values(env: BindEnvironment) -> dict[int, dict[int, int]]:
+    """Of NEW and OLD, by the numbers of their sources, where each column is among `ProgramContext.values`."""
+    scopes, places = env.extra_scopes, {}
+    first = 0
+    for name in ("new", "old"):
+        if name in scopes:
+            table, source = scopes[name]
+            width = len(table.columns)
+            places[source] = {ROWID: first + width} | {at: first + at for at in range(width)}
+            first += width + 1
+    return places
 
 
 def with_state(ctx: Context, undo: Undo) -> tuple[ProgramContext, bool]:
@@ -139,6 +147,7 @@ class Program:
         is_pure: bool = False,
     ) -> None:
         self.session = session
+        self.table = table
         self.statements = statements
         self.when = when
         self.repeats = repeats
@@ -292,7 +301,9 @@ class Program:
             plans = self._plans[or_conflict] = [None] * len(self.statements)
         plan = plans[place]
         if plan is None:
-            plan = self._prepared(ctx, self.statements[place], or_conflict)
+            env = self.environment(ctx.transaction)
+            env.running = None
+            plan = self.prepared(self.statements[place], env, or_conflict)
             if plan.is_still_valid(transaction):  # and not good for a single run
                 plans[place] = plan
         return plan
@@ -313,10 +324,10 @@ class Program:
             condition = self._condition = compile_values([[self.when.copy()]], env)
         return bool(truth(condition(ctx)[0][0]))
 
-    def _prepared(self, ctx: Context, statement: Any, or_conflict: str | None) -> Any:
+    def prepared(self, statement: Any, env: BindEnvironment, or_conflict: str | None) -> Any:
+        """The plan of one of its statements in its `environment`."""
         from sql.dml import prepare_write
 
-        env = self.environment(ctx.transaction)
         try:
             if isinstance(statement, Query):
                 return prepare_select(statement.tree.copy(), env)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sql.bind import BindEnvironment
     from sql.compile import RowCode, RowScope
+    from sql.dml.foreign_key_actions import Children
     from sql.dml.foreign_keys import ForeignKeys
     from sql.dml.index_keys import IndexKeys
     from sql.dml.records import TableRecords
@@ -72,10 +73,12 @@ def parents(code: RowCode, keys: ForeignKeys, row: str) -> Lines:
     return lines
 
 
-def children(code: RowCode, env: BindEnvironment, keys: ForeignKeys, row: str) -> Lines | None:
-    """`met_` is whether any row refers to the row in the variable; None where that takes a scan."""
+def children(
+    code: RowCode, env: BindEnvironment, references: Iterable[Children], row: str
+) -> Lines | None:
+    """`met_` is whether any row refers to the row in the variable by one of these; None where that takes a scan."""
     lines = ["met_ = False"]
-    for reference in keys.parents:
+    for reference in references:
         found = children_tree(env, reference)
         if found is None:
             return None

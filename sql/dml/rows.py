@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sql.dml.conflicts import Resolution, Skipped, resolutions
 from sql.dml.foreign_keys import failed
-from sql.dml.keyed import ONE, OneRow
+from sql.dml.keyed import OneRow
 from sql.dml.programs import with_state
 from sql.dml.triggers import fire, fire_after
 from sql.dml.undo import guarded
@@ -248,14 +248,14 @@ class RowChanges:
 def one_and_after(
     ctx: Context, target: Target, write: OneRow, or_conflict: str | None = None
 ) -> WriteOutcome | None:
-    """One row, which `write` writes and tells (its key, the row before, the row), and then its AFTER triggers; None, with
-    nothing written, where the row needs a closer look."""
+    """One row, which `write` writes and tells (its key, the row before, the row, rows of RETURNING or None), and then its
+    AFTER triggers; None, with nothing written, where the row needs a closer look."""
     with guarded(ctx) as undo:
         inner, outermost = with_state(ctx, undo)
         told: Any = write(inner)
         if told is None or told.__class__ is WriteOutcome:
             return told
-        key, old, new = told
+        key, old, new, returned = told
         session, state = inner.session, inner.state
         before = None if old is None else (key, old)
         after = None if new is None else (key, new)
@@ -270,8 +270,8 @@ def one_and_after(
                     error.changes = 1
             raise
         if not outermost:
-            return ONE
+            return WriteOutcome(1, 1, returned)
         if state.violations > 0:
             session.total_changes += state.changed
             raise failed()
-        return WriteOutcome(1, 1 + state.changed)
+        return WriteOutcome(1, 1 + state.changed, returned)

@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from sql.dml.foreign_keys import ForeignKeys
 from sql.dml.records import TableRecords
+from sql.dml.row_programs import Starting
 from sql.dml.triggers import Triggers
 from sql.errors import SqlError, SqlNameError
 from sql.parse import parse_expression
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sql.context import Context
     from sql.dml.keyed import OneRow
     from sql.dml.returning import Returning
+    from sql.dml.row_programs import RowPrograms
     from sql.parse.statements import Delete, Insert, ObjectName, Update
     from sql.plan import ResultColumn
     from sql.schema import Table, View
@@ -55,6 +57,11 @@ class WritePlan:
     def one(self) -> OneRow | None:
         """A function that executes once with the row of one rowid alone, or gives None with nothing written;
         it calls nothing of the program's."""
+        return None
+
+    @property
+    def within_program(self) -> OneRow | None:
+        """The same of a program's statement, for whoever takes back what is noted if it gives None (`row_programs`)."""
         return None
 
     def is_still_valid(self, transaction: Transaction) -> bool:
@@ -100,15 +107,36 @@ class QueriedPlan(WritePlan):
     _one: OneRow | None  # the short way to a row by its key
     _fires: bool  # nothing but AFTER triggers stands in the way of that
     _noted: bool  # a program's statement: rows are noted before they change
+    _starting: Starting | None = None  # that way, with all programs
 
     @property
     def one(self) -> OneRow | None:
+        if self._starting is not None:
+            return self._starting.one
         return None if self._fires or self._noted else self._one
+
+    @property
+    def within_program(self) -> OneRow | None:
+        if self._starting is not None:
+            return self._starting.within_program
+        return None if self._fires else self._one
+
+    def take_short_way(self, one: OneRow | None, programs: RowPrograms | None) -> None:
+        """Have `one`, if there is one, with the programs that it starts."""
+        if one is not None and programs is not None:
+            self._starting = Starting(one, programs)
+        self._one = one if programs is None or self._fires else None
+
+    def needs_scan(self, env: BindEnvironment) -> bool:
+        """Whether the scan will be run, rather than perhaps; `env` is what it is bound in."""
+        if self._noted:
+            return env.running is None
+        return self._one is None and self._starting is None
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         if self.returning is not None and self.returning.volatile:
             return False
-        if self._one is not None and not self._noted:
+        if (self._one is not None or self._starting is not None) and not self._noted:
             return True
         return self.query.is_still_valid(transaction)
 

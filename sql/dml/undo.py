@@ -71,11 +71,13 @@ class Undo:
         if error is not None:
             self._ctx.session.changes = 0
             if not (isinstance(error, SqlError) and error.conflict == "FAIL"):
-                self._take_back()
+                self.take_back()
+                self._ctx.session.deferred_violations = self.deferred_violations
         if self.savepoint is not None:
             self._ctx.transaction.release(self.savepoint)
 
-    def _take_back(self) -> None:
+    def take_back(self) -> None:
+        """Put back what was there."""
         transaction = self._ctx.transaction
         if self.savepoint is not None:
             transaction.rollback_to(self.savepoint)
@@ -85,7 +87,14 @@ class Undo:
                 tree.delete(key)
             else:
                 tree.put(key, value)
-        self._ctx.session.deferred_violations = self.deferred_violations
+
+    def renew(self) -> None:
+        """Be ready for the next run in the same context, of programs that leave no foreign key violated."""
+        if self.savepoint is not None:
+            self._ctx.transaction.release(self.savepoint)
+            self.savepoint = None
+            self._notes = self._earlier
+        self._earlier.clear()
 
 
 def noter(ctx: Context) -> Callable[[int, Any, Any], None] | None:

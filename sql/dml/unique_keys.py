@@ -1,4 +1,4 @@
-"""Which row a statement means whose WHERE compares all columns of a unique constraint with parameters.
+"""Which row a statement means whose WHERE compares all columns of a unique constraint with parameters or literals.
 
 The constraint may be a table's rowid, the key of a WITHOUT ROWID table, or a unique index: a PRIMARY KEY that is a text,
 say.  A value is looked up as it was bound where it is of a class that the comparison leaves alone; any other
@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from math import isinf
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sql.collations import folding
 from sql.dml.programs import value_number
-from sql.expressions import ROWID, Affinity, ColumnRef, Compare, Expression
+from sql.expressions import ROWID, Affinity, ColumnRef, Compare, Expression, Literal
 from sql.plan import Select, TableRelation
 from sql.plan.operators import KeyRange
 
 if TYPE_CHECKING:
+    from sql.bind import BindEnvironment
     from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys
@@ -36,17 +38,21 @@ _AS_THEY_ARE: dict[Affinity, frozenset[type]] = {
 
 _ROWIDS = frozenset((int,))
 
+Operand = int | Literal
+"""What a column is compared with: the parameter of a number, or a literal."""
+
 RUN_MAX = 64
 """Rows that an index finds which are changed one by one: more are better changed in bulk."""
 
 
 class UniqueKey:
-    """The parameters that say which row is meant.
+    """The parameters and literals that say which row is meant.
 
     `index`: the unique index that finds it; None for the table's own key.  `places` are the columns, none for a rowid.
     `allowed`: of each parameter its number, and the classes that are looked up.  `source` is what is looked up as
     an expression of the parameters `p`, a rowid or a tuple, under the names of `folds`; `of` the same as a function.
-    `is_all`: WHERE does nothing else."""
+    `is_all`: WHERE does nothing else; `is_given`: parameters are all that it compares with.
+    Raises ValueError if a literal is of a class that is not looked up."""
 
     is_unique = True
 
@@ -54,8 +60,8 @@ class UniqueKey:
         self,
         records: TableRecords,
         index: IndexKeys | None,
-        columns: Sequence[tuple[int, int, str]] = (),
-        number: int = -1,
+        columns: Sequence[tuple[int, Operand, str]] = (),
+        rowid: Operand = -1,
         *,
         is_all: bool,
     ) -> None:
@@ -63,24 +69,33 @@ class UniqueKey:
         self.is_all = is_all
         self._without_rowid = records.table.without_rowid
         self.places = frozenset([place for place, _, _ in columns])
-        self.allowed: list[tuple[int, frozenset[type]]] = [(number, _ROWIDS)]
+        self.allowed: list[tuple[int, frozenset[type]]] = []
+        self.is_given = True
         self.folds: dict[str, Any] = {}
-        self.source = f"p[{number}]"
-        if columns:
-            self.allowed = [
-                (parameter, _AS_THEY_ARE[records.affinities[place]])
-                for place, parameter, _ in columns
-            ]
+        if not columns:
+            self.source = self._compared_with(rowid, _ROWIDS)
+        else:
             sources = []
-            for at, (_, parameter, collation) in enumerate(columns):
+            for at, (place, operand, collation) in enumerate(columns):
                 fold = folding(collation, records.env.functions.collations)
-                source = f"p[{parameter}]"
+                source = self._compared_with(operand, _AS_THEY_ARE[records.affinities[place]])
                 if fold is not None:
                     self.folds[f"fold{at}"] = fold
                     source = f"fold{at}({source})"
                 sources.append(f"{source}, ")
             self.source = f"({''.join(sources)})"
         self.of: Callable[[Row], Any] = eval(f"lambda p: {self.source}", dict(self.folds))
+
+    def _compared_with(self, operand: Operand, classes: frozenset[type]) -> str:
+        """The source of a value, which has to be of one of these classes."""
+        if isinstance(operand, int):
+            self.allowed.append((operand, classes))
+            return f"p[{operand}]"
+        value = operand.value
+        if value.__class__ not in classes or (isinstance(value, float) and isinf(value)):
+            raise ValueError(value)
+        self.is_given = False
+        return repr(value)
 
     def fits(self, sets: Iterable[Row]) -> bool:
         """Whether all of the parameters are of classes that are looked up."""
@@ -154,19 +169,25 @@ class IndexRun(UniqueKey):
 
 
 def unique_key(query: CompiledQuery, records: TableRecords) -> UniqueKey | None:
-    """What the scan of a statement compares with parameters, if it can find one row at most."""
+    """What the scan of a statement compares with parameters or literals, if it can find one row at most."""
+    try:
+        return _unique_key(query, records)
+    except ValueError:
+        return None
+
+
+def _unique_key(query: CompiledQuery, records: TableRecords) -> UniqueKey | None:
     block = query.block
     if not isinstance(block, Select) or block.limit is not None or block.order:
         return None
-    number_of = partial(value_number, env=records.env)
-    compared, is_all = _compared(block, number_of)
+    compared, is_all = _compared(block, partial(_operand, env=records.env))
     table = records.table
     if not table.without_rowid:
         for column in (ROWID, table.rowid_alias):
             if column in compared:
-                number, _ = compared[column]
+                rowid, _ = compared[column]
                 is_all = is_all and len(compared) == 1
-                return UniqueKey(records, None, number=number, is_all=is_all)
+                return UniqueKey(records, None, rowid=rowid, is_all=is_all)
     else:
         own = [(place, table.columns[place].collation) for place in table.primary_key]
         columns = _columns(own, compared)
@@ -183,12 +204,12 @@ def unique_key(query: CompiledQuery, records: TableRecords) -> UniqueKey | None:
 
 
 def index_run(query: CompiledQuery, records: TableRecords) -> IndexRun | None:
-    """What the scan of a statement compares with parameters, if an index finds the rows by that: the one that the
-    planner chose."""
+    """What the scan of a statement compares with parameters or literals, if an index finds the rows by that: the one that
+    the planner chose."""
     block = query.block
     if not isinstance(block, Select) or block.limit is not None or block.order:
         return None
-    compared, is_all = _compared(block, partial(value_number, env=records.env))
+    compared, is_all = _compared(block, partial(_operand, env=records.env))
     if not compared:
         return None
     access = query.access()
@@ -199,7 +220,10 @@ def index_run(query: CompiledQuery, records: TableRecords) -> IndexRun | None:
             columns = _columns(_parts(index)[: len(access.equal)], compared)
             if columns:
                 is_all = is_all and len(columns) == len(compared) and index.condition is None
-                return IndexRun(records, index, columns, is_all=is_all)
+                try:
+                    return IndexRun(records, index, columns, is_all=is_all)
+                except ValueError:
+                    return None
     return None
 
 
@@ -207,11 +231,16 @@ def _parts(index: IndexKeys) -> list[tuple[int | None, str]]:
     return [(part.column, part.collation) for part in index.index.columns]
 
 
+def _operand(value: Expression, env: BindEnvironment) -> Operand | None:
+    return value if isinstance(value, Literal) else value_number(value, env)
+
+
 def _compared(
-    block: Select, number_of: Callable[[Expression], int | None]
-) -> tuple[dict[int, tuple[int, str]], bool]:
-    """The columns that WHERE compares with parameters, under which collations; and whether that is all it does."""
-    found: dict[int, tuple[int, str]] = {}
+    block: Select, operand_of: Callable[[Expression], Operand | None]
+) -> tuple[dict[int, tuple[Operand, str]], bool]:
+    """The columns that WHERE compares with parameters or literals, under which collations; and whether that is all it
+    does."""
+    found: dict[int, tuple[Operand, str]] = {}
     if len(block.items) != 1:
         return found, False
     relation = block.items[0].relation
@@ -221,27 +250,27 @@ def _compared(
         if not isinstance(condition, Compare) or condition.op != "=":
             continue
         column, value, converted = condition.left, condition.right, condition.left_affinity
-        number = number_of(value)
-        if number is None:
-            column, number, converted = value, number_of(column), condition.right_affinity
-        if not isinstance(column, ColumnRef) or number is None:
+        operand = operand_of(value)
+        if operand is None:
+            column, operand, converted = value, operand_of(column), condition.right_affinity
+        if not isinstance(column, ColumnRef) or operand is None:
             continue
         if column.source != relation.source or converted is not None or column.column in found:
             continue
-        found[column.column] = number, condition.collation
+        found[column.column] = operand, condition.collation
     return found, len(found) == len(block.where)
 
 
 def _columns(
-    parts: Sequence[tuple[int | None, str]], compared: dict[int, tuple[int, str]]
-) -> list[tuple[int, int, str]] | None:
-    """Place, parameter and collation of each part, if they are all compared."""
+    parts: Sequence[tuple[int | None, str]], compared: dict[int, tuple[Operand, str]]
+) -> list[tuple[int, Operand, str]] | None:
+    """Place, operand and collation of each part, if they are all compared."""
     found = []
     for place, collation in parts:
         if place is None or place not in compared:
             return None
-        number, other = compared[place]
+        operand, other = compared[place]
         if other.upper() != collation.upper():
             return None
-        found.append((place, number, collation))
+        found.append((place, operand, collation))
     return found

@@ -63,6 +63,7 @@ from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, run_by_key, updates_by_ke
 from sql.dml.programs import Change, with_state
 from sql.dml.records import KIND_BITS, Row, widen_by_classes
 from sql.dml.returning import Returning
+from sql.dml.row_programs import RowPrograms
 from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.target import (
     QueriedPlan,
@@ -152,8 +153,12 @@ class UpdatePlan(QueriedPlan):
         self._unique: UniqueKey | None = None  # what WHERE compares with parameters
         self._by_keys: ManyRows | None = None  # made when it is first wanted
         self._one: OneRow | None = None
-        if one_by_one and statement.from_ is None and (self.bulk or self._fires):
-            self._one = self._keyed()
+        programs = None
+        if triggers.any and one_by_one and (keys is None or not keys.parents):
+            programs = RowPrograms.of(target, env, "UPDATE", statement.or_conflict)
+        may_start = self.bulk or self._fires or programs is not None
+        if one_by_one and may_start and statement.from_ is None:
+            self.take_short_way(self._keyed(programs), programs)
         if (
             self._noted
             and target.plain
@@ -164,16 +169,17 @@ class UpdatePlan(QueriedPlan):
         ):
             self.apart_tree = table.tree_id
         self._may_wait = keys is None and triggers.any and in_place and statement.from_ is None
-        if self._one is None or self._noted:
+        if self.needs_scan(env):
             self.query.generate()
 
-    def _keyed(self) -> OneRow | None:
+    def _keyed(self, programs: RowPrograms | None) -> OneRow | None:
         """The short way to one row, or to the few that an index finds; None if the statement is of another form."""
         records, where = self.target.records, self.statement.where
-        if not is_plain(self.query) or (self._fires and self.returning is not None):
+        if not is_plain(self.query):
             return None
+        starts = self.target.triggers.any
         found = unique_key(self.query, records)
-        if found is None and not self._fires:
+        if found is None and not starts:
             found = index_run(self.query, records)
         if found is None:
             return None
@@ -181,8 +187,9 @@ class UpdatePlan(QueriedPlan):
             self._simple
             and found.is_unique
             and found.is_all
+            and found.is_given
             and self._foreign_keys is None
-            and not (self._noted or self._fires)
+            and not (self._noted or starts)
         ):
             self._unique = found
             if found.places.isdisjoint(self.assigned):
@@ -196,8 +203,9 @@ class UpdatePlan(QueriedPlan):
             self._as_named(),
             where=where and condition_of(where),
             returning=self.returning,
-            noted=self._noted or self._fires,
-            tells=self._fires,
+            noted=self._noted or starts,
+            tells=starts,
+            programs=programs,
         )
 
     def _successor(self) -> list[exp.Expression]:
@@ -226,6 +234,11 @@ class UpdatePlan(QueriedPlan):
     # -- running ---------------------------------------------------------------------------------
 
     def run(self, ctx: Context) -> WriteOutcome:
+        if self._starting is not None:
+            outcome = self._starting.one(ctx)
+            if outcome is not None:
+                return outcome
+            self.query = renewed(self.query, self._select, ctx)
         if self._one is not None:
             if self._fires:
                 outcome = one_and_after(ctx, self.target, self._one, self.statement.or_conflict)
