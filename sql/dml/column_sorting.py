@@ -27,20 +27,18 @@ from typing import Any
 
 from btree import order_key
 from sql.dml.entry_sorting import telling_prefix
-from sql.dml.packed_columns import (
+from sql.dml.packed_columns import BASE_MAX, in_array, packed_column
+from sql.dml.packed_texts import GROUPS_OF_SAMPLE
+from sql.dml.planes import (
     AT,
-    BASE_MAX,
-    GROUPS_OF_SAMPLE,
     SAMPLE_ENTRIES,
     Column,
     PackedColumn,
     Planes,
     array_of,
     counted,
-    in_array,
     interleaved,
     on_top,
-    packed_column,
 )
 
 NULL = type(None)
@@ -54,6 +52,10 @@ _RUN_ENTRIES = 1 << 14
 _RUNS_MAX = 256
 """So many entries are packed and sorted at once, in the processor's cache, and then merged by buckets of as many;
 more where there would be too many runs."""
+
+
+_FEW_MOVED = 16
+"""Where more runs than one of so many entries are to be put in order, all entries are picked anew."""
 
 
 class Gathered:
@@ -188,7 +190,8 @@ def _piece(columns: Sequence[Column], parts: int, place: int, order: Sequence[in
     if place + 1 == parts:
         return piece
     firsts = piece[place]
-    return _put_right(piece, parts, place + 1, bytes(map(eq, firsts, islice(firsts, 1, None))))
+    same = bytes(map(eq, firsts, islice(firsts, 1, None)))
+    return _put_right(piece, parts, place + 1, same, place)
 
 
 def _dealt(values: Column) -> list[list[int]] | None:
@@ -209,35 +212,53 @@ def _dealt(values: Column) -> list[list[int]] | None:
     return [by_prefix[prefix] for prefix in sorted(by_prefix)]
 
 
-def _put_right(piece: list[Column], parts: int, place: int, same: bytes) -> list[Column]:
-    """Entries of which some that follow each other are the `same`, but for what is from `place` on, put in order."""
+def _put_right(
+    piece: list[Column], parts: int, place: int, same: bytes, known: int
+) -> list[Column]:
+    """Entries of which some that follow each other are the `same`, but for what is from `place` on, put in order.
+
+    `known`: in so many columns these are not only equal, as 1 and 1.0 are."""
     if 1 not in same:
         return piece
     rest = piece[place:parts]
     keys: Sequence[Any] = rest[0] if len(rest) == 1 else list(zip(*rest, strict=True))
     try:
-        order = _runs_sorted(keys, same)
+        moved = _runs_sorted(keys, same)
     except TypeError:
-        order = _runs_sorted(list(map(order_key, keys)), same)
-    return piece if order is None else [_picked(column, order) for column in piece]
+        moved = _runs_sorted(list(map(order_key, keys)), same)
+    if not moved:
+        return piece
+    return [*piece[:known], *[_moved(column, moved) for column in piece[known:]]]
 
 
-def _runs_sorted(keys: Sequence[Any], same: bytes) -> list[int] | None:
-    """All slots in the order of their keys where they are in one run; None if they are in order."""
+def _runs_sorted(keys: Sequence[Any], same: bytes) -> list[tuple[int, list[int]]]:
+    """Of each run that is not in order: where it begins, and its slots in the order of their keys."""
     key_at, find = keys.__getitem__, same.find
-    order, done = None, 0
+    found, done = list[tuple[int, list[int]]](), 0
     for slot in compress(count(), same):
         if slot < done or not key_at(slot) > key_at(slot + 1):
             continue
         start = same.rfind(0, 0, slot) + 1
         end = find(0, slot)
         done = (len(same) if end < 0 else end) + 1
-        order = order or list(range(len(keys)))
         if done - start == 2:
-            order[start], order[slot + 1] = slot + 1, start
+            found.append((start, [start + 1, start]))
         else:
-            order[start:done] = sorted(order[start:done], key=key_at)
-    return order
+            found.append((start, sorted(range(start, done), key=key_at)))
+    return found
+
+
+def _moved(column: Column, moved: Sequence[tuple[int, list[int]]]) -> Column:
+    """A column with some slots in another order."""
+    if len(moved) * _FEW_MOVED > len(column):
+        order = list(range(len(column)))
+        for start, slots in moved:
+            order[start : start + len(slots)] = slots
+        return _picked(column, order)
+    made = list(column)
+    for start, slots in moved:
+        made[start : start + len(slots)] = [column[slot] for slot in slots]
+    return made
 
 
 # -- packing --------------------------------------------------------------------------------------------------
@@ -247,8 +268,13 @@ def _packing(columns: Sequence[Column], parts: int, place: int) -> _Packing | No
     """How the entries are packed by the parts from `place` on; None where that tells too little."""
     found: list[PackedColumn] = []
     planes: Planes = []
+    size, keys, base = len(columns[0]), columns[-1], 0
+    if len(columns) > parts and keys.__class__ is range and 0 <= keys.start <= BASE_MAX:
+        base = keys.start
+    slots = counted(base, size)
     for at in range(place, len(columns)):
-        part = packed_column(columns[at], first=at == place) if len(planes) < 8 else None
+        room = 8 - len(slots) - len(planes)
+        part = packed_column(columns[at], room, first=at == place) if len(planes) < 8 else None
         if part is None or (at >= parts and part.column is None):
             break
         found.append(part)
@@ -257,15 +283,10 @@ def _packing(columns: Sequence[Column], parts: int, place: int) -> _Packing | No
             break
     if not found:
         return None
-    size = len(columns[0])
     planes, from_top = on_top(planes, size)
     is_all = place + len(found) == len(columns) and found[-1].column is not None
     if not is_all or len(planes) > 8:
         # Behind the parts comes where an entry stands.
-        keys, base = columns[-1], 0
-        if len(columns) > parts and keys.__class__ is range and 0 <= keys.start <= BASE_MAX:
-            base = keys.start
-        slots = counted(base, size)
         planes = planes[: 8 - len(slots)] + slots
         return _Packing(columns, parts, place, found, planes, from_top, len(slots), base)
     return _Packing(columns, parts, place, found, planes, from_top, 0, 0)
@@ -387,7 +408,7 @@ class _Packing:
         made += [_picked(column, order) for column in self._columns[known : -1 if base else None]]
         if base:
             made.append(numbers)
-        return _put_right(made, self._parts, known, same)
+        return _put_right(made, self._parts, known, same, known)
 
 
 def _sorted_numbers(packed: bytes | bytearray) -> bytes:

@@ -1,50 +1,39 @@
-"""Columns packed: bytes by which their values order, a *plane* at a time, the k-th byte of every value.
+"""Columns packed into planes (`planes`), the bytes by which their values order:
 
-    integers         their bytes, but for those that are the same in all of them
-    few values       which of them it is, in their order
-    REALs            their bytes, those of negative ones turned
-    texts, blobs     their beginnings, behind what is the same in all of them
-
-Planes are had by slices with a step, and dropped, put together, cut off at the end (the values are in
-order then, as far as what is left tells them apart) without a look at any value.
+integers         their bytes, but for those that are the same in all of them
+few values       which of them it is, in their order
+REALs            their bytes, those of negative ones turned
+texts, blobs     their bytes as digits (`packed_texts`)
 """
 
 from __future__ import annotations
 
 import struct
-import sys
 from array import array
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from itertools import compress, count, starmap
-from operator import ne
+from collections.abc import Sequence
 from typing import Any
 
 from btree import order_key
+from sql.dml.packed_texts import packed_texts
+from sql.dml.planes import (
+    LITTLE,
+    PACKED_AT_ONCE,
+    SAMPLE_ENTRIES,
+    Column,
+    PackedColumn,
+    Planes,
+    array_of,
+    counted,
+    interleaved,
+    is_constant,
+    planes_of,
+)
 
-Column = Sequence[Any]
-"""Values of entries: integers that fit in 64 bits, and REALs, may come and go in an `array`, consecutive ones as a
-range."""
-
-_PACKED_AT_ONCE = 8192
 BASE_MAX = 1 << 20
-SAMPLE_ENTRIES = 1000
 _FEW_OF_SAMPLE = 8
 """With fewer values than one in so many of a sample, it is packed which of them it is."""
 
 _FEW_VALUES_MAX = 1 << 14
-GROUPS_OF_SAMPLE = 100
-"""Beginnings of values tell enough if none of them is more than such a share of a sample's."""
-
-_PREFIX_MAX = 40
-_TOP = bytes(range(0x40, 0x7E))
-"""The highest byte of what is read as a REAL: it is positive, a normal number, and no infinity."""
-
-_LITTLE = sys.byteorder == "little"
-AT = tuple(range(8)) if _LITTLE else tuple(range(7, -1, -1))
-"""Where in eight bytes the lowest byte is, and so on."""
-
 _FLIPPED = bytes(value ^ 0x80 for value in range(256))
 _MASK = bytes(0xFF if value & 0x80 else 0 for value in range(256))
 _ORDERED = bytes(0xFF - value if value & 0x80 else value | 0x80 for value in range(256))
@@ -69,54 +58,6 @@ def in_array(values: Sequence[Any]) -> Any:
     return None
 
 
-Planes = list[bytes]
-"""A column's bytes, one of each value; the highest first."""
-
-
-class PackedColumn:
-    """A column that is packed.
-
-    `columns`: (planes of some values, how many) -> the values, where the planes tell them; None where they don't, and
-    only put them in order as far as they tell them apart."""
-
-    __slots__ = ("column", "planes")
-
-    def __init__(self, planes: Planes, column: Callable[[Planes, int], Column] | None) -> None:
-        self.planes = planes
-        self.column = column
-
-
-def interleaved(planes: Planes, width: int = 8) -> bytearray:
-    """Numbers of so many bytes, by their planes; the lowest bytes may be missing."""
-    made = bytearray(width * len(planes[0]))
-    for at, plane in enumerate(planes):
-        made[width - 1 - at if _LITTLE else at :: width] = plane
-    return made
-
-
-def on_top(planes: Planes, size: int) -> tuple[Planes, bytes]:
-    """Planes of which the first has none but values of `_TOP`: with another one before, or by translating it; and how
-    that is translated back, b"" if it isn't."""
-    if planes:
-        used = bytes([value for value in range(256) if value in planes[0]])
-        if len(used) <= len(_TOP):
-            top = _TOP[: len(used)]
-            there, back = bytes.maketrans(used, top), bytes.maketrans(top, used)
-            return [planes[0].translate(there), *planes[1:]], back
-    return [_TOP[:1] * size, *planes], b""
-
-
-def counted(first: int, size: int) -> Planes:
-    """The planes of as many consecutive numbers, none negative."""
-    planes: Planes = []
-    length, end = 1, first + size
-    while not planes or length < end:
-        plane = b"".join([bytes((value,)) * length for value in range(256)])
-        planes.insert(0, (plane * (end // len(plane) + 1))[first:end])
-        length *= 256
-    return planes
-
-
 def _numbers_of(planes: Planes, size: int) -> list[int]:
     """Small numbers of their planes."""
     if len(planes) == 1:
@@ -124,45 +65,24 @@ def _numbers_of(planes: Planes, size: int) -> list[int]:
     return array_of("i" if len(planes) < 4 else "q", planes).tolist()  # type: ignore[no-any-return]
 
 
-def array_of(code: str, planes: Planes) -> Any:
-    """Numbers of which there are the lowest planes."""
-    found = array(code)
-    width = found.itemsize
-    zeros = [bytes(len(planes[0]))] * (width - len(planes))
-    found.frombytes(interleaved([*zeros, *planes], width))
-    return found
-
-
-def packed_column(column: Column, *, first: bool) -> PackedColumn | None:
-    """How a column is packed; None if that would tell too little.  `first`: nothing stands before it."""
+def packed_column(column: Column, room: int, *, first: bool) -> PackedColumn | None:
+    """How a column is packed, texts in no more than so many planes; None if that would tell too little.  `first`: nothing
+    stands before it."""
     if column.__class__ is array:
         if column.typecode == "q":
             return _integers(column)
         return _few_values(column) or _reals(column)
     if column.__class__ is range:
         return _range(column)
-    return _few_values(column) or _beginnings(column, first=first)
-
-
-def _planes_of(packed: Iterator[bytes], width: int) -> Planes:
-    """The planes of values of so many bytes each, the first bytes first."""
-    planes = [bytearray() for _ in range(width)]
-    for some in packed:
-        for at, plane in enumerate(planes):
-            plane += some[at::width]
-    return list(map(bytes, planes))
+    return _few_values(column) or packed_texts(column, room, first=first)
 
 
 def _of_array(values: Any) -> Planes:
     """The planes of an array of numbers of eight bytes."""
-    starts = range(0, len(values), _PACKED_AT_ONCE)
-    packed = (values[start : start + _PACKED_AT_ONCE].tobytes() for start in starts)
-    planes = _planes_of(packed, 8)
-    return planes[::-1] if _LITTLE else planes
-
-
-def _is_constant(plane: bytes) -> bool:
-    return plane.count(plane[0]) == len(plane)
+    starts = range(0, len(values), PACKED_AT_ONCE)
+    packed = (values[start : start + PACKED_AT_ONCE].tobytes() for start in starts)
+    planes = planes_of(packed, 8)
+    return planes[::-1] if LITTLE else planes
 
 
 def _range(values: Any) -> PackedColumn:
@@ -176,7 +96,7 @@ def _range(values: Any) -> PackedColumn:
 
 def _integers(values: Any) -> PackedColumn:
     planes = _of_array(values)
-    if not _is_constant(planes[0]):  # negative ones, and others
+    if not is_constant(planes[0]):  # negative ones, and others
         low, high = min(values), max(values)
         code, width = _narrowest(low, high)
         planes = planes[8 - width :]
@@ -189,7 +109,7 @@ def _integers(values: Any) -> PackedColumn:
             return found
 
         return PackedColumn(planes, with_signs)
-    varying = [at for at, plane in enumerate(planes) if not _is_constant(plane)]
+    varying = [at for at, plane in enumerate(planes) if not is_constant(plane)]
     lowest, highest = bytearray(8), bytearray(b"\xff" * 8)
     for at, plane in enumerate(planes):
         if at not in varying:
@@ -228,7 +148,7 @@ def _reals(values: Any) -> PackedColumn | None:
     if 0x80 in planes[0]:
         return None
     planes = [planes[0].translate(_ORDERED), *_inverted(planes[0].translate(_MASK), planes[1:])]
-    varying = [at for at, plane in enumerate(planes) if not _is_constant(plane)]
+    varying = [at for at, plane in enumerate(planes) if not is_constant(plane)]
     rest = [plane[:1] for plane in planes]
 
     def column(planes: Planes, size: int) -> Any:
@@ -276,7 +196,7 @@ def _few_values(values: Column) -> PackedColumn | None:
         planes = [bytes(map(number_of, values))]
     else:
         packed = array("H", map(number_of, values)).tobytes()
-        planes = [packed[1::2], packed[::2]] if _LITTLE else [packed[::2], packed[1::2]]
+        planes = [packed[1::2], packed[::2]] if LITTLE else [packed[::2], packed[1::2]]
 
     def column(planes: Planes, size: int) -> Column:
         if not planes:
@@ -284,37 +204,3 @@ def _few_values(values: Column) -> PackedColumn | None:
         return list(map(ordered.__getitem__, _numbers_of(planes, size)))
 
     return PackedColumn(planes, column)
-
-
-def _beginnings(values: Column, *, first: bool) -> PackedColumn | None:
-    """The beginnings of texts, or of blobs, behind what is the same in all of them."""
-    kind = values[0].__class__
-    sample = values[:: len(values) // SAMPLE_ENTRIES + 1]
-    if kind not in (str, bytes) or set(map(type, sample)) != {kind}:
-        return None
-    try:
-        texts = sample if kind is bytes else list(map(str.encode, sample))
-        ends = zip(min(texts), max(texts), strict=False)
-        alike = next(compress(count(), starmap(ne, ends)), len(min(texts)))
-        if alike > _PREFIX_MAX:
-            return None
-        if first:
-            found = Counter([text[alike : alike + 5] for text in texts])
-            if max(found.values()) * GROUPS_OF_SAMPLE > len(sample):
-                return None
-        width = alike + 7
-        planes = _planes_of(_packed_texts(values, kind, width), width)
-    except (struct.error, TypeError, UnicodeEncodeError):  # other values, or halves of characters
-        return None
-    return PackedColumn([plane for plane in planes if not _is_constant(plane)], None)
-
-
-def _packed_texts(values: Column, kind: type, width: int) -> Iterator[bytes]:
-    for start in range(0, len(values), _PACKED_AT_ONCE):
-        some = values[start : start + _PACKED_AT_ONCE]
-        yield _text_packer(len(some), width)(*(some if kind is bytes else map(str.encode, some)))
-
-
-@lru_cache(maxsize=16)
-def _text_packer(count: int, width: int) -> Callable[..., bytes]:
-    return struct.Struct(f"{width}s" * count).pack
