@@ -9,8 +9,9 @@ from sqlglot import exp
 
 from btree import CollectorPaused
 from sql.compile import prepare_select
-from sql.dml.column_sorting import Gathered, alike_behind, sorted_columns
+from sql.dml.column_sorting import alike_behind
 from sql.dml.copying import Copied
+from sql.dml.entry_runs import Columns, sorted_entries
 from sql.dml.index_keys import IndexKeys
 from sql.dml.records import KIND_BITS, TableRecords
 from sql.dml.target import row_columns, tree_key
@@ -29,7 +30,7 @@ Row = tuple[Any, ...]
 
 
 def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> None:
-    """Write all entries of an empty index.  Buffers its keys, and of those in pieces no more than the values.
+    """Write all entries of an empty index.
 
     Raises ConstraintError if a unique index would hold a value twice."""
     with CollectorPaused():
@@ -43,13 +44,12 @@ def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> No
         else:
             batches = _queried(ctx, table, index, keys, env)
         rowids = None if table.without_rowid else keys.parts
-        pieces = _sorted_entries(ctx, batches, keys.parts, rowids)
+        pieces = sorted_entries(ctx, batches, keys.parts, rowids)
         if index.unique:
             pieces = _unique(pieces, keys, table)
         ctx.transaction.tree(index.tree_id).build(_checked(pieces, ctx))
 
 
-Columns = Sequence[Sequence[Any]]
 Batches = Iterator[Columns]
 """Entries by column, in the order of the table's keys."""
 
@@ -91,25 +91,6 @@ def _queried(
     for found in Copied(prepare_select(select, env), whole=False).column_batches(ctx):
         *values, row_keys = found
         yield keys.entry_columns(values, row_keys)
-
-
-def _sorted_entries(
-    ctx: Context, batches: Batches, parts: int, rowids: int | None
-) -> Iterator[Columns]:
-    """The entries of all rows of a table in order, piece by piece.  `rowids`: the place of the column of row ids."""
-    gathered: list[Gathered] = []
-    for columns in batches:
-        ctx.check()
-        if not gathered:
-            gathered = [
-                Gathered(values, are_keys=place == rowids) for place, values in enumerate(columns)
-            ]
-            continue
-        for column, values in zip(gathered, columns, strict=True):
-            column.add(values)
-    ctx.check()
-    if gathered:
-        yield from sorted_columns([column.values for column in gathered], parts)
 
 
 def _unique(pieces: Iterator[Columns], keys: IndexKeys, table: Table) -> Iterator[Columns]:

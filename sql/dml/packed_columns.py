@@ -176,8 +176,9 @@ def _few_values(values: Column) -> PackedColumn | None:
     if len(set(sample)) * _FEW_OF_SAMPLE > len(sample):
         return None
     different = set(values)
-    kinds = set(map(type, different))
-    numbers = kinds & {bool, int, float}
+    numbers = set(map(type, different)) & {bool, int, float}
+    if numbers:  # of all values: a set has one of two that are equal
+        numbers = set(map(type, values)) & {bool, int, float}
     # One of two that are equal and not the same (1 and 1.0, 0.0 and -0.0) would stand for both.
     if (
         len(different) > _FEW_VALUES_MAX

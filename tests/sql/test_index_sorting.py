@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import random
 import sqlite3
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from btree import open_memory, order_key
 from sql import ConstraintError, Session
-from sql.dml import column_sorting
+from sql.dml import column_sorting, entry_runs
 from sql.dml.column_sorting import Gathered, sorted_columns
+from sql.dml.entry_runs import sorted_entries
 from sql.dml.entry_sorting import sort_entries
 
 COUNT = 3000
@@ -107,6 +110,65 @@ def test_entries_by_column_are_sorted_as_by_order_key(
         expected = sorted(entries, key=order_key)
         # Not equal but the same: 1 and 1.0 are different values, and so are 0.0 and -0.0.
         assert repr(_by_column(entries, len(makes))) == repr(expected)
+
+
+@pytest.mark.parametrize("second", [*SECONDS, None])
+@pytest.mark.parametrize("first", FIRSTS)
+def test_runs_on_disk_are_merged_in_order(
+    first: str, second: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of more entries than the memory limit lets be gathered, and more runs than are merged at once."""
+    monkeypatch.setattr(entry_runs, "_CHUNK_MIN", 16)
+    rng = random.Random(f"{first} {second}")
+    makes = [(FIRSTS | SECONDS)[name] for name in (first, second) if name is not None]
+    key, step = rng.choice(((0, 1), (-5, 3), (1 << 40, 1)))
+    entries = [(*[make(rng) for make in makes], key + number * step) for number in range(COUNT)]
+    expected = sorted(entries, key=order_key)
+    parts = len(makes)
+    for runs_max, limit in ((4, 12_000), (32, 40_000), (32, 1 << 20)):
+        monkeypatch.setattr(entry_runs, "_RUNS_MAX", runs_max)
+        batches: list[list[Any]] = [
+            list(map(list, zip(*entries[start : start + 100], strict=True)))
+            for start in range(0, COUNT, 100)
+        ]
+        pieces = sorted_entries(_context(limit), batches, parts, parts)
+        found = [entry for piece in pieces for entry in zip(*piece, strict=True)]
+        assert repr(found) == repr(expected)
+
+
+def _context(limit: int) -> Any:
+    return SimpleNamespace(check=lambda: None, memory_limit_bytes=limit)
+
+
+def test_what_is_gathered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of long texts are written as runs before they take more than the limit."""
+    rng = random.Random(9)
+    largest = 0
+    plain = entry_runs._in_order
+
+    def in_order(gathered: list[Gathered], parts: int) -> Any:
+        nonlocal largest
+        size = sum([sum(map(sys.getsizeof, column.values)) for column in gathered])
+        largest = max(largest, size)
+        return plain(gathered, parts)
+
+    monkeypatch.setattr(entry_runs, "_in_order", in_order)
+    limit = 1 << 20
+    batches: Iterable[list[Any]] = (
+        [[f"{rng.random()}" * 10 for _ in range(256)], list(range(start, start + 256))]
+        for start in range(0, 256 * 100, 256)
+    )
+    pieces = sorted_entries(_context(limit), batches, 1, 1)
+    found = [entry for piece in pieces for entry in zip(*piece, strict=True)]
+    assert len(found) == 256 * 100 and found == sorted(found)
+    assert limit // 4 < largest < limit
+
+
+def test_few_values_of_which_some_are_equal_and_not_the_same() -> None:
+    """All integers stand before the REALs that equal them."""
+    values = [*[number % 5 for number in range(600)], *[float(number % 5) for number in range(9)]]
+    entries = [(value, number) for number, value in enumerate(values)]
+    assert repr(_by_column(entries, 1)) == repr(sorted(entries, key=order_key))
 
 
 def test_more_entries_by_column_than_are_packed_at_once() -> None:
