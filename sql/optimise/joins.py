@@ -105,7 +105,8 @@ class JoinOrder(RelationAccesses):
         count = len(self.items)
         if count == 1:
             states = self._starts(0, order)
-            return min(states, key=lambda state: state.cost) if states else None
+            wanted = self._rows_wanted(order)
+            return min(states, key=lambda state: self._early_cost(state, wanted), default=None)
         if count <= (ORDERED_JOIN_RELATIONS_MAX if order else DP_RELATIONS_MAX):
             return self._dynamic(order)
         found = self._greedy(order)
@@ -119,6 +120,19 @@ class JoinOrder(RelationAccesses):
         if block.keys is not None or block.windows or block.distinct or (block.order and not order):
             return None
         return self.planner.limit_of(block)
+
+    def _early_cost(self, state: State, wanted: float | None) -> float:
+        """What the rows of one relation cost up to the `wanted` ones.
+
+        Where a condition is still to be asked of them, nobody knows whether the first rows or the last ones fulfil it, and
+        that changes while a plan is kept: of a queue whose jobs are all new a scan finds the oldest at once, until it has
+        to pass those that are done.  So the cost is put between what is expected and all of it."""
+        if wanted is None or wanted >= state.rows:
+            return state.cost
+        early = state.cost * wanted / state.rows
+        used = {id(conjunct) for conjunct in state.steps[0].candidate.used}
+        is_exact = all(id(conjunct) in used for conjunct in self.conjuncts)
+        return early if is_exact else math.sqrt(early * state.cost)
 
     def _starts(self, place: int, order: tuple[SortKey, ...] | None) -> list[State]:
         if self.after[place] or self.items[place].join in DEPENDENT:
