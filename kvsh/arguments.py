@@ -143,6 +143,10 @@ class Arguments:
         """Where a word begins in the line; 0 if there is none."""
         return self.start + self.words[index].column - 1 if index < len(self.words) else 0
 
+    def column_of(self, index: int) -> int:
+        """The column (from 1) of a word, for an error that is about it."""
+        return self.place_of(index) + 1
+
     def texts(self) -> list[str]:
         """The words as text."""
         return [word.text for word in self.words]
@@ -170,23 +174,36 @@ class Arguments:
         return int(word.text)
 
 
-def parse(words: list[Word], known: dict[str, str], rest: str = "", start: int = 0) -> Arguments:
+def parse(
+    words: list[Word],
+    known: dict[str, str],
+    rest: str = "",
+    start: int = 0,
+    *,
+    one_dash: bool = False,
+) -> Arguments:
     """Separate options (`--name`, `--name VALUE`, `--name=VALUE`; `--` ends them) from words.
 
-    `known`: option -> hint of its value, "" for a flag.  Raises UsageError for an unknown one."""
+    `known`: option -> hint of its value, "" for a flag.  `one_dash`: `-name` is one, too, if it is known.  Raises
+    UsageError for an unknown one."""
     plain: list[Word] = []
     options: dict[str, Word | None] = {}
     at = 0
     while at < len(words):
         word = words[at]
         at += 1
-        if word.quoted or not word.text.startswith("--") or word.data is not None:
+        if word.quoted or not word.text.startswith("-") or word.data is not None:
             plain.append(word)
             continue
         if word.text == "--":
             plain += words[at:]
             break
         name, equals, text = word.text.partition("=")
+        if one_dash and f"-{name}" in known:
+            name = f"-{name}"
+        elif not name.startswith("--"):
+            plain.append(word)
+            continue
         if name not in known:
             raise UsageError(f"unknown option: {name}{_nearest(name, known)}", word.column)
         if not known[name]:
@@ -218,12 +235,13 @@ SECONDS_MAX = 1e11
 """Three thousand years: clocks and expiries can be reckoned with up to there."""
 
 
-def seconds(text: str) -> float:
-    """A duration such as 500ms, 30s, 5m, 2h, 7d; a bare number is seconds.  Raises UsageError."""
+def seconds(text: str, column: int = 1) -> float:
+    """A duration such as 500ms, 30s, 5m, 2h, 7d; a bare number is seconds.  Raises UsageError, for the word in
+    that column."""
     match = _DURATION.match(text.strip().lower())
     if match is None:
-        raise UsageError(f"{text!r} is no duration: write 500ms, 30s, 5m, 2h or 7d")
+        raise UsageError(f"{text!r} is no duration: write 500ms, 30s, 5m, 2h or 7d", column)
     duration = float(match[1]) * _UNITS[match[2]]
     if duration > SECONDS_MAX:
-        raise UsageError(f"{text!r} is too long")
+        raise UsageError(f"{text!r} is too long", column)
     return duration

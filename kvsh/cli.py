@@ -17,7 +17,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from kvsh.reader import RAW_WORDS
+from kvsh.reader import RAW_WORDS, STATEMENT_WORDS
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -38,14 +38,6 @@ _READING_WORDS = frozenset(
 """Commands that have nothing to do in a database that is not there."""
 
 _QUERY_WORDS = frozenset(("select", "values", "explain"))
-_STATEMENT_WORDS = _QUERY_WORDS | frozenset(
-    (
-        "with", "pragma", "create", "insert", "replace", "update", "delete", "drop", "alter", "begin",
-        "vacuum", "analyze", "reindex",
-    )
-)  # fmt: skip
-"""What a statement begins with, and a file's name hardly ever."""
-
 _BREAKS = tuple(" \t\n(*'\"-+/")
 """What may follow the first word of a statement."""
 
@@ -144,7 +136,7 @@ def _without_database(given: Given) -> str | None:
     word = _first_word(first)
     if word == first.lower() and is_command_word(words):
         is_free = word in (".help", ".completions", ".repair")
-    elif word in _STATEMENT_WORDS and _goes_on(first[len(word) :], words):
+    elif word in STATEMENT_WORDS and _goes_on(first[len(word) :], words):
         is_free = word in _QUERY_WORDS or word == "with"
     else:
         return None

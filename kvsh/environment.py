@@ -104,7 +104,9 @@ class Environment(OpenDatabase):
         self.leave_status: int | None = None
         self.last_seconds: float | None = None
         self._waited_seconds = 0.0  # for an answer of the user, while the statement ran
-        self._outcome = ""  # what the latest statement did, as "3 rows changed"
+        self._outcome: str | None = (
+            ""  # what the latest statement did, as "3 rows changed"; None: said
+        )
         self._once = False
         self._only_reads = False  # what runs can be torn off anywhere
         self._tearable = False  # so can it, but only after a moment of grace
@@ -347,11 +349,14 @@ class Environment(OpenDatabase):
             if once:
                 self.target.restore()
         outcome = self._outcome
-        if self.timer and unit.kind == "sql":
+        if self.timer and unit.kind == "sql" and outcome is not None:
             from kvsh.repl.status import duration
 
             taken = duration(self.last_seconds)
-            outcome = f"{outcome} in {taken}" if outcome else f"Run time: {taken}"
+            if outcome or self.interactive:
+                outcome = f"{outcome or 'done'} in {taken}"
+            else:
+                outcome = f"Run time: {taken}"
         if outcome:
             self.say(outcome)
 
@@ -403,6 +408,7 @@ class Environment(OpenDatabase):
             else:
                 self._changes_before += session.total_changes - changed
                 self.say("undone: nothing was changed")
+                self._outcome = None
 
     def _confirmed(self, text: str) -> bool:
         """What the user says to a question; the time that takes is not the statement's."""
@@ -499,7 +505,13 @@ class Environment(OpenDatabase):
             return
         try:
             words = split(rest, may_end_in=command.may_end_in)
-            arguments = parse(words, command.options, rest.strip(), len(name) + 1)
+            arguments = parse(
+                words,
+                command.options,
+                rest.strip(),
+                len(name) + 1,
+                one_dash=command.kind == "dot",
+            )
         except UsageError as error:
             raise UsageError(error.message, len(name) + 1 + error.column) from None
         command.at_home(arguments)

@@ -62,8 +62,9 @@ def _arrangement(arguments: list[str]) -> tuple[list[str], list[str]]:
     order: list[str] = []
     positions: list[int] = []
     at = 0
+    arguments = list(arguments)
     while at < len(arguments):
-        argument = arguments[at]
+        argument = arguments[at] = _with_two_dashes(arguments[at])
         name = argument.partition("=")[0]
         if argument == "--":
             break
@@ -77,6 +78,27 @@ def _arrangement(arguments: list[str]) -> tuple[list[str], list[str]]:
             order.append("file")
         at += 2 if argument in _VALUED else 1
     return arguments, order
+
+
+_ELSEWHERE = {
+    "-cmd": "--command",
+    "-header": "--headers",
+    "--header": "--headers",
+    "--no-header": "--no-headers",
+    "-noheader": "--no-headers",
+    "-nullvalue": "--null",
+    "-init": "--file",
+}
+"""Options of sqlite3's by other names."""
+
+
+def _with_two_dashes(argument: str) -> str:
+    """An option as it is written here: sqlite3's have one dash, as -csv."""
+    if argument in _ELSEWHERE:
+        return _ELSEWHERE[argument]
+    if len(argument) > 2 and argument[1] != "-" and f"-{argument}" in option_names():
+        return f"-{argument}"
+    return argument
 
 
 _HELP = """A database in one file: raw keys and SQL, in one shell.

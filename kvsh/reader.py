@@ -24,13 +24,22 @@ RAW_WORDS = frozenset(
 )  # fmt: skip
 """First words of raw commands; `kvsh.commands` has the same names."""
 
+STATEMENT_WORDS = frozenset(
+    (
+        "select", "values", "with", "explain", "pragma", "insert", "replace", "update", "delete", "create",
+        "drop", "alter", "begin", "commit", "end", "rollback", "savepoint", "release", "vacuum", "analyze",
+        "reindex", "attach", "detach",
+    )
+)  # fmt: skip
+"""First words of SQL statements."""
+
 _TRANSACTION_WORDS = frozenset(("begin", "commit", "rollback"))
-_ALONE = frozenset(
-    ("quit", "exit", "help")
-)  # typed from habit; no SQL statement is one word of these
+_ALONE = frozenset(("quit", "exit"))  # typed from habit; no SQL statement is one word of these
+_HABITS = _ALONE | {"help"}
 _GAP = re.compile(r"(?:[\s;\ufeff]+|(?:--|\#)[^\n]*(?:\n|\Z)|/\*.*?\*/)*+", re.DOTALL)
 _COMMENT = re.compile("--|#")
 _WORD = re.compile(r"[A-Za-z]+(?=[\s;]|\Z)")
+_FIRST_WORD = re.compile(r"[A-Za-z]+(?!\w)")
 _NEXT_WORD = re.compile(r"\s*(\w*)")
 _BARE = r"(?![xX]')[^\s'\";\\-]\S*"  # as `kvsh.arguments` has it, but for what may be an option
 # The same of ASCII alone is tried first: `\s` asks for each character whether Unicode has it for a space.
@@ -253,7 +262,7 @@ def line_kind(text: str, start: int, *, final: bool = True) -> str | None:
     if word is None:
         return "sql"
     lowered = word[0].lower()
-    if lowered not in RAW_WORDS and lowered not in _ALONE:
+    if lowered not in RAW_WORDS and lowered not in _HABITS:
         return "sql"
     end = text.find("\n", start)
     if end < 0:
@@ -261,6 +270,8 @@ def line_kind(text: str, start: int, *, final: bool = True) -> str | None:
             return None
         end = len(text)
     rest = text[word.end() : end]
+    if lowered == "help":
+        return "dot"
     if lowered in _ALONE:
         return "dot" if not rest.strip(" \t\r;") else "sql"
     if lowered in _TRANSACTION_WORDS:
@@ -274,12 +285,18 @@ def line_kind(text: str, start: int, *, final: bool = True) -> str | None:
 
 
 def is_complete(text: str) -> bool:
-    """Whether the text is nothing but whole statements and commands: what Enter decides on."""
+    """Whether the text is nothing but whole statements and commands, or can't become that: what Enter decides on."""
     reader = Reader()
     reader.feed(text + "\n")
     for _ in reader.units():
         pass
-    return not reader.rest.strip()
+    rest = reader.rest
+    gap = _GAP.match(rest)
+    assert gap is not None
+    if rest.startswith("/*", gap.end()):
+        return False
+    word = _FIRST_WORD.match(rest, gap.end())
+    return word is None or word[0].lower() not in STATEMENT_WORDS
 
 
 def is_command(line: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from btree import ReadOnlyError, StoreError
 from kvsh.arguments import CommandError
+from kvsh.reader import RAW_WORDS, STATEMENT_WORDS
 
 if TYPE_CHECKING:
     from kvsh.environment import Environment
@@ -134,46 +135,45 @@ def _cells(text: str) -> int:
     return width_of(text)
 
 
-_VERBS = (
-    "select", "insert", "update", "delete", "create", "drop", "alter", "with", "values", "replace",
-    "begin", "commit", "rollback", "savepoint", "release", "pragma", "explain", "analyze", "vacuum",
-    "reindex", "put", "get", "scan", "count", "exists", "incr", "expire", "persist",
-)  # fmt: skip
-
-_ELSEWHERE = {
-    "show": "use .tables, .schema or .indexes",
-    "describe": "use .describe TABLE",
-    "desc": "use .describe TABLE",
-    "summarize": "use .summarize TABLE",
-    "use": "use .open FILE",
-    "source": "use .read FILE",
-    "truncate": "use DELETE FROM TABLE;",
-    "copy": "use .import FILE TABLE or .export FILE TABLE",
-    "mget": "use get KEY",
-    "mset": "use put KEY VALUE",
-    "dbsize": "use count",
-}
-"""First words of other systems' statements, and what does it here."""
+_VERBS = STATEMENT_WORDS | RAW_WORDS | {"help", "quit", "exit"}
+"""What a statement or a command begins with."""
 
 
 def _hint(error: Exception, text: str) -> str:
+    """What was meant, or how it is done here; "" if nothing tells."""
+    message = str(error)
+    function = re.match(r"no such function: (\w+)", message)
+    if function is not None:
+        from kvsh.commands.elsewhere import FUNCTIONS
+
+        if function[1].lower() in FUNCTIONS:
+            return FUNCTIONS[function[1].lower()]
     names = getattr(error, "suggestions", ())
     if names:
         return f"did you mean {' or '.join(names[:3])}?"
-    if str(error).startswith("Incorrect number of bindings"):
+    if message.startswith("Incorrect number of bindings"):
         return "parameters: .param set NAME VALUE, or --param NAME=VALUE"
     offset = getattr(error, "offset", None)
-    if offset is None or "syntax error" not in str(error):
+    if offset is None or not ("syntax error" in message or "unrecognized token" in message):
         return ""
-    if offset:
-        return _keyword_hint(text, offset)
-    if text.startswith((".", "\\")):
-        return ""  # a command's own word was understood
+    return _hint_inside(text, offset) if offset else _hint_at_start(text)
+
+
+def _hint_at_start(text: str) -> str:
+    """What a statement that begins with no word of ours may have been meant for."""
     from difflib import get_close_matches
 
-    word = text.split()[0].rstrip(";").lower() if text.split() else ""
-    if word in _ELSEWHERE:
-        return _ELSEWHERE[word]
+    from kvsh.commands import COMMANDS
+    from kvsh.commands.elsewhere import STATEMENTS
+
+    if text.startswith((".", "\\")) or not text.strip():
+        return ""  # a command's own word was understood
+    word = text.split()[0].rstrip(";").lower()
+    if word in STATEMENTS:
+        return STATEMENTS[word]
+    bare = word.removesuffix("()")
+    if bare in COMMANDS or f".{bare}" in COMMANDS:
+        return f"did you mean {COMMANDS[bare if bare in COMMANDS else f'.{bare}'].name}?"
     near = get_close_matches(word, _VERBS, 1, 0.6)
     return f"did you mean {near[0]}?" if near else ""
 
@@ -184,16 +184,26 @@ _KEYWORDS = (
 )  # fmt: skip
 
 
-def _keyword_hint(text: str, offset: int) -> str:
-    """The keyword that the word at the error, or the one before it, may have been meant for: `... FROM t were
-    a > 1` fails at `a`, since `were` may name `t`."""
+def _hint_inside(text: str, offset: int) -> str:
+    """What the word at the error, or the one before it, may have been meant for: `... FROM t were a > 1` fails at
+    `a`, since `were` may name `t`."""
     from difflib import get_close_matches
 
-    before = re.search(r"(\w+)\s*$", text[:offset])
-    at = re.match(r"\w+", text[offset:])
-    for match in (at, before):
-        word = match[0].strip().lower() if match is not None else ""
+    from kvsh.commands.elsewhere import FUNCTIONS, WORDS
+
+    at = _PIECE.match(text, offset)
+    before = re.search(r"(\w+)\s*\Z", text[:offset])
+    words = [match[match.lastindex or 0].lower() for match in (at, before) if match is not None]
+    for word in words:
+        if word in WORDS:
+            return WORDS[word]
         near = get_close_matches(word, _KEYWORDS, 1, 0.7) if len(word) > 2 else []
         if near and near[0] != word:
             return f"did you mean {near[0]}?"
+    if text.startswith("(", offset) and words and words[-1] in FUNCTIONS:
+        return FUNCTIONS[words[-1]]
     return ""
+
+
+_PIECE = re.compile(r":|\\\w*|\w+")
+"""What an error may be at: a word, or a mark of another system's."""

@@ -32,6 +32,7 @@ STATEMENT_MAX = 1_000_000_000  # characters; SQLite has as many bytes
 _ROW_BY_ROW = frozenset(("list", "csv", "tsv", "jsonl", "insert", "quote"))
 """Modes that write each row by itself."""
 
+_SQLITE_HEAD = "SQLite format 3\0"
 _LIST_ITERATOR: type = type(iter([]))  # of a result that is there already
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -164,9 +165,15 @@ class Script:
 
     def _undecodable(self, reader: Reader, error: Undecodable) -> bool:
         line, column = reader.end()
-        self.environment.say(
-            f"{self.environment.source}:{line}:{column}: error: byte 0x{error.byte:02x} is not UTF-8 text"
-        )
+        source = self.environment.source
+        message = f"{source}:{line}:{column}: error: byte 0x{error.byte:02x} is not UTF-8 text"
+        if reader.rest.startswith(_SQLITE_HEAD):
+            message += ": it is a database of SQLite's; .import takes it over"
+        elif (line, column, error.byte) == (1, 2, 0x8B):
+            message += ": it is compressed; gunzip -c FILE | kvsh DATABASE"
+        elif (line, column) == (1, 1) and error.byte in (0xFE, 0xFF):
+            message += ": it may be UTF-16; iconv -f UTF-16 -t UTF-8 FILE | kvsh DATABASE"
+        self.environment.say(message)
         self.status = FAILED
         return False
 

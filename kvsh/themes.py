@@ -183,9 +183,19 @@ def make_theme(name: str, base: str, changes: Mapping[str, str]) -> Theme:
 
 
 def nearest(name: str, names: Mapping[str, object] | list[str]) -> str:
-    """`; did you mean X?` for the nearest of the names, or ""."""
-    close = get_close_matches(name.lower(), list(names), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
+    """`; did you mean X?` for the nearest of the names, or "".
+
+    Who mistypes a word seldom misses its first letter: a name with another one has to be nearer."""
+    wanted = name.lower().lstrip(_MARKS)
+    by_word = {known.lower().lstrip(_MARKS): known for known in reversed(list(names))}
+    near = get_close_matches(wanted, by_word, n=3, cutoff=0.6)
+    alike = [word for word in near if word[:1] == wanted[:1]]
+    alike = alike or get_close_matches(wanted, by_word, n=1, cutoff=0.75)
+    return f"; did you mean {by_word[alike[0]]}?" if alike else ""
+
+
+_MARKS = ".-\\"
+"""What commands and options begin with."""
 
 
 def colour_depth(stream: TextIO, environ: Mapping[str, str] | None = None) -> int:

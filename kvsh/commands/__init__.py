@@ -3,59 +3,24 @@
 from __future__ import annotations
 
 from kvsh.commands.command import Command
+from kvsh.commands.elsewhere import HINTS
 from kvsh.commands.table import COMMANDS, GROUPS
-
-HINTS: dict[str, str] = {
-    "\\q": ".quit",
-    "\\d": ".describe [NAME]",
-    "\\dt": ".tables",
-    "\\dv": ".tables",
-    "\\di": ".indexes",
-    "\\c": ".open FILE",
-    "\\connect": ".open FILE",
-    "\\copy": ".import FILE TABLE or .export FILE TABLE",
-    "\\e": ".edit",
-    "\\g": "a semicolon",
-    "\\!": ".system COMMAND",
-    "\\echo": ".print TEXT",
-    "\\set": ".param set NAME VALUE",
-    "\\pset": ".mode, .nullvalue or .headers",
-    "\\watch": ".watch TIME STATEMENT",
-    "\\l": ".databases",
-    "\\i": ".read FILE",
-    "\\o": ".output FILE",
-    "\\x": ".mode line",
-    "\\timing": ".timer on",
-    "\\h": ".help",
-    "\\?": ".help",
-    "keys": "scan --keys [--prefix P]",
-    ".attach": ".import FILE, or .open FILE",
-    ".clone": ".backup FILE",
-    ".save": ".backup FILE",
-    ".restore": ".open FILE: a backup is a database",
-    ".recover": ".repair FILE TARGET",
-    ".eqp": ".explain plan",
-    ".fullschema": ".schema",
-    ".dbinfo": ".stats",
-    ".prompt": ".config prompt TEXT",
-    ".expert": "EXPLAIN ANALYZE",
-    ".excel": ".once FILE.csv behind .mode csv",
-    ".lint": ".check",
-}
-"""What users of other shells try, and what it is called here."""
 
 
 def find(name: str) -> Command:
-    """The command of that name or alias, or the only one that so begins: `.ta` is `.tables`.  Raises UsageError, with
-    the nearest name."""
-    command = COMMANDS.get(name.lower())
+    """The command of that name or alias, or the only one that so begins: `.ta` is `.tables`, and psql's `\\d+` its
+    `\\d`.  Raises UsageError, with the nearest name."""
+    lowered = name.lower()
+    if lowered[:1] == "\\":
+        lowered = lowered.rstrip("+")
+    command = COMMANDS.get(lowered)
     if command is not None:
         return command
     from kvsh.arguments import UsageError
 
-    hint = HINTS.get(name.lower().rstrip("+"))
+    hint = HINTS.get(lowered)
     if hint is None and name.startswith(".") and len(name) > 1:
-        meant = {item.name: item for key, item in COMMANDS.items() if key.startswith(name.lower())}
+        meant = {item.name: item for key, item in COMMANDS.items() if key.startswith(lowered)}
         if len(meant) == 1:
             return meant.popitem()[1]
         if meant:
@@ -66,7 +31,8 @@ def find(name: str) -> Command:
         raise UsageError(f"unknown command: {name}: commands begin with a dot; see .help")
     from kvsh.themes import nearest
 
-    raise UsageError(f"unknown command: {name}{nearest(name, list(COMMANDS))}; see .help")
+    alike = [key for key in COMMANDS if (key[:1] == ".") == (name[:1] == ".")]
+    raise UsageError(f"unknown command: {name}{nearest(name, alike)}; see .help")
 
 
 __all__ = ["COMMANDS", "GROUPS", "HINTS", "Command", "find"]

@@ -60,7 +60,13 @@ def _goal(environment: Environment, arguments: Arguments) -> str:
         return arguments.rest if bare else arguments.words[0].text
     if len(arguments.words) > 1:
         raise UsageError("one file, or |COMMAND; a name with blanks is quoted")
-    return not_database(environment, arguments.words[0].text)
+    word = arguments.words[0]
+    if word.text.startswith("-") and not word.quoted:
+        raise UsageError(
+            f"no such option: {word.text} (./{word.text} is a file of that name)",
+            arguments.column_of(0),
+        )
+    return not_database(environment, word.text)
 
 
 def not_database(environment: Environment, path: str) -> str:

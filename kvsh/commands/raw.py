@@ -53,8 +53,8 @@ def _clear_away(transaction: Transaction, near: bytes) -> None:
 _SEPARATORS = (b":", b"/", b"|", b"#", b".")
 
 
-def _moment(duration: str) -> int:
-    return _now_ms() + int(seconds(duration) * 1000)
+def _moment(duration: str, column: int = 1) -> int:
+    return _now_ms() + int(seconds(duration, column) * 1000)
 
 
 def _now_ms() -> int:
@@ -177,7 +177,9 @@ def incr(environment: Environment, arguments: Arguments) -> None:
         try:
             step = int(arguments.words[1].text)
         except ValueError:
-            raise UsageError(f"{arguments.words[1].text!r} is no whole number") from None
+            raise UsageError(
+                f"{arguments.words[1].text!r} is no whole number", arguments.column_of(1)
+            ) from None
     with environment.writing() as transaction:
         space = KeySpace(transaction)
         old = space.get(key)
@@ -194,7 +196,7 @@ def incr(environment: Environment, arguments: Arguments) -> None:
 
 
 def expire(environment: Environment, arguments: Arguments) -> None:
-    moment = _moment(arguments.words[1].text)
+    moment = _moment(arguments.words[1].text, arguments.column_of(1))
     with environment.writing() as transaction:
         if not KeySpace(transaction).expire(arguments.words[0].bytes, moment):
             raise _missing(arguments.words[0])

@@ -8,6 +8,7 @@ from kvsh.arguments import Arguments, CommandError, UsageError, seconds
 from kvsh.output import MODES
 
 if TYPE_CHECKING:
+    from kvsh.commands.command import Command
     from kvsh.environment import Environment
     from sql import SqlValue
 
@@ -47,31 +48,46 @@ example: begin
 
 
 def help_(environment: Environment, arguments: Arguments) -> None:
-    if arguments.words:
-        from kvsh.commands import COMMANDS, find
+    if not arguments.words and not arguments.has("--all"):
+        environment.write(_overview(environment))
+        return
+    from kvsh.commands import COMMANDS, find
 
-        name = arguments.words[0].text
-        if name.lower() == "all":
-            environment.write(_all_commands())
-            return
-        if name.lower() in TOPICS:
-            environment.write(TOPICS[name.lower()])
-            return
-        if name.lower() not in COMMANDS and f".{name.lower()}" in COMMANDS:
-            name = f".{name}"
-        command = find(name)
-        lines = [
-            f"usage: {command.usage}",
-            "",
-            f"  {command.summary[0].upper()}{command.summary[1:]}.",
-        ]
-        lines += [f"  {line}" for line in _wrapped(command.help, 76)]
-        if command.aliases:
-            lines.append(f"  Also: {', '.join(command.aliases)}")
-        lines += ["", f"example: {command.example}"]
+    name = arguments.words[0].text.lower() if arguments.words else "all"
+    if name == "all":
+        environment.write(_all_commands())
+        return
+    if name in TOPICS:
+        environment.write(TOPICS[name])
+        return
+    if name not in COMMANDS and f".{name}" in COMMANDS:
+        name = f".{name}"
+    if name not in COMMANDS and (lines := _lines_about(name)):
         environment.write("\n".join(lines) + "\n")
         return
-    environment.write(_overview(environment))
+    command = find(name)
+    lines = [
+        f"usage: {command.usage}",
+        "",
+        f"  {command.summary[0].upper()}{command.summary[1:]}.",
+    ]
+    lines += [f"  {line}" for line in _wrapped(command.help, 76)]
+    if command.aliases:
+        lines.append(f"  Also: {', '.join(command.aliases)}")
+    lines += ["", f"example: {command.example}"]
+    environment.write("\n".join(lines) + "\n")
+
+
+def _lines_about(word: str) -> list[str]:
+    """A line for each command that the word stands in the name or the summary of."""
+    from kvsh.commands import GROUPS
+
+    return [
+        _line_of(command)
+        for commands in GROUPS.values()
+        for command in commands
+        if word in command.name or word in command.summary.lower()
+    ]
 
 
 def _overview(environment: Environment) -> str:
@@ -116,10 +132,14 @@ def _all_commands() -> str:
     lines: list[str] = []
     for heading, commands in GROUPS.items():
         lines += ["", heading] if lines else [heading]
-        for command in commands:
-            usage = command.usage if len(command.usage) <= 30 else command.name + " ..."
-            lines.append(f"  {usage:<31} {command.summary}")
+        lines += map(_line_of, commands)
     return "\n".join(lines) + "\n"
+
+
+def _line_of(command: Command) -> str:
+    """A command and what it does."""
+    usage = command.usage if len(command.usage) <= 30 else command.name + " ..."
+    return f"  {usage:<31} {command.summary}"
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -135,7 +155,9 @@ def quit_(environment: Environment, arguments: Arguments) -> None:
     if arguments.words:
         text = arguments.words[0].text
         if not text.isdecimal() or int(text) > 255:
-            raise UsageError(f"the exit status is a number up to 255, not {text!r}")
+            raise UsageError(
+                f"the exit status is a number up to 255, not {text!r}", arguments.column_of(0)
+            )
         status = int(text)
     raise Leave(status)
 
@@ -150,7 +172,8 @@ def mode(environment: Environment, arguments: Arguments) -> None:
         from kvsh.themes import nearest
 
         raise UsageError(
-            f"no such mode: {name}{nearest(name, list(MODES))}; there are {', '.join(MODES)}"
+            f"no such mode: {name}{nearest(name, list(MODES))}; there are {', '.join(MODES)}",
+            arguments.column_of(0),
         )
     environment.mode = name
     environment.separator = None
@@ -158,25 +181,34 @@ def mode(environment: Environment, arguments: Arguments) -> None:
         environment.table_name = arguments.words[1].text
 
 
-def _switch(arguments: Arguments) -> bool:
+def _switched(environment: Environment, arguments: Arguments, now: bool) -> bool:
+    """What a switch is set to; without a word it stays as it is, and is printed."""
+    if not arguments.words:
+        environment.write(f"{_on(now)}\n")
+        return now
     text = arguments.words[0].text.lower()
     if text in ("on", "yes", "1", "true"):
         return True
     if text in ("off", "no", "0", "false"):
         return False
-    raise UsageError(f"on or off, not {text!r}")
+    raise UsageError(f"on or off, not {text!r}", arguments.column_of(0))
 
 
 def headers(environment: Environment, arguments: Arguments) -> None:
-    environment.headers = _switch(arguments)
+    shown = environment.style().headers
+    if arguments.words:
+        environment.headers = _switched(environment, arguments, shown)
+    else:
+        environment.write(f"{_on(shown)}\n")
 
 
 def timer(environment: Environment, arguments: Arguments) -> None:
-    environment.timer = _switch(arguments)
+    environment.timer = _switched(environment, arguments, environment.timer)
 
 
 def bail(environment: Environment, arguments: Arguments) -> None:
-    environment.keep_going = not _switch(arguments)
+    stops = not environment.keep_going
+    environment.keep_going = not _switched(environment, arguments, stops)
 
 
 def print_(environment: Environment, arguments: Arguments) -> None:
@@ -184,11 +216,11 @@ def print_(environment: Environment, arguments: Arguments) -> None:
 
 
 def echo(environment: Environment, arguments: Arguments) -> None:
-    environment.echo = _switch(arguments)
+    environment.echo = _switched(environment, arguments, environment.echo)
 
 
 def changes(environment: Environment, arguments: Arguments) -> None:
-    environment.changes_shown = _switch(arguments)
+    environment.changes_shown = _switched(environment, arguments, environment.changes_shown)
 
 
 def nullvalue(environment: Environment, arguments: Arguments) -> None:
@@ -201,35 +233,50 @@ def separator(environment: Environment, arguments: Arguments) -> None:
 
 def width(environment: Environment, arguments: Arguments) -> None:
     widths = []
-    for word in arguments.words:
+    for place, word in enumerate(arguments.words):
         try:
             widths.append(int(word.text))
         except ValueError:
-            raise UsageError(f"a width is a number, not {word.text!r}") from None
+            raise UsageError(
+                f"a width is a number, not {word.text!r}", arguments.column_of(place)
+            ) from None
     environment.widths = widths
 
 
-_EXPLAINS = {"off": "", "plan": "", "analyze": "ANALYZE", "code": "CODE"}
+_EXPLAINS = {"off": "", "plan": " ", "on": " ", "analyze": "ANALYZE", "code": "CODE"}
 
 
 def explain(environment: Environment, arguments: Arguments) -> None:
+    if not arguments.words:
+        environment.write(f"{_explained(environment)}\n")
+        return
     name = arguments.words[0].text.lower()
     if name not in _EXPLAINS:
-        raise UsageError(f"off, plan, analyze or code, not {name!r}")
-    environment.explain = " " if name == "plan" else _EXPLAINS[name]
+        raise UsageError(f"off, plan, analyze or code, not {name!r}", arguments.column_of(0))
+    environment.explain = _EXPLAINS[name]
+
+
+def _explained(environment: Environment) -> str:
+    """What is shown instead of results, by the words of `.explain`."""
+    if not environment.explain:
+        return "off"
+    return environment.explain.strip().lower() or "plan"
 
 
 def timeout(environment: Environment, arguments: Arguments) -> None:
-    limit = seconds(arguments.words[0].text)
+    limit = seconds(arguments.words[0].text, arguments.column_of(0))
     environment.set_timeout(limit or None)
 
 
 def show(environment: Environment, arguments: Arguments) -> None:
+    from importlib.metadata import version
+
     headers_shown = (
         "as the mode has it" if environment.headers is None else _on(environment.headers)
     )
     limit = environment.statement_timeout
     rows = [
+        ("version", version("kvsh")),
         ("database", environment.path or "memory"),
         ("readonly", _on(environment.store.readonly)),
         ("mode", environment.mode),
@@ -240,10 +287,7 @@ def show(environment: Environment, arguments: Arguments) -> None:
         ("timer", _on(environment.timer)),
         ("changes", _on(environment.changes_shown)),
         ("echo", _on(environment.echo)),
-        (
-            "explain",
-            environment.explain.strip().lower() or ("plan" if environment.explain else "off"),
-        ),
+        ("explain", _explained(environment)),
         ("timeout", f"{limit:g}s" if limit else "none"),
     ]
     environment.write("".join(f"{name:>10}: {value}\n" for name, value in rows))
@@ -274,7 +318,7 @@ def param(environment: Environment, arguments: Arguments) -> None:
                 environment.write(f":{name} {literal(value)}\n")
         case "unset", 1:
             if parameters.pop(words[0].text.lstrip(":@$"), _ABSENT) is _ABSENT:
-                raise CommandError(f"no such parameter: {words[0].text}")
+                raise CommandError(f"no such parameter: {words[0].text}", arguments.column_of(1))
         case "clear", 0:
             parameters.clear()
         case _:

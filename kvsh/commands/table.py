@@ -83,6 +83,7 @@ _ALL: tuple[Command | str, ...] = (
     Command(
         ".tables", "dot", "schema:tables", ".tables [PATTERN]", "list tables and views",
         "PATTERN is a LIKE pattern.", ".tables inv%", arguments=("table",),
+        aliases=("\\dt",),
     ),
     Command(
         ".schema", "dot", "schema:schema", ".schema [NAME]", "print CREATE statements",
@@ -91,7 +92,7 @@ _ALL: tuple[Command | str, ...] = (
     ),
     Command(
         ".indexes", "dot", "schema:indexes", ".indexes [TABLE]", "list indexes",
-        "Of TABLE, or all of them.", ".indexes track", arguments=("table",), aliases=(".indices",),
+        "Of TABLE, or all of them.", ".indexes track", arguments=("table",), aliases=(".indices", "\\di"),
     ),
     Command(
         ".describe", "dot", "describing:describe", ".describe [NAME]",
@@ -99,6 +100,7 @@ _ALL: tuple[Command | str, ...] = (
         "What refers to it, too. Without NAME, all tables and views with their sizes. In modes for programs the"
         " columns alone.",
         ".describe track", arguments=("table",),
+        aliases=("\\d",),
     ),
     Command(
         ".summarize", "dot", "describing:summarize", ".summarize TABLE | SELECT ...",
@@ -109,6 +111,7 @@ _ALL: tuple[Command | str, ...] = (
     Command(
         ".databases", "dot", "schema:databases", ".databases", "print the open database",
         "Its file, and whether it is read-only.", ".databases",
+        aliases=("\\l",),
     ),
     "Results",
     Command(
@@ -118,9 +121,9 @@ _ALL: tuple[Command | str, ...] = (
         ".mode csv", arguments=(_MODES, "table"),
     ),
     Command(
-        ".headers", "dot", "settings:headers", ".headers on|off", "print column names or not",
+        ".headers", "dot", "settings:headers", ".headers [on|off]", "print column names or not",
         "Each mode has a default of its own until this is set.", ".headers on",
-        arguments=(_SWITCH,), least=1, aliases=(".header",),
+        arguments=(_SWITCH,), aliases=(".header",),
     ),
     Command(
         ".nullvalue", "dot", "settings:nullvalue", ".nullvalue TEXT", "set what NULL prints as",
@@ -140,6 +143,7 @@ _ALL: tuple[Command | str, ...] = (
         "send results to a file or a command",
         "Without an argument, back to standard output.", ".output result.csv",
         arguments=("file...",),
+        aliases=("\\o",),
     ),
     Command(
         ".once", "dot", "files:once", ".once FILE | |COMMAND",
@@ -148,32 +152,33 @@ _ALL: tuple[Command | str, ...] = (
     ),
     "Statements",
     Command(
-        ".timer", "dot", "settings:timer", ".timer on|off", "print how long statements take",
-        "On standard error.", ".timer on", arguments=(_SWITCH,), least=1,
+        ".timer", "dot", "settings:timer", ".timer [on|off]", "print how long statements take",
+        "On standard error.", ".timer on", arguments=(_SWITCH,),
     ),
     Command(
         ".print", "dot", "settings:print_", ".print TEXT...", "print a text",
         "To where results go.", ".print 'now the totals'", arguments=("...",),
+        aliases=("\\echo", "\\qecho"),
     ),
     Command(
-        ".bail", "dot", "settings:bail", ".bail on|off", "stop a script at its first error, or not",
+        ".bail", "dot", "settings:bail", ".bail [on|off]", "stop a script at its first error, or not",
         "On at the start; --no-bail is .bail off. A script with an error ends with status 1 either way.",
-        ".bail off", arguments=(_SWITCH,), least=1,
+        ".bail off", arguments=(_SWITCH,),
     ),
     Command(
-        ".changes", "dot", "settings:changes", ".changes on|off",
+        ".changes", "dot", "settings:changes", ".changes [on|off]",
         "print how many rows a statement changed",
-        "On standard error.", ".changes on", arguments=(_SWITCH,), least=1,
+        "On standard error.", ".changes on", arguments=(_SWITCH,),
     ),
     Command(
-        ".echo", "dot", "settings:echo", ".echo on|off", "print each statement before it runs",
-        "For logs of scripts.", ".echo on", arguments=(_SWITCH,), least=1,
+        ".echo", "dot", "settings:echo", ".echo [on|off]", "print each statement before it runs",
+        "For logs of scripts.", ".echo on", arguments=(_SWITCH,),
     ),
     Command(
-        ".explain", "dot", "settings:explain", ".explain off|plan|analyze|code",
+        ".explain", "dot", "settings:explain", ".explain [off|plan|analyze|code]",
         "show plans instead of results",
         "Queries are shown as EXPLAIN, EXPLAIN ANALYZE or EXPLAIN CODE would.",
-        ".explain plan", arguments=("one of off plan analyze code",), least=1,
+        ".explain plan", arguments=("one of off plan analyze code",),
     ),
     Command(
         ".show", "dot", "settings:show", ".show", "print the settings in force",
@@ -197,16 +202,18 @@ _ALL: tuple[Command | str, ...] = (
     Command(
         ".system", "dot", "files:system", ".system COMMAND", "run a command of the operating system",
         "Its output goes to the terminal.", ".system ls", arguments=("file...",), least=1,
-        aliases=(".shell",),
+        aliases=(".shell", "\\!"),
     ),
     Command(
         ".open", "dot", "files:open_", ".open [--readonly] [FILE]", "open another database",
         "Without FILE, a scratch database in memory.", ".open --readonly app.db",
         arguments=("file",), options={"--readonly": ""},
+        aliases=("\\c", "\\connect"),
     ),
     Command(
         ".read", "dot", "files:read", ".read FILE", "run the statements of a file",
         "Stops at the first error.", ".read load.sql", arguments=("file",), least=1,
+        aliases=("\\i", "\\ir", "\\include"),
     ),
     Command(
         ".import", "dot", "transfer:import_",
@@ -316,18 +323,19 @@ _ALL: tuple[Command | str, ...] = (
     Command(
         ".edit", "dot", "tools:edit", ".edit", "write the next statement in $EDITOR",
         "The editor shows the last statement; what you save stands at the next prompt.", ".edit",
+        aliases=("\\e",),
     ),
     "The shell",
     Command(
         ".help", "dot", "settings:help_", ".help [TOPIC]", "list the commands, or explain one",
         "TOPIC is a command, with or without its dot; `all` for a line on each; or modes, quoting, keys,"
         " transactions.",
-        ".help .import", arguments=("command",), aliases=("help", ".h"),
+        ".help .import", arguments=("command",), options={"--all": ""}, aliases=("help", ".h", "\\?", "\\h"),
     ),
     Command(
         ".quit", "dot", "settings:quit_", ".quit [STATUS]", "leave",
         "With the exit status given, else 0.", ".quit", arguments=("number",),
-        aliases=(".exit", "quit", "exit"),
+        aliases=(".exit", "quit", "exit", "\\q"),
     ),
     Command(
         ".config", "dot", "tools:config", ".config [NAME [VALUE]]", "show or set the shell's settings",

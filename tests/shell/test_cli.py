@@ -432,3 +432,23 @@ SELECT count(*) FROM person WHERE name = 'behind it';
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == (b"1\n" if "false" in redirection else b"1\n1\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "out"),
+    [
+        (("-csv",), "a\n1\n"),
+        (("-json",), '[{"a":1}]\n'),
+        (("-header", "-separator", ","), "a\n1\n"),
+        (("-noheader", "-csv"), "1\n"),
+        (("-nullvalue", "-", "-cmd", "SELECT NULL"), "-\n1\n"),
+    ],
+)
+def test_options_of_sqlite3_are_understood(options: tuple[str, ...], out: str) -> None:
+    assert kvsh(*options, ":memory:", "SELECT 1 AS a") == (0, out, "")
+
+
+def test_an_option_of_one_letter_may_have_its_value_behind_it(tmp_path: Path) -> None:
+    (tmp_path / "sv").write_text("SELECT 2;")
+    assert kvsh("-cSELECT 1").out == "1\n"
+    assert kvsh("-fsv", cwd=tmp_path).out == "2\n"

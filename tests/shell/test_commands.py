@@ -2,70 +2,18 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from btree import RAW_TREE_ID
-from kvsh.arguments import UsageError
-from kvsh.commands import COMMANDS, HINTS, find
+from kvsh.commands import COMMANDS, find
 from kvsh.commands.settings import TOPICS
-from kvsh.environment import Environment, Options
 from kvsh.output import DRAWN, MODES
-from kvsh.output.tables import width_of
+from tests.shell.conftest import Shell
 from tests.shell.running import ROOT, kvsh
 
-SETUP = """
-CREATE TABLE track (trackid INTEGER PRIMARY KEY, name TEXT, genreid INT, price REAL);
-CREATE INDEX track_name ON track(name);
-CREATE INDEX track_genre ON track(genreid);
-CREATE TABLE invoice (id INTEGER PRIMARY KEY, total REAL);
-CREATE VIEW cheap AS SELECT * FROM track WHERE price < 1;
-INSERT INTO track VALUES (1, 'One', 1, 0.99), (2, 'Two', 1, 1.99), (7, 'Seven', 2, NULL);
-INSERT INTO invoice VALUES (1, 0.5), (2, 20);
-put user:1 "Ada Lovelace"
-put user:2 Grace
-put session:9 x --ttl 1h
-put visits 41
-"""
-
 NAMES = sorted({command.name for command in COMMANDS.values()})
-
-
-class Shell:
-    """An environment whose output is kept."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.out = io.BytesIO()
-        self.err = io.StringIO()
-        text = None if path is None else str(path)
-        self.environment = Environment(text, Options(), out=self.out, err=self.err)
-        self.environment.source = "<test>"
-
-    def __call__(self, text: str) -> str:
-        """Run statements; what they print."""
-        begin = self.out.tell()
-        self.environment.execute(text)
-        self.environment.target.flush()
-        return self.out.getvalue()[begin:].decode()
-
-    def error(self, text: str) -> str:
-        """Run statements; what they complain of."""
-        begin = self.err.tell()
-        self(text)
-        return self.err.getvalue()[begin:]
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    monkeypatch.chdir(tmp_path)
-    made = Shell(tmp_path / "app.db")
-    made(SETUP)
-    assert made.err.getvalue() == ""
-    yield made
-    made.environment.close()
 
 
 EXPECTED = {
@@ -195,13 +143,6 @@ def test_commands_that_need_a_terminal_say_so(shell: Shell) -> None:
     assert "interactive shell" in shell.error(".edit")
 
 
-@pytest.mark.parametrize("name", sorted(HINTS))
-def test_what_other_shells_call_it_is_hinted(shell: Shell, name: str) -> None:
-    assert f"use {HINTS[name]}" in shell.error(f"{name} x")
-    if name.startswith("\\d"):
-        assert f"use {HINTS[name]}" in shell.error(f"{name}+")
-
-
 def test_parameters_without_a_name_have_numbers(shell: Shell) -> None:
     shell(".param set 1 'a b'\n.param set 2 7")
     assert shell("SELECT ?, ? + 1, ?, ?2;") == "a b|8||7\n"
@@ -228,32 +169,6 @@ def test_the_time_of_a_question_is_not_the_statements(
     shell.environment.confirm = thinking
     assert "Run time: 0 us" in shell.error(".timer on\nDELETE FROM invoice;")
     assert shell("SELECT count(*) FROM invoice;") == "0\n"
-
-
-@pytest.mark.parametrize(
-    ("typed", "meant"), [(".tabels", ".tables"), (".impotr", ".import"), (".schmea", ".schema")]
-)
-def test_a_misspelt_command_gets_the_nearest_name(typed: str, meant: str) -> None:
-    with pytest.raises(UsageError, match=f"did you mean {meant}"):
-        find(typed)
-
-
-@pytest.mark.parametrize(
-    ("typed", "meant"), [(".q", ".quit"), (".ta", ".tables"), (".SC", ".schema"), (".h", ".help")]
-)
-def test_the_beginning_of_a_command_is_enough(typed: str, meant: str) -> None:
-    assert find(typed).name == meant
-
-
-def test_a_beginning_of_several_commands_names_them(shell: Shell) -> None:
-    assert ".da could be .databases" not in shell.error(".da")
-    assert "error: .ti could be .timeout, .timer" in shell.error(".ti")
-    assert "unknown command: ." in shell.error(".")
-
-
-def test_a_missing_table_gets_the_nearest_name(shell: Shell) -> None:
-    assert "is called trak; did you mean track?" in shell.error(".schema trak")
-    assert "no such table: invioce; did you mean invoice?" in shell.error(".indexes invioce")
 
 
 def test_home_is_where_a_bare_name_of_a_file_says(
@@ -301,38 +216,6 @@ def test_a_login_shell_completes_every_command_and_option(shell: Shell, login_sh
     script = shell(f".completions {login_shell}")
     words = script.replace("'", " ").replace('"', " ").replace("(", " ").replace(")", " ").split()
     assert {*NAMES, "--param", "--jsonl", "--no-headers", "--log-file", "--help"} <= set(words)
-
-
-def test_a_parameter_that_was_never_set_says_how_to(shell: Shell) -> None:
-    assert ".param set NAME VALUE, or --param NAME=VALUE" in shell.error("SELECT :n;")
-
-
-def test_an_error_in_a_parameters_expression_is_at_its_place(shell: Shell) -> None:
-    complaint = shell.error(".param set x (SELECT nme FROM track)")
-    assert "<test>:1:22: error: no such column: nme" in complaint
-    assert "this would change" not in complaint
-
-
-def test_too_few_and_too_many_arguments_show_the_usage(shell: Shell) -> None:
-    assert "usage: get KEY" in shell.error("get")
-    assert "usage: get KEY" in shell.error("get a b")
-    assert "unknown option: --limits; did you mean --limit?" in shell.error("scan --limits 3")
-    assert "--limit needs a value" in shell.error("scan --limit")
-
-
-@pytest.mark.parametrize(
-    ("typed", "complaint"),
-    [
-        (".watch", "usage: .watch TIME"),
-        (".watch soon SELECT 1", "'soon' is no duration"),
-        ("expire user:1 99999999999999d", "'99999999999999d' is too long"),
-        (f"put k v --ttl {'9' * 400}", "is too long"),
-        (f".timeout {'9' * 400}", "is too long"),
-    ],
-)
-def test_times_that_are_none_are_refused(shell: Shell, typed: str, complaint: str) -> None:
-    assert complaint in shell.error(typed)
-    assert shell("ttl user:1; get k") == ""
 
 
 @pytest.mark.parametrize(
@@ -445,50 +328,10 @@ def test_a_database_goes_out_as_sql_and_comes_back(shell: Shell) -> None:
     assert shell("get user:1") == "Ada Lovelace\n"
 
 
-@pytest.mark.parametrize(
-    ("typed", "hint"),
-    [
-        ("selct 1;", "did you mean select?"),
-        ("gte k;", "did you mean get?"),
-        ("SHOW TABLES;", "use .tables"),
-        ("describe track;", "use .describe TABLE"),
-        ("SELECT * FROM track were trackid > 1;", "did you mean where?"),
-        ("SELECT * form track;", "did you mean from?"),
-        ("SELECT name FROM track oder by 1;", "did you mean order?"),
-        ("SELECT * FROM trak;", "did you mean track?"),
-        ("SELECT nme FROM track;", "did you mean name?"),
-        ("SELECT lenght(name) FROM track;", "did you mean length?"),
-    ],
-)
-def test_a_misspelt_statement_gets_a_hint(shell: Shell, typed: str, hint: str) -> None:
-    assert hint in shell.error(typed)
-
-
-def test_the_caret_stands_under_the_place_behind_wide_characters(shell: Shell) -> None:
-    lines = shell.error("SELECT '日本語', nme FROM track;").splitlines()
-    assert width_of(lines[1].partition("nme")[0]) == lines[2].index("^")
-
-
 def test_help_fits_eighty_columns_and_explains_topics(shell: Shell) -> None:
     assert max(map(len, shell(".help").splitlines())) <= 80
     for topic in TOPICS:
         assert max(map(len, shell(f".help {topic}").splitlines())) <= 110
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        ".dry DELETE FROM nonsense",
-        ".chart bar SELECT a, b FROM nonsense",
-        ".watch 1s --times 1 SELECT * FROM nonsense",
-        ".where SELECT * FROM nonsense WHERE a = 1",
-        ".explain plan\nSELECT * FROM nonsense;",
-    ],
-)
-def test_the_caret_stands_under_the_place_in_a_command(shell: Shell, text: str) -> None:
-    lines = shell.error(text).splitlines()
-    assert "no such table: nonsense" in lines[0]
-    assert lines[2].index("^") == lines[1].index("nonsense")
 
 
 def test_an_exported_query_is_taken_as_it_is_written(shell: Shell, tmp_path: Path) -> None:

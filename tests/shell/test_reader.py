@@ -91,7 +91,7 @@ def test_a_raw_verb_that_begins_an_sql_statement_is_sql() -> None:
 
 
 def test_habits_of_other_shells_are_commands_and_not_the_start_of_sql() -> None:
-    for line in ("\\d", "\\q", "exit", "quit;", "help", "KEYS *", "SET k v", "DEL k"):
+    for line in ("\\d", "\\q", "exit", "quit;", "help", "help put", "KEYS *", "SET k v", "DEL k"):
         assert is_command(line), line
         assert is_complete(line), line
 
@@ -113,6 +113,12 @@ def test_whole_input_is_complete(text: str) -> None:
 )
 def test_half_input_is_not_complete(text: str) -> None:
     assert not is_complete(text)
+
+
+@pytest.mark.parametrize("text", ["selct * from t", "mget a b", "exit()", "-- x\nls", ":q", "1"])
+def test_input_that_no_statement_begins_with_is_refused_at_once(text: str) -> None:
+    """Enter began another line, and the error came with the semicolon that nobody thought of."""
+    assert is_complete(text)
 
 
 def test_plain_puts_that_arrived_together_come_as_one_unit() -> None:

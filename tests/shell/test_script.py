@@ -165,6 +165,18 @@ def test_binary_on_stdin_is_refused_at_its_first_byte(tmp_path: Path) -> None:
     assert done == (1, "", "<stdin>:1:1: error: byte 0x89 is not UTF-8 text\n")
 
 
+@pytest.mark.parametrize(
+    ("begins", "advice"),
+    [
+        ("SELECT 1;".encode("utf-16"), "1:1: error: byte 0xff is not UTF-8 text: it may be UTF-16"),
+        (b"\x1f\x8b\x08\x00", "1:2: error: byte 0x8b is not UTF-8 text: it is compressed"),
+        (b"SQLite format 3\0\x10\xff", "it is a database of SQLite's; .import takes it over"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_what_to_do_with(begins: bytes, advice: str) -> None:
+    assert advice in kvsh(stdin=begins).err
+
+
 def test_a_failed_statement_leaves_nothing_half_done(tmp_path: Path) -> None:
     script = """
         create table t(a integer primary key);

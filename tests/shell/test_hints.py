@@ -1,0 +1,201 @@
+"""What is said of what can't be understood: where it is wrong, what was meant, and what others' names for it are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kvsh.arguments import UsageError
+from kvsh.commands import COMMANDS, HINTS, find
+from kvsh.commands.elsewhere import FUNCTIONS, STATEMENTS
+from kvsh.output.tables import width_of
+from kvsh.reader import RAW_WORDS, STATEMENT_WORDS
+from tests.shell.conftest import Shell
+
+
+@pytest.mark.parametrize("name", sorted(HINTS))
+def test_what_other_shells_call_it_is_hinted(shell: Shell, name: str) -> None:
+    assert f"use {HINTS[name]}" in shell.error(f"{name} x")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(".tabels", ".tables"), (".impotr", ".import"), (".schmea", ".schema")]
+)
+def test_a_misspelt_command_gets_the_nearest_name(typed: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"did you mean {meant}"):
+        find(typed)
+
+
+@pytest.mark.parametrize("typed", [".archive", ".auth", ".binary", ".selftest", ".vfslist"])
+def test_no_command_is_proposed_that_is_not_near(typed: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown command: {typed}; see .help"):
+        find(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("\\dt", ".tables"),
+        ("\\d+ track", ".describe track"),
+        ("\\echo a b", ".print a b"),
+        ("\\?", ".help"),
+    ],
+)
+def test_what_psql_calls_otherwise_is_the_same_command(
+    shell: Shell, typed: str, meant: str
+) -> None:
+    assert shell(typed) == shell(meant) != ""
+    assert shell.err.getvalue() == ""
+
+
+def test_no_hint_stands_in_the_way_of_a_command() -> None:
+    assert not HINTS.keys() & COMMANDS.keys()
+    assert not STATEMENTS.keys() & (STATEMENT_WORDS | RAW_WORDS)
+
+
+def test_what_is_hinted_at_instead_of_a_function_is_none_of_ours(shell: Shell) -> None:
+    for name in FUNCTIONS:
+        for arguments in ("", "1", "1, 2", "1, 2, 3"):
+            assert "error: " in shell.error(f"SELECT {name}({arguments});")
+
+
+@pytest.mark.parametrize("name", ["headers", "timer", "bail", "changes", "echo", "explain"])
+def test_a_switch_without_a_word_says_how_it_stands(shell: Shell, name: str) -> None:
+    before = shell(f".{name}")
+    after = "off" if before == "on\n" else "on"
+    assert shell(f".{name} {after}\n.print\n.{name}").splitlines()[-1] in (after, "plan")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(".q", ".quit"), (".ta", ".tables"), (".SC", ".schema"), (".h", ".help")]
+)
+def test_the_beginning_of_a_command_is_enough(typed: str, meant: str) -> None:
+    assert find(typed).name == meant
+
+
+def test_a_beginning_of_several_commands_names_them(shell: Shell) -> None:
+    assert ".da could be .databases" not in shell.error(".da")
+    assert "error: .ti could be .timeout, .timer" in shell.error(".ti")
+    assert "unknown command: ." in shell.error(".")
+
+
+def test_a_missing_table_gets_the_nearest_name(shell: Shell) -> None:
+    assert "is called trak; did you mean track?" in shell.error(".schema trak")
+    assert "no such table: invioce; did you mean invoice?" in shell.error(".indexes invioce")
+
+
+def test_a_parameter_that_was_never_set_says_how_to(shell: Shell) -> None:
+    assert ".param set NAME VALUE, or --param NAME=VALUE" in shell.error("SELECT :n;")
+
+
+def test_an_error_in_a_parameters_expression_is_at_its_place(shell: Shell) -> None:
+    complaint = shell.error(".param set x (SELECT nme FROM track)")
+    assert "<test>:1:22: error: no such column: nme" in complaint
+    assert "this would change" not in complaint
+
+
+def test_too_few_and_too_many_arguments_show_the_usage(shell: Shell) -> None:
+    assert "usage: get KEY" in shell.error("get")
+    assert "usage: get KEY" in shell.error("get a b")
+    assert "unknown option: --limits; did you mean --limit?" in shell.error("scan --limits 3")
+    assert "--limit needs a value" in shell.error("scan --limit")
+
+
+@pytest.mark.parametrize(
+    ("typed", "complaint"),
+    [
+        (".watch", "usage: .watch TIME"),
+        (".watch soon SELECT 1", "'soon' is no duration"),
+        ("expire user:1 99999999999999d", "'99999999999999d' is too long"),
+        (f"put k v --ttl {'9' * 400}", "is too long"),
+        (f".timeout {'9' * 400}", "is too long"),
+    ],
+)
+def test_times_that_are_none_are_refused(shell: Shell, typed: str, complaint: str) -> None:
+    assert complaint in shell.error(typed)
+    assert shell("ttl user:1; get k") == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("selct 1;", "did you mean select?"),
+        ("gte k;", "did you mean get?"),
+        ("SHOW TABLES;", "use .tables"),
+        ("describe track;", "use .describe TABLE"),
+        ("SELECT * FROM track were trackid > 1;", "did you mean where?"),
+        ("SELECT * form track;", "did you mean from?"),
+        ("SELECT name FROM track oder by 1;", "did you mean order?"),
+        ("SELECT * FROM trak;", "did you mean track?"),
+        ("SELECT nme FROM track;", "did you mean name?"),
+        ("SELECT lenght(name) FROM track;", "did you mean length?"),
+        ("tables", "did you mean .tables?"),
+        ("import people.csv", "did you mean .import?"),
+        ("exit()", "did you mean .quit?"),
+        (":q", "use .quit"),
+        ("GETSET a b", "use get KEY and put"),
+        ("SELECT now();", "use datetime('now')"),
+        ("SELECT left('abc', 2);", "use substr(a, 1, n)"),
+        ("SELECT name::text FROM track;", "use CAST"),
+        ("SELECT TOP 5 * FROM track;", "use LIMIT"),
+        ("SELECT * FROM track FETCH FIRST 5 ROWS ONLY;", "use LIMIT"),
+        ("SELECT name FROM track WHERE name ILIKE 'x';", "LIKE does not tell"),
+        ("SELECT 1\\G", "use a semicolon"),
+    ],
+)
+def test_a_misspelt_statement_gets_a_hint(shell: Shell, typed: str, hint: str) -> None:
+    assert hint in shell.error(typed)
+
+
+def test_the_caret_stands_under_the_place_behind_wide_characters(shell: Shell) -> None:
+    lines = shell.error("SELECT '日本語', nme FROM track;").splitlines()
+    assert width_of(lines[1].partition("nme")[0]) == lines[2].index("^")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".dry DELETE FROM nonsense",
+        ".chart bar SELECT a, b FROM nonsense",
+        ".watch 1s --times 1 SELECT * FROM nonsense",
+        ".where SELECT * FROM nonsense WHERE a = 1",
+        ".explain plan\nSELECT * FROM nonsense;",
+    ],
+)
+def test_the_caret_stands_under_the_place_in_a_command(shell: Shell, text: str) -> None:
+    lines = shell.error(text).splitlines()
+    assert "no such table: nonsense" in lines[0]
+    assert lines[2].index("^") == lines[1].index("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        (".mode josn", "josn"),
+        (".timer maybe", "maybe"),
+        (".explain often", "often"),
+        (".timeout soon", "soon"),
+        (".width 3 wide", "wide"),
+        (".once -x", "-x"),
+        (".quit 700", "700"),
+        ("expire user:1 soon", "soon"),
+        ("incr visits many", "many"),
+    ],
+)
+def test_the_caret_stands_under_the_word_that_is_wrong(shell: Shell, line: str, word: str) -> None:
+    lines = shell.error(line).splitlines()
+    assert lines[1] == f"  {line}" and lines[2].index("^") == 2 + line.index(word)
+
+
+def test_help_finds_commands_by_what_they_do(shell: Shell) -> None:
+    assert shell("help put") == shell(".help put") == shell(".help PUT")
+    assert ".tables" in shell(".help tab") and ".summarize" not in shell(".help tab")
+    assert ".backup" in shell(".help copy") and shell(".help -all") == shell(".help all")
+    assert "unknown command: nonsense" in shell.error(".help nonsense")
+
+
+def test_options_of_commands_may_have_one_dash(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "people.txt").write_text("name,age\nAda,36\n")
+    assert shell(".import -csv people.txt people\nSELECT * FROM people;") == "Ada|36\n"
+    assert shell("put dashed -ttl\nget dashed\n.print -csv") == "-ttl\n-csv\n"
