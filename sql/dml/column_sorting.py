@@ -21,7 +21,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import chain, compress, count, islice
+from itertools import chain, compress, count, islice, repeat
 from operator import eq, itemgetter
 from typing import Any
 
@@ -54,6 +54,7 @@ _RUNS_MAX = 256
 more where there would be too many runs."""
 
 
+_IS_ZERO = b"\1".ljust(256, b"\0")
 _FEW_MOVED = 16
 """Where more runs than one of so many entries are to be put in order, all entries are picked anew."""
 
@@ -310,7 +311,6 @@ class _Packing:
         slots: int,
         base: int,
     ) -> None:
-        self._columns = columns
         self._parts = parts
         self._place = place
         self._planes = planes
@@ -325,20 +325,31 @@ class _Packing:
             if room < 0 or part.column is None:
                 break
             self._known.append(part)
+        # What the planes don't tell, by where entries stand.
+        rest = columns[place + len(self._known) : -1 if base else None]
+        self._columns = [_from(base, column) for column in rest] if slots else []
 
     def pieces(self) -> Iterator[list[Column]]:
         """The entries in order."""
         for packed in self._buckets():
+            size, planes = len(packed) // 8, self._planes_in(packed)
+            made = self._known_columns(planes, size)
             if not self._slots:
-                yield self._known_columns(packed)
+                yield made
                 continue
-            same = self._alike(packed)
-            start, size = 0, len(packed) // 8
+            known, same = len(made), self._alike(planes, size)
+            slots = array_of("i" if self._slots < 4 else "q", planes[-self._slots :])
+            if self._base:
+                made.append(slots)
+            start = 0
             while start < size:
                 end = min(start + _PIECE_ENTRIES, size)
                 if end < size and 1 in same:
                     end = same.find(0, end - 1) + 1 or size
-                yield self._columns_of(packed[start * 8 : end * 8], same[start : end - 1])
+                piece = [column[start:end] for column in made]
+                order = slots[start:end].tolist()
+                piece[known:known] = [_picked(column, order) for column in self._columns]
+                yield _put_right(piece, self._parts, known, same[start : end - 1], known)
                 start = end
 
     def _buckets(self) -> Iterator[bytes]:
@@ -372,26 +383,25 @@ class _Packing:
             if packed:
                 yield _sorted_numbers(packed)
 
-    def _alike(self, packed: bytes) -> bytes:
-        """Which entries have the same in what is packed as the next one, and are not known to be in order."""
-        size = len(packed) // 8
-        if self._place + len(self._known) >= self._parts:
-            return bytes(size - 1)
-        parts = bytearray(packed)
-        for at in range(8 - len(self._planes) + self._slots):
-            parts[AT[at] :: 8] = bytes(size)
-        numbers = memoryview(parts).cast("q").tolist()
-        return bytes(map(eq, numbers, islice(numbers, 1, None)))
-
     def _planes_in(self, packed: bytes) -> Planes:
         planes = [packed[AT[7 - at] :: 8] for at in range(len(self._planes))]
         if self._from_top:
             planes[0] = planes[0].translate(self._from_top)
         return planes
 
-    def _known_columns(self, packed: bytes) -> list[Column]:
-        """The columns that the bytes tell."""
-        planes, size, at = self._planes_in(packed), len(packed) // 8, self._first
+    def _alike(self, planes: Planes, size: int) -> bytes:
+        """Which entries have the same in what is packed as the next one, and are not known to be in order."""
+        if self._place + len(self._known) >= self._parts:
+            return bytes(size - 1)
+        different = 0
+        for plane in planes[: -self._slots]:
+            number = int.from_bytes(plane)
+            different |= number ^ number >> 8  # of each byte and the one before it
+        return different.to_bytes(size)[1:].translate(_IS_ZERO)
+
+    def _known_columns(self, planes: Planes, size: int) -> list[Column]:
+        """The columns that the planes tell."""
+        at = self._first
         made: list[Column] = [(None,) * size] * self._place
         for part in self._known:
             assert part.column is not None
@@ -399,16 +409,14 @@ class _Packing:
             at += len(part.planes)
         return made
 
-    def _columns_of(self, packed: bytes, same: bytes) -> list[Column]:
-        made, base = self._known_columns(packed), self._base
-        numbers = array_of("i" if self._slots < 4 else "q", self._planes_in(packed)[-self._slots :])
-        order, known = numbers.tolist(), len(made)
-        if base:
-            order = [number - base for number in order]
-        made += [_picked(column, order) for column in self._columns[known : -1 if base else None]]
-        if base:
-            made.append(numbers)
-        return _put_right(made, self._parts, known, same, known)
+
+def _from(base: int, column: Column) -> Column:
+    """A column whose values are counted from there on."""
+    if column.__class__ is array:
+        return array(column.typecode, bytes(column.itemsize * base)) + column
+    if column.__class__ is range:
+        return range(column.start - base, column.stop)
+    return [*repeat(None, base), *column]
 
 
 def _sorted_numbers(packed: bytes | bytearray) -> bytes:
