@@ -18,6 +18,7 @@ from sql.compile.scalar import is_simple
 from sql.expressions import BLOB, INTEGER, NULL, REAL, TEXT, Expression, SlotRef
 from sql.plan import Compound, OuterJoin, Recursive, Select, SortKey, TableRelation, Values, width
 from sql.plan.operators import HashLookup, SelectPlan
+from sql.plan.walk import SUBQUERIES, walk_flat
 from sql.run import sorting, stages
 from sql.run.presorted import presorted
 from sql.values import sort_key
@@ -62,8 +63,10 @@ class ProjectionCompiler:
             late = self._projected_late(plan, joined, outputs, body, free)
             if late is not None:
                 return late
+        if order and self._asks_behind_limit(block):
+            return self._asked_behind_limit(plan, joined, outputs, body, free)
         self._presort(joined, block, order)
-        columns, passes, own = self._order(order, block.outputs, all_rows=block.limit is None)
+        columns, passes, own = self._order(order, outputs, all_rows=block.limit is None)
         element = self._element(outputs, columns, plan)
         values = [*outputs, *columns]
         distinct = None
@@ -178,6 +181,43 @@ class ProjectionCompiler:
             return self.compiler.define(free, stage)
         return self.compiler.define_call(free, call)
 
+    def _asks_behind_limit(self, block: Select) -> bool:
+        """Whether outputs ask subqueries that ORDER BY does not, and LIMIT picks from the rows: it is then asked for those
+        that are given out, and no others."""
+        if block.limit is None or block.distinct or block.windows:
+            return False
+        if any(
+            part.__class__ in SUBQUERIES
+            for key in block.order
+            for part in walk_flat(key.expression)
+        ):
+            return False
+        return any(
+            part.__class__ in SUBQUERIES for output in block.outputs for part in walk_flat(output)
+        )
+
+    def _asked_behind_limit(
+        self, plan: SelectPlan, joined: Join, outputs: list[str], body: Lines, free: list[str]
+    ) -> str:
+        """ORDER BY and LIMIT of tuples of what the outputs are made of, and the projection behind them."""
+        block = plan.block
+        names = [name for name in variables_in(" ".join(outputs)) if name not in free]
+        columns, passes, own = self._order(block.order, names, all_rows=False)
+        sieve = self._sieve(joined, block, (), own)
+        known = {} if sieve is None else sieve.known
+        element = f"({''.join(f'{each}, ' for each in [*names, *columns])})"
+        near = f"({''.join(f'{known.get(each, each)}, ' for each in [*names, *columns])})"
+        rows = self.rows_function(
+            joined, element, body, free, [*names, *columns], sieve=sieve, near=near
+        )
+        call = self._sorted(_called(rows, free, sieve), passes, block, sieve)
+        stage = Lines()
+        stage.add(f"for rows in {call}:")
+        target = f"({''.join(f'{each}, ' for each in [*names, *['_'] * len(columns)])})"
+        made = f"[{self._element(outputs, [], plan)} for {target} in rows]"
+        stage.add(f"    yield {self.compiler.unpacked(made)}")
+        return self.compiler.define(free, stage)
+
     def _element(self, outputs: list[str], columns: list[str], plan: SelectPlan) -> str:
         """The output tuple's source; a whole row stands for itself."""
         block = plan.block
@@ -289,13 +329,13 @@ class ProjectionCompiler:
         return source, bool(bare) and (not bare & ~NUMBER or bare in (TEXT, BLOB))
 
     def _order(
-        self, order: Sequence[SortKey], outputs: Sequence[Expression], *, all_rows: bool
+        self, order: Sequence[SortKey], outputs: Sequence[str], *, all_rows: bool
     ) -> tuple[list[str], str, str]:
-        """Columns to append to the output tuple to sort by, the source of the passes, and that of the most
+        """Columns to append to a tuple of `outputs` to sort by, the source of the passes, and that of the most
         significant key.  `all_rows`: LIMIT does not pick the first few of them."""
         columns: list[str] = []
         places: list[tuple[Place, bool]] = []
-        spelled = {self.scalar.value(output): place for place, output in enumerate(outputs)}
+        spelled = {output: place for place, output in enumerate(outputs)}
         for key in order:
             source, plain = self._compared(key)
             apart = plain and all_rows and bool(self.scalar.kinds(key.expression) & NULL)
