@@ -314,6 +314,15 @@ class OverlaidTree(Tree):
             self.top = None
         return True
 
+    def remove(self, key: Key) -> None:
+        own = self.own
+        if len(own) >= self.own_max:
+            self.delete(key)
+            return
+        own[key] = DELETED
+        if key == self.top:
+            self.top = None
+
     # -- many entries ----------------------------------------------------------------------------------
 
     get_many = waiting.get_many

@@ -50,6 +50,9 @@ class RowAccess:
     def delete_row(self, tree_id: int, key: Key) -> bool:
         return self.tree(tree_id).delete(key)
 
+    def remove_row(self, tree_id: int, key: Key) -> None:
+        self.tree(tree_id).remove(key)
+
     def next_rowid(self, tree_id: int) -> int | None:
         last = self.tree(tree_id).last()
         if last is None:
@@ -170,6 +173,15 @@ class UnopenedRows(RowAccess):
         else:
             return super().delete_row(tree_id, key)
         return True
+
+    def remove_row(self, tree_id: int, key: Key) -> None:
+        changes = self.row_changes.get(tree_id)
+        if changes is not None and len(changes) < OWN_MAX:
+            changes[key] = DELETED
+        elif changes is None and self._writable and tree_id not in self.open_trees:
+            self.row_changes[tree_id] = {key: DELETED}
+        else:
+            super().remove_row(tree_id, key)
 
     def next_rowid(self, tree_id: int) -> int | None:
         changes = self.row_changes.get(tree_id)

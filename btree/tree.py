@@ -245,6 +245,9 @@ class Tree(TreeNodes):
                 kept_redo.weigh(self, redo)
         return True
 
+    def remove(self, key: Key) -> None:
+        self.delete(key)
+
     def delete(self, key: Key) -> bool:
         try:
             node = self.root

@@ -269,7 +269,7 @@ class _Insert:
                     *entries.go("old_", "at_"),
                     *entries.delete(),
                     *notes,
-                    f"txn.delete_row({tree_id}, at_)",
+                    f"txn.remove_row({tree_id}, at_)",
                 ]
             ),
         ]

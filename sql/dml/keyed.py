@@ -250,7 +250,7 @@ def keyed_delete(
     write = [
         *([f"note_({tree_id}, key_, old_)"] if noted else ()),
         *entries.delete(),
-        f"txn.delete_row({tree_id}, key_)",
+        f"txn.remove_row({tree_id}, key_)",
     ]
     variables = ["old_", *[item for item in entry_variables(records.indexes) if item[:3] == "old"]]
     return way.function(look, write, variables, "old_", "key_, old_, None" if tells else "")

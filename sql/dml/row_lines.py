@@ -190,7 +190,7 @@ class Entries:
 
     def _delete(self, index: IndexKeys, place: int, tree: str) -> Lines:
         note = f"note_({index.tree_id}, old{place}_, None)"
-        return [*([note] if self._noted else []), f"{tree}.delete(old{place}_)"]
+        return [*([note] if self._noted else []), f"{tree}.remove(old{place}_)"]
 
     def replace(self) -> Lines:
         """Put those that have changed in the place of what they were."""

@@ -75,6 +75,13 @@ def change(
             model.setdefault(key, row)
         case 2:
             is_there = key in model
+            if is_there and draw.random() < 0.5:
+                if by_id:
+                    transaction.remove_row(tree_id, key)
+                else:
+                    tree.remove(key)
+                del model[key]
+                return
             assert (transaction.delete_row(tree_id, key) if by_id else tree.delete(key)) is is_there
             model.pop(key, None)
         case _:

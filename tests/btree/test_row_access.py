@@ -67,6 +67,9 @@ def change(rng: random.Random, transaction: Any, tree_id: int, rows: dict[int, A
         case 1:
             assert transaction.insert_row(tree_id, key, row) is (key not in rows)
             rows.setdefault(key, row)
+        case 2 if key in rows and rng.random() < 0.5:
+            transaction.remove_row(tree_id, key)
+            del rows[key]
         case 2:
             assert transaction.delete_row(tree_id, key) is (rows.pop(key, None) is not None)
         case 3:
