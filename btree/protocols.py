@@ -111,6 +111,9 @@ class Tree(Protocol):
     def delete(self, key: Key) -> bool:
         """Remove; False if absent."""
 
+    def remove(self, key: Key) -> None:
+        """Remove an entry that is there: nobody need look for it."""
+
     def load(self, keys: Sequence[Key], values: Sequence[Value] | None = None) -> None:
         """Insert or replace many; `keys` strictly ascending.  Builds full leaves where they append."""
 
@@ -331,6 +334,9 @@ class Transaction(Protocol):
 
     def delete_row(self, tree_id: int, key: Key) -> bool:
         """`tree(tree_id).delete(key)`."""
+
+    def remove_row(self, tree_id: int, key: Key) -> None:
+        """`tree(tree_id).remove(key)`."""
 
     def next_rowid(self, tree_id: int) -> int | None:
         """The row id after the last one of a table, 1 of an empty one; None after the largest that there may be."""
