@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kvsh.reader import Unit
 
 LINE_MAX = 160
+_SEARCHED_MAX = 1 << 16
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 """What a terminal would act on; a place of a statement is shown with a blank for each."""
 
@@ -80,6 +81,8 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
     if isinstance(error, CommandError):
         offset = error.column - 1
     text = unit.text
+    if offset is None:
+        offset = _only_place(getattr(error, "token", None), text)
     line, column, shown = unit.line, unit.column, ""
     if offset is not None:
         offset = min(max(offset, 0), len(text))
@@ -124,6 +127,14 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
     elif hint:
         lines.append(f"  {hint}")
     return lines
+
+
+def _only_place(name: str | None, text: str) -> int | None:
+    """Where a name stands in a statement, if that is one place."""
+    if not name or len(text) > _SEARCHED_MAX:
+        return None
+    places = [found.start() for found in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text)]
+    return places[0] if len(places) == 1 else None
 
 
 def _cells(text: str) -> int:

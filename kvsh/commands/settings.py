@@ -62,7 +62,10 @@ def help_(environment: Environment, arguments: Arguments) -> None:
         return
     if name not in COMMANDS and f".{name}" in COMMANDS:
         name = f".{name}"
-    if name not in COMMANDS and (lines := _lines_about(name)):
+    begun = {item.name for key, item in COMMANDS.items() if key.lstrip(".").startswith(name)}
+    if len(begun) == 1:
+        name = begun.pop()
+    elif name not in COMMANDS and (lines := _lines_about(name)):
         environment.write("\n".join(lines) + "\n")
         return
     command = find(name)

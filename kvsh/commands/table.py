@@ -220,7 +220,7 @@ _ALL: tuple[Command | str, ...] = (
         ".import FILE [TABLE] [--format F] [--delimiter D] [--encoding E] [--no-header] [--header] [--strict]",
         "load csv, tsv, json, jsonl, sql, or a database of SQLite's",
         "The table is made if it is not there, with types inferred from the data; its name is the file's"
-        " unless given. Of a database of SQLite's, all or the one TABLE. One transaction. Rows that don't fit are reported by line and left out, and the status is 1;"
+        " unless given. A file packed by gzip is unpacked. Of a database of SQLite's, all or the one TABLE. One transaction. Rows that don't fit are reported by line and left out, and the status is 1;"
         " with --strict the first of them ends it and nothing is loaded.",
         ".import people.csv people", arguments=("file", "table"),
         options={

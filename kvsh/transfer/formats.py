@@ -39,8 +39,13 @@ class Endless(Exception):
 
 
 def guess_format(path: str) -> str:
-    """The format by the file's ending; csv where that says nothing."""
-    return _BY_ENDING.get(os.path.splitext(path)[1].lower(), "csv")
+    """The format by the file's ending (before `.gz`); csv where that says nothing."""
+    return _BY_ENDING.get(os.path.splitext(unzipped(path))[1].lower(), "csv")
+
+
+def unzipped(path: str) -> str:
+    """The name of a compressed file without the ending that says so."""
+    return path[:-3] if path.lower().endswith(".gz") else path
 
 
 def checked_format(name: str | None, path: str) -> str:

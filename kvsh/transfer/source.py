@@ -25,9 +25,13 @@ _NULS = bytes(16)
 """What no text begins with, but /dev/zero and a file of holes do."""
 
 
+_GZIP = b"\x1f\x8b"
+"""What a compressed file begins with."""
+
+
 class Source:
-    """The file at `path`, or standard input for "-"; a pipe or a device is kept in a temporary file, to be
-    read twice.
+    """The file at `path`, or standard input for "-"; a pipe or a device, and what is compressed, is kept in a
+    temporary file, to be read twice.
 
     `encoding` None: what a byte order mark says, else UTF-8.  `check` is called now and then while a pipe is
     waited for, and may raise.  Raises TransferError if there is no such file, or no such encoding, and Endless."""
@@ -38,9 +42,13 @@ class Source:
         self._raw = (
             _spooled(sys.stdin.buffer, self.name, check) if path == "-" else _opened(path, check)
         )
-        self.size_bytes = self._raw.seek(0, os.SEEK_END)
         self._raw.seek(0)
         head = self._raw.read(len(_NULS))
+        if head.startswith(_GZIP):
+            with self._raw as packed:
+                self._raw = _unpacked(packed, self.name, check)
+            head = self._raw.read(len(_NULS))
+        self.size_bytes = self._raw.seek(0, os.SEEK_END)
         if head == _NULS:
             self._raw.close()
             raise _no_text(self.name)
@@ -82,6 +90,29 @@ def _opened(path: str, check: Callable[[], None]) -> IO[bytes]:
         return file
     with file:
         return _spooled(file, path, check)
+
+
+def _unpacked(packed: IO[bytes], name: str, check: Callable[[], None]) -> IO[bytes]:
+    """What a compressed file holds, in a temporary file that stands at its beginning.  Raises TransferError."""
+    import gzip
+    import tempfile
+    import zlib
+
+    packed.seek(0)
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - the Source closes it
+    try:
+        with gzip.open(packed) as stream:
+            while data := stream.read(_BUFFER_BYTES):
+                check()
+                spool.write(data)
+        spool.seek(0)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        spool.close()
+        raise TransferError(f"{name} is damaged: {error}") from error
+    except BaseException:
+        spool.close()
+        raise
+    return spool
 
 
 def _no_text(name: str) -> TransferError:

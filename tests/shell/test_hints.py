@@ -188,9 +188,16 @@ def test_the_caret_stands_under_the_word_that_is_wrong(shell: Shell, line: str, 
     assert lines[1] == f"  {line}" and lines[2].index("^") == 2 + line.index(word)
 
 
+def test_a_name_without_a_place_is_pointed_at_where_it_stands_once(shell: Shell) -> None:
+    lines = shell.error("INSERT INTO track (trackid, nme) VALUES (1, 2);").splitlines()
+    assert lines[2] == "  " + " " * 28 + "^ did you mean name?"
+    assert len(shell.error("ALTER TABLE track RENAME COLUMN nme TO nme;").splitlines()) == 1
+
+
 def test_help_finds_commands_by_what_they_do(shell: Shell) -> None:
     assert shell("help put") == shell(".help put") == shell(".help PUT")
-    assert ".tables" in shell(".help tab") and ".summarize" not in shell(".help tab")
+    assert shell(".help imp") == shell(".help .import")
+    assert ".width" in shell(".help drawn") and ".echo" not in shell(".help drawn")
     assert ".backup" in shell(".help copy") and shell(".help -all") == shell(".help all")
     assert "unknown command: nonsense" in shell.error(".help nonsense")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import random
@@ -533,3 +534,20 @@ def test_the_bar_appears_after_a_second_and_is_erased(monkeypatch: pytest.Monkey
     assert out.getvalue() == drawn
     bar.finish()
     assert out.getvalue().endswith("\r\x1b[2K")
+
+
+def test_a_compressed_file_is_loaded_as_what_it_holds(session: Session, load: Load) -> None:
+    load("people.csv.gz", gzip.compress(b"name,age\nAda,36\n"))
+    load("more.jsonl.gz", gzip.compress(b'{"name": "Grace", "age": 85}\n'), "people")
+    load("unnamed", gzip.compress("name,age\nJos\xe9,7\n".encode("utf-16")), "people")
+    assert rows(session, "SELECT * FROM people") == [("Ada", 36), ("Grace", 85), ("Jos\xe9", 7)]
+
+
+@pytest.mark.parametrize("cut", [5, 20, -4])
+def test_a_compressed_file_that_is_damaged_loads_nothing(
+    session: Session, load: Load, cut: int
+) -> None:
+    whole = gzip.compress(b"name,age\n" + b"Ada,36\n" * 100)
+    with pytest.raises(TransferError, match=r"people\.csv\.gz is damaged: "):
+        load("people.csv.gz", whole[:cut])
+    assert rows(session, "SELECT * FROM sqlite_master") == []
