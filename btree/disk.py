@@ -33,9 +33,9 @@ from btree.on_pages import Replay
 from btree.overlay import OWN_MAX, redo_of
 from btree.pending import add_pending
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, TreeKind, Value
+from btree.put_off import RAW_PUTS_MAX
 from btree.redo import OP_CHANGES, changes_of, gathered_changes, replay
 from btree.renewals import Renewals
-from btree.transaction import RAW_PUTS_MAX
 from btree.version import Version
 from btree.view import RawChanges, View
 from engine import Journal

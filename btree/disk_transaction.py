@@ -127,7 +127,7 @@ class DiskTransaction(OnPages):
         writer = self._writer
         assert writer is not None
         lsn = tree = None
-        if self.raw_puts:
+        if self.put_log or self._puts:
             tree = self.held_back()
             if tree.__class__ is OverlaidTree:
                 self._lay_puts(tree)
@@ -158,12 +158,12 @@ class DiskTransaction(OnPages):
 
     def _lay_puts(self, tree: OverlaidTree) -> None:
         """Have the raw puts lie over the tree, if they are to wait there, or to be taken in page by page."""
+        if not self.is_within(tree, self.a_put()):
+            return
         puts = self.raw_puts
-        if self.may_lie_over(tree, puts):
+        if self.are_few(tree, puts):
             self.lay_puts_over(tree)
-        elif (
-            len(puts) >= TAKEN_IN and tree.base.children is not None and self.is_within(tree, puts)
-        ):
+        elif len(puts) >= TAKEN_IN and tree.base.children is not None:
             self.lay_puts_over(tree)
             self.give_up_redo()
 
@@ -183,9 +183,9 @@ class DiskTransaction(OnPages):
 
     def carry_out(self) -> None:
         tree = self.held_back()
-        if tree is not None and len(self.raw_puts) >= TAKEN_IN:
+        if tree is not None and self.puts_waiting() >= TAKEN_IN:
             if tree.__class__ is OverlaidTree:
-                if self.is_vast(tree.under) and self.is_within(tree, self.raw_puts):
+                if self.is_vast(tree.under) and self.is_within(tree, self.a_put()):
                     self.lay_puts_over(tree)
                     tree.settle()
             else:
@@ -205,7 +205,7 @@ class DiskTransaction(OnPages):
         except BaseException:
             tree.restore(state, state.root)
             raise
-        self.raw_puts = {}
+        self.forget_puts()
 
     @contextmanager
     def _pages_or_nothing(self) -> Iterator[None]:

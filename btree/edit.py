@@ -14,8 +14,9 @@ from itertools import compress, islice, pairwise
 from operator import eq, ne
 from typing import TYPE_CHECKING
 
+from btree.appending import leaves_of, lies_behind
 from btree.node import LargeValues, Node, copied, like, new_branch, new_leaf
-from btree.order import less, order_key, search_left, search_right, separator, values_at
+from btree.order import order_key, search_left, search_right, separator, values_at
 from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
@@ -328,6 +329,13 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
     path: Path = []
     while start < count:
         path, leaf, upper = _next_leaf(tree, path, keys[start])
+        if upper is None and count - start > tree.leaf_limit and lies_behind(leaf, keys[start]):
+            pieces = leaves_of(tree, leaf, keys, values, start)
+            tree.transaction.held += len(pieces) - 1
+            splice(tree, path, pieces, full=True)
+            added += count - start
+            leaves += len(pieces)
+            break
         end = run_end(keys, upper, start)
         run = keys[start:end]
         run_values = None if values is None else values[start:end]
@@ -357,7 +365,7 @@ def put_run(
     """Put ascending keys into a leaf.  Whether they were appended to it, and whether they were few beside
     those that it has, each put in its slot."""
     before = len(leaf.keys)
-    if before == 0 or less(leaf.keys[-1], run[0]):
+    if lies_behind(leaf, run[0]):
         leaf.keys.extend(run)
         if leaf.values is not None and run_values is not None:
             leaf.values.extend(run_values)  # LargeValues stay what they are

@@ -10,6 +10,7 @@ far too long first gives its largest values pages of their own, then it is cut.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from btree.codec import encode_large, encode_node, encoded_size
@@ -22,6 +23,8 @@ from btree.tree_state import TreeState
 if TYPE_CHECKING:
     from btree.cache import Cache
     from btree.pages import Commit, Writer
+
+LEAVES_AT_ONCE = 32
 
 OVERFULL = 2.0
 """Pages that a leaf may fill before it is cut."""
@@ -43,7 +46,9 @@ class Flush:
         self.cache = cache
         self.page_bytes = page_bytes
         self.branch_limit = branch_limit
-        self.written: list[tuple[int, Node, int]] = []  # tree id, node, bytes of its page
+        self.written: list[
+            tuple[int, Node, int, int]
+        ] = []  # tree id, node, its page's bytes and place
         self.large: list[LargeReference] = []
         self.numbered: list[Node] = []  # got their page id here
         self.allocated: list[int] = []
@@ -96,19 +101,29 @@ class Flush:
     def _branch(self, branch: Node) -> Pieces:
         """The branch with everything below it put; in several pieces if it grew too wide."""
         assert branch.children is not None and branch.pages is not None
-        children, keys, pages = branch.children.copy(), branch.keys, branch.pages
+        children, keys, pages = branch.children.copy(), branch.keys, branch.pages.copy()
         location = branch.location
-        for slot in range(len(children) - 1, -1, -1):
-            child = children[slot]
-            if child.__class__ is not Node or not child.unflushed:
-                continue
-            pieces = self._node(child)
-            children[slot : slot + 1] = [node for _, node in pieces]
-            new_pages = [node.page for _, node in pieces]
-            if len(pieces) > 1 or pages[slot] != new_pages[0]:
-                keys = [*keys[:slot], *[key for key, _ in pieces[1:]], *keys[slot:]]
-                pages = [*pages[:slot], *new_pages, *pages[slot + 1 :]]
+        slots = [
+            slot
+            for slot, child in enumerate(children)
+            if child.__class__ is Node and child.unflushed
+        ]
+        nodes = [children[slot] for slot in slots]
+        found = self._leaves(nodes) if branch.level == 1 else map(self._branch, nodes)
+        wide: list[tuple[int, Pieces]] = []
+        for slot, pieces in zip(slots, found, strict=True):
+            ((_, first), *others) = pieces
+            if others:
+                wide.append((slot, pieces))
+            children[slot] = first
+            if pages[slot] != first.page:
+                pages[slot] = first.page
                 location = 0
+        for slot, pieces in reversed(wide):  # from the right: slots on the left stay what they are
+            children[slot : slot + 1] = [node for _, node in pieces]
+            pages[slot : slot + 1] = [node.page for _, node in pieces]
+            keys = [*keys[:slot], *[key for key, _ in pieces[1:]], *keys[slot:]]
+            location = 0
         flushed = new_branch(keys, children, pages, level=branch.level, owner=None)
         flushed.page, flushed.location, flushed.bytes = branch.page, location, branch.bytes
         if location:
@@ -129,10 +144,27 @@ class Flush:
         """Whether a leaf may be this page."""
         return len(payload) <= self.page_bytes * OVERFULL
 
+    def _leaves(self, leaves: list[Node]) -> Iterator[Pieces]:
+        """`leaf` of several, some at once: what was made last is in the processor's cache when it is put."""
+        kind = self._state.kind
+        for at in range(0, len(leaves), LEAVES_AT_ONCE):
+            some = leaves[at : at + LEAVES_AT_ONCE]
+            payloads = [encode_node(kind, leaf) for leaf in some]
+            if self.fits(max(payloads, key=len)):
+                self._put_many(some, payloads)
+                for leaf in some:
+                    yield [(None, leaf)]
+            else:
+                for leaf, payload in zip(some, payloads, strict=True):
+                    yield self._fitted(leaf, payload)
+
     def leaf(self, leaf: Node) -> Pieces:
         """The leaf put; in several pieces, and another node, if it was too long."""
+        return self._fitted(leaf, encode_node(self._state.kind, leaf))
+
+    def _fitted(self, leaf: Node, payload: bytes) -> Pieces:
+        """The same of a leaf and what would be its page."""
         kind = self._state.kind
-        payload = encode_node(kind, leaf)
         if self.fits(payload):
             self._put(leaf, payload)
             return [(None, leaf)]
@@ -189,15 +221,20 @@ class Flush:
         return cut_leaf(leaf, [*ends, len(leaf.keys)], owner=None)
 
     def _put(self, node: Node, payload: bytes) -> None:
-        if node.page == 0:
-            node.page = self._allocate()
-            self.numbered.append(node)
-        if self.early:
-            node.location = self.writer.put_early(node.page, payload)
-            node.unflushed = False
-        else:
-            self.writer.put(node.page, payload)
-            self.written.append((self._state.id, node, len(payload)))
+        self._put_many([node], [payload])
+
+    def _put_many(self, nodes: list[Node], payloads: list[bytes]) -> None:
+        for node in nodes:
+            if node.page == 0:
+                node.page = self._allocate()
+                self.numbered.append(node)
+        locations = self.writer.put_many([node.page for node in nodes], payloads)
+        for node, payload, location in zip(nodes, payloads, locations, strict=True):
+            if self.early:
+                node.location = location
+                node.unflushed = False
+            else:
+                self.written.append((self._state.id, node, len(payload), location))
 
     def directory(self, next_tree_id: int, states: dict[int, TreeState]) -> None:
         """Put the directory."""
@@ -210,11 +247,10 @@ class Flush:
 
     def settle(self, commit: Commit) -> None:
         """Note in the nodes where their pages lie."""
-        location = commit.location
         for reference in self.large:
-            reference.location = location(reference.page)
-        for tree_id, node, page_bytes in self.written:
-            node.location = location(node.page)
+            reference.location = commit.location(reference.page)
+        for tree_id, node, page_bytes, location in self.written:
+            node.location = location
             node.unflushed = False
             self.cache.account(tree_id, node, page_bytes)
 

@@ -221,19 +221,17 @@ class OnPages(LocalTransaction):
             return self.store.waits_full(state)
         return super().is_full(state, more)
 
-    def may_lie_over(self, tree: OverlaidTree, puts: Mapping[bytes, Value]) -> bool:
-        """Whether raw puts are better left to wait for others with which to meet in the leaves, rather than taken
-        into these: if they are scattered."""
-        return tree.under.count >= len(puts) * PUTS_SCATTERED and self.is_within(tree, puts)
+    def are_few(self, tree: OverlaidTree, puts: Mapping[bytes, Value]) -> bool:
+        """Whether raw puts, if they are scattered, are better left to wait for others with which to meet in the
+        leaves, rather than taken into these."""
+        return tree.under.count >= len(puts) * PUTS_SCATTERED
 
-    def is_within(self, tree: OverlaidTree, puts: Mapping[bytes, Value]) -> bool:
-        """Whether the nodes have a key that is larger than one that was put: else those are appended."""
-        if not puts:
-            return False
+    def is_within(self, tree: OverlaidTree, key: bytes) -> bool:
+        """Whether the nodes have a key that is larger than one of those that were put: else these are appended."""
         node = tree.base
         while node.children is not None:
             node = tree.child(node, len(node.children) - 1)
-        return bool(node.keys) and next(iter(puts)) < node.keys[-1]
+        return bool(node.keys) and key < node.keys[-1]
 
     def merging(self) -> Replay:
         return Replay(self.store, self.reader, self.version)
@@ -318,7 +316,11 @@ class Replay(OnPages):
     def lies_over(self, tree: OverlaidTree, changes: Mapping[Any, Value]) -> bool:
         if tree.kind is not TreeKind.RAW:
             return tree.id != CATALOG_TREE_ID and not self.is_full(tree.under, len(changes))
-        return len(changes) > FEW_LOADED and self.may_lie_over(tree, changes)
+        return (
+            len(changes) > FEW_LOADED
+            and self.are_few(tree, changes)
+            and self.is_within(tree, next(iter(changes)))
+        )
 
     def new_redo(self) -> list[Any] | None:
         return None

@@ -13,46 +13,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
-from itertools import islice
-from math import inf
 from typing import Any, Generic, TypeVar
 
 from btree.backend import Backend
-from btree.collector import CollectorPaused
 from btree.errors import ReadOnlyError, StoreError
 from btree.node import Node, Owner, new_leaf
-from btree.order import values_at
 from btree.overlay import (
-    FEW_LOADED,
     OWN_MAX,
     OverlaidTree,
-    apply,
     lay_over,
     merged_state,
 )
 from btree.pending import add_pending, take_newer
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, Savepoint, TreeKind, Value
+from btree.put_off import HELD_BACK, PutOff
 from btree.row_access import NONE_GIVEN, UnopenedRows
 from btree.savepoint import TreeSavepoint
-from btree.tree import DELETED, Tree
+from btree.tree import Tree
 from btree.tree_state import Mark, TreeState
 from btree.version import Version
 
 Item = TypeVar("Item")
-
-RAW_PUTS_MAX = 1 << 17
-"""How many raw puts may wait before they are weighed: then as many as there is memory for."""
-
-_LONG_BYTES = 512
-"""Values longer than this are counted as they are put off: it bounds what the others take."""
-
-_PUT_BYTES = 128
-"""What a put that is put off takes besides the bytes of its key and value: two objects, a dict's entry."""
-
-_PUTS_WEIGHED = 1024
-
-_HELD_BACK = -RAW_TREE_ID
 
 _NOBODY = Owner(None)
 """The token of transactions that have ended: no node is its."""
@@ -73,7 +54,7 @@ class _ListWhenAsked(Generic[Item]):
         return made
 
 
-class LocalTransaction(UnopenedRows, Backend):
+class LocalTransaction(UnopenedRows, PutOff, Backend):
     """What transactions in memory and on disk have in common; see `protocols.Transaction`.
 
     A transaction is made for every few statements, so what begins as a constant stands in the class (and
@@ -87,11 +68,6 @@ class LocalTransaction(UnopenedRows, Backend):
     """Leaves that the last spill left in memory, for a savepoint."""
     copies = 0
     """Nodes copied so far."""
-    _raw_deleted = False
-    """Whether `raw_puts` may hold deletes."""
-    raw_puts_max = RAW_PUTS_MAX
-    _long_bytes = 0
-    """Of long values that were put off."""
     _catalog_state: object = None
     """That `_shape` stands for; None: as in the version."""
     _states: dict[int, TreeState] | None = None
@@ -115,7 +91,7 @@ class LocalTransaction(UnopenedRows, Backend):
         self.open_trees: dict[int, Tree] = {}
         self.row_changes = {}
         self.given_rowid = NONE_GIVEN
-        self.raw_puts: dict[bytes, Value] = {}  # while there are any, the raw tree is `_HELD_BACK`
+        self._puts: dict[bytes, Value] = {}
         self.log: list[Any] = []  # redo of whole trees: created, dropped, widened, cleared
         self._writable = writable
         self._savepoints: list[TreeSavepoint] = []
@@ -124,11 +100,6 @@ class LocalTransaction(UnopenedRows, Backend):
     def branch_limit(self) -> int:
         limit: int = self.store.branch_limit
         return limit
-
-    @property
-    def first_puts_max(self) -> int:
-        """How many raw puts wait before they are weighed."""
-        return RAW_PUTS_MAX
 
     @property
     def states(self) -> dict[int, TreeState]:
@@ -162,7 +133,7 @@ class LocalTransaction(UnopenedRows, Backend):
     def tree(self, tree_id: int) -> Tree:
         tree = self.open_trees.get(tree_id)
         if tree is None:
-            if tree_id == RAW_TREE_ID and _HELD_BACK in self.open_trees:
+            if tree_id == RAW_TREE_ID and HELD_BACK in self.open_trees:
                 self.carry_out()
                 return self.open_trees[RAW_TREE_ID]
             if tree_id == CATALOG_TREE_ID:
@@ -263,90 +234,12 @@ class LocalTransaction(UnopenedRows, Backend):
         """Have what lies over a tree in its leaves at once, page by page, if it is better off that way."""
         return False
 
-    def put_raw(self, key: bytes, value: bytes) -> None:
-        puts = self.raw_puts
-        if not puts:
-            self._hold_back()
-        puts[key] = value
-        if len(puts) >= self.raw_puts_max or len(value) > _LONG_BYTES:
-            self._weigh_puts(value)
-
-    def delete_raw(self, key: bytes) -> bool:
-        puts = self.raw_puts
-        value = puts.get(key)
-        if value is None:
-            if not puts:
-                self._hold_back()
-            if key not in self.open_trees[_HELD_BACK]:
-                return False
-        elif value is DELETED:
-            return False
-        puts[key] = DELETED
-        self._raw_deleted = True
-        if len(puts) >= self.raw_puts_max:
-            self._weigh_puts(b"")
-        return True
-
-    def _weigh_puts(self, newest: bytes) -> None:
-        """Go on putting off while there is room: to go over the leaves once, rather than once for every so
-        many puts, takes half of the time."""
-        puts = self.raw_puts
-        count = len(puts)
-        if len(newest) > _LONG_BYTES:
-            self._long_bytes += len(newest)
-            if self._long_bytes + count * (_LONG_BYTES + _PUT_BYTES) < self.room_bytes():
-                return
-        else:
-            some = list(islice(puts.items(), 0, None, max(count // _PUTS_WEIGHED, 1)))
-            size = sum([len(key) + len(value or b"") for key, value in some]) / len(some)
-            room = self.room_bytes() / (size + _PUT_BYTES)
-            if count < room:
-                self.raw_puts_max = int(min(2 * count, room)) + 1
-                return
-        self.carry_out()
-
-    def room_bytes(self) -> float:
-        """About how many bytes of changes may still be held in memory."""
-        return inf
-
-    def _hold_back(self) -> None:
-        """Keep the raw tree under another number, so that whoever asks for it meets what is put off,
-        and who does not pays nothing."""
-        self._check_writable()
-        if _HELD_BACK not in self.open_trees:
-            self.raw_puts_max = self.first_puts_max
-            if self._long_bytes:
-                self._long_bytes = 0
-            self.tree(RAW_TREE_ID)
-            self.open_trees[_HELD_BACK] = self.open_trees.pop(RAW_TREE_ID)
-
     def carry_out(self) -> None:
         """Make the puts that were put off, in trees that are open.  If that fails they stay put off."""
         for tree_id in [*self.row_changes]:
             self.tree(tree_id)
-        tree = self.open_trees.get(_HELD_BACK)
-        if tree is None:
-            return
-        puts = self.raw_puts
-        with CollectorPaused() if len(puts) > FEW_LOADED else nullcontext():
-            if self._raw_deleted:
-                apply(tree, puts)
-            else:
-                keys = sorted(puts)
-                tree.load(keys, values_at(puts, keys))
-        self.raw_puts = {}
-        self.raw_puts_max = self.first_puts_max
-        self.open_trees[RAW_TREE_ID] = self.open_trees.pop(_HELD_BACK)
-
-    def held_back(self) -> Tree | None:
-        """The raw tree, if puts were put off."""
-        return self.open_trees.get(_HELD_BACK)
-
-    def lay_puts_over(self, tree: OverlaidTree) -> None:
-        """Have the puts that were put off lie over the raw tree, like the changes of a small transaction."""
-        tree.own.update(self.raw_puts)
-        self.raw_puts = {}
-        self.open_trees[RAW_TREE_ID] = self.open_trees.pop(_HELD_BACK)
+        if HELD_BACK in self.open_trees:
+            self.carry_out_puts()
 
     def tree_ids(self) -> list[int]:
         return sorted(self.states)
@@ -388,7 +281,7 @@ class LocalTransaction(UnopenedRows, Backend):
 
     def rollback_to(self, savepoint: Savepoint) -> None:
         self._check_writable()
-        self.raw_puts.clear()  # all of them came after the savepoint
+        self.forget_puts()  # all of them came after the savepoint
         self.row_changes.clear()
         self.given_rowid, self._made = NONE_GIVEN, None
         self.carry_out()
@@ -487,8 +380,8 @@ class LocalTransaction(UnopenedRows, Backend):
                 if tree.__class__ is Tree:
                     tree.token = _NOBODY
                     tree.tail = None
-            if self.raw_puts:
-                self.raw_puts = {}
+            if HELD_BACK in self.open_trees:
+                self.forget_puts()
             self.row_changes = {}
             if self._made is not None:
                 self._made = None
@@ -533,7 +426,7 @@ class LocalTransaction(UnopenedRows, Backend):
 
     def changes_laid_over(self) -> dict[int, dict[Key, Value]] | None:
         """The changes that lie over the trees' nodes, by tree, if there are no others in the transaction; else None."""
-        if self.raw_puts:
+        if self.put_log or self._puts:
             self.carry_out()
         if self.log:
             return None

@@ -145,3 +145,40 @@ def test_an_equal_key_of_another_kind_takes_the_place_of_the_one_before(store: S
     assert [repr(key[0]) for keys, _ in tree.batches() for key in keys] == list(map(repr, expected))
     assert len(tree) == len(expected)
     transaction.commit()
+
+
+@pytest.mark.parametrize("kind", [TreeKind.RAW, TreeKind.TABLE, TreeKind.INDEX])
+def test_runs_behind_the_last_key_make_full_leaves(store: Store, kind: TreeKind) -> None:
+    """However many each has, and however long their values are: the last leaf before them is filled up first."""
+    rng = Random(kind)
+    transaction = store.begin(write=True)
+    tree_id = 1 if kind is TreeKind.RAW else transaction.create_tree(kind)
+    expected: dict[Key, Any] = {}
+    at = 0
+    for turn in range(25):
+        count = rng.choice((1, 3, 9, 40, 300))
+        size = rng.choice((1, 8, 60, 700)) if turn % 5 == 4 else 8
+        keys: list[Key] = []
+        for _ in range(count):
+            at += rng.randrange(1, 5)
+            keys.append(
+                {TreeKind.RAW: b"%06d" % at, TreeKind.TABLE: at, TreeKind.INDEX: (at, "i")}[kind]
+            )
+        values: list[Any] = [b"v" * rng.randrange(size) for _ in keys]
+        if kind is TreeKind.TABLE:
+            values = [(value,) for value in values]
+        transaction.tree(tree_id).load(keys, None if kind is TreeKind.INDEX else values)
+        expected.update(zip(keys, values, strict=True))
+        if rng.random() < 0.4:
+            transaction.commit()
+            transaction = store.begin(write=True)
+    transaction.commit()
+    reader = store.begin()
+    tree: Any = reader.tree(tree_id)
+    assert len(tree) == len(expected)
+    found: dict[Key, Any] = {}
+    for some, values in tree.batches():
+        found.update(zip(some, values or [None] * len(some), strict=True))
+    assert list(found) == list(expected)
+    if kind is not TreeKind.INDEX:
+        assert found == expected

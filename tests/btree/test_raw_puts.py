@@ -59,6 +59,50 @@ def test_they_are_made_before_anything_is_read_kept_or_undone(store: Any, seed: 
         assert content(store.begin()) == model
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_ascending_puts_are_seen_by_whoever_comes_between(store: Any, seed: int) -> None:
+    """They wait as they came until one of them does not ascend, is looked for, or is deleted."""
+    rng = random.Random(seed)
+    model: dict[bytes, bytes] = {}
+    waited = 0
+    for _ in range(10):
+        transaction = store.begin(write=True)
+        marks = [(None, dict(model))]
+        number = rng.randrange(300)
+        for _ in range(rng.choice([5, 100, 900])):
+            number += rng.randrange(1, 4)
+            key, dice = b"%05d" % number, rng.random()
+            if dice < 0.96:
+                model[key] = b"%d" % rng.randrange(1000) * rng.choice([1, 1, 1, 400])
+                transaction.put_raw(key, model[key])
+                waited = max(waited, len(transaction.put_log))
+            elif dice < 0.965:  # the same key again, or an earlier one
+                key = max(model, default=key) if rng.random() < 0.5 else min(model, default=key)
+                model[key] = b"again"
+                transaction.put_raw(key, model[key])
+            elif dice < 0.97:
+                key = rng.choice([*model, b"-"])
+                assert transaction.delete_raw(key) == (model.pop(key, None) is not None)
+            elif dice < 0.975:
+                for key in rng.sample([*model, b"-"], min(len(model), 3)):
+                    found = transaction.raw_puts.get(key)
+                    assert (found or None) in (None, model.get(key))
+            elif dice < 0.98:
+                assert content(transaction) == model
+            elif dice < 0.99:
+                marks.append((transaction.savepoint(), dict(model)))
+            elif len(marks) > 1:
+                mark, model = marks[-1][0], dict(marks[-1][1])
+                transaction.rollback_to(mark)
+        if rng.random() < 0.3:
+            transaction.rollback()
+            model = marks[0][1]
+        else:
+            transaction.commit()
+        assert content(store.begin()) == model
+    assert waited > 60
+
+
 def test_a_transaction_that_can_not_write_refuses_them_at_once(store: Any) -> None:
     reading = store.begin()
     with pytest.raises(ReadOnlyError):
@@ -113,15 +157,18 @@ def test_nodes_of_a_transaction_that_wrote_early_and_rolled_back_are_forgotten(
     store.close()
 
 
+@pytest.mark.parametrize("step", [1, 7919], ids=["ascending", "scattered"])
 @pytest.mark.parametrize("value_bytes", [10, 500, 2000])
-def test_as_many_are_put_off_as_there_is_memory_for(tmp_path: Path, value_bytes: int) -> None:
+def test_as_many_are_put_off_as_there_is_memory_for(
+    tmp_path: Path, value_bytes: int, step: int
+) -> None:
     cache_bytes = 1 << 20
     store: Any = open_store(tmp_path / "db", cache_bytes=cache_bytes, durability="off")
     transaction = store.begin(write=True)
     most = 0
     for number in range(12_000):
-        transaction.put_raw(b"%05d" % (number * 7919 % 12_000), b"x" * value_bytes)
-        most = max(most, len(transaction.raw_puts))
+        transaction.put_raw(b"%05d" % (number * step % 12_000), b"x" * value_bytes)
+        most = max(most, transaction.puts_waiting())
     assert most > (store.raw_puts_max if value_bytes <= 500 else 100)
     assert most * (100 + 5 + value_bytes) < cache_bytes / 2
     transaction.commit()
