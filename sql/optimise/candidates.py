@@ -21,6 +21,7 @@ from sql.optimise.costs import (
     WHOLE_ROW,
 )
 from sql.optimise.decorrelate import ANTI, SEMI, with_semi_joins
+from sql.optimise.equalities import EqualColumns
 from sql.optimise.shares import Shares
 from sql.optimise.statistics import ROWS_OF_UNKNOWN
 from sql.optimise.terms import is_constant
@@ -78,6 +79,9 @@ class RelationAccesses:
                 self.conjuncts.append(conjunct)
             else:
                 self.constant.append(conjunct)
+        joined = [item.relation.source for item in self.items if item.join not in DEPENDENT]
+        self.equal_columns = EqualColumns(self.conjuncts, frozenset(joined))
+        self.conjuncts += self.equal_columns.implied
         self.refs: dict[int, frozenset[int]] = {
             id(conjunct): references(conjunct) & self.own for conjunct in self.conjuncts
         }
@@ -203,6 +207,7 @@ class RelationAccesses:
         source = self.items[place].relation.source
         terms: list[_HashTerm] = []
         local: list[Expression] = []
+        classes: set[int] = set()
         for conjunct in self.usable(place):
             if references(conjunct) <= {source} and is_constant(conjunct):
                 local.append(conjunct)
@@ -218,7 +223,12 @@ class RelationAccesses:
                 affinities = (conjunct.right_affinity, conjunct.left_affinity)
             else:
                 continue
+            number = self.equal_columns.class_of(conjunct)
+            if number is not None and number in classes:
+                continue  # the key is there already
             if is_constant(mine) and is_constant(other):
+                if number is not None:
+                    classes.add(number)
                 terms.append(_HashTerm(mine, other, *affinities, conjunct))
         return terms, local
 
@@ -321,6 +331,9 @@ class RelationAccesses:
         now = bound | {self.items[place].relation.source}
         used = [id(conjunct) for conjunct in candidate.used]
         left = [c for c, sources in pending if id(c) not in used and sources <= now]
+        if self.equal_columns:
+            redundant = self.equal_columns.redundant(left, candidate.used)
+            left = [c for c in left if id(c) not in redundant]
         open_ = [one for one in left if not any(one is met for met in candidate.met)]
         return self.shares.of_all(open_), len(left)
 

@@ -190,6 +190,9 @@ class SelectPlanner(JoinOrder):
                 )
             else:
                 done |= {id(conjunct) for conjunct in used}
+            if self.equal_columns and item.join not in DEPENDENT:
+                asked = [c for c in self.usable(step.place) if self.refs[id(c)] <= bound]
+                done |= self.equal_columns.redundant(asked, used)
             filters = []
             for conjunct in self.conjuncts:
                 if id(conjunct) in done or not self.refs[id(conjunct)] <= bound:
