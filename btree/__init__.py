@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from btree.collector import CollectorPaused
+from btree.collector import CollectorPaused, resume_collections
 from btree.columns import Column
 from btree.errors import (
     BusyError,
@@ -88,4 +88,5 @@ __all__ = [
     "prefix_end",
     "purge_expired",
     "repair",
+    "resume_collections",
 ]

@@ -34,7 +34,14 @@ class CollectorPaused:
         traceback: TracebackType | None,
     ) -> None:
         if self._was_enabled:
-            if gc.get_freeze_count() == 0:  # else somebody's frozen objects would thaw
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
+            resume_collections()
+
+
+def resume_collections() -> None:
+    """Switch the collector on, if it is off; what there is by now goes to the oldest generation unseen."""
+    if gc.isenabled():
+        return
+    if gc.get_freeze_count() == 0:  # else somebody's frozen objects would thaw
+        gc.freeze()
+        gc.unfreeze()
+    gc.enable()

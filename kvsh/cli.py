@@ -280,10 +280,11 @@ def _dispatch(environment: Environment, given: Given) -> int:
     from kvsh.script import Script, signals, terminable
 
     if not words and not inputs and os.isatty(0) and os.isatty(1):
+        from btree import resume_collections
         from kvsh.repl.run import run as run_shell
 
         with terminable(environment):
-            gc.enable()
+            resume_collections()
             return run_shell(environment)
 
     environment.keep_going = given.get("keep_going", False)

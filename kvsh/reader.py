@@ -226,7 +226,8 @@ class Reader:
 
 def put_pairs(run: str) -> tuple[list[bytes], list[bytes]]:
     """Keys, ascending, and values of a run of plain `put` lines; of equal keys the last one counts."""
-    if " '" not in run and ' "' not in run:
+    is_quoted = "'" in run or '"' in run  # one character is looked for ten times as fast as two
+    if not is_quoted or (" '" not in run and ' "' not in run):
         words = run.encode().split()
         keys, values = words[1::3], words[2::3]
     else:

@@ -10,14 +10,13 @@ literals alone are read and shown together.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from btree import StoreError
+from btree import StoreError, resume_collections
 from kvsh.arguments import CommandError, UsageError
 from kvsh.reader import Reader, Unit
 
@@ -68,7 +67,7 @@ class Script:
                 if reader.pending > STATEMENT_MAX:
                     return self._too_long(reader)
                 self.environment.target.flush()
-                gc.enable()
+                resume_collections()
                 if not self._compacted():
                     return False
         except Undecodable as error:
@@ -190,7 +189,7 @@ class Script:
         """Run one.  False if the script has to stop."""
         done = self.environment.attempt(unit)
         if unit.kind == "sql":
-            gc.enable()  # the command line switched it off until the parser is imported
+            resume_collections()  # the command line switched them off until the parser is imported
         return self.finish(done=done)
 
     def finish(self, *, done: bool) -> bool:
