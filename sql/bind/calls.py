@@ -3,6 +3,7 @@ refer to.  Calls with OVER go on to `sql.bind.windows`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 from sqlglot import exp
@@ -21,7 +22,7 @@ from sql.errors import SqlError, SqlNameError
 from sql.expressions import Affinity, Call, Expression, Literal, Parameter, SlotRef, Unary
 from sql.functions import Aggregate, Function, WindowFunction
 from sql.plan import AggregateCall
-from sql.plan.walk import references
+from sql.plan.walk import references, walk
 
 _HINTS = ("likely", "unlikely", "likelihood")
 """Functions that tell SQLite's planner how often a condition holds."""
@@ -68,11 +69,6 @@ def call(
         return _aggregate_call(binder, name, function, arguments, distinct, where, order, node)
     if isinstance(function, WindowFunction):
         raise SqlError(f"misuse of window function {name}()", offset=offset_of(node))
-    if distinct:
-        raise SqlError(
-            f"DISTINCT qualifier is not allowed for {name}()",
-            offset=offset_of(node),
-        )
     if order is not None:
         raise SqlError(
             f"ORDER BY may not be used with non-aggregate {name}()", offset=offset_of(node)
@@ -149,10 +145,13 @@ def _aggregate_call(
         scope.aggregates_allowed = allowed
         scope.windows_allowed = windows
     owner = _owner(binder, bound, condition)
-    if not owner.aggregates_allowed:
+    inside = next((at for part in bound for at in _aggregates_of(owner, part)), None)
+    if inside is not None:
+        raise SqlError(f"misuse of aggregate: {inside.name}()", offset=offset_of(node))
+    if not (allowed and owner.aggregates_allowed):
         raise SqlError(
             f"misuse of aggregate function {name}()"
-            if owner is scope
+            if owner is scope or not allowed
             else f"misuse of aggregate: {name}()",
             offset=offset_of(node),
         )
@@ -169,6 +168,17 @@ def _aggregate_call(
     return collated(value, bound)
 
 
+def _aggregates_of(owner: Scope, argument: Expression) -> Iterator[AggregateCall]:
+    """The aggregates of the SELECT itself that the argument of another one of them asks for, in a subquery."""
+    if owner.aggregate_source not in references(argument):
+        return
+    for part in walk(argument):
+        if isinstance(part, SlotRef) and part.source == owner.aggregate_source:
+            place = part.slot - owner.key_count
+            if place >= 0:
+                yield owner.aggregates[place]
+
+
 def _owner(
     binder: ExpressionBinder, arguments: tuple[Expression, ...], where: Expression | None
 ) -> Scope:
@@ -180,7 +190,7 @@ def _owner(
         used |= references(where)
     scope: Scope | None = binder.scope
     while scope is not None and used:
-        if used & binder.statement.scope_sources(scope):
+        if used & binder.statement.scope_sources(scope) or scope.aggregate_source in used:
             return scope
         scope = scope.parent
     return binder.scope

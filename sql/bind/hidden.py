@@ -7,6 +7,7 @@ conditions stay what they are besides.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 from msgspec.structs import replace
 
@@ -19,24 +20,30 @@ def with_arguments(
     items: tuple[FromItem, ...], where: tuple[Expression, ...]
 ) -> tuple[FromItem, ...]:
     """The FROM items with the arguments that equalities give to functions that lack them."""
-    if not any(
-        isinstance(item.relation, RowRelation) and item.relation.provider.hidden for item in items
-    ):
-        return items
-    found: list[FromItem] = []
+    waiting = [
+        place
+        for place, item in enumerate(items)
+        if isinstance(item.relation, RowRelation) and item.relation.provider.hidden
+    ]
+    found = list(items)
     has_order = any(item.join != "inner" for item in items)
-    for place, item in enumerate(items):
-        relation = item.relation
-        if isinstance(relation, RowRelation):
-            # What an argument needs comes before it: no two functions may wait for each other.
-            after = {
-                other.relation.source
-                for other in items[place:]
-                if has_order or isinstance(other.relation, RowRelation)
-            }
+    while waiting:
+        # What an argument needs comes before it: no two functions may wait for each other.  So the next one is one
+        # that needs none of the others; where there is none, one that has an argument without them.
+        sources = {items[place].relation.source for place in waiting}
+        ready: list[tuple[bool, int, RowRelation]] = []
+        for place in waiting:
+            item = items[place]
+            assert isinstance(item.relation, RowRelation)
+            later = {other.relation.source for other in items[place:]} if has_order else set()
             conditions = item.on if item.join == "left" else where
-            item = replace(item, relation=_completed(relation, conditions, after))
-        found.append(item)
+            relation = _completed(item.relation, conditions, later | sources)
+            wanted = _completed(item.relation, conditions, later)
+            lacks = len(relation.arguments) < len(wanted.arguments)
+            ready.append((lacks or not relation.arguments, place, relation))
+        _, place, relation = min(ready, key=itemgetter(0, 1))
+        found[place] = replace(items[place], relation=relation)
+        waiting.remove(place)
     return tuple(found)
 
 

@@ -51,7 +51,7 @@ def number(text: str) -> int | float:
     """The value of a numeric literal: an integer if it fits 64 bits, else a real."""
     if text.isdigit():
         value = int(text)
-        return value if value <= MAXIMUM_INTEGER else float(value)
+        return value if value <= MAXIMUM_INTEGER else float(text)
     if text[:2] in ("0x", "0X"):
         value = int(text, 16)
         if value >= 1 << 64:

@@ -87,14 +87,15 @@ def output_columns(
 class FromBinder:
     """Binds one FROM clause into `scope`."""
 
-    __slots__ = ("_later", "_merged_inside", "_target", "binder", "scope")
+    __slots__ = ("_later", "_merged_inside", "_only_inner", "_target", "binder", "scope")
 
     def __init__(self, binder: Binder, scope: Scope) -> None:
         self.binder = binder
         self.scope = scope
         self._merged_inside: dict[str, ScopeColumn] = {}  # of the latest join in parentheses
-        # ON of inner joins that name a relation to their right, or a column of the result.
+        # ON of inner joins, and functions' arguments, that name a relation to their right, or a column of the result.
         self._later: list[exp.Expression] = []
+        self._only_inner = False  # joins, in all of FROM
         self._target: ScopeItem | None = None  # the table that UPDATE ... FROM changes
 
     def bind(self, node: exp.Select) -> tuple[tuple[FromItem, ...], tuple[Expression, ...]]:
@@ -105,6 +106,7 @@ class FromBinder:
             return (), ()
         joins = node.args.get("joins") or []
         sides = {str(join.args.get("side") or "").upper() for join in joins}
+        self._only_inner = not sides.intersection(("LEFT", "RIGHT", "FULL"))
         items, where = self._joined(
             from_.this, joins, may_wait=not sides.intersection(("RIGHT", "FULL"))
         )
@@ -152,6 +154,7 @@ class FromBinder:
         scope = self.scope
         around, merged = scope.items, scope.merged
         scope.items, scope.merged = [], {}
+        self._only_inner = False
         found = self._joined(first, joins)
         scope.items = [*around, *scope.items]
         self._merged_inside, scope.merged = scope.merged, merged
@@ -396,10 +399,20 @@ class FromBinder:
         provider = self.binder.env.relations and self.binder.env.relations(name.lower())
         if not provider:
             raise SqlNameError(f"no such table-valued function: {name}", token=name)
-        arguments = ExpressionBinder(self.binder, self.scope).bind_all(call.expressions)
-        if len(arguments) > len(provider.hidden):
+        trees, alias = call.expressions, node.alias or name
+        if len(trees) > len(provider.hidden):
             raise SqlError(f"too many arguments on {name}() - max {len(provider.hidden)}")
-        return self._provided(provider, node.alias or name, arguments)
+        try:
+            arguments = ExpressionBinder(self.binder, self.scope).bind_all(trees)
+        except SqlNameError:
+            if not self._only_inner:
+                raise
+            # What they name may come later in FROM: they are conditions on the hidden columns (`sql.bind.hidden`).
+            for place, tree in zip(sorted(provider.hidden), trees, strict=False):
+                column = exp.column(provider.table.columns[place].name, table=alias, quoted=True)
+                self._later.append(exp.EQ(this=column, expression=tree))
+            arguments = ()
+        return self._provided(provider, alias, arguments)
 
     def _provided(
         self, provider: Any, alias: str, arguments: tuple[Expression, ...]

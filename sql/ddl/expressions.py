@@ -40,6 +40,8 @@ def check_expression(
             raise SqlError(f"subqueries prohibited in {what}")
         if isinstance(node, exp.Placeholder):
             raise SqlError(f"parameters prohibited in {what}")
+        if isinstance(node, exp.Column) and node.table and what in _WITHOUT_ROWIDS:
+            raise SqlError(f'the "." operator prohibited in {what}')
         if deterministic and isinstance(node, exp.Anonymous):
             name = str(node.this).lower()
             function = environment.functions.lookup(name, len(node.expressions))

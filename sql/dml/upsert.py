@@ -218,7 +218,8 @@ def _matches(keys: IndexKeys, table: Table, wanted: list[Part], where: str | Non
         return False
     for part in keys.index.columns:
         if part.expression is not None:
-            name = meaning(parse_expression(part.expression))
+            tree = parse_expression(part.expression)
+            name = meaning(tree.this if isinstance(tree, exp.Collate) else tree)
         elif part.column is not None and part.column >= 0:
             name = table.columns[part.column].name.lower()
         else:
