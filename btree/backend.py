@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from btree.column_pages import OpenPage
@@ -101,6 +102,21 @@ class Backend(ABC):
     @abstractmethod
     def give_up_redo(self) -> None:
         """The changes are too many: stop recording them."""
+
+    held = 0.0
+    """Bytes of memory that changes since the last spill take, about."""
+    left_behind = 0.0
+    """Of leaves that the last spill left in memory, for a savepoint."""
+    left_number = 0
+    """The latest token of those leaves."""
+
+    @property
+    def held_max(self) -> float:
+        """So much may be held before leaves are written early."""
+        return inf
+
+    def hold(self, tree: TreeNodes, entries: float) -> None:  # noqa: B027
+        """Note that so many entries were put into the nodes of a tree."""
 
     @abstractmethod
     def spill(self) -> None:

@@ -39,11 +39,12 @@ PAGE_SHARE = 0.75
 """Share of the budget from which on a page of the raw tree that look-ups have read takes the place of older ones;
 until then a sweep makes room for it."""
 
-_HOPELESS_SHARE = 0.02
+_HOPELESS_SHARE = 0.03
 SEEN_MAX = 1 << 17
 """Leaves that are remembered for a while, so that the second scan of them keeps them."""
 
 _SAMPLE_EVERY = 64
+_WEIGHED_EVERY = 8
 _GC_HEADER_BYTES = 16
 
 
@@ -69,9 +70,11 @@ class Cache:
         self.loads = 0
         self._cooling: dict[int, Node] = {}
         self._factors: dict[int, float] = {}
+        self.entry_bytes: dict[int, float] = {}  # by tree, about, of what writers put
         self._sweeping = threading.Lock()
         self._draws = 0x9E3779B9
-        self._hopeless_bytes = 0  # what the latest sweep left in use, if that was too much
+        self._hopeless_bytes = 0.0  # what the latest sweep left in use, if that was too much
+        self._weighed = 0
 
     @property
     def has_room(self) -> bool:
@@ -84,12 +87,16 @@ class Cache:
         free = self.budget_bytes * 0.9 - self.used_bytes - self.hot.bytes
         return max(free, self.budget_bytes * COLUMN_SHARE - self.column_bytes)
 
+    def is_over(self, held: float = 0.0) -> bool:
+        """Whether a sweep is due, with bytes that a writer holds beside the cache.  After one that could not make enough
+        room, since most of what there is has still to be written, not before somewhat more has come."""
+        used, budget = self.used_bytes + self.hot.bytes + held, self.budget_bytes
+        return used > budget and used > self._hopeless_bytes * (1 + _HOPELESS_SHARE)
+
     @property
-    def is_over(self) -> bool:
-        """Whether a sweep is due.  After one that could not make enough room, since most of what there
-        is has still to be written, not before somewhat more has come."""
-        used, budget = self.used_bytes + self.hot.bytes, self.budget_bytes
-        return used > budget and used > self._hopeless_bytes + budget * _HOPELESS_SHARE
+    def is_hopeless(self) -> bool:
+        """Whether the latest sweep could not make enough room."""
+        return self._hopeless_bytes > 0
 
     def claim_for_columns(self, size_bytes: int) -> bool:
         """Make columns that are kept longer by so much, unless there is no room; or shorter."""
@@ -137,17 +144,29 @@ class Cache:
         self.used_bytes += size - node.bytes
         node.bytes = size
 
+    def weigh(self, tree_id: int, some: Node) -> float:
+        """Take some entries as what a writer puts into a tree; by how much they are taken for larger than before."""
+        known = self.entry_bytes.get(tree_id)
+        self._weighed += 1
+        if known is not None and self._weighed % _WEIGHED_EVERY:
+            return 0.0
+        measured = (_memory_of_all(some.keys) + _memory_of_all(some.values)) / max(
+            len(some.keys), 1
+        )
+        self.entry_bytes[tree_id] = found = measured if known is None else (known + measured) / 2
+        return found - (known or found)
+
     def clear(self) -> None:
         """Forget the cooling nodes and the pages: their locations mean nothing any more."""
         self._cooling = {}
         self.pages.clear()
 
-    def sweep(self, roots: Iterable[Node]) -> None:
-        """Make room.  `roots`: of the trees in which nodes may be evicted."""
+    def sweep(self, roots: Iterable[Node], held: float = 0.0) -> None:
+        """Make room.  `roots`: of the trees in which nodes may be evicted.  `held`: see `is_over`."""
         if not self._sweeping.acquire(blocking=False):
             return
         try:
-            self._sweep(list(roots))
+            self._sweep(list(roots), held)
         finally:
             self._sweeping.release()
 
@@ -161,12 +180,12 @@ class Cache:
         counted: set[int] = set()
         self.column_bytes = sum([_column_bytes_below(root, counted) for root in roots])
 
-    def _sweep(self, roots: list[Node]) -> None:
+    def _sweep(self, roots: list[Node], held: float) -> None:
         self.recount(roots)
         cooling = self._cooling
         cooling_bytes = sum([node.bytes for node in list(cooling.values())])
         used = self.used_bytes - cooling_bytes
-        goal = int(self.budget_bytes * (1 - COOLING_SHARE)) - self.hot.bytes
+        goal = int(self.budget_bytes * (1 - COOLING_SHARE) - self.hot.bytes - held)
         wanted = used - goal + int(self.budget_bytes * COOLING_SHARE)
         if wanted > 0:
             chance = wanted / max(used, 1)
@@ -190,7 +209,8 @@ class Cache:
                 cooling_bytes -= node.bytes
                 self.evictions += 1
         self.used_bytes = used + cooling_bytes
-        self._hopeless_bytes = self.used_bytes + self.hot.bytes if self.used_bytes > goal else 0
+        in_all = self.used_bytes + self.hot.bytes + held
+        self._hopeless_bytes = in_all if self.used_bytes > goal else 0.0
 
     def _draw(self, page: int) -> float:
         """A number in [0, 1) to choose a node by; in one sweep the same for a page in whichever tree it
@@ -310,11 +330,14 @@ def memory_of(node: Node) -> int:
     """Bytes that a node's objects take, its children excluded."""
     size = sys.getsizeof(node) + _GC_HEADER_BYTES
     for part in (node.keys, node.values, node.pages):
-        if part is not None:
-            size += sys.getsizeof(part) + sum(map(_memory_of_value, list(part)))
+        size += _memory_of_all(part)
     if node.children is not None:
         size += sys.getsizeof(node.children) + 32 * len(node.children)
     return size
+
+
+def _memory_of_all(values: list[Any] | None) -> int:
+    return 0 if values is None else sys.getsizeof(values) + sum(map(_memory_of_value, list(values)))
 
 
 def _memory_of_value(value: Any) -> int:

@@ -101,7 +101,7 @@ class DiskStore:
         self.leaf_limit = max(2, min(_FIRST_LEAF_LIMIT, page_bytes // 64))
         self.raw_puts_max = max(64, min(RAW_PUTS_MAX, cache_bytes // _PUT_OFF_SHARE_BYTES))
         self.leaf_bytes = page_bytes * MEMORY_PER_PAGE_BYTE  # what a full leaf takes in memory
-        self.held_max = max(4, cache_bytes // 2 // self.leaf_bytes)
+        self.held_max = max(4 * self.leaf_bytes, cache_bytes // 2)  # by one transaction
         self.closed = False
         self._lock = threading.RLock()
         self._epoch: object = None
@@ -147,6 +147,10 @@ class DiskStore:
         if view is not None and self.pages.is_newest(view.snapshot.state):
             return view
         return self._renewed_view()
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.cache.budget_bytes
 
     @property
     def is_newest(self) -> Callable[[Any], bool]:
@@ -421,7 +425,7 @@ class DiskStore:
                 self._versions[lsn] = made
                 if len(self._versions) > VERSIONS_MAX:
                     self.view()
-        if raw is not None and self.cache.is_over:
+        if raw is not None and self.cache.is_over():
             self.make_room([])
         return lsn
 
@@ -479,9 +483,10 @@ class DiskStore:
                 self._count_waiting(made)
             return made
 
-    def make_room(self, extra: list[Node]) -> None:
-        """Evict from the visible version, the newest one, and from `extra` roots, the calling writer's own."""
-        self.cache.sweep(self.roots(extra))
+    def make_room(self, extra: list[Node], held: float = 0.0) -> None:
+        """Evict from the visible version, the newest one, and from `extra` roots, the calling writer's own, which holds
+        bytes of changes itself."""
+        self.cache.sweep(self.roots(extra), held)
 
     def roots(self, extra: list[Node]) -> list[Node]:
         """The roots in memory of the visible version and of the newest one, and `extra` ones."""

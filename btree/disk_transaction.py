@@ -31,6 +31,7 @@ from btree.view import ENDED, View
 
 if TYPE_CHECKING:
     from btree.disk import DiskStore
+    from btree.node import Node
     from btree.pages import Writer
 
 REDO_BYTES_MAX = 256 * 1024
@@ -43,6 +44,9 @@ TAKEN_IN = 1024
 """This many changes that wait over the raw tree, or more, are taken in page by page, not by way of nodes, when all that has
 changed is written as pages."""
 
+
+_ROOM_PARTS = 4
+"""Leaves that are kept for savepoints leave this part of the room for changes."""
 
 _begin = LocalTransaction.__init__
 
@@ -63,8 +67,9 @@ class DiskTransaction(OnPages):
         self.reader = writer if view is None else view.snapshot
 
     @property
-    def held_max(self) -> float:  # type: ignore[override]
-        return self.store.held_max
+    def held_max(self) -> float:
+        most = self.store.held_max
+        return max(most - self.left_behind, most / _ROOM_PARTS)
 
     @property
     def first_puts_max(self) -> int:
@@ -246,7 +251,7 @@ class DiskTransaction(OnPages):
     # -- room ----------------------------------------------------------------------------------------
 
     def room_bytes(self) -> float:
-        return (self.held_max - self.held) * self.store.leaf_bytes
+        return self.held_max - self.held
 
     def spill(self) -> None:
         assert self._writer is not None
@@ -258,8 +263,8 @@ class DiskTransaction(OnPages):
             if tree.__class__ is Tree:
                 spill.tree(tree)
         self.spilled += flush.allocated
-        self.left_behind = spill.left
-        if self.store.cache.is_over:
+        self.left_behind, self.left_number = spill.left, spill.left_number
+        if self.is_over:
             self.make_room()
 
     def early_flush(self) -> Flush:
@@ -275,7 +280,14 @@ class DiskTransaction(OnPages):
 
     def make_room(self) -> None:
         trees = self.open_trees.values() if self._writable else ()
-        self.store.make_room([tree.root for tree in trees if tree.__class__ is Tree])
+        roots = [tree.root for tree in trees if tree.__class__ is Tree]
+        self.store.make_room(roots, self.held)
+        if roots and self.store.cache.is_hopeless and self.is_most(roots):
+            self.held = max(self.held, self.store.held_max + 1)  # the next change spills
+
+    def is_most(self, roots: list[Node]) -> bool:
+        """Whether copies of leaves, which can't be evicted as they are, take much of the cache."""
+        return unflushed_bytes(roots) > self.store.held_max / 2
 
     # -- pages ---------------------------------------------------------------------------------------
 

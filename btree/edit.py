@@ -26,8 +26,9 @@ Path = list[tuple[Node, int]]
 Pieces = list[tuple[Key, Node]]
 """(separator below, node), in order; the first separator is not used."""
 
-COPY_SHARE = 0.15
-"""What a copied leaf holds of its own, in full leaves: its lists; the entries are shared."""
+COPIED_BYTES = 300
+COPIED_ENTRY_BYTES = 16
+"""What a copied node holds of its own: itself and its lists; the entries are shared."""
 
 SHORT_RUN = 4
 """Keys of a bulk operation that fall in one leaf, up to which they are put one by one."""
@@ -53,7 +54,7 @@ def own_path(tree: Tree, key: Key) -> tuple[Path, Node]:
     transaction = tree.transaction
     if transaction.held > transaction.held_max:
         transaction.spill()
-    transaction.held += 1.5 / tree.leaf_limit  # the entry that is about to be put
+    transaction.hold(tree, 1.5)  # the entry that is about to be put
     node = tree.owned_root()
     path: Path = []
     while node.children is not None:
@@ -73,7 +74,7 @@ def own_child(tree: Tree, branch: Node, slot: int) -> Node:
     node: Node = child
     if node.owner is not tree.token:
         node = children[slot] = copied(node, tree.token)
-        tree.transaction.held += COPY_SHARE
+        tree.transaction.held += COPIED_BYTES + COPIED_ENTRY_BYTES * len(node.keys)
         tree.transaction.copies += 1
     return node
 
@@ -216,7 +217,8 @@ def split(tree: Tree, key: Key) -> None:
     appended = upper_bound(path) is None and leaf.keys[-1] == key
     ends = [count - 1, count] if appended else cut_ends(count, tree.leaf_limit, full=False, least=1)
     pieces = cut_leaf(leaf, ends, owner=tree.token)
-    tree.transaction.held += len(pieces) - 1
+    # What went into the leaf since it was split from its neighbour: half of its entries where they come in no order.
+    tree.transaction.hold(tree, count if appended else count / 2)
     splice(tree, path, pieces, full=appended)
     tree.tail = pieces[-1][1] if appended else None
 
@@ -304,7 +306,6 @@ def _next_leaf(tree: Tree, path: Path, key: Key) -> tuple[Path, Node, tuple[Key]
         branch, slot = path[-1]
         slot = search_right(branch.keys, key, slot)
         if slot < len(branch.keys):
-            transaction.held += 1.5 / tree.leaf_limit
             path[-1] = branch, slot
             return path, own_child(tree, branch, slot), (branch.keys[slot],)
     path, leaf = own_path(tree, key)
@@ -331,7 +332,7 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
         path, leaf, upper = _next_leaf(tree, path, keys[start])
         if upper is None and count - start > tree.leaf_limit and lies_behind(leaf, keys[start]):
             pieces = leaves_of(tree, leaf, keys, values, start)
-            tree.transaction.held += len(pieces) - 1
+            tree.transaction.hold(tree, count - start)
             splice(tree, path, pieces, full=True)
             added += count - start
             leaves += len(pieces)
@@ -340,9 +341,8 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
         run = keys[start:end]
         run_values = None if values is None else values[start:end]
         before = len(leaf.keys)
-        appended, sparse = put_run(tree, leaf, run, run_values)
-        if not appended:
-            tree.transaction.held += len(run) / tree.leaf_limit
+        _, sparse = put_run(tree, leaf, run, run_values)
+        tree.transaction.hold(tree, len(run))
         leaf.location = 0
         added += len(leaf.keys) - before
         if not sparse or len(leaf.keys) > tree.leaf_limit:
@@ -350,7 +350,6 @@ def load(tree: Tree, keys: Sequence[Key], values: Sequence[Value] | None) -> tup
         if len(leaf.keys) > tree.leaf_limit:
             full = upper is None
             ends = cut_ends(len(leaf.keys), tree.leaf_limit, full=full, least=1)
-            tree.transaction.held += (len(ends) - 1) * (1 if appended else COPY_SHARE)
             splice(tree, path, cut_leaf(leaf, ends, owner=tree.token), full=full)
             path = []
         start = end

@@ -37,6 +37,7 @@ class MemoryStore:
 
     path: str | None = None
     readonly = False
+    memory_bytes = 256 << 20
 
     def __init__(self, *, leaf_limit: int, branch_limit: int, timeout: float = 5.0) -> None:
         self.leaf_limit = leaf_limit

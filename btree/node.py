@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 class Owner:
     """The token by which a writer knows its nodes; it takes a new one at each savepoint."""
 
-    __slots__ = ("writer",)
+    __slots__ = ("number", "writer")
 
-    def __init__(self, writer: object) -> None:
+    def __init__(self, writer: object, number: int = 0) -> None:
         self.writer = writer  # the same for all tokens of one transaction
+        self.number = number  # ascends from one to the next
 
 
 class NotInMemoryError(AttributeError):

@@ -44,6 +44,11 @@ class OnPages(LocalTransaction):
     _recounted = False  # whether the cache was, for columns' sake
 
     @property
+    def is_over(self) -> bool:
+        """Whether the cache's nodes and what this transaction holds are more than the budget."""
+        return self.store.cache.is_over(self.held)
+
+    @property
     def _is_of_cache(self) -> bool:
         """Whether the cache tells pages by where they lie in the file that this reads: a snapshot from before a
         compaction reads the old one."""
@@ -66,7 +71,7 @@ class OnPages(LocalTransaction):
                 self.store.cache.used_bytes -= node.bytes
                 return node
             branch.children[slot] = node
-            if self.store.cache.is_over:
+            if self.is_over:
                 self.make_room()
         else:
             branch.children[slot] = node
@@ -99,7 +104,7 @@ class OnPages(LocalTransaction):
             return self.load(tree, branch, slot)
         branch.children[slot] = leaf
         cache.used_bytes += leaf.bytes
-        if cache.is_over:
+        if self.is_over:
             self.make_room()
         return leaf
 
@@ -115,7 +120,7 @@ class OnPages(LocalTransaction):
                 return None
             page = self.reader.read(number, location)
             cache.keep_page(location, page)
-            if cache.is_over:
+            if self.is_over:
                 self.make_room()
         return page
 
@@ -181,7 +186,7 @@ class OnPages(LocalTransaction):
         kept_with(branch, fresh, layout, size_bytes, cache.claim_for_columns)
         cache.used_bytes += size_bytes
         cache.column_bytes += size_bytes
-        if cache.is_over:
+        if self.is_over:
             self.make_room()
 
     def fresh_node(self, tree: Tree, page: int, location: int) -> Node:
@@ -247,10 +252,17 @@ class OnPages(LocalTransaction):
             sample.keys = leaf.keys[::step]
             sample.values = like(leaf.values, step=step)
         entries = int(self.store.page_bytes / codec.average_entry_bytes(sample))
-        old_limit, new_limit = tree.leaf_limit, max(entries, 2)
-        tree.leaf_limit = min(new_limit, LEAF_LIMIT_MAX)
-        if new_limit < old_limit:  # what the leaf has got was taken for smaller than it is
-            self.held += len(leaf.keys) / new_limit - len(leaf.keys) / old_limit
+        tree.leaf_limit = min(max(entries, 2), LEAF_LIMIT_MAX)
+        more = self.store.cache.weigh(tree.id, sample)
+        if more > 0:  # what the leaf has got was taken for smaller than it is
+            self.held += more * len(leaf.keys)
+
+    def hold(self, tree: TreeNodes, entries: float) -> None:
+        self.held += entries * self.entry_bytes(tree)
+
+    def entry_bytes(self, tree: TreeNodes) -> float:
+        """Bytes of memory that an entry takes, about."""
+        return self.store.cache.entry_bytes.get(tree.id) or self.store.leaf_bytes / tree.leaf_limit
 
     def pages_below(self, root: Any, kind: TreeKind, *, has_large: bool) -> Iterator[int]:
         """Every page of a tree, in key order; leaves are read only for the sake of large values."""
@@ -276,7 +288,7 @@ class OnPages(LocalTransaction):
 
     def make_room(self) -> None:
         """The cache is over its budget."""
-        self.store.make_room([])
+        self.store.make_room([], self.held)
 
     def successor(self, lsn: int, base_lsn: int) -> Version:
         """The version that this transaction's work makes of the one it began at."""

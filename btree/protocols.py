@@ -410,6 +410,10 @@ class Store(Protocol):
     @property
     def readonly(self) -> bool: ...
 
+    @property
+    def memory_bytes(self) -> int:
+        """What memory it may take, about: a sort of a session may take as much again."""
+
     def begin(self, *, write: bool = False, timeout: float | None = None) -> StoreTransaction:
         """A transaction on the newest durable commit.  With `write`, takes the writer's lock first,
         waiting at most `timeout` seconds (None: the store's own), else BusyError naming the holder's pid."""

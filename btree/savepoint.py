@@ -24,6 +24,7 @@ class TreeSavepoint:
         "freed",
         "log",
         "next_tree_id",
+        "number",
         "rewritten",
         "spilled",
         "states",
@@ -33,6 +34,9 @@ class TreeSavepoint:
     def __init__(self, transaction: LocalTransaction) -> None:
         self.states = transaction._states
         self.next_tree_id = transaction.next_tree_id
+        token = transaction._token
+        self.number = 0 if token is None else token.number + 1
+        """Of the first token after it: nodes of older ones may be wanted again."""
         self.freed = len(transaction.freed)
         self.cleared = len(transaction.cleared)
         self.log = len(transaction.log)

@@ -11,7 +11,6 @@ remembered roots back.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -61,11 +60,6 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
     an object of up to 30 attributes of its own is made in one piece)."""
 
     active = True
-    held = 0.0
-    """Memory of changes since the last spill, in full leaves."""
-    held_max: float = sys.maxsize
-    left_behind = 0
-    """Leaves that the last spill left in memory, for a savepoint."""
     copies = 0
     """Nodes copied so far."""
     _catalog_state: object = None
@@ -73,7 +67,8 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
     _states: dict[int, TreeState] | None = None
     """The trees, once some were created or dropped; None: the version's."""
     _token: Owner | None = None
-    _mark: object = None
+    mark: object = None
+    """The writer of all of its tokens."""
     spilled = _ListWhenAsked[int]()
     """Page ids given to leaves that were written early."""
     rewritten = _ListWhenAsked[tuple[int, int]]()
@@ -112,8 +107,8 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
         """The owner of the nodes that are copied from now on."""
         token = self._token
         if token is None:
-            self._mark = object()
-            token = self._token = Owner(self._mark)
+            self.mark = object()
+            token = self._token = Owner(self.mark)
         return token
 
     # -- the transaction ----------------------------------------------------------------------------
@@ -274,6 +269,8 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
             own = tree.own if tree.__class__ is OverlaidTree else ()
             if len(own) > OWN_MAX and not self.is_vast(tree.under):
                 tree.settle()  # a savepoint copies what lies over it
+        if self.held and self.held * 2 > self.held_max:
+            self.spill()  # later on, the savepoint may want what there is
         savepoint = TreeSavepoint(self)
         self._savepoints.append(savepoint)
         self.freeze()
@@ -326,9 +323,9 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
     def release(self, savepoint: Savepoint) -> None:
         self._check_writable()
         self._forget_after(savepoint, keep=False)
-        left = self.left_behind
-        if left and not self._savepoints and self.held + left > self.held_max:
-            self.spill()
+        if self.left_behind and self.wanted_before <= self.left_number:
+            # Some of them can be written by now.
+            self.held, self.left_behind = self.held + self.left_behind, 0.0
 
     def _forget_after(self, savepoint: Savepoint, *, keep: bool) -> TreeSavepoint:
         for at, known in enumerate(self._savepoints):
@@ -340,7 +337,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
     def freeze(self) -> None:
         """Take a new token: nodes made before this moment are copied before they change again."""
         if self._writable and self._token is not None:
-            token = self._token = Owner(self._mark)
+            token = self._token = Owner(self.mark, self._token.number + 1)
             for tree in self.open_trees.values():
                 tree.token = token
                 tree.tail = None
@@ -394,12 +391,10 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
                 "this transaction is read-only" if self.active else "the transaction has ended"
             )
 
-    def may_spill(self, leaf: Node) -> bool:
-        """Whether a leaf is this transaction's alone, wanted by no older savepoint."""
-        owner = leaf.owner
-        if owner is self.token:
-            return True
-        return not self._savepoints and owner.__class__ is Owner and owner.writer is self._mark
+    @property
+    def wanted_before(self) -> int:
+        """Nodes with older tokens than this may be wanted by a savepoint."""
+        return self._savepoints[-1].number if self._savepoints else 0
 
     # -- for trees: what redo and the page table have to know ---------------------------------------
 

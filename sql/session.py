@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sql.session_runs import Runs
     from sql.short import ReadyQuery
 
-MEMORY_LIMIT_BYTES = 256 << 20
+_MEMORY_MIN_BYTES = 8 << 20
 _PLANS_MAX = 1024
 _READY_MAX = 256
 _TEXT_CACHED_MAX = 1 << 16
@@ -66,18 +66,18 @@ _CONTROL = {
 class Session(TransactionState):
     """One connection's state on `store`.
 
-    `memory_limit_bytes`: what a sort, group or join may take before it spills to disk.
+    `memory_limit_bytes`: what a sort, group or join may take before it spills to disk (None: as much as the store).
     `busy_timeout`: seconds to wait for another writer (None: the store's own)."""
 
     def __init__(
         self,
         store: Store,
         *,
-        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+        memory_limit_bytes: int | None = None,
         busy_timeout: float | None = None,
     ) -> None:
         super().__init__(store, busy_timeout)
-        self.memory_limit_bytes = memory_limit_bytes
+        self.memory_limit_bytes = memory_limit_bytes or max(store.memory_bytes, _MEMORY_MIN_BYTES)
         self._timeout: float | None = None
         self.cancellation = Cancellation()
         self.foreign_keys = False

@@ -19,6 +19,7 @@ from sql.context import Context
 from sql.errors import ConstraintError, Interrupted, MisuseError, SqlError
 from sql.loading import load, planning
 from sql.result import Result, WriteOutcome
+from sql.run.spill import ROOM_PARTS, rows_within
 from sql.session_plans import Checked, Parameters, Values
 from sql.typed_rows import TypedRows
 
@@ -263,7 +264,8 @@ class WriteStatement(Checked):
             if len(chunk) < at_once:
                 return
             if self._plan is not None:
-                at_once = self._plan.sets_at_once
+                room = session.memory_limit_bytes // ROOM_PARTS
+                at_once = rows_within(chunk, room, self._plan.sets_at_once)
 
     def _bound_as_they_are(self, sets: list[Parameters]) -> list[Values] | None:
         """The sets themselves if all are tuples of values that need no conversion; else None."""

@@ -25,6 +25,12 @@ Place = tuple[int, int]
 _FORMAT = 2  # the newest without references between objects, which cost more than they save
 _SAMPLE_ROWS = 64
 
+ROOM_PARTS = 4
+"""Rows that are written at once may take this part of the memory limit: what is made of them takes twice as much."""
+
+FEW_ROWS = 256
+"""So many rows are worth being written at once, however long they are."""
+
 
 class Unspillable(SqlError):
     """The rows hold something that can't be written: sort keys of a collation that the program added."""
@@ -74,6 +80,13 @@ def row_bytes(rows: Sequence[Row]) -> int:
             total += _own_bytes(row)
         total += 8
     return total // min(len(rows), _SAMPLE_ROWS) + 1
+
+
+def rows_within(rows: Sequence[Row], room_bytes: int, most: int) -> int:
+    """How many rows such as these, whoever else holds them, take so much room, at most; no fewer than `FEW_ROWS`."""
+    sample = _sample(rows)
+    size = sum(map(value_bytes, sample)) // max(len(sample), 1) + 1
+    return max(FEW_ROWS, min(most, room_bytes // size))
 
 
 _OWN_REFERENCES = 3  # a row's: the list of rows, the variable, the argument

@@ -83,7 +83,7 @@ def test_sweeps_that_find_nothing_to_evict_become_rare(
     sweeps = []
     plain = Cache._sweep
     monkeypatch.setattr(
-        Cache, "_sweep", lambda self, roots: (sweeps.append(1), plain(self, roots))[1]
+        Cache, "_sweep", lambda self, roots, held: (sweeps.append(1), plain(self, roots, held))[1]
     )
     store.cache.budget_bytes = 1  # all at once: what is in memory goes
     store.make_room([])
