@@ -8,13 +8,13 @@ for generated columns: these are computed, since a row always holds every column
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, reduce
-from operator import itemgetter, or_
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from btree import Row, Tree
+from btree import Tree
 from sql.ddl.expressions import check_expression
 from sql.ddl.objects import forget_sequence, place_of
 from sql.ddl.rewrite import ColumnFinder, Edit, edited, own_edits, table_edits, tables_named
@@ -356,27 +356,19 @@ def _fill_column(work: Work, table: Table, tree: Tree) -> None:
 
     column = table.columns[-1]
     others = len(table.columns) - 1
-    expression = column.generated or column.default or "NULL"
-    value_of = compile_row_function([parse_expression(expression)], table, work.environment())
-    context = work.context()
-
-    def value_in(row: Row, key: Any) -> Any:
-        value = value_of(context, (*row, None), key)[0]
-        return value if column.affinity is Affinity.BLOB else apply_affinity(value, column.affinity)
-
+    value: Any = None
     if column.generated is None:
-        value = value_in((None,) * others, None)
-        tree.widen((*[0] * others, kind_of(value)))
-        tree.lengthen(others + 1, (value,))
-    else:
-        for keys, rows in tree.batches():
-            context.check()
-            values = list(map(value_in, rows, keys))
-            if column.not_null and None in values:
-                raise SqlError("NOT NULL constraint failed")
-            mask = reduce(or_, map(kind_of, values))
-            tree.widen((*[0] * others, mask))
-            tree.load(list(keys), [(*row, value) for row, value in zip(rows, values, strict=True)])
+        expression = parse_expression(column.default or "NULL")
+        value_of = compile_row_function([expression], table, work.environment())
+        value = value_of(work.context(), (None,) * (others + 1), None)[0]
+        if column.affinity is not Affinity.BLOB:
+            value = apply_affinity(value, column.affinity)
+    tree.widen((*[0] * others, kind_of(value)))
+    tree.lengthen(others + 1, (value,))
+    if column.generated is not None:
+        from sql.dml import fill_generated
+
+        fill_generated(work.context(), table, others, work.environment())
     if table.checks:
         _check_rows(work, table)
 

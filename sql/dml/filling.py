@@ -8,13 +8,17 @@ everything is undone, and left to the way row by row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from btree import CollectorPaused
+from sql.compile import compile_rows_function
 from sql.dml.bulk import ascending, breaks_types, rebuild_index
-from sql.dml.records import NULL, TableRecords, widen_by_classes
+from sql.dml.records import NULL, UNCHANGED, Row, TableRecords, widen_by_classes
 from sql.dml.undo import guarded
-from sql.errors import ConstraintError
+from sql.errors import ConstraintError, SqlError
+from sql.expressions import ROWID
+from sql.parse import parse_expression
 from sql.result import WriteOutcome
 from sql.values import apply_affinity_to_all
 
@@ -37,6 +41,52 @@ class _CloserLookError(Exception):
 def fill_table(ctx: Context, table: Table, env: BindEnvironment, batches: Batches) -> None:
     """Put rows into a new table that has rowids, and neither constraints nor indexes."""
     _fill(ctx, TableRecords(table, env), batches)
+
+
+def fill_generated(ctx: Context, table: Table, place: int, env: BindEnvironment) -> None:
+    """Compute a generated column of all rows, which hold NULL there, from the columns that it depends on.  Raises SqlError
+    if one is NULL and may not be; its rows may have been written by then."""
+    column, tree = table.columns[place], ctx.transaction.tree(table.tree_id)
+    assert column.generated is not None
+    parsed = [parse_expression(column.generated)]
+    compute, read = compile_rows_function(
+        parsed, None, table, env, lambda values, *_: values[0], tuple(tree.kinds)
+    )
+
+    def computed(rows: Iterable[Row], keys: Sequence[Any]) -> tuple[Sequence[Any], set[type]]:
+        ctx.check()
+        values: Sequence[Any] = compute(ctx, rows, keys)
+        classes = set(map(type, values))
+        if not classes <= UNCHANGED[column.affinity]:
+            values = apply_affinity_to_all(values, column.affinity, classes)
+            classes = set(map(type, values))
+        if column.not_null and NULL in classes:
+            raise SqlError("NOT NULL constraint failed")
+        widen_by_classes(tree, [*[()] * place, classes])
+        return values, classes
+
+    rewrite = tree.rewrite()
+    if rewrite is None:
+        for keys, rows in tree.batches():
+            added, _ = computed(rows, keys)
+            made = zip(rows, added, strict=True)
+            tree.load(list(keys), [(*row[:place], value) for row, value in made])
+        return
+    places = sorted([other for other in read if other != ROWID])
+    for batch in rewrite.batches([*places, ROWID]):
+        *columns, row_keys = batch.lists
+        values, classes = computed(_of_columns(places, columns), row_keys)
+        batch.choose(range(batch.count))
+        batch.set({place: values}, {place: classes})
+    rewrite.finish()
+
+
+def _of_columns(places: Sequence[int], columns: Sequence[Sequence[Any]]) -> Iterable[Row]:
+    """Rows that have some columns, and NULL in others; any number of them without a column."""
+    if not places:
+        return repeat(())
+    there = dict(zip(places, columns, strict=True))
+    return zip(*[there.get(place, repeat(None)) for place in range(places[-1] + 1)], strict=False)
 
 
 def insert_columns(ctx: Context, records: TableRecords, batches: Batches) -> WriteOutcome | None:

@@ -168,3 +168,67 @@ def test_a_blob_handle_reads_an_added_column(tmp_path: Path) -> None:
         blob.write(b"\7")
     found = con.execute("SELECT b FROM t WHERE id BETWEEN 77 AND 79").fetchall()
     assert found == [(b"\1\2\3",), (b"\7\2\3",), (b"\1\2\3",)]
+
+
+GENERATED = (
+    "INT AS (id * 2 + 1)",
+    "TEXT AS (a || '-') VIRTUAL",
+    "AS (b + c)",
+    "REAL AS (id / 3)",
+    "INTEGER AS (b || '')",
+    "AS (7)",
+    "AS (NULL)",
+    "TEXT AS (d)",
+    "NUMERIC AS (a)",
+    "AS (CASE WHEN id % 2 THEN a WHEN id % 3 THEN b ELSE x'01' END)",
+    "TEXT AS (lower(a) || typeof(d)) CHECK ({0} <> 'x')",
+    "AS (abs(b)) NOT NULL",
+    "INT AS (b) CHECK ({0} < 40)",
+)
+
+
+@pytest.mark.parametrize("tail", ["", " WITHOUT ROWID"])
+@pytest.mark.parametrize("rows", [0, 5, ROWS, 12_000])
+@pytest.mark.parametrize("place", ["file", "memory"])
+def test_generated_columns_are_computed_of_all_rows(
+    tail: str, rows: int, place: str, tmp_path: Path
+) -> None:
+    pair = Pair(str(tmp_path / "db") if place == "file" else ":memory:")
+    draw = Random(rows)
+    pair.run(f"CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b INT, c REAL, d){tail}")
+    made = [
+        (
+            number * 3 + draw.randrange(3),
+            draw.choice((None, f"{number}", "Some Text")),
+            draw.choice((None, number, 7 << 60)) if draw.random() < 0.01 else number % 50,
+            number / 8,
+            draw.choice((None, 1, 1.5, "12", "x", b"x")),
+        )
+        for number in range(rows)
+    ]
+    for con in (pair.ours, pair.theirs):
+        con.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", made)
+    pair.reopen()
+    for number, definition in enumerate(GENERATED):
+        name = f"g{number}"
+        if number % 3 == 0:
+            pair.run("BEGIN")
+            pair.run("UPDATE t SET b = 5 WHERE id % 7 = 0")
+            pair.run("DELETE FROM t WHERE id % 50 = 1")
+            pair.run(f"ALTER TABLE t ADD COLUMN {name} {definition.format(name)}")
+            pair.check("t")
+            pair.run("ROLLBACK" if number % 2 else "COMMIT")
+            pair.check("t")
+        if number % 3 or number % 2:
+            pair.run(f"ALTER TABLE t ADD COLUMN {name} {definition.format(name)}")
+        pair.check("t")
+        if number % 4 == 0:
+            pair.reopen()
+            pair.check("t")
+    pair.run("ALTER TABLE t ADD COLUMN later AS (g0 + g9)")
+    pair.run("CREATE INDEX i ON t(later, g1)")
+    pair.run("UPDATE t SET b = b - 1, a = 'new' WHERE id % 5 = 0")
+    pair.check("t")
+    pair.run("SELECT later, g1 FROM t INDEXED BY i ORDER BY 1, 2")
+    pair.reopen()
+    pair.check("t")
