@@ -100,6 +100,9 @@ class AccessCompiler:
             self.needed.setdefault(number, set()).add(column)
         self.first = -1  # the relation that the join begins with
         self.take = ""  # how many entries are wanted of the only level; "" for all
+        self.topmost = (
+            ""  # how many of a level's entries are wanted for each row before, see `Level`
+        )
         self.cut = ""  # how many joined rows LIMIT lets through, "" for all
         self.skip = "0"  # how many of those OFFSET leaves out
         self.in_order = False  # whether rows have to come in the order of the accesses
@@ -270,7 +273,11 @@ class AccessCompiler:
             and relation.source == self.first
             and level.fan_out > FEW_ROWS
         )
-        batches = self._taken(self._key_batches(access, gradual), clustered=path.clustered)
+        batches = self._key_batches(access, gradual, in_order=level.topmost)
+        if level.topmost:
+            batches = self._head(batches, self.topmost, "0", clustered=path.clustered)
+        else:
+            batches = self._taken(batches, clustered=path.clustered)
         if path.clustered:
             return Source(batches, [], [])
         if access.covering:
@@ -303,10 +310,13 @@ class AccessCompiler:
         if not self.take:
             return batches
         self.taken = True
+        return self._head(batches, self.take, self.skip, clustered=clustered)
+
+    def _head(self, batches: str, count: str, skip: str, *, clustered: bool) -> str:
         span = f"{self.module.function(ranges.key_span)}("
         if batches.startswith(span) and not clustered:
-            return self.call(ranges.head_span, self.take, self.skip, batches[len(span) : -1])
-        return self.call(ranges.head, batches, self.take, self.skip)
+            return self.call(ranges.head_span, count, skip, batches[len(span) : -1])
+        return self.call(ranges.head, batches, count, skip)
 
     def _is_point(self, access: KeyRange) -> bool:
         return not any(equality.many or equality.null_safe for equality in access.equal)
@@ -331,7 +341,9 @@ class AccessCompiler:
         collation = access.path.parts[place].collation
         return self.scalar.operand(equality.value, equality.affinity, collation)[0]
 
-    def _key_batches(self, access: KeyRange, gradual: bool = False) -> str:
+    def _key_batches(
+        self, access: KeyRange, gradual: bool = False, *, in_order: bool = False
+    ) -> str:
         path = access.path
         tree = self.module.tree(path.tree_id)
         plain = []
@@ -354,7 +366,7 @@ class AccessCompiler:
                 start = self.scalar.operand(access.prefix, None, collation)[0]
                 return self.call(ranges.text_span, tree, "check", prefix, start, reverse)
             unbound = access.low is None and access.high is None
-            if unbound and plain and not (access.reverse or path.clustered or gradual):
+            if unbound and plain and not (access.reverse or path.clustered or gradual or in_order):
                 return self.call(ranges.equal_span, tree, "check", prefix)
             bounds = self.bounds(access.low, access.high, collation)
             parts = [tree, "check", prefix, *bounds, reverse, *(["True"] if gradual else [])]

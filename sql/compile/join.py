@@ -130,6 +130,12 @@ class JoinCompiler:
     def _limit(self) -> None:
         """Tell the levels how many rows LIMIT lets through, where it counts them as they come."""
         compiler, levels, block = self.compiler, self.levels, self.plan.block
+        if self.plan.levels[-1].topmost:
+            assert block.limit is not None
+            offset = "0" if block.offset is None else compiler.scalar.value(block.offset)
+            levels.topmost = f"h{compiler.module.number()}"
+            count = compiler.call(top_count, compiler.scalar.value(block.limit), offset)
+            self.body.add(f"{levels.topmost} = {count}")
         if not is_cut(self.plan):
             first, *others = self.plan.levels
             if self.plan.first_row and not others and not first.filters and not first.left:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from msgspec.structs import replace
+
 from sql.expressions import (
     ROWID,
     Call,
@@ -20,8 +22,9 @@ from sql.optimise.candidates import DEPENDENT
 from sql.optimise.costs import SEEK
 from sql.optimise.decorrelate import ANTI, SEMI
 from sql.optimise.joins import JoinOrder, State
+from sql.optimise.ordering import in_order
 from sql.plan import AggregateCall, SortKey, TableRelation
-from sql.plan.operators import KeyPath, Level, SelectPlan, TreeEnd
+from sql.plan.operators import KeyPath, KeyRange, Level, SelectPlan, TreeEnd
 from sql.plan.walk import walk_flat
 
 HAVING_SHARE = 0.02
@@ -51,6 +54,8 @@ class SelectPlanner(JoinOrder):
                 best, ordered = other, True
         assert best is not None
         levels = self._levels(best)
+        if not ordered:
+            levels = self._with_topmost(levels, best)
         rows = best.rows
         if block.keys is not None:
             rows = 1.0 if not block.keys else max(1.0, min(rows, self._groups(rows)))
@@ -217,6 +222,32 @@ class SelectPlanner(JoinOrder):
                 )
             )
         return tuple(levels)
+
+    def _with_topmost(self, levels: tuple[Level, ...], state: State) -> tuple[Level, ...]:
+        """The levels, the last one in the order that LIMIT picks by, if it can be: of what an index has for each row before,
+        no more than that many can be among the rows that are picked.
+
+        The latest posts of all whom one follows are among the latest of each."""
+        block, place = self.block, state.steps[-1].place
+        if block.limit is None or not block.order or len(levels) < 2:
+            return levels
+        if block.keys is not None or block.windows or block.distinct:
+            return levels
+        last, candidate = levels[-1], state.steps[-1].candidate
+        if (
+            last.filters
+            or last.batched
+            or not isinstance(last.access, KeyRange)
+            or candidate.unique
+        ):
+            return levels
+        if self.items[place].join in DEPENDENT:
+            return levels
+        own = frozenset({last.relation.source})
+        fitting = in_order(candidate, last.relation, block.order, own)
+        if fitting is None:
+            return levels
+        return (*levels[:-1], replace(last, access=fitting.access, topmost=True))
 
 
 def _filter_cost(conjunct: Expression) -> int:
