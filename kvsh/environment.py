@@ -19,6 +19,7 @@ from kvsh.opened import OpenDatabase, Options
 from kvsh.output import DRAWN, HEADERS_BY_DEFAULT, Batches, Row, Style, write_rows
 from kvsh.output.target import PagerLeft, Target
 from kvsh.reader import Reader, Unit
+from kvsh.stopping import Stoppable
 
 if TYPE_CHECKING:
     from kvsh.arguments import Arguments
@@ -63,7 +64,7 @@ class Leave(Exception):
         self.status = status
 
 
-class Environment(OpenDatabase):
+class Environment(OpenDatabase, Stoppable):
     """One shell, script or one-shot command."""
 
     def __init__(self, path: str | None, options: Options, *, out: BinaryIO, err: TextIO) -> None:
@@ -95,10 +96,6 @@ class Environment(OpenDatabase):
         self.last_statement = ""  # what `.edit` begins with
         # what happens
         self.source = "<stdin>"
-        self.busy = False  # a statement runs
-        self.interrupted = False  # the latest unit was told to stop
-        self._stop_asked = False  # and has not heard of it yet
-        self.terminated = 0  # the exit status, after SIGTERM or SIGHUP while something ran
         self.unfulfilled = False  # the latest unit was no error, but the status is 1
         self.last_error: Exception | None = None
         self.leave_status: int | None = None
@@ -108,9 +105,8 @@ class Environment(OpenDatabase):
             ""  # what the latest statement did, as "3 rows changed"; None: said
         )
         self._once = False
-        self._only_reads = False  # what runs can be torn off anywhere
-        self._tearable = False  # so can it, but only after a moment of grace
-        super().__init__(path, options)
+        Stoppable.__init__(self)
+        OpenDatabase.__init__(self, path, options)
 
     def close(self, *, ends: bool = False) -> None:
         """Flush the output and close the database.  `ends`: the process does, too."""
@@ -125,64 +121,22 @@ class Environment(OpenDatabase):
             self.undo_log.forget()
         super().close_database(ends=ends)
 
-    def interrupt(self) -> None:
-        """Ctrl-C: ask what runs to stop.  Raises KeyboardInterrupt, in the signal's handler, out of a
-        command that only reads, and between two units."""
-        self.interrupted = True
-        if self._only_reads or not self.busy:
-            self._only_reads = False
-            raise KeyboardInterrupt
-        self._stop_asked = True
-
-    def forget_interrupt(self) -> None:
-        """Ctrl-C was meant for somebody else."""
-        self.interrupted = self._stop_asked = False
-
-    def tear(self) -> None:
-        """Ctrl-C was a moment ago: tear a query off that has not heard of it.  Raises KeyboardInterrupt,
-        in the signal's handler."""
-        if self._tearable and self._stop_asked:
-            self._tearable = self._stop_asked = False
-            raise KeyboardInterrupt
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """While the block waits for somebody else, such as the writer of a pipe, a signal ends it at once: by
-        KeyboardInterrupt or SystemExit."""
-        outer, self.busy = self.busy, False
-        try:
-            yield
-        finally:
-            self.busy = outer
-
-    def _stops(self) -> bool:
-        """Whether what runs is to stop; asked by the session between batches, and answered once: what
-        undoes the statement runs to its end.
-
-        Asked, not told: a session forgets at the start of a statement what it was told before, and so
-        would lose a signal that comes a moment too early."""
-        asked, self._stop_asked = self._stop_asked, False
-        return asked
-
     @property
     def session(self) -> Session:
         """The SQL session; made at its first use."""
         if self._session is None:
-            super().session.cancellation.progress = self._stops
+            super().session.cancellation.progress = self.stops
         session = self._session
         assert session is not None
         return session
 
     def end_transaction(self, *, keep: bool) -> None:
         """Commit or roll back, undisturbed by Ctrl-C."""
-        outer, self.busy = self.busy, True
-        try:
+        with self.working():
             if keep:
                 self.commit()
             else:
                 self.rollback()
-        finally:
-            self.busy = outer
 
     # -- output ----------------------------------------------------------------------------------
 
@@ -256,7 +210,7 @@ class Environment(OpenDatabase):
         except PagerLeft:
             pass  # the reader has seen enough
         finally:
-            self._only_reads = self._tearable = False  # Ctrl-C is the pager's from here on
+            self.only_reads = self.tearable = False  # Ctrl-C is the pager's from here on
             self.target.end_pages()
 
     def canvas(self) -> Canvas:
@@ -283,8 +237,7 @@ class Environment(OpenDatabase):
                 self.leave_status = self.terminated
                 if self.in_transaction():
                     self.rollback()
-            if self._stop_asked:  # Ctrl-C came when the unit had nothing left to stop
-                self._stop_asked = False
+            if self.stops():  # Ctrl-C came when the unit had nothing left to stop
                 self.report(KeyboardInterrupt())
                 return
             if not done or self.leave_status is not None:
@@ -297,7 +250,7 @@ class Environment(OpenDatabase):
     def guarded(self, unit: Unit, action: Callable[[], None]) -> bool:
         """Do what a unit asks for; report its error.  False if there was one."""
         self.unfulfilled = False
-        self.interrupted = self._stop_asked = False
+        self.forget_interrupt()
         self.last_error = None
         outer, self.busy = self.busy, True
         try:
@@ -421,11 +374,11 @@ class Environment(OpenDatabase):
 
     def query(self, text: str) -> None:
         """Execute one SQL statement and show what it gives."""
-        self._tearable = _QUERY.match(text) is not None
+        self.tearable = _QUERY.match(text) is not None
         try:
             self._query(text)
         finally:
-            self._tearable = False
+            self.tearable = False
 
     def _query(self, text: str) -> None:
         if self.explain and text.lstrip()[:8].lower().startswith(("select", "with", "values")):
@@ -523,7 +476,7 @@ class Environment(OpenDatabase):
 
     def _run_command(self, command: Command, arguments: Arguments) -> None:
         """Run it, so that Ctrl-C stops what only reads, and long listings go to the pager."""
-        self._only_reads = command.name in _READERS
+        self.only_reads = command.name in _READERS
         try:
             if command.name in _LISTING:
                 with self.pages():
@@ -531,7 +484,7 @@ class Environment(OpenDatabase):
             else:
                 command.run(self, arguments)
         finally:
-            self._only_reads = False
+            self.only_reads = False
 
     def run_words(self, words: list[str]) -> None:
         """Run a command whose words came one by one; errors come out."""

@@ -21,6 +21,9 @@ from kvsh.arguments import CommandError, UsageError
 from kvsh.reader import Reader, Unit
 
 if TYPE_CHECKING:
+    from codecs import IncrementalDecoder
+    from types import FrameType
+
     from kvsh.environment import Environment
     from sql import ResultColumn
 
@@ -150,16 +153,14 @@ class Script:
             if environment.interrupted:
                 raise KeyboardInterrupt
 
-        environment.busy = True
         try:
-            store.compact(progress=stop)
+            with environment.working():
+                store.compact(progress=stop)
         except KeyboardInterrupt:
             pass  # what was written is thrown away; `finish` sees the signal
         except StoreError as error:
             self.compacts = False
             environment.say(f"kvsh: warning: the file could not be compacted: {error}")
-        finally:
-            environment.busy = False
         return self.finish(done=True)
 
     def _undecodable(self, reader: Reader, error: Undecodable) -> bool:
@@ -287,7 +288,7 @@ def _shown(environment: Environment, descriptor: int, reader: Reader) -> Generat
         bar.finish()
 
 
-def _decoded(decoder: Any, data: bytes, *, final: bool) -> Iterator[str]:
+def _decoded(decoder: IncrementalDecoder, data: bytes, *, final: bool) -> Iterator[str]:
     try:
         yield decoder.decode(data, final)
     except UnicodeDecodeError as error:
@@ -347,7 +348,7 @@ def signals(environment: Environment) -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP stop what runs, which undoes itself; with nothing running they end the
     script at once.  Raises KeyboardInterrupt and SystemExit."""
 
-    def interrupt(_number: int, _frame: Any) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         if not environment.busy or environment.interrupted:
             raise KeyboardInterrupt
         environment.interrupt()
@@ -364,7 +365,7 @@ def signals(environment: Environment) -> Iterator[None]:
 def terminable(environment: Environment) -> Iterator[None]:
     """SIGTERM and SIGHUP stop what runs, as SIGINT does, and then the environment asks to be left."""
 
-    def terminate(number: int, _frame: Any) -> None:
+    def terminate(number: int, _frame: FrameType | None) -> None:
         if not environment.busy or environment.terminated:
             raise SystemExit(128 + number)
         environment.terminated = 128 + number
