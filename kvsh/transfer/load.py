@@ -66,54 +66,63 @@ def import_file(
 ) -> ImportOutcome:
     """Load the file at `path` ("-": standard input) into `table` (None: named after the file).
 
-    `format`: csv, tsv, json, jsonl, sql or sqlite; None: by the file's ending, or as a file of SQLite's begins.  `header`: whether the first row of
-    csv and tsv names the columns; None: found out.  `report` gets a sentence for each rejected row;
+    `format`: csv, tsv, json, jsonl, sql or sqlite; None: by the file's ending, or as a file of SQLite's begins.
+    `header`: whether the first row of csv and tsv names the columns; None: found out.  `report` gets a sentence for each rejected row;
     `strict`: the first one is an error.  `progress`: where to draw a bar after a second.  In an open
     transaction it is a part of that.  Raises TransferError, SqlError, the store's errors."""
-    if format in (None, "sqlite") and is_sqlite(path):
-        kind = "sqlite"
-    elif format == "sqlite":
-        raise TransferError(f"{path} is no database of SQLite's")
-    else:
-        kind = checked_format(format, path)
+    kind = _kind_of(path, format)
     if delimiter is not None and len(delimiter) != 1:
         raise TransferError(f"a delimiter is one character, not {delimiter!r}")
     started = time.monotonic()
-    name = "stdin" if path == "-" else path
+    source: Source | None = None
     try:
         source = Source(path, encoding, session.cancellation.check)
-    except Endless as error:
-        raise TransferError(f"{name}:{error.line}: {error}") from error
-    try:
-        if kind == "sqlite":
-            outcome = ImportOutcome(table)
-        else:
-            outcome = ImportOutcome(None if kind == "sql" else table or _table_name(path))
+        if kind not in ("sql", "sqlite"):
+            table = table or _table_name(path)
+        outcome = ImportOutcome(None if kind == "sql" else table)
         loading = Loading(session, source, outcome, strict, report or _to_stderr, progress)
         with loading.transaction():
-            if kind == "sql":
-                from kvsh.transfer.scripts import load_script
-
-                load_script(loading)
-            elif kind == "sqlite":
+            if kind == "sqlite":
                 load_sqlite(loading, path, table)
-            elif kind in ("json", "jsonl"):
-                from kvsh.transfer.documents import load_documents
-
-                load_documents(loading, by_line=kind == "jsonl")
             else:
-                from kvsh.transfer.delimited import load_delimited
-
-                separator = delimiter or ("\t" if kind == "tsv" else None)
-                load_delimited(loading, separator, header)
+                _load_text(loading, kind, delimiter, header)
         outcome.seconds = time.monotonic() - started
         return outcome
     except Endless as error:
+        name = "stdin" if path == "-" else path
         raise TransferError(f"{name}:{error.line}: {error}") from error
     except UnicodeError as error:
+        if source is None:
+            raise
         raise source.wrong_encoding(error) from error
     finally:
-        source.close()
+        if source is not None:
+            source.close()
+
+
+def _kind_of(path: str, format: str | None) -> str:
+    """What a file is to be read as: `format`, if that is one.  Raises TransferError."""
+    if format in (None, "sqlite") and is_sqlite(path):
+        return "sqlite"
+    if format == "sqlite":
+        raise TransferError(f"{path} is no database of SQLite's")
+    return checked_format(format, path)
+
+
+def _load_text(loading: Loading, kind: str, delimiter: str | None, header: bool | None) -> None:
+    """Load a file of text."""
+    if kind == "sql":
+        from kvsh.transfer.scripts import load_script
+
+        load_script(loading)
+    elif kind in ("json", "jsonl"):
+        from kvsh.transfer.documents import load_documents
+
+        load_documents(loading, by_line=kind == "jsonl")
+    else:
+        from kvsh.transfer.delimited import load_delimited
+
+        load_delimited(loading, delimiter or ("\t" if kind == "tsv" else None), header)
 
 
 def _table_name(path: str) -> str:
