@@ -350,9 +350,10 @@ class ScalarCompiler(MatchCompiler):
         first, source = self.named(source)
         null = f"None if {first} is None else " if kinds & NULL else ""
         begin = source if null else first
+        # By subtraction, as in SQLite: the negative of 0.0 is 0.0.
         if not kinds & INTEGER:
-            return f"({null}-{begin})"
-        return f"({null}-{source} if {begin} != {v.INT_MIN} else {-float(v.INT_MIN)!r})"
+            return f"({null}0.0 - {begin})"
+        return f"({null}0 - {source} if {begin} != {v.INT_MIN} else {-float(v.INT_MIN)!r})"
 
     def _not_nan(self, source: str) -> str:
         first, name = self.named(source)

@@ -104,7 +104,9 @@ def negate(value: SqlValue) -> SqlValue:
     number = to_number(value)
     if number is None:
         return None
-    return -number if number != INT_MIN or number.__class__ is float else 9223372036854775808.0
+    if number == INT_MIN and number.__class__ is int:
+        return 9223372036854775808.0
+    return 0 - number  # and no -0.0
 
 
 def concat(left: Any, right: Any) -> SqlValue:

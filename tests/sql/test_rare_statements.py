@@ -115,6 +115,15 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT abs(DISTINCT -1), max(DISTINCT 1, 2), min(ALL 1, 0), printf(DISTINCT '%d', 3)",
         "SELECT sum(DISTINCT 1) OVER ()",
     ],
+    "the negative of zero has no sign": [
+        "CREATE TABLE z (r REAL, n)",
+        "INSERT INTO z VALUES (0.0, 0.0), (1.5, '0.0'), (-2.5, 'x'), (NULL, NULL), (-0.0, 0), (3, -9223372036854775808)",
+        "SELECT -r, - -r, -(r * 0), -n, -(-n), -CAST(n AS REAL), -total(r) OVER () FROM z",
+        "SELECT printf('%f %s', -r, -n) FROM z WHERE -r = 0",
+        "UPDATE z SET n = -r, r = -r",
+        "SELECT r, n, r || '', n || '' FROM z",
+        "SELECT -sum(r * 0), -avg(r * 0), -max(n * 0.0) FROM z WHERE r = 0",
+    ],
     "integers of hundreds of digits": [
         f"SELECT {'9' * 400}, -{'9' * 400}, {'9' * 300}",
         ROWS,
@@ -488,7 +497,7 @@ def outcome(connection: object, statement: str) -> object:
     try:
         cursor = connection.execute(statement)
         names = [entry[0] for entry in cursor.description or ()]
-        result = names, [[(value.__class__, value) for value in row] for row in cursor]
+        result = names, [repr(row) for row in cursor]  # with classes, and signs of zeros
     except (sqlite3.Error, kvsh.Error) as error:
         result = type(error).__name__, str(error)
     changed = connection.execute("SELECT changes(), total_changes(), last_insert_rowid()")
