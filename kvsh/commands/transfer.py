@@ -35,6 +35,7 @@ def import_(environment: Environment, arguments: Arguments) -> None:
                 delimiter={"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter),
                 encoding=arguments.text("--encoding"),
                 header=header,
+                skip=arguments.number("--skip") or 0,
                 strict=arguments.has("--strict"),
                 report=environment.say,
                 progress=_bar(environment),

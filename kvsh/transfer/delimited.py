@@ -171,12 +171,12 @@ def _load(loading: Loading, layout: Layout, *, exact: bool) -> None:
     width = len(layout.names)
     statement = loading.insert_statement(layout.names)
     header = layout.header
-    first_line = 1
-    if header and _header_is_a_line(loading):
-        header, first_line = False, 2
+    first_line = 1 + loading.source.skip
+    is_behind = header and _header_is_a_line(loading)
     with loading.source.text() as text:
-        if first_line > 1:
+        if is_behind:
             text.readline()
+            header, first_line = False, first_line + 1
         decode = row_decoder(layout.forms(), layout.delimiter, exact=exact)
         for chunk in chunks(text, layout.delimiter, width, loading.reject, decode, first_line):
             line_of: Callable[[int], int] = chunk.line_of

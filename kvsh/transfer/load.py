@@ -60,6 +60,7 @@ def import_file(
     delimiter: str | None = None,
     encoding: str | None = None,
     header: bool | None = None,
+    skip: int = 0,
     strict: bool = False,
     report: Callable[[str], object] | None = None,
     progress: TextIO | None = None,
@@ -67,16 +68,19 @@ def import_file(
     """Load the file at `path` ("-": standard input) into `table` (None: named after the file).
 
     `format`: csv, tsv, json, jsonl, sql or sqlite; None: by the file's ending, or as a file of SQLite's begins.
-    `header`: whether the first row of csv and tsv names the columns; None: found out.  `report` gets a sentence for each rejected row;
+    `header`: whether the first row of csv and tsv names the columns; None: found out.  `skip`: how many lines stand before
+    it, of text that is no part of the table.  `report` gets a sentence for each rejected row;
     `strict`: the first one is an error.  `progress`: where to draw a bar after a second.  In an open
     transaction it is a part of that.  Raises TransferError, SqlError, the store's errors."""
     kind = _kind_of(path, format)
     if delimiter is not None and len(delimiter) != 1:
         raise TransferError(f"a delimiter is one character, not {delimiter!r}")
+    if skip and kind not in ("csv", "tsv"):
+        raise TransferError(f"lines are skipped in csv and tsv, not in {kind}")
     started = time.monotonic()
     source: Source | None = None
     try:
-        source = Source(path, encoding, session.cancellation.check)
+        source = Source(path, encoding, session.cancellation.check, skip=skip)
         if kind not in ("sql", "sqlite"):
             table = table or _table_name(path)
         outcome = ImportOutcome(None if kind == "sql" else table)

@@ -33,11 +33,14 @@ class Source:
     """The file at `path`, or standard input for "-"; a pipe or a device, and what is compressed, is kept in a
     temporary file, to be read twice.
 
-    `encoding` None: what a byte order mark says, else UTF-8.  `check` is called now and then while a pipe is
+    `skip`: lines at the beginning that are no part of it.  `encoding` None: what a byte order mark says, else UTF-8.  `check` is called now and then while a pipe is
     waited for, and may raise.  Raises TransferError if there is no such file, or no such encoding, and Endless."""
 
-    def __init__(self, path: str, encoding: str | None, check: Callable[[], None]) -> None:
+    def __init__(
+        self, path: str, encoding: str | None, check: Callable[[], None], *, skip: int = 0
+    ) -> None:
         self.name = "stdin" if path == "-" else path
+        self.skip = skip
         known = _checked(encoding)
         self._raw = (
             _spooled(sys.stdin.buffer, self.name, check) if path == "-" else _opened(path, check)
@@ -59,10 +62,16 @@ class Source:
             self.encoding = "utf-8-sig"
 
     def text(self) -> TextIO:
-        """The text from its beginning; line ends are left as they are."""
+        """The text behind the lines that are skipped; line ends are left as they are."""
         descriptor = os.dup(self._raw.fileno())
         os.lseek(descriptor, 0, os.SEEK_SET)  # shared with `_raw`, which is not read any more
-        return open(descriptor, encoding=self.encoding, newline="", buffering=_BUFFER_BYTES)
+        text = open(  # noqa: SIM115 - the caller closes it
+            descriptor, encoding=self.encoding, newline="", buffering=_BUFFER_BYTES
+        )
+        for _ in range(self.skip):
+            if not text.readline(LINE_MAX):
+                break
+        return text
 
     def wrong_encoding(self, error: UnicodeError) -> TransferError:
         """The sentence for what does not decode."""

@@ -551,3 +551,19 @@ def test_a_compressed_file_that_is_damaged_loads_nothing(
     with pytest.raises(TransferError, match=r"people\.csv\.gz is damaged: "):
         load("people.csv.gz", whole[:cut])
     assert rows(session, "SELECT * FROM sqlite_master") == []
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_lines_before_the_table_are_skipped(session: Session, load: Load, ending: str) -> None:
+    lines = ["Report, of 2026", '"', "name;age", "Ada;36", "Grace", "Linus;x"]
+    outcome = load("people.csv", ending.join([*lines, ""]), skip=2)
+    assert rows(session, "SELECT * FROM people") == [("Ada", "36"), ("Linus", "x")]
+    assert (outcome.rows, outcome.rejected) == (2, 1)
+    assert load.reports == ["people.csv:5: 1 field, expected 2"]  # type: ignore[attr-defined]
+
+
+def test_lines_are_skipped_in_tables_alone_and_no_more_than_there_are(load: Load) -> None:
+    with pytest.raises(TransferError, match="lines are skipped in csv and tsv, not in json"):
+        load("people.json", "[]", skip=1)
+    with pytest.raises(TransferError, match=r"people\.csv is empty"):
+        load("people.csv", "a\nb\n", skip=3)
