@@ -45,6 +45,7 @@ def prefixed(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
 def prefixed_below(node: Any, prefix: tuple[Any, ...]) -> list[Key] | None:
     """The keys below a node that start with `prefix`, where that takes no more than a leaf that is in memory as a node;
     None: ask the tree."""
+    root = node
     try:
         children = node.children
         while children is not None:
@@ -53,7 +54,35 @@ def prefixed_below(node: Any, prefix: tuple[Any, ...]) -> list[Key] | None:
         keys = node.keys
     except (AttributeError, TypeError):
         return None
-    return None if keys.__class__ is PackedKeys else lookups.prefixed_in(keys, prefix)
+    if keys.__class__ is PackedKeys:
+        return None
+    found = lookups.prefixed_in(keys, prefix)
+    return _at_end(root, prefix) if found is None else found
+
+
+def _at_end(node: Any, prefix: tuple[Any, ...]) -> list[Key] | None:
+    """The keys below a node that start with `prefix`, of which a leaf has none or its last ones, if what follows begins
+    with others, or nothing follows: most often it is the last leaf, where keys that ascend are looked for before they
+    are put.  None if nobody knows."""
+    behind = None
+    try:
+        children = node.children
+        while children is not None:
+            separators = node.keys
+            slot = bisect_right(separators, prefix)
+            if slot < len(separators):
+                behind = separators[slot]
+            node = children[slot]
+            children = node.children
+        if behind is not None and behind[: len(prefix)] == prefix:
+            return None
+        keys = node.keys
+        if keys.__class__ is PackedKeys:
+            return None
+        found: list[Any] = keys[bisect_left(keys, prefix) :]
+        return None if found and found[-1][: len(prefix)] != prefix else found
+    except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
+        return None
 
 
 def last_parts(tree: Tree, prefix: tuple[Any, ...]) -> list[Any] | None:
@@ -76,6 +105,8 @@ def last_parts(tree: Tree, prefix: tuple[Any, ...]) -> list[Any] | None:
         return parts
     found: Sequence[Key] | None = lookups.prefixed_in(keys, prefix)
     if found is None:
+        found = _at_end(tree.root, prefix)
+    if found is None:
         found = between(tree, prefix, prefix, hi_inclusive=True)
     if found is None:
         found = _long_run(tree, prefix)
@@ -85,6 +116,9 @@ def last_parts(tree: Tree, prefix: tuple[Any, ...]) -> list[Any] | None:
 def _run(tree: Tree, prefix: tuple[Any, ...]) -> list[Key] | None:
     """The keys that start with `prefix`, which may lie in several leaves, or among keys of several kinds; None if
     they are many."""
+    found = _at_end(tree.root, prefix)
+    if found is not None:
+        return found
     near = _span(tree, prefix, prefix, True, True, _LEAVES_MAX)
     if near is None:
         return _long_run(tree, prefix)
