@@ -211,3 +211,19 @@ def test_a_bound_of_row_ids_is_one_however_few_rows_it_leaves_out(bound: str, or
     ]
     assert len(pages[0]) == 4999
     assert pages[1] == pages[0] if "<" in bound[:4] else pages[1][0][0] in (4000, 4001)
+
+
+@pytest.mark.parametrize("order", ["", " ORDER BY id"])
+@pytest.mark.parametrize("limit", [1, 20])
+def test_a_queue_is_not_scanned(order: str, limit: int) -> None:
+    """The plan is made while all jobs are new, and kept when most are done: a scan would have to pass those each time."""
+    con = kvsh.connect(":memory:")
+    con.execute("CREATE TABLE job (id INTEGER PRIMARY KEY, state TEXT, what TEXT)")
+    con.execute("CREATE INDEX job_state ON job (state, id)")
+    con.executemany("INSERT INTO job VALUES (?, 'new', 'x')", [(i,) for i in range(1, 5000)])
+    sql = f"SELECT id, what FROM job WHERE state = 'new'{order} LIMIT {limit}"
+    plan = "\n".join(row[0] for row in con.execute(f"EXPLAIN {sql}"))
+    assert "job_state" in plan, plan
+    # Where no index has it, the order of the row ids finds the first ones before a sort has begun.
+    plan = "\n".join(row[0] for row in con.execute("EXPLAIN " + sql.replace("state", "what")))
+    assert "Sort" not in plan, plan
