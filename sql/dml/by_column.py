@@ -25,6 +25,7 @@ from sql.dml.records import Row, TableRecords, widen_by_classes
 from sql.dml.undo import guarded
 from sql.expressions import ROWID
 from sql.result import WriteOutcome
+from sql.run.spill import ROOM_PARTS, rows_within
 from sql.values import apply_affinity, apply_affinity_to_all
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ UPDATED_MIN = 512
 REBUILT_SHARE = 4
 """One row in so many that is changed or deleted makes it cheaper to build an index anew than to change its entries: most of
 its leaves are touched anyhow, twice by an UPDATE, and a sort by column takes a fraction of one by tuples."""
+
+_WEIGHED = 64
+"""Rows that are looked at for what memory they take."""
+
+_MORE = 1 << 16
+"""So many rows later they are weighed again."""
 
 SPAN_MIN = 4000
 """Rows of a range of rowids from which on it is changed by column."""
@@ -93,29 +100,70 @@ def _deleted(
 ) -> WriteOutcome:
     """Take the rows chosen in some batches away."""
     indexes = records.indexes
-    wanted = sorted({ROWID}.union(*[index.reads for index in indexes])) if indexes else []
-    gone: dict[int, list[Any]] = {column: [] for column in wanted}
+    gone = _Gathered(ctx, indexes)
     deleted = 0
     few = len(ctx.transaction.tree(records.table.tree_id)) // REBUILT_SHARE
+
+    def take_entries() -> None:
+        for index in indexes:
+            entries = present(index.from_reads(ctx, gone.olds, gone.olds[ROWID]))
+            sort_entries(entries)
+            change_entries(ctx.transaction.tree(index.tree_id), entries, ())
+        gone.clear()
+
     with guarded(ctx, apart=True) as undo, CollectorPaused():
         undo.needed()
         for batch, count in batches:
             if deleted <= few:
-                for column in wanted:
-                    gone[column] += batch.values(column)
+                gone.add(batch)
+                if gone.is_much():
+                    take_entries()
             if told is not None:
                 told += [(old, None) for old in _keyed(batch, records.width, {})]
             batch.delete()
             deleted += count
         rewrite.finish()
-        for index in indexes:
-            if deleted > few:
+        if deleted <= few:
+            take_entries()
+        else:
+            for index in indexes:
                 rebuild_index(ctx, records, index)
-                continue
-            entries = present(index.from_reads(ctx, gone, gone[ROWID]))
-            sort_entries(entries)
-            change_entries(ctx.transaction.tree(index.tree_id), entries, ())
     return WriteOutcome(deleted)
+
+
+class _Gathered:
+    """The columns that some indexes depend on, of rows that go or change, as they were and as they will be: as many rows as
+    are worth a look at all leaves of the indexes, and as memory may take."""
+
+    def __init__(self, ctx: Context, indexes: Sequence[IndexKeys]) -> None:
+        self._room = ctx.memory_limit_bytes // ROOM_PARTS
+        self._wanted = sorted({ROWID}.union(*[index.reads for index in indexes])) if indexes else []
+        self._at_once = 0  # rows from which on they are weighed
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget those that there are."""
+        self.olds: dict[int, list[Any]] = {column: [] for column in self._wanted}
+        self.news: dict[int, list[Any]] = {column: [] for column in self._wanted}
+
+    def add(self, batch: ColumnBatch, columns: Mapping[int, Sequence[Any]] | None = None) -> None:
+        """Take the rows chosen in a batch, which get other values in some columns, or go (None)."""
+        for column in self._wanted:
+            old = batch.values(column)
+            self.olds[column] += old
+            if columns is not None:
+                self.news[column] += columns.get(column, old)
+
+    def is_much(self) -> bool:
+        """Whether no more rows should be gathered."""
+        count = len(self.olds[ROWID]) if self._wanted else 0
+        if count <= self._at_once:
+            return False
+        some = [
+            column[-_WEIGHED:] for column in (*self.olds.values(), *self.news.values()) if column
+        ]
+        self._at_once = rows_within(list(zip(*some, strict=True)), self._room, count + _MORE)
+        return count > self._at_once
 
 
 def _keyed(batch: ColumnBatch, width: int, columns: Mapping[int, Sequence[Any]]) -> Iterable[Keyed]:
@@ -275,14 +323,25 @@ def _updated(
 ) -> WriteOutcome | None:
     """Give the rows chosen in some batches new values in some columns."""
     tree = ctx.transaction.tree(records.table.tree_id)
-    wanted = sorted({ROWID}.union(*[index.reads for index in indexes])) if indexes else []
-    olds: dict[int, list[Any]] = {column: [] for column in wanted}
-    news: dict[int, list[Any]] = {column: [] for column in wanted}
+    gathered = _Gathered(ctx, indexes)
     known: dict[int, set[Row]] = {}
     changed = 0
     few = len(tree) // REBUILT_SHARE
     if any(index.unique for index in indexes):
         few = len(tree)  # what was there, and for how long, is to be known
+
+    def change_indexes() -> None:
+        for index in indexes:
+            index_tree = ctx.transaction.tree(index.tree_id)
+            before = index.from_reads(ctx, gathered.olds, gathered.olds[ROWID])
+            after = index.from_reads(ctx, gathered.news, gathered.news[ROWID])
+            done = entry_changes(index, index_tree, before, after)
+            if done is None:
+                raise _CloserLookError
+            del before, after
+            change_entries(index_tree, *done)
+        gathered.clear()
+
     try:
         with guarded(ctx, apart=True) as undo, CollectorPaused():
             undo.needed()
@@ -293,10 +352,10 @@ def _updated(
                 ):
                     raise _CloserLookError
                 if changed <= few:
-                    for column in wanted:
-                        old = batch.values(column)
-                        olds[column] += old
-                        news[column] += columns.get(column, old)
+                    gathered.add(batch, columns)
+                    # A row's parents may be looked for in what there was before.
+                    if foreign_keys is None and gathered.is_much():
+                        change_indexes()
                 if told is not None:
                     width = records.width
                     told += zip(
@@ -305,17 +364,11 @@ def _updated(
                 batch.set(columns, kinds)
                 changed += count
             rewrite.finish()
-            for index in indexes:
-                if changed > few:
+            if changed <= few:
+                change_indexes()
+            else:
+                for index in indexes:
                     rebuild_index(ctx, records, index)
-                    continue
-                index_tree = ctx.transaction.tree(index.tree_id)
-                before = index.from_reads(ctx, olds, olds[ROWID])
-                after = index.from_reads(ctx, news, news[ROWID])
-                done = entry_changes(index, index_tree, before, after)
-                if done is None:
-                    raise _CloserLookError
-                change_entries(index_tree, *done)
     except _CloserLookError:
         return None
     return WriteOutcome(changed)

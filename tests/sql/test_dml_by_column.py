@@ -14,6 +14,7 @@ import kvsh
 from btree import open_store
 from btree.rewrite import Rewrite
 from sql import Session, SqlError
+from sql.dml import bulk
 from sql.dml.by_column import REBUILT_SHARE
 
 ROWS = 6000
@@ -468,3 +469,43 @@ def test_children_are_changed_in_their_pages_as_long_as_they_have_parents(
     assert by_page[0] == before
     both.run("COMMIT")
     both.compare()
+
+
+_IN_PARTS = (
+    "UPDATE t SET d = d + 1 WHERE a % 7 = 2",
+    "UPDATE t SET b = b || '!', d = d + 1",
+    "UPDATE t SET e = a + 100000 WHERE a % 3 > 0",
+    "UPDATE t SET e = a - 1",  # each value is free when its row has its turn
+    "UPDATE t SET e = a + 1",  # and here it is not: the statement fails
+    "UPDATE OR IGNORE t SET e = a + 1 WHERE a % 2",
+    "UPDATE t SET e = a % 1000 WHERE a > 1500",
+    "DELETE FROM t WHERE a % 6 = 1",
+    "DELETE FROM t WHERE d % 5 = 1",
+)
+
+
+def test_entries_of_indexes_are_changed_some_at_a_time(
+    tmp_path: Path, by_page: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as memory may take: a unique index has no value twice at any moment all the same."""
+    times = [0]
+    plain = bulk.change_entries
+
+    def counted(*arguments: Any) -> None:
+        times[0] += 1
+        plain(*arguments)
+
+    monkeypatch.setattr("sql.dml.by_column.change_entries", counted)
+    table = "CREATE TABLE t(a INTEGER PRIMARY KEY, b, c, d, e); CREATE INDEX i ON t(d, b)"
+    both = Both(tmp_path / "a.kvsh", table)
+    both.run("UPDATE t SET e = a")
+    both.run("CREATE UNIQUE INDEX u ON t(e)")
+    both.ours.memory_limit_bytes = 1 << 16
+    for statement in _IN_PARTS:
+        both.run("BEGIN")
+        both.run(statement)
+        both.compare()
+        both.run("ROLLBACK")
+    both.compare()
+    assert times[0] > 15  # at once it would be 8
+    both.store.close()
