@@ -168,7 +168,9 @@ def _day_of_year(moment: Moment) -> int:
         has_clock=True,
     )
     first.reckon()
-    return (moment.julian_ms - first.julian_ms + HALF_DAY_MS) // DAY_MS
+    return (
+        max(moment.julian_ms - first.julian_ms + HALF_DAY_MS, 0) // DAY_MS
+    )  # a rounded year may begin late
 
 
 def _week(moment: Moment) -> str:

@@ -85,6 +85,7 @@ def test_modifiers_after_one_another_do_as_in_sqlite(second: Any) -> None:
 def test_formats_are_filled_in_as_in_sqlite(form: Any) -> None:
     assert_call("strftime", form, "2024-02-29 01:02:03.0456")
     assert_call("strftime", form, "-0044-03-15 23:59:59.9999")
+    assert_call("strftime", form, 4786)  # whose year begins half a day later, as it is reckoned
     assert_call("strftime", form, None)
 
 

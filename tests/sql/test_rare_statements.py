@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 import pytest
 
@@ -539,9 +540,14 @@ def test_a_deeply_nested_statement_is_planned_level_by_level(
     """Each level was once looked at twice by the one around it: at a depth of 20, a million times."""
     from sql.bind.queries import Binder
 
-    bound = []
+    bound: list[None] = []
     query = Binder.query
-    monkeypatch.setattr(Binder, "query", lambda *arguments: bound.append(None) or query(*arguments))
+
+    def counted(*arguments: Any) -> Any:
+        bound.append(None)
+        return query(*arguments)
+
+    monkeypatch.setattr(Binder, "query", counted)
     form, begin, end = DEEP[name]
     ours = kvsh.connect(":memory:", isolation_level=None)
     ours.executescript("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
