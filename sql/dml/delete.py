@@ -100,7 +100,7 @@ class DeletePlan(QueriedPlan):
         programs = None
         if not by_row and (triggers.any or (keys is not None and keys.parents)):
             programs = RowPrograms.of(self.target, env, "DELETE")
-        starts = programs is not None and programs.any
+        starts = programs is not None and (programs.any or triggers.any)
         if not by_row and (not triggers.any or self._fires or starts):
             self._key(statement, alias, programs if starts else None)
         if (

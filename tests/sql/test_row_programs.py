@@ -185,3 +185,60 @@ def test_no_program_is_run(
     monkeypatch.setattr(RowChanges, "__init__", general)
     assert connection.execute(sql, values).rowcount in (1, -1)
     connection.close()
+
+
+def test_a_query_in_a_trigger_counts_as_no_change() -> None:
+    """SELECT CASE ... RAISE() was counted as a row more in total_changes()."""
+    counts = []
+    for module in (sqlite3, kvsh):
+        connection = module.connect(":memory:", isolation_level=None)
+        connection.executescript(
+            """
+            CREATE TABLE t(a INTEGER PRIMARY KEY, b);
+            CREATE TABLE log(b);
+            CREATE TRIGGER logs AFTER INSERT ON t BEGIN
+              INSERT INTO log VALUES (NEW.b);
+              SELECT CASE WHEN NEW.b = 7 THEN RAISE(IGNORE) END;
+              SELECT NEW.b WHERE NEW.b = 2;
+            END;
+            """
+        )
+        for value in (1, 2, 7, 3):
+            connection.execute("INSERT INTO t(b) VALUES (?)", (value,))
+        counts.append(connection.execute("SELECT changes(), total_changes()").fetchone())
+        connection.close()
+    assert counts[0] == counts[1] == (1, 8)
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_more_is_taken_back_than_is_noted(in_transaction: bool, tmp_path: Path) -> None:
+    """Fifty children go with their entries of two indexes: a savepoint is taken half-way, and then the last program fails."""
+    ours = kvsh.connect(tmp_path / "t.db", isolation_level=None, durability="off")
+    theirs = sqlite3.connect(":memory:", isolation_level=None)
+    outcomes = []
+    for connection, error in ((ours, kvsh.Error), (theirs, sqlite3.Error)):
+        connection.executescript(
+            "PRAGMA foreign_keys = ON; CREATE TABLE t(id INTEGER PRIMARY KEY, n INT);"
+            "CREATE TABLE k(id INTEGER PRIMARY KEY, t INT REFERENCES t ON DELETE CASCADE, v UNIQUE);"
+            "CREATE INDEX kt ON k(t);"
+            "CREATE TRIGGER d AFTER DELETE ON t BEGIN UPDATE t SET n = n + 1 WHERE id = OLD.id + 1;"
+            " SELECT RAISE(ABORT, 'third') WHERE OLD.id % 3 = 0; END;"
+        )
+        connection.executemany("INSERT INTO t VALUES (?, 0)", [(i,) for i in range(8)])
+        connection.executemany(
+            "INSERT INTO k(t, v) VALUES (?, ?)", [(i % 8, i) for i in range(400)]
+        )
+        if in_transaction:
+            connection.execute("BEGIN")
+            connection.execute("INSERT INTO k(t, v) VALUES (3, 'own')")
+        found = [
+            _outcome(connection, error, "DELETE FROM t WHERE id = ?", (i,))
+            for i in (1, 2, 3, 3, 4, 6)
+        ]
+        if in_transaction:
+            connection.execute("COMMIT")
+        outcomes.append((found, _contents(connection)))
+    assert outcomes[0] == outcomes[1]
+    assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    ours.close()
+    theirs.close()
