@@ -236,7 +236,8 @@ def _look(
     condition: exp.Expression | None,
     outputs: Sequence[exp.Expression] = (),
 ) -> Run | None:
-    """A function that gives NONE if a condition over NEW and OLD doesn't hold, else ONE, having computed the outputs."""
+    """A function that computes the outputs, if a condition over NEW and OLD holds, and changes nothing: NONE; without
+    outputs ONE where the condition holds."""
     code = RowCode(env)
     bind_program_rows(code, env)
     lines = []
@@ -246,7 +247,7 @@ def _look(
         )
     if outputs:
         lines.append(code.row().values([item.copy() for item in outputs]))
-    lines.append(f"return {code.name(ONE, 'one')}")
+    lines.append(f"return {code.name(NONE, 'none') if outputs else code.name(ONE, 'one')}")
     function, _ = code.function(lines)
     return function if code.is_plain else None
 
