@@ -221,20 +221,21 @@ class Batch:
         positions = self._positions
         if column in self._columns:
             values = self._lists[self._columns.index(column)]
-            if len(positions) == self._all_rows:
-                return values
-            if positions.__class__ is range:
-                return values[positions[0] : positions[-1] + 1]
-            return [values[position] for position in positions]
-        numbers = None if column == KEY_COLUMN else self._of(column)
-        if numbers is not None:
-            return numbers.at(positions)
-        if len(self._chosen) * 2 > len(self._leaves):
+        else:
+            numbers = None if column == KEY_COLUMN else self._of(column)
+            if numbers is not None:
+                return numbers.at(positions)
+            if len(self._chosen) * 2 <= len(self._leaves):
+                self._place()
+                tree = self._rewrite.tree
+                chosen = [leaf.chosen(tree, column) for leaf, _, _ in self._chosen]
+                return list(chain.from_iterable(chosen))
             values = self._whole[column] = self._all(column)
-            return list(map(values.__getitem__, positions))
-        self._place()
-        tree = self._rewrite.tree
-        return list(chain.from_iterable([leaf.chosen(tree, column) for leaf, _, _ in self._chosen]))
+        if len(positions) == self._all_rows:
+            return values
+        if positions.__class__ is range:
+            return values[positions[0] : positions[-1] + 1]
+        return list(map(values.__getitem__, positions))
 
     def set(self, columns: Mapping[int, Sequence[Value]], kinds: Mapping[int, set[type]]) -> None:
         """Give the chosen rows other values in some columns; `kinds` are the values' classes."""
