@@ -218,15 +218,15 @@ def test_more_is_taken_back_than_is_noted(in_transaction: bool, tmp_path: Path) 
     outcomes = []
     for connection, error in ((ours, kvsh.Error), (theirs, sqlite3.Error)):
         connection.executescript(
-            "PRAGMA foreign_keys = ON; CREATE TABLE t(id INTEGER PRIMARY KEY, n INT);"
+            "PRAGMA foreign_keys = ON; CREATE TABLE t(id INTEGER PRIMARY KEY, n INT, next INT);"
             "CREATE TABLE k(id INTEGER PRIMARY KEY, t INT REFERENCES t ON DELETE CASCADE, v UNIQUE);"
             "CREATE INDEX kt ON k(t);"
-            "CREATE TRIGGER d AFTER DELETE ON t BEGIN UPDATE t SET n = n + 1 WHERE id = OLD.id + 1;"
+            "CREATE TRIGGER d AFTER DELETE ON t BEGIN UPDATE t SET n = n + 1 WHERE id = OLD.next;"
             " SELECT RAISE(ABORT, 'third') WHERE OLD.id % 3 = 0; END;"
         )
-        connection.executemany("INSERT INTO t VALUES (?, 0)", [(i,) for i in range(8)])
+        connection.executemany("INSERT INTO t VALUES (?, 0, ?)", [(i, i + 1) for i in range(200)])
         connection.executemany(
-            "INSERT INTO k(t, v) VALUES (?, ?)", [(i % 8, i) for i in range(400)]
+            "INSERT INTO k(t, v) VALUES (?, ?)", [(i % 200, i) for i in range(10_000)]
         )
         if in_transaction:
             connection.execute("BEGIN")
