@@ -44,9 +44,10 @@ _NEXT_WORD = re.compile(r"\s*(\w*)")
 _BARE = r"(?![xX]')[^\s'\";\\-]\S*"  # as `kvsh.arguments` has it, but for what may be an option
 # The same of ASCII alone is tried first: `\s` asks for each character whether Unicode has it for a space.
 _BARE_ASCII = r"(?![xX]')[!#-&(-,./-:<-\[\]-~][!-~]*+"
-_PLAIN = (
+PLAIN_WORD = (
     rf"""(?:{_BARE_ASCII}|{_BARE}|'[^'\n]*+(?:''[^'\n]*+)*+'|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+")"""
 )
+"""A word of a raw command that is no option and no bytes: bare or quoted, on one line."""
 _NULS = re.compile("\0+")
 _SHORT = 1 << 16
 
@@ -54,12 +55,12 @@ _SHORT = 1 << 16
 @cache
 def _put_run() -> re.Pattern[str]:
     """Lines of `put`; made when there are some, since a process of one command would wait for it."""
-    return re.compile(rf"(?:put {_PLAIN} {_PLAIN}(?<!;)\n){{2,}}+")
+    return re.compile(rf"(?:put {PLAIN_WORD} {PLAIN_WORD}(?<!;)\n){{2,}}+")
 
 
 @cache
 def _put_lines() -> re.Pattern[str]:
-    return re.compile(rf"put ({_PLAIN}) ({_PLAIN})\n")
+    return re.compile(rf"put ({PLAIN_WORD}) ({PLAIN_WORD})\n")
 
 
 class Unit:
@@ -232,8 +233,8 @@ def put_pairs(run: str) -> tuple[list[bytes], list[bytes]]:
         keys, values = words[1::3], words[2::3]
     else:
         pairs = _put_lines().findall(run)
-        keys = [_unquoted(key) for key, _ in pairs]
-        values = [_unquoted(value) for _, value in pairs]
+        keys = [unquoted(key) for key, _ in pairs]
+        values = [unquoted(value) for _, value in pairs]
     if all(map(lt, keys, keys[1:])):
         return keys, values
     latest = dict(zip(keys, values, strict=True))
@@ -241,7 +242,8 @@ def put_pairs(run: str) -> tuple[list[bytes], list[bytes]]:
     return keys, list(map(latest.__getitem__, keys))
 
 
-def _unquoted(word: str) -> bytes:
+def unquoted(word: str) -> bytes:
+    """The bytes that a plain word stands for."""
     if word[0] == "'":
         word = word[1:-1].replace("''", "'")
     elif word[0] == '"':

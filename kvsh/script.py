@@ -3,7 +3,7 @@
 Each finished statement runs, and its output is flushed, before more input is awaited.  A script stops at its
 first error; with `environment.keep_going` it goes on, and the status still says so.
 
-What has arrived together may run together: plain `put` lines, and INSERTs of literals that begin alike, are
+What has arrived together may run together: plain `put` lines, those of `put`, `get` and `delete` by turns, and INSERTs of literals that begin alike, are
 loaded as one transaction each run, with the same outcome as one by one; queries that differ in their
 literals alone are read and shown together.
 """
@@ -67,6 +67,8 @@ class Script:
                         return False
                     if unit.kind == "sql" and not self._run_on(reader, unit):
                         return False
+                    if unit.kind in ("raw", "puts") and not self._run_lines(reader):
+                        return False
                 if reader.pending > STATEMENT_MAX:
                     return self._too_long(reader)
                 self.environment.target.flush()
@@ -117,6 +119,29 @@ class Script:
                     return
                 if failed is not None:
                     raise failed
+
+        return self.finish(done=environment.guarded(at, run))
+
+    def _run_lines(self, reader: Reader) -> bool:
+        """Lines of keys that follow others, together.  False if the script has to stop."""
+        from kvsh import key_lines
+
+        if self._alone:
+            self._alone -= 1
+            return True
+        environment = self.environment
+        if not self._is_silent() or not reader.begins(key_lines.HEADS):
+            return True
+        at = Unit("raw", "", *reader.waiting())
+
+        def execute(text: str, start: int) -> int:
+            end, self._alone = key_lines.execute(environment, text, start)
+            return end
+
+        def run() -> None:
+            while reader.begins(key_lines.HEADS) and not environment.interrupted:
+                if not reader.run_on(execute) or self._alone:
+                    return
 
         return self.finish(done=environment.guarded(at, run))
 
