@@ -54,7 +54,7 @@ HINTS: dict[str, str] = {
 """Commands that there are elsewhere.  What has a command of the same arguments here is an alias of it."""
 
 STATEMENTS: dict[str, str] = {
-    "show": "use .tables, .schema or .indexes",
+    "show": "use .tables, .schema, .indexes or .databases",
     "describe": "use .describe TABLE",
     "desc": "use .describe TABLE",
     "summarize": "use .summarize TABLE",

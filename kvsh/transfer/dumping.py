@@ -47,6 +47,8 @@ def _matching(session: Session, patterns: Sequence[str]) -> set[str]:
         like = re.compile(expression, re.IGNORECASE | re.DOTALL)
         matching = {name for name in names if like.fullmatch(name)}
         if not matching:
-            raise TransferError(f"no such table: {pattern}")
+            from kvsh.themes import nearest
+
+            raise TransferError(f"no such table: {pattern}{nearest(pattern, names)}")
         found |= matching
     return found

@@ -83,6 +83,7 @@ def test_a_beginning_of_several_commands_names_them(shell: Shell) -> None:
 def test_a_missing_table_gets_the_nearest_name(shell: Shell) -> None:
     assert "is called trak; did you mean track?" in shell.error(".schema trak")
     assert "no such table: invioce; did you mean invoice?" in shell.error(".indexes invioce")
+    assert "no such table: trcak; did you mean track?" in shell.error(".dump trcak")
 
 
 def test_a_parameter_that_was_never_set_says_how_to(shell: Shell) -> None:
