@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import Any
 
 from sql.context import Context
@@ -104,17 +105,22 @@ def _tables_of(ctx: Context, database: str, layer: Schema) -> Iterator[tuple[Any
 def _indexes(ctx: Context, table: Table, database: str | None) -> list[Index]:
     """The indexes of a table, the latest first; a clustered primary key counts as one."""
     layer = ctx.schema.layer("temp" if table.temporary else database) or ctx.schema
-    found = list(reversed(layer.indexes_on(table.name)))
+    found = list(layer.indexes_on(table.name))
     if table.without_rowid:
-        found.append(_primary_index(table))
-    return found
+        primary = _primary_index(table, found)
+        before = int(primary.name.rpartition("_")[2]) - 1  # constraints have their indexes first
+        found.insert(before, primary)
+    return found[::-1]
 
 
-def _primary_index(table: Table) -> Index:
+def _primary_index(table: Table, others: Iterable[Index]) -> Index:
+    """The clustered primary key as an index; of the numbers of the constraints' indexes it has the one left free."""
     parts = tuple(
         IndexColumn(place, None, table.columns[place].collation) for place in table.primary_key
     )
-    name = f"sqlite_autoindex_{table.name}_1"
+    taken = {index.name.lower() for index in others}
+    names = (f"sqlite_autoindex_{table.name}_{number}" for number in count(1))
+    name = next(each for each in names if each.lower() not in taken)
     return Index(name, table.name, table.tree_id, parts, unique=True, origin="pk")
 
 
@@ -134,10 +140,10 @@ def _find_index(ctx: Context, name: str | None, database: str | None) -> tuple[T
         table = ctx.schema.find_table(index.table, database)
         return None if table is None else (table, index)
     for table in ctx.schema.tables.values():
-        if table.without_rowid and f"sqlite_autoindex_{table.name}_1".lower() == name.lower():
-            return table, _primary_index(table)
-        if table.name.lower() == name.lower() and table.without_rowid:
-            return table, _primary_index(table)
+        if table.without_rowid:
+            primary = _primary_index(table, ctx.schema.indexes_on(table.name))
+            if name.lower() in (primary.name.lower(), table.name.lower()):
+                return table, primary
     return None
 
 

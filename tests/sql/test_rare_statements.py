@@ -125,6 +125,16 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT r, n, r || '', n || '' FROM z",
         "SELECT -sum(r * 0), -avg(r * 0), -max(n * 0.0) FROM z WHERE r = 0",
     ],
+    "the clustered primary key counts among the indexes of constraints": [
+        "CREATE TABLE g (a INT UNIQUE, b INT UNIQUE, c TEXT, UNIQUE (c), PRIMARY KEY (a, b), UNIQUE (c, b)) WITHOUT ROWID",
+        "CREATE INDEX later ON g(c)",
+        "PRAGMA index_list(g)",
+        *(f"PRAGMA index_info(sqlite_autoindex_g_{number})" for number in range(1, 7)),
+        "PRAGMA index_xinfo(g)",
+        "CREATE TABLE h (a TEXT PRIMARY KEY, b INT UNIQUE) WITHOUT ROWID",
+        "PRAGMA index_list(h)",
+        "PRAGMA index_info(sqlite_autoindex_h_1)",
+    ],
     "integers of hundreds of digits": [
         f"SELECT {'9' * 400}, -{'9' * 400}, {'9' * 300}",
         ROWS,
