@@ -274,9 +274,9 @@ class AccessCompiler:
             and level.fan_out > FEW_ROWS
         )
         batches = self._key_batches(access, gradual, in_order=level.topmost)
-        if level.topmost:
+        if level.topmost and not any(equality.many for equality in access.equal):
             batches = self._head(batches, self.topmost, "0", clustered=path.clustered)
-        else:
+        elif not level.topmost:
             batches = self._taken(batches, clustered=path.clustered)
         if path.clustered:
             return Source(batches, [], [])
@@ -376,7 +376,10 @@ class AccessCompiler:
             start = self.scalar.operand(access.prefix, None, collation)[0]
             return self.call(ranges.text_spans, tree, "check", listed, start, reverse)
         bounds = self.bounds(access.low, access.high, collation)
-        return self.call(ranges.spans, tree, "check", listed, *bounds, f"reverse={reverse}")
+        further = [f"each={self.topmost}"] if in_order else []
+        return self.call(
+            ranges.spans, tree, "check", listed, *bounds, f"reverse={reverse}", *further
+        )
 
     def _union(self, relation: TableRelation, access: RowidUnion) -> Source:
         parts = []

@@ -68,7 +68,8 @@ EMPTY: Mapping[tuple[int, int], int] = MappingProxyType({})
 
 class Candidate(Struct, frozen=True):
     """An access with what it costs per use and how many rows it gives; `used` conjuncts it proves, `met` are those
-    that its rows meet, mostly; `columnar`: a scan by column, whose conditions cost little."""
+    that its rows meet, mostly; `columnar`: a scan by column, whose conditions cost little; `order_of_each`: that of what it
+    finds for each value of an IN."""
 
     access: Access
     cost: float
@@ -82,6 +83,7 @@ class Candidate(Struct, frozen=True):
     by_column: bool = False
     columnar: bool = False
     met: tuple[Expression, ...] = ()
+    order_of_each: tuple[tuple[int | Expression, bool], ...] = ()
 
 
 class _Leading(Struct, frozen=True):
@@ -396,6 +398,7 @@ class TableAccess:
                 () if leading.many else order,
                 leading.columns,
                 unique,
+                order_of_each=order if leading.many else (),
             )
         ]
 

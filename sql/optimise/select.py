@@ -225,11 +225,11 @@ class SelectPlanner(JoinOrder):
 
     def _with_topmost(self, levels: tuple[Level, ...], state: State) -> tuple[Level, ...]:
         """The levels, the last one in the order that LIMIT picks by, if it can be: of what an index has for each row before,
-        no more than that many can be among the rows that are picked.
+        or each value of an IN, no more than that many can be among the rows that are picked.
 
         The latest posts of all whom one follows are among the latest of each."""
         block, place = self.block, state.steps[-1].place
-        if block.limit is None or not block.order or len(levels) < 2:
+        if block.limit is None or not block.order or not levels:
             return levels
         if block.keys is not None or block.windows or block.distinct:
             return levels
@@ -244,6 +244,7 @@ class SelectPlanner(JoinOrder):
         if self.items[place].join in DEPENDENT:
             return levels
         own = frozenset({last.relation.source})
+        candidate = replace(candidate, order=candidate.order or candidate.order_of_each)
         fitting = in_order(candidate, last.relation, block.order, own)
         if fitting is None:
             return levels

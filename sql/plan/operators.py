@@ -132,7 +132,8 @@ class Level(Struct, frozen=True):
     `exists`: of a semi-join (True) or an anti-join (False) `on` decides the match, and no row is joined.
     `batched`: it is looked up for many rows at once, their keys sorted; `merged`: those keys come in order by
     themselves; `by_column`: the wanted columns of the whole table are laid out, and subscripted.
-    `topmost`: of what it has for each row before, in ORDER BY's order, no more is wanted than LIMIT lets through."""
+    `topmost`: of what it has for each row before, and each value of an IN, in ORDER BY's order, no more is wanted than
+    LIMIT lets through."""
 
     relation: Relation
     access: Access

@@ -176,6 +176,11 @@ def text_after(start: str) -> Any:
     return b""
 
 
+_FEW_SPANS = 16
+"""Combinations of values up to which the first entries of each are looked for, however many it may have.  Where there are
+more, most have few, which are had by a third of the time."""
+
+
 def spans(
     tree: Tree,
     check: Check,
@@ -185,20 +190,36 @@ def spans(
     low_inclusive: bool = True,
     high_inclusive: bool = True,
     reverse: bool = False,
+    each: int = -1,
 ) -> Iterator[Batch]:
-    """`key_span` for every combination of values of the first key parts, in the tree's order."""
+    """`key_span` for every combination of values of the first key parts, in the tree's order.
+
+    `each`: how many entries of each combination are wanted, all if negative; of few there may come more."""
     prefixes = list(product(*choices))
     if reverse:
         prefixes.reverse()
-    if low is UNBOUND and high is UNBOUND and tree.kind is TreeKind.INDEX:
-        yield from _equal_spans(tree, check, prefixes, reverse)
+    is_bare = low is UNBOUND and high is UNBOUND and tree.kind is TreeKind.INDEX
+    if is_bare and (each < 0 or len(prefixes) > _FEW_SPANS):
+        yield from _equal_spans(tree, check, prefixes, reverse, each)
         return
+    bounds = low, high, low_inclusive, high_inclusive, reverse
     for prefix in prefixes:
-        yield from key_span(tree, check, prefix, low, high, low_inclusive, high_inclusive, reverse)
+        yield from _span_head(tree, check, prefix, *bounds, each=each)
+
+
+def _span_head(
+    tree: Tree, check: Check, prefix: tuple[Any, ...], *bounds: Any, each: int
+) -> Iterable[Batch]:
+    """A `key_span`, or the first entries of one."""
+    if each < 0:
+        return key_span(tree, check, prefix, *bounds)
+    if tree.kind is TreeKind.INDEX:
+        return head_span(each, 0, tree, check, prefix, *bounds)
+    return head(key_span(tree, check, prefix, *bounds), each)
 
 
 def _equal_spans(
-    tree: Tree, check: Check, prefixes: list[tuple[Any, ...]], reverse: bool
+    tree: Tree, check: Check, prefixes: list[tuple[Any, ...]], reverse: bool, each: int
 ) -> Iterator[Batch]:
     """`spans` without bounds, the keys of several prefixes in one batch."""
     gathered: list[Any] = []
@@ -208,7 +229,8 @@ def _equal_spans(
             if gathered:
                 yield gathered, []
                 gathered = []
-            yield from key_span(tree, check, prefix, reverse=reverse)
+            bounds = UNBOUND, UNBOUND, True, True, reverse
+            yield from _span_head(tree, check, prefix, *bounds, each=each)
             continue
         gathered += reversed(keys) if reverse else keys
         if len(gathered) >= _GATHERED:

@@ -28,8 +28,14 @@ _TOPMOST = (
     " ORDER BY p.at DESC, p.id DESC",
     "SELECT p.at FROM (SELECT followee FROM f WHERE follower = ?1 GROUP BY 1) q CROSS JOIN p ON p.author = q.followee"
     " ORDER BY p.at DESC",
+    "SELECT id, body FROM p WHERE author IN (3, 7, ?1, 7, 25) ORDER BY at DESC, id DESC",
+    "SELECT id, at FROM p WHERE author IN (SELECT followee FROM f WHERE follower = ?1) AND at < 900 ORDER BY at, id",
+    "SELECT at, n, body FROM w WHERE author IN (0, 7, ?1) ORDER BY at DESC, n DESC",
+    f"SELECT id, at FROM p WHERE author IN ({', '.join(map(str, range(25)))}, ?1) ORDER BY at, id",
 )
 _OTHERS = (
+    "SELECT id FROM p WHERE author IN (3, 7, ?1) ORDER BY author DESC, at, id",
+    "SELECT id FROM p WHERE author IN (3, 7, ?1) AND score <> 2 ORDER BY at DESC, id DESC",
     "SELECT p.id FROM f JOIN p ON p.author = f.followee WHERE f.follower = ?1 AND p.score > 3 ORDER BY p.at DESC, p.id",
     "SELECT p.id, p.at FROM f LEFT JOIN p ON p.author = f.followee WHERE f.follower = ?1 ORDER BY p.at DESC, p.id, f.rowid",
     "SELECT p.id FROM f JOIN p ON p.author = f.followee WHERE f.follower = ?1 ORDER BY p.at DESC, p.id ASC",
@@ -99,4 +105,4 @@ def test_which_joins_read_no_more_than_that(sql: str, tmp_path: Path) -> None:
     con.executemany("INSERT INTO m VALUES (?, 'm')", [(n,) for n in range(1000)])
     query = f"EXPLAIN CODE {sql} LIMIT 10"
     code = "\n".join(row[0] for row in con.execute(query, (5,)))
-    assert ("head_span(" in code or "head(" in code) == (sql in _TOPMOST), code
+    assert any(word in code for word in ("head_span(", "head(", "each=")) == (sql in _TOPMOST), code
