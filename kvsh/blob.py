@@ -226,9 +226,9 @@ class Blob:
 
 def _check_names(connection: Connection, table: str, column: str, database: str) -> None:
     """Raise OperationalError unless there is such a column, in a table that has rowids."""
-    if database.lower() not in ("main", "temp"):
-        raise OperationalError(f"no such database: {database}")
     schema = connection.session.schema
+    if schema.layer(database) is None:
+        raise OperationalError(f"no such database: {database}")
     known = schema.find_table(table, database.lower())
     if known is None:
         if schema.find_view(table, database.lower()) is not None:

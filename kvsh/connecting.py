@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 from btree import open_memory, open_store
 from kvsh import errors
+from sql import CannotOpenError
 
 if TYPE_CHECKING:
     from btree import Store
+    from sql import Session
 
 _ISOLATION_LEVELS = frozenset(("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"))
 
@@ -51,6 +53,17 @@ def parsed_path(
     if path in (":memory:", ""):
         return None, readonly
     return path, readonly
+
+
+def opened_by_uri(session: Session, name: str) -> Store:
+    """What ATTACH opens where names may be URIs."""
+    from sql import open_attached
+
+    try:
+        path, readonly = parsed_path(name, uri=True, readonly=False)
+    except errors.OperationalError as error:
+        raise CannotOpenError(str(error)) from error
+    return open_attached(session, path or "", readonly=readonly)
 
 
 def opened(

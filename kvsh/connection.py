@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
 from kvsh import callbacks, errors
 from kvsh.codes import LIMITS
-from kvsh.connecting import checked_level, opened, parsed_path
+from kvsh.connecting import checked_level, opened, opened_by_uri, parsed_path
 from kvsh.cursor import NO_PLANS, Cursor
 from kvsh.errors import LOWER_ERRORS, NotSupportedError, ProgrammingError, translated
 from kvsh.tidying import tidy
@@ -91,6 +91,8 @@ class Connection:
             raise translated(error, opening=True) from error
         thread = get_ident() if check_same_thread else None
         self._set_up(store, timeout, level, detect_types, thread, owns_store=True)
+        if uri:
+            self._session.opener = opened_by_uri
 
     @classmethod
     def on_store(cls, store: Store, timeout: float) -> Connection:
@@ -410,7 +412,7 @@ class Connection:
             raise TypeError("progress argument must be a callable")
         if target.in_transaction:
             raise errors.OperationalError("target is in transaction")
-        if name not in ("main", "temp"):
+        if name != "temp" and not self._has_database(name):
             raise errors.OperationalError(f"unknown database {name}")
         from sql import copy_database
 
@@ -419,6 +421,7 @@ class Connection:
                 self._session,
                 target._session,
                 None if progress is None or pages <= 0 else _every(pages, progress),
+                name="main" if name == "temp" else name.lower(),
             )
         except LOWER_ERRORS as error:
             raise translated(error) from error
@@ -431,7 +434,7 @@ class Connection:
         from kvsh.serialized import serialized
 
         try:
-            return serialized(session)
+            return serialized(session, name.lower())
         except LOWER_ERRORS as error:
             raise translated(error) from error
 
@@ -441,16 +444,22 @@ class Connection:
         from kvsh.serialized import restore
 
         try:
-            restore(session, data)
+            restore(session, data, name.lower())
         except LOWER_ERRORS as error:
             raise translated(error) from error
 
     def _for_bytes(self, name: str) -> Session:
         self._check_thread()
         self._check_open()
-        if name != "main":
+        if not self._has_database(name):
             raise errors.OperationalError(f"unknown database {name}")
         return self.session
+
+    def _has_database(self, name: str) -> bool:
+        """Whether `name` is main or an attached database."""
+        others = self.session.others.values()
+        known = [other.name.lower() for other in others if not other.is_temporary]
+        return name.lower() in ("main", *known)
 
     def blobopen(
         self,

@@ -16,7 +16,7 @@ from btree import (
     ReadOnlyError,
     StoreError,
 )
-from sql import ConstraintError, Interrupted, MisuseError, SqlError, TooBigError
+from sql import CannotOpenError, ConstraintError, Interrupted, MisuseError, SqlError, TooBigError
 
 LOWER_ERRORS = (SqlError, StoreError)
 """Roots of the lower layers' errors, for `except` clauses in the API."""
@@ -95,6 +95,8 @@ def translated(error: Exception, *, opening: bool = False) -> Error:
         return _coded(ProgrammingError(str(error)), "SQLITE_MISUSE")
     if isinstance(error, TooBigError):
         return _coded(DataError(str(error)), "SQLITE_TOOBIG")
+    if isinstance(error, CannotOpenError):
+        return _coded(OperationalError(str(error)), "SQLITE_CANTOPEN")
     if isinstance(error, SqlError):
         return _coded(OperationalError(str(error)), "SQLITE_ERROR")
     if isinstance(error, BusyError | ConflictError):

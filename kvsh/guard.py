@@ -32,13 +32,14 @@ class Danger:
     kind: str
     name: str
     column: str = ""
+    database: str | None = None
 
 
 def danger_of(statement: str) -> Danger | None:
     """The danger of a SQL statement, or None if it needs no guard.
 
     >>> danger_of("DELETE FROM t")
-    Danger(verb='delete', kind='table', name='t', column='')
+    Danger(verb='delete', kind='table', name='t', column='', database=None)
     >>> danger_of("DELETE FROM t WHERE id = 1") is danger_of("SELECT 1") is None
     True
     """
@@ -89,17 +90,19 @@ def _unbounded(verb: str, rest: list[Token]) -> Danger | None:
             depth += (token.text == "(") - (token.text == ")")
         elif depth == 0 and token.upper in ("WHERE", "LIMIT"):
             return None
-    name = _name(rest)
-    return Danger(verb, "table", name) if name else None
+    database, name = _name(rest)
+    return Danger(verb, "table", name, database=database) if name else None
 
 
-def _name(tokens: list[Token]) -> str:
-    """A possibly schema-qualified name at the start."""
+def _name(tokens: list[Token]) -> tuple[str | None, str]:
+    """The name at the start, and the database that it is qualified with."""
+    database = None
     if len(tokens) >= 3 and tokens[1].text == ".":
+        database = tokens[0].name.lower()
         tokens = tokens[2:]
     if tokens and tokens[0].kind in (WORD, QUOTED, STRING):
-        return tokens[0].name
-    return ""
+        return database, tokens[0].name
+    return database, ""
 
 
 def _dropped(rest: list[Token]) -> Danger | None:
@@ -107,8 +110,8 @@ def _dropped(rest: list[Token]) -> Danger | None:
     if kind not in ("table", "index", "view", "trigger"):
         return None
     names = rest[3:] if [token.upper for token in rest[1:3]] == ["IF", "EXISTS"] else rest[1:]
-    name = _name(names)
-    return Danger("drop", kind, name) if name else None
+    database, name = _name(names)
+    return Danger("drop", kind, name, database=database) if name else None
 
 
 def _dropped_column(rest: list[Token]) -> Danger | None:
@@ -117,13 +120,14 @@ def _dropped_column(rest: list[Token]) -> Danger | None:
         return None
     at = words.index("DROP", 1)
     after = rest[at + 2 :] if words[at + 1 : at + 2] == ["COLUMN"] else rest[at + 1 :]
-    name, column = _name(rest[1:]), _name(after)
-    return Danger("drop", "column", name, column) if name and column else None
+    database, name = _name(rest[1:])
+    _, column = _name(after)
+    return Danger("drop", "column", name, column, database) if name and column else None
 
 
 def rows_of(danger: Danger, schema: Schema, transaction: Transaction) -> int | None:
     """How many rows the table in danger has; None if there is no such table."""
-    table = schema.table(danger.name)
+    table = schema.find_table(danger.name, danger.database)
     if table is None:
         return None
     return len(transaction.tree(table.tree_id))
@@ -138,7 +142,7 @@ def question(danger: Danger, schema: Schema, *, touched: int, total: int | None)
     elif danger.kind == "column":
         what = f"drops column {danger.column} of {danger.name}{_with_rows(total)}"
     elif danger.kind == "table":
-        what = f"drops table {danger.name}{_with_rows(total)}{_with_parts(danger.name, schema)}"
+        what = f"drops table {danger.name}{_with_rows(total)}{_with_parts(danger, schema)}"
     else:
         what = f"drops {danger.kind} {danger.name}"
     return f"{what} - keep? [y/N]"
@@ -152,9 +156,10 @@ def _with_rows(total: int | None) -> str:
     return "" if total is None else f" with {total:,} row{'' if total == 1 else 's'}"
 
 
-def _with_parts(name: str, schema: Schema) -> str:
-    indexes = sum(1 for index in schema.indexes_on(name) if index.origin == "c")
-    triggers = len(schema.triggers_on(name))
+def _with_parts(danger: Danger, schema: Schema) -> str:
+    layer = schema.layer(danger.database) or schema
+    indexes = sum(1 for index in layer.indexes_on(danger.name) if index.origin == "c")
+    triggers = len(layer.triggers_on(danger.name))
     parts = [
         f"{count} {noun if count == 1 else plural}"
         for count, noun, plural in (

@@ -152,8 +152,25 @@ class OpenDatabase:
             from sql import Session
 
             self._session = Session(self.store)
+            self._session.opener = self._attached
             self._session.timeout = self.statement_timeout
         return self._session
+
+    def attached_paths(self) -> list[str]:
+        """The files that ATTACH has opened."""
+        others = () if self._session is None else self._session.others.values()
+        return [other.store.path for other in others if other.store.path is not None]
+
+    def _attached(self, session: Session, path: str) -> Store:
+        """The database that ATTACH names."""
+        from sql import open_attached
+
+        if self.options.safe and path not in ("", ":memory:"):
+            raise CommandError("not available with --safe: it reads or writes files")
+        store = open_attached(session, path, timeout=self.options.timeout)
+        if self.options.safe:
+            store.backup = _refused  # type: ignore[method-assign]
+        return store
 
     def set_timeout(self, seconds: float | None) -> None:
         """Cancel statements that run longer; None never."""

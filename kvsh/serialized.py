@@ -13,21 +13,21 @@ from btree import open_store
 from sql import Session, copy_database
 
 
-def serialized(session: Session) -> bytes:
-    """The session's database, as of now, as the bytes of a file.  Temporary objects are left out."""
+def serialized(session: Session, name: str = "main") -> bytes:
+    """A database of the session's, as of now, as the bytes of a file.  Temporary objects are left out."""
     with tempfile.TemporaryDirectory(prefix="kvsh-") as directory:
         path = os.path.join(directory, "database")
         store = open_store(path, durability="off")
         try:
-            copy_database(session, Session(store))
+            copy_database(session, Session(store), name=name)
         finally:
             store.close()
         with open(path, "rb") as file:
             return file.read()
 
 
-def restore(session: Session, data: Any) -> None:
-    """Replace the session's database by the one in `data`, a bytes-like object.
+def restore(session: Session, data: Any, name: str = "main") -> None:
+    """Replace a database of the session's by the one in `data`, a bytes-like object.
 
     Raises the store's NotADatabaseError and CorruptionError; BufferError, TypeError."""
     with memoryview(data) as view:
@@ -39,6 +39,6 @@ def restore(session: Session, data: Any) -> None:
                 file.write(view)
             store = open_store(path, readonly=True)
             try:
-                copy_database(Session(store), session)
+                copy_database(Session(store), session, into=name)
             finally:
                 store.close()

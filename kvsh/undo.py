@@ -95,8 +95,10 @@ def _plural(change: Change) -> str:
 def tree_names(schema: Schema) -> dict[int, tuple[str, str]]:
     """tree id -> (name, noun) of what a user calls data: tables and the raw key space, no indexes."""
     names = {RAW_TREE_ID: ("kv", "key")}
-    for table in schema.tables.values():
-        names[table.tree_id] = (table.name, "row")
+    for database, layer in schema.layers().items():
+        before = "" if database == "main" else f"{database}."
+        for table in layer.tables.values():
+            names[table.tree_id] = (f"{before}{table.name}", "row")
     return names
 
 
@@ -109,16 +111,16 @@ def _change(
     return Change(name, noun, len(found.removed), len(found.added), len(found.changed), total)
 
 
-def _schema_changes(before: Schema, after: Schema, changes: Changes) -> None:
-    """Objects that came, went, or are no longer what they were."""
+def _schema_changes(before: Schema, after: Schema, changes: Changes, prefix: str = "") -> None:
+    """Objects of a database that came, went, or are no longer what they were."""
     for kind in ("tables", "views", "indexes", "triggers"):
         old, new = getattr(before, kind), getattr(after, kind)
         noun = {"indexes": "index"}.get(kind, kind[:-1])
-        changes.created += [f"{noun} {new[key].name}" for key in new if key not in old]
-        changes.dropped += [f"{noun} {old[key].name}" for key in old if key not in new]
+        changes.created += [f"{noun} {prefix}{new[key].name}" for key in new if key not in old]
+        changes.dropped += [f"{noun} {prefix}{old[key].name}" for key in old if key not in new]
         if kind == "tables":
             changes.altered += [
-                f"table {old[key].name}"
+                f"table {prefix}{old[key].name}"
                 for key in old
                 if key in new and old[key].columns != new[key].columns
             ]
@@ -147,7 +149,11 @@ def dry_run(session: Session, run: Callable[[], None]) -> Changes:
                     after[tree_id] = snapshot(tree)
             gone = [tree_id for tree_id in before if tree_id not in transaction.tree_ids()]
     changes = Changes()
-    _schema_changes(schema, new_schema, changes)
+    for database, layer in new_schema.layers().items():
+        known = schema.layer(database)
+        if known is not None:
+            prefix = "" if database == "main" else f"{database}."
+            _schema_changes(known, layer, changes, prefix)
     names = tree_names(schema)
     with session.reading() as transaction:
         for tree_id in sorted({*after, *gone}):
@@ -185,6 +191,7 @@ class _Entry:
     before: Transaction  # a read transaction that began before it
     schema: Schema
     commit: int  # the commit that it made
+    elsewhere: str = ""  # an attached database that it wrote to, which is not taken back
 
 
 class UndoLog:
@@ -195,6 +202,7 @@ class UndoLog:
         self._entries: list[_Entry] = []
         self._pending: Transaction | None = None
         self._pending_schema: Schema | None = None
+        self._pending_others: dict[str, int] = {}
         self._statements: list[str] = []
 
     def before(self, session: Session) -> None:
@@ -202,6 +210,7 @@ class UndoLog:
         if self._pending is None and not session.in_transaction and not self._store.readonly:
             self._pending = self._store.begin()
             self._pending_schema = session.schema
+            self._pending_others = _commits_of_others(session)
 
     def after(self, session: Session, statement: str) -> None:
         """Call after each statement, failed or not."""
@@ -213,7 +222,12 @@ class UndoLog:
         now = self._store.begin()
         commit = now.commit_number
         now.rollback()
-        if commit == before.commit_number or schema is None:
+        others = _commits_of_others(session)
+        written = [
+            name for name, number in self._pending_others.items() if others.get(name) != number
+        ]
+        elsewhere = written[0] if written and written[0] in others else ""
+        if (commit == before.commit_number and not elsewhere) or schema is None:
             before.rollback()
             return
         text = (
@@ -221,7 +235,7 @@ class UndoLog:
             if len(statements) == 1
             else f"transaction of {len(statements)} statements"
         )
-        self._entries.append(_Entry(text, before, schema, commit))
+        self._entries.append(_Entry(text, before, schema, commit, elsewhere))
         if len(self._entries) > UNDO_MAX:
             self._entries.pop(0).before.rollback()
 
@@ -241,7 +255,13 @@ class UndoLog:
         if not self._entries:
             raise UndoError("nothing to undo: no statement of this session has changed anything")
         entry = self._entries[-1]
-        with session.writing() as transaction:
+        if entry.elsewhere:
+            raise UndoError(
+                f"{_short(entry.statement)!r} has written to {entry.elsewhere}:"
+                " what is written to attached databases is not taken back"
+            )
+        with session.writing() as joined:
+            transaction = session.part_of(joined, "main")
             if transaction.commit_number != entry.commit:
                 raise UndoError(
                     f"commit {transaction.commit_number:,} of somebody else came after"
@@ -258,7 +278,7 @@ class UndoLog:
 
     def _write_back(self, entry: _Entry, transaction: Transaction, session: Session) -> Changes:
         changes = Changes()
-        _schema_changes(session.schema, entry.schema, changes)
+        _schema_changes(session.schema.main, entry.schema.main, changes)
         old_ids, new_ids = set(entry.before.tree_ids()), set(transaction.tree_ids())
         names = tree_names(session.schema)
         for tree_id in sorted(old_ids & new_ids):
@@ -273,6 +293,17 @@ class UndoLog:
         for tree_id in new_ids - old_ids:
             transaction.drop_tree(tree_id)
         return changes
+
+
+def _commits_of_others(session: Session) -> dict[str, int]:
+    """The newest commits of attached databases, by their names."""
+    found = {}
+    for other in session.others.values():
+        if not other.is_temporary:
+            now = other.store.begin()
+            found[other.name] = now.commit_number
+            now.rollback()
+    return found
 
 
 def _begun_at(entry: _Entry) -> int:

@@ -10,8 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sql.attaching import open_attached
     from sql.dump import copy_database, dump_statements, literal, literals
     from sql.errors import (
+        CannotOpenError,
         ConstraintError,
         Interrupted,
         MisuseError,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Aggregate": "sql.functions",
+    "CannotOpenError": "sql.errors",
     "Column": "sql.schema",
     "ConstraintError": "sql.errors",
     "Function": "sql.functions",
@@ -63,6 +66,7 @@ _MODULES = {
     "literals": "sql.dump",
     "mend": "sql.mending",
     "next_statement": "sql.parse",
+    "open_attached": "sql.attaching",
     "quoted": "sql.schema",
     "value_to_text": "sql.values",
 }
@@ -78,6 +82,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Aggregate",
+    "CannotOpenError",
     "Column",
     "ConstraintError",
     "Function",
@@ -107,6 +112,7 @@ __all__ = [
     "literals",
     "mend",
     "next_statement",
+    "open_attached",
     "quoted",
     "value_to_text",
 ]

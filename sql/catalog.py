@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import weakref
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from btree import CATALOG_TREE_ID, Row, Store, Transaction, Tree
-from sql.schema import Index, Schema, SchemaObject, Table, Trigger, View
+from sql.schema import MAIN, TREE_BASE, Index, Schema, SchemaObject, Table, Trigger, View
 
 _RECORDS: dict[str, type[Table] | type[Index] | type[View] | type[Trigger]] = {
     "table": Table,
@@ -152,24 +152,43 @@ def _name_of(item: SchemaObject) -> tuple[str, str]:
 
 
 def _row(item: SchemaObject) -> Row:
+    item = moved(item, MAIN, 0)
     kind = _TYPES[item.__class__]
     table = getattr(item, "table", item.name)
     return kind, item.name, table, getattr(item, "tree_id", 0), item.sql, _encode(item)
 
 
-def master_rows(tree: Tree, base: int = 0) -> list[Row]:
+Moved = TypeVar("Moved", bound=SchemaObject)
+
+
+def moved(item: Moved, database: str, number: int) -> Moved:
+    """The object's record as of the database with that name and number (see `sql.joint`).
+
+    In the catalogs all databases are called main, and have the number 0."""
+    changes: dict[str, Any] = {}
+    if not isinstance(item, Index) and item.database != database:
+        changes["database"] = database
+    if isinstance(item, (Table, Index)):
+        tree_id = item.tree_id % TREE_BASE + number * TREE_BASE
+        if tree_id != item.tree_id:
+            changes["tree_id"] = tree_id
+    return msgspec.structs.replace(item, **changes) if changes else item
+
+
+def master_rows(tree: Tree) -> list[Row]:
     """The rows of `sqlite_master`: (type, name, tbl_name, rootpage, sql, rowid)."""
     rows: list[Row] = []
     for rowids, batch in tree.batches():
         rows += [
-            (row[0], row[1], row[2], row[3] - base if row[3] else 0, row[4], rowid)
+            (*row[:5], rowid)
             for rowid, row in zip(rowids, batch, strict=True)
             if row[0] != "setting"
         ]
     return rows
 
 
-def setting(schema: Schema, name: str) -> int:
+def setting(schema: Schema, name: str, database: str | None = None) -> int:
     """The number that `set_setting` stored; 0 if none was."""
-    value: Any = schema.main.settings.get(name, 0)
+    layer = schema.layer(database or MAIN)
+    value: Any = 0 if layer is None else layer.settings.get(name, 0)
     return int(value)

@@ -151,16 +151,24 @@ _LITERALS: dict[type, Callable[[Any], str]] = {
 
 
 def copy_database(
-    source: Session, target: Session, progress: Callable[[int, int], object] | None = None
+    source: Session,
+    target: Session,
+    progress: Callable[[int, int], object] | None = None,
+    *,
+    name: str = "main",
+    into: str = "main",
 ) -> int:
-    """Replace the target's content by the source's, as of one moment; how many entries were copied.
+    """Replace the content of a database of the target's by that of one of the source's, as of one moment; how many
+    entries were copied.
 
     Raw keys keep their expiry, rows their rowids.  One transaction: all of it, or nothing.  `progress`
     is called with (entries done, entries in all) after each leaf; what it raises abandons the copy."""
     if target.in_transaction:
         raise MisuseError("the target has a transaction open")
-    with source.reading() as origin, target.writing() as goal:
-        origin, goal = getattr(origin, "main", origin), getattr(goal, "main", goal)
+    from sql.session_writes import attempt
+
+    with source.reading() as joined, attempt(target, into) as (transaction, _):
+        origin, goal = source.part_of(joined, name), target.part_of(transaction, into)
         _drop_everything(goal)
         copied = _Copied(0 if progress is None else _entries(origin), progress)
         _copy_tree(origin, goal, RAW_TREE_ID, RAW_TREE_ID, copied)

@@ -50,6 +50,20 @@ class ConstraintError(SqlError):
         self.kind = kind
 
 
+class CannotOpenError(SqlError):
+    """`unable to open database: x`, of ATTACH."""
+
+
+class PartialCommitError(SqlError):
+    """A transaction on several databases has been committed in some and failed in one: `name`; the rest is rolled back."""
+
+    def __init__(self, name: str, committed: list[str], error: Exception) -> None:
+        super().__init__(
+            f"what was written to {', '.join(committed)} is committed, "
+            f"but what was written to {name} is not: {error}"
+        )
+
+
 class TooBigError(SqlError):
     """A text or a blob would be longer than any may be."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from btree import purge_expired
+from sql.attaching import evaluated
 from sql.errors import SqlError
 
 if TYPE_CHECKING:
@@ -18,50 +19,46 @@ def vacuum(session: Session, statement: Vacuum, values: Values) -> None:
     which must not exist yet."""
     if session.in_transaction:
         raise SqlError("cannot VACUUM from within a transaction")
-    if statement.schema is not None and statement.schema.lower() not in ("main", "temp"):
+    database = (statement.schema or "main").lower()
+    if database != "temp" and session.schema.layer(database) is None:
         raise SqlError(f"unknown database {statement.schema}")
+    store = session.store if database == "temp" else session.store_of(database)
     if statement.into is None:
-        purge_expired(session.store, session.busy_timeout)
-        session.store.compact(progress=lambda done, total: session.cancellation.check())
+        purge_expired(store, session.busy_timeout)
+        store.compact(progress=lambda done, total: session.cancellation.check())
         return
-    path = _value(session, statement, values)
+    path = evaluated(session, statement.into, values)
     if not isinstance(path, str):
         raise SqlError("non-text filename")
     import os
 
     if os.path.exists(path) and os.path.getsize(path) > 0:
         raise SqlError("output file already exists")
-    session.store.backup(path)
+    store.backup(path)
 
 
-def _value(session: Session, statement: Vacuum, values: Values) -> object:
-    """The value of the INTO expression, which names no columns."""
-    from sqlglot import exp
+def check_database(
+    session: Session, limit: int, database: str | None = None, table: str | None = None
+) -> list[str]:
+    """Every problem found, at most `limit`: in the files and their trees, then in rows and indexes.
 
-    from sql.compile import prepare_select
-
-    name = exp.to_identifier("file")
-    tree = exp.Select(expressions=[exp.Alias(this=statement.into, alias=name)])
-    with session.reading() as transaction:
-        compiled = prepare_select(tree, session.environment(transaction, parameters=values))
-        batches = list(compiled.run(session.context(transaction, values)))
-    return batches[0][0][0]
-
-
-def check_database(session: Session, limit: int, table: str | None = None) -> list[str]:
-    """Every problem found, at most `limit`: in the file and its trees, then in rows and indexes."""
-    problems: list[str] = []
-    if table is None:
-        problems += session.store.check()[:limit]
+    `database`: look at that one alone."""
     from sql.dml import check_table
 
+    problems: list[str] = []
     with session.reading() as transaction:
         context = session.context(transaction)
-        for record in context.schema.tables.values():
-            if table is not None and record.name.lower() != table.lower():
+        layers = context.schema.layers()
+        for name, layer in layers.items():
+            if database not in (None, name):
                 continue
-            for line in check_table(session, context, record):
-                if len(problems) >= limit:
-                    return problems
-                problems.append(line)
+            if table is None:
+                problems += session.store_of(name).check()[: limit - len(problems)]
+            for record in layer.tables.values():
+                if table is not None and record.name.lower() != table.lower():
+                    continue
+                for line in check_table(session, context, record):
+                    if len(problems) >= limit:
+                        return problems
+                    problems.append(line)
     return problems

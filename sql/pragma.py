@@ -24,11 +24,14 @@ from sql.parse.statements import Pragma
 from sql.plan import ResultColumn
 from sql.pragma_tables import TABLE_PRAGMAS
 from sql.result import Result
+from sql.schema import MAIN
+from sql.session_writes import attempt
 
 if TYPE_CHECKING:
     from sql.session import Session
 
 Rows = Iterable[tuple[Any, ...]]
+PragmaRows = Callable[[Context, str | None, str | None], Rows]
 
 PAGE_SIZE_BYTES = 4096
 _PROBLEMS_MAX = 100
@@ -69,11 +72,11 @@ def execute_pragma(session: Session, statement: Pragma) -> Result:
     """Carry out a PRAGMA statement."""
     name = statement.name.lower()
     database = None if statement.schema is None else statement.schema.lower()
-    if database not in (None, "main", "temp"):
+    if database not in (None, "temp") and database not in session.numbers:
         raise SqlError(f"unknown database {statement.schema}")
     value = statement.value
     if value is not None and name not in _WITH_ARGUMENT:
-        return _set(session, name, value)
+        return _set(session, name, value, database)
     columns = pragma_columns(name)
     if columns is None:
         return Result()
@@ -98,35 +101,35 @@ def pragma_columns(name: str) -> tuple[str, ...] | None:
 
 
 def pragma_rows(ctx: Context, name: str, argument: str | None, database: str | None) -> Rows:
-    """The rows of a pragma that reads.  `database`: main, temp, or None for both."""
+    """The rows of a pragma that reads.  `database`: a lower-case name, or None for where names are looked up."""
     table = TABLE_PRAGMAS.get(name)
     if table is not None:
         return table[1](ctx, argument, database)
     if name in _ROWS:
-        return _ROWS[name][1](ctx, argument)
+        return _ROWS[name][1](ctx, argument, database)
     session = ctx.session
     if name in _FLAGS:
         return [(int(getattr(session, name)),)]
     if name in _STORED:
-        return [(setting(ctx.schema, name),)]
+        return [(setting(ctx.schema, name, database),)]
     return [(session.pragmas.get(name, _KEPT[name]),)]
 
 
 # -- settings -------------------------------------------------------------------------------------------
 
 
-def _set(session: Session, name: str, value: str) -> Result:
+def _set(session: Session, name: str, value: str, database: str | None) -> Result:
     if name in _FLAGS or name == "case_sensitive_like":
         _set_flag(session, name, is_on=_truth(value))
     elif name in _STORED:
-        _store(session, name, _integer(value))
+        _store(session, name, _integer(value), database or MAIN)
     elif name == "busy_timeout":
         session.busy_timeout = max(0, _integer(value)) / 1000
         return Result((ResultColumn("timeout"),), [[(max(0, _integer(value)),)]])
     elif name == "query_only":
         session.query_only = _truth(value)
     elif name == "journal_mode":
-        return execute_pragma(session, Pragma(text="", name=name))
+        return execute_pragma(session, Pragma(text="", name=name, schema=database))
     elif name in _KEPT:
         session.pragmas[name] = _integer(value) if _is_number(value) else int(_truth(value))
     return Result()
@@ -150,7 +153,8 @@ def _forget_deferred(session: Session) -> None:
     if not session.deferred_violations:
         return
     with session.reading() as transaction:
-        tables = list(session.schema_of(transaction).main.tables.values())
+        layers = session.schema_of(transaction).layers().values()
+        tables = [table for layer in layers for table in layer.tables.values()]
     if not any(key.deferred for table in tables for key in table.foreign_keys):
         session.deferred_violations = 0
 
@@ -168,18 +172,13 @@ def _replace_like(session: Session, *, is_sensitive: bool) -> None:
             session.functions.unregister("like", count)
 
 
-def _store(session: Session, name: str, value: int) -> None:
-    joined = session.joined_transaction(temporary=False)
-    transaction = joined or session.begin_writing(temporary=False)
-    try:
-        main = session.schema_of(transaction).main
-        Catalog(getattr(transaction, "main", transaction), main).set_setting(name, value)
-    except BaseException:
-        if joined is None:
-            session.abandon(transaction)
-        raise
-    if joined is None:
-        session.commit_alone(transaction)
+def _store(session: Session, name: str, value: int, database: str) -> None:
+    if database == "temp":
+        session.make_temporary_store()
+    with attempt(session, database) as (transaction, _):
+        layer = session.schema_of(transaction).layer(database)
+        assert layer is not None
+        Catalog(session.part_of(transaction, database), layer).set_setting(name, value)
 
 
 def _truth(value: str) -> bool:
@@ -200,7 +199,7 @@ def _integer(value: str) -> int:
 # -- pragmas that read ------------------------------------------------------------------------------------
 
 
-def _integrity(ctx: Context, argument: str | None) -> Rows:
+def _integrity(ctx: Context, argument: str | None, database: str | None) -> Rows:
     from sql.maintenance import check_database
 
     limit, table = _PROBLEMS_MAX, None
@@ -209,35 +208,39 @@ def _integrity(ctx: Context, argument: str | None) -> Rows:
             limit = _integer(argument) or _PROBLEMS_MAX
         else:
             table = argument
-            if ctx.schema.table(table) is None:
+            found = ctx.schema.find_table(table, database)
+            if found is None:
                 raise SqlNameError(f"no such table: {table}", token=table)
-    return [(line,) for line in check_database(ctx.session, limit, table) or ["ok"]]
+            database = found.database
+    return [(line,) for line in check_database(ctx.session, limit, database, table) or ["ok"]]
 
 
-def _foreign_key_check(ctx: Context, argument: str | None) -> Rows:
+def _foreign_key_check(ctx: Context, argument: str | None, database: str | None) -> Rows:
     from sql.dml import check_foreign_keys
 
     table = None
     if argument is not None:
-        table = ctx.schema.table(argument)
+        table = ctx.schema.find_table(argument, database)
         if table is None:
             raise SqlNameError(f"no such table: {argument}", token=argument)
-    rows: Rows = check_foreign_keys(ctx, table)
+    rows: Rows = check_foreign_keys(ctx, database or MAIN, table)
     return rows
 
 
-def _database_list(ctx: Context, _: str | None) -> Rows:
-    yield 0, "main", os.path.abspath(ctx.session.store.path) if ctx.session.store.path else ""
-    if ctx.schema.temp is not None:
-        yield 1, "temp", ""
+def _database_list(ctx: Context, _: str | None, database: str | None) -> Rows:
+    names = [other.name for other in ctx.session.others.values()]
+    places = [0, *range(1 if names[:1] == ["temp"] else 2, len(names) + 2)]
+    for place, name in zip(places, [MAIN, *names], strict=False):
+        path = ctx.session.store_of(name.lower()).path
+        yield place, name, os.path.abspath(path) if path else ""
 
 
-def _collation_list(ctx: Context, _: str | None) -> Rows:
+def _collation_list(ctx: Context, _: str | None, database: str | None) -> Rows:
     names = [*ctx.functions.collations, "RTRIM", "NOCASE", "BINARY"]
     return list(enumerate(dict.fromkeys(names)))
 
 
-def _function_list(ctx: Context, _: str | None) -> Rows:
+def _function_list(ctx: Context, _: str | None, database: str | None) -> Rows:
     from sql.functions import Aggregate, Function, builtins
 
     for name, variants in sorted(builtins().items()):
@@ -253,51 +256,61 @@ def _function_list(ctx: Context, _: str | None) -> Rows:
             yield name, 0, "s", "utf8", -1, 0
 
 
-def _synchronous(ctx: Context, _: str | None) -> Rows:
-    durability = getattr(ctx.session.store, "durability", "off")
+def _store_of(ctx: Context, database: str | None) -> Any:
+    session: Session = ctx.session
+    return session.store if database in (None, "temp") else session.store_of(database)
+
+
+def _synchronous(ctx: Context, _: str | None, database: str | None) -> Rows:
+    durability = getattr(_store_of(ctx, database), "durability", "off")
     return [(_SYNCHRONOUS.get(str(durability), 2),)]
 
 
-def _journal_mode(ctx: Context, _: str | None) -> Rows:
-    return [("wal" if ctx.session.store.path else "memory",)]
+def _journal_mode(ctx: Context, _: str | None, database: str | None) -> Rows:
+    return [("wal" if _store_of(ctx, database).path else "memory",)]
 
 
-def _page_count(ctx: Context, _: str | None) -> Rows:
-    path = ctx.session.store.path
+def _page_count(ctx: Context, _: str | None, database: str | None) -> Rows:
+    path = _store_of(ctx, database).path
     size = os.path.getsize(path) if path else 0
     return [(-(-size // PAGE_SIZE_BYTES),)]
 
 
-def _wal_checkpoint(ctx: Context, _: str | None) -> Rows:
-    session = ctx.session
-    if session.in_transaction or session.store.readonly:
+def _wal_checkpoint(ctx: Context, _: str | None, database: str | None) -> Rows:
+    store = _store_of(ctx, database)
+    if ctx.session.in_transaction or store.readonly:
         return [(1, -1, -1)]
     try:
-        session.store.checkpoint()
+        store.checkpoint()
     except BusyError:
         return [(1, -1, -1)]
     return [(0, 0, 0)]
 
 
-def _busy_timeout(ctx: Context, _: str | None) -> Rows:
+def _busy_timeout(ctx: Context, _: str | None, database: str | None) -> Rows:
     timeout = ctx.session.busy_timeout
     if timeout is None:
         timeout = getattr(ctx.session.store, "timeout", 5.0)
     return [(int(timeout * 1000),)]
 
 
-def _constant(value: Any) -> Callable[[Context, str | None], Rows]:
-    return lambda ctx, argument: [(value,)]
+def _part(ctx: Context, database: str | None) -> Any:
+    """The part of the transaction on a database."""
+    return ctx.session.part_of(ctx.transaction, MAIN if database in (None, "temp") else database)
 
 
-_ROWS: dict[str, tuple[tuple[str, ...], Callable[[Context, str | None], Rows]]] = {
+def _constant(value: Any) -> PragmaRows:
+    return lambda ctx, argument, database: [(value,)]
+
+
+_ROWS: dict[str, tuple[tuple[str, ...], PragmaRows]] = {
     "busy_timeout": (("timeout",), _busy_timeout),
     "case_sensitive_like": (("case_sensitive_like",), _constant(0)),
     "collation_list": (("seq", "name"), _collation_list),
-    "compile_options": (("compile_options",), lambda ctx, argument: []),
+    "compile_options": (("compile_options",), lambda ctx, argument, database: []),
     "data_version": (
         ("data_version",),
-        lambda ctx, argument: [(ctx.transaction.commit_number,)],
+        lambda ctx, argument, database: [(_part(ctx, database).commit_number,)],
     ),
     "database_list": (("seq", "name", "file"), _database_list),
     "encoding": (("encoding",), _constant("UTF-8")),
@@ -309,16 +322,19 @@ _ROWS: dict[str, tuple[tuple[str, ...], Callable[[Context, str | None], Rows]]] 
     "locking_mode": (("locking_mode",), _constant("normal")),
     "module_list": (
         ("name",),
-        lambda ctx, argument: [("generate_series",), ("json_each",), ("json_tree",)],
+        lambda ctx, argument, database: [("generate_series",), ("json_each",), ("json_tree",)],
     ),
     "page_count": (("page_count",), _page_count),
     "page_size": (("page_size",), _constant(PAGE_SIZE_BYTES)),
-    "pragma_list": (("name",), lambda ctx, argument: [(name,) for name in sorted(_ALL)]),
-    "query_only": (("query_only",), lambda ctx, argument: [(int(ctx.session.query_only),)]),
+    "pragma_list": (("name",), lambda ctx, argument, database: [(name,) for name in sorted(_ALL)]),
+    "query_only": (
+        ("query_only",),
+        lambda ctx, argument, database: [(int(ctx.session.query_only),)],
+    ),
     "quick_check": (("quick_check",), _integrity),
     "schema_version": (
         ("schema_version",),
-        lambda ctx, argument: [(setting(ctx.schema, "schema_version"),)],
+        lambda ctx, argument, database: [(setting(ctx.schema, "schema_version", database),)],
     ),
     "synchronous": (("synchronous",), _synchronous),
     "wal_checkpoint": (("busy", "log", "checkpointed"), _wal_checkpoint),

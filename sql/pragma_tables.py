@@ -71,19 +71,12 @@ def _table_xinfo(ctx: Context, name: str | None, database: str | None) -> Rows:
 
 
 def _table_list(ctx: Context, name: str | None, database: str | None) -> Rows:
-    for layer_name, layer in _layers(ctx.schema):
+    for layer_name, layer in ctx.schema.layers().items():
         if database not in (None, layer_name):
             continue
         for row in _tables_of(ctx, layer_name, layer):
             if name is None or row[1].lower() == name.lower():
                 yield row
-
-
-def _layers(schema: Schema) -> list[tuple[str, Schema]]:
-    layers = [("main", schema.main)]
-    if schema.temp is not None:
-        layers.append(("temp", schema.temp))
-    return layers
 
 
 def _tables_of(ctx: Context, database: str, layer: Schema) -> Iterator[tuple[Any, ...]]:
@@ -98,14 +91,13 @@ def _tables_of(ctx: Context, database: str, layer: Schema) -> Iterator[tuple[Any
         )
     for view in reversed(layer.views.values()):
         yield database, view.name, "view", len(view_columns(ctx, view)), 0, 0
-    name = "sqlite_schema" if database == "main" else "sqlite_temp_schema"
+    name = "sqlite_temp_schema" if database == "temp" else "sqlite_schema"
     yield database, name, "table", 5, 0, 0
 
 
-def _indexes(ctx: Context, table: Table, database: str | None) -> list[Index]:
+def _indexes(ctx: Context, table: Table) -> list[Index]:
     """The indexes of a table, the latest first; a clustered primary key counts as one."""
-    layer = ctx.schema.layer("temp" if table.temporary else database) or ctx.schema
-    found = list(layer.indexes_on(table.name))
+    found = list(ctx.schema.indexes_on(table.name, table.database))
     if table.without_rowid:
         primary = _primary_index(table, found)
         before = int(primary.name.rpartition("_")[2]) - 1  # constraints have their indexes first
@@ -128,7 +120,7 @@ def _index_list(ctx: Context, name: str | None, database: str | None) -> Rows:
     table = None if name is None else ctx.schema.find_table(name, database)
     if table is None:
         return
-    for place, index in enumerate(_indexes(ctx, table, database)):
+    for place, index in enumerate(_indexes(ctx, table)):
         yield place, index.name, int(index.unique), index.origin, int(index.where is not None)
 
 
@@ -137,11 +129,14 @@ def _find_index(ctx: Context, name: str | None, database: str | None) -> tuple[T
         return None
     index = ctx.schema.find_index(name, database)
     if index is not None:
-        table = ctx.schema.find_table(index.table, database)
-        return None if table is None else (table, index)
+        for layer in ctx.schema.layers().values():
+            table = layer.table(index.table)
+            if table is not None and layer.find_index(name) is index:
+                return table, index
+        return None
     for table in ctx.schema.tables.values():
         if table.without_rowid:
-            primary = _primary_index(table, ctx.schema.indexes_on(table.name))
+            primary = _primary_index(table, ctx.schema.indexes_on(table.name, table.database))
             if name.lower() in (primary.name.lower(), table.name.lower()):
                 return table, primary
     return None

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -22,8 +22,11 @@ from btree import CATALOG_TREE_ID, KeySpace, Row
 from sql.context import Context
 from sql.errors import SqlError
 from sql.expressions import Affinity, SqlValue
-from sql.schema import TEMP_TREE_BASE, Column, Table
+from sql.schema import MAIN, Column, Table
 from sql.values import value_to_text
+
+if TYPE_CHECKING:
+    from btree import Transaction
 
 Batches = Iterable[list[Row]]
 _ROWS_AT_ONCE = 1024
@@ -46,11 +49,14 @@ class Relation(Struct, frozen=True, eq=False):
         return self.table.columns[: self.rowid]
 
 
-def relation(name: str) -> Relation | None:
-    """The relation of that lower-case name; None if there is none."""
+def relation(name: str, database: str = MAIN) -> Relation | None:
+    """The relation of that lower-case name; None if there is none.  `database`: whose, where each has one."""
     make = _RELATIONS.get(name)
     if make is not None:
         return make()
+    make_of = _OF_DATABASES.get(name)
+    if make_of is not None:
+        return make_of(database.lower())
     if name.startswith("pragma_"):
         return _pragma(name)
     return None
@@ -103,19 +109,24 @@ def raw_all(values: list[Any]) -> list[bytes]:
     return list(map(raw, values))
 
 
-def _kv_rows(ctx: Context, _: Row) -> Iterator[list[Row]]:
-    return _kv_batches(ctx, None, None, reverse=False)
+def key_space(ctx: Context, database: str) -> KeySpace:
+    """The raw key space of a database; temporary objects have none of their own."""
+    if database in (MAIN, "temp"):
+        return KeySpace(ctx.transaction)
+    part: Transaction = ctx.session.part_of(ctx.transaction, database)
+    return KeySpace(part)
 
 
 def _kv_batches(
-    ctx: Context, lo: bytes | None, hi: bytes | None, *, reverse: bool
+    space: KeySpace, ctx: Context, lo: bytes | None, hi: bytes | None, *, reverse: bool
 ) -> Iterator[list[Row]]:
-    for keys, values in KeySpace(ctx.transaction).batches(lo, hi, reverse=reverse):
+    for keys, values in space.batches(lo, hi, reverse=reverse):
         ctx.check()
         yield list(zip(shown_all(keys), shown_all(values), strict=True))
 
 
 def _kv_range(
+    space: KeySpace,
     ctx: Context,
     lo: SqlValue,
     hi: SqlValue,
@@ -132,30 +143,36 @@ def _kv_range(
     first = lo.encode() if isinstance(lo, str) else lo
     if isinstance(first, bytes) and first is lo:  # no text is above it
         last = hi + b"\0" if isinstance(hi, bytes) else None
-        yield from _kv_batches(ctx, first, last, reverse=reverse)
+        yield from _kv_batches(space, ctx, first, last, reverse=reverse)
         return
     if isinstance(hi, str):
         last = hi.encode() + b"\0"
         if first == last[:-1]:
             # One key: a look-up.
-            value = KeySpace(ctx.transaction).get(last[:-1])
+            value = space.get(last[:-1])
             if value is not None:
                 yield [(hi, shown(value))]
             return
-        yield from _kv_batches(ctx, first, last, reverse=reverse)
+        yield from _kv_batches(space, ctx, first, last, reverse=reverse)
         return
-    yield from _kv_batches(ctx, first, None, reverse=reverse)
+    yield from _kv_batches(space, ctx, first, None, reverse=reverse)
     if first is not None:
-        for batch in _kv_batches(ctx, None, first, reverse=reverse):
+        for batch in _kv_batches(space, ctx, None, first, reverse=reverse):
             blobs = [row for row in batch if isinstance(row[0], bytes)]
             if blobs:
                 yield blobs
 
 
 @cache
-def _kv() -> Relation:
+def _kv(database: str) -> Relation:
+    def rows(ctx: Context, _: Row) -> Iterator[list[Row]]:
+        return _kv_batches(key_space(ctx, database), ctx, None, None, reverse=False)
+
+    def range_rows(ctx: Context, *arguments: Any, **options: bool) -> Iterator[list[Row]]:
+        return _kv_range(key_space(ctx, database), ctx, *arguments, **options)
+
     table = _table("kv", Column("key", "TEXT", Affinity.TEXT), "value")
-    return Relation(table, _kv_rows, range_rows=_kv_range)
+    return Relation(table, rows, range_rows=range_rows)
 
 
 # -- the catalog ----------------------------------------------------------------------------------------
@@ -174,29 +191,18 @@ def _master_table(name: str) -> Table:
     )
 
 
-def _master_rows(ctx: Context, _: Row) -> Batches:
-    from sql.catalog import master_rows
-
-    return [master_rows(ctx.transaction.tree(CATALOG_TREE_ID))]
-
-
-def _temp_master_rows(ctx: Context, _: Row) -> Batches:
-    from sql.catalog import master_rows
-
-    temporary = getattr(ctx.transaction, "temporary", None)
-    if temporary is None:
-        return []
-    return [master_rows(temporary.tree(CATALOG_TREE_ID), TEMP_TREE_BASE)]
-
-
 @cache
-def _master() -> Relation:
-    return Relation(_master_table("sqlite_master"), _master_rows, rowid=5)
+def _master(database: str) -> Relation:
+    def rows(ctx: Context, _: Row) -> Batches:
+        from sql.catalog import master_rows
 
+        if database == "temp" and ctx.schema.temp is None:  # there never was a temporary object
+            return []
+        part: Transaction = ctx.session.part_of(ctx.transaction, database)
+        return [master_rows(part.tree(CATALOG_TREE_ID))]
 
-@cache
-def _temp_master() -> Relation:
-    return Relation(_master_table("sqlite_temp_master"), _temp_master_rows, rowid=5)
+    name = "sqlite_temp_master" if database == "temp" else "sqlite_master"
+    return Relation(_master_table(name), rows, rowid=5)
 
 
 # -- table-valued functions -----------------------------------------------------------------------------
@@ -301,12 +307,15 @@ def _pragma(name: str) -> Relation | None:
 
 
 _RELATIONS: dict[str, Callable[[], Relation]] = {
-    "kv": _kv,
-    "sqlite_master": _master,
-    "sqlite_schema": _master,
-    "sqlite_temp_master": _temp_master,
-    "sqlite_temp_schema": _temp_master,
+    "sqlite_temp_master": lambda: _master("temp"),
+    "sqlite_temp_schema": lambda: _master("temp"),
     "json_each": _json_each,
     "json_tree": _json_tree,
     "generate_series": _series,
+}
+
+_OF_DATABASES: dict[str, Callable[[str], Relation]] = {
+    "kv": _kv,
+    "sqlite_master": _master,
+    "sqlite_schema": _master,
 }

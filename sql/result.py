@@ -120,6 +120,11 @@ class OwningResult(Result):
         super().__init__(columns, batches)
         self._transaction = transaction
 
+    @property
+    def transaction(self) -> Transaction | None:
+        """What it reads from; None when that is over."""
+        return self._transaction
+
     def __del__(self) -> None:
         if self._transaction is not None:
             self._end()

@@ -7,12 +7,23 @@ up case-insensitively (ASCII), and keep the spelling of their creation.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from operator import is_not
 from typing import cast
 
 import msgspec
 
 from sql.expressions import Affinity
+
+MAIN = "main"
+"""The database that a session is opened on; what other databases' catalogs call their own objects', too."""
+
+TEMP = 1
+"""The number of the store of temporary objects (see `sql.joint`)."""
+
+TREE_BITS = 40
+TREE_BASE = 1 << TREE_BITS
+"""Tree ids below it are those of the database's own store; the session's others begin at its multiples."""
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,7 +97,7 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     without_rowid: bool = False
     autoincrement: bool = False
     strict: bool = False
-    temporary: bool = False
+    database: str = MAIN
     checks: tuple[Check, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     sql: str = ""
@@ -96,7 +107,7 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     select: str  # SQL text
     columns: tuple[str, ...] | None = None
-    temporary: bool = False
+    database: str = MAIN
     sql: str = ""
 
 
@@ -108,30 +119,30 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     columns: tuple[str, ...] = ()  # UPDATE OF
     when: str | None = None
     body: tuple[str, ...] = ()  # statements' texts
-    temporary: bool = False
+    database: str = MAIN
     sql: str = ""
-    on_main: bool = False  # a temporary one on a table or view that is not
+    on: str | None = None  # the database of its table or view, of a temporary one where that is not
+
+    @property
+    def table_database(self) -> str:
+        """The database of the table or view that it stands on."""
+        return self.on or self.database
 
 
 SchemaObject = Table | View | Index | Trigger
 
-TEMP_TREE_BASE = 1 << 40
-"""Tree ids of temporary tables and indexes start here: they live in a store of the session's own."""
-
-
-def database_of(table: Table) -> str:
-    """Where a table is: "main" or "temp"."""
-    return "temp" if table.tree_id >= TEMP_TREE_BASE else "main"
+_NONE_ATTACHED: Mapping[str, Schema] = {}
 
 
 class Schema:
     """All objects of a database as of one catalog state; looked up by lower-case name.
 
-    A session's schema overlays its temporary objects on the database's: `main` and `temp` are the
+    A session's schema overlays those of all its databases: `main`, `temp` and `attached`, by lower-case name, are the
     layers, and the dictionaries hold what an unqualified name means.  `rowids` gives an object's row
     in its catalog, by (type, lower-case name)."""
 
     __slots__ = (
+        "attached",
         "indexes",
         "indexes_of",
         "main",
@@ -155,6 +166,7 @@ class Schema:
         self.settings: dict[str, int] = {}  # user_version, application_id, schema_version
         self.main: Schema = self
         self.temp: Schema | None = None
+        self.attached: Mapping[str, Schema] = _NONE_ATTACHED
 
     def table(self, name: str) -> Table | None:
         return self.tables.get(name.lower())
@@ -169,24 +181,44 @@ class Schema:
     def triggers_on(self, table: str) -> list[Trigger]:
         return self.triggers_of.get(table.lower(), [])
 
-    def temporary_triggers_on(self, table: str, *, on_main: bool) -> list[Trigger]:
-        """Temporary triggers on the database's table or view of the name, or on the temporary one."""
+    def temporary_triggers_on(self, table: str, database: str) -> list[Trigger]:
+        """Temporary triggers on the table or view of the name in a database."""
         found = [] if self.temp is None else self.temp.triggers_on(table)
-        return [trigger for trigger in found if trigger.on_main == on_main]
+        return [trigger for trigger in found if trigger.table_database == database]
+
+    def layers(self) -> dict[str, Schema]:
+        """The layers by the names of their databases, in SQLite's order."""
+        temp = {} if self.temp is None else {"temp": self.temp}
+        return {MAIN: self.main, **temp, **self.attached}
 
     def layer(self, database: str | None) -> Schema | None:
         """The layer that `database` names (None: all of it); None if there is no such database."""
         if database is None:
             return self
         name = database.lower()
-        if name == "main":
+        if name == MAIN:
             return self.main
-        return self.temp or _NOTHING if name == "temp" else None
+        if name == "temp":
+            return self.temp or _NOTHING
+        return self.attached.get(name)
 
     def find_table(self, name: str, database: str | None = None) -> Table | None:
         """The table `name`, or `database.name`."""
         layer = self.layer(database)
         return None if layer is None else layer.tables.get(name.lower())
+
+    def parted(self, name: str) -> tuple[str | None, str]:
+        """(database, name) of what is called `database.name` outside of SQL; (None, name) of all else."""
+        database, dot, rest = name.partition(".")
+        is_name = bool(self.find_table(name) or self.find_view(name))
+        if not dot or is_name or self.layer(database) is None:
+            return None, name
+        return database.lower(), rest
+
+    def spelled(self, name: str) -> str:
+        """`name` or `database.name`, quoted for SQL."""
+        database, rest = self.parted(name)
+        return quoted(rest) if database is None else f"{quoted(database)}.{quoted(rest)}"
 
     def find_view(self, name: str, database: str | None = None) -> View | None:
         layer = self.layer(database)
@@ -240,7 +272,7 @@ class ObservedSchema(Schema):
         self.indexes, self.triggers = schema.indexes, schema.triggers
         self.indexes_of, self.triggers_of = schema.indexes_of, schema.triggers_of
         self.rowids, self.settings = schema.rowids, schema.settings
-        self.main, self.temp = schema.main, schema.temp
+        self.main, self.temp, self.attached = schema.main, schema.temp, schema.attached
         self._asked: dict[tuple[str, str, str | None], object] = {}
 
     def table(self, name: str) -> Table | None:
@@ -285,27 +317,39 @@ class ObservedSchema(Schema):
 _NOTHING = Schema()
 
 
-def overlaid(main: Schema, temp: Schema) -> Schema:
-    """What unqualified names mean where `temp` lies over `main`: temporary objects hide the others."""
-    both = Schema()
-    both.main, both.temp = main, temp
-    both.settings, both.rowids = main.settings, main.rowids
-    hidden = temp.tables.keys() | temp.views.keys()
-    both.tables = {name: item for name, item in main.tables.items() if name not in hidden}
-    both.views = {name: item for name, item in main.views.items() if name not in hidden}
-    both.tables |= temp.tables
-    both.views |= temp.views
-    both.indexes = main.indexes | temp.indexes
-    both.triggers = main.triggers | temp.triggers
-    both.indexes_of = {
-        name: items for name, items in main.indexes_of.items() if name not in hidden
-    } | temp.indexes_of
-    both.triggers_of = {
-        name: items for name, items in main.triggers_of.items() if name not in hidden
-    }
-    for name, triggers in temp.triggers_of.items():
-        both.triggers_of[name] = [*triggers, *both.triggers_of.get(name, [])]
-    return both
+def overlaid(main: Schema, temp: Schema | None, attached: Mapping[str, Schema]) -> Schema:
+    """What unqualified names mean: temporary objects hide all others, main's those of attached databases, and these
+    those of databases that were attached later."""
+    joint = Schema()
+    joint.main, joint.temp, joint.attached = main, temp, attached
+    joint.settings, joint.rowids = main.settings, main.rowids
+    hidden = set() if temp is None else temp.tables.keys() | temp.views.keys()
+    for layer in (main, *attached.values()):
+        _lay_under(joint, layer, hidden)
+        hidden |= layer.tables.keys() | layer.views.keys()
+    if temp is not None:
+        joint.tables |= temp.tables
+        joint.views |= temp.views
+        joint.indexes |= temp.indexes
+        joint.triggers |= temp.triggers
+        joint.indexes_of |= temp.indexes_of
+        for name, triggers in temp.triggers_of.items():
+            joint.triggers_of[name] = [*triggers, *joint.triggers_of.get(name, [])]
+    return joint
+
+
+def _lay_under(joint: Schema, layer: Schema, hidden: Set[str]) -> None:
+    """Add what no name of the databases before hides."""
+    joint.tables |= {name: item for name, item in layer.tables.items() if name not in hidden}
+    joint.views |= {name: item for name, item in layer.views.items() if name not in hidden}
+    joint.indexes = layer.indexes | joint.indexes
+    joint.triggers = layer.triggers | joint.triggers
+    for name, indexes in layer.indexes_of.items():
+        if name not in hidden:
+            joint.indexes_of[name] = indexes
+    for name, triggers in layer.triggers_of.items():
+        if name not in hidden:
+            joint.triggers_of[name] = triggers
 
 
 def quoted(name: str) -> str:

@@ -84,6 +84,8 @@ class Session(TransactionState):
         self.recursive_triggers = False
         self.case_sensitive_like = False
         self.ignore_check_constraints = False
+        self.opener: Callable[[Session, str], Store] | None = None
+        """What opens the database at a path that ATTACH names (`sql.attaching.open_attached` if nothing else)."""
         self.pragmas: dict[str, Any] = {}  # settings that are kept and shown, and change nothing
         self.changes = 0
         self.total_changes = 0
@@ -231,8 +233,8 @@ class Session(TransactionState):
             self._plans.clear()
             self.drop_reader()
             self.closed = True
-            if self._temporary_store is not None:
-                self._temporary_store.close()
+            for other in self.others.values():
+                other.store.close()
 
     @property
     def timeout(self) -> float | None:
@@ -405,31 +407,33 @@ class Session(TransactionState):
             parameter_kinds=parameter_kinds,
         )
 
-    def _relation(self, name: str) -> Any:
+    def _relation(self, name: str, database: str | None = None) -> Any:
         from sql.relations import relation
 
-        return relation(name)
+        return relation(name, database or "main")
 
-    def is_temporary(self, name: ObjectName) -> bool:
-        """Whether `name` is that of a temporary table or view."""
-        if self._temporary_store is None:
-            return False
+    def database_of(self, name: ObjectName) -> str:
+        """The database of the table or view that `name` means; main where there is none."""
+        if not self.others:
+            return "main"
         schema = self.schema
         found = schema.find_table(name.name, name.schema) or schema.find_view(
             name.name, name.schema
         )
-        return found is not None and found.temporary
+        if found is not None:
+            return found.database
+        wanted = (name.schema or "main").lower()
+        return wanted if wanted in self.numbers else "main"
 
-    @property
-    def has_temporary_objects(self) -> bool:
-        """Whether there ever was a temporary object."""
-        return self._temporary_store is not None
-
-    def begin_writing(self, *, temporary: bool) -> Transaction:
-        """A transaction for one writing statement outside of any."""
-        transaction = self.begin_transaction(write=not temporary)
-        if temporary:
-            self.ensure_writable(transaction, temporary=True)
+    def begin_writing(self, database: str = "main") -> Transaction:
+        """A transaction for one statement outside of any that writes a database."""
+        transaction = self.begin_transaction(write=database == "main")
+        if database != "main":
+            try:
+                self.ensure_writable(transaction, database)
+            except BaseException:
+                transaction.rollback()
+                raise
         return transaction
 
     def commit_alone(self, transaction: Transaction) -> None:

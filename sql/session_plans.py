@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from btree import CATALOG_TREE_ID, Row, StoreError, Transaction
@@ -161,6 +162,14 @@ def bound(value: Any) -> SqlValue:
     raise MisuseError(f"type {type(value).__name__!r} can't be bound to a parameter")
 
 
+def catalog_states(transaction: Transaction) -> list[object]:
+    """The same objects at two moments mean that the catalogs of all databases are as they were."""
+    parts: dict[int, Transaction] | None = getattr(transaction, "parts", None)
+    if parts is None:
+        return [transaction.tree(CATALOG_TREE_ID).state]
+    return [part.tree(CATALOG_TREE_ID).state for part in parts.values()]
+
+
 class Checked(Prepared):
     """A plan that depends on the catalog, the functions and the tables' kinds."""
 
@@ -170,8 +179,7 @@ class Checked(Prepared):
         "_functions_version",
         "_schema",
         "_shape",
-        "_state",
-        "_temporary_state",
+        "_states",
     )
 
     _schema: Schema
@@ -182,26 +190,19 @@ class Checked(Prepared):
         self._commit_number = _NEVER
         self._functions_version = -1
         self._shape: object = None  # of the latest check that found all in order
-        self._state: object = None
-        self._temporary_state: object = None
+        self._states: list[object] = []  # of the databases' catalogs, and their stores'
 
     def is_current(self, session: Session, transaction: Transaction) -> bool:
         """Whether catalog and functions are those of the latest preparation."""
         if transaction.shape is self._shape:
             return self._functions_version == session.functions.version
-        temporary = getattr(transaction, "temporary", None)
-        return (
-            self._state is transaction.tree(CATALOG_TREE_ID).state
-            and self._functions_version == session.functions.version
-            and (
-                temporary is None or self._temporary_state is temporary.tree(CATALOG_TREE_ID).state
-            )
-        )
+        if self._functions_version != session.functions.version:
+            return False
+        states = catalog_states(transaction)
+        return len(states) == len(self._states) and all(map(is_, states, self._states))
 
     def note(self, session: Session, transaction: Transaction) -> None:
-        temporary = getattr(transaction, "temporary", None)
-        self._state = transaction.tree(CATALOG_TREE_ID).state
-        self._temporary_state = None if temporary is None else temporary.tree(CATALOG_TREE_ID).state
+        self._states = catalog_states(transaction)
         self._functions = session.functions
         self._functions_version = session.functions.version
 
@@ -270,7 +271,7 @@ class QueryPlan(Checked):
             or plan._functions.version != plan._functions_version
         ):
             return None
-        if joined is None and session.keeps(transaction):
+        if joined is None and not session.others and session.keeps(transaction):
             # Not at the first time: where a commit follows each query, that would be work for nothing.
             if plan._reader == id(transaction):
                 ready = (
@@ -394,7 +395,8 @@ class QueryPlan(Checked):
         would keep its transaction's version of all trees."""
         if self._short_runs:
             self._coded = True
-            self._compiled = self._shape = self._state = None
+            self._compiled = self._shape = None
+            self._states = []
             self._commit_number = _NEVER
             self._check(session, transaction, values)
 
@@ -455,7 +457,9 @@ class QueryPlan(Checked):
             return Result(self._compiled.columns, [])
         batches = _resumed(first, source)
         if own is not None:
-            return OwningResult(self._compiled.columns, batches, own)
+            owning = OwningResult(self._compiled.columns, batches, own)
+            session.note_streaming(owning)
+            return owning
         result = Result(self._compiled.columns, batches)
         session.note_open_result(result)
         return result
@@ -494,7 +498,7 @@ class QueryPlan(Checked):
         from sql.short import short_query
 
         self._compiled = self._short = self._quick_context = None
-        self._shape = self._state = None  # should this fail, it is current nowhere
+        self._shape, self._states = None, []  # should this fail, it is current nowhere
         self._commit_number = _NEVER
         self._gives_list = False
         types = self.types or tuple(map(type, values))  # a lifted shape says its values' types

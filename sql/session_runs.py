@@ -178,15 +178,15 @@ class Runs:
     def _together(self, run: Run, statements: list[WriteStatement]) -> None:
         """Execute all as one.  Raises SqlError with nothing done, _InTurn if the order has to be theirs."""
         session = self._session
-        temporary = [statement.is_temporary(session) for statement in statements]
-        if any(temporary) != all(temporary):
+        databases = {statement.database(session) for statement in statements}
+        if len(databases) > 1:
             raise _InTurn
         counters = session.counters
         # By their last statements: so the last row that is inserted is that of the last INSERT.
         order = list(dict.fromkeys(reversed(run.order)))[::-1]
         last = run.last_sets()
         try:
-            with attempt(session, temporary=temporary[0]) as (transaction, is_alone):
+            with attempt(session, databases.pop()) as (transaction, is_alone):
                 if len(statements) > 1:
                     _need_no_order(
                         [

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sql.ddl import DEFINITIONS, execute_definition, is_done_already, is_temporary
-from sql.errors import SqlError
+from sql.ddl import DEFINITIONS, database_of, execute_definition, is_done_already
 from sql.parse.statements import (
     Attach,
     Begin,
@@ -61,9 +60,13 @@ def execute_statement(session: Session, statement: Statement, values: Values) ->
 
             vacuum(session, statement, values)
         case Attach():
-            raise SqlError("ATTACH is not supported: a session has one database, and temp")
+            from sql.attaching import attach
+
+            attach(session, statement, values)
         case Detach():
-            raise SqlError(f"no such database: {statement.name.name}")
+            from sql.attaching import detach
+
+            detach(session, statement, values)
         case _:
             raise AssertionError(f"no plan for {type(statement).__name__}")
     return Result()
@@ -71,11 +74,11 @@ def execute_statement(session: Session, statement: Statement, values: Values) ->
 
 def _define(session: Session, statement: Statement) -> None:
     """Run a definition as a transaction of its own, or as a step of the open one."""
-    temporary = is_temporary(session, statement)
-    if temporary:
-        session.temporary_store()
+    database = database_of(session, statement)
+    if database == "temp":
+        session.make_temporary_store()
     with session.glance() as transaction:
-        if is_done_already(session, transaction, statement, temporary=temporary):
+        if is_done_already(session, transaction, statement, database):
             return
-    with attempt(session, temporary=temporary) as (transaction, _):
-        execute_definition(session, transaction, statement, temporary=temporary)
+    with attempt(session, database) as (transaction, _):
+        execute_definition(session, transaction, statement, database)

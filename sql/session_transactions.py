@@ -6,17 +6,17 @@ committed in between, that first write fails and the transaction has to be rolle
 SAVEPOINT outside of a transaction opens one, which its RELEASE commits.
 
 Temporary tables, indexes, views and triggers live in a store in memory that belongs to the session
-alone and is made by the first of them; from then on the session's transactions are pairs
-(`session_pair`).  Nothing here imports the parser: `reading` and `writing` are the raw commands' path.
+alone and is made by the first of them; attached databases have stores of their own.  As long as there are any of
+these, the session's transactions are on all of them (`sql.joint`).  Nothing here imports the parser: `reading` and `writing` are the raw commands' path.
 """
 
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, Literal, cast
+from operator import is_
+from typing import TYPE_CHECKING, Any, Literal
 
 from btree import (
-    CATALOG_TREE_ID,
     ConflictError,
     ReadOnlyError,
     Savepoint,
@@ -25,60 +25,39 @@ from btree import (
     Transaction,
 )
 from sql.errors import ConstraintError, MisuseError, SqlError
+from sql.session_databases import Mark, SessionDatabases
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from sql.catalog import SchemaCache
+    from sql.joint import JointTransaction
     from sql.result import Result
     from sql.schema import Schema
-    from sql.session_pair import PairedTransaction
     from sql.short import ReadyQuery
 
 
-class Mark:
-    """A named savepoint.  `token` is None while the transaction has written nothing."""
-
-    __slots__ = ("deferred_violations", "name", "token")
-
-    def __init__(self, name: str, token: Savepoint | None, deferred_violations: int) -> None:
-        self.name = name
-        self.token = token
-        self.deferred_violations = deferred_violations
-
-
-class TransactionState:
+class TransactionState(SessionDatabases):
     """The part of a `Session` that begins and ends transactions.  One thread at a time."""
 
     def __init__(self, store: Store, busy_timeout: float | None) -> None:
-        self.store = store
-        self.busy_timeout = busy_timeout
+        super().__init__(store, busy_timeout)
         self.deferred_violations = 0
         self.met_immediate = self.met_deferred = False
         """Whether there was a violated foreign key meanwhile, though it may have been repaired since."""
         self.defer_foreign_keys = False
         self.closed = False
         self._query_only = False
-        self._temporary_store: Store | None = None
         self.in_transaction = False
         """Whether BEGIN or SAVEPOINT opened a transaction that has not ended.  Not to be set from outside."""
         self._opened_by_savepoint = False
-        self.begun: Transaction | None = None
-        """That of the explicit one, once it has begun.  Not to be set from outside."""
-        self.current: Transaction | None = None  # of the writing statement that is being run
-        self.joinable: Transaction | None = None
-        """What `joined_transaction` gives without further ado for a table that is not temporary, once it has
-        looked.  For who asks for each statement."""
-        self._marks: list[Mark] = []
-        self._reader: StoreTransaction | None = None  # kept from one reading statement to the next
+        # Kept from one reading statement to the next.
+        self._reader: StoreTransaction | JointTransaction | None = None
         self._reader_view: object = None
+        self._reader_views: list[object] = []  # of all databases, where there are several
         self.reads = False  # whether a statement that calls functions reads from it
         self._ready: dict[str, ReadyQuery] = {}  # for that reader, by their texts
         self._open_results: weakref.WeakSet[Result] = weakref.WeakSet()
         self._has_open_results = False  # it may have: to ask the set is dear
-        self._schemas: SchemaCache | None = None  # of the store
-        self._temporary_schemas: SchemaCache | None = None
-        self._overlay: tuple[Schema, Schema, Schema] | None = None
 
     @property
     def query_only(self) -> bool:
@@ -112,11 +91,11 @@ class TransactionState:
         if self._query_only:
             raise ReadOnlyError("attempt to write a readonly database")
         try:
-            if self._temporary_store is None:
+            if not self.others:
                 transaction = self.store.begin(write=True, timeout=self.busy_timeout)
                 self.begun = self.joinable = transaction
             else:
-                self.begun = self.begin_transaction(write=True)
+                self.begun = self._begin_all_writable()
         except ReadOnlyError:
             if not self.store.readonly:
                 raise
@@ -185,7 +164,7 @@ class TransactionState:
         transaction = self.begun
         if transaction is None:
             return None
-        if transaction.writable or self._temporary_store is not None:
+        if transaction.writable or self.others:
             return transaction.savepoint()
         return None
 
@@ -221,11 +200,9 @@ class TransactionState:
     # -- what statements run in -----------------------------------------------------------------------
 
     def begin_transaction(self, *, write: bool) -> Transaction:
-        """A transaction on the store, with the temporary objects if there are any."""
+        """A transaction on all databases, in which that of `store` can be written if `write` says so."""
         main = self.store.begin(write=write, timeout=self.busy_timeout if write else None)
-        if self._temporary_store is None:
-            return main
-        return _pair(main, self._temporary_store.begin())
+        return self._joint(main) if self.others else main
 
     def lent_reader(self) -> Transaction:
         """A transaction on the newest commit for one reading statement that is over at once.
@@ -233,8 +210,8 @@ class TransactionState:
         It is kept, and lent again: so a point query begins none, and after a commit it follows that, with the
         trees that it has looked up and the queries that are ready for them.  Not while a statement reads from
         it, one of whose functions begins another statement."""
-        if self._temporary_store is not None:
-            return self.begin_transaction(write=False)
+        if self.others:
+            return self._lent_joint_reader()
         newest = self.store.view()
         reader = self._reader
         if reader is not None:
@@ -245,6 +222,22 @@ class TransactionState:
         if self.store.view() is newest:
             self._reader, self._reader_view = reader, newest
         return reader
+
+    def _lent_joint_reader(self) -> Transaction:
+        """`lent_reader` where there are several databases: the same one as long as nothing is committed in any."""
+        stores = [self.store, *[other.store for other in self.others.values()]]
+        newest = [store.view() for store in stores]
+        reader = self._reader
+        if reader is not None:
+            if all(map(is_, newest, self._reader_views)):
+                return reader
+            if self.reads:
+                return self.begin_transaction(write=False)
+            self.drop_reader()
+        made = self._joint(self.store.begin())
+        if all(store.view() is view for store, view in zip(stores, newest, strict=True)):
+            self._reader, self._reader_views = made, newest
+        return made
 
     def _follow(self, newest: object) -> bool:
         """Have the kept reader read from the newest commit; False if a statement reads from it."""
@@ -288,7 +281,7 @@ class TransactionState:
         transaction = self.current or self.begun
         if transaction is None and self.in_transaction:
             transaction = self.begun = self.begin_transaction(write=False)
-            if self._temporary_store is not None:
+            if self.others:
                 self._take_tokens(transaction)  # before those of later marks
         return transaction
 
@@ -297,77 +290,61 @@ class TransactionState:
         transaction that would go on: BEGIN DEFERRED has not read by it."""
         return _Glance(self)
 
-    def joined_transaction(self, *, temporary: bool) -> Transaction | None:
-        """The transaction that a writing statement joins, made writable; None outside of any."""
+    def joined_transaction(self, database: str = "main") -> Transaction | None:
+        """The transaction that a statement joins that writes `database`, made writable; None outside of any."""
         if self._query_only:
             raise ReadOnlyError("attempt to write a readonly database")
         transaction = self.current or self.begun
         if transaction is None:
             if not self.in_transaction:
                 return None
-            transaction = self.begun = self.begin_transaction(write=not temporary)
+            transaction = self.begun = self.begin_transaction(write=database == "main")
             if transaction.writable:
                 self._take_tokens(transaction)
-        if temporary or not transaction.writable or self._temporary_store is not None:
-            self.ensure_writable(transaction, temporary=temporary)
-        if transaction is self.begun and self._temporary_store is None:
+        if self.others or not transaction.writable:
+            self.ensure_writable(transaction, database)
+        if transaction is self.begun and not self.others:
             self.joinable = transaction
         return transaction
 
-    def quick_writer(self) -> Transaction | None:
+    def quick_writer(self, database: str = "main") -> Transaction | None:
         """What a writing statement that is over at once joins, made writable, or, outside of any transaction, one
-        of its own, which takes its lock late; None where there are temporary objects."""
-        if self._temporary_store is not None:
-            return None
+        of its own, which takes its lock late; None for that where there are several databases."""
+        if self.others:
+            return self.joined_transaction(database) if self.in_transaction else None
         if self.in_transaction or self._query_only:
-            return self.joined_transaction(temporary=False)
+            return self.joined_transaction()
         return self.store.begin_late(self.busy_timeout)
 
-    def ensure_writable(self, transaction: Transaction, *, temporary: bool) -> None:
-        """Make the half of `transaction` that is to be written writable."""
-        is_pair = hasattr(transaction, "temporary")
-        if is_pair and transaction is self.begun:
-            self._take_tokens(transaction)  # a pair's fill themselves in as its halves are upgraded
-        if temporary:
-            _as_pair(transaction).upgrade_temporary()
-        elif not transaction.writable:
-            if self.store.readonly:
-                raise ReadOnlyError("attempt to write a readonly database")
-            try:
+    def ensure_writable(self, transaction: Transaction, database: str = "main") -> None:
+        """Make the part of `transaction` on `database` writable."""
+        joint = self._as_joint(transaction)
+        if joint is not None and transaction is self.begun:
+            self._take_tokens(transaction)  # they fill themselves in as the parts are upgraded
+        number = self.numbers[database]
+        part = transaction if joint is None else joint.parts[number]
+        if part.writable:
+            return
+        if (self.store if joint is None else joint.stores[number]).readonly:
+            raise ReadOnlyError("attempt to write a readonly database")
+        try:
+            if joint is None:
                 transaction.upgrade(self.busy_timeout)
-            except ConflictError as error:
-                raise ConflictError(
-                    "database is locked: another session has committed since this transaction"
-                    " began; ROLLBACK and start again"
-                ) from error
-            if transaction is self.begun:
-                self._take_tokens(transaction)
+            else:
+                joint.upgrade_part(number, self.busy_timeout)
+        except ConflictError as error:
+            raise ConflictError(
+                "database is locked: another session has committed since this transaction"
+                " began; ROLLBACK and start again"
+            ) from error
+        if joint is None and transaction is self.begun:
+            self._take_tokens(transaction)
 
     def _take_tokens(self, transaction: Transaction) -> None:
         """Savepoints for the marks that were set before anything was written."""
         for mark in self._marks:
             if mark.token is None:
                 mark.token = transaction.savepoint()
-
-    def temporary_store(self) -> Store:
-        """The store of temporary objects, made at the first call; an open transaction takes it in."""
-        store = self._temporary_store
-        if store is None:
-            from btree import open_memory
-            from sql.catalog import schema_cache
-            from sql.session_pair import PairSavepoint
-
-            assert self.current is None
-            self.drop_reader()
-            store = self._temporary_store = open_memory()
-            self.joinable = None
-            self._temporary_schemas = schema_cache(store)
-            if self.begun is not None:
-                self.begun = pair = _pair(self.begun, store.begin())
-                for mark in self._marks:
-                    mark.token = token = PairSavepoint(mark.token, None)
-                    pair.adopt(token)
-        return store
 
     # -- the raw key space ----------------------------------------------------------------------------
 
@@ -390,25 +367,6 @@ class TransactionState:
             return self.schema_of(transaction)
         with Reading(self) as transaction:
             return self.schema_of(transaction)
-
-    def schema_of(self, transaction: Transaction) -> Schema:
-        """The schema in `transaction`; cached as long as no catalog changes."""
-        schemas = self._schemas
-        if schemas is None:
-            from sql.catalog import schema_cache
-
-            schemas = self._schemas = schema_cache(self.store)
-        main = schemas.schema(transaction.tree(CATALOG_TREE_ID))
-        if self._temporary_schemas is None or not hasattr(transaction, "temporary"):
-            return main
-        catalog = _as_pair(transaction).temporary.tree(CATALOG_TREE_ID)
-        temporary = self._temporary_schemas.schema(catalog)
-        known = self._overlay
-        if known is None or known[0] is not main or known[1] is not temporary:
-            from sql.schema import overlaid
-
-            known = self._overlay = (main, temporary, overlaid(main, temporary))
-        return known[2]
 
     def _check_open(self) -> None:
         if self.closed:
@@ -469,7 +427,7 @@ class Writing(_Joining):
     def __enter__(self) -> Transaction:
         state = self._state
         state._check_open()
-        transaction = state.joined_transaction(temporary=False)
+        transaction = state.joined_transaction()
         if transaction is None:
             transaction = self._own = state.begin_transaction(write=True)
         return transaction
@@ -487,14 +445,3 @@ class Writing(_Joining):
             else:
                 own.rollback()
         return False
-
-
-def _pair(main: Transaction, temporary: Transaction) -> PairedTransaction:
-    from sql.session_pair import PairedTransaction
-
-    return PairedTransaction(main, temporary)
-
-
-def _as_pair(transaction: Transaction) -> PairedTransaction:
-    """`transaction`, which is known to be a pair."""
-    return cast("PairedTransaction", transaction)

@@ -38,7 +38,7 @@ _ENDED: Any = None
 class WritePlan(Protocol):
     """What `sql.dml.prepare_write` gives."""
 
-    temporary: bool
+    database: str
     columns: tuple[ResultColumn, ...] | None
     is_insert: bool
     single_step: bool
@@ -77,7 +77,7 @@ def _is_plain(column: list[Any]) -> bool:
 class WriteStatement(Checked):
     """An INSERT, UPDATE or DELETE."""
 
-    __slots__ = ("_is_bare", "_one", "_plan", "_quick_context", "is_dml")
+    __slots__ = ("_database", "_is_bare", "_one", "_plan", "_quick_context", "is_dml")
 
     statement: Insert | Update | Delete
 
@@ -85,6 +85,7 @@ class WriteStatement(Checked):
         super().__init__(statement)
         self.is_dml = statement.with_ is None
         self._plan: WritePlan | None = None
+        self._database = "main"  # that it wrote to lately
         self._one: Any = None  # the plan's `OneRow.run`
         self._is_bare = False  # whether that does without a context
         self._quick_context: Context | None = None
@@ -96,7 +97,7 @@ class WriteStatement(Checked):
         transaction = session.joinable
         is_alone = False
         if transaction is None:
-            transaction = session.quick_writer()
+            transaction = session.quick_writer(self._database)
             if transaction is None:
                 return None
             is_alone = not session.in_transaction
@@ -146,12 +147,12 @@ class WriteStatement(Checked):
         return changes if outcome.rows is None else outcome.rows
 
     def run(self, session: Session, values: Values) -> Result:
-        temporary = self.is_temporary(session)
-        transaction = session.joined_transaction(temporary=temporary)
+        database = self.database(session)
+        transaction = session.joined_transaction(database)
         if transaction is not None:
             outcome = self._run_joined(session, transaction, values)
         else:
-            outcome = self._run_alone(session, values, temporary=temporary)
+            outcome = self._run_alone(session, values, database)
         return self._result(session, outcome)
 
     def run_rows(self, session: Session, rows: list[Values]) -> Result | None:
@@ -159,7 +160,7 @@ class WriteStatement(Checked):
         that depends on the statement's form."""
         counters = session.counters
         try:
-            with attempt(session, temporary=self.is_temporary(session)) as (transaction, _):
+            with attempt(session, self.database(session)) as (transaction, _):
                 plan = self.plan(session, transaction, rows[0])
                 outcome = plan.run_many(self.context(session, transaction, rows[0]), rows)
         except SqlError as error:
@@ -195,9 +196,13 @@ class WriteStatement(Checked):
         """What RETURNING gives."""
         return None if self._plan is None else self._plan.columns
 
-    def is_temporary(self, session: Session) -> bool:
-        """Whether it writes to a temporary table or view."""
-        return session.has_temporary_objects and session.is_temporary(self.statement.table)
+    def database(self, session: Session) -> str:
+        """The database of the table or view that it writes to, as far as is known: `plan` looks again."""
+        if not session.others:
+            return "main"
+        if self._plan is not None and self._database in session.numbers:
+            return self._database
+        return session.database_of(self.statement.table)
 
     def run_many(
         self, session: Session, sets: Iterable[Parameters], *, plain: bool = False
@@ -205,9 +210,9 @@ class WriteStatement(Checked):
         """Execute for each set of parameters; the sets before one that fails stay done.
 
         `plain`: they are tuples of the right length, of values that need no conversion."""
-        temporary = self.is_temporary(session)
-        joined = session.joined_transaction(temporary=temporary)
-        transaction = joined or session.begin_writing(temporary=temporary)
+        database = self.database(session)
+        joined = session.joined_transaction(database)
+        transaction = joined or session.begin_writing(database)
         total = WriteOutcome(0)
         try:
             self._run_sets(session, transaction, sets, total, plain=plain, is_alone=joined is None)
@@ -318,8 +323,8 @@ class WriteStatement(Checked):
                 transaction.release(savepoint)
             _add(total, outcome)
 
-    def _run_alone(self, session: Session, values: Values, *, temporary: bool) -> WriteOutcome:
-        transaction = session.begin_writing(temporary=temporary)
+    def _run_alone(self, session: Session, values: Values, database: str) -> WriteOutcome:
+        transaction = session.begin_writing(database)
         session.current = transaction
         try:
             plan = self.plan(session, transaction, values)
@@ -418,16 +423,19 @@ class WriteStatement(Checked):
             self._quick_context = None
             self._schema = environment.schema
             self.note(session, transaction)
+            self._database = plan.database
+            if session.others:  # the name may have come to mean another table meanwhile
+                session.ensure_writable(transaction, plan.database)
         self._shape = transaction.shape
         return plan
 
 
 @contextmanager
-def attempt(session: Session, *, temporary: bool) -> Iterator[tuple[Transaction, bool]]:
+def attempt(session: Session, database: str) -> Iterator[tuple[Transaction, bool]]:
     """The transaction for what is done together: the open one, or one of its own (True), which is committed at the end.
     On an exception all of it is undone, but for the session's counters."""
-    joined = session.joined_transaction(temporary=temporary)
-    transaction = joined or session.begin_writing(temporary=temporary)
+    joined = session.joined_transaction(database)
+    transaction = joined or session.begin_writing(database)
     deferred = session.deferred_violations
     previous, session.current = session.current, transaction
     savepoint = transaction.savepoint()

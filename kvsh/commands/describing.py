@@ -28,10 +28,13 @@ def describe(environment: Environment, arguments: Arguments) -> None:
         return
     name = arguments.words[0].text
     schema = environment.session.schema
-    table = schema.find_table(name)
+    database, bare = schema.parted(name)
+    table = schema.find_table(bare, database)
     if table is not None:
-        _table(environment, schema, table)
-    elif schema.find_view(name) is not None or name.lower() == "kv":
+        layer = schema.layer(table.database)
+        assert layer is not None
+        _table(environment, layer, table)
+    elif schema.find_view(bare, database) is not None or bare.lower() == "kv":
         environment.show(["column"], iter([[(column,) for column in _columns(environment, name)]]))
     else:
         raise _unknown(schema, name, arguments.place_of(0) + 1)
@@ -44,9 +47,8 @@ def _unknown(schema: Schema, name: str, column: int = 1) -> CommandError:
 
 def _columns(environment: Environment, relation: str) -> list[str]:
     """The names of a relation's columns."""
-    from sql import quoted
-
-    result = environment.session.execute(f"SELECT * FROM {quoted(relation)} LIMIT 0")
+    name = environment.session.schema.spelled(relation)
+    result = environment.session.execute(f"SELECT * FROM {name} LIMIT 0")
     try:
         return [column.name for column in result.columns or ()]
     finally:
@@ -57,24 +59,27 @@ def _relations(environment: Environment) -> list[Row]:
     """Every table, view and the raw keys: name, kind, rows, columns, indexes."""
     from btree import RAW_TREE_ID
 
-    schema = environment.session.schema
+    layers = environment.session.schema.layers()
+    rows: list[Row] = []
     with environment.reading() as transaction:
-        rows: list[Row] = [
-            (
-                table.name,
-                "table",
-                len(transaction.tree(table.tree_id)),
-                len(table.columns),
-                len(schema.indexes_on(table.name)),
-            )
-            for table in schema.tables.values()
-            if not table.name.startswith("sqlite_")
-        ]
+        for database, layer in layers.items():
+            before = "" if database == "main" else f"{database}."
+            rows += [
+                (
+                    f"{before}{table.name}",
+                    "table",
+                    len(transaction.tree(table.tree_id)),
+                    len(table.columns),
+                    len(layer.indexes_on(table.name)),
+                )
+                for table in layer.tables.values()
+                if not table.name.startswith("sqlite_")
+            ]
         keys = len(transaction.tree(RAW_TREE_ID))
-    rows += [
-        (view.name, "view", None, len(_columns(environment, view.name)), 0)
-        for view in schema.views.values()
-    ]
+    for database, layer in layers.items():
+        for view in layer.views.values():
+            name = view.name if database == "main" else f"{database}.{view.name}"
+            rows.append((name, "view", None, len(_columns(environment, name)), 0))
     return [*sorted(rows), ("kv", "raw keys", keys, 2, 0)]
 
 
@@ -126,8 +131,12 @@ def _below(environment: Environment, schema: Schema, table: Table) -> Iterator[s
 
     with environment.reading() as transaction:
         rows = counted(len(transaction.tree(table.tree_id)), "row")
-    traits = [trait for trait in ("strict", "without_rowid", "temporary") if getattr(table, trait)]
-    yield ", ".join([rows, *(trait.replace("_", " ") for trait in traits)])
+    traits = [
+        trait.replace("_", " ") for trait in ("strict", "without_rowid") if getattr(table, trait)
+    ]
+    if table.database != "main":
+        traits.append("temporary" if table.database == "temp" else f"in {table.database}")
+    yield ", ".join([rows, *traits])
     for index in schema.indexes_on(table.name):
         parts = [
             part.expression
@@ -162,7 +171,6 @@ def _below(environment: Environment, schema: Schema, table: Table) -> Iterator[s
 def summarize(environment: Environment, arguments: Arguments) -> None:
     from kvsh.environment import located
     from kvsh.transfer import TransferError, only_reading
-    from sql import quoted
 
     source = arguments.rest.rstrip("; \t")
     if not source:
@@ -171,8 +179,10 @@ def summarize(environment: Environment, arguments: Arguments) -> None:
         source = split(source)[0].text
     schema = environment.session.schema
     place = arguments.start
-    if schema.find_table(source) or schema.find_view(source) or source.lower() == "kv":
-        name, source = source, f"SELECT * FROM {quoted(source)}"
+    database, bare = schema.parted(source)
+    is_name = schema.find_table(bare, database) or schema.find_view(bare, database)
+    if is_name or bare.lower() == "kv":
+        name, source = source, f"SELECT * FROM {schema.spelled(source)}"
         place -= len(source) - len(name)
     elif len(source.split()) == 1:
         raise _unknown(schema, source, arguments.start + 1)

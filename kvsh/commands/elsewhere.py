@@ -27,7 +27,7 @@ HINTS: dict[str, str] = {
     "\\watch": ".watch TIME STATEMENT",
     "\\x": ".mode line",
     "keys": "scan --keys [--prefix P]",
-    ".attach": ".import FILE, or .open FILE",
+    ".attach": "ATTACH 'FILE' AS name;",
     ".cd": ".system, or paths from where kvsh was started",
     ".clear": "Ctrl-L",
     ".clone": ".backup FILE",

@@ -71,12 +71,14 @@ def _goal(environment: Environment, arguments: Arguments) -> str:
 
 def not_database(environment: Environment, path: str) -> str:
     """The path of a file to write, if that is not the open database's own.  Raises CommandError."""
-    try:
-        is_own = environment.path is not None and os.path.samefile(path, environment.path)
-    except FileNotFoundError:
-        is_own = False
-    if is_own:
-        raise CommandError(f"{path} is the open database itself")
+    for own in (environment.path, *environment.attached_paths()):
+        try:
+            is_own = own is not None and os.path.samefile(path, own)
+        except FileNotFoundError:
+            is_own = False
+        if is_own:
+            which = "the open" if own == environment.path else "an attached"
+            raise CommandError(f"{path} is {which} database itself")
     return path
 
 

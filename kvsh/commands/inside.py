@@ -193,7 +193,10 @@ def _places(environment: Environment, table: Table | None, key: Key) -> list[Pla
             return [one for one in found if one is not None]
         names = {name.tree_id: name for name in tree_names(schema)}
         if table.tree_id not in names:
-            raise CommandError(f"{table.name} is temporary: it is in no file")
+            where = "temporary: it is in no file"
+            if table.database != "temp":
+                where = f"in the attached database {table.database}: open that by itself"
+            raise CommandError(f"{table.name} is {where}")
         found = [place(transaction, names[table.tree_id], key)]
         row = transaction.tree(table.tree_id).get(key)
         for index in schema.indexes.values():

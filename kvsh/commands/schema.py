@@ -8,10 +8,10 @@ from kvsh.arguments import Arguments, CommandError
 from kvsh.themes import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from kvsh.environment import Environment
-    from sql import Index, Table, Trigger, View
+    from sql import Index, Schema, Table, Trigger, View
 
     SchemaObject = Table | View | Index | Trigger
 
@@ -32,15 +32,38 @@ def _objects(*kinds: Mapping[str, SchemaObject]) -> list[SchemaObject]:
     return [item for kind in kinds for item in kind.values()]
 
 
+def _layers(environment: Environment) -> list[tuple[str, Schema]]:
+    """The databases, each with what stands before its names: as in sqlite3's shell nothing before those of main."""
+    layers = environment.session.schema.layers()
+    return [
+        ("" if name == "main" else f"{_shown(environment, name)}.", layer)
+        for name, layer in layers.items()
+    ]
+
+
+def _shown(environment: Environment, database: str) -> str:
+    """A database's name as it was written, in quotes if it needs them."""
+    from kvsh.complete.names import quoted_name
+
+    others = environment.session.others.values()
+    return quoted_name(next((o.name for o in others if o.name.lower() == database), database))
+
+
 def tables(environment: Environment, arguments: Arguments) -> None:
     pattern = arguments.words[0].text if arguments.words else None
-    schema = environment.session.schema
     names = sorted(
-        item.name
-        for item in _objects(schema.tables, schema.views)
-        if not item.name.startswith("sqlite_") and _like(pattern, item.name)
+        f"{before}{item.name}"
+        for before, layer in _layers(environment)
+        for item in _objects(layer.tables, layer.views)
+        if not item.name.startswith("sqlite_") and _is_meant(pattern, before, item.name)
     )
     _columns(environment, names)
+
+
+def _is_meant(pattern: str | None, before: str, name: str) -> bool:
+    """Whether a name fits a LIKE pattern, or, with its database before it, one with a dot."""
+    has_dot = pattern is not None and "." in pattern
+    return _like(pattern, name) or (has_dot and _like(pattern, f"{before}{name}"))
 
 
 def _columns(environment: Environment, names: list[str]) -> None:
@@ -62,24 +85,13 @@ def _columns(environment: Environment, names: list[str]) -> None:
 
 def schema(environment: Environment, arguments: Arguments) -> None:
     pattern = arguments.words[0].text if arguments.words else None
-    found = environment.session.schema
-    statements = []
-    owners = set()
-    for table in found.tables.values():
-        if _like(pattern, table.name) and not table.name.startswith("sqlite_"):
-            owners.add(table.name.lower())
-            statements.append(table.sql)
-    for view in found.views.values():
-        if _like(pattern, view.name):
-            owners.add(view.name.lower())
-            statements.append(view.sql)
-    on_tables: list[Index | Trigger] = [*found.indexes.values(), *found.triggers.values()]
-    for item in on_tables:
-        if item.sql and (item.table.lower() in owners or _like(pattern, item.name)):
-            statements.append(item.sql)
+    layers = _layers(environment)
+    statements = [text for layer in layers for text in _definitions(pattern, *layer)]
     if pattern is not None and not statements:
         names = [
-            item.name for item in _objects(found.tables, found.views, found.indexes, found.triggers)
+            f"{before}{item.name}"
+            for before, found in layers
+            for item in _objects(found.tables, found.views, found.indexes, found.triggers)
         ]
         raise CommandError(
             f"no table, view, index or trigger is called {pattern}{nearest(pattern, names)}"
@@ -97,20 +109,53 @@ def schema(environment: Environment, arguments: Arguments) -> None:
         environment.write(text)
 
 
+def _definitions(pattern: str | None, before: str, found: Schema) -> Iterator[str]:
+    """The CREATE statements of a database's objects that fit the pattern."""
+    owners = set()
+    for table in found.tables.values():
+        if _is_meant(pattern, before, table.name) and not table.name.startswith("sqlite_"):
+            owners.add(table.name.lower())
+            yield _qualified(table.sql, before)
+    for view in found.views.values():
+        if _is_meant(pattern, before, view.name):
+            owners.add(view.name.lower())
+            yield _qualified(view.sql, before)
+    on_tables: list[Index | Trigger] = [*found.indexes.values(), *found.triggers.values()]
+    for item in on_tables:
+        if item.sql and (item.table.lower() in owners or _is_meant(pattern, before, item.name)):
+            yield _qualified(item.sql, before)
+
+
+def _qualified(statement: str, before: str) -> str:
+    """A CREATE statement as the catalog has it, `before` put before the name."""
+    import re
+
+    kind = re.match(r"CREATE (?:TABLE|VIEW|TRIGGER|(?:UNIQUE )?INDEX) ", statement)
+    return statement if kind is None else f"{kind[0]}{before}{statement[kind.end() :]}"
+
+
 def indexes(environment: Environment, arguments: Arguments) -> None:
     found = environment.session.schema
-    wanted = arguments.words[0].text.lower() if arguments.words else None
-    if wanted is not None and wanted not in found.tables:
-        names = [table.name for table in found.tables.values()]
-        raise CommandError(f"no such table: {arguments.words[0].text}{nearest(wanted, names)}")
+    database, wanted = None, None
+    if arguments.words:
+        database, wanted = found.parted(arguments.words[0].text)
+        if found.find_table(wanted, database) is None:
+            names = [table.name for table in found.tables.values()]
+            raise CommandError(f"no such table: {arguments.words[0].text}{nearest(wanted, names)}")
     names = sorted(
-        index.name
-        for index in found.indexes.values()
-        if wanted is None or index.table.lower() == wanted
+        f"{before}{index.name}"
+        for before, layer in _layers(environment)
+        for index in layer.indexes.values()
+        if wanted is None or index.table.lower() == wanted.lower()
+        if database is None or layer is found.layer(database)
     )
     _columns(environment, names)
 
 
 def databases(environment: Environment, arguments: Arguments) -> None:
-    access = "read-only" if environment.store.readonly else "read/write"
-    environment.write(f"main: {environment.path or 'in memory'} ({access})\n")
+    stores = [("main", environment.store, environment.path)]
+    for other in environment.session.others.values():
+        stores.append((_shown(environment, other.name.lower()), other.store, other.store.path))
+    for name, store, path in stores:
+        access = "read-only" if store.readonly else "read/write"
+        environment.write(f"{name}: {path or 'in memory'} ({access})\n")

@@ -109,8 +109,8 @@ _ALL: tuple[Command | str, ...] = (
         ".summarize track", arguments=("table",), least=1, is_verbatim=True, may_end_in="query",
     ),
     Command(
-        ".databases", "dot", "schema:databases", ".databases", "print the open database",
-        "Its file, and whether it is read-only.", ".databases",
+        ".databases", "dot", "schema:databases", ".databases", "print the open databases",
+        "Their files, and whether they are read-only: main, and those that ATTACH has opened.", ".databases",
         aliases=("\\l",),
     ),
     "Results",

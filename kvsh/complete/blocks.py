@@ -16,6 +16,7 @@ class Source:
     name: str
     alias: str | None = None
     block: Block | None = None  # of a derived table
+    database: str | None = None
 
     @property
     def label(self) -> str:
@@ -81,9 +82,9 @@ def resolve(source: Source, block: Block, schema: SchemaNames, depth: int = 0) -
         columns = outputs(source.block, schema, depth + 1)
         return Relation(source.label, columns, kind="derived")
     cte = block.ctes.get(source.name.lower())
-    if cte is not None:
+    if cte is not None and source.database is None:
         return cte_relation(cte, schema, depth + 1)
-    relation = schema.relation(source.name)
+    relation = schema.relation(source.name, source.database)
     if relation is None and source.name.lower() in TABLE_FUNCTIONS:
         names = TABLE_FUNCTIONS[source.name.lower()][1]
         return Relation(source.name, tuple(map(ColumnInfo, names)), kind="function")

@@ -56,11 +56,14 @@ class SchemaNames:
     indexes: Mapping[str, str] = field(default_factory=dict)  # index name -> table name
     triggers: Sequence[str] = ()
     functions: Sequence[str] = ()  # registered by programs, beyond the built-in ones
+    databases: Mapping[str, Mapping[str, Relation]] = field(default_factory=dict)
+    """The relations of each database by lower-case name, where there are several."""
     _columns: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def relation(self, name: str) -> Relation | None:
+    def relation(self, name: str, database: str | None = None) -> Relation | None:
         """The relation of that name in any case, or None."""
-        return self.relations.get(name.lower())
+        known = self.databases.get((database or "").lower(), self.relations)
+        return known.get(name.lower())
 
     def columns_starting(self, prefix: str, limit: int) -> Iterable[tuple[str, str]]:
         """(column, relation) pairs of the whole schema whose column starts with `prefix`, any case."""

@@ -117,6 +117,8 @@ def qualified(situation: Situation, schema: SchemaNames) -> Iterator[Candidate]:
         relation = schema.relation(situation.frame.base.sources[0].name)
         if relation is not None:
             yield from columns_of(relation)
+    elif qualifier in schema.databases:
+        yield from map(_relation_candidate, schema.databases[qualifier].values())
     elif qualifier in ("main", "temp"):
         yield from schema_relations(schema)
     elif (relation := schema.relation(qualifier)) is not None:
@@ -146,10 +148,19 @@ def functions(catalog: Catalog) -> Iterator[Candidate]:
 
 
 def schema_relations(schema: SchemaNames) -> Iterator[Candidate]:
-    for relation in schema.relations.values():
-        yield Candidate(
-            quoted_name(relation.name), relation.kind, relation_note(relation), 1, relation.name
-        )
+    """Tables and views by their names alone, and the attached databases, whose names stand before those of theirs."""
+    yield from map(_relation_candidate, schema.relations.values())
+    for name, relations in schema.databases.items():
+        if name != "main":
+            count = len(relations)
+            note = f"{count} table{'' if count == 1 else 's'} and views"
+            yield Candidate(f"{quoted_name(name)}.", "database", note, 2, name)
+
+
+def _relation_candidate(relation: Relation) -> Candidate:
+    return Candidate(
+        quoted_name(relation.name), relation.kind, relation_note(relation), 1, relation.name
+    )
 
 
 def relation_note(relation: Relation) -> str:

@@ -205,6 +205,8 @@ class _Walk:
         clause = frame.clause
         if frame.want_source:
             source = Source(token.name)
+            if self._back(position, 1) == "." and position >= 2:
+                source.database = self.tokens[position - 2].name
             frame.block.sources.append(source)
             frame.want_source, frame.may_alias = False, True
             if clause in ("INTO", "UPDATE"):

@@ -45,16 +45,14 @@ class TreeName:
 
 
 def tree_names(schema: Schema) -> list[TreeName]:
-    """Every tree of the database, in the order of their making; temporary ones left out."""
+    """Every tree of the database, in the order of their making; those of others left out."""
+    schema = schema.main
     names = [TreeName(RAW_TREE_ID, "", "raw keys", "key"), TreeName(2, "", CATALOG_NAME, "entry")]
     for table in schema.tables.values():
-        if not table.temporary:
-            names.append(TreeName(table.tree_id, "table", table.name, "row"))
+        names.append(TreeName(table.tree_id, "table", table.name, "row"))
     for index in schema.indexes.values():
-        owner = schema.tables.get(index.table.lower())
-        if owner is not None and not owner.temporary:
-            title = f"{index.name} on {index.table}"
-            names.append(TreeName(index.tree_id, "index", title, "entry"))
+        title = f"{index.name} on {index.table}"
+        names.append(TreeName(index.tree_id, "index", title, "entry"))
     return sorted(names, key=lambda name: name.tree_id)
 
 

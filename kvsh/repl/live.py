@@ -106,11 +106,30 @@ class LiveCatalog:
 
 def schema_names(schema: Schema) -> SchemaNames:
     """The catalog's records as names for completion."""
+    relations = _relations(schema)
+    relations.setdefault(
+        "kv", Relation("kv", (ColumnInfo("key", "TEXT"), ColumnInfo("value", "TEXT")), "table")
+    )
+    names = ("type", "name", "tbl_name", "rootpage", "sql")
+    relations.setdefault(
+        "sqlite_master", Relation("sqlite_master", tuple(map(ColumnInfo, names)), "view")
+    )
+    layers = schema.layers() if schema.attached else {}
+    return SchemaNames(
+        relations,
+        {index.name: index.table for index in schema.indexes.values()},
+        [trigger.name for trigger in schema.triggers.values()],
+        databases={database: _relations(layer) for database, layer in layers.items()},
+    )
+
+
+def _relations(schema: Schema) -> dict[str, Relation]:
+    """Tables and views by their lower-case names."""
     relations: dict[str, Relation] = {}
     for table in schema.tables.values():
         keys = []
         for key in table.foreign_keys:
-            parent = schema.table(key.parent)
+            parent = schema.find_table(key.parent, table.database)
             parent_columns = key.parent_columns or (
                 tuple(parent.columns[i].name for i in _primary_key(parent)) if parent else ()
             )
@@ -120,18 +139,7 @@ def schema_names(schema: Schema) -> SchemaNames:
         relations[table.name.lower()] = Relation(table.name, columns, "table", tuple(keys))
     for view in schema.views.values():
         relations[view.name.lower()] = Relation(view.name, _view_columns(view, relations), "view")
-    relations.setdefault(
-        "kv", Relation("kv", (ColumnInfo("key", "TEXT"), ColumnInfo("value", "TEXT")), "table")
-    )
-    names = ("type", "name", "tbl_name", "rootpage", "sql")
-    relations.setdefault(
-        "sqlite_master", Relation("sqlite_master", tuple(map(ColumnInfo, names)), "view")
-    )
-    return SchemaNames(
-        relations,
-        {index.name: index.table for index in schema.indexes.values()},
-        [trigger.name for trigger in schema.triggers.values()],
-    )
+    return relations
 
 
 def _primary_key(table: Table) -> tuple[int, ...]:
@@ -276,7 +284,7 @@ def _ordering_tree(
         if table.columns[position].collation == "BINARY":
             return transaction.tree(table.tree_id)
         return None
-    for index in schema.indexes_on(table.name):
+    for index in schema.indexes_on(table.name, table.database):
         first = index.columns[0]
         if first.column == position and first.collation == "BINARY" and index.where is None:
             return transaction.tree(index.tree_id)

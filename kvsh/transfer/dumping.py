@@ -37,7 +37,7 @@ def pieces(session: Session, tables: Sequence[str] = ()) -> Iterator[list[str]]:
 
 def _matching(session: Session, patterns: Sequence[str]) -> set[str]:
     """The lower-case names of the tables and views that match one of `patterns`."""
-    schema = session.schema
+    schema = session.schema.main
     names = [*schema.tables, *schema.views]
     found: set[str] = set()
     for pattern in patterns:

@@ -20,7 +20,7 @@ from kvsh.output import Style, write_rows
 from kvsh.transfer.formats import FORMATS, TransferError, checked_format
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.writers import WRITERS
-from sql import SqlError, quoted
+from sql import SqlError
 
 if TYPE_CHECKING:
     from sql import Parameters, Result, Session
@@ -61,7 +61,7 @@ def export_file(
         try:
             if result.columns is None:
                 raise TransferError("the statement gives no rows to write")
-            name = table_name or ("t" if is_query else source)
+            name = table_name or ("t" if is_query else session.schema.parted(source)[1])
             head = "" if is_query or kind != "sql" else _definition(session, source)
             with _target(path, encoding) as out:
                 return _write(result, out, kind, name, head, bar)
@@ -103,14 +103,15 @@ def only_reading(session: Session) -> Iterator[None]:
 
 def _is_name(session: Session, name: str) -> bool:
     schema = session.schema
-    return schema.find_table(name) is not None or schema.find_view(name) is not None
+    database, bare = schema.parted(name)
+    return bool(schema.find_table(bare, database) or schema.find_view(bare, database))
 
 
 def _table(session: Session, name: str) -> Result:
     """All of a table or view; a place that an error names is one in the name."""
     before = "SELECT * FROM "
     try:
-        return session.execute(before + quoted(name))
+        return session.execute(before + session.schema.spelled(name))
     except SqlError as error:
         if error.offset is not None:
             error.offset -= len(before)
@@ -118,7 +119,8 @@ def _table(session: Session, name: str) -> Result:
 
 
 def _definition(session: Session, name: str) -> str:
-    table = session.schema.find_table(name)
+    database, bare = session.schema.parted(name)
+    table = session.schema.find_table(bare, database)
     return "" if table is None else f"{table.sql};\n"
 
 

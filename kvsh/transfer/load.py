@@ -214,17 +214,20 @@ class Loading:
 
     def create(self, columns: Sequence[tuple[str, str]]) -> None:
         """Make the table, with (name, type) columns."""
-        assert self.outcome.table is not None
         listed = ", ".join([f"{quoted(name)} {kind}" for name, kind in columns])
-        self.session.execute(f"CREATE TABLE {quoted(self.outcome.table)}({listed})").close()
+        self.session.execute(f"CREATE TABLE {self._spelled()}({listed})").close()
         self.outcome.created = True
+
+    def _spelled(self) -> str:
+        """The table, perhaps that of an attached database, as SQL has it."""
+        assert self.outcome.table is not None
+        return self.session.schema.spelled(self.outcome.table)
 
     def insert_statement(self, columns: Sequence[str]) -> str:
         """The INSERT of a row of `columns`."""
-        assert self.outcome.table is not None
         names = ", ".join(map(quoted, columns))
         marks = ", ".join("?" * len(columns))
-        return f"INSERT INTO {quoted(self.outcome.table)}({names}) VALUES ({marks})"
+        return f"INSERT INTO {self._spelled()}({names}) VALUES ({marks})"
 
     def insert(
         self, statement: str, rows: Sequence[tuple[Any, ...]], line_of: Callable[[int], int]
@@ -262,12 +265,13 @@ class Loading:
         name = self.outcome.table
         assert name is not None
         schema = self.session.schema
-        known = schema.find_table(name)
+        database, bare = schema.parted(name)
+        known = schema.find_table(bare, database)
         if known is None:
-            if schema.find_view(name) is not None:
+            if schema.find_view(bare, database) is not None:
                 raise TransferError(f"{name} is a view: rows go into tables")
             return None
-        self.outcome.table = known.name
+        self.outcome.table = known.name if database is None else f"{database}.{known.name}"
         return [
             (column.name, column.affinity.name)
             for column in known.columns

@@ -45,7 +45,7 @@ class BindEnvironment:
         transaction: Transaction,
         *,
         extra_scopes: Mapping[str, tuple[Table, int]] | None = None,
-        relations: Callable[[str], Any] | None = None,
+        relations: Callable[..., Any] | None = None,
         parameter_kinds: Sequence[int] | None = None,
         parameters: Sequence[Any] | None = None,
         parse: Callable[[str], Any] | None = None,

@@ -55,6 +55,7 @@ class Binder:
         self.ctes_made = 0
         self.views: set[int] = set()  # that are being bound, by identity
         self.database: str | None = None  # that names stand for in a view, None: any
+        self.view_name = ""
         self.arms: dict[int, Arm] = {}
         self.tables_read: dict[int, tuple[int, ...]] = {}
 

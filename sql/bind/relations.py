@@ -36,13 +36,14 @@ from sql.plan import (
     conjuncts,
     width,
 )
-from sql.schema import Table, database_of
+from sql.schema import Table
 
 if TYPE_CHECKING:
     from sql.bind.queries import Binder
 
 _NUMBERED = re.compile(r":[0-9]*$")
 _CATALOGS = frozenset(("sqlite_master", "sqlite_schema"))
+_TEMP_CATALOGS = frozenset(("sqlite_temp_master", "sqlite_temp_schema"))
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:
@@ -439,7 +440,9 @@ class FromBinder:
             cte = None if node.meta.get("is_target") else self.binder.find_cte(name)
             if cte is not None:
                 return self._cte(cte, alias)
-        elif database.name.lower() not in ("main", "temp"):
+        elif self.binder.env.schema.layer(database.name) is None or (
+            name.lower() in _TEMP_CATALOGS and database.name.lower() != "temp"
+        ):
             raise SqlNameError(
                 f"no such table: {database.name}.{name}", token=name, offset=offset_of(node)
             )
@@ -447,6 +450,11 @@ class FromBinder:
             name = "sqlite_temp_master"
         schema = self.binder.env.schema
         where = self.binder.database if database is None else database.name
+        own = self.binder.database
+        if own is not None and database is not None and database.name.lower() != own:
+            raise SqlError(
+                f"view {self.binder.view_name} cannot reference objects in database {database.name}"
+            )
         view = schema.find_view(name, where)
         if view is not None:
             return self._view(view, alias)
@@ -455,8 +463,8 @@ class FromBinder:
             source = self.binder.next_source()
             relation = TableRelation(source, table, alias, self._index_hint(node, table))
             kinds = self.binder.kinds_of(table)
-            return relation, table_item(table, source, alias, kinds, schema=database_of(table))
-        provider = self.binder.env.relations and self.binder.env.relations(name.lower())
+            return relation, table_item(table, source, alias, kinds, schema=table.database)
+        provider = self.binder.env.relations and self.binder.env.relations(name.lower(), where)
         if provider:
             return self._provided(provider, alias, ())
         full = name if where is None else f"{where}.{name}"
@@ -469,7 +477,7 @@ class FromBinder:
     def _index_hint(self, node: exp.Table, table: Table) -> str | bool | None:
         hint: str | bool | None = node.meta.get("indexed_by")
         if isinstance(hint, str):
-            indexes = self.binder.env.schema.indexes_on(table.name, database_of(table))
+            indexes = self.binder.env.schema.indexes_on(table.name, table.database)
             if hint.lower() not in [index.name.lower() for index in indexes]:
                 raise SqlError(f"no such index: {hint}", token=hint)
         return hint
@@ -512,15 +520,15 @@ class FromBinder:
         saved, binder.ctes = binder.ctes, ()
         around = binder.database
         # A view's own names are those of its database; a temporary one may name any.
-        is_main = binder.env.schema.find_view(view.name, "main") is view
-        binder.database = "main" if is_main else None
+        binder.database = None if view.database == "temp" else view.database
+        around_name, binder.view_name = binder.view_name, view.name
         extras, binder.env.extra_scopes = binder.env.extra_scopes, {}
         binder.views.add(id(view))
         try:
             block, result = binder.query(parse(view.select), None)
         finally:
             binder.views.remove(id(view))
-            binder.database = around
+            binder.database, binder.view_name = around, around_name
             binder.ctes = saved
             binder.env.extra_scopes = extras
         if view.columns is not None and len(view.columns) != len(result):

@@ -25,6 +25,7 @@ from sql.parse.statements import (
 if TYPE_CHECKING:
     from btree import Transaction
     from sql.ddl.work import Work
+    from sql.schema import Schema
     from sql.session import Session
 
 DEFINITIONS = (
@@ -43,51 +44,74 @@ DEFINITIONS = (
 )
 
 
-def is_temporary(session: Session, statement: Statement) -> bool:
-    """Whether the statement defines or changes a temporary object."""
+def database_of(session: Session, statement: Statement) -> str:
+    """The lower-case name of the database in which the statement defines or changes an object.
+
+    It is main for a name of a database that there is not: whoever looks for objects in it tells of it."""
     match statement:
         case CreateTable() | CreateView():
-            return statement.temporary or _names_temp(statement.name)
+            return "temp" if statement.temporary else _named(session, statement.name)
         case CreateTrigger():
-            if statement.temporary or _names_temp(statement.name):
-                return True
-            return statement.name.schema is None and session.is_temporary(statement.table)
+            if statement.temporary:
+                return "temp"
+            if statement.name.schema is not None:
+                return _named(session, statement.name)
+            return _temp_or_main(session, statement.table)
         case CreateIndex():
             if statement.name.schema is not None:
-                return _names_temp(statement.name)
-            return session.is_temporary(statement.table)
+                return _named(session, statement.name)
+            return _temp_or_main(session, statement.table)
         case Drop():
-            return _drops_temporary(session, statement)
+            return _database_of_dropped(session, statement)
         case RenameTable() | RenameColumn() | AddColumn() | DropColumn():
-            return session.is_temporary(statement.table)
-        case Reindex():
-            return statement.name is not None and _names_temp(statement.name)
+            return session.database_of(statement.table)
+        case Reindex(name=ObjectName()):
+            assert statement.name is not None
+            return _named(session, statement.name)
         case _:
-            return False
+            return "main"
 
 
-def _names_temp(name: ObjectName) -> bool:
-    return name.schema is not None and name.schema.lower() == "temp"
+def _named(session: Session, name: ObjectName) -> str:
+    """The database that a name is qualified with, if there is such; else main."""
+    if name.schema is None:
+        return "main"
+    lowered = name.schema.lower()
+    if lowered == "temp":
+        return lowered
+    return lowered if lowered in session.numbers else "main"
 
 
-def _drops_temporary(session: Session, statement: Drop) -> bool:
+def _temp_or_main(session: Session, table: ObjectName) -> str:
+    """Where what belongs to a table is made, if its own name does not say: as in SQLite, attached databases are to be
+    named."""
+    return "temp" if session.database_of(table) == "temp" else "main"
+
+
+def _database_of_dropped(session: Session, statement: Drop) -> str:
     name = statement.name
-    if name.schema is not None:
-        return _names_temp(name)
-    if not session.has_temporary_objects:
-        return False
-    temp = session.schema.temp
-    if temp is None:
-        return False
-    if statement.kind in ("TABLE", "VIEW"):
-        return bool(temp.table(name.name) or temp.view(name.name))
-    if statement.kind == "INDEX":
-        return temp.find_index(name.name) is not None
-    return temp.find_trigger(name.name) is not None
+    if name.schema is not None or not session.others:
+        return _named(session, name)
+    for database, layer in _in_order(session):
+        if statement.kind in ("TABLE", "VIEW"):
+            is_there = bool(layer.table(name.name) or layer.view(name.name))
+        elif statement.kind == "INDEX":
+            is_there = layer.find_index(name.name) is not None
+        else:
+            is_there = layer.find_trigger(name.name) is not None
+        if is_there:
+            return database
+    return "main"
+
+
+def _in_order(session: Session) -> list[tuple[str, Schema]]:
+    """The databases in the order in which names are looked up."""
+    layers = session.schema.layers()
+    return sorted(layers.items(), key=lambda item: item[0] != "temp")
 
 
 def is_done_already(
-    session: Session, transaction: Transaction, statement: Statement, *, temporary: bool
+    session: Session, transaction: Transaction, statement: Statement, database: str
 ) -> bool:
     """Whether IF EXISTS or IF NOT EXISTS has a statement do nothing.
 
@@ -96,7 +120,7 @@ def is_done_already(
     from sql.ddl import objects, tables
     from sql.ddl.work import Work
 
-    work = Work(session, transaction, temporary=temporary)
+    work = Work(session, transaction, database)
     match statement:
         case CreateTable(if_not_exists=True):
             return tables.is_there_already(work, statement)
@@ -113,13 +137,13 @@ def is_done_already(
 
 
 def execute_definition(
-    session: Session, transaction: Transaction, statement: Statement, *, temporary: bool
+    session: Session, transaction: Transaction, statement: Statement, database: str
 ) -> None:
     """Carry out a definition in `transaction`, which is writable."""
     from sql.ddl import objects, rebuild, tables
     from sql.ddl.work import Work
 
-    work = Work(session, transaction, temporary=temporary)
+    work = Work(session, transaction, database)
     match statement:
         case CreateTable():
             tables.create_table(work, statement)
@@ -159,4 +183,4 @@ def _alter(work: Work, statement: Statement) -> None:
             raise AssertionError(f"no ALTER TABLE: {type(statement).__name__}")
 
 
-__all__ = ["DEFINITIONS", "execute_definition", "is_done_already", "is_temporary"]
+__all__ = ["DEFINITIONS", "database_of", "execute_definition", "is_done_already"]

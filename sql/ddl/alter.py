@@ -121,17 +121,18 @@ def _rewrite(
 ) -> None:
     """Edit every definition that needs it, and enter its new record.
 
-    What is not temporary can only mean what is not; temporary definitions mean temporary tables first, but for what
-    their triggers stand on."""
+    What is not temporary can only mean what is in its own database; temporary definitions mean what a name without a
+    database means, but for what their triggers stand on."""
     schema = work.schema
     temp = schema.temp
-    items = [] if work.temporary else [(item, False) for item in objects_of(schema.main)]
-    is_hidden = not work.temporary and temp is not None and bool(temp.table(old) or temp.view(old))
+    items = [] if work.temporary else [(item, False) for item in objects_of(work.layer)]
+    meant = schema.table(old) or schema.view(old)
+    is_hidden = meant is not None and meant.database != work.database
     if is_hidden:
-        items += [(item, True) for item in schema.temporary_triggers_on(old, on_main=True)]
+        items += [(item, True) for item in schema.temporary_triggers_on(old, work.database)]
     elif temp is not None:
         items += [
-            (item, True) for item in objects_of(temp) if not (work.temporary and _is_on_main(item))
+            (item, True) for item in objects_of(temp) if not (work.temporary and _is_outside(item))
         ]
     for item, is_temporary in items:
         statement = _parsed(item)
@@ -147,7 +148,7 @@ def _rewrite(
         speaks_below = is_temporary != work.temporary  # of a table of the database
         if speaks_below and isinstance(statement, CreateTable):
             continue  # a temporary table's foreign keys refer to temporary tables
-        if is_hidden and old != new and isinstance(statement, CreateTrigger):
+        if speaks_below and is_hidden and old != new and isinstance(statement, CreateTrigger):
             target = statement.table
             edits = [(target.start, target.end, quoted(new))]
         else:
@@ -155,14 +156,13 @@ def _rewrite(
         if edits:
             own = work
             if speaks_below:
-                work.session.ensure_writable(work.transaction, temporary=True)
-                own = Work(work.session, work.transaction, temporary=True)
+                own = work.within("temp")
             text = edited(statement.text, edits)
             own.catalog.replace(item, _remade(own, item, text, old=old, new=new))
 
 
-def _is_on_main(item: SchemaObject) -> bool:
-    return isinstance(item, Trigger) and item.on_main
+def _is_outside(item: SchemaObject) -> bool:
+    return isinstance(item, Trigger) and item.on is not None
 
 
 # -- RENAME -------------------------------------------------------------------------------------------------
@@ -216,8 +216,8 @@ def _is_quoted(statement: RenameColumn) -> bool:
 def check_definitions(work: Work, moment: str = "") -> None:
     """Raise SqlError if a view's query does not bind, or a trigger names a table that is not there."""
     schema = work.schema
-    for layer in (schema.main, schema.temp):
-        if layer is None or (work.temporary and layer is schema.main):
+    for layer in (None if work.temporary else work.layer, schema.temp):
+        if layer is None:
             continue
         found: list[tuple[int, View | Trigger]] = [
             *((layer.rowids["view", view.name.lower()], view) for view in layer.views.values()),
@@ -234,8 +234,8 @@ def check_definitions(work: Work, moment: str = "") -> None:
                 kind = "view" if isinstance(item, View) else "trigger"
                 message = error.message
                 table = message.removeprefix("no such table: ")
-                if layer is schema.main and table != message and "." not in table:
-                    message = f"no such table: main.{table}"
+                if layer is not schema.temp and table != message and "." not in table:
+                    message = f"no such table: {work.database}.{table}"
                 raise SqlError(f"error in {kind} {item.name}{moment}: {message}") from error
 
 

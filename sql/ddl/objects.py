@@ -63,7 +63,7 @@ def create_index(work: Work, statement: CreateIndex) -> None:
 
 def _indexed_table(work: Work, statement: CreateIndex) -> Table:
     """The table that is to be indexed.  Raises SqlError for what can't be."""
-    check_database(statement.name)
+    check_database(work, statement.name)
     table_name, layer = statement.table, work.layer
     if table_name.name.lower() in RESERVED_NAMES:
         raise SqlError(f"table {table_name.name} may not be indexed", offset=table_name.start)
@@ -135,7 +135,7 @@ def create_view(work: Work, statement: CreateView) -> None:
             name=name.name,
             select=statement.select_text,
             columns=statement.columns,
-            temporary=work.temporary,
+            database=work.database,
             sql=text_from_name("VIEW", statement.text, name.start),
         )
     )
@@ -169,9 +169,9 @@ def create_trigger(work: Work, statement: CreateTrigger) -> None:
             columns=statement.columns,
             when=statement.when_text,
             body=tuple(part.text for part in statement.body),
-            temporary=work.temporary,
+            database=work.database,
             sql=text_from_name("TRIGGER", statement.text, name.start),
-            on_main=work.temporary and not target.temporary,
+            on=None if target.database == work.database else target.database,
         )
     )
 
@@ -179,10 +179,10 @@ def create_trigger(work: Work, statement: CreateTrigger) -> None:
 def _triggering(work: Work, statement: CreateTrigger) -> tuple[Table | None, View | None]:
     """The table or the view that the trigger is for.  Raises SqlError where there can't be one."""
     target = statement.table
-    check_database(statement.name)
+    check_database(work, statement.name)
     # A temporary trigger may stand on any table, another on those of its database.
     schema = work.schema if work.temporary else work.layer
-    if not work.temporary and target.schema is not None and target.schema.lower() != "main":
+    if not work.temporary and target.schema is not None and target.schema.lower() != work.database:
         raise _foreign("trigger", statement.name, target.schema)
     table = schema.find_table(target.name, target.schema)
     view = schema.find_view(target.name, target.schema)
@@ -205,7 +205,7 @@ def _check_databases(work: Work, kind: str, statement: CreateView | CreateTrigge
     for tree in parts_of(statement, exp.Expression):
         for table in tree.find_all(exp.Table):
             database = table.args.get("db")
-            if database is not None and database.name.lower() != "main":
+            if database is not None and database.name.lower() != work.database:
                 raise _foreign(kind, statement.name, database.name)
 
 
@@ -228,7 +228,7 @@ def drop(work: Work, statement: Drop) -> None:
     match found:
         case None:
             if not statement.if_exists:
-                known = [] if _is_foreign(statement.name) else _known(work, statement.kind)
+                known = [] if not work.knows(statement.name) else _known(work, statement.kind)
                 raise no_such(statement.kind.lower(), statement.name, known)
         case Table():
             _drop_table(work, found)
@@ -250,7 +250,7 @@ def is_gone_already(work: Work, statement: Drop) -> bool:
 def _dropped(work: Work, statement: Drop) -> Table | View | Index | Trigger | None:
     """What the statement drops, or None.  Raises SqlError for what it may not drop."""
     name, layer = statement.name, work.layer
-    if _is_foreign(name):
+    if not work.knows(name):
         return None
     table, view = layer.table(name.name), layer.view(name.name)
     if statement.kind == "TABLE":
@@ -272,11 +272,6 @@ def _dropped(work: Work, statement: Drop) -> Table | View | Index | Trigger | No
             offset=name.start,
         )
     return index
-
-
-def _is_foreign(name: ObjectName) -> bool:
-    """Whether the name says that it is of a database that a session can't have."""
-    return name.schema is not None and name.schema.lower() not in ("main", "temp")
 
 
 def _known(work: Work, kind: str) -> list[str]:
@@ -311,7 +306,7 @@ def _delete_rows(work: Work, table: Table) -> None:
     from sql.dml import before_drop_table
 
     name, session = table.name.lower(), work.session
-    others = work.schema.tables.values()
+    others = work.layer.tables.values()
     waits = session.deferred_violations and any(
         key.deferred or session.defer_foreign_keys for key in table.foreign_keys
     )
@@ -330,9 +325,8 @@ def _drop_triggers(work: Work, table: str) -> None:
     if not work.temporary:
         for trigger in list(work.layer.triggers_on(table)):
             work.catalog.remove(trigger)
-    temporary = work.schema.temporary_triggers_on(table, on_main=not work.temporary)
-    owner = work if work.temporary or not temporary else work.temporary_half()
-    assert owner is not None
+    temporary = work.schema.temporary_triggers_on(table, work.database)
+    owner = work if work.temporary or not temporary else work.within("temp")
     for trigger in temporary:
         owner.catalog.remove(trigger)
 

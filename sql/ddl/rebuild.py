@@ -15,16 +15,16 @@ from sql.schema import Index
 def reindex(work: Work, statement: Reindex) -> None:
     """Build indexes anew: all of them, a table's, one, or those that use a collation.
 
-    A name without a database is main's, as it is to SQLite; without one, or with a collation's, temporary
-    indexes are built, too."""
+    Without a name, or with a collation's, those of all databases are built."""
     name = statement.name
     collation = None if name is None else _collation(work, name)
     if name is not None and collation is None:
         _rebuild(work, _named_indexes(work, name))
         return
-    for each in (work, work.temporary_half()):
-        if each is not None:
-            _rebuild(each, [i for i in each.layer.indexes.values() if _uses(i, collation)])
+    for database, layer in work.schema.layers().items():
+        indexes = [index for index in layer.indexes.values() if _uses(index, collation)]
+        if indexes:
+            _rebuild(work.within(database), indexes)
 
 
 def _rebuild(work: Work, indexes: list[Index]) -> None:
@@ -49,7 +49,7 @@ def _uses(index: Index, collation: str | None) -> bool:
 
 
 def _named_indexes(work: Work, name: ObjectName) -> list[Index]:
-    check_database(name)
+    check_database(work, name)
     layer = work.layer
     table = layer.table(name.name)
     if table is not None:
@@ -63,10 +63,11 @@ def _named_indexes(work: Work, name: ObjectName) -> list[Index]:
 def analyze(work: Work, statement: Analyze) -> None:
     """Check that what is named is there."""
     name = statement.name
-    if name is None or (name.schema is None and name.name.lower() in ("main", "temp")):
+    if name is None or (name.schema is None and work.schema.layer(name.name) is not None):
         return
     if name.name.lower() in RESERVED_NAMES:
         return
+    check_database(work, name)
     schema = work.schema
     if not (schema.find_table(name.name, name.schema) or schema.find_index(name.name, name.schema)):
         raise no_such("table", name, [table.name for table in schema.tables.values()])

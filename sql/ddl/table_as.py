@@ -44,7 +44,7 @@ def create_table_as(work: Work, statement: CreateTable) -> None:
         name=name,
         tree_id=0,
         columns=columns,
-        temporary=work.temporary,
+        database=work.database,
         sql=_text(name, columns),
     )
     context = work.context()

@@ -80,7 +80,7 @@ def add_table(work: Work, table: Table, indexes: Sequence[Index]) -> None:
                 name="sqlite_sequence",
                 tree_id=work.create_tree(TreeKind.TABLE),
                 columns=(Column("name"), Column("seq")),
-                temporary=work.temporary,
+                database=work.database,
                 sql="CREATE TABLE sqlite_sequence(name,seq)",
             )
         )
@@ -130,7 +130,7 @@ class TableDraft:
             without_rowid=statement.without_rowid,
             autoincrement=self.autoincrement,
             strict=statement.strict,
-            temporary=self.work.temporary,
+            database=self.work.database,
             checks=tuple(self.checks),
             foreign_keys=tuple(self.foreign_keys),
             sql=text_from_name("TABLE", statement.text, statement.name.start),

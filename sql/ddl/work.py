@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sql.catalog import Catalog
 from sql.context import Context
 from sql.errors import SqlError, SqlNameError
 from sql.loading import load
-from sql.schema import Index, Schema, SchemaObject, Table
+from sql.schema import TREE_BASE, Index, Schema, SchemaObject, Table
 
 if TYPE_CHECKING:
     from btree import Transaction, TreeKind
     from sql.bind import BindEnvironment
     from sql.parse.statements import CreateTable, CreateView, ObjectName
     from sql.session import Session
-    from sql.session_pair import PairedTransaction
 
 RESERVED_NAMES = frozenset(
     ("sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema")
@@ -23,47 +22,47 @@ RESERVED_NAMES = frozenset(
 
 
 class Work:
-    """One definition being carried out in `transaction`, in the database that `temporary` says."""
+    """One definition being carried out in `transaction`, in `database`."""
 
-    __slots__ = ("_pair", "catalog", "session", "temporary", "transaction")
+    __slots__ = ("catalog", "database", "session", "transaction")
 
-    def __init__(self, session: Session, transaction: Transaction, *, temporary: bool) -> None:
+    def __init__(self, session: Session, transaction: Transaction, database: str) -> None:
         self.session = session
         self.transaction = transaction
-        self.temporary = temporary
-        self._pair = cast("PairedTransaction", transaction)
-        store_transaction = self._pair.temporary if temporary else transaction
-        self.catalog = Catalog(store_transaction, self.layer)
+        self.database = database
+        self.catalog = Catalog(session.part_of(transaction, database), self.layer)
+
+    @property
+    def temporary(self) -> bool:
+        """Whether it is about a temporary object."""
+        return self.database == "temp"
 
     @property
     def schema(self) -> Schema:
-        """The schema as it is now, temporary objects over the others."""
+        """The schema as it is now, that of all databases."""
         return self.session.schema_of(self.transaction)
 
     @property
     def layer(self) -> Schema:
         """The part of it that belongs to the database worked on."""
-        schema = self.schema
-        found = schema.temp if self.temporary else schema.main
+        found = self.schema.layer(self.database)
         assert found is not None
         return found
 
-    @property
-    def database(self) -> str:
-        return "temp" if self.temporary else "main"
-
-    def temporary_half(self) -> Work | None:
-        """The same for temporary objects, if there are any; they can be written then."""
-        if self.schema.temp is None:
-            return None
-        self.session.ensure_writable(self.transaction, temporary=True)
-        return Work(self.session, self.transaction, temporary=True)
+    def within(self, database: str) -> Work:
+        """The same in another database, which can be written then."""
+        self.session.ensure_writable(self.transaction, database)
+        return Work(self.session, self.transaction, database)
 
     def create_tree(self, kind: TreeKind) -> int:
         """A new tree in the database worked on."""
-        if self.temporary:
-            return self._pair.create_temporary_tree(kind)
-        return self.transaction.create_tree(kind)
+        number = self.session.numbers[self.database]
+        part = self.session.part_of(self.transaction, self.database)
+        return part.create_tree(kind) + number * TREE_BASE
+
+    def knows(self, name: ObjectName) -> bool:
+        """Whether there is the database that the name is qualified with."""
+        return name.schema is None or self.schema.layer(name.schema) is not None
 
     def context(self, parameters: tuple[Any, ...] = ()) -> Context:
         return self.session.context(self.transaction, parameters)
@@ -84,7 +83,7 @@ class Work:
         """Whether IF NOT EXISTS makes the statement do nothing.  Raises SqlError for a name that is
         qualified as no table or view can be."""
         name = statement.name
-        check_database(name)
+        check_database(self, name)
         if statement.temporary and name.schema is not None and name.schema.lower() != "temp":
             raise SqlError("temporary table name must be unqualified", offset=name.start)
         layer = self.layer
@@ -140,9 +139,9 @@ def no_such(kind: str, name: ObjectName | str, known: list[str] | None = None) -
     return error
 
 
-def check_database(name: ObjectName) -> None:
-    """Raise SqlError unless the name's schema is main or temp."""
-    if name.schema is not None and name.schema.lower() not in ("main", "temp"):
+def check_database(work: Work, name: ObjectName) -> None:
+    """Raise SqlError unless there is the database that the name is qualified with."""
+    if not work.knows(name):
         raise SqlError(f"unknown database {name.schema}", offset=name.start)
 
 

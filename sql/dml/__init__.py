@@ -68,7 +68,7 @@ def _plan(
     session: Session, statement: Insert | Update | Delete, environment: BindEnvironment
 ) -> WritePlan:
     name = statement.table
-    if name.name.lower() == "kv" and not _is_stored(environment, name):
+    if name.name.lower() == "kv" and _is_raw(environment, name):
         from sql.dml.key_value import KeyValueDelete, KeyValueInsert, KeyValueUpdate
 
         match statement:
@@ -107,11 +107,13 @@ def _plan(
             return DeletePlan(session, statement, table, environment)
 
 
-def _is_stored(environment: BindEnvironment, name: ObjectName) -> bool:
+def _is_raw(environment: BindEnvironment, name: ObjectName) -> bool:
+    """Whether `kv` means a raw key space: of a database that there is, which has no table or view of the name."""
     schema = environment.schema
-    return bool(
-        schema.find_table(name.name, name.schema) or schema.find_view(name.name, name.schema)
-    )
+    if name.schema is not None and schema.layer(name.schema) is None:
+        return False
+    found = schema.find_table(name.name, name.schema) or schema.find_view(name.name, name.schema)
+    return found is None
 
 
 def before_drop_table(session: Session, ctx: Context, table: Table) -> None:
@@ -130,5 +132,5 @@ def before_drop_table(session: Session, ctx: Context, table: Table) -> None:
     ):
         return
     target = Target(session, environment, table, "DROP", foreign_keys=keys)
-    statement = Delete(text="", table=ObjectName(table.name, "temp" if table.temporary else "main"))
+    statement = Delete(text="", table=ObjectName(table.name, table.database))
     DeletePlan(session, statement, table, environment, target).run(ctx)

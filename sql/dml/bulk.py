@@ -127,7 +127,7 @@ def remove_rows(
     note = noter(ctx)
     for place, key in enumerate(keys):
         if note is not None:
-            note(tree.id, key, tree.get(key))
+            note(records.table.tree_id, key, tree.get(key))
         for index in indexes:
             entry = index.entry(ctx, rows[place], key)
             if entry is not None:

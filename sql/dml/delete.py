@@ -59,7 +59,7 @@ class DeletePlan(QueriedPlan):
         target: Target | None = None,
     ) -> None:
         self.session = session
-        self.temporary = table.temporary
+        self.database = table.database
         self.table = table
         self.target = target or Target(session, env, table, "DELETE")
         alias = statement.alias or statement.table.name

@@ -143,11 +143,10 @@ class Children:
             (parse_statement(text),),
             scopes=("old",) if event == "DELETE" else ("old", "new"),
             repeats=True,
-            main_only=not self.child.temporary,
+            database=None if self.child.database == "temp" else self.child.database,
             is_pure=action != "SET DEFAULT",  # which may be anything
         )
 
 
 def _target(table: Table) -> str:
-    database = "temp" if table.temporary else "main"
-    return f"{database}.{quoted(table.name)}"
+    return f"{quoted(table.database)}.{quoted(table.name)}"

@@ -33,8 +33,9 @@ class ParentKey:
         found = self.find(schema, key)
         if found is None:
             if schema.table(key.parent) is None:
-                database = "temp" if child.temporary else "main"
-                raise SqlNameError(f"no such table: {database}.{key.parent}", token=key.parent)
+                raise SqlNameError(
+                    f"no such table: {child.database}.{key.parent}", token=key.parent
+                )
             raise SqlError(f'foreign key mismatch - "{child.name}" referencing "{key.parent}"')
         self.table, self.places, self.index = found
         if self.index is not None:

@@ -241,14 +241,18 @@ def _named_places(table: Table, key: ForeignKey) -> set[int]:
 
 def layer_of(schema: Schema, table: Table) -> Schema:
     """The objects among which a table's parents and children are."""
-    layer = schema.layer("temp" if table.temporary else "main")
+    layer = schema.layer(table.database)
     assert layer is not None
     return layer
 
 
-def check_foreign_keys(ctx: Context, table: Table | None) -> Iterator[Row]:
-    """Rows of PRAGMA foreign_key_check: (table, rowid or None, parent, number of the constraint)."""
-    tables = list(reversed(ctx.schema.tables.values())) if table is None else [table]
+def check_foreign_keys(ctx: Context, database: str, table: Table | None) -> Iterator[Row]:
+    """Rows of PRAGMA foreign_key_check: (table, rowid or None, parent, number of the constraint).
+
+    `table`: look at that one alone, rather than at all of `database`."""
+    layer = ctx.schema.layer(database)
+    assert layer is not None
+    tables = list(reversed(layer.tables.values())) if table is None else [table]
     for child in tables:
         schema = layer_of(ctx.schema, child)
         for number, key in enumerate(reversed(child.foreign_keys)):

@@ -69,7 +69,7 @@ def _queried(
     """Those of expressions, or of some of the rows alone: what a query gives that scans the table."""
     source = exp.Table(
         this=exp.to_identifier(table.name, quoted=True),
-        db=exp.to_identifier("temp" if table.temporary else "main"),
+        db=exp.to_identifier(table.database, quoted=True),
     )
     source.meta["indexed_by"] = False
     columns = row_columns(table)

@@ -65,7 +65,7 @@ class InsertPlan(WritePlan):
         self, session: Session, statement: Insert, table: Table, env: BindEnvironment
     ) -> None:
         self.session = session
-        self.temporary = table.temporary
+        self.database = table.database
         self.statement = statement
         self.table = table
         self.tree_id = table.tree_id
@@ -235,7 +235,7 @@ class InsertPlan(WritePlan):
                 if returned is not None:
                     returned += done.rows or ()
             if self.table.autoincrement and not outcome.changes:
-                LargestRowid(ctx, self.table.name, temporary=self.temporary).write(undo.note)
+                LargestRowid(ctx, self.table).write(undo.note)
         outcome.rows = returned
         return outcome
 
@@ -347,7 +347,7 @@ class InsertPlan(WritePlan):
             return None
         sequence = None
         if self.table.autoincrement:
-            sequence = LargestRowid(ctx, self.table.name, temporary=self.temporary)
+            sequence = LargestRowid(ctx, self.table)
         not_noted(ctx)
         if bulk.rebuilds(ctx, stored):
             undo.needed()

@@ -117,8 +117,7 @@ class _Insert:
         self._may_be_given = alias is not None and not isinstance(row[alias], exp.Null)
         self._sequence: LargestRowidAtHand | None = None
         if self._table.autoincrement:
-            database = "temp" if self._table.temporary else "main"
-            stored = env.schema.find_table("sqlite_sequence", database)
+            stored = env.schema.find_table("sqlite_sequence", self._table.database)
             assert stored is not None, "made with the first AUTOINCREMENT table"
             self._sequence = LargestRowidAtHand(stored.tree_id, self._table.name)
 

@@ -19,7 +19,7 @@ from sql.dml.returning import Returning
 from sql.dml.target import Values, WritePlan, column_place, scan_query
 from sql.dml.upsert import EXCLUDED_SOURCE
 from sql.errors import ConstraintError, SqlError
-from sql.relations import raw, raw_all, relation, shown, shown_all
+from sql.relations import key_space, raw, raw_all, relation, shown, shown_all
 from sql.result import WriteOutcome
 from sql.values import truth
 
@@ -55,6 +55,8 @@ def taken(conflict: str, changes: int) -> ConstraintError:
 class _KeyValuePlan(WritePlan):
     def __init__(self, statement: Insert | Update | Delete, env: BindEnvironment) -> None:
         self.table = kv_table()
+        database = (statement.table.schema or "main").lower()
+        self.database = "main" if database == "temp" else database
         self.query: Any = None
         self.returning: Returning | None = None
         if statement.returning:
@@ -140,11 +142,11 @@ class KeyValueInsert(_KeyValuePlan):
         for values in sets:
             ctx.parameters = values
             rows += self._values(ctx)
-        done = self._in_bulk(ctx, KeySpace(ctx.transaction), rows)
+        done = self._in_bulk(ctx, key_space(ctx, self.database), rows)
         return super().run_many(ctx, sets) if done is None else done
 
     def _insert(self, ctx: Context, rows: list[Row]) -> WriteOutcome:
-        space = KeySpace(ctx.transaction)
+        space = key_space(ctx, self.database)
         outcome = self._in_bulk(ctx, space, rows)
         if outcome is not None:
             return outcome
@@ -226,7 +228,7 @@ class KeyValueUpdate(_KeyValuePlan):
 
     def run(self, ctx: Context) -> WriteOutcome:
         found = gathered(self.query.run(ctx))
-        space = KeySpace(ctx.transaction)
+        space = key_space(ctx, self.database)
         done: list[Row] = []
         if self.places == [1] and len(found) >= MANY:
             values = [item[2] for item in found]
@@ -267,7 +269,7 @@ class KeyValueDelete(_KeyValuePlan):
 
     def run(self, ctx: Context) -> WriteOutcome:
         found = gathered(self.query.run(ctx))
-        space = KeySpace(ctx.transaction)
+        space = key_space(ctx, self.database)
         names = raw_all([row[0] for row in found])
         if len(names) < MANY:
             for name in names:

@@ -131,7 +131,7 @@ class Program:
     """Statements with OLD and NEW, rows of `table`, in scope.
 
     `repeats`: whether it may start itself again (actions of foreign keys may, triggers only where
-    recursive_triggers is on).  `main_only`: names mean objects of the database, never temporary ones.
+    recursive_triggers is on).  `database`: the one that names mean objects of; None for any.
     `is_pure`: there are no functions that ask for what was written last."""
 
     def __init__(
@@ -143,7 +143,7 @@ class Program:
         when: exp.Expression | None = None,
         scopes: Iterable[str] = ("old", "new"),
         repeats: bool = False,
-        main_only: bool = False,
+        database: str | None = None,
         is_pure: bool = False,
     ) -> None:
         self.session = session
@@ -151,7 +151,7 @@ class Program:
         self.statements = statements
         self.when = when
         self.repeats = repeats
-        self.main_only = main_only
+        self.database = database
         self.is_pure = is_pure
         sources = {"old": OLD_SOURCE, "new": NEW_SOURCE}
         self.scopes = {name: (table, sources[name]) for name in scopes}
@@ -164,8 +164,10 @@ class Program:
     def environment(self, transaction: Transaction) -> BindEnvironment:
         """What the statements are bound against."""
         env = self.session.environment(transaction, extra_scopes=self.scopes)
-        if self.main_only:
-            env.schema = env.schema.main
+        if self.database is not None:
+            layer = env.schema.layer(self.database)
+            assert layer is not None, "a program ends with its database"
+            env.schema = layer
         return env
 
     def run(
@@ -253,7 +255,7 @@ class Program:
                 block = plan.block
                 if not isinstance(block, Select) or block.items or not is_plain(plan):
                     return None
-            elif plan.apart_tree is None or plan.temporary:
+            elif plan.apart_tree is None or plan.database != "main":
                 return None
             found.append(plan)
         return found
@@ -284,7 +286,7 @@ class Program:
                 for _ in plan.run(ctx):
                     ctx.check()
                 continue
-            self.session.ensure_writable(transaction, temporary=plan.temporary)
+            self.session.ensure_writable(transaction, plan.database)
             if not plan.notes_writes:
                 ctx.state.undo.needed()
             outcome = plan.run(ctx)
@@ -336,6 +338,6 @@ class Program:
             return prepare_write(self.session, statement, env)
         except SqlNameError as error:
             name = error.message.removeprefix("no such table: ")
-            if self.main_only and name != error.message and "." not in name:
-                raise SqlNameError(f"no such table: main.{name}", token=name) from error
+            if self.database and name != error.message and "." not in name:
+                raise SqlNameError(f"no such table: {self.database}.{name}", token=name) from error
             raise

@@ -399,7 +399,7 @@ def _primary_key(table: Table, env: BindEnvironment) -> Any:
 
 def _in_order_of_checks(table: Table, env: BindEnvironment) -> list[IndexKeys]:
     """SQLite looks at the newest index first, at those that REPLACE last."""
-    layer = env.schema.layer("temp" if table.temporary else "main")
+    layer = env.schema.layer(table.database)
     assert layer is not None
     indexes: list[Index] = [
         index for index in reversed(layer.indexes_on(table.name)) if index.tree_id > 0

@@ -73,7 +73,7 @@ class RowPrograms(NamedTuple):
         """Those of a statement that is bound in `env`; None if one of the triggers has more to it than functions about a
         row can do.  An action that has is left out."""
         running = env.running
-        if running is None or target.table.temporary or len(running) > DEPTH_MAX:
+        if running is None or target.table.database != "main" or len(running) > DEPTH_MAX:
             return None
         triggers = target.triggers
         actions, acting = [], set()
@@ -209,7 +209,7 @@ def _write(
     program: Program, statement: Any, env: BindEnvironment, or_conflict: str | None
 ) -> Run | None:
     plan: WritePlan = program.prepared(statement, env, or_conflict)
-    if plan.temporary:
+    if plan.database != "main":
         return None
     one = plan.within_program
     return None if one is None else one.run

@@ -45,7 +45,8 @@ class WritePlan:
     notes_writes = False
     apart_tree: int | None = None
     """The tree of the only table that a run of a program's statement reads and writes, if there is but one."""
-    temporary = False
+    database = "main"
+    """That of the table or view that is written to."""
     sets_at_once = 4096
     """Sets of parameters that `run_many` had best be given at once."""
     columns: tuple[ResultColumn, ...] | None = None
@@ -221,7 +222,7 @@ def find_target(
     view = schema.find_view(name.name, name.schema)
     table = schema.find_table(name.name, name.schema)
     if table is None and view is None:
-        if name.schema is not None and name.schema.lower() not in ("main", "temp"):
+        if name.schema is not None and schema.layer(name.schema) is None:
             raise SqlNameError(f"no such table: {name}", offset=name.start, token=name.name)
         lowered = name.name.lower()
         if lowered in (

@@ -58,10 +58,9 @@ class Triggers:
 def _on(session: Session, env: BindEnvironment, table: Table) -> list[Trigger]:
     """A table's triggers in the order of firing: temporary ones, then the others, newest first."""
     schema = session.schema_of(env.transaction)
-    temporary = schema.temporary_triggers_on(table.name, on_main=not table.temporary)
-    if table.temporary:
-        return temporary
-    return [*temporary, *reversed(schema.main.triggers_on(table.name))]
+    temporary = schema.temporary_triggers_on(table.name, table.database)
+    layer = None if table.database == "temp" else schema.layer(table.database)
+    return temporary if layer is None else [*temporary, *reversed(layer.triggers_on(table.name))]
 
 
 def _concerns(trigger: Trigger, changed: frozenset[str] | None) -> bool:
@@ -89,7 +88,7 @@ def _program(session: Session, table: Table, trigger: Trigger) -> Program:
     if found is not None and found[0] is trigger and found[1] == table:
         return found[2]
     for number, (other, _, _) in list(programs.items()):
-        if other.name == trigger.name:
+        if other.name == trigger.name and other.database == trigger.database:
             del programs[number]
     program = Program(
         session,
@@ -97,7 +96,7 @@ def _program(session: Session, table: Table, trigger: Trigger) -> Program:
         tuple(parse_statement(text) for text in trigger.body),
         when=None if trigger.when is None else parse_expression(trigger.when),
         scopes=_SCOPES[trigger.event],
-        main_only=not trigger.temporary,
+        database=None if trigger.database == "temp" else trigger.database,
         is_pure=not any(map(_ASKS.search, (*trigger.body, trigger.when or ""))),
     )
     programs[id(trigger)] = (trigger, table, program)
@@ -128,7 +127,9 @@ def fire_for_all(
     rows do no more than refuse them, and refuse none.  False, with nothing written, where it is not, or anything fails.
 
     `write` gives the rows before and after: as triggers before them are shown them, and as those after them are."""
-    if table.temporary:  # which the programs' tables may not be, and then are to be made writable
+    if (
+        table.database != "main"
+    ):  # which the programs' tables may be, and then are to be made writable
         return False
     seen = {table.tree_id}
     after: list[tuple[Program, list[Any]]] = []

@@ -100,7 +100,7 @@ class UpdatePlan(QueriedPlan):
         self, session: Session, statement: Update, table: Table, env: BindEnvironment
     ) -> None:
         self.session = session
-        self.temporary = table.temporary
+        self.database = table.database
         self.statement = statement
         self.table = table
         self.width = len(table.columns)
@@ -425,7 +425,7 @@ class UpdatePlan(QueriedPlan):
                 return False
         if self._foreign_keys is not None and not self._foreign_keys.undisturbed(ctx, rows):
             return False
-        work: list[tuple[Tree, Row, Row]] = []
+        work: list[tuple[int, Tree, Row, Row]] = []
         note = noter(ctx)
         if self.indexes:
             olds = self._old_rows_of(found)
@@ -439,16 +439,16 @@ class UpdatePlan(QueriedPlan):
                         len(found) > 1 or index.other(index_tree, new) is not None
                     ):
                         return False
-                    work.append((index_tree, old, new))
+                    work.append((index.tree_id, index_tree, old, new))
         if note is not None:
             for key in keys:
-                note(tree.id, key, tree.get(key))
-            for index_tree, old, new in work:
-                note(index_tree.id, old, None)
-                note(index_tree.id, new, ABSENT)
+                note(self.table.tree_id, key, tree.get(key))
+            for tree_id, _, old, new in work:
+                note(tree_id, old, None)
+                note(tree_id, new, ABSENT)
         for key, row in zip(keys, rows, strict=True):
             tree.put(key, row)
-        for index_tree, old, new in work:
+        for _, index_tree, old, new in work:
             index_tree.delete(old)
             index_tree.put(new)
         return True

@@ -47,7 +47,7 @@ class ViewPlan(WritePlan):
         view: View,
         env: BindEnvironment,
     ) -> None:
-        self.temporary = view.temporary
+        self.database = view.database
         self.is_insert = isinstance(statement, Insert)
         event = type(statement).__name__.upper()
         changed = None
@@ -145,8 +145,8 @@ def _as_real(value: Any, affinity: Affinity) -> Any:
 
 def _as_table(view: View, env: BindEnvironment) -> Table:
     """The view's columns as a table's record, for NEW and OLD."""
-    database = "temp" if view.temporary else "main"
-    statement: Any = parse_statement(f"SELECT * FROM {database}.{quoted(view.name)}")
+    name = f"{quoted(view.database)}.{quoted(view.name)}"
+    statement: Any = parse_statement(f"SELECT * FROM {name}")
     columns = prepare_select(statement.tree, env).columns
     return Table(
         view.name,
@@ -156,5 +156,5 @@ def _as_table(view: View, env: BindEnvironment) -> Table:
             for column in columns
         ),
         without_rowid=True,
-        temporary=view.temporary,
+        database=view.database,
     )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from btree import Tree
     from sql.context import Context
     from sql.dml.undo import Undo
-    from sql.schema import Column
+    from sql.schema import Column, Table
 
 _ROWID_ATTEMPTS = 100
 
@@ -62,7 +62,7 @@ class TableWriter:
         self.fresh = False  # the latest rowid that was chosen here: nothing can have it
         self.sequence: LargestRowid | None = None
         if self.table.autoincrement:
-            self.sequence = LargestRowid(ctx, self.table.name, temporary=self.table.temporary)
+            self.sequence = LargestRowid(ctx, self.table)
 
     # -- checking a row --------------------------------------------------------------------------
 
@@ -287,13 +287,14 @@ def rowid_value(value: Any) -> int:
 class LargestRowid:
     """A table's row of sqlite_sequence: the largest rowid it ever had."""
 
-    def __init__(self, ctx: Context, name: str, *, temporary: bool) -> None:
-        self.name = name
+    def __init__(self, ctx: Context, owner: Table) -> None:
+        self.name = owner.name
         self.changed = False
         self.value = 0
         self.key: int | None = None
-        table = ctx.schema.find_table("sqlite_sequence", "temp" if temporary else "main")
+        table = ctx.schema.find_table("sqlite_sequence", owner.database)
         assert table is not None, "made with the first AUTOINCREMENT table"
+        self.tree_id = table.tree_id
         self.tree: Tree = ctx.transaction.tree(table.tree_id)
         self.refresh()
 
@@ -329,7 +330,7 @@ class LargestRowid:
             self.key = 1 if last is None else last[0] + 1
         else:
             old = self.tree.get(self.key)
-        note(self.tree.id, self.key, old)
+        note(self.tree_id, self.key, old)
         widen_by_classes(self.tree, ((str,), (int,)))
         self.tree.put(self.key, (self.name, self.value))
         self.changed = False

@@ -55,7 +55,6 @@ from sql.plan.operators import (
     TableScan,
 )
 from sql.plan.walk import references, walk
-from sql.schema import database_of
 
 if TYPE_CHECKING:
     from sql.optimise.planner import Planner
@@ -121,7 +120,7 @@ def key_paths(planner: Planner, relation: TableRelation) -> list[KeyPath]:
         paths.append(
             KeyPath(f"{table.name}_primary_key", table.tree_id, parts, True, clustered=True)
         )
-    for index in planner.env.schema.indexes_on(table.name, database_of(table)):
+    for index in planner.env.schema.indexes_on(table.name, table.database):
         where = planner.index_condition(relation, index)
         parts = tuple(
             KeyPart(

@@ -28,7 +28,6 @@ from sql.expressions import (
 )
 from sql.optimise.statistics import FILTER_SHARE
 from sql.plan import Relation, TableRelation
-from sql.schema import database_of
 from sql.settled import call_of_many, is_settled
 
 if TYPE_CHECKING:
@@ -234,7 +233,7 @@ class Shares:
             and len(index.columns) == 1
             and index.columns[0].column == column
             and index.columns[0].collation == "BINARY"
-            for index in self.planner.env.schema.indexes_on(table.name, database_of(table))
+            for index in self.planner.env.schema.indexes_on(table.name, table.database)
         )
 
     def distinct_of(self, node: Expression) -> float | None:
@@ -250,7 +249,7 @@ class Shares:
         if self.is_unique(relation, column):
             return max(1.0, size)
         table = relation.table
-        for index in self.planner.env.schema.indexes_on(table.name, database_of(table)):
+        for index in self.planner.env.schema.indexes_on(table.name, table.database):
             if index.columns[0].column == column and index.where is None:
                 per_key = self.planner.statistics.rows_per_prefix(index.tree_id, 1)
                 return max(1.0, size / per_key)

@@ -96,7 +96,7 @@ class Statistics:
     def sample(self, tree_id: int) -> list[Any]:
         """Rows of a few leaves of a table."""
         tree = self.tree(tree_id)
-        known = self._samples.get(tree.id)
+        known = self._samples.get(tree_id)
         if known is None:
             known = []
             for start in _leaf_starts(tree):
@@ -107,7 +107,7 @@ class Statistics:
                 for _, values in tree.batches(reverse=True):
                     known += values
                     break
-            self._samples[tree.id] = known
+            self._samples[tree_id] = known
         return known
 
     def column(self, tree_id: int, column: int) -> list[Any]:

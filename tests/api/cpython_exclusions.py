@@ -9,7 +9,6 @@ _BACKUP_STEPS = "a backup copies a snapshot: what is committed meanwhile is not 
 _TRACE = "the trace callback gets statements as they are written, parameters not filled in"
 
 EXCLUDED: dict[str, str] = {
-    "backup.BackupTests.test_database_source_name": "ATTACH: a connection has one database",
     "backup.BackupTests.test_modifying_progress": _BACKUP_STEPS,
     "dbapi.ModuleTests.test_shared_cache_deprecated": _DEPRECATED,
     "dbapi.MultiprocessTests": "its other process imports the real sqlite3 module",
