@@ -50,7 +50,7 @@ SHORT = [
     'SELECT "b" FROM t WHERE "id" = 17',
     "SELECT b, a FROM t WHERE id BETWEEN 5 AND 9",
     "SELECT id FROM t WHERE a = 3",
-    "SELECT b FROM t WHERE a = 3 ORDER BY id LIMIT 2 OFFSET 1",
+    "SELECT b FROM t INDEXED BY ta WHERE a = 3 ORDER BY id LIMIT 2 OFFSET 1",
     "SELECT min(a), max(id), count(*) FROM t",
     "SELECT min(a) FROM t UNION ALL SELECT max(a) FROM t",
 ]
