@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from btree import directory
@@ -124,7 +125,11 @@ class DiskTransaction(OnPages):
         else:
             limit = REDO_BYTES_MAX
         record = encode_redo(self.log, changes)
-        return record if len(record) <= limit else None
+        if len(record) > limit:
+            return None
+        # What goes into nodes behind the record can't have leaves written early any more.
+        self.held = -inf
+        return record
 
     # -- the end -------------------------------------------------------------------------------------
 

@@ -100,6 +100,7 @@ class Workload:
         self.disk.writes_synced = seed % 4 != 3
         self.durability = durability
         self.page_bytes = self.rng.choice([64, 160, 160, 1024])
+        self.cache_bytes = 3000 if seed % 3 == 2 else 256 << 20  # a third writes leaves early
         self.model: Content = {RAW_TREE_ID: {}, 2: {}}
         self.kinds: dict[int, TreeKind] = {RAW_TREE_ID: TreeKind.RAW, 2: TreeKind.TABLE}
         self.commits: dict[int, Content] = {0: {RAW_TREE_ID: {}, 2: {}}}  # by lsn
@@ -128,7 +129,12 @@ class Workload:
         reader.rollback()
 
     def _opened(self) -> Any:
-        return opened(self.disk, durability=self.durability, page_bytes=self.page_bytes)
+        return opened(
+            self.disk,
+            durability=self.durability,
+            page_bytes=self.page_bytes,
+            cache_bytes=self.cache_bytes,
+        )
 
     def newest(self) -> int:
         return max(self.commits)
