@@ -7,7 +7,7 @@ wait as they came, as long as each key is above those before it and nobody looks
 
 and from then on by key:
 
-    _puts     {key: value}      value False: deleted
+    puts_by_key     {key: value}      value False: deleted
 
 To find the place of a key in a large dict costs some misses of the processor's cache, then another search for each
 value; what comes in order, as most that is loaded, needs none of it and takes half of the time.
@@ -56,7 +56,7 @@ class PutOff:
     _check_writable: Callable[[], None]
 
     put_log: list[Any] = _NO_LOG
-    _puts: dict[bytes, Value]
+    puts_by_key: dict[bytes, Value]
     _put_max = RAW_PUTS_MAX
     """The length of the log, or of the dict, at which the puts are weighed."""
     _long_bytes = 0
@@ -77,13 +77,13 @@ class PutOff:
     def raw_puts(self) -> dict[bytes, Value]:
         log = self.put_log
         if log:
-            self._puts.update(zip(log[::2], log[1::2], strict=True))
+            self.puts_by_key.update(zip(log[::2], log[1::2], strict=True))
             self.put_log = _NO_LOG
-            self._put_max = max(len(self._puts), self.first_puts_max)
-        return self._puts
+            self._put_max = max(len(self.puts_by_key), self.first_puts_max)
+        return self.puts_by_key
 
     def put_raw(self, key: bytes, value: bytes) -> None:
-        puts: Any = self._puts
+        puts: Any = self.puts_by_key
         if puts:
             puts[key] = value
         else:
@@ -128,7 +128,7 @@ class PutOff:
     def _weigh_puts(self, newest: bytes) -> None:
         """Go on putting off while there is room: to go over the leaves once, rather than once for every so
         many puts, takes half of the time."""
-        log, puts, count = self.put_log, self._puts, self.puts_waiting()
+        log, puts, count = self.put_log, self.puts_by_key, self.puts_waiting()
         if len(newest) > _LONG_BYTES:
             self._long_bytes += len(newest)
             if self._long_bytes + count * (_LONG_BYTES + _PUT_BYTES) < self.room_bytes():
@@ -159,7 +159,7 @@ class PutOff:
 
     def _in_order(self) -> tuple[list[bytes], Sequence[Value]]:
         """Keys in order, and their values."""
-        log, puts = self.put_log, self._puts
+        log, puts = self.put_log, self.puts_by_key
         if log:
             return log[::2], log[1::2]
         keys = sorted(puts)
@@ -176,11 +176,11 @@ class PutOff:
 
     def puts_waiting(self) -> int:
         """How many there are."""
-        return len(self._puts) or len(self.put_log) // 2
+        return len(self.puts_by_key) or len(self.put_log) // 2
 
     def a_put(self) -> bytes:
         """The key of one of the puts that were put off."""
-        key: bytes = next(iter(self._puts or self.put_log))
+        key: bytes = next(iter(self.puts_by_key or self.put_log))
         return key
 
     def _let_puts_go(self) -> None:
@@ -190,6 +190,6 @@ class PutOff:
 
     def forget_puts(self) -> None:
         """None are put off any more."""
-        self._puts = {}
+        self.puts_by_key = {}
         self.put_log = _NO_LOG
         self._put_max = self.first_puts_max

@@ -86,7 +86,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
         self.open_trees: dict[int, Tree] = {}
         self.row_changes = {}
         self.given_rowid = NONE_GIVEN
-        self._puts: dict[bytes, Value] = {}
+        self.puts_by_key: dict[bytes, Value] = {}
         self.log: list[Any] = []  # redo of whole trees: created, dropped, widened, cleared
         self._writable = writable
         self._savepoints: list[TreeSavepoint] = []
@@ -421,7 +421,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
 
     def changes_laid_over(self) -> dict[int, dict[Key, Value]] | None:
         """The changes that lie over the trees' nodes, by tree, if there are no others in the transaction; else None."""
-        if self.put_log or self._puts:
+        if self.put_log or self.puts_by_key:
             self.carry_out()
         if self.log:
             return None

@@ -57,7 +57,8 @@ class Joined:
         transaction = self._transaction
         if transaction is None:
             return self.reading().get(key)
-        value = transaction.raw_puts.get(key)
+        puts = transaction.raw_puts if transaction.put_log else transaction.puts_by_key
+        value = puts.get(key)
         if value is None:
             value = self._tree.get(key)
         elif value is False:  # deleted
