@@ -134,7 +134,8 @@ def _aggregate_call(
         raise SqlError("DISTINCT aggregates must have exactly one argument", offset=offset_of(node))
     allowed = scope.aggregates_allowed
     windows = scope.windows_allowed
-    scope.aggregates_allowed = scope.windows_allowed = False
+    outer_allowed = scope.outer_aggregates_allowed
+    scope.aggregates_allowed = scope.windows_allowed = scope.outer_aggregates_allowed = False
     try:
         bound = binder.bind_all(arguments)
         condition = None if where is None else binder.bind(where)
@@ -144,14 +145,15 @@ def _aggregate_call(
     finally:
         scope.aggregates_allowed = allowed
         scope.windows_allowed = windows
+        scope.outer_aggregates_allowed = outer_allowed
     owner = _owner(binder, bound, condition)
     inside = next((at for part in bound for at in _aggregates_of(owner, part)), None)
     if inside is not None:
         raise SqlError(f"misuse of aggregate: {inside.name}()", offset=offset_of(node))
-    if not (allowed and owner.aggregates_allowed):
+    if not (owner.aggregates_allowed and (owner is scope or outer_allowed)):
         raise SqlError(
             f"misuse of aggregate function {name}()"
-            if owner is scope or not allowed
+            if owner is scope or not outer_allowed
             else f"misuse of aggregate: {name}()",
             offset=offset_of(node),
         )

@@ -271,7 +271,9 @@ class Binder:
         where_node = node.args.get("where")
         where += from_binder.bind_later(binder)
         if where_node is not None:
+            scope.outer_aggregates_allowed = group is not None or bool(scope.aggregates)
             where += conjuncts(binder.bind(where_node.this))
+            scope.outer_aggregates_allowed = True
         items = with_arguments(items, where)
         keys = self._group_keys(group_nodes, outputs, binder)
         having_node = node.args.get("having")

@@ -73,6 +73,8 @@ class Scope(Struct):
     aggregate_slots: dict[str, int] = field(default_factory=dict)  # by how the calls are spelled
     windows: list[WindowCall] = field(default_factory=list)
     aggregates_allowed: bool = False
+    outer_aggregates_allowed: bool = True
+    """Whether those of an enclosing SELECT are: not in arguments, nor in the WHERE of a SELECT of rows."""
     windows_allowed: bool = False
     named_windows: dict[str, exp.Window] = field(default_factory=dict)
     assigned_rows: dict[int | None, Block] = field(default_factory=dict)  # by where they begin
