@@ -107,9 +107,6 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT (SELECT other.x FROM t AS other GROUP BY other.x HAVING max(t.x) > 3) FROM t",
         "SELECT (SELECT count(*) FROM t AS other WHERE max(t.x) > other.id) FROM t",
         "SELECT (SELECT other.id FROM t AS other WHERE max(t.x) > 1 GROUP BY other.id) FROM t",
-        "SELECT (SELECT count(*) FROM t AS other WHERE max(t.x + other.x) > 1) FROM t",
-        "SELECT g FROM t GROUP BY g HAVING (SELECT count(*) FROM t AS other WHERE other.id = max(t.x))",
-        "SELECT g FROM t WHERE (SELECT count(*) FROM t AS other WHERE max(t.x) > 1)",
         "WITH c(i) AS (VALUES (612)) SELECT min(i) |"
         " (WITH d(c) AS (VALUES (i)) SELECT min((SELECT min(i) FROM d)) FROM d) FROM c",
     ],
