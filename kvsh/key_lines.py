@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from btree import Transaction
     from kvsh.environment import Environment
 
-HEADS = ("put ", "get ", "delete ")
 SHOWN_BYTES_MAX = 1 << 20
 """What waits to be shown, about, at most."""
 

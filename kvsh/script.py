@@ -35,6 +35,9 @@ _ROW_BY_ROW = frozenset(("list", "csv", "tsv", "jsonl", "insert", "quote"))
 """Modes that write each row by itself."""
 
 _SQLITE_HEAD = "SQLite format 3\0"
+KEY_LINES = ("put ", "get ", "delete ")
+"""How lines of keys begin that may run together."""
+
 _LIST_ITERATOR: type = type(iter([]))  # of a result that is there already
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -67,7 +70,7 @@ class Script:
                         return False
                     if unit.kind == "sql" and not self._run_on(reader, unit):
                         return False
-                    if unit.kind in ("raw", "puts") and not self._run_lines(reader):
+                    if unit.text.startswith(KEY_LINES) and not self._run_lines(reader, unit):
                         return False
                 if reader.pending > STATEMENT_MAX:
                     return self._too_long(reader)
@@ -122,16 +125,18 @@ class Script:
 
         return self.finish(done=environment.guarded(at, run))
 
-    def _run_lines(self, reader: Reader) -> bool:
-        """Lines of keys that follow others, together.  False if the script has to stop."""
-        from kvsh import key_lines
-
+    def _run_lines(self, reader: Reader, unit: Unit) -> bool:
+        """Lines of keys that follow another, together.  False if the script has to stop."""
+        if unit.kind != "raw":
+            return True
         if self._alone:
             self._alone -= 1
             return True
         environment = self.environment
-        if not self._is_silent() or not reader.begins(key_lines.HEADS):
+        if not self._is_silent() or not reader.begins(KEY_LINES):
             return True
+        from kvsh import key_lines  # its pattern takes longer to be made than many a script
+
         at = Unit("raw", "", *reader.waiting())
 
         def execute(text: str, start: int) -> int:
@@ -139,7 +144,7 @@ class Script:
             return end
 
         def run() -> None:
-            while reader.begins(key_lines.HEADS) and not environment.interrupted:
+            while reader.begins(KEY_LINES) and not environment.interrupted:
                 if not reader.run_on(execute) or self._alone:
                     return
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from btree import StorageError
+from btree import KeySpace, StorageError
 from kvsh import key_lines
 from kvsh.environment import Environment, Options
 from kvsh.script import Script, run_path
@@ -78,7 +78,7 @@ def outcome(path: Path, text: str, *, keep_going: bool = False) -> tuple[Any, ..
     if environment.in_transaction():
         environment.rollback()
     with environment.reading() as transaction:
-        left = [*key_lines.KeySpace(transaction).scan()]
+        left = [*KeySpace(transaction).scan()]
     environment.close()
     return out.getvalue(), err.getvalue().replace(str(path.parent), ""), script.status, left
 
@@ -94,7 +94,7 @@ def test_the_same_as_one_by_one(
     if seed % 3 == 0:
         monkeypatch.setattr(key_lines, "SHOWN_BYTES_MAX", 5)
     together = outcome(tmp_path / "1" / "db", text, keep_going=keep_going)
-    monkeypatch.setattr(key_lines, "HEADS", ())
+    monkeypatch.setattr("kvsh.script.KEY_LINES", ())
     assert together == outcome(tmp_path / "2" / "db", text, keep_going=keep_going)
 
 
@@ -103,14 +103,14 @@ def test_one_that_fails_is_named_with_its_place(
     tmp_path: Path, begin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What stands before it is done, once."""
-    get = key_lines.KeySpace.get
+    get = KeySpace.get
 
     def fails(self: Any, key: bytes) -> bytes | None:
         if key == b"bad":
             raise StorageError("a page can't be read")
         return get(self, key)
 
-    monkeypatch.setattr(key_lines.KeySpace, "get", fails)
+    monkeypatch.setattr(KeySpace, "get", fails)
     text = f"{begin}put a 1\nget a\nput b 2\nget b\ndelete a\nget bad\nput c 3\n"
     out, err, status, left = outcome(tmp_path / "db", text)
     line = 6 + bool(begin)
