@@ -96,7 +96,9 @@ def _status_of(environment: Environment, command: str) -> int:
     with subprocess.Popen(command, shell=True) as process:
         try:
             with environment.waiting():
-                if environment.interrupted:  # before the waiting began
+                if environment.terminated:  # before the waiting began
+                    raise SystemExit(environment.terminated)
+                if environment.interrupted:
                     raise KeyboardInterrupt
                 return process.wait()
         except KeyboardInterrupt:

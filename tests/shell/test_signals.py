@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kvsh.commands import files
 from kvsh.environment import Environment, Options
 from tests.shell.running import command, environ, kvsh
 
@@ -140,6 +141,23 @@ def test_a_command_of_the_system_ends_with_the_shell(
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == status
+
+
+def test_a_signal_that_comes_before_the_command_is_waited_for_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment = Environment(None, Options(), out=io.BytesIO(), err=io.StringIO())
+    begin = subprocess.Popen.__init__
+
+    def begun(self: Any, *given: Any, **options: Any) -> None:
+        begin(self, *given, **options)
+        environment.terminated = 143
+        environment.interrupt()
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", begun)
+    with environment.working(), pytest.raises(SystemExit) as left:
+        files._status_of(environment, "exec sleep 600")
+    assert left.value.code == 143
 
 
 def test_ctrl_c_is_the_business_of_the_command_that_runs(tmp_path: Path, started: Any) -> None:
