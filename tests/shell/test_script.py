@@ -147,9 +147,9 @@ def test_what_an_error_shows_of_a_script_does_nothing_to_a_terminal(tmp_path: Pa
         (b"select 1;\nselect '\xff';\n", "2:9", "UTF-8"),
         (b"select 1;\nput a \xe2\x28\xa1\n", "2:7", "UTF-8"),
         (b"select 1;\nget\n", "2:4", "usage: get KEY"),
-        (b"select 1;\n.mode nice\n", "2:1", "no such mode"),
+        (b"select 1;\n.mode nice\n", "2:7", "no such mode"),
         (b"select 1;\n.tabels\n", "2:1", "did you mean .tables?"),
-        (b"select 1;\n\\d t\n", "2:1", ".describe"),
+        (b"select 1;\n\\d t\n", "2:4", "no such table: t"),
         (b"select 1;\nKEYS *\n", "2:1", "scan --keys"),
     ],
 )
