@@ -266,6 +266,7 @@ def _configure(environment: Environment, given: Given) -> None:
     for name in ("mode", "headers", "null", "separator", "timer", "echo"):
         if given.get(name) is not None:
             setattr(environment, name, given[name])
+    environment.timer_asked = environment.timer
     if given.get("parameters"):
         from kvsh.commands.settings import parameter
 

@@ -78,6 +78,7 @@ class Environment(OpenDatabase, Stoppable):
         self.widths: list[int] = []
         self.table_name = "t"
         self.timer = False
+        self.timer_asked = False  # by the user: the prompt's own setting is for what is typed
         self.echo = False
         self.changes_shown = False
         self.keep_going = False  # a script goes on after an error

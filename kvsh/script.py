@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -432,6 +433,10 @@ def run_file(environment: Environment, path: str) -> None:
     was_interactive, environment.interactive = environment.interactive, False
     confirm, environment.confirm = environment.confirm, None
     changes_shown, environment.changes_shown = environment.changes_shown, False
+    is_timed = environment.timer and not environment.timer_asked
+    if is_timed:
+        environment.timer = False
+    started = time.perf_counter()
     _depth += 1
     try:
         with environment.waiting():  # for a pipe's writer; each unit is busy by itself
@@ -441,8 +446,14 @@ def run_file(environment: Environment, path: str) -> None:
         environment.interactive = was_interactive
         environment.confirm = confirm
         environment.changes_shown = changes_shown
+        if is_timed and not environment.timer_asked:
+            environment.timer = True
     if script.status == INTERRUPTED:
         raise KeyboardInterrupt
     if script.status != OK and environment.leave_status is None:
         how = "went on after errors" if environment.keep_going else "stopped at an error"
         raise ScriptFailed(f"{path}: {how}")
+    if is_timed:
+        from kvsh.repl.status import duration
+
+        environment.say(f"done in {duration(time.perf_counter() - started)}")

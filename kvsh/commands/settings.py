@@ -207,6 +207,7 @@ def headers(environment: Environment, arguments: Arguments) -> None:
 
 def timer(environment: Environment, arguments: Arguments) -> None:
     environment.timer = _switched(environment, arguments, environment.timer)
+    environment.timer_asked = environment.timer_asked or bool(arguments.words)
 
 
 def bail(environment: Environment, arguments: Arguments) -> None:

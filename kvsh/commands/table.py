@@ -153,7 +153,8 @@ _ALL: tuple[Command | str, ...] = (
     "Statements",
     Command(
         ".timer", "dot", "settings:timer", ".timer [on|off]", "print how long statements take",
-        "On standard error.", ".timer on", arguments=(_SWITCH,),
+        "On standard error. At a prompt what is typed is timed, and a file that is read as a whole, until this is said.",
+        ".timer on", arguments=(_SWITCH,),
     ),
     Command(
         ".print", "dot", "settings:print_", ".print TEXT...", "print a text",

@@ -57,6 +57,21 @@ def test_a_statement_over_several_lines_and_its_result_in_a_box(terminal: Termin
     assert {width_of(line) for line in box} == {width_of(box[0])}
 
 
+def test_a_file_that_is_read_is_timed_as_a_whole_unless_each_statement_is_asked_for(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.sql"
+    path.write_text("INSERT INTO artist VALUES (11, 'a'); SELECT 'wal' || 'nut';")
+    terminal.send(f".read '{path}'\r")
+    terminal.wait_for("walnut")
+    terminal.wait_for("^done in ")
+    assert "Run time" not in terminal.text
+    path.write_text("SELECT 'haz' || 'el';")
+    terminal.send(f".timer on\r.read '{path}'\r")
+    terminal.wait_for("hazel")
+    terminal.wait_for("^Run time: ")
+
+
 def test_an_error_has_a_caret_and_the_nearest_name(terminal: Terminal) -> None:
     terminal.send("SELECT * FROM artst;\r")
     terminal.wait_for("did you mean artist")
