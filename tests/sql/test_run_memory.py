@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+
+from tests.sql.peak import printed_by
 
 LIMIT = 64 << 20
 
@@ -14,13 +14,7 @@ MEASURED = """
 import sys
 from btree import open_memory
 from sql import Session
-
-def peak():
-    with open("/proc/self/status") as status:
-        for line in status:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) << 10
-    raise SystemExit("no VmHWM")
+from tests.sql.peak import peak
 
 limit = int(sys.argv[1])
 session = Session(open_memory(), memory_limit_bytes=limit)
@@ -55,15 +49,6 @@ print(after_sort - before, peak() - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 def test_a_sort_and_a_group_by_of_two_million_rows_stay_inside_64_mb() -> None:
-    project = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(LIMIT)],
-        capture_output=True,
-        text=True,
-        cwd=project,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    by_sort, in_all = map(int, done.stdout.split())
+    by_sort, in_all = printed_by(MEASURED, LIMIT)
     assert by_sort < LIMIT, f"the sort took {by_sort >> 20} MB"
     assert in_all < LIMIT, f"the GROUP BY took {in_all >> 20} MB"

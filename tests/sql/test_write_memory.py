@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.sql.peak import printed_by
 
 BUDGET = 16 << 20
 ROWS = 150_000
@@ -14,13 +15,7 @@ MEASURED = """
 import random, sys
 from btree import open_store
 from sql import Session
-
-def peak():
-    with open("/proc/self/status") as status:
-        for line in status:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) << 10
-    raise SystemExit("no VmHWM")
+from tests.sql.peak import peak
 
 path, budget, rows, statements = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
 draw = random.Random(5)
@@ -76,15 +71,6 @@ allocator gives little back."""
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 @pytest.mark.parametrize("case", CASES)
 def test_what_writes_stays_inside_the_budget(case: str, tmp_path: Path) -> None:
-    project = Path(__file__).resolve().parents[2]
     budgets, statements = CASES[case]
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, tmp_path / "a.kvsh", str(BUDGET), str(ROWS), *statements],
-        capture_output=True,
-        text=True,
-        cwd=project,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    took = int(done.stdout)
+    (took,) = printed_by(MEASURED, tmp_path / "a.kvsh", BUDGET, ROWS, *statements)
     assert took < budgets * BUDGET, f"{took >> 20} MB beside a budget of {BUDGET >> 20}"
