@@ -190,13 +190,10 @@ def _function(
                 return None
         runs = []
         for statement in program.statements:
-            run = (
-                _query(inner, statement)
-                if isinstance(statement, Query)
-                else None
-                if refuses
-                else _write(program, statement, inner, or_conflict)
-            )
+            if isinstance(statement, Query):
+                run = _query(inner, statement)
+            else:
+                run = None if refuses else _write(program, statement, inner, or_conflict)
             if run is None:
                 return None
             runs.append(run)
