@@ -527,6 +527,10 @@ class DiskStore:
         """Commits that are not checkpointed yet."""
         return int(self.pages.redo_commits())
 
+    def own_commits(self) -> int:
+        """Commits that this handle has made: all others are of other handles, which a program may want to know of."""
+        return int(self.pages.own_commits)
+
     def compaction_due(self, *, quick: bool = False, closing: bool = False) -> bool:
         """Whether `compact` would free much; a shell asks while it idles, and compacts in the background.
         `quick`, `closing`: see the engine."""

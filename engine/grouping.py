@@ -54,6 +54,7 @@ class Grouping(Locking, ABC):
     """The part of a `PageStore` that appends redo records, those of several threads together."""
 
     _changed = False  # this handle has appended a commit
+    own_commits = 0  # that it has appended
     _gathering: Waiting | None = None  # who leads and waits for the others
     _at_work = 0  # how many were committed last, or were waiting then
 
@@ -86,7 +87,8 @@ class Grouping(Locking, ABC):
         except OSError as error:
             self.take_back(log)
             raise refused(self.path, error) from error
-        count = len(commits) if self.durability == "full" else 0
+        made = len(commits)
+        count = made if self.durability == "full" else 0
         # Up to the next call Ctrl-C comes before all of this or after it.
         if later:
             if not log.unwritten:
@@ -102,6 +104,7 @@ class Grouping(Locking, ABC):
         log.lsn = lsn
         log.redo += kept
         self._changed = True
+        self.own_commits += made
         self._active = False
         self._unsynced += count
         if not count:
@@ -147,6 +150,7 @@ class Grouping(Locking, ABC):
         """A commit of pages stands in the log; called by its writer under the mutex.  Where there is no sync
         to wait for, the file's lock is given back."""
         self._changed = True
+        self.own_commits += 1
         self._active = False
         if self.durability == "full":
             self._unsynced += 1
