@@ -19,14 +19,13 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import chain, compress, count, islice, repeat
-from operator import eq, itemgetter
+from itertools import chain, compress, count, islice, repeat, starmap
+from operator import eq, itemgetter, ne
 from typing import Any
 
 from btree import order_key
-from sql.dml.entry_sorting import telling_prefix
 from sql.dml.packed_columns import BASE_MAX, in_array, packed_column
 from sql.dml.packed_texts import GROUPS_OF_SAMPLE
 from sql.dml.planes import (
@@ -57,6 +56,8 @@ more where there would be too many runs."""
 _IS_ZERO = b"\1".ljust(256, b"\0")
 _FEW_MOVED = 16
 """Where more runs than one of so many entries are to be put in order, all entries are picked anew."""
+
+_PREFIX_MAX = 40
 
 
 class Gathered:
@@ -204,13 +205,28 @@ def _dealt(values: Column) -> list[list[int]] | None:
     sample = values[:: len(values) // SAMPLE_ENTRIES + 1]
     if values[0].__class__ not in (str, bytes):
         return None
-    length = telling_prefix(sample, set(sample), GROUPS_OF_SAMPLE)
+    length = _telling_prefix(sample)
     if not length:
         return None
     by_prefix: defaultdict[Any, list[int]] = defaultdict(list)
     for slot, value in enumerate(values):
         by_prefix[value[:length]].append(slot)
     return [by_prefix[prefix] for prefix in sorted(by_prefix)]
+
+
+def _telling_prefix(sample: Sequence[Any]) -> int:
+    """How long a beginning of texts, or blobs, tells them apart: so that few of a sample begin alike, but for those
+    that are equal; 0 if they differ too late."""
+    ends = zip(min(sample), max(sample), strict=False)
+    alike = next(compress(count(), starmap(ne, ends)), len(min(sample)))
+    different = set(sample)
+    for length in range(alike + 1, alike + _PREFIX_MAX):
+        texts = Counter([value[:length] for value in different])
+        found = Counter([value[:length] for value in sample])
+        largest = max([found[prefix] for prefix, many in texts.items() if many > 1], default=0)
+        if largest * GROUPS_OF_SAMPLE <= len(sample):
+            return length
+    return 0
 
 
 def _put_right(
