@@ -69,8 +69,8 @@ class LargePage:
     size_bytes: int
 
 
-def outline(tree: Tree, leaves_max: int = LEAVES_MAX) -> Outline:
-    """The levels of a tree; at most about `leaves_max` leaves are read."""
+def outline(tree: Tree) -> Outline:
+    """The levels of a tree; at most about `LEAVES_MAX` leaves are read."""
     level = [tree.root]
     levels: list[LevelOutline] = []
     while level[0].level > 1:
@@ -83,7 +83,7 @@ def outline(tree: Tree, leaves_max: int = LEAVES_MAX) -> Outline:
         return Outline(tuple(levels), is_sampled=False)
     levels.append(_figures(tree, level))
     total = sum(map(_count, level))
-    stride = -(-total // leaves_max)
+    stride = -(-total // LEAVES_MAX)
     slots = [(branch, slot) for branch in level for slot in range(_count(branch))]
     leaves = [tree.scanned_child(branch, slot) for branch, slot in slots[::stride]]
     sampled = _figures(tree, leaves)

@@ -150,8 +150,8 @@ class KeySpace:
         self._tree.put(key, value[0])
         return True
 
-    def purge(self, limit: int | None = None) -> int:
-        """Delete expired entries, at most `limit`; how many went."""
+    def purge(self) -> int:
+        """Delete expired entries; how many went."""
         if not self.expires:
             return 0
         now = now_ms()
@@ -162,9 +162,6 @@ class KeySpace:
                 for key, value in zip(keys, values, strict=True)
                 if value.__class__ is tuple and value[1] <= now
             ]
-            if limit is not None and len(doomed) >= limit:
-                del doomed[limit:]
-                break
         return self._tree.delete_many(doomed)
 
 

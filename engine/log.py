@@ -46,6 +46,7 @@ from engine.format import (
     decode_chain,
     decode_header,
     decode_record,
+    location_offset,
     location_span,
     pack_location,
     padded,
@@ -182,7 +183,7 @@ class Log:
     def read_page(self, page: int, location: int) -> bytes:
         """The page's bytes at `location`; CorruptionError if they are not what was written there."""
         # Fact 12: a record carries its page's number, so a write that went elsewhere shows.
-        offset, span = location >> 24 << 3, location_span(location)
+        offset, span = location_offset(location), location_span(location)
         window = self.read(span, offset)
         payload = page_at(self.salt, memoryview(window), page, 0, span)
         if payload is not None:
@@ -206,12 +207,12 @@ class Log:
         window, start, end = memoryview(b""), 0, 0
         in_file = sorted(zip(locations, pages, strict=True))
         for at, (location, page) in enumerate(in_file):
-            offset = location >> 24 << 3
+            offset = location_offset(location)
             stop = offset + location_span(location)
             if stop > end:
                 start, end = offset, stop
                 for further, _ in in_file[at + 1 :]:
-                    begin = further >> 24 << 3
+                    begin = location_offset(further)
                     further_end = begin + location_span(further)
                     if begin - end > _GAP_BYTES_MAX or further_end - start > _READ_BYTES_MAX:
                         break

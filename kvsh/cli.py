@@ -318,4 +318,4 @@ def _run(script: Script, inputs: list[tuple[str, str]], words: list[str]) -> Non
             if not run_text(script, statement, "<argument>"):
                 return
     elif not inputs:
-        run_stdin(script, 0)
+        run_stdin(script)

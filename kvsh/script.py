@@ -329,11 +329,11 @@ def _decoded(decoder: IncrementalDecoder, data: bytes, *, final: bool) -> Iterat
         raise Undecodable(byte) from None
 
 
-def run_stdin(script: Script, descriptor: int) -> bool:
+def run_stdin(script: Script) -> bool:
     """The script on standard input."""
     script.environment.source = "<stdin>"
     reader = Reader(runs=True)
-    with closing(_shown(script.environment, descriptor, reader)) as chunks:
+    with closing(_shown(script.environment, 0, reader)) as chunks:
         return script.run(reader, chunks)
 
 
@@ -341,7 +341,7 @@ def run_path(script: Script, path: str) -> bool:
     """The script in a file; `-` is standard input.  Raises OSError."""
     environment = script.environment
     if path == "-":
-        return run_stdin(script, 0)
+        return run_stdin(script)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     before, environment.source = environment.source, path
     reader = Reader(runs=True)

@@ -15,6 +15,7 @@ from wcwidth import wcswidth, wcwidth
 from kvsh.chart import plain
 
 _PARTS = " ▏▎▍▌▋▊▉█"
+_DUMP_LINES_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +169,16 @@ def table(
     return [pen.paint("header", line(header)), *map(line, body)]
 
 
-def hex_dump(pen: Pen, data: bytes, offset: int = 0, *, lines_max: int = 16) -> list[str]:
+def hex_dump(pen: Pen, data: bytes) -> list[str]:
     """Offset, bytes in hexadecimal, and as text; as many bytes a line as fit."""
     per_line = 16 if pen.width >= 78 else 8
     out = []
-    for start in range(0, min(len(data), lines_max * per_line), per_line):
+    for start in range(0, min(len(data), _DUMP_LINES_MAX * per_line), per_line):
         chunk = data[start : start + per_line]
         shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in chunk)
         digits = chunk.hex(" ").ljust(per_line * 3 - 1)
-        out.append(f"{pen.paint('dim', f'{offset + start:08x}')}  {digits}  {shown}")
-    left = len(data) - lines_max * per_line
+        out.append(f"{pen.paint('dim', f'{start:08x}')}  {digits}  {shown}")
+    left = len(data) - _DUMP_LINES_MAX * per_line
     if left > 0:
         out.append(pen.paint("dim", f"{pen.dots} {counted(left, 'byte')} more"))
     return out

@@ -6,7 +6,6 @@ written a batch at a time, as they come from the query.
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 import stat
@@ -40,30 +39,28 @@ def export_file(
     *,
     format: str | None = None,
     parameters: Parameters = (),
-    encoding: str = "utf-8",
-    table_name: str | None = None,
     progress: TextIO | None = None,
 ) -> int:
     """Write `source` (a table's or view's name, or a query with its `parameters`; None: the database, as SQL) to `path`.
 
-    `path`: a file, "-" for standard output, or a text stream.  `table_name`: what the INSERTs of sql
-    name (for a query: "t").  Returns the number of rows (for a whole database: of statements)."""
+    `path`: a file, "-" for standard output, or a text stream.  The INSERTs of a query's rows name a table "t".
+    Returns the number of rows (for a whole database: of statements)."""
     kind = _kind_of(format, path if isinstance(path, str) else "", source)
     if source is None and kind != "sql":
         raise TransferError(f"say which table or query to write as {kind}")
     bar = Progress(progress, "writing")
     try:
         if source is None:
-            return _write_database(session, path, encoding, bar)
+            return _write_database(session, path, bar)
         is_query = _QUERY.match(source) is not None and not _is_name(session, source)
         with only_reading(session):
             result = session.execute(source, parameters) if is_query else _table(session, source)
         try:
             if result.columns is None:
                 raise TransferError("the statement gives no rows to write")
-            name = table_name or ("t" if is_query else session.schema.parted(source)[1])
+            name = "t" if is_query else session.schema.parted(source)[1]
             head = "" if is_query or kind != "sql" else _definition(session, source)
-            with _target(path, encoding) as out:
+            with _target(path) as out:
                 return _write(result, out, kind, name, head, bar)
         finally:
             result.close()
@@ -124,11 +121,11 @@ def _definition(session: Session, name: str) -> str:
     return "" if table is None else f"{table.sql};\n"
 
 
-def _write_database(session: Session, path: str | TextIO, encoding: str, bar: Progress) -> int:
+def _write_database(session: Session, path: str | TextIO, bar: Progress) -> int:
     from kvsh.transfer.dumping import pieces
 
     count = 0
-    with _target(path, encoding) as out, CollectorPaused():
+    with _target(path) as out, CollectorPaused():
         for piece in pieces(session):
             out.write("\n".join(piece) + "\n")
             count += len(piece)
@@ -181,7 +178,7 @@ def _beside(path: str) -> str:
 
 
 @contextmanager
-def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
+def _target(path: str | TextIO) -> Iterator[TextIO]:
     """The stream to write to.  A file takes its place when it is complete."""
     if not isinstance(path, str):
         yield path
@@ -194,7 +191,7 @@ def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
     if os.path.isdir(path):
         raise TransferError(f"{path} is a directory")
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe, a device: no renaming
-        with _named(path), open(path, "w", encoding=encoding, newline="") as out:
+        with _named(path), open(path, "w", encoding="utf-8", newline="") as out:
             yield out
         return
     named, path = path, os.path.realpath(path)  # a symbolic link stays one
@@ -202,12 +199,8 @@ def _target(path: str | TextIO, encoding: str) -> Iterator[TextIO]:
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise TransferError(f"no such directory: {os.path.dirname(path)}")
     try:
-        codecs.lookup(encoding)
-    except LookupError:
-        raise TransferError(f"unknown encoding {encoding!r}") from None
-    try:
         with _named(named, beside, path):
-            with open(beside, "w", encoding=encoding, newline="", buffering=_BUFFER_BYTES) as out:
+            with open(beside, "w", encoding="utf-8", newline="", buffering=_BUFFER_BYTES) as out:
                 yield out
             with suppress(FileNotFoundError):
                 os.chmod(beside, stat.S_IMODE(os.stat(path).st_mode))

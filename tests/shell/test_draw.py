@@ -131,6 +131,6 @@ def test_tables_shrink_their_widest_column() -> None:
 
 
 def test_bytes_are_dumped_in_hexadecimal() -> None:
-    assert hex_dump(Pen(unicode=False), b"kvsh\x00", 16) == [
-        "00000010  6b 76 73 68 00                                   kvsh."
+    assert hex_dump(Pen(unicode=False), b"kvsh\x00") == [
+        "00000000  6b 76 73 68 00                                   kvsh."
     ]
