@@ -124,6 +124,10 @@ class PageStore(Protocol):
     def wait_durable(self, lsn: int, *, pages: bool) -> None: ...
     def checkpoint_due(self, more: int = 0, light: int = 0) -> bool: ...
     def redo_fullness(self, light: int = 0) -> float: ...
+
+    own_commits: int
+    """How many this handle has made."""
+
     @property
     def redo_held_bytes(self) -> int:
         """What the redo takes in memory."""

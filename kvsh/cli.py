@@ -263,10 +263,11 @@ def _configure(environment: Environment, given: Given) -> None:
 
         environment.mode = "box"
         describe(environment)
-    for name in ("mode", "headers", "null", "separator", "timer", "echo"):
+    for name in ("mode", "headers", "null", "separator", "echo"):
         if given.get(name) is not None:
             setattr(environment, name, given[name])
-    environment.timer_asked = environment.timer
+    if given.get("timer"):
+        environment.timer = "on"
     if given.get("parameters"):
         from kvsh.commands.settings import parameter
 

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO
 
 from kvsh.arguments import Unfulfilled, UsageError, parse, split
 from kvsh.opened import OpenDatabase, Options
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from sql import Parameters, Session, SqlValue
 
 
+Timer = Literal["off", "typed", "on"]
+"""Whose time is told: nobody's; that of what is typed, and of a file that is read as a whole; each statement's."""
+
 _ASCII_BRANCHES = str.maketrans("│├└─", "||`-")
 
 _LIST_ITERATOR: type = type(iter([]))  # of a result that is there already
@@ -44,6 +47,9 @@ _READERS = frozenset(
 )
 """Commands that do not ask now and then whether they are to stop, and can be stopped anywhere: they change
 no database that is there."""
+
+_WRITERS = frozenset((".import", ".read"))
+"""Commands beside the raw ones that change the database, in one step for `.undo`."""
 
 _LISTING = _READERS - {".export", ".repair"} | {
     ".config",
@@ -77,8 +83,7 @@ class Environment(OpenDatabase, Stoppable):
         self.separator: str | None = None
         self.widths: list[int] = []
         self.table_name = "t"
-        self.timer = False
-        self.timer_asked = False  # by the user: the prompt's own setting is for what is typed
+        self.timer: Timer = "off"
         self.echo = False
         self.changes_shown = False
         self.keep_going = False  # a script goes on after an error
@@ -92,6 +97,7 @@ class Environment(OpenDatabase, Stoppable):
         self.config: Config | None = None
         self.confirm: Callable[[str], bool] | None = None
         self.undo_log: UndoLog | None = None
+        self._is_recorded = False  # what runs is part of one step for `.undo`
         self.progress: Progress | None = None  # a bar that is being drawn on `err`
         self.next_input = ""
         self.last_statement = ""  # what `.edit` begins with
@@ -303,7 +309,8 @@ class Environment(OpenDatabase, Stoppable):
             if once:
                 self.target.restore()
         outcome = self._outcome
-        if self.timer and unit.kind == "sql" and outcome is not None:
+        is_timed = self.timer == "on" or (self.timer == "typed" and self.interactive)
+        if is_timed and unit.kind == "sql" and outcome is not None:
             from kvsh.repl.status import duration
 
             taken = duration(self.last_seconds)
@@ -315,7 +322,7 @@ class Environment(OpenDatabase, Stoppable):
             self.say(outcome)
 
     def _sql(self, text: str) -> None:
-        if self.undo_log is None and self.confirm is None:
+        if (self.undo_log is None or self._is_recorded) and self.confirm is None:
             self.query(text)
             return
         danger = None
@@ -331,15 +338,19 @@ class Environment(OpenDatabase, Stoppable):
 
     @contextmanager
     def recording(self, text: str) -> Iterator[None]:
-        """What the block changes can be taken back by `.undo`."""
-        if self.undo_log is None:
+        """What the block changes can be taken back by `.undo`, in one step."""
+        log = self.undo_log
+        if log is None or self._is_recorded:
             yield
             return
-        self.undo_log.before(self.session)
+        log.before(self.session)
+        self._is_recorded = True
         try:
             yield
         finally:
-            self.undo_log.after(self.session, text)
+            self._is_recorded = False
+            if log is self.undo_log:  # else another database was opened
+                log.after(self.session, text)
 
     def _guarded(self, text: str, danger: Danger) -> None:
         """Do it, say what it did, and keep it only if the user wants that."""
@@ -469,7 +480,7 @@ class Environment(OpenDatabase, Stoppable):
         except UsageError as error:
             raise UsageError(error.message, len(name) + 1 + error.column) from None
         command.at_home(arguments)
-        if command.kind == "raw" and self.undo_log is not None:
+        if self.undo_log is not None and (command.kind == "raw" or command.name in _WRITERS):
             with self.recording(line):
                 command.run(self, arguments)
         else:

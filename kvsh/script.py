@@ -162,11 +162,10 @@ class Script:
         environment = self.environment
         return not (
             environment.echo
-            or environment.timer
+            or environment.timer == "on"
             or environment.explain
             or environment.changes_shown
             or environment.parameters
-            or environment.undo_log is not None
         )
 
     def _compacted(self) -> bool:
@@ -433,9 +432,6 @@ def run_file(environment: Environment, path: str) -> None:
     was_interactive, environment.interactive = environment.interactive, False
     confirm, environment.confirm = environment.confirm, None
     changes_shown, environment.changes_shown = environment.changes_shown, False
-    is_timed = environment.timer and not environment.timer_asked
-    if is_timed:
-        environment.timer = False
     started = time.perf_counter()
     _depth += 1
     try:
@@ -446,14 +442,12 @@ def run_file(environment: Environment, path: str) -> None:
         environment.interactive = was_interactive
         environment.confirm = confirm
         environment.changes_shown = changes_shown
-        if is_timed and not environment.timer_asked:
-            environment.timer = True
     if script.status == INTERRUPTED:
         raise KeyboardInterrupt
     if script.status != OK and environment.leave_status is None:
         how = "went on after errors" if environment.keep_going else "stopped at an error"
         raise ScriptFailed(f"{path}: {how}")
-    if is_timed:
+    if was_interactive and environment.timer == "typed":
         from kvsh.repl.status import duration
 
         environment.say(f"done in {duration(time.perf_counter() - started)}")

@@ -187,11 +187,24 @@ def _count_new_tables(
 
 @dataclass(slots=True)
 class _Entry:
+    """A step that can be taken back.  Of commits since some moment, those of others are the ones that this shell has
+    not counted as its own; its own between two steps, of `.checkpoint` and the like, change nothing."""
+
     statement: str
     before: Transaction  # a read transaction that began before it
     schema: Schema
-    commit: int  # the commit that it made
+    own_before: int  # this shell's commits until then
+    commit: int  # the newest commit when it was done
+    own: int  # this shell's commits until then
     elsewhere: str = ""  # an attached database that it wrote to, which is not taken back
+
+    def others_meanwhile(self) -> bool:
+        """Whether somebody else has committed while it ran."""
+        return self.commit - self.before.commit_number != self.own - self.own_before
+
+    def others_since(self, commit: int, own: int) -> bool:
+        """Whether somebody else has committed between it and a later moment."""
+        return commit - self.commit != own - self.own
 
 
 class UndoLog:
@@ -203,6 +216,7 @@ class UndoLog:
         self._pending: Transaction | None = None
         self._pending_schema: Schema | None = None
         self._pending_others: dict[str, int] = {}
+        self._pending_own = 0
         self._statements: list[str] = []
 
     def before(self, session: Session) -> None:
@@ -211,6 +225,12 @@ class UndoLog:
             self._pending = self._store.begin()
             self._pending_schema = session.schema
             self._pending_others = _commits_of_others(session)
+            self._pending_own = self._own_commits(self._pending)
+
+    def _own_commits(self, now: Transaction) -> int:
+        """How many commits this shell has made; in memory all are its own."""
+        count = getattr(self._store, "own_commits", None)
+        return now.commit_number if count is None else count()
 
     def after(self, session: Session, statement: str) -> None:
         """Call after each statement, failed or not."""
@@ -220,7 +240,7 @@ class UndoLog:
         before, schema, statements = self._pending, self._pending_schema, self._statements
         self._pending, self._statements = None, []
         now = self._store.begin()
-        commit = now.commit_number
+        commit, own = now.commit_number, self._own_commits(now)
         now.rollback()
         others = _commits_of_others(session)
         written = [
@@ -235,7 +255,9 @@ class UndoLog:
             if len(statements) == 1
             else f"transaction of {len(statements)} statements"
         )
-        self._entries.append(_Entry(text, before, schema, commit, elsewhere))
+        self._entries.append(
+            _Entry(text, before, schema, self._pending_own, commit, own, elsewhere)
+        )
         if len(self._entries) > UNDO_MAX:
             self._entries.pop(0).before.rollback()
 
@@ -260,39 +282,80 @@ class UndoLog:
                 f"{_short(entry.statement)!r} has written to {entry.elsewhere}:"
                 " what is written to attached databases is not taken back"
             )
+        if entry.others_meanwhile():
+            raise UndoError(
+                f"somebody else has committed while {_short(entry.statement)!r} ran:"
+                " it can't be taken back alone"
+            )
         with session.writing() as joined:
             transaction = session.part_of(joined, "main")
-            if transaction.commit_number != entry.commit:
+            commit, own = transaction.commit_number, self._own_commits(transaction)
+            if entry.others_since(commit, own):
                 raise UndoError(
-                    f"commit {transaction.commit_number:,} of somebody else came after"
+                    f"commit {commit:,} of somebody else came after"
                     f" {_short(entry.statement)!r}: it can't be taken back alone"
                 )
             changes = self._write_back(entry, transaction, session)
         entry.before.rollback()
         self._entries.pop()
-        now = self._store.begin()
-        if self._entries and self._entries[-1].commit == _begun_at(entry):
-            self._entries[-1].commit = now.commit_number
-        now.rollback()
+        last = self._entries[-1] if self._entries else None
+        if last is not None and not last.others_since(entry.before.commit_number, entry.own_before):
+            now = self._store.begin()
+            last.own = self._own_commits(now)
+            last.commit = commit + last.own - own  # whatever others have done since
+            now.rollback()
         return _short(entry.statement), changes
 
     def _write_back(self, entry: _Entry, transaction: Transaction, session: Session) -> Changes:
+        """Give each tree what it held.  One that was dropped is made anew under another id, since none is used twice;
+        the catalog names that."""
+        from sql import copy_tree, put_in_place
+
         changes = Changes()
         _schema_changes(session.schema.main, entry.schema.main, changes)
-        old_ids, new_ids = set(entry.before.tree_ids()), set(transaction.tree_ids())
-        names = tree_names(session.schema)
-        for tree_id in sorted(old_ids & new_ids):
-            old, new = entry.before.tree(tree_id), transaction.tree(tree_id)
+        names, check = tree_names(session.schema), session.cancellation.check
+        now_ids = set(transaction.tree_ids())
+        trees = _same_trees(entry.before, transaction)
+        for tree_id in entry.before.tree_ids():
+            old = entry.before.tree(tree_id)
+            if tree_id not in trees:
+                trees[tree_id] = copy_tree(entry.before, transaction, tree_id, lambda _: check())
+                name, noun = tree_names(entry.schema).get(tree_id, ("", ""))
+                if name and len(old):
+                    changes.entries.append(Change(name, noun, 0, len(old), 0, 0))
+                continue
+            new = transaction.tree(trees[tree_id])
             if old.state is new.state:
                 continue
-            found = difference(new.batches(), old.batches(), session.cancellation.check)
-            change = _change(tree_id, found, len(new), names)
+            found = difference(new.batches(), old.batches(), check)
+            change = _change(trees[tree_id], found, len(new), names)
             if change:
                 changes.entries.append(change)
             reverse(new, _swapped(found))
-        for tree_id in new_ids - old_ids:
+        for tree_id in now_ids.difference(trees.values()):
             transaction.drop_tree(tree_id)
+        put_in_place(transaction, {then: now for then, now in trees.items() if then != now})
         return changes
+
+
+def _same_trees(before: Transaction, now: Transaction) -> dict[int, int]:
+    """The trees that there are still, by the ids that they had: those of the same id, and those of the same table or
+    index, which was dropped and came back."""
+    from sql import catalog_trees
+
+    ids = set(now.tree_ids())
+    same = {tree_id: tree_id for tree_id in before.tree_ids() if tree_id in ids}
+    by_name = catalog_trees(now)
+    for name, tree_id in catalog_trees(before).items():
+        other = by_name.get(name)
+        if (
+            tree_id not in same
+            and other is not None
+            and other not in same
+            and before.tree(tree_id).kind is now.tree(other).kind
+        ):
+            same[tree_id] = other
+    return same
 
 
 def _commits_of_others(session: Session) -> dict[str, int]:
@@ -304,10 +367,6 @@ def _commits_of_others(session: Session) -> dict[str, int]:
             found[other.name] = now.commit_number
             now.rollback()
     return found
-
-
-def _begun_at(entry: _Entry) -> int:
-    return entry.before.commit_number
 
 
 def _swapped(found: Difference) -> Difference:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sql.attaching import open_attached
-    from sql.dump import copy_database, dump_statements, literal, literals
+    from sql.dump import (
+        catalog_trees,
+        copy_database,
+        copy_tree,
+        dump_statements,
+        literal,
+        literals,
+        put_in_place,
+    )
     from sql.errors import (
         CannotOpenError,
         ConstraintError,
@@ -59,11 +67,14 @@ _MODULES = {
     "Trigger": "sql.schema",
     "TypedRows": "sql.typed_rows",
     "View": "sql.schema",
+    "catalog_trees": "sql.dump",
     "copy_database": "sql.dump",
+    "copy_tree": "sql.dump",
     "dump_statements": "sql.dump",
     "is_complete": "sql.parse",
     "literal": "sql.dump",
     "literals": "sql.dump",
+    "put_in_place": "sql.dump",
     "mend": "sql.mending",
     "next_statement": "sql.parse",
     "open_attached": "sql.attaching",
@@ -105,7 +116,9 @@ __all__ = [
     "Trigger",
     "TypedRows",
     "View",
+    "catalog_trees",
     "copy_database",
+    "copy_tree",
     "dump_statements",
     "is_complete",
     "literal",
@@ -113,6 +126,7 @@ __all__ = [
     "mend",
     "next_statement",
     "open_attached",
+    "put_in_place",
     "quoted",
     "value_to_text",
 ]

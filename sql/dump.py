@@ -7,13 +7,13 @@ EXISTS kv(key, value)` means the raw key space, which is always there.  Expiry t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from btree import CATALOG_TREE_ID, RAW_TREE_ID, KeySpace, Row, Transaction, TreeKind
+from btree import CATALOG_TREE_ID, RAW_TREE_ID, KeySpace, Row, Transaction, Tree, TreeKind
 from sql.errors import MisuseError
 from sql.schema import Index, Table, quoted
 from sql.values import real_to_text
@@ -171,7 +171,7 @@ def copy_database(
         origin, goal = source.part_of(joined, name), target.part_of(transaction, into)
         _drop_everything(goal)
         copied = _Copied(0 if progress is None else _entries(origin), progress)
-        _copy_tree(origin, goal, RAW_TREE_ID, RAW_TREE_ID, copied)
+        _copy_entries(origin.tree(RAW_TREE_ID), goal.tree(RAW_TREE_ID), copied.add)
         catalog = goal.tree(CATALOG_TREE_ID)
         for rowids, rows in origin.tree(CATALOG_TREE_ID).batches():
             for rowid, row in zip(rowids, rows, strict=True):
@@ -213,23 +213,51 @@ def _drop_everything(transaction: Transaction) -> None:
 
 def _copy_object(origin: Transaction, goal: Transaction, row: Row, copied: _Copied) -> Row:
     """Copy a table's or an index's tree; what the catalog says of it in its new place."""
-    kind, name, table, tree_id, sql, record = row
-    if kind not in ("table", "index"):
+    if row[0] not in ("table", "index"):
         return row
+    return _with_tree(row, copy_tree(origin, goal, row[3], copied.add))
+
+
+def copy_tree(
+    origin: Transaction, goal: Transaction, tree_id: int, progress: Callable[[int], object]
+) -> int:
+    """A new tree of `goal` with what a tree of `origin` holds: its id.  `progress` is told of each leaf's entries."""
+    new_id = goal.create_tree(TreeKind(origin.tree(tree_id).kind))
+    _copy_entries(origin.tree(tree_id), goal.tree(new_id), progress)
+    return new_id
+
+
+def catalog_trees(transaction: Transaction) -> dict[tuple[str, str], int]:
+    """The trees of a database's tables and indexes, by ("table" or "index", lower-case name)."""
+    return {
+        (row[0], row[1].lower()): row[3]
+        for _, rows in transaction.tree(CATALOG_TREE_ID).batches()
+        for row in rows
+        if row[0] in ("table", "index")
+    }
+
+
+def put_in_place(transaction: Transaction, trees: Mapping[int, int]) -> None:
+    """Let the catalog name other trees: `trees` leads from the ids that it has to those that it is to have."""
+    catalog = transaction.tree(CATALOG_TREE_ID)
+    for rowids, rows in list(catalog.batches()):
+        for rowid, row in zip(rowids, rows, strict=True):
+            if row[0] in ("table", "index") and row[3] in trees:
+                catalog.put(rowid, _with_tree(row, trees[row[3]]))
+
+
+def _with_tree(row: Row, tree_id: int) -> Row:
+    """What the catalog says of a table or an index, if another tree is its own."""
+    kind, name, table, _, sql, record = row
     record_type: type[Table] | type[Index] = Table if kind == "table" else Index
     item = msgspec.msgpack.decode(record, type=record_type)
-    new_id = goal.create_tree(TreeKind(origin.tree(tree_id).kind))
-    _copy_tree(origin, goal, tree_id, new_id, copied)
-    encoded = msgspec.msgpack.encode(msgspec.structs.replace(item, tree_id=new_id))
-    return (kind, name, table, new_id, sql, encoded)
+    encoded = msgspec.msgpack.encode(msgspec.structs.replace(item, tree_id=tree_id))
+    return (kind, name, table, tree_id, sql, encoded)
 
 
-def _copy_tree(
-    origin: Transaction, goal: Transaction, old_id: int, new_id: int, copied: _Copied
-) -> None:
-    old, new = origin.tree(old_id), goal.tree(new_id)
+def _copy_entries(old: Tree, new: Tree, progress: Callable[[int], object]) -> None:
     if old.kinds:
         new.widen(old.kinds)
     for keys, values in old.batches():
         new.load(list(keys), list(values) if values else None)
-        copied.add(len(keys))
+        progress(len(keys))

@@ -206,8 +206,9 @@ def headers(environment: Environment, arguments: Arguments) -> None:
 
 
 def timer(environment: Environment, arguments: Arguments) -> None:
-    environment.timer = _switched(environment, arguments, environment.timer)
-    environment.timer_asked = environment.timer_asked or bool(arguments.words)
+    is_on = _switched(environment, arguments, environment.timer != "off")
+    if arguments.words:
+        environment.timer = "on" if is_on else "off"
 
 
 def bail(environment: Environment, arguments: Arguments) -> None:
@@ -288,7 +289,7 @@ def show(environment: Environment, arguments: Arguments) -> None:
         ("nullvalue", repr(environment.null)),
         ("separator", repr(environment.separator or "")),
         ("width", " ".join(map(str, environment.widths))),
-        ("timer", _on(environment.timer)),
+        ("timer", _on(environment.timer != "off")),
         ("changes", _on(environment.changes_shown)),
         ("echo", _on(environment.echo)),
         ("explain", _explained(environment)),

@@ -96,7 +96,7 @@ def _apply(environment: Environment, config: Config) -> None:
         elif name == "headers":
             environment.headers = None if value else False
         elif name == "timer":
-            environment.timer = bool(value)
+            environment.timer = "typed" if value else "off"
         elif name == "theme":
             depth = colour_depth(sys.stdout)
             environment.paint = Painter(config.theme, depth) if depth != MONOCHROME else None
@@ -124,7 +124,7 @@ def _apply(environment: Environment, config: Config) -> None:
 _LIVE_SETTINGS = (
     "mode", "nullvalue", "headers", "timer", "theme", "unicode", "timeout", "confirm", "pager",
 )  # fmt: skip
-_GIVEN: dict[str, object] = {"mode": "box", "null": "", "headers": None}
+_GIVEN: dict[str, object] = {"mode": "box", "null": "", "headers": None, "timer": "off"}
 
 
 def _confirm(question: str) -> bool:

@@ -72,6 +72,34 @@ def test_a_file_that_is_read_is_timed_as_a_whole_unless_each_statement_is_asked_
     terminal.wait_for("^Run time: ")
 
 
+def test_a_file_that_is_read_is_one_step_for_undo(terminal: Terminal, tmp_path: Path) -> None:
+    path = tmp_path / "many.sql"
+    inner = tmp_path / "inner.sql"
+    inner.write_text("put user:9 Eve\nINSERT INTO artist VALUES (12, 'b');\n")
+    path.write_text(
+        "CREATE TABLE n (a);\n"
+        + "".join(f"INSERT INTO n VALUES ({i});\n" for i in range(500))
+        + f".read '{inner}'\nBEGIN; DELETE FROM artist WHERE id = 12; COMMIT;\n"
+    )
+    terminal.send("INSERT INTO artist VALUES (10, 'before');\r")
+    terminal.wait_for("1 row changed")
+    terminal.send(f".read '{path}'\r")
+    terminal.wait_for("^done in ")
+    terminal.wait_for_prompt("> ")
+    terminal.send(".undo\r")
+    terminal.wait_for(r"undone: \.read (?s:.)*drops table n\n(?s:.)*takes away 1 of \d+ keys of kv")
+    terminal.wait_for_prompt("> ")
+    terminal.send(".undo\r")
+    terminal.wait_for("undone: INSERT INTO artist VALUES")
+    terminal.wait_for_prompt("> ")
+    (tmp_path / "more.csv").write_text("a,b\n1,2\n")
+    terminal.send(f".import '{tmp_path / 'more.csv'}'\r")
+    terminal.wait_for("1 row")
+    terminal.wait_for_prompt("> ")
+    terminal.send(".undo\r")
+    terminal.wait_for("drops table more")
+
+
 def test_an_error_has_a_caret_and_the_nearest_name(terminal: Terminal) -> None:
     terminal.send("SELECT * FROM artst;\r")
     terminal.wait_for("did you mean artist")
