@@ -22,7 +22,7 @@ from btree.keyspace import KeySpace, prefix_end, purge_expired
 from btree.memory import open_memory
 from btree.opening import open_store
 from btree.order import MAX, order_key
-from btree.packed_keys import key_parts
+from btree.packed_keys import key_parts, picked_keys
 from btree.protocols import (
     CATALOG_TREE_ID,
     RAW_TREE_ID,
@@ -88,5 +88,6 @@ __all__ = [
     "prefix_end",
     "purge_expired",
     "repair",
+    "picked_keys",
     "resume_collections",
 ]

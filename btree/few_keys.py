@@ -15,7 +15,7 @@ from btree import lookups
 from btree.node import Node
 from btree.order import MAX, less, search_left, search_right
 from btree.packed import PackedLeaf, child_to_read, packed_child
-from btree.packed_keys import KeySpan, PackedKeys, key_parts
+from btree.packed_keys import KeySpan, PackedKeys, Pick, cut, key_parts
 from btree.protocols import Key, Row, TreeKind, Value
 
 if TYPE_CHECKING:
@@ -148,37 +148,55 @@ def first_of(batches: Iterable[tuple[Sequence[Key], list[Value]]], count: int) -
 
 
 def following(
-    tree: Tree, start: tuple[Any, ...], count: int, *, beyond: bool = False
-) -> list[Key] | None:
+    tree: Tree,
+    start: tuple[Any, ...],
+    count: int,
+    *,
+    beyond: bool = False,
+    pick: Pick | None = None,
+) -> list[Any] | None:
     """The first `count` keys from `start` on; `beyond`: after all that start with it."""
     if start or beyond:
         keys, slot = _place(tree, start, after=beyond)
     else:
         keys, slot = outer_leaf(tree, 0).keys, 0
-    if count == 1 and slot < len(keys):
-        return [keys[slot]]
-    end = slot + count
-    if end <= len(keys):
-        return keys[slot:end]  # type: ignore[no-any-return]
+    found = cut(keys, slot, slot + count, pick)
+    if len(found) == count:
+        return found
     lo = start if start or beyond else None
-    return first_of(tree.batches(lo, lo_inclusive=not beyond), count)
+    whole = (*start, MAX) if beyond else lo
+    pieces = _few_pieces(tree, whole, None, count, reverse=False)
+    if pieces and pieces[-1][0] is None:
+        some = first_of(tree.batches(lo, lo_inclusive=not beyond), count)
+        return some if some is None or pick is None else [*map(pick, some)]
+    found = [key for leaf, low, high in pieces for key in cut(leaf.keys, low, high, pick)]
+    return found if len(found) == count else None
 
 
 def preceding(
-    tree: Tree, end: tuple[Any, ...], count: int, *, inclusive: bool = False
-) -> list[Key] | None:
+    tree: Tree,
+    end: tuple[Any, ...],
+    count: int,
+    *,
+    inclusive: bool = False,
+    pick: Pick | None = None,
+) -> list[Any] | None:
     """The last `count` keys before `end`, descending; `inclusive`: those that start with it, too."""
     if end or not inclusive:
         keys, slot = _place(tree, end, after=inclusive)
     else:
         keys = outer_leaf(tree, -1).keys
         slot = len(keys)
-    if count == 1 and slot:
-        return [keys[slot - 1]]
     if slot >= count:
-        return keys[slot - count : slot][::-1]  # type: ignore[no-any-return]
+        return cut(keys, slot - count, slot, pick)[::-1]
     hi = end if end or not inclusive else None
-    return first_of(tree.batches(None, hi, hi_inclusive=inclusive, reverse=True), count)
+    whole = (*end, MAX) if inclusive and end else hi
+    pieces = _few_pieces(tree, None, whole, count, reverse=True)
+    if pieces and pieces[-1][0] is None:
+        some = first_of(tree.batches(None, hi, hi_inclusive=inclusive, reverse=True), count)
+        return some if some is None or pick is None else [*map(pick, some)]
+    found = [key for leaf, low, high in pieces for key in cut(leaf.keys, low, high, pick)[::-1]]
+    return found if len(found) == count else None
 
 
 def between(
@@ -292,27 +310,33 @@ def few_entries(
 
 
 def _few_pieces(
-    tree: Tree, start: int | None, stop: int | None, count: int, *, reverse: bool
+    tree: Tree, start: Key | None, stop: Key | None, count: int, *, reverse: bool
 ) -> Sequence[tuple[Any, int, int]]:
-    """Leaves, and from which slot to which they have some neighbouring rows; the last leaf is None if there may be
-    more of them in others."""
+    """Leaves, and from which slot to which they have some neighbouring entries from `start` to before `stop`; the last
+    leaf is None if there may be more of them in others."""
     tree.descents += 1
+    if tree.kind is TreeKind.TABLE:
+        left_of: Callable[..., int] = bisect_left
+        right_of: Callable[..., int] = bisect_right
+        place: Callable[..., int] = bisect_left
+    else:
+        left_of, right_of, place = search_left, search_right, _slot_of
     node: Any = tree.root
     branch, slot, is_outermost = node, 0, True
     while node.children is not None:
         if reverse:
-            slot = len(node.keys) if stop is None else bisect_left(node.keys, stop)
+            slot = len(node.keys) if stop is None else left_of(node.keys, stop)
             is_outermost = is_outermost and slot == 0
         else:
-            slot = 0 if start is None else bisect_right(node.keys, start)
+            slot = 0 if start is None else right_of(node.keys, start)
             is_outermost = is_outermost and slot == len(node.keys)
         branch, node = node, _few_child(tree, node, slot)
     pieces: list[tuple[Any, int, int]] = []
     found = 0
     for _ in range(_LEAVES_MAX):
         keys = node.keys
-        low = 0 if start is None else bisect_left(keys, start)
-        high = len(keys) if stop is None else bisect_left(keys, stop, low)
+        low = 0 if start is None else place(keys, start)
+        high = len(keys) if stop is None else place(keys, stop)
         is_last = low > 0 if reverse else high < len(keys)
         if low < high:
             if reverse:
@@ -331,6 +355,11 @@ def _few_pieces(
 
 
 _IN_OTHERS = ((None, 0, 0),)
+
+
+def _slot_of(keys: Any, key: tuple[Any, ...]) -> int:
+    """The slot of the first key that is not below `key`."""
+    return keys.slot_of(key) if keys.__class__ is PackedKeys else search_left(keys, key)
 
 
 def _few_child(tree: Tree, branch: Node, slot: int) -> Any:

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, overload
 
 from btree.order import MAX, order_key, present_from
 from btree.protocols import Key, Value
+
+Pick = Callable[[Any], Any]
+"""Makes a tuple of some parts of a key; of a list of columns, by the same steps, one of those of the columns."""
 
 
 class PackedKeys(Sequence[Key]):
@@ -179,6 +182,13 @@ class KeySpan(Sequence[Key]):
         step = self._step
         return chain.from_iterable([keys[start:end][::step] for keys, start, end in self._pieces])
 
+    def picked(self, pick: Pick) -> list[Any]:
+        """What `pick` makes of each key."""
+        found: list[Any] = []
+        for keys, start, end in self._pieces:
+            found += cut(keys, start, end, pick)[:: self._step]
+        return found
+
     def parts(self, at: int) -> list[Any]:
         """A part of each key."""
         found: list[Any] = []
@@ -188,6 +198,21 @@ class KeySpan(Sequence[Key]):
             else:
                 found += [key[at] for key in keys[start:end][:: self._step]]
         return found
+
+
+def cut(keys: Sequence[Key], low: int, high: int, pick: Pick | None) -> list[Any]:
+    """Some neighbouring keys of a leaf of an INDEX tree, as `pick` makes them: columns that it leaves out are not
+    looked at."""
+    if keys.__class__ is PackedKeys:
+        columns = keys.columns if pick is None else pick(keys.columns)
+        return [*zip(*[column[low:high] for column in columns])]  # noqa: B905  (as long as each other)
+    found: Any = keys[low:high]
+    return found if pick is None else [*map(pick, found)]
+
+
+def picked_keys(keys: Sequence[Key], pick: Pick) -> list[Any]:
+    """Some keys of an INDEX tree, as `pick` makes them."""
+    return keys.picked(pick) if keys.__class__ is KeySpan else [*map(pick, keys)]
 
 
 def key_parts(keys: Sequence[Key], at: int) -> list[Any]:

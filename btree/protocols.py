@@ -142,14 +142,27 @@ class Tree(Protocol):
         """The last parts of the keys that `prefixed` gives."""
 
     def following(
-        self, start: tuple[Any, ...], count: int, *, beyond: bool = False
-    ) -> list[Key] | None:
+        self,
+        start: tuple[Any, ...],
+        count: int,
+        *,
+        beyond: bool = False,
+        pick: Callable[[Any], Any] | None = None,
+    ) -> list[Any] | None:
         """The first `count` keys from `start` on, or `beyond` all that start with it, where that is simple to
-        say (all in one leaf); None: see `batches`.  Of CLUSTERED and INDEX trees."""
+        say (all in a few leaves); None: see `batches`.  Of CLUSTERED and INDEX trees.
+
+        They come as `pick` makes them of the keys, a tuple of some parts of each; None: as they are.  It may be
+        given a list of columns in place of a key, and then makes a tuple of those that it would pick."""
 
     def preceding(
-        self, end: tuple[Any, ...], count: int, *, inclusive: bool = False
-    ) -> list[Key] | None:
+        self,
+        end: tuple[Any, ...],
+        count: int,
+        *,
+        inclusive: bool = False,
+        pick: Callable[[Any], Any] | None = None,
+    ) -> list[Any] | None:
         """The last `count` keys before `end`, `inclusive` of all that start with it, the last one first.
         Otherwise as `following`."""
 

@@ -28,6 +28,7 @@ from btree.changed_keys import (
 )
 from btree.few_keys import first_of
 from btree.order import MAX, in_order, less, search_left, search_right
+from btree.packed_keys import Pick
 from btree.protocols import Key, Row, TreeKind, Value
 from btree.ranges import Bound
 from btree.tree import DELETED
@@ -379,7 +380,19 @@ def _first_with(
 
 
 def following(
-    tree: OverlaidTree, start: tuple[Any, ...], count: int, *, beyond: bool = False
+    tree: OverlaidTree,
+    start: tuple[Any, ...],
+    count: int,
+    *,
+    beyond: bool = False,
+    pick: Pick | None = None,
+) -> list[Any] | None:
+    found = _following(tree, start, count, beyond=beyond)
+    return found if found is None or pick is None else [*map(pick, found)]
+
+
+def _following(
+    tree: OverlaidTree, start: tuple[Any, ...], count: int, *, beyond: bool
 ) -> list[Key] | None:
     found = tree.known_nodes().following(start, count, beyond=beyond)
     lo = start if start or beyond else None
@@ -397,7 +410,19 @@ def following(
 
 
 def preceding(
-    tree: OverlaidTree, end: tuple[Any, ...], count: int, *, inclusive: bool = False
+    tree: OverlaidTree,
+    end: tuple[Any, ...],
+    count: int,
+    *,
+    inclusive: bool = False,
+    pick: Pick | None = None,
+) -> list[Any] | None:
+    found = _preceding(tree, end, count, inclusive=inclusive)
+    return found if found is None or pick is None else [*map(pick, found)]
+
+
+def _preceding(
+    tree: OverlaidTree, end: tuple[Any, ...], count: int, *, inclusive: bool
 ) -> list[Key] | None:
     found = tree.known_nodes().preceding(end, count, inclusive=inclusive)
     hi = end if end or not inclusive else None

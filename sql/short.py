@@ -13,7 +13,7 @@ planner's choice.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,7 @@ from sql.run.short import (
     fetching,
     from_above,
     from_below,
+    picked,
     picking,
     present,
     rows_of,
@@ -415,27 +416,30 @@ class _Maker:
         high, high_inclusive = self._bound(access.high, collation)
         prefix, reverse = self._prefix(access), access.reverse
         if access.equal and access.low is None and access.high is None:
-            return lambda tree: run_of(tree, prefix, reverse=reverse)
+            return partial(run_of, prefix=prefix, reverse=reverse)
         if access.low not in (None, PRESENT) and access.high is not None:
-            return lambda tree: within(
-                tree, prefix, low, high, low_inclusive, high_inclusive, reverse=reverse
+            return partial(
+                within,
+                prefix=prefix,
+                low=low,
+                high=high,
+                low_inclusive=low_inclusive,
+                high_inclusive=high_inclusive,
+                reverse=reverse,
             )
         if reverse and not access.equal and access.low in (None, PRESENT):
-            return lambda tree: from_above(tree, high, high_inclusive, with_null=access.low is None)
+            with_null = access.low is None
+            return partial(from_above, high=high, inclusive=high_inclusive, with_null=with_null)
         if not reverse and not access.equal and access.high is None:
-            return lambda tree: from_below(tree, low, low_inclusive)
+            return partial(from_below, low=low, inclusive=low_inclusive)
 
-        def keys_of(tree: Tree) -> Keys:
-            return lambda values, count: first_keys(
-                tree,
-                count,
-                prefix(values),
-                low(values),
-                high(values),
-                low_inclusive,
-                high_inclusive,
-                reverse,
-            )
+        def keys_of(tree: Tree, pick: Pick | None) -> Keys:
+            def keys(values: Values, count: int) -> Sequence[Any] | None:
+                bounds = prefix(values), low(values), high(values)
+                found = first_keys(tree, count, *bounds, low_inclusive, high_inclusive, reverse)
+                return picked(found, pick)
+
+            return keys
 
         return keys_of
 
@@ -451,9 +455,11 @@ class _Maker:
         types, number, at = self.types, path.tree_id, path.key_start
 
         def ready(transaction: Transaction) -> Ready:
-            tree = transaction.tree(number)
-            keys = keys_of(tree)
-            fetched = None if fetch is None else rows_of(transaction.tree(fetch), pick)
+            index = transaction.tree(number)
+            if fetch is None:
+                keys, fetched = keys_of(index, pick), None
+            else:
+                keys, fetched = keys_of(index, None), rows_of(transaction.tree(fetch), pick)
 
             def rows(values: Values) -> Rows | None:
                 if tuple(map(type, values)) != types:
@@ -466,7 +472,7 @@ class _Maker:
                     found = found[skip:]
                 if fetched is not None:
                     return fetched([*key_parts(found, at)])
-                return [*found] if pick is None else [*map(pick, found)]
+                return [*found]
 
             return rows
 
@@ -513,7 +519,7 @@ class _Maker:
             raise _NotShort
 
         def ready(transaction: Transaction) -> Ready:
-            keys = keys_of(transaction.tree(number))
+            keys = keys_of(transaction.tree(number), None)
 
             def rows(values: Values) -> Rows | None:
                 if tuple(map(type, values)) != types:
@@ -549,13 +555,13 @@ class _Maker:
         assert pick is not None
 
         def ready(transaction: Transaction) -> Ready:
-            keys = keys_of(transaction.tree(number))
+            keys = keys_of(transaction.tree(number), pick)
 
             def rows(values: Values) -> Rows | None:
                 if tuple(map(type, values)) != types:
                     return None
                 found = keys(values, 1)
-                return [pick(found[0])] if found else None
+                return [*found] if found else None
 
             return rows
 

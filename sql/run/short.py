@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from btree import Row, Transaction, Tree
+from btree import Row, Transaction, Tree, picked_keys
 from sql.run.ranges import PRESENT, UNBOUND, index_end, rowid_end
 
 Values = tuple[Any, ...]
@@ -19,10 +19,11 @@ Ready = Callable[[Values], "Rows | None"]
 
 Pick = Callable[[Row], Row]
 Operand = Callable[[Values], Any]
-Keys = Callable[[Values, int], "Sequence[Row] | None"]
+Keys = Callable[[Values, int], "Sequence[Any] | None"]
 """From the parameters' values, and how many are wanted, to the first keys of a range."""
 
-KeysOf = Callable[[Tree], Keys]
+KeysOf = Callable[[Tree, "Pick | None"], Keys]
+"""`Keys` of an index, which gives them as `Pick` makes them, or as they are."""
 
 HOT_MAX = 4
 """Rows of one query that are kept among those that were asked for lately."""
@@ -85,10 +86,15 @@ class ByRowid(Short):
         return rows
 
 
-def run_of(tree: Tree, prefix: Operand, *, reverse: bool) -> Keys:
+def picked(found: Sequence[Any] | None, pick: Pick | None) -> Sequence[Any] | None:
+    """Keys as `pick` makes them."""
+    return found if found is None or pick is None else picked_keys(found, pick)
+
+
+def run_of(tree: Tree, pick: Pick | None, prefix: Operand, *, reverse: bool) -> Keys:
     """The first keys that begin with `prefix`: no more than are wanted are looked at, for the run may be long."""
 
-    def keys(values: Values, count: int) -> list[Row] | None:
+    def keys(values: Values, count: int) -> Sequence[Any] | None:
         start = prefix(values)
         if reverse:
             found = tree.preceding(start, count, inclusive=True)
@@ -98,27 +104,28 @@ def run_of(tree: Tree, prefix: Operand, *, reverse: bool) -> Keys:
             found = tree.prefixed(start)
             if found is None:
                 return None
-            return found[: -count - 1 : -1] if reverse else found[:count]
+            return picked(found[: -count - 1 : -1] if reverse else found[:count], pick)
         width = len(start)
-        if found and found[-1][:width] == start:
-            return found
-        return [key for key in found if key[:width] == start]
+        if found and found[-1][:width] != start:
+            found = [key for key in found if key[:width] == start]
+        return picked(found, pick)
 
     return keys
 
 
-def all_of(tree: Tree, prefix: Operand) -> Keys:
+def all_of(tree: Tree, pick: Pick | None, prefix: Operand) -> Keys:
     """All keys that begin with `prefix`, where they are not many, to be counted."""
 
     def keys(values: Values, count: int) -> Sequence[Row] | None:
         start = prefix(values)
-        return tree.between(start, start, hi_inclusive=True)
+        return picked(tree.between(start, start, hi_inclusive=True), pick)
 
     return keys
 
 
 def within(
     tree: Tree,
+    pick: Pick | None,
     prefix: Operand,
     low: Operand,
     high: Operand,
@@ -136,36 +143,39 @@ def within(
         if found is None:
             return None
         if reverse:
-            return found[: -count - 1 : -1]
-        return found if count >= len(found) else found[:count]
+            found = found[::-1]
+        return picked(found if count >= len(found) else found[:count], pick)
 
     return keys
 
 
-def from_below(tree: Tree, low: Operand, inclusive: bool) -> Keys:
+def from_below(tree: Tree, pick: Pick | None, low: Operand, inclusive: bool) -> Keys:
     """The keys of an index from a bound on its first part on."""
     if low is unbound:
-        return lambda values, count: tree.following((), count)
+        return lambda values, count: tree.following((), count, pick=pick)
     if low is present:
-        return lambda values, count: tree.following((None,), count, beyond=True)
-    return lambda values, count: tree.following((low(values),), count, beyond=not inclusive)
+        return lambda values, count: tree.following((None,), count, beyond=True, pick=pick)
+    beyond = not inclusive
+    return lambda values, count: tree.following((low(values),), count, beyond=beyond, pick=pick)
 
 
-def from_above(tree: Tree, high: Operand, inclusive: bool, *, with_null: bool) -> Keys:
+def from_above(
+    tree: Tree, pick: Pick | None, high: Operand, inclusive: bool, *, with_null: bool
+) -> Keys:
     """The keys of an index down from a bound on its first part; a bound leaves NULL out."""
     if high is not unbound:
 
-        def keys(values: Values, count: int) -> list[Row] | None:
+        def keys(values: Values, count: int) -> Sequence[Any] | None:
             found = tree.preceding((high(values),), count, inclusive=inclusive)
-            return None if found is None or found[-1][0] is None else found
+            return None if found is None or found[-1][0] is None else picked(found, pick)
 
         return keys
     if with_null:
-        return lambda values, count: tree.preceding((), count, inclusive=True)
+        return lambda values, count: tree.preceding((), count, inclusive=True, pick=pick)
 
-    def present(values: Values, count: int) -> list[Row] | None:
+    def present(values: Values, count: int) -> Sequence[Any] | None:
         found = tree.preceding((), count, inclusive=True)
-        return None if found is None or found[-1][0] is None else found
+        return None if found is None or found[-1][0] is None else picked(found, pick)
 
     return present
 

@@ -15,7 +15,7 @@ from btree import open_store
 from btree.column_codec import encode_column, values_to_search
 from btree.order import MAX, in_order, order_key, search_left
 from btree.packed import PackedLeaf
-from btree.packed_keys import PackedKeys, key_parts
+from btree.packed_keys import PackedKeys, key_parts, picked_keys
 from btree.protocols import TreeKind
 
 few = st.integers(-3, 3) | st.sampled_from([0.5, 2.0, -1e300])
@@ -95,7 +95,7 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
     store = open_store(path, durability="off")
     tree = store.begin().tree(tree_id)
     assert (tree.first(), tree.last()) == ((keys[0], True), (keys[-1], True))
-    width, said, spans = len(kinds), 0, 0
+    width, said, spans, across = len(kinds), 0, 0, 0
     for at in range(0, len(keys), 41):
         key = draw.choice(keys)
         for size in range(1, width + 2):
@@ -117,6 +117,17 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
                 for count in (1, 4):
                     preceding = tree.preceding(prefix, count, inclusive=inclusive)
                     assert preceding is None or preceding == before[:count]
+            for place in (lambda key: key[::-1], lambda key: (key[-1],)):  # of columns, too
+                for count in (5, 700):
+                    following = tree.following(prefix, count, pick=place)
+                    assert following is None or following == [*map(place, keys[low : low + count])]
+                    preceding = tree.preceding(prefix, count, pick=place)
+                    assert preceding is None or preceding == [
+                        *map(place, keys[max(low - count, 0) : low][::-1])
+                    ]
+                    across += following is not None and preceding is not None and count == 700
+                span = tree.between(prefix, keys[min(at + 300, len(keys) - 1)])
+                assert span is None or picked_keys(span, place) == [*map(place, span)]
             batches = tree.batches(prefix, prefix, hi_inclusive=True)
             assert [k for found, _ in batches for k in found] == expected
             other = keys[min(at + 300, len(keys) - 1)]
@@ -153,6 +164,7 @@ def test_an_index_that_was_just_opened(tmp_path: Path, kinds: list[str]) -> None
         assert tree.preceding((), count) is None
         assert tree.following((), count, beyond=True) is None
     assert said > 40 or kinds[0] == "mixed"  # whose branches take the slow path
+    assert across > 10
     assert spans > 40
     wanted = in_order({key[:width] for key in keys[::3]})
     for prefix, many in zip(wanted, tree.prefixed_many(wanted), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +94,13 @@ def asked(tree: Any, kind: TreeKind, question: str, numbers: random.Random) -> A
         return [[*map(typed, run)] for run in tree.prefixed_many(wanted)]
     if question == "last_parts":
         return tree.last_parts(prefix)
+    pick = itemgetter(1, 0) if other_flag else None
     if question == "following":
         start = () if wide else prefix
-        found = tree.following(start, count, beyond=flag and bool(start))
+        found = tree.following(start, count, beyond=flag and bool(start), pick=pick)
     elif question == "preceding":
         end = () if wide else prefix
-        found = tree.preceding(end, count, inclusive=flag or not end)
+        found = tree.preceding(end, count, inclusive=flag or not end, pick=pick)
     else:
         found = tree.between(prefix, keys[1], lo_inclusive=flag, hi_inclusive=other_flag)
     return None if found is None else [*map(typed, found)]
