@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def execute_statement(session: Session, statement: Statement, values: Values) -> Result:
     """Carry out `statement`, which is no query and no INSERT, UPDATE or DELETE."""
     if isinstance(statement, DEFINITIONS):
-        _define(session, statement)
+        _define(session, statement, values)
         return Result()
     match statement:
         case Empty():
@@ -72,7 +72,7 @@ def execute_statement(session: Session, statement: Statement, values: Values) ->
     return Result()
 
 
-def _define(session: Session, statement: Statement) -> None:
+def _define(session: Session, statement: Statement, values: Values) -> None:
     """Run a definition as a transaction of its own, or as a step of the open one."""
     database = database_of(session, statement)
     if database == "temp":
@@ -81,4 +81,4 @@ def _define(session: Session, statement: Statement) -> None:
         if is_done_already(session, transaction, statement, database):
             return
     with attempt(session, database) as (transaction, _):
-        execute_definition(session, transaction, statement, database)
+        execute_definition(session, transaction, statement, database, values)

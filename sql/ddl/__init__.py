@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sql.errors import SqlError
 from sql.parse.statements import (
@@ -137,16 +137,22 @@ def is_done_already(
 
 
 def execute_definition(
-    session: Session, transaction: Transaction, statement: Statement, database: str
+    session: Session,
+    transaction: Transaction,
+    statement: Statement,
+    database: str,
+    values: tuple[Any, ...],
 ) -> None:
-    """Carry out a definition in `transaction`, which is writable."""
+    """Carry out a definition in `transaction`, which is writable.
+
+    `values` are those of its parameters, which the query of a CREATE TABLE ... AS may have."""
     from sql.ddl import objects, rebuild, tables
     from sql.ddl.work import Work
 
     work = Work(session, transaction, database)
     match statement:
         case CreateTable():
-            tables.create_table(work, statement)
+            tables.create_table(work, statement, values)
         case CreateIndex():
             objects.create_index(work, statement)
         case CreateView():

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sql.ddl.work import Work
-from sql.errors import MisuseError
 from sql.expressions import Affinity
 from sql.loading import load
 from sql.parse.statements import CreateTable
@@ -27,15 +26,14 @@ _TYPE_NAMES = {
 _ONE_LINE_MAX = 50
 
 
-def create_table_as(work: Work, statement: CreateTable) -> None:
-    """Carry out the statement; its rows get rowids from 1 on, and the affinities of their columns."""
+def create_table_as(work: Work, statement: CreateTable, values: tuple[Any, ...]) -> None:
+    """Carry out the statement with `values` for the query's parameters; its rows get rowids from 1 on, and
+    the affinities of their columns."""
     from sql.bind.queries import bind_query
     from sql.compile import prepare_select
     from sql.ddl.tables import add_table
 
     assert statement.select is not None
-    if statement.parameter_names:
-        raise MisuseError("parameters are not allowed in CREATE TABLE")
     environment = work.environment()
     compiled = prepare_select(statement.select, environment)
     columns = result_columns(*bind_query(statement.select, environment))
@@ -47,7 +45,7 @@ def create_table_as(work: Work, statement: CreateTable) -> None:
         database=work.database,
         sql=_text(name, columns),
     )
-    context = work.context()
+    context = work.context(values)
     # The query is bound before the table exists, and runs on the trees as they were before.
     load("sql.dml.copying")
     from sql.dml.copying import Copied

@@ -6,6 +6,7 @@ Sources: https://www.sqlite.org/lang_createtable.html and build.c of SQLite for 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from btree import TreeKind
 from sql.ddl.expressions import check_expression, columns_named, is_constant
@@ -35,8 +36,8 @@ COLUMNS_MAX = 2000
 _STANDARD_TYPES = frozenset(("INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"))
 
 
-def create_table(work: Work, statement: CreateTable) -> None:
-    """Carry out CREATE TABLE with a list of columns."""
+def create_table(work: Work, statement: CreateTable, values: tuple[Any, ...]) -> None:
+    """Carry out CREATE TABLE with a list of columns, or with a query, whose parameters have `values`."""
     name = statement.name
     if is_there_already(work, statement):
         return
@@ -44,7 +45,7 @@ def create_table(work: Work, statement: CreateTable) -> None:
     if statement.select is not None:
         from sql.ddl.table_as import create_table_as
 
-        create_table_as(work, statement)
+        create_table_as(work, statement, values)
         return
     draft = TableDraft(work, statement)
     table, indexes = draft.finished()

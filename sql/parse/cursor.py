@@ -62,6 +62,8 @@ class Cursor:
             raise SqlSyntaxError("incomplete input", offset=len(self.text))
         start = self.starts[place]
         token = self.text[start : self.ends[place]]
+        if self.kinds[place] == "ILLEGAL":
+            raise SqlSyntaxError(f'unrecognized token: "{token}"', offset=start, token=token)
         raise SqlSyntaxError(f'near "{token}": syntax error', offset=start, token=token)
 
     def fail(self, message: str, place: int | None = None) -> NoReturn:

@@ -407,7 +407,7 @@ class DefinitionParser(ChangeParser):
             depth, place = 0, self.index
             while depth or self.kinds[self.index] != ")":
                 kind = self.kinds[self.index]
-                if kind == "":
+                if kind in ("", "ILLEGAL"):
                     self.unexpected()
                 depth += (kind == "(") - (kind == ")")
                 if kind == "," and not depth:

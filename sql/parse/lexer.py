@@ -2,12 +2,12 @@
 
 The expression covers every character, blanks and comments too, so that a token's place is the sum of the lengths before
 it, and one call of `findall` cuts a text without a match object for each piece.  What SQLite refuses is a piece as well,
-and raises (`unrecognized token`).  Tokens are four parallel lists, so that the parser's look-ahead is an index into a
-list of strings.
+and the last token: the parser, which sees what stands before it first, may find a syntax error there.  Tokens are four
+parallel lists, so that the parser's look-ahead is an index into a list of strings.
 
 Kinds: an upper-case keyword, `ID` (a name, quoted or not), `STRING`, `NUMBER`, `BLOB`, `PARAMETER`, an
-operator (`==` is `=`, `!=` is `<>`), and `""` at the end of the input.  A value is the name, the string
-or the blob's digits without quotes, else the text.
+operator (`==` is `=`, `!=` is `<>`), `ILLEGAL` (an unrecognized token), and `""` at the end of the input.  A value is
+the name, the string or the blob's digits without quotes, else the text.
 
 Source: sqlite3GetToken() in SQLite's tokenize.c.
 """
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 
-from sql.errors import SqlSyntaxError
 from sql.parse.split import WORD
 
 
@@ -101,28 +100,42 @@ class Tokens:
         self.ends: list[int] = []
 
 
+class _IllegalError(Exception):
+    """A piece begins with `token`, which SQLite does not know."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(token)
+        self.token = token
+
+
 def tokens_of(text: str) -> Tokens:
-    """Cut `text` into tokens.  Raises `SqlSyntaxError` at the first that SQLite does not know."""
+    """Cut `text` into tokens, as far as SQLite knows them."""
     found = Tokens(text)
     kinds, values, starts, ends = found.kinds, found.values, found.starts, found.ends
     known = _KINDS.get
-    end = 0
-    for piece in _PIECES(text):
-        start = end
-        end += len(piece)
-        kind = known(piece)
-        value = piece
-        if kind is None:
-            read = _READERS.get(piece[0])
-            if read is None:  # a word
-                kind = known(piece.upper(), "ID") if piece.isascii() else "ID"
-            else:
-                kind, value = read(piece, start)
-        if kind:
-            kinds.append(kind)
-            values.append(value)
-            starts.append(start)
-            ends.append(end)
+    start = end = 0
+    try:
+        for piece in _PIECES(text):
+            start = end
+            end += len(piece)
+            kind = known(piece)
+            value = piece
+            if kind is None:
+                read = _READERS.get(piece[0])
+                if read is None:  # a word
+                    kind = known(piece.upper(), "ID") if piece.isascii() else "ID"
+                else:
+                    kind, value = read(piece)
+            if kind:
+                kinds.append(kind)
+                values.append(value)
+                starts.append(start)
+                ends.append(end)
+    except _IllegalError as error:
+        kinds.append("ILLEGAL")
+        values.append(error.token)
+        starts.append(start)
+        ends.append(start + len(error.token))
     for _ in range(_END_TOKENS):
         kinds.append("")
         values.append("")
@@ -131,61 +144,57 @@ def tokens_of(text: str) -> Tokens:
     return found
 
 
-def unrecognized(token: str, start: int) -> SqlSyntaxError:
-    return SqlSyntaxError(f'unrecognized token: "{token}"', offset=start, token=token)
-
-
 # Pieces that their first character tells, as kind and value; one without a kind is left out.
 
 
-def _blank(piece: str, start: int) -> tuple[str, str]:
+def _blank(piece: str) -> tuple[str, str]:
     return "", piece
 
 
-def _number(piece: str, start: int) -> tuple[str, str]:
+def _number(piece: str) -> tuple[str, str]:
     try:
         int(piece, 16) if piece[1:2] in ("x", "X") else float(piece)
     except ValueError:
-        raise unrecognized(piece, start) from None
+        raise _IllegalError(piece) from None
     if "_" in piece or not piece.isascii():  # which Python takes
-        raise unrecognized(piece, start)
+        raise _IllegalError(piece)
     return "NUMBER", piece
 
 
-def _quoted(piece: str, start: int) -> tuple[str, str]:
+def _quoted(piece: str) -> tuple[str, str]:
     quote = piece[0]
     count = piece.count(quote)
     if count % 2:
-        raise unrecognized(piece, start)
+        raise _IllegalError(piece)
     value = piece[1:-1]
     if count > 2:
         value = value.replace(quote * 2, quote)
     return "STRING" if quote == "'" else "ID", value
 
 
-def _bracketed(piece: str, start: int) -> tuple[str, str]:
+def _bracketed(piece: str) -> tuple[str, str]:
     if piece[-1] != "]":
-        raise unrecognized(piece, start)
+        raise _IllegalError(piece)
     return "ID", piece[1:-1]
 
 
-def _blob_or_word(piece: str, start: int) -> tuple[str, str]:
+def _blob_or_word(piece: str) -> tuple[str, str]:
     if piece[1:2] != "'":
         return "ID", piece
     digits = piece[2:-1]
     if len(piece) % 2 == 0 or piece[-1] != "'" or digits.strip(_HEX):
-        raise unrecognized(piece, start)
+        raise _IllegalError(piece)
     return "BLOB", digits
 
 
-def _parameter(piece: str, start: int) -> tuple[str, str]:
+def _parameter(piece: str) -> tuple[str, str]:
     if (piece[0] != "?" and ("(" in piece) != (piece[-1] == ")")) or not piece.strip(":@$"):
-        raise unrecognized(piece, start)
+        raise _IllegalError(piece)
     return "PARAMETER", piece
 
 
-def _illegal(piece: str, start: int) -> tuple[str, str]:
-    raise unrecognized(piece[0], start)
+def _illegal(piece: str) -> tuple[str, str]:
+    raise _IllegalError(piece[0])
 
 
 _READERS = dict.fromkeys(map(chr, range(128)), _illegal)

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from tests.sql.engines import same_answers
+from tests.sql.engines import KvshEngine, SqliteEngine, outcome, same_answers
 
 _TEMPORARY = "SELECT type, name, tbl_name, sql FROM sqlite_temp_master ORDER BY rowid"
 
@@ -234,3 +234,22 @@ def test_clauses_of_an_upsert_are_looked_at_in_their_order(table: str) -> None:
                     "SELECT a, b, c, d FROM t",
                 ]
     same_answers(*script)
+
+
+def test_the_query_of_a_new_table_may_have_parameters() -> None:
+    script: list[tuple[str, tuple[object, ...]]] = [
+        ("CREATE TABLE t AS SELECT ? AS a, 'x' AS b, ?1 + 1 AS c", (1,)),
+        ("CREATE TABLE u AS VALUES (?, ?), (3, 4)", ("x", b"y")),
+        ("CREATE TEMP TABLE v AS SELECT count(*) AS n FROM t WHERE a = ? GROUP BY b", (1,)),
+        ("CREATE TABLE IF NOT EXISTS t AS SELECT ?", (2,)),
+        ("SELECT *, typeof(a) FROM t, u, v", ()),
+        ("SELECT sql FROM sqlite_master", ()),
+        ("CREATE TABLE w (a DEFAULT (?))", (1,)),
+        ("CREATE TABLE w (a CHECK (a > ?))", (1,)),
+    ]
+    ours, theirs = KvshEngine(), SqliteEngine()
+    for statement, values in script:
+        mine, expected = (repr(outcome(engine, statement, values)) for engine in (ours, theirs))
+        assert (statement, mine) == (statement, expected)
+    ours.close()
+    theirs.close()

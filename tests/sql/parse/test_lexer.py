@@ -94,3 +94,29 @@ def test_places_are_those_of_the_text() -> None:
     assert tokens.kinds == (
         ["SELECT", "ID", ",", "STRING", ",", "BLOB", "+", "PARAMETER", "<>", "NUMBER", "", "", ""]
     )
+
+
+STATEMENTS = [
+    "no such statement!",
+    "SELECT 1 FROM a b c !",
+    "SELECT 1 2 'left open",
+    "SELECT 1 x'''",
+    "EXPLAIN QUERY !",
+    "SELECT 1 !",
+    "CREATE TABLE t (a b c d [e)",
+    "CREATE TABLE t (a) STRICT !",
+    "CREATE VIRTUAL TABLE t USING m (a !)",
+    "SELECT * FROM (SELECT 1 ! x y z",
+]
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_of_two_errors_the_first_is_told(statement: str) -> None:
+    """The parser comes before a token that is none, and behind the text only then."""
+    told = []
+    for engine in (SqliteEngine(), KvshEngine()):
+        with pytest.raises(EngineError) as refused:
+            engine.execute(statement)
+        told.append(str(refused.value))
+        engine.close()
+    assert told[1] == told[0]

@@ -389,7 +389,7 @@ def test_an_ordinary_statement_parses_in_some_hundred_calls() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["SELECT [a]]", "SELECT 1 AS [a]] b", "[a]] b", "SELECT '[', [a]]]"]
+    "text", ["SELECT [a]]", "SELECT 1 AS [a]] b", "SELECT [a]] b", "SELECT '[', [a]]]"]
 )
 def test_a_bracket_that_closes_nothing_is_no_token(text: str) -> None:
     """sqlglot reads `]]` as an escaped bracket, and its own error came out of `Session.execute`."""
