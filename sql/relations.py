@@ -225,7 +225,7 @@ def _in_batches(rows: Iterable[Row], ctx: Context) -> Iterator[list[Row]]:
 def _json_rows(ctx: Context, arguments: Row, *, deep: bool) -> Iterator[list[Row]]:
     from sql.functions.json_functions import each_rows, tree_rows
 
-    if not arguments or arguments[0] is None or (len(arguments) > 1 and arguments[1] is None):
+    if not arguments or arguments[0] is None:
         return iter(())
     document = arguments[0]
     root = arguments[1] if len(arguments) > 1 else None

@@ -186,8 +186,11 @@ def json_remove(*arguments: Any) -> Any:
 
 def json_patch(document: Any, patch: Any) -> Any:
     """RFC 7396's merge: objects member by member, null removes, anything else replaces."""
-    target, changes = parse(text_of(document) or ""), parse(text_of(patch) or "")
-    return render(_merged(target, changes))
+    text, changes = text_of(document), text_of(patch)
+    if text is None:
+        return None
+    target = parse(text)  # which is looked at first, as SQLite does
+    return None if changes is None else render(_merged(target, parse(changes)))
 
 
 def _merged(target: Any, patch: Any) -> Any:
@@ -268,14 +271,8 @@ def _maker(
     return Function(name, call, low, high, kinds=kinds, returns_json=True, takes_json=True)
 
 
-def _strict(name: str, call: Any, count: int) -> Function:
-    """A function of documents, whose value is one."""
-    kinds = NULL | DOCUMENT
-    return Function(name, call, count, count, propagates_null=True, kinds=kinds, returns_json=True)
-
-
 FUNCTIONS: tuple[AnyFunction, ...] = (
-    _strict("json", json, 1),
+    Function("json", json, 1, 1, propagates_null=True, kinds=NULL | DOCUMENT, returns_json=True),
     Function("json_valid", json_valid, 1, 1, kinds=INTEGER),
     _maker("json_quote", json_quote, 1, 1, DOCUMENT),
     _maker("json_array", json_array, 0, None, DOCUMENT),
@@ -289,7 +286,7 @@ FUNCTIONS: tuple[AnyFunction, ...] = (
     _maker("json_replace", json_replace, 0, None, 31),
     _maker("json_set", json_set, 0, None, 31),
     Function("json_remove", json_remove, 0, None, kinds=NULL | DOCUMENT, returns_json=True),
-    _strict("json_patch", json_patch, 2),
+    Function("json_patch", json_patch, 2, 2, kinds=NULL | DOCUMENT, returns_json=True),
     Aggregate(
         "json_group_array",
         GroupArray,

@@ -55,9 +55,9 @@ def path_error(near: str) -> SqlError:
 
 @lru_cache(maxsize=512)
 def steps_of(path: str) -> tuple[Step, ...]:
-    """The path's steps; the last one is an error where it can't be read on."""
+    """The path's steps; the last one is an error where it can't be read on.  SqlError where it can't begin."""
     if not path.startswith("$"):
-        return (Step(None, bad=path),)
+        raise path_error(path)
     steps: list[Step] = []
     at = 1
     while at < len(path):

@@ -41,10 +41,10 @@ def tree_rows(document: Any, path: Any = "$") -> Iterator[Row]:
 
 def _rows(document: Any, path: Any, *, deep: bool) -> Iterator[Row]:
     text, way = text_of(document), text_of(path)
-    if text is None or way is None:
+    if text is None:
         return
     root = parse_to_read(text)
-    start = _start(root, way)
+    start = None if way is None else _start(root, way)
     if start is None:
         return
     scalar = start.node.__class__ not in _CONTAINERS

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.sql.engines import same_answers
 from tests.sql.function_calls import assert_call, assert_same, engines, outcome
 
 DOCUMENTS: list[Any] = [
@@ -204,3 +205,19 @@ def test_a_document_nested_too_deeply_is_malformed() -> None:
 def test_a_path_finds_its_way_in_an_array_that_the_same_call_has_appended_to() -> None:
     """SQLite 3.40 gives [1,2,3,7] here."""
     assert outcome(engines()[0], "json_set('[1,2,3]', '$[#]', 4, '$[2]', 7)") == "[('[1,2,7,4]',)]"
+
+
+def test_what_is_wrong_is_told_before_a_null_is_seen() -> None:
+    same_answers(
+        "SELECT json_patch('[1,]', NULL)",
+        "SELECT json_patch(NULL, '[1,]')",
+        "SELECT json_patch('{}', NULL)",
+        "SELECT * FROM json_tree('nan', NULL)",
+        "SELECT * FROM json_each('nan', NULL)",
+        "SELECT * FROM json_each('[1]', NULL)",
+        "SELECT * FROM json_each(NULL, 'x')",
+        "SELECT json_set('[1]', '$', json('[7]'), 'a.b', 1)",
+        "SELECT json_set('[1]', '$', 5, '', 1)",
+        "SELECT json_set('[1]', '$', json('[7]'), '$x', 1)",
+        "SELECT json_set('{}', '$.a', 5, '$.a[x', 1)",
+    )
