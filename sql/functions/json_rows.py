@@ -44,7 +44,9 @@ def _rows(document: Any, path: Any, *, deep: bool) -> Iterator[Row]:
     if text is None:
         return
     root = parse_to_read(text)
-    start = None if way is None else _start(root, way)
+    if way is None:
+        return
+    start = _start(root, way)
     if start is None:
         return
     scalar = start.node.__class__ not in _CONTAINERS
