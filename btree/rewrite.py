@@ -94,6 +94,12 @@ def runs_of(
         yield branch, slots, runs
 
 
+def _moved(positions: Sequence[int], by: int) -> Sequence[int]:
+    if isinstance(positions, range):
+        return range(positions.start + by, positions.stop + by, positions.step)
+    return [position + by for position in positions]
+
+
 class Batch:
     """Some leaves' rows, or those of them whose keys lie in a range: `lists` has the values of the columns
     that the scan was asked for."""
@@ -158,18 +164,24 @@ class Batch:
         return found + joined(run, column) if found else joined(run, column)
 
     def choose(self, positions: Sequence[int]) -> None:
-        """Say which rows are meant: ascending places in the lists, at least one."""
+        """Say which rows are meant: ascending places in the lists, at least one; a range if their distances are equal."""
         first = self._first
-        if first and positions.__class__ is range:
-            positions = range(positions[0] + first, positions[-1] + first + 1)
-        elif first:
-            positions = [position + first for position in positions]
+        if first:
+            positions = _moved(positions, first)
+        if len(positions) == self._all_rows:
+            positions = range(self._all_rows)
         self._positions = positions
         at, count = 0, len(positions)
         chosen = self._chosen = []
+        as_range = positions if isinstance(positions, range) else None
         for leaf in self._leaves:
             end = leaf.start + leaf.rows
-            until = bisect_left(positions, end, at) if end < self._all_rows else count
+            if end >= self._all_rows:
+                until = count
+            elif as_range is not None:
+                until = min(max(-((as_range.start - end) // as_range.step), at), count)
+            else:
+                until = bisect_left(positions, end, at)
             if until > at:
                 chosen.append((leaf, at, until))
                 at = until
@@ -211,10 +223,8 @@ class Batch:
                 start = leaf.start
                 if until - at == leaf.rows:
                     leaf.slots = range(leaf.rows)
-                elif positions.__class__ is range:
-                    leaf.slots = range(positions[at] - start, positions[until - 1] - start + 1)
                 else:
-                    leaf.slots = [position - start for position in positions[at:until]]
+                    leaf.slots = _moved(positions[at:until], -start)
 
     def values(self, column: int) -> Sequence[Value]:
         """The values of a column in the chosen rows, `KEY_COLUMN` for their keys."""
@@ -233,8 +243,8 @@ class Batch:
             values = self._whole[column] = self._all(column)
         if len(positions) == self._all_rows:
             return values
-        if positions.__class__ is range:
-            return values[positions[0] : positions[-1] + 1]
+        if isinstance(positions, range):
+            return values[positions.start : positions.stop : positions.step]
         return list(map(values.__getitem__, positions))
 
     def set(self, columns: Mapping[int, Sequence[Value]], kinds: Mapping[int, set[type]]) -> None:

@@ -336,8 +336,9 @@ class Numbers:
     def at(self, positions: Sequence[int]) -> list[Value]:
         """The numbers in some places."""
         numbers = self._numbers
-        if positions.__class__ is range:
-            return numbers[positions[0] : positions[-1] + 1].tolist()  # type: ignore[no-any-return]
+        if isinstance(positions, range):
+            some = numbers[positions.start : positions.stop : positions.step]
+            return some.tolist()  # type: ignore[no-any-return]
         if len(positions) == len(numbers):
             return numbers.tolist()  # type: ignore[no-any-return]
         return [numbers[position] for position in positions]
@@ -348,9 +349,10 @@ class Numbers:
         if kinds != {self._kind}:
             return False
         try:
-            if positions.__class__ is range or len(positions) == len(numbers):
-                at = positions[0] * self._width
-                struct.pack_into(f"{len(values)}{numbers.format}", self._bytes, at, *values)
+            if isinstance(positions, range):
+                data = struct.pack(f"{len(values)}{numbers.format}", *values)
+                some = numbers[positions.start : positions.stop : positions.step]
+                some[:] = memoryview(data).cast(numbers.format)
             else:
                 for position, value in zip(positions, values, strict=True):
                     numbers[position] = value

@@ -8,7 +8,7 @@ cache, hashed already, and compared by their addresses.  Picking them takes 30 n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import filterfalse, repeat
 from math import ceil, copysign, floor
 from typing import Any
@@ -67,9 +67,15 @@ def span_by_column(
             yield batch
 
 
-def repeated(found: list[int], count: int, period: int) -> list[int]:
+def repeated(found: list[int], count: int, period: int) -> Sequence[int]:
     """Positions that repeat: those among the first `period` of so many, and then on."""
-    positions = [start + place for start in range(0, count, period) for place in found]
+    if len(found) == 1:
+        return range(found[0], count, period)
+    positions = [0] * (len(found) * -(-count // period))
+    for at, place in enumerate(found):
+        positions[at :: len(found)] = range(
+            place, place + len(positions) // len(found) * period, period
+        )
     while positions and positions[-1] >= count:
         positions.pop()
     return positions

@@ -77,7 +77,9 @@ def _changed(tree: Any, rows: Rows, draw: Random) -> None:
         seen += keys
         chosen: Any = range(batch.count)
         if start is None or draw.random() < 0.3:
-            chosen = list(chosen)[first % max(batch.count, 1) :: step]
+            chosen = chosen[first % max(batch.count, 1) :: step]
+            if draw.random() < 0.5:
+                chosen = list(chosen)
             if gone and draw.random() < 0.8:
                 chosen = chosen[: len(chosen) // 2 + 1]
         if not chosen:
