@@ -38,6 +38,8 @@ ROWS_IN_MEMORY = 1 << 12
 
 _LEAVES_AT_ONCE = 64
 _MEASURED = 64
+_MEASURED_EACH = 8192
+"""Of so many entries of an index as many are measured as `_MEASURED` says."""
 
 KeyColumns = Sequence[Sequence[Value]]
 """Entries of an index by column: lists, or arrays of numbers."""
@@ -165,15 +167,18 @@ class _IndexLeaves(_Leaves):
     def __init__(self, tree: Tree, transaction: DiskTransaction) -> None:
         super().__init__(tree, transaction)
         self._columns: KeyColumns = ()  # of the next leaf
+        self._measured_to = 0
 
     def add(self, run: KeyColumns) -> None:
         """Go on with a run of entries."""
         tree, count = self._tree, len(run[0])
         if not count:
             return
-        step = count // _MEASURED + 1
-        some = [column[::step] for column in run]
-        tree.measure(new_leaf(list(zip(*some, strict=True)), None, None))
+        if self._count >= self._measured_to:
+            step = count // _MEASURED + 1
+            some = [column[::step] for column in run]
+            tree.measure(new_leaf(list(zip(*some, strict=True)), None, None))
+            self._measured_to = self._count + _MEASURED_EACH
         self._count += count
         columns = list(map(_joined, self._columns, run)) if self._columns else run
         limit, start, end = tree.leaf_limit, 0, len(columns[0])

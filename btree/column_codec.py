@@ -135,17 +135,25 @@ def decode_joined(columns: Sequence[bytes]) -> list[Value]:
     """All values of several columns, one after the other: those of one fixed width in one go.
 
     Each has to have a `row_count`.  Errors as `decode_column`."""
-    first = columns[0][0]
-    if first < 0x80 and {column[0] for column in columns} == {first}:
-        values = array(_CODES[first])
-        values.frombytes(b"".join([column[1:] for column in columns]))
-        if _SWAPPED:
-            values.byteswap()
+    values = array_joined(columns)
+    if values is not None:
         return values.tolist()
     found: list[Value] = []
     for column in columns:
         found += decode_column(column)
     return found
+
+
+def array_joined(columns: Sequence[bytes]) -> array[Any] | None:
+    """The same as an array; None where they are not all numbers of one fixed width."""
+    first = columns[0][0]
+    if first >= 0x80 or {column[0] for column in columns} != {first}:
+        return None
+    values = array(_CODES[first])
+    values.frombytes(b"".join([column[1:] for column in columns]))
+    if _SWAPPED:
+        values.byteswap()
+    return values
 
 
 def short_lengths(column: bytes, count: int) -> bytes:

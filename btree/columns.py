@@ -224,7 +224,7 @@ def _of_rows(
     batches: Iterable[tuple[list[Key], list[Value]]], columns: Sequence[int]
 ) -> Iterator[Batch]:
     for keys, rows in batches:
-        yield tuple(_picked(keys, rows, columns))
+        yield tuple(picked(keys, rows, columns))
 
 
 def _passing(
@@ -241,7 +241,7 @@ def _passing(
         return
     seen, last = 0, None
     for keys, rows in leaves:
-        yield tuple(_picked(keys, rows, columns))
+        yield tuple(picked(keys, rows, columns))
         seen, last = seen + len(keys), keys[-1]
         if seen >= _ROWS_FIRST:
             break
@@ -378,7 +378,7 @@ def _gathered(
             if leaf.values.__class__ is LargeValues:
                 keep, large = False, True
             leaf_rows = tree.values_of(leaf, 0, len(leaf.keys))
-            for column, values in zip(batch, _picked(leaf.keys, leaf_rows, missing), strict=True):
+            for column, values in zip(batch, picked(leaf.keys, leaf_rows, missing), strict=True):
                 column += values
         if layout is not None:
             is_full = slot + 1 == layout.ends[at]
@@ -447,7 +447,8 @@ def _extend(batch: list[Column], columns: Sequence[int], leaves: Sequence[OpenPa
             values += joined(leaves, column)
 
 
-def _picked(keys: list[Key], rows: list[Value], columns: Sequence[int]) -> list[list[Value]]:
+def picked(keys: list[Key], rows: list[Value], columns: Sequence[int]) -> list[list[Value]]:
+    """The columns of a leaf that is in memory."""
     return [
         keys if column == KEY_COLUMN else list(map(itemgetter(column), rows)) for column in columns
     ]
@@ -532,9 +533,7 @@ def carried_over(tree: Tree, branch: Node, before: Columns) -> Columns | None:
                     return None
                 else:
                     rows = tree.values_of(leaf, 0, len(leaf.keys))
-                    for column, values in zip(
-                        begun, _picked(leaf.keys, rows, numbers), strict=True
-                    ):
+                    for column, values in zip(begun, picked(leaf.keys, rows, numbers), strict=True):
                         column += values
                     counts.append(len(leaf.keys))
                 if len(begun[0]) > 2 * BATCH_ROWS:

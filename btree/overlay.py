@@ -429,6 +429,12 @@ class OverlaidTree(Tree):
             return self.column_batches(columns, start, stop, passing=passing)
         return self.nodes().column_batches(columns, start, stop, passing=passing)
 
+    def number_batches(self, columns: Sequence[int]) -> Iterator[tuple[Sequence[Value], ...]]:
+        if self.own or self.entries:
+            self.settle()
+            return self.number_batches(columns)
+        return self.nodes().number_batches(columns)
+
     def own_keys(self) -> list[Key]:
         """The keys of the transaction's own changes, in order.  The list is the tree's: later ones go into it."""
         own, known = self.own, self.own_order

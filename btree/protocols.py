@@ -232,6 +232,10 @@ class Tree(Protocol):
         `passing`: whoever asks may stop soon, so that the first batches are small; the second such scan keeps what it
         looks at nevertheless, and some more."""
 
+    def number_batches(self, columns: Sequence[int]) -> Iterator[tuple[Sequence[Value], ...]]:
+        """`column_batches` of all rows for who packs numbers: integers and REALs may come in arrays (codes b h i q d),
+        consecutive row ids as a range; nothing is kept."""
+
     def first(self) -> tuple[Key, Value] | None: ...
 
     def last(self) -> tuple[Key, Value] | None: ...

@@ -63,7 +63,7 @@ _PREFIX_MAX = 40
 class Gathered:
     """A column that comes some values at a time, none of them empty.
 
-    `values`: a range of consecutive keys, an array of integers or of REALs, or a list."""
+    `values`: a range of consecutive keys, an array of integers (of the widest that came) or of REALs, or a list."""
 
     __slots__ = ("values",)
 
@@ -86,11 +86,20 @@ class Gathered:
             self.values = known = array("q", known)
         if known.__class__ is array:
             found = in_array(some)
-            if found is not None and found.typecode == known.typecode:
-                known += found
+            if found is not None and _is_real(found) == _is_real(known):
+                if found.itemsize > known.itemsize:
+                    self.values = known = array(found.typecode, known)
+                if found.typecode == known.typecode:
+                    known += found
+                else:
+                    known.extend(found.tolist())
                 return
             self.values = known = known.tolist()
         known += some
+
+
+def _is_real(values: array[Any]) -> bool:
+    return values.typecode == "d"
 
 
 def _is_consecutive(keys: Sequence[Any]) -> bool:

@@ -58,7 +58,7 @@ def _stored(tree: Tree, keys: IndexKeys, places: Sequence[int]) -> Batches:
     """The entries that are made of columns alone, without a look at the others."""
     wanted = list(dict.fromkeys((*places, ROWID)))
     at = [wanted.index(place) for place in (*places, ROWID)]
-    for columns in tree.column_batches(wanted):
+    for columns in tree.number_batches(wanted):
         *values, row_keys = [columns[place] for place in at]
         yield keys.entry_columns(values, row_keys)
 

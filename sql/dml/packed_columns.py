@@ -44,7 +44,9 @@ _INTEGERS = (("b", 1), ("h", 2), ("i", 4), ("q", 8))
 
 
 def in_array(values: Sequence[Any]) -> Any:
-    """The values in an array, if they are all integers, or all REALs; else None."""
+    """The values in an array, if they are all integers, or all REALs; else None.  One that is given stays what it is."""
+    if values.__class__ is array:
+        return values
     if not values:
         return None
     kind = values[0].__class__
@@ -69,7 +71,7 @@ def packed_column(column: Column, room: int, *, first: bool) -> PackedColumn | N
     """How a column is packed, texts in no more than so many planes; None if that would tell too little.  `first`: nothing
     stands before it."""
     if column.__class__ is array:
-        if column.typecode == "q":
+        if column.typecode != "d":
             return _integers(column)
         return _few_values(column) or _reals(column)
     if column.__class__ is range:
@@ -78,11 +80,15 @@ def packed_column(column: Column, room: int, *, first: bool) -> PackedColumn | N
 
 
 def _of_array(values: Any) -> Planes:
-    """The planes of an array of numbers of eight bytes."""
+    """The planes of an array of numbers, as if they were of eight bytes."""
     starts = range(0, len(values), PACKED_AT_ONCE)
     packed = (values[start : start + PACKED_AT_ONCE].tobytes() for start in starts)
-    planes = planes_of(packed, 8)
-    return planes[::-1] if LITTLE else planes
+    planes = planes_of(packed, values.itemsize)
+    if LITTLE:
+        planes.reverse()
+    if len(planes) < 8:
+        planes[:0] = [planes[0].translate(_MASK)] * (8 - len(planes))  # the sign
+    return planes
 
 
 def _range(values: Any) -> PackedColumn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from bisect import bisect_left
 from contextlib import suppress
 from pathlib import Path
@@ -48,6 +49,10 @@ RANGES = [(0, 3000), (700, None), (None, 1900), (10, 2990), (1500, 1600), (900, 
 def check(transaction: Transaction) -> None:
     tree = transaction.tree(3)
     for columns in CHOICES:
+        numbers = [
+            row for batch in tree.number_batches(columns) for row in zip(*batch, strict=True)
+        ]
+        assert list(map(repr, numbers)) == list(map(repr, by_row(tree, columns)))
         assert by_column(tree, columns) == by_row(tree, columns)
         assert by_column(tree, columns, passing=True) == by_row(tree, columns)
         keys = by_row(tree, (KEY_COLUMN,))
@@ -420,4 +425,27 @@ def test_a_scan_that_stops_soon_begins_with_rows_and_keeps_columns_the_second_ti
     assert max(sizes_of(7000)) >= 2048 > first[0]
     assert sizes_of(7000)[0] >= 2048  # kept, though both scans ended before they were through
     assert sum(sizes_of(count)) == count
+    store.close()
+
+
+def test_numbers_of_pages_come_as_they_lie_there(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "t.db")
+    writing = store.begin(write=True)
+    writing.create_tree(TreeKind.TABLE)
+    writing.tree(3).load(range(9000), [(n - 200, n / 2, str(n)) for n in range(9000)])
+    writing.commit()
+    store.close()
+    store = open_store(tmp_path / "t.db")
+    first, arrays = 0, 0
+    for keys, reals, integers, texts in store.begin().tree(3).number_batches((KEY_COLUMN, 1, 0, 2)):
+        assert keys.__class__ is range
+        rows = range(first, first + len(keys))
+        assert keys == rows
+        assert reals == array("d", [n / 2 for n in rows])
+        assert list(integers) == [n - 200 for n in rows]
+        assert texts == list(map(str, rows))
+        arrays += isinstance(integers, array)
+        first = rows.stop
+    assert first == 9000
+    assert arrays > 1
     store.close()

@@ -6,7 +6,9 @@ import math
 import random
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -87,11 +89,22 @@ def test_entries_of_three_parts_whose_first_ones_are_few(second: str) -> None:
 def _by_column(entries: list[tuple[Any, ...]], parts: int, batch: int = 700) -> list[Any]:
     columns = []
     for place, values in enumerate(zip(*entries, strict=True)):
-        column = Gathered(values[:batch], are_keys=place >= parts)
+        column = Gathered(_of_pages(values[:batch]), are_keys=place >= parts)
         for start in range(batch, len(values), batch):
-            column.add(values[start : start + batch])
+            some = values[start : start + batch]
+            column.add(some if start % (3 * batch) else _of_pages(some))
         columns.append(column.values)
     return [entry for piece in sorted_columns(columns, parts) for entry in zip(*piece, strict=True)]
+
+
+def _of_pages(values: Sequence[Any]) -> Sequence[Any]:
+    """Values as a scan gives them: integers and REALs in the narrowest array."""
+    if set(map(type, values)) == {float}:
+        return array("d", values)
+    for code in "bhiq" if set(map(type, values)) == {int} else "":
+        with suppress(OverflowError):
+            return array(code, values)
+    return values
 
 
 @pytest.mark.parametrize("second", [*FIRSTS, None])
