@@ -11,6 +11,7 @@ from btree.collector import CollectorPaused, resume_collections
 from btree.columns import Column
 from btree.errors import (
     BusyError,
+    ClosedError,
     ConflictError,
     CorruptionError,
     NotADatabaseError,
@@ -40,6 +41,7 @@ from btree.protocols import (
     Value,
 )
 from btree.row_access import RowAccess
+from engine import renew_lock_in_child
 
 if TYPE_CHECKING:
     from btree.repair import repair
@@ -59,6 +61,7 @@ __all__ = [
     "MAX",
     "RAW_TREE_ID",
     "BusyError",
+    "ClosedError",
     "CollectorPaused",
     "Column",
     "ColumnBatch",
@@ -85,9 +88,10 @@ __all__ = [
     "open_memory",
     "open_store",
     "order_key",
+    "picked_keys",
     "prefix_end",
     "purge_expired",
+    "renew_lock_in_child",
     "repair",
-    "picked_keys",
     "resume_collections",
 ]

@@ -25,7 +25,7 @@ from btree.cache import Cache
 from btree.codec import encoded
 from btree.collector import CollectorPaused
 from btree.disk_transaction import REDO_BYTES_MAX, DiskTransaction
-from btree.errors import ConflictError, ReadOnlyError, StoreError
+from btree.errors import ClosedError, ConflictError, ReadOnlyError, StoreError
 from btree.flush import Flush
 from btree.late_transaction import LateTransaction
 from btree.node import Node
@@ -38,7 +38,7 @@ from btree.redo import OP_CHANGES, changes_of, gathered_changes, replay
 from btree.renewals import Renewals
 from btree.version import Version
 from btree.view import RawChanges, View
-from engine import Journal
+from engine import Journal, renew_lock_in_child
 
 if TYPE_CHECKING:
     from btree.pages import PageStore, Snapshot, Writer
@@ -108,6 +108,7 @@ class DiskStore:
         self._versions: dict[int, Version] = {}  # of this epoch, from the visible one on
         self.known_view: View | None = None
         self.renewals = Renewals(self)
+        renew_lock_in_child(self, "_lock", threading.RLock)
 
     # -- transactions ------------------------------------------------------------------------------
 
@@ -236,7 +237,8 @@ class DiskStore:
 
     def go_on_renewing(self) -> None:
         """Changes of the raw tree were left to wait: do a part of what is to be done about it, see `renewal`."""
-        self.renewals.go_on(list(self._versions.values())[-1].trees[RAW_TREE_ID])
+        if versions := list(self._versions.values()):  # else another thread has closed the store
+            self.renewals.go_on(versions[-1].trees[RAW_TREE_ID])
 
     def is_base(self, view: View) -> bool:
         """Whether there is nothing but redo after a view."""
@@ -503,7 +505,7 @@ class DiskStore:
     def check_open(self) -> None:
         """Raise StoreError once the store is closed."""
         if self.closed:
-            raise StoreError("the database is closed")
+            raise ClosedError("the database is closed")
 
     def checkpoint(self, timeout: float | None = None) -> None:
         """Write everything unflushed as pages, so that the next open has nothing to replay."""
@@ -520,8 +522,7 @@ class DiskStore:
     @property
     def durability(self) -> str:
         """When a commit counts as made: "full", "normal" or "off"."""
-        durability: str = self.pages.durability
-        return durability
+        return str(self.pages.durability)
 
     def pending_commits(self) -> int:
         """Commits that are not checkpointed yet."""

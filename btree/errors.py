@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine import (
     BusyError,
+    ClosedError,
     ConflictError,
     CorruptionError,
     NotADatabaseError,
@@ -14,6 +15,7 @@ from engine import EngineError as StoreError
 
 __all__ = [
     "BusyError",
+    "ClosedError",
     "ConflictError",
     "CorruptionError",
     "NotADatabaseError",

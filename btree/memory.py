@@ -10,7 +10,7 @@ from typing import Any
 from btree.column_pages import OpenPage
 from btree.columns import Column, Layout, kept_with
 from btree.directory import FIRST_TREE_ID, initial_trees
-from btree.errors import BusyError, ConflictError, StoreError
+from btree.errors import BusyError, ClosedError, ConflictError, StoreError
 from btree.node import LargeReference, Node
 from btree.packed import PackedLeaf
 from btree.pending import add_pending, remove_pending
@@ -20,6 +20,7 @@ from btree.tree import Tree
 from btree.tree_nodes import TreeNodes
 from btree.tree_state import TreeState
 from btree.version import Version
+from engine import renew_lock_in_child
 
 LEAF_LIMIT = 64
 BRANCH_LIMIT = 256
@@ -51,6 +52,7 @@ class MemoryStore:
             FIRST_TREE_ID,
         )
         self.closed = False
+        renew_lock_in_child(self, "mutex", threading.RLock)
 
     def begin(self, *, write: bool = False, timeout: float | None = None) -> MemoryTransaction:
         self.check_open()
@@ -94,7 +96,7 @@ class MemoryStore:
     def check_open(self) -> None:
         """Raise StoreError once the store is closed."""
         if self.closed:
-            raise StoreError("the database is closed")
+            raise ClosedError("the database is closed")
 
     def checkpoint(self) -> None:
         self.check_open()

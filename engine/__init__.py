@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import (
     BusyError,
+    ClosedError,
     ConflictError,
     CorruptionError,
     EngineError,
@@ -14,6 +15,7 @@ from engine.errors import (
     StorageError,
 )
 from engine.file import File, FileSystem, OsFile, OsFileSystem, temporary_name
+from engine.forking import renew_lock_in_child
 from engine.journal import Journal
 from engine.log import CommitInfo
 from engine.published import Durability
@@ -46,6 +48,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "BusyError",
+    "ClosedError",
     "Commit",
     "CommitInfo",
     "ConflictError",
@@ -66,6 +69,7 @@ __all__ = [
     "StorageError",
     "Writer",
     "remove_leftovers",
+    "renew_lock_in_child",
     "salvage",
     "temporary_name",
 ]

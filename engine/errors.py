@@ -18,6 +18,10 @@ class EngineError(Exception):
     """Root of the engine's errors."""
 
 
+class ClosedError(EngineError):
+    """The handle was closed, maybe by another thread in the middle of what this one does."""
+
+
 class BusyError(EngineError):
     """Another writer holds the lock: try again later."""
 

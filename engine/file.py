@@ -119,6 +119,7 @@ class OsFile:
     """A file of the operating system."""
 
     _writes_synced: bool | None = None  # not looked yet
+    _fd = -1  # none, or closed
 
     def __init__(self, descriptor: int, *, readonly: bool) -> None:
         self._fd = descriptor

@@ -140,6 +140,7 @@ class Locking(Syncing):
         with self.mutex:
             self._locked = self._locked_last = self._active = True
             try:
+                self.check_usable()
                 self._catch_up()
             except OSError as error:
                 self._unlock()
@@ -153,6 +154,7 @@ class Locking(Syncing):
         has_waited = False
         while True:
             log = self.current_log
+            self.check_usable()  # another thread may have closed the handle
             if log.file.try_lock():
                 # Fact 11: the path may name another file by now.
                 is_there = False
@@ -248,12 +250,21 @@ class Locking(Syncing):
 
     def unlock_if_idle(self) -> None:
         """Give the file's lock back if no writer is at work and no commit waits for its sync."""
-        if not self._locked or self._pid != os.getpid():
-            return  # fact 11: a child's unlock would drop its parent's lock
+        if self._locked and self._pid == os.getpid():
+            # Fact 11: a child's unlock would drop its parent's lock.
+            with self.mutex:
+                # A sync that is under way may write yet, and what it covers be taken back.
+                if self._locked and not (self._unsynced or self._active or self._syncing):
+                    self._unlock()
+        if self._dead is not None:
+            self.close_file()
+
+    def close_file(self) -> None:
+        """Of a handle that is closed: as soon as no thread is about to do something with the file, whose descriptor
+        may be another file's by then.  A snapshot's file is closed when the last one is gone."""
         with self.mutex:
-            # A sync that is under way may write yet, and what it covers be taken back.
-            if self._locked and not (self._unsynced or self._active or self._syncing):
-                self._unlock()
+            if self._dead == "closed" and not self._live and not self._writing.locked():
+                self.current_log.file.close()
 
     def _unlock(self) -> None:
         self._locked = False

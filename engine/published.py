@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from engine.errors import EngineError, StorageError, refused
+from engine.errors import ClosedError, StorageError, refused
 from engine.file import FileSystem
 from engine.format import SUPERSEDED, WORD_TAKEN_BACK, WORD_VISIBLE
 from engine.journal import Journal
@@ -53,6 +53,9 @@ class Published:
         self.current_log = log
         self._writing = threading.Lock()  # a writer of this process has it
         self._leading = threading.Lock()  # see `grouping`
+        self.writes = (
+            threading.RLock()
+        )  # who writes without the mutex has it, and the handle is usable
         self.waiting: deque[Waiting] = deque()
         self.mutex = threading.RLock()
         self.synced = threading.Condition(self.mutex)  # notified after a sync
@@ -72,7 +75,7 @@ class Published:
         """EngineError if the handle is closed or dead."""
         if self._dead is not None:
             if self._dead == "closed":
-                raise EngineError(f"{self.path}: the database handle is closed")
+                raise ClosedError(f"{self.path}: the database handle is closed")
             raise StorageError(self._dead)
 
     def is_newest(self, state: object) -> bool:

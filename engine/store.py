@@ -13,8 +13,8 @@ of this process start at once; `Commit.wait` then syncs for every commit appende
 Readers see a commit only once it is as durable as the store promises (`published`).  The lock between
 processes is held until no commit of this process is waiting to be synced (`locking`).
 
-Locks.  `_writing` admits one writer of this process; the file's flock one process; `mutex` guards the
-few assignments that publish a state.  Lock order: _writing, flock, mutex.
+Locks.  `_writing` admits one writer of this process; the file's flock one process; `writes` keeps the handle from being
+closed while the writer writes; `mutex` guards the few assignments that publish a state.  Lock order: _writing, flock, writes, mutex.
 """
 
 from __future__ import annotations
@@ -22,15 +22,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ReadOnlyError, StorageError, busy, refused
 from engine.file import FileSystem, OsFileSystem
-from engine.format import (
-    LOG_START,
-)
+from engine.forking import tell_of_forks
+from engine.format import LOG_START
 from engine.grouping import Grouping
 from engine.hurry import HURRY, other_threads
 from engine.journal import Journal
@@ -64,8 +62,6 @@ if TYPE_CHECKING:
     from engine.snapshot import Snapshot
 
 _log = Journal("kvsh.engine")
-
-_open_stores: weakref.WeakSet[PageStore] = weakref.WeakSet()
 
 
 class PageStore(Grouping):
@@ -114,7 +110,7 @@ class PageStore(Grouping):
             readonly=readonly,
             timeout=timeout,
         )
-        _open_stores.add(store)
+        tell_of_forks(store)
         return store
 
     @staticmethod
@@ -160,7 +156,9 @@ class PageStore(Grouping):
             if not locked:
                 self._lock_file(deadline, seconds)
             if table_due(self):
-                write_table(self)
+                with self.writes:
+                    self.check_usable()
+                    write_table(self)
             return Writer(self, self.current_log)
         except OSError as error:
             self.writer_ended()
@@ -324,7 +322,10 @@ class PageStore(Grouping):
             yield from Log(seen.log.file, self.path, stop_lsn=seen.lsn).commits(seen.state.end)
 
     def close(self) -> None:
-        """Let go of the file; a clean end is noted in its header.  Closing twice is harmless."""
+        """Let go of the file; a clean end is noted in its header.  Closing twice is harmless.
+
+        Other threads are refused what they do from now on.  What they have appended counts; a transaction that one of
+        them has open does not, and the file's lock is given back at once."""
         if self._dead == "closed":
             return
         try:
@@ -332,14 +333,23 @@ class PageStore(Grouping):
                 self.settle()  # also beside another thread's transaction, which the clean end can't be made beside
                 self._close_cleanly()
         finally:
-            with self.mutex:
-                while self._syncing:
-                    self.synced.wait(0.01)
-                self._dead = "closed"
-                self._visible = None
-                if not self._live:
-                    self.current_log.file.close()
-            _open_stores.discard(self)
+            with self.writes, self.mutex:
+                try:
+                    self.settle()  # what others have appended since
+                finally:
+                    self._end()
+
+    def _end(self) -> None:
+        """Be closed; under the mutex, with nobody writing."""
+        while self._syncing:
+            self.synced.wait(0.01)
+        if self._locked and not self._active:
+            self._unlock()
+        self._dead = "closed"
+        self._visible = None
+        if self._locked:
+            self._unlock()  # dead: who takes the lock next cuts what the writer has written early
+        self.close_file()
 
     def discard(self) -> None:
         """`close` for a file that nobody is going to open by its name."""
@@ -378,12 +388,15 @@ class PageStore(Grouping):
     def forked(self) -> None:
         """In a forked child: refuse everything from now on."""
         # Fact 11: the child shares the parent's open file and its lock; it must touch neither.
+        if self._dead == "closed":
+            return
         self._dead = (
             f"{self.path}: this handle was opened before a fork and can't be used in the child;"
             " open the database again there"
         )
         self._visible = None
-        self._syncing = False
+        self._locked = self._syncing = False
+        self.writes = threading.RLock()
         self.mutex = threading.RLock()
         self.synced = threading.Condition(self.mutex)
         self._writing = threading.Lock()
@@ -395,12 +408,3 @@ class PageStore(Grouping):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _after_fork_in_child() -> None:
-    for store in list(_open_stores):
-        store.forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -217,13 +217,15 @@ class Writer:
             return
         data = b"".join(self._buffer)
         store = self._store
-        try:
-            store.reserve(self._position + len(data))
-            self._log.file.write(data, self._position)
-        except OSError as error:
-            self._failed = refused(store.path, error)  # what was written early is gone too
-            store.take_back(self._log)
-            raise self._failed from error
+        with store.writes:
+            store.check_usable()  # a fork's child stops here, and whose handle another thread has closed
+            try:
+                store.reserve(self._position + len(data))
+                self._log.file.write(data, self._position)
+            except OSError as error:
+                self._failed = refused(store.path, error)  # what was written early is gone too
+                store.take_back(self._log)
+                raise self._failed from error
         self._position += len(data)
         self._buffer = []
         self._buffered = 0
@@ -239,8 +241,8 @@ class Writer:
         if len(payload) > PAYLOAD_BYTES_MAX - 4096:
             raise EngineError(f"a redo payload of {len(payload)} bytes is too large")
         store = self._store
-        store.check_usable()  # a fork's child stops here
         with store.mutex:
+            store.check_usable()  # a fork's child stops here
             lsn = store.append_redo(self._log, (payload,))
         self._ended = True
         store.writer_committed()
@@ -250,7 +252,6 @@ class Writer:
         """Make every put and delete count, and end the redo tail."""
         assert not self._ended, "the writer has ended"
         log, store = self._log, self._store
-        store.check_usable()
         self._check_whole()
         lsn = self.lsn + 1
         record, crc = encode_commit(
@@ -267,10 +268,11 @@ class Writer:
             b"",
         )
         self._buffer.append(record)
-        self.flush()
-        with store.mutex:
-            log.take_pages(lsn, self._changes, self._next_page, crc, self._position)
-            store.appended_pages()
+        with store.writes:
+            self.flush()
+            with store.mutex:
+                log.take_pages(lsn, self._changes, self._next_page, crc, self._position)
+                store.appended_pages()
         self._ended = True
         store.writer_committed()
         return Commit(store, lsn, self._changes)

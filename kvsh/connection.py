@@ -15,10 +15,11 @@ from threading import RLock, get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
+from btree import renew_lock_in_child
 from kvsh import callbacks, errors
 from kvsh.codes import LIMITS
 from kvsh.connecting import checked_level, opened, opened_by_uri, parsed_path
-from kvsh.cursor import NO_PLANS, Cursor
+from kvsh.cursor import NO_PLANS, Cursor, translating
 from kvsh.errors import LOWER_ERRORS, NotSupportedError, ProgrammingError, translated
 from kvsh.tidying import tidy
 from sql import Session
@@ -122,6 +123,8 @@ class Connection:
         self._is_shared = owns_store and thread is None
         # Statements, batches of rows and the ends of transactions take it, where the connection is shared.
         self._turn = RLock()
+        if self._is_shared:
+            renew_lock_in_child(self, "_turn", RLock)
         self._trace_callback: Callable[[str], Any] | None = None
         self._limits: dict[int, int] = {}
         self._note_watchers()
@@ -191,6 +194,7 @@ class Connection:
         try:
             if session.in_transaction:
                 with self._turn:
+                    self._check_open()  # another thread may have closed it
                     self._commit()
         except LOWER_ERRORS as error:
             raise translated(error) from error
@@ -203,6 +207,7 @@ class Connection:
             self._trace("ROLLBACK")
             try:
                 with self._turn:
+                    self._check_open()
                     self._session.rollback()
             except LOWER_ERRORS as error:
                 raise translated(error) from error
@@ -212,16 +217,17 @@ class Connection:
         self._check_thread()
         if not self._initialised:
             raise ProgrammingError("Base Connection.__init__ not called.")
-        session, self._session = self._session, None
-        self._known_plan = NO_PLANS.get
-        if session is not None:
-            try:
-                session.close()
-                if self._owns_store:
-                    tidy(self._store)
-                    self._store.close()
-            except LOWER_ERRORS as error:
-                raise translated(error) from error
+        with self._turn:
+            session, self._session = self._session, None
+            self._known_plan = NO_PLANS.get
+            if session is not None:
+                try:
+                    session.close()
+                    if self._owns_store:
+                        tidy(self._store)
+                        self._store.close()
+                except LOWER_ERRORS as error:
+                    raise translated(error) from error
 
     def __reduce__(self) -> Never:
         raise TypeError(f"cannot pickle {type(self).__name__!r} object")
@@ -386,7 +392,7 @@ class Connection:
         self._check_open()
         from sql import dump_statements
 
-        return dump_statements(self._session)
+        return translating(dump_statements(self.session), self)
 
     def backup(
         self,

@@ -17,7 +17,7 @@ from operator import index
 from sys import maxsize
 from threading import get_ident
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 from kvsh import adapting
 from kvsh.binding import bound, bound_sets
@@ -37,6 +37,7 @@ _OTHER_WRITES = frozenset(("WITH", "CREATE", "DROP", "ALTER"))
 _CONVERTER_HINT = re.compile(r"\[([^][]*)\]")
 _NAME_WITHOUT_HINT = re.compile(r"[^[]*?(?= ?\[)")
 
+_Item = TypeVar("_Item")
 _NO_PARAMETERS: tuple[Any, ...] = ()
 _NO_ROWS: Iterator[Any] = iter(())
 _LIST_ITERATOR: type = type(iter([0]))
@@ -130,11 +131,11 @@ class Cursor:
         parameters: Sequence[Any] | Mapping[str, Any],
     ) -> Cursor:
         """Run a statement that passed the checks of `_begin_use`, and be told of it, if somebody is."""
-        session = connection._session
         self.rowcount = -1
         is_dml = first_word(sql) in DML_WORDS
-        self._barred = True
         with connection._turn:
+            session = connection.session  # another thread may have closed it meanwhile
+            self._barred = True
             begins = is_dml and not session.in_transaction
             try:
                 if begins:
@@ -225,7 +226,7 @@ class Cursor:
         if not is_dml and word not in _OTHER_WRITES:
             raise ProgrammingError("executemany() can only execute DML statements.")
         sets = iter(parameters)
-        session = connection._session
+        session = connection.session
         begins, changes = not session.in_transaction, session.total_changes
         try:
             self._barred = True
@@ -259,7 +260,7 @@ class Cursor:
         connection = self.connection
         try:
             self._barred = True
-            if connection._session.in_transaction:
+            if connection.session.in_transaction:
                 connection._commit()
             start = 0
             while start < len(script) and not _NOTHING_LEFT.match(script, start):
@@ -300,7 +301,7 @@ class Cursor:
         else:
             batches = result.batches()
             if batches.__class__ is not _LIST_ITERATOR:
-                batches = _translating(batches, self.connection)
+                batches = translating(batches, self.connection)
             self._give(columns, chain.from_iterable(batches))
         if is_dml:
             self.rowcount = result.rowcount
@@ -464,17 +465,15 @@ class Cursor:
             raise ProgrammingError("Recursive use of cursors not allowed.")
 
 
-def _translating(
-    batches: Iterator[list[tuple[Any, ...]]], connection: Connection
-) -> Iterator[list[tuple[Any, ...]]]:
-    """The batches, each made in the connection's turn, with the lower layers' errors translated."""
+def translating(batches: Iterator[_Item], connection: Connection) -> Iterator[_Item]:
+    """The items of an iterator, each made in the connection's turn, with the lower layers' errors translated."""
     try:
         while True:
             with connection._turn:
-                batch = next(batches, None)
-            if batch is None:
+                item = next(batches, None)
+            if item is None:
                 return
-            yield batch
+            yield item
     except LOWER_ERRORS as error:
         raise translated(error) from error
 

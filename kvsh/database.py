@@ -26,13 +26,21 @@ from itertools import chain, islice, starmap
 from operator import index
 from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Never
 
-from btree import CATALOG_TREE_ID, KeySpace, open_memory, open_store
+from btree import CATALOG_TREE_ID, KeySpace, open_memory, open_store, renew_lock_in_child
 from kvsh.errors import LOWER_ERRORS, DataError, OperationalError, ProgrammingError, translated
 from kvsh.reads import DELETED, HOT_VALUE_BYTES, NOTHING, Reads
 from kvsh.tidying import tidy
-from kvsh.transaction import INTEGER_MAX, INTEGER_MIN, Joined, Transaction, expires_in
+from kvsh.transaction import (
+    INTEGER_MAX,
+    INTEGER_MIN,
+    Joined,
+    ThreadEnd,
+    Transaction,
+    Writing,
+    expires_in,
+)
 
 if TYPE_CHECKING:
     from btree import Store
@@ -125,6 +133,7 @@ class Database:
         self._transactions: dict[int, Joined] = {}  # by thread
         self._local = threading.local()
         self._closed = False
+        renew_lock_in_child(self, "_reads_lock", threading.Lock)
 
     # -- one key -----------------------------------------------------------------------------------
 
@@ -355,6 +364,7 @@ class Database:
             from kvsh.connection import Connection
 
             known = self._local.connection = Connection.on_store(self._store, self._timeout)
+            self._local.end = ThreadEnd(self._transactions)
         return known
 
     def _follow(self, connection: Connection) -> None:
@@ -406,7 +416,15 @@ class Database:
     def check(self) -> list[str]:
         """Every problem of the file, its trees, tables and indexes, a sentence each; [] if all is well."""
         problems: list[str] = self._on_store("check")
-        if problems or not len(self._store.begin().tree(CATALOG_TREE_ID)):
+        try:
+            seen = self._store.begin()
+            try:
+                has_tables = len(seen.tree(CATALOG_TREE_ID)) > 0
+            finally:
+                seen.rollback()
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+        if problems or not has_tables:
             return problems
         rows = self.execute("PRAGMA integrity_check(1000)").fetchall()
         return [row[0] for row in rows if row[0] != "ok"]
@@ -423,15 +441,16 @@ class Database:
     def close(self) -> None:
         """Roll back what is open and let go of the file, compacted if that is due and quickly done.
 
-        Closing twice is harmless."""
+        Other threads are refused what they do from now on.  Closing twice is harmless."""
         if self._closed:
             return
         self._closed = True
         self._reads = NOTHING
         try:
-            for joined in list(self._transactions.values()):
+            # Those of other threads end with the store: what they are doing meets its end.
+            joined = self._transactions.pop(get_ident(), None)
+            if joined is not None:
                 joined.abandon()
-            self._transactions.clear()
             connection = getattr(self._local, "connection", None)
             if connection is not None:
                 connection.close()
@@ -439,6 +458,9 @@ class Database:
             self._store.close()
         except LOWER_ERRORS as error:
             raise translated(error) from error
+
+    def __reduce__(self) -> Never:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def __enter__(self) -> Database:
         self._check_open()
@@ -529,9 +551,9 @@ class Database:
         joined = self._transactions.get(get_ident()) if self._transactions else None
         return _translating(batches if joined is None else joined.kept(batches))
 
-    def _writing(self) -> _Writing:
+    def _writing(self) -> Writing:
         self._check_open()
-        return _Writing(self._store, self._transactions.get(get_ident()))
+        return Writing(self._store, self._transactions.get(get_ident()))
 
 
 def _sum(key: bytes, value: bytes, by: int) -> int:
@@ -543,44 +565,6 @@ def _sum(key: bytes, value: bytes, by: int) -> int:
     if not INTEGER_MIN <= number <= INTEGER_MAX:
         raise DataError(f"the value of {key!r} would leave 64 bits")
     return number
-
-
-class _Writing:
-    """`with` it: the key space to write, of the open transaction or of one that commits at the end."""
-
-    __slots__ = ("_joined", "_own", "_store")
-
-    def __init__(self, store: Store, joined: Joined | None) -> None:
-        self._store = store
-        self._joined = joined
-        self._own: Any = None
-
-    def __enter__(self) -> KeySpace:
-        try:
-            if self._joined is not None:
-                return self._joined.writing()
-            self._own = self._store.begin(write=True)
-            return KeySpace(self._own)
-        except LOWER_ERRORS as error:
-            raise translated(error) from error
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> Literal[False]:
-        try:
-            if self._own is not None:
-                if error is None:
-                    self._own.commit()
-                else:
-                    self._own.rollback()
-        except LOWER_ERRORS as failure:
-            raise translated(failure) from failure
-        if isinstance(error, LOWER_ERRORS):
-            raise translated(error) from error
-        return False
 
 
 def _translating(

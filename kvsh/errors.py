@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from btree import (
     BusyError,
+    ClosedError,
     ConflictError,
     CorruptionError,
     NotADatabaseError,
@@ -99,6 +100,8 @@ def translated(error: Exception, *, opening: bool = False) -> Error:
         return _coded(OperationalError(str(error)), "SQLITE_CANTOPEN")
     if isinstance(error, SqlError):
         return _coded(OperationalError(str(error)), "SQLITE_ERROR")
+    if isinstance(error, ClosedError):
+        return _coded(ProgrammingError("Cannot operate on a closed database."), "SQLITE_MISUSE")
     if isinstance(error, BusyError | ConflictError):
         return _coded(OperationalError(str(error)), "SQLITE_BUSY")
     if isinstance(error, ReadOnlyError):

@@ -7,16 +7,18 @@ caller holds.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Never
 
 from btree import RAW_TREE_ID, KeySpace
 from kvsh.errors import LOWER_ERRORS, DataError, ProgrammingError, translated
 
 if TYPE_CHECKING:
+    from btree import Store
     from kvsh.database import Database
     from sql import Session
 
@@ -120,6 +122,22 @@ class Joined:
             self._session.rollback()
 
 
+class ThreadEnd:
+    """Kept among a thread's own variables: when the thread ends, so does the transaction that it has left open.  The
+    next thread may have its number, and would take part."""
+
+    __slots__ = ("_pid", "_thread", "_transactions")
+
+    def __init__(self, transactions: dict[int, Joined]) -> None:
+        self._transactions = transactions
+        self._thread = get_ident()
+        self._pid = os.getpid()
+
+    def __del__(self) -> None:
+        if self._thread in self._transactions and self._pid == os.getpid():
+            self._transactions.pop(self._thread).abandon()
+
+
 class Transaction:
     """`with db.transaction(): ...`; begun at `__enter__`, ended at `__exit__` or before by
     `commit()` or `rollback()`."""
@@ -133,6 +151,9 @@ class Transaction:
         self._thread = 0
         self._is_savepoint = False
         self._name = f"kvsh {id(self)}"
+
+    def __reduce__(self) -> Never:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     def __enter__(self) -> Transaction:
         if self._session is not None:
@@ -209,3 +230,41 @@ class Transaction:
         if session.closed or not session.in_transaction:
             return None
         return session
+
+
+class Writing:
+    """`with` it: the key space to write, of the open transaction or of one that commits at the end."""
+
+    __slots__ = ("_joined", "_own", "_store")
+
+    def __init__(self, store: Store, joined: Joined | None) -> None:
+        self._store = store
+        self._joined = joined
+        self._own: Any = None
+
+    def __enter__(self) -> KeySpace:
+        try:
+            if self._joined is not None:
+                return self._joined.writing()
+            self._own = self._store.begin(write=True)
+            return KeySpace(self._own)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        try:
+            if self._own is not None:
+                if error is None:
+                    self._own.commit()
+                else:
+                    self._own.rollback()
+        except LOWER_ERRORS as failure:
+            raise translated(failure) from failure
+        if isinstance(error, LOWER_ERRORS):
+            raise translated(error) from error
+        return False

@@ -324,6 +324,8 @@ class WriteStatement(Checked):
             _add(total, outcome)
 
     def _run_alone(self, session: Session, values: Values, database: str) -> WriteOutcome:
+        if self._plan is None:
+            load("sql.dml")  # now: while it has the writer's lock others would wait for it
         transaction = session.begin_writing(database)
         session.current = transaction
         try:
