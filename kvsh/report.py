@@ -107,19 +107,24 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
         if message == "interrupted":  # what the user wanted
             return [message]
         head = f"error: {message}"
-        if environment.paint:
-            head = f"{environment.paint('error', 'error:')} {message}"
     else:
         head = f"{environment.source}:{line}:{column}: error: {message}"
-    lines = [head]
+    screen = environment.screen if environment.interactive else None
+    lines = _in_lines(head, screen)
+    if environment.interactive and environment.paint:
+        lines[0] = environment.paint("error", "error:") + lines[0].removeprefix("error:")
     if isinstance(error, CommandError) and error.is_told:
         return lines
     hint = _hint(error, text)
     if shown and offset is not None:
-        if caret > LINE_MAX // 2:
-            cut = caret - LINE_MAX // 2
+        room = LINE_MAX if screen is None else max(min(screen - 2, LINE_MAX), 10)
+        if caret > room // 2 and _cells(shown) > room:
+            cut = caret - room // 2
             shown, caret = "…" + shown[cut:], caret - cut + 1
-        lines.append("  " + _CONTROL.sub(" ", shown[:LINE_MAX]))
+        shown = shown[:room]
+        while screen is not None and _cells(shown) > room:
+            shown = shown[:-1]
+        lines.append("  " + _CONTROL.sub(" ", shown))
         mark = "^" + (f" {hint}" if hint else "")
         if environment.interactive and environment.paint:
             mark = environment.paint("warning", mark)
@@ -127,6 +132,15 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
     elif hint:
         lines.append(f"  {hint}")
     return lines
+
+
+def _in_lines(head: str, screen: int | None) -> list[str]:
+    """A sentence in lines that the screen holds."""
+    if screen is None or len(head) <= screen:
+        return [head]
+    import textwrap
+
+    return textwrap.wrap(head, screen, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _only_place(name: str | None, text: str) -> int | None:

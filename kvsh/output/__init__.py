@@ -59,6 +59,17 @@ class Style:
         self.table = table
         self.widths = tuple(widths)
 
+    def with_null(self, null: str) -> Style:
+        """The same with another text for NULL."""
+        return Style(
+            null=null,
+            headers=self.headers,
+            separator=self.separator,
+            table=self.table,
+            widths=self.widths,
+            kinds=self.kinds,
+        )
+
 
 def write_rows(
     write: Write,

@@ -163,18 +163,45 @@ def write_quote(write: Write, names: Sequence[str], batches: Batches, style: Sty
         write(_joined(literals, separator))
 
 
-def write_lines(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
-    """`name = value`, a line a column, an empty line between rows."""
+def write_lines(
+    write: Write, names: Sequence[str], batches: Batches, style: Style, screen: int | None = None
+) -> None:
+    """`name = value`, a line a column, an empty line between rows.  `screen`: cells that a line may take; what is
+    longer goes on below."""
     width = max(map(len, names), default=0)
     heads = [f"{name.rjust(width)} = " for name in names]
+    room = None if screen is None or screen - width - 3 < width else screen - width - 3
     before = ""
     for batch in batches:
         columns = [
-            [head + text for text in plain_column(column, style.null)]
+            [
+                head + text
+                for text in _below_each_other(plain_column(column, style.null), room, len(head))
+            ]
             for head, column in zip(heads, columns_of(batch), strict=True)
         ]
         write(before + "\n\n".join(map("\n".join, zip(*columns, strict=True))) + "\n")
         before = "\n"
+
+
+def _below_each_other(texts: Iterable[str], room: int | None, indent: int) -> Iterable[str]:
+    """Texts in lines of `room` cells, if that is said; all but the first are indented."""
+    if room is None:
+        return texts
+    from kvsh.output.tables import wrapped
+
+    longest = room * _LINES_MAX
+    glue = "\n" + " " * indent
+    return [
+        text
+        if len(text) > longest
+        else glue.join(part for line in text.split("\n") for part in wrapped(line, room, len(text)))
+        for text in texts
+    ]
+
+
+_LINES_MAX = 50
+"""Values that take more lines are left as they are: the terminal breaks them."""
 
 
 def write_html(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:

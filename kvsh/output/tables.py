@@ -1,23 +1,28 @@
 """Drawn tables: box, table, markdown, column.  Streaming: widths come from the first rows.
 
-On a terminal columns are fitted to its width, long cells are wrapped (or cut in later rows), and a table
-that can't fit turns into lines.  In a pipe nothing is ever cut: a later, wider cell just sticks out.
+On a terminal columns are fitted to its width and long cells and names wrapped, but numbers never: half a number
+is another one.  A table that would not be easy to read that way turns into lines.  In a pipe nothing is ever cut:
+a later, wider cell just sticks out.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 
 from wcwidth import wcswidth
 
 from kvsh.output import Batches, Row, Style, Write
 from kvsh.output.plain import write_lines
 from kvsh.output.values import cell, cell_column, columns_of
+from kvsh.output.values import shown as on_screen
 
 SAMPLE_ROWS = 500
-COLUMN_MIN = 6
+READABLE = 8
+"""Cells that a column of texts has at least, if its words and the parts of its name are as long."""
+COUNTER_WIDTH = 7
+"""Digits that a column of whole numbers has room for, if more rows follow than those that were looked at."""
 NULL_ON_SCREEN = "NULL"
 """What NULL prints as in tables on a terminal, unless it was said: nothing would look like an empty text."""
 _TRAILING = re.compile(r" +$", re.MULTILINE)
@@ -72,17 +77,19 @@ def cut(text: str, width: int) -> str:
     return "".join(kept) + "…"
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """The text in lines of at most `width` cells, broken at blanks where it can be."""
+def wrapped(text: str, width: int, lines_max: int = WRAP_LINES_MAX) -> list[str]:
+    """The text in lines of at most `width` cells, broken at blanks where it can be; past `lines_max` it is cut."""
     lines: list[str] = []
-    while width_of(text) > width and len(lines) < WRAP_LINES_MAX - 1:
+    while width_of(text) > width and len(lines) < lines_max - 1:
         used = at = 0
         for at, char in enumerate(text):  # noqa: B007
             used += width_of(char)
             if used > width:
                 break
         blank = text.rfind(" ", 1, at + 1)
-        end = blank if blank > width // 3 else max(at, 1)
+        word = text[blank + 1 : blank + 2 + width]  # the next one, and perhaps more
+        is_short = blank > 0 and (" " in word or len(word) <= width)
+        end = blank if is_short or blank > width // 3 else max(at, 1)
         lines.append(text[:end].rstrip())
         text = text[end:].lstrip()
     lines.append(cut(text, width))
@@ -117,19 +124,32 @@ class TableWriter:
         columns = columns or [()] * len(names)
         headers = [cell(name) for name in names]
         shown = headers if self.style.headers else [""] * len(names)
-        natural = [
-            max(width_of(name), _widest(column))
-            for name, column in zip(shown, columns, strict=True)
-        ]
-        fitted = self._fitted(natural)
+        right = [_is_numeric(sample, place) for place in range(len(names))]
+        values = [_widest(column) for column in columns]
+        if len(sample) == SAMPLE_ROWS:
+            values = [
+                max(width, COUNTER_WIDTH) if sample[0][place].__class__ is int else width
+                for place, width in enumerate(values)
+            ]
+        natural = [max(width_of(name), width) for name, width in zip(shown, values, strict=True)]
+        fitted = self._fitted(
+            natural, lambda: list(map(_least_width, shown, columns, columns_of(sample) or columns))
+        )
         if fitted is None:
-            write_lines(self.write, names, chain([sample], _batched(rows)), self.style)
+            assert self.screen is not None
+            style = self.style.with_null(null)
+            write_lines(
+                lambda text: self.write(on_screen(text)),
+                names,
+                chain([sample], _batched(rows)),
+                style,
+                self.screen,
+            )
             return
         widths = fitted
         for place, width in enumerate(self.style.widths[: len(widths)]):
             if width:
                 widths[place] = abs(width)
-        right = [_is_numeric(sample, place) for place in range(len(names))]
         self._head(headers, widths, right)
         self._rows(columns, sample, widths, right)
         for batch in _batched(rows):
@@ -138,17 +158,16 @@ class TableWriter:
         if self.frame is not None:
             self.write(self._line(self.frame.bottom, widths))
 
-    def _fitted(self, widths: list[int]) -> list[int] | None:
-        """Widths that the screen holds; None if columns would get too narrow to read."""
+    def _fitted(self, widths: list[int], least: Callable[[], list[int]]) -> list[int] | None:
+        """Widths that the screen holds; None if columns would get too narrow to read, that is, than `least`."""
         if self.screen is None:
             return widths
         overhead = 3 * len(widths) + 1 if self.frame is not None else 2 * (len(widths) - 1)
         room = self.screen - overhead
         if sum(widths) <= room:
             return widths
-        if room < COLUMN_MIN * len(widths):
-            return None
-        return _levelled(widths, room)
+        bounds = least()
+        return None if sum(bounds) > room else _levelled(widths, room, bounds)
 
     def _line(self, corners: str, widths: Sequence[int]) -> str:
         assert self.frame is not None
@@ -164,15 +183,19 @@ class TableWriter:
             self.write(self._line(frame.top, widths))
         if not self.style.headers:
             return
-        cells = [
-            self._painted("header", padded(cut(name, width), width, right=at_right))
-            for name, width, at_right in zip(headers, widths, right, strict=True)
-        ]
+        parts = list(map(name_lines, headers, widths))
+        for line in zip_longest(*parts, fillvalue=""):
+            cells = [
+                self._painted("header", padded(name, width, right=at_right))
+                for name, width, at_right in zip(line, widths, right, strict=True)
+            ]
+            if frame is not None:
+                self.write(self._joined(cells))
+            else:
+                self.write("  ".join(cells).rstrip() + "\n")
         if frame is not None:
-            self.write(self._joined(cells))
             self.write(self._line(frame.cross, widths))
         else:
-            self.write("  ".join(cells).rstrip() + "\n")
             self.write("  ".join("-" * width for width in widths) + "\n")
 
     def _joined(self, cells: Sequence[str]) -> str:
@@ -201,7 +224,12 @@ class TableWriter:
             if self.screen is None or all(map(_fits, texts, widths)):
                 out.append(self._row([texts], row, widths, right))
                 continue
-            parts = [wrapped(text, width) for text, width in zip(texts, widths, strict=True)]
+            parts = [
+                [text]
+                if value.__class__ is int or value.__class__ is float
+                else wrapped(text, width)
+                for text, value, width in zip(texts, row, widths, strict=True)
+            ]
             height = max(map(len, parts))
             lines = [[part[at] if at < len(part) else "" for part in parts] for at in range(height)]
             out.append(self._row(lines, row, widths, right))
@@ -238,21 +266,67 @@ class TableWriter:
         return "".join(made)
 
 
-def _levelled(widths: Sequence[int], room: int) -> list[int]:
-    """Widths that add up to `room`: all that are wider than some cap are cut to it, the others stay."""
-    left, cap = room, 0
-    for place, width in enumerate(sorted(widths)):
-        cap = left // (len(widths) - place)
-        if width > cap:
+def _levelled(widths: Sequence[int], room: int, least: Sequence[int]) -> list[int]:
+    """Widths that add up to `room`: all that are wider than some cap are cut to it, or to what they need at `least`;
+    the others stay."""
+    bounded = [0] * len(widths)  # those that need more than the cap
+    while True:
+        left, cap = room - sum(bounded), 0
+        free = [width for width, bound in zip(widths, bounded, strict=True) if not bound]
+        for place, width in enumerate(sorted(free)):
+            cap = left // (len(free) - place)
+            if width > cap:
+                break
+            left -= width
+        found = [
+            bound or (need if width > cap and need > cap else 0)
+            for width, bound, need in zip(widths, bounded, least, strict=True)
+        ]
+        if found == bounded:
             break
-        left -= width
-    fitted = [min(width, cap) for width in widths]
+        bounded = found
+    fitted = [bound or min(width, cap) for width, bound in zip(widths, bounded, strict=True)]
     spare = room - sum(fitted)
     for place, width in enumerate(widths):
-        if spare and width > cap:
+        if spare and width > fitted[place]:
             fitted[place] += 1
             spare -= 1
     return fitted
+
+
+def _least_width(name: str, texts: Sequence[str], values: Sequence[object]) -> int:
+    """What a column needs to be read: its numbers whole, of its words and of its name's parts the first cells."""
+    numbers = [
+        len(text)
+        for text, value in zip(texts, values, strict=True)
+        if value.__class__ is int or value.__class__ is float
+    ]
+    words = {part for text in texts for part in text.split()}
+    words.update(_PARTS.findall(name))
+    longest = max(map(width_of, words), default=0)
+    return max(max(numbers, default=0), min(longest, READABLE), 1)
+
+
+_PARTS = re.compile(r"[A-Z]*[^A-Z\W_]+[\W_]*|[A-Z]+[\W_]*|[\W_]+")
+"""The parts of a name: `MediaTypeId` has three, `first_name` two, `count(*)` one."""
+
+
+def name_lines(name: str, width: int) -> list[str]:
+    """A column's name in lines of at most `width` cells, broken between its parts where it can be."""
+    if width_of(name) <= width:
+        return [name]
+    lines = [""]
+    for part in _PARTS.findall(name):
+        rest = part
+        if width_of(lines[-1] + rest.rstrip()) > width and lines[-1]:
+            lines.append("")
+        while width_of(rest.rstrip()) > width:
+            head = cut(rest, width + 1)[:-1] or rest[0]
+            lines[-1] = head
+            lines.append("")
+            rest = rest[len(head) :]
+        lines[-1] += rest
+    return [line.rstrip() for line in lines if line.strip()]
 
 
 def hanging(line: str, width: int) -> list[str]:

@@ -12,6 +12,7 @@ from kvsh.commands import COMMANDS
 from kvsh.complete import Candidate, CommandSpec, Completer
 from kvsh.config import SETTINGS, config_path, history_path, load
 from kvsh.environment import describe_path
+from kvsh.output.tables import width_of
 from kvsh.output.target import pager_command
 from kvsh.reader import is_command, is_complete
 from kvsh.repl.ask import ask
@@ -78,7 +79,8 @@ def _banner(environment: Environment) -> str:
         parts.append(size_text(stats["file_bytes"]))
     if environment.store.readonly:
         parts.append("read-only")
-    return f"{', '.join(parts)}; {hint}"
+    line = f"{', '.join(parts)}; {hint}"
+    return line if width_of(line) <= (environment.screen or 80) else line.replace("; ", "\n", 1)
 
 
 def _new_undo_log(environment: Environment) -> None:

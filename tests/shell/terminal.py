@@ -47,7 +47,7 @@ class Terminal:
             key: value
             for key, value in os.environ.items()
             if not key.startswith("KVSH_")
-            and key not in ("NO_COLOR", "COLORTERM", "PAGER", "EDITOR")
+            and key not in ("NO_COLOR", "COLORTERM", "PAGER", "EDITOR", "COLUMNS", "LINES")
         }
         env |= {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
         env |= {"KVSH_CONFIG": "", "KVSH_HISTORY": ""}

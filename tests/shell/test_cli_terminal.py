@@ -108,6 +108,19 @@ def test_an_error_has_a_caret_and_the_nearest_name(terminal: Terminal) -> None:
     assert lines[at + 2].index("^") == lines[at + 1].index("artst")
 
 
+@pytest.mark.parametrize("before", ["", "'a long text that fills the line', 1 + 1, 'CJK 無罪', "])
+def test_the_caret_of_an_error_fits_a_narrow_screen(database: Path, before: str) -> None:
+    with shell(database, columns=36) as terminal:
+        after = " WHERE 'more' || 'than' || 'a screen' IS NOT NULL"
+        terminal.send(f"SELECT {before}nme FROM artist{after};\r")
+        terminal.wait_for(r"\^ did you mean\s+name")
+        lines = terminal.lines
+        (at,) = [number for number, line in enumerate(lines) if "error: no such column" in line]
+        shown = terminal.screen.display[at + 1]
+        assert lines[at + 2].index("^") == width_of(shown[: shown.index("nme")])
+        terminal.wait_for_prompt("> ")
+
+
 def test_tab_completes_names_of_the_open_database(terminal: Terminal) -> None:
     terminal.send("SELECT * FROM alb\t")
     terminal.wait_for("SELECT \\* FROM album")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kvsh.output import HEADERS_BY_DEFAULT, MODES, Style, write_rows
 from kvsh.output.objects import object_lines
-from kvsh.output.tables import hanging, width_of
+from kvsh.output.tables import hanging, name_lines, width_of
 from kvsh.output.values import literal, literal_column, plain, real_column, real_text
 
 Row = tuple[Any, ...]
@@ -252,7 +252,7 @@ def test_a_table_too_wide_takes_the_whole_screen(screen: int) -> None:
         assert {width_of(line) for line in lines} == {screen}
         assert "".join(re.findall("y+", "\n".join(lines))) == "y" * 40
     else:
-        assert screen < 6 * 5 + 16
+        assert screen < 8 + 8 + 7 + 8 + 1 + 16
 
 
 def test_a_plans_line_is_wrapped_under_its_text() -> None:
@@ -268,6 +268,55 @@ def test_a_table_that_can_not_fit_turns_into_lines() -> None:
     names = [f"column{i}" for i in range(30)]
     text = shown("box", names, [tuple(range(30))], screen=60)
     assert " column0 = 0\n" in text and "column29 = 29\n" in text
+
+
+def test_the_lines_of_a_wide_table_show_null_are_wrapped_and_tell_the_terminal_nothing() -> None:
+    names = ["n", *(f"column{i}" for i in range(9))]
+    values = (None, "one two three " * 3 + "one two three", "\x1b[2J", *range(7))
+    lines = shown("box", names, [values], screen=40).splitlines()
+    assert lines[0] == "      n = NULL"
+    assert lines[1:3] == [
+        "column0 = one two three one two three",
+        "          one two three one two three",
+    ]
+    assert lines[3] == "column1 = \\x1b[2J"
+    huge = "x" * 5000
+    assert huge in shown("box", names, [(huge, *values[1:])], screen=40)
+
+
+@pytest.mark.parametrize("mode", ["box", "table", "column"])
+@pytest.mark.parametrize("screen", range(20, 70))
+def test_numbers_are_never_broken(mode: str, screen: int) -> None:
+    names = ["MediaTypeId", "text", "max", "mean"]
+    rows: list[Row] = [(1, "some words here", "text", 33510200.0), (2, "x" * 30, 1059546140, None)]
+    text = shown(mode, names, rows, screen=screen)
+    assert "1059546140" in text and "33510200.0" in text
+    if "MediaTypeId =" not in text:
+        lines = text.splitlines()
+        assert max(map(len, lines)) <= screen
+        rule = next(i for i, line in enumerate(lines) if i and re.match(r"[├+-]-*─*", line))
+        assert "mean" in "".join(lines[:rule])
+
+
+def test_names_are_broken_between_their_parts() -> None:
+    assert name_lines("MediaTypeId", 5) == ["Media", "Type", "Id"]
+    assert name_lines("MediaTypeId", 9) == ["MediaType", "Id"]
+    assert name_lines("first_name", 6) == ["first_", "name"]
+    assert name_lines("Milliseconds", 5) == ["Milli", "secon", "ds"]
+    assert name_lines("count(*)", 8) == ["count(*)"]
+    assert name_lines("sum(UnitPrice * Quantity)", 10) == ["sum(Unit", "Price *", "Quantity)"]
+    for width in range(1, 12):
+        for name in ("表の名前です", "HTTPServer2Name", "", "a b  c", "  "):
+            lines = name_lines(name, max(width, 2))
+            assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+            assert all(width_of(line) <= max(width, 2) for line in lines) or name in lines
+
+
+def test_a_column_of_numbers_that_grow_has_room_for_them() -> None:
+    rows: list[Row] = [(i, "x") for i in range(1, 2001)]
+    lines = shown("box", ["id", "a"], rows, screen=40).splitlines()
+    assert len({len(line) for line in lines}) == 1 and "│    2000 │ x │" in lines
+    assert shown("box", ["id", "a"], rows[:400], screen=40).splitlines()[0] == "┌─────┬───┐"
 
 
 def test_in_a_pipe_nothing_is_cut() -> None:
