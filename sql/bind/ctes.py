@@ -64,7 +64,10 @@ def renamed(
         return result
     if len(names) != len(result):
         raise SqlError(f"table {table} has {len(result)} values for {len(names)} columns")
-    return tuple(replace(column, name=name) for column, name in zip(result, names, strict=True))
+    return tuple(
+        replace(column, name=name, inner_name=None)
+        for column, name in zip(result, names, strict=True)
+    )
 
 
 def declare(binder: Binder, with_: exp.Expression) -> None:
@@ -118,17 +121,8 @@ def _recursive(
         node = node.this
     arms.append(("", node))
     arms.reverse()
-    first = next(
-        (
-            place
-            for place, (_, arm) in enumerate(arms)
-            if any(
-                table.name.lower() == cte.name.lower() and not table.args.get("db")
-                for table in arm.find_all(exp.Table)
-            )
-        ),
-        None,
-    )
+    name = cte.name.lower()
+    first = next((place for place, (_, arm) in enumerate(arms) if _is_named(name, arm)), None)
     if first is None:
         return None
     if first == 0:
@@ -168,6 +162,27 @@ def _recursive(
         collations=compound_collations(binder, [initial, *steps]),
     )
     return ordered_compound(binder, block, [initial, *steps], query, result), result
+
+
+def _is_named(name: str, arm: exp.Expression) -> bool:
+    """Whether a FROM in the arm names the CTE, and none of the arm's own that has its name."""
+    return any(
+        table.name.lower() == name and not table.args.get("db") and not _is_hidden(name, table, arm)
+        for table in arm.find_all(exp.Table)
+    )
+
+
+def _is_hidden(name: str, table: exp.Expression, arm: exp.Expression) -> bool:
+    """Whether a WITH between the arm and the table, which may be a part of it, has a CTE of that name."""
+    node: exp.Expression | None = table
+    while node is not None:
+        with_ = node.args.get("with_")
+        if with_ is not None and any(
+            definition.args["alias"].name.lower() == name for definition in with_.expressions
+        ):
+            return True
+        node = None if node is arm else node.parent
+    return False
 
 
 def _steps(

@@ -139,6 +139,30 @@ SCRIPTS: dict[str, list[str]] = {
         "SELECT 0.5 IS TRUE COLLATE NOCASE, 0.5 IS NOT TRUE COLLATE NOCASE, 2 IS (TRUE COLLATE RTRIM)",
         "SELECT -00009223372036854775808, typeof(-009223372036854775809), 0000000000000000000000000001",
     ],
+    "a column that has a name of its own is not called as the column below its COLLATE": [
+        *_TABLES,
+        "WITH w (n) AS (SELECT b COLLATE NOCASE FROM t) SELECT n FROM w",
+        "SELECT n FROM (WITH w (n) AS (SELECT b COLLATE NOCASE FROM t) SELECT * FROM w)",
+        "WITH w (n) AS (SELECT b COLLATE NOCASE FROM t), v AS (SELECT * FROM w) SELECT n FROM v",
+        "WITH w AS (SELECT b COLLATE NOCASE FROM t) SELECT b FROM w",
+        "CREATE VIEW v (n) AS SELECT b COLLATE NOCASE FROM t",
+        "SELECT n, v.n FROM v",
+        "SELECT n FROM (SELECT * FROM v)",
+        "SELECT n FROM (SELECT n COLLATE RTRIM FROM v)",
+        "CREATE TABLE made AS SELECT * FROM v",
+        "SELECT sql FROM sqlite_master WHERE name = 'made'",
+    ],
+    "a CTE inside of a CTE of the same name does not make that recursive": [
+        "WITH w (n) AS (SELECT (SELECT max(n) FROM (WITH w (n) AS (SELECT 1) SELECT n FROM w))"
+        " UNION ALL SELECT 2) SELECT n FROM w",
+        "WITH w (n) AS (SELECT 2 UNION ALL SELECT (WITH w (n) AS (SELECT 1) SELECT n FROM w)) SELECT n FROM w",
+        "WITH w (n) AS (SELECT 2 UNION SELECT n + 1 FROM"
+        " (WITH w (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM w WHERE n < 3) SELECT n FROM w)) SELECT n FROM w",
+        "WITH w (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM w WHERE n < 5"
+        " AND n IN (WITH w (n) AS (SELECT 2 UNION SELECT 3) SELECT n FROM w)) SELECT n FROM w",
+        "WITH w (n) AS (SELECT 1 UNION ALL SELECT (WITH v (n) AS (SELECT 9) SELECT n FROM w) FROM w LIMIT 3)"
+        " SELECT n FROM w",
+    ],
 }
 
 
