@@ -358,8 +358,8 @@ class DiskStore:
         if changes is None or CATALOG_TREE_ID in changes:
             return False
         for tree_id, puts in changes.items():
-            state = version.trees[tree_id]
-            if state.pending_lsn >= lsn or len(puts) > OWN_MAX:
+            state = version.trees.get(tree_id)
+            if state is None or state.pending_lsn >= lsn or len(puts) > OWN_MAX:
                 return False  # an older version that is made after a newer one, for one
             if tree_id != RAW_TREE_ID and state.pending_count + len(puts) > state.pending_max:
                 return False

@@ -86,18 +86,21 @@ def gathered_changes(records: Iterable[bytes]) -> dict[int, dict[Key, Value]] | 
     """The newest value of each key in redo records, by tree, as a transaction's own changes are kept; None if they
     do anything but put and delete."""
     gathered: dict[int, dict[Key, Value]] = {}
-    for record in records:
-        for operation, tree_id, changes in decode_redo(record):
-            if operation != OP_CHANGES:
-                return None
-            values = [
-                tuple(value) if value.__class__ is list else True if value is None else value
-                for value in changes[1::2]
-            ]
-            if tree_id not in gathered:
-                gathered[tree_id] = {}
-            changes[1::2] = values
-            _gather(gathered[tree_id], changes)
+    try:
+        for record in records:
+            for operation, tree_id, changes in decode_redo(record):
+                if operation != OP_CHANGES:
+                    return None
+                values = [
+                    tuple(value) if value.__class__ is list else True if value is None else value
+                    for value in changes[1::2]
+                ]
+                if tree_id not in gathered:
+                    gathered[tree_id] = {}
+                changes[1::2] = values
+                _gather(gathered[tree_id], changes)
+    except _NO_SENSE as error:
+        raise _senseless(error) from error
     return gathered
 
 
@@ -107,19 +110,31 @@ def replay(transaction: LocalTransaction, records: Iterable[bytes]) -> None:
     Changes are gathered by key and then made in key order, as bulk changes, whatever the number of
     records they came in: only the newest of a key counts, and each leaf is changed once."""
     gathered: dict[int, dict[Key, Value]] = {}
-    for record in records:
-        for operation, tree_id, argument in decode_redo(record):
-            if operation == OP_CHANGES:
-                if tree_id not in gathered:
-                    gathered[tree_id] = {}
-                _gather(gathered[tree_id], argument)
-                continue
-            apply = _APPLY.get(operation)
-            if apply is None:
-                raise CorruptionError(f"a redo record holds an unknown operation: {operation}")
-            _apply_changes(transaction, gathered)
-            apply(transaction, tree_id, argument)
-    _apply_changes(transaction, gathered)
+    try:
+        for record in records:
+            for operation, tree_id, argument in decode_redo(record):
+                if operation == OP_CHANGES:
+                    if tree_id not in gathered:
+                        gathered[tree_id] = {}
+                    _gather(gathered[tree_id], argument)
+                    continue
+                apply = _APPLY.get(operation)
+                if apply is None:
+                    raise CorruptionError(f"a redo record holds an unknown operation: {operation}")
+                _apply_changes(transaction, gathered)
+                apply(transaction, tree_id, argument)
+        _apply_changes(transaction, gathered)
+    except _NO_SENSE as error:
+        raise _senseless(error) from error
+
+
+_NO_SENSE = (LookupError, TypeError, ValueError)
+"""What Python says to keys, values and kinds that no tree can have."""
+
+
+def _senseless(error: Exception) -> CorruptionError:
+    """Its checksum is right: a faulty program has written it, or an ill-meaning one."""
+    return CorruptionError(f"a redo record is whole, and makes no sense: {error!r}")
 
 
 def _gather(newest: dict[Key, Value], changes: list[Any]) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from btree.backend import Backend
-from btree.errors import ReadOnlyError, StoreError
+from btree.errors import CorruptionError, ReadOnlyError, StoreError
 from btree.node import Node, Owner, new_leaf
 from btree.overlay import (
     OWN_MAX,
@@ -133,7 +133,10 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
                 return self.open_trees[RAW_TREE_ID]
             if tree_id == CATALOG_TREE_ID:
                 self.plain_shape = None
-            state = (self._states or self.version.trees)[tree_id]
+            try:
+                state = (self._states or self.version.trees)[tree_id]
+            except KeyError:
+                raise CorruptionError(f"there is no tree {tree_id}") from None
             root = state.root
             if root.__class__ is int:
                 root = self.load_root(state)

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from btree import CATALOG_TREE_ID, Row, Store, Transaction, Tree
+from btree import CATALOG_TREE_ID, CorruptionError, Row, Store, Transaction, Tree
 from sql.schema import MAIN, TREE_BASE, Index, Schema, SchemaObject, Table, Trigger, View
 
 _RECORDS: dict[str, type[Table] | type[Index] | type[View] | type[Trigger]] = {
@@ -67,16 +67,20 @@ class SchemaCache:
         records: dict[int, tuple[Row, SchemaObject]] = {}
         added: list[int] = []
         previous = self._records
-        for rowids, rows in tree.batches():
-            for rowid, row in zip(rowids, rows, strict=True):
-                if row[0] == "setting":
-                    settings[row[1]] = rowid, row[3]
-                    continue
-                known = previous.get(rowid)
-                if known is None or (known[0] is not row and known[0] != row):
-                    known = (row, _decoder(row[0]).decode(row[5]))
-                    added.append(rowid)
-                records[rowid] = known
+        rowid = 0
+        try:
+            for rowids, rows in tree.batches():
+                for rowid, row in zip(rowids, rows, strict=True):
+                    if row[0] == "setting":
+                        settings[row[1]] = rowid, row[3]
+                        continue
+                    known = previous.get(rowid)
+                    if known is None or (known[0] is not row and known[0] != row):
+                        known = (row, _decoder(row[0]).decode(row[5]))
+                        added.append(rowid)
+                    records[rowid] = known
+        except (LookupError, TypeError, ValueError, msgspec.DecodeError) as error:
+            raise CorruptionError(f"row {rowid} of the catalog can't be read: {error!r}") from error
         # Mostly something was added at the end, and the rest of the schema is as before.
         is_extended = len(records) == len(previous) + len(added) and self._latest is not None
         if is_extended and self._latest is not None:
