@@ -200,31 +200,6 @@ class Session(TransactionState):
             total += max(result.rowcount, 0)
         return Result(rowcount=total)
 
-    def run_script(self, sql: str) -> Iterator[Result]:
-        """Run the statements of `sql` one after the other, as the results are asked for.  A run of
-        statements that differ in their literals alone gives one result."""
-        import re
-
-        from sql.parse import next_statement
-
-        runs = self.runs
-
-        blank = re.compile(r"(?:[\s;]|--[^\n]*+(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z))*+\Z")
-        start = 0
-        while start < len(sql):
-            end = next_statement(sql, start)
-            text = sql[start : len(sql) if end is None else end]
-            start += len(text)
-            if blank.match(text):
-                continue
-            yield self.execute(text)
-            runs.learn(text)
-            while (ran := runs.execute(sql, start, joins=False)) is not None:
-                start = ran.end
-                if ran.error is not None:
-                    raise ran.error
-                yield Result()
-
     def close(self) -> None:
         """Roll back what is open.  The store stays open.  Closing twice is harmless."""
         if not self.closed:

@@ -16,6 +16,7 @@ from sql.bind.scope import table_item
 from sql.parse import parse_statement
 from sql.parse.statements import Query
 from sql.session import Session
+from tests.sql.scripts import run_script
 
 SCHEMA = """
 CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b TEXT COLLATE nocase, c REAL);
@@ -45,8 +46,7 @@ QUERIES = [
 
 def session() -> Session:
     made = Session(open_memory())
-    for _ in made.run_script(SCHEMA):
-        pass
+    run_script(made, SCHEMA)
     return made
 
 

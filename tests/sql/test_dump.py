@@ -6,6 +6,7 @@ import sqlite3
 
 from btree import KeySpace, open_memory
 from sql import Session, copy_database, dump_statements
+from tests.sql.scripts import run_script
 
 SCRIPT = """
 create table "a b" as select 1 as x, 'it''s
@@ -21,8 +22,7 @@ create table "index"("table" blob);
 
 def filled_session() -> Session:
     session = Session(open_memory())
-    for _ in session.run_script(SCRIPT):
-        pass
+    run_script(session, SCRIPT)
     return session
 
 

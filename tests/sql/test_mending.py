@@ -7,6 +7,7 @@ from pathlib import Path
 from btree import CATALOG_TREE_ID, Store, open_memory
 from sql import Session, mend
 from tests.shell.running import kvsh
+from tests.sql.scripts import run_script
 
 SCRIPT = """
     CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b);
@@ -23,8 +24,7 @@ SCRIPT = """
 def made() -> tuple[Store, Session]:
     store = open_memory()
     session = Session(store)
-    for result in session.run_script(SCRIPT):
-        result.close()
+    run_script(session, SCRIPT)
     return store, session
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from btree import open_memory, open_store
 from sql import Session
+from tests.sql.scripts import run_script
 
 SCHEMA = """
 CREATE TABLE t(id INTEGER PRIMARY KEY, a, b UNIQUE, c DEFAULT (abs(-3)));
@@ -53,8 +54,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 
 def filled(store: Any) -> Session:
     session = Session(store)
-    for result in session.run_script(SCHEMA):
-        result.close()
+    run_script(session, SCHEMA)
     session.execute("PRAGMA foreign_keys = 1")
     session.execute_many(
         "INSERT INTO t(id, a, b) VALUES (?, ?, ?)", [(n, n % 50, n) for n in range(2000)]

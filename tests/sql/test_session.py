@@ -445,12 +445,6 @@ def test_a_statement_past_its_deadline_stops() -> None:
     assert session.execute("select 1").fetch_all() == [(1,)]
 
 
-def test_a_script_runs_statement_by_statement() -> None:
-    session = Session(open_memory())
-    script = "create table t(a); -- one\n ; select ';' ; select 2"
-    assert [result.fetch_all() for result in session.run_script(script)] == [[], [(";",)], [(2,)]]
-
-
 def test_columns_of_a_table_tell_the_kinds_of_value_that_they_may_hold() -> None:
     session = Session(open_memory())
     session.execute("create table t(id integer primary key, a, b)")

@@ -13,6 +13,7 @@ from sql import ConstraintError, Session, SqlError
 from sql.session_forms import REACH_MAX, Run, read_run, without_comments
 from sql.session_inserts import insert_form, literal_rows
 from tests.sql.engines import SqliteEngine, same_answers
+from tests.sql.scripts import run_script
 
 
 def statement_run(text: str, start: int = 0, reach: int = REACH_MAX) -> Run | None:
@@ -271,16 +272,14 @@ def test_a_script_of_inserts_runs_in_bulk_and_stops_where_one_fails() -> None:
     session = Session(open_memory())
     session.execute("create table t(a integer primary key, b)")
     script = "".join(f"INSERT INTO \"t\" VALUES({i}, '{i}');\n" for i in range(5000))
-    for _ in session.run_script(f"BEGIN; {script} COMMIT;"):
-        pass
+    run_script(session, f"BEGIN; {script} COMMIT;")
     assert session.execute("select count(*), sum(a) from t").fetch_all() == [(5000, 12497500)]
     assert session.changes == 1
     assert session.total_changes == 5000
     more = script.replace("VALUES(", "VALUES(1").replace("(10,", "(99999,")
     session.execute("delete from t where a > 4000")
     with pytest.raises(ConstraintError, match=r"UNIQUE constraint failed: t\.a"):
-        for _ in session.run_script(more):
-            pass
+        run_script(session, more)
     # 99999 went in, then 11: taken.
     assert session.execute("select count(*), max(a) from t").fetch_all() == [(4002, 99999)]
 
