@@ -218,6 +218,8 @@ class Binder:
     def _values(
         self, node: exp.Values, parent: Scope | None
     ) -> tuple[Block, tuple[ResultColumn, ...]]:
+        if len(node.expressions) == 1 and node.find(exp.Anonymous) is not None:
+            return self._select(_as_select(node), parent)  # for it may be an aggregate
         binder = ExpressionBinder(self, Scope(parent))
         rows = tuple(
             binder.bind_all(row.expressions if isinstance(row, exp.Tuple) else [row])
@@ -458,6 +460,23 @@ class Binder:
                 key = replace(key, collation=collation)
             keys.append(key)
         return tuple(keys)
+
+
+def _as_select(node: exp.Values) -> exp.Select:
+    """The only row of VALUES as a SELECT without FROM, which it is to SQLite: aggregates may stand there."""
+    row = node.expressions[0]
+    select = exp.Select(
+        expressions=[
+            exp.Alias(this=value.copy(), alias=exp.to_identifier(f"column{place}"))
+            for place, value in enumerate(
+                row.expressions if isinstance(row, exp.Tuple) else [row], 1
+            )
+        ]
+    )
+    for clause in ("limit", "offset"):
+        if node.args.get(clause) is not None:
+            select.set(clause, node.args[clause].copy())
+    return select
 
 
 def _column_below(node: exp.Expression) -> str | None:

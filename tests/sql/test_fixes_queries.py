@@ -163,6 +163,22 @@ SCRIPTS: dict[str, list[str]] = {
         "WITH w (n) AS (SELECT 1 UNION ALL SELECT (WITH v (n) AS (SELECT 9) SELECT n FROM w) FROM w LIMIT 3)"
         " SELECT n FROM w",
     ],
+    "VALUES of one row may have aggregates and windows, as a SELECT without FROM": [
+        *_TABLES,
+        "VALUES (count(*))",
+        "VALUES (max(1), group_concat('x'), abs(-1))",
+        "VALUES (row_number() OVER ())",
+        "SELECT * FROM (VALUES (count(*), 2)) LIMIT 1",
+        "VALUES (1) UNION ALL VALUES (count(*))",
+        "SELECT (VALUES (count(t.a))), a FROM t GROUP BY a",
+        "SELECT (VALUES (count(a))) FROM t",
+        "SELECT a, a IN (VALUES (abs(t.a))) FROM t",
+        "INSERT INTO t (a) SELECT * FROM (VALUES (count(*)))",
+        "INSERT INTO t (a) VALUES (count(*))",
+        "SELECT a FROM t",
+        "CREATE VIEW v AS VALUES (upper('x'), count(*))",
+        "SELECT * FROM v",
+    ],
 }
 
 
