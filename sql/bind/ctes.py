@@ -4,7 +4,7 @@ queue of rows."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -174,7 +174,7 @@ def _is_named(name: str, arm: exp.Expression) -> bool:
 
 def _is_hidden(name: str, table: exp.Expression, arm: exp.Expression) -> bool:
     """Whether a WITH between the arm and the table, which may be a part of it, has a CTE of that name."""
-    node: exp.Expression | None = table
+    node: Any = table
     while node is not None:
         with_ = node.args.get("with_")
         if with_ is not None and any(
