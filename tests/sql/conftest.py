@@ -8,6 +8,8 @@ import pytest
 
 from sql.dml import indexing
 
+pytest.register_assert_rewrite("tests.sql.one_by_one")
+
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
