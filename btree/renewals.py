@@ -9,6 +9,7 @@ is: there leaves are written anew in their file.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
@@ -49,12 +50,18 @@ class Renewals:
     """When a store's file is made anew, and who does what of it."""
 
     def __init__(self, store: DiskStore) -> None:
-        self._store = store
+        self._owner = weakref.ref(store)  # not to be kept by it: a store that is dropped goes at once
         self._busy = threading.Lock()
         self._renewal: Renewal | None = None
         self._begun_at = self._fullness = 0.0  # when it was begun, and after the commit before
         self._failed_at = -1  # the pages commit over which one has failed
         self.compacts = False  # by itself, behind large commits
+
+    @property
+    def _store(self) -> DiskStore:
+        store = self._owner()
+        assert store is not None  # it is who calls
+        return store
 
     def go_on(self, state: TreeState) -> None:
         """Do a part of a renewal, if one is under way or due; `state`: the raw tree's, in which a commit has just
