@@ -8,15 +8,16 @@ check needs no check at all.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import is_
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from btree import CATALOG_TREE_ID, Row, StoreError, Transaction
 from sql.context import Context
-from sql.errors import Interrupted, MisuseError, SqlError
+from sql.errors import Interrupted, SqlError
 from sql.loading import load, planning
+from sql.parameters import bound_values
 from sql.result import OwningResult, Result
 
 if TYPE_CHECKING:
@@ -28,18 +29,22 @@ if TYPE_CHECKING:
     from sql.schema import ObservedSchema, Schema
     from sql.session import Session
 
+_Made = tuple[Any, "Short | None", int, bool, bool]
+"""A plan of a query: what is compiled, the short query that it is, and what is known of both."""
 Values = tuple["SqlValue", ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-_PLAIN = frozenset((int, str, bytes, float, type(None))).issuperset
 _ROWS_GATHERED = 16384
 _FEW_ROWS = 1000
 """Rows of a query that are given back at once by the short way, without a look whether to stop."""
+_FITTING_MAX = 6
+"""Plans of a query for other numbers of rows that are kept."""
+_REPLANS_MAX = 64
+"""How often a query is planned anew for another number of rows; later it does with the plans that are kept."""
 _SHORT_RUNS = 3
 """How often a short query is run before its code is made: code is quicker than what is made ready anew each time."""
 _NO_TRANSACTION: Any = None
 _NEVER = -2  # a commit number that no transaction has (a pair's is -1)
-_INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
 
 class Prepared:
@@ -81,28 +86,7 @@ class Prepared:
 
     def bind(self, parameters: Parameters) -> Values:
         """The parameters' values in their order.  Raises MisuseError for a wrong number of them."""
-        kind = parameters.__class__
-        if kind is not tuple and kind is not list and isinstance(parameters, Mapping):
-            values = tuple(
-                [_named(name, place, parameters) for place, name in enumerate(self.names, 1)]
-            )
-        else:
-            if len(parameters) != self.count:
-                raise MisuseError(
-                    f"Incorrect number of bindings supplied. The current statement uses "
-                    f"{self.count}, and there are {len(parameters)} supplied."
-                )
-            values = tuple(parameters)
-        if _PLAIN(map(type, values)):
-            for value in values:
-                if value.__class__ is int:
-                    if not _INT_MIN <= value <= _INT_MAX:
-                        break
-                elif value != value:  # NaN
-                    break
-            else:
-                return values
-        return tuple(map(bound, values))
+        return bound_values(self.names, parameters)
 
 
 class TransactionStatement(Prepared):
@@ -126,40 +110,6 @@ class TransactionStatement(Prepared):
         action = self._action
         action(session)
         return 0
-
-
-def _named(name: str | None, place: int, parameters: Mapping[str, Any]) -> Any:
-    """A parameter's value; a mapping that has `unnamed` knows those of `?`, too."""
-    if name is None:
-        unnamed = getattr(parameters, "unnamed", None)
-        if unnamed is not None:
-            return unnamed(place)
-        raise MisuseError(
-            f"Binding {place} has no name, but you supplied a dictionary (which has only names)."
-        )
-    try:
-        return parameters[name[1:]]
-    except KeyError as error:
-        raise MisuseError(
-            f"You did not supply a value for binding parameter :{name[1:]}."
-        ) from error
-
-
-def bound(value: Any) -> SqlValue:
-    """A Python value as SQL's: NaN is NULL, bool an integer, any buffer a blob."""
-    if value is None or type(value) is str or type(value) is bytes:
-        return value
-    if isinstance(value, float):
-        return None if math.isnan(value) else float(value)
-    if isinstance(value, int):
-        if not _INT_MIN <= value <= _INT_MAX:
-            raise MisuseError("integer out of the range of 64 bits")
-        return int(value)
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
-    raise MisuseError(f"type {type(value).__name__!r} can't be bound to a parameter")
 
 
 def catalog_states(transaction: Transaction) -> list[object]:
@@ -225,10 +175,13 @@ class QueryPlan(Checked):
     __slots__ = (
         "_coded",
         "_compiled",
+        "_fitted",
+        "_fitting",
         "_gives_list",
         "_observed",
         "_quick_context",
         "_reader",
+        "_replans",
         "_short",
         "_short_runs",
         "keeps_planner",
@@ -253,6 +206,9 @@ class QueryPlan(Checked):
         self._reader = 0  # the id of the kept one that it read from
         self._gives_list = False  # whether the latest run gave all rows at once, and few
         self._quick_context: Context | None = None
+        self._fitted: Values = ()  # the latest that the plan was seen to fit
+        self._fitting: list[_Made] = []  # plans for other numbers of rows
+        self._replans = 0
 
     def quick(self, session: Session, values: Values) -> list[Row] | int | None:
         plan = self.variant if self.count else self
@@ -313,6 +269,11 @@ class QueryPlan(Checked):
             ):
                 return None
             self._commit_number = number
+        compiled = self._compiled
+        if (compiled.is_dear or self._replans) and values != self._fitted:
+            if not compiled.fits(transaction, values):
+                return None
+            self._fitted = values
         session.cancellation.requested = False
         context, self._quick_context = self._quick_context, None
         if context is None:
@@ -320,14 +281,17 @@ class QueryPlan(Checked):
         context.transaction, context.parameters, context.now = transaction, values, None
         context.memory_limit_bytes = session.memory_limit_bytes
         reads, session.reads = session.reads, True
+        started = perf_counter()
         try:
-            batches = self._compiled.run(context)
+            batches = compiled.run(context)
         except BaseException:
             if session.keeps(transaction):
                 session.drop_reader()
             raise
         finally:
             session.reads = reads
+        if perf_counter() - started > compiled.long_s:
+            compiled.took_long(transaction, values)
         context.transaction = _NO_TRANSACTION
         if batches.__class__ is not list:  # no row has been made yet
             self._gives_list = False
@@ -351,16 +315,25 @@ class QueryPlan(Checked):
                 or session.functions.version != self._functions_version
             ):
                 self._check(session, transaction, values)
+            if (self._compiled.is_dear or self._replans) and values != self._fitted:
+                self._fit(session, transaction, values)
             rows = self._short_rows(session, transaction, values) if self._short_runs else None
             compiled = self._compiled
             if rows is None:
+                started = perf_counter()
                 batches = compiled.run(self.context(session, transaction, values))
+                is_list = batches.__class__ is list
+                if not is_list:
+                    if own is not None and session.keeps(own):
+                        session.give_reader_away()
+                    # The first batch is computed at once: errors show up in `execute`, as in SQLite.
+                    batches = _begun(batches)
+                if perf_counter() - started > compiled.long_s:
+                    compiled.took_long(transaction, values)
+                if not is_list:
+                    return self._streaming(session, batches, own)
             else:
                 batches = [rows] if rows else []
-            if batches.__class__ is not list:
-                if own is not None and session.keeps(own):
-                    session.give_reader_away()
-                return self._streaming(session, batches, own)
         except BaseException:
             if own is not None:
                 if session.keeps(own):
@@ -395,10 +368,7 @@ class QueryPlan(Checked):
         would keep its transaction's version of all trees."""
         if self._short_runs:
             self._coded = True
-            self._compiled = self._shape = None
-            self._states = []
-            self._commit_number = _NEVER
-            self._check(session, transaction, values)
+            self._plan_anew(session, transaction, values)
 
     @property
     def columns(self) -> tuple[ResultColumn, ...]:
@@ -425,8 +395,10 @@ class QueryPlan(Checked):
                 if found is not None:
                     rows += found
                 else:
+                    if (self._compiled.is_dear or self._replans) and values != self._fitted:
+                        self._fit(session, transaction, values)
+                    self._make_code(session, transaction, values)
                     if context is None:
-                        self._make_code(session, transaction, values)
                         context = self.context(session, transaction, values)
                     context.parameters = values
                     context.now = None
@@ -448,14 +420,10 @@ class QueryPlan(Checked):
         return rows, done, None
 
     def _streaming(self, session: Session, batches: Any, own: Transaction | None) -> Result:
-        # The first batch is computed at once: errors show up in `execute`, as in SQLite.
-        source = iter(batches)
-        first = next(source, None)
-        if first is None:
+        if not batches:
             if own is not None:
                 own.rollback()
             return Result(self._compiled.columns, [])
-        batches = _resumed(first, source)
         if own is not None:
             owning = OwningResult(self._compiled.columns, batches, own)
             session.note_streaming(owning)
@@ -473,6 +441,7 @@ class QueryPlan(Checked):
     def _check(self, session: Session, transaction: Transaction, values: Values) -> None:
         if not self.is_current(session, transaction):
             schema = session.schema_of(transaction)
+            self._fitting = []
             if (
                 self._compiled is None
                 or self._functions_version != session.functions.version
@@ -488,6 +457,36 @@ class QueryPlan(Checked):
         self._shape = transaction.shape
         number = transaction.commit_number
         self._commit_number = _NEVER if transaction.writable or number < 0 else number
+
+    def _fit(self, session: Session, transaction: Transaction, values: Values) -> None:
+        """Have a plan that is made for about as many rows as these values find."""
+        if not self._compiled.fits(transaction, values):
+            fitting = self._fitting
+            made = self._compiled, self._short, self._short_runs, self._coded, self._gives_list
+            for at, other in enumerate(fitting):
+                if other[0].fits(transaction, values) and other[0].is_still_valid(transaction):
+                    fitting[at] = made
+                    self._compiled, self._short, self._short_runs = other[:3]
+                    self._coded, self._gives_list = other[3:]
+                    break
+            else:
+                if self._replans == _REPLANS_MAX:
+                    return
+                self._replans += 1
+                if len(fitting) == _FITTING_MAX:
+                    del fitting[0]
+                fitting.append(made)
+                self._coded = False
+                self._plan_anew(session, transaction, values)
+        self._fitted = values
+
+    def _plan_anew(self, session: Session, transaction: Transaction, values: Values) -> None:
+        self._compiled = self._shape = None
+        self._states = []
+        self._commit_number = _NEVER
+        fitting = self._fitting
+        self._check(session, transaction, values)
+        self._fitting = fitting
 
     def _compile(self, session: Session, transaction: Transaction, values: Values) -> None:
         load("sql.compile")
@@ -522,10 +521,18 @@ class QueryPlan(Checked):
             return self._compile(session, transaction, values)
         finally:
             forget_blocks()
-        self._compiled = query
+        query.note_assumed()
+        self._compiled, self._fitted = query, values
         if not self.keeps_planner:
             # It holds the transaction, and with it a version of all trees.
             self._compiled.planner = None
+
+
+def _begun(batches: Iterable[list[Any]]) -> Iterator[list[Any]] | None:
+    """The batches, of which the first is made; None if there are none."""
+    source = iter(batches)
+    first = next(source, None)
+    return None if first is None else _resumed(first, source)
 
 
 def _resumed(first: list[Any], rest: Iterator[list[Any]]) -> Iterator[list[Any]]:

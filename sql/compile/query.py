@@ -20,6 +20,7 @@ from sql.compile.accesses import Binding
 from sql.compile.blocks import BlockCompiler
 from sql.compile.module import Lines, Module, code_of
 from sql.expressions import ColumnRef, Exists, Expression, InSubquery, ScalarSubquery
+from sql.optimise.assumed import Assumed, still_fit
 from sql.optimise.planner import Planner
 from sql.plan import Block, ResultColumn, Select, TableRelation
 from sql.plan.operators import Access, SelectPlan
@@ -43,6 +44,8 @@ SMALL_ROWS = 256
 """A plan is made anew when a table has 16 times the rows it had, or so many fewer, and that is not few."""
 SHORT_ROWS, SHORT_NS = 256.0, 1_000_000.0
 """A query of which no more rows are expected, at no higher cost, gives all of them at once."""
+DEAR_NS = 300_000.0
+"""To ask whether a plan fits takes 10 us: of one that costs so much, before each run, of others once one was long."""
 SHORT_BATCHES = 3
 """Batches of it that are waited for; where there are more, it was no short one."""
 
@@ -56,8 +59,10 @@ class CompiledQuery:
 
     __slots__ = (
         "_kinds",
+        "assumed",
         "block",
         "columns",
+        "is_dear",
         "planner",
         "run",
         "source",
@@ -65,6 +70,9 @@ class CompiledQuery:
 
     run: Run
     source: str
+
+    long_s = 0.002
+    """A run for so long, up to the first rows, is reason to ask whether the plan was made for as many."""
 
     def __init__(
         self,
@@ -75,6 +83,8 @@ class CompiledQuery:
         self.columns = _with_kinds(columns, block)
         self.block = block
         self.planner = planner
+        self.assumed: tuple[Assumed, ...] = ()
+        self.is_dear = False  # whether it is worth it to ask before each run what it assumes
         transaction = planner.env.transaction
         trees = [(tree_id, transaction.tree(tree_id)) for tree_id in sorted(trees_of(block))]
         self._kinds = tuple([(tree_id, tree.kinds, len(tree)) for tree_id, tree in trees])
@@ -112,6 +122,20 @@ class CompiledQuery:
         if not isinstance(plan, SelectPlan) or len(plan.levels) != 1:
             return None
         return plan.levels[0].access
+
+    def note_assumed(self) -> None:
+        """Keep what the plan assumes of its parameters, once there is one."""
+        self.assumed = self.planner.assumed()
+        self.is_dear = bool(self.assumed) and self.planner.plan(self.block).cost >= DEAR_NS
+
+    def took_long(self, transaction: Transaction, values: Sequence[Any]) -> None:
+        """Look whether a run took long because there are more rows than the plan was made for."""
+        if not self.is_dear and not self.fits(transaction, values):
+            self.is_dear = True
+
+    def fits(self, transaction: Transaction, values: Sequence[Any]) -> bool:
+        """Whether the plan was made for about as many rows as these parameters find."""
+        return not self.assumed or still_fit(self.assumed, transaction, values)
 
     def is_still_valid(self, transaction: Transaction) -> bool:
         """Whether the trees hold no kinds of value that the code was not made for, and have about the

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sql.expressions import Expression
 from sql.optimise.access import key_paths
+from sql.optimise.assumed import Assumed, EntryRange
 from sql.optimise.late import MADE_SOURCES, with_late_rows
 from sql.optimise.merging import with_merged_relations
 from sql.optimise.select import SelectPlanner
@@ -39,6 +40,7 @@ class Planner:
         self._plans: dict[int, tuple[Block, Plan]] = {}
         self._conditions: dict[tuple[str, int], tuple[Expression, ...]] = {}
         self._paths: dict[int, tuple[TableRelation, list[KeyPath]]] = {}
+        self._assumed: dict[tuple[int, tuple[Expression, ...]], Assumed] = {}
 
     def plan(self, block: Block, repeats: float = 1.0) -> Plan:
         """The block's plan; `repeats` is about how often a correlated one will run."""
@@ -108,6 +110,15 @@ class Planner:
     def _limited(self, block: Block, rows: float) -> float:
         limit = self.limit_of(block)
         return rows if limit is None else min(rows, max(1.0, limit))
+
+    def assume(self, entry_range: EntryRange, rows: float) -> None:
+        """Note how many entries a range has for the parameters of the first run.  Of a range behind some values no more
+        is asked how many entries begin with these."""
+        self._assumed[entry_range.tree_id, entry_range.equal] = entry_range, rows
+
+    def assumed(self) -> tuple[Assumed, ...]:
+        """What has been noted so far."""
+        return tuple(self._assumed.values())
 
     def key_paths(self, relation: TableRelation) -> list[KeyPath]:
         """The ordered trees of a relation's table, as `access.key_paths` has them."""

@@ -12,13 +12,12 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from sql.collations import comparing
-from sql.expressions import Expression, InList
+from sql.expressions import Expression, InList, Literal
+from sql.optimise.assumed import EntryRange
 from sql.optimise.statistics import DEFAULT_RANGE_SHARE
 from sql.plan import TableRelation
 from sql.plan.operators import PRESENT, Bound, Equality, KeyPath
-from sql.run.ranges import text_after
 from sql.settled import settled_value
-from sql.values import INT_MAX, INT_MIN
 
 if TYPE_CHECKING:
     from sql.optimise.planner import Planner
@@ -59,8 +58,23 @@ class RowEstimates:
         keys = self._keys(path, equal)
         if keys is None:
             return self._planner.statistics.rows_per_prefix(path.tree_id, len(equal)) * lists
+        if not any(equality.many for equality in equal):
+            rows = self._counted(EntryRange(path.tree_id, _values(equal)))
+            assert rows is not None
+            return rows
         tree = self._planner.statistics.tree(path.tree_id)
         return float(max(1, sum([tree.estimate(key, key, hi_inclusive=True) for key in keys])))
+
+    def _counted(self, entry_range: EntryRange) -> float | None:
+        """Its entries, None if they are not known; what the plan assumes is noted."""
+        tree = self._planner.statistics.tree(entry_range.tree_id)
+        found = entry_range.entries(tree, self._planner.env.parameters)
+        if found is None:
+            return None
+        rows = float(found)
+        if entry_range.depends_on_parameters():
+            self._planner.assume(entry_range, rows)
+        return rows
 
     def _keys(self, path: KeyPath, equal: tuple[Equality, ...]) -> list[tuple[object, ...]] | None:
         """The values that equalities on a key path's first parts stand for; None if some are not known yet, or they are
@@ -95,9 +109,10 @@ class RowEstimates:
             if equal:
                 return rows * DEFAULT_RANGE_SHARE
             fold = comparing(path.part(0).collation)
-            start = text if fold is None else fold(text)
-            tree = self._planner.statistics.tree(path.tree_id)
-            return float(max(1, tree.estimate((start,), (text_after(start),))))
+            start = prefix if fold is None else Literal(fold(text))
+            found = self._counted(EntryRange(path.tree_id, low=start, is_text=True))
+            assert found is not None
+            return found
         if equal:
             values = tuple(self.sampled(equality) for equality in equal)
             if any(value is NotImplemented or value is None for value in values):
@@ -109,12 +124,12 @@ class RowEstimates:
             values = ()
         if path.part(len(equal)).collation != "BINARY" and low is not PRESENT:
             return rows * DEFAULT_RANGE_SHARE
-        return self.range_rows(path.tree_id, values, low, high, scalar=False, rows=rows)
+        return self.range_rows(path.tree_id, equal, low, high, scalar=False, rows=rows)
 
     def range_rows(
         self,
         tree_id: int,
-        values: tuple[object, ...],
+        equal: tuple[Equality, ...],
         low: Bound | None,
         high: Bound | None,
         *,
@@ -125,24 +140,23 @@ class RowEstimates:
         rows = float(self._size) if rows is None else rows
         if low is PRESENT:
             tree = self._planner.statistics.tree(tree_id)
+            values = tuple([self.sampled(equality) for equality in equal])
             found = tree.estimate(
                 (*values, None), values or None, lo_inclusive=False, hi_inclusive=True
             )
             return float(max(1, found))
-        ends: list[object] = []
-        for bound in (low, high):
-            value = None if bound is None else self.sampled(bound)
-            if value is NotImplemented or (bound is not None and value is None):
-                both = low is not None and high is not None
-                return rows * (DEFAULT_RANGE_SHARE / 2 if both else DEFAULT_RANGE_SHARE)
-            if scalar and value is not None:
-                if not isinstance(value, (int, float)):
-                    return rows
-                value = int(min(max(value, INT_MIN), INT_MAX))  # infinite ones, too
-            ends.append(value)
-        tree = self._planner.statistics.tree(tree_id)
-        lo, hi = ends
-        if not scalar:
-            lo = (*values, lo) if lo is not None else (values or None)
-            hi = (*values, hi) if hi is not None else (values or None)
-        return float(max(1, tree.estimate(lo, hi, hi_inclusive=True)))
+        start, end = [None if bound is None else bound.expression for bound in (low, high)]
+        counted = self._counted(EntryRange(tree_id, _values(equal), start, end, scalar))
+        if counted is not None:
+            return counted
+        if scalar and not any(
+            bound is not None and self.sampled(bound) in (None, NotImplemented)
+            for bound in (low, high)
+        ):
+            return rows  # it is no number
+        both = low is not None and high is not None
+        return rows * (DEFAULT_RANGE_SHARE / 2 if both else DEFAULT_RANGE_SHARE)
+
+
+def _values(equal: tuple[Equality, ...]) -> tuple[Expression, ...]:
+    return tuple([equality.value for equality in equal])
