@@ -35,14 +35,15 @@ _SCATTERED = 60
 
 class Loaded:
     """What was written: tree keys and rows, in the order given.  `inserted`: the key of the last new row, None if all
-    had been there."""
+    had been there.  `count`: of all rows that were written, which are not told where nobody asks."""
 
-    __slots__ = ("inserted", "keys", "rows")
+    __slots__ = ("count", "inserted", "keys", "rows")
 
     def __init__(self, keys: Sequence[Any], rows: Sequence[Row], inserted: Any) -> None:
         self.keys = keys
         self.rows = rows
         self.inserted = inserted
+        self.count = len(rows)
 
 
 def stored_rows(
@@ -230,6 +231,10 @@ class BulkInsert:
         `given` are rowids that stand apart from the columns."""
         with CollectorPaused():
             return self._loaded(ctx, rows, given, sequence)
+
+    def load_free(self, ctx: Context, rows: Sequence[Row]) -> Loaded | None:
+        """`load` rows that nothing is known to be in the way of."""
+        return self._load(ctx, rows, None, None, known_free=True)
 
     def _loaded(
         self,
@@ -475,23 +480,20 @@ class BulkInsert:
             there = {key for key, value in zip(keys, found, strict=True) if value is not None}
             marks.append((keys, there))
         for index in uniques:
-            marks.append(self._prefixes(ctx, index, rows, keys))
+            values = index.values_of(rows, keys)
+            marks.append((values, set(index.owners(ctx.transaction.tree(index.tree_id), values))))
         return _first_of_each(len(rows), marks)
-
-    def _prefixes(
-        self, ctx: Context, index: IndexKeys, rows: Sequence[Row], keys: Sequence[Any]
-    ) -> tuple[Sequence[Any], set[Any]]:
-        """The unique values of each row (None with a NULL among them), and those that are there."""
-        parts = index.parts
-        prefixes = list(map(itemgetter(slice(parts)), index.entries(ctx, rows, keys)))
-        wanted = [prefix for prefix in set(prefixes) if None not in prefix]
-        sort_entries(wanted)
-        taken: set[Any] = index.taken(ctx.transaction.tree(index.tree_id), wanted)
-        return [None if None in prefix else prefix for prefix in prefixes], taken
 
 
 def _first_of_each(count: int, marks: Sequence[tuple[Sequence[Any], set[Any]]]) -> list[int]:
     """Places where no value is taken, by what was there or by an earlier place of these."""
+    if len(marks) == 1:
+        ((values, taken),) = marks
+        first = dict(zip(reversed(values), range(count - 1, -1, -1), strict=True))
+        for value in taken.intersection(first):
+            del first[value]
+        if None not in first:
+            return sorted(first.values())
     chosen: list[int] = []
     for place in range(count):
         if any(values[place] in taken for values, taken in marks):

@@ -11,8 +11,10 @@ from itertools import compress, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from btree import key_parts
 from sql.collations import folding
 from sql.compile import compile_row_function, compile_rows_function
+from sql.dml.entry_sorting import sort_entries
 from sql.expressions import ROWID
 from sql.parse import parse_expression
 from sql.values import truth
@@ -208,6 +210,77 @@ class IndexKeys:
         if any(None in map(itemgetter(place), entries) for place in range(self.parts)):
             return [prefix for prefix in found if None not in prefix]
         return found
+
+    def values_of(self, rows: Sequence[Row], keys: Sequence[Any]) -> list[Any]:
+        """The unique values of each row, bare of an index of one part, else a tuple; None with a NULL among them.  Of an
+        index of columns."""
+        places = self.stored_columns
+        assert places is not None
+        columns = [
+            values if fold is None else list(map(fold, values))
+            for values, fold in zip(
+                [
+                    list(keys if place == ROWID else map(itemgetter(place), rows))
+                    for place in places
+                ],
+                self._folds,
+                strict=True,
+            )
+        ]
+        if len(columns) == 1:
+            return columns[0]
+        made: list[Any] = list(zip(*columns, strict=True))
+        if any(None in values for values in columns):
+            return [None if None in value else value for value in made]
+        return made
+
+    def value_of(self, entry: Row) -> Any:
+        """The same of an entry, a NULL among others or not."""
+        return entry[0] if self.parts == 1 else entry[: self.parts]
+
+    def owners(self, tree: Tree, values: Iterable[Any]) -> dict[Any, Any]:
+        """Whose some unique values are: of those that the tree holds, the tree keys of their rows.
+
+        Where it is not much larger than they are many, all of it is looked at, in its order, for a fraction of what it
+        takes to sort them and go from one to the next."""
+        wanted = set(values)
+        wanted.discard(None)
+        if not wanted or not len(tree):
+            return {}
+        low: Row | None
+        high: Row | None
+        try:
+            low, high = self._prefix(min(wanted)), self._prefix(max(wanted))
+        except TypeError:  # of several kinds
+            low = high = None
+        about = tree.estimate(low, high, hi_inclusive=True)
+        if about <= _SCANNED_PER_PROBE * len(wanted):
+            return self._owners_in(tree.batches(low, high, hi_inclusive=True), wanted)
+        prefixes = list(map(self._prefix, wanted))
+        sort_entries(prefixes)
+        found = zip(prefixes, tree.prefixed_many(prefixes), strict=True)
+        return {self.value_of(prefix): self.row_key(keys[0]) for prefix, keys in found if keys}
+
+    def _prefix(self, value: Any) -> Row:
+        return (value,) if self.parts == 1 else value
+
+    def _owners_in(
+        self, batches: Iterable[tuple[Sequence[Row], Any]], wanted: set[Any]
+    ) -> dict[Any, Any]:
+        owners: dict[Any, Any] = {}
+        parts, is_wanted = range(self.parts), wanted.__contains__
+        for entries, _ in batches:
+            columns = [key_parts(entries, at) for at in parts]
+            there = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+            if wanted.isdisjoint(there):
+                continue
+            mask = list(map(is_wanted, there))
+            if self._without_rowid:
+                keys: Iterable[Any] = [self.row_key(entry) for entry in compress(entries, mask)]
+            else:
+                keys = compress(key_parts(entries, -1), mask)
+            owners.update(zip(compress(there, mask), keys, strict=True))
+        return owners
 
     def taken(self, tree: Tree, prefixes: Sequence[Row]) -> set[Row]:
         """Those of many sorted prefixes, none with a NULL, that the tree holds."""

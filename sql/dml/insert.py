@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from btree import CollectorPaused
 from sql.compile.query import trees_of
+from sql.dml.apart import apart
 from sql.dml.bulk import BulkInsert, Loaded
 from sql.dml.conflicts import resolutions
 from sql.dml.filling import insert_columns
@@ -93,6 +94,8 @@ class InsertPlan(WritePlan):
             self.bulk = BulkInsert(records, self.order, removes_alone=removes_alone)
             if not self._waits:
                 self._merge = merges(records, self.order, removes_alone=removes_alone)
+                if self._merge is not None and self.returning is None and not self._is_inner:
+                    self._merge.apart = apart(records, self.order, self.bulk)
         if (
             self._is_inner
             and target.plain
@@ -367,7 +370,7 @@ class InsertPlan(WritePlan):
             told += [(None, new) for new in zip(loaded.keys, loaded.rows, strict=True)]
         if loaded.inserted is not None and not self.table.without_rowid:
             self.session.last_insert_rowid = loaded.inserted
-        return WriteOutcome(len(loaded.rows), None, self._returned(ctx, loaded))
+        return WriteOutcome(loaded.count, None, self._returned(ctx, loaded))
 
     def _returned(self, ctx: Context, loaded: Loaded) -> list[Row] | None:
         if self.returning is None:

@@ -34,6 +34,7 @@ from sql.values import INT_MAX
 if TYPE_CHECKING:
     from btree import Tree
     from sql.context import Context
+    from sql.dml.apart import Apart
 
 _CHECKED_EACH = 4096
 """Rows after which somebody may have cancelled the statement."""
@@ -60,9 +61,11 @@ def merges(
 
 
 class Merge:
-    """How the conflicts of one statement are decided; made per plan."""
+    """How the conflicts of one statement are decided; made per plan.  `apart`: what writes rows none of which is in
+    another one's way, if there is such."""
 
     def __init__(self, records: TableRecords, order: Sequence[Resolution]) -> None:
+        self.apart: Apart | None = None
         self._records = records
         self._order = order
         self._uniques = [item.constraint for item in order if item.constraint is not None]
@@ -91,16 +94,26 @@ class Merge:
         if breaks_types(records, classes):
             return None
         keys: Sequence[Any]
+        kinds: set[type] = {tuple}
         if records.primary_key is not None:
             keys = list(map(records.primary_key, rows))
         else:
             if given is None and records.alias is not None:
                 given = list(map(itemgetter(records.alias), rows))
             keys = [None] * len(rows) if given is None else given
-            if not set(map(type, keys)) <= {int, NULL}:
+            kinds = set(map(type, keys))
+            if not kinds <= {int, NULL}:
                 return None
             if records.alias is not None:
                 classes[records.alias] = {int}
+        if (
+            self.apart is not None
+            and len(kinds) == 1
+            and (records.alias is not None or kinds != {int})
+        ):
+            loaded = self.apart.run(ctx, tree, rows, keys, are_given=kinds != {NULL})
+            if loaded is not None:
+                return loaded
         run = _Run(self._records, self._uniques, ctx, tree, rows, keys)
         if not run.decide(self._steps):
             return None
@@ -163,33 +176,18 @@ class _Run:
         self.written_keys: list[Any] = []
         self.inserted: Any = None
         # Of each unique index the values of the rows, None with a NULL among them, and whose they are.
-        self._values: list[list[Row | None]] = []
-        self._owners: list[dict[Row, Any]] = []
+        self._values = [index.values_of(rows, keys) for index in uniques]
+        self._owners = [
+            index.owners(ctx.transaction.tree(index.tree_id), values)
+            for index, values in zip(uniques, self._values, strict=True)
+        ]
         met = {key for key in keys if key is not None}
-        for index in uniques:
-            values, owners = self._look_up(index)
-            self._values.append(values)
-            self._owners.append(owners)
-            met.update(owners.values())
+        met.update(*[owners.values() for owners in self._owners])
         wanted = list(met)
         sort_entries(wanted)
         found = zip(wanted, tree.get_many(wanted), strict=True) if len(tree) else ()
         self.before: dict[Any, Row] = {key: row for key, row in found if row is not None}
         self.now = self.before.copy()
-
-    def _look_up(self, index: IndexKeys) -> tuple[list[Row | None], dict[Row, Any]]:
-        entries = index.entries(self._ctx, self._rows, self._keys)
-        of_entry = itemgetter(slice(index.parts))
-        values = [None if None in found else found for found in map(of_entry, entries)]
-        tree = self._ctx.transaction.tree(index.tree_id)
-        owners: dict[Row, Any] = {}
-        if len(tree):
-            wanted = [found for found in set(values) if found is not None]
-            sort_entries(wanted)
-            for prefix, keys in zip(wanted, tree.prefixed_many(wanted), strict=True):
-                if keys:
-                    owners[prefix] = index.row_key(keys[0])
-        return values, owners
 
     def decide(self, steps: Sequence[Any]) -> bool:
         """Follow the rows in their order; False if one of them needs a closer look."""
@@ -243,7 +241,7 @@ class _Run:
     def _remove(self, key: Any) -> None:
         row = self.now.pop(key)
         for index, owners in zip(self._uniques, self._owners, strict=True):
-            owners.pop(index.key(self._ctx, row, key)[: index.parts], None)
+            owners.pop(index.value_of(index.key(self._ctx, row, key)), None)
 
     def _change(self, clause: UpsertClause, key: Any, new_key: Any, given: Row) -> bool:
         ctx, records, tree = self._ctx, self._records, self._tree

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import kvsh
+from sql.dml.apart import Apart
 from sql.dml.merge import Merge
 from tests.sql.engines import open_both
 
@@ -160,6 +161,64 @@ def test_conflicts_of_many_rows_are_decided_in_memory(
         con.executemany(form, rows)
     assert table(ours, rowids=False) == table(oracle, rowids=False)
     assert decided and all(decided)
+
+
+@pytest.mark.parametrize("kind", ["rowid", "bare", "text", "without", "unique", "strict"])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_rows_that_are_in_nobody_else_s_way_are_written_by_column(
+    kind: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = random.Random(f"{kind} {seed}")
+    monkeypatch.setattr("sql.dml.apart._MET_MIN", numbers.choice([1, 100]))
+    monkeypatch.setattr("sql.dml.apart._MET_SHARE", 10_000)
+    done: list[bool] = []
+    run = Apart.run
+
+    def watched(self: Apart, *args: Any, **named: Any) -> Any:
+        loaded = run(self, *args, **named)
+        done.append(loaded is not None)
+        return loaded
+
+    monkeypatch.setattr(Apart, "run", watched)
+    schema = [TABLES[kind], *numbers.sample(INDEXES, 2), "CREATE TABLE s (id, a, b, c)"]
+    ours, oracle = open_both(tmp_path, schema)
+    rowids = "WITHOUT" not in TABLES[kind]
+
+    def key(number: int) -> Any:
+        if kind == "text":
+            return numbers.choice(["k", "K"]) + str(number)
+        return number if kind != "without" else f"k{number:05}"
+
+    def drawn(low: int, high: int, count: int) -> list[tuple[Any, ...]]:
+        return [
+            (key(n), numbers.choice([n, None, n]), numbers.choice("xyz"), n + numbers.random())
+            for n in numbers.sample(range(low, high), count)
+        ]
+
+    first = drawn(0, 3000, 2500)
+    for con in (ours, oracle):
+        con.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", first)
+    clashing = [(key(1), 1, "x", 1.0), (key(1), 2, "x", 2.0), (key(4001), 3, "x", 3.0)]
+    for number, form in enumerate([*FORMS[5:7], *FORMS[8:10], *FORMS[11:]]):
+        rows = drawn(number * 1000, number * 1000 + 2000, numbers.choice([300, 1900]))
+        if numbers.random() < 0.2:
+            rows += clashing
+        if kind == "rowid" and numbers.random() < 0.3:
+            rows.append((None, None, "new", None))
+
+        def write(con: Any, form: str = form, rows: Any = rows) -> Any:
+            con.execute("DELETE FROM s")
+            con.executemany("INSERT INTO s VALUES (?, ?, ?, ?)", rows)
+            text = form.replace("VALUES (?, ?, ?, ?)", "SELECT * FROM s WHERE true")
+            return con.execute(text).rowcount
+
+        assert outcome(ours, write) == outcome(oracle, write), form
+        assert table(ours, rowids=rowids) == table(oracle, rowids=rowids), form
+    assert any(done)
+    assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    ours.close()
+    again = kvsh.connect(str(tmp_path / "t.db"))
+    assert table(again, rowids=rowids) == table(oracle, rowids=rowids)
 
 
 def test_a_program_s_function_in_an_upsert_is_called_once_for_each_row(tmp_path: Path) -> None:
