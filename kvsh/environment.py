@@ -48,9 +48,6 @@ _READERS = frozenset(
 """Commands that do not ask now and then whether they are to stop, and can be stopped anywhere: they change
 no database that is there."""
 
-_WRITERS = frozenset((".import", ".read"))
-"""Commands beside the raw ones that change the database, in one step for `.undo`."""
-
 _LISTING = _READERS - {".export", ".repair"} | {
     ".config",
     ".help",
@@ -81,6 +78,8 @@ class Environment(OpenDatabase, Stoppable):
         self.headers: bool | None = None  # None: as the mode has it
         self.null = ""
         self.separator: str | None = None
+        self.row_separator: str | None = None
+        self.mode_before = ""  # what `\x` goes back to
         self.widths: list[int] = []
         self.table_name = "t"
         self.timer: Timer = "off"
@@ -174,6 +173,7 @@ class Environment(OpenDatabase, Stoppable):
             null=self.null,
             headers=headers,
             separator=self.separator,
+            row_separator=self.row_separator,
             table=self.table_name,
             widths=self.widths,
             kinds=kinds,
@@ -480,7 +480,7 @@ class Environment(OpenDatabase, Stoppable):
         except UsageError as error:
             raise UsageError(error.message, len(name) + 1 + error.column) from None
         command.at_home(arguments)
-        if self.undo_log is not None and (command.kind == "raw" or command.name in _WRITERS):
+        if command.kind == "raw" and self.undo_log is not None:
             with self.recording(line):
                 command.run(self, arguments)
         else:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, Unpack
 
 from kvsh.arguments import CommandError
 from kvsh.tidying import tidy
@@ -155,6 +156,16 @@ class OpenDatabase:
             self._session.opener = self._attached
             self._session.timeout = self.statement_timeout
         return self._session
+
+    def moved_from(self, directory: str) -> None:
+        """The working directory is another: relative paths of open files are told from the one that it was."""
+        if self.path is not None:
+            self.path = os.path.join(directory, self.path)
+        others = () if self._session is None else self._session.others.values()
+        stores: list[Any] = [self.store, *(other.store for other in others)]
+        for store in stores:
+            if store.path is not None:
+                store.path = os.path.join(directory, store.path)
 
     def attached_paths(self) -> list[str]:
         """The files that ATTACH has opened."""

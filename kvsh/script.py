@@ -279,7 +279,7 @@ class _Shown:
         self._environment.show([column.name for column in columns], batches, kinds=kinds)
 
 
-def chunks_of(descriptor: int, reader: Reader) -> Iterator[str]:
+def chunks_of(descriptor: int, reader: Reader) -> Generator[str, None, None]:
     """A pipe's or file's text as it arrives; more at once while a long statement is open.
     Raises Undecodable, OSError."""
     import codecs
@@ -354,6 +354,32 @@ def run_path(script: Script, path: str) -> bool:
         environment.source = before
 
 
+def _run_command(script: Script, command: str) -> None:
+    """What a command of the operating system prints, as a script.  Raises CommandError if that fails."""
+    import subprocess
+
+    environment = script.environment
+    before, environment.source = environment.source, f"|{command}"
+    reader = Reader(runs=True)
+    process = subprocess.Popen(
+        command, shell=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    try:
+        with process.stdout, closing(chunks_of(process.stdout.fileno(), reader)) as chunks:
+            goes_on = script.run(reader, chunks)
+        if not goes_on:
+            process.terminate()
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        environment.source = before
+        status = process.wait()
+    if status and goes_on:
+        raise CommandError(f"the command ended with status {status}")
+
+
 def run_text(script: Script, text: str, source: str) -> bool:
     """Statements from the command line."""
     script.environment.source = source
@@ -423,7 +449,7 @@ class ScriptFailed(CommandError):
 
 
 def run_file(environment: Environment, path: str) -> None:
-    """`.read`: a file inside a script or at the prompt.  Raises ScriptFailed if it stopped at an error."""
+    """`.read`: a file, or what a |COMMAND prints, inside a script or at the prompt.  Raises ScriptFailed if it stopped at an error."""
     global _depth
     if _depth >= READ_DEPTH_MAX:
         raise CommandError(f".read is nested more than {READ_DEPTH_MAX} deep: {path}")
@@ -436,7 +462,10 @@ def run_file(environment: Environment, path: str) -> None:
     _depth += 1
     try:
         with environment.waiting():  # for a pipe's writer; each unit is busy by itself
-            run_path(script, path)
+            if path.startswith("|"):
+                _run_command(script, path[1:].strip())
+            else:
+                run_path(script, path)
     finally:
         _depth -= 1
         environment.interactive = was_interactive

@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 KV_DEFINITION = "CREATE TABLE IF NOT EXISTS kv(key PRIMARY KEY, value) WITHOUT ROWID;"
 
 
-def dump_statements(session: Session, names: Set[str] | None = None) -> Iterator[str]:
+def dump_statements(
+    session: Session, names: Set[str] | None = None, *, data_only: bool = False
+) -> Iterator[str]:
     """The statements that make the database anew, as of one moment; temporary objects left out.
 
-    `names`: the lower-case names of the tables and views to give, with their indexes and triggers."""
+    `names`: the lower-case names of the tables and views to give, with their indexes and triggers.  `data_only`:
+    nothing but the INSERTs, for a database that has the tables."""
     with session.reading() as transaction:
         schema = session.schema_of(transaction).main
+        if data_only:
+            yield from _rows_alone(transaction, schema, names)
+            return
         yield "BEGIN TRANSACTION;"
         for table in sorted(schema.tables.values(), key=lambda table: table.name):
             name = table.name.lower()
@@ -45,6 +51,16 @@ def dump_statements(session: Session, names: Set[str] | None = None) -> Iterator
         if names is None:
             yield from _raw_inserts(transaction, schema)
         yield "COMMIT;"
+
+
+def _rows_alone(transaction: Transaction, schema: Schema, names: Set[str] | None) -> Iterator[str]:
+    """The INSERTs of all tables, and of the raw keys."""
+    for table in sorted(schema.tables.values(), key=lambda table: table.name):
+        name = table.name.lower()
+        if not name.startswith("sqlite_") and (names is None or name in names):
+            yield from _inserts(transaction, table)
+    if names is None:
+        yield from (text for text in _raw_inserts(transaction, schema) if text != KV_DEFINITION)
 
 
 def _definitions(schema: Schema, names: Set[str] | None) -> Iterator[str]:

@@ -82,7 +82,8 @@ class Command:
     def at_home(self, arguments: Arguments) -> None:
         """Resolve `~/` at the beginning of files' names, as a login shell does with words that have no quotes."""
         for hint, word in zip(self.arguments, arguments.words, strict=False):
-            if hint.rstrip(".") == "file" and word.text.startswith("~") and not word.quoted:
+            is_path = hint.rstrip(".") in ("file", "directory")
+            if is_path and word.text.startswith("~") and not word.quoted:
                 word.text = os.path.expanduser(word.text)
 
     def run(self, environment: Environment, arguments: Arguments) -> None:

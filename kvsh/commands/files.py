@@ -38,7 +38,26 @@ def read(environment: Environment, arguments: Arguments) -> None:
     allowed(environment)
     from kvsh.script import run_file
 
-    run_file(environment, arguments.words[0].text)
+    word = arguments.words[0]
+    path = word.text
+    if path.startswith("|"):
+        path = path if word.quoted else arguments.rest
+    elif len(arguments.words) > 1:
+        raise UsageError(
+            "one file, or |COMMAND; a name with blanks is quoted", arguments.column_of(1)
+        )
+    with environment.recording(f".read {arguments.rest}"):
+        run_file(environment, path)
+
+
+def cd(environment: Environment, arguments: Arguments) -> None:
+    allowed(environment)
+    if not arguments.words:
+        environment.write_shown(f"{os.getcwd()}\n")
+        return
+    before = os.getcwd()
+    os.chdir(arguments.words[0].text)
+    environment.moved_from(before)
 
 
 def output(environment: Environment, arguments: Arguments) -> None:

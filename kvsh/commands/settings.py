@@ -22,6 +22,7 @@ line            a line a column
 csv, tsv        for spreadsheets; json, jsonl for programs
 markdown, html  for documents
 insert, quote   SQL: INSERT statements, literals
+ascii, tcl      separators that no text has; words in quotes as of Tcl and C
 
 example: .mode json
 """,
@@ -170,7 +171,7 @@ def mode(environment: Environment, arguments: Arguments) -> None:
         environment.write(f"{environment.mode}\n")
         return
     name = arguments.words[0].text.lower()
-    name = {"tabs": "tsv", "columns": "column", "lines": "line", "ascii": "list"}.get(name, name)
+    name = {"tabs": "tsv", "columns": "column", "lines": "line"}.get(name, name)
     if name not in MODES:
         from kvsh.themes import nearest
 
@@ -179,7 +180,7 @@ def mode(environment: Environment, arguments: Arguments) -> None:
             arguments.column_of(0),
         )
     environment.mode = name
-    environment.separator = None
+    environment.separator = environment.row_separator = None
     if len(arguments.words) > 1:
         environment.table_name = arguments.words[1].text
 
@@ -233,7 +234,29 @@ def nullvalue(environment: Environment, arguments: Arguments) -> None:
 
 
 def separator(environment: Environment, arguments: Arguments) -> None:
-    environment.separator = arguments.words[0].text.replace("\\t", "\t")
+    from kvsh.arguments import unescaped
+
+    texts = [unescaped(text) for text in arguments.texts()]
+    environment.separator = texts[0]
+    if len(texts) > 1:
+        environment.row_separator = texts[1]
+
+
+def expanded(environment: Environment, arguments: Arguments) -> None:
+    is_on = environment.mode == "line"
+    wanted = _switched(environment, arguments, is_on) if arguments.words else not is_on
+    if wanted and not is_on:
+        environment.mode_before, environment.mode = environment.mode, "line"
+    elif is_on and not wanted:
+        environment.mode = environment.mode_before or ("box" if environment.interactive else "list")
+    environment.say(f"mode: {environment.mode}")
+
+
+def timing(environment: Environment, arguments: Arguments) -> None:
+    is_on = environment.timer != "off"
+    wanted = _switched(environment, arguments, is_on) if arguments.words else not is_on
+    environment.timer = "on" if wanted else "off"
+    environment.say(f"timer: {_on(wanted)}")
 
 
 def width(environment: Environment, arguments: Arguments) -> None:
@@ -288,6 +311,7 @@ def show(environment: Environment, arguments: Arguments) -> None:
         ("headers", headers_shown),
         ("nullvalue", repr(environment.null)),
         ("separator", repr(environment.separator or "")),
+        ("row separator", repr(environment.row_separator or "")),
         ("width", " ".join(map(str, environment.widths))),
         ("timer", _on(environment.timer != "off")),
         ("changes", _on(environment.changes_shown)),
@@ -295,7 +319,7 @@ def show(environment: Environment, arguments: Arguments) -> None:
         ("explain", _explained(environment)),
         ("timeout", f"{limit:g}s" if limit else "none"),
     ]
-    environment.write("".join(f"{name:>10}: {value}\n" for name, value in rows))
+    environment.write("".join(f"{name:>13}: {value}\n" for name, value in rows))
 
 
 def _on(value: bool) -> str:

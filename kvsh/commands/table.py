@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvsh.commands.command import Command
 
-_MODES = "one of box table column list line csv tsv json jsonl markdown insert quote html"
+_MODES = "one of box table column list line csv tsv json jsonl markdown insert quote html ascii tcl"
 _SWITCH = "one of on off"
 
 _ALL: tuple[Command | str, ...] = (
@@ -130,13 +130,19 @@ _ALL: tuple[Command | str, ...] = (
         "Default: nothing.", ".nullvalue NULL", arguments=("",), least=1,
     ),
     Command(
-        ".separator", "dot", "settings:separator", ".separator TEXT",
-        "set the separator of list, csv and quote",
-        "\\t in double quotes is a tab.", '.separator "\\t"', arguments=("",), least=1,
+        ".separator", "dot", "settings:separator", ".separator TEXT [ROWS]",
+        "set the separator of list, csv, quote, ascii and tcl",
+        "ROWS is what rows end with, a newline at first. \\t is a tab, \\r\\n the line end of Windows.",
+        '.separator "\\t"', arguments=("", ""), least=1,
     ),
     Command(
         ".width", "dot", "settings:width", ".width [N...]", "set column widths of drawn tables",
         "0 is automatic; without numbers all are.", ".width 20 0 10", arguments=("number...",),
+    ),
+    Command(
+        "\\x", "dot", "settings:expanded", "\\x [on|off]", "show a column a line, or no longer",
+        "Goes to the mode line and back. On a terminal a table that would be hard to read is shown so anyway.",
+        "\\x", arguments=(_SWITCH,),
     ),
     Command(
         ".output", "dot", "files:output", ".output [FILE | |COMMAND]",
@@ -155,6 +161,10 @@ _ALL: tuple[Command | str, ...] = (
         ".timer", "dot", "settings:timer", ".timer [on|off]", "print how long statements take",
         "On standard error. At a prompt what is typed is timed, and a file that is read as a whole, until this is said.",
         ".timer on", arguments=(_SWITCH,),
+    ),
+    Command(
+        "\\timing", "dot", "settings:timing", "\\timing [on|off]", "print how long statements take, or no longer",
+        "As .timer, but without a word it is switched over.", "\\timing", arguments=(_SWITCH,),
     ),
     Command(
         ".print", "dot", "settings:print_", ".print TEXT...", "print a text",
@@ -206,14 +216,20 @@ _ALL: tuple[Command | str, ...] = (
         aliases=(".shell", "\\!"),
     ),
     Command(
+        ".cd", "dot", "files:cd", ".cd [DIRECTORY]", "change the working directory",
+        "Without DIRECTORY it is printed. The open database stays open.", ".cd /tmp",
+        arguments=("directory",), aliases=("\\cd",),
+    ),
+    Command(
         ".open", "dot", "files:open_", ".open [--readonly] [FILE]", "open another database",
         "Without FILE, a scratch database in memory.", ".open --readonly app.db",
         arguments=("file",), options={"--readonly": ""},
         aliases=("\\c", "\\connect"),
     ),
     Command(
-        ".read", "dot", "files:read", ".read FILE", "run the statements of a file",
-        "Stops at the first error.", ".read load.sql", arguments=("file",), least=1,
+        ".read", "dot", "files:read", ".read FILE | |COMMAND", "run the statements of a file",
+        "Or those that a command prints. Stops at the first error. .undo takes all of them back.",
+        ".read load.sql", arguments=("file...",), least=1,
         aliases=("\\i", "\\ir", "\\include"),
     ),
     Command(
@@ -221,7 +237,7 @@ _ALL: tuple[Command | str, ...] = (
         ".import FILE [TABLE] [--format F] [--delimiter D] [--encoding E] [--no-header] [--header] [--skip N] [--strict]",
         "load csv, tsv, json, jsonl, sql, or a database of SQLite's",
         "The table is made if it is not there, with types inferred from the data; its name is the file's"
-        " unless given. A file packed by gzip is unpacked. Of a database of SQLite's, all or the one TABLE. One transaction. --skip leaves N lines out that stand before a csv or tsv table. Rows that don't fit are reported by line and left out, and the status is 1;"
+        " unless given. FILE may be \"|COMMAND\" in quotes, whose output is loaded, or -, standard input. A file packed by gzip is unpacked. Of a database of SQLite's, all or the one TABLE. One transaction. --skip leaves N lines out that stand before a csv or tsv table. Rows that don't fit are reported by line and left out, and the status is 1;"
         " with --strict the first of them ends it and nothing is loaded.",
         ".import people.csv people", arguments=("file", "table"),
         options={
@@ -240,8 +256,9 @@ _ALL: tuple[Command | str, ...] = (
         options={"--format": "one of csv tsv json jsonl sql md html"}, least=1, may_end_in="query",
     ),
     Command(
-        ".dump", "dot", "transfer:dump", ".dump [TABLE...]", "print the database as SQL",
-        "sqlite3 loads it too.", ".dump", arguments=("table...",),
+        ".dump", "dot", "transfer:dump", ".dump [TABLE...] [--data-only]", "print the database as SQL",
+        "sqlite3 loads it too. With --data-only the INSERTs alone.", ".dump", arguments=("table...",),
+        options={"--data-only": ""},
     ),
     Command(
         ".backup", "dot", "files:backup", ".backup FILE", "copy the database to a file, as of now",
@@ -307,9 +324,9 @@ _ALL: tuple[Command | str, ...] = (
         arguments=("one of bar line hist spark", "sql"), least=2, is_verbatim=True,
     ),
     Command(
-        ".watch", "dot", "tools:watch", ".watch TIME [--times N] STATEMENT", "run a statement again and again",
-        "Until Ctrl-C.", ".watch 2s SELECT count(*) FROM invoice",
-        arguments=("time", "sql"), least=2, is_verbatim=True,
+        ".watch", "dot", "tools:watch", ".watch TIME [--times N] [STATEMENT]", "run a statement again and again",
+        "Until Ctrl-C. Without STATEMENT, the last one.", ".watch 2s SELECT count(*) FROM invoice",
+        arguments=("time", "sql"), least=2, is_verbatim=True, aliases=("\\watch",),
     ),
     Command(
         ".dry", "dot", "tools:dry", ".dry STATEMENT", "say what a statement would change",
@@ -325,6 +342,21 @@ _ALL: tuple[Command | str, ...] = (
         ".edit", "dot", "tools:edit", ".edit", "write the next statement in $EDITOR",
         "The editor shows the last statement; what you save stands at the next prompt.", ".edit",
         aliases=("\\e",),
+    ),
+    "Favourites",
+    Command(
+        ".f", "dot", "favourites:run", ".f [NAME [VALUE...]]", "run a favourite, or list them",
+        "The values are bound to ?, ?1, ?2 and so on. Favourites stand in favourites.toml beside the configuration.",
+        ".f", arguments=("favourite", "..."), aliases=("\\f",),
+    ),
+    Command(
+        ".fs", "dot", "favourites:save", ".fs NAME [STATEMENT]", "keep a statement under a name",
+        "Without STATEMENT, the last one.", ".fs genre SELECT * FROM track WHERE genreid = ?",
+        arguments=("", "sql"), least=1, is_verbatim=True, aliases=("\\fs",),
+    ),
+    Command(
+        ".fd", "dot", "favourites:forget", ".fd NAME", "forget a favourite",
+        "The others stay.", ".fd genre", arguments=("favourite",), least=1, aliases=("\\fd",),
     ),
     "The shell",
     Command(

@@ -66,6 +66,8 @@ def watch(environment: Environment, arguments: Arguments) -> None:
         if not number.isdecimal():
             raise UsageError(f"--times needs a number, not {number!r}")
         times = int(number)
+    shift = arguments.start + arguments.rest.rindex(statement) if statement else 0
+    statement = statement or environment.last_statement
     if not statement:
         raise UsageError("usage: .watch TIME [--times N] STATEMENT", 8)
     reader = Reader()
@@ -73,7 +75,7 @@ def watch(environment: Environment, arguments: Arguments) -> None:
     units = list(reader.units(final=True))
     done = 0
     while True:
-        with located(arguments.start + arguments.rest.rindex(statement)):
+        with located(shift):
             for unit in units:
                 environment.run(unit)
         environment.target.flush()

@@ -20,6 +20,10 @@ def import_(environment: Environment, arguments: Arguments) -> None:
 
     allowed(environment)
     path = arguments.words[0].text
+    if path.startswith("|") and not arguments.words[0].quoted and len(path) == 1:
+        raise CommandError(
+            'a command with blanks is quoted: .import "|COMMAND" TABLE', arguments.column_of(0)
+        )
     table = arguments.words[1].text if len(arguments.words) > 1 else None
     delimiter = arguments.text("--delimiter")
     header = None
@@ -80,6 +84,11 @@ def dump(environment: Environment, arguments: Arguments) -> None:
     from kvsh.transfer import dump as dump_database
 
     try:
-        dump_database(environment.session, environment.write_shown, tuple(arguments.texts()))
+        dump_database(
+            environment.session,
+            environment.write_shown,
+            tuple(arguments.texts()),
+            data_only=arguments.has("--data-only"),
+        )
     except TransferError as error:
         raise CommandError(str(error)) from error

@@ -1,6 +1,6 @@
 """Completion of one-line commands: dot commands and raw verbs, by the hints of the table of commands.
 
-An argument's hint says what belongs there: `key`, `file`, `table`, `relation`, `index`, `command`, `sql`,
+An argument's hint says what belongs there: `key`, `file`, `directory`, `table`, `relation`, `index`, `command`, `sql`,
 `one of a b c`, or anything that the completer's `hints` callable knows (`theme`, `setting`, ...); a hint that ends in
 ` of` is completed by the word before, as `value of theme`.
 A hint of `sql` hands the rest of the line to the SQL completion; so does a query where a table's name could stand.

@@ -1,4 +1,4 @@
-"""Results as text: thirteen modes, all of them streaming in constant memory."""
+"""Results as text: fifteen modes, all of them streaming in constant memory."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ MODES = (
     "insert",
     "quote",
     "html",
+    "ascii",
+    "tcl",
 )
 
 DRAWN = frozenset(("box", "table", "column", "markdown"))
@@ -38,9 +40,9 @@ HEADERS_BY_DEFAULT = frozenset(("box", "table", "column", "csv", "tsv", "markdow
 class Style:
     """What a mode may be told: NULL's text, headers, separator, the table's name for insert, widths.
 
-    `kinds`: a mask of `btree.Kind` bits that covers all values; all bits if unknown."""
+    `row_separator` None: what the mode has, mostly a newline.  `kinds`: a mask of `btree.Kind` bits that covers all values; all bits if unknown."""
 
-    __slots__ = ("headers", "kinds", "null", "separator", "table", "widths")
+    __slots__ = ("headers", "kinds", "null", "row_separator", "separator", "table", "widths")
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Style:
         null: str = "",
         headers: bool = True,
         separator: str | None = None,
+        row_separator: str | None = None,
         table: str = "t",
         widths: Sequence[int] = (),
         kinds: int = 31,
@@ -56,6 +59,7 @@ class Style:
         self.null = null
         self.headers = headers
         self.separator = separator
+        self.row_separator = row_separator
         self.table = table
         self.widths = tuple(widths)
 
@@ -65,6 +69,7 @@ class Style:
             null=null,
             headers=self.headers,
             separator=self.separator,
+            row_separator=self.row_separator,
             table=self.table,
             widths=self.widths,
             kinds=self.kinds,

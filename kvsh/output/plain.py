@@ -26,33 +26,68 @@ from kvsh.output.values import (
 
 def write_list(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """Values with a separator between."""
-    separator = style.separator if style.separator is not None else "|"
+    _write_separated(write, names, batches, style, "|", "\n")
+
+
+def write_ascii(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
+    """Values and rows that end with the unit and record separators of ASCII, which no text has."""
+    _write_separated(write, names, batches, style, "\x1f", "\x1e")
+
+
+def _write_separated(
+    write: Write, names: Sequence[str], batches: Batches, style: Style, separator: str, end: str
+) -> None:
+    separator = style.separator if style.separator is not None else separator
+    end = style.row_separator if style.row_separator is not None else end
     if style.headers:
-        write(separator.join(names) + "\n")
+        write(separator.join(names) + end)
     for batch in batches:
-        text = bare_lines(batch, separator, style.null, style.kinds)
+        text = bare_lines(batch, separator, style.null, style.kinds) if end == "\n" else None
         if text is None:
             columns = [plain_column(column, style.null) for column in columns_of(batch)]
-            text = _joined(columns, separator)
+            text = _joined(columns, separator, end)
         write(text)
 
 
-def _joined(columns: Sequence[Iterable[str]], separator: str) -> str:
-    return "\n".join(map(separator.join, zip(*columns, strict=True))) + "\n"
+def _joined(columns: Sequence[Iterable[str]], separator: str, end: str = "\n") -> str:
+    return end.join(map(separator.join, zip(*columns, strict=True))) + end
+
+
+_TCL_SPECIAL = re.compile(r'[\\"\x00-\x1f\x7f]')
+_TCL_ESCAPES = {"\\": "\\\\", '"': '\\"', "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+def write_tcl(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
+    """Values in double quotes with the escapes of Tcl and C, and blanks between."""
+    separator = style.separator if style.separator is not None else " "
+    end = style.row_separator if style.row_separator is not None else "\n"
+    if style.headers:
+        write(separator.join(map(_tcl_word, names)) + end)
+    for batch in batches:
+        columns = [map(_tcl_word, plain_column(column, style.null)) for column in columns_of(batch)]
+        write(_joined(columns, separator, end))
+
+
+def _tcl_word(text: str) -> str:
+    def escape(match: re.Match[str]) -> str:
+        return _TCL_ESCAPES.get(match[0]) or f"\\{ord(match[0]):03o}"
+
+    return f'"{_TCL_SPECIAL.sub(escape, text)}"'
 
 
 def write_csv(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """RFC 4180 with plain newlines; an empty text is `""`, NULL is nothing (or `.nullvalue`)."""
     separator = style.separator or ","
+    end = style.row_separator if style.row_separator is not None else "\n"
     if style.headers:
-        write(separator.join(csv_column(names, "", separator)) + "\n")
+        write(separator.join(csv_column(names, "", separator)) + end)
     for batch in batches:
         text = None
-        if separator == ",":
+        if separator == "," and end == "\n":
             text = bare_lines(batch, ",", style.null, style.kinds, empty='""')
         if text is None:
             columns = [csv_column(column, style.null, separator) for column in columns_of(batch)]
-            text = _joined(columns, separator)
+            text = _joined(columns, separator, end)
         write(text)
 
 
@@ -156,11 +191,12 @@ def write_insert(write: Write, names: Sequence[str], batches: Batches, style: St
 def write_quote(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """SQL literals with a separator between."""
     separator = style.separator if style.separator is not None else ","
+    end = style.row_separator if style.row_separator is not None else "\n"
     if style.headers:
-        write(separator.join(map(literal, names)) + "\n")
+        write(separator.join(map(literal, names)) + end)
     for batch in batches:
         literals = [literal_column(column) for column in columns_of(batch)]
-        write(_joined(literals, separator))
+        write(_joined(literals, separator, end))
 
 
 def write_lines(
@@ -232,4 +268,6 @@ WRITERS: dict[str, Callable[[Write, Sequence[str], Batches, Style], None]] = {
     "insert": write_insert,
     "quote": write_quote,
     "html": write_html,
+    "ascii": write_ascii,
+    "tcl": write_tcl,
 }

@@ -216,6 +216,10 @@ def _hints(config: Config) -> Callable[[str, str], list[Candidate]]:
             return [
                 Candidate(name, "option", setting.help, 1) for name, setting in SETTINGS.items()
             ]
+        if hint == "favourite":
+            from kvsh.commands.favourites import names
+
+            return [Candidate(name, "argument", text, 1) for name, text in names().items()]
         if hint in ("theme", "value of theme"):
             return [Candidate(name, "option", "", 1) for name in config.themes]
         if hint.startswith("value of "):

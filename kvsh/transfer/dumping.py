@@ -16,21 +16,28 @@ if TYPE_CHECKING:
 _STATEMENTS_PER_PIECE = 1000
 
 
-def dump(session: Session, write: Callable[[str], object], tables: Sequence[str] = ()) -> None:
-    """Hand the dump to `write`, many lines at a time.  `tables`: names, or LIKE patterns; () for all."""
+def dump(
+    session: Session,
+    write: Callable[[str], object],
+    tables: Sequence[str] = (),
+    *,
+    data_only: bool = False,
+) -> None:
+    """Hand the dump to `write`, many lines at a time.  `tables`: names, or LIKE patterns; () for all.  `data_only`: the
+    INSERTs alone."""
     with CollectorPaused():
-        for piece in pieces(session, tables):
+        for piece in pieces(session, tables, data_only=data_only):
             write("\n".join(piece) + "\n")
 
 
-def pieces(session: Session, tables: Sequence[str] = ()) -> Iterator[list[str]]:
+def pieces(
+    session: Session, tables: Sequence[str] = (), *, data_only: bool = False
+) -> Iterator[list[str]]:
     """The statements, some at a time."""
     from sql import dump_statements
 
-    if tables:
-        statements = dump_statements(session, _matching(session, tables))
-    else:
-        statements = dump_statements(session)
+    names = _matching(session, tables) if tables else None
+    statements = dump_statements(session, names, data_only=data_only)
     while piece := list(islice(statements, _STATEMENTS_PER_PIECE)):
         yield piece
 

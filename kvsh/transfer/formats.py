@@ -39,7 +39,9 @@ class Endless(Exception):
 
 
 def guess_format(path: str) -> str:
-    """The format by the file's ending (before `.gz`); csv where that says nothing."""
+    """The format by the file's ending (before `.gz`); csv where that says nothing, as of a |COMMAND."""
+    if path.startswith("|"):
+        return "csv"
     return _BY_ENDING.get(os.path.splitext(unzipped(path))[1].lower(), "csv")
 
 

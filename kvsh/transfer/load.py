@@ -65,7 +65,7 @@ def import_file(
     report: Callable[[str], object] | None = None,
     progress: TextIO | None = None,
 ) -> ImportOutcome:
-    """Load the file at `path` ("-": standard input) into `table` (None: named after the file).
+    """Load the file at `path` ("-": standard input; "|COMMAND": what that prints) into `table` (None: named after the file).
 
     `format`: csv, tsv, json, jsonl, sql or sqlite; None: by the file's ending, or as a file of SQLite's begins.
     `header`: whether the first row of csv and tsv names the columns; None: found out.  `skip`: how many lines stand before
@@ -80,9 +80,9 @@ def import_file(
     started = time.monotonic()
     source: Source | None = None
     try:
-        source = Source(path, encoding, session.cancellation.check, skip=skip)
         if kind not in ("sql", "sqlite"):
             table = table or _table_name(path)
+        source = Source(path, encoding, session.cancellation.check, skip=skip)
         outcome = ImportOutcome(None if kind == "sql" else table)
         loading = Loading(session, source, outcome, strict, report or _to_stderr, progress)
         with loading.transaction():
@@ -132,6 +132,8 @@ def _load_text(loading: Loading, kind: str, delimiter: str | None, header: bool 
 def _table_name(path: str) -> str:
     if path == "-":
         return "stdin"
+    if path.startswith("|"):
+        raise TransferError("say which table: a command's output has no name")
     return os.path.basename(path).partition(".")[0] or "data"
 
 

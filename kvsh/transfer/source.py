@@ -30,7 +30,7 @@ _GZIP = b"\x1f\x8b"
 
 
 class Source:
-    """The file at `path`, or standard input for "-"; a pipe or a device, and what is compressed, is kept in a
+    """The file at `path`, standard input for "-", or what a "|COMMAND" prints; a pipe or a device, and what is compressed, is kept in a
     temporary file, to be read twice.
 
     `skip`: lines at the beginning that are no part of it.  `encoding` None: what a byte order mark says, else UTF-8.  `check` is called now and then while a pipe is
@@ -42,9 +42,12 @@ class Source:
         self.name = "stdin" if path == "-" else path
         self.skip = skip
         known = _checked(encoding)
-        self._raw = (
-            _spooled(sys.stdin.buffer, self.name, check) if path == "-" else _opened(path, check)
-        )
+        if path == "-":
+            self._raw = _spooled(sys.stdin.buffer, self.name, check)
+        elif path.startswith("|"):
+            self._raw = _printed(path[1:].strip(), check)
+        else:
+            self._raw = _opened(path, check)
         self._raw.seek(0)
         head = self._raw.read(len(_NULS))
         if head.startswith(_GZIP):
@@ -99,6 +102,29 @@ def _opened(path: str, check: Callable[[], None]) -> IO[bytes]:
         return file
     with file:
         return _spooled(file, path, check)
+
+
+def _printed(command: str, check: Callable[[], None]) -> IO[bytes]:
+    """What a command of the operating system prints.  Raises TransferError if it fails."""
+    import subprocess
+
+    process = subprocess.Popen(
+        command, shell=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    try:
+        with process.stdout:
+            spool = _spooled(process.stdout, f"|{command}", check)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if process.wait():
+        spool.close()
+        raise TransferError(
+            f"|{command} ended with status {process.returncode}: nothing was loaded"
+        )
+    return spool
 
 
 def _unpacked(packed: IO[bytes], name: str, check: Callable[[], None]) -> IO[bytes]:

@@ -52,6 +52,7 @@ class Shell:
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KVSH_CONFIG", str(tmp_path / "settings" / "config.toml"))
     made = Shell(tmp_path / "app.db")
     made(SETUP)
     assert made.err.getvalue() == ""

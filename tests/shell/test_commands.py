@@ -58,6 +58,12 @@ EXPECTED = {
         ":n 7\n:who 'O''Neil'\nO'Neil|8|integer\n",
     ),
     ".timeout": (".timeout 5s\n.show", "timeout: 5s"),
+    ".cd": (".cd /\n.cd\nSELECT count(*) FROM track;", "/\n3\n"),
+    ".f": (".fs one SELECT ? + 1, ?2;\n.f one 41 'x'\n.f", "42|x\none: SELECT ? + 1, ?2;\n"),
+    ".fs": ("SELECT 6;\n.fs n SELECT 7;\n.fs last\n.f n\n.f last", "6\n7\n6\n"),
+    ".fd": (".fs n SELECT 7;\n.fd n\n.f", ""),
+    "\\x": ("\\x\nSELECT 1 AS a;\n\\x\nSELECT 2;", "a = 1\n2\n"),
+    "\\timing": ("\\timing\nSELECT 1;", "1\n"),
     ".open": (".open other.db\n.tables\n.open app.db\n.tables inv%", "invoice\n"),
     ".read": (".read script.sql", "from a file\n"),
     ".import": (".import people.csv people\nSELECT * FROM people;", "Ada|36\nGrace|85\n"),
@@ -132,7 +138,12 @@ def test_every_command_has_help_with_an_example(shell: Shell, name: str) -> None
 )
 def test_the_example_of_its_help_runs(shell: Shell, tmp_path: Path, name: str) -> None:
     _files(tmp_path)
-    setup = {"commit": "begin", "rollback": "begin", ".open": ".backup app2.db"}.get(name, "")
+    setup = {
+        "commit": "begin",
+        "rollback": "begin",
+        ".open": ".backup app2.db",
+        ".fd": ".fs genre SELECT 1",
+    }.get(name, "")
     example = find(name).example.replace(".watch 2s", ".watch 1ms --times 1")
     shell(f"{setup}\n{example}")
     assert [line for line in shell.err.getvalue().splitlines() if "error:" in line] == []
@@ -388,6 +399,9 @@ def test_no_value_tells_the_terminal_to_do_things(shell: Shell, mode: str) -> No
     shell.environment.target.set_terminal(True)
     seen = shell(statement)
     assert all(char.isprintable() or char in "\n\t" for char in seen), seen
+    if mode == "tcl":  # has escapes of its own, in a pipe, too
+        assert '"\\033[31mred\\007\\x9b\\u202e"' in seen and "\x1b" not in untouched
+        return
     assert "\\x1b[31mred\\x07\\x9b\\u202e" in seen.replace("\\\\", "\\")
     if mode in DRAWN:
         assert seen == untouched
@@ -429,3 +443,93 @@ def test_safe_makes_no_copy_by_sql_either(tmp_path: Path) -> None:
     done = kvsh("--safe", tmp_path / "a.db", f"VACUUM INTO '{tmp_path}/b.db'")
     assert done.status == 1 and "not available with --safe" in done.err
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.db"]
+
+
+def test_favourites_are_bound_and_kept_for_the_next_shell(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "settings" / "favourites.toml"
+    shell(".fs 'x' SELECT 1")  # the name is what stands there
+    shell(".fs who SELECT name FROM track WHERE name = ? OR trackid = ?2\n.param set keep 5")
+    assert shell(".f who One 7") == "One\nSeven\n"
+    assert shell('.f who "x\' OR 1=1 --" 1') == "One\n"
+    assert shell("SELECT ?1, :keep;") == "|5\n"  # what it was given is gone
+    assert path.stat().st_mode & 0o777 == 0o600 and sorted(path.parent.iterdir()) == [path]
+    odd = "SELECT 'tab\t \x7f \"quoted\" \\ é', 1;"
+    shell(f".fs odd {odd}\n.fs many put a 1; ")
+    other = Shell(tmp_path / "app.db")
+    assert other(".f odd") == 'tab\t \x7f "quoted" \\ é|1\n'
+    assert f"odd: {' '.join(odd.split())}" in other(".f")
+    assert "no such favourite: od; did you mean odd" in other.error(".f od")
+    assert "no other favourite" in other.error(".fs loop .f loop")
+    path.write_text("a = 3\n")
+    assert "favourites.toml: a is no text" in other.error(".f")
+    path.write_text("a = ")
+    assert "favourites.toml: " in other.error(".fs b SELECT 1")
+    assert path.read_text() == "a = "
+    other.environment.options.safe = True
+    assert "--safe" in other.error(".fs b SELECT 1")
+    other.environment.close()
+
+
+def test_favourites_need_a_place(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KVSH_CONFIG", "")
+    assert "no place for favourites" in shell.error(".f")
+
+
+def test_what_a_command_prints_is_read_and_imported(shell: Shell) -> None:
+    assert shell(".read |echo 'SELECT 6 * 7;'") == "42\n"
+    assert (
+        shell(".import '|printf \"a,b\\n1,2\\n3,4\\n\"' pairs\nSELECT sum(b) FROM pairs;") == "6\n"
+    )
+    assert shell.err.getvalue() == ""
+    assert "ended with status 3" in shell.error(".read |exit 3")
+    assert "|echo bad:1:1: error" in shell.error(".read |echo bad")
+    assert "ended with status 3: nothing was loaded" in shell.error(".import '|echo a; exit 3' t3")
+    assert "say which table" in shell.error(".import '|echo a'")
+    assert "one file, or |COMMAND" in shell.error(".read a b")
+    shell.environment.options.safe = True
+    assert "--safe" in shell.error(".read |echo bad")
+    assert "--safe" in shell.error(".import '|echo a' t3")
+    assert "--safe" in shell.error(".cd /")
+    assert shell("SELECT name FROM sqlite_schema WHERE name = 't3';") == ""
+
+
+def test_files_are_found_after_the_directory_has_changed(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    shell(
+        "ATTACH 'other.db' AS other; CREATE TABLE other.t (a);\n.open app.db\nATTACH 'other.db' AS other;"
+    )
+    shell(".cd sub")
+    assert shell(".cd") == f"{tmp_path / 'sub'}\n"
+    assert "is an attached database itself" in shell.error(".output ../other.db")
+    assert "is the open database itself" in shell.error(".output ../app.db")
+    assert "no such file or directory" in shell.error(".cd nowhere").lower()
+    shell(
+        "INSERT INTO other.t VALUES (1); INSERT INTO track VALUES (8, 'Eight', 1, 1);\n.compact\n.backup b.db"
+    )
+    assert (tmp_path / "sub" / "b.db").exists()
+    assert shell("SELECT count(*) FROM track;") == "4\n"
+
+
+def test_rows_end_as_the_separator_says(shell: Shell) -> None:
+    rows = "VALUES (1, 'a'), (NULL, 'b c');"
+    assert shell(f".separator , ;\n{rows}") == "1,a;,b c;"
+    assert shell(f".mode csv\n.headers off\n.separator ; \\r\\n\n{rows}") == "1;a\r\n;b c\r\n"
+    assert shell(f".mode quote\n.separator | !\n{rows}") == "1|'a'!NULL|'b c'!"
+    assert shell(f".mode list\n{rows}") == "1|a\n|b c\n"
+    assert shell(f".mode ascii\n{rows}") == "1\x1fa\x1e\x1fb c\x1e"
+    assert shell(f".mode tcl\n.nullvalue nil\n{rows}") == '"1" "a"\n"nil" "b c"\n'
+    assert shell("SELECT 'q\" \\' || char(10, 7);") == '"q\\" \\\\\\n\\007"\n'
+
+
+def test_a_dump_of_data_alone_goes_into_tables_that_are_there(shell: Shell) -> None:
+    text = shell(".dump --data-only")
+    assert all(line.startswith("INSERT INTO") for line in text.splitlines())
+    shell("DELETE FROM track; DELETE FROM invoice; DELETE FROM kv;")
+    shell(text)
+    assert shell(".dump --data-only") == text and "Ada Lovelace" in text
+    assert shell(".dump --data-only invoice").count("INSERT") == 2
+
+
+def test_watch_without_a_statement_repeats_the_last_one(shell: Shell) -> None:
+    assert shell("SELECT 5;\n\\watch 1ms --times 2") == "5\n5\n5\n"
+    assert "usage: .watch" in Shell(None).error(".watch 1ms")
