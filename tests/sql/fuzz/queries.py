@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from tests.sql.fuzz.expressions import Expressions, Scope
 from tests.sql.fuzz.tables import COLUMNS, KEYS
 
@@ -15,6 +17,12 @@ EACH = {"key": "m", "value": "m", "type": "t", "atom": "m"}
 class QueryMaker(Expressions):
     """Makes random SELECTs whose result does not depend on an order that SQL leaves open (or is compared as
     a set)."""
+
+    def __init__(self, rng: Random) -> None:
+        super().__init__(rng)
+        self.arms: list[
+            tuple[str, str]
+        ] = []  # of compounds, as they stand there and without affinities
 
     # -- FROM ------------------------------------------------------------------------------------
 
@@ -164,12 +172,21 @@ class QueryMaker(Expressions):
                 parts.append(f"VALUES ({row}), ({row})")
                 continue
             source, scope = self.sources()
-            outputs = ", ".join(self.value(scope, 1) for _ in range(count))
-            parts.append(f"SELECT {outputs} FROM {source} WHERE {self.condition(scope, 1)}")
+            values = [self.value(scope, 1) for _ in range(count)]
+            outputs = f"SELECT {', '.join(values)} FROM {source} "
+            bare = ", ".join(f"+({value})" for value in values)
+            self.arms.append((outputs, f"SELECT {bare} FROM {source} "))
+            parts.append(f"{outputs}WHERE {self.condition(scope, 1)}")
         text = parts[0]
         for part in parts[1:]:
             text += f" {self.rng.choice(('UNION', 'UNION ALL', 'INTERSECT', 'EXCEPT'))} {part}"
         return text, count
+
+    def without_affinities(self, query: str) -> str:
+        """The query that was made last, with no affinity or collation of a column in the arms of its compounds."""
+        for arm, bare in reversed(self.arms):  # those around others come behind them
+            query = query.replace(arm, bare)
+        return query
 
     # -- WITH ------------------------------------------------------------------------------------
 
@@ -317,6 +334,7 @@ class QueryMaker(Expressions):
         rng = self.rng
         self.aliases = self.depth = 0
         self.columns = dict(COLUMNS)
+        self.arms = []
         self.parameters = [] if rng.random() < 0.2 else None
         kinds = (
             self.plain,
