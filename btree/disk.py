@@ -363,8 +363,7 @@ class DiskStore:
                 return False  # an older version that is made after a newer one, for one
             if tree_id != RAW_TREE_ID and state.pending_count + len(puts) > state.pending_max:
                 return False
-        for tree_id, puts in changes.items():
-            add_pending(version.trees[tree_id], puts, len(puts), lsn)
+        add_pending(version.trees, changes, lsn)
         return True
 
     def append_laid_over(
@@ -385,7 +384,6 @@ class DiskStore:
         raw: TreeState | None = None
         shape = version.shape
         operations: list[Any] = []
-        laid: list[tuple[TreeState, dict[Key, Value], int]] = []
         redo: Any
         with self._lock:
             states = transaction._states or version.trees
@@ -404,7 +402,6 @@ class DiskStore:
                 else:
                     redo = redo_of(state.kind, own)
                 operations.append((OP_CHANGES, tree_id, redo))
-                laid.append((state, own, count))
             record = encoded(operations)
             if len(record) > REDO_BYTES_MAX and (
                 max(map(len, changes.values())) <= OWN_MAX  # long, rather than many
@@ -413,8 +410,7 @@ class DiskStore:
                 return None
             if append(record) is None:
                 return None
-            for state, own, count in laid:
-                add_pending(state, own, count, lsn)
+            add_pending(states, changes, lsn)
             if raw is not None:
                 raw.pending_bytes += len(record)
                 self._count_waiting(raw)

@@ -137,7 +137,7 @@ class DiskTransaction(OnPages):
         writer = self._writer
         assert writer is not None
         lsn = tree = None
-        if self.put_log or self.puts_by_key:
+        if self.open_trees and (self.put_log or self.puts_by_key):
             tree = self.held_back()
             if tree.__class__ is OverlaidTree:
                 self._lay_puts(tree)

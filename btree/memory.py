@@ -212,8 +212,7 @@ class MemoryTransaction(LocalTransaction):
                     states = self.states_at(lsn)
                 else:
                     states = self.states
-                    for tree_id, own in changes.items():
-                        add_pending(states[tree_id], own, len(own), lsn)
+                    add_pending(states, changes, lsn)
                 self.store.version = Version(lsn, states, self.next_tree_id, shape=shape)
             except BaseException:
                 for state in (*self.states.values(), *self.version.trees.values()):

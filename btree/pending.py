@@ -7,26 +7,32 @@ none.  See `overlay`, whose trees read it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from btree.protocols import Key, Value
 from btree.tree_state import TreeState
 
 
-def add_pending(state: TreeState, changes: dict[Key, Value], count: int, lsn: int) -> None:
-    """Lay the `count` changes of commit `lsn` over a state; called under the store's lock.
+def add_pending(
+    states: Mapping[int, TreeState], changes: Mapping[int, dict[Key, Value]], lsn: int
+) -> None:
+    """Lay the changes of commit `lsn`, by tree, over the states; called under the store's lock.
 
     One that is interrupted half-way is taken out by `remove_pending`, or made anew: see `states_at`."""
-    assert lsn > state.pending_lsn
-    state.pending_lsn = lsn
-    state.pending_count += count
-    pending = state.pending
-    for key, value in changes.items():
-        pending[key] = (lsn, value, pending.get(key), key)
-    if key.__class__ is int:  # a row's
-        if count > 1:
-            key = max(changes)
-        top = state.pending_top
-        if top is None or key > top:
-            state.pending_top = key
+    for tree_id, own in changes.items():
+        state = states[tree_id]
+        assert lsn > state.pending_lsn
+        state.pending_lsn = lsn
+        state.pending_count += len(own)
+        pending = state.pending
+        for key, value in own.items():
+            pending[key] = lsn, value, pending.get(key), key
+        if key.__class__ is int:  # a row's
+            if len(own) > 1:
+                key = max(own)
+            top = state.pending_top
+            if top is None or key > top:
+                state.pending_top = key
 
 
 def remove_pending(state: TreeState, lsn: int) -> None:

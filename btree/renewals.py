@@ -50,7 +50,9 @@ class Renewals:
     """When a store's file is made anew, and who does what of it."""
 
     def __init__(self, store: DiskStore) -> None:
-        self._owner = weakref.ref(store)  # not to be kept by it: a store that is dropped goes at once
+        self._owner = weakref.ref(
+            store
+        )  # not to be kept by it: a store that is dropped goes at once
         self._busy = threading.Lock()
         self._renewal: Renewal | None = None
         self._begun_at = self._fullness = 0.0  # when it was begun, and after the commit before

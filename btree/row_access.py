@@ -81,7 +81,7 @@ class UnopenedRows(RowAccess):
     """What `next_rowid` gave last: for which tree, how many changes of it there were then, and the row id.  Where the next
     change is the row of that id, it is the largest there is, and nobody has to look for that."""
 
-    _made: dict[Any, Any] | None = None
+    _made: dict[Any, Any] | None
     """What was made of it, by what made it."""
 
     def made(self, make: Callable[[Any], Made]) -> Made:

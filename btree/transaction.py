@@ -11,7 +11,7 @@ remembered roots back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from btree.backend import Backend
@@ -32,7 +32,7 @@ from btree.tree import Tree
 from btree.tree_state import Mark, TreeState
 from btree.version import Version
 
-Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 _NOBODY = Owner(None)
 """The token of transactions that have ended: no node is its."""
@@ -41,55 +41,60 @@ OP_CREATE, OP_DROP, OP_WIDEN, OP_CLEAR, OP_LENGTHEN = 1, 2, 3, 4, 5
 """Operations on whole trees in redo.  Stored on disk, do not change."""
 
 
-class _ListWhenAsked(Generic[Item]):
-    """An attribute that is an empty list once somebody asks for it: what most transactions do without."""
+class _WhenAsked(Generic[Made]):
+    """An attribute that is made, empty, once somebody asks for it: what most transactions do without."""
+
+    def __init__(self, make: Callable[[], Made]) -> None:
+        self._make = make
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: object, owner: type | None = None) -> list[Item]:
-        made: list[Item] = []
-        instance.__dict__[self._name] = made
+    def __get__(self, instance: object, owner: type | None = None) -> Made:
+        made = instance.__dict__[self._name] = self._make()
         return made
 
 
 class LocalTransaction(UnopenedRows, PutOff, Backend):
     """What transactions in memory and on disk have in common; see `protocols.Transaction`.
 
-    A transaction is made for every few statements, so what begins as a constant stands in the class (and
-    an object of up to 30 attributes of its own is made in one piece)."""
+    A transaction is made for every few statements.  What most of them never ask for stands in the class, or is made when it
+    is asked for; what each asks for is its own, since to find it in the class takes five times as long (and an object of up
+    to 30 attributes of its own is made in one piece)."""
 
-    active = True
     copies = 0
     """Nodes copied so far."""
     _catalog_state: object = None
     """That `_shape` stands for; None: as in the version."""
-    _states: dict[int, TreeState] | None = None
-    """The trees, once some were created or dropped; None: the version's."""
     _token: Owner | None = None
     mark: object = None
     """The writer of all of its tokens."""
-    spilled = _ListWhenAsked[int]()
+    puts_by_key = _WhenAsked[dict[bytes, Value]](dict)
+    spilled = _WhenAsked[list[int]](list)
     """Page ids given to leaves that were written early."""
-    rewritten = _ListWhenAsked[tuple[int, int]]()
+    rewritten = _WhenAsked[list[tuple[int, int]]](list)
     """Pages, and where they lay before."""
-    orphans = _ListWhenAsked[int]()
+    orphans = _WhenAsked[list[int]](list)
     """Those of them that a rollback made void."""
-    freed = _ListWhenAsked[int]()
-    cleared = _ListWhenAsked[tuple[Any, ...]]()
+    freed = _WhenAsked[list[int]](list)
+    cleared = _WhenAsked[list[tuple[Any, ...]]](list)
 
     def __init__(self, store: Any, version: Version, writable: bool) -> None:
         self.store = store
         self.version = version
         self._shape = self.plain_shape = version.shape
         self.next_tree_id = version.next_tree_id
+        self.active = True
+        self._writable = writable
+        self._states: dict[int, TreeState] | None = (
+            None  # once trees were created or dropped, else the version's
+        )
         self.open_trees: dict[int, Tree] = {}
         self.row_changes = {}
         self.given_rowid = NONE_GIVEN
-        self.puts_by_key: dict[bytes, Value] = {}
-        self.log: list[Any] = []  # redo of whole trees: created, dropped, widened, cleared
-        self._writable = writable
-        self._savepoints: list[TreeSavepoint] = []
+        self._made = None
+        self.log: tuple[Any, ...] = ()  # redo of whole trees: created, dropped, widened, cleared
+        self._savepoints: tuple[TreeSavepoint, ...] = ()
 
     @property
     def branch_limit(self) -> int:
@@ -275,7 +280,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
         if self.held and self.held * 2 > self.held_max:
             self.spill()  # later on, the savepoint may want what there is
         savepoint = TreeSavepoint(self)
-        self._savepoints.append(savepoint)
+        self._savepoints = (*self._savepoints, savepoint)
         self.freeze()
         return savepoint
 
@@ -290,7 +295,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
         self.next_tree_id = savepoint.next_tree_id
         del self.freed[savepoint.freed :]
         del self.cleared[savepoint.cleared :]
-        del self.log[savepoint.log :]
+        self.log = self.log[: savepoint.log]
         self.orphans += self.spilled[savepoint.spilled :]
         del self.spilled[savepoint.spilled :]
         self.restore_pages(savepoint.rewritten)
@@ -333,7 +338,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
     def _forget_after(self, savepoint: Savepoint, *, keep: bool) -> TreeSavepoint:
         for at, known in enumerate(self._savepoints):
             if known is savepoint:
-                del self._savepoints[at + keep :]
+                self._savepoints = self._savepoints[: at + keep]
                 return known
         raise StoreError("no such savepoint: it was released, or rolled back with an older one")
 
@@ -375,18 +380,21 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
         if self._writable:
             self._writable = False
             self._token = _NOBODY
-            for tree in self.open_trees.values():
-                tree.own_max = 0
-                if tree.__class__ is Tree:
-                    tree.token = _NOBODY
-                    tree.tail = None
-            if HELD_BACK in self.open_trees:
-                self.forget_puts()
             self.row_changes = {}
-            if self._made is not None:
-                self._made = None
+            self._made = None
+            if self.open_trees:
+                self._end_trees()
         self.open_trees.clear()  # no cycle is left to the garbage collector
         self._finish()
+
+    def _end_trees(self) -> None:
+        for tree in self.open_trees.values():
+            tree.own_max = 0
+            if tree.__class__ is Tree:
+                tree.token = _NOBODY
+                tree.tail = None
+        if HELD_BACK in self.open_trees:
+            self.forget_puts()
 
     def _check_writable(self) -> None:
         if not self._writable:
@@ -424,12 +432,13 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
 
     def changes_laid_over(self) -> dict[int, dict[Key, Value]] | None:
         """The changes that lie over the trees' nodes, by tree, if there are no others in the transaction; else None."""
-        if self.put_log or self.puts_by_key:
-            self.carry_out()
         if self.log:
             return None
         changes = self.row_changes
         if self.open_trees:
+            if self.put_log or self.puts_by_key:
+                self.carry_out()
+                changes = self.row_changes
             changes = changes.copy()
             for tree in self.open_trees.values():
                 if tree.__class__ is OverlaidTree:
@@ -458,31 +467,29 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
             for tree in late:
                 tree.settle()
             return self.states_at(lsn)
-        for tree in overlaid:
-            state = states[tree.id]
-            add_pending(state, tree.own, len(tree.own), lsn)
+        add_pending(states, {tree.id: tree.own for tree in overlaid}, lsn)
         return states
 
     def note_created(self, tree_id: int, kind: TreeKind) -> None:
         """Log the creation of a tree."""
-        self.log.append((OP_CREATE, tree_id, int(kind)))
+        self.log = (*self.log, (OP_CREATE, tree_id, int(kind)))
 
     def note_dropped(self, tree_id: int) -> None:
         """Log the end of a tree."""
-        self.log.append((OP_DROP, tree_id, None))
+        self.log = (*self.log, (OP_DROP, tree_id, None))
 
     def note_widening(self, tree_id: int, kinds: tuple[int, ...]) -> None:
         """Log the wider kinds of a tree."""
-        self.log.append((OP_WIDEN, tree_id, kinds))
+        self.log = (*self.log, (OP_WIDEN, tree_id, kinds))
         self._shape, self.plain_shape = object(), None
 
     def note_lengthening(self, tree_id: int, width: int, values: Sequence[Value]) -> None:
         """Log the columns that a tree was given."""
-        self.log.append((OP_LENGTHEN, tree_id, (width, values)))
+        self.log = (*self.log, (OP_LENGTHEN, tree_id, (width, values)))
 
     def note_clear(self, tree: Tree) -> None:
         """Log that a tree is about to lose all its entries, and keep its root for the pages' sake."""
         self.cleared.append((tree.root, tree.large, tree.kind))
         self.freed += tree.freed
         tree.freed = ()
-        self.log.append((OP_CLEAR, tree.id, None if tree.redo is None else len(tree.redo)))
+        self.log = (*self.log, (OP_CLEAR, tree.id, None if tree.redo is None else len(tree.redo)))

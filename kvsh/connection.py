@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
 from btree import renew_lock_in_child
-from kvsh import callbacks, errors
+from kvsh import adapting, callbacks, errors
 from kvsh.codes import LIMITS
 from kvsh.connecting import checked_level, opened, opened_by_uri, parsed_path
 from kvsh.cursor import NO_PLANS, Cursor, translating
@@ -66,6 +66,8 @@ class Connection:
     _known_plan: Callable[[str], Prepared | None] = NO_PLANS.get
     """The plan of a statement that has passed all checks, as long as nothing but the statement itself has to
     be done when it is executed: none is known to a connection that is closed, or watched."""
+    _own_plan: Callable[[str], Prepared | None] = NO_PLANS.get
+    """The same for what it executes itself: none of a class of the program's, whose cursors may be others."""
 
     def __init__(
         self,
@@ -118,6 +120,7 @@ class Connection:
         self.row_factory: Callable[[Any, tuple[Any, ...]], Any] | None = None
         self.text_factory: Callable[[bytes], Any] = str
         self._isolation_level = level
+        self._session.begins_first = level is not None
         self._detect_types = detect_types
         self._thread = thread
         self._is_shared = owns_store and thread is None
@@ -145,20 +148,25 @@ class Connection:
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         """`cursor().execute(...)`: run one statement, give the cursor."""
-        known_plan = self._known_plan  # no method: to look for one takes longer
-        plan = known_plan(sql)
-        if (
-            plan is None
-            or self.__class__ is not Connection
-            or (self._thread is not None and self._thread != get_ident())
-        ):
+        own_plan: Callable[[str], Any] = self._own_plan  # no method: to look for one takes longer
+        plan = own_plan(sql)
+        if plan is None or (self._thread is not None and self._thread != get_ident()):
             return self.cursor().execute(sql, parameters)
         cursor = _new(Cursor)  # as `cursor()` makes it, and nobody else has it yet
         cursor.connection = self
-        cursor._barred = False
         if self.row_factory is not None:
             cursor.row_factory = self.row_factory
-        cursor._run(self, plan, sql, parameters)
+        session = self._session
+        try:
+            done = None if adapting.plain_adapters else plan.quick(session, parameters)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+        if done is None:
+            cursor._run(self, plan, sql, parameters)
+        elif done.__class__ is list:
+            cursor._give_rows(plan, done)
+        elif done >= 0:
+            cursor.rowcount, cursor.lastrowid = done, session.last_insert_rowid
         return cursor
 
     def executemany(
@@ -219,7 +227,7 @@ class Connection:
             raise ProgrammingError("Base Connection.__init__ not called.")
         with self._turn:
             session, self._session = self._session, None
-            self._known_plan = NO_PLANS.get
+            self._known_plan = self._own_plan = NO_PLANS.get
             if session is not None:
                 try:
                     session.close()
@@ -285,6 +293,7 @@ class Connection:
         if level is None:
             self.commit()
         self._isolation_level = level
+        self._session.begins_first = level is not None
 
     def _begin_implicitly(self) -> None:
         level = self._isolation_level
@@ -520,6 +529,7 @@ class Connection:
             or self._session.cancellation.progress is not None
         )
         self._known_plan = NO_PLANS.get if is_watched else self._session.known_plan
+        self._own_plan = self._known_plan if self.__class__ is Connection else NO_PLANS.get
 
     def _check_variables(self, sql: str) -> None:
         limit = self._limits.get(LIMITS.index("VARIABLE_NUMBER"))

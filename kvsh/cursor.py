@@ -61,8 +61,8 @@ class Cursor:
     """Made by `Connection.cursor()` or `Connection.execute()`; used by one thread at a time."""
 
     connection: Connection = _NO_CONNECTION
-    _barred = True
-    """Whether it can't be used now: `__init__` was not called, it is closed, or at work."""
+    _barred = False
+    """Whether it can't be used now: it is closed, or at work."""
     arraysize = 1
     row_factory: Callable[[Cursor, tuple[Any, ...]], Any] | None = None
     rowcount = -1
@@ -83,7 +83,6 @@ class Cursor:
         self._check_not_busy()
         self.__dict__.clear()
         self.connection = connection
-        self._barred = False
 
     @property
     def description(self) -> Description | None:
@@ -165,41 +164,26 @@ class Cursor:
         session = connection._session
         begins = False
         try:
-            if plan.is_dml:
-                if not session.in_transaction:
-                    begins = True
-                    connection._begin_implicitly()
-                values = bound(parameters)
-                if values.__class__ is tuple:
-                    done = plan.quick(session, values)
-                    if done is not None:
-                        if done.__class__ is list:
-                            self._give(plan.columns, iter(done))
-                            done = session.changes
+            if plan.is_dml and not session.in_transaction:
+                begins = True
+                connection._begin_implicitly()
+            values = parameters if parameters is _NO_PARAMETERS else bound(parameters)
+            if values.__class__ is tuple:
+                is_ready = plan.is_query and not session.in_transaction
+                ready = session.ready(sql) if is_ready else None
+                if ready is not None:
+                    rows = ready[0](values)
+                    if rows is not None:
+                        self._give(ready[1], iter(rows))
+                        return
+                done = plan.quick_bound(session, values)
+                if done.__class__ is list:
+                    self._give_rows(plan, done)
+                    return
+                if done is not None:
+                    if done >= 0 and plan.is_dml:
                         self.rowcount, self.lastrowid = done, session.last_insert_rowid
-                        return
-            else:
-                values = parameters if parameters is _NO_PARAMETERS else bound(parameters)
-                if values.__class__ is tuple:
-                    is_ready = plan.is_query and not session.in_transaction
-                    ready = session.ready(sql) if is_ready else None
-                    if ready is not None:
-                        rows = ready[0](values)
-                        if rows is not None:
-                            if (
-                                self.row_factory is None
-                                and connection.text_factory is str
-                                and not connection._detect_types
-                            ):  # `_give`, bare
-                                self._columns, self._rows = ready[1], iter(rows)
-                            else:
-                                self._give(ready[1], iter(rows))
-                            return
-                    done = plan.quick(session, values)
-                    if done is not None:
-                        if done.__class__ is list:
-                            self._give(plan.columns, iter(done))
-                        return
+                    return
             self._adopt(session.execute(sql, values), is_dml=plan.is_dml)
         except LOWER_ERRORS as error:
             if begins:
@@ -310,6 +294,13 @@ class Cursor:
             self.rowcount = -1
             if result.lastrowid is not None:  # an INSERT that begins with WITH
                 self.lastrowid = result.lastrowid
+
+    def _give_rows(self, plan: Any, rows: list[Any]) -> None:
+        """Have the rows that a plan has given at once fetched."""
+        self._give(plan.columns, iter(rows))
+        if plan.is_dml:
+            session = self.connection._session
+            self.rowcount, self.lastrowid = session.changes, session.last_insert_rowid
 
     def _give(self, columns: tuple[ResultColumn, ...], rows: Iterator[Any]) -> None:
         """Have these rows fetched."""

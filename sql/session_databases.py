@@ -53,6 +53,8 @@ class SessionDatabases:
         self.joinable: Transaction | None = None
         """What `joined_transaction` gives without further ado where there is one database, once it has
         looked.  For who asks for each statement."""
+        self.begins_first = False
+        """Whether whoever has the session begins a transaction before a statement that writes."""
         self._marks: list[Mark] = []
         self._schemas: SchemaCache | None = None  # of the store
         self._overlay: tuple[list[Schema], Schema] | None = None

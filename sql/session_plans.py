@@ -18,6 +18,7 @@ from sql.context import Context
 from sql.errors import Interrupted, SqlError
 from sql.loading import load, planning
 from sql.parameters import bound_values
+from sql.plain import fits_types
 from sql.result import OwningResult, Result
 
 if TYPE_CHECKING:
@@ -76,13 +77,17 @@ class Prepared:
 
         return execute_statement(session, self.statement, values)
 
-    def quick(self, session: Session, values: Values) -> list[Row] | int | None:
+    def quick(self, session: Session, parameters: Any) -> list[Row] | int | None:
         """Execute what is no more than a look at a row, or a change of one: the rows of a query, the number
-        of rows that were changed.  None, with nothing done, where `run` has to be asked.
+        of rows that were changed, -1 for what changes none.  None, with nothing done, where somebody has to look closer.
 
-        `values` are SQL's, as many as there may be.  It is all that stands between a program and the
-        tree, most of the time: so whatever is not as it was at the latest `run` is left to the next."""
+        `parameters` are what a program gave, of whatever class and however many.  It is all that stands between a program
+        and the tree, most of the time: so whatever is not as it was at the latest `run` is left to the next."""
         return None
+
+    def quick_bound(self, session: Session, values: Values) -> list[Row] | int | None:
+        """`quick` with values of SQL, as many as there may be."""
+        return self.quick(session, values)
 
     def bind(self, parameters: Parameters) -> Values:
         """The parameters' values in their order.  Raises MisuseError for a wrong number of them."""
@@ -104,12 +109,12 @@ class TransactionStatement(Prepared):
         self._action(session)
         return Result()
 
-    def quick(self, session: Session, values: Values) -> list[Row] | int | None:
-        if values:
+    def quick(self, session: Session, parameters: Any) -> list[Row] | int | None:
+        if parameters:
             return None
         action = self._action
         action(session)
-        return 0
+        return -1
 
 
 def catalog_states(transaction: Transaction) -> list[object]:
@@ -175,6 +180,7 @@ class QueryPlan(Checked):
     __slots__ = (
         "_coded",
         "_compiled",
+        "_fits",
         "_fitted",
         "_fitting",
         "_gives_list",
@@ -200,6 +206,7 @@ class QueryPlan(Checked):
         self.variant: QueryPlan | None = None  # the latest for parameters of other types
         self.keeps_planner = False  # EXPLAIN draws it
         self._compiled: Any = None
+        self._fits = fits_types(types or ())  # of parameters as a program gives them
         self._short: Short | None = None  # all that the query is
         self._short_runs = 0  # one more than it may do as such; 0 where there is code
         self._coded = False  # whether it has turned out to need code
@@ -210,7 +217,22 @@ class QueryPlan(Checked):
         self._fitting: list[_Made] = []  # plans for other numbers of rows
         self._replans = 0
 
-    def quick(self, session: Session, values: Values) -> list[Row] | int | None:
+    def quick(self, session: Session, parameters: Any) -> list[Row] | int | None:
+        transaction = session.begun
+        plan = self.variant if self.count else self
+        if transaction is None or plan is None or session.current is not None:
+            return None
+        short, fits = plan._short, plan._fits
+        if (
+            short is None
+            or not fits(parameters)
+            or transaction.plain_shape is not plan._shape
+            or plan._functions.version != plan._functions_version
+        ):
+            return None
+        return short.rows(transaction, parameters)
+
+    def quick_bound(self, session: Session, values: Values) -> list[Row] | int | None:
         plan = self.variant if self.count else self
         if plan is None:
             return None

@@ -264,7 +264,7 @@ def _in_turn(session: Session, run: Run, plans: list[Prepared], show: Show | Non
                 result = session.execute(run.statement(done)[1])
             else:
                 values = next(sets[place])
-                found = plan.quick(session, values)
+                found = plan.quick_bound(session, values)
                 if found is None:
                     result = plan.run(session, values)
                 elif isinstance(found, int):

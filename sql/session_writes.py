@@ -87,10 +87,40 @@ class WriteStatement(Checked):
         self._plan: WritePlan | None = None
         self._database = "main"  # that it wrote to lately
         self._one: Any = None  # the plan's `OneRow.run`
-        self._is_bare = False  # whether that does without a context
+        self._is_bare = (
+            False  # whether that does without a context, and tells how many rows were changed
+        )
         self._quick_context: Context | None = None
 
-    def quick(self, session: Session, values: Values) -> list[Row] | int | None:
+    def quick(self, session: Session, parameters: Any) -> list[Row] | int | None:
+        transaction = session.joinable
+        if (
+            transaction is None
+            or transaction.plain_shape is not self._shape
+            or not self._is_bare
+            or session.current is not None
+            or self._functions.version != self._functions_version
+        ):
+            if (
+                parameters.__class__ is not tuple
+                or not self.is_dml
+                or (session.begins_first and not session.in_transaction)
+            ):
+                return None
+            return self.quick_bound(session, parameters)
+        one = self._one
+        try:
+            outcome: WriteOutcome | None = one(transaction, parameters, None)
+        except BaseException as error:
+            self._failed(session, transaction, error)
+            raise
+        if outcome is None:
+            return None
+        session.changes = changes = outcome.changes
+        session.total_changes += changes
+        return changes if outcome.rows is None else outcome.rows
+
+    def quick_bound(self, session: Session, values: Values) -> list[Row] | int | None:
         one = self._one
         if one is None or len(values) != self.count or session.current is not None:
             return None
@@ -421,7 +451,8 @@ class WriteStatement(Checked):
                 raise
             plan = self._plan = made
             one = made.one
-            self._one, self._is_bare = (None, False) if one is None else one
+            self._one, is_bare = (None, False) if one is None else one
+            self._is_bare = is_bare and self.is_dml
             self._quick_context = None
             self._schema = environment.schema
             self.note(session, transaction)

@@ -111,6 +111,10 @@ class Module:
             self.setup[name] = source
         return name
 
+    def name_parameters(self, count: int) -> None:
+        """The parameters are variables already: `p0`, `p1`, ..."""
+        self._once |= {f"p[{place}]": f"p{place}" for place in range(count)}
+
     def function(self, value: Callable[..., Any]) -> str:
         """The name of a runtime function."""
         return self.constants.function(value)

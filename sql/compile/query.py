@@ -303,8 +303,11 @@ def _row_values(
     return row, key, f"({''.join(f'{value}, ' for value in values)})"
 
 
-def function_of(module: Module, signature: str, end: Sequence[str]) -> Any:
-    """A function of its own rather than `run`; what `run` sets up is set up only where it is used."""
+def function_of(
+    module: Module, signature: str, end: Sequence[str], begin: Sequence[str] = ()
+) -> Any:
+    """A function of its own rather than `run`; what `run` sets up is set up only where it is used, behind the lines of
+    `begin`."""
     name = signature.split("(", 1)[0]
     lines = Lines()
     lines.add(f"def {signature}:")
@@ -327,6 +330,8 @@ def function_of(module: Module, signature: str, end: Sequence[str]) -> Any:
             or (f"{variable}," in text)
         ):
             lines.add(f"{variable} = {source}")
+    for line in begin:
+        lines.add(line)
     for variable, source in module.setup.items():
         lines.add(f"{variable} = {source}")
     lines.extend(body)

@@ -25,6 +25,7 @@ from sql.compile.module import Module
 from sql.compile.query import function_of
 from sql.expressions import Expression, Match
 from sql.optimise.planner import Planner
+from sql.plain import is_plain, plain_source, unpacked
 from sql.plan.walk import walk
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 _ALL_KINDS = 31
 
+_UNPACKED_MAX = 16
+"""Parameters that are variables of their own, looked at one by one in the function itself."""
+
 
 class RowCode:
     """The source of one function; `name` gives a Python object a name in it."""
@@ -48,6 +52,8 @@ class RowCode:
             self._module, Planner(env), env.functions, env.parameter_kinds
         )
         self.name: Callable[..., str] = self._module.constants.name
+        self._samples: Sequence[Any] | None = None
+        self._only: set[int] = set()  # parameters that have to be of their sample's class
         self.is_plain = True
         """Whether no expression has a subquery, whose code fits only the kinds of value that the trees hold at the moment,
         or calls a function of the program's, which nobody may call twice."""
@@ -69,6 +75,46 @@ class RowCode:
         """The row of an enclosing scope with this number is in the variable `row`, its columns at `positions`, if they are
         not where they are in the table; its key is in `key`."""
         self._compiler.bindings[source] = Binding(row, key, positions)
+
+    def check_parameters(self, samples: Sequence[Any]) -> None:
+        """Have the function look at `p`, which is as a program gave it: None is returned where it is not a value of SQL for
+        each of these."""
+        self._samples = samples
+        if len(samples) <= _UNPACKED_MAX:
+            self._module.name_parameters(len(samples))
+
+    def parameter(self, place: int) -> str:
+        """The source of a parameter."""
+        return self._module.once(f"p[{place}]")
+
+    def allow(self, place: int, classes: frozenset[type]) -> list[str]:
+        """Lines that return None where a parameter is of none of these classes."""
+        samples = self._samples or ()
+        is_named = place < len(samples) <= _UNPACKED_MAX
+        if is_named and classes == {int} == {samples[place].__class__}:
+            self._only.add(place)
+            return []
+        return [
+            f"if {self.parameter(place)}.__class__ not in {self.name(classes, 'classes')}: return None"
+        ]
+
+    def _checks(self) -> list[str]:
+        """What looks at the parameters, and gives each a name."""
+        samples = self._samples
+        if samples is None:
+            return []
+        lines = [f"if p.__class__ is not tuple or len(p) != {len(samples)}: return None"]
+        if samples:
+            plain = self.name(is_plain, "is_plain")
+            if len(samples) > _UNPACKED_MAX:
+                return [*lines, f"if not all(map({plain}, p)): return None"]
+            names, unpacks = unpacked("p", len(samples))
+            checks = [
+                plain_source(name, sample.__class__, plain, only=place in self._only)
+                for place, (name, sample) in enumerate(zip(names, samples, strict=True))
+            ]
+            lines += [unpacks, f"if not ({' and '.join(checks)}): return None"]
+        return lines
 
     def bound(self, binder: ExpressionBinder, expression: exp.Expression) -> Expression:
         """An expression under the names that a binder knows."""
@@ -93,6 +139,7 @@ class RowCode:
         """The function of a transaction, parameters and a context, and whether it does without the context."""
         self._compiler.release()
         module = self._module
+        checks = self._checks()
         text = "\n".join(
             [
                 *lines,
@@ -100,7 +147,7 @@ class RowCode:
                 *[line for part in module.functions for line in part.lines],
             ]
         )
-        function = function_of(module, "statement(txn, p, ctx)", lines)
+        function = function_of(module, "statement(txn, p, ctx)", lines, checks)
         return function, re.search(r"\b(ctx|check)\b", text) is None
 
 

@@ -85,9 +85,13 @@ class OneRow(NamedTuple):
 
 
 def bind_program_rows(code: RowCode, env: BindEnvironment) -> None:
-    """Let NEW and OLD of a program's statement be read from the values that it runs with."""
-    for source, places in places_of_values(env).items():
+    """Let NEW and OLD of a program's statement be read from the values that it runs with; those of any other are the
+    parameters, which nobody has looked at before."""
+    values = places_of_values(env)
+    for source, places in values.items():
         code.outer(source, "p", f"p[{places[ROWID]}]", places)
+    if not values:
+        code.check_parameters(env.parameters or ())
 
 
 NONE, ONE = WriteOutcome(0), WriteOutcome(1)
@@ -144,7 +148,7 @@ class _Found:
         if self._returning is not None:
             scope = self.code.row(records.table, result, "key_")
             row = scope.values(self._returning.trees)
-        before = self.found.lines("key_", none, self.name)
+        before = self.found.lines("key_", none, self.code)
         if is_one:
             given = self.name(ONE, "one")
             if told:
@@ -244,7 +248,7 @@ def keyed_delete(
         deletes = (
             f"return {code.name(ONE, 'one')} if txn.delete_row({tree_id}, key_) else {way.none}"
         )
-        return OneRow(*code.function([*found.lines("key_", way.none, code.name), deletes]))
+        return OneRow(*code.function([*found.lines("key_", way.none, code), deletes]))
     entries = Entries(code, records.indexes, noted=noted)
     look += entries.go("old_", "key_")
     write = [

@@ -21,7 +21,7 @@ from sql.plan.operators import KeyRange
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
-    from sql.compile import CompiledQuery
+    from sql.compile import CompiledQuery, RowCode
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys
     from sql.dml.records import Row, TableRecords
@@ -49,8 +49,8 @@ class UniqueKey:
     """The parameters and literals that say which row is meant.
 
     `index`: the unique index that finds it; None for the table's own key.  `places` are the columns, none for a rowid.
-    `allowed`: of each parameter its number, and the classes that are looked up.  `source` is what is looked up as
-    an expression of the parameters `p`, a rowid or a tuple, under the names of `folds`; `of` the same as a function.
+    `allowed`: of each parameter its number, and the classes that are looked up.  `of` is a function of the parameters that
+    gives what is looked up, a rowid or a tuple.
     `is_all`: WHERE does nothing else; `is_given`: parameters are all that it compares with.
     Raises ValueError if a literal is of a class that is not looked up."""
 
@@ -71,26 +71,39 @@ class UniqueKey:
         self.places = frozenset([place for place, _, _ in columns])
         self.allowed: list[tuple[int, frozenset[type]]] = []
         self.is_given = True
-        self.folds: dict[str, Any] = {}
+        self._is_tuple = bool(columns)
+        self._values: list[tuple[int | str, Any]] = []
+        """Numbers of parameters and sources of literals, and what their texts are folded by, if they are."""
         if not columns:
-            self.source = self._compared_with(rowid, _ROWIDS)
-        else:
-            sources = []
-            for at, (place, operand, collation) in enumerate(columns):
-                fold = folding(collation, records.env.functions.collations)
-                source = self._compared_with(operand, _AS_THEY_ARE[records.affinities[place]])
-                if fold is not None:
-                    self.folds[f"fold{at}"] = fold
-                    source = f"fold{at}({source})"
-                sources.append(f"{source}, ")
-            self.source = f"({''.join(sources)})"
-        self.of: Callable[[Row], Any] = eval(f"lambda p: {self.source}", dict(self.folds))
+            self._values.append((self._compared_with(rowid, _ROWIDS), None))
+        for place, operand, collation in columns:
+            fold = folding(collation, records.env.functions.collations)
+            classes = _AS_THEY_ARE[records.affinities[place]]
+            self._values.append((self._compared_with(operand, classes), fold))
+        folds: list[Any] = []
 
-    def _compared_with(self, operand: Operand, classes: frozenset[type]) -> str:
-        """The source of a value, which has to be of one of these classes."""
+        def name(fold: Any, hint: str) -> str:
+            folds.append(fold)
+            return f"{hint}[{len(folds) - 1}]"
+
+        source = self._source("p[{}]".format, name)
+        self.of: Callable[[Row], Any] = eval(f"lambda p: {source}", {"fold": folds})
+
+    def _source(self, parameter: Callable[[int], str], name: Callable[[Any, str], str]) -> str:
+        """What is looked up as an expression, with parameters and functions as they are called there."""
+        sources = []
+        for value, fold in self._values:
+            source = parameter(value) if isinstance(value, int) else value
+            sources.append(source if fold is None else f"{name(fold, 'fold')}({source})")
+        if not self._is_tuple:
+            return sources[0]
+        return f"({''.join([f'{source}, ' for source in sources])})"
+
+    def _compared_with(self, operand: Operand, classes: frozenset[type]) -> int | str:
+        """The number of a parameter, or the source of a literal, which has to be of one of these classes."""
         if isinstance(operand, int):
             self.allowed.append((operand, classes))
-            return f"p[{operand}]"
+            return operand
         value = operand.value
         if value.__class__ not in classes or (isinstance(value, float) and isinf(value)):
             raise ValueError(value)
@@ -112,9 +125,9 @@ class UniqueKey:
         found = ctx.transaction.tree(index.tree_id).prefixed_many(wanted)
         return [index.row_key(keys[0]) if keys else None for keys in found]
 
-    def lines(self, key: str, none: str, name: Callable[..., str]) -> list[str]:
+    def lines(self, key: str, none: str, code: RowCode) -> list[str]:
         """Python that sets `key` to the key of the row; `none` is what is returned if there is none."""
-        looks, source = self._looks(name)
+        looks, source = self._looks(code)
         if self.index is None:
             return [*looks, f"{key} = {source}"]
         return [
@@ -123,16 +136,12 @@ class UniqueKey:
             f"{key} = {'found_[0]' + self._tail if self._without_rowid else 'found_[0]'}",
         ]
 
-    def _looks(self, name: Callable[..., str]) -> tuple[list[str], str]:
+    def _looks(self, code: RowCode) -> tuple[list[str], str]:
         """Python that looks at the parameters, and the source of what is looked up."""
-        looks = [
-            f"if p[{number}].__class__ not in {name(classes, 'classes')}: return None"
-            for number, classes in self.allowed
-        ]
-        source = self.source
-        for fold, function in self.folds.items():
-            source = source.replace(f"{fold}(", f"{name(function, 'fold')}(")
-        return looks, source
+        looks: list[str] = []
+        for number, classes in self.allowed:
+            looks += code.allow(number, classes)
+        return looks, self._source(code.parameter, code.name)
 
     def _found(self, source: str, none: str) -> list[str]:
         """Python that sets `found_` to what the index has: row ids, or else entries."""
@@ -156,9 +165,9 @@ class IndexRun(UniqueKey):
 
     is_unique = False
 
-    def lines(self, key: str, none: str, name: Callable[..., str]) -> list[str]:
+    def lines(self, key: str, none: str, code: RowCode) -> list[str]:
         """Python that begins a loop over the keys, if they are few; it goes on with a deeper indentation."""
-        looks, source = self._looks(name)
+        looks, source = self._looks(code)
         return [
             *looks,
             *self._found(source, none),

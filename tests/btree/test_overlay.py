@@ -314,11 +314,12 @@ def test_a_commit_that_is_interrupted_once_it_stands_in_the_log_counts_whole(
     calls: list[Any] = []
     add = disk_module.add_pending
 
-    def interrupted(*arguments: Any) -> None:
-        calls.append(arguments)
-        if len(calls) == 2:
+    def interrupted(states: Any, changes: Any, lsn: int) -> None:
+        calls.append(changes)
+        if len(calls) == 1:  # half-way
+            add(states, {first: changes[first]}, lsn)
             raise _Interrupted
-        add(*arguments)
+        add(states, changes, lsn)
 
     monkeypatch.setattr(disk_module, "add_pending", interrupted)
     writing = store.begin(write=True)
