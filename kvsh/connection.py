@@ -10,6 +10,7 @@ connection.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import RLock, get_ident
 from types import TracebackType
@@ -116,6 +117,7 @@ class Connection:
     ) -> None:
         self._store = store
         self._owns_store = owns_store
+        self._pid = os.getpid()  # a fork's child leaves its copies alone
         self._session = Session(store, busy_timeout=timeout)
         self.row_factory: Callable[[Any, tuple[Any, ...]], Any] | None = None
         self.text_factory: Callable[[bytes], Any] = str
@@ -236,6 +238,12 @@ class Connection:
                         self._store.close()
                 except LOWER_ERRORS as error:
                     raise translated(error) from error
+
+    def __del__(self) -> None:
+        # Dropped without a close: nobody is to wait for what it has open.  The file goes with its last reference.
+        session = self._session
+        if session is not None and self._pid == os.getpid() and not sys.is_finalizing():
+            session.let_go()
 
     def __reduce__(self) -> Never:
         raise TypeError(f"cannot pickle {type(self).__name__!r} object")

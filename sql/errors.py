@@ -11,7 +11,10 @@ class SqlError(Exception):
     """Root.  `offset` is a character offset into the statement's text, or None if unknown.
 
     `conflict` says what becomes of a writing statement: ABORT undoes it, FAIL keeps what it has done
-    (`changes` rows), ROLLBACK undoes the whole transaction."""
+    (`changes` rows), ROLLBACK undoes the whole transaction.
+
+    It is made where it is raised, and not kept in a variable there: with its traceback that would be a cycle, and what the
+    caller drops, a connection with a transaction open, be kept until it is collected."""
 
     conflict: str = "ABORT"
     changes: int = 0
@@ -38,7 +41,16 @@ class SqlNameError(SqlError):
 
     `suggestions` holds the nearest existing names, best first."""
 
-    suggestions: tuple[str, ...] = ()
+    def __init__(
+        self,
+        message: str,
+        *,
+        offset: int | None = None,
+        token: str | None = None,
+        suggestions: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, offset=offset, token=token)
+        self.suggestions = suggestions
 
 
 class ConstraintError(SqlError):
@@ -73,6 +85,15 @@ class TooBigError(SqlError):
 
 class MisuseError(SqlError):
     """Wrong number of bindings, a cursor used after its transaction ended, ..."""
+
+
+class SeveralStatementsError(MisuseError):
+    """More than one statement was given where one is to be executed."""
+
+    is_of_preparation = True
+
+    def __init__(self, offset: int | None) -> None:
+        super().__init__("You can only execute one statement at a time.", offset=offset)
 
 
 class Interrupted(SqlError):

@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from btree import Store, Transaction
 from sql.context import Cancellation, Context
-from sql.errors import ConstraintError, MisuseError, SqlError, SqlNameError, SqlSyntaxError
+from sql.errors import (
+    ConstraintError,
+    SeveralStatementsError,
+    SqlError,
+    SqlNameError,
+    SqlSyntaxError,
+)
 from sql.loading import planning
 from sql.result import Result, WriteOutcome
 from sql.session_plans import Parameters, Prepared, QueryPlan, TransactionStatement, Values
@@ -201,15 +207,19 @@ class Session(TransactionState):
         return Result(rowcount=total)
 
     def close(self) -> None:
-        """Roll back what is open.  The store stays open.  Closing twice is harmless."""
+        """Roll back what is open.  The store stays open, attached ones don't.  Closing twice is harmless."""
         if not self.closed:
-            if self.in_transaction:
-                self._roll_back()
-            self._plans.clear()
-            self.drop_reader()
+            self.let_go()
             self.closed = True
             for other in self.others.values():
                 other.store.close()
+
+    def let_go(self) -> None:
+        """Roll back what is open, and keep nothing of what was read."""
+        if self.in_transaction:
+            self._roll_back()
+        self._plans.clear()
+        self.drop_reader()
 
     @property
     def timeout(self) -> float | None:
@@ -317,11 +327,7 @@ class Session(TransactionState):
                 statement = parse_statement(sql)
         except SqlError as error:
             if error.message == "only one statement at a time can be executed":
-                misuse = MisuseError(
-                    "You can only execute one statement at a time.", offset=error.offset
-                )
-                misuse.is_of_preparation = True
-                raise misuse from error
+                raise SeveralStatementsError(error.offset) from error
             raise
         plan = _plan_of(statement)
         plan.text = sql

@@ -84,9 +84,10 @@ def _unknown_function(binder: ExpressionBinder, name: str, node: exp.Expression)
     functions = binder.statement.env.functions
     if any(functions.lookup(name.lower(), other) is not None for other in range(9)):
         raise SqlError(f"wrong number of arguments to function {name}()", offset=offset_of(node))
-    error = SqlNameError(f"no such function: {name}", offset=offset_of(node), token=name)
-    error.suggestions = nearest(name, list(functions.names()))
-    raise error
+    suggestions = nearest(name, list(functions.names()))
+    raise SqlNameError(
+        f"no such function: {name}", offset=offset_of(node), token=name, suggestions=suggestions
+    )
 
 
 def scalar_call(

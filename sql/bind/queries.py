@@ -381,9 +381,12 @@ class Binder:
                     column = replace(column, expression=scope.merged[lowered].expression)
                 columns.append(column)
         if not matched:
-            error = SqlNameError(f"no such table: {table}", token=table, offset=offset_of(node))
-            error.suggestions = nearest(table, [item.alias for item in scope.items])
-            raise error
+            raise SqlNameError(
+                f"no such table: {table}",
+                token=table,
+                offset=offset_of(node),
+                suggestions=nearest(table, [item.alias for item in scope.items]),
+            )
         return columns
 
     def _named(self, node: exp.Expression, alias: str | None, item: exp.Expression) -> ResultColumn:

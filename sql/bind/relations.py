@@ -468,11 +468,14 @@ class FromBinder:
         if provider:
             return self._provided(provider, alias, ())
         full = name if where is None else f"{where}.{name}"
-        error = SqlNameError(f"no such table: {full}", token=name, offset=offset_of(node))
         known = [entry.name for entry in schema.tables.values()]
         known += [entry.name for entry in schema.views.values()]
-        error.suggestions = nearest(name, known)
-        raise error
+        raise SqlNameError(
+            f"no such table: {full}",
+            token=name,
+            offset=offset_of(node),
+            suggestions=nearest(name, known),
+        )
 
     def _index_hint(self, node: exp.Table, table: Table) -> str | bool | None:
         hint: str | bool | None = node.meta.get("indexed_by")

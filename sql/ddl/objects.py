@@ -93,10 +93,9 @@ def _part(work: Work, table: Table, column: IndexedColumn) -> IndexColumn:
             check_collation(work, collation)
             return IndexColumn(place, None, collation.upper(), column.descending)
         if column.text[:1] != '"':  # such a name is a text where it is no column's
-            error = SqlNameError(
+            raise SqlNameError(
                 f"no such column: {column.column}", offset=column.start, token=column.column
             )
-            raise error
     if column.collation is not None:
         check_collation(work, column.collation)
     check_expression(

@@ -234,9 +234,13 @@ def find_target(
             raise SqlError(f"table {name.name} may not be modified", offset=name.start)
         from sql.bind.scope import nearest
 
-        error = SqlNameError(f"no such table: {name}", offset=name.start, token=name.name)
-        error.suggestions = nearest(name.name, [item.name for item in schema.tables.values()])
-        raise error
+        known = [item.name for item in schema.tables.values()]
+        raise SqlNameError(
+            f"no such table: {name}",
+            offset=name.start,
+            token=name.name,
+            suggestions=nearest(name.name, known),
+        )
     return table, view
 
 
@@ -250,9 +254,10 @@ def column_place(table: Table, name: str, offset: int | None = None) -> int:
         return -1 if table.rowid_alias is None else table.rowid_alias
     from sql.bind.scope import nearest
 
-    error = SqlNameError(f"no such column: {name}", offset=offset, token=name)
-    error.suggestions = nearest(name, [column.name for column in table.columns])
-    raise error
+    suggestions = nearest(name, [column.name for column in table.columns])
+    raise SqlNameError(
+        f"no such column: {name}", offset=offset, token=name, suggestions=suggestions
+    )
 
 
 def scan_query(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +216,56 @@ def test_the_writers_lock_is_not_held_while_what_a_first_statement_needs_is_impo
     with kvsh.connect(tmp_path / "db", isolation_level=None) as first:
         first.execute("INSERT INTO t VALUES (1)")
     assert loaded == ["sql.dml"]
+
+
+def _insert(con: kvsh.Connection) -> None:
+    con.execute("INSERT INTO t VALUES (1)")
+
+
+def _fail(con: kvsh.Connection, sql: str) -> None:
+    con.execute("INSERT INTO t VALUES (1)")
+    with suppress(kvsh.Error):
+        con.execute(sql)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        _insert,
+        lambda con: con.execute("BEGIN IMMEDIATE"),
+        lambda con: con.execute("SELECT * FROM t WHERE a = ?", (1,)).fetchone(),
+        *[
+            partial(_fail, sql=sql)
+            for sql in (
+                "SELECT * FROM missing",
+                "SELECT missing.* FROM t",
+                "SELECT missing FROM t",
+                "SELECT missing(1)",
+                "INSERT INTO missing VALUES (1)",
+                "UPDATE t SET missing = 1",
+                "CREATE INDEX i ON t(missing)",
+                "SELECT 1; SELECT 2",
+                "SELEC",
+                "DELETE FROM t WHERE a = json('{')",
+            )
+        ],
+    ],
+)
+def test_a_connection_that_is_dropped_keeps_nobody_out(
+    tmp_path: Path, work: Callable[[kvsh.Connection], object]
+) -> None:
+    with kvsh.connect(tmp_path / "db", isolation_level=None) as con:
+        con.execute("CREATE TABLE t(a)")
+    con.close()
+    gc.collect()
+    gc.disable()  # what waits for the collector may wait for long
+    try:
+        dropped = kvsh.connect(tmp_path / "db")
+        work(dropped)
+        del dropped
+        with kvsh.connect(tmp_path / "db", timeout=0) as con:
+            con.execute("INSERT INTO t VALUES (2)")
+        assert con.execute("SELECT * FROM t").fetchall() == [(2,)]
+        con.close()
+    finally:
+        gc.enable()
