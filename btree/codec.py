@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import enum
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import accumulate, compress
 from operator import ge, itemgetter, sub
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ LARGE_LEVEL = 255
 
 _LARGE = 0x80  # bit of the form: the leaf has large values
 _BY_COLUMN = 0x40  # bit of the form: rows are kept by column
+_ARRAY_OF_3 = 0x93  # in msgpack
 _GONE = 0x20  # bit of the form, beside that: some of the rows are deleted
 BY_COLUMN_ROWS = 8
 """Rows from which on a leaf is kept by column."""
@@ -98,39 +100,48 @@ _DECODE_LEAF = {
         KeyForm.COLUMNS: _decoder(list[int], _Tuples),
     },
 }
-_DECODE_COLUMNS_LEAF = {
-    TreeKind.TABLE: {
-        KeyForm.LISTED: _decoder(list[int], _Bytes),
-        KeyForm.CONSECUTIVE: _decoder(int, _Bytes),
-        KeyForm.DELTAS: _decoder(list[int], _Bytes),
-        KeyForm.COLUMNS: _decoder(int, _Bytes),
-    },
-    TreeKind.CLUSTERED: {
-        KeyForm.LISTED: _decoder(_Tuples, _Bytes),
-        KeyForm.COLUMNS: _decoder(list[int], _Bytes),
-    },
-}
-_DECODE_GONE_LEAF = {
-    TreeKind.TABLE: {
-        KeyForm.LISTED: _decoder(list[int], _Bytes, list[int]),
-        KeyForm.CONSECUTIVE: _decoder(int, _Bytes, list[int]),
-        KeyForm.DELTAS: _decoder(list[int], _Bytes, list[int]),
-        KeyForm.COLUMNS: _decoder(int, _Bytes, list[int]),
-    },
-    TreeKind.CLUSTERED: {
-        KeyForm.LISTED: _decoder(_Tuples, _Bytes, list[int]),
-        KeyForm.COLUMNS: _decoder(list[int], _Bytes, list[int]),
-    },
-}
-_COLUMN_LEAVES = {
-    bytes((FORMAT, kind, 0, form | bits)): (form, decode)
-    for bits, kinds in (
-        (_BY_COLUMN, _DECODE_COLUMNS_LEAF),
-        (_BY_COLUMN | _GONE, _DECODE_GONE_LEAF),
-    )
-    for kind, decoders in kinds.items()
-    for form, decode in decoders.items()
-}
+
+
+def _column_decoders(*parts: Any) -> dict[TreeKind, dict[KeyForm, Any]]:
+    """What decodes a key part of each form, and the parts behind it."""
+    return {
+        TreeKind.TABLE: {
+            KeyForm.LISTED: _decoder(list[int], *parts),
+            KeyForm.CONSECUTIVE: _decoder(int, *parts),
+            KeyForm.DELTAS: _decoder(list[int], *parts),
+            KeyForm.COLUMNS: _decoder(int, *parts),
+        },
+        TreeKind.CLUSTERED: {
+            KeyForm.LISTED: _decoder(_Tuples, *parts),
+            KeyForm.COLUMNS: _decoder(list[int], *parts),
+        },
+    }
+
+
+_DECODE_COLUMNS_LEAF = _column_decoders(_Bytes)
+_DECODE_GONE_LEAF = _column_decoders(_Bytes, list[int])
+
+
+def _by_head(columns: Any, gone: Any) -> dict[bytes, tuple[KeyForm, Any]]:
+    return {
+        bytes((FORMAT, kind, 0, form | bits)): (form, decode)
+        for bits, kinds in ((_BY_COLUMN, columns), (_BY_COLUMN | _GONE, gone))
+        for kind, decoders in kinds.items()
+        for form, decode in decoders.items()
+    }
+
+
+COLUMN_LEAVES = _by_head(_DECODE_COLUMNS_LEAF, _DECODE_GONE_LEAF)
+_Views = list[memoryview]
+
+
+@cache
+def column_views() -> dict[bytes, tuple[KeyForm, Any]]:
+    """By the head of a leaf that keeps its rows by column, how it keeps its keys, and what decodes its key part and its
+    columns, these as views of the page: where that may be written over, so may they."""
+    return _by_head(_column_decoders(_Views), _column_decoders(_Views, list[int]))
+
+
 _COLUMNS_HEADS = {
     (kind, form, gone): bytes((FORMAT, kind, 0, form | _BY_COLUMN | (_GONE if gone else 0)))
     for kind in (TreeKind.TABLE, TreeKind.CLUSTERED)
@@ -187,6 +198,15 @@ def encode_columns_page(
     body = (part, columns, gone) if gone else (part, columns)
     _encode_into(body, page, HEAD_BYTES)  # behind the head at once: a copy less
     return page
+
+
+def note_gone(page: memoryview, before: Sequence[int], gone: Sequence[int]) -> tuple[int, bytes]:
+    """Have the page of a leaf with rows by column say that other slots are deleted than before, where it stands: how many
+    of its bytes stay, and what is to follow them."""
+    kept = len(page) - (len(_encode(before)) if before else 0)
+    page[3] |= _GONE
+    page[HEAD_BYTES] = _ARRAY_OF_3
+    return kept, _encode(gone)
 
 
 def mask_without(gone: Sequence[int], count: int) -> bytearray:
@@ -412,10 +432,12 @@ def _keys(kind: TreeKind, form: KeyForm, part: Any, rows: list[Value]) -> list[K
     return _picked(part, rows)
 
 
-def column_leaf_decoder(kind: TreeKind, head: bytes) -> tuple[KeyForm, Any] | None:
+def column_leaf_decoder(
+    kind: TreeKind, head: bytes, decoders: Mapping[bytes, tuple[KeyForm, Any]] = COLUMN_LEAVES
+) -> tuple[KeyForm, Any] | None:
     """How a leaf of such a tree of rows with this head keeps its keys, and what decodes its key part and
     columns; None for one that keeps its rows otherwise.  ValueError if it is no such leaf."""
-    found = _COLUMN_LEAVES.get(head)
+    found = decoders.get(head)
     if found is not None and head[1] == kind:
         return found
     fmt, found_kind, level, form = head

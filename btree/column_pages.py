@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from btree.codec import HEAD_BYTES, KEY_COLUMN, KeyForm, column_leaf_decoder, mask_without
+from btree.codec import (
+    COLUMN_LEAVES,
+    HEAD_BYTES,
+    KEY_COLUMN,
+    KeyForm,
+    column_leaf_decoder,
+    column_views,
+    mask_without,
+)
 from btree.column_codec import decode_column, decode_joined, row_count
 from btree.errors import CorruptionError
 from btree.protocols import TreeKind, Value
@@ -41,9 +49,13 @@ def open_pages(
     columns: Sequence[int],
     kind: TreeKind = TreeKind.TABLE,
     added: Added | None = None,
+    *,
+    as_views: bool = False,
 ) -> list[OpenPage | None]:
     """Leaves' pages for the sake of some columns: `KEY_COLUMN` for the keys.  None for one that does not keep
-    its rows by column; CorruptionError if one is no node of such a tree."""
+    its rows by column; CorruptionError if one is no node of such a tree.  `as_views`: the columns are views of the
+    pages, not copies."""
+    decoders = column_views() if as_views else COLUMN_LEAVES
     stored = [column for column in columns if column != KEY_COLUMN]
     with_keys = len(stored) < len(columns)
     others = stored if with_keys else stored[1:]
@@ -51,7 +63,7 @@ def open_pages(
     page = 0
     try:
         for payload, page in zip(payloads, pages, strict=True):
-            decoder = column_leaf_decoder(kind, bytes(payload[:HEAD_BYTES]))
+            decoder = column_leaf_decoder(kind, bytes(payload[:HEAD_BYTES]), decoders)
             if decoder is None:
                 found.append(None)
                 continue

@@ -319,6 +319,24 @@ class DiskTransaction(OnPages):
         self.note_rewritten(pages, locations)
         return self._writer.put_many(pages, payloads)
 
+    def rewrite_in_place(
+        self,
+        pages: Sequence[int],
+        places: Sequence[Any],
+        lengths: Sequence[int],
+        tails: Sequence[bytes],
+        locations: Sequence[int],
+    ) -> list[int]:
+        """The same for pages that have been changed where they were read: see `pages.Writer.put_in_place`."""
+        assert self._writer is not None
+        self.note_rewritten(pages, locations)
+        return self._writer.put_in_place(pages, places, lengths, tails)
+
+    def read_in_place(self, pages: Sequence[int], locations: Sequence[int]) -> dict[int, Any]:
+        """See `pages.Writer.read_in_place`."""
+        assert self._writer is not None
+        return self._writer.read_in_place(pages, locations)
+
     def note_rewritten(self, pages: Sequence[int], locations: Sequence[int]) -> None:
         """Note that pages that lie at `locations` are about to be written anew, before the commit."""
         self.rewritten += zip(pages, locations, strict=True)

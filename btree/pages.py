@@ -73,6 +73,18 @@ class Writer(AsOf, Protocol):
     def put_many(
         self, pages: Sequence[int], payloads: Sequence[bytes | bytearray | memoryview]
     ) -> list[int]: ...
+    def read_in_place(self, pages: Sequence[int], locations: Sequence[int]) -> dict[int, Any]:
+        """By page, its payload, which may be written over, and what else `put_in_place` wants to know of it."""
+
+    def put_in_place(
+        self,
+        pages: Sequence[int],
+        places: Sequence[Any],
+        lengths: Sequence[int],
+        tails: Sequence[bytes],
+    ) -> list[int]:
+        """Put pages anew as they are in their places now: so many bytes, and a tail behind them."""
+
     def delete(self, page: int) -> None: ...
     def newest(self, page: int) -> int: ...
     def locate(self, page: int) -> int: ...

@@ -1,9 +1,10 @@
 """A leaf whose page is put together anew from the bytes of its columns, without making its rows.
 
-What stays of a page goes into the new one as the bytes that it is.  In a column of fixed width new values are
-written over the old ones, for many leaves at once (`Numbers`); any other column that changes is decoded and
-encoded again.  Deleted rows stay in the columns, and their slots are listed, up to half of them: to take
-them out of the columns costs 25 us a leaf, the list nothing.
+In a column of fixed width new values are written over the old ones, for many leaves at once (`Numbers`), and then
+over the column in the page, where it was read: nothing of the page is copied or encoded.  Any other column that
+changes is decoded and encoded again, and what stays of the page goes into the new one as the bytes that it is.
+Deleted rows stay in the columns, and their slots are listed behind them, up to half of them: to take them out of
+the columns costs 25 us a leaf, the list nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from btree.codec import (
     encode_columns_page,
     mask_without,
     not_storable,
+    note_gone,
     row_id_part,
 )
 from btree.column_codec import decode_column, encode_column, packer
@@ -77,7 +79,7 @@ class RewrittenLeaf(Place):
     """A leaf of a batch.  `opened`: its page; None if it has to be changed as a node, which is `node` then;
     `start`: the place of its first row in the batch; `slots`: those of the rows that are meant."""
 
-    __slots__ = ("_decoded", "node", "opened", "rows", "slots", "start")
+    __slots__ = ("_decoded", "node", "opened", "place", "rows", "slots", "start")
 
     def __init__(
         self,
@@ -101,6 +103,7 @@ class RewrittenLeaf(Place):
         self.node = node
         self.rows = len(node.keys) if opened is None else opened.rows
         self.slots: Any = None
+        self.place: Any = None  # its page as it was read, which may be written over
         self._decoded: dict[int, list[Value]] = {}
 
     def keys(self) -> Sequence[Key]:
@@ -193,19 +196,38 @@ class RewrittenLeaf(Place):
             new[slot] = value
         return encoded(new)
 
+    def to_write_over(self, columns: Mapping[int, Any]) -> list[Any] | None:
+        """All columns as they stand in the page where it was read, if some may be written over with others as long."""
+        opened = self.opened
+        if opened is None or self._keys_are_of(columns):
+            return None
+        kept: list[Any] = opened.kept
+        for column in columns:
+            if (
+                kept[column].__class__ is not memoryview
+            ):  # added to the table later: not in the page
+                return None
+        return kept
+
+    def _keys_are_of(self, columns: Mapping[int, bytes]) -> bool:
+        """Whether the keys are told from one of the columns."""
+        opened = self.opened
+        assert opened is not None
+        if opened.key_form is not KeyForm.COLUMNS:
+            return False
+        part = opened.key_part
+        return part in columns if part.__class__ is int else not columns.keys().isdisjoint(part)
+
     def page_with(self, kind: TreeKind, columns: Mapping[int, bytes]) -> bytearray | None:
         """The page with other columns; None if its keys are told from one of them."""
         opened = self.opened
         assert opened is not None
-        part = opened.key_part
-        if opened.key_form is KeyForm.COLUMNS and (
-            part in columns if part.__class__ is int else not columns.keys().isdisjoint(part)
-        ):
+        if self._keys_are_of(columns):
             return None
         kept = opened.kept.copy()
         for column, new in columns.items():
             kept[column] = new
-        return encode_columns_page(kind, opened.key_form, part, kept, opened.gone)
+        return encode_columns_page(kind, opened.key_form, opened.key_part, kept, opened.gone)
 
     def page_without_column(self, kind: TreeKind, column: int) -> bytearray | None:
         """The page with a column less; None if its keys are told from that."""
@@ -221,17 +243,30 @@ class RewrittenLeaf(Place):
         kept = opened.kept[:column] + opened.kept[column + 1 :]
         return encode_columns_page(kind, opened.key_form, part, kept, opened.gone)
 
-    def page_without(self, kind: TreeKind) -> bytearray:
-        """The page without the chosen rows: they are noted as deleted, or left out where that is most of
-        what it has."""
+    def gone_then(self) -> list[int]:
+        """The slots of deleted rows in the page's columns once the chosen ones are."""
         opened = self.opened
         assert opened is not None
-        gone, count = list(self.kept_slots()), opened.rows + len(opened.gone)
-        if opened.gone:
-            gone = sorted([*gone, *opened.gone])
+        gone = list(self.kept_slots())
+        return sorted([*gone, *opened.gone]) if opened.gone else gone
+
+    def can_list(self, gone: Sequence[int]) -> bool:
+        """Whether so many deleted rows may stay in the page."""
+        opened = self.opened
+        assert opened is not None
+        return len(gone) * GONE_SHARE <= opened.rows + len(opened.gone)
+
+    def list_gone(self, gone: Sequence[int]) -> tuple[int, bytes]:
+        """Note in the page where it was read what is deleted: how many of its bytes stay, and what follows them."""
+        assert self.opened is not None
+        return note_gone(self.place[0], self.opened.gone, gone)
+
+    def page_without(self, kind: TreeKind, gone: Sequence[int]) -> bytearray:
+        """The page without rows in some slots of its columns, which are left out."""
+        opened = self.opened
+        assert opened is not None
+        count = opened.rows + len(opened.gone)
         form, part, kept = opened.key_form, opened.key_part, opened.kept
-        if len(gone) * GONE_SHARE <= count:
-            return encode_columns_page(kind, form, part, kept, gone)
         mask = mask_without(gone, count)
         if form is not KeyForm.COLUMNS:
             whole = joined((opened._replace(gone=(), rows=count),), KEY_COLUMN)
@@ -275,7 +310,7 @@ def _compressed(column: bytes, mask: bytearray) -> bytes:
     fixed = _FIXED.get(column[0])
     if fixed is None or not _NATIVE:
         return encoded(values)
-    return column[:1] + packer(len(values), fixed[0])(*values)
+    return bytes(column[:1]) + packer(len(values), fixed[0])(*values)
 
 
 def without(values: list[Value], slots: Sequence[int]) -> list[Value]:
@@ -359,6 +394,11 @@ class Numbers:
         except (ValueError, struct.error):
             return False
         return True
+
+    def write_over(self, column: memoryview, start: int, end: int) -> None:
+        """Write the numbers of a leaf, whose rows are those, over its column."""
+        width = self._width
+        column[1:] = self._bytes[start * width : end * width]
 
     def column(self, start: int, end: int) -> bytes:
         """The column of a leaf, whose rows are those."""

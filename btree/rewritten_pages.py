@@ -19,7 +19,7 @@ from btree.flush import OVERFULL
 from btree.node import Node
 from btree.order import search_right
 from btree.protocols import Key
-from btree.rewritten_leaf import Place
+from btree.rewritten_leaf import Place, RewrittenLeaf
 
 if TYPE_CHECKING:
     from btree.disk_transaction import DiskTransaction
@@ -48,6 +48,7 @@ class RewrittenPages:
         self._scanned: Node | None = None  # the branch that it stands for
         self._pages: list[int] | None = None  # its children's, as long as they are the same ones
         self._waiting: list[tuple[Node, Place, bytes | bytearray]] = []
+        self._in_place: list[tuple[Node, RewrittenLeaf, int, bytes]] = []
 
     def is_worth(self, leaves: int, rows: int) -> bool | None:
         """Whether pages are written for changes of so many rows in so many leaves; None as long as these are
@@ -91,8 +92,30 @@ class RewrittenPages:
         self._waiting.append((branch, place, payload))
         return True
 
+    def put_in_place(self, leaf: RewrittenLeaf, length: int, tail: bytes) -> bool:
+        """The same for a page that has been changed where it was read: `length` bytes of it, and a tail."""
+        if length + len(tail) > self._bytes_max:
+            return False
+        branch = self._owned(leaf)
+        if branch is None:
+            return False
+        self._in_place.append((branch, leaf, length, tail))
+        return True
+
     def write(self) -> None:
         """Write what was put."""
+        if self._in_place:
+            branches, leaves, lengths, tails = zip(*self._in_place, strict=True)
+            self._in_place = []
+            found = self._transaction.rewrite_in_place(
+                [leaf.page for leaf in leaves],
+                [leaf.place for leaf in leaves],
+                lengths,
+                tails,
+                [leaf.location for leaf in leaves],
+            )
+            for branch, leaf, location in zip(branches, leaves, found, strict=True):
+                branch.children[leaf.slot] = location
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return

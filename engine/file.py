@@ -35,6 +35,9 @@ class File(Protocol):
     def read(self, length: int, offset: int) -> bytes:
         """Up to `length` bytes; fewer only at the end of the file."""
 
+    def read_into(self, buffer: bytearray, offset: int) -> int:
+        """`read` as many bytes as the buffer has, into it: how many there were."""
+
     def write(self, data: bytes, offset: int) -> None:
         """All of `data`, or OSError."""
 
@@ -138,6 +141,13 @@ class OsFile:
             parts.append(data)
             got += len(data)
         return b"".join(parts)
+
+    def read_into(self, buffer: bytearray, offset: int) -> int:
+        got = more = os.preadv(self._fd, (buffer,), offset)
+        while more and got < len(buffer):
+            more = os.preadv(self._fd, (memoryview(buffer)[got:],), offset + got)
+            got += more
+        return got
 
     def write(self, data: bytes, offset: int) -> None:
         written = os.pwrite(self._fd, data, offset)

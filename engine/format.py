@@ -57,10 +57,11 @@ _HEAD = struct.Struct("<IQQBBHI")  # a record without its crc
 CHAIN = struct.Struct("<IIQQQQ")
 _COMMIT = struct.Struct("<IQQBBHIIIQQQQ")  # a record without its crc, and the chain: packed at once
 COMMIT = struct.Struct("<IIQQBBHIIIQQQQ")  # with it
-_PADS = tuple([bytes(-length & 7) for length in range(8)])
+PADS = tuple([bytes(-length & 7) for length in range(8)])
 TABLE_HEAD = struct.Struct("<IIQ")
 _SLOT = struct.Struct("<8sII16sQQQQ")
 _CRC = struct.Struct("<I")
+_HEAD_INTO, _CRC_INTO = _HEAD.pack_into, _CRC.pack_into
 
 RECORD_BYTES = RECORD.size
 CHAIN_BYTES = CHAIN.size
@@ -109,6 +110,11 @@ def spans_of(locations: array[int]) -> int:
     low, middle, high = sum(packed[::8]), sum(packed[1::8]), sum(packed[2::8])
     records = len(locations) - locations.count(0)
     return RECORD_BYTES * records + ((low + (middle << 8) + (high << 16)) << 3)
+
+
+InPlace = tuple[memoryview, memoryview, int]
+"""A page as it was read, to be changed where it stands: its payload, the bytes that were read with it, and where its record
+begins in these."""
 
 
 class Slot(NamedTuple):
@@ -229,7 +235,21 @@ def encode_around(
     length = len(payload)
     head = _HEAD.pack(length, lsn, page, kind, 0, RECORD_MARK, pages)
     crc = zlib.crc32(payload, zlib.crc32(head, salt))
-    return _CRC.pack(crc) + head, _PADS[length & 7], crc
+    return _CRC.pack(crc) + head, PADS[length & 7], crc
+
+
+def renew_record(
+    salt: int, lsn: int, page: int, window: memoryview, start: int, length: int, tail: bytes
+) -> tuple[int, int]:
+    """Make the page record at `start` of a window one of commit `lsn`, with what its payload has there now: `length` bytes
+    of it, and a `tail` that is to stand behind them.  Its crc, and the end of those bytes in the window."""
+    _HEAD_INTO(window, start + 4, length + len(tail), lsn, page, KIND_PAGE, 0, RECORD_MARK, 0)
+    end = start + RECORD_BYTES + length
+    crc = zlib.crc32(window[start + 4 : end], salt)
+    if tail:
+        crc = zlib.crc32(tail, crc)
+    _CRC_INTO(window, start, crc)
+    return crc, end
 
 
 def encode_commit(
@@ -266,7 +286,7 @@ def encode_commit(
         + payload
     )
     crc = zlib.crc32(body, salt)
-    return _CRC.pack(crc) + body + _PADS[length & 7], crc
+    return _CRC.pack(crc) + body + PADS[length & 7], crc
 
 
 def decode_record(salt: int, data: bytes | memoryview, at: int = 0) -> Record | None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Iterator, MutableSequence, Sequence
+from operator import add
 from typing import NamedTuple, NoReturn
 
 from engine.errors import TRY_AGAIN, WHAT_TO_DO, CorruptionError, StorageError, told
@@ -41,6 +42,7 @@ from engine.format import (
     WORD_VISIBLE,
     WORDS,
     Chain,
+    InPlace,
     Record,
     Slot,
     decode_chain,
@@ -173,12 +175,25 @@ class Log:
         try:
             return self.file.read(length, offset)
         except OSError as error:
-            raise told(
-                StorageError(
-                    f"{self.path}: disk I/O error: {length} bytes at offset {offset} can't be read"
-                    f" ({error.strerror or error}); {TRY_AGAIN}, or {WHAT_TO_DO}"
-                )
-            ) from error
+            raise self._unreadable(length, offset, error) from error
+
+    def _read_to_change(self, length: int, offset: int) -> bytearray:
+        """`read` as bytes that may be written over."""
+        data = bytearray(length)
+        try:
+            got = self.file.read_into(data, offset)
+        except OSError as error:
+            raise self._unreadable(length, offset, error) from error
+        del data[got:]
+        return data
+
+    def _unreadable(self, length: int, offset: int, error: OSError) -> Exception:
+        return told(
+            StorageError(
+                f"{self.path}: disk I/O error: {length} bytes at offset {offset} can't be read"
+                f" ({error.strerror or error}); {TRY_AGAIN}, or {WHAT_TO_DO}"
+            )
+        )
 
     def read_page(self, page: int, location: int) -> bytes:
         """The page's bytes at `location`; CorruptionError if they are not what was written there."""
@@ -198,27 +213,35 @@ class Log:
         )
 
     def read_pages(
-        self, pages: Sequence[int], locations: Sequence[int]
+        self,
+        pages: Sequence[int],
+        locations: Sequence[int],
+        in_place: dict[int, InPlace] | None = None,
     ) -> list[bytes | memoryview]:
         """What `read_page` gives for each of them; what lies close together is read at once.
 
-        A tree's leaves mostly lie side by side, in one order or the other, as they were written together."""
+        A tree's leaves mostly lie side by side, in one order or the other, as they were written together.
+        `in_place` takes, by page, what may be written over."""
         payloads: dict[int, memoryview | None] = {}
         window, start, end = memoryview(b""), 0, 0
-        in_file = sorted(zip(locations, pages, strict=True))
-        for at, (location, page) in enumerate(in_file):
-            offset = location_offset(location)
-            stop = offset + location_span(location)
+        salt, in_file = self.salt, sorted(zip(locations, pages, strict=True))
+        begins = [location_offset(location) for location, _ in in_file]
+        spans = [location_span(location) for location, _ in in_file]
+        ends = list(map(add, begins, spans))
+        for at, (_, page) in enumerate(in_file):
+            offset, stop = begins[at], ends[at]
             if stop > end:
                 start, end = offset, stop
-                for further, _ in in_file[at + 1 :]:
-                    begin = location_offset(further)
-                    further_end = begin + location_span(further)
-                    if begin - end > _GAP_BYTES_MAX or further_end - start > _READ_BYTES_MAX:
+                for begin, stop_then in zip(begins[at + 1 :], ends[at + 1 :], strict=True):
+                    if begin - end > _GAP_BYTES_MAX or stop_then - start > _READ_BYTES_MAX:
                         break
-                    end = further_end
-                window = memoryview(self.read(end - start, start))
-            payloads[page] = page_at(self.salt, window, page, offset - start, stop - start)
+                    end = stop_then
+                read = self.read if in_place is None else self._read_to_change
+                window = memoryview(read(end - start, start))
+            payload = page_at(salt, window, page, offset - start, stop - start)
+            payloads[page] = payload
+            if in_place is not None and payload is not None:
+                in_place[page] = (payload, window, offset - start)
         return [
             payloads[page] or self.read_page(page, location)
             for page, location in zip(pages, locations, strict=True)

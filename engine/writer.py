@@ -12,17 +12,23 @@ import struct
 import time
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError, StorageError, refused
 from engine.format import (
     KIND_DELETE,
     KIND_PAGE,
     KIND_PAGES,
+    PADS,
     PAYLOAD_BYTES_MAX,
+    RECORD_BYTES,
+    InPlace,
     encode_around,
     encode_commit,
     pack_location,
+    padded,
+    renew_record,
 )
 from engine.log import redo_start
 from engine.stored_redo import read
@@ -32,6 +38,29 @@ if TYPE_CHECKING:
     from engine.store import PageStore
 
 _BUFFER_BYTES = 1 << 20
+_WINDOWS_BYTES = 1 << 17
+"""The same of what was changed where it was read, which is not put together: as soon as a window is written, its memory
+serves for the next one.  With a megabyte of them the allocator gave it back to the system each time, and the page
+faults took as long as reading."""
+
+
+_WRITTEN_ALONE = 1 << 15
+"""A piece of so many bytes is quicker written by itself than copied to stand beside others."""
+
+_Bytes = bytes | bytearray | memoryview
+
+
+def _joined(pieces: Sequence[_Bytes]) -> Sequence[Any]:
+    """The pieces, those that are short put together."""
+    if max(map(len, pieces)) < _WRITTEN_ALONE:
+        return (b"".join(pieces),)
+    parts: list[Any] = []
+    for long, some in groupby(pieces, lambda piece: len(piece) >= _WRITTEN_ALONE):
+        if long:
+            parts += some
+        else:
+            parts.append(b"".join(some))
+    return parts
 
 
 class Commit:
@@ -81,7 +110,7 @@ class Writer:
         self.lsn = log.lsn
         self.epoch = log.epoch
         self._next_page = log.next_page
-        self._buffer: list[bytes | bytearray | memoryview] = []
+        self._buffer: list[_Bytes] = []
         self._buffered = 0
         self._position = log.end  # of the buffer's first byte
         self._changes: dict[int, int] = {}
@@ -147,6 +176,16 @@ class Writer:
             self._check_whole()
         return self._log.read_pages(pages, locations)
 
+    def read_in_place(self, pages: Sequence[int], locations: Sequence[int]) -> dict[int, InPlace]:
+        """`read_many`, by page, as bytes that the caller may write over, and then have written by `put_in_place`."""
+        found: dict[int, InPlace] = {}
+        if max(locations) >> 24 << 3 >= self._position:
+            self.flush()
+        if self._failed is not None:
+            self._check_whole()
+        self._log.read_pages(pages, locations, found)
+        return found
+
     def put(self, page: int, payload: bytes | bytearray) -> None:
         """Insert or replace a page, at most 128 MB less a header."""
         if len(payload) > PAYLOAD_BYTES_MAX:
@@ -168,7 +207,7 @@ class Writer:
         if max(map(len, payloads)) > PAYLOAD_BYTES_MAX:
             raise EngineError(f"a page is over {PAYLOAD_BYTES_MAX} bytes")
         salt, lsn = self._log.salt, self.lsn + 1
-        pieces: list[bytes | bytearray | memoryview] = []
+        pieces: list[_Bytes] = []
         crcs, locations = [], []
         offset = self._position + self._buffered
         for page, payload in zip(pages, payloads, strict=True):
@@ -184,6 +223,53 @@ class Writer:
         self._buffer += pieces
         self._buffered = offset - self._position
         if self._buffered > _BUFFER_BYTES:
+            self.flush()
+        return locations
+
+    def put_in_place(
+        self,
+        pages: Sequence[int],
+        places: Sequence[InPlace],
+        lengths: Sequence[int],
+        tails: Sequence[bytes],
+    ) -> list[int]:
+        """`put_many` for pages that have been changed where they were read: so many bytes of each are kept, and a tail
+        follows them.
+
+        Nothing is put together: neighbours without a tail go to the file as one piece of what was read, and only their
+        records' heads and checksums are made anew.  Nobody may change those bytes from now on."""
+        assert not self._ended, "the writer has ended"
+        self._check_whole()
+        salt, lsn = self._log.salt, self.lsn + 1
+        pieces = self._buffer
+        crcs, locations = [], []
+        offset = self._position + self._buffered
+        run, begin, until = memoryview(b""), 0, 0
+        for page, (_, window, start), length, tail in zip(
+            pages, places, lengths, tails, strict=True
+        ):
+            size = length + len(tail)
+            crc, end = renew_record(salt, lsn, page, window, start, length, tail)
+            crcs.append(crc)
+            locations.append(pack_location(offset, size))
+            offset += RECORD_BYTES + padded(size)
+            if window is not run or start != until:
+                pieces.append(run[begin:until])
+                run, begin = window, start
+            until = end
+            pad = PADS[size & 7]
+            if tail or end + len(pad) > len(window):
+                pieces += (run[begin:until], tail, pad)
+                begin = until
+            elif pad:
+                until = end + len(pad)
+                window[end:until] = pad
+        pieces.append(run[begin:until])
+        self._changes.update(zip(pages, locations, strict=True))
+        self._pages_crc = zlib.crc32(struct.pack(f"<{len(crcs)}I", *crcs), self._pages_crc)
+        self._records += len(crcs)
+        self._buffered = offset - self._position
+        if self._buffered > _WINDOWS_BYTES:
             self.flush()
         return locations
 
@@ -215,18 +301,22 @@ class Writer:
         """Write the buffer behind what is written."""
         if not self._buffer:
             return
-        data = b"".join(self._buffer)
+        parts = _joined(self._buffer)
+        end = self._position + sum(map(len, parts))
         store = self._store
         with store.writes:
             store.check_usable()  # a fork's child stops here, and whose handle another thread has closed
             try:
-                store.reserve(self._position + len(data))
-                self._log.file.write(data, self._position)
+                store.reserve(end)
+                at = self._position
+                for part in parts:
+                    self._log.file.write(part, at)
+                    at += len(part)
             except OSError as error:
                 self._failed = refused(store.path, error)  # what was written early is gone too
                 store.take_back(self._log)
                 raise self._failed from error
-        self._position += len(data)
+        self._position = end
         self._buffer = []
         self._buffered = 0
 

@@ -193,6 +193,28 @@ class FakeWriter:
             self.put_early(page, payload) for page, payload in zip(pages, payloads, strict=True)
         ]
 
+    def read_in_place(
+        self, pages: Sequence[int], locations: Sequence[int]
+    ) -> dict[int, tuple[memoryview]]:
+        payloads = self.read_many(pages, locations)
+        places = [(memoryview(bytearray(payload)),) for payload in payloads]
+        return dict(zip(pages, places, strict=True))
+
+    def put_in_place(
+        self,
+        pages: Sequence[int],
+        places: Sequence[tuple[memoryview]],
+        lengths: Sequence[int],
+        tails: Sequence[bytes],
+    ) -> list[int]:
+        return self.put_many(
+            pages,
+            [
+                bytes(place[0][:length]) + tail
+                for place, length, tail in zip(places, lengths, tails, strict=True)
+            ],
+        )
+
     def newest(self, page: int) -> int:
         return self.changes.get(page, self.locate(page))
 
@@ -254,15 +276,19 @@ class FakeCommit:
 
 
 def counted_puts(monkeypatch: pytest.MonkeyPatch, pages: type[Any]) -> list[bool]:
-    """Whether a page was written, for each that `pages.put` is asked to write from now on."""
+    """Whether a page was written, for each that `pages` is asked to write from now on, in its place or not."""
     done: list[bool] = []
-    put = pages.put
 
-    def counted(self: Any, place: Any, payload: bytes) -> bool:
-        done.append(put(self, place, payload))
-        return done[-1]
+    def counting(put: Any) -> Any:
+        def counted(*arguments: Any) -> bool:
+            done.append(put(*arguments))
+            return done[-1]
 
-    monkeypatch.setattr(pages, "put", counted)
+        return counted
+
+    for name in ("put", "put_in_place"):
+        if hasattr(pages, name):
+            monkeypatch.setattr(pages, name, counting(getattr(pages, name)))
     return done
 
 

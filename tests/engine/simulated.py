@@ -147,6 +147,11 @@ class SimulatedFile:
         self._disk.fail("read")
         return bytes(self._inode.content[offset : offset + length])
 
+    def read_into(self, buffer: bytearray, offset: int) -> int:
+        data = self.read(len(buffer), offset)
+        buffer[: len(data)] = data
+        return len(data)
+
     def write(self, data: bytes, offset: int) -> None:
         self._do(Operation("write", self._number, offset, bytes(data)))
 
