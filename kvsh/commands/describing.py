@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kvsh.arguments import Arguments, CommandError, UsageError, split
+from kvsh.commands.schema import layers
 from kvsh.themes import nearest
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ def _relations(environment: Environment) -> list[Row]:
     """Every table, view and the raw keys: name, kind, rows, columns, indexes."""
     from btree import RAW_TREE_ID
 
-    layers = environment.session.schema.layers()
+    databases = environment.session.schema.layers()
+    shown = layers(environment)
     rows: list[Row] = []
     with environment.reading() as transaction:
-        for database, layer in layers.items():
-            before = "" if database == "main" else f"{database}."
+        for before, layer in shown:
             rows += [
                 (
                     f"{before}{table.name}",
@@ -76,10 +77,10 @@ def _relations(environment: Environment) -> list[Row]:
                 if not table.name.startswith("sqlite_")
             ]
         keys = len(transaction.tree(RAW_TREE_ID))
-    for database, layer in layers.items():
+    for database, (before, layer) in zip(databases, shown, strict=True):
         for view in layer.views.values():
-            name = view.name if database == "main" else f"{database}.{view.name}"
-            rows.append((name, "view", None, len(_columns(environment, name)), 0))
+            columns = _columns(environment, f"{database}.{view.name}")
+            rows.append((f"{before}{view.name}", "view", None, len(columns), 0))
     return [*sorted(rows), ("kv", "raw keys", keys, 2, 0)]
 
 

@@ -32,12 +32,11 @@ def _objects(*kinds: Mapping[str, SchemaObject]) -> list[SchemaObject]:
     return [item for kind in kinds for item in kind.values()]
 
 
-def _layers(environment: Environment) -> list[tuple[str, Schema]]:
+def layers(environment: Environment) -> list[tuple[str, Schema]]:
     """The databases, each with what stands before its names: as in sqlite3's shell nothing before those of main."""
-    layers = environment.session.schema.layers()
     return [
         ("" if name == "main" else f"{_shown(environment, name)}.", layer)
-        for name, layer in layers.items()
+        for name, layer in environment.session.schema.layers().items()
     ]
 
 
@@ -53,7 +52,7 @@ def tables(environment: Environment, arguments: Arguments) -> None:
     pattern = arguments.words[0].text if arguments.words else None
     names = sorted(
         f"{before}{item.name}"
-        for before, layer in _layers(environment)
+        for before, layer in layers(environment)
         for item in _objects(layer.tables, layer.views)
         if not item.name.startswith("sqlite_") and _is_meant(pattern, before, item.name)
     )
@@ -85,12 +84,12 @@ def _columns(environment: Environment, names: list[str]) -> None:
 
 def schema(environment: Environment, arguments: Arguments) -> None:
     pattern = arguments.words[0].text if arguments.words else None
-    layers = _layers(environment)
-    statements = [text for layer in layers for text in _definitions(pattern, *layer)]
+    databases = layers(environment)
+    statements = [text for database in databases for text in _definitions(pattern, *database)]
     if pattern is not None and not statements:
         names = [
             f"{before}{item.name}"
-            for before, found in layers
+            for before, found in databases
             for item in _objects(found.tables, found.views, found.indexes, found.triggers)
         ]
         raise CommandError(
@@ -144,7 +143,7 @@ def indexes(environment: Environment, arguments: Arguments) -> None:
             raise CommandError(f"no such table: {arguments.words[0].text}{nearest(wanted, names)}")
     names = sorted(
         f"{before}{index.name}"
-        for before, layer in _layers(environment)
+        for before, layer in layers(environment)
         for index in layer.indexes.values()
         if wanted is None or index.table.lower() == wanted.lower()
         if database is None or layer is found.layer(database)

@@ -75,7 +75,7 @@ def help_(environment: Environment, arguments: Arguments) -> None:
         "",
         f"  {command.summary[0].upper()}{command.summary[1:]}.",
     ]
-    lines += [f"  {line}" for line in _wrapped(command.help, 76)]
+    lines += [f"  {line}" for line in _wrapped(command.help, _room(environment))]
     if command.aliases:
         lines.append(f"  Also: {', '.join(command.aliases)}")
     lines += ["", f"example: {command.example}"]
@@ -102,23 +102,33 @@ def _overview(environment: Environment) -> str:
 
     paint = environment.paint if environment.paint and environment.target.is_terminal else plain
     width = max(map(len, GROUPS)) + 2
-    lines = ["SQL ends with a semicolon and may span lines; commands end with the line.", ""]
+    room = _room(environment)
+    intro = "SQL ends with a semicolon and may span lines; commands end with the line."
+    lines = [*_wrapped(intro, room), ""]
     for heading, commands in GROUPS.items():
         names = " ".join(command.name for command in commands)
-        for number, line in enumerate(_wrapped(names, 76 - width)):
+        for number, line in enumerate(_wrapped(names, room - width)):
             label = ("" if number else heading).ljust(width)
             lines.append(f"  {paint('title', label)}{paint('command', line)}")
     lines += ["", "To begin with:"]
     for example, meaning in _FIRST_STEPS:
-        room = " " * (46 - len(example))
+        blanks = " " * (46 - len(example))
         shown = highlighted(example, paint) if paint is not plain else example
-        lines.append(f"  {shown}{room}{paint('dim', meaning)}")
+        lines.append(f"  {shown}{blanks}{paint('dim', meaning)}" if room >= 72 else f"  {shown}")
     lines += [
         "",
-        ".help NAME explains a command with an example, .help all has a line on each.",
-        f"Other topics: {', '.join(TOPICS)}.",
+        *_wrapped(
+            ".help NAME explains a command with an example, .help all has a line on each.", room
+        ),
+        *_wrapped(f"Other topics: {', '.join(TOPICS)}.", room),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _room(environment: Environment) -> int:
+    """Cells for a line of help, beside an indentation."""
+    screen = environment.screen if environment.target.is_terminal else None
+    return max(min(76, (screen or 80) - 4), 20)
 
 
 _FIRST_STEPS = (

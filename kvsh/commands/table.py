@@ -343,7 +343,6 @@ _ALL: tuple[Command | str, ...] = (
         "The editor shows the last statement; what you save stands at the next prompt.", ".edit",
         aliases=("\\e",),
     ),
-    "Favourites",
     Command(
         ".f", "dot", "favourites:run", ".f [NAME [VALUE...]]", "run a favourite, or list them",
         "The values are bound to ?, ?1, ?2 and so on. Favourites stand in favourites.toml beside the configuration.",

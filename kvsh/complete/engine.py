@@ -53,6 +53,7 @@ class CommandSpec:
     arguments: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     may_end_in_query: bool = False
+    usage: str = ""  # how it is used, with its name
 
 
 @dataclass(slots=True)

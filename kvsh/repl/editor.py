@@ -143,6 +143,9 @@ class Editor:
         signature = self._signature_at(buffer.text, buffer.cursor_position)
         if signature is not None:
             return _styled(signature_line(signature, width))
+        usage = self._usage_of(buffer.text)
+        if usage:
+            return _styled([("toolbar", f" {usage}"[: width - 1])])
         status = self.surroundings.status()
         if app.editing_mode == EditingMode.VI:
             from dataclasses import replace
@@ -156,6 +159,14 @@ class Editor:
         if "\n" in text and not self.surroundings.is_complete(text):
             return "; ends a statement, Alt-Enter runs it as it is"
         return ""
+
+    def _usage_of(self, text: str) -> str:
+        """How the command that is being typed is used, once its name is whole and something may follow."""
+        name = text.lstrip().partition(" ")[0].lower()
+        spec = self.completer.commands.get(name)
+        if spec is None or " " not in spec.usage or not self.surroundings.is_command(text):
+            return ""
+        return spec.usage
 
     def _signature_at(self, text: str, cursor: int) -> Signature | None:
         if (text, cursor) != self._hinted:

@@ -203,6 +203,7 @@ def command_specs() -> dict[str, CommandSpec]:
             command.arguments,
             command.options,
             may_end_in_query=command.may_end_in == "query",
+            usage=command.usage,
         )
         for name, command in COMMANDS.items()
     }

@@ -121,6 +121,41 @@ def test_the_caret_of_an_error_fits_a_narrow_screen(database: Path, before: str)
         terminal.wait_for_prompt("> ")
 
 
+def test_the_toolbar_says_how_the_command_that_is_typed_is_used(terminal: Terminal) -> None:
+    terminal.send("put ")
+    terminal.wait_for(r"^ put KEY VALUE \[--ttl TIME\]")
+    terminal.send("\x15delete from artist")
+    terminal.wait_for("^ music.db │ box")
+    terminal.send("\x15.watch 1s")
+    terminal.wait_for(r"^ \.watch TIME \[--times N\]")
+    terminal.send("\x15")
+    terminal.wait_for("^ music.db │ box")
+
+
+def test_help_fits_a_narrow_screen(database: Path) -> None:
+    with shell(database, columns=40, PAGER="") as terminal:
+        terminal.send(".help\r")
+        terminal.wait_for("Other topics: modes, quoting, keys,\n *transactions")
+        terminal.wait_for("^  Keys          put get delete exists")
+        assert not [
+            line for line in terminal.text.split("\n") if line.endswith(("comman", "delet"))
+        ]
+        terminal.wait_for_prompt("> ")
+
+
+def test_favourites_are_completed(database: Path, tmp_path: Path) -> None:
+    config = tmp_path / "settings" / "config.toml"
+    with shell(database, KVSH_CONFIG=str(config)) as terminal:
+        terminal.send(
+            "\\\\fs firstartist SELECT name FROM artist WHERE id = ?;\r".replace("\\\\", "\\")
+        )
+        terminal.wait_for("kept: .f firstartist")
+        terminal.wait_for_prompt("> ")
+        terminal.send(".f fir\t 1\r")
+        terminal.wait_for("│ Ada")
+        terminal.wait_for("│ 1 row|1 row in")
+
+
 def test_tab_completes_names_of_the_open_database(terminal: Terminal) -> None:
     terminal.send("SELECT * FROM alb\t")
     terminal.wait_for("SELECT \\* FROM album")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.shell.conftest import Shell
 from tests.shell.running import kvsh
 
 SCRIPT = """
@@ -32,6 +33,15 @@ def database(tmp_path: Path) -> Path:
     path = tmp_path / "music.db"
     assert kvsh(path, stdin=SCRIPT) == (0, "", "")
     return path
+
+
+def test_names_of_databases_are_quoted_where_they_must_be(shell: Shell) -> None:
+    shell(
+        'ATTACH \':memory:\' AS "my db"; CREATE TABLE "my db".t (a); CREATE VIEW "my db".v AS SELECT 1 AS b, 2;'
+    )
+    lines = shell(".describe").splitlines()
+    assert '"my db".t|table|0|1|0' in lines and '"my db".v|view||2|0' in lines
+    assert shell(".describe 'my db.t'") == "a||yes||\n"
 
 
 def test_a_tables_columns_and_what_is_to_be_said_of_it(database: Path) -> None:
