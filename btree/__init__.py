@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from btree.collector import CollectorPaused, resume_collections
-from btree.columns import Column
 from btree.errors import (
     BusyError,
     ClosedError,
@@ -19,6 +18,7 @@ from btree.errors import (
     StorageError,
     StoreError,
 )
+from btree.kept_columns import Column
 from btree.keyspace import KeySpace, prefix_end, purge_expired
 from btree.memory import open_memory
 from btree.opening import open_store

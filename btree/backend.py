@@ -8,7 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from btree.column_pages import OpenPage
-from btree.columns import Column, Layout
+from btree.kept_columns import Column, Layout
 from btree.node import LargeReference, Node
 from btree.packed import PackedLeaf
 from btree.protocols import TreeKind, Value

@@ -1,4 +1,4 @@
-"""Columns out of the pages of leaves with rows, several leaves at once and without making their nodes.
+"""Columns out of leaves with rows: out of their pages, several at once and without making their nodes.
 
 A scan *opens* pages: what they keep is taken apart, not decoded.  Leaves together make a batch, and of
 those one column is decoded at a time, in one call where all of them keep it in the same fixed width:
@@ -9,8 +9,9 @@ those one column is decoded at a time, in one call where all of them keep it in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, compress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -26,10 +27,15 @@ from btree.codec import (
 )
 from btree.column_codec import decode_column, decode_joined, row_count
 from btree.errors import CorruptionError
-from btree.protocols import TreeKind, Value
+from btree.node import Node
+from btree.protocols import Key, TreeKind, Value
 
 if TYPE_CHECKING:
     from btree.added import Added
+    from btree.tree import Tree
+
+_PAGES_AHEAD = 16
+"""Leaves that are read at once, with one call of the system where they lie together."""
 
 
 class OpenPage(NamedTuple):
@@ -142,3 +148,43 @@ def _joined_keys(leaves: Sequence[OpenPage]) -> list[Value]:
             case KeyForm.LISTED:
                 found += part
     return found
+
+
+def leaves_to_read(
+    tree: Tree, branch: Node, slots: range, columns: Sequence[int]
+) -> Iterator[OpenPage | Node]:
+    """What stands below a lowest branch, in order: pages of leaves that are not in memory, else nodes."""
+    children = branch.children
+    assert children is not None
+    slot = slots.start
+    while slot < slots.stop:
+        child = children[slot]
+        if child.__class__ is Node:
+            yield child
+            slot += 1
+            continue
+        end, stop = slot + 1, min(slots.stop, slot + _PAGES_AHEAD)
+        while end < stop and children[end].__class__ is not Node:
+            end += 1
+        run = range(slot, end)
+        for at, page in zip(
+            run, tree.transaction.open_pages(tree, branch, run, columns), strict=True
+        ):
+            yield tree.scanned_child(branch, at) if page is None else page
+        slot = end
+
+
+def extend(
+    batch: Sequence[list[Value]], columns: Sequence[int], leaves: Sequence[OpenPage]
+) -> None:
+    """Add what the leaves have of each column."""
+    if leaves:
+        for values, column in zip(batch, columns, strict=True):
+            values += joined(leaves, column)
+
+
+def picked(keys: list[Key], rows: list[Value], columns: Sequence[int]) -> list[list[Value]]:
+    """The columns of a leaf that is in memory."""
+    return [
+        keys if column == KEY_COLUMN else list(map(itemgetter(column), rows)) for column in columns
+    ]

@@ -8,9 +8,9 @@ from math import inf
 from typing import Any
 
 from btree.column_pages import OpenPage
-from btree.columns import Column, Layout, kept_with
 from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ClosedError, ConflictError, StoreError
+from btree.kept_columns import Column, Layout, kept_with
 from btree.node import LargeReference, Node
 from btree.packed import PackedLeaf
 from btree.pending import add_pending, remove_pending

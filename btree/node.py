@@ -30,7 +30,7 @@ from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
     from btree.added import Added
-    from btree.columns import Columns, Outdated
+    from btree.kept_columns import Columns, Outdated
 
 
 class Owner:

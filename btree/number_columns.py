@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from btree.codec import KEY_COLUMN, KeyForm
 from btree.column_codec import array_joined
-from btree.column_pages import OpenPage, joined
-from btree.columns import BATCH_ROWS, Columns, column_batches, leaves_to_read, parts_of, picked
+from btree.column_pages import OpenPage, joined, leaves_to_read, picked
+from btree.columns import column_batches, parts_of
+from btree.kept_columns import BATCH_ROWS, Columns
 from btree.protocols import Value
 
 if TYPE_CHECKING:

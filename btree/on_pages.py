@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from btree import codec
 from btree.column_pages import OpenPage, open_pages
-from btree.columns import Column, Layout, kept_with
 from btree.errors import CorruptionError
+from btree.kept_columns import Column, Layout, kept_with
 from btree.node import LargeReference, Node, like
 from btree.overlay import FEW_LOADED, OverlaidTree
 from btree.packed import PackedLeaf, packed_index_leaf, packed_leaf

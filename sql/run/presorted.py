@@ -4,7 +4,7 @@ A sort of a million rows waits for the memory: each comparison goes to two value
 hands over in sorted runs is merged, and if the values of a run are made in its order, they lie one behind the other,
 so that merging reads on from where it was.  A million rows by a REAL: 290 ms as they come, 160 so.
 
-A run is what lies below a lowest branch of the tree, whose columns are kept and dropped together (`btree.columns`).
+A run is what lies below a lowest branch of the tree, whose columns are kept and dropped together (`btree.kept_columns`).
 """
 
 from __future__ import annotations

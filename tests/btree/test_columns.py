@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from btree import Column, TreeKind, open_memory, open_store
+from btree import Column, TreeKind, carried_columns, open_memory, open_store
 from btree import columns as columns_module
 from btree.codec import KEY_COLUMN, decode_node, encode_node
 from btree.column_pages import joined, open_pages
@@ -144,7 +144,8 @@ def test_columns_of_before_are_carried_over_few_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """Scans between single changes of all kinds, splits and merges of leaves among them."""
-    monkeypatch.setattr(columns_module, "BATCH_ROWS", 40)
+    for module in (columns_module, carried_columns):
+        monkeypatch.setattr(module, "BATCH_ROWS", 40)
     rng = random.Random(seed)
     carried: list[bool] = []
     carry = columns_module.carried_over

@@ -1,0 +1,192 @@
+"""Columns that are kept with a lowest branch, and what was made of them.
+
+They count against the cache's budget, and the sweep takes them away as it does leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from btree.node import Node
+from btree.protocols import Value
+
+BATCH_ROWS = 2048
+"""Rows from which on a batch is full; it ends with a leaf."""
+
+
+class Column(list[Value]):
+    """A batch's values of one column.
+
+    Who reads it may have it keep what was made of it, for the next one who reads it: while the column
+    itself is kept, and where there is room.
+
+    `shared`: whether equal values have been made one object.  A batch that takes the place of one where they were
+    counts as such, too.  `to_stay`: it was just decoded and will be kept, if there still is room when the scan is
+    through what lies below its branch; what is made of it now finds its values in the processor's cache.  `classes`: those
+    of its values without NULL, `own_share`: of how many of them it has objects of its own, if somebody has looked."""
+
+    __slots__ = (
+        "_derived",
+        "classes",
+        "derived_bytes",
+        "kept_in",
+        "own_share",
+        "shared",
+        "to_stay",
+        "value_bytes",
+    )
+
+    kept_in: Columns
+    shared: bool
+    to_stay: bool
+    classes: set[type]
+    own_share: float
+    value_bytes: float
+    derived_bytes: int
+    _derived: dict[str, object]
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is kept in memory."""
+        return getattr(self, "kept_in", None) is not None
+
+    @property
+    def is_to_stay(self) -> bool:
+        """Whether it is kept in memory, or will be."""
+        return self.is_kept or getattr(self, "to_stay", False)
+
+    def derived(self, name: str) -> object:
+        """What was kept under the name, else None."""
+        try:
+            return self._derived.get(name)
+        except AttributeError:
+            return None
+
+    def keep(self, name: str, value: object, size_bytes: int) -> None:
+        """Keep what was made of the column, and takes so much memory."""
+        columns: Columns | None
+        try:
+            columns = self.kept_in
+        except AttributeError:  # it may be kept once the scan that makes it is through
+            columns = None
+        if columns is not None and not columns.grow(size_bytes):
+            return
+        try:
+            self._derived[name] = value
+            self.derived_bytes += size_bytes
+        except AttributeError:
+            self._derived = {name: value}
+            self.derived_bytes = size_bytes
+
+    def shed(self, share: float) -> None:
+        """That share of its values have become other columns' objects, and take no memory here any more."""
+        self.own_share = 1 - share
+        if not self.is_kept:
+            return  # it counts as that when it is
+        size_bytes = int(getattr(self, "value_bytes", 0) * share)
+        if size_bytes > 0 and self.kept_in.grow(-size_bytes):
+            self.value_bytes -= size_bytes
+
+
+class Layout(NamedTuple):
+    """How the leaves below a branch lie in a column's batches."""
+
+    leaves: list[object]
+    """What tells each of them from any other: see `leaves_of`."""
+
+    counts: list[int]
+    """Their rows."""
+
+    ends: list[int]
+    """Of each batch the slot behind its last leaf."""
+
+
+class Columns:
+    """Columns of all leaves below a branch: per column the same number of lists, of the same lengths.
+
+    `claim` is asked before it grows."""
+
+    __slots__ = ("bytes", "claim", "layout", "lists")
+
+    def __init__(
+        self,
+        lists: dict[int, list[Column]],
+        layout: Layout,
+        size_bytes: int,
+        claim: Callable[[int], bool],
+    ) -> None:
+        self.lists = lists
+        self.layout = layout
+        self.bytes = size_bytes
+        self.claim = claim
+        for batches in lists.values():
+            for column in batches:
+                column.kept_in = self
+
+    def grow(self, size_bytes: int) -> bool:
+        """Take more memory, if there is room, or less."""
+        if not self.claim(size_bytes):
+            return False
+        self.bytes += size_bytes
+        return True
+
+    @property
+    def origin(self) -> Columns:
+        """The columns that take the memory."""
+        return self
+
+    def outdated(self) -> Outdated:
+        """What a copy of the branch has, whose leaves may become others."""
+        return Outdated(self)
+
+
+class Outdated:
+    """In the place of columns: what were those of the branch that this one is a changed copy of."""
+
+    __slots__ = ("origin",)
+
+    def __init__(self, columns: Columns) -> None:
+        self.origin = columns
+
+    @property
+    def bytes(self) -> int:
+        """About what they take in memory."""
+        return self.origin.bytes
+
+    def outdated(self) -> Outdated:
+        """The same for a copy of the copy."""
+        return self
+
+
+def kept_with(
+    branch: Node,
+    fresh: dict[int, list[Column]],
+    layout: Layout,
+    size_bytes: int,
+    claim: Callable[[int], bool],
+) -> None:
+    """Put more columns with a branch."""
+    known = branch.columns
+    if isinstance(known, Columns) and known.layout.ends == layout.ends:
+        fresh = {**known.lists, **fresh}
+        size_bytes += known.bytes
+    branch.columns = Columns(fresh, layout, size_bytes, claim)
+
+
+def bytes_made_of(lists: dict[int, list[Column]]) -> int:
+    """What was made of columns so far takes."""
+    made = [column for batches in lists.values() for column in batches]
+    return sum([getattr(column, "derived_bytes", 0) for column in made])
+
+
+def leaves_of(branch: Node) -> list[object]:
+    """What tells the leaves below a lowest branch from all others, in this version and in those that were made
+    of it: where a leaf lies in the file, or the node itself if it was not written yet.  Of a leaf that nobody
+    has looked for it is its page's number: a change would have put another in its slot."""
+    children, pages = branch.children, branch.pages
+    assert children is not None and pages is not None
+    return [
+        (child.location or child) if child.__class__ is Node else int(child) or -page
+        for child, page in zip(children, pages, strict=True)
+    ]
