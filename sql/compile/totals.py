@@ -158,9 +158,10 @@ class TotalsCompiler(AggregateCompiler):
         if not field.guard and not field.skip_null and rows is not None:
             if not field.argument:
                 return rows
-            column = re.fullmatch(r"[ri]\d+\[(\d+)\]", argument)
-            if column is not None:
-                getter = self.module.constants.name(itemgetter(int(column[1])), "column")
+            # The row of a query around this one looks the same.
+            column = re.fullmatch(r"([ri]\d+)\[(\d+)\]", argument)
+            if column is not None and source.startswith(f"for {column[1]} in "):
+                getter = self.module.constants.name(itemgetter(int(column[2])), "column")
                 return f"list(map({getter}, {rows}))"
         conditions = self._conditions(field, argument)
         argument = "x" if "(x := " in conditions else argument

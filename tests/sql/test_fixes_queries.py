@@ -233,3 +233,30 @@ def test_a_join_in_parentheses_sees_its_own_relations_alone(outer: str, inner: s
         f"SELECT b1, b2, b3, b4 FROM (t1 {inner} t2 USING (a)) {outer} (t3 {inner} t4 USING (a)) USING (a)"
         " ORDER BY 1, 2, 3, 4",
     )
+
+
+@pytest.mark.parametrize("options", ["", " WITHOUT ROWID"])
+@pytest.mark.parametrize("rows", [3, 300])
+def test_an_aggregate_of_what_a_query_around_knows_is_none_of_the_column_at_its_place(
+    options: str, rows: int
+) -> None:
+    """The first column of t was taken for the first of u, where a subquery in FROM shows it."""
+    calls = ["min(v)", "max(v)", "sum(v)", "total(v)", "avg(v)", "count(v)", "group_concat(v)"]
+    calls += [
+        "max(v) + min(v)",
+        "sum(v) + sum(b)",
+        "count(DISTINCT v)",
+        "max(v) FILTER (WHERE b > 1)",
+    ]
+    same_answers(
+        "CREATE TABLE t (a)",
+        "INSERT INTO t VALUES (1), ('x'), (2.5), (NULL)",
+        f"CREATE TABLE u (b REAL, c, PRIMARY KEY (b, c)){options}",
+        f"WITH s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s LIMIT {rows}) INSERT INTO u SELECT i, i % 5 FROM s",
+        *(
+            f"SELECT (SELECT {call} FROM (SELECT t.a AS v, b FROM u{where})) FROM t"
+            for call in calls
+            for where in ("", " WHERE c < 3", " WHERE c = t.a")
+        ),
+        "SELECT (WITH w (v) AS (SELECT t.a FROM u) SELECT min(v) FROM w) FROM t",
+    )
