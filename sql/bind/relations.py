@@ -351,8 +351,10 @@ class FromBinder:
                     break
         right_item = next((item for item in right if lowered in item.by_name), None)
         if left_column is None or right_item is None:
-            raise SqlError(
-                f"cannot join using column {name} - column not present in both tables", token=name
+            raise SqlNameError(
+                f"cannot join using column {name} - column not present in both tables",
+                token=name,
+                suggestions=nearest(name, _common_names(left, right)),
             )
         right_column = inside.get(lowered) or right_item.by_name[lowered]
         right_item.merged.add(lowered)
@@ -550,3 +552,9 @@ def _remap(node: Expression, mapping: dict[tuple[int, int], ColumnRef]) -> Expre
         return part
 
     return map_expression(node, rewrite)
+
+
+def _common_names(left: list[ScopeItem], right: list[ScopeItem]) -> list[str]:
+    """The names of columns that both sides of a join have."""
+    there = {name for item in right for name in item.by_name}
+    return [column.name for item in left for name, column in item.by_name.items() if name in there]

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from btree import Tree
+from sql.bind.scope import nearest
 from sql.ddl.expressions import check_expression
 from sql.ddl.objects import forget_sequence, place_of
 from sql.ddl.rewrite import ColumnFinder, Edit, edited, own_edits, table_edits, tables_named
@@ -189,12 +190,17 @@ def rename_table(work: Work, statement: RenameTable) -> None:
         forget_sequence(work, old, new)
 
 
+def _no_such_column(table: Table, name: str) -> SqlNameError:
+    known = [column.name for column in table.columns]
+    return SqlNameError(f'no such column: "{name}"', token=name, suggestions=nearest(name, known))
+
+
 def rename_column(work: Work, statement: RenameColumn) -> None:
     """ALTER TABLE ... RENAME COLUMN."""
     table = _table(work, statement.table, if_view='cannot rename columns of view "{}"')
     old, new = statement.column, statement.to
     if place_of(table, old) is None:
-        raise SqlNameError(f'no such column: "{old}"', token=old)
+        raise _no_such_column(table, old)
     check_definitions(work)
     other = place_of(table, new)
     if other is not None and other != place_of(table, old):
@@ -395,7 +401,7 @@ def drop_column(work: Work, statement: DropColumn) -> None:
     name = statement.column
     place = place_of(table, name)
     if place is None:
-        raise SqlNameError(f'no such column: "{name}"', token=name)
+        raise _no_such_column(table, name)
     if place in table.primary_key:
         raise SqlError(f'cannot drop PRIMARY KEY column: "{name}"')
     parsed = parse_statement(table.sql)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from btree import TreeKind
+from sql.bind.scope import nearest
 from sql.ddl.expressions import check_expression
 from sql.ddl.rewrite import parts_of
 from sql.ddl.work import (
@@ -94,7 +95,10 @@ def _part(work: Work, table: Table, column: IndexedColumn) -> IndexColumn:
             return IndexColumn(place, None, collation.upper(), column.descending)
         if column.text[:1] != '"':  # such a name is a text where it is no column's
             raise SqlNameError(
-                f"no such column: {column.column}", offset=column.start, token=column.column
+                f"no such column: {column.column}",
+                offset=column.start,
+                token=column.column,
+                suggestions=nearest(column.column, [item.name for item in table.columns]),
             )
     if column.collation is not None:
         check_collation(work, column.collation)

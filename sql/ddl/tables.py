@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from btree import TreeKind
+from sql.bind.scope import nearest
 from sql.ddl.expressions import check_expression, columns_named, is_constant
 from sql.ddl.work import Work, check_collation, text_from_name
 from sql.errors import SqlError, SqlNameError
@@ -212,7 +213,12 @@ class TableDraft:
     def _place(self, name: str, start: int) -> int:
         place = self.places.get(name.lower())
         if place is None:
-            raise SqlNameError(f"no such column: {name}", offset=start, token=name)
+            raise SqlNameError(
+                f"no such column: {name}",
+                offset=start,
+                token=name,
+                suggestions=nearest(name, [column.name for column in self.columns]),
+            )
         return place
 
     def _own_part(self, place: int) -> IndexColumn:

@@ -27,6 +27,24 @@ def test_a_misspelt_command_gets_the_nearest_name(typed: str, meant: str) -> Non
         find(typed)
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("SELECT * FROM track a JOIN track b USING (genrid);", "genreid"),
+        ("CREATE INDEX i ON track (nme);", "name"),
+        ("CREATE INDEX i ON trak (name);", "track"),
+        ("CREATE TABLE t (abc, PRIMARY KEY (abd));", "abc"),
+        ("ALTER TABLE track RENAME COLUMN nme TO x;", "name"),
+        ("ALTER TABLE track DROP COLUMN pryce;", "price"),
+        ("ALTER TABLE trak RENAME TO x;", "track"),
+    ],
+)
+def test_a_misspelt_name_in_a_definition_gets_the_nearest(
+    shell: Shell, typed: str, meant: str
+) -> None:
+    assert f"^ did you mean {meant}" in shell.error(typed)
+
+
 @pytest.mark.parametrize("typed", [".archive", ".auth", ".binary", ".selftest", ".vfslist"])
 def test_no_command_is_proposed_that_is_not_near(typed: str) -> None:
     with pytest.raises(UsageError, match=f"unknown command: {typed}; see .help"):
@@ -192,7 +210,8 @@ def test_the_caret_stands_under_the_word_that_is_wrong(shell: Shell, line: str, 
 def test_a_name_without_a_place_is_pointed_at_where_it_stands_once(shell: Shell) -> None:
     lines = shell.error("INSERT INTO track (trackid, nme) VALUES (1, 2);").splitlines()
     assert lines[2] == "  " + " " * 28 + "^ did you mean name?"
-    assert len(shell.error("ALTER TABLE track RENAME COLUMN nme TO nme;").splitlines()) == 1
+    lines = shell.error("ALTER TABLE track RENAME COLUMN nme TO nme;").splitlines()
+    assert lines[1:] == ["  did you mean name?"]  # without a caret
 
 
 def test_help_finds_commands_by_what_they_do(shell: Shell) -> None:
