@@ -118,7 +118,7 @@ class Cursor:
         self.rowcount = -1
         self._barred = True
         try:
-            self._run(connection, plan, sql, parameters)
+            self._run(connection, plan, sql, parameters, is_tried=False)
         finally:
             self._barred = False
         return self
@@ -157,13 +157,21 @@ class Cursor:
         plan: Any,
         sql: str,
         parameters: Sequence[Any] | Mapping[str, Any],
+        *,
+        is_tried: bool = True,
     ) -> None:
         """Run a statement that has run before, on a cursor that holds nothing.
 
-        It is what stands between a program and its statements: with as few steps as they take."""
+        It is what stands between a program and its statements: with as few steps as they take.  `is_tried`: the plan's
+        quick way has been, with the parameters as they are."""
         session = connection._session
         begins = False
         try:
+            if not is_tried and not adapting.plain_adapters:
+                done = plan.quick(session, parameters)
+                if done is not None:
+                    self._take(plan, done)
+                    return
             if plan.is_dml and not session.in_transaction:
                 begins = True
                 connection._begin_implicitly()
@@ -177,12 +185,8 @@ class Cursor:
                         self._give(ready[1], iter(rows))
                         return
                 done = plan.quick_bound(session, values)
-                if done.__class__ is list:
-                    self._give_rows(plan, done)
-                    return
                 if done is not None:
-                    if done >= 0 and plan.is_dml:
-                        self.rowcount, self.lastrowid = done, session.last_insert_rowid
+                    self._take(plan, done)
                     return
             self._adopt(session.execute(sql, values), is_dml=plan.is_dml)
         except LOWER_ERRORS as error:
@@ -294,6 +298,13 @@ class Cursor:
             self.rowcount = -1
             if result.lastrowid is not None:  # an INSERT that begins with WITH
                 self.lastrowid = result.lastrowid
+
+    def _take(self, plan: Any, done: Any) -> None:
+        """Show what a plan's quick way has given."""
+        if done.__class__ is list:
+            self._give_rows(plan, done)
+        elif done >= 0 and plan.is_dml:
+            self.rowcount, self.lastrowid = done, self.connection._session.last_insert_rowid
 
     def _give_rows(self, plan: Any, rows: list[Any]) -> None:
         """Have the rows that a plan has given at once fetched."""

@@ -82,9 +82,10 @@ SETUP = """
 """
 
 
-def _outcome(con: Any, statement: str, parameters: Any) -> Any:
+def _outcome(runner: Any, statement: str, parameters: Any) -> Any:
+    """`runner`: a connection, or a cursor."""
     try:
-        cursor = con.execute(statement, parameters)
+        cursor = runner.execute(statement, parameters)
         rows = cursor.fetchall()
     except Exception as error:
         return type(error).__name__
@@ -107,11 +108,12 @@ def _sets(usual: tuple[Any, ...]) -> Iterator[Any]:
     yield 5
 
 
+@pytest.mark.parametrize("by_cursor", [False, True])
 @pytest.mark.parametrize("level", [None, ""])
 @pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize(("statement", "usual"), STATEMENTS)
 def test_parameters_are_taken_as_by_sqlite3(
-    statement: str, usual: tuple[Any, ...], within: bool, level: str | None
+    statement: str, usual: tuple[Any, ...], within: bool, level: str | None, by_cursor: bool
 ) -> None:
     pair = (
         kvsh.connect(":memory:", isolation_level=level),
@@ -119,14 +121,15 @@ def test_parameters_are_taken_as_by_sqlite3(
     )
     for con in pair:
         con.executescript(SETUP)
+    runners = [con.cursor() if by_cursor else con for con in pair]
     for given in _sets(usual):
-        for con in pair:
+        for con, runner in zip(pair, runners, strict=True):
             con.commit()
             if within:
                 con.execute("BEGIN")
             for _ in range(2):  # the second time it is known
-                _outcome(con, statement, usual)
-        ours, theirs = [_outcome(con, statement, given) for con in pair]
+                _outcome(runner, statement, usual)
+        ours, theirs = [_outcome(runner, statement, given) for runner in runners]
         assert ours == theirs, given
         assert pair[0].in_transaction == pair[1].in_transaction, given
         assert repr(_content(pair[0])) == repr(_content(pair[1])), given
