@@ -308,7 +308,7 @@ class Environment(OpenDatabase, Stoppable):
             self.target.flush_if_eager()
             if once:
                 self.target.restore()
-        outcome = self._outcome
+        outcome, self._outcome = self._outcome, ""  # what runs inside of a command is told once
         is_timed = self.timer == "on" or (self.timer == "typed" and self.interactive)
         if is_timed and unit.kind == "sql" and outcome is not None:
             from kvsh.repl.status import duration

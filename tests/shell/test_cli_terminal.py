@@ -153,7 +153,12 @@ def test_favourites_are_completed(database: Path, tmp_path: Path) -> None:
         terminal.wait_for_prompt("> ")
         terminal.send(".f fir\t 1\r")
         terminal.wait_for("│ Ada")
-        terminal.wait_for("│ 1 row|1 row in")
+        terminal.wait_for("^1 row in")
+        terminal.send(".watch 1ms --times 2 VALUES ('seen')\r")
+        terminal.wait_for("(?s)│ seen.*│ seen.*1 row in")
+        terminal.wait_for_prompt("> ")
+        told = [line for line in terminal.text.split("\n") if line.startswith("1 row")]
+        assert len(told) == 3 and all(" in " in line for line in told)
 
 
 def test_tab_completes_names_of_the_open_database(terminal: Terminal) -> None:
