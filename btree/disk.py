@@ -107,7 +107,7 @@ class DiskStore:
         self._epoch: object = None
         self._versions: dict[int, Version] = {}  # of this epoch, from the visible one on
         self.known_view: View | None = None
-        self.renewals = Renewals(self)
+        self.renewals = Renewals()
         renew_lock_in_child(self, "_lock", threading.RLock)
 
     # -- transactions ------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ class DiskStore:
     def go_on_renewing(self) -> None:
         """Changes of the raw tree were left to wait: do a part of what is to be done about it, see `renewal`."""
         if versions := list(self._versions.values()):  # else another thread has closed the store
-            self.renewals.go_on(versions[-1].trees[RAW_TREE_ID])
+            self.renewals.go_on(self, versions[-1].trees[RAW_TREE_ID])
 
     def is_base(self, view: View) -> bool:
         """Whether there is nothing but redo after a view."""
@@ -506,7 +506,7 @@ class DiskStore:
     def checkpoint(self, timeout: float | None = None) -> None:
         """Write everything unflushed as pages, so that the next open has nothing to replay."""
         if not self.closed and not self.readonly:
-            self.renewals.run()
+            self.renewals.run(self)
         with_writer = self.begin(write=True, timeout=timeout)
         try:
             if with_writer.version.lsn != with_writer.version.base_lsn:

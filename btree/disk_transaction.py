@@ -157,7 +157,7 @@ class DiskTransaction(OnPages):
             commit = self.store.append(self, writer)
             self._writer = None
             commit.wait()
-            self.store.renewals.compact()
+            self.store.renewals.compact(self.store)
         else:
             self._writer = None
             self.store.pages.wait_durable(lsn, pages=False)

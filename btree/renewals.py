@@ -9,7 +9,6 @@ is: there leaves are written anew in their file.
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
@@ -47,50 +46,43 @@ _log = Journal("kvsh.btree")
 
 
 class Renewals:
-    """When a store's file is made anew, and who does what of it."""
+    """When a store's file is made anew, and who does what of it.
 
-    def __init__(self, store: DiskStore) -> None:
-        self._owner = weakref.ref(
-            store
-        )  # not to be kept by it: a store that is dropped goes at once
+    The store is told with each call, and not kept: with a reference to it, a store that is dropped would stay, with its file
+    open, until it is collected, and a weak one is empty already where a finalizer closes what it has."""
+
+    def __init__(self) -> None:
         self._busy = threading.Lock()
         self._renewal: Renewal | None = None
         self._begun_at = self._fullness = 0.0  # when it was begun, and after the commit before
         self._failed_at = -1  # the pages commit over which one has failed
         self.compacts = False  # by itself, behind large commits
 
-    @property
-    def _store(self) -> DiskStore:
-        store = self._owner()
-        assert store is not None  # it is who calls
-        return store
-
-    def go_on(self, state: TreeState) -> None:
+    def go_on(self, store: DiskStore, state: TreeState) -> None:
         """Do a part of a renewal, if one is under way or due; `state`: the raw tree's, in which a commit has just
         left changes to wait.  The commit is made: nothing is raised but what interrupts."""
         if self._renewal is None and (
             state.pending_count < LEAVES_MIN * TOUCHED_SHARE
-            or not self._is_worth_it(state)
-            or self._store.fullness(state) < BEGIN_AT
-            or self._store.closed
+            or not self._is_worth_it(store, state)
+            or store.fullness(state) < BEGIN_AT
+            or store.closed
         ):
             return
-        with self._one_at_a_time() as free:
+        with self._one_at_a_time(store) as free:
             if free:  # else another thread is doing it
-                self._do_part(self._store.fullness(state))
+                self._do_part(store, store.fullness(state))
                 renewal = self._renewal
-                if renewal is not None and not self._store.is_base(renewal.view):
-                    _log.debug("%s: a renewal was overtaken", self._store.path)
+                if renewal is not None and not store.is_base(renewal.view):
+                    _log.debug("%s: a renewal was overtaken", store.path)
                     self._give_up()
 
-    def compact(self, *, closing: bool = False) -> None:
+    def compact(self, store: DiskStore, *, closing: bool = False) -> None:
         """Compact the file if that is due and quick, and others let this one: behind a large commit, if the store does so
         (a program that overwrites the same keys for hours would else take ever more room), or before it is
         closed."""
-        store = self._store
         if not (self.compacts or closing) or not store.compaction_due(quick=True, closing=closing):
             return
-        with self._one_at_a_time() as free:
+        with self._one_at_a_time(store) as free:
             if not free:
                 return
             self._give_up()
@@ -103,25 +95,25 @@ class Renewals:
                     self.compacts = False  # not again and again; the close tries once more
                     raise
 
-    def run(self) -> None:
+    def run(self, store: DiskStore) -> None:
         """Do a whole one at once, if that is no more work than to take what waits into the leaves of the file that
         there is.  What has been done of one that is under way is as of an older commit, and of no use."""
-        with self._one_at_a_time() as free:
+        with self._one_at_a_time(store) as free:
             if free:
                 self._give_up()
-                if self._is_worth_it(self._store.view().version.trees[RAW_TREE_ID]):
-                    self._do_part(inf)
+                if self._is_worth_it(store, store.view().version.trees[RAW_TREE_ID]):
+                    self._do_part(store, inf)
                     self._give_up()
 
     @contextmanager
-    def _one_at_a_time(self) -> Iterator[bool]:
+    def _one_at_a_time(self, store: DiskStore) -> Iterator[bool]:
         """Whether this thread is the one that does it, meanwhile.  Errors are noted, no more."""
         free = self._busy.acquire(blocking=False)
         try:
             yield free
         except (StoreError, OSError) as error:
             # Every commit is where it was.  What waits is taken in when there is no more room.
-            _log.info("%s: the file was not made anew: %s", self._store.path, error)
+            _log.info("%s: the file was not made anew: %s", store.path, error)
             self._give_up(failed=True)
         except BaseException:
             self._give_up()
@@ -146,9 +138,8 @@ class Renewals:
                 self._failed_at = renewal.version.base_lsn
             renewal.close()
 
-    def _is_worth_it(self, state: TreeState) -> bool:
+    def _is_worth_it(self, store: DiskStore, state: TreeState) -> bool:
         """Whether most of the file would be written anew, one way or the other."""
-        store = self._store
         leaves = state.count / state.leaf_limit  # full ones
         return (
             leaves >= LEAVES_MIN
@@ -156,8 +147,8 @@ class Renewals:
             and leaves * store.page_bytes > store.pages.live_bytes * RAW_SHARE
         )
 
-    def _do_part(self, fullness: float) -> None:
-        store, renewal = self._store, self._renewal
+    def _do_part(self, store: DiskStore, fullness: float) -> None:
+        renewal = self._renewal
         if renewal is None:
             reading = store.begin()
             try:

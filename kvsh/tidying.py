@@ -16,4 +16,4 @@ def tidy(store: Any) -> None:
     renewals = getattr(store, "renewals", None)
     if renewals is not None:  # else it is in memory
         store.settle()
-        renewals.compact(closing=True)
+        renewals.compact(store, closing=True)

@@ -6,6 +6,7 @@ import copy
 import gc
 import os
 import pickle
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -267,5 +268,53 @@ def test_a_connection_that_is_dropped_keeps_nobody_out(
             con.execute("INSERT INTO t VALUES (2)")
         assert con.execute("SELECT * FROM t").fetchall() == [(2,)]
         con.close()
+    finally:
+        gc.enable()
+
+
+def test_a_finalizer_may_write_and_close(tmp_path: Path) -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.db = kvsh.open(tmp_path / "db")
+            self.me = self  # whom the collector finds, and empties weak references first
+
+        def __del__(self) -> None:
+            self.db.put("k", "v")
+            self.db.close()
+
+    unraisable: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", unraisable.append)
+        owner = Owner()
+        del owner
+        gc.collect()
+    assert not unraisable
+    with kvsh.open(tmp_path / "db") as db:
+        assert db["k"] == b"v"
+
+
+def test_the_file_of_a_database_that_is_dropped_is_closed_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+
+    def open_files() -> int:
+        found = 0
+        for number in os.listdir("/proc/self/fd"):
+            with suppress(FileNotFoundError):  # the list's own
+                found += os.readlink(f"/proc/self/fd/{number}") == str(path)
+        return found
+
+    gc.collect()
+    gc.disable()
+    try:
+        for work in (
+            lambda db: db.put("k", "v"),
+            lambda db: db.get("k"),
+            lambda db: next(db.scan()),
+            lambda db: db.execute("SELECT * FROM kv").fetchall(),
+        ):
+            db = kvsh.open(path)
+            work(db)
+            del db
+            assert open_files() == 0
     finally:
         gc.enable()

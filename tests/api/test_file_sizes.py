@@ -12,6 +12,7 @@ import pytest
 
 import kvsh
 from btree import StoreError
+from btree.disk import DiskStore
 from btree.renewals import Renewals
 from engine import PageStore
 from engine import store as store_module
@@ -21,9 +22,9 @@ from engine import store as store_module
 def only_closing_compacts(monkeypatch: pytest.MonkeyPatch) -> None:
     compact = Renewals.compact
 
-    def compact_closing(self: Renewals, *, closing: bool = False) -> None:
+    def compact_closing(self: Renewals, store: DiskStore, *, closing: bool = False) -> None:
         if closing:
-            compact(self, closing=True)
+            compact(self, store, closing=True)
 
     monkeypatch.setattr(Renewals, "compact", compact_closing)
 

@@ -414,7 +414,7 @@ def test_who_wants_to_compact_waits_for_a_turn(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=let_go)
     thread.start()
-    store.renewals.compact()
+    store.renewals.compact(store)
     thread.join()
     assert not store.compaction_due(quick=True)
     assert os.path.getsize(tmp_path / "db") < 8 << 20
@@ -427,10 +427,10 @@ def test_who_finds_another_writing_for_long_compacts_later(tmp_path: Path) -> No
     store = overwritten(tmp_path / "db")
     other: Any = open_store(tmp_path / "db", durability="off")
     writer = other.begin(write=True)
-    store.renewals.compact()
+    store.renewals.compact(store)
     assert store.compaction_due(quick=True)
     writer.rollback()
-    store.renewals.compact()
+    store.renewals.compact(store)
     assert not store.compaction_due(quick=True)
     other.close()
     store.close()
@@ -452,7 +452,7 @@ def test_who_was_slower_than_another_compaction_goes_on_to_compact(
             other.compact()
 
     monkeypatch.setattr(Replacement, "catch_up", overtaken)
-    store.renewals.compact()
+    store.renewals.compact(store)
     assert store.renewals.compacts
     assert not store.compaction_due(quick=True)
     assert store.check() == []
