@@ -1,10 +1,12 @@
-"""Rows of an INSERT none of which is in another one's way, by column: DO UPDATE and DO NOTHING for a whole batch.
+"""Rows of an INSERT none of which is in another one's way, by column: DO UPDATE, DO NOTHING and REPLACE for a whole batch.
 
 A bulk upsert mostly brings each value of a unique constraint once.  Then it does not matter in which order the rows are
 decided, and what becomes of each is told by whose its value is: nobody's, and it goes in as rows of a plain INSERT do; or
 a stored row's, which is changed in its page, where SET's expressions are computed from that row's columns and the new row.
+What REPLACE removes goes all at once.
 
     rows -> owners of their values -> those without one: `BulkInsert`;  those with one: `update_keys`
+                                   -> of REPLACE: `delete_keys` of the owners, `BulkInsert` of all rows
 
 It gives None, with nothing written, where rows have to follow each other (`merge`), or meet so few in each page that these are
 better changed as rows.
@@ -19,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from sql.compile import RowCode
 from sql.dml.bulk import BulkInsert, Loaded
-from sql.dml.by_column import update_keys
+from sql.dml.by_column import delete_keys, update_keys
 from sql.dml.conflicts import Resolution
 from sql.dml.records import Row, TableRecords
 from sql.dml.undo import guarded
 from sql.dml.upsert import EXCLUDED_SOURCE, UpsertClause, with_excluded
 from sql.expressions import ROWID
+from sql.values import INT_MAX
 
 if TYPE_CHECKING:
     from btree import ColumnBatch, Tree
@@ -54,14 +57,23 @@ class Apart:
         self,
         records: TableRecords,
         order: Sequence[Resolution],
-        clause: UpsertClause,
+        clause: UpsertClause | None,
         bulk: BulkInsert,
     ) -> None:
-        """`clause`: what is done where a row is in the way; it asks for nothing (WHERE) and stays in its place."""
+        """`clause`: what is done where a row is in the way, unless all is replaced; it asks for nothing (WHERE) and stays in
+        its place."""
         self._records = records
         self._order = order
         self._clause = clause
         self._bulk = bulk
+        self._reads: list[int] = []
+        self._reads_new_key = False
+        self.is_possible = True
+        if clause is not None:
+            self._compile(clause)
+
+    def _compile(self, clause: UpsertClause) -> None:
+        records = self._records
         code = RowCode(with_excluded(records.env, records.table))
         old = code.row(clause.named, "old_", "key_")
         code.outer(EXCLUDED_SOURCE, "new_", "new_key_")
@@ -84,6 +96,8 @@ class Apart:
             return None
         if self._reads_new_key and not are_given:
             return None
+        if self._clause is None:
+            return self._replace(ctx, tree, rows, keys, are_given=are_given)
         found = self._met(ctx, tree, rows, keys, are_given=are_given)
         if found is None:
             return None
@@ -104,6 +118,60 @@ class Apart:
         loaded.count += changed
         return loaded
 
+    def _replace(
+        self, ctx: Context, tree: Tree, rows: Sequence[Row], keys: Sequence[Any], *, are_given: bool
+    ) -> Loaded | None:
+        gone: set[Any] = set()
+        of_first: set[Any] = set()
+        for item in self._order:
+            found = self._owners(ctx, tree, item, rows, keys, are_given=are_given)
+            if found is None:
+                return None
+            values, owners = found
+            gone.update(owners.values())
+            of_first.update([owners.get(value) for value in values[:1]])
+        if gone and (len(gone) < _MET_MIN or not _is_dense(tree, gone)):
+            return None
+        last = tree.last()
+        if not are_given and last is not None and last[0] in of_first:
+            # New row ids begin below it then; once there is a new row, that is the last.
+            return None
+        row_ids = None
+        if not are_given:
+            start = 1 if last is None else last[0] + 1
+            row_ids = range(start, start + len(rows))
+            if row_ids[-1] > INT_MAX:
+                return None
+        try:
+            with guarded(ctx, apart=True) as undo:
+                undo.needed()
+                if gone and delete_keys(ctx, list(gone), self._records) is None:
+                    return None
+                return self._insert(ctx, rows, row_ids)
+        except _CloserLookError:
+            return None
+
+    def _owners(
+        self,
+        ctx: Context,
+        tree: Tree,
+        item: Resolution,
+        rows: Sequence[Row],
+        keys: Sequence[Any],
+        *,
+        are_given: bool,
+    ) -> tuple[Sequence[Any], dict[Any, Any]] | None:
+        """The rows' values of a constraint, and whose they are; None if two rows have the same."""
+        constraint = item.constraint
+        if constraint is None:
+            if not are_given:
+                return (), {}
+            return (keys, _present(tree, keys)) if _are_different(keys) else None
+        values = constraint.values_of(rows, keys)
+        if not _are_different(values):
+            return None
+        return values, constraint.owners(ctx.transaction.tree(constraint.tree_id), values)
+
     def _met(
         self, ctx: Context, tree: Tree, rows: Sequence[Row], keys: Sequence[Any], *, are_given: bool
     ) -> tuple[str, list[Any]] | None:
@@ -111,19 +179,10 @@ class Apart:
         rows have the same value or meet the same row, or there is more than one thing to be done."""
         found: tuple[str, list[Any]] | None = None
         for item in self._order:
-            if item.constraint is None:
-                if not are_given:
-                    continue
-                values = keys
-            else:
-                values = item.constraint.values_of(rows, keys)
-            if not _are_different(values):
+            known = self._owners(ctx, tree, item, rows, keys, are_given=are_given)
+            if known is None:
                 return None
-            if item.constraint is None:
-                owners = _present(tree, keys)
-            else:
-                index_tree = ctx.transaction.tree(item.constraint.tree_id)
-                owners = item.constraint.owners(index_tree, values)
+            values, owners = known
             if not owners:
                 continue
             theirs = list(map(owners.get, values))
@@ -146,6 +205,7 @@ class Apart:
 
     def _change(self, ctx: Context, met: dict[Any, Row]) -> int:
         records, clause, reads = self._records, self._clause, self._reads
+        assert clause is not None
         changed: Changed = self._make(ctx.transaction, ctx.parameters, ctx)
 
         def make(batch: ColumnBatch) -> Sequence[Sequence[Any]]:
@@ -162,19 +222,23 @@ class Apart:
             raise _CloserLookError
         return done.changes
 
-    def _insert(self, ctx: Context, rows: Sequence[Row]) -> Loaded:
+    def _insert(self, ctx: Context, rows: Sequence[Row], row_ids: range | None = None) -> Loaded:
         if not rows:
             return Loaded([], [], None)
-        loaded = self._bulk.load_free(ctx, rows)
+        loaded = self._bulk.load_free(ctx, rows, row_ids)
         if loaded is None:
             raise _CloserLookError
         return loaded
 
 
 def apart(records: TableRecords, order: Sequence[Resolution], bulk: BulkInsert) -> Apart | None:
-    """What writes such rows of a statement with one DO UPDATE that asks for nothing; else None."""
+    """What writes such rows of a statement with one DO UPDATE that asks for nothing, or one that replaces; else None."""
+    if records.has_checks or bulk.replaces:
+        return None
+    if {item.action for item in order} == {"REPLACE"}:
+        return Apart(records, order, None, bulk)
     clauses = [item.clause for item in order if item.action == "UPDATE" and item.clause]
-    if len({id(clause) for clause in clauses}) != 1 or clauses[0].where or records.has_checks:
+    if len({id(clause) for clause in clauses}) != 1 or clauses[0].where:
         return None
     made = Apart(records, order, clauses[0], bulk)
     return made if made.is_possible else None

@@ -232,9 +232,11 @@ class BulkInsert:
         with CollectorPaused():
             return self._loaded(ctx, rows, given, sequence)
 
-    def load_free(self, ctx: Context, rows: Sequence[Row]) -> Loaded | None:
+    def load_free(
+        self, ctx: Context, rows: Sequence[Row], given: Sequence[Any] | None = None
+    ) -> Loaded | None:
         """`load` rows that nothing is known to be in the way of."""
-        return self._load(ctx, rows, None, None, known_free=True)
+        return self._load(ctx, rows, given, None, known_free=True)
 
     def _loaded(
         self,

@@ -199,7 +199,7 @@ def test_rows_that_are_in_nobody_else_s_way_are_written_by_column(
     for con in (ours, oracle):
         con.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", first)
     clashing = [(key(1), 1, "x", 1.0), (key(1), 2, "x", 2.0), (key(4001), 3, "x", 3.0)]
-    for number, form in enumerate([*FORMS[5:7], *FORMS[8:10], *FORMS[11:]]):
+    for number, form in enumerate([FORMS[0], *FORMS[5:7], *FORMS[8:10], *FORMS[11:], FORMS[0]]):
         rows = drawn(number * 1000, number * 1000 + 2000, numbers.choice([300, 1900]))
         if numbers.random() < 0.2:
             rows += clashing
