@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -198,14 +198,17 @@ class Both:
 def by_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many pages were written so."""
     pages = [0]
-    put = Rewrite.put
 
-    def counted(self: Rewrite, leaf: Any, payload: bytes) -> bool:
-        done = put(self, leaf, payload)
-        pages[0] += done
-        return done
+    def counting(put: Callable[..., bool]) -> Callable[..., bool]:
+        def counted(*arguments: Any) -> bool:
+            done = put(*arguments)
+            pages[0] += done
+            return done
 
-    monkeypatch.setattr(Rewrite, "put", counted)
+        return counted
+
+    for name in ("put", "put_in_place"):
+        monkeypatch.setattr(Rewrite, name, counting(getattr(Rewrite, name)))
     monkeypatch.setattr("btree.rewritten_pages.LEAVES_MIN", 4)
     monkeypatch.setattr("btree.rewritten_pages.SPARSE", 10_000)
     monkeypatch.setattr("sql.dml.by_column.SPAN_MIN", 500)

@@ -11,6 +11,7 @@ import pytest
 
 import kvsh
 from btree.rewrite import Rewrite
+from tests.btree.fake_pages import counted_puts
 from tests.sql.engines import open_both
 
 TABLES = {
@@ -124,9 +125,7 @@ def test_many_rows_of_a_large_table(
     kind: str, indexed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Leaves are read from the file, and many of them hold rows that are meant; others of the keys are of no row."""
-    written: list[bool] = []
-    put = Rewrite.put
-    monkeypatch.setattr(Rewrite, "put", lambda *args: written.append(put(*args)) or written[-1])
+    written = counted_puts(monkeypatch, Rewrite)
     numbers = random.Random(f"{kind} {indexed}")
     ours, oracle = open_both(tmp_path, [TABLES[kind], *INDEXES[: 2 * indexed]])
     as_text = kind in ("text", "without")
