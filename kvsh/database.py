@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never
 
 from btree import CATALOG_TREE_ID, KeySpace, open_memory, open_store, renew_lock_in_child
 from kvsh.errors import LOWER_ERRORS, DataError, OperationalError, ProgrammingError, translated
-from kvsh.reads import DELETED, HOT_VALUE_BYTES, NOTHING, Reads
+from kvsh.reads import BETWEEN, DELETED, HOT_VALUE_BYTES, NOTHING, Reads
 from kvsh.tidying import tidy
 from kvsh.transaction import (
     INTEGER_MAX,
@@ -515,7 +515,8 @@ class Database:
     def _put_since(self, reads: Reads, moment: Any, key: bytes, value: Any) -> bool:
         """Commit a change of one key, which was made of what `reads` gave as of a moment, if nobody has committed
         anything since."""
-        lsn = self._store.put_since(moment, key, value)
+        # Another thread may have noted a commit of its own since `reads` followed.
+        lsn = 0 if moment is BETWEEN else self._store.put_since(moment, key, value)
         if not lsn:
             return False
         with self._reads_lock:

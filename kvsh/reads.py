@@ -28,7 +28,7 @@ CHANGED_MAX = 4096
 
 DELETED = False
 
-_BETWEEN = object()
+BETWEEN = object()
 """A moment that is never the newest one."""
 
 
@@ -68,7 +68,7 @@ class Reads:
 
         Until it is followed this is of no moment, so that nothing that was read before counts as hot."""
         if lsn == self.lsn + 1:
-            self.moment = _BETWEEN
+            self.moment = BETWEEN
             self.changed[key] = value
             if key in self.hot:
                 if value is DELETED or len(value) > HOT_VALUE_BYTES:

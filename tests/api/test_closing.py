@@ -132,7 +132,7 @@ def _busy(work: Callable[[], object]) -> Iterator[list[BaseException]]:
 def test_threads_at_work_hear_that_the_database_is_closed_and_nothing_else(
     tmp_path: Path, what: str, durability: Any
 ) -> None:
-    db = kvsh.open(tmp_path / "db", durability)
+    db = kvsh.open(tmp_path / "db", durability, timeout=60)
     many = {str(at): b"v" * 2000 for at in range(1500)}
     works: dict[str, Callable[[], object]] = {
         "put": lambda: db.put("k", "v"),

@@ -230,3 +230,24 @@ def test_what_a_reader_held_is_not_kept_as_hot(tmp_path: Path, step: str) -> Non
     assert db.get(b"k") == b"7"
     assert db.get(b"k") == (None if step == "delete" else b"8")
     db.close()
+
+
+def test_a_change_of_what_was_read_goes_on_where_another_thread_has_just_noted_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with kvsh.open(tmp_path / "db") as db:
+        db.update({"n": "1", "gone": "1"})
+        db.checkpoint()
+        follow = db._followed
+
+        def followed() -> Any:
+            found = follow()
+            found.moment = reads.BETWEEN  # as `note` leaves it
+            return found
+
+        monkeypatch.setattr(db, "_followed", followed)
+        for number in range(2, 5):
+            assert db.incr("n") == number
+        assert db.delete("gone")
+        assert not db.delete("gone")
+        assert dict(db) == {b"n": b"4"}
