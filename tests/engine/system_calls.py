@@ -27,8 +27,8 @@ from engine import temporary_name
 Before = Callable[[str], int | None]
 
 CALLS = (
-    "open", "close", "pread", "pwrite", "pwritev", "write", "fdatasync", "fsync", "ftruncate", "posix_fallocate", "rename", "link",
-    "unlink", "listdir", "stat", "fstat", "fchmod",
+    "open", "close", "pread", "preadv", "pwrite", "pwritev", "write", "fdatasync", "fsync", "ftruncate", "posix_fallocate", "rename",
+    "link", "unlink", "listdir", "stat", "fstat", "fchmod",
 )  # fmt: skip
 WRITES = ("pwrite", "pwritev", "write")
 LOCK, UNLOCK = "flock", "unlock"
@@ -51,9 +51,9 @@ class Calls:
                 if name == "pread":
                     descriptor, wanted, offset = arguments
                     return call(descriptor, min(wanted, length), offset)
-                if name in WRITES:
+                if name in WRITES or name == "preadv":
                     descriptor, data, *rest = arguments
-                    if name == "pwritev":
+                    if name in ("preadv", "pwritev"):
                         return call(descriptor, (memoryview(data[0])[:length],), *rest)
                     return call(descriptor, memoryview(data)[:length], *rest)
             return call(*arguments, **options)

@@ -141,7 +141,7 @@ def test_calls_that_do_only_a_part_are_gone_on_with(synced_writes: bool) -> None
     rng = random.Random(int(synced_writes))
 
     def before(name: str) -> int | None:
-        return rng.randrange(1, 700) if name == "pread" or name in WRITES else None
+        return rng.randrange(1, 700) if name in ("pread", "preadv", *WRITES) else None
 
     with small_limits(), tempfile.TemporaryDirectory() as directory:
         with system_calls(before, synced_writes=synced_writes):
