@@ -13,12 +13,12 @@ planner's choice.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from btree import Transaction, Tree, key_parts
+from btree import Transaction, key_parts
 from sql.collations import comparing
 from sql.expressions import (
     ROWID,
@@ -44,10 +44,9 @@ from sql.plan.operators import (
     TableScan,
 )
 from sql.run.arithmetic import OPERATORS
-from sql.run.ranges import UNBOUND, first_keys, rowid_of
+from sql.run.ranges import UNBOUND, rowid_of
 from sql.run.short import (
     ByRowid,
-    Keys,
     KeysOf,
     Operand,
     Pick,
@@ -57,9 +56,9 @@ from sql.run.short import (
     Values,
     all_of,
     fetching,
+    first_within,
     from_above,
     from_below,
-    picked,
     picking,
     present,
     rows_of,
@@ -417,31 +416,21 @@ class _Maker:
         prefix, reverse = self._prefix(access), access.reverse
         if access.equal and access.low is None and access.high is None:
             return partial(run_of, prefix=prefix, reverse=reverse)
-        if access.low not in (None, PRESENT) and access.high is not None:
-            return partial(
-                within,
-                prefix=prefix,
-                low=low,
-                high=high,
-                low_inclusive=low_inclusive,
-                high_inclusive=high_inclusive,
-                reverse=reverse,
-            )
+        has_both = access.low not in (None, PRESENT) and access.high is not None
         if reverse and not access.equal and access.low in (None, PRESENT):
             with_null = access.low is None
             return partial(from_above, high=high, inclusive=high_inclusive, with_null=with_null)
         if not reverse and not access.equal and access.high is None:
             return partial(from_below, low=low, inclusive=low_inclusive)
-
-        def keys_of(tree: Tree, pick: Pick | None) -> Keys:
-            def keys(values: Values, count: int) -> Sequence[Any] | None:
-                bounds = prefix(values), low(values), high(values)
-                found = first_keys(tree, count, *bounds, low_inclusive, high_inclusive, reverse)
-                return picked(found, pick)
-
-            return keys
-
-        return keys_of
+        return partial(
+            within if has_both else first_within,
+            prefix=prefix,
+            low=low,
+            high=high,
+            low_inclusive=low_inclusive,
+            high_inclusive=high_inclusive,
+            reverse=reverse,
+        )
 
     def _first(
         self,

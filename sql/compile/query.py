@@ -20,7 +20,7 @@ from sql.compile.accesses import Binding
 from sql.compile.blocks import BlockCompiler
 from sql.compile.module import Lines, Module, code_of
 from sql.expressions import ColumnRef, Exists, Expression, InSubquery, ScalarSubquery
-from sql.optimise.assumed import Assumed, still_fit
+from sql.optimise.assumed import Assumed, still_fit, were_enough
 from sql.optimise.planner import Planner
 from sql.plan import Block, ResultColumn, Select, TableRelation
 from sql.plan.operators import Access, SelectPlan
@@ -110,6 +110,7 @@ class CompiledQuery:
         if plan.rows <= SHORT_ROWS and plan.cost <= SHORT_NS:
             run = _at_once(run)
         self.run, self.source = run, source
+        self.note_assumed()
         planner.statistics.forget_samples()
         forget_blocks()
 
@@ -132,6 +133,10 @@ class CompiledQuery:
         """Look whether a run took long because there are more rows than the plan was made for."""
         if not self.is_dear and not self.fits(transaction, values):
             self.is_dear = True
+
+    def changed(self, rows: int) -> None:
+        """The same of a change of so many rows, whose ranges are no longer what they were."""
+        self.is_dear = self.is_dear or not were_enough(self.assumed, rows)
 
     def fits(self, transaction: Transaction, values: Sequence[Any]) -> bool:
         """Whether the plan was made for about as many rows as these parameters find."""

@@ -14,7 +14,7 @@ from sql.dml.by_column import Rows, delete_by_column, rows_function
 from sql.dml.cascades import Cascade
 from sql.dml.collector import gathered
 from sql.dml.entry_sorting import in_key_order
-from sql.dml.keyed import OneRow, is_plain, keyed_delete, renewed
+from sql.dml.keyed import MANY_CHANGED, OneRow, is_plain, keyed_delete, renewed
 from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, deletes_by_key, run_by_key
 from sql.dml.programs import Change, with_state
 from sql.dml.records import KIND_BITS, Row
@@ -155,6 +155,12 @@ class DeletePlan(QueriedPlan):
         return self._cascade
 
     def run(self, ctx: Context) -> WriteOutcome:
+        outcome = self._changed(ctx)
+        if outcome.changes >= MANY_CHANGED:
+            self.query.changed(outcome.changes)
+        return outcome
+
+    def _changed(self, ctx: Context) -> WriteOutcome:
         if self._starting is not None:
             outcome = self._starting.one(ctx)
             if outcome is not None:
@@ -167,8 +173,8 @@ class DeletePlan(QueriedPlan):
                 outcome = self._one(ctx)
             if outcome is not None:
                 return outcome
-            if not self._noted:
-                self.query = renewed(self.query, self._select, ctx)
+        if not self._noted and self._starting is None:
+            self.query = renewed(self.query, self._select, ctx)
         if self.whole:
             return self._cleared(ctx)
         keys = self.target.foreign_keys

@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     from sql.schema import Table
 
 
+MANY_CHANGED = 1000
+"""Rows that a statement changes from which on it is looked whether its plan is made for as many."""
+
+
 def is_plain(query: CompiledQuery) -> bool:
     """Whether a statement's expressions have neither subqueries, whose code fits only the kinds of value
     that the trees hold at the moment, nor functions of the program's, which nobody may call twice."""
@@ -64,9 +68,14 @@ def is_plain(query: CompiledQuery) -> bool:
 
 
 def renewed(query: CompiledQuery, select: exp.Expression, ctx: Context) -> CompiledQuery:
-    """The scan of a statement that mostly does without: `query`, or `select` compiled anew if it has no code
-    yet or no longer fits the trees."""
-    if query.has_code and query.is_still_valid(ctx.transaction):
+    """A statement's scan: `query`, or `select` compiled anew if it has no code yet, no longer fits the trees, or was
+    planned for far more rows than the parameters find, or far fewer."""
+    transaction = ctx.transaction
+    if (
+        query.has_code
+        and query.is_still_valid(transaction)
+        and (not query.is_dear or query.fits(transaction, ctx.parameters))
+    ):
         return query
     env = ctx.session.environment(ctx.transaction, parameters=ctx.parameters)
     return prepare_select(select, env)

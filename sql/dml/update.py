@@ -58,7 +58,7 @@ from sql.dml.collector import gathered
 from sql.dml.conflicts import resolutions, touched
 from sql.dml.entry_sorting import in_key_order
 from sql.dml.index_keys import IndexKeys, RowFunction
-from sql.dml.keyed import OneRow, is_plain, keyed_update, renewed
+from sql.dml.keyed import MANY_CHANGED, OneRow, is_plain, keyed_update, renewed
 from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, run_by_key, updates_by_key
 from sql.dml.programs import Change, with_state
 from sql.dml.records import KIND_BITS, Row, widen_by_classes
@@ -234,6 +234,12 @@ class UpdatePlan(QueriedPlan):
     # -- running ---------------------------------------------------------------------------------
 
     def run(self, ctx: Context) -> WriteOutcome:
+        outcome = self._changed(ctx)
+        if outcome.changes >= MANY_CHANGED:
+            self.query.changed(outcome.changes)
+        return outcome
+
+    def _changed(self, ctx: Context) -> WriteOutcome:
         if self._starting is not None:
             outcome = self._starting.one(ctx)
             if outcome is not None:
@@ -246,8 +252,8 @@ class UpdatePlan(QueriedPlan):
                 outcome = self._one(ctx)
             if outcome is not None:
                 return outcome
-            if not self._noted:
-                self.query = renewed(self.query, self._select, ctx)
+        if not self._noted and self._starting is None:
+            self.query = renewed(self.query, self._select, ctx)
         if self._plain_columns:
             outcome = self._by_column(ctx)
             if outcome is not None:

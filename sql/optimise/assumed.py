@@ -74,6 +74,11 @@ Assumed = tuple[EntryRange, float]
 """A range, and how many entries it had."""
 
 
+def were_enough(assumed: Sequence[Assumed], rows: int) -> bool:
+    """Whether so many rows are about what ranges had at most."""
+    return all(rows <= then * _FACTOR + _FEW for _, then in assumed)
+
+
 def still_fit(
     assumed: Sequence[Assumed], transaction: Transaction, parameters: Sequence[Any]
 ) -> bool:

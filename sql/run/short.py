@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from btree import Row, Transaction, Tree, picked_keys
-from sql.run.ranges import PRESENT, UNBOUND, index_end, rowid_end
+from sql.run.ranges import PRESENT, UNBOUND, first_keys, index_end, rowid_end
 
 Values = tuple[Any, ...]
 Rows = list[Row]
@@ -145,6 +145,27 @@ def within(
         if reverse:
             found = found[::-1]
         return picked(found if count >= len(found) else found[:count], pick)
+
+    return keys
+
+
+def first_within(
+    tree: Tree,
+    pick: Pick | None,
+    prefix: Operand,
+    low: Operand,
+    high: Operand,
+    low_inclusive: bool,
+    high_inclusive: bool,
+    *,
+    reverse: bool,
+) -> Keys:
+    """The same where a bound may be missing: as many as are wanted of an end of the range."""
+
+    def keys(values: Values, count: int) -> Sequence[Any] | None:
+        bounds = prefix(values), low(values), high(values)
+        found = first_keys(tree, count, *bounds, low_inclusive, high_inclusive, reverse)
+        return picked(found, pick)
 
     return keys
 

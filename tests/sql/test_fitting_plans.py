@@ -102,6 +102,30 @@ def test_no_more_plans_than_can_pay(con: Any, monkeypatch: pytest.MonkeyPatch) -
     assert plan._replans == 3 and len(plan._fitting) == 1
 
 
+@pytest.mark.parametrize("change", ["UPDATE item SET price = price + 1", "DELETE FROM item"])
+def test_changes_of_few_rows_and_of_many(change: str, tmp_path: Path) -> None:
+    sql = f"{change} WHERE tag BETWEEN ? AND ?"
+    ours, theirs = (
+        kvsh.connect(str(tmp_path / "a.db"), durability="off"),
+        sqlite3.connect(":memory:"),
+    )
+    queries_run = []
+    for con in (ours, theirs):
+        fill(con)
+    for low, high in ((5, 9), (100, ROWS // 3), (ROWS // 3 + 1, ROWS), (10, 14), (15, 19)):
+        for con in (ours, theirs):
+            con.execute(sql, (low, high))
+        queries_run.append(ours._session._plans[sql]._plan.query)
+        found, expected = (
+            con.execute("SELECT count(*), sum(price), sum(id) FROM item").fetchall()
+            for con in (ours, theirs)
+        )
+        assert [pytest.approx(row) for row in expected] == found
+    few, surprised, many, few_again, last = queries_run
+    assert few is surprised is not many is not few_again is last
+    ours.close()
+
+
 QUERIES: list[tuple[str, str]] = [
     (SUM, "t"),
     ("SELECT count(*) FROM item WHERE tag BETWEEN ? AND ?", "tt"),
