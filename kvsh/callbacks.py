@@ -186,3 +186,17 @@ def watched(callback: Callable[..., Any], *, otherwise: Any) -> Callable[..., An
             return bool(otherwise)
 
     return run
+
+
+def each_pages(pages: int, progress: Callable[[int, int, int], Any]) -> Callable[[int, int], None]:
+    """A backup's progress as the sqlite3 module tells it, after each `pages` leaves."""
+    left = pages
+
+    def told(done: int, total: int) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            left = pages
+            progress(0, total - done, total)
+
+    return told

@@ -443,7 +443,7 @@ class Connection:
             copied = copy_database(
                 self._session,
                 target._session,
-                None if progress is None or pages <= 0 else _every(pages, progress),
+                None if progress is None or pages <= 0 else callbacks.each_pages(pages, progress),
                 name="main" if name == "temp" else name.lower(),
             )
         except LOWER_ERRORS as error:
@@ -592,17 +592,3 @@ def connect(
     )
     made: Connection = (factory or Connection)(database, *arguments, **options)
     return made
-
-
-def _every(pages: int, progress: Callable[[int, int, int], Any]) -> Callable[[int, int], None]:
-    """A backup's progress as the sqlite3 module tells it, after each `pages` leaves."""
-    left = pages
-
-    def told(done: int, total: int) -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            left = pages
-            progress(0, total - done, total)
-
-    return told
