@@ -258,7 +258,11 @@ class Database:
 
     def ttl(self, key: Text) -> float | None:
         """Seconds that `key` has left; None if it is absent or does not expire."""
-        left_ms = self._reading().ttl(_as_bytes(key))
+        space = self._reading()
+        try:
+            left_ms = space.ttl(_as_bytes(key))
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
         return None if left_ms is None else left_ms / 1000
 
     def persist(self, key: Text) -> bool:
@@ -298,8 +302,11 @@ class Database:
         """Put all of `pairs` in one transaction, in bulk."""
         items = pairs.items() if isinstance(pairs, Mapping) else pairs
         latest = {_as_bytes(key): _as_bytes(value) for key, value in items}
-        with self.transaction():
-            self._transactions[get_ident()].load(latest)
+        try:
+            with self.transaction():
+                self._transactions[get_ident()].load(latest)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
 
     def keys(self) -> Iterator[bytes]:
         """All keys in order."""
@@ -548,7 +555,11 @@ class Database:
 
     def _batches(self, *bounds: bytes | None, **which: Any) -> Iterator[Any]:
         """(keys, values) in order, those of this moment."""
-        batches = self._reading().batches(*bounds, **which)
+        space = self._reading()
+        try:
+            batches = space.batches(*bounds, **which)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
         joined = self._transactions.get(get_ident()) if self._transactions else None
         return _translating(batches if joined is None else joined.kept(batches))
 

@@ -20,7 +20,8 @@ import pytest
 
 import kvsh
 import sql.session_writes
-from engine import ClosedError, PageStore
+from engine import ClosedError, PageStore, StorageError
+from kvsh.transaction import Joined
 
 CLOSED = "Cannot operate on a closed database"
 
@@ -318,3 +319,17 @@ def test_the_file_of_a_database_that_is_dropped_is_closed_at_once(tmp_path: Path
             assert open_files() == 0
     finally:
         gc.enable()
+
+
+def test_an_error_in_the_middle_of_an_update_is_one_of_the_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with kvsh.open(tmp_path / "db") as db:
+
+        def fail(self: object, items: object) -> None:
+            raise StorageError("database or disk is full")
+
+        monkeypatch.setattr(Joined, "load", fail)
+        with pytest.raises(kvsh.OperationalError, match="disk is full"):
+            db.update({"k": "v"})
+        assert len(db) == 0
