@@ -41,7 +41,7 @@ from btree.protocols import (
     Value,
 )
 from btree.row_access import RowAccess
-from engine import renew_lock_in_child
+from engine import other_threads, renew_lock_in_child
 
 if TYPE_CHECKING:
     from btree.repair import repair
@@ -88,6 +88,7 @@ __all__ = [
     "open_memory",
     "open_store",
     "order_key",
+    "other_threads",
     "picked_keys",
     "prefix_end",
     "purge_expired",

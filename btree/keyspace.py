@@ -9,7 +9,7 @@ every read at once; `purge` takes the entry itself away, as an ordinary delete.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from btree.protocols import RAW_TREE_ID, Store, Transaction, Tree
@@ -50,6 +50,11 @@ class KeySpace:
         if value.__class__ is tuple:
             return value[0] if value[1] > now_ms() else None
         return value  # type: ignore[no-any-return]
+
+    @property
+    def stored(self) -> Callable[[bytes], Any]:
+        """What gives the value at a key as it is stored, with its expiry if it has one; None if it is absent."""
+        return self._tree.get
 
     def put(self, key: bytes, value: bytes, expires_ms: int | None = None) -> None:
         """Insert or replace; without `expires_ms` an expiry that the key had is gone."""

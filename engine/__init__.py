@@ -16,6 +16,7 @@ from engine.errors import (
 )
 from engine.file import File, FileSystem, OsFile, OsFileSystem, temporary_name
 from engine.forking import renew_lock_in_child
+from engine.hurry import other_threads
 from engine.journal import Journal
 from engine.log import CommitInfo
 from engine.published import Durability
@@ -68,6 +69,7 @@ __all__ = [
     "Snapshot",
     "StorageError",
     "Writer",
+    "other_threads",
     "remove_leftovers",
     "renew_lock_in_child",
     "salvage",

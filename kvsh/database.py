@@ -28,9 +28,16 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never
 
-from btree import CATALOG_TREE_ID, KeySpace, open_memory, open_store, renew_lock_in_child
+from btree import (
+    CATALOG_TREE_ID,
+    KeySpace,
+    open_memory,
+    open_store,
+    other_threads,
+    renew_lock_in_child,
+)
 from kvsh.errors import LOWER_ERRORS, DataError, OperationalError, ProgrammingError, translated
-from kvsh.reads import BETWEEN, DELETED, HOT_VALUE_BYTES, NOTHING, Reads
+from kvsh.reads import BETWEEN, DELETED, HOT_VALUE_BYTES, NOTHING, Reads, newest_keys
 from kvsh.tidying import tidy
 from kvsh.transaction import (
     INTEGER_MAX,
@@ -536,6 +543,9 @@ class Database:
         joined = self._transactions.get(get_ident())
         if joined is not None:
             return joined.reading()
+        if other_threads():
+            self._store.await_turn()
+            return newest_keys(self._store)
         reads = self._reads
         if reads.view is not self._view():
             self._check_open()

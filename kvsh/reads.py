@@ -8,14 +8,14 @@ are many, pages were written, or a range is asked for, a new one is made on a ne
 objects that are seldom in the processor's cache, a look-up in a dict takes one or two.  It has a bound.
 
 Threads share it.  One of them at a time follows; those that read meanwhile find what was there before, or what a commit
-that is published has put.
+that is published has put.  They share no ranges: to look at one may put changes that lie over the tree into its nodes.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from btree import RAW_TREE_ID, KeySpace
+from btree import KeySpace
 
 if TYPE_CHECKING:
     from btree import Store
@@ -32,6 +32,14 @@ BETWEEN = object()
 """A moment that is never the newest one."""
 
 
+def newest_keys(store: Store) -> KeySpace:
+    """The raw keys as of the newest commit, which nobody else reads."""
+    transaction = store.begin()
+    keys = KeySpace(transaction)
+    transaction.rollback()  # its tree reads on, and no cycle of the two waits for the garbage collector
+    return keys
+
+
 class Reads:
     """The raw keys as of `moment`, which is that of commit `lsn`."""
 
@@ -42,10 +50,8 @@ class Reads:
         self.view: Any = store.view()
         self.moment = self.view.moment
         self.lsn: int = self.view.lsn
-        transaction = store.begin()
-        self.space = KeySpace(transaction)
-        self.get = transaction.tree(RAW_TREE_ID).get
-        transaction.rollback()  # its tree reads on, and no cycle of the two waits for the garbage collector
+        self.space = newest_keys(store)
+        self.get = self.space.stored
         self.changed: dict[bytes, Any] = {}
         """By commits after the view's: values, or `DELETED`."""
         self.hot: dict[bytes, bytes] = {}

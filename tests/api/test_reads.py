@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import kvsh
+from btree.disk_transaction import DiskTransaction
 from kvsh import reads
 from kvsh.errors import OperationalError, ProgrammingError
 from tests.threads import beside, in_threads
@@ -251,3 +252,29 @@ def test_a_change_of_what_was_read_goes_on_where_another_thread_has_just_noted_a
         assert db.delete("gone")
         assert not db.delete("gone")
         assert dict(db) == {b"n": b"4"}
+
+
+def test_threads_scan_while_one_of_them_puts_what_lies_over_the_tree_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = {b"%03d" % number: b"old" for number in range(600)}
+    with kvsh.open(tmp_path / "db", "off") as db, ThreadPoolExecutor(1) as other:
+        db.update(model)
+        db.checkpoint()
+        for number in range(0, 600, 3):
+            db.put(b"%03d" % number, b"new")
+            model[b"%03d" % number] = b"new"
+        merged, met = DiskTransaction.merged, []
+
+        def merged_beside_another(transaction: Any, state: Any) -> Any:
+            if not met:
+                met.append(state)
+                assert other.submit(lambda: dict(db.scan())).result() == model
+            return merged(transaction, state)
+
+        monkeypatch.setattr(DiskTransaction, "merged", merged_beside_another)
+        other.submit(db.__len__).result()  # there is another thread from now on
+        for _ in range(40):
+            assert dict(db.scan()) == model
+            assert db.get(b"003") == b"new"
+        assert met
