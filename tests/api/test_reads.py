@@ -264,7 +264,8 @@ def test_threads_scan_while_one_of_them_puts_what_lies_over_the_tree_into_it(
         for number in range(0, 600, 3):
             db.put(b"%03d" % number, b"new")
             model[b"%03d" % number] = b"new"
-        merged, met = DiskTransaction.merged, []
+        merged = DiskTransaction.merged
+        met: list[Any] = []
 
         def merged_beside_another(transaction: Any, state: Any) -> Any:
             if not met:
