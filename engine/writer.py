@@ -167,23 +167,22 @@ class Writer:
         return self._log.read_page(page, location)
 
     def read_many(
-        self, pages: Sequence[int], locations: Sequence[int]
+        self,
+        pages: Sequence[int],
+        locations: Sequence[int],
+        in_place: dict[int, InPlace] | None = None,
     ) -> Sequence[bytes | memoryview]:
-        """`read` for several pages; of those that lie close together in one go."""
+        """`read` for several pages; of those that lie close together in one go.  `in_place`: see `Log.read_pages`."""
         if max(locations) >> 24 << 3 >= self._position:
             self.flush()
         if self._failed is not None:
             self._check_whole()
-        return self._log.read_pages(pages, locations)
+        return self._log.read_pages(pages, locations, in_place)
 
     def read_in_place(self, pages: Sequence[int], locations: Sequence[int]) -> dict[int, InPlace]:
         """`read_many`, by page, as bytes that the caller may write over, and then have written by `put_in_place`."""
         found: dict[int, InPlace] = {}
-        if max(locations) >> 24 << 3 >= self._position:
-            self.flush()
-        if self._failed is not None:
-            self._check_whole()
-        self._log.read_pages(pages, locations, found)
+        self.read_many(pages, locations, found)
         return found
 
     def put(self, page: int, payload: bytes | bytearray) -> None:
@@ -217,11 +216,8 @@ class Writer:
             length = len(payload)
             locations.append(pack_location(offset, length))
             offset += len(head) + length + len(pad)
-        self._changes.update(zip(pages, locations, strict=True))
-        self._pages_crc = zlib.crc32(struct.pack(f"<{len(crcs)}I", *crcs), self._pages_crc)
-        self._records += len(crcs)
+        self._note_put(pages, locations, crcs, offset)
         self._buffer += pieces
-        self._buffered = offset - self._position
         if self._buffered > _BUFFER_BYTES:
             self.flush()
         return locations
@@ -265,13 +261,19 @@ class Writer:
                 until = end + len(pad)
                 window[end:until] = pad
         pieces.append(run[begin:until])
-        self._changes.update(zip(pages, locations, strict=True))
-        self._pages_crc = zlib.crc32(struct.pack(f"<{len(crcs)}I", *crcs), self._pages_crc)
-        self._records += len(crcs)
-        self._buffered = offset - self._position
+        self._note_put(pages, locations, crcs, offset)
         if self._buffered > _WINDOWS_BYTES:
             self.flush()
         return locations
+
+    def _note_put(
+        self, pages: Sequence[int], locations: Sequence[int], crcs: Sequence[int], end: int
+    ) -> None:
+        """The buffer has these pages' records now, and so goes on to `end` in the file."""
+        self._changes.update(zip(pages, locations, strict=True))
+        self._pages_crc = zlib.crc32(struct.pack(f"<{len(crcs)}I", *crcs), self._pages_crc)
+        self._records += len(crcs)
+        self._buffered = end - self._position
 
     def delete(self, page: int) -> None:
         """Remove a page; harmless if it is not there."""
