@@ -208,6 +208,11 @@ def _switched(environment: Environment, arguments: Arguments, now: bool) -> bool
     raise UsageError(f"on or off, not {text!r}", arguments.column_of(0))
 
 
+def _toggled(environment: Environment, arguments: Arguments, now: bool) -> bool:
+    """What a toggle is set to; without a word it is the other."""
+    return _switched(environment, arguments, now) if arguments.words else not now
+
+
 def headers(environment: Environment, arguments: Arguments) -> None:
     shown = environment.style().headers
     if arguments.words:
@@ -254,7 +259,7 @@ def separator(environment: Environment, arguments: Arguments) -> None:
 
 def expanded(environment: Environment, arguments: Arguments) -> None:
     is_on = environment.mode == "line"
-    wanted = _switched(environment, arguments, is_on) if arguments.words else not is_on
+    wanted = _toggled(environment, arguments, is_on)
     if wanted and not is_on:
         environment.mode_before, environment.mode = environment.mode, "line"
     elif is_on and not wanted:
@@ -263,8 +268,7 @@ def expanded(environment: Environment, arguments: Arguments) -> None:
 
 
 def timing(environment: Environment, arguments: Arguments) -> None:
-    is_on = environment.timer != "off"
-    wanted = _switched(environment, arguments, is_on) if arguments.words else not is_on
+    wanted = _toggled(environment, arguments, environment.timer != "off")
     environment.timer = "on" if wanted else "off"
     environment.say(f"timer: {_on(wanted)}")
 

@@ -65,15 +65,11 @@ class Style:
 
     def with_null(self, null: str) -> Style:
         """The same with another text for NULL."""
-        return Style(
-            null=null,
-            headers=self.headers,
-            separator=self.separator,
-            row_separator=self.row_separator,
-            table=self.table,
-            widths=self.widths,
-            kinds=self.kinds,
-        )
+        from copy import copy
+
+        style = copy(self)
+        style.null = null
+        return style
 
 
 def write_rows(

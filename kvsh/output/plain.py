@@ -17,7 +17,6 @@ from kvsh.output.values import (
     bare_lines,
     beside_null,
     columns_of,
-    literal,
     literal_column,
     name_literal,
     plain_column,
@@ -37,8 +36,7 @@ def write_ascii(write: Write, names: Sequence[str], batches: Batches, style: Sty
 def _write_separated(
     write: Write, names: Sequence[str], batches: Batches, style: Style, separator: str, end: str
 ) -> None:
-    separator = style.separator if style.separator is not None else separator
-    end = style.row_separator if style.row_separator is not None else end
+    separator, end = _separators(style, separator, end)
     if style.headers:
         write(separator.join(names) + end)
     for batch in batches:
@@ -47,6 +45,30 @@ def _write_separated(
             columns = [plain_column(column, style.null) for column in columns_of(batch)]
             text = _joined(columns, separator, end)
         write(text)
+
+
+def _write_words(
+    write: Write,
+    names: Sequence[str],
+    batches: Batches,
+    style: Style,
+    separator: str,
+    words: Callable[[Sequence[Any]], Iterable[str]],
+) -> None:
+    """Names and values as the `words` that are made of each column, a line a row."""
+    separator, end = _separators(style, separator, "\n")
+    if style.headers:
+        write(separator.join(words(names)) + end)
+    for batch in batches:
+        write(_joined(list(map(words, columns_of(batch))), separator, end))
+
+
+def _separators(style: Style, separator: str, end: str) -> tuple[str, str]:
+    """What stands between values and behind rows: as was said, else as the mode has it."""
+    return (
+        separator if style.separator is None else style.separator,
+        end if style.row_separator is None else style.row_separator,
+    )
 
 
 def _joined(columns: Sequence[Iterable[str]], separator: str, end: str = "\n") -> str:
@@ -59,13 +81,14 @@ _TCL_ESCAPES = {"\\": "\\\\", '"': '\\"', "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 def write_tcl(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """Values in double quotes with the escapes of Tcl and C, and blanks between."""
-    separator = style.separator if style.separator is not None else " "
-    end = style.row_separator if style.row_separator is not None else "\n"
-    if style.headers:
-        write(separator.join(map(_tcl_word, names)) + end)
-    for batch in batches:
-        columns = [map(_tcl_word, plain_column(column, style.null)) for column in columns_of(batch)]
-        write(_joined(columns, separator, end))
+    _write_words(
+        write,
+        names,
+        batches,
+        style,
+        " ",
+        lambda values: map(_tcl_word, plain_column(values, style.null)),
+    )
 
 
 def _tcl_word(text: str) -> str:
@@ -190,13 +213,7 @@ def write_insert(write: Write, names: Sequence[str], batches: Batches, style: St
 
 def write_quote(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """SQL literals with a separator between."""
-    separator = style.separator if style.separator is not None else ","
-    end = style.row_separator if style.row_separator is not None else "\n"
-    if style.headers:
-        write(separator.join(map(literal, names)) + end)
-    for batch in batches:
-        literals = [literal_column(column) for column in columns_of(batch)]
-        write(_joined(literals, separator, end))
+    _write_words(write, names, batches, style, ",", literal_column)
 
 
 def write_lines(
