@@ -59,9 +59,8 @@ def resume_collections() -> None:
     if gc.isenabled():
         return
     made = gc.get_count()[0]  # less what has gone again
-    if (
-        made > FEW_OBJECTS and gc.get_freeze_count() == 0
-    ):  # else somebody's frozen objects would thaw
+    if made > FEW_OBJECTS and gc.get_freeze_count() == 0:
+        # Nobody else has frozen objects, which would thaw.
         gc.freeze()
         gc.unfreeze()
         _PassedOver.count += made

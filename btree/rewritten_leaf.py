@@ -203,9 +203,8 @@ class RewrittenLeaf(Place):
             return None
         kept: list[Any] = opened.kept
         for column in columns:
-            if (
-                kept[column].__class__ is not memoryview
-            ):  # added to the table later: not in the page
+            # One that was added to the table later is not in the page.
+            if kept[column].__class__ is not memoryview:
                 return None
         return kept
 

@@ -86,9 +86,8 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
         self.next_tree_id = version.next_tree_id
         self.active = True
         self._writable = writable
-        self._states: dict[int, TreeState] | None = (
-            None  # once trees were created or dropped, else the version's
-        )
+        # Once trees were created or dropped; None: the version's.
+        self._states: dict[int, TreeState] | None = None
         self.open_trees: dict[int, Tree] = {}
         self.row_changes = {}
         self.given_rowid = NONE_GIVEN

@@ -53,9 +53,8 @@ class Published:
         self.current_log = log
         self._writing = threading.Lock()  # a writer of this process has it
         self._leading = threading.Lock()  # see `grouping`
-        self.writes = (
-            threading.RLock()
-        )  # who writes without the mutex has it, and the handle is usable
+        # Who writes without the mutex has it, and the handle is usable.
+        self.writes = threading.RLock()
         self.waiting: deque[Waiting] = deque()
         self.mutex = threading.RLock()
         self.synced = threading.Condition(self.mutex)  # notified after a sync

@@ -87,9 +87,8 @@ class WriteStatement(Checked):
         self._plan: WritePlan | None = None
         self._database = "main"  # that it wrote to lately
         self._one: Any = None  # the plan's `OneRow.run`
-        self._is_bare = (
-            False  # whether that does without a context, and tells how many rows were changed
-        )
+        # Whether that does without a context, and tells how many rows were changed.
+        self._is_bare = False
         self._quick_context: Context | None = None
 
     def quick(self, session: Session, parameters: Any) -> list[Row] | int | None:
