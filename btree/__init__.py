@@ -41,7 +41,7 @@ from btree.protocols import (
     Value,
 )
 from btree.row_access import RowAccess
-from engine import other_threads, renew_lock_in_child
+from engine import call_in_child, other_threads
 
 if TYPE_CHECKING:
     from btree.repair import repair
@@ -84,6 +84,7 @@ __all__ = [
     "Tree",
     "TreeKind",
     "Value",
+    "call_in_child",
     "key_parts",
     "open_memory",
     "open_store",
@@ -92,7 +93,6 @@ __all__ = [
     "picked_keys",
     "prefix_end",
     "purge_expired",
-    "renew_lock_in_child",
     "repair",
     "resume_collections",
 ]

@@ -38,7 +38,7 @@ from btree.redo import OP_CHANGES, changes_of, gathered_changes, replay
 from btree.renewals import Renewals
 from btree.version import Version
 from btree.view import RawChanges, View
-from engine import Journal, renew_lock_in_child
+from engine import Journal, call_in_child
 
 if TYPE_CHECKING:
     from btree.pages import PageStore, Snapshot, Writer
@@ -103,12 +103,15 @@ class DiskStore:
         self.leaf_bytes = page_bytes * MEMORY_PER_PAGE_BYTE  # what a full leaf takes in memory
         self.held_max = max(4 * self.leaf_bytes, cache_bytes // 2)  # by one transaction
         self.closed = False
-        self._lock = threading.RLock()
+        self._renew_lock()
         self._epoch: object = None
         self._versions: dict[int, Version] = {}  # of this epoch, from the visible one on
         self.known_view: View | None = None
         self.renewals = Renewals()
-        renew_lock_in_child(self, "_lock", threading.RLock)
+        call_in_child(self, DiskStore._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.RLock()
 
     # -- transactions ------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from btree.protocols import Key, Value
-from engine import renew_lock_in_child
+from engine import call_in_child
 
 HOT_SHARE = 0.1
 """Share of the budget that such rows may take."""
@@ -98,8 +98,11 @@ class Hot:
         self.bytes = 0
         self._budget_bytes = budget_bytes
         self._trees: dict[int, HotRows] = {}
+        self._renew_lock()
+        call_in_child(self, Hot._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._lock = threading.Lock()
-        renew_lock_in_child(self, "_lock", threading.Lock)
 
     def of(self, tree_id: int, mark: object, *, has_large: bool = False) -> HotRows:
         """The rows of the tree in the state of `mark`, which is its latest one; those of others go."""

@@ -20,7 +20,7 @@ from btree.tree import Tree
 from btree.tree_nodes import TreeNodes
 from btree.tree_state import TreeState
 from btree.version import Version
-from engine import renew_lock_in_child
+from engine import call_in_child
 
 LEAF_LIMIT = 64
 BRANCH_LIMIT = 256
@@ -45,14 +45,17 @@ class MemoryStore:
         self.branch_limit = branch_limit
         self.timeout = timeout
         self.writer_lock = threading.Lock()
-        self.mutex = threading.RLock()  # guards the versions
+        self._renew_mutex()
+        call_in_child(self, MemoryStore._renew_mutex)
         self.version = Version(
             0,
             initial_trees(leaf_limit),
             FIRST_TREE_ID,
         )
         self.closed = False
-        renew_lock_in_child(self, "mutex", threading.RLock)
+
+    def _renew_mutex(self) -> None:
+        self.mutex = threading.RLock()  # guards the versions
 
     def begin(self, *, write: bool = False, timeout: float | None = None) -> MemoryTransaction:
         self.check_open()

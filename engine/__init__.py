@@ -15,7 +15,7 @@ from engine.errors import (
     StorageError,
 )
 from engine.file import File, FileSystem, OsFile, OsFileSystem, temporary_name
-from engine.forking import renew_lock_in_child
+from engine.forking import call_in_child
 from engine.hurry import other_threads
 from engine.journal import Journal
 from engine.log import CommitInfo
@@ -69,9 +69,9 @@ __all__ = [
     "Snapshot",
     "StorageError",
     "Writer",
+    "call_in_child",
     "other_threads",
     "remove_leftovers",
-    "renew_lock_in_child",
     "salvage",
     "temporary_name",
 ]

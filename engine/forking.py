@@ -10,36 +10,22 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, TypeVar
+
+_Owner = TypeVar("_Owner")
+
+_told: weakref.WeakKeyDictionary[Any, Callable[[Any], None]] = weakref.WeakKeyDictionary()
 
 
-class Forked(Protocol):
-    """What is told."""
-
-    def forked(self) -> None:
-        """This is a child, and has this thread alone."""
-
-
-_told: weakref.WeakSet[Forked] = weakref.WeakSet()
-_locked: weakref.WeakKeyDictionary[Any, tuple[str, Callable[[], Any]]]
-_locked = weakref.WeakKeyDictionary()
-
-
-def tell_of_forks(each: Forked) -> None:
-    """Call `each.forked()` in every forked child, for as long as `each` lives."""
-    _told.add(each)
-
-
-def renew_lock_in_child(owner: object, attribute: str, make: Callable[[], Any]) -> None:
-    """Set an attribute, the owner's one lock, to `make()` in every forked child."""
-    _locked[owner] = attribute, make
+def call_in_child(owner: _Owner, renew: Callable[[_Owner], None]) -> None:
+    """Call `renew(owner)` in every forked child, for as long as the owner lives: a function that doesn't hold the owner
+    itself, as one of its class.  It must wait for nothing: the child has this thread alone."""
+    _told[owner] = renew
 
 
 def _in_child() -> None:
-    for owner, (attribute, make) in list(_locked.items()):
-        setattr(owner, attribute, make())
-    for each in list(_told):
-        each.forked()
+    for owner, renew in list(_told.items()):
+        renew(owner)
 
 
 if hasattr(os, "register_at_fork"):

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ReadOnlyError, StorageError, busy, refused
 from engine.file import FileSystem, OsFileSystem
-from engine.forking import tell_of_forks
+from engine.forking import call_in_child
 from engine.format import LOG_START
 from engine.grouping import Grouping
 from engine.hurry import HURRY, other_threads
@@ -110,7 +110,7 @@ class PageStore(Grouping):
             readonly=readonly,
             timeout=timeout,
         )
-        tell_of_forks(store)
+        call_in_child(store, cls.forked)
         return store
 
     @staticmethod

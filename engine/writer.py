@@ -26,6 +26,7 @@ from engine.format import (
     InPlace,
     encode_around,
     encode_commit,
+    location_offset,
     pack_location,
     padded,
     renew_record,
@@ -160,7 +161,7 @@ class Writer:
 
     def read(self, page: int, location: int) -> bytes:
         """The version of `page` at `location`, this writer's own early ones included."""
-        if location >> 24 << 3 >= self._position:
+        if location_offset(location) >= self._position:
             self.flush()
         if self._failed is not None:
             self._check_whole()
@@ -173,7 +174,7 @@ class Writer:
         in_place: dict[int, InPlace] | None = None,
     ) -> Sequence[bytes | memoryview]:
         """`read` for several pages; of those that lie close together in one go.  `in_place`: see `Log.read_pages`."""
-        if max(locations) >> 24 << 3 >= self._position:
+        if location_offset(max(locations)) >= self._position:
             self.flush()
         if self._failed is not None:
             self._check_whole()

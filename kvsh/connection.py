@@ -16,7 +16,7 @@ from threading import RLock, get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
-from btree import renew_lock_in_child
+from btree import call_in_child
 from kvsh import adapting, callbacks, errors
 from kvsh.codes import LIMITS
 from kvsh.connecting import checked_level, opened, opened_by_uri, parsed_path
@@ -126,16 +126,19 @@ class Connection:
         self._detect_types = detect_types
         self._thread = thread
         self._is_shared = owns_store and thread is None
-        # Statements, batches of rows and the ends of transactions take it, where the connection is shared.
-        self._turn = RLock()
+        self._renew_turn()
         if self._is_shared:
-            renew_lock_in_child(self, "_turn", RLock)
+            call_in_child(self, Connection._renew_turn)
         self._trace_callback: Callable[[str], Any] | None = None
         self._limits: dict[int, int] = {}
         self._note_watchers()
         self._initialised = True
 
     # -- statements ------------------------------------------------------------------------------
+
+    def _renew_turn(self) -> None:
+        # Statements, batches of rows and the ends of transactions take it, where the connection is shared.
+        self._turn = RLock()
 
     def cursor(self, factory: Callable[[Connection], AnyCursor] = Cursor) -> AnyCursor:  # type: ignore[assignment]
         """A new cursor, made by `factory(connection)`, with this connection's row factory."""

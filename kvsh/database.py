@@ -28,14 +28,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never
 
-from btree import (
-    CATALOG_TREE_ID,
-    KeySpace,
-    open_memory,
-    open_store,
-    other_threads,
-    renew_lock_in_child,
-)
+from btree import CATALOG_TREE_ID, KeySpace, call_in_child, open_memory, open_store, other_threads
 from kvsh.errors import LOWER_ERRORS, DataError, OperationalError, ProgrammingError, translated
 from kvsh.reads import BETWEEN, DELETED, HOT_VALUE_BYTES, NOTHING, Reads, newest_keys
 from kvsh.tidying import tidy
@@ -132,7 +125,7 @@ class Database:
     def __init__(self, store: Store, timeout: float, cache_bytes: int = CACHE_BYTES) -> None:
         self._store = store
         self._hot_max = cache_bytes // _HOT_SHARE_BYTES
-        self._reads_lock = threading.Lock()
+        self._renew_lock()
         self._timeout = timeout
         self._view = store.view
         self._is_newest = store.is_newest
@@ -140,7 +133,10 @@ class Database:
         self._transactions: dict[int, Joined] = {}  # by thread
         self._local = threading.local()
         self._closed = False
-        renew_lock_in_child(self, "_reads_lock", threading.Lock)
+        call_in_child(self, Database._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._reads_lock = threading.Lock()
 
     # -- one key -----------------------------------------------------------------------------------
 
