@@ -114,13 +114,7 @@ def _recursive(
     query = binder.unwrapped(cte.query)
     if not isinstance(query, exp.SetOperation):
         return None
-    arms: list[tuple[str, exp.Expression]] = []
-    node: exp.Expression = query
-    while isinstance(node, exp.SetOperation):
-        arms.append((operator_of(node), node.expression))
-        node = node.this
-    arms.append(("", node))
-    arms.reverse()
+    arms = _arms(query)
     name = cte.name.lower()
     first = next((place for place, (_, arm) in enumerate(arms) if _is_named(name, arm)), None)
     if first is None:
@@ -132,13 +126,7 @@ def _recursive(
     with_ = query.args.get("with_")
     if with_ is not None:
         declare(binder, with_)
-    initial, result = binder.query(arms[0][1], parent)
-    for operator, arm in arms[1:first]:
-        other, _ = binder.query(arm, parent)
-        if width(initial) != width(other):
-            raise mismatch(operator)
-        collations = compound_collations(binder, [initial, other])
-        initial = Compound(operator, initial, other, binder.next_source(), collations)
+    initial, result = _initial(binder, arms[:first], parent)
     result = renamed(result, cte.columns, cte.name)
     # Most steps give what the first rows may become by arithmetic; where one does not, all kinds are possible.
     kinds = tuple([_grown(kind) for kind in _kinds_of(binder, initial)])
@@ -162,6 +150,30 @@ def _recursive(
         collations=compound_collations(binder, [initial, *steps]),
     )
     return ordered_compound(binder, block, [initial, *steps], query, result), result
+
+
+def _arms(query: exp.SetOperation) -> list[tuple[str, exp.Expression]]:
+    """The queries that a compound combines, from the first one on, each with the operator before it."""
+    arms: list[tuple[str, exp.Expression]] = []
+    node: exp.Expression = query
+    while isinstance(node, exp.SetOperation):
+        arms.append((operator_of(node), node.expression))
+        node = node.this
+    return [("", node), *reversed(arms)]
+
+
+def _initial(
+    binder: Binder, arms: Sequence[tuple[str, exp.Expression]], parent: Scope | None
+) -> tuple[Block, tuple[ResultColumn, ...]]:
+    """The arms that do not read the queue, whose rows it begins with."""
+    initial, result = binder.query(arms[0][1], parent)
+    for operator, arm in arms[1:]:
+        other, _ = binder.query(arm, parent)
+        if width(initial) != width(other):
+            raise mismatch(operator)
+        collations = compound_collations(binder, [initial, other])
+        initial = Compound(operator, initial, other, binder.next_source(), collations)
+    return initial, result
 
 
 def _is_named(name: str, arm: exp.Expression) -> bool:

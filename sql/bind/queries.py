@@ -244,8 +244,6 @@ class Binder:
             bound_offset = binder.bind(offset.expression)
         return bound_limit, bound_offset
 
-    # Compounds
-
     # SELECT
 
     def _select(
@@ -278,13 +276,12 @@ class Binder:
             scope.outer_aggregates_allowed = True
         items = with_arguments(items, where)
         keys = self._group_keys(group_nodes, outputs, binder)
-        having_node = node.args.get("having")
-        having: tuple[Expression, ...] = ()
         scope.aggregates_allowed = of_rows
-        if having_node is not None:
+        having: tuple[Expression, ...] = ()
+        if node.args.get("having") is not None:
             if group is None and not scope.aggregates:
                 raise SqlError("HAVING clause on a non-aggregate query")
-            having = conjuncts(binder.bind(having_node.this))
+            having = conjuncts(binder.bind(node.args["having"].this))
         scope.windows_allowed = of_rows
         is_aggregate = group is not None or bool(scope.aggregates)
         order = self._order_keys(node.args.get("order"), outputs, binder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 from sqlglot import exp
@@ -85,6 +85,13 @@ def output_columns(
     return columns
 
 
+class _Joined(NamedTuple):
+    """Relations of FROM, and those conditions on their rows that are a part of WHERE."""
+
+    items: list[FromItem]
+    where: list[Expression]
+
+
 class FromBinder:
     """Binds one FROM clause into `scope`."""
 
@@ -123,17 +130,17 @@ class FromBinder:
 
     def _joined(
         self, first: exp.Expression, joins: list[exp.Expression], *, may_wait: bool = False
-    ) -> tuple[list[FromItem], list[Expression]]:
+    ) -> _Joined:
         """`may_wait`: ON of an inner join is a part of WHERE, and may name what comes later in FROM."""
-        items, where = self._relation_list(first)
+        joined = self._relation_list(first)
         self.scope.merged |= self._merged_inside
         self._merged_inside = {}
         inner_joins = first.args.get("joins") or [] if isinstance(first, exp.Table) else []
         for join in [*inner_joins, *joins]:
-            items, where = self._join(items, where, join, may_wait=may_wait)
-        return items, where
+            joined = self._join(joined, join, may_wait=may_wait)
+        return joined
 
-    def _relation_list(self, node: exp.Expression) -> tuple[list[FromItem], list[Expression]]:
+    def _relation_list(self, node: exp.Expression) -> _Joined:
         """One FROM term: a relation, or a parenthesised join that is spread in place."""
         if isinstance(node, exp.Subquery) and not is_query(node.this):
             return self._parenthesised(node.this, node.args.get("joins") or [])
@@ -141,16 +148,13 @@ class FromBinder:
         self.scope.items.append(item)
         if node.meta.get("is_target"):
             self._target = item
-        items = [FromItem(relation)]
-        where: list[Expression] = []
+        joined = _Joined([FromItem(relation)], [])
         if isinstance(node, exp.Subquery):
             for join in node.args.get("joins") or []:
-                items, where = self._join(items, where, join)
-        return items, where
+                joined = self._join(joined, join)
+        return joined
 
-    def _parenthesised(
-        self, first: exp.Expression, joins: list[exp.Expression]
-    ) -> tuple[list[FromItem], list[Expression]]:
+    def _parenthesised(self, first: exp.Expression, joins: list[exp.Expression]) -> _Joined:
         """A join in parentheses: its conditions see its own relations alone."""
         scope = self.scope
         around, merged = scope.items, scope.merged
@@ -161,14 +165,7 @@ class FromBinder:
         self._merged_inside, scope.merged = scope.merged, merged
         return found
 
-    def _join(
-        self,
-        items: list[FromItem],
-        where: list[Expression],
-        join: exp.Expression,
-        *,
-        may_wait: bool = False,
-    ) -> tuple[list[FromItem], list[Expression]]:
+    def _join(self, left: _Joined, join: exp.Expression, *, may_wait: bool = False) -> _Joined:
         side = str(join.args.get("side") or "").upper()
         kind = str(join.args.get("kind") or "").upper()
         natural = str(join.args.get("method") or "").upper() == "NATURAL"
@@ -177,7 +174,7 @@ class FromBinder:
         scope = self.scope
         left_count = len(scope.items)
         self._merged_inside = {}
-        right_items, right_where = self._relation_list(join.this)
+        right = self._relation_list(join.this)
         inside, self._merged_inside = self._merged_inside, {}
         left_scope, right_scope = scope.items[:left_count], scope.items[left_count:]
         using = self._using(join, natural, left_scope, right_scope)
@@ -197,79 +194,71 @@ class FromBinder:
                     raise
                 self._later.append(condition)
         if side in ("", "INNER"):
-            first = right_items[0]
+            first = right.items[0]
             if kind == "CROSS" and condition is None and join.args.get("cross_order"):
                 first = replace(first, join="cross")
-            return [*items, first, *right_items[1:]], [*where, *right_where, *on]
-        return self._outer(side, items, where, right_items, right_where, on, left_count)
+            return _Joined([*left.items, first, *right.items[1:]], [*left.where, *right.where, *on])
+        return self._outer(side, left, right, on, left_count)
 
     def _outer(
-        self,
-        side: str,
-        items: list[FromItem],
-        where: list[Expression],
-        right_items: list[FromItem],
-        right_where: list[Expression],
-        on: list[Expression],
-        left_count: int,
-    ) -> tuple[list[FromItem], list[Expression]]:
-        """LEFT, RIGHT or FULL join of what stands so far with the new items."""
-        scope = self.scope
-        relation: Relation
+        self, side: str, left: _Joined, right: _Joined, on: list[Expression], left_count: int
+    ) -> _Joined:
+        """LEFT, RIGHT or FULL join of what stands so far, so many items of the scope, with the new ones."""
+        places = range(len(self.scope.items))
         if side == "LEFT":
-            if len(right_items) > 1 or right_where:
-                relation, mapping = self._composite(
-                    right_items, right_where, scope.items[left_count:]
-                )
-                on = [_remap(condition, mapping) for condition in on]
-                self._repoint(mapping, range(left_count, len(scope.items)))
-                right_items = [FromItem(relation)]
-            self._null(range(left_count, len(scope.items)))
-            return [*items, FromItem(right_items[0].relation, "left", tuple(on))], where
+            return self._left(left, right, on, places[left_count:])
         if side == "RIGHT":
-            relation = items[0].relation
-            if len(items) > 1 or where:
-                relation, mapping = self._composite(items, where, scope.items[:left_count])
-                on = [_remap(condition, mapping) for condition in on]
-                self._repoint(mapping, range(left_count))
-            self._null(range(left_count))
-            return [*right_items, FromItem(relation, "left", tuple(on))], right_where
-        left, left_map = self._composite(items, where, scope.items[:left_count])
-        right, right_map = self._composite(right_items, right_where, scope.items[left_count:])
-        mapping = {**left_map, **right_map}
-        left_width, right_width = width(left.block), width(right.block)
+            return self._left(right, left, on, places[:left_count])
+        return self._full(left, right, on, left_count)
+
+    def _left(self, kept: _Joined, joined: _Joined, on: list[Expression], places: range) -> _Joined:
+        """LEFT join of `kept` with what has these places in the scope, on whichever side of it that stands."""
+        relation = joined.items[0].relation
+        if len(joined.items) > 1 or joined.where:
+            relation, mapping = self._composite(joined, places)
+            on = [_remap(condition, mapping) for condition in on]
+            self._repoint(mapping, places)
+        self._null(places)
+        return _Joined([*kept.items, FromItem(relation, "left", tuple(on))], kept.where)
+
+    def _full(
+        self, left: _Joined, right: _Joined, on: list[Expression], left_count: int
+    ) -> _Joined:
+        places = range(len(self.scope.items))
+        first, of_first = self._composite(left, places[:left_count])
+        second, of_second = self._composite(right, places[left_count:])
         source = self.binder.next_source()
+        first_width = width(first.block)
         block = OuterJoin(
-            left.block,
-            right.block,
-            left.source,
-            right.source,
-            left_width,
-            right_width,
-            tuple(_remap(condition, mapping) for condition in on),
+            first.block,
+            second.block,
+            first.source,
+            second.source,
+            first_width,
+            width(second.block),
+            tuple(_remap(condition, of_first | of_second) for condition in on),
             True,
         )
         final: dict[tuple[int, int], ColumnRef] = {}
-        for key, reference in left_map.items():
-            final[key] = replace(reference, source=source, kinds=reference.kinds | 1)
-        for key, reference in right_map.items():
-            final[key] = replace(
-                reference,
-                source=source,
-                column=reference.column + left_width,
-                kinds=reference.kinds | 1,
-            )
-        self._repoint(final, range(len(scope.items)))
-        return [FromItem(DerivedRelation(source, block, ""))], []
+        for mapping, behind in ((of_first, 0), (of_second, first_width)):
+            for key, reference in mapping.items():
+                final[key] = replace(
+                    reference,
+                    source=source,
+                    column=reference.column + behind,
+                    kinds=reference.kinds | 1,
+                )
+        self._repoint(final, places)
+        return _Joined([FromItem(DerivedRelation(source, block, ""))], [])
 
     def _composite(
-        self, items: list[FromItem], where: list[Expression], scope_items: list[ScopeItem]
+        self, joined: _Joined, places: range
     ) -> tuple[DerivedRelation, dict[tuple[int, int], ColumnRef]]:
-        """A relation of its own of all columns of `items`, and where each column went."""
+        """A relation of its own of all columns of what has these places in the scope, and where each went."""
         source = self.binder.next_source()
         outputs: list[Expression] = []
         mapping: dict[tuple[int, int], ColumnRef] = {}
-        for item in scope_items:
+        for item in self.scope.items[places.start : places.stop]:
             expressions = [column.expression for column in item.columns]
             if item.rowid is not None:
                 expressions.append(item.rowid)
@@ -282,7 +271,7 @@ class FromBinder:
                 if key not in mapping:
                     mapping[key] = replace(expression, source=source, column=len(outputs))
                     outputs.append(expression)
-        block = Select(items=tuple(items), where=tuple(where), outputs=tuple(outputs))
+        block = Select(items=tuple(joined.items), where=tuple(joined.where), outputs=tuple(outputs))
         return DerivedRelation(source, block, ""), mapping
 
     def _repoint(self, mapping: dict[tuple[int, int], ColumnRef], places: range) -> None:

@@ -286,29 +286,30 @@ def _of_queries(tokens: list[str], flags: list[int]) -> list[int]:
         elif token == "BETWEEN":
             frame.after_between = True
         elif token == "\x00":
-            before = _before(tokens, place)
-            is_operand = frame.is_list or before in _OPERANDS_AFTER
-            is_operand = is_operand or (before == "AND" and frame.after_between)
-            if before == "AND":
-                frame.after_between = False
-            following = tokens[place + 1] if place + 1 < len(tokens) else ""
-            ends = following in _ENDS or following in _CLAUSES
-            if query.clause == "SET":  # no index has these expressions
-                is_operand = is_operand or tokens[place - 1] in _ARITHMETIC
-                ends = ends or following in _ARITHMETIC
-            if (
-                is_operand
-                and ends
-                and not frame.is_call
-                and query.lifts
-                and query.clause in ("WHERE", "SET")
-            ):
+            in_clause = query.lifts and query.clause in ("WHERE", "SET")
+            if _is_whole_operand(tokens, place, frame, query) and in_clause and not frame.is_call:
                 flags[literal] = _LIFTED
             literal += 1
         elif token in _STARTS and frame.clause is not None:
             is_operator = token == "FROM" and tokens[place - 1] == "DISTINCT"  # IS DISTINCT FROM
             frame.clause = frame.clause if is_operator else _STARTS[token]
     return flags
+
+
+def _is_whole_operand(tokens: list[str], place: int, frame: _Frame, query: _Frame) -> bool:
+    """Whether the literal there is an operand, and no part of a longer expression.  One that ends a BETWEEN does so
+    in its frame, too."""
+    before = _before(tokens, place)
+    is_operand = frame.is_list or before in _OPERANDS_AFTER
+    if before == "AND":
+        is_operand = is_operand or frame.after_between
+        frame.after_between = False
+    following = tokens[place + 1] if place + 1 < len(tokens) else ""
+    ends = following in _ENDS or following in _CLAUSES
+    if query.clause == "SET":  # no index has these expressions
+        is_operand = is_operand or tokens[place - 1] in _ARITHMETIC
+        ends = ends or following in _ARITHMETIC
+    return is_operand and ends
 
 
 def _is_short_list(tokens: list[str], start: int) -> bool:
