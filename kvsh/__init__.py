@@ -59,6 +59,9 @@ version = "2.6.0"
 """What the sqlite3 module calls its own version."""
 
 version_info = (2, 6, 0)
+LEGACY_TRANSACTION_CONTROL = -1
+"""The value of `Connection.autocommit` that leaves the matter to `isolation_level`: the default."""
+
 sqlite_version = "3.40.1"
 """The version of SQLite whose language and answers kvsh gives."""
 
@@ -114,6 +117,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "LEGACY_TRANSACTION_CONTROL",
     "PARSE_COLNAMES",
     "PARSE_DECLTYPES",
     "Binary",

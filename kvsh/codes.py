@@ -115,6 +115,15 @@ LIMITS = [
 ]
 """Names of the run-time limit categories, in their numeric order."""
 
+_DBCONFIG_FIRST = 1002
+_DBCONFIG = (
+    "ENABLE_FKEY ENABLE_TRIGGER ENABLE_FTS3_TOKENIZER ENABLE_LOAD_EXTENSION NO_CKPT_ON_CLOSE ENABLE_QPSG TRIGGER_EQP "
+    "RESET_DATABASE DEFENSIVE WRITABLE_SCHEMA LEGACY_ALTER_TABLE DQS_DML DQS_DDL ENABLE_VIEW LEGACY_FILE_FORMAT "
+    "TRUSTED_SCHEMA"
+)
+DBCONFIG = {name: number for number, name in enumerate(_DBCONFIG.split(), _DBCONFIG_FIRST)}
+"""A connection's options (https://www.sqlite.org/c3ref/c_dbconfig_defensive.html)."""
+
 
 def _codes() -> dict[str, int]:
     codes = {f"SQLITE_{name}": number for number, name in enumerate(_ACTIONS)}
@@ -127,6 +136,7 @@ def _codes() -> dict[str, int]:
                 codes[f"SQLITE_{base}_{name}"] = primary[f"SQLITE_{base}"] + 256 * ordinal
     codes |= {"SQLITE_OK_LOAD_PERMANENTLY": 256, "SQLITE_OK_SYMLINK": 512}
     codes |= {f"SQLITE_LIMIT_{name}": number for number, name in enumerate(LIMITS)}
+    codes |= {f"SQLITE_DBCONFIG_{name}": number for name, number in DBCONFIG.items()}
     return codes
 
 

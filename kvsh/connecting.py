@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from sql import Session
 
 _ISOLATION_LEVELS = frozenset(("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"))
+LEGACY_TRANSACTION_CONTROL = -1
+"""The value of `Connection.autocommit` that leaves the matter to `isolation_level`."""
+
+
+def checked_autocommit(mode: bool | int) -> bool | int:
+    """A value of `Connection.autocommit`.  Raises ValueError."""
+    if isinstance(mode, bool) or (isinstance(mode, int) and mode == LEGACY_TRANSACTION_CONTROL):
+        return mode
+    raise ValueError("autocommit must be True, False, or sqlite3.LEGACY_TRANSACTION_CONTROL")
 
 
 def checked_level(level: str | None) -> str | None:

@@ -1,7 +1,8 @@
 """PEP 249's connection, with the sqlite3 module's conveniences, over one `sql.Session`.
 
-Transactions: `isolation_level` is the mode of the implicit BEGIN before the first INSERT, UPDATE,
-DELETE or REPLACE ("" is DEFERRED); None is autocommit.  As a context manager the connection commits,
+Transactions: `autocommit` True begins none, False has always one open, from one commit or rollback to the next, as
+PEP 249 has it.  By default it is neither, and `isolation_level` is the mode of the implicit BEGIN before the first
+INSERT, UPDATE, DELETE or REPLACE ("" is DEFERRED); None begins none.  As a context manager the connection commits,
 or rolls back on an exception.  A connection belongs to the thread that made it unless
 `check_same_thread=False`: then statements of several threads take turns, as in sqlite3, whose library has a lock for each
 connection.
@@ -17,26 +18,33 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
 from btree import call_in_child
-from kvsh import adapting, callbacks, errors
-from kvsh.codes import LIMITS
-from kvsh.connecting import checked_level, opened, opened_by_uri, parsed_path
+from kvsh import adapting, callbacks, errors, settings
+from kvsh.connecting import (
+    LEGACY_TRANSACTION_CONTROL,
+    checked_autocommit,
+    checked_level,
+    opened,
+    opened_by_uri,
+    parsed_path,
+)
 from kvsh.cursor import NO_PLANS, Cursor, translating
-from kvsh.errors import LOWER_ERRORS, NotSupportedError, ProgrammingError, translated
+from kvsh.errors import LOWER_ERRORS, ProgrammingError, translated
+from kvsh.extending import Extensible
 from kvsh.tidying import tidy
 from sql import Session
 
 if TYPE_CHECKING:
     from btree import Store
     from kvsh.blob import Blob
-    from sql import FunctionRegistry, Prepared
+    from sql import Prepared
 
 AnyCursor = TypeVar("AnyCursor", bound=Cursor)
 
 _new = object.__new__
-_SQL_LENGTH_MAX = 1_000_000_000
+_SQL_LENGTH, _VARIABLE_NUMBER = 1, 9  # SQLITE_LIMIT_*
 
 
-class Connection:
+class Connection(Extensible):
     """A session on a database file, or on a scratch database in memory for ":memory:".
 
     `path`: str, bytes or PathLike; with `uri`, a `file:` URI whose `mode=ro` means `readonly`.
@@ -64,6 +72,7 @@ class Connection:
 
     _initialised = False
     _session: Any = None
+    _autocommit: bool | int = LEGACY_TRANSACTION_CONTROL
     _known_plan: Callable[[str], Prepared | None] = NO_PLANS.get
     """The plan of a statement that has passed all checks, as long as nothing but the statement itself has to
     be done when it is executed: none is known to a connection that is closed, or watched."""
@@ -81,6 +90,7 @@ class Connection:
         cached_statements: int = 128,
         uri: bool = False,
         *,
+        autocommit: bool | int = LEGACY_TRANSACTION_CONTROL,
         durability: Literal["full", "normal", "off"] = "full",
         readonly: bool = False,
         at: int | None = None,
@@ -88,6 +98,7 @@ class Connection:
         self._initialised = False
         self._session = None
         level = checked_level(isolation_level)
+        checked_autocommit(autocommit)
         path, readonly = parsed_path(database, uri=uri, readonly=readonly)
         try:
             store = opened(path, timeout, durability, readonly=readonly, at=at)
@@ -97,6 +108,8 @@ class Connection:
         self._set_up(store, timeout, level, detect_types, thread, owns_store=True)
         if uri:
             self._session.opener = opened_by_uri
+        if autocommit != LEGACY_TRANSACTION_CONTROL:
+            self.autocommit = autocommit
 
     @classmethod
     def on_store(cls, store: Store, timeout: float) -> Connection:
@@ -130,7 +143,7 @@ class Connection:
         if self._is_shared:
             call_in_child(self, Connection._renew_turn)
         self._trace_callback: Callable[[str], Any] | None = None
-        self._limits: dict[int, int] = {}
+        self.limits: dict[int, int] = {}
         self._note_watchers()
         self._initialised = True
 
@@ -199,31 +212,38 @@ class Connection:
     # -- transactions ----------------------------------------------------------------------------
 
     def commit(self) -> None:
-        """Make the open transaction durable and visible; nothing if there is none."""
+        """Make the open transaction durable and visible; nothing if there is none, or `autocommit` is True."""
         session = self._session
         if session is None or (self._thread is not None and self._thread != get_ident()):
             self._check_thread()
             self._check_open()
-        try:
-            if session.in_transaction:
-                with self._turn:
-                    self._check_open()  # another thread may have closed it
-                    self._commit()
-        except LOWER_ERRORS as error:
-            raise translated(error) from error
+        if session.in_transaction or not self._autocommit:
+            self._end(session.commit, "COMMIT")
 
     def rollback(self) -> None:
-        """Undo the open transaction; nothing if there is none."""
+        """Undo the open transaction; nothing if there is none, or `autocommit` is True."""
         self._check_thread()
         self._check_open()
-        if self._session.in_transaction:
-            self._trace("ROLLBACK")
-            try:
-                with self._turn:
-                    self._check_open()
-                    self._session.rollback()
-            except LOWER_ERRORS as error:
-                raise translated(error) from error
+        session = self._session
+        if session.in_transaction or not self._autocommit:
+            self._end(session.rollback, "ROLLBACK")
+
+    def _end(self, end: Callable[[], None], word: str) -> None:
+        """End the open transaction, and begin the next if there is always one."""
+        if self._autocommit is True:
+            return
+        try:
+            with self._turn:
+                self._check_open()  # another thread may have closed it, or ended the transaction
+                always = self._autocommit is False
+                if always or self._session.in_transaction:
+                    if self._trace_callback is not None:
+                        self._trace(word)
+                    end()
+                if always:
+                    self._begin("BEGIN")
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
 
     def close(self) -> None:
         """Roll back what is open and let go of the file.  Closing twice is harmless."""
@@ -234,6 +254,8 @@ class Connection:
             session, self._session = self._session, None
             self._known_plan = self._own_plan = NO_PLANS.get
             if session is not None:
+                if self._autocommit is False and session.in_transaction:
+                    self._trace("ROLLBACK")
                 try:
                     session.close()
                     if self._owns_store:
@@ -300,23 +322,59 @@ class Connection:
     @isolation_level.setter
     def isolation_level(self, level: str | None) -> None:
         self._check_thread()
-        level = checked_level(level)
+        self._isolation_level = checked_level(level)
+        self._note_mode()
         if level is None:
             self.commit()
-        self._isolation_level = level
-        self._session.begins_first = level is not None
+
+    @property
+    def autocommit(self) -> bool | int:
+        """True: no transaction but those that statements begin.  False: one is open at any time.  LEGACY_TRANSACTION_CONTROL,
+        the default: as `isolation_level` says.  Setting True commits, setting False begins."""
+        self._check_thread()
+        self._check_open()
+        return self._autocommit
+
+    @autocommit.setter
+    def autocommit(self, mode: bool | int) -> None:
+        self._check_thread()
+        self._check_open()
+        checked_autocommit(mode)
+        try:
+            with self._turn:
+                if mode is True:
+                    self._commit()
+                elif mode is False and not self._session.in_transaction:
+                    self._begin("BEGIN")
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+        self._autocommit = mode
+        self._note_mode()
+
+    def _note_mode(self) -> None:
+        """Have writes begin a transaction where they are to."""
+        is_legacy = self._autocommit == LEGACY_TRANSACTION_CONTROL
+        self._session.begins_first = is_legacy and self._isolation_level is not None
 
     def _begin_implicitly(self) -> None:
-        level = self._isolation_level
-        if level is not None and not self._session.in_transaction:
-            if self._trace_callback is not None:
-                self._trace(f"BEGIN {level}")
-            self._session.begin(level or "DEFERRED")
+        session = self._session
+        if session.begins_first and not session.in_transaction:
+            level = self._isolation_level
+            self._begin(f"BEGIN {level}", level or "DEFERRED")
+
+    def _begin(self, text: str, level: str = "DEFERRED") -> None:
+        if self._trace_callback is not None:
+            self._trace(text)
+        self._session.begin(level)
 
     def _take_back_begin(self, error: Exception) -> None:
         """End a transaction that was begun for a statement that could not be: no lock is to be left behind."""
         if getattr(error, "is_of_preparation", False) and self._session.in_transaction:
             self._session.rollback()
+
+    def _commit_before_script(self) -> None:
+        if self._autocommit == LEGACY_TRANSACTION_CONTROL:
+            self._commit()
 
     def _commit(self) -> None:
         if self._session.in_transaction:
@@ -324,95 +382,19 @@ class Connection:
                 self._trace("COMMIT")
             self._session.commit()
 
-    # -- extending SQL ---------------------------------------------------------------------------
-
-    def create_function(
-        self,
-        name: str,
-        narg: int,
-        func: Callable[..., Any] | None,
-        /,
-        *,
-        deterministic: bool = False,
-    ) -> None:
-        """Call `func` for the SQL function `name` of `narg` arguments (-1: any); None removes it."""
-        callbacks.add_function(self._functions(), name, narg, func, deterministic=deterministic)
-
-    def create_aggregate(self, name: str, n_arg: int, aggregate_class: Any, /) -> None:
-        """`aggregate_class()` with `step(*args)` and `finalize()`; None removes it."""
-        callbacks.add_aggregate(self._functions(), name, n_arg, aggregate_class, slides=False)
-
-    def create_window_function(self, name: str, num_params: int, aggregate_class: Any, /) -> None:
-        """As `create_aggregate`, with `value()` and `inverse(*args)` besides."""
-        callbacks.add_aggregate(self._functions(), name, num_params, aggregate_class, slides=True)
-
-    def create_collation(self, name: str, callback: Callable[[str, str], int] | None, /) -> None:
-        """Order text by `callback(a, b)` -> negative, 0 or positive; None removes it."""
-        if not isinstance(name, str):
-            raise TypeError(f"argument 1 must be str, not {type(name).__name__}")
-        if callback is not None and not callable(callback):
-            raise TypeError("parameter must be callable")
-        callbacks.add_collation(self._functions(), name, callback)
-
-    def _functions(self) -> FunctionRegistry:
-        self._check_thread()
-        self._check_open()
-        registry: FunctionRegistry = self._session.functions
-        return registry
-
-    # -- watching and stopping -------------------------------------------------------------------
-
-    def interrupt(self) -> None:
-        """Stop the running statement, from any thread: it raises OperationalError: interrupted."""
-        self._check_open()
-        self._session.interrupt()
-
-    def set_progress_handler(self, progress_handler: Callable[[], Any] | None, n: int = 1) -> None:
-        """Call `progress_handler` about once a batch of rows; a true result interrupts the statement.
-
-        `n` (SQLite's virtual machine instructions) is accepted and not used."""
-        self._check_thread()
-        self._check_open()
-        self._session.cancellation.progress = (
-            None
-            if progress_handler is None
-            else callbacks.watched(progress_handler, otherwise=True)
-        )
-        self._note_watchers()
-
-    def set_trace_callback(self, trace_callback: Callable[[str], Any] | None) -> None:
-        """Call `trace_callback` with the text of every statement that is run, implicit ones too."""
-        self._check_thread()
-        self._check_open()
-        self._trace_callback = (
-            None if trace_callback is None else callbacks.watched(trace_callback, otherwise=False)
-        )
-        self._note_watchers()
-
-    def set_authorizer(self, authorizer_callback: Any) -> None:
-        """Not supported; None (no authorizer) is accepted."""
-        self._check_thread()
-        self._check_open()
-        if authorizer_callback is not None:
-            raise NotSupportedError("kvsh has no authorizer callbacks")
-
-    def enable_load_extension(self, enable: bool, /) -> None:
-        """Not supported: there are no loadable C extensions."""
-        if enable:
-            raise NotSupportedError("kvsh loads no SQLite extensions; use create_function()")
-
     def _trace(self, sql: str) -> None:
         if self._trace_callback is not None:
             self._trace_callback(sql)
 
     # -- whole databases -------------------------------------------------------------------------
 
-    def iterdump(self) -> Iterator[str]:
-        """The database as SQL statements that make it anew."""
+    def iterdump(self, *, filter: str | None = None) -> Iterator[str]:
+        """The database as SQL statements that make it anew; with `filter`, those of its objects whose names are LIKE
+        it."""
         self._check_open()
         from sql import dump_statements
 
-        return translating(dump_statements(self.session), self)
+        return translating(dump_statements(self.session, like=filter), self)
 
     def backup(
         self,
@@ -504,38 +486,40 @@ class Connection:
 
         return Blob.on(self, table, column, row, readonly=readonly, schema=name)
 
-    # -- limits ----------------------------------------------------------------------------------
+    # -- limits and options -----------------------------------------------------------------------
 
     def getlimit(self, category: int, /) -> int:
         """The limit `SQLITE_LIMIT_*`; those of a statement's length, its variables and the arguments of a
         function are enforced."""
         self._check_thread()
         self._check_open()
-        self._check_category(category)
-        return self._limits.get(category, _SQL_LENGTH_MAX)
+        return settings.limit(self, category)
 
     def setlimit(self, category: int, limit: int, /) -> int:
         """Set a limit and give the previous one; a negative one changes nothing."""
-        previous = self.getlimit(category)
-        if limit >= 0:
-            self._limits[category] = limit
-            if category == LIMITS.index("FUNCTION_ARG"):
-                functions = self._functions()
-                functions.arguments_max = limit
-                functions.version += 1  # plans that were made under another limit
-            self._note_watchers()
+        self._check_thread()
+        self._check_open()
+        previous = settings.set_limit(self, category, limit)
+        self._note_watchers()
         return previous
 
-    @staticmethod
-    def _check_category(category: int) -> None:
-        if not 0 <= category < len(LIMITS):
-            raise ProgrammingError("'category' is out of bounds")
+    def getconfig(self, op: int, /) -> bool:
+        """Whether the option `SQLITE_DBCONFIG_*` is on."""
+        self._check_thread()
+        self._check_open()
+        return settings.option(self, op)
+
+    def setconfig(self, op: int, enable: bool = True, /) -> None:
+        """Turn an option on or off: SQLITE_DBCONFIG_ENABLE_FKEY; of others NotSupportedError."""
+        self._check_thread()
+        self._check_open()
+        settings.set_option(self, op, on=bool(enable))
 
     def _note_watchers(self) -> None:
         """Execute statements with all that has to be done for those that watch them, if anybody does."""
         is_watched = (
             self._is_shared
-            or bool(self._limits)
+            or bool(self.limits)
             or self._trace_callback is not None
             or self._session.cancellation.progress is not None
         )
@@ -543,12 +527,12 @@ class Connection:
         self._own_plan = self._known_plan if self.__class__ is Connection else NO_PLANS.get
 
     def _check_variables(self, sql: str) -> None:
-        limit = self._limits.get(LIMITS.index("VARIABLE_NUMBER"))
+        limit = self.limits.get(_VARIABLE_NUMBER)
         if limit is not None and self._session.prepare(sql).count > limit:
             raise errors.OperationalError("too many SQL variables")
 
     def _sql_length_limit(self) -> int:
-        return self._limits.get(1, _SQL_LENGTH_MAX)
+        return self.limits.get(_SQL_LENGTH, sys.maxsize)
 
     # -- checks ----------------------------------------------------------------------------------
 

@@ -248,8 +248,7 @@ class Cursor:
         connection = self.connection
         try:
             self._barred = True
-            if connection.session.in_transaction:
-                connection._commit()
+            connection._commit_before_script()
             start = 0
             while start < len(script) and not _NOTHING_LEFT.match(script, start):
                 end = next_statement(script, start)

@@ -26,24 +26,30 @@ KV_DEFINITION = "CREATE TABLE IF NOT EXISTS kv(key PRIMARY KEY, value) WITHOUT R
 
 
 def dump_statements(
-    session: Session, names: Set[str] | None = None, *, data_only: bool = False
+    session: Session,
+    names: Set[str] | None = None,
+    *,
+    data_only: bool = False,
+    like: str | None = None,
 ) -> Iterator[str]:
     """The statements that make the database anew, as of one moment; temporary objects left out.
 
-    `names`: the lower-case names of the tables and views to give, with their indexes and triggers.  `data_only`:
-    nothing but the INSERTs, for a database that has the tables."""
+    `names`: the lower-case names of the tables and views to give, with their indexes and triggers.  `like`: a
+    pattern of the names of all that is to be given, each by its own.  `data_only`: nothing but the INSERTs, for a
+    database that has the tables."""
     with session.reading() as transaction:
         schema = session.schema_of(transaction).main
+        if like is not None:
+            yield from _statements_like(transaction, schema, like)
+            return
         if data_only:
             yield from _rows_alone(transaction, schema, names)
             return
         yield "BEGIN TRANSACTION;"
-        for table in sorted(schema.tables.values(), key=lambda table: table.name):
-            name = table.name.lower()
-            if not name.startswith("sqlite_") and (names is None or name in names):
-                yield f"{table.sql};"
-                yield from _inserts(transaction, table)
-        yield from _definitions(schema, names)
+        yield from _tables(transaction, schema, names)
+        for owner, _, text in _definitions(schema):
+            if names is None or owner.lower() in names:
+                yield f"{text};"
         sequence = schema.tables.get("sqlite_sequence")
         if sequence is not None and names is None:
             yield 'DELETE FROM "sqlite_sequence";'
@@ -51,6 +57,34 @@ def dump_statements(
         if names is None:
             yield from _raw_inserts(transaction, schema)
         yield "COMMIT;"
+
+
+def _statements_like(transaction: Transaction, schema: Schema, pattern: str) -> Iterator[str]:
+    """The statements for what has a name that is LIKE the pattern."""
+    from sql.compile.patterns import like_predicate
+
+    fits = like_predicate(pattern, None)
+    yield "BEGIN TRANSACTION;"
+    yield from _tables(transaction, schema, {name.lower() for name in schema.tables if fits(name)})
+    for _, name, text in _definitions(schema):
+        if fits(name):
+            yield f"{text};"
+    sequence = schema.tables.get("sqlite_sequence")
+    if sequence is not None and fits(sequence.name):
+        yield 'DELETE FROM "sqlite_sequence";'
+        yield from _inserts(transaction, sequence)
+    if fits("kv"):
+        yield from _raw_inserts(transaction, schema)
+    yield "COMMIT;"
+
+
+def _tables(transaction: Transaction, schema: Schema, names: Set[str] | None) -> Iterator[str]:
+    """The tables, by name, each with its rows."""
+    for table in sorted(schema.tables.values(), key=lambda table: table.name):
+        name = table.name.lower()
+        if not name.startswith("sqlite_") and (names is None or name in names):
+            yield f"{table.sql};"
+            yield from _inserts(transaction, table)
 
 
 def _rows_alone(transaction: Transaction, schema: Schema, names: Set[str] | None) -> Iterator[str]:
@@ -63,21 +97,19 @@ def _rows_alone(transaction: Transaction, schema: Schema, names: Set[str] | None
         yield from (text for text in _raw_inserts(transaction, schema) if text != KV_DEFINITION)
 
 
-def _definitions(schema: Schema, names: Set[str] | None) -> Iterator[str]:
-    """CREATE of indexes, views and triggers, in the order of creation."""
-    found: list[tuple[int, str, str]] = []
+def _definitions(schema: Schema) -> list[tuple[str, str, str]]:
+    """(owner, name, text) of the indexes, views and triggers, in the order of creation."""
+    found: list[tuple[int, str, str, str]] = []
     for index in schema.indexes.values():
         if index.sql is not None:
             rowid = schema.rowids["index", index.name.lower()]
-            found.append((rowid, index.table, index.sql))
+            found.append((rowid, index.table, index.name, index.sql))
     for view in schema.views.values():
-        found.append((schema.rowids["view", view.name.lower()], view.name, view.sql))
+        found.append((schema.rowids["view", view.name.lower()], view.name, view.name, view.sql))
     for trigger in schema.triggers.values():
         rowid = schema.rowids["trigger", trigger.name.lower()]
-        found.append((rowid, trigger.table, trigger.sql))
-    for _, owner, text in sorted(found):
-        if names is None or owner.lower() in names:
-            yield f"{text};"
+        found.append((rowid, trigger.table, trigger.name, trigger.sql))
+    return [each[1:] for each in sorted(found)]
 
 
 def _inserts(transaction: Transaction, table: Table) -> Iterator[str]:
