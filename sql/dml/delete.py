@@ -10,22 +10,16 @@ from msgspec.structs import replace
 from sql.compile import compile_change, plan_select
 from sql.compile.query import trees_of
 from sql.dml.bulk import remove_rows
-from sql.dml.by_column import Rows, delete_by_column, rows_function
-from sql.dml.cascades import Cascade
 from sql.dml.collector import gathered
 from sql.dml.entry_sorting import in_key_order
-from sql.dml.keyed import MANY_CHANGED, OneRow, is_plain, keyed_delete, renewed
-from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, deletes_by_key, run_by_key
-from sql.dml.programs import Change, with_state
 from sql.dml.records import KIND_BITS, Row
-from sql.dml.returning import Returning
-from sql.dml.row_programs import RowPrograms
-from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.target import (
+    SETS_AT_ONCE,
     QueriedPlan,
     Target,
     Values,
     condition_of,
+    is_plain,
     row_columns,
     scan_query,
     tree_key,
@@ -39,6 +33,13 @@ if TYPE_CHECKING:
     from sql.bind import BindEnvironment
     from sql.compile import CompiledChange, CompiledQuery
     from sql.context import Context
+    from sql.dml.by_column import Rows
+    from sql.dml.cascades import Cascade
+    from sql.dml.keyed import OneRow
+    from sql.dml.keyed_many import ManyRows
+    from sql.dml.programs import Change
+    from sql.dml.returning import Returning
+    from sql.dml.row_programs import RowPrograms
     from sql.parse.statements import Delete
     from sql.schema import Table
     from sql.session import Session
@@ -65,6 +66,8 @@ class DeletePlan(QueriedPlan):
         alias = statement.alias or statement.table.name
         self.returning: Returning | None = None
         if statement.returning:
+            from sql.dml.returning import Returning
+
             self.returning = Returning(statement.returning, table, env, statement.with_)
             self.columns = self.returning.columns
         keys = self.target.foreign_keys
@@ -99,6 +102,8 @@ class DeletePlan(QueriedPlan):
         self._noted = bool(env.extra_scopes)  # a program's statement
         programs = None
         if not by_row and (triggers.any or (keys is not None and keys.parents)):
+            from sql.dml.row_programs import RowPrograms
+
             programs = RowPrograms.of(self.target, env, "DELETE")
         starts = programs is not None and (programs.any or triggers.any)
         if not by_row and (not triggers.any or self._fires or starts):
@@ -125,6 +130,8 @@ class DeletePlan(QueriedPlan):
             found = index_run(self.query, records)
         if found is None:
             return
+        from sql.dml.keyed import keyed_delete
+
         one = keyed_delete(
             self.target,
             found,
@@ -140,6 +147,8 @@ class DeletePlan(QueriedPlan):
         if self._one is None or noted or not self.plain or self.returning is not None:
             return
         if found.is_unique and found.is_all and found.is_given:
+            from sql.dml.keyed_many import deletes_by_key
+
             self._by_keys = found, deletes_by_key(records, found)
             self.sets_at_once = SETS_AT_ONCE
 
@@ -150,31 +159,13 @@ class DeletePlan(QueriedPlan):
     def _children(self, ctx: Context) -> Cascade | None:
         """What deletes rows together with those that refer to them, if that is possible."""
         if self._cascade is _UNKNOWN:
+            from sql.dml.cascades import Cascade
+
             env = self.session.environment(ctx.transaction)
             self._cascade = Cascade.of(self.session, env, self.table)
         return self._cascade
 
-    def run(self, ctx: Context) -> WriteOutcome:
-        outcome = self._changed(ctx)
-        if outcome.changes >= MANY_CHANGED:
-            self.query.changed(outcome.changes)
-        return outcome
-
     def _changed(self, ctx: Context) -> WriteOutcome:
-        if self._starting is not None:
-            outcome = self._starting.one(ctx)
-            if outcome is not None:
-                return outcome
-            self.query = renewed(self.query, self._select, ctx)
-        if self._one is not None:
-            if self._fires:
-                outcome = one_and_after(ctx, self.target, self._one)
-            else:
-                outcome = self._one(ctx)
-            if outcome is not None:
-                return outcome
-        if not self._noted and self._starting is None:
-            self.query = renewed(self.query, self._select, ctx)
         if self.whole:
             return self._cleared(ctx)
         keys = self.target.foreign_keys
@@ -199,6 +190,8 @@ class DeletePlan(QueriedPlan):
                 return outcome
             if len(found) > NOTED_ROWS:
                 undo.needed()
+            from sql.dml.rows import RowChanges
+
             changes = RowChanges(ctx, self.target, undo, returning=self.returning)
             changes.each(in_key_order(found), lambda item: changes.delete(item[0]))
             return changes.finished()
@@ -206,6 +199,8 @@ class DeletePlan(QueriedPlan):
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
         if self._by_keys is None:
             return super().run_many(ctx, parameter_sets)
+        from sql.dml.keyed_many import run_by_key
+
         unique, many = self._by_keys
         return run_by_key(self, ctx, parameter_sets, unique, many, ordered=False)
 
@@ -219,6 +214,8 @@ class DeletePlan(QueriedPlan):
         """Delete from a large table by column, and then run its triggers; None, with nothing written, if that is not possible."""
         if not self._may_wait:
             return None
+        from sql.dml.programs import with_state
+
         inner, outermost = with_state(ctx, undo)
         if not outermost or self._change_by_column(ctx) is None:
             return None
@@ -236,6 +233,8 @@ class DeletePlan(QueriedPlan):
         triggers = self.target.triggers
         if not self._may_wait or len(found) < AT_ONCE_MIN:
             return None
+        from sql.dml.programs import with_state
+
         inner, outermost = with_state(ctx, undo)
         if not outermost:
             return None
@@ -293,6 +292,8 @@ class DeletePlan(QueriedPlan):
         change = self._change_by_column(ctx)
         if change is None:
             return None
+        from sql.dml.by_column import delete_by_column
+
         return delete_by_column(ctx, change, self.target.records, self._found_keys, told)
 
     def _change_by_column(self, ctx: Context) -> CompiledChange | None:
@@ -309,6 +310,8 @@ class DeletePlan(QueriedPlan):
         if self._keys is None:
             select = self._select.copy()
             select.set("expressions", select.expressions[:1])
+            from sql.dml.by_column import rows_function
+
             self._keys = rows_function(ctx, select, self.target.env)
         return self._keys(ctx)
 

@@ -313,6 +313,13 @@ class IndexKeys:
         return f"UNIQUE constraint failed: {', '.join(names)}"
 
 
+def same(old: Row | None, new: Row | None) -> bool:
+    """Whether two index entries are the same to the byte: 1 and 1.0 are equal and not the same."""
+    return old == new and (
+        old is None or new is None or list(map(type, old)) == list(map(type, new))
+    )
+
+
 def present(entries: Iterable[Row | None]) -> list[Row]:
     """Those of the rows that have one."""
     return [entry for entry in entries if entry is not None]

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sql.compile import RowCode, prepare_select
+from sql.compile import RowCode
 from sql.dml.programs import ProgramContext, places_of_values
 from sql.dml.row_lines import (
     Entries,
@@ -32,8 +32,7 @@ from sql.dml.row_lines import (
     indented,
     nothing_waits,
 )
-from sql.expressions import ROWID, Call, Match
-from sql.plan.walk import walk_block
+from sql.expressions import ROWID
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
     from btree import Transaction
     from sql.bind import BindEnvironment
-    from sql.compile import CompiledQuery
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys
     from sql.dml.records import Row, TableRecords
@@ -50,35 +48,6 @@ if TYPE_CHECKING:
     from sql.dml.target import Target
     from sql.dml.unique_keys import UniqueKey
     from sql.schema import Table
-
-
-MANY_CHANGED = 1000
-"""Rows that a statement changes from which on it is looked whether its plan is made for as many."""
-
-
-def is_plain(query: CompiledQuery) -> bool:
-    """Whether a statement's expressions have neither subqueries, whose code fits only the kinds of value
-    that the trees hold at the moment, nor functions of the program's, which nobody may call twice."""
-    return not any(
-        getattr(node, "plan", None) is not None
-        or isinstance(node, Match)
-        or (isinstance(node, Call) and not node.function.builtin)
-        for node in walk_block(query.block)
-    )
-
-
-def renewed(query: CompiledQuery, select: exp.Expression, ctx: Context) -> CompiledQuery:
-    """A statement's scan: `query`, or `select` compiled anew if it has no code yet, no longer fits the trees, or was
-    planned for far more rows than the parameters find, or far fewer."""
-    transaction = ctx.transaction
-    if (
-        query.has_code
-        and query.is_still_valid(transaction)
-        and (not query.is_dear or query.fits(transaction, ctx.parameters))
-    ):
-        return query
-    env = ctx.session.environment(ctx.transaction, parameters=ctx.parameters)
-    return prepare_select(select, env)
 
 
 class OneRow(NamedTuple):

@@ -36,9 +36,6 @@ ManyRows = Callable[["Context", "dict[Any, Row]"], "WriteOutcome | None"]
 MANY = 8
 """Sets of parameters from which on they are worth being put in order."""
 
-SETS_AT_ONCE = 262144
-"""How many at most: a leaf is searched and changed once for all that mean rows of it."""
-
 
 def updates_by_key(
     records: TableRecords,

@@ -24,10 +24,9 @@ from sql.dml.bulk import (
 )
 from sql.dml.conflicts import Resolution
 from sql.dml.entry_sorting import sort_entries
-from sql.dml.index_keys import IndexKeys
+from sql.dml.index_keys import IndexKeys, same
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
 from sql.dml.upsert import UpsertClause
-from sql.dml.writer import same
 from sql.expressions import ROWID
 from sql.values import INT_MAX
 

@@ -242,7 +242,7 @@ class Program:
     def apart(self, ctx: ProgramContext, or_conflict: str | None) -> list[Any] | None:
         """The statements' plans, if it makes no difference to run one after the other for many rows: each has to do
         with one table alone, which is its `apart_tree`, or is a query that reads none."""
-        from sql.dml.keyed import is_plain
+        from sql.dml.target import is_plain
 
         if not self.asks_nothing(ctx):
             return None

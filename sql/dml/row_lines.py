@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sql.dml.cascades import children_tree
+from sql.dml.index_keys import same
 from sql.dml.undo import ABSENT
-from sql.dml.writer import same
 from sql.parse import parse_expression
 
 if TYPE_CHECKING:
@@ -77,6 +76,8 @@ def children(
     code: RowCode, env: BindEnvironment, references: Iterable[Children], row: str
 ) -> Lines | None:
     """`met_` is whether any row refers to the row in the variable by one of these; None where that takes a scan."""
+    from sql.dml.cascades import children_tree
+
     lines = ["met_ = False"]
     for reference in references:
         found = children_tree(env, reference)

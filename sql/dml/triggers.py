@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sql.compile import CompiledQuery
-from sql.dml.programs import Change, Keyed, Program, ProgramContext
 from sql.errors import Interrupted, SqlError
 from sql.parse import parse_expression, parse_statement
 from sql.run.arithmetic import RaiseIgnore
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
+    from sql.dml.programs import Change, Keyed, Program, ProgramContext
     from sql.schema import Table, Trigger
     from sql.session import Session
 
@@ -82,6 +82,8 @@ def _program(session: Session, table: Table, trigger: Trigger) -> Program:
     statement of its own fires it.  Records are made anew when the catalog changes.
 
     The programs are kept in the session's own dictionary, so that they end with it."""
+    from sql.dml.programs import Program
+
     programs: dict[int, tuple[Trigger, Table, Program]]
     programs = vars(session).setdefault("trigger_programs", {})
     found = programs.get(id(trigger))

@@ -53,23 +53,17 @@ from sql.dml.bulk import (
     stored_rows,
     write_entries,
 )
-from sql.dml.by_column import Rows, rows_function, update_by_column, update_found
 from sql.dml.collector import gathered
-from sql.dml.conflicts import resolutions, touched
 from sql.dml.entry_sorting import in_key_order
-from sql.dml.index_keys import IndexKeys, RowFunction
-from sql.dml.keyed import MANY_CHANGED, OneRow, is_plain, keyed_update, renewed
-from sql.dml.keyed_many import SETS_AT_ONCE, ManyRows, run_by_key, updates_by_key
-from sql.dml.programs import Change, with_state
+from sql.dml.index_keys import IndexKeys, RowFunction, same
 from sql.dml.records import KIND_BITS, Row, widen_by_classes
-from sql.dml.returning import Returning
-from sql.dml.row_programs import RowPrograms
-from sql.dml.rows import RowChanges, one_and_after
 from sql.dml.target import (
+    SETS_AT_ONCE,
     QueriedPlan,
     Target,
     Values,
     condition_of,
+    is_plain,
     row_columns,
     scan_query,
     tree_key,
@@ -78,7 +72,6 @@ from sql.dml.target import (
 from sql.dml.triggers import AT_ONCE_MIN, fire_for_all
 from sql.dml.undo import ABSENT, NOTED_ROWS, Undo, guarded, not_noted, noter
 from sql.dml.unique_keys import UniqueKey, index_run, unique_key
-from sql.dml.writer import same
 from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
@@ -86,6 +79,13 @@ if TYPE_CHECKING:
     from sql.bind import BindEnvironment
     from sql.compile import CompiledChange, CompiledQuery
     from sql.context import Context
+    from sql.dml.by_column import Rows
+    from sql.dml.keyed import OneRow
+    from sql.dml.keyed_many import ManyRows
+    from sql.dml.programs import Change
+    from sql.dml.returning import Returning
+    from sql.dml.row_programs import RowPrograms
+    from sql.dml.rows import RowChanges
     from sql.parse.statements import Update
     from sql.schema import Table
     from sql.session import Session
@@ -102,6 +102,7 @@ class UpdatePlan(QueriedPlan):
         self.session = session
         self.database = table.database
         self.statement = statement
+        self.or_conflict = statement.or_conflict
         self.table = table
         self.width = len(table.columns)
         alias = statement.alias or statement.table.name
@@ -109,8 +110,6 @@ class UpdatePlan(QueriedPlan):
         self.assigned = frozenset(self.places)
         self.target = target = Target(session, env, table, "UPDATE", self.assigned)
         records = target.records
-        order = resolutions(records, statement.or_conflict)
-        self.order = touched(order, records, self.assigned)
         self.olds = [place for place in self.places if place >= 0]
         self._foreign_keys = target.foreign_keys
         self._values = values
@@ -120,6 +119,8 @@ class UpdatePlan(QueriedPlan):
         keys = target.foreign_keys
         self.returning: Returning | None = None
         if statement.returning:
+            from sql.dml.returning import Returning
+
             self.returning = Returning(statement.returning, table, env, statement.with_)
             self.columns = self.returning.columns
         # What a subquery of RETURNING sees of the table is what each row's change leaves.
@@ -155,7 +156,9 @@ class UpdatePlan(QueriedPlan):
         self._one: OneRow | None = None
         programs = None
         if triggers.any and one_by_one and (keys is None or not keys.parents):
-            programs = RowPrograms.of(target, env, "UPDATE", statement.or_conflict)
+            from sql.dml.row_programs import RowPrograms
+
+            programs = RowPrograms.of(target, env, "UPDATE", self.or_conflict)
         may_start = self.bulk or self._fires or programs is not None
         if one_by_one and may_start and statement.from_ is None:
             self.take_short_way(self._keyed(programs), programs)
@@ -194,6 +197,8 @@ class UpdatePlan(QueriedPlan):
             self._unique = found
             if found.places.isdisjoint(self.assigned):
                 self.sets_at_once = SETS_AT_ONCE
+        from sql.dml.keyed import keyed_update
+
         return keyed_update(
             self.target,
             self.indexes,
@@ -233,27 +238,7 @@ class UpdatePlan(QueriedPlan):
 
     # -- running ---------------------------------------------------------------------------------
 
-    def run(self, ctx: Context) -> WriteOutcome:
-        outcome = self._changed(ctx)
-        if outcome.changes >= MANY_CHANGED:
-            self.query.changed(outcome.changes)
-        return outcome
-
     def _changed(self, ctx: Context) -> WriteOutcome:
-        if self._starting is not None:
-            outcome = self._starting.one(ctx)
-            if outcome is not None:
-                return outcome
-            self.query = renewed(self.query, self._select, ctx)
-        if self._one is not None:
-            if self._fires:
-                outcome = one_and_after(ctx, self.target, self._one, self.statement.or_conflict)
-            else:
-                outcome = self._one(ctx)
-            if outcome is not None:
-                return outcome
-        if not self._noted and self._starting is None:
-            self.query = renewed(self.query, self._select, ctx)
         if self._plain_columns:
             outcome = self._by_column(ctx)
             if outcome is not None:
@@ -286,23 +271,25 @@ class UpdatePlan(QueriedPlan):
                 return outcome
             if len(found) > NOTED_ROWS:
                 undo.needed()
-            changes = RowChanges(
-                ctx,
-                self.target,
-                undo,
-                self.statement.or_conflict,
-                self.order,
-                self.returning,
-                self.indexes,
-            )
+            changes = self._row_by_row(ctx, undo)
             items = self._with_keys(ctx, found) if self.bare else found
             changes.each(in_key_order(items), lambda item: self._change(changes, item))
             return changes.finished()
+
+    def _row_by_row(self, ctx: Context, undo: Undo) -> RowChanges:
+        from sql.dml.conflicts import resolutions, touched
+        from sql.dml.rows import RowChanges
+
+        target, or_conflict = self.target, self.or_conflict
+        order = touched(resolutions(target.records, or_conflict), target.records, self.assigned)
+        return RowChanges(ctx, target, undo, or_conflict, order, self.returning, self.indexes)
 
     def run_many(self, ctx: Context, parameter_sets: Iterable[Values]) -> WriteOutcome:
         unique = self._unique
         if unique is None or not unique.places.isdisjoint(self.assigned):
             return super().run_many(ctx, parameter_sets)
+        from sql.dml.keyed_many import run_by_key, updates_by_key
+
         many = self._by_keys
         if many is None:
             values = dict(zip(self.places, [value.copy() for value in self._values], strict=True))
@@ -370,6 +357,8 @@ class UpdatePlan(QueriedPlan):
     def _by_column(self, ctx: Context, told: list[Change] | None = None) -> WriteOutcome | None:
         """Change a large table by column; None, with nothing written, if that is not possible.  `told`: what is told of
         the rows before and after."""
+        from sql.dml.by_column import update_by_column, update_found
+
         change = self._change_by_column(ctx)
         places = list(dict.fromkeys(self.olds))
         records, indexes = self.target.records, self.indexes
@@ -416,6 +405,8 @@ class UpdatePlan(QueriedPlan):
             select = scan_query(
                 statement, alias, outputs, from_=statement.from_, joins=statement.joins
             )
+            from sql.dml.by_column import rows_function
+
             self._found = rows_function(ctx, select, self.target.env)
         return self._found(ctx)
 
@@ -463,6 +454,8 @@ class UpdatePlan(QueriedPlan):
 
     def _by_column_and_after(self, ctx: Context, undo: Undo) -> WriteOutcome | None:
         """Change a large table by column, and then run its triggers; None, with nothing written, if that is not possible."""
+        from sql.dml.programs import with_state
+
         inner, outermost = with_state(ctx, undo)
         if not outermost or (self._change_by_column(ctx) is None and not self._many):
             return None
@@ -471,8 +464,7 @@ class UpdatePlan(QueriedPlan):
         def write() -> tuple[list[Change], list[Change]] | None:
             return None if self._by_column(inner, told) is None else (told, told)
 
-        or_conflict = self.statement.or_conflict
-        if not fire_for_all(self.target.triggers, inner, self.table, or_conflict, write):
+        if not fire_for_all(self.target.triggers, inner, self.table, self.or_conflict, write):
             return None
         return WriteOutcome(len(told), len(told) + inner.state.changed)
 
@@ -480,6 +472,8 @@ class UpdatePlan(QueriedPlan):
         """Change many rows, and then run their triggers; None, with nothing written, if that is to be done row by row."""
         if not self._may_wait or len(found) < AT_ONCE_MIN:
             return None
+        from sql.dml.programs import with_state
+
         inner, outermost = with_state(ctx, undo)
         if not outermost:
             return None
@@ -489,8 +483,7 @@ class UpdatePlan(QueriedPlan):
             done = self._in_bulk(inner, in_key_order(found), told)
             return None if done is None else (told, told)
 
-        or_conflict = self.statement.or_conflict
-        if not fire_for_all(self.target.triggers, inner, self.table, or_conflict, write):
+        if not fire_for_all(self.target.triggers, inner, self.table, self.or_conflict, write):
             return None
         return WriteOutcome(len(found), len(found) + inner.state.changed)
 

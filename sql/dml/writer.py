@@ -18,7 +18,7 @@ from sql.dml.conflicts import (
     datatype_mismatch,
     full,
 )
-from sql.dml.index_keys import IndexKeys
+from sql.dml.index_keys import IndexKeys, same
 from sql.dml.records import Row, TableRecords, widen_by_classes
 from sql.dml.undo import ABSENT
 from sql.expressions import Affinity
@@ -265,13 +265,6 @@ class TableWriter:
         """The statement is done: note the largest rowid given, for AUTOINCREMENT."""
         if self.sequence is not None:
             self.sequence.write(self.note)
-
-
-def same(old: Row | None, new: Row | None) -> bool:
-    """Whether two index entries are the same to the byte: 1 and 1.0 are equal and not the same."""
-    return old == new and (
-        old is None or new is None or list(map(type, old)) == list(map(type, new))
-    )
 
 
 def rowid_value(value: Any) -> int:

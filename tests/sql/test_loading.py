@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import kvsh
 
 
 def told(code: str) -> str:
@@ -30,6 +33,22 @@ def test_a_first_update_does_not_load_what_writes_sql() -> None:
         "print('sqlglot' in sys.modules, 'sqlglot.dialects.sqlite' in sys.modules)"
     )
     assert told(code) == "True False"
+
+
+def test_a_change_of_many_rows_loads_no_other_way_than_its_own(tmp_path: Path) -> None:
+    con = kvsh.connect(tmp_path / "t.db")
+    con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+    con.execute("INSERT INTO t SELECT value, value FROM generate_series(1, 100)")
+    con.commit()
+    con.close()
+    ways = ("keyed", "keyed_many", "rows", "writer", "row_programs", "foreign_keys", "returning")
+    for statement in ("UPDATE t SET b = b + 1 WHERE a % 10 = 0", "DELETE FROM t WHERE a % 10 = 0"):
+        code = (
+            f"import sys, kvsh; con = kvsh.connect({str(tmp_path / 't.db')!r});"
+            f"print(con.execute('{statement}').rowcount);"
+            f"print([m for m in {ways!r} if 'sql.dml.' + m in sys.modules])"
+        )
+        assert told(code) == "10\n[]"
 
 
 def test_the_collector_is_as_it_was_once_modules_are_loaded() -> None:
