@@ -86,6 +86,10 @@ class PageStore(Grouping):
         system: FileSystem = OsFileSystem() if files is None else files
         if durability not in ("full", "normal", "off"):
             raise EngineError(f"durability is full, normal or off, not {durability!r}")
+        if not isinstance(timeout, int | float):
+            raise TypeError(f"timeout is a number of seconds, not {type(timeout).__name__}")
+        if not isinstance(at, int | None):
+            raise TypeError(f"at is the number of a commit, not {type(at).__name__}")
         readonly = readonly or at is not None
         place = cls._resolved(path, system)
         log = open_log(

@@ -289,7 +289,7 @@ class Database:
         Keys are `lo <= key < hi` and start with `prefix`.  The pairs are those of one moment: the call's."""
         batches = self._batches(_bound(lo), _bound(hi), prefix=_bound(prefix), reverse=reverse)
         pairs = chain.from_iterable(starmap(zip, batches))
-        return pairs if limit is None else islice(pairs, max(limit, 0))
+        return pairs if limit is None else islice(pairs, max(index(limit), 0))
 
     def count(
         self, lo: Text | None = None, hi: Text | None = None, prefix: Text | None = None

@@ -27,9 +27,12 @@ INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 
 def expires_in(seconds: float) -> int:
     """The moment `seconds` from now, in milliseconds since the epoch.  Raises DataError if that is none, or
-    none that can be stored."""
+    none that can be stored, TypeError if it is no number."""
     try:
         moment = time.time_ns() // 1_000_000 + int(seconds * 1000.0)
+    except TypeError:
+        what = type(seconds).__name__
+        raise TypeError(f"a key expires in a number of seconds, not {what}") from None
     except (OverflowError, ValueError):  # infinite, no number
         moment = INTEGER_MAX + 1
     if not INTEGER_MIN <= moment <= INTEGER_MAX:

@@ -272,8 +272,10 @@ def test_a_moment_that_no_clock_reaches_is_no_expiry(db: kvsh.Database, ttl: flo
 
 def test_times_and_steps_are_numbers(db: kvsh.Database) -> None:
     text: Any = "5"
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="a number of seconds, not str"):
         db.put("k", "v", ttl=text)
+    with pytest.raises(TypeError, match="integer"):
+        db.scan(limit=text)
     with pytest.raises(TypeError):
         db.incr("k", text)
     with pytest.raises(TypeError):
@@ -338,6 +340,15 @@ def test_every_error_of_open_is_the_packages_own(tmp_path: Path) -> None:
         kvsh.open(tmp_path)
     with pytest.raises(kvsh.OperationalError):
         kvsh.open(tmp_path / "none.db", readonly=True)
+    wrong: Any = "5"
+    with pytest.raises(kvsh.OperationalError, match="full, normal or off, not '5'"):
+        kvsh.open(tmp_path / "new.db", durability=wrong)
+    for door in (kvsh.open, kvsh.connect):
+        with pytest.raises(TypeError, match="timeout is a number of seconds, not str"):
+            door(tmp_path / "new.db", timeout=wrong)
+        with pytest.raises(TypeError, match="at is the number of a commit, not str"):
+            door(tmp_path / "new.db", at=wrong)
+    assert not (tmp_path / "new.db").exists()
 
 
 def test_close_within_a_transaction_rolls_it_back(tmp_path: Path) -> None:
