@@ -328,6 +328,8 @@ def test_statements_that_take_turns_end_as_one_by_one(
     first = schema.count("\n") + 1 + 3
     expected, failures = [], []
     for number, line in enumerate(lines):
+        if line.startswith("--"):
+            continue  # the module of Python 3.13 raises the statement's error that came before
         try:
             rows = connection.execute(line).fetchall()
         except sqlite3.Error as error:
