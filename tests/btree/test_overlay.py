@@ -40,13 +40,16 @@ def content(transaction: Any, tree_id: int) -> list[tuple[Any, Any]]:
 
 
 def expected(model: Model) -> list[tuple[Any, Any]]:
+    if isinstance(next(iter(model), None), int):  # rows, whose ids Python orders as SQL does
+        return sorted(model.items())
     return sorted(model.items(), key=lambda entry: order_key(entry[0]))
 
 
 def assert_same(found: list[tuple[Any, Any]], model: Model) -> None:
-    assert found == expected(model)
+    entries = expected(model)
+    assert found == entries
     # 1 and 1.0 are one key, but not one value: what was put last has to be there.
-    assert [repr(key) for key, _ in found] == [repr(key) for key, _ in expected(model)]
+    assert [repr(key) for key, _ in found] == [repr(key) for key, _ in entries]
 
 
 def drawn(rng: random.Random, kind: TreeKind) -> tuple[Any, Any]:
@@ -90,16 +93,18 @@ def changed(rng: random.Random, tree: Any, kind: TreeKind, model: Model) -> None
 
 def looked_at(rng: random.Random, tree: Any, kind: TreeKind, model: Model) -> None:
     """One random look at many entries."""
-    entries = expected(model)
-    keys = [key for key, _ in entries]
     dice = rng.random()
     if dice < 0.2:
         assert len(tree) == len(model)
-    elif dice < 0.4:
+        return
+    if dice < 0.4:
         wanted = sorted({drawn(rng, kind)[0] for _ in range(rng.choice([3, 30]))}, key=order_key)
         there = [model.get(key) if kind is TreeKind.TABLE else key in model for key in wanted]
         assert tree.get_many(wanted) == [found or None for found in there]
-    elif kind is TreeKind.TABLE:
+        return
+    entries = expected(model)
+    keys = [key for key, _ in entries]
+    if kind is TreeKind.TABLE:
         low = rng.choice([None, rng.randrange(300)])
         high = rng.choice([None, rng.randrange(300), rng.random() * 300])
         backwards = rng.random() < 0.3
