@@ -3,8 +3,8 @@ tear, reorder and fail it.
 
 Facts about the ground that the operating system's implementation takes care of (docs/durability.md):
 writes may be short and calls interrupted, so they loop; fdatasync covers growth of the file; where a write
-may carry its own sync, that covers these bytes alone; F_FULLFSYNC is what reaches the disk on macOS; names need a
-sync of their directory; flock belongs to the open file, so two handles in one process exclude each other and closing one never drops another's
+may carry its own sync, that covers these bytes alone; F_FULLFSYNC is what reaches the disk on macOS, of a new file and
+of a directory, too; names need a sync of their directory; flock belongs to the open file, so two handles in one process exclude each other and closing one never drops another's
 lock (POSIX record locks would).
 """
 
@@ -24,6 +24,7 @@ from engine.errors import NotADatabaseError
 from engine.format import LOG_START, WORDS, WORDS_OFFSET
 from engine.journal import Journal
 
+_DSYNC: int = getattr(os, "RWF_DSYNC", 0)  # 0: the system has no such writes
 _TRY_SHARED = fcntl.LOCK_SH | fcntl.LOCK_NB
 _TRY_EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
 _log = Journal("kvsh.engine")
@@ -112,6 +113,9 @@ _NAME_BYTES_MAX = 255
 _NO_SUCH_CALL = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)
 """What kernels without the flag say to it, and sandboxes without the call: nothing was written."""
 
+_NO_FULL_SYNC = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS)
+"""What file systems say that know no F_FULLFSYNC, those of a network say: fsync is what there is."""
+
 _NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
 _NO_LINKS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """What file systems say that can't make files without a name, and hard links; what else has the same number is said
@@ -159,25 +163,24 @@ class OsFile:
 
     def sync(self) -> None:
         if sys.platform == "darwin":
-            fcntl.fcntl(self._fd, fcntl.F_FULLFSYNC)
+            _sync_all(self._fd)
         else:
             os.fdatasync(self._fd)
 
     def writes_synced(self) -> bool:
         if self._writes_synced is None:
             self._writes_synced = (
-                hasattr(os, "RWF_DSYNC")
-                and _file_system(os.fstat(self._fd).st_dev) in _SYNCING_FILE_SYSTEMS
+                _DSYNC != 0 and _file_system(os.fstat(self._fd).st_dev) in _SYNCING_FILE_SYSTEMS
             )
         return self._writes_synced
 
     def write_synced(self, data: bytes, offset: int) -> None:
         if self.writes_synced():
             try:
-                written = os.pwritev(self._fd, (data,), offset, os.RWF_DSYNC)
+                written = os.pwritev(self._fd, (data,), offset, _DSYNC)
                 while written < len(data):
                     rest = memoryview(data)[written:]
-                    more = os.pwritev(self._fd, (rest,), offset + written, os.RWF_DSYNC)
+                    more = os.pwritev(self._fd, (rest,), offset + written, _DSYNC)
                     if more == 0:
                         raise OSError(errno.EIO, "write made no progress")
                     written += more
@@ -398,7 +401,7 @@ def _fill(descriptor: int, content: bytes, like: os.stat_result | None) -> None:
     written = 0
     while written < len(content):
         written += os.write(descriptor, memoryview(content)[written:])
-    os.fsync(descriptor)
+    _sync_all(descriptor)
 
 
 def sync_directory(path: str) -> None:
@@ -409,12 +412,24 @@ def sync_directory(path: str) -> None:
         os.sync()  # of a directory that may be gone through and not be listed; Linux waits for its end
         return
     try:
-        os.fsync(descriptor)
+        _sync_all(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
         os.close(descriptor)
+
+
+def _sync_all(descriptor: int) -> None:
+    """Have all of a file, or of a directory, on the disk."""
+    if sys.platform == "darwin":  # where fsync leaves it in the disk's own cache
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+        except OSError as error:
+            if error.errno not in _NO_FULL_SYNC:
+                raise
+    os.fsync(descriptor)
 
 
 def _file_system(device: int) -> bytes:

@@ -67,8 +67,10 @@ def system_calls(before: Before, *, synced_writes: bool = True) -> Iterator[Call
     calls = Calls(before)
     with contextlib.ExitStack() as stack:
         for name in CALLS:
-            stack.enter_context(mock.patch.object(os, name, calls.wrapped(name, getattr(os, name))))
-        for module, name in ((fcntl, LOCK), (mmap, MAP)):
+            if hasattr(os, name):  # macOS has fewer, and syncs by fcntl
+                wrapped = calls.wrapped(name, getattr(os, name))
+                stack.enter_context(mock.patch.object(os, name, wrapped))
+        for module, name in ((fcntl, LOCK), (fcntl, "fcntl"), (mmap, MAP)):
             wrapped = calls.wrapped(name, getattr(module, name))
             stack.enter_context(mock.patch.object(module, name, wrapped))
         kind = b"ext4" if synced_writes else b"tmpfs"
