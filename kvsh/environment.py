@@ -296,8 +296,14 @@ class Environment(OpenDatabase, Stoppable):
         self._outcome = ""
         try:
             if unit.kind == "sql":
+                if unit.text.startswith("/*"):  # one that is closed belongs to what is before
+                    raise UsageError("unclosed comment")
                 self.last_statement = unit.text
-                self._sql(unit.text)
+                if unit.is_expanded:
+                    with self.in_mode("line"):
+                        self._sql(unit.text)
+                else:
+                    self._sql(unit.text)
             elif unit.kind == "puts":
                 self._puts(unit.text)
             else:
@@ -320,6 +326,15 @@ class Environment(OpenDatabase, Stoppable):
                 outcome = f"Run time: {taken}"
         if outcome:
             self.say(outcome)
+
+    @contextmanager
+    def in_mode(self, mode: str) -> Iterator[None]:
+        """What the block shows is in another mode."""
+        before, self.mode = self.mode, mode
+        try:
+            yield
+        finally:
+            self.mode = before
 
     def _sql(self, text: str) -> None:
         if (self.undo_log is None or self._is_recorded) and self.confirm is None:
@@ -460,7 +475,7 @@ class Environment(OpenDatabase, Stoppable):
         name, _, rest = line.strip().partition(" ")
         name = name.rstrip(";")
         command = find(name)
-        if command.kind == "raw" and rest.rstrip().endswith(";"):
+        if not command.ends_in_text and rest.rstrip().endswith(";"):
             rest = rest.rstrip()[:-1]
         if command.is_verbatim:
             from kvsh.arguments import Arguments

@@ -1,6 +1,7 @@
 """One grammar for the terminal, scripts and argv: text in, statements and commands out.
 
-    SQL           ends at `;` outside quotes and comments, and may span lines
+    SQL           ends at `;` or `\\g` outside quotes and comments, and may span lines; behind `\\G` or `\\gx`, as of
+                  the MySQL and PostgreSQL shells, the result is shown a column a line
     raw command   put, get, delete ...: ends at the newline
     dot command   .help, .tables ...: ends at the newline
 
@@ -49,6 +50,8 @@ PLAIN_WORD = (
 )
 """A word of a raw command that is no option and no bytes: bare or quoted, on one line."""
 _NULS = re.compile("\0+")
+_MARK = re.compile(r"\\(?:gx?|G)(?=[\s;]|\Z)")
+"""What may end a statement in the place of a semicolon."""
 _SHORT = 1 << 16
 
 
@@ -64,15 +67,19 @@ def _put_lines() -> re.Pattern[str]:
 
 
 class Unit:
-    """A statement or command: `kind` is sql, raw, dot, or puts (a run of plain `put K V` lines)."""
+    """A statement or command: `kind` is sql, raw, dot, or puts (a run of plain `put K V` lines).  `is_expanded`: its
+    result is to be shown a column a line."""
 
-    __slots__ = ("column", "kind", "line", "text")
+    __slots__ = ("column", "is_expanded", "kind", "line", "text")
 
-    def __init__(self, kind: str, text: str, line: int, column: int) -> None:
+    def __init__(
+        self, kind: str, text: str, line: int, column: int, *, is_expanded: bool = False
+    ) -> None:
         self.kind = kind
         self.text = text
         self.line = line
         self.column = column
+        self.is_expanded = is_expanded
 
     def __repr__(self) -> str:
         return f"Unit({self.kind!r}, {self.text!r}, {self.line}, {self.column})"
@@ -82,7 +89,7 @@ class Reader:
     """Takes text as it arrives and gives the units that are whole.
 
     Reading a statement costs its length, however many pieces it arrives in: while an SQL statement is open,
-    pieces without a `;` are only kept."""
+    pieces without a `;` or a backslash are only kept."""
 
     def __init__(self, *, runs: bool = False) -> None:
         """`runs`: several plain `put` lines may come as one unit."""
@@ -98,7 +105,7 @@ class Reader:
 
     def feed(self, text: str) -> None:
         """More input."""
-        if self._is_open and ";" not in text:
+        if self._is_open and ";" not in text and "\\" not in text:
             self._kept.append(text)
             return
         if self._kept:
@@ -211,18 +218,48 @@ class Reader:
 
             end_of = self._end_of = next_statement
         found = end_of(text, start)
-        if found is None:
-            if not final:
-                self._is_open = True
-                return None
-            found = len(text)
-        return self._unit("sql", start, found)
+        end = len(text) if found is None else found
+        mark = _mark_in(text, start, end)
+        if mark is not None:
+            unit = self._unit("sql", start, mark.start())
+            unit.is_expanded = mark[0] != "\\g"
+            self._at = mark.end()
+            return unit
+        if found is None and not final:
+            self._is_open = True
+            return None
+        return self._unit("sql", start, end)
 
     def _unit(self, kind: str, start: int, end: int) -> Unit:
         self._count_lines(start)
         unit = Unit(kind, self._text[start:end], self._line, start - self._line_at + 1)
         self._at = end
         return unit
+
+
+def _mark_in(text: str, start: int, end: int) -> re.Match[str] | None:
+    """What ends a statement in the place of a semicolon before `end`, if anything does."""
+    if text.find("\\", start, end) < 0:
+        return None
+    while True:
+        found = _until_backslash().match(text, start, end)
+        assert found is not None
+        start = found.end()
+        if start == end or text[start] != "\\":  # a quote that nothing closes
+            return None
+        mark = _MARK.match(text, start)
+        if mark is not None:
+            return mark
+        start += 1
+
+
+@cache
+def _until_backslash() -> re.Pattern[str]:
+    """Everything up to the first backslash that is neither quoted nor commented, or to an unclosed quote."""
+    return re.compile(
+        r"""(?:[^\\'"`\[/-]+|'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*(?:\n|\Z)|/\*.*?\*/|/(?!\*)|-(?!-))*+""",
+        re.DOTALL,
+    )
 
 
 def put_pairs(run: str) -> tuple[list[bytes], list[bytes]]:

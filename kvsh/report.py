@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from btree import ReadOnlyError, StoreError
+from btree import BusyError, ReadOnlyError, StoreError
 from kvsh.arguments import CommandError
 from kvsh.reader import RAW_WORDS, STATEMENT_WORDS
 
@@ -166,6 +166,8 @@ _VERBS = STATEMENT_WORDS | RAW_WORDS | {"help", "quit", "exit"}
 
 def _hint(error: Exception, text: str) -> str:
     """What was meant, or how it is done here; "" if nothing tells."""
+    if isinstance(error, BusyError):
+        return "PRAGMA busy_timeout = 60000; waits for up to a minute, as kvsh --timeout 1m does"
     message = str(error)
     function = re.match(r"no such function: (\w+)", message)
     if function is not None:

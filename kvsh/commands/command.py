@@ -71,6 +71,13 @@ class Command:
             None  # the handler, once it was called
         )
 
+    @property
+    def ends_in_text(self) -> bool:
+        """Whether a semicolon at the line's end is part of the last word, and not a habit."""
+        if self.kind == "raw":
+            return False
+        return self.is_verbatim or (bool(self.arguments) and not self.arguments[-1].rstrip("."))
+
     def call(self, environment: Environment, arguments: Arguments) -> None:
         """Run the handler."""
         function = self._function

@@ -8,7 +8,7 @@ HINTS: dict[str, str] = {
     "\\conninfo": ".databases",
     "\\copy": ".import FILE TABLE or .export FILE TABLE",
     "\\g": "a semicolon",
-    "\\gx": "\\x",
+    "\\gx": "it behind a statement, or \\x",
     "\\n": ".f NAME",
     "\\nd": ".fd NAME",
     "\\np": ".f",
@@ -50,7 +50,6 @@ HINTS: dict[str, str] = {
     ".restore": ".open FILE: a backup is a database",
     ".rows": ".mode box",
     ".safe_mode": "kvsh --safe",
-    ".save": ".backup FILE",
     ".scanstats": "EXPLAIN ANALYZE",
     ".session": ".dry STATEMENT",
     ".sha3sum": ".system sha256sum FILE, or .check",
@@ -113,8 +112,6 @@ WORDS: dict[str, str] = {
     "auto_increment": "INTEGER PRIMARY KEY counts up by itself",
     ":": "use CAST(... AS TYPE)",  # of `a::text`
     "isnull": "use ... IS NULL, or ifnull(a, b)",
-    "\\g": "use a semicolon; .mode line shows a column a line",
-    "\\gx": "use a semicolon; .mode line shows a column a line",
 }
 """What stands inside of other systems' statements."""
 

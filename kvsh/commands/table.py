@@ -262,7 +262,7 @@ _ALL: tuple[Command | str, ...] = (
     ),
     Command(
         ".backup", "dot", "files:backup", ".backup FILE", "copy the database to a file, as of now",
-        "Consistent, while others read and write.", ".backup copy.db", arguments=("file",), least=1,
+        "Consistent, while others read and write.", ".backup copy.db", arguments=("file",), least=1, aliases=(".save",),
     ),
     "Upkeep",
     Command(

@@ -84,10 +84,13 @@ def write_rows(
     paint: Callable[[str, str], str] | None = None,
 ) -> None:
     """Write one result in the mode.  `screen`: the terminal's width, None where there is none."""
-    from kvsh.output.plain import WRITERS
+    from kvsh.output.plain import WRITERS, write_lines
 
     batches = filter(None, batches)
     by_row = WRITERS.get(mode)
+    if mode == "line":
+        write_lines(write, names, batches, style, screen)
+        return
     if by_row is not None:
         by_row(write, names, batches, style)
         return

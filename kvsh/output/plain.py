@@ -221,20 +221,31 @@ def write_lines(
 ) -> None:
     """`name = value`, a line a column, an empty line between rows.  `screen`: cells that a line may take; what is
     longer goes on below."""
-    width = max(map(len, names), default=0)
-    heads = [f"{name.rjust(width)} = " for name in names]
+    names, width = _flush_right(names)
+    heads = [f"{name} = " for name in names]
     room = None if screen is None or screen - width - 3 < width else screen - width - 3
     before = ""
     for batch in batches:
         columns = [
             [
                 head + text
-                for text in _below_each_other(plain_column(column, style.null), room, len(head))
+                for text in _below_each_other(plain_column(column, style.null), room, width + 3)
             ]
             for head, column in zip(heads, columns_of(batch), strict=True)
         ]
         write(before + "\n\n".join(map("\n".join, zip(*columns, strict=True))) + "\n")
         before = "\n"
+
+
+def _flush_right(names: Sequence[str]) -> tuple[list[str], int]:
+    """The names, all of the widest one's width; and that width, in cells."""
+    if "".join(names).isascii():
+        width = max(map(len, names), default=0)
+        return [name.rjust(width) for name in names], width
+    from kvsh.output.tables import padded, width_of
+
+    width = max(map(width_of, names))
+    return [padded(name, width, right=True) for name in names], width
 
 
 def _below_each_other(texts: Iterable[str], room: int | None, indent: int) -> Iterable[str]:
@@ -277,7 +288,6 @@ def write_html(write: Write, names: Sequence[str], batches: Batches, style: Styl
 
 WRITERS: dict[str, Callable[[Write, Sequence[str], Batches, Style], None]] = {
     "list": write_list,
-    "line": write_lines,
     "csv": write_csv,
     "tsv": write_tsv,
     "json": write_json,

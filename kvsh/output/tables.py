@@ -1,7 +1,7 @@
 """Drawn tables: box, table, markdown, column.  Streaming: widths come from the first rows.
 
 On a terminal columns are fitted to its width and long cells and names wrapped, but numbers never: half a number
-is another one.  A table that would not be easy to read that way turns into lines.  In a pipe nothing is ever cut:
+is another one.  Texts of several lines are shown as such there; elsewhere a row is a line.  A table that would not be easy to read that way turns into lines.  In a pipe nothing is ever cut:
 a later, wider cell just sticks out.
 """
 
@@ -15,7 +15,7 @@ from wcwidth import wcswidth
 
 from kvsh.output import Batches, Row, Style, Write
 from kvsh.output.plain import write_lines
-from kvsh.output.values import cell, cell_column, columns_of
+from kvsh.output.values import cell, cell_column, cell_lines, columns_of
 from kvsh.output.values import shown as on_screen
 
 SAMPLE_ROWS = 500
@@ -26,7 +26,8 @@ COUNTER_WIDTH = 7
 NULL_ON_SCREEN = "NULL"
 """What NULL prints as in tables on a terminal, unless it was said: nothing would look like an empty text."""
 _TRAILING = re.compile(r" +$", re.MULTILINE)
-WRAP_LINES_MAX = 12
+WRAP_LINES_MAX = 40
+"""Lines that a cell has at most."""
 
 Paint = Callable[[str, str], str]
 
@@ -86,13 +87,26 @@ def wrapped(text: str, width: int, lines_max: int = WRAP_LINES_MAX) -> list[str]
             used += width_of(char)
             if used > width:
                 break
-        blank = text.rfind(" ", 1, at + 1)
+        indent = len(text) - len(text.lstrip())
+        blank = text.rfind(" ", indent + 1, at + 1)
         word = text[blank + 1 : blank + 2 + width]  # the next one, and perhaps more
         is_short = blank > 0 and (" " in word or len(word) <= width)
         end = blank if is_short or blank > width // 3 else max(at, 1)
         lines.append(text[:end].rstrip())
         text = text[end:].lstrip()
     lines.append(cut(text, width))
+    return lines
+
+
+def cell_in_lines(text: str, width: int) -> list[str]:
+    """The cell's own lines, each wrapped; at most `WRAP_LINES_MAX`."""
+    if "\n" not in text:
+        return wrapped(text, width)
+    lines: list[str] = []
+    for line in text.split("\n"):
+        lines += wrapped(line, width)
+        if len(lines) > WRAP_LINES_MAX:
+            return [*lines[: WRAP_LINES_MAX - 1], "…"]
     return lines
 
 
@@ -120,8 +134,8 @@ class TableWriter:
         rows = chain.from_iterable(batches)
         sample = list(islice(rows, SAMPLE_ROWS))
         null = self.style.null or ("" if self.screen is None else NULL_ON_SCREEN)
-        columns = [cell_column(column, null) for column in columns_of(sample)]
-        columns = columns or [()] * len(names)
+        cells = cell_column if self.screen is None else cell_lines
+        columns = [cells(column, null) for column in columns_of(sample)] or [()] * len(names)
         headers = [cell(name) for name in names]
         shown = headers if self.style.headers else [""] * len(names)
         right = [_is_numeric(sample, place) for place in range(len(names))]
@@ -153,7 +167,7 @@ class TableWriter:
         self._head(headers, widths, right)
         self._rows(columns, sample, widths, right)
         for batch in _batched(rows):
-            columns = [cell_column(column, null) for column in columns_of(batch)]
+            columns = [cells(column, null) for column in columns_of(batch)]
             self._rows(columns, batch, widths, right)
         if self.frame is not None:
             self.write(self._line(self.frame.bottom, widths))
@@ -227,7 +241,7 @@ class TableWriter:
             parts = [
                 [text]
                 if value.__class__ is int or value.__class__ is float
-                else wrapped(text, width)
+                else cell_in_lines(text, width)
                 for text, value, width in zip(texts, row, widths, strict=True)
             ]
             height = max(map(len, parts))
@@ -348,17 +362,21 @@ def hanging(line: str, width: int) -> list[str]:
 
 def _is_simple(column: Sequence[str], width: int) -> bool:
     """Whether `%` formatting pads the column rightly: a character is a cell, and none is wider."""
-    return "".join(column).isascii() and max(map(len, column)) <= width
+    joined = "".join(column)
+    return joined.isascii() and "\n" not in joined and max(map(len, column)) <= width
 
 
 def _fits(text: str, width: int) -> bool:
-    return width_of(text) <= width
+    return "\n" not in text and width_of(text) <= width
 
 
 def _widest(column: Sequence[str]) -> int:
     if not column:
         return 0
-    if "".join(column).isascii():
+    joined = "".join(column)
+    if "\n" in joined:
+        column = [line for text in column for line in text.split("\n")]
+    if joined.isascii():
         return max(map(len, column))
     return max(map(width_of, column))
 

@@ -22,6 +22,7 @@ _NO_BREAK = re.compile(r"(?![\t\n])" + _CONTROL.pattern)
 _NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STR, _INT, _FLOAT = {str}, {int}, {float}
+_TAB = 4  # cells; eight, as on a terminal, are many in a column
 _PLAIN_MAX = 16  # 15 digits and a point
 _EXACT_MAX = 19  # beyond 10^16 Python writes an exponent, and JSON all digits
 _HALF_MAX = 17  # 16 digits and a point
@@ -151,6 +152,19 @@ def cell_column(column: Sequence[Any], null: str) -> Sequence[str]:
     if kinds == _STR and "".join(column).isprintable():
         return column
     return [cell(value, null) for value in column]
+
+
+def cell_lines(column: Sequence[Any], null: str) -> Sequence[str]:
+    """`cell_column`, but that texts of several lines keep them, and have blanks for tabs."""
+    cells = cell_column(column, null)
+    if cells is column:
+        return cells
+    return [
+        shown(value).expandtabs(_TAB)
+        if value.__class__ is str and ("\n" in value or "\t" in value)
+        else text
+        for text, value in zip(cells, column, strict=True)
+    ]
 
 
 def escaped(text: str) -> str:

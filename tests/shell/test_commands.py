@@ -533,3 +533,20 @@ def test_a_dump_of_data_alone_goes_into_tables_that_are_there(shell: Shell) -> N
 def test_watch_without_a_statement_repeats_the_last_one(shell: Shell) -> None:
     assert shell("SELECT 5;\n\\watch 1ms --times 2") == "5\n5\n5\n"
     assert "usage: .watch" in Shell(None).error(".watch 1ms")
+
+
+def test_a_mark_behind_a_statement_shows_a_column_a_line(shell: Shell) -> None:
+    assert (
+        shell("SELECT 1 AS a, 2 AS long\\G\nSELECT 3\\g\nSELECT 4;") == "   a = 1\nlong = 2\n3\n4\n"
+    )
+
+
+def test_a_semicolon_behind_a_command_is_a_habit(shell: Shell) -> None:
+    assert shell(".mode csv;\n.headers off ;\nSELECT 'a,b';") == '"a,b"\n'
+    assert shell(".nullvalue ;\nSELECT NULL;") == ";\n"
+    assert shell(".print a;\nput k v;\nget k;") == "a;\nv\n"
+
+
+def test_a_comment_that_nothing_closes_is_an_error(shell: Shell) -> None:
+    assert shell("/* closed */ SELECT 1;") == "1\n"
+    assert ":2:1: error: unclosed comment" in shell.error("SELECT 1;\n/* the rest\nSELECT 2;")

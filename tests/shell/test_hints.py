@@ -160,7 +160,6 @@ def test_times_that_are_none_are_refused(shell: Shell, typed: str, complaint: st
         ("SELECT TOP 5 * FROM track;", "use LIMIT"),
         ("SELECT * FROM track FETCH FIRST 5 ROWS ONLY;", "use LIMIT"),
         ("SELECT name FROM track WHERE name ILIKE 'x';", "LIKE does not tell"),
-        ("SELECT 1\\G", "use a semicolon"),
     ],
 )
 def test_a_misspelt_statement_gets_a_hint(shell: Shell, typed: str, hint: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kvsh.output import HEADERS_BY_DEFAULT, MODES, Style, write_rows
 from kvsh.output.objects import object_lines
-from kvsh.output.tables import hanging, name_lines, width_of
+from kvsh.output.tables import WRAP_LINES_MAX, hanging, name_lines, width_of
 from kvsh.output.values import literal, literal_column, plain, real_column, real_text
 
 Row = tuple[Any, ...]
@@ -391,3 +391,34 @@ def test_literals_of_a_column_are_those_of_each_value(
     values = _values[kind] | st.none() if nulls else _values[kind]
     column = data.draw(st.lists(values, min_size=1))
     assert list(literal_column(column)) == list(map(literal, column))
+
+
+def test_texts_of_several_lines_are_shown_as_such_on_a_terminal() -> None:
+    rows: list[Row] = [(1, "CREATE TABLE t\n(\n\ta INTEGER,\n\tb TEXT\n)"), (2, "x\x1by")]
+    assert shown("box", ["n", "sql"], rows, screen=40).splitlines()[3:] == [
+        "│ 1 │ CREATE TABLE t │",
+        "│   │ (              │",
+        "│   │     a INTEGER, │",
+        "│   │     b TEXT     │",
+        "│   │ )              │",
+        "│ 2 │ x\\x1by         │",
+        "└───┴────────────────┘",
+    ]
+    assert "(\\n\\ta INTEGER" in shown("box", ["n", "sql"], rows)  # elsewhere a row is a line
+
+
+def test_lines_of_a_cell_are_wrapped_each_and_cut_past_the_last() -> None:
+    text = "    indented words that are long\n" + "\n".join(map(str, range(100)))
+    lines = shown("column", ["t"], [(text,)], screen=20).splitlines()
+    assert lines[2:6] == ["    indented words", "that are long", "0", "1"]
+    assert len(lines) == 2 + WRAP_LINES_MAX and lines[-1] == "…"
+
+
+@pytest.mark.parametrize("screen", [None, 40])
+def test_names_of_line_are_flush_whatever_their_width(screen: int | None) -> None:
+    row = (1, "word " * 20)
+    lines = shown("line", ["名前", "a"], [row], screen=screen).splitlines()
+    assert [width_of(line.partition("=")[0]) for line in lines[:2]] == [5, 5]
+    if screen is not None:
+        assert len(lines) > 2 and max(map(width_of, lines)) <= screen
+        assert all(line.startswith(" " * 7) for line in lines[2:])

@@ -203,3 +203,39 @@ def test_put_lines_are_sorted_and_of_equal_keys_the_last_one_counts(value: str) 
         [b"a", "a\u00e9".encode(), b"b"],
         [b"3", value.strip("'").encode(), "\u2603".encode()],
     )
+
+
+@pytest.mark.parametrize("piece", [1, 3, 1000])
+def test_a_statement_may_end_in_the_marks_of_other_shells(piece: int) -> None:
+    text = (
+        "SELECT 1\\g SELECT 2\\G\nSELECT '\\G ', [\\g ] -- \\G \n /* \\gx */;\\d t\n"
+        "CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 1; END\\gx;\nSELECT \\Gx"
+    )
+    reader = Reader()
+    units = []
+    for at in range(0, len(text), piece):
+        reader.feed(text[at : at + piece])
+        units += reader.units()
+    units += reader.units(final=True)
+    assert [(unit.kind, unit.text, unit.is_expanded) for unit in units] == [
+        ("sql", "SELECT 1", False),
+        ("sql", "SELECT 2", True),
+        ("sql", "SELECT '\\G ', [\\g ] -- \\G \n /* \\gx */;", False),
+        ("dot", "\\d t", False),
+        ("sql", "CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 1; END", True),
+        ("sql", "SELECT \\Gx", False),
+    ]
+    assert units[-1].line == 5
+
+
+def test_marks_within_quotes_cost_no_more_than_their_length() -> None:
+    text = f"SELECT '{chr(92)}g ' || " * 50_000 + "'';"
+    reader = Reader()
+    reader.feed(text)
+    assert [unit.text for unit in reader.units()] == [text]
+
+
+@pytest.mark.parametrize("text", ["SELECT 1\\G", "SELECT 1 \\gx", "SELECT '\\G '\\g"])
+def test_a_mark_makes_input_complete(text: str) -> None:
+    assert is_complete(text)
+    assert not is_complete(text.replace("1", "'1 ").replace("'\\G '", "'\\G "))
