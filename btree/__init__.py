@@ -41,6 +41,7 @@ from btree.protocols import (
     Value,
 )
 from btree.row_access import RowAccess
+from btree.stored_columns import StoredColumn, as_it_lies, listed
 from engine import call_in_child, other_threads
 
 if TYPE_CHECKING:
@@ -80,12 +81,15 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreTransaction",
+    "StoredColumn",
     "Transaction",
     "Tree",
     "TreeKind",
     "Value",
+    "as_it_lies",
     "call_in_child",
     "key_parts",
+    "listed",
     "open_memory",
     "open_store",
     "order_key",

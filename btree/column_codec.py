@@ -38,6 +38,8 @@ _SHORT, _NULL = 0xA0, 0xC0
 _SHORT_HEADS = bytes(range(_SHORT, _NULL + 1))
 _LENGTHS = bytes([max(head - _SHORT, 0) for head in range(256)])
 _HIGH = bytes(range(0x80, 256))
+_LIST_HEADS = {_ARRAY_16: 3, _ARRAY_32: 5}
+"""Bytes of the head of an array in msgpack, where it takes more than one."""
 SHORT_NULL = _NULL - _SHORT
 """What `short_lengths` has in the place of NULL's."""
 
@@ -174,6 +176,34 @@ def short_texts(column: bytes) -> str:
     return column[3:].translate(None, _HIGH).decode()
 
 
+def texts_between(
+    columns: Sequence[bytes], count: int, separator: str, *, folded: bool
+) -> str | None:
+    """The `count` values of several columns, one after the other, if they are nothing but texts of ASCII, each shorter than
+    32 bytes and without the separator, and NULLs; else None.  See `StoredColumn.text_between`."""
+    mark = separator.encode("ascii")
+    if min([column[0] for column in columns]) < 0x80:
+        return None
+    block = b"".join([column[_LIST_HEADS.get(column[0], 1) :] for column in columns])
+    if mark in block:
+        return None
+    block = block.translate(_between(mark, folded))
+    # What is left beyond ASCII is a head of something else, or begins a character beyond it; and what has no head is a
+    # small integer.
+    if not block.isascii() or block.count(mark) != count:
+        return None
+    return block.decode("ascii") + separator
+
+
+@lru_cache(maxsize=4)
+def _between(mark: bytes, folded: bool) -> bytes:
+    """Heads of short texts and of NULL as the mark, all other bytes as they are, or in lower case."""
+    table = bytes(range(256))
+    if folded:
+        table = table.lower()
+    return table[:_SHORT] + mark * len(_SHORT_HEADS) + table[_NULL + 1 :]
+
+
 def values_to_search(column: bytes) -> Sequence[Value]:
     """The column's values as something that is quick to bisect: numbers in fixed width as they are, a list of
     others.  Errors as `decode_column`."""
@@ -190,7 +220,7 @@ def values_to_search(column: bytes) -> Sequence[Value]:
 
 def encoded_lengths(column: bytes, values: list[Value]) -> list[int]:
     """How many bytes stand before the first value of a column in msgpack, and how many each takes."""
-    head = {_ARRAY_16: 3, _ARRAY_32: 5}.get(column[0], 1)
+    head = _LIST_HEADS.get(column[0], 1)
     lengths = [head, *map(len, map(_encode, values))]
     if sum(lengths) != len(column):
         raise ValueError("a column in another msgpack than is written here")

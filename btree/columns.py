@@ -36,6 +36,7 @@ from btree.kept_columns import (
 from btree.node import LargeValues, Node
 from btree.order import search_left, search_right
 from btree.protocols import Key, Value
+from btree.stored_columns import StoredColumn, as_it_lies
 
 if TYPE_CHECKING:
     from btree.tree import Tree
@@ -49,7 +50,7 @@ _FEW_ROWS = 512
 
 _SAMPLE_VALUES = 32
 
-Batch = tuple[list[Value], ...]
+Batch = tuple[Sequence[Value], ...]
 
 
 def column_batches(
@@ -59,6 +60,7 @@ def column_batches(
     stop: int | None = None,
     *,
     passing: bool = False,
+    stored: bool = False,
 ) -> Iterator[Batch]:
     """See `Tree.column_batches`."""
     if start is not None and stop is not None and stop - start <= _FEW_ROWS:
@@ -69,9 +71,22 @@ def column_batches(
         return _of_rows(tree.batches(start, stop, hi_inclusive=False), columns)
     tree.transaction.freeze()
     tree.visit(descents=1, pages=-1)  # the descent counts a leaf
+    again = tree.transaction.scans_again(tree)
     if passing and start is None and stop is None:
-        return _passing(tree, root, columns, tree.batches())
-    return _batches(tree, root, columns, start, stop)
+        return _passing(tree, root, columns, tree.batches(), again, stored)
+    return _batches(tree, root, columns, start, stop, again=again, stored=stored)
+
+
+def number_batches(tree: Tree, columns: Sequence[int]) -> Iterator[Batch]:
+    """See `Tree.number_batches`."""
+    root = tree.root
+    if root.children is None:
+        yield from _of_rows(tree.batches(), columns)
+        return
+    tree.transaction.freeze()
+    tree.visit(descents=1, pages=-1)
+    for batch in _batches(tree, root, columns, None, None, again=False, stored=True):
+        yield tuple([as_it_lies(column) for column in batch])
 
 
 def _of_rows(
@@ -86,12 +101,18 @@ def _passing(
     root: Node,
     columns: Sequence[int],
     leaves: Iterable[tuple[list[Key], list[Value]]],
+    again: bool,
+    stored: bool,
 ) -> Iterator[Batch]:
     """The batches of a scan that may stop soon: unless its columns are kept, it begins leaf by leaf, with rows, since
     these stay in memory."""
     first = next(parts_of(tree, root, None, None), None)
+
+    def batches(start: int | None) -> Iterator[Batch]:
+        return _batches(tree, root, columns, start, None, again=again, passing=True, stored=stored)
+
     if first is not None and _has(first.branch, columns):
-        yield from _batches(tree, root, columns, None, None, passing=True)
+        yield from batches(None)
         return
     seen, last = 0, None
     for keys, rows in leaves:
@@ -102,9 +123,9 @@ def _passing(
     else:
         return
     if last.__class__ is int:
-        yield from _batches(tree, root, columns, last + 1, None, passing=True)
+        yield from batches(last + 1)
         return
-    for batch in _batches(tree, root, columns, None, None, passing=True):
+    for batch in batches(None):
         if seen < len(batch[0]):
             yield tuple([values[seen:] for values in batch]) if seen else batch
         seen = max(0, seen - len(batch[0]))
@@ -117,9 +138,11 @@ def _batches(
     start: int | None,
     stop: int | None,
     *,
+    again: bool,
     passing: bool = False,
+    stored: bool = False,
 ) -> Iterator[Batch]:
-    again = tree.transaction.scans_again(tree)
+    """`again`: whether the columns are worth being kept; else, `stored`, they may come as they lie in their pages."""
     is_first = True
     for part in parts_of(tree, root, start, stop):
         branch = part.branch
@@ -144,7 +167,9 @@ def _batches(
             else:
                 slots = range(len(branch.children))
             full = _FIRST_PASSING if passing and is_first and room <= 0 else BATCH_ROWS
-            found = _gathered(tree, branch, wanted, lists, missing, room, slots, layout, full)
+            found = _gathered(
+                tree, branch, wanted, lists, missing, room, slots, layout, full, stored
+            )
             if passing and room > 0:
                 found = iter([*found])  # they are kept when the last one is there
         yield from _cut(found, part.start, part.stop) if is_cut else found
@@ -205,6 +230,7 @@ def _gathered(
     slots: range,
     layout: Layout | None,
     full: int = BATCH_ROWS,
+    stored: bool = False,
 ) -> Iterator[Batch]:
     """The batches of some leaves of a branch, of which `lists` has some columns, in this `layout`, and the
     `missing` ones have to be fetched; these are kept with it where there is room, which is to be asked for
@@ -242,11 +268,15 @@ def _gathered(
             continue
         full = min(2 * full, BATCH_ROWS)
         ends.append(slot + 1)
-        extend(batch, missing, opened)
-        if keep and decoded:
-            for column in batch:
-                column.to_stay = True
-        new = dict(zip(missing, batch, strict=True))
+        new: dict[int, Sequence[Value]]
+        if stored and not keep and not batch[0]:  # nothing but pages
+            new = {number: StoredColumn(opened, number, rows) for number in missing}
+        else:
+            extend(batch, missing, opened)
+            if keep and decoded:
+                for column in batch:
+                    column.to_stay = True
+            new = dict(zip(missing, batch, strict=True))
         yield tuple([new[n] if n in new else lists[n][at] for n in columns])
         if keep:
             added_bytes += sum(map(sys.getsizeof, batch))

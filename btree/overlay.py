@@ -423,11 +423,13 @@ class OverlaidTree(Tree):
         stop: int | None = None,
         *,
         passing: bool = False,
-    ) -> Iterator[tuple[list[Value], ...]]:
+        stored: bool = False,
+    ) -> Iterator[tuple[Sequence[Value], ...]]:
         if self.own or self.entries:
             self.settle()
-            return self.column_batches(columns, start, stop, passing=passing)
-        return self.nodes().column_batches(columns, start, stop, passing=passing)
+            return self.column_batches(columns, start, stop, passing=passing, stored=stored)
+        nodes = self.nodes()
+        return nodes.column_batches(columns, start, stop, passing=passing, stored=stored)
 
     def number_batches(self, columns: Sequence[int]) -> Iterator[tuple[Sequence[Value], ...]]:
         if self.own or self.entries:

@@ -223,14 +223,16 @@ class Tree(Protocol):
         stop: int | None = None,
         *,
         passing: bool = False,
-    ) -> Iterator[tuple[list[Value], ...]]:
+        stored: bool = False,
+    ) -> Iterator[tuple[Sequence[Value], ...]]:
         """All of a tree of rows in key order by column: per batch one list of values for each of `columns`,
         -1 standing for the keys of a TABLE tree; of such a tree the keys from `start` to before `stop` alone,
         if that is asked for.  The lists must not be changed; they may be `Column`s, which keep what was made
         of them.  Otherwise as `batches`.
 
         `passing`: whoever asks may stop soon, so that the first batches are small; the second such scan keeps what it
-        looks at nevertheless, and some more."""
+        looks at nevertheless, and some more.  `stored`: whoever asks may not want every value: columns that are not kept
+        may come as `StoredColumn`s."""
 
     def number_batches(self, columns: Sequence[int]) -> Iterator[tuple[Sequence[Value], ...]]:
         """`column_batches` of all rows for who packs numbers: integers and REALs may come in arrays (codes b h i q d),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from btree import added, edit, few_keys, kept_redo, lookups, number_columns, ranges, raw_pages
+from btree import added, edit, few_keys, kept_redo, lookups, ranges, raw_pages
 from btree import columns as by_column
 from btree.node import Node, new_leaf
 from btree.order import search_left
@@ -390,11 +390,12 @@ class Tree(TreeNodes):
         stop: int | None = None,
         *,
         passing: bool = False,
-    ) -> Iterator[tuple[list[Value], ...]]:
-        return by_column.column_batches(self, columns, start, stop, passing=passing)
+        stored: bool = False,
+    ) -> Iterator[tuple[Sequence[Value], ...]]:
+        return by_column.column_batches(self, columns, start, stop, passing=passing, stored=stored)
 
     def number_batches(self, columns: Sequence[int]) -> Iterator[tuple[Sequence[Value], ...]]:
-        return number_columns.number_batches(self, columns)
+        return by_column.number_batches(self, columns)
 
     def count(
         self,

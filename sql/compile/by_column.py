@@ -48,7 +48,8 @@ class ColumnScan(Struct):
     `columns`: the lists that `batches` consist of, by the variables of their values; `lists`: those that the header
     binds, by the variables of the clauses; `settled`: expressions that nothing behind the header looks at;
     `tested`, `passing`: the variables that tests look at, and these as clauses; `source`: the batches before any of
-    their rows are left out; `found`: the lists that come of probes."""
+    their rows are left out; `stored`: the whole scan's batches for who takes columns as they lie in pages; `found`: the
+    lists that come of probes."""
 
     number: int
     batches: str
@@ -62,6 +63,7 @@ class ColumnScan(Struct):
     probes: str = ""
     found: dict[str, str] = {}
     source: str = ""
+    stored: str = ""
 
     @property
     def header(self) -> str:
@@ -148,18 +150,19 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
     scanned = f"{tree}, check, {tuple(wanted)}"
     if isinstance(level.access, RowidRange):
         bounds = ", ".join(levels.bounds(level.access.low, level.access.high))
-        batches = f"{levels.module.function(span_by_column)}({scanned}, {bounds})"
+        call = f"{levels.module.function(span_by_column)}({scanned}, {bounds}"
     else:
         scanning = few_by_column if levels.cut else by_column
-        batches = f"{levels.module.function(scanning)}({scanned})"
-    scan = ColumnScan(number, batches, columns, [], columns, [])
+        call = f"{levels.module.function(scanning)}({scanned}"
+    stored = f"{call}, stored=True)"
+    scan = ColumnScan(number, f"{call})", columns, [], columns, [])
     if text is not None:
         found = levels.module.once(text.source)
         place = wanted.index(text.column)
         used = bool(levels.beyond(number, [condition]) & {text.column})
-        batches = f"{levels.module.function(matching_columns)}({batches}, {place}, {found}, {used})"
-        scan.batches = batches
+        scan.batches = levels.call(matching_columns, stored, str(place), found, str(used))
     else:
+        scan.stored = stored
         decided = decided_conditions(levels, relation, filters)
         if decided.conditions:
             _decide(levels, scan, decided)
@@ -275,7 +278,7 @@ def _selected(levels: LevelCompiler, scan: ColumnScan) -> ColumnScan:
     # If it is none, there are numbers that nobody reads, as many as rows.
     given = wanted if wanted or scan.found else names[:1]
     lists = {name: scan.columns[name] for name in given} | scan.found
-    source = scan.source or scan.batches
+    source = scan.source or scan.stored or scan.batches
     arguments = [source, scan.tests, "None", f"({scan.probes})", f"({places})"]
     if scan.tested:
         alone = len(wanted) == 1 and not scan.probes

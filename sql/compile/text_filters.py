@@ -9,6 +9,7 @@ separator around each, and searched at once:
 What is found is told apart by counting separators, so that a text that does not match costs its share of
 `join`, `lower` and `split`: 10 to 15 ns, where a test for each costs 40 to 60, and a call 200.  A column that
 is kept in memory keeps its texts together, too: then it is 5; and what a pattern that comes again has found in it.
+Short texts that still lie in pages come from there as one text, and only those that match are made: 15 ns instead of 45.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from btree import Column
+from btree import Column, StoredColumn, as_it_lies, listed
 from sql.compile.patterns import Predicate, glob_predicate, like_predicate
 from sql.errors import SqlError
 from sql.expressions import ROWID, ColumnRef, Expression, Match, SqlValue
@@ -38,9 +39,11 @@ NULL, TEXT = 1, 8
 
 Rows = list[Any]
 RowFilter = Callable[[Iterable[Any]], list[Any]]
-Columns = tuple[list[Any], ...]
-Finder = Callable[[list[Any]], Sequence[int]]
-"""From texts (and NULLs, where there may be some) to the places of those that match, ascending."""
+Texts = Sequence[Any]
+"""Those of a batch, and NULLs."""
+Columns = tuple[Texts, ...]
+Finder = Callable[[Texts], Sequence[int]]
+"""From texts to the places of those that match, ascending."""
 
 PATTERN_CHARACTERS_MAX = 12_500
 SEPARATOR = "\0"
@@ -71,8 +74,7 @@ def match_condition(condition: Expression, number: int, scalar: ScalarCompiler) 
         return None
     pattern = scalar.value(condition.pattern)
     function = scalar.constants.function(text_finder)
-    source = f"{function}({condition.op!r}, {pattern}, {bool(kinds & NULL)})"
-    return TextMatch(column.column, source)
+    return TextMatch(column.column, f"{function}({condition.op!r}, {pattern})")
 
 
 def row_filter(find: Finder, column: int) -> RowFilter:
@@ -95,39 +97,34 @@ def matching_columns(
     `used`: the texts are wanted for more; else where they were found takes their place."""
     for batch in batches:
         found = find(batch[place])
-        if found and len(found) == len(batch[place]):
-            yield batch
-        elif found and used:
-            yield tuple([[column[at] for at in found] for column in batch])
-        elif found:
-            columns: list[Sequence[Any]] = list(batch)
-            columns[place] = found
-            for number, column in enumerate(batch):
-                if number != place:
-                    columns[number] = [column[at] for at in found]
-            yield tuple(columns)
+        if not found:
+            continue
+        columns: list[Sequence[Any]] = []
+        for number, column in enumerate(batch):
+            if number == place and not used:
+                columns.append(found)
+            elif len(found) == len(column):
+                columns.append(listed(column))
+            else:
+                column = as_it_lies(column)
+                columns.append([column[at] for at in found])
+        yield tuple(columns)
 
 
-def text_finder(op: str, pattern: SqlValue, nullable: bool) -> Finder:
+def text_finder(op: str, pattern: SqlValue) -> Finder:
     """The finder of `text LIKE pattern` (or GLOB)."""
     text = value_to_text(pattern)
     if text is None or isinstance(pattern, bytes):
         return _nothing
     if len(text) > PATTERN_CHARACTERS_MAX:
         raise SqlError("LIKE or GLOB pattern too complex")
-    find = _caseless(text) if op == "LIKE" else _exact(text)
-    if nullable:
-        return _remembering(
-            f"{op} {text!r} or NULL",
-            lambda texts: [place for place in find(texts) if texts[place] is not None],
-        )
-    return _remembering(f"{op} {text!r}", find)
+    return _remembering(f"{op} {text!r}", _caseless(text) if op == "LIKE" else _exact(text))
 
 
 def _remembering(key: str, find: Finder) -> Finder:
     """The finder, which leaves with a kept column what it has found (`sql.run.masks`)."""
 
-    def mask_of(texts: list[Any]) -> bytes:
+    def mask_of(texts: Texts) -> bytes:
         mask = bytearray(len(texts))
         for place in find(texts):
             mask[place] = 1
@@ -135,7 +132,7 @@ def _remembering(key: str, find: Finder) -> Finder:
 
     test = RowTest(key, (0,), mask_of)
 
-    def found(texts: list[Any]) -> Sequence[int]:
+    def found(texts: Texts) -> Sequence[int]:
         mask = test.decided((texts,))
         if mask is None:
             return find(texts)
@@ -146,16 +143,18 @@ def _remembering(key: str, find: Finder) -> Finder:
     return found
 
 
-def _nothing(texts: list[str]) -> Sequence[int]:
+def _nothing(texts: Texts) -> Sequence[int]:
     return ()
 
 
-def _everything(texts: list[str]) -> Sequence[int]:
+def _everything(texts: Texts) -> Sequence[int]:
+    if None in texts:
+        return [place for place, text in enumerate(texts) if text is not None]
     return range(len(texts))
 
 
 def _by_one(matches: Predicate) -> Finder:
-    def find(texts: list[Any]) -> Sequence[int]:
+    def find(texts: Texts) -> Sequence[int]:
         try:
             return [place for place, text in enumerate(texts) if matches(text)]
         except TypeError:  # there are NULLs
@@ -194,13 +193,13 @@ def _search(body: str, before: bool, after: bool, matches: Predicate, *, folded:
     if not body:
         if before or after:
             return _everything
-        return lambda texts: [place for place, text in enumerate(texts) if not text]
+        return lambda texts: [place for place, text in enumerate(texts) if text == ""]
     if SEPARATOR in body or not (before or after):
         return _by_one(matches)
     one_by_one = _by_one(matches)
     wanted = f"{'' if before else SEPARATOR}{body}{'' if after else SEPARATOR}"
 
-    def find(texts: list[str]) -> Sequence[int]:
+    def find(texts: Texts) -> Sequence[int]:
         text = _together(texts, folded=folded)
         pieces = text.split(wanted)
         if len(pieces) == 1:
@@ -233,7 +232,7 @@ def _search_expression(body: str, matches: Predicate) -> Finder:
     search = re.compile(pattern).finditer
     one_by_one = _by_one(matches)
 
-    def find(texts: list[str]) -> Sequence[int]:
+    def find(texts: Texts) -> Sequence[int]:
         text = _together(texts, folded=True)
         if text.count(SEPARATOR) != len(texts) + 1:
             return one_by_one(texts)
@@ -257,7 +256,7 @@ def _folded(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
-def _together(texts: list[str], *, folded: bool) -> str:
+def _together(texts: Texts, *, folded: bool) -> str:
     """The texts with a separator around each.
 
     Whoever finds something has to see that there are no more separators than that, for a text may hold
@@ -266,6 +265,10 @@ def _together(texts: list[str], *, folded: bool) -> str:
     kept = texts.derived(name) if isinstance(texts, Column) else None
     if kept is not None:
         return str(kept)
+    if isinstance(texts, StoredColumn):
+        stored = texts.text_between(SEPARATOR, folded=folded)
+        if stored is not None:
+            return stored
     try:
         text = SEPARATOR.join(["", *texts, ""])
     except TypeError:  # there are NULLs

@@ -241,9 +241,10 @@ class _Reference:
                         yield key
             return
         bare = {value for (value,) in wanted}
-        for keys, values in by_column(tree, ctx.check, (-1, places[0])):
+        for row_ids, values in by_column(tree, ctx.check, (-1, places[0])):
             if not bare.isdisjoint(values):
-                yield from [key for key, value in zip(keys, values, strict=True) if value in bare]
+                found = zip(row_ids, values, strict=True)
+                yield from [row_id for row_id, value in found if value in bare]
 
 
 def _set_null(ctx: Context, done: Rows) -> None:

@@ -31,8 +31,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from btree import Column
+from btree import Column, StoredColumn, as_it_lies, listed
 from sql.run.computed import ComputedTest
+from sql.run.lying import Interval, mask_of
 from sql.run.masks import RowTest
 from sql.run.probes import Probe, near, probed
 
@@ -53,8 +54,6 @@ _SHARED = 0.5
 """Values have their buckets looked up in a dict where at most this share of a batch's is new to the column."""
 _NUMBERS_MAX = 1 << 16
 
-Interval = tuple[Any, bool, Any, bool]
-"""Low, whether that is left out, high, whether that is; None where there is no bound."""
 Columns = tuple[Sequence[Any], ...]
 Meets = Callable[[Any], bool]
 
@@ -227,8 +226,11 @@ class Test:
         self._cut: list[tuple[int, Meets]] = []
 
     def decided(self, batch: Columns) -> bytes | bool | None:
-        """`mask` of a batch; None if its column is not coded."""
+        """`mask` of a batch; None if its column is neither coded nor of numbers as they lie in pages."""
         values = batch[self._place]
+        if isinstance(values, StoredColumn):
+            numbers = values.numbers()
+            return None if numbers is None else mask_of(numbers, self.intervals)
         codes = codes_of(values, self._before)
         if codes is None:
             return None
@@ -359,6 +361,7 @@ def selected(
         places: Sequence[int] = []
         if mask is None:
             assert one_by_one is not None
+            batch = tuple(map(listed, batch))
             mask, places = True, one_by_one(*batch)
             if not places:
                 continue
@@ -370,13 +373,14 @@ def selected(
         if not count:
             continue
         if isinstance(mask, bytes):
-            if alone:
+            dense = count * _DENSE > len(mask)
+            if alone and (dense or batch[wanted[0]].__class__ is not StoredColumn):
                 yield (list(compress(batch[wanted[0]], mask)),)
                 continue
             if not probes and not wanted:
                 yield (range(count),)
                 continue
-            if not probes and count * _DENSE > len(mask):
+            if not probes and dense:
                 yield tuple([list(compress(batch[place], mask)) for place in wanted])
                 continue
         still = probes
@@ -391,7 +395,7 @@ def selected(
         if isinstance(mask, bytes) and not places:
             places = places_of(mask, count)
         if not places and not probes:
-            yield tuple([batch[place] for place in wanted]) or (range(len(batch[0])),)
+            yield tuple([listed(batch[place]) for place in wanted]) or (range(len(batch[0])),)
             continue
         joined: list[Sequence[Any]] = []
         if still:
@@ -432,11 +436,12 @@ def places_of(mask: bytes, count: int) -> list[int]:
 
 def _picked(batch: Columns, places: Sequence[int], wanted: Sequence[int]) -> Columns:
     if len(places) == len(batch[0]):
-        return tuple([batch[at] for at in wanted])
+        return tuple([listed(batch[at]) for at in wanted])
+    columns = [as_it_lies(batch[at]) for at in wanted]
     if len(places) < 2:
-        return tuple([[batch[at][place] for place in places] for at in wanted])
+        return tuple([[column[place] for place in places] for column in columns])
     pick = itemgetter(*places)
-    return tuple([pick(batch[at]) for at in wanted])
+    return tuple([pick(column) for column in columns])
 
 
 _counted: list[int] = []

@@ -16,6 +16,8 @@ from typing import Any
 from btree import Column, Tree
 from sql.run.ranges import UNBOUND
 
+Columns = tuple[Sequence[Any], ...]
+
 ROWIDS_END = 1 << 63
 
 KNOWN_MAX = 1 << 16
@@ -24,15 +26,16 @@ _DISTINCT_SHARE = 0.9
 
 
 def by_column(
-    tree: Tree, check: Callable[[], None], columns: tuple[int, ...]
-) -> Iterator[tuple[list[Any], ...]]:
-    """All of a table as lists of the values of some columns, -1 standing for the rowid."""
-    return _sharing(tree.column_batches(columns), check, columns)
+    tree: Tree, check: Callable[[], None], columns: tuple[int, ...], stored: bool = False
+) -> Iterator[Columns]:
+    """All of a table as lists of the values of some columns, -1 standing for the rowid.  `stored`: those that are not
+    kept may come as `StoredColumn`s."""
+    return _sharing(tree.column_batches(columns, stored=stored), check, columns)
 
 
 def _sharing(
-    batches: Iterable[tuple[list[Any], ...]], check: Callable[[], None], columns: tuple[int, ...]
-) -> Iterator[tuple[list[Any], ...]]:
+    batches: Iterable[Columns], check: Callable[[], None], columns: tuple[int, ...]
+) -> Iterator[Columns]:
     """The batches, the columns among them that stay in memory made to share their values."""
     sharing = {place: _Sharing() for place, column in enumerate(columns) if column >= 0}
     for batch in batches:
@@ -44,10 +47,10 @@ def _sharing(
 
 
 def few_by_column(
-    tree: Tree, check: Callable[[], None], columns: tuple[int, ...]
-) -> Iterator[tuple[list[Any], ...]]:
+    tree: Tree, check: Callable[[], None], columns: tuple[int, ...], stored: bool = False
+) -> Iterator[Columns]:
     """`by_column` for queries that may want a few of the first rows alone."""
-    return _sharing(tree.column_batches(columns, passing=True), check, columns)
+    return _sharing(tree.column_batches(columns, passing=True, stored=stored), check, columns)
 
 
 def span_by_column(
@@ -58,11 +61,12 @@ def span_by_column(
     high: Any,
     low_inclusive: bool = True,
     high_inclusive: bool = True,
-) -> Iterator[tuple[list[Any], ...]]:
+    stored: bool = False,
+) -> Iterator[Columns]:
     """The rowids between two values by column; NULL as a bound gives nothing."""
     span = rowid_span(low, high, low_inclusive, high_inclusive)
     if span is not None:
-        for batch in tree.column_batches(columns, *span):
+        for batch in tree.column_batches(columns, *span, stored=stored):
             check()
             yield batch
 
@@ -119,7 +123,7 @@ class _Sharing:
         self.known: dict[type, dict[Any, Any]] = {}
         self.seen = 0
 
-    def shares(self, column: list[Any]) -> bool:
+    def shares(self, column: Sequence[Any]) -> bool:
         """Make a batch's column share its values, if it stays in memory and does not yet; whether to go on."""
         if not isinstance(column, Column) or not column.is_to_stay:
             return True

@@ -13,6 +13,7 @@ remembers its runs of them, and each run is looked up once: see `near`.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain, compress, islice
@@ -21,7 +22,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from btree import Column, Tree
+from btree import Column, Tree, as_it_lies
 from sql.context import Context
 
 Probe = Callable[[Sequence[Any]], tuple[Sequence[Any] | None, tuple[Sequence[Any], ...]]]
@@ -206,12 +207,29 @@ def near(
     return None
 
 
+def _longer(column: Any, values: Sequence[Any], before: int) -> Sequence[Any]:
+    """A column with more values: an array as long as all values are numbers in arrays of one kind.  Its first `before`
+    places are no values."""
+    if isinstance(values, array):
+        if len(column) == before:
+            column = array(values.typecode, bytes(before * values.itemsize))
+        if isinstance(column, array) and column.typecode == values.typecode:
+            column += values
+            return column
+        values = values.tolist()
+    if isinstance(column, array):
+        column = column.tolist()
+    column += values
+    made: list[Any] = column
+    return made
+
+
 def columns_at(tree: Tree, columns: tuple[int, ...], ctx: Context) -> Probe:
     """The probe of a large part of a table's rowids, which are no NULLs: columns of the rows.
 
     Where no rowid is missing, a rowid's place in a column is its distance from the first: the columns are
     laid end to end, and a look-up is a subscript, in whatever order they come."""
-    laid_out: list[list[Any]] = []
+    laid_out: list[Sequence[Any]] = []
     low = 0
 
     def lay_out() -> None:
@@ -222,12 +240,12 @@ def columns_at(tree: Tree, columns: tuple[int, ...], ctx: Context) -> Probe:
             return
         low = first[0]
         # Behind so many others a rowid is a place by itself.
-        before = [None] * low if 0 < low <= _LIST_MIN else []
-        laid_out.extend([[*before] for _ in columns])
-        for lists in tree.column_batches(columns):
+        before = low if 0 < low <= _LIST_MIN else 0
+        laid_out.extend([None] * before for _ in columns)
+        for lists in tree.column_batches(columns, stored=True):
             ctx.check()
-            for column, values in zip(laid_out, lists, strict=True):
-                column += values
+            for at, values in enumerate(lists):
+                laid_out[at] = _longer(laid_out[at], as_it_lies(values), before)
 
     def picked(keys: Sequence[int]) -> tuple[Sequence[Any], ...] | None:
         if min(keys) < low:
@@ -264,7 +282,7 @@ def probed(
     numbers), and the columns that come with these."""
     joined: list[Sequence[Any]] = []
     for at, probe in probes:
-        keys = batch[at]
+        keys = as_it_lies(batch[at])
         if len(places) < len(keys):
             keys = itemgetter(*places)(keys) if len(places) > 1 else [keys[places[0]]]
         found, columns = probe(keys)
