@@ -224,3 +224,49 @@ def test_prefixes_that_are_far_apart_are_looked_up_one_by_one(kinds: str, tmp_pa
             assert tree.prefixes_present(wanted) == [*map(bool, expected.values())]
             assert tree.prefixed_many(wanted) == [*expected.values()]
     store.close()
+
+
+def _of_many_branches(kind: TreeKind, entries: dict[Any, Any]) -> Any:
+    """A committed tree whose neighbouring leaves often lie below different branches."""
+    store = open_memory(leaf_limit=4, branch_limit=4)
+    transaction = store.begin(write=True)
+    tree_id = transaction.create_tree(kind)
+    transaction.tree(tree_id).load(
+        [*entries], [*entries.values()] if any(entries.values()) else None
+    )
+    transaction.commit()
+    return store.begin().tree(tree_id)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_few_rows_are_all_that_there_are_where_branches_end(reverse: bool) -> None:
+    keys = range(0, 300, 3)
+    tree = _of_many_branches(TreeKind.TABLE, {key: (key,) for key in keys})
+    several = 0
+    for start in (None, *range(-1, 300, 7)):
+        for stop in (None, *range(0, 305, 11)):
+            there = keys[0 if start is None else -(-max(start, 0) // 3) :]
+            rows = [(key,) for key in there if stop is None or key < stop]
+            for count in (1, 5, 9, 14):
+                wanted = rows[::-1][:count] if reverse else rows[:count]
+                found = tree.few_rows(start, stop, count, None, reverse=reverse)
+                assert found is None or found == wanted
+                several += found is not None and len(found) > 4
+    assert several > 100
+
+
+def test_a_few_keys_are_neighbours_where_branches_end() -> None:
+    keys = [(number // 5, number) for number in range(300)]
+    tree = _of_many_branches(TreeKind.INDEX, dict.fromkeys(keys))
+    for place in range(0, 300, 7):
+        for bound in (keys[place], keys[place][:1]):
+            first = next(at for at, key in enumerate(keys) if key >= bound)
+            last = next((at for at, key in enumerate(keys) if key[: len(bound)] > bound), 300)
+            for count in (1, 5, 9, 14, 40):
+                for beyond in (False, True):
+                    behind = keys[last if beyond else first :][:count]
+                    found = tree.following(bound, count, beyond=beyond)
+                    assert found == (behind if len(behind) == count else None)
+                    before = keys[: last if beyond else first][::-1][:count]
+                    found = tree.preceding(bound, count, inclusive=beyond)
+                    assert found == (before if len(before) == count else None)
