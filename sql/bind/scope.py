@@ -92,7 +92,7 @@ class Scope(Struct):
                 if column is None or lowered in item.merged:
                     continue
                 if found is not None:
-                    raise SqlError(f"ambiguous column name: {name}", token=name)
+                    raise self._ambiguous(name)
                 found = column
             if found is None and lowered in ROWID_NAMES:
                 return self._rowid()
@@ -113,6 +113,15 @@ class Scope(Struct):
                 found = column
         return found
 
+    def _ambiguous(self, name: str) -> SqlNameError:
+        """Several relations have the column: which those are."""
+        meant = tuple(
+            f"{item.alias}.{item.by_name[name.lower()].name}"
+            for item in self.items
+            if name.lower() in item.by_name
+        )
+        return SqlNameError(f"ambiguous column name: {name}", token=name, suggestions=meant)
+
     def _rowid(self) -> ScopeColumn | None:
         """The rowid of the one relation that has any."""
         found = [(item.rowid, item.alias) for item in self.items if item.rowid is not None]
@@ -131,14 +140,18 @@ def rowid_column(rowid: Expression, alias: str) -> ScopeColumn:
 def no_such_column(
     name: str, table: str | None, scope: Scope | None, offset: int | None
 ) -> SqlNameError:
-    """`no such column: t.x`, with the nearest names that the scopes hold."""
+    """`no such column: t.x`, with the nearest names that the scopes hold: those of `t`, if there is one."""
     known: list[str] = []
+    of_table: list[str] = []
     while scope is not None:
         known += scope.names()
+        for item in scope.items:
+            if table is not None and item.alias.lower() == table.lower():
+                of_table += [column.name for column in item.columns]
         scope = scope.parent
     full = f"{table}.{name}" if table else name
     error = SqlNameError(f"no such column: {full}", offset=offset, token=name)
-    error.suggestions = nearest(name, known)
+    error.suggestions = nearest(name, of_table or known)
     return error
 
 

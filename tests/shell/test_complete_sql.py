@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
+import kvsh
 from kvsh.complete import (
     ColumnInfo,
     Completer,
@@ -19,6 +20,7 @@ from kvsh.complete import (
     SchemaNames,
     signature_at,
 )
+from kvsh.complete.words import FUNCTIONS
 
 
 def relation(name: str, columns: str, *keys: ForeignKeyInfo, kind: str = "table") -> Relation:
@@ -268,3 +270,10 @@ def test_signatures_follow_the_argument_being_typed() -> None:
     row = signature_at("INSERT INTO Artist VALUES (1, ", 30, Music())
     assert row is not None and row.text == "Artist(ArtistId, Name)" and row.argument == 1
     assert signature_at("SELECT 1", 8, Music()) is None
+
+
+def test_the_functions_with_signatures_are_those_that_there_are() -> None:
+    with kvsh.connect(":memory:") as connection:
+        listed = connection.execute("SELECT DISTINCT name FROM pragma_function_list")
+        known = {name for (name,) in listed if name.isidentifier()}
+    assert set(FUNCTIONS) == known - {"current_date", "current_time", "current_timestamp"}

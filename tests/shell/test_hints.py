@@ -148,6 +148,8 @@ def test_times_that_are_none_are_refused(shell: Shell, typed: str, complaint: st
         ("SELECT name FROM track oder by 1;", "did you mean order?"),
         ("SELECT * FROM trak;", "did you mean track?"),
         ("SELECT nme FROM track;", "did you mean name?"),
+        ("SELECT name FROM track AS t, track AS u;", "did you mean t.name or u.name?"),
+        ("SELECT t.nme FROM track AS t, (SELECT 1 AS nm) AS u;", "did you mean name?"),
         ("SELECT lenght(name) FROM track;", "did you mean length?"),
         ("tables", "did you mean .tables?"),
         ("import people.csv", "did you mean .import?"),
