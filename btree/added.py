@@ -3,7 +3,7 @@
 To give every row of a million one more value is to write all pages anew.  Instead the tree says which values the
 rows end with that were written before: it is said in the redo, then in the directory, and whatever takes rows or
 columns out of a page puts the values behind them.  Pages that are written for another reason have them from then
-on, so that a page may lack none, some or all of the columns, and the large values of a leaf more than the leaf.
+on, so that a page may lack none, some or all of the columns.
 
 Rows in memory have all columns, always.  So older nodes are left to older versions, which may be read: the tree
 gets branches of its own, below which leaves are read anew.  Only what is not in pages yet is copied.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree.column_codec import encode_column, row_count
-from btree.node import LargeReference, LargeValues, Node, copied
+from btree.node import LargeValues, LongRow, Node, copied
 from btree.packed import PackedLeaf
 from btree.protocols import Key, Value
 
@@ -56,10 +56,15 @@ class Added:
         return (*row, *self._tail(len(row)))
 
     def rows(self, rows: list[Value]) -> list[Value]:
-        """Rows of a leaf with all columns; large ones get theirs when they are read."""
+        """Rows of a leaf with all columns."""
         if rows.__class__ is LargeValues:
             return LargeValues(
-                [row if row.__class__ is LargeReference else self.row(row) for row in list(rows)]
+                [
+                    LongRow(self.row(row.head), row.parts)
+                    if isinstance(row, LongRow)
+                    else self.row(row)
+                    for row in list(rows)
+                ]
             )
         widths = set(map(len, rows))
         if len(widths) > 1:

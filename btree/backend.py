@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from btree.column_pages import OpenPage
 from btree.kept_columns import Column, Layout
-from btree.node import LargeReference, Node
+from btree.node import InPages, Node
 from btree.packed import PackedLeaf
 from btree.protocols import TreeKind, Value
 from btree.tree_state import TreeState
@@ -67,8 +67,10 @@ class Backend(ABC):
         """The root of a tree from its page."""
 
     @abstractmethod
-    def load_large(self, tree: TreeNodes, reference: LargeReference) -> Value:
-        """A large value from its page."""
+    def load_large(
+        self, tree: TreeNodes, values: Sequence[InPages], columns: Container[int] | None
+    ) -> list[Value]:
+        """Values from their pages: whole ones, or rows with what is wanted of their long values."""
 
     @abstractmethod
     def fresh_node(self, tree: Tree, page: int, location: int) -> Node:

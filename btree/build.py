@@ -280,5 +280,5 @@ class _RowLeaves(_Leaves):
     def finish(self) -> None:
         """Make them the tree."""
         self._make_leaves(0)
-        self._tree.large = self._tree.large or self._flush.found_large
+        self._tree.large |= self._flush.found_large
         self._plant()

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from btree.hot import HOT_SHARE, Hot
-from btree.node import Node
+from btree.node import LongRow, Node
 from btree.packed import PackedLeaf
 from btree.raw_pages import RecentPages
 
@@ -344,4 +344,6 @@ def _memory_of_value(value: Any) -> int:
     size = sys.getsizeof(value)
     if value.__class__ is tuple:
         return size + _GC_HEADER_BYTES + sum(map(sys.getsizeof, value))
+    if value.__class__ is LongRow:
+        return size + _memory_of_value(value.head) + sum(map(_memory_of_value, value.parts))
     return size

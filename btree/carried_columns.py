@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from btree.column_pages import OpenPage, extend, leaves_to_read, picked
 from btree.kept_columns import BATCH_ROWS, Column, Columns, Layout, bytes_made_of, leaves_of
-from btree.node import LargeValues, Node
+from btree.long_columns import has_long
+from btree.node import Node
 
 if TYPE_CHECKING:
     from btree.tree import Tree
@@ -92,12 +93,14 @@ class _Carrying:
         for leaf in leaves_to_read(tree, self._branch, range(start, stop), numbers):
             batch = self._batch()
             if isinstance(leaf, OpenPage):
+                if leaf.long_values is not None and any(map(leaf.is_long, numbers)):
+                    return False
                 extend(batch, numbers, [leaf])
                 self._counts.append(leaf.rows)
-            elif leaf.values.__class__ is LargeValues:
+            elif has_long(leaf, numbers):
                 return False
             else:
-                rows = tree.values_of(leaf, 0, len(leaf.keys))
+                rows = tree.values_of(leaf, 0, len(leaf.keys), numbers)
                 for column, values in zip(batch, picked(leaf.keys, rows, numbers), strict=True):
                     column += values
                 self._counts.append(len(leaf.keys))

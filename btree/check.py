@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import directory
 from btree.errors import StoreError
-from btree.node import LargeReference, Node
+from btree.node import InPages, Node
 from btree.order import less
 from btree.protocols import Key, TreeKind
 
@@ -157,13 +157,14 @@ class _Walk:
         if len(values) != len(leaf.keys):
             self.report(f"{where}: {len(leaf.keys)} keys for {len(values)} values")
         for value in values:
-            if value.__class__ is LargeReference:
+            if isinstance(value, InPages):
                 self._large(value)
 
-    def _large(self, reference: LargeReference) -> None:
-        self.checker.reach(reference.page, self.name)
+    def _large(self, value: InPages) -> None:
+        for page in value.pages:
+            self.checker.reach(page, self.name)
         try:
-            self.tree.transaction.load_large(self.tree, reference)
+            self.tree.transaction.load_large(self.tree, [value], None)
         except StoreError as error:
             self.report(f"{self.name}: {error}")
 

@@ -11,9 +11,9 @@ Keys that can be told from little are not written out (`KeyForm`): consecutive r
 other row ids their differences, and keys that stand in the row's columns are just those columns'
 numbers.  Rows are kept by column where they are of one width: each column is coded by itself
 (`column_codec`), so that a scan decodes the columns it needs and no more (10 to 20 ns a value; a whole row
-takes 100 to 170).  A leaf with large values keeps its rows as such and has one more element,
-`[[slot, page, bytes], ...]`; those slots hold an empty placeholder, and the value itself is in its own
-page: a head and the value in msgpack.
+takes 100 to 170).  A RAW leaf with large values has one more element, `[[slot, page, bytes], ...]`; those slots hold
+an empty placeholder, and the value itself is in its own page: a head and the value in msgpack.  So are long values of
+rows, of which the leaf's columns tell (`long_columns`).
 
 Every decoder is typed, so that a page that is no such node raises instead of giving wrong rows; the
 caller has verified the checksum before.
@@ -33,6 +33,14 @@ import msgspec
 
 from btree.column_codec import decode_column, encode_column, row_count, values_to_search
 from btree.errors import CorruptionError, StoreError
+from btree.long_columns import (
+    Reference,
+    decoded_rows,
+    encode_columns,
+    heads_of,
+    long_rows,
+    references_of,
+)
 from btree.node import LargeReference, LargeValues, Node
 from btree.packed_keys import PackedKeys
 from btree.page_rows import PageRows
@@ -48,7 +56,9 @@ HEAD_BYTES = 4
 LARGE_LEVEL = 255
 """The level of a page that holds one large value.  Stored on disk, do not change."""
 
-_LARGE = 0x80  # bit of the form: the leaf has large values
+LARGE = 0x80
+"""Bit of the form: the leaf has large values."""
+
 _BY_COLUMN = 0x40  # bit of the form: rows are kept by column
 _ARRAY_OF_3 = 0x93  # in msgpack
 _GONE = 0x20  # bit of the form, beside that: some of the rows are deleted
@@ -120,12 +130,14 @@ def _column_decoders(*parts: Any) -> dict[TreeKind, dict[KeyForm, Any]]:
 
 _DECODE_COLUMNS_LEAF = _column_decoders(_Bytes)
 _DECODE_GONE_LEAF = _column_decoders(_Bytes, list[int])
+_DECODE_LONG_LEAF = _column_decoders(_Tuples, list[Reference])
 
 
 def _by_head(columns: Any, gone: Any) -> dict[bytes, tuple[KeyForm, Any]]:
+    forms = ((_BY_COLUMN, columns), (_BY_COLUMN | _GONE, gone), (_BY_COLUMN | LARGE, columns))
     return {
         bytes((FORMAT, kind, 0, form | bits)): (form, decode)
-        for bits, kinds in ((_BY_COLUMN, columns), (_BY_COLUMN | _GONE, gone))
+        for bits, kinds in forms
         for kind, decoders in kinds.items()
         for form, decode in decoders.items()
     }
@@ -143,20 +155,12 @@ def column_views() -> dict[bytes, tuple[KeyForm, Any]]:
 
 
 _COLUMNS_HEADS = {
-    (kind, form, gone): bytes((FORMAT, kind, 0, form | _BY_COLUMN | (_GONE if gone else 0)))
+    (kind, form, bits): bytes((FORMAT, kind, 0, form | _BY_COLUMN | bits))
     for kind in (TreeKind.TABLE, TreeKind.CLUSTERED)
     for form in KeyForm
-    for gone in (False, True)
+    for bits in (0, _GONE, LARGE)
 }
-_DECODE_LARGE_LEAF = {
-    TreeKind.RAW: {KeyForm.LISTED: _decoder(_Bytes, _Expiring, _LargeList)},
-    TreeKind.TABLE: {
-        KeyForm.LISTED: _decoder(list[int], _Tuples, _LargeList),
-        KeyForm.CONSECUTIVE: _decoder(int, _Tuples, _LargeList),
-        KeyForm.DELTAS: _decoder(list[int], _Tuples, _LargeList),
-    },
-    TreeKind.CLUSTERED: {KeyForm.LISTED: _decoder(_Tuples, _Tuples, _LargeList)},
-}
+_decode_large_raw = _decoder(_Bytes, _Expiring, _LargeList)
 _DECODE_BRANCH = {
     TreeKind.RAW: _decoder(_Bytes, list[int]),
     TreeKind.TABLE: _decoder(list[int], list[int]),
@@ -164,12 +168,10 @@ _DECODE_BRANCH = {
     TreeKind.INDEX: _decoder(_Tuples, list[int]),
 }
 _INDEX_COLUMNS_HEAD = bytes((FORMAT, TreeKind.INDEX, 0, _BY_COLUMN))
-_decode_raw_value = msgspec.msgpack.Decoder(bytes | tuple[bytes, int]).decode
-_decode_row: Any = msgspec.msgpack.Decoder(tuple[Any, ...]).decode
 
 
 def encode_node(kind: TreeKind, node: Node) -> bytes:
-    """The page of a node.  Large values must be `LargeReference`s, a branch's `pages` all given."""
+    """The page of a node.  For large values `InPages` must stand, a branch's `pages` be all given."""
     if node.children is not None:
         return _page(kind, node.level, 0, (node.keys, node.pages))
     keys, values = node.keys, node.values
@@ -178,10 +180,12 @@ def encode_node(kind: TreeKind, node: Node) -> bytes:
         if columns is None:
             return _page(kind, 0, 0, (keys,))
         return _page(kind, 0, _BY_COLUMN, (columns,))
-    if values.__class__ is LargeValues:
-        return _encode_large_leaf(kind, keys, list(values))
     if kind is TreeKind.RAW:
+        if values.__class__ is LargeValues:
+            return _encode_large_raw(keys, list(values))
         return _page(kind, 0, 0, (keys, values))
+    if values.__class__ is LargeValues:
+        return _encode_long_rows(kind, keys, values)
     form, part = _key_part(kind, keys, values)
     columns = _columns(values)
     if columns is None:
@@ -190,11 +194,17 @@ def encode_node(kind: TreeKind, node: Node) -> bytes:
 
 
 def encode_columns_page(
-    kind: TreeKind, form: KeyForm, part: Any, columns: list[bytes], gone: Sequence[int] = ()
+    kind: TreeKind,
+    form: KeyForm,
+    part: Any,
+    columns: list[bytes],
+    gone: Sequence[int] = (),
+    *,
+    long: bool = False,
 ) -> bytearray:
     """The page of a leaf with rows, of its key part, its columns as they are encoded, and the slots of
-    those of their rows that are deleted."""
-    page = bytearray(_COLUMNS_HEADS[kind, form, bool(gone)])
+    those of their rows that are deleted, or whether there are `long` columns among them: not both."""
+    page = bytearray(_COLUMNS_HEADS[kind, form, LARGE if long else _GONE if gone else 0])
     body = (part, columns, gone) if gone else (part, columns)
     _encode_into(body, page, HEAD_BYTES)  # behind the head at once: a copy less
     return page
@@ -233,19 +243,27 @@ def _columns(rows: list[Value]) -> list[bytes] | None:
         raise not_storable(error) from error
 
 
-def _encode_large_leaf(kind: TreeKind, keys: list[Key], values: list[Value]) -> bytes:
+def _encode_large_raw(keys: list[Key], values: list[Value]) -> bytes:
     references = [
         (slot, value.page, value.size_bytes)
         for slot, value in enumerate(values)
         if value.__class__ is LargeReference
     ]
-    placeholder = b"" if kind is TreeKind.RAW else ()
     for slot, _, _ in references:
-        values[slot] = placeholder
-    form, part = KeyForm.LISTED, keys
-    if kind is TreeKind.TABLE and keys:
-        form, part = row_id_part(keys)
-    return _page(kind, 0, form | _LARGE, (part, values, references))
+        values[slot] = b""
+    return _page(TreeKind.RAW, 0, LARGE, (keys, values, references))
+
+
+def _encode_long_rows(kind: TreeKind, keys: list[Key], rows: LargeValues) -> bytes:
+    try:
+        columns = encode_columns(rows)
+    except (TypeError, OverflowError, UnicodeError) as error:
+        raise not_storable(error) from error
+    heads = heads_of(rows)
+    form, part = _key_part(kind, keys, heads)
+    if columns is None:
+        return _page(kind, 0, form | LARGE, (part, heads, references_of(rows)))
+    return bytes(encode_columns_page(kind, form, part, columns, long=True))
 
 
 def _page(kind: int, level: int, form: int, body: object) -> bytes:
@@ -380,12 +398,17 @@ def _decode_node(kind: TreeKind, payload: bytes, page: int, location: int) -> No
 
 
 def _decode_leaf(kind: TreeKind, form: int, body: memoryview) -> tuple[list[Key], list[Value]]:
-    large: _LargeList | None = None
-    if form & _LARGE:
-        key_form = KeyForm(form & ~_LARGE)
-        part, values, large = _DECODE_LARGE_LEAF[kind][key_form](body)
-    elif kind is TreeKind.RAW:
-        return decode_raw_leaf(body)
+    if kind is TreeKind.RAW:
+        return decode_raw_leaf(body) if not form & LARGE else _decode_large_leaf(form, body)
+    if form & LARGE:
+        key_form = KeyForm(form & ~(LARGE | _BY_COLUMN))
+        if form & _BY_COLUMN:
+            part, columns = _DECODE_COLUMNS_LEAF[kind][key_form](body)
+            rows = decoded_rows(columns)
+        else:
+            part, heads, references = _DECODE_LONG_LEAF[kind][key_form](body)
+            rows = long_rows(heads, references)
+        return _keys(kind, key_form, part, heads_of(rows)), rows
     elif form & _GONE:
         if not form & _BY_COLUMN:
             raise ValueError(f"form {form}")
@@ -404,9 +427,13 @@ def _decode_leaf(kind: TreeKind, form: int, body: memoryview) -> tuple[list[Key]
     else:
         key_form = KeyForm(form)
         part, values = _DECODE_LEAF[kind][key_form](body)
-    keys = _keys(kind, key_form, part, values)
-    if large is None:
-        return keys, values
+    return _keys(kind, key_form, part, values), values
+
+
+def _decode_large_leaf(form: int, body: memoryview) -> tuple[list[Key], list[Value]]:
+    if form != LARGE:
+        raise ValueError(f"form {form}")
+    keys, values, large = _decode_large_raw(body)
     for slot, page, size_bytes in large:
         values[slot] = LargeReference(page, 0, size_bytes)
     return keys, LargeValues(values)
@@ -443,7 +470,7 @@ def column_leaf_decoder(
     fmt, found_kind, level, form = head
     if fmt != FORMAT or found_kind != kind or level:
         raise ValueError(f"head {head.hex()}")
-    KeyForm(form & ~_LARGE)
+    KeyForm(form & ~LARGE)
     return None
 
 
@@ -457,7 +484,7 @@ def readers(
         fmt, found_kind, level, form = payload[:HEAD_BYTES]
         if fmt != FORMAT or found_kind != kind or level:
             raise ValueError(f"head {payload[:HEAD_BYTES].hex()}")
-        if form & (_LARGE | _BY_COLUMN) != _BY_COLUMN:
+        if form & (LARGE | _BY_COLUMN) != _BY_COLUMN:
             return None
         key_form = KeyForm(form & ~(_BY_COLUMN | _GONE))
         if kind is TreeKind.CLUSTERED and (key_form is not KeyForm.COLUMNS or form & _GONE):
@@ -529,33 +556,6 @@ def encode_index_page(columns: list[bytes]) -> bytearray:
     return page
 
 
-def encode_large(kind: TreeKind, value: Value) -> bytes:
-    """The page of one large value."""
-    return _page(kind, LARGE_LEVEL, 0, value)
-
-
-def decode_large(kind: TreeKind, payload: bytes, page: int) -> Value:
-    """The large value in a page."""
-    head = bytes((FORMAT, kind, LARGE_LEVEL, 0))
-    try:
-        if payload[:HEAD_BYTES] != head:
-            raise ValueError(f"head {payload[:HEAD_BYTES].hex()}")
-        decode = _decode_raw_value if kind is TreeKind.RAW else _decode_row
-        return decode(memoryview(payload)[HEAD_BYTES:])
-    except (msgspec.DecodeError, ValueError) as error:
-        raise CorruptionError(
-            f"page {page}: not a large value of a {kind.name} tree ({error})"
-        ) from error
-
-
 def encoded_size(value: Value) -> int:
     """Bytes of a key or value in a page."""
     return len(encoded(value))
-
-
-def average_entry_bytes(leaf: Node) -> float:
-    """Bytes that an entry of `leaf` takes in its page, on average; large values not counted."""
-    values: list[Value] | None = leaf.values
-    if values.__class__ is LargeValues:
-        values = [None if v.__class__ is LargeReference else v for v in list(values or ())]
-    return encoded_size((leaf.keys, values)) / max(len(leaf.keys), 1)

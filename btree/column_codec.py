@@ -3,6 +3,7 @@
     'b' 'h' 'i' 'q'   integers of 1, 2, 4 or 8 bytes, two's complement
     'd'               REALs, IEEE 754
     0x90 and above    msgpack: an array of any values
+    'L'               a column with values in pages of their own, see `long_columns`
 
 The first byte tells; numbers are little-endian.  Integers are kept in fixed width where that takes at most
 a byte more per value than msgpack does, so that one large number does not make all of them long.
@@ -28,6 +29,9 @@ _INTEGERS = (("b", b"b", 1, 2), ("h", b"h", 2, 3), ("i", b"i", 4, 5), ("q", b"q"
 
 _CODES: dict[int, Any] = {ord(code): code for code in "bhiqd"}
 FIXED_WIDTHS = {first: array(code).itemsize for first, code in _CODES.items()}
+LONG = ord("L")
+"""The first byte of a column with values in pages of their own."""
+
 _HEAD_MAX = 5  # bytes before the first value in msgpack
 _ARRAY_16, _ARRAY_32 = 0xDC, 0xDD
 _SWAPPED = sys.byteorder == "big"
@@ -119,6 +123,8 @@ def decode_column(column: bytes) -> list[Value]:
 def row_count(column: bytes) -> int:
     """How many values the column has, by its head and its length.  Errors as `decode_column`."""
     first = column[0]
+    if first == LONG:
+        return row_count(column[2:8])
     if first < 0x80:
         count, rest = divmod(len(column) - 1, FIXED_WIDTHS[first])
         if rest:
@@ -149,7 +155,7 @@ def decode_joined(columns: Sequence[bytes]) -> list[Value]:
 def array_joined(columns: Sequence[bytes]) -> array[Any] | None:
     """The same as an array; None where they are not all numbers of one fixed width."""
     first = columns[0][0]
-    if first >= 0x80 or {column[0] for column in columns} != {first}:
+    if first not in _CODES or {column[0] for column in columns} != {first}:
         return None
     values = array(_CODES[first])
     values.frombytes(b"".join([column[1:] for column in columns]))

@@ -20,13 +20,15 @@ from btree.codec import (
     COLUMN_LEAVES,
     HEAD_BYTES,
     KEY_COLUMN,
+    LARGE,
     KeyForm,
     column_leaf_decoder,
     column_views,
     mask_without,
 )
-from btree.column_codec import decode_column, decode_joined, row_count
+from btree.column_codec import LONG, decode_column, decode_joined, row_count
 from btree.errors import CorruptionError
+from btree.long_columns import LongValues, decoded
 from btree.node import Node
 from btree.protocols import Key, TreeKind, Value
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from btree.added import Added
     from btree.tree import Tree
 
+_FORM_AT = 3
 _PAGES_AHEAD = 16
 """Leaves that are read at once, with one call of the system where they lie together."""
 
@@ -47,6 +50,11 @@ class OpenPage(NamedTuple):
     key_part: Any
     kept: list[bytes]
     gone: Sequence[int] = ()  # slots of deleted rows, which the columns still have
+    long_values: LongValues | None = None  # of a leaf with long columns, what reads their values
+
+    def is_long(self, column: int) -> bool:
+        """Whether the column has values in pages of their own."""
+        return self.long_values is not None and column >= 0 and self.kept[column][0] == LONG
 
 
 def open_pages(
@@ -57,10 +65,11 @@ def open_pages(
     added: Added | None = None,
     *,
     as_views: bool = False,
+    long_values: LongValues | None = None,
 ) -> list[OpenPage | None]:
     """Leaves' pages for the sake of some columns: `KEY_COLUMN` for the keys.  None for one that does not keep
     its rows by column; CorruptionError if one is no node of such a tree.  `as_views`: the columns are views of the
-    pages, not copies."""
+    pages, not copies.  `long_values`: what reads them, in a tree that has any."""
     decoders = column_views() if as_views else COLUMN_LEAVES
     stored = [column for column in columns if column != KEY_COLUMN]
     with_keys = len(stored) < len(columns)
@@ -86,7 +95,8 @@ def open_pages(
             if len(parts) > 2:
                 gone = parts[2]
                 rows = mask_without(gone, rows).count(1)
-            found.append(OpenPage(page, rows, key_form, part, kept, gone))
+            long = long_values if payload[_FORM_AT] & LARGE else None
+            found.append(OpenPage(page, rows, key_form, part, kept, gone, long))
     except (msgspec.DecodeError, LookupError, ValueError) as error:
         raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
     return found
@@ -108,6 +118,8 @@ def joined(leaves: Sequence[OpenPage], column: int) -> list[Value]:
     try:
         if column == KEY_COLUMN:
             found = _joined_keys(leaves)
+        elif any(leaf.long_values for leaf in leaves):
+            found = [value for leaf in leaves for value in decoded_column(leaf, column)]
         else:
             found = decode_joined([leaf.kept[column] for leaf in leaves])
         if any(leaf.gone for leaf in leaves):
@@ -117,6 +129,14 @@ def joined(leaves: Sequence[OpenPage], column: int) -> list[Value]:
         raise CorruptionError(
             f"page {leaves[0].page} to {leaves[-1].page}: columns that can't be decoded ({error})"
         ) from error
+
+
+def decoded_column(leaf: OpenPage, column: int) -> list[Value]:
+    """The column's values, of deleted rows, too.  Errors as `decode_column`."""
+    kept = leaf.kept[column]
+    if leaf.long_values is None or kept[0] != LONG:
+        return decode_column(kept)
+    return decoded(kept, leaf.long_values)
 
 
 def _there(leaves: Sequence[OpenPage]) -> bytearray:

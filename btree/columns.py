@@ -33,7 +33,8 @@ from btree.kept_columns import (
     bytes_made_of,
     leaves_of,
 )
-from btree.node import LargeValues, Node
+from btree.long_columns import has_long, may_be_long
+from btree.node import Node
 from btree.order import search_left, search_right
 from btree.protocols import Key, Value
 from btree.stored_columns import StoredColumn, as_it_lies
@@ -143,6 +144,9 @@ def _batches(
     stored: bool = False,
 ) -> Iterator[Batch]:
     """`again`: whether the columns are worth being kept; else, `stored`, they may come as they lie in their pages."""
+    # Long values are not kept, nor given by the thousand.
+    long = may_be_long(tree.large, columns)
+    again = again and not long
     is_first = True
     for part in parts_of(tree, root, start, stop):
         branch = part.branch
@@ -150,7 +154,7 @@ def _batches(
         if kept.__class__ is Outdated:
             kept = carried_over(tree, branch, kept.origin)
         assert kept is None or isinstance(kept, Columns)
-        lists, layout = ({}, None) if kept is None else (kept.lists, kept.layout)
+        lists, layout = ({}, None) if kept is None or long else (kept.lists, kept.layout)
         tree.visit(pages=len(part.slots))
         is_cut = part.start is not None or part.stop is not None
         wanted = (*columns, KEY_COLUMN) if is_cut else columns
@@ -250,14 +254,16 @@ def _gathered(
             rows += leaf.rows
             decoded += leaf.rows
             counts.append(leaf.rows)
+            if leaf.long_values is not None and any(map(leaf.is_long, missing)):
+                keep, large = False, True
         else:
             extend(batch, missing, opened)
             opened = []
             rows += len(leaf.keys)
             counts.append(len(leaf.keys))
-            if leaf.values.__class__ is LargeValues:
+            if has_long(leaf, missing):
                 keep, large = False, True
-            leaf_rows = tree.values_of(leaf, 0, len(leaf.keys))
+            leaf_rows = tree.values_of(leaf, 0, len(leaf.keys), missing)
             for column, values in zip(batch, picked(leaf.keys, leaf_rows, missing), strict=True):
                 column += values
         if layout is not None:

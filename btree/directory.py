@@ -1,7 +1,7 @@
 """Page 1: the directory of trees, rewritten by every pages commit.
 
 head   format | 0 | 254 | 0
-body   [next tree id, [[tree id, kind, root page, count, kinds, leaf limit, has large values], ...]]
+body   [next tree id, [[tree id, kind, root page, count, kinds, leaf limit, large values], ...]]
 
 Where trees have columns that pages may lack (see `added`), the format is 2, which programs that know nothing of such
 trees refuse, and the body has a third element, [[tree id, width, values], ...].
@@ -28,7 +28,7 @@ FIRST_TREE_ID = 3
 
 _HEAD = bytes((FORMAT, 0, 254, 0))
 _HEAD_WITH_ADDED = bytes((2, 0, 254, 0))
-_Entry = tuple[int, TreeKind, int, int, tuple[int, ...], int, bool]
+_Entry = tuple[int, TreeKind, int, int, tuple[int, ...], int, int]
 _decode: Any = msgspec.msgpack.Decoder(tuple[int, list[_Entry]]).decode
 _decode_with_added: Any = msgspec.msgpack.Decoder(
     tuple[int, list[_Entry], list[tuple[int, int, list[Any]]]]

@@ -358,5 +358,5 @@ class DiskTransaction(OnPages):
         order = [directory.DIRECTORY_PAGE]
         for tree_id in self.tree_ids():
             tree = self.tree(tree_id)
-            order += self.pages_below(tree.root, tree.kind, has_large=tree.large)
+            order += self.pages_below(tree.root, tree.kind, has_large=tree.large != 0)
         return [page for page in order if page]

@@ -13,11 +13,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from btree.codec import encode_large, encode_node, encoded_size
+from btree.codec import encode_node, encoded_size
 from btree.directory import DIRECTORY_PAGE, encode_directory
 from btree.edit import Pieces, cut_branch, cut_leaf
-from btree.node import LargeReference, LargeValues, Node, new_branch, new_leaf
-from btree.protocols import Value
+from btree.large_values import encode_large, kept_of
+from btree.long_columns import bit_of, is_long
+from btree.node import (
+    InPages,
+    LargeReference,
+    LargeValues,
+    LongRow,
+    Node,
+    Part,
+    new_branch,
+    new_leaf,
+)
+from btree.protocols import TreeKind, Value
 from btree.tree_state import TreeState
 
 if TYPE_CHECKING:
@@ -49,11 +60,11 @@ class Flush:
         self.written: list[
             tuple[int, Node, int, int]
         ] = []  # tree id, node, its page's bytes and place
-        self.large: list[LargeReference] = []
+        self.large_count = 0  # pages of large values
         self.numbered: list[Node] = []  # got their page id here
         self.allocated: list[int] = []
         self.early = early  # written at once, for a spill
-        self.found_large = False
+        self.found_large = 0  # see `TreeState.large`
         self._state: TreeState
 
     def trees(self, states: dict[int, TreeState]) -> dict[int, TreeState]:
@@ -93,7 +104,7 @@ class Flush:
     def start(self, state: TreeState) -> None:
         """What follows belongs to the tree of `state`."""
         self._state = state
-        self.found_large = False
+        self.found_large = 0
 
     def _node(self, node: Node) -> Pieces:
         return self.leaf(node) if node.children is None else self._branch(node)
@@ -172,6 +183,7 @@ class Flush:
         fitted = new_leaf(leaf.keys, leaf.values, None, leaf.page)
         if leaf.values is not None:
             fitted.values = self._with_large_moved(leaf.values)
+            self._state.large |= self.found_large
             payload = encode_node(kind, fitted)
         pieces: Pieces = [(None, fitted)]
         if not self.fits(payload):
@@ -182,24 +194,36 @@ class Flush:
 
     def _with_large_moved(self, values: list[Value]) -> LargeValues:
         """The values, those that fill half a page or more put in pages of their own."""
-        moved = list(values)
-        for slot, value in enumerate(moved):
-            if value.__class__ is LargeReference:
-                continue
-            payload = encode_large(self._state.kind, value)
-            if len(payload) * 2 > self.page_bytes:
-                moved[slot] = reference = LargeReference(0, 0, len(payload))
-                self._put_large(reference, payload)
-                self._state.large = self.found_large = True
+        moved, kind, bytes_min = list(values), self._state.kind, self.page_bytes // 2
+        if kind is TreeKind.RAW:
+            for slot, value in enumerate(moved):
+                if value.__class__ is not LargeReference:
+                    payload = encode_large(kind, value)
+                    if len(payload) > bytes_min:
+                        page, location = self._put_large(payload)
+                        moved[slot] = LargeReference(page, location, len(payload))
+                        self.found_large = 1
+            return LargeValues(moved)
+        for slot, row in enumerate(moved):
+            head, known = (row.head, row.parts) if isinstance(row, LongRow) else (row, ())
+            parts: list[Part] = []
+            for column, value in enumerate(head):
+                if is_long(value, bytes_min):
+                    payload = encode_large(kind, value)
+                    parts.append((column, self._put_large(payload)[0], len(payload)))
+                    self.found_large |= bit_of(column)
+            if parts:
+                kept = list(head)
+                for column, _, _ in parts:
+                    kept[column] = None
+                moved[slot] = LongRow(tuple(kept), (*known, *parts))
         return LargeValues(moved)
 
-    def _put_large(self, reference: LargeReference, payload: bytes) -> None:
-        reference.page = self._allocate()
-        if self.early:
-            reference.location = self.writer.put_early(reference.page, payload)
-        else:
-            self.writer.put(reference.page, payload)
-            self.large.append(reference)
+    def _put_large(self, payload: bytearray) -> tuple[int, int]:
+        """A page for a large value, and where it lies."""
+        page = self._allocate()
+        self.large_count += 1
+        return page, self.writer.put_early(page, payload)
 
     def _allocate(self) -> int:
         page = self.writer.allocate()
@@ -213,7 +237,7 @@ class Flush:
         size = 0
         for slot, (key, value) in enumerate(zip(leaf.keys, values, strict=True)):
             bytes_ = encoded_size(key)
-            bytes_ += 16 if value.__class__ is LargeReference else encoded_size(value)
+            bytes_ += encoded_size(kept_of(value) if isinstance(value, InPages) else value)
             if size and size + bytes_ > self.page_bytes:
                 ends.append(slot)
                 size = 0
@@ -243,12 +267,10 @@ class Flush:
     @property
     def count(self) -> int:
         """Pages put so far, large values and the directory included."""
-        return len(self.written) + len(self.large) + 1
+        return len(self.written) + self.large_count + 1
 
     def settle(self, commit: Commit) -> None:
         """Note in the nodes where their pages lie."""
-        for reference in self.large:
-            reference.location = commit.location(reference.page)
         for tree_id, node, page_bytes, location in self.written:
             node.location = location
             node.unflushed = False

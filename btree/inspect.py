@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from btree import codec
-from btree.node import LargeReference, LargeValues, Node
+from btree.node import InPages, Node
 from btree.order import search_left, search_right
 from btree.protocols import Key, TreeKind
 from btree.tree import Tree
@@ -107,10 +107,6 @@ def _size(kind: TreeKind, node: Node) -> int:
     """Bytes that the node's page takes, its large values' own pages left out."""
     if node.children is not None:
         return 4 + codec.encoded_size((node.keys, _pages(node)))
-    values = node.values
-    if values.__class__ is LargeValues:
-        small = [value for value in list(values or ()) if value.__class__ is not LargeReference]
-        return 4 + codec.encoded_size((node.keys, small))
     return len(codec.encode_node(kind, node))
 
 
@@ -132,8 +128,8 @@ def view(tree: Tree, node: Node) -> PageView:
 
 
 def _shown(value: Any) -> Any:
-    if value.__class__ is LargeReference:
-        return LargePage(value.page, value.size_bytes)
+    if isinstance(value, InPages):
+        return LargePage(value.pages[0], value.size_bytes)
     return value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from math import inf
 from typing import Any
 
@@ -11,7 +11,7 @@ from btree.column_pages import OpenPage
 from btree.directory import FIRST_TREE_ID, initial_trees
 from btree.errors import BusyError, ClosedError, ConflictError, StoreError
 from btree.kept_columns import Column, Layout, kept_with
-from btree.node import LargeReference, Node
+from btree.node import InPages, Node
 from btree.packed import PackedLeaf
 from btree.pending import add_pending, remove_pending
 from btree.protocols import RAW_TREE_ID, Store, TreeKind, Value
@@ -163,7 +163,9 @@ class MemoryTransaction(LocalTransaction):
     def load_root(self, state: TreeState) -> Node:
         raise AssertionError("a tree in memory has its root")
 
-    def load_large(self, tree: TreeNodes, reference: LargeReference) -> Value:
+    def load_large(
+        self, tree: TreeNodes, values: Sequence[InPages], columns: Container[int] | None
+    ) -> list[Value]:
         raise AssertionError("a tree in memory has its values")
 
     def fresh_node(self, tree: Tree, page: int, location: int) -> Node:

@@ -47,28 +47,72 @@ class NotInMemoryError(AttributeError):
     """A value lies in a page of its own: take the slow path, as for a child that is an int."""
 
 
-class LargeReference:
-    """Stands in a leaf for a large value that is in a page of its own."""
+Part = tuple[int, int, int]
+"""A long value of a row: its column, its page, and how many bytes that has."""
+
+
+class InPages:
+    """Stands in a leaf for a value that is in pages of its own, or parts of which are."""
+
+    __slots__ = ()
+
+    @property
+    def pages(self) -> list[int]:
+        """The pages' numbers."""
+        raise NotImplementedError
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of those pages."""
+        raise NotImplementedError
+
+
+class LargeReference(InPages):
+    """Stands for a value of the raw tree."""
 
     __slots__ = ("location", "page", "size_bytes")
+
+    size_bytes: int
 
     def __init__(self, page: int, location: int, size_bytes: int) -> None:
         self.page = page
         self.location = location
         self.size_bytes = size_bytes
 
+    @property
+    def pages(self) -> list[int]:
+        return [self.page]
+
+
+class LongRow(InPages):
+    """Stands for a row with values in pages of their own: `head` has NULLs in their columns."""
+
+    __slots__ = ("head", "parts")
+
+    def __init__(self, head: tuple[Value, ...], parts: tuple[Part, ...]) -> None:
+        self.head = head
+        self.parts = parts
+
+    @property
+    def pages(self) -> list[int]:
+        return [page for _, page, _ in self.parts]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum([size for _, _, size in self.parts])
+
 
 class LargeValues(list[Value]):
-    """The values of a leaf in which some are `LargeReference`s.
+    """The values of a leaf for some of which stand `InPages`.
 
     Touching one of those by its index raises `NotInMemoryError`, so ordinary leaves pay nothing for
-    the existence of large values.  `list(values)` gives the references themselves."""
+    the existence of large values.  `list(values)` gives what stands for them."""
 
     __slots__ = ()
 
     def __getitem__(self, slot: Any) -> Any:
         value = list.__getitem__(self, slot)
-        if value.__class__ is LargeReference:
+        if isinstance(value, InPages):
             raise NotInMemoryError
         return value
 

@@ -5,14 +5,18 @@ A `Replay` applies the redo of commits that were made elsewhere, or that nobody 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from btree import codec
 from btree.column_pages import OpenPage, open_pages
 from btree.errors import CorruptionError
 from btree.kept_columns import Column, Layout, kept_with
-from btree.node import LargeReference, Node, like
+from btree.large_values import average_apart, average_entry_bytes, decode_large
+from btree.long_columns import LongValues
+from btree.node import InPages, LargeReference, LongRow, Node, like
 from btree.overlay import FEW_LOADED, OverlaidTree
 from btree.packed import PackedLeaf, packed_index_leaf, packed_leaf
 from btree.packed_rows import READS_MAX
@@ -33,6 +37,10 @@ PUTS_SCATTERED = 2
 """With this many entries of the raw tree for each put of a transaction, or more, the puts count as scattered."""
 
 LEAF_LIMIT_MAX = 256
+LONG_LEAF_BYTES = 1 << 20
+"""What the values of a leaf may take that are to be in pages of their own: whoever wants all of them has them all in memory."""
+FEW_ENTRIES = 4
+"""With fewer of them in a page it is looked at how many there may be with long ones apart."""
 _MEASURE_ENTRIES = 24
 
 
@@ -127,7 +135,7 @@ class OnPages(LocalTransaction):
     def hot_rows(self, state: TreeState) -> HotRows | None:
         if self._writable or state.kind not in (TreeKind.TABLE, TreeKind.INDEX):
             return None
-        return self.store.cache.hot.of(state.id, state.mark, has_large=state.large)
+        return self.store.cache.hot.of(state.id, state.mark, has_large=state.large != 0)
 
     def _read(
         self, tree_id: int, kind: TreeKind, page: int, location: int, added: Added | None = None
@@ -161,10 +169,16 @@ class OnPages(LocalTransaction):
             pages.append(page)
             locations.append(location)
         payloads = self.reader.read_many(pages, locations) if pages else ()
-        opened = open_pages(payloads, pages, columns, tree.kind, tree.added)
+        opened = open_pages(
+            payloads, pages, columns, tree.kind, tree.added, long_values=self.long_values(tree)
+        )
         for at, leaf in zip(wanted, opened, strict=True):
             found[at] = leaf
         return found
+
+    def long_values(self, tree: TreeNodes) -> LongValues:
+        """What reads the long values of a tree's columns."""
+        return partial(self._large_values, tree.id, tree.kind)
 
     def scans_again(self, tree: Tree) -> bool:
         scanned = self.store.cache.scanned
@@ -208,15 +222,42 @@ class OnPages(LocalTransaction):
         state.root = root
         return root
 
-    def load_large(self, tree: TreeNodes, reference: LargeReference) -> Value:
-        location = reference.location
-        if not location:
-            location = reference.location = self.reader.locate(reference.page)
-        if not location:
-            raise CorruptionError(f"page {reference.page} of tree {tree.id} is missing")
-        payload = self.reader.read(reference.page, location)
-        value = codec.decode_large(tree.kind, payload, reference.page)
-        return value if tree.added is None else tree.added.row(value)
+    def load_large(
+        self, tree: TreeNodes, values: Sequence[InPages], columns: Container[int] | None
+    ) -> list[Value]:
+        if tree.kind is TreeKind.RAW:
+            pages = [page for value in values for page in value.pages]
+            known = [value.location for value in values if isinstance(value, LargeReference)]
+            return self._large_values(tree.id, tree.kind, pages, known)
+        rows, wanted, pages = [], [], []
+        for at, value in enumerate(values):
+            assert isinstance(value, LongRow)
+            rows.append(list(value.head))
+            for column, page, _ in value.parts:
+                if columns is None or column in columns:
+                    wanted.append((at, column))
+                    pages.append(page)
+        found = self._large_values(tree.id, tree.kind, pages)
+        for (at, column), part in zip(wanted, found, strict=True):
+            rows[at][column] = part
+        return list(map(tuple, rows))
+
+    def _large_values(
+        self, tree_id: int, kind: TreeKind, pages: Sequence[int], known: Sequence[int] = ()
+    ) -> list[Value]:
+        """What is in pages of large values; `known`: where they lie, 0 of those of which that is not known."""
+        if not pages:
+            return []
+        locate = self.reader.locate
+        if known:
+            locations = [at or locate(page) for at, page in zip(known, pages, strict=True)]
+        else:
+            locations = list(map(locate, pages))
+        if 0 in locations:
+            page = pages[locations.index(0)]
+            raise CorruptionError(f"page {page} of tree {tree_id} is missing")
+        payloads = self.reader.read_many(pages, locations)
+        return list(map(decode_large, repeat(kind), payloads, pages))
 
     def is_vast(self, state: TreeState) -> bool:
         return state.kind is TreeKind.RAW and self.store.is_vast(state)
@@ -251,7 +292,11 @@ class OnPages(LocalTransaction):
             sample = Node()
             sample.keys = leaf.keys[::step]
             sample.values = like(leaf.values, step=step)
-        entries = int(self.store.page_bytes / codec.average_entry_bytes(sample))
+        entry_bytes = average_entry_bytes(sample)
+        entries = int(self.store.page_bytes / entry_bytes)
+        if entries < FEW_ENTRIES and tree.kind in (TreeKind.TABLE, TreeKind.CLUSTERED):
+            kept = average_apart(sample, self.store.page_bytes // 2)
+            entries = int(min(self.store.page_bytes / kept, LONG_LEAF_BYTES / entry_bytes))
         tree.leaf_limit = min(max(entries, 2), LEAF_LIMIT_MAX)
         more = self.store.cache.weigh(tree.id, sample)
         if more > 0:  # what the leaf has got was taken for smaller than it is
@@ -272,8 +317,8 @@ class OnPages(LocalTransaction):
     def _pages_of(self, node: Node, kind: TreeKind, has_large: bool) -> Iterator[int]:
         if node.children is None:
             for value in list(node.values or ()) if has_large else ():
-                if value.__class__ is LargeReference:
-                    yield value.page
+                if isinstance(value, InPages):
+                    yield from value.pages
             return
         assert node.pages is not None
         for slot, child in enumerate(node.children):

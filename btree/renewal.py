@@ -386,7 +386,7 @@ class Renewal:
             root_page=page,
             count=state.count + self._added,
             kinds=state.kinds,
-            large=state.large or self._flush.found_large,
+            large=state.large | self._flush.found_large,
             leaf_limit=tree.leaf_limit,
             mark=Mark(),
         )

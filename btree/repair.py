@@ -26,7 +26,8 @@ from btree.added import Added
 from btree.directory import DIRECTORY_PAGE, decode_directory
 from btree.disk import DiskStore
 from btree.errors import CorruptionError, StorageError, StoreError
-from btree.node import LargeReference, Node
+from btree.large_values import decode_large
+from btree.node import InPages, LargeReference, LongRow, Node
 from btree.order import less, order_key
 from btree.protocols import CATALOG_TREE_ID, Key, Kind, TreeKind, Value
 from btree.redo import OP_CHANGES, decode_redo, replay
@@ -269,7 +270,7 @@ class _Repair:
         for key, value in zip(leaf.keys, values, strict=True):
             if not bounds.has(key):
                 continue
-            if value.__class__ is LargeReference:
+            if isinstance(value, InPages):
                 value = self._large(tree.kind, value, key, name)
                 if value is None:
                     continue
@@ -290,15 +291,25 @@ class _Repair:
         tree.load(keys, None if index else [value for _, value in entries])
         return len(entries)
 
-    def _large(self, kind: TreeKind, reference: LargeReference, key: Key, name: str) -> Value:
-        page = reference.page
+    def _large(self, kind: TreeKind, value: InPages, key: Key, name: str) -> Value:
+        """The value with what is in pages of its own; None if it is lost, NULLs for what is lost of a row."""
+        if isinstance(value, LargeReference):
+            return self._in_page(kind, value.page, value.size_bytes, f"{name}: the value", key)
+        assert isinstance(value, LongRow)
+        row = list(value.head)
+        for column, page, size_bytes in value.parts:
+            what = f"{name}: column {column + 1}"
+            row[column] = self._in_page(kind, page, size_bytes, what, key)
+        return tuple(row)
+
+    def _in_page(self, kind: TreeKind, page: int, size_bytes: int, what: str, key: Key) -> Value:
         self.reached.add(page)
         for _, location in reversed(self.salvaged.versions.get(page, [])):
             payload = self.salvaged.read(page, location) if location else None
             if payload is not None:
                 with contextlib.suppress(CorruptionError):
-                    return codec.decode_large(kind, payload, page)
-        self.note(f"{name}: the value of {key!r:.60} ({reference.size_bytes} bytes) is lost")
+                    return decode_large(kind, payload, page)
+        self.note(f"{what} of {key!r:.60} ({size_bytes} bytes) is lost")
         return None
 
     def _stray_leaves(self, transaction: LocalTransaction) -> None:
@@ -348,7 +359,10 @@ class _Repair:
         kinds = self.kinds.get(tree.id) or tree.kinds  # the latter of what has been found
         if not kinds or tree.kind not in (TreeKind.TABLE, TreeKind.CLUSTERED):
             return True
-        rows = [row for row in leaf.values or () if row.__class__ is tuple]
+        found_rows = [
+            row.head if isinstance(row, LongRow) else row for row in list(leaf.values or ())
+        ]
+        rows = [row for row in found_rows if row.__class__ is tuple]
         widths = {len(row) for row in rows}
         if tree.id in self.added:
             widths = {max(width, len(kinds)) for width in widths}  # given columns since

@@ -12,7 +12,7 @@ written (`rewritten_pages`):
 Where something else has found the rows, an index perhaps, only the leaves of their keys are opened (`rows`).
 
 Leaves that lose all of their rows, or most of them, are taken out of their branches, and what was left in them is
-put into others at the end.  Those that have changes in memory, or large values, or would grow too long, are changed
+put into others at the end.  Those that have changes in memory, or lose long values, or would grow too long, are changed
 as nodes (`load`, `delete_many`).  So are all if few leaves are touched: redo is shorter than their pages.
 """
 
@@ -31,6 +31,7 @@ from btree.column_pages import OpenPage, joined, open_pages
 from btree.columns import parts_of
 from btree.edit import run_end
 from btree.errors import CorruptionError
+from btree.long_columns import may_be_long
 from btree.node import Node
 from btree.order import search_left, search_right
 from btree.protocols import Key, RowColumns, Value
@@ -49,6 +50,7 @@ KEPT_MAX = 1 << 17
 """So many rows of leaves that lose most of theirs are kept in memory, to be put into leaves together."""
 
 _LEAVES_AT_FIRST, _LEAVES_AT_ONCE = 16, 128
+_LONG_LEAVES_AT_ONCE = 8
 
 _Values = dict[int, Sequence[Value]]
 """New values of a leaf's chosen rows, by column."""
@@ -160,7 +162,7 @@ class Batch:
             if column == KEY_COLUMN:
                 found += leaf.node.keys
             else:
-                rows = self._rewrite.tree.values_of(leaf.node, 0, leaf.rows)
+                rows = self._rewrite.tree.values_of(leaf.node, 0, leaf.rows, (column,))
                 found += map(itemgetter(column), rows)
         return found + joined(run, column) if found else joined(run, column)
 
@@ -251,7 +253,7 @@ class Batch:
     def set(self, columns: Mapping[int, Sequence[Value]], kinds: Mapping[int, set[type]]) -> None:
         """Give the chosen rows other values in some columns; `kinds` are the values' classes."""
         rewrite = self._rewrite
-        if not rewrite.by_page(self._chosen):
+        if not rewrite.by_page(self._chosen, keeps_rows=True):
             self._place()
             for leaf, at, until in self._chosen:
                 rewrite.wait(leaf, {column: new[at:until] for column, new in columns.items()})
@@ -264,6 +266,10 @@ class Batch:
         if len(written) < len(columns):
             self._place()
         for leaf, at, until in self._chosen:
+            if leaf.has_long(columns):
+                self._place()
+                rewrite.later(leaf, {column: new[at:until] for column, new in columns.items()})
+                continue
             kept = leaf.to_write_over(columns) if len(written) == len(columns) else None
             if kept is not None:
                 start, end = leaf.start, leaf.start + leaf.rows
@@ -344,7 +350,9 @@ class Rewrite:
                 if batch.count:
                     yield batch
             return
-        at_once = _LEAVES_AT_FIRST
+        at_once, most = _LEAVES_AT_FIRST, _LEAVES_AT_ONCE
+        if tree.large:  # each may have a megabyte of what the caller wants to know
+            at_once = most = 1 if may_be_long(tree.large, columns) else _LONG_LEAVES_AT_ONCE
         for branch, slots, low, high in parts_of(tree, root, start, stop):
             slot = slots.start
             while slot < slots.stop:
@@ -352,7 +360,7 @@ class Rewrite:
                 leaves = self._opened(tree, branch, range(slot, end), columns)
                 batch = Batch(self, leaves, columns)
                 if batch.count:
-                    at_once = max(1, min(BATCH_ROWS * len(leaves) // batch.count, _LEAVES_AT_ONCE))
+                    at_once = max(1, min(BATCH_ROWS * len(leaves) // batch.count, most))
                 first, last = slot == slots.start, end == slots.stop
                 if (first and low is not None) or (last and high is not None):
                     batch.cut(low, high)
@@ -371,9 +379,10 @@ class Rewrite:
             if batch.count:
                 yield batch
             return
+        at_once = _LONG_LEAVES_AT_ONCE if tree.large else _LEAVES_AT_ONCE
         for branch, slots, runs in runs_of(tree, root, keys, 0, len(keys)):
-            for at in range(0, len(slots), _LEAVES_AT_ONCE):
-                end = at + _LEAVES_AT_ONCE
+            for at in range(0, len(slots), at_once):
+                end = at + at_once
                 batch = Batch(self, self._opened(tree, branch, slots[at:end], ()), ())
                 batch.choose_keys(runs[at:end], known)
                 if batch.count:
@@ -395,7 +404,15 @@ class Rewrite:
             places = self._transaction.read_in_place(pages, [locations[at] for at in there])
             payloads = [places[page][0] for page in pages]
             wanted = columns if KEY_COLUMN in columns else (KEY_COLUMN, *columns)
-            found = open_pages(payloads, pages, wanted, tree.kind, tree.added, as_views=True)
+            found = open_pages(
+                payloads,
+                pages,
+                wanted,
+                tree.kind,
+                tree.added,
+                as_views=True,
+                long_values=self._transaction.long_values(tree),
+            )
             opened = dict(zip(there, found, strict=True))
         leaves, rows = [], 0
         for at, slot in enumerate(slots):
@@ -413,6 +430,7 @@ class Rewrite:
         tree = self.tree
         self._transaction.give_up_redo()
         tree.note_rewritten(0)
+        tree.large |= tree.large >> 1  # the columns behind it have other numbers now
         for branch, slots, _, _ in parts_of(before, before.root, None, None):
             for slot in range(slots.start, slots.stop, _LEAVES_AT_ONCE):
                 check()
@@ -443,13 +461,15 @@ class Rewrite:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def by_page(self, chosen: Sequence[tuple[RewrittenLeaf, int, int]]) -> bool:
+    def by_page(
+        self, chosen: Sequence[tuple[RewrittenLeaf, int, int]], *, keeps_rows: bool = False
+    ) -> bool:
         """Whether changes to so many more leaves are written to their pages; else they have to wait, until all
-        of them are known to be few."""
+        of them are known to be few.  `keeps_rows`: they are changes of values, not deletes."""
         if self._by_page is None:
             self._leaves += sum([leaf.opened is not None for leaf, _, _ in chosen])
             self._rows += chosen[-1][2]
-            self._by_page = self._written.is_worth(self._leaves, self._rows)
+            self._by_page = self._written.is_worth(self._leaves, self._rows, keeps_rows=keeps_rows)
             if self._by_page is not None:
                 self._decided()
         return self._by_page is True
@@ -465,7 +485,7 @@ class Rewrite:
         self.batch_done()
 
     def _set(self, leaf: RewrittenLeaf, values: _Values) -> bool:
-        if leaf.opened is None:
+        if leaf.opened is None or leaf.has_long(values):
             return False
         page = leaf.page_with(
             self.tree.kind,
@@ -476,7 +496,7 @@ class Rewrite:
     def take_away(self, leaf: RewrittenLeaf) -> bool:
         """Write a leaf's page without the chosen rows; False if it has to be changed as a node."""
         left = leaf.rows - len(leaf.slots)
-        if leaf.opened is None:
+        if leaf.opened is None or leaf.opened.long_values is not None:
             return False
         if left * 4 < self.tree.leaf_limit:
             if self._rows_kept + left > KEPT_MAX:

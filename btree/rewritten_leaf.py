@@ -26,7 +26,7 @@ from btree.codec import (
     row_id_part,
 )
 from btree.column_codec import decode_column, encode_column, packer
-from btree.column_pages import OpenPage, joined
+from btree.column_pages import OpenPage, decoded_column, joined
 from btree.errors import CorruptionError
 from btree.node import Node
 from btree.order import search_left
@@ -169,7 +169,7 @@ class RewrittenLeaf(Place):
         if column == KEY_COLUMN:
             return self.chosen_keys()
         if self.opened is None:
-            rows = tree.values_of(self.node, 0, self.rows)
+            rows = tree.values_of(self.node, 0, self.rows, (column,))
             return [rows[slot][column] for slot in self.slots]
         values = self._all(column)
         return [values[slot] for slot in self.kept_slots()]
@@ -183,7 +183,7 @@ class RewrittenLeaf(Place):
         known = self._decoded
         if column not in known:
             assert self.opened is not None
-            known[column] = decode_column(self.opened.kept[column])
+            known[column] = decoded_column(self.opened, column)
         return known[column]
 
     def with_values(self, column: int, values: Sequence[Value]) -> bytes:
@@ -226,12 +226,30 @@ class RewrittenLeaf(Place):
         kept = opened.kept.copy()
         for column, new in columns.items():
             kept[column] = new
-        return encode_columns_page(kind, opened.key_form, opened.key_part, kept, opened.gone)
+        return self._page(kind, opened.key_part, kept)
 
-    def page_without_column(self, kind: TreeKind, column: int) -> bytearray | None:
-        """The page with a column less; None if its keys are told from that."""
+    def _page(self, kind: TreeKind, part: Any, kept: list[bytes]) -> bytearray:
         opened = self.opened
         assert opened is not None
+        long = opened.long_values is not None
+        return encode_columns_page(kind, opened.key_form, part, kept, opened.gone, long=long)
+
+    def has_long(self, columns: Iterable[int]) -> bool:
+        """Whether its page says of values in some columns that they are in pages of their own, which have to be freed if
+        the values go."""
+        opened = self.opened
+        return (
+            opened is not None
+            and opened.long_values is not None
+            and any(map(opened.is_long, columns))
+        )
+
+    def page_without_column(self, kind: TreeKind, column: int) -> bytearray | None:
+        """The page with a column less; None if its keys are told from that, or it has long values."""
+        opened = self.opened
+        assert opened is not None
+        if opened.is_long(column):
+            return None
         part: Any = opened.key_part
         if opened.key_form is KeyForm.COLUMNS:
             places = [part] if part.__class__ is int else part
@@ -239,8 +257,7 @@ class RewrittenLeaf(Place):
                 return None
             places = [place - (place > column) for place in places]
             part = places[0] if part.__class__ is int else places
-        kept = opened.kept[:column] + opened.kept[column + 1 :]
-        return encode_columns_page(kind, opened.key_form, part, kept, opened.gone)
+        return self._page(kind, part, opened.kept[:column] + opened.kept[column + 1 :])
 
     def gone_then(self) -> list[int]:
         """The slots of deleted rows in the page's columns once the chosen ones are."""

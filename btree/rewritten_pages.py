@@ -31,6 +31,9 @@ ROWS_MIN = 256
 """At least this many leaves with changes, and this many changed rows, are needed for pages to be written; fewer are changed
 as nodes: redo is shorter than their pages."""
 
+LONG_ROWS_MIN = 8
+"""The same of rows with long values, which stand in redo and not in their leaves."""
+
 SPARSE = 32
 """With fewer rows changed than one in so many of their leaves, pages are written only the first time: nodes
 take time to be made, but from then on such changes cost their redo, where pages fill the file each time."""
@@ -50,10 +53,14 @@ class RewrittenPages:
         self._waiting: list[tuple[Node, Place, bytes | bytearray]] = []
         self._in_place: list[tuple[Node, RewrittenLeaf, int, bytes]] = []
 
-    def is_worth(self, leaves: int, rows: int) -> bool | None:
+    def is_worth(self, leaves: int, rows: int, *, keeps_rows: bool = False) -> bool | None:
         """Whether pages are written for changes of so many rows in so many leaves; None as long as these are
-        too few to say so.  If they are, there is no redo from then on."""
+        too few to say so.  If they are, there is no redo from then on.  `keeps_rows`: redo has the rows."""
         tree, known = self._tree, self._transaction.store.cache.rewritten
+        if keeps_rows and tree.large and rows >= LONG_ROWS_MIN:
+            self._transaction.give_up_redo()
+            tree.note_rewritten(0)
+            return True
         dense = rows * SPARSE >= leaves * tree.leaf_limit
         if leaves < LEAVES_MIN or not (dense or rows >= ROWS_MIN):
             return None

@@ -37,7 +37,7 @@ class Spill:
         if tree.root.children is not None and tree.root.unflushed:
             self.flush.start(tree.snapshot_state())
             self._branch(tree, tree.owned_root())
-            tree.large = tree.large or self.flush.found_large
+            tree.large |= self.flush.found_large
 
     def _branch(self, tree: Tree, branch: Node) -> None:
         children = branch.children

@@ -110,7 +110,7 @@ class _Stream:
                 plant(tree, cut_branch(root, tree.branch_limit, full=False), full=False)
         finally:
             self.transaction.spilled += self.flush.allocated
-        tree.large = tree.large or self.flush.found_large
+        tree.large |= self.flush.found_large
         tree.note_rewritten(-self.added)
         for key in self.thin:
             path, leaf = own_path(tree, key)

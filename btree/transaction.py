@@ -488,7 +488,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
 
     def note_clear(self, tree: Tree) -> None:
         """Log that a tree is about to lose all its entries, and keep its root for the pages' sake."""
-        self.cleared.append((tree.root, tree.large, tree.kind))
+        self.cleared.append((tree.root, tree.large != 0, tree.kind))
         self.freed += tree.freed
         tree.freed = ()
         self.log = (*self.log, (OP_CLEAR, tree.id, None if tree.redo is None else len(tree.redo)))

@@ -8,12 +8,12 @@ goes back to it.  `Tree` is what can be asked of the entries; `edit` splits and 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree import kept_redo
 from btree.errors import ReadOnlyError
-from btree.node import LargeReference, LargeValues, Node, copied
+from btree.node import InPages, LargeValues, Node, copied
 from btree.order import search_right
 from btree.packed import child_to_read
 from btree.protocols import Key, TreeKind, Value
@@ -176,18 +176,27 @@ class TreeNodes:
         """The value in a slot of a leaf with values, read from its own page if it is large."""
         assert leaf.values is not None
         value = list.__getitem__(leaf.values, slot)
-        if value.__class__ is LargeReference:
-            return self.transaction.load_large(self, value)
+        if isinstance(value, InPages):
+            return self.transaction.load_large(self, [value], None)[0]
         return value
 
-    def values_of(self, leaf: Node, start: int, end: int) -> list[Value]:
-        """A slice of a leaf's values with the large ones read; [] in an INDEX tree."""
+    def values_of(
+        self, leaf: Node, start: int, end: int, columns: Container[int] | None = None
+    ) -> list[Value]:
+        """A slice of a leaf's values with the large ones read; [] in an INDEX tree.  `columns`: of rows with long values, NULLs
+        will do for those of others."""
         values = leaf.values
         if values is None:
             return []
         if values.__class__ is list:
             return values if end - start == len(values) else values[start:end]
-        return [self.value(leaf, slot) for slot in range(start, end)]
+        found = list(values)[start:end]
+        slots = [slot for slot, value in enumerate(found) if isinstance(value, InPages)]
+        if slots:
+            loaded = self.transaction.load_large(self, [found[slot] for slot in slots], columns)
+            for slot, value in zip(slots, loaded, strict=True):
+                found[slot] = value
+        return found
 
     # -- to be changed ---------------------------------------------------------------------------
 
@@ -220,8 +229,9 @@ class TreeNodes:
     def free_large(self, values: Sequence[Value]) -> None:
         """Free the pages of those `values` that are large."""
         for value in values:
-            if value.__class__ is LargeReference:
-                self.free(value.page)
+            if isinstance(value, InPages):
+                for page in value.pages:
+                    self.free(page)
 
     def _forget_large(self, values: list[Value], slot: int) -> None:
         if values.__class__ is LargeValues:

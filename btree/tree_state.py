@@ -60,7 +60,7 @@ class TreeState:
         root_page: int = 0,
         count: int = 0,
         kinds: tuple[int, ...] = (),
-        large: bool = False,
+        large: int = 0,
         leaf_limit: int,
         mark: Mark,
         freed: tuple[int, ...] = (),
@@ -72,7 +72,7 @@ class TreeState:
         self.root_page = root_page
         self.count = count
         self.kinds = kinds
-        self.large = large  # whether any value ever went to a page of its own
+        self.large = large  # not 0 if any value ever went to a page of its own; of rows, the bits of their columns
         self.leaf_limit = leaf_limit
         self.mark = mark
         self.added = added  # columns that pages may lack

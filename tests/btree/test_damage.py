@@ -146,15 +146,21 @@ def test_an_older_copy_of_a_tail_does_not_continue_a_newer_log() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_random_bytes_for_pages_never_decode_to_anything_but_nodes_or_errors(seed: int) -> None:
     from btree import CorruptionError
-    from btree.codec import decode_large, decode_node
+    from btree.codec import decode_node
     from btree.directory import decode_directory
+    from btree.large_values import decode_large
     from btree.redo import decode_redo
 
     rng = random.Random(seed)
     for _ in range(3000):
         kind = rng.choice(list(TreeKind))
         head = bytes(
-            (1, kind, rng.choice((0, 1, 255)), rng.choice((0, 1, 2, 3, 65, 128, 129, 130)))
+            (
+                1,
+                kind,
+                rng.choice((0, 1, 255)),
+                rng.choice((0, 1, 2, 3, 65, 128, 129, 130, 192, 193, 194, 195)),
+            )
         )
         payload = head + rng.randbytes(rng.randrange(40))
         if rng.random() < 0.5:
