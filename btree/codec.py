@@ -506,12 +506,12 @@ def readers(
         if len(keys) != count:
             raise ValueError("keys and columns of different lengths")
         if not gone:
-            return (keys, PageRows(kept)) if count else None
+            return (keys, PageRows(page, kept)) if count else None
         if not gone[0]:
             raise ValueError("no deleted slots")
         mask = mask_without(gone[0], count)
         there = array("I", compress(range(count), mask))
-        return (array("q", compress(keys, mask)), PageRows(kept, there)) if there else None
+        return (array("q", compress(keys, mask)), PageRows(page, kept, there)) if there else None
     except (msgspec.DecodeError, LookupError, ValueError, OverflowError) as error:
         raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error
 

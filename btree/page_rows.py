@@ -8,6 +8,9 @@ A number in fixed width is where its slot says.  Of a column in msgpack nothing 
 before it.  Where all are texts of ASCII, each shorter than 32 bytes, the bytes that are not ASCII are the heads of the
 texts, which tell their lengths: one call takes them out, and their sum is the place.  Else all are decoded, each time:
 three times as long.
+
+So what a column holds is found out behind all checks of a page that is read.  Here is where it is told from which
+page it came, if it is no column.
 """
 
 from __future__ import annotations
@@ -15,7 +18,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from struct import Struct
 
+import msgspec
+
 from btree.column_codec import SHORT_NULL, decode_all, row_count, short_lengths
+from btree.errors import CorruptionError
 from btree.node import NotInMemoryError
 from btree.packed_rows import PackedRows, SiftedRows, packed_rows
 from btree.protocols import Value
@@ -24,20 +30,24 @@ ROWS_MAX = 16
 """Rows that are taken out of a leaf's columns before it is turned round; a column that has to be decoded for one counts
 as one more."""
 
+_NO_COLUMNS = (msgspec.DecodeError, LookupError, ValueError)
 _NUMBERS = {ord(code): Struct(f"<{code}") for code in "bhiqd"}
 
 
 class PageRows(PackedRows):
     """The same for a leaf's first look-ups: `turned` are the rows for those to come.  `there`: the rows' places in the
-    columns, where these have others, too, that are deleted."""
+    columns, where these have others, too, that are deleted.  CorruptionError, of any look-up: it names the `page`."""
 
-    __slots__ = ("_columns", "_count", "_decoded", "_lengths", "_there", "_turned")
+    __slots__ = ("_columns", "_count", "_decoded", "_lengths", "_page", "_there", "_turned")
 
-    def __init__(self, columns: Sequence[bytes], there: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, page: int, columns: Sequence[bytes], there: Sequence[int] | None = None
+    ) -> None:
         count = row_count(columns[0])
         for column in columns:
             if row_count(column) != count:
                 raise ValueError("columns of different lengths")
+        self._page = page
         self._columns = columns
         self._count = count
         self._there = there
@@ -60,7 +70,10 @@ class PageRows(PackedRows):
         """The rows, each in one place."""
         made = self._turned
         if made is None:
-            made = packed_rows(self._columns)
+            try:
+                made = packed_rows(self._columns)
+            except _NO_COLUMNS as error:
+                raise self._damaged(error) from error
             if self._there is not None:
                 made = SiftedRows(made, self._there)
             made.reads = min(self.reads, ROWS_MAX)
@@ -73,24 +86,30 @@ class PageRows(PackedRows):
         if self._there is not None:
             slot = self._there[slot]
         row: list[Value] = []
-        for place, column in enumerate(self._columns):
-            number = _NUMBERS.get(column[0])
-            if number is not None:
-                row += number.unpack_from(column, 1 + number.size * slot)
-                continue
-            lengths = self._lengths.get(place)
-            if lengths is None:
-                lengths = self._lengths[place] = short_lengths(column, self._count)
-            if not lengths:
-                row.append(decode_all(column)[slot])
-                self._decoded += 1
-            elif lengths[slot] == SHORT_NULL:
-                row.append(None)
-            else:
-                nulls = lengths.count(SHORT_NULL, 0, slot)
-                begin = 4 + slot + sum(lengths[:slot]) - nulls * SHORT_NULL
-                row.append(column[begin : begin + lengths[slot]].decode())
+        try:
+            for place, column in enumerate(self._columns):
+                number = _NUMBERS.get(column[0])
+                if number is not None:
+                    row += number.unpack_from(column, 1 + number.size * slot)
+                    continue
+                lengths = self._lengths.get(place)
+                if lengths is None:
+                    lengths = self._lengths[place] = short_lengths(column, self._count)
+                if not lengths:
+                    row.append(decode_all(column)[slot])
+                    self._decoded += 1
+                elif lengths[slot] == SHORT_NULL:
+                    row.append(None)
+                else:
+                    nulls = lengths.count(SHORT_NULL, 0, slot)
+                    begin = 4 + slot + sum(lengths[:slot]) - nulls * SHORT_NULL
+                    row.append(column[begin : begin + lengths[slot]].decode())
+        except _NO_COLUMNS as error:
+            raise self._damaged(error) from error
         return tuple(row)
+
+    def _damaged(self, error: Exception) -> CorruptionError:
+        return CorruptionError(f"page {self._page}: columns that can't be decoded ({error})")
 
     def __getitem__(self, slot: int) -> Value:
         self.reads += 1

@@ -19,7 +19,7 @@ from btree import CollectorPaused, Tree, order_key
 from sql.context import Context
 from sql.run.hashing import DiskTable, hash_keys, kept_rows
 from sql.run.probes import MembersOf, Probe
-from sql.run.ranges import fetched, key_span, rows_of
+from sql.run.ranges import fetched, key_span, led_to, rows_of
 from sql.run.sorting import in_batches
 from sql.run.spill import row_bytes
 
@@ -32,8 +32,8 @@ def index_rows(
     if rowids is None:
         return rows_of(fetched(key_span(tree, check, prefix), table.get_many, -1))
     if len(rowids) == 1:
-        return (table.get(rowids[0]),)
-    return table.get_many(rowids) if rowids else ()
+        return led_to(rowids, [table.get(rowids[0])])
+    return led_to(rowids, table.get_many(rowids)) if rowids else ()
 
 
 def index_batches(
@@ -43,7 +43,7 @@ def index_batches(
     rowids = tree.last_parts(prefix)
     if rowids is None:
         return fetched(key_span(tree, check, prefix), table.get_many, -1)
-    return ((rowids, table.get_many(rowids)),) if rowids else ()
+    return ((rowids, led_to(rowids, table.get_many(rowids))),) if rowids else ()
 
 
 FIRST_GATHERED = 128
@@ -193,7 +193,8 @@ def fetching(
     """Lists of a table's rows for lists of an index's keys, which hold the table's key at `at`."""
 
     def fetch(found: list[list[Any]]) -> list[list[Any]]:
-        rows = get_many([key[at] for keys in found for key in keys])
+        wanted = [key[at] for keys in found for key in keys]
+        rows = led_to(wanted, get_many(wanted))
         lists = []
         start = 0
         for keys in found:

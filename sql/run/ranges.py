@@ -7,7 +7,7 @@ from itertools import chain, product
 from operator import ge, gt, le, lt
 from typing import Any
 
-from btree import MAX, Tree, TreeKind, key_parts, order_key
+from btree import MAX, CorruptionError, Tree, TreeKind, key_parts, order_key
 
 Batch = tuple[Sequence[Any], list[Any]]
 Check = Callable[[], None]
@@ -284,6 +284,15 @@ def entries_of(batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
     return chain.from_iterable(zip(batch[0], batch[1], strict=True) for batch in batches)
 
 
+def led_to(keys: Sequence[Any], rows: list[Any]) -> list[Any]:
+    """The rows at the keys that an index has.  CorruptionError if one of them is missing: the table and the index
+    have been changed one without the other."""
+    if not all(rows):
+        key = next(key for key, row in zip(keys, rows, strict=True) if not row)
+        raise CorruptionError(f"row {key!r} is missing from its table, an index leads to it")
+    return rows
+
+
 def fetched(
     batches: Iterable[Batch], get_many: Callable[[list[Any]], list[Any]], at: int, first: int = 0
 ) -> Iterator[Batch]:
@@ -298,15 +307,15 @@ def fetched(
         rowids += key_parts(keys, at)
         while 0 < first < len(rowids):
             run = rowids[:first]
-            yield run, get_many(run)
+            yield run, led_to(run, get_many(run))
             del rowids[:first]
             first *= 2
         if len(rowids) >= wanted:
             wanted = min(4 * len(rowids), FETCHED_MAX)
-            yield rowids, get_many(rowids)
+            yield rowids, led_to(rowids, get_many(rowids))
             rowids = []
     if rowids:
-        yield rowids, get_many(rowids)
+        yield rowids, led_to(rowids, get_many(rowids))
 
 
 def found_rows(
@@ -320,10 +329,10 @@ def found_rows(
         if len(rowids) >= wanted:
             wanted = min(4 * len(rowids), FETCHED_MAX)
             check()
-            yield rowids, get_many(rowids)
+            yield rowids, led_to(rowids, get_many(rowids))
             rowids = []
     if rowids:
-        yield rowids, get_many(rowids)
+        yield rowids, led_to(rowids, get_many(rowids))
 
 
 def fetched_clustered(
@@ -332,7 +341,7 @@ def fetched_clustered(
     """The same for a WITHOUT ROWID table, whose key is the index key's tail from `start`."""
     for keys, _ in batches:
         table_keys = [key[start:] for key in keys]
-        yield table_keys, get_many(table_keys)
+        yield table_keys, led_to(table_keys, get_many(table_keys))
 
 
 def head(batches: Iterable[Batch], count: int, skip: int = 0) -> Iterator[Batch]:

@@ -44,7 +44,7 @@ def test_rows_are_what_was_put(values: list[Any], count: int) -> None:
     numbers = list(range(count))
     columns = [encode_column(column), encode_column(numbers)]
     for slot in {0, count - 1, draw.randrange(count), draw.randrange(count)}:
-        row = PageRows(columns).row(slot)
+        row = PageRows(1, columns).row(slot)
         assert repr(row) == repr((column[slot], slot))
         assert repr(packed_rows(columns).row(slot)) == repr(row)
 
@@ -62,7 +62,7 @@ def test_a_null_behind_as_many_bytes_as_two_can_tell(more: int) -> None:
 
 def test_the_leaf_is_turned_round_after_a_few() -> None:
     columns = [encode_column([f"text {n}" for n in range(100)]), encode_column(list(range(100)))]
-    rows = PageRows(columns)
+    rows = PageRows(1, columns)
     for slot in range(ROWS_MAX):
         assert rows[slot] == (f"text {slot}", slot)
     assert not rows.is_turning
@@ -78,9 +78,9 @@ def test_the_leaf_is_turned_round_after_a_few() -> None:
 def test_several_rows_are_asked_of_the_turned_leaf() -> None:
     columns = [encode_column([f"text {n}" for n in range(100)]), encode_column(list(range(100)))]
     expected = [(f"text {n}", n) for n in range(100)]
-    assert PageRows(columns).rows(3, 9) == expected[3:9]
-    assert PageRows(columns).cut(3, 9) == expected[3:9]
-    assert PageRows(columns).rows_at(range(10, 110), [12, 9, 109]) == [
+    assert PageRows(1, columns).rows(3, 9) == expected[3:9]
+    assert PageRows(1, columns).cut(3, 9) == expected[3:9]
+    assert PageRows(1, columns).rows_at(range(10, 110), [12, 9, 109]) == [
         expected[2],
         None,
         expected[99],
@@ -89,7 +89,7 @@ def test_several_rows_are_asked_of_the_turned_leaf() -> None:
 
 def test_columns_of_different_lengths() -> None:
     with pytest.raises(ValueError, match="different lengths"):
-        PageRows([encode_column(["a"] * 20), encode_column([1] * 19)])
+        PageRows(1, [encode_column(["a"] * 20), encode_column([1] * 19)])
 
 
 @pytest.mark.parametrize("form", ["consecutive", "deltas", "listed", "columns"])
@@ -134,3 +134,23 @@ def test_a_page_says_no_nonsense_of_its_deleted_rows() -> None:
             readers(TreeKind.TABLE, page, 5)
     page = bytes(encode_columns_page(TreeKind.TABLE, KeyForm.CONSECUTIVE, 1, kept, list(range(20))))
     assert readers(TreeKind.TABLE, page, 5) is None
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        encode_column(["a" * 40] * 20)[:-1],  # ends too early
+        encode_column(["a" * 40] * 20).replace(b"a", b"\xff"),  # no UTF-8
+        encode_column(["a" * 40] * 19 + [None])[:-1] + b"\xc1",  # no msgpack
+        encode_column(["a"] * 20)[:-2] + b"\xa2\xff\xff",  # longer than it says, no UTF-8
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_columns_that_cannot_be_decoded_name_their_page(column: bytes, turned: bool) -> None:
+    """It is found out by the look-up of a row, or when the leaf is turned round."""
+    rows = PageRows(77, [encode_column(list(range(20))), column])
+    with pytest.raises(CorruptionError, match="page 77: columns that can't be decoded"):
+        if turned:
+            rows.turned()
+        else:
+            rows.row(19)

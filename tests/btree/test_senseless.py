@@ -93,3 +93,53 @@ def test_a_directory_without_a_tree_of_the_catalog_is_one_clear_error(tmp_path: 
         store.begin().commit_redo(encode([[2, 3, None]])).wait()
     with pytest.raises(kvsh.DatabaseError, match="there is no tree 3"):
         _read(path)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM t INDEXED BY tb WHERE b = 3",
+        "SELECT * FROM t INDEXED BY tb WHERE b >= 3 ORDER BY b",
+        "SELECT * FROM t INDEXED BY tb WHERE b >= 3 ORDER BY b DESC LIMIT 2",
+        "SELECT sum(length(c)) FROM t INDEXED BY tb WHERE b = 3",
+        "UPDATE t INDEXED BY tb SET a = a + 10000 WHERE b = 3",
+    ],
+)
+def test_an_index_that_leads_to_no_row_is_one_clear_error(tmp_path: Path, sql: str) -> None:
+    """What took the row apart found None in its place."""
+    path = tmp_path / "db"
+    with kvsh.connect(path, isolation_level=None) as con:
+        con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b, c)")
+        con.execute("CREATE INDEX tb ON t(b)")
+        con.executemany("INSERT INTO t VALUES (?, ?, 'c')", [(at, at % 7) for at in range(1000)])
+    con.close()
+    with PageStore.open(path) as store:
+        store.begin().commit_redo(encode([[0, 4, [[3, 1234], None, [8, 1234], None]]])).wait()
+    con = kvsh.connect(path, isolation_level=None)
+    for _ in range(2):
+        with pytest.raises(kvsh.DatabaseError, match="row 1234 is missing from its table"):
+            con.execute(sql).fetchall()
+    assert con.execute("PRAGMA integrity_check").fetchall() != [("ok",)]
+    con.close()
+
+
+@pytest.mark.parametrize("sql", ["SELECT * FROM t WHERE a = 40", "DELETE FROM t WHERE a = 40"])
+def test_a_leaf_whose_texts_are_none_is_named_by_its_page(tmp_path: Path, sql: str) -> None:
+    """Its columns are decoded by the look-up alone, behind the checks of the page."""
+    path = tmp_path / "db"
+    with kvsh.connect(path, isolation_level=None) as con:
+        con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+        con.executemany("INSERT INTO t VALUES (?, ?)", [(at, "b" * 50) for at in range(100)])
+    con.close()
+    with kvsh.open(path) as db:
+        db.checkpoint()
+    with PageStore.open(path) as store:
+        writer = store.begin()
+        for page in store.live_pages():
+            content = writer.read(page, writer.locate(page))
+            writer.put(page, content.replace(b"b" * 50, b"\xff" * 50))
+        writer.commit_pages().wait()
+    con = kvsh.connect(path, isolation_level=None)
+    with pytest.raises(kvsh.DatabaseError, match=r"page \d+: .*utf-8"):
+        con.execute(sql).fetchall()
+    con.close()
