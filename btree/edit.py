@@ -380,8 +380,8 @@ def _put_run(
     leaf: Node, run: Sequence[Key], run_values: Sequence[Value] | None, *, sparse: bool
 ) -> bool:
     """Put ascending keys into a leaf, each in its slot: entries that are all there already, or a few
-    (`sparse`).  False, with those put that were put, where that takes more than plain comparisons or a
-    merge is cheaper."""
+    (`sparse`).  False, with nothing put, where that takes more than plain comparisons or a merge is
+    cheaper."""
     keys, values = leaf.keys, leaf.values
     if values.__class__ is LargeValues or (values is not None and run_values is None):
         return False
@@ -393,7 +393,7 @@ def _put_run(
         return True
     try:
         if len(run) <= FEW:
-            _put_few(keys, values, run, run_values)
+            _put_each(keys, values, run, run_values, [bisect_left(keys, key) for key in run])
             return True
         first = bisect_left(keys, run[0])
         end = first + len(run)
@@ -420,30 +420,22 @@ def _put_run(
         return True
     if not sparse:
         return False
-    for at in range(len(run) - 1, -1, -1):  # from the right: slots on the left stay what they are
-        slot, key = slots[at], run[at]
-        if slot < count and keys[slot] == key:
-            keys[slot] = key
-            if values is not None and run_values is not None:
-                values[slot] = run_values[at]
-        else:
-            keys.insert(slot, key)
-            if values is not None and run_values is not None:
-                values.insert(slot, run_values[at])
+    _put_each(keys, values, run, run_values, slots)
     return True
 
 
-def _put_few(
+def _put_each(
     keys: list[Key],
     values: list[Value] | None,
     run: Sequence[Key],
     run_values: Sequence[Value] | None,
+    slots: list[int],
 ) -> None:
-    """Put each of a few ascending keys by itself."""
-    slot = 0
-    for at, key in enumerate(run):
-        slot = bisect_left(keys, key, slot)
-        if slot < len(keys) and keys[slot] == key:
+    """Put each of some ascending keys into its slot, as the slots were before any of them went in."""
+    count = len(keys)
+    for at in range(len(run) - 1, -1, -1):  # from the right: slots on the left stay what they are
+        slot, key = slots[at], run[at]
+        if slot < count and keys[slot] == key:
             keys[slot] = key
             if values is not None and run_values is not None:
                 values[slot] = run_values[at]
