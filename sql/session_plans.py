@@ -220,7 +220,12 @@ class QueryPlan(Checked):
     def quick(self, session: Session, parameters: Any) -> list[Row] | int | None:
         transaction = session.begun
         plan = self.variant if self.count else self
-        if transaction is None or plan is None or session.current is not None:
+        if transaction is None:
+            ready = session.ready(self.text)
+            if ready is None or plan is None or not plan._fits(parameters):
+                return None
+            return ready[0](parameters)
+        if plan is None or session.current is not None:
             return None
         short, fits = plan._short, plan._fits
         if (

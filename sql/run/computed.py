@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from btree import Column
+from btree import Column, listed
 
 Columns = tuple[Sequence[Any], ...]
 
@@ -75,7 +75,7 @@ class ComputedTest:
 
     def decided(self, batch: Columns) -> bytes | bool:
         """A byte for each row, 1 where it meets the condition; False if none does."""
-        mask = self._decide(self._computed.of(batch[self._computed.place]))
+        mask = self._decide(self._computed.of(listed(batch[self._computed.place])))
         return mask if 1 in mask else False
 
 
