@@ -35,13 +35,16 @@ _ROWS_AT_ONCE = 1024
 class Relation(Struct, frozen=True, eq=False):
     """Rows made on demand.  `range_rows(ctx, lo, hi, lo_inclusive, hi_inclusive, reverse)` has bounds on
     the first column (None: no bound) and may give rows outside of them.  `rowid` is the place of the last
-    column, where that is the number of the row and has no name but `rowid` and its other names."""
+    column, where that is the number of the row and has no name but `rowid` and its other names.
+    `leading(arguments)` gives the few rows of one call, each cut to its first `leads` columns."""
 
     table: Table
     rows: Callable[[Context, Row], Batches]
     hidden: frozenset[int] = frozenset()
     range_rows: Callable[..., Batches] | None = None
     rowid: int | None = None
+    leading: Callable[[Row], Iterable[Row]] | None = None
+    leads: int = 0
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -235,11 +238,15 @@ def _json_rows(ctx: Context, arguments: Row, *, deep: bool) -> Iterator[list[Row
 
 @cache
 def _json_each() -> Relation:
+    from sql.functions.json_functions import leading_rows
+
     return Relation(
         _table("json_each", *_JSON_COLUMNS, _ROWID),
         lambda ctx, arguments: _json_rows(ctx, arguments, deep=False),
         frozenset((8, 9)),
         rowid=10,
+        leading=leading_rows,
+        leads=4,
     )
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from sql.compile.module import Lines, Module
 from sql.compile.plans import FEW_ROWS
-from sql.compile.providers import provided_rows
+from sql.compile.providers import leading_rows, provided_rows
 from sql.expressions import (
     INTEGER,
     ROWID,
@@ -181,6 +181,10 @@ class AccessCompiler:
             case DerivedRelation():
                 return self._row_batches(relation.source, self.compiler.derived(relation))
             case RowRelation():
+                leading = leading_rows(self, relation)
+                if leading:
+                    row = f"r{relation.source}"
+                    return Source(None, [self.loop(row, leading)], [row])
                 return self._row_batches(relation.source, provided_rows(self, relation, level))
             case WorkRelation():
                 row = f"r{relation.source}"

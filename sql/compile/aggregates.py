@@ -40,6 +40,7 @@ class Field(Struct, frozen=True):
     nan: bool = False  # NULL is NaN here
     bulk: tuple[str, ...] | None = None
     fresh: bool = False  # the first row makes it another object than its start
+    beats: str = ""  # of min() and max(): whether `x`, which is no NULL, takes the place of `S`
 
 
 class AggregateCode(Struct):
@@ -124,8 +125,17 @@ class AggregateCompiler:
                 f"if v: s_ = {call.name}(v)",
                 f"if v and (S is None or s_ {sign} S): S = s_",
             )
-            update = f"if S is None or x {sign} S: S = x"
-            field = Field("None", update, arguments[0], guard, skip, bulk=bulk, fresh=True)
+            beats = f"S is None or x {sign} S"
+            field = Field(
+                "None",
+                f"if {beats}: S = x",
+                arguments[0],
+                guard,
+                skip,
+                bulk=bulk,
+                fresh=True,
+                beats=beats,
+            )
             return self._use([field], "S0")
         return None
 
@@ -188,11 +198,15 @@ class AggregateCompiler:
         value = self._call(grouping.ordered_value, "S0", repr(directions), self._make(call))
         return self._use([Field("[]", f"S.append({entry})", "", guard)], value)
 
-    def updates(self, slot: str = "s[{}]") -> Lines:
-        """Statements that take one row into the state `s`, or another one; `slot` gives the field of a place."""
+    def updates(self, slot: str = "s[{}]", done: int | None = None) -> Lines:
+        """Statements that take one row into the state `s`, or another one; `slot` gives the field of a place.
+
+        `done`: the place of the field that `bare_updates` takes care of."""
         body = Lines()
         latest = None
         for place, field in enumerate(self.fields):
+            if place == done:
+                continue
             conditions = [field.guard] if field.guard else []
             argument = field.argument
             simple = is_simple(argument)
@@ -229,22 +243,39 @@ class AggregateCompiler:
             made.append(value)
         return made
 
-    def bare_updates(self, codes: list[AggregateCode], at: int, bare: list[str]) -> Lines:
-        """Bare columns come from the row of min() or max(), if there is one of them."""
+    def bare_updates(
+        self, codes: list[AggregateCode], at: int, bare: list[str]
+    ) -> tuple[Lines, int | None]:
+        """Bare columns come from the row of min() or max(), if there is one of them: statements, and the place of its
+        field where they set this, too.
+
+        NULL is found as long as nothing else is: till then each row takes the place of the one before."""
         body = Lines()
         block = self.block
         if block.bare_from is None or not bare:
-            return body
+            return body, None
         call = block.aggregates[block.bare_from]
         argument = self.scalar.value(call.arguments[0])
-        slot = codes[block.bare_from].places[0]
+        place = codes[block.bare_from].places[0]
+        field, slot = self.fields[place], f"s[{place}]"
         where = "" if call.where is None else f"{self.scalar.true(call.where)} and "
-        fold = self.module.constants.name(self.scalar.folding(call.collation), "fold")
-        test = self._call(grouping.beats, argument, f"s[{slot}]", str(call.name == "max"), fold)
-        body.add(f"if {where}{test}:")
-        for place, source in enumerate(bare):
-            body.add(f"    s[{at + place}] = {source}")
-        return body
+        if field.beats:
+            value = argument
+            if not is_simple(argument):
+                value = "x"
+                body.add(f"x = {argument}")
+            better = with_argument(field.beats, slot, value)
+            if field.skip_null:
+                better = f"{slot} is None or {value} is not None and ({better})"
+            body.add(f"if {where}({better}):")
+            body.add(f"    {slot} = {value}")
+        else:
+            fold = self.module.constants.name(self.scalar.folding(call.collation), "fold")
+            test = self._call(grouping.beats, argument, slot, str(call.name == "max"), fold)
+            body.add(f"if {where}{test}:")
+        for number, source in enumerate(bare):
+            body.add(f"    s[{at + number}] = {source}")
+        return body, place if field.beats else None
 
 
 _NAMES = re.compile(r"\b[Sx]\b")

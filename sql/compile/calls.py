@@ -49,3 +49,16 @@ def remembered(
     others = [f"({''.join(f'{source}, ' for source in part)})" for part in (before, after)]
     known = scalar.once(f"{scalar.constants.name(for_many, 'for_many')}(ctx, {', '.join(others)})")
     return f"{known}[{arguments[at]}]"
+
+
+def by_constant(
+    scalar: ScalarCompiler,
+    by_second: Callable[[Any], Callable[[Any], Any]],
+    arguments: list[str],
+    expressions: Sequence[Expression],
+) -> str:
+    """A call as one of a function that is made once a run for its second argument; "" where rows differ in that."""
+    if scalar.once is None or not is_settled(expressions[1]) or is_settled(expressions[0]):
+        return ""
+    made = scalar.once(f"{scalar.constants.name(by_second, 'by_second')}({arguments[1]})")
+    return f"{made}({arguments[0]})"

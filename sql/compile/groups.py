@@ -109,8 +109,9 @@ class GroupCompiler(AggregateCompiler):
         step = Lines()
         if not single:
             at = len(self.fields) + (0 if is_plain else len(originals))
-            step.extend(self.bare_updates(codes, at, bare))
-            step.extend(self.updates())
+            of_bare, done = self.bare_updates(codes, at, bare)
+            step.extend(of_bare)
+            step.extend(self.updates(done=done))
         return _Parts(
             key=folded[0] if len(folded) == 1 else f"({', '.join(folded)})",
             width=len(folded),

@@ -19,6 +19,20 @@ if TYPE_CHECKING:
     from sql.compile.accesses import AccessCompiler
 
 
+def leading_rows(accesses: AccessCompiler, relation: RowRelation) -> str:
+    """The source of a provider's rows cut to their first columns, for a level behind others; "" where more is asked of
+    them."""
+    leads = getattr(relation.provider, "leads", 0)
+    wanted = accesses.needed.get(relation.source, set())
+    if relation.source == accesses.first or not all(0 <= column < leads for column in wanted):
+        return ""
+    if accesses.compiler.analysis is not None or not leads:
+        return ""
+    arguments = "".join(f"{accesses.scalar.value(item)}, " for item in relation.arguments)
+    provider = accesses.module.constants.name(relation.provider, "provider")
+    return f"{provider}.leading(({arguments}))"
+
+
 def provided_rows(accesses: AccessCompiler, relation: RowRelation, level: Level) -> str:
     """The source of a provider's batches of rows."""
     provider = accesses.module.constants.name(relation.provider, "provider")

@@ -18,7 +18,7 @@ from typing import Any, assert_never
 from msgspec.structs import replace
 
 from sql import values as v
-from sql.compile.calls import part_of, remembered
+from sql.compile.calls import by_constant, part_of, remembered
 from sql.compile.scalar_compare import NAMED, OPPOSITE, PLAIN_CLASSES, is_simple
 from sql.compile.scalar_kinds import CHAIN_MAX, spine
 from sql.compile.scalar_match import MatchCompiler
@@ -435,6 +435,10 @@ class ScalarCompiler(MatchCompiler):
                 if source:
                     return source
             return f"{name}({', '.join(arguments)})"
+        if function.by_second is not None and len(expressions) == 2:
+            source = by_constant(self, function.by_second, arguments, expressions)
+            if source:
+                return source
         if not function.propagates_null or not arguments:
             return f"{name}({', '.join(arguments)})"
         null = [self.nullable(item) for item in expressions] or [True] * len(arguments)

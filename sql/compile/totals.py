@@ -54,14 +54,14 @@ class TotalsCompiler(AggregateCompiler):
             for clause in split_clauses(clauses):
                 body.add(f"{clause}:")
                 body.depth += 1
+            of_bare, done = self.bare_updates(codes, count, bare)
+            body.extend(of_bare)
             if bare:
-                if block.bare_from is not None:
-                    body.extend(self.bare_updates(codes, count, bare))
                 body.add("if first:")
                 body.add("    first = False")
                 for place, item in enumerate(bare):
                     body.add(f"    s[{count + place}] = {item}")
-            body.extend(self.updates())
+            body.extend(self.updates(done=done))
             body.depth = 0
         passed = [f"s[{count + place}]" for place in range(len(bare))]
         row = "".join(f"{item}, " for item in [*self.values(codes, "s[{}]"), *passed])

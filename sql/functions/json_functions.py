@@ -7,12 +7,14 @@ not as a string; everything else sees plain text.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from sql.errors import SqlError
 from sql.expressions import INTEGER, NULL, TEXT
 from sql.functions.json_paths import Place, assign, find
-from sql.functions.json_rows import each_rows, tree_rows
+from sql.functions.json_quick import UNKNOWN, reader
+from sql.functions.json_rows import each_rows, leading_rows, tree_rows
 from sql.functions.json_text import (
     REMOVED,
     Given,
@@ -31,7 +33,7 @@ from sql.functions.json_text import (
 )
 from sql.functions.registry import JSON, Aggregate, AnyFunction, Function
 
-__all__ = ["FUNCTIONS", "JsonText", "each_rows", "tree_rows"]
+__all__ = ["FUNCTIONS", "JsonText", "each_rows", "leading_rows", "tree_rows"]
 
 DOCUMENT = TEXT | JSON
 
@@ -153,6 +155,29 @@ def _changed(
             assign(root, text_of(path) or "", value, replaces=replaces, creates=creates)
     node = root[0]
     return node.value if node.__class__ is Given else render(node)
+
+
+def _quick(long_way: Callable[[Any, Any], Any], path: str | None) -> Callable[[Any], Any]:
+    """A function of documents that gives what the long way does at a path, and mostly makes no nodes."""
+    read = None if path is None else reader(path)
+    if read is None:
+        return lambda document: long_way(document, path)
+
+    def value(document: Any) -> Any:
+        found = read(document)
+        return long_way(document, path) if found is UNKNOWN else found
+
+    return value
+
+
+def _extracting(path: Any) -> Callable[[Any], Any]:
+    """json_extract() at one path."""
+    return _quick(json_extract, text_of(path))
+
+
+def _pointing(path: Any) -> Callable[[Any], Any]:
+    """The operator ->> at one path."""
+    return _quick(json_double_arrow, _short_path(path))
 
 
 def json_insert(*arguments: Any) -> Any:
@@ -279,9 +304,17 @@ FUNCTIONS: tuple[AnyFunction, ...] = (
     _maker("json_object", json_object, 0, None, DOCUMENT),
     Function("json_type", json_type, 1, 2, kinds=NULL | TEXT),
     Function("json_array_length", json_array_length, 1, 2, kinds=NULL | INTEGER),
-    Function("json_extract", json_extract, 0, None, kinds=15, returns_json=True),
+    Function(
+        "json_extract",
+        json_extract,
+        0,
+        None,
+        kinds=15,
+        returns_json=True,
+        by_second=_extracting,
+    ),
     Function("->", json_arrow, 2, 2, kinds=NULL | DOCUMENT, returns_json=True),
-    Function("->>", json_double_arrow, 2, 2, kinds=15),
+    Function("->>", json_double_arrow, 2, 2, kinds=15, by_second=_pointing),
     _maker("json_insert", json_insert, 0, None, 31),
     _maker("json_replace", json_replace, 0, None, 31),
     _maker("json_set", json_set, 0, None, 31),

@@ -6,10 +6,11 @@ A node's `id` is its number in the document read from left to right, labels coun
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sql.functions.json_paths import find, steps_of
+from sql.functions.json_quick import children
 from sql.functions.json_text import Members, parse_to_read, sql_of, text_of, type_of, unescape
 
 Row = tuple[Any, ...]
@@ -32,6 +33,16 @@ class _Seen(NamedTuple):
 def each_rows(document: Any, path: Any = "$") -> Iterator[Row]:
     """One row for each element or member of the node at the path, or one for a scalar."""
     return _rows(document, path, deep=False)
+
+
+def leading_rows(arguments: Row) -> Sequence[Row]:
+    """The first four columns of `each_rows`: (key, value, type, atom)."""
+    if not arguments or arguments[0] is None:
+        return ()
+    document, path = arguments[0], arguments[1] if len(arguments) > 1 else "$"
+    read = children(path) if path.__class__ is str else None
+    found = None if read is None else read(document)
+    return [row[:4] for row in each_rows(document, path)] if found is None else found
 
 
 def tree_rows(document: Any, path: Any = "$") -> Iterator[Row]:

@@ -38,7 +38,9 @@ class Function(Struct, frozen=True, eq=False):
     `max_args` is None for any number.  `kinds`: mask of `btree.Kind` bits the result may have, and `JSON`.
     `propagates_null`: NULL whenever an argument is NULL, and `call` is never given one then.
     `for_many`, of one that takes microseconds and is asked for equal values again and again: from the context and the
-    arguments before and behind the one in which rows differ to what it gives by that."""
+    arguments before and behind the one in which rows differ to what it gives by that.
+    `by_second`, of one with two arguments, the second of which is the same for all rows mostly: from that to a function of the
+    first."""
 
     name: str
     call: Callable[..., Any]
@@ -52,6 +54,7 @@ class Function(Struct, frozen=True, eq=False):
     builtin: bool = True
     takes_json: bool = False  # wants JSON among its arguments marked as such, and not as plain text
     for_many: Callable[[Any, tuple[Any, ...], tuple[Any, ...]], Mapping[Any, Any]] | None = None
+    by_second: Callable[[Any], Callable[[Any], Any]] | None = None
 
 
 def strict(

@@ -26,7 +26,7 @@ from sql.optimise.shares import Shares
 from sql.optimise.statistics import ROWS_OF_UNKNOWN
 from sql.optimise.terms import is_constant
 from sql.plan import DerivedRelation, Relation, RowRelation, Select, TableRelation, WorkRelation
-from sql.plan.operators import HashLookup, RowsScan
+from sql.plan.operators import HashLookup, KeyRange, RowidRange, RowsScan
 from sql.plan.walk import references, references_in
 
 if TYPE_CHECKING:
@@ -166,6 +166,8 @@ class RelationAccesses:
                     self.stated,
                     first_of_order=bool(self.block.order) and self.block.limit is not None,
                 )
+                for candidate in access.candidates(frozenset()):
+                    self._count(candidate, access.size)
             found = access.candidates(bound | self.outer)
             size = float(access.size)
             if not first:
@@ -187,6 +189,13 @@ class RelationAccesses:
                 found = [hashed] if is_made and probes else [*found, hashed]
         self._candidates[key] = found
         return found
+
+    def _count(self, candidate: Candidate, size: int) -> None:
+        """Note how many rows the conditions leave that a range of an index, or of row ids, proves."""
+        access = candidate.access
+        is_partial = isinstance(access, KeyRange) and bool(access.path.where)
+        if candidate.used and isinstance(access, (KeyRange, RowidRange)) and not is_partial:
+            self.shares.count(candidate.used, candidate.rows / max(size, 1))
 
     def _size(self, place: int) -> float:
         relation = self.items[place].relation

@@ -82,10 +82,14 @@ def _tells_no_match(condition: Expression, item: FromItem) -> bool:
         return True
     if table.columns[column.column].not_null:
         return True
+    place = column.source, column.column  # in WHERE it may be NULL, in ON perhaps not
     return any(
         isinstance(each, Compare)
         and each.op in ("=", "<", "<=", ">", ">=")
-        and column in (each.left, each.right)
+        and any(
+            isinstance(side, ColumnRef) and (side.source, side.column) == place
+            for side in (each.left, each.right)
+        )
         for each in item.on
     )
 

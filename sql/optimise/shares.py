@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from operator import eq, ge, gt, le, lt, ne
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sql.expressions import (
     ROWID,
@@ -46,6 +46,17 @@ _TESTS: dict[str, Test] = {
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
+class _Tried(NamedTuple):
+    """A condition on one stored table that was tried on a sample of its rows.
+
+    `passes`: which rows pass; `share`: of all rows, those that do; `units`: as how many independent values the sample counts."""
+
+    source: int
+    passes: list[bool]
+    share: float
+    units: int
+
+
 class Shares:
     """Estimates for the conditions of one SELECT over `relations`, by source number."""
 
@@ -53,7 +64,12 @@ class Shares:
         self.planner = planner
         self.relations = relations
         self._known: dict[tuple[int, ...], float] = {}
-        self._samples: dict[int, tuple[int, list[bool], float] | None] = {}
+        self._samples: dict[int, _Tried | None] = {}
+        self._counted: list[tuple[frozenset[int], float]] = []
+
+    def count(self, conjuncts: Iterable[Expression], share: float) -> None:
+        """Note the share of rows that meet some conditions together, as an index tells it that has them in one range."""
+        self._counted.append((frozenset(map(id, conjuncts)), share))
 
     def of_all(self, conjuncts: Iterable[Expression]) -> float:
         """The share of rows that pass all the conditions."""
@@ -67,38 +83,58 @@ class Shares:
         return known
 
     def _of_all(self, conjuncts: list[Expression]) -> float:
+        """What an index has counted, times what a sample says of the other conditions."""
+        ids = frozenset(map(id, conjuncts))
+        fitting = [counted for counted in self._counted if counted[0] <= ids]
+        if not fitting:
+            return self._of_sample(conjuncts)
+        counted, share = min(fitting, key=lambda each: each[1])
+        rest = [each for each in conjuncts if id(each) not in counted]
+        if not rest:
+            return share
+        tried = [self._sampled(each) for each in conjuncts if id(each) in counted]
+        passes = [each.passes for each in tried if each is not None]
+        if len(passes) == len(tried):
+            together = sum(map(all, zip(*passes, strict=True)))
+            if together >= SAMPLE_ROWS_MIN:
+                known = [each for each in conjuncts if id(each) in counted]
+                return share * min(1.0, self._of_sample(conjuncts) / self._of_sample(known))
+        return share * self._of_all(rest)
+
+    def _of_sample(self, conjuncts: list[Expression]) -> float:
+        """The share of rows that pass all the conditions, by a sample and by guesses."""
         share = 1.0
-        tests: dict[int, list[tuple[list[bool], float]]] = {}
+        tests: dict[int, list[_Tried]] = {}
         for conjunct in conjuncts:
             found = self._sampled(conjunct)
             if found is None:
                 share *= self._guessed(conjunct)
             else:
-                tests.setdefault(found[0], []).append(found[1:])
+                tests.setdefault(found.source, []).append(found)
         for those in tests.values():
             alone = 1.0
-            for _, one in those:
-                alone *= one
+            for one in those:
+                alone *= one.share
             if len(those) == 1:
                 share *= alone
                 continue
-            size = len(those[0][0])
-            passing = sum(map(all, zip(*[passes for passes, _ in those], strict=True)))
-            share *= passing / size if passing else min(alone, 0.5 / size)
+            passing = sum(map(all, zip(*[one.passes for one in those], strict=True)))
+            units = min([one.units for one in those])
+            share *= passing / len(those[0].passes) if passing else min(alone, 0.5 / units)
         return share
 
     def _table(self, node: Expression) -> TableRelation | None:
         relation = self.relations.get(node.source) if isinstance(node, ColumnRef) else None
         return relation if isinstance(relation, TableRelation) else None
 
-    def _sampled(self, conjunct: Expression) -> tuple[int, list[bool], float] | None:
-        """(source, which rows of the sample pass, their share) of a condition on one stored table."""
+    def _sampled(self, conjunct: Expression) -> _Tried | None:
+        """What came of a condition on one stored table."""
         key = id(conjunct)
         if key not in self._samples:
             self._samples[key] = self._tried(conjunct)
         return self._samples[key]
 
-    def _tried(self, conjunct: Expression) -> tuple[int, list[bool], float] | None:
+    def _tried(self, conjunct: Expression) -> _Tried | None:
         """`_sampled`, of `column OP constant`, `column IN (constants)` and `column OP column`."""
         if isinstance(conjunct, (And, Or)):
             return self._combined(conjunct)
@@ -137,10 +173,12 @@ class Shares:
         value = self.planner.value_of(other)
         if value is None:
             return None
-        sample = self.planner.statistics.column(tree_id, column.column)
-        return _share(conjunct, column.source, *_with_value(sample, value, _TESTS[op]))
+        statistics = self.planner.statistics
+        sample = statistics.column(tree_id, column.column)
+        units = len(sample) if op in ("=", "<>") else statistics.independent(tree_id, column.column)
+        return _share(conjunct, column.source, *_with_value(sample, value, _TESTS[op]), units)
 
-    def _called(self, condition: Compare) -> tuple[int, list[bool], float] | None:
+    def _called(self, condition: Compare) -> _Tried | None:
         """`_sampled` of `function(column, constants) OP constant`."""
         call, other, op = condition.left, condition.right, condition.op
         if not isinstance(call, Call) or is_settled(call):
@@ -161,10 +199,11 @@ class Shares:
             return None
         passes, comparable = _with_value(values, value, _TESTS[op])
         if op == "=" and not any(passes):
-            return columns[0].source, passes, 1.0 / max(10.0, len({*values}))
+            share = 1.0 / max(10.0, len({*values}))
+            return _Tried(columns[0].source, passes, share, len(passes))
         return _share(condition, columns[0].source, passes, comparable)
 
-    def _matched(self, condition: Match) -> tuple[int, list[bool], float] | None:
+    def _matched(self, condition: Match) -> _Tried | None:
         """`_sampled` of `column LIKE constant`, or GLOB."""
         from sql.compile.patterns import glob_predicate, like_predicate
 
@@ -187,14 +226,16 @@ class Shares:
         ]
         return _share(condition, column.source, passes, sum(texts))
 
-    def _combined(self, condition: And | Or) -> tuple[int, list[bool], float] | None:
+    def _combined(self, condition: And | Or) -> _Tried | None:
         """`_sampled` of conditions on one table that stand together, or for each other."""
         parts = [part for part in map(self._sampled, condition.items) if part is not None]
-        if len(parts) < len(condition.items) or len({part[0] for part in parts}) != 1:
+        if len(parts) < len(condition.items) or len({part.source for part in parts}) != 1:
             return None
         decided = any if isinstance(condition, Or) else all
-        passes = [*map(decided, zip(*[part[1] for part in parts], strict=True))]
-        return parts[0][0], passes, max(sum(passes), 0.5) / len(passes)
+        passes = [*map(decided, zip(*[part.passes for part in parts], strict=True))]
+        units = min([part.units for part in parts])
+        share = max(sum(passes) / len(passes), 0.5 / units)
+        return _Tried(parts[0].source, passes, share, units)
 
     def _guessed(self, conjunct: Expression) -> float:
         """A guess at the share of rows that pass a condition."""
@@ -261,15 +302,19 @@ class Shares:
 
 
 def _share(
-    conjunct: Expression, source: int, passes: list[bool], comparable: int
-) -> tuple[int, list[bool], float] | None:
-    """What `_sampled` gives, where enough rows of the sample could be compared."""
-    if comparable < SAMPLE_ROWS_MIN or 2 * comparable < len(passes):
+    conjunct: Expression, source: int, passes: list[bool], comparable: int, units: int = 0
+) -> _Tried | None:
+    """What `_sampled` gives, where enough rows of the sample could be compared; `units`: 0 if each is one by itself."""
+    size = len(passes)
+    if comparable < SAMPLE_ROWS_MIN or 2 * comparable < size:
         return None
     passing = sum(passes)
     if not passing and isinstance(conjunct, Compare) and conjunct.op == "=":
         return None
-    return source, passes, min(max(passing, 0.5), comparable - 0.5) / len(passes)
+    least = 0.5 * size / (units or size)
+    return _Tried(
+        source, passes, min(max(passing, least), comparable - least) / size, units or size
+    )
 
 
 _NUMBERS = frozenset((int, float))

@@ -8,6 +8,7 @@ and size class (the power of two of its length).
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +33,14 @@ _CACHE_ENTRIES_MAX = 4096
 class Statistics:
     """What the trees of a preparation's transaction look like."""
 
-    __slots__ = ("_columns", "_env", "_ratios", "_samples")
+    __slots__ = ("_columns", "_env", "_leaves", "_ratios", "_samples", "_units")
 
     def __init__(self, env: BindEnvironment) -> None:
         self._env = env
         self._ratios: dict[tuple[int, int], float] = {}
         self._samples: dict[int, list[Any]] = {}
+        self._leaves: dict[int, list[int]] = {}  # where each leaf of a sample ends
+        self._units: dict[tuple[int, int], int] = {}
         self._columns: dict[tuple[int, int], list[Any]] = {}
 
     def tree(self, tree_id: int) -> Tree:
@@ -46,6 +49,7 @@ class Statistics:
     def forget_samples(self) -> None:
         """Let go of the rows that were looked at."""
         self._samples.clear()
+        self._leaves.clear()
         self._columns.clear()
 
     def rows(self, tree_id: int) -> int:
@@ -98,16 +102,37 @@ class Statistics:
         tree = self.tree(tree_id)
         known = self._samples.get(tree_id)
         if known is None:
-            known = []
+            known, ends = [], []
             for start in _leaf_starts(tree):
                 for _, values in tree.batches(start):
                     known += values
+                    ends.append(len(known))
                     break
             if len(known) < len(tree) and len(known) < SAMPLE_LEAVES * 16:
                 for _, values in tree.batches(reverse=True):
                     known += values
+                    ends.append(len(known))
                     break
-            self._samples[tree_id] = known
+            self._samples[tree_id], self._leaves[tree_id] = known, ends
+        return known
+
+    def independent(self, tree_id: int, column: int) -> int:
+        """As how many independent values a column of the sample counts where a range is compared with it.
+
+        Where values ascend with the rows, as times in a log do, a leaf's values are one: what lies between two leaves of
+        the sample is a part of the table, not one row of it."""
+        known = self._units.get((tree_id, column))
+        if known is None:
+            values = self.column(tree_id, column)
+            ends = self._leaves[tree_id]
+            known = len(values)
+            if len(ends) > 2 and known < len(self.tree(tree_id)):
+                firsts = [values[start] for start in (0, *ends[:-1])]
+                lasts = [values[end - 1] for end in ends]
+                with suppress(TypeError):  # of several kinds
+                    if all(a <= b for a, b in zip(lasts, firsts[1:], strict=False)):
+                        known = len(ends)
+            self._units[tree_id, column] = known
         return known
 
     def column(self, tree_id: int, column: int) -> list[Any]:
@@ -158,9 +183,11 @@ def _leaf_starts(tree: Tree) -> list[Any]:
     if first is None or last is None:
         return []
     low, high = first[0], last[0]
-    if not isinstance(low, int) or not isinstance(high, int) or len(tree) < 512:
+    if len(tree) < 512:
         return [None]
-    return [low + (high - low) * place // SAMPLE_LEAVES for place in range(SAMPLE_LEAVES)]
+    if isinstance(low, int) and isinstance(high, int):
+        return [low + (high - low) * place // SAMPLE_LEAVES for place in range(SAMPLE_LEAVES)]
+    return [None, *_starts(tree, low, high)]
 
 
 def _anchor(key: Any) -> object:
