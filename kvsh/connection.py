@@ -141,7 +141,7 @@ class Connection(Extensible):
         self._is_shared = owns_store and thread is None
         self._renew_turn()
         if self._is_shared:
-            call_in_child(self, Connection._renew_turn)
+            call_in_child(self, Connection._in_child)
         self._trace_callback: Callable[[str], Any] | None = None
         self.limits: dict[int, int] = {}
         self._note_watchers()
@@ -152,6 +152,11 @@ class Connection(Extensible):
     def _renew_turn(self) -> None:
         # Statements, batches of rows and the ends of transactions take it, where the connection is shared.
         self._turn = RLock()
+
+    def _in_child(self) -> None:
+        self._renew_turn()
+        if self._session is not None:
+            self._session.leave_statement()
 
     def cursor(self, factory: Callable[[Connection], AnyCursor] = Cursor) -> AnyCursor:  # type: ignore[assignment]
         """A new cursor, made by `factory(connection)`, with this connection's row factory."""

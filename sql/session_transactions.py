@@ -69,6 +69,11 @@ class TransactionState(SessionDatabases):
         self._query_only = only
         self.joinable = None
 
+    def leave_statement(self) -> None:
+        """In a forked child: nobody goes on with the statement that another thread was executing, and none takes part in
+        its transaction."""
+        self.current = None
+
     # -- transactions -------------------------------------------------------------------------------
 
     def begin(self, mode: str = "DEFERRED") -> None:

@@ -131,6 +131,52 @@ def test_a_child_waits_for_no_statement_of_its_parents_connection(tmp_path: Path
     con.close()
 
 
+@pytest.mark.parametrize("begin", [False, True])
+@pytest.mark.parametrize(
+    "running",
+    ["INSERT INTO t SELECT wait(a) FROM t", "UPDATE t SET a = wait(a)", "SELECT wait(a) FROM t"],
+)
+def test_a_child_takes_no_part_in_a_statement_that_another_thread_executes(
+    tmp_path: Path, running: str, begin: bool
+) -> None:
+    """What it wrote joined the statement's transaction, went nowhere, and was said to be done."""
+    con = kvsh.connect(tmp_path / "db", check_same_thread=False, isolation_level=None)
+    con.execute("CREATE TABLE t(a)")
+    con.execute("INSERT INTO t VALUES (1)")
+    waiting, done = threading.Event(), threading.Event()
+
+    def wait(value: int) -> int:
+        waiting.set()
+        done.wait()
+        return value
+
+    con.create_function("wait", 1, wait)
+    if begin:
+        con.execute("BEGIN")
+    thread = threading.Thread(target=lambda: con.execute(running).fetchall())
+    thread.start()
+    waiting.wait()
+
+    def write() -> None:
+        con.execute("INSERT INTO t VALUES (2)")
+        if begin:
+            con.execute("COMMIT")
+
+    try:
+        told = [outcome_in_child(write), outcome_in_child(lambda: con.execute("DELETE FROM t"))]
+        assert "before a fork" in told[0] and (begin or "before a fork" in told[1])
+        assert outcome_in_child(con.close) == "done"
+    finally:
+        done.set()
+        thread.join()
+    if begin:
+        con.execute("COMMIT")
+    expected = [(1,), (1,)] if "INSERT" in running else [(1,)]
+    assert con.execute("SELECT a FROM t").fetchall() == expected
+    assert con.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    con.close()
+
+
 def test_every_error_in_a_child_is_one_of_the_packages(tmp_path: Path) -> None:
     con = kvsh.connect(tmp_path / "db")
     con.execute("CREATE TABLE t(a)")
