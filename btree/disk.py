@@ -34,10 +34,10 @@ from btree.overlay import OWN_MAX, redo_of
 from btree.pending import add_pending
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, TreeKind, Value
 from btree.put_off import RAW_PUTS_MAX
-from btree.redo import OP_CHANGES, changes_of, gathered_changes, replay
+from btree.redo import OP_CHANGES, apply_changes, gathered_changes, replay
 from btree.renewals import Renewals
 from btree.version import Version
-from btree.view import RawChanges, View
+from btree.view import View
 from engine import Journal, call_in_child
 
 if TYPE_CHECKING:
@@ -57,10 +57,6 @@ VERSIONS_MAX = 64
 
 FEW_COMMITS = 32
 """Up to this many commits are laid over the trees one by one, rather than replayed as one bulk change."""
-
-TOLD_COMMITS_MAX = 256
-TOLD_BYTES_MAX = 64 * 1024
-"""Up to this many commits, of this many bytes, are looked through for the raw keys that they changed."""
 
 PAGE_BYTES = 8192
 BRANCH_LIMIT = 256
@@ -107,6 +103,8 @@ class DiskStore:
         self._epoch: object = None
         self._versions: dict[int, Version] = {}  # of this epoch, from the visible one on
         self.known_view: View | None = None
+        self.put_allowance = 0  # see `single_puts`
+        self.own_puts: dict[int, tuple[bytes, Any]] = {}
         self.renewals = Renewals()
         call_in_child(self, DiskStore._renew_lock)
 
@@ -144,6 +142,7 @@ class DiskStore:
 
     put = single_puts.put
     put_since = single_puts.put_since
+    raw_changes = single_puts.raw_changes
 
     def view(self) -> View:
         """The newest durable version, to read."""
@@ -162,21 +161,6 @@ class DiskStore:
 
     def await_turn(self) -> None:
         self.pages.await_turn()
-
-    def raw_changes(self, view: View, after: int, until: View | None = None) -> RawChanges | None:
-        seen = view.snapshot
-        state = self.pages.newest() if until is None else until.snapshot.state
-        if (
-            state.epoch is not seen.epoch
-            or state.base_lsn != seen.base_lsn
-            or state.lsn - after > TOLD_COMMITS_MAX
-        ):
-            return None
-        records = [record for _, record in state.redo_after(after)]
-        if sum(map(len, records)) > TOLD_BYTES_MAX:
-            return None
-        changes = changes_of(records, RAW_TREE_ID)
-        return None if changes is None else RawChanges(state, state.lsn, changes)
 
     def _renewed_view(self) -> View:
         if self.closed:
@@ -333,15 +317,23 @@ class DiskStore:
         return self._replayed(snapshot, version)
 
     def _replayed(self, snapshot: Snapshot | Writer, version: Version) -> Version:
-        records = [record for _, record in snapshot.redo(version.lsn)]
+        commits = snapshot.redo(version.lsn)
+        records = [record for _, record in commits]
         if records or version.lsn != snapshot.lsn:
             older = version
-            if len(records) > FEW_COMMITS or not self._lay_over(older, records, snapshot.lsn):
+            puts = single_puts.puts_of(self, commits)
+            changes = None if puts is None else {RAW_TREE_ID: puts}
+            if len(records) > FEW_COMMITS or not self._lay_over(
+                older, records, changes, snapshot.lsn
+            ):
                 replaying = Replay(self, snapshot, older)
                 with CollectorPaused():
-                    replay(replaying, records)
+                    if changes is None:
+                        replay(replaying, records)
+                    else:
+                        apply_changes(replaying, changes)
                     replaying.settle_full()
-                version = replaying.successor(snapshot.lsn, older.base_lsn)
+                    version = replaying.successor(snapshot.lsn, older.base_lsn)
                 replaying.open_trees.clear()  # they refer to it: else all nodes would wait for the collector
             else:
                 version = older.later(snapshot.lsn, older.trees, older.shape)
@@ -352,12 +344,19 @@ class DiskStore:
         self._count_waiting(version.trees[RAW_TREE_ID])
         return version
 
-    def _lay_over(self, version: Version, records: list[bytes], lsn: int) -> bool:
+    def _lay_over(
+        self,
+        version: Version,
+        records: list[bytes],
+        changes: dict[int, dict[Any, Value]] | None,
+        lsn: int,
+    ) -> bool:
         """Lay a few commits that only put and delete over the trees of a version, without a transaction to do it in; False, with
-        nothing done, if they are others, or many."""
-        if sum(map(len, records)) > TOLD_BYTES_MAX:
+        nothing done, if they are others, or many.  `changes`: what they did, if that is known."""
+        if sum(map(len, records)) > single_puts.TOLD_BYTES_MAX:
             return False
-        changes = gathered_changes(records)
+        if changes is None:
+            changes = gathered_changes(records)
         if changes is None or CATALOG_TREE_ID in changes:
             return False
         for tree_id, puts in changes.items():

@@ -121,9 +121,9 @@ def replay(transaction: LocalTransaction, records: Iterable[bytes]) -> None:
                 apply = _APPLY.get(operation)
                 if apply is None:
                     raise CorruptionError(f"a redo record holds an unknown operation: {operation}")
-                _apply_changes(transaction, gathered)
+                apply_changes(transaction, gathered)
                 apply(transaction, tree_id, argument)
-        _apply_changes(transaction, gathered)
+        apply_changes(transaction, gathered)
     except _NO_SENSE as error:
         raise _senseless(error) from error
 
@@ -151,7 +151,7 @@ def _gather(newest: dict[Key, Value], changes: list[Any]) -> None:
         newest[key] = value
 
 
-def _apply_changes(transaction: LocalTransaction, gathered: dict[int, dict[Key, Value]]) -> None:
+def apply_changes(transaction: LocalTransaction, gathered: dict[int, dict[Key, Value]]) -> None:
     """Make the changes gathered so far, tree by tree; afterwards there are none."""
     while gathered:
         tree_id, newest = gathered.popitem()

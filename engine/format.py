@@ -51,12 +51,14 @@ KIND_PAGES = 3
 KIND_REDO = 4
 KIND_TABLE = 5
 COMMIT_KINDS = (KIND_PAGES, KIND_REDO)
+_REDO_FIELDS = struct.pack("<QBBHI", 0, KIND_REDO, 0, RECORD_MARK, 0)
 
 RECORD = struct.Struct("<IIQQBBHI")
 _HEAD = struct.Struct("<IQQBBHI")  # a record without its crc
 CHAIN = struct.Struct("<IIQQQQ")
 _COMMIT = struct.Struct("<IQQBBHIIIQQQQ")  # a record without its crc, and the chain: packed at once
 COMMIT = struct.Struct("<IIQQBBHIIIQQQQ")  # with it
+_REDO_HEAD = struct.Struct("<IQ16sQQQQQ").pack  # `_COMMIT` with `_REDO_FIELDS`, and no crc of pages
 PADS = tuple([bytes(-length & 7) for length in range(8)])
 TABLE_HEAD = struct.Struct("<IIQ")
 _SLOT = struct.Struct("<8sII16sQQQQ")
@@ -285,6 +287,24 @@ def encode_commit(
         )
         + payload
     )
+    crc = zlib.crc32(body, salt)
+    return _CRC.pack(crc) + body + PADS[length & 7], crc
+
+
+def encode_redo(
+    salt: int,
+    lsn: int,
+    predecessor: int,
+    synced: int,
+    start: int,
+    next_page: int,
+    time_ms: int,
+    payload: bytes,
+) -> tuple[bytes, int]:
+    """`encode_commit` for a commit without pages; what is the same in all of them is packed already."""
+    length = CHAIN_BYTES + len(payload)
+    body = _REDO_HEAD(length, lsn, _REDO_FIELDS, predecessor, synced, start, next_page, time_ms)
+    body += payload
     crc = zlib.crc32(body, salt)
     return _CRC.pack(crc) + body + PADS[length & 7], crc
 

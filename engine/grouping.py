@@ -20,10 +20,12 @@ import time
 from _thread import allocate_lock
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from time import time_ns
 from typing import TYPE_CHECKING
 
+from engine.at_once import append_unsynced
 from engine.errors import BusyError, EngineError, StorageError, refused
-from engine.format import KIND_REDO, encode_commit
+from engine.format import WORD_VISIBLE, encode_redo
 from engine.hurry import HURRY, other_threads
 from engine.locking import Locking
 from engine.log import Log, State
@@ -64,40 +66,40 @@ class Grouping(Locking, ABC):
 
     def append_redo(self, log: Log, payloads: Sequence[bytes]) -> int:
         """Append redo commits; the last one's lsn.  The writer's work, under the mutex.  Where there is no sync
-        to wait for, the file's lock is given back."""
+        to wait for, readers see them, and the file's lock is given back."""
         lsn, start, crc = log.lsn, log.end, log.chain_crc
-        time_ms = time.time_ns() // 1_000_000
+        time_ms = time_ns() // 1_000_000
         salt, synced, next_page = log.salt, log.synced, log.next_page
         end, data = start, b""
         commits: list[tuple[int, bytes]] = []
         for payload in payloads:
             lsn += 1
-            record, crc = encode_commit(
-                salt, KIND_REDO, lsn, 0, crc, 0, synced, end, next_page, time_ms, payload
-            )
-            data += record  # of one, the record itself
+            record, crc = encode_redo(salt, lsn, crc, synced, end, next_page, time_ms, payload)
+            data = data + record if data else record
             end += len(record)
             commits.append((lsn, payload))
+        full = self.durability == "full"
+        later = False
         try:
             if end > log.ready:
                 self.make_ready(end)
-            later = start == log.covering and end <= log.ready and log.unwritten_reach(start)
+            if full:
+                later = start == log.covering and end <= log.ready and log.unwritten_reach(start)
             if not later:
                 log.file.write(data, start)
         except OSError as error:
             self.take_back(log)
             raise refused(self.path, error) from error
-        made = len(commits)
-        count = made if self.durability == "full" else 0
+        kept: Sequence[tuple[int, Kept]] = commits
+        if end - start > LONG_BYTES and not later:
+            kept = log.stored(commits, start)
+        made = lsn - log.lsn
         # Up to the next call Ctrl-C comes before all of this or after it.
         if later:
             if not log.unwritten:
                 log.unwritten_at = start
             log.unwritten += data
             log.covering = end
-        kept: Sequence[tuple[int, Kept]] = commits
-        if end - start > LONG_BYTES and not later:
-            kept = log.stored(commits, start)
         log.redo_bytes += end - start
         log.chain_crc = crc
         log.end = end
@@ -106,11 +108,16 @@ class Grouping(Locking, ABC):
         self._changed = True
         self.own_commits += made
         self._active = False
-        self._unsynced += count
-        if not count:
-            self.publish_redo()
-            if not self._syncing:  # else it goes with that: see `unlock_if_idle`
-                self._unlock()
+        if full:
+            self._unsynced += made
+            return lsn
+        # The state is frozen when somebody asks for it: of commits that nobody reads between, most of them, none is.
+        self._visible = None
+        self._visible_end = end
+        self._synced_lsn = lsn
+        log.words[WORD_VISIBLE] = end
+        if not self._syncing:  # else it goes with that: see `unlock_if_idle`
+            self._unlock()
         return lsn
 
     def append_at_once(
@@ -122,28 +129,25 @@ class Grouping(Locking, ABC):
         The steps of `begin` and `Writer.commit_redo` without their objects, for transactions that take a few
         microseconds."""
         lsn = 0
-        if self._writing.acquire(False):
-            try:
-                with self.mutex:
-                    if (
-                        self._dead is None
-                        and not self.readonly
-                        and self._lock_unchanged_file()
-                        and (
-                            after is None or after == (self.current_log.lsn, self.current_log.epoch)
-                        )
-                    ):
-                        lsn = self.append_redo(self.current_log, payloads)
-            except OSError as error:
-                raise refused(self.path, error) from error
-            except BaseException:
-                self.settle()  # interrupted: what is appended is not left without its sync
-                raise
-            finally:
-                self._active = False
-                self._writing.release()
-                if not lsn:
-                    self.unlock_if_idle()
+        try:
+            with self.mutex:
+                log = self.current_log
+                if (
+                    not self._writing.locked()  # who gets it from now on waits for the mutex
+                    and self._dead is None
+                    and not self.readonly
+                    and (after is None or (after[0] == log.lsn and after[1] is log.epoch))
+                    and self._lock_unchanged_file(log)
+                ):
+                    lsn = self.append_redo(log, payloads)
+        except OSError as error:
+            raise refused(self.path, error) from error
+        except BaseException:
+            self.settle()  # interrupted: what is appended is not left without its sync
+            raise
+        finally:
+            if not lsn:
+                self.unlock_if_idle()
         return lsn
 
     def appended_pages(self) -> None:
@@ -193,7 +197,7 @@ class Grouping(Locking, ABC):
         nothing done if something was committed since, or is in the way."""
         after = since.lsn, since.epoch
         if self.durability != "full":
-            return self.append_at_once((payload,), after)
+            return append_unsynced(self, payload, after) or self.append_at_once((payload,), after)
         if not other_threads():
             return self._commit_alone(payload, after)
         with HURRY:
@@ -202,7 +206,10 @@ class Grouping(Locking, ABC):
     def append_after(self, payload: bytes, lsn: int, epoch: object) -> int:
         """Append a redo record that builds on a commit, if that is the newest one and nothing is in the way: its lsn,
         else 0.  It is durable after `wait_durable`."""
-        return self.append_at_once((payload,), (lsn, epoch))
+        after = lsn, epoch
+        if self.durability != "full":
+            return append_unsynced(self, payload, after) or self.append_at_once((payload,), after)
+        return self.append_at_once((payload,), after)
 
     def newest_appended(self) -> tuple[int, object]:
         """Number and epoch of the newest commit that this handle knows; it may still wait for its sync."""

@@ -31,9 +31,6 @@ from engine.log import Log
 from engine.opening import needs_securing, secure_tail
 from engine.syncing import Syncing
 
-NAME_SEEN_SECONDS = 0.01
-"""A writer that has the file's lock again and again looks so often whether the file is still there."""
-
 TURN_SECONDS = 0.01
 """So long a writer goes on whom others wait for: ten times as long as it takes on average until one of them
 looks again, takes the lock, and takes in what is new."""
@@ -57,54 +54,58 @@ class Locking(Syncing):
     _active = False  # a writer is at work
     _locked_last = False  # this handle was the last to have the lock, as far as it knows
     _turn_ends = 0.0  # until then others may be kept waiting
+    name_seen_ms = 10
+    """A writer that has the file's lock again and again looks so often whether the file is still there."""
 
-    def _lock_unchanged_file(self) -> bool:
+    def _lock_unchanged_file(self, log: Log) -> bool:
         """What `_lock_file` does where nobody is in the way and nothing is new since this handle had
         the lock: by far the most frequent case, in as few steps as the same checks take.  Under the
         mutex."""
-        log = self.current_log
         words = log.words
         if words[WORD_WAITING] and self._turn_is_over():
             return False
-        if not self._locked:
-            file = log.file
-            if not file.try_lock():
-                return False
-            unchanged = False
-            try:
-                now = monotonic()
-                unchanged = (
-                    words[WORD_HOLDER] == 0
-                    and words[WORD_VISIBLE] == log.end == self._visible_end
-                    and words[WORD_TAKEN_BACK] == log.taken_back
-                    and (self._name_synced or self.durability == "off")
-                    and (now - self._name_seen <= NAME_SEEN_SECONDS or self._sees_name(log, now))
+        if self._locked:
+            return True
+        file, end = log.file, log.end
+        if not file.try_lock():
+            return False
+        unchanged = False
+        try:
+            time_ms = time.time_ns() // 1_000_000
+            unchanged = (
+                words[WORD_HOLDER] == 0
+                and words[WORD_VISIBLE] == end == self._visible_end
+                and words[WORD_TAKEN_BACK] == log.taken_back
+                and (self._name_synced or self.durability == "off")
+                and (
+                    0 <= time_ms - self._name_seen < self.name_seen_ms
+                    or self._sees_name(log, time_ms)
                 )
-            finally:
-                if not unchanged:
-                    file.unlock()
+            )
+        finally:
             if not unchanged:
-                return False
-            words[WORD_HOLDER] = self._pid
-            synced = words[WORD_SYNCED]
-            if synced != log.synced:
-                if log.synced < synced <= log.end:
-                    log.synced = synced
-                words[WORD_SYNCED] = log.synced
-            self._locked = self._locked_last = True
-        self._active = True
+                file.unlock()
+        if not unchanged:
+            return False
+        words[WORD_HOLDER] = self._pid
+        synced = words[WORD_SYNCED]
+        if synced != log.synced:
+            if log.synced < synced <= end:
+                log.synced = synced
+            words[WORD_SYNCED] = log.synced
+        self._locked = self._locked_last = True
         return True
 
-    def _sees_name(self, log: Log, now: float) -> bool:
+    def _sees_name(self, log: Log, time_ms: int) -> bool:
         """Whether the path still names the log's file (fact 11).
 
         The words, which are looked at each time, tell of every compaction, that of a process that
         died within one included.  What is left to find out is that somebody has moved the file, or
-        removed it: that is asked once in `NAME_SEEN_SECONDS`, for the question costs twice as much as the
+        removed it: that is asked once in `name_seen_ms`, for the question costs twice as much as the
         write: after it the file system takes the next write's time more exactly."""
         if self.files.identity(self.place) != log.identity:
             return False
-        self._name_seen = now
+        self._name_seen = time_ms
         self._tidy_up(log)
         return True
 

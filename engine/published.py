@@ -65,7 +65,7 @@ class Published:
         self._synced_lsn = log.lsn
         self._locked = False  # this handle has the file's lock
         self._name_synced = False
-        self._name_seen = 0.0  # when the path was last seen to name the file
+        self._name_seen = 0  # when the path was last seen to name the file
         self._live: dict[int, int] = {}  # id of a live snapshot -> its lsn
         self._dead: str | None = None
         self._pid = os.getpid()
@@ -165,17 +165,6 @@ class Published:
         self._visible_end = state.end
         self._synced_lsn = state.lsn
 
-    def publish_redo(self) -> None:
-        """Let readers see redo commits that have just been appended, and all before them; under the mutex.
-
-        The state is frozen when somebody asks for it: of commits that nobody reads between, most of
-        them, none is."""
-        log = self.current_log
-        self._visible = None
-        self._visible_end = end = log.end
-        self._synced_lsn = log.lsn
-        log.words[WORD_VISIBLE] = end
-
     def publish(self, state: State) -> None:
         """Let readers see `state`; under the mutex."""
         log = self.current_log
@@ -206,5 +195,5 @@ class Published:
         self._words = log.words
         self._visible_found = log.words[WORD_VISIBLE]
         self._name_synced = False
-        self._name_seen = 0.0
+        self._name_seen = 0
         self._set_visible(log.state())

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from engine.at_once import append_unsynced
 from engine.errors import EngineError, ReadOnlyError, StorageError, busy, refused
 from engine.file import FileSystem, OsFileSystem
 from engine.forking import call_in_child
@@ -135,9 +136,12 @@ class PageStore(Grouping):
             writer = None
             try:
                 with self.mutex:
-                    if self._dead is None and self._lock_unchanged_file() and not table_due(self):
-                        writer = Writer(self, self.current_log)
-                        return writer
+                    log = self.current_log
+                    if self._dead is None and self._lock_unchanged_file(log):
+                        self._active = True
+                        if not table_due(self):
+                            writer = Writer(self, log)
+                            return writer
             except OSError as error:
                 raise refused(self.path, error) from error
             finally:
@@ -156,7 +160,7 @@ class PageStore(Grouping):
         try:
             self.check_usable()
             with self.mutex:
-                locked = self._lock_unchanged_file()
+                locked = self._active = self._lock_unchanged_file(self.current_log)
             if not locked:
                 self._lock_file(deadline, seconds)
             if table_due(self):
@@ -180,8 +184,7 @@ class PageStore(Grouping):
                 return self.commit_in_group(payload)
             with HURRY:
                 return self.commit_in_group(payload)
-        lsn = self.append_at_once((payload,))
-        if lsn:
+        if lsn := append_unsynced(self, payload) or self.append_at_once((payload,)):
             return lsn
         writer = self.begin()
         try:

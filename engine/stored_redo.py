@@ -47,7 +47,8 @@ Kept = bytes | StoredRedo
 
 def read(kept: Iterable[tuple[int, Kept]]) -> list[tuple[int, bytes]]:
     """The payloads of some commits, by lsn."""
+    # The same pairs, where they can be: new ones would have the collector walk over them.
     return [
-        (lsn, payload if payload.__class__ is bytes else payload.read())  # type: ignore[union-attr]
-        for lsn, payload in kept
+        commit if commit[1].__class__ is bytes else (commit[0], commit[1].read())  # type: ignore[union-attr, misc]
+        for commit in kept
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from btree import RAW_TREE_ID, ReadOnlyError, open_store
+from btree import RAW_TREE_ID, ClosedError, ReadOnlyError, open_store, single_puts
 from btree.disk import DiskStore
 from tests.btree.fake_pages import FakeFile, FakePages
 
@@ -298,4 +298,91 @@ def test_single_puts_that_nobody_reads_between_take_no_transactions(
         store.put(b"%d" % number, b"v")
     assert not any(begun)
     assert len(content(store.begin())) == 301
+    store.close()
+
+
+@pytest.mark.parametrize("durability", ["off", "full"])
+def test_what_single_puts_keep_is_what_their_records_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: Any
+) -> None:
+    """Beside another handle's, deletes, transactions, checkpoints and reads, with few bytes allowed at a time."""
+    monkeypatch.setattr(single_puts, "UNREAD_COMMITS_MAX", 8)
+    monkeypatch.setattr(single_puts, "_ALLOWANCE_BYTES", 600)
+    stores: Any = [open_store(tmp_path / "db", durability=durability) for _ in range(2)]
+    model: dict[bytes, bytes] = {}
+    kept = decoded = 0
+    puts_of = single_puts.puts_of
+
+    def noted(store: Any, commits: Any) -> Any:
+        nonlocal kept, decoded
+        found = puts_of(store, commits)
+        kept += found is not None and bool(commits)
+        decoded += found is None
+        return found
+
+    monkeypatch.setattr(single_puts, "puts_of", noted)
+    rng = random.Random(3)
+    for step in range(1500):
+        store = stores[step // 40 % 2]
+        key, value = b"%d" % rng.randrange(60), rng.randbytes(rng.choice((0, 3, 70)))
+        what = rng.random()
+        if what < 0.7:
+            store.put(key, value)
+            model[key] = value
+        elif what < 0.8:
+            view = store.view()
+            if store.put_since(view.moment, key, False):
+                model.pop(key, None)
+        elif what < 0.86:
+            transaction = store.begin(write=True)
+            transaction.tree(RAW_TREE_ID).put(key, value)
+            transaction.commit()
+            model[key] = value
+        elif what < 0.88:
+            store.checkpoint()
+        elif what < 0.94:
+            view = store.view()
+            news = store.raw_changes(view, max(view.lsn - 5, view.version.base_lsn))
+            if news is not None:
+                assert all(model.get(key, False) == found for key, found in news.changes.items())
+        else:
+            assert content(store.begin()) == model
+    assert min(kept, decoded) > 20
+    for store in stores:
+        assert content(store.begin()) == model
+        assert len(store.own_puts) < 100
+        store.close()
+    store = open_store(tmp_path / "db")
+    assert content(store.begin()) == model
+    store.close()
+
+
+def test_puts_are_checkpointed_and_taken_in_though_it_is_asked_seldom(tmp_path: Path) -> None:
+    store: Any = open_store(tmp_path / "db", durability="off")
+    store.put(b"first", b"v")
+    value = b"x" * 50_000
+    longest = 0
+    for number in range(300):
+        store.put(b"%d" % (number % 40), value)
+        longest = max(longest, store.pages.current_log.redo_bytes)
+    assert longest < (4 << 20) + (256 << 10)
+    for number in range(20_000):
+        store.put(b"%d" % number, b"v")
+        assert len(store.own_puts) <= 3 * single_puts.UNREAD_COMMITS_MAX
+    unread = store.pages.current_log.lsn - store.known_view.version.lsn
+    assert unread <= 2 * single_puts.UNREAD_COMMITS_MAX
+    store.close()
+
+
+def test_a_closed_store_takes_no_puts(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "db", durability="off")
+    for _ in range(5):
+        store.put(b"key", b"v")
+    store.close()
+    with pytest.raises(ClosedError):
+        store.put(b"key", b"late")
+    store = open_store(tmp_path / "db", readonly=True)
+    with pytest.raises(ReadOnlyError):
+        store.put(b"key", b"late")
+    assert content(store.begin()) == {b"key": b"v"}
     store.close()

@@ -139,7 +139,7 @@ def test_a_path_that_can_be_looked_at_no_more_is_one_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who commits again and again met it on the short way, and it was no error of ours."""
-    monkeypatch.setattr("engine.locking.NAME_SEEN_SECONDS", 0.0)
+    monkeypatch.setattr("engine.locking.Locking.name_seen_ms", 0)
     store = open_store(tmp_path / "db")
     put(store, b"k")
     put(store, b"k")
@@ -316,7 +316,7 @@ def test_a_file_that_is_cut_under_its_handles_is_damaged_and_nothing_is_made_up(
 
 def test_two_databases_that_change_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer goes by the name; a reader keeps its snapshot, and what others commit isn't mixed up."""
-    monkeypatch.setattr("engine.locking.NAME_SEEN_SECONDS", 0.0)
+    monkeypatch.setattr("engine.locking.Locking.name_seen_ms", 0)
     stores = {}
     for name in (b"a", b"b"):
         stores[name] = open_store(tmp_path / name.decode())

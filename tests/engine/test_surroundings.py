@@ -351,7 +351,7 @@ def test_a_file_that_is_moved_removed_or_replaced_while_it_is_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The path's file is the database: writers follow it, and go nowhere if there is none."""
-    monkeypatch.setattr("engine.locking.NAME_SEEN_SECONDS", 0.0)
+    monkeypatch.setattr("engine.locking.Locking.name_seen_ms", 0)
     for name in ("one", "other"):
         store = open_store(tmp_path / name)
         for number in range(3):
