@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from operator import contains
 from typing import Any
 
 from msgspec import Struct
@@ -22,6 +24,8 @@ from sql.values import to_integer, to_real, value_to_text
 
 LENGTH_MAX = 1_000_000_000
 PRECISION_MAX = 100_000_000
+_PLACES_PLAIN = 12
+"""Up to so many decimal places a number is written by Python."""
 
 _FIELD = re.compile(
     r"""(?P<flags>[-+\ \#!0,]*)
@@ -66,6 +70,15 @@ def formatted(form: str, arguments: Sequence[Any]) -> str | None:
 
     The format ends at a NUL character, and an unknown conversion ends the output; a width of more than
     `LENGTH_MAX` leaves nothing at all."""
+    template = _template(form)
+    if (
+        template is not None
+        and len(arguments) == len(template.accepted)
+        and all(map(contains, template.accepted, map(type, arguments)))
+    ):
+        made = template.text % tuple(arguments)
+        if "\0" not in made:
+            return made
     form = form.partition("\0")[0]
     values = iter(arguments)
     parts: list[str] = []
@@ -86,6 +99,39 @@ def formatted(form: str, arguments: Sequence[Any]) -> str | None:
             return "".join(parts) if parts else None
         parts.append(convert(field, values))
     return "".join([*parts, form[at:]]) if parts else form[at:] or None
+
+
+class _Template(Struct):
+    """A format of Python's own, and for each of its arguments the classes that it takes as SQLite does."""
+
+    text: str
+    accepted: list[frozenset[type]]
+
+
+_WHOLE, _SHOWN = frozenset([int]), frozenset([int, str])
+
+
+@lru_cache(maxsize=256)
+def _template(form: str) -> _Template | None:
+    """The format as Python's, where it has nothing but plain %d and %s; else None."""
+    made = _Template("", [])
+    at = 0
+    while (found := form.find("%", at)) >= 0:
+        match = _FIELD.match(form, found + 1)
+        assert match is not None
+        flags, width, kind = match["flags"], match["width"] or "", match["kind"]
+        is_plain = match["precision"] is None and len(width) < 4 and width != "*"
+        if kind in ("d", "i") and is_plain and flags in ("", "0", "-"):
+            made.text += f"{form[at:found]}%{flags}{width}d"
+            made.accepted.append(_WHOLE)
+        elif kind == "s" and is_plain and not flags and not width:
+            made.text += f"{form[at:found]}%s"
+            made.accepted.append(_SHOWN)
+        else:
+            return None
+        at = match.end()
+    made.text += form[at:]
+    return made if made.accepted and "\0" not in form else None
 
 
 def _field(match: re.Match[str], values: Iterator[Any]) -> Field | None:
@@ -175,10 +221,19 @@ def _real(field: Field, values: Iterator[Any]) -> str:
     return _padded(field, sign + text)
 
 
+def is_far_from_tie(scaled: float) -> bool:
+    """Whether a number >= 0, times a power of ten, is rounded by SQLite as it is by Python: it has few digits, and is not
+    about a half."""
+    return scaled < 1e14 and abs(scaled % 1.0 - 0.5) > scaled * 2e-15 + 1e-9
+
+
 def real_digits(number: float, kind: str, precision: int, flags: str = "") -> str:
     """A finite number >= 0 by %f, %e, %E, %g or %G; a precision of -1 is 6."""
     alternate = "!" in flags
     places = 6 if precision < 0 else min(precision, PRECISION_MAX)
+    is_plain = kind == "f" and 0 < places <= _PLACES_PLAIN and not alternate
+    if is_plain and is_far_from_tie(number * 10.0**places):
+        return f"{number:.{places}f}"
     count_max = DIGITS_MAX_ALTERNATE if alternate else DIGITS_MAX
     exponential, trims = kind in "eE", alternate
     if kind == "f":

@@ -10,7 +10,7 @@ from typing import Any
 
 from sql.errors import SqlError, TooBigError
 from sql.expressions import BLOB, INTEGER, REAL
-from sql.functions.formats import LENGTH_MAX, c_int, real_digits
+from sql.functions.formats import LENGTH_MAX, c_int, is_far_from_tie, real_digits
 from sql.functions.registry import AnyFunction, Function, strict
 from sql.values import INT_MAX, INT_MIN, to_integer, to_number, to_real
 
@@ -35,8 +35,8 @@ def round_(value: Any, digits: Any = 0) -> Any:
     if places == 0:
         return float(int(number + (0.5 if number >= 0 else -0.5)))
     scaled = abs(number) * 10.0**places
-    if scaled < 1e14 and abs(scaled % 1.0 - 0.5) > scaled * 2e-15 + 1e-9:
-        return round(number, places)  # far enough from a tie for SQLite to agree
+    if is_far_from_tie(scaled):
+        return round(number, places)
     rounded = float(real_digits(abs(number), "f", places))
     return rounded if number >= 0 else -rounded
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from itertools import product
 from typing import Any
 
@@ -130,3 +131,38 @@ def test_a_conversion_gives_a_text_even_if_it_is_empty() -> None:
         assert_call("format", form)
         for value in (None, "", "abc", 12, b"", b"\0"):
             assert_call("printf", form, value)
+
+
+FORMS = [
+    "%d", "%05d", "%-7d|", "%i x", "%s", "%s-%d", "%08d-%s", "a%%b%d", "%+d", "%3s", "%.2f", "%.0f", "%8.3f", "%08.2f",
+    "%f", "%.10f", "%.12f", "%.13f", "%,d", "%-05d", "%d%s%d", "%s%%", "%1000d", "%z", "%", "%d %", "%d %k", "a",
+]  # fmt: skip
+ODD_REALS = [0.5, -0.5, 1.5, 2.5, 0.125, 0.005, 1.005, 2.675, -0.001, 1e-9, 5e-5, 999999.995, 1e15]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_plain_formats_and_numbers_are_written_as_sqlite_does(seed: int) -> None:
+    draw = random.Random(seed)
+
+    def number() -> float:
+        match draw.randrange(6):
+            case 0:
+                return draw.randrange(-(10**6), 10**6)
+            case 1:
+                return draw.randrange(-(10**6), 10**6) / 8
+            case 2:
+                return draw.randrange(10**6) / 1000 + 0.0005
+            case 3:
+                return draw.random() * 10.0 ** draw.randrange(-8, 14)
+            case 4:
+                return round(draw.uniform(-1000, 1000), draw.randrange(8))
+            case _:
+                return draw.choice(ODD_REALS)
+
+    others = [None, "abc", "", "12", "1.5x", "é", "a\0b", b"xy", 2**63 - 1, -(2**63)]
+    for _ in range(500):
+        arguments = [
+            draw.choice(others) if draw.random() < 0.2 else number()
+            for _ in range(draw.randrange(4))
+        ]
+        assert_call("printf", draw.choice(FORMS), *arguments)
