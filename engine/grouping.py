@@ -78,6 +78,7 @@ class Grouping(Locking, ABC):
             data = data + record if data else record
             end += len(record)
             commits.append((lsn, payload))
+        kept: Sequence[tuple[int, Kept]] = commits
         full = self.durability == "full"
         later = False
         try:
@@ -87,12 +88,15 @@ class Grouping(Locking, ABC):
                 later = start == log.covering and end <= log.ready and log.unwritten_reach(start)
             if not later:
                 log.file.write(data, start)
-        except OSError as error:
+            if end - start > LONG_BYTES and not later:
+                kept = log.stored(commits, start)
+        except (
+            BaseException
+        ) as error:  # Ctrl-C, too: whoever opens the file now would take the records in
             self.take_back(log)
-            raise refused(self.path, error) from error
-        kept: Sequence[tuple[int, Kept]] = commits
-        if end - start > LONG_BYTES and not later:
-            kept = log.stored(commits, start)
+            if isinstance(error, OSError):
+                raise refused(self.path, error) from error
+            raise
         made = lsn - log.lsn
         # Up to the next call Ctrl-C comes before all of this or after it.
         if later:

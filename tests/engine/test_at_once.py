@@ -145,13 +145,20 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("_at_one_moment")
-def test_ctrl_c_leaves_all_of_a_commit_or_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["short", "long"])
+def test_ctrl_c_leaves_all_of_a_commit_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    function: Any = append_unsynced
+    if way == "long":
+        function = PageStore.append_redo
+        monkeypatch.setattr("engine.store.append_unsynced", lambda *arguments: 0)
     outcomes = set()
     for at in itertools.count(1):
         path = tmp_path / f"db{at}"
         store = opened(path)
         before = payloads_of(store)
-        interruption = Interruption(append_unsynced, at)
+        interruption = Interruption(function, at)
         sys.settrace(interruption)
         try:
             store.commit_redo(b"interrupted, and longer than others")
