@@ -64,16 +64,17 @@ def column_batches(
     stored: bool = False,
 ) -> Iterator[Batch]:
     """See `Tree.column_batches`."""
-    if start is not None and stop is not None and stop - start <= _FEW_ROWS:
+    large = tree.has_long  # what has long values is never read as rows, which would have them all
+    if start is not None and stop is not None and stop - start <= _FEW_ROWS and not large:
         return _of_rows(tree.batches(start, stop, hi_inclusive=False), columns)
     # The root first: changes that lay over the nodes go into nodes of the writer's own.
     root = tree.root
     if root.children is None:
-        return _of_rows(tree.batches(start, stop, hi_inclusive=False), columns)
+        return _of_leaf(tree, root, columns, start, stop)
     tree.transaction.freeze()
     tree.visit(descents=1, pages=-1)  # the descent counts a leaf
     again = tree.transaction.scans_again(tree)
-    if passing and start is None and stop is None:
+    if passing and start is None and stop is None and not large:
         return _passing(tree, root, columns, tree.batches(), again, stored)
     return _batches(tree, root, columns, start, stop, again=again, stored=stored)
 
@@ -82,7 +83,7 @@ def number_batches(tree: Tree, columns: Sequence[int]) -> Iterator[Batch]:
     """See `Tree.number_batches`."""
     root = tree.root
     if root.children is None:
-        yield from _of_rows(tree.batches(), columns)
+        yield from _of_leaf(tree, root, columns, None, None)
         return
     tree.transaction.freeze()
     tree.visit(descents=1, pages=-1)
@@ -95,6 +96,18 @@ def _of_rows(
 ) -> Iterator[Batch]:
     for keys, rows in batches:
         yield tuple(picked(keys, rows, columns))
+
+
+def _of_leaf(
+    tree: Tree, leaf: Node, columns: Sequence[int], start: int | None, stop: int | None
+) -> Iterator[Batch]:
+    keys = leaf.keys
+    low = 0 if start is None else search_left(keys, start)
+    high = len(keys) if stop is None else search_left(keys, stop)
+    tree.visit(descents=1)
+    if low < high:
+        rows = tree.values_of(leaf, low, high, columns)
+        yield tuple(picked(keys[low:high], rows, columns))
 
 
 def _passing(

@@ -136,6 +136,10 @@ class OverlaidTree(Tree):
     def depth(self) -> int:
         return self.base.level + 1
 
+    @property
+    def has_long(self) -> bool:
+        return self.under.large != 0
+
     def widen(self, kinds: Sequence[int]) -> None:
         self.settle()
         self.widen(kinds)

@@ -77,6 +77,11 @@ class Tree(Protocol):
 
         The very same tuple object is returned until it widens, so that caches may test identity."""
 
+    @property
+    def has_long(self) -> bool:
+        """Whether rows may have values so long that these are in pages of their own: whoever has no use for them
+        had better not ask for whole rows."""
+
     def widen(self, kinds: Sequence[int]) -> None:
         """Or `kinds` into the mask (and extend it).  The caller does this before it writes such values."""
 

@@ -61,6 +61,10 @@ class Tree(TreeNodes):
         return self._mark is not self._opened
 
     @property
+    def has_long(self) -> bool:
+        return self.large != 0
+
+    @property
     def kinds(self) -> tuple[int, ...]:
         return self._kinds
 

@@ -128,7 +128,7 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
     wanted = sorted(levels.needed.get(number, set()))
     if not wanted or len([column for column in wanted if column >= 0]) == len(table.columns):
         return None
-    if compiler.planner.statistics.rows(table.tree_id) < ROWS_MIN:
+    if not compiler.planner.statistics.is_for_columns(table.tree_id):
         return None
     # The keys are at hand as a list: nothing need be picked out of rows, or decoded, for their column.
     alias = table.rowid_alias

@@ -96,7 +96,7 @@ def compile_change(
     if not isinstance(plan, SelectPlan) or not isinstance(relation, TableRelation):
         return None
     table = relation.table
-    if planner.statistics.rows(table.tree_id) < ROWS_MIN:
+    if not planner.statistics.is_for_columns(table.tree_id):
         return None
     values = [block.outputs[output] for output in outputs]
     if any(_looks_elsewhere(node) for value in values for node in walk(value)):

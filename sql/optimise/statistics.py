@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from sql.optimise.costs import LEAF_ROWS
+from sql.optimise.costs import COLUMN_ROWS_MIN, LEAF_ROWS
 
 if TYPE_CHECKING:
     from btree import Tree
@@ -54,6 +54,12 @@ class Statistics:
 
     def rows(self, tree_id: int) -> int:
         return len(self.tree(tree_id))
+
+    def is_for_columns(self, tree_id: int) -> bool:
+        """Whether a scan of some of a table's columns had better go by column: a small table is in memory as rows in any
+        case, but for long values."""
+        tree = self.tree(tree_id)
+        return len(tree) >= COLUMN_ROWS_MIN or tree.has_long
 
     def rows_per_prefix(self, tree_id: int, parts: int) -> float:
         """On average, how many entries share their first `parts` key elements."""
