@@ -16,6 +16,7 @@ from sql.dml.entry_sorting import alike_behind, sort_entries
 from sql.dml.index_keys import IndexKeys, present
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes, with_columns
 from sql.dml.undo import not_noted, noter
+from sql.errors import ConstraintError
 from sql.typed_rows import TypedRows
 from sql.values import INT_MAX, apply_affinity_to_all
 
@@ -192,8 +193,13 @@ def entry_changes(
 
 
 def _doubles(tree: Tree, rows: Sequence[Row]) -> bool:
-    """Whether new rows are as many as those that are there, and so many that indexes are better built anew."""
+    """Whether new rows are as many as those that are there, and so many that indexes are better built anew, if their values
+    come in no order."""
     return len(rows) >= max(len(tree), REBUILT_MIN)
+
+
+_Work = tuple["Tree", Sequence[Any], "Sequence[Row] | None"]
+"""Entries to write to a tree, sorted: their keys, and their values, if they have any."""
 
 
 class BulkInsert:
@@ -215,9 +221,9 @@ class BulkInsert:
         """Whether rows have come with keys that had to be put among others."""
 
     def rebuilds(self, ctx: Context, rows: Sequence[Row]) -> bool:
-        """Whether `load` builds indexes anew, and so may be interrupted when rows are written."""
+        """Whether `load` may build indexes anew, and so be interrupted when rows are written."""
         tree = ctx.transaction.tree(self.records.table.tree_id)
-        return _doubles(tree, rows) and not all(index.unique for index in self.records.indexes)
+        return bool(self.records.indexes) and _doubles(tree, rows)
 
     def load(
         self,
@@ -281,19 +287,46 @@ class BulkInsert:
             return None
         if self.replaces and keys.__class__ is not range:
             return self._replace(ctx, tree, rows, keys, classes, sequence)
-        work = self._checked(ctx, tree, rows, keys, known_free)
+        anew = []
+        if _doubles(tree, rows):
+            anew = [index for index in records.indexes if not index.are_ascending(rows, keys)]
+        work = self._checked(ctx, tree, rows, keys, known_free, anew)
         if work is None:
             return None
-        widen_by_classes(tree, classes)
-        anew = _doubles(tree, rows)
-        for written, ordered, values in work:
-            write_entries(written, ordered, values)
-        for index in records.indexes if anew else ():
-            if not index.unique:
-                rebuild_index(ctx, records, index)
+        if anew:
+            if not self._written_anew(ctx, work, anew, classes):
+                return None
+        else:
+            widen_by_classes(tree, classes)
+            for written, ordered, values in work:
+                write_entries(written, ordered, values)
         if sequence is not None:
             sequence.note(max(keys))
         return Loaded(keys, rows, keys[-1])
+
+    def _written_anew(
+        self,
+        ctx: Context,
+        work: Sequence[_Work],
+        indexes: Sequence[IndexKeys],
+        classes: Sequence[set[type]],
+    ) -> bool:
+        """Write what `_checked` gives, and make some indexes anew of all rows, which tells of a unique one whether a value
+        comes twice; False, with nothing written, if one does."""
+        records, transaction = self.records, ctx.transaction
+        savepoint = transaction.savepoint()
+        try:
+            widen_by_classes(transaction.tree(records.table.tree_id), classes)
+            for written, ordered, values in work:
+                write_entries(written, ordered, values)
+            for index in indexes:
+                rebuild_index(ctx, records, index)
+        except ConstraintError:
+            transaction.rollback_to(savepoint)
+            return False
+        finally:
+            transaction.release(savepoint)
+        return True
 
     def _replace(
         self,
@@ -386,7 +419,8 @@ class BulkInsert:
         rows: Sequence[Row],
         keys: Sequence[Any],
         known_free: bool,
-    ) -> list[tuple[Tree, Sequence[Any], Sequence[Row] | None]] | None:
+        anew: Sequence[IndexKeys],
+    ) -> list[_Work] | None:
         """What is to be written to the table's tree and the indexes', but for those that are built anew, in order; None if a
         unique constraint is in the way of a row."""
         ordered_keys, ordered_rows = keys, rows
@@ -402,11 +436,9 @@ class BulkInsert:
                 return None
         if not known_free and self._keys_taken(tree, ordered_keys):
             return None
-        work: list[tuple[Tree, Sequence[Any], Sequence[Row] | None]] = [
-            (tree, ordered_keys, ordered_rows)
-        ]
+        work: list[_Work] = [(tree, ordered_keys, ordered_rows)]
         for index in self.records.indexes:
-            if not index.unique and _doubles(tree, rows):
+            if index in anew:
                 continue
             index_tree = ctx.transaction.tree(index.tree_id)
             made = index.entries(ctx, rows, keys)

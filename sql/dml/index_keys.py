@@ -7,8 +7,8 @@ key: one rowid, or the elements of a WITHOUT ROWID table's key.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import compress, repeat
-from operator import itemgetter
+from itertools import compress, islice, repeat
+from operator import itemgetter, le
 from typing import TYPE_CHECKING, Any
 
 from btree import key_parts
@@ -189,6 +189,17 @@ class IndexKeys:
             ]
             return self.from_columns(columns, keys)
         return present(self._made(ctx, rows, keys))
+
+    def are_ascending(self, rows: Sequence[Row], keys: Sequence[Any]) -> bool:
+        """Whether the first values of many rows' entries come in their order, so that nothing has to be sorted."""
+        places = self.stored_columns
+        if places is None or self._folds[0] is not None:
+            return False
+        firsts = keys if places[0] == ROWID else list(map(itemgetter(places[0]), rows))
+        try:
+            return all(map(le, firsts, islice(firsts, 1, None)))
+        except TypeError:
+            return False
 
     # -- uniqueness ------------------------------------------------------------------------------
 

@@ -317,6 +317,57 @@ def test_indexes_are_built_anew_for_many_rows(
     engines.close()
 
 
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR FAIL", "INSERT OR ROLLBACK"])
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "CREATE TABLE t(a INT, b TEXT UNIQUE, c)",
+        "CREATE TABLE t(b TEXT PRIMARY KEY, a INTEGER UNIQUE, c); CREATE INDEX tc ON t(c)",
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT COLLATE NOCASE UNIQUE, c, UNIQUE(c, b))",
+        "CREATE TABLE t(a, b TEXT, c, PRIMARY KEY(a, b)) WITHOUT ROWID; CREATE UNIQUE INDEX tb ON t(b)",
+        "CREATE TABLE t(a, b, c); CREATE UNIQUE INDEX p ON t(b || '-') WHERE a > 50",
+    ],
+)
+def test_unique_indexes_are_built_anew_and_tell_what_is_twice(
+    definition: str, verb: str, built: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sql.dml.bulk.REBUILT_MIN", 500)
+    engines = Engines(definition)
+    rows = ascending(3)
+    random = Random(4)
+    random.shuffle(rows)
+    insert = f"{verb} INTO t(a, b, c) VALUES (?, ?, ?)"
+    more = [(a, f"more {b}", -c) for a, b, c in ascending(70_000)]
+    random.shuffle(more)
+    new = [(a + 500_000, b, c) for a, b, c in rows[700:710]]
+    loads = (rows, [*more[:900], new[0], *more[900:]], more[900:2200], [*more[2200:], *new])
+    for number, some in enumerate(loads):
+        built.clear()
+        engines.many(insert, some)
+        assert built or number
+        engines.compare()
+        engines.both("INSERT OR IGNORE INTO t(a, b, c) VALUES (-1, 'after', 1)")
+    inner = [(a, f"inner {b}", c + 0.25) for a, b, c in ascending(90_000)]
+    inner += [(300_000, None, None), (300_001, None, None)]
+    random.shuffle(inner)
+    engines.many(insert, [*inner, inner[5]])
+    engines.compare()
+    engines.many(insert, inner)
+    engines.compare()
+    engines.close()
+
+
+def test_values_in_order_are_put_behind_those_of_an_index(built: list[str]) -> None:
+    engines = Engines("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT UNIQUE, c)")
+    rows = [(None, f"{number:06}", number) for number in range(6000)]
+    engines.many("INSERT INTO t VALUES (?, ?, ?)", rows)
+    assert not built
+    engines.compare()
+    engines.many("INSERT INTO t VALUES (?, ?, ?)", rows[::-1])
+    engines.compare()
+    engines.close()
+
+
 def test_a_load_that_is_interrupted_while_an_index_is_built_leaves_nothing() -> None:
     session = Session(open_memory())
     session.execute("CREATE TABLE t(a, b)")
@@ -333,7 +384,7 @@ def test_a_load_that_is_interrupted_while_an_index_is_built_leaves_nothing() -> 
     session.execute("INSERT INTO t VALUES (2, 2)")
     session.cancellation.progress = stop
     with pytest.raises(SqlError):
-        session.execute(f"INSERT INTO t VALUES {values}", tuple(range(10_000)))
+        session.execute(f"INSERT INTO t VALUES {values}", tuple(range(10_000, 0, -1)))
     session.cancellation.progress = None
     assert list(session.execute("SELECT count(*) FROM t")) == [(2,)]
     session.execute("COMMIT")
