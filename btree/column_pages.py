@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, compress
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from btree.tree import Tree
 
 _FORM_AT = 3
-_PAGES_AHEAD = 16
+_PAGES_AHEAD = 32
 """Leaves that are read at once, with one call of the system where they lie together."""
 
 
-class OpenPage(NamedTuple):
+class OpenPage(msgspec.Struct, gc=False):
     """A leaf that is kept by column, taken apart."""
 
     page: int

@@ -16,6 +16,8 @@ from itertools import compress
 from operator import eq
 from typing import Any
 
+from msgspec.structs import replace
+
 from btree.codec import (
     KEY_COLUMN,
     KeyForm,
@@ -285,7 +287,7 @@ class RewrittenLeaf(Place):
         form, part, kept = opened.key_form, opened.key_part, opened.kept
         mask = mask_without(gone, count)
         if form is not KeyForm.COLUMNS:
-            whole = joined((opened._replace(gone=(), rows=count),), KEY_COLUMN)
+            whole = joined((replace(opened, gone=(), rows=count),), KEY_COLUMN)
             part = list(compress(whole, mask))
             if kind is TreeKind.TABLE:
                 form, part = row_id_part(part)
