@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import is_
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from btree import CATALOG_TREE_ID, Row, StoreError, Transaction
 from sql.context import Context
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from sql.schema import ObservedSchema, Schema
     from sql.session import Session
 
-_Made = tuple[Any, "Short | None", int, bool, bool]
-"""A plan of a query: what is compiled, the short query that it is, and what is known of both."""
 Values = tuple["SqlValue", ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 
@@ -46,6 +44,16 @@ _SHORT_RUNS = 3
 """How often a short query is run before its code is made: code is quicker than what is made ready anew each time."""
 _NO_TRANSACTION: Any = None
 _NEVER = -2  # a commit number that no transaction has (a pair's is -1)
+
+
+class _Made(NamedTuple):
+    """A plan of a query that is kept for other numbers of rows: `QueryPlan`'s attributes of the same names."""
+
+    compiled: Any
+    short: Short | None
+    short_runs: int
+    coded: bool
+    gives_list: bool
 
 
 class Prepared:
@@ -489,12 +497,16 @@ class QueryPlan(Checked):
         """Have a plan that is made for about as many rows as these values find."""
         if not self._compiled.fits(transaction, values):
             fitting = self._fitting
-            made = self._compiled, self._short, self._short_runs, self._coded, self._gives_list
+            made = _Made(
+                self._compiled, self._short, self._short_runs, self._coded, self._gives_list
+            )
             for at, other in enumerate(fitting):
-                if other[0].fits(transaction, values) and other[0].is_still_valid(transaction):
+                compiled = other.compiled
+                if compiled.fits(transaction, values) and compiled.is_still_valid(transaction):
                     fitting[at] = made
-                    self._compiled, self._short, self._short_runs = other[:3]
-                    self._coded, self._gives_list = other[3:]
+                    self._compiled, self._short = compiled, other.short
+                    self._short_runs, self._coded = other.short_runs, other.coded
+                    self._gives_list = other.gives_list
                     break
             else:
                 if self._replans == _REPLANS_MAX:
