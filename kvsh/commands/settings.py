@@ -61,8 +61,14 @@ def help_(environment: Environment, arguments: Arguments) -> None:
     if name in TOPICS:
         environment.write(TOPICS[name])
         return
+    from kvsh.commands.syntax import said_of
+
+    of_sql = said_of(name)
     if name not in COMMANDS and f".{name}" in COMMANDS:
         name = f".{name}"
+    if of_sql and name not in COMMANDS:
+        environment.write(of_sql)
+        return
     begun = {item.name for key, item in COMMANDS.items() if key.lstrip(".").startswith(name)}
     if len(begun) == 1:
         name = begun.pop()
@@ -79,7 +85,7 @@ def help_(environment: Environment, arguments: Arguments) -> None:
     if command.aliases:
         lines.append(f"  Also: {', '.join(command.aliases)}")
     lines += ["", f"example: {command.example}"]
-    environment.write("\n".join(lines) + "\n")
+    environment.write("\n".join(lines) + "\n" + (f"\n{of_sql}" if of_sql else ""))
 
 
 def _lines_about(word: str) -> list[str]:
@@ -120,7 +126,7 @@ def _overview(environment: Environment) -> str:
         *_wrapped(
             ".help NAME explains a command with an example, .help all has a line on each.", room
         ),
-        *_wrapped(f"Other topics: {', '.join(TOPICS)}.", room),
+        *_wrapped(f"Other topics: {', '.join(TOPICS)}, statements, functions.", room),
     ]
     return "\n".join(lines) + "\n"
 

@@ -360,9 +360,9 @@ _ALL: tuple[Command | str, ...] = (
     "The shell",
     Command(
         ".help", "dot", "settings:help_", ".help [TOPIC]", "list the commands, or explain one",
-        "TOPIC is a command, with or without its dot; `all` for a line on each; or modes, quoting, keys,"
-        " transactions.",
-        ".help .import", arguments=("command",), options={"--all": ""}, aliases=("help", ".h", "\\?", "\\h"),
+        "TOPIC is a command, with or without its dot; `all` for a line on each; modes, quoting, keys,"
+        " transactions; a statement's first words, for its syntax; or a function of SQL.",
+        ".help .import", arguments=("topic...",), options={"--all": ""}, aliases=("help", ".h", "\\?", "\\h"),
     ),
     Command(
         ".quit", "dot", "settings:quit_", ".quit [STATUS]", "leave",

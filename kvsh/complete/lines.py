@@ -1,6 +1,6 @@
 """Completion of one-line commands: dot commands and raw verbs, by the hints of the table of commands.
 
-An argument's hint says what belongs there: `key`, `file`, `directory`, `table`, `relation`, `index`, `command`, `sql`,
+An argument's hint says what belongs there: `key`, `file`, `directory`, `table`, `relation`, `index`, `topic` (of help), `sql`,
 `one of a b c`, or anything that the completer's `hints` callable knows (`theme`, `setting`, ...); a hint that ends in
 ` of` is completed by the word before, as `value of theme`.
 A hint of `sql` hands the rest of the line to the SQL completion; so does a query where a table's name could stand.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kvsh.complete.names import quoted_name, relation_note
 from kvsh.complete.ranking import Candidate, rank
+from kvsh.complete.words import FUNCTIONS, STATEMENTS
 
 if TYPE_CHECKING:
     from kvsh.complete.engine import CommandSpec, Completer, Proposal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 KEYS_MAX = 60
 _FILES_MAX = 200
 _BARE = re.compile(r"[^\s'\";\x00-\x1f]+\Z")
+_STATEMENT_WORDS = sorted({statement.partition(" ")[0].lower() for statement in STATEMENTS})
 _QUERY_WORDS = frozenset(("SELECT", "WITH", "VALUES"))
 _ARGUMENT = re.compile(r"'(?:[^'\\]|\\.|'')*(?:'|\Z)|\"(?:[^\"\\]|\\.|\"\")*(?:\"|\Z)|\S+")
 
@@ -138,8 +140,12 @@ def _by_hint(completer: Completer, hint: str, typed: str) -> list[Candidate]:
         ]
     if hint in ("file", "directory"):
         return file_candidates(typed, only_directories=hint == "directory")
-    if hint == "command":
-        return _command_names(completer, with_aliases=False)
+    if hint == "topic":
+        return [
+            *_command_names(completer, with_aliases=False),
+            *(Candidate(word, "keyword", "syntax", 2) for word in _STATEMENT_WORDS),
+            *(Candidate(name, "function", call, 3) for name, call in FUNCTIONS.items()),
+        ]
     return list(completer.hints(hint, typed)) if completer.hints is not None and hint else []
 
 

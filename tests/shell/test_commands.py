@@ -9,6 +9,7 @@ import pytest
 from btree import RAW_TREE_ID
 from kvsh.commands import COMMANDS, find
 from kvsh.commands.settings import TOPICS
+from kvsh.commands.syntax import SYNTAX
 from kvsh.output import DRAWN, MODES
 from tests.shell.conftest import Shell
 from tests.shell.running import ROOT, kvsh
@@ -550,3 +551,30 @@ def test_a_semicolon_behind_a_command_is_a_habit(shell: Shell) -> None:
 def test_a_comment_that_nothing_closes_is_an_error(shell: Shell) -> None:
     assert shell("/* closed */ SELECT 1;") == "1\n"
     assert ":2:1: error: unclosed comment" in shell.error("SELECT 1;\n/* the rest\nSELECT 2;")
+
+
+OF_TABLES = {"select", "insert", "update", "delete", "alter", "explain", "case"}
+"""Statements whose examples name tables that there may not be."""
+
+
+@pytest.mark.parametrize("word", sorted(SYNTAX))
+def test_help_has_the_syntax_of_statements_with_an_example_that_is_one(
+    shell: Shell, word: str
+) -> None:
+    said = shell(f".help {word.upper()}")
+    assert SYNTAX[word] in said
+    assert max(map(len, SYNTAX[word].splitlines())) <= 80
+    example = said.rpartition("example: ")[2]
+    assert (
+        "syntax error" not in shell.error(example)
+        if word in OF_TABLES
+        else shell(example) is not None
+    )
+
+
+def test_help_has_the_calls_of_functions(shell: Shell) -> None:
+    assert shell(".help substr;") == "substr(text, start [, length])\n"
+    assert "ON CONFLICT" in shell(".help insert into") and "INSERT OR" not in shell(".help replace")
+    assert shell(".help count").startswith("usage: count [--prefix P]")
+    assert shell(".help count").endswith("count(*) | count([DISTINCT] x)\n")
+    assert "FROM json_each(json [, path])" in shell(".help json_each")

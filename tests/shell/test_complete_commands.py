@@ -21,7 +21,7 @@ from kvsh.complete.lines import quoted_argument
 COMMANDS = {
     spec.name: spec
     for spec in (
-        CommandSpec(".help", "dot", "help", ("command",)),
+        CommandSpec(".help", "dot", "help", ("topic...",)),
         CommandSpec(".mode", "dot", "output mode", ("mode",)),
         CommandSpec(".headers", "dot", "headers", ("one of on off",)),
         CommandSpec(
