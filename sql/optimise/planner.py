@@ -105,7 +105,10 @@ class Planner:
             return ROWS_OF_UNKNOWN
         if limit < 0:
             return None
-        return float(limit + (offset if isinstance(offset, int) and offset > 0 else 0))
+        limit += offset if isinstance(offset, int) and offset > 0 else 0
+        return float(
+            max(1, limit)
+        )  # for no rows all ways cost the same, and the next run may want some
 
     def _limited(self, block: Block, rows: float) -> float:
         limit = self.limit_of(block)

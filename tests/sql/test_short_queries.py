@@ -208,3 +208,11 @@ def test_row_ids_that_were_asked_for_lately_are_those_of_the_newest_commit(tmp_p
         check(key)
     con.close()
     other.close()
+
+
+@pytest.mark.parametrize("sql", CUT)
+def test_a_plan_for_no_rows_is_one_for_some(sql: str) -> None:
+    """The next run may want them."""
+    ours, _ = pair()
+    none, one = [ours.execute(f"EXPLAIN {sql} LIMIT {limit}").fetchall()[1:] for limit in (0, 1)]
+    assert none == one
