@@ -1,10 +1,11 @@
 """Page 1: the directory of trees, rewritten by every pages commit.
 
-head   format | 0 | 254 | 0
-body   [next tree id, [[tree id, kind, root page, count, kinds, leaf limit, large values], ...]]
+head   3 | 0 | 254 | 0
+body   [next tree id, [[tree id, kind, root page, count, kinds, leaf limit, large values], ...],
+        [[tree id, width, values], ...]]
 
-Where trees have columns that pages may lack (see `added`), the format is 2, which programs that know nothing of such
-trees refuse, and the body has a third element, [[tree id, width, values], ...].
+The last list is of the trees with columns that pages may lack (see `added`).  Formats 1 (without that list) and 2 are
+those of databases whose rows went to pages of their own as a whole if they were long; one without such rows is read.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 import msgspec
 
 from btree.added import Added
-from btree.codec import FORMAT
 from btree.errors import CorruptionError
 from btree.node import new_leaf
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, TreeKind
 from btree.tree_state import Mark, TreeState
+from engine import NotADatabaseError
 
 DIRECTORY_PAGE = 1
 """Stored on disk, do not change."""
@@ -26,13 +27,18 @@ DIRECTORY_PAGE = 1
 FIRST_TREE_ID = 3
 """The first id that `create_tree` gives.  Stored on disk, do not change."""
 
-_HEAD = bytes((FORMAT, 0, 254, 0))
-_HEAD_WITH_ADDED = bytes((2, 0, 254, 0))
+_HEAD = bytes((3, 0, 254, 0))
+_OLDER_HEADS = bytes((1, 0, 254, 0)), bytes((2, 0, 254, 0))
+_AddedColumns = tuple[int, int, list[Any]]
 _Entry = tuple[int, TreeKind, int, int, tuple[int, ...], int, int]
-_decode: Any = msgspec.msgpack.Decoder(tuple[int, list[_Entry]]).decode
-_decode_with_added: Any = msgspec.msgpack.Decoder(
-    tuple[int, list[_Entry], list[tuple[int, int, list[Any]]]]
-).decode
+_OlderEntry = tuple[int, TreeKind, int, int, tuple[int, ...], int, bool]
+_decode: Any = msgspec.msgpack.Decoder(tuple[int, list[_Entry], list[_AddedColumns]]).decode
+_decode_older: dict[bytes, Any] = {
+    _OLDER_HEADS[0]: msgspec.msgpack.Decoder(tuple[int, list[_OlderEntry]]).decode,
+    _OLDER_HEADS[1]: msgspec.msgpack.Decoder(
+        tuple[int, list[_OlderEntry], list[_AddedColumns]]
+    ).decode,
+}
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -66,27 +72,31 @@ def encode_directory(next_tree_id: int, trees: dict[int, TreeState]) -> bytes:
         for state in trees.values()
         if state.added is not None
     ]
-    if added:
-        return _HEAD_WITH_ADDED + _encode((next_tree_id, entries, added))
-    return _HEAD + _encode((next_tree_id, entries))
+    return _HEAD + _encode((next_tree_id, entries, added))
 
 
 def decode_directory(payload: bytes) -> tuple[int, dict[int, TreeState]]:
-    """The next tree id and the trees, their roots not in memory."""
+    """The next tree id and the trees, their roots not in memory.  CorruptionError if it is none; NotADatabaseError if it
+    leads to long rows of an older form."""
     try:
         head, body = payload[: len(_HEAD)], memoryview(payload)[len(_HEAD) :]
         if head == _HEAD:
-            next_tree_id, entries = _decode(body)
-            lengthened = {}
-        elif head == _HEAD_WITH_ADDED:
-            next_tree_id, entries, added = _decode_with_added(body)
-            lengthened = {tree_id: Added(width, values) for tree_id, width, values in added}
+            next_tree_id, entries, added = _decode(body)
+        elif head in _decode_older:
+            next_tree_id, entries, *rest = _decode_older[head](body)
+            added = rest[0] if rest else []
         else:
             raise ValueError(f"head {head.hex()}")
     except (msgspec.DecodeError, ValueError) as error:
         raise CorruptionError(
             f"page {DIRECTORY_PAGE}: not a directory of trees ({error})"
         ) from error
+    if head != _HEAD and any(entry[-1] and entry[1] is not TreeKind.RAW for entry in entries):
+        raise NotADatabaseError(
+            "made by an older kvsh, with long rows in a form that this one does not read:"
+            " dump it with the kvsh that made it, and load the dump"
+        )
+    lengthened = {tree_id: Added(width, values) for tree_id, width, values in added}
     trees = {
         tree_id: TreeState(
             tree_id,
@@ -96,7 +106,7 @@ def decode_directory(payload: bytes) -> tuple[int, dict[int, TreeState]]:
             count=count,
             kinds=kinds,
             leaf_limit=max(leaf_limit, 2),
-            large=large,
+            large=int(large),
             mark=Mark(),
             added=lengthened.get(tree_id),
         )

@@ -168,7 +168,7 @@ def test_random_bytes_for_pages_never_decode_to_anything_but_nodes_or_errors(see
         for decode in (
             lambda: decode_node(kind, payload, 1, 0),  # noqa: B023
             lambda: decode_large(kind, payload, 1),  # noqa: B023
-            lambda: decode_directory(b"\1\0\xfe\0" + payload),  # noqa: B023
+            lambda: decode_directory(b"\3\0\xfe\0" + payload),  # noqa: B023
             lambda: decode_redo(payload),  # noqa: B023
         ):
             with contextlib.suppress(CorruptionError):
