@@ -47,6 +47,17 @@ def test_every_name_that_is_promised_is_there() -> None:
         kvsh.nothing  # noqa: B018
 
 
+def test_dbapi2_has_the_same_names() -> None:
+    """As `from sqlite3 import dbapi2` of a program for which kvsh stands in the place of sqlite3."""
+    script = (
+        "import sys, kvsh\nsys.modules['sqlite3'] = kvsh\nfrom sqlite3 import dbapi2\n"
+        "assert all(getattr(dbapi2, name) is getattr(kvsh, name) for name in kvsh.__all__)\n"
+        "print(dbapi2.connect(':memory:').execute('SELECT ?', (dbapi2.SQLITE_DENY,)).fetchone())"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("(1,)\n", "")
+
+
 def test_the_constants_are_those_of_sqlite3() -> None:
     names = [name for name in dir(sqlite3) if name.startswith("SQLITE_")]
     assert len(names) > 50
