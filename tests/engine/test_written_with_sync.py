@@ -253,6 +253,7 @@ class Interruption:
         self.names = {each.offset: each.opname for each in dis.get_instructions(self.code)}
         self.left = at
         self.last = ""
+        sys._getframe().f_trace_opcodes = True  # Python 3.12 asks for it at settrace alone
 
     def __call__(self, frame: Any, event: str, argument: Any) -> Any:
         if frame.f_code is not self.code:
