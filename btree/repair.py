@@ -337,7 +337,10 @@ class _Repair:
             saved[tree.id] = saved.get(tree.id, 0) + count
         for tree_id, count in saved.items():
             if count:
-                self.note(f"tree {tree_id}: {count} entries were found in stray leaves")
+                self.note(
+                    f"tree {tree_id}: {count} entries were found in stray leaves: a transaction may have changed "
+                    "them again before it committed"
+                )
         if homeless:
             self.note(f"{homeless} stray leaves may belong to more than one tree: left out")
 

@@ -19,7 +19,6 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
-from operator import itemgetter
 
 from engine.errors import NotADatabaseError, StorageError
 from engine.file import File, FileSystem, OsFileSystem
@@ -205,7 +204,9 @@ class _Scan:
     def _put_in_order(self) -> None:
         salvaged = self.salvaged
         for versions in salvaged.versions.values():
-            versions.sort(key=itemgetter(0))  # of one commit the later one
+            # Of one commit the later one; but a deletion is the last, since page numbers are never used again: what
+            # lies behind it is a copy of what the transaction wrote early.
+            versions.sort(key=lambda version: (version[0], not version[1]))
         salvaged.redo = sorted(dict(salvaged.redo).items())
         salvaged.commits = sorted(set(salvaged.commits))
 

@@ -177,9 +177,8 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path, junk: bytes) -> N
     assert not (tmp_path / "b").exists()
 
 
-# Of a page that a transaction has written twice, both before its commit, damage to the later one brings back the first:
-# in a seed of thirty or so, which these are not.
-@pytest.mark.parametrize("seed", [*range(11), 12])
+# Not every seed holds: of 200, these do not: 55, 71, 113, 155, 188.  docs/durability.md says why, below its table.
+@pytest.mark.parametrize("seed", [*range(13), 23])
 def test_whatever_is_salvaged_was_there_once_and_the_new_trees_are_whole(
     tmp_path: Path, seed: int
 ) -> None:
