@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Any
 from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from btree.added import Added
     from btree.kept_columns import Columns, Outdated
 
@@ -92,6 +94,10 @@ class LongRow(InPages):
     def __init__(self, head: tuple[Value, ...], parts: tuple[Part, ...]) -> None:
         self.head = head
         self.parts = parts
+
+    def is_read(self, columns: Container[int]) -> bool:
+        """Whether `head` has all there is in some columns."""
+        return not any(column in columns for column, _, _ in self.parts)
 
     @property
     def pages(self) -> list[int]:

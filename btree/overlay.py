@@ -27,7 +27,7 @@ lock; to look at it takes none.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any
@@ -174,7 +174,7 @@ class OverlaidTree(Tree):
 
     # -- single entries --------------------------------------------------------------------------------
 
-    def get(self, key: Key, default: Value = None) -> Value:
+    def get(self, key: Key, default: Value = None, columns: Container[int] | None = None) -> Value:
         self.descents += 1
         try:
             value = self.own.get(key, _ABSENT)
@@ -202,16 +202,16 @@ class OverlaidTree(Tree):
         except IndexError:  # beyond the last key
             return default
         except (AttributeError, TypeError):
-            return self._get_slowly(key, default)
+            return self._get_slowly(key, default, columns)
 
-    def _get_slowly(self, key: Key, default: Value) -> Value:
+    def _get_slowly(self, key: Key, default: Value, columns: Container[int] | None) -> Value:
         """The same where a page has to be read, or the key is of another kind than the others."""
         if not _is_hashable(key):
             self.settle()
-            return self._get_slowly(key, default)
+            return self._get_slowly(key, default, columns)
         if self.under.kind is TreeKind.RAW:
             return raw_pages.look_up(self, self.base, key, default)
-        return look_up(self, self.base, key, default)
+        return look_up(self, self.base, key, default, columns)
 
     def __contains__(self, key: Key) -> bool:
         """The way of `get` that ends at the key: where its value lies is two more misses of the cache."""
@@ -240,7 +240,7 @@ class OverlaidTree(Tree):
         except (AttributeError, TypeError):
             base = self.base
             if base is _SETTLED or self.under.kind is TreeKind.RAW or not _is_hashable(key):
-                return self._get_slowly(key, _ABSENT) is not _ABSENT
+                return self._get_slowly(key, _ABSENT, ()) is not _ABSENT
             return found_at(self.transaction, self, base, key)[1] >= 0
 
     @property

@@ -14,7 +14,7 @@ location.  So whoever knows nothing of it takes the leaf for one that is not in 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree.node import Node
@@ -119,11 +119,15 @@ def found_at(
     return leaf, slot if slot < len(keys) and keys[slot] == key else -1
 
 
-def look_up(tree: Tree, node: Node, key: Any, default: Value) -> Value:
-    """The value at `key` below a node, for which a page may have to be read."""
+def look_up(
+    tree: Tree, node: Node, key: Any, default: Value, columns: Container[int] | None = None
+) -> Value:
+    """The value at `key` below a node, for which a page may have to be read; `columns`: see `TreeNodes.value`."""
     leaf, slot = found_at(tree.transaction, tree, node, key)
     if slot < 0:
         return default
     if leaf.values is None:
         return True
-    return leaf.values.row(slot) if isinstance(leaf, PackedLeaf) else tree.value(leaf, slot)
+    return (
+        leaf.values.row(slot) if isinstance(leaf, PackedLeaf) else tree.value(leaf, slot, columns)
+    )

@@ -15,7 +15,7 @@ transactions run beside the one writer; each sees the commit it began at and tak
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -97,8 +97,9 @@ class Tree(Protocol):
 
     def __contains__(self, key: Key) -> bool: ...
 
-    def get(self, key: Key, default: Value = None) -> Value:
-        """The value at `key`, else `default`.  O(depth).  INDEX trees give True for a present key."""
+    def get(self, key: Key, default: Value = None, columns: Container[int] | None = None) -> Value:
+        """The value at `key`, else `default`.  O(depth).  INDEX trees give True for a present key.  `columns`: those that
+        are asked for; where a row has long values in others, NULLs may stand for them."""
 
     def hot_rows(self) -> HotRows | HotRowsBelow | None:
         """Rows of a TABLE tree that were asked for lately, or row ids of an INDEX tree by the parts of keys that they were

@@ -8,7 +8,7 @@ another owner - raises or is noticed once, and goes to the slow path below.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +103,7 @@ class Tree(TreeNodes):
 
     # -- single entries --------------------------------------------------------------------------
 
-    def get(self, key: Key, default: Value = None) -> Value:
+    def get(self, key: Key, default: Value = None, columns: Container[int] | None = None) -> Value:
         self.descents += 1
         try:
             node = self.root
@@ -124,14 +124,14 @@ class Tree(TreeNodes):
         except IndexError:  # beyond the last key
             return default
         except (AttributeError, TypeError):
-            return self._get_slowly(key, default)
+            return self._get_slowly(key, default, columns)
 
-    def _get_slowly(self, key: Key, default: Value) -> Value:
+    def _get_slowly(self, key: Key, default: Value, columns: Container[int] | None) -> Value:
         if key is None:  # NULL in a column of keys: of no entry
             return default
         if self._kind is TreeKind.RAW:
             return raw_pages.look_up(self, self.root, key, default)
-        return look_up(self, self.root, key, default)
+        return look_up(self, self.root, key, default, columns)
 
     def __contains__(self, key: Key) -> bool:
         self.descents += 1

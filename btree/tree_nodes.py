@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree import kept_redo
 from btree.errors import ReadOnlyError
-from btree.node import InPages, LargeValues, Node, copied
+from btree.node import InPages, LargeValues, LongRow, Node, copied
 from btree.order import search_right
 from btree.packed import child_to_read
 from btree.protocols import Key, TreeKind, Value
@@ -172,12 +172,14 @@ class TreeNodes:
             return self.transaction.load(self, branch, slot, scan=True)
         return child
 
-    def value(self, leaf: Node, slot: int) -> Value:
-        """The value in a slot of a leaf with values, read from its own page if it is large."""
+    def value(self, leaf: Node, slot: int, columns: Container[int] | None = None) -> Value:
+        """The value in a slot of a leaf with values, read from its own page if it is large.  `columns`: see `values_of`."""
         assert leaf.values is not None
         value = list.__getitem__(leaf.values, slot)
         if isinstance(value, InPages):
-            return self.transaction.load_large(self, [value], None)[0]
+            if columns is not None and isinstance(value, LongRow) and value.is_read(columns):
+                return value.head
+            return self.transaction.load_large(self, [value], columns)[0]
         return value
 
     def values_of(

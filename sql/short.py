@@ -234,7 +234,8 @@ class _Maker:
         if not {*self.types} <= {int}:
             raise _NotShort
         limits = None if block.limit is None else self._limits(block)
-        pick = picking(_places(block, relation), len(relation.table.columns))
+        places, width = _places(block, relation), len(relation.table.columns)
+        pick = picking(places, width)
         value, number = access.equality.value, relation.table.tree_id
         if access.equality.many:
             if not isinstance(value, InList) or len(value.items) > _COUNT_MAX:
@@ -247,7 +248,7 @@ class _Maker:
         if isinstance(value, Literal) and value.value.__class__ is not int:
             raise _NotShort
         if isinstance(value, Parameter) and len(self.types) == 1 and limits is None:
-            return ByRowid(number, pick)
+            return ByRowid(number, places, width)
         return self._by_some(number, [operand], pick, limits)
 
     def _by_some(

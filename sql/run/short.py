@@ -48,14 +48,15 @@ class Short:
 class ByRowid(Short):
     """Columns of the row whose rowid is the only parameter, an integer."""
 
-    __slots__ = ("_number", "_pick")
+    __slots__ = ("_number", "_pick", "_places")
 
     direct = True
 
-    def __init__(self, number: int, pick: Pick | None) -> None:
+    def __init__(self, number: int, places: Sequence[int], width: int) -> None:
         super().__init__(self._ready)
         self._number = number
-        self._pick = pick
+        self._pick = picking(places, width)
+        self._places = frozenset(places)
 
     def rows(self, transaction: Transaction, values: Values) -> Rows | None:
         row = transaction.row(self._number, values[0])
@@ -65,8 +66,10 @@ class ByRowid(Short):
         return [row if pick is None else pick(row)]
 
     def _ready(self, transaction: Transaction) -> Ready:
-        tree, pick = transaction.tree(self._number), self._pick
+        tree, pick, places = transaction.tree(self._number), self._pick, self._places
         hot_row, keep = hot_rows(tree)
+        if tree.has_long:  # a row may lack the long values that nobody asks for here
+            keep = _keep_none
 
         def rows(values: Values) -> Rows | None:
             try:
@@ -77,7 +80,7 @@ class ByRowid(Short):
                 return None
             row = hot_row(key)
             if row is None:
-                row = tree.get(key)
+                row = tree.get(key, None, places)
                 if row is None:
                     return []
                 keep(key, row)

@@ -54,6 +54,11 @@ def _same(transaction: Any, tree_id: int, expected: Rows) -> None:
         ]
     for key in list(expected)[::5]:
         assert tree.get(key) == expected[key]
+        for columns in ({1}, {0, 2}, {3}, {2, 3}):
+            found = tree.get(key, None, columns)
+            assert [found[column] for column in columns] == [
+                expected[key][column] for column in columns
+            ]
     assert tree.get_many(list(expected)[::3]) == list(expected.values())[::3]
 
 

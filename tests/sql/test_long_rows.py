@@ -90,3 +90,35 @@ def test_statements_beside_long_values_are_sqlites(tmp_path: Path, count: int) -
     assert ours.execute(wanted).fetchall() == theirs.execute(wanted).fetchall()
     ours.close()
     theirs.close()
+
+
+def test_look_ups_of_short_and_of_long_columns_by_turns(tmp_path: Path) -> None:
+    """What a look-up leaves unread is there for the next, also beside changes that are not in the leaves yet."""
+    rows = _rows(5, 300)
+    theirs = sqlite3.connect(":memory:")
+    ours = kvsh.connect(tmp_path / "db")
+    for connection in (theirs, ours):
+        connection.execute(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, n INT, name TEXT, body TEXT, image BLOB)"
+        )
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", rows)
+        connection.commit()
+    ours.close()
+    ours = kvsh.connect(tmp_path / "db")
+    draw = Random(5)
+    wanted = ("n", "n, name", "body", "image, n", "name, body, image", "length(body), n", "*")
+    for step in range(2000):
+        key = draw.randrange(-2, 303)
+        query = f"SELECT {draw.choice(wanted)} FROM t WHERE id = ?"
+        assert ours.execute(query, (key,)).fetchall() == theirs.execute(query, (key,)).fetchall(), (
+            query,
+            key,
+        )
+        if step % 40 == 39:
+            change = f"UPDATE t SET {draw.choice(['n = n + 1', 'name = body', 'body = name'])} WHERE id = ?"
+            for connection in (theirs, ours):
+                connection.execute(change, (key,))
+                if step % 120 == 119:
+                    connection.commit()
+    ours.close()
+    theirs.close()
