@@ -70,16 +70,7 @@ assert not as_macos.weak_syncs or as_macos.refused
 @pytest.mark.parametrize("full_sync", ["done", "refused"])
 def test_a_little_of_everything(tmp_path: Path, full_sync: str) -> None:
     """Files, directories and commits are synced to the disk, or as far as their file system goes."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", WORK, full_sync],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    _run(tmp_path, WORK, full_sync)
 
 
 def test_a_sync_that_fails_is_no_refusal(tmp_path: Path) -> None:
@@ -103,13 +94,17 @@ else:
     raise AssertionError
 assert not as_macos.weak_syncs
 """
+    _run(tmp_path, code)
+
+
+def _run(directory: Path, code: str, *arguments: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *arguments],
+        cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import itertools
 import random
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from engine import BusyError, OsFile, PageStore, StorageError
 from engine.at_once import append_unsynced
 from engine.format import WORD_HOLDER, WORD_WAITING
 from engine.stored_redo import LONG_BYTES
-from tests.engine.test_written_with_sync import Interruption, redo_of
+from tests.engine.test_written_with_sync import interrupted, redo_of
 from tests.threads import in_threads
 
 LONG_WAY = "engine.grouping.Grouping.append_redo"
@@ -158,14 +157,8 @@ def test_ctrl_c_leaves_all_of_a_commit_or_nothing(
         path = tmp_path / f"db{at}"
         store = opened(path)
         before = payloads_of(store)
-        interruption = Interruption(function, at)
-        sys.settrace(interruption)
-        try:
+        with interrupted(function, at) as interruption:
             store.commit_redo(b"interrupted, and longer than others")
-        except KeyboardInterrupt:
-            sys.settrace(None)
-        finally:
-            sys.settrace(None)
         after = payloads_of(store)
         assert after in (before, [*before, b"interrupted, and longer than others"])
         outcomes.add(after == before)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import errno
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -268,20 +270,27 @@ class Interruption:
         return self
 
 
+@contextlib.contextmanager
+def interrupted(function: Any, at: int) -> Iterator[Interruption]:
+    """The block meets Ctrl-C at the n-th such point of the function, if it comes so far, and ends there."""
+    interruption = Interruption(function, at)
+    sys.settrace(interruption)
+    try:
+        yield interruption
+    except KeyboardInterrupt:
+        assert interruption.left == 0
+    finally:
+        sys.settrace(None)
+
+
 def test_ctrl_c_while_it_is_appended_leaves_all_of_it_or_nothing(tmp_path: Path) -> None:
     outcomes = set()
     for at in range(1, 100):
         path = tmp_path / f"db{at}"
         store = covered(path)
         before = redo_of(path)
-        interruption = Interruption(PageStore.append_redo, at)
-        sys.settrace(interruption)
-        try:
+        with interrupted(PageStore.append_redo, at) as interruption:
             store.commit_redo(b"interrupted, and longer than others")
-        except KeyboardInterrupt:
-            sys.settrace(None)
-        finally:
-            sys.settrace(None)
         after = redo_of(path)
         assert after in (before, [*before, b"interrupted, and longer than others"])
         for number in range(3):

@@ -58,17 +58,22 @@ def _rows(seed: int, count: int) -> list[tuple[Any, ...]]:
     ]
 
 
-@pytest.mark.parametrize("count", [4, 300])
-def test_statements_beside_long_values_are_sqlites(tmp_path: Path, count: int) -> None:
-    rows = _rows(count, count)
+def _filled(directory: Path, rows: list[tuple[Any, ...]]) -> tuple[sqlite3.Connection, Any]:
+    """A table of the rows in SQLite's memory, and in a file of ours."""
     theirs = sqlite3.connect(":memory:")
-    ours = kvsh.connect(tmp_path / "db")
+    ours = kvsh.connect(directory / "db")
     for connection in (theirs, ours):
         connection.execute(
             "CREATE TABLE t (id INTEGER PRIMARY KEY, n INT, name TEXT, body TEXT, image BLOB)"
         )
         connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", rows)
         connection.commit()
+    return theirs, ours
+
+
+@pytest.mark.parametrize("count", [4, 300])
+def test_statements_beside_long_values_are_sqlites(tmp_path: Path, count: int) -> None:
+    theirs, ours = _filled(tmp_path, _rows(count, count))
     for statement in STATEMENTS:
         expected = theirs.execute(statement).fetchall()
         for _ in range(2):
@@ -94,15 +99,7 @@ def test_statements_beside_long_values_are_sqlites(tmp_path: Path, count: int) -
 
 def test_look_ups_of_short_and_of_long_columns_by_turns(tmp_path: Path) -> None:
     """What a look-up leaves unread is there for the next, also beside changes that are not in the leaves yet."""
-    rows = _rows(5, 300)
-    theirs = sqlite3.connect(":memory:")
-    ours = kvsh.connect(tmp_path / "db")
-    for connection in (theirs, ours):
-        connection.execute(
-            "CREATE TABLE t (id INTEGER PRIMARY KEY, n INT, name TEXT, body TEXT, image BLOB)"
-        )
-        connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", rows)
-        connection.commit()
+    theirs, ours = _filled(tmp_path, _rows(5, 300))
     ours.close()
     ours = kvsh.connect(tmp_path / "db")
     draw = Random(5)
