@@ -7,7 +7,7 @@ import urllib.parse
 from typing import TYPE_CHECKING, Literal
 
 from btree import open_memory, open_store
-from kvsh import errors
+from kvsh import LEGACY_TRANSACTION_CONTROL, errors
 from sql import CannotOpenError
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from sql import Session
 
 _ISOLATION_LEVELS = frozenset(("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"))
-LEGACY_TRANSACTION_CONTROL = -1
-"""The value of `Connection.autocommit` that leaves the matter to `isolation_level`."""
 
 
 def checked_autocommit(mode: bool | int) -> bool | int:

@@ -18,9 +18,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
 from btree import call_in_child
-from kvsh import adapting, callbacks, errors, settings
+from kvsh import LEGACY_TRANSACTION_CONTROL, adapting, callbacks, errors, settings
 from kvsh.connecting import (
-    LEGACY_TRANSACTION_CONTROL,
     checked_autocommit,
     checked_level,
     opened,
