@@ -8,7 +8,7 @@ lately, and only the second one ever changes.  Who looks for what begins with a 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import chain, islice
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -153,32 +153,31 @@ class ByPrefix:
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._alike: dict[Key, list[Key]] = {}
+        self._alike: dict[Key, Any] = {}  # a key, or a list of several
         self._known = 0
 
-    def keys(self, changes: Mapping[Key, Any], prefix: tuple[Any, ...]) -> Sequence[Key]:
-        """Those that begin with `prefix`, in no order."""
+    def found(self, changes: Mapping[Key, Any], prefix: tuple[Any, ...]) -> Any:
+        """The key that begins with `prefix`, or a list of several, in no order; None if there is none."""
         if len(changes) != self._known:
             with ordering:
                 self._add_new(changes)
-        return self._alike.get(prefix, ())
+        return self._alike.get(prefix)
 
     def _add_new(self, changes: Mapping[Key, Any]) -> None:
         width, alike = self._width, self._alike
         while (count := len(changes)) != self._known:
             try:
-                fresh = list(islice(reversed(changes), count - self._known))  # see `ordered`
+                fresh = [*islice(reversed(changes), count - self._known)]  # see `ordered`
             except RuntimeError:
                 continue  # a commit adds some
             if len(changes) != count:
                 continue  # or has done so
             for key in reversed(fresh):
-                prefix = key[:width]
-                known = alike.get(prefix)
-                if known is None:
-                    alike[prefix] = [key]
-                else:
-                    known.append(key)
+                other = alike.setdefault(key[:width], key)
+                if other.__class__ is list:
+                    other.append(key)
+                elif other is not key:
+                    alike[key[:width]] = [other, key]
                 self._known += 1
 
 
@@ -195,13 +194,17 @@ def few_alike(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Key]:
         known = by_prefix.get(width)
         if known is None:
             known = by_prefix[width] = ByPrefix(width)
-        found += known.keys(own, prefix)
+        some = known.found(own, prefix)
+        if some is not None:
+            found += some if some.__class__ is list else (some,)
     if tree.entries:
         state = tree.under
         known = state.pending_prefixes.get(width)
         if known is None:
             known = state.pending_prefixes.setdefault(width, ByPrefix(width))
-        found += known.keys(state.pending, prefix)
+        some = known.found(state.pending, prefix)
+        if some is not None:
+            found += some if some.__class__ is list else (some,)
     if len(found) <= 1:
         return found
     if len(found) > _FEW_ALIKE:

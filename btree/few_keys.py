@@ -60,6 +60,28 @@ def prefixed_below(node: Any, prefix: tuple[Any, ...]) -> list[Key] | None:
     return _at_end(root, prefix) if found is None else found
 
 
+def one_below(node: Any, prefix: tuple[Any, ...]) -> Any:
+    """The first key below a node that starts with `prefix`, () if there is none; None: as `prefixed_below`."""
+    root = node
+    try:
+        children = node.children
+        while children is not None:
+            node = children[bisect_right(node.keys, prefix)]
+            children = node.children
+        keys = node.keys
+        if keys.__class__ is PackedKeys:
+            found = keys.prefixed(prefix)
+        else:
+            slot = bisect_left(keys, prefix)
+            if slot < len(keys):
+                key = keys[slot]
+                return key if key[: len(prefix)] == prefix else ()
+            found = _at_end(root, prefix)
+    except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
+        return None
+    return found[0] if found else found if found is None else ()
+
+
 def _at_end(node: Any, prefix: tuple[Any, ...]) -> list[Key] | None:
     """The keys below a node that start with `prefix`, of which a leaf has none or its last ones, if what follows begins
     with others, or nothing follows: most often it is the last leaf, where keys that ascend are looked for before they

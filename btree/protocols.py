@@ -361,7 +361,14 @@ class Transaction(Protocol):
         """`tree(tree_id).delete(key)`."""
 
     def remove_row(self, tree_id: int, key: Key) -> None:
-        """`tree(tree_id).remove(key)`."""
+        """`tree(tree_id).remove(key)`; of an INDEX tree, too."""
+
+    def entry_with(self, tree_id: int, prefix: tuple[Any, ...]) -> Any:
+        """The entry of an INDEX tree that begins with `prefix`, of which it never has several; an empty tuple if there is
+        none, None if only `tree(tree_id)` can tell."""
+
+    def put_entry(self, tree_id: int, entry: Key) -> None:
+        """`tree(tree_id).put(entry)` of an INDEX tree."""
 
     def next_rowid(self, tree_id: int) -> int | None:
         """The row id after the last one of a table, 1 of an empty one; None after the largest that there may be."""

@@ -1,6 +1,6 @@
-"""Rows by their keys, in trees that nobody has opened.
+"""Rows by their keys, and entries of indexes, in trees that nobody has opened.
 
-Most transactions change a row or two in each of a few tables, all by row id.  A tree that is opened for that takes
+Most transactions change a row or two in each of a few tables, by row id or by a unique key.  A tree that is opened for that takes
 longer to be made, asked whether it has changed, and ended, than the change itself.  So those changes stay in a
 dict for each tree, by its id, until somebody opens the tree and takes them over, or the commit takes them as they
 are: what an `OverlaidTree` holds as its own changes, without the tree.
@@ -14,8 +14,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+from btree import few_keys, lookups
+from btree.changed_keys import ByPrefix
 from btree.overlay import NO_ROW, OWN_MAX
-from btree.packed import PackedLeaf, found_at
+from btree.packed import PackedLeaf, found_at, leaf_to_look_at
 from btree.tree import DELETED
 
 if TYPE_CHECKING:
@@ -53,6 +55,13 @@ class RowAccess:
     def remove_row(self, tree_id: int, key: Key) -> None:
         self.tree(tree_id).remove(key)
 
+    def entry_with(self, tree_id: int, prefix: tuple[Any, ...]) -> Any:
+        found = self.tree(tree_id).prefixed(prefix)
+        return found[0] if found else found if found is None else ()
+
+    def put_entry(self, tree_id: int, entry: Key) -> None:
+        self.tree(tree_id).put(entry)
+
     def next_rowid(self, tree_id: int) -> int | None:
         last = self.tree(tree_id).last()
         if last is None:
@@ -80,6 +89,9 @@ class UnopenedRows(RowAccess):
     given_rowid: tuple[int, int, int]
     """What `next_rowid` gave last: for which tree, how many changes of it there were then, and the row id.  Where the next
     change is the row of that id, it is the largest there is, and nobody has to look for that."""
+
+    changes_alike: dict[int, ByPrefix]
+    """Of indexes among them, the entries by how they begin."""
 
     _made: dict[Any, Any] | None
     """What was made of it, by what made it."""
@@ -182,6 +194,55 @@ class UnopenedRows(RowAccess):
             self.row_changes[tree_id] = {key: DELETED}
         else:
             super().remove_row(tree_id, key)
+
+    def entry_with(self, tree_id: int, prefix: tuple[Any, ...]) -> Any:
+        """What has changed is looked up by how it begins: of the entries that ever began so, one is there at most, so that a
+        change which is the only one is the answer."""
+        if tree_id in self.open_trees or not self._writable:
+            return super().entry_with(tree_id, prefix)
+        width = len(prefix)
+        changes = self.row_changes.get(tree_id)
+        if changes is not None:
+            known = self.changes_alike.get(tree_id)
+            if known is None:
+                known = self.changes_alike[tree_id] = ByPrefix(width)
+            entry: Any = known.found(changes, prefix)
+            if entry is not None:
+                if entry.__class__ is list:
+                    return super().entry_with(tree_id, prefix)
+                return () if changes[entry] is DELETED else entry
+        state = (self._states or self.version.trees)[tree_id]
+        if state.pending:
+            known = state.pending_prefixes.get(width)
+            if known is None:
+                known = state.pending_prefixes.setdefault(width, ByPrefix(width))
+            entry = known.found(state.pending, prefix)
+            if entry is not None:
+                if entry.__class__ is list:
+                    return super().entry_with(tree_id, prefix)
+                change = state.pending[entry]
+                return () if change[1] is DELETED else change[3]
+        entry = few_keys.one_below(state.root, prefix)
+        return self._entry_in_pages(state, prefix) if entry is None else entry
+
+    def _entry_in_pages(self, state: TreeState, prefix: tuple[Any, ...]) -> Any:
+        """`entry_with` where a page may have to be read."""
+        leaf = leaf_to_look_at(cast("Backend", self), state, self.root_of(state), prefix)
+        found = lookups.prefixed_in(leaf.keys, prefix)
+        return super().entry_with(state.id, prefix) if found is None else found[0] if found else ()
+
+    def put_entry(self, tree_id: int, entry: Key) -> None:
+        changes = self.row_changes.get(tree_id)
+        if changes is None:
+            if self._writable and tree_id not in self.open_trees:
+                self.row_changes[tree_id] = {entry: True}
+                return
+        elif len(changes) < OWN_MAX:
+            if entry in changes:
+                del changes[entry]  # see `OverlaidTree.put`
+            changes[entry] = True
+            return
+        self.tree(tree_id).put(entry)
 
     def next_rowid(self, tree_id: int) -> int | None:
         changes = self.row_changes.get(tree_id)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from btree.backend import Backend
+from btree.changed_keys import ByPrefix
 from btree.errors import CorruptionError, ReadOnlyError, StoreError
 from btree.node import Node, Owner, new_leaf
 from btree.overlay import (
@@ -69,6 +70,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
     _token: Owner | None = None
     mark: object = None
     """The writer of all of its tokens."""
+    changes_alike = _WhenAsked[dict[int, ByPrefix]](dict)
     puts_by_key = _WhenAsked[dict[bytes, Value]](dict)
     spilled = _WhenAsked[list[int]](list)
     """Page ids given to leaves that were written early."""
@@ -287,6 +289,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
         self._check_writable()
         self.forget_puts()  # all of them came after the savepoint
         self.row_changes.clear()
+        self.changes_alike.clear()
         self.given_rowid, self._made = NONE_GIVEN, None
         self.carry_out()
         savepoint = self._forget_after(savepoint, keep=True)

@@ -108,10 +108,21 @@ class IndexKeys:
         computed = [f"{name(function)}(ctx, {row}, {key})[0]" for function in self._computed]
         return self._source(iter(computed), row, key, name)
 
+    def part_sources(self, row: str, key: str, name: Callable[[Any], str]) -> list[str]:
+        """The same for each of its parts, of an index of columns; the key is asked for only where it is one of them."""
+        return self._part_sources(iter(()), row, key, name)
+
     def _source(
         self, computed: Iterator[str], row: str, key: str, name: Callable[[Any], str]
     ) -> str:
-        """The same; `computed` are the sources of the parts that are expressions."""
+        """The entry; `computed` are the sources of the parts that are expressions."""
+        sources = self._part_sources(computed, row, key, name)
+        sources.append(f"*{key}" if self._without_rowid else key)
+        return f"({', '.join(sources)},)"
+
+    def _part_sources(
+        self, computed: Iterator[str], row: str, key: str, name: Callable[[Any], str]
+    ) -> list[str]:
         sources = []
         for part, fold in zip(self.index.columns, self._folds, strict=True):
             if part.expression is not None:
@@ -119,8 +130,7 @@ class IndexKeys:
             else:
                 source = key if part.column == ROWID else f"{row}[{part.column}]"
             sources.append(source if fold is None else f"{name(fold)}({source})")
-        sources.append(f"*{key}" if self._without_rowid else key)
-        return f"({', '.join(sources)},)"
+        return sources
 
     def depends_on(self, changed: Collection[int]) -> bool:
         """Whether entries may change with these columns of a row."""

@@ -13,6 +13,7 @@ As in `keyed`, the function gives None, with nothing written, where the row need
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -137,10 +138,16 @@ class _Insert:
         """All of them, see `insert_one`."""
         code, name, records, tree_id = self.code, self._name, self._records, self._tree_id
         foreign_keys = self._target.foreign_keys
-        row = "p" if self._source.parameters_only else code.row().values(self._row)
+        checked = checks(code.row(self._table, "row_", "key_"), records)
+        ways = [line for item in self._order for line in self._way(item)]
+        is_late = programs is None and self._comes_late([*checked, *ways])
+        row: Sequence[exp.Expression] = self._row
+        if is_late and records.alias is not None:
+            row = [*row]
+            row[records.alias] = exp.Literal.number(0)  # a rowid like any other
         lines = [
-            f"row_ = {row}",
-            *self._key(),
+            f"row_ = {'p' if self._source.parameters_only else code.row().values(row)}",
+            *([] if is_late else self._key()),
             f"if {name(records.plain, 'plain')}.get(tuple(map(type, row_)))"
             f" is not txn.kinds_of({tree_id}):",
             f"    row_ = {name(records.changed, 'stored')}"
@@ -151,14 +158,16 @@ class _Insert:
             lines.append(f"key_ = {name(records.primary_key, 'primary_key')}(row_)")
         if programs is not None:
             lines += programs.before_lines(code, self._shown())
-        lines += checks(code.row(self._table, "row_", "key_"), records)
-        lines += self._entries.come("row_", "key_")
+        lines += checked
+        if not is_late:
+            lines += self._entries.come("row_", "key_")
         if self._noted:
             lines.append("note_ = ctx.state.undo.note")
         if self._replaces:
             lines.append("gone_ = []")
-        for item in self._order:
-            lines += self._way(item)
+        lines += ways
+        if is_late:
+            lines += [*self._key(), *self._entries.come("row_", "key_")]
         if foreign_keys is not None:
             lines += nothing_waits(code, foreign_keys, noted=self._noted)
             lines += parents(code, foreign_keys, "row_")
@@ -175,6 +184,15 @@ class _Insert:
         else:
             lines.append(self._given("row_", "key_"))
         return lines
+
+    def _comes_late(self, before: Lines) -> bool:
+        """Whether the rowid can be chosen after these lines: an upsert most often finds the row, and needs none."""
+        if self._may_be_given or self._sequence is not None or self._table.without_rowid:
+            return False
+        if any(index.unique and index.columns is None for index in self._records.indexes):
+            return False
+        asked = rf"\bkey_\b|\brow_\[{self._records.alias}\]"
+        return re.search(asked, "\n".join(before)) is None
 
     def _shown(self) -> str:
         """What BEFORE triggers see of the row, and its rowid: -1 where it is still to be chosen."""
@@ -211,8 +229,8 @@ class _Insert:
         """A row that is in the way under one constraint."""
         index = item.constraint
         if index is not None:
-            at = f"met_[0][{index.parts}{':' if self._table.without_rowid else ''}]"
-            return self._entries.taken(index, self._met(item, at))
+            at = f"met_[{index.parts}{':' if self._table.without_rowid else ''}]"
+            return self._entries.taken(index, "row_", "key_", self._met(item, at))
         if self._table.without_rowid:
             is_there = f"key_ in txn.tree({self._tree_id})"
         elif self._may_be_given:
@@ -294,7 +312,8 @@ class _Insert:
                 "    key_ = largest_[1] + 1",
             ]
         if alias is not None:
-            new.append(f"row_ = (*row_[:{alias}], key_, *row_[{alias + 1}:])")
+            before = f"*row_[:{alias}], " if alias else ""
+            new.append(f"row_ = ({before}key_, *row_[{alias + 1}:])")
         if not self._may_be_given:
             return [*known, *new]
         return [

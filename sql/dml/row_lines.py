@@ -98,12 +98,12 @@ def children(
 
 def entry_variables(indexes: Sequence[IndexKeys]) -> list[str]:
     """The variables of `Entries`."""
-    return [f"{name}{place}_" for place in range(len(indexes)) for name in ("tree", "old", "new")]
+    return [f"{name}{place}_" for place in range(len(indexes)) for name in ("moves", "old", "new")]
 
 
 class Entries:
     """The entries of some indexes, in variables of their own by the place of the index: `old0_` of the row as it was,
-    `new0_` of the row as it will be, and `tree0_`."""
+    `new0_` of the row as it will be, and `moves0_`, whether they differ."""
 
     def __init__(self, code: RowCode, indexes: Sequence[IndexKeys], *, noted: bool) -> None:
         self._name = code.name
@@ -115,45 +115,50 @@ class Entries:
             return f"{self._name(index.entry, 'entry')}(ctx, {row}, {key})"
         return index.key_source(row, key, self._name)
 
-    def taken(self, index: IndexKeys, what: Lines) -> Lines:
-        """`what` is done if another row has the values of a new entry of a unique index: `met_` are such entries."""
-        place = self._indexes.index(index)
-        entry = f"new{place}_"
-        guards = [f"{entry} is not None"] if index.condition is not None else []
-        values = f"{entry}[:{index.parts}]"
-        guards.append(f"{entry}[0] is not None" if index.parts == 1 else f"None not in {values}")
+    def taken(self, index: IndexKeys, row: str, key: str, what: Lines) -> Lines:
+        """`what` is done if another row has the values of a new entry of a unique index: `met_` is its entry.  Of an index of
+        columns the new one need not have been made."""
+        if index.columns is None:
+            place = self._indexes.index(index)
+            values = f"new{place}_[:{index.parts}]"
+            is_none = f"new{place}_ is not None and " if index.condition is not None else ""
+            lines = [f"if {is_none}None not in {values}:"]
+        else:
+            parts = index.part_sources(row, key, self._name)
+            if len(parts) == 1:
+                values = "(part_,)"
+                lines = [f"part_ = {parts[0]}", "if part_ is not None:"]
+            else:
+                values = "parts_"
+                lines = [f"parts_ = ({', '.join(parts)})", "if None not in parts_:"]
         return [
-            f"if {' and '.join(guards)}:",
-            f"    met_ = tree{place}_.prefixed({values})",
-            "    if met_ is None: return None",
+            *lines,
+            f"    met_ = txn.entry_with({index.tree_id}, {values})",
             "    if met_:",
             *indented(indented(what)),
+            "    if met_ is None: return None",
         ]
 
     def come(self, row: str, key: str) -> Lines:
         """Those of a new row."""
-        lines = []
-        for place, index in enumerate(self._indexes):
-            lines += [
-                f"new{place}_ = {self._of(index, row, key)}",
-                f"tree{place}_ = txn.tree({index.tree_id})",
-            ]
-        return lines
+        return [
+            f"new{place}_ = {self._of(index, row, key)}"
+            for place, index in enumerate(self._indexes)
+        ]
 
     def changed(self, old: str, new: str, key: str) -> Lines:
-        """Those of a row before and after; the tree is None where they are the same."""
+        """Those of a row before and after."""
         lines = []
         for place, index in enumerate(self._indexes):
-            before, after, tree = f"old{place}_", f"new{place}_", f"tree{place}_"
+            before, after, moves = f"old{place}_", f"new{place}_", f"moves{place}_"
             lines += [
                 f"{before} = {self._of(index, old, key)}",
                 f"{after} = {self._of(index, new, key)}",
-                f"if {self._name(same, 'same')}({before}, {after}): {tree} = None",
-                "else:",
-                f"    {tree} = txn.tree({index.tree_id})",
+                f"{moves} = not {self._name(same, 'same')}({before}, {after})",
             ]
             if index.unique:
-                lines += indented(self.taken(index, ["return None"]))
+                taken = self.taken(index, new, key, ["return None"])
+                lines += [f"if {moves}:", *indented(taken)]
         return lines
 
     def go(self, row: str, key: str) -> Lines:
@@ -165,44 +170,40 @@ class Entries:
 
     def put(self) -> Lines:
         """Put those that come."""
-        lines = []
-        for place, index in enumerate(self._indexes):
-            writes = self._put(index, place)
-            if index.condition is None:
-                lines += writes
-            else:
-                lines += [f"if new{place}_ is not None:", *indented(writes)]
-        return lines
-
-    def _put(self, index: IndexKeys, place: int) -> Lines:
-        note = f"note_({index.tree_id}, new{place}_, {self._name(ABSENT, 'absent')})"
-        return [*([note] if self._noted else []), f"tree{place}_.put(new{place}_)"]
+        return [
+            line for place, index in enumerate(self._indexes) for line in self._put(index, place)
+        ]
 
     def delete(self) -> Lines:
         """Take those away that go."""
-        lines = []
-        for place, index in enumerate(self._indexes):
-            writes = self._delete(index, place, f"txn.tree({index.tree_id})")
-            if index.condition is None:
-                lines += writes
-            else:
-                lines += [f"if old{place}_ is not None:", *indented(writes)]
-        return lines
-
-    def _delete(self, index: IndexKeys, place: int, tree: str) -> Lines:
-        note = f"note_({index.tree_id}, old{place}_, None)"
-        return [*([note] if self._noted else []), f"{tree}.remove(old{place}_)"]
+        return [
+            line for place, index in enumerate(self._indexes) for line in self._delete(index, place)
+        ]
 
     def replace(self) -> Lines:
         """Put those that have changed in the place of what they were."""
         lines = []
         for place, index in enumerate(self._indexes):
-            gone, come = self._delete(index, place, f"tree{place}_"), self._put(index, place)
-            if index.condition is not None:
-                gone = [f"if old{place}_ is not None:", *indented(gone)]
-                come = [f"if new{place}_ is not None:", *indented(come)]
-            lines += [f"if tree{place}_ is not None:", *indented([*gone, *come])]
+            changes = [*self._delete(index, place), *self._put(index, place)]
+            lines += [f"if moves{place}_:", *indented(changes)]
         return lines
+
+    def _put(self, index: IndexKeys, place: int) -> Lines:
+        entry = f"new{place}_"
+        note = f"note_({index.tree_id}, {entry}, {self._name(ABSENT, 'absent')})"
+        return self._if_any(index, entry, note, f"txn.put_entry({index.tree_id}, {entry})")
+
+    def _delete(self, index: IndexKeys, place: int) -> Lines:
+        entry = f"old{place}_"
+        note = f"note_({index.tree_id}, {entry}, None)"
+        return self._if_any(index, entry, note, f"txn.remove_row({index.tree_id}, {entry})")
+
+    def _if_any(self, index: IndexKeys, entry: str, note: str, write: str) -> Lines:
+        """What is done with an entry, if the row has one."""
+        lines = [note, write] if self._noted else [write]
+        if index.condition is None:
+            return lines
+        return [f"if {entry} is not None:", *indented(lines)]
 
 
 def change(

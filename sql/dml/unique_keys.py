@@ -132,8 +132,9 @@ class UniqueKey:
             return [*looks, f"{key} = {source}"]
         return [
             *looks,
-            *self._found(source, none),
-            f"{key} = {'found_[0]' + self._tail if self._without_rowid else 'found_[0]'}",
+            f"met_ = txn.entry_with({self.index.tree_id}, {source})",
+            f"if not met_: return None if met_ is None else {none}",
+            f"{key} = met_{self._tail if self._without_rowid else '[-1]'}",
         ]
 
     def _looks(self, code: RowCode) -> tuple[list[str], str]:
@@ -142,16 +143,6 @@ class UniqueKey:
         for number, classes in self.allowed:
             looks += code.allow(number, classes)
         return looks, self._source(code.parameter, code.name)
-
-    def _found(self, source: str, none: str) -> list[str]:
-        """Python that sets `found_` to what the index has: row ids, or else entries."""
-        assert self.index is not None
-        look_up = "prefixed" if self._without_rowid else "last_parts"
-        return [
-            f"found_ = txn.tree({self.index.tree_id}).{look_up}({source})",
-            "if found_ is None: return None",
-            f"if not found_: return {none}",
-        ]
 
     @property
     def _tail(self) -> str:
@@ -167,10 +158,14 @@ class IndexRun(UniqueKey):
 
     def lines(self, key: str, none: str, code: RowCode) -> list[str]:
         """Python that begins a loop over the keys, if they are few; it goes on with a deeper indentation."""
+        assert self.index is not None
         looks, source = self._looks(code)
+        look_up = "prefixed" if self._without_rowid else "last_parts"
         return [
             *looks,
-            *self._found(source, none),
+            f"found_ = txn.tree({self.index.tree_id}).{look_up}({source})",
+            "if found_ is None: return None",
+            f"if not found_: return {none}",
             f"if len(found_) > {RUN_MAX}: return None",
             f"for {key} in found_:",
             *([f"    {key} = {key}{self._tail}"] if self._without_rowid else []),

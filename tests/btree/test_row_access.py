@@ -217,3 +217,69 @@ def test_the_row_id_after_the_largest_is_none(store: Any) -> None:
     writing = store.begin(write=True)
     assert writing.next_rowid(tree_id) is None
     writing.rollback()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_entries_of_an_index_are_what_a_model_of_them_is(store: Any, seed: int) -> None:
+    """By how they begin, of which there is one at most; with trees opened, savepoints and rollbacks between them."""
+    rng = random.Random(seed)
+    writing = store.begin(write=True)
+    tree_id = writing.create_tree(TreeKind.INDEX)
+    model = {key: key + 1 for key in range(0, rng.choice([30, 9000]), 3)}
+    writing.tree(tree_id).load([(key, rowid) for key, rowid in model.items()])
+    writing.commit()
+    for _ in range(30):
+        writing, now = store.begin(write=True), dict(model)
+        marks: list[tuple[Any, dict[int, int]]] = []
+        for _ in range(rng.choice([1, 3, 40, 400])):
+            key: Any = rng.choice([rng.randrange(9100), rng.choice([*now, 1])])
+            match rng.randrange(40):
+                case 0:
+                    marks.append((writing.savepoint(), dict(now)))
+                case 1 if marks:
+                    at = rng.randrange(len(marks))
+                    del marks[at + 1 :]
+                    writing.rollback_to(marks[at][0])
+                    now = dict(marks[at][1])
+                case 2:
+                    assert [*writing.tree(tree_id).batches()] or not now
+                case kind:
+                    found = writing.entry_with(tree_id, (key,))
+                    assert found == ((key, now[key]) if key in now else ())
+                    if kind < 15:
+                        if found:
+                            writing.remove_row(tree_id, found)
+                        now[key] = rng.randrange(1000)
+                        # 1 and 1.0 are one key, and what was put last stays.
+                        given = float(key) if rng.random() < 0.1 else key
+                        writing.put_entry(tree_id, (given, now[key]))
+                    elif kind < 25 and found:
+                        writing.remove_row(tree_id, found)
+                        del now[key]
+        if rng.random() < 0.8:
+            writing.commit()
+            model = now
+        else:
+            writing.rollback()
+        reading = store.begin()
+        some = rng.sample(range(9100), 20)
+        found = [reading.entry_with(tree_id, (key,)) for key in some]
+        assert found == [(key, model[key]) if key in model else () for key in some]
+        entries = [key for keys, _ in reading.tree(tree_id).batches() for key in keys]
+        assert entries == sorted(model.items())
+        reading.rollback()
+
+
+def test_an_entry_put_again_under_an_equal_key_is_the_new_one(store: Any) -> None:
+    writing = store.begin(write=True)
+    tree_id = writing.create_tree(TreeKind.INDEX)
+    writing.commit()
+    writing = store.begin(write=True)
+    writing.put_entry(tree_id, (1.0, 5))
+    writing.remove_row(tree_id, (1.0, 5))
+    writing.put_entry(tree_id, (1, 5))
+    assert tree_id not in writing.open_trees
+    writing.commit()
+    reading = store.begin()
+    assert [repr(key) for keys, _ in reading.tree(tree_id).batches() for key in keys] == ["(1, 5)"]
+    reading.rollback()
