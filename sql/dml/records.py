@@ -412,14 +412,14 @@ def _constraints(table: Table, indexes: list[IndexKeys]) -> list[IndexKeys | Non
     """The unique constraints in the order of checks; None is the tree's own key.
 
     A rowid comes first.  The key of a WITHOUT ROWID table has its place among the constraints'
-    indexes: the number that their names leave out."""
-    unique: list[IndexKeys | None] = [keys for keys in indexes if keys.unique]
+    indexes: the number that their names leave out; newer ones come first, and those that REPLACE last."""
+    unique = [keys for keys in indexes if keys.unique]
     if not table.without_rowid:
         return [None, *unique]
     prefix = f"sqlite_autoindex_{table.name}_".lower()
     numbers = [
         int(keys.index.name[len(prefix) :])
-        if keys is not None and keys.index.name.lower().startswith(prefix)
+        if keys.index.name.lower().startswith(prefix)
         else 1 << 30
         for keys in unique
     ]
@@ -428,13 +428,9 @@ def _constraints(table: Table, indexes: list[IndexKeys]) -> list[IndexKeys | Non
         "INTEGER"
     ]:
         own = len(unique) + 1  # SQLite takes it for a rowid until the end of the definition
-    at = sum([number > own for number in numbers])
-    if table.rowid_conflict == "REPLACE":
-        at = len(unique)
-    else:
-        replacing = [
-            keys for keys in unique if keys is not None and keys.index.conflict == "REPLACE"
-        ]
-        at = min(at, len(unique) - len(replacing))
-    unique.insert(at, None)
-    return unique
+    own_place = (table.rowid_conflict == "REPLACE", -own)
+    before = sum(
+        (keys.index.conflict == "REPLACE", -number) < own_place
+        for keys, number in zip(unique, numbers, strict=True)
+    )
+    return [*unique[:before], None, *unique[before:]]

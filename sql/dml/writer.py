@@ -59,6 +59,7 @@ class TableWriter:
         self.index_trees: dict[int, Tree] = {
             index.tree_id: transaction.tree(index.tree_id) for index in records.indexes
         }
+        self.unproved = False  # the row at hand may have values that STRICT refuses
         self.fresh = False  # the latest rowid that was chosen here: nothing can have it
         self.sequence: LargestRowid | None = None
         if self.table.autoincrement:
@@ -82,10 +83,15 @@ class TableWriter:
         return key, row
 
     def checked(self, row: Row, key: Any) -> Row:
-        """NOT NULL, STRICT and CHECK; the tree is made ready for the row's kinds of value."""
-        if not self.records.is_plain(row, self.tree):
+        """NOT NULL and CHECK; the tree is made ready for the kinds of value of a row that is plainly right."""
+        self.unproved = False
+        records = self.records
+        if not records.is_plain(row, self.tree):
             row = self._looked_at(row, key)
-        if self.records.has_checks:
+        has_checks = records.has_checks and not self.ctx.session.ignore_check_constraints
+        if self.unproved and (has_checks or records.generated):
+            self._prove(row)
+        if has_checks:
             self._check(row, key)
         return row
 
@@ -122,7 +128,7 @@ class TableWriter:
         raise full()
 
     def _looked_at(self, row: Row, key: Any) -> Row:
-        """NOT NULL and STRICT of a row whose classes alone don't prove it right."""
+        """NOT NULL of a row whose classes alone don't prove it right; its types are left for later."""
         records, given = self.records, row
         for place, column in records.not_null:
             if row[place] is None and column.generated is None:
@@ -132,9 +138,14 @@ class TableWriter:
         for place, column in records.not_null:
             if row[place] is None:
                 row = self._not_null(row, place, column)
-        records.check_types(row)
-        widen_by_classes(self.tree, [(value.__class__,) for value in row])
+        self.unproved = True
         return row
+
+    def _prove(self, row: Row) -> None:
+        """STRICT of a row that was looked at; the tree is made ready for it."""
+        self.unproved = False
+        self.records.check_types(row)
+        widen_by_classes(self.tree, [(value.__class__,) for value in row])
 
     def _not_null(self, row: Row, place: int, column: Column) -> Row:
         conflict = self.or_conflict or column.not_null_conflict or "ABORT"
@@ -150,8 +161,6 @@ class TableWriter:
         raise constraint_error(message, "NOT NULL", conflict)
 
     def _check(self, row: Row, key: Any) -> None:
-        if self.ctx.session.ignore_check_constraints:
-            return
         message = self.records.failed_check(self.ctx, row, key)
         if message is None:
             return
@@ -170,12 +179,15 @@ class TableWriter:
         remove: Callable[[Any], bool],
         old_key: Any = None,
     ) -> Found | None:
-        """See that nothing is in the way of a row that is to be written (in the place of `old_key`).
+        """See that nothing is in the way of a row that was `checked` and is to be written (in the place of `old_key`).
+        Types that were left to it come behind the row id: a row that OR IGNORE leaves out over that may have any.
 
         Raises ConstraintError or `Skipped`; gives what an upsert has to update instead.  `remove(key)`
         takes a row away and says whether programs ran that may have changed anything."""
         again = False
         for resolution in order:
+            if self.unproved and (resolution.constraint is not None or self.table.without_rowid):
+                self._prove(row)
             other = self.other(resolution.constraint, key, row, old_key)
             if other is None:
                 continue
@@ -188,6 +200,8 @@ class TableWriter:
                 return Found(other, resolution)
             else:
                 raise self.violation(resolution.constraint, action)
+        if self.unproved:
+            self._prove(row)
         if again:
             self.fresh = False
             for resolution in order:

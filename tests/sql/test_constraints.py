@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
+import pytest
+
 from tests.sql.dml_scripts import compare
+
+CONFLICTS = "", " ON CONFLICT REPLACE", " ON CONFLICT IGNORE"
 
 
 def test_unique_constraints_are_checked_newest_first_and_resolved_each_in_its_way() -> None:
@@ -148,3 +154,55 @@ def test_partial_and_expression_indexes_follow_every_write() -> None:
         reindex;
         """
     )
+
+
+@pytest.mark.parametrize("key", ["a INTEGER PRIMARY KEY", "a INT PRIMARY KEY"])
+@pytest.mark.parametrize("behind", ["", " WITHOUT ROWID"])
+def test_a_primary_key_has_its_place_among_the_unique_constraints(key: str, behind: str) -> None:
+    forms = (
+        "{0}, c UNIQUE{1}, d UNIQUE{2}",
+        "c UNIQUE{1}, {0}, d UNIQUE{2}",
+        "c UNIQUE{1}, d UNIQUE{2}, {0}",
+    )
+    for form, own, *others in product(forms, CONFLICTS, CONFLICTS, CONFLICTS):
+        columns = form.format(key + own, *others)
+        compare(
+            f"""
+            create table t(b, {columns}){behind};
+            create unique index i on t(b);
+            insert into t(a, b, c, d) values(1, 1, 1, 1), (2, 2, 2, 2), (3, 3, 3, 3), (4, 4, 4, 4);
+            insert or fail into t(a, b, c, d) values(1, 5, 3, 4);
+            insert or fail into t(a, b, c, d) values(9, 3, 3, 4);
+            update or abort t set a = 4, b = 9, c = 4, d = 4 where a = 3;
+            insert into t(a, b, c, d) values(1, 5, 3, 4);
+            update t set a = 4, b = 9, c = 4, d = 4 where a = 3;
+            select a, b, c, d from t;
+            """
+        )
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "a INTEGER PRIMARY KEY, b INT NOT NULL, c TEXT UNIQUE",
+        "a INTEGER PRIMARY KEY ON CONFLICT REPLACE, b INT, c TEXT UNIQUE",
+        "a INTEGER PRIMARY KEY ON CONFLICT IGNORE, b INT CHECK(b < 9), c TEXT UNIQUE",
+        "a INT PRIMARY KEY, b INT, c TEXT UNIQUE",
+    ],
+)
+def test_types_of_a_strict_row_come_between_its_row_id_and_its_other_constraints(
+    columns: str,
+) -> None:
+    rows = "(1, 'x', 'n')", "(1, 'x', 'c')", "(2, 'x', 'c')", "(1, NULL, x'00')", "(1, 99, x'00')"
+    ends = "", " on conflict(a) do nothing", " on conflict(a) do update set b = 'q'"
+    for row, end, verb in product(rows, ends, ("insert", "insert or ignore", "insert or replace")):
+        compare(
+            f"""
+            create table t({columns}) STRICT;
+            insert into t values(1, 1, 'c'), (5, 5, '5');
+            {verb} into t values{row}{end};
+            {verb} into t values(8, 8, '8'), {row}{end};
+            update t set (a, b, c) = (select * from (values{row})) where a = 5;
+            select * from t;
+            """
+        )
