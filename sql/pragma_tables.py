@@ -96,13 +96,15 @@ def _tables_of(ctx: Context, database: str, layer: Schema) -> Iterator[tuple[Any
 
 
 def _indexes(ctx: Context, table: Table) -> list[Index]:
-    """The indexes of a table, the latest first; a clustered primary key counts as one."""
+    """The indexes of a table, the latest first, but those last that REPLACE; a clustered primary key counts as one."""
     found = list(ctx.schema.indexes_on(table.name, table.database))
     if table.without_rowid:
         primary = _primary_index(table, found)
         before = int(primary.name.rpartition("_")[2]) - 1  # constraints have their indexes first
         found.insert(before, primary)
-    return found[::-1]
+    found.reverse()
+    found.sort(key=lambda index: index.conflict == "REPLACE")
+    return found
 
 
 def _primary_index(table: Table, others: Iterable[Index]) -> Index:
@@ -113,7 +115,15 @@ def _primary_index(table: Table, others: Iterable[Index]) -> Index:
     taken = {index.name.lower() for index in others}
     names = (f"sqlite_autoindex_{table.name}_{number}" for number in count(1))
     name = next(each for each in names if each.lower() not in taken)
-    return Index(name, table.name, table.tree_id, parts, unique=True, origin="pk")
+    return Index(
+        name=name,
+        table=table.name,
+        tree_id=table.tree_id,
+        columns=parts,
+        unique=True,
+        origin="pk",
+        conflict=table.rowid_conflict,
+    )
 
 
 def _index_list(ctx: Context, name: str | None, database: str | None) -> Rows:

@@ -109,6 +109,7 @@ class TableDraft:
         self.rowid_conflict: str | None = None
         self.autoincrement = False
         self.indexes: list[Index] = []
+        self.last_key: tuple[tuple[IndexColumn, ...], str | None] | None = None
 
     def finished(self) -> tuple[Table, list[Index]]:
         """The table and its indexes, without trees yet."""
@@ -254,6 +255,11 @@ class TableDraft:
         parts = parts or (self._own_part(places[0]),)
         if is_descending:
             parts = (IndexColumn(parts[0].column, None, parts[0].collation, True),)
+        if (
+            is_integer and not is_descending
+        ):  # SQLite takes it for a row id until the definition's end
+            self.last_key = parts, constraint.conflict
+            return
         self._key_index(parts, "pk", constraint.conflict)
 
     def _unique(self, constraint: Unique, parts: tuple[IndexColumn, ...]) -> None:
@@ -295,6 +301,9 @@ class TableDraft:
         if statement.without_rowid:
             if not self.has_primary_key:
                 raise SqlError(f"PRIMARY KEY missing on table {self.name}")
+            if self.last_key is not None:
+                parts, conflict = self.last_key
+                self._key_index(parts, "pk", conflict)
             self.indexes = [
                 msgspec.structs.replace(index, tree_id=-1) if index.origin == "pk" else index
                 for index in self.indexes

@@ -424,10 +424,6 @@ def _constraints(table: Table, indexes: list[IndexKeys]) -> list[IndexKeys | Non
         for keys in unique
     ]
     own = next(number for number in range(1, len(numbers) + 2) if number not in numbers)
-    if [(table.columns[place].declared_type or "").upper() for place in table.primary_key] == [
-        "INTEGER"
-    ]:
-        own = len(unique) + 1  # SQLite takes it for a rowid until the end of the definition
     own_place = (table.rowid_conflict == "REPLACE", -own)
     before = sum(
         (keys.index.conflict == "REPLACE", -number) < own_place

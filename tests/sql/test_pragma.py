@@ -138,3 +138,30 @@ def test_every_listed_pragma_can_be_read() -> None:
     for name in names:
         answer = engine.execute(f"pragma {name}")
         assert all(len(row) == len(answer[0]) for row in answer), name
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "t(a INTEGER PRIMARY KEY, b UNIQUE, c UNIQUE) WITHOUT ROWID",
+        "t(a INTEGER, b UNIQUE, PRIMARY KEY(a), UNIQUE(b, a)) WITHOUT ROWID",
+        "t(a INT PRIMARY KEY, b UNIQUE) WITHOUT ROWID",
+        "t(a INTEGER PRIMARY KEY DESC, b UNIQUE) WITHOUT ROWID",
+        "t(a INTEGER UNIQUE PRIMARY KEY, b UNIQUE) WITHOUT ROWID",
+        "t(b UNIQUE, a INTEGER PRIMARY KEY ON CONFLICT REPLACE, c UNIQUE) WITHOUT ROWID",
+        "t(a PRIMARY KEY ON CONFLICT REPLACE, b UNIQUE ON CONFLICT REPLACE, c UNIQUE)",
+    ],
+)
+def test_indexes_of_constraints_have_the_names_and_the_order_of_sqlite(table: str) -> None:
+    ours, theirs = KvshEngine(), SqliteEngine()
+    for statement in (
+        f"CREATE TABLE {table}",
+        "CREATE INDEX i ON t(b)",
+        "PRAGMA index_list(t)",
+        "PRAGMA index_info(sqlite_autoindex_t_1)",
+        "PRAGMA index_info(sqlite_autoindex_t_2)",
+        "SELECT name FROM sqlite_master ORDER BY 1",
+    ):
+        assert ours.execute(statement) == theirs.execute(statement)
+    ours.close()
+    theirs.close()
