@@ -10,7 +10,9 @@ were at work just before, for half of the time that a sync takes at most.  Half 
 advises for the same delay: https://www.postgresql.org/docs/current/wal-configuration.html
 
 Each thread that waits has a lock of its own to be woken by: once it is released, its commit has ended or it leads.
-`_leading` is held by whoever leads and is handed over with that.
+`_leading` is held by whoever leads and is handed over with that.  To wake a thread costs more than to commit, so that
+it is done as seldom as can be, and not all at once: the last one that a leader waits for takes over from it, and of a
+group whose commits have ended each wakes the next, or all would wait for the interpreter, and ask for it, together.
 """
 
 from __future__ import annotations
@@ -41,15 +43,41 @@ GATHER_SECONDS_MAX = 0.001
 class Waiting:
     """A commit that has no end yet: in the line, or taken by the leader."""
 
-    __slots__ = ("error", "lsn", "payload", "since", "turn")
+    __slots__ = ("error", "lsn", "next", "payload", "since", "turn", "woken")
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
         self.lsn = 0  # once it is appended
         self.error: EngineError | None = None
+        self.next: Waiting | None = None  # whom it wakes when it is woken itself
         self.since = time.monotonic()
         self.turn = allocate_lock()
         self.turn.acquire()
+        self.woken = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is durable, or has failed; of one that has been woken."""
+        return self.lsn != 0 or self.error is not None
+
+    def outcome(self) -> int:
+        """The number of the commit.  Raises what it failed of."""
+        if self.error is not None:
+            raise self.error
+        return self.lsn
+
+    def wake(self) -> None:
+        """Let its thread go on; harmless if it does already."""
+        if not self.woken:
+            self.woken = (
+                True  # neither Ctrl-C nor another thread comes between this and the release
+            )
+            self.turn.release()
+
+    def wake_next(self) -> None:
+        """Wake who waits to be woken by this one."""
+        if self.next is not None:
+            self.next.wake()
 
 
 class Grouping(Locking, ABC):
@@ -57,7 +85,6 @@ class Grouping(Locking, ABC):
 
     _changed = False  # this handle has appended a commit
     own_commits = 0  # that it has appended
-    _gathering: Waiting | None = None  # who leads and waits for the others
     _at_work = 0  # how many were committed last, or were waiting then
 
     @abstractmethod
@@ -180,21 +207,21 @@ class Grouping(Locking, ABC):
                 self._hand_over()
         mine = Waiting(payload)
         self.waiting.append(mine)
-        if not self._leading.acquire(blocking=False):
-            gathering = self._gathering
-            if gathering is not None and len(self.waiting) >= self._at_work:
-                self._gathering = None
-                with contextlib.suppress(RuntimeError):  # two saw it at the same moment
-                    gathering.turn.release()
+        if not self._leading.acquire(blocking=False) and not (
+            len(self.waiting) >= self._at_work and self._take_over()
+        ):
             self._await_turn(mine)
-        if not mine.lsn and mine.error is None:
+            if mine.has_ended:
+                return mine.outcome()
+        if mine.has_ended:  # somebody else has led since it lined up
+            mine.wake_next()
+            self._hand_over()
+        elif self._gather(mine):
             try:
                 self._lead(mine)
             finally:
                 self._hand_over()
-        if mine.error is not None:
-            raise mine.error
-        return mine.lsn
+        return mine.outcome()
 
     def commit_redo_since(self, payload: bytes, since: State) -> int:
         """A transaction that is one redo record, made of what it has read in a state that was visible: its lsn, 0 and
@@ -234,19 +261,51 @@ class Grouping(Locking, ABC):
             raise
         return lsn
 
-    def _await_turn(self, mine: Waiting) -> None:
-        """Until `mine` has an end, or leads."""
+    def _await_turn(self, mine: Waiting, seconds: float = -1) -> bool:
+        """Until `mine` has an end, or leads: whether that came within so many seconds (negative: however long)."""
         try:
-            mine.turn.acquire()
+            if came := mine.turn.acquire(timeout=seconds):
+                mine.wake_next()
         except BaseException:  # Ctrl-C
             try:
                 self.waiting.remove(mine)
             except ValueError:  # the leader has taken it: it will have an end
-                mine.turn.acquire()
+                if not mine.woken:
+                    mine.turn.acquire()
+                mine.wake_next()
             else:
-                if mine.turn.acquire(blocking=False):  # it was to lead
+                if mine.woken or self._is_left_to_lead(mine):
                     self._hand_over()
             raise
+        return came
+
+    def _gather(self, mine: Waiting) -> bool:
+        """Wait, to lead, for as many as were at work before: whether `mine` still leads.  The last of them does otherwise,
+        for whom nobody has to be woken."""
+        if len(self.waiting) >= self._at_work:
+            return True
+        mine.woken = False  # it may have been, to lead
+        self.gathering.append(mine)
+        seconds = min(self._sync_seconds / 2, GATHER_SECONDS_MAX)
+        if not self._await_turn(mine, seconds) and not self._is_left_to_lead(mine):
+            self._await_turn(mine)
+        return not mine.has_ended
+
+    def _is_left_to_lead(self, mine: Waiting) -> bool:
+        """Whether `mine` has gathered, which ends here, and nobody leads in its place."""
+        try:
+            self.gathering.remove(mine)
+        except ValueError:
+            return False
+        return True
+
+    def _take_over(self) -> bool:
+        """Lead in the place of who gathers, if anybody does, and nobody else was quicker."""
+        try:
+            self.gathering.pop()
+        except IndexError:
+            return False
+        return True
 
     def _hand_over(self) -> None:
         """Let the first who waits lead, if anybody does."""
@@ -260,17 +319,13 @@ class Grouping(Locking, ABC):
                 if not waiting or not self._leading.acquire(blocking=False):
                     return
             else:
-                first.turn.release()
+                first.wake()
                 return
 
     def _lead(self, mine: Waiting) -> None:
         """Commit all who wait, `mine` among them."""
         taken: list[Waiting] = []
         try:
-            if len(self.waiting) < self._at_work:
-                self._gathering = mine
-                mine.turn.acquire(timeout=min(self._sync_seconds / 2, GATHER_SECONDS_MAX))
-                self._gathering = None
             self._take_line(taken)
             self.await_durable(self._append_line(taken, mine))
         except EngineError as error:
@@ -289,9 +344,22 @@ class Grouping(Locking, ABC):
             raise
         finally:
             self._at_work = len(self.waiting) + len(taken)
-            for entry in taken:
-                if entry is not mine:
-                    entry.turn.release()
+            try:
+                self._wake(taken, mine)
+            except BaseException:  # Ctrl-C
+                self._wake(taken, mine)
+                raise
+
+    @staticmethod
+    def _wake(taken: list[Waiting], mine: Waiting) -> None:
+        """Wake those whose commits have ended: the first, who wakes the next one.  All at once would get into each other's
+        way on their way to the interpreter."""
+        following = None
+        for entry in reversed(taken):
+            if entry is not mine and not entry.woken:
+                entry.next, following = following, entry
+        if following is not None:
+            following.wake()
 
     def _append_line(self, taken: list[Waiting], mine: Waiting) -> int:
         """Append what was `taken` of the line; the last one's lsn.  If somebody else writes for too long,

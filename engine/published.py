@@ -56,6 +56,7 @@ class Published:
         # Who writes without the mutex has it, and the handle is usable.
         self.writes = threading.RLock()
         self.waiting: deque[Waiting] = deque()
+        self.gathering: list[Waiting] = []  # who leads and waits for the others
         self.mutex = threading.RLock()
         self.synced = threading.Condition(self.mutex)  # notified after a sync
         self._words = log.words

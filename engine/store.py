@@ -409,6 +409,7 @@ class PageStore(Grouping):
         self._writing = threading.Lock()
         self._leading = threading.Lock()
         self.waiting.clear()
+        self.gathering.clear()
 
     def __enter__(self) -> PageStore:
         return self
