@@ -57,6 +57,10 @@ def variables_in(source: str) -> list[str]:
     return sorted({*_VARIABLE.findall(source)} - {""})
 
 
+FIRST_FETCHED = 64
+"""Rows of an index's entries that are fetched at first, where LIMIT may end them after an unknown number."""
+
+
 class Binding(Struct):
     """How the columns of a relation instance are read."""
 
@@ -104,6 +108,7 @@ class AccessCompiler:
             ""  # how many of a level's entries are wanted for each row before, see `Level`
         )
         self.cut = ""  # how many joined rows LIMIT lets through, "" for all
+        self.may_end = False  # whether LIMIT may end the join before its last row
         self.skip = "0"  # how many of those OFFSET leaves out
         self.in_order = False  # whether rows have to come in the order of the accesses
         self.taken = False  # whether the access gives no more, and leaves those out
@@ -272,7 +277,7 @@ class AccessCompiler:
             return self._clustered_point(relation, access)
         # Of a long run that LIMIT ends early no more is looked at than is asked for.
         gradual = (
-            self.cut != ""
+            self.may_end
             and not self.take
             and relation.source == self.first
             and level.fan_out > FEW_ROWS
@@ -290,7 +295,7 @@ class AccessCompiler:
         if relation.table.without_rowid:
             source = self.call(ranges.fetched_clustered, batches, get_many, str(path.key_start))
         else:
-            first = [self.cut] if self.cut and not self.take else []
+            first = [self.cut or str(FIRST_FETCHED)] if self.may_end and not self.take else []
             source = self.call(ranges.fetched, batches, get_many, str(path.key_start), *first)
             equal = f"{self.module.function(ranges.equal_span)}("
             needed = self.needed.get(relation.source, set())

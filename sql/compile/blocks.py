@@ -235,7 +235,8 @@ class BlockCompiler:
                 groups = self._groups(plan, free)
             rows = f"{groups}({', '.join(free)})"
             if block.keys:
-                rows, header = "rows", f"for rows in {self.call(in_batches, rows, 'check')}:"
+                batches = rows if plan.grouped else self.call(in_batches, rows, "check")
+                rows, header = "rows", f"for rows in {batches}:"
             else:
                 header = ""
             clauses = " ".join([f"for {row} in {rows}", *conditions])
@@ -277,7 +278,8 @@ class BlockCompiler:
     # -- grouping --------------------------------------------------------------------------------
 
     def _groups(self, plan: SelectPlan, free: list[str], having: str = "") -> str:
-        """The function that gives the list of the groups' tuples, which meet the condition `having`."""
+        """The function that gives the list of the groups' tuples, which meet the condition `having`; of a plan that is
+        `grouped` it gives batches of them, one after the other."""
         block = plan.block
         assert block.keys is not None
         if plan.count_tree is not None:
@@ -294,10 +296,13 @@ class BlockCompiler:
             return self._first_row(plan, joined, body, free)
         if block.keys:
             loops, depth = self._loops(joined)
+            groups = GroupCompiler(self, block)
+            if plan.grouped:
+                body.extend(groups.one_by_one(loops, depth, joined, having))
+                return self.define(free, body)
             many = rows_seen(plan) >= MANY_ROWS
             cut = bool(block.order) and block.limit is not None and not block.windows
             in_order = not many or not cut or plan.ordered
-            groups = GroupCompiler(self, block)
             grouped = groups.grouped(loops, depth, joined, having, in_order=in_order)
             if many:
                 body.add(f"with {self.call(CollectorPaused)}:")

@@ -152,7 +152,7 @@ def column_scan(levels: LevelCompiler, level: Level) -> ColumnScan | None:
         bounds = ", ".join(levels.bounds(level.access.low, level.access.high))
         call = f"{levels.module.function(span_by_column)}({scanned}, {bounds}"
     else:
-        scanning = few_by_column if levels.cut else by_column
+        scanning = few_by_column if levels.may_end else by_column
         call = f"{levels.module.function(scanning)}({scanned}"
     stored = f"{call}, stored=True)"
     scan = ColumnScan(number, f"{call})", columns, [], columns, [])

@@ -26,7 +26,7 @@ FIRST_COLUMN = 100_000
 
 def with_computed(levels: LevelCompiler, block: Select, scan: ColumnScan) -> ColumnScan:
     """The scan, of a block's only relation, with the calls among its lists that are made for a batch at once."""
-    if not scan.is_whole or levels.cut or levels.take or block.windows:
+    if not scan.is_whole or levels.may_end or levels.take or block.windows:
         return scan
     if levels.compiler.analysis is not None:
         return scan

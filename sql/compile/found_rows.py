@@ -43,7 +43,7 @@ def found_by_columns(levels: LevelCompiler, level: Level) -> str:
         or level.left
         or not level.filters
         or levels.take
-        or levels.cut
+        or levels.may_end
         or levels.compiler.analysis is not None
     ):
         return ""

@@ -52,7 +52,7 @@ class GroupCompiler(AggregateCompiler):
         parts = self._parts(codes)
         header = joined.header
         body = Lines()
-        counts = parts.single and self.fields[0].update == "S += 1" and bool(header)
+        counts = self._counts(parts, joined)
         counter = self.module.function(Counter) if counts else ""
         body.add(f"groups = {counter or 'dict'}()")
         target = ""
@@ -89,6 +89,30 @@ class GroupCompiler(AggregateCompiler):
         rest = f"{target} in source {joined.clauses}"
         self._add_spilling(body, parts, loops, rest, groups, result, having)
         return body
+
+    def one_by_one(self, loops: Lines, depth: int, joined: Join, having: str) -> Lines:
+        """The body of a generator of batches of the groups' tuples, of rows that come group by group.
+
+        With each batch of rows all groups but the latest are complete: the dict has them in the order in which they came."""
+        codes = self.layout()
+        parts = self._parts(codes)
+        counts = self._counts(parts, joined)
+        kept, _ = self._results(parts, codes, having, in_order=False)
+        body = Lines()
+        body.add(f"groups = {self.module.function(Counter) if counts else 'dict'}()")
+        body.extend(self._by_dict(parts, loops, depth, joined, counts=counts))
+        if joined.header:
+            body.add("    if len(groups) > 1:")
+            body.add("        latest, state = groups.popitem()")
+            body.add(f"        yield {kept}")
+            body.add("        groups.clear()")
+            body.add("        groups[latest] = state")
+        body.add(f"yield {kept}")
+        return body
+
+    def _counts(self, parts: _Parts, joined: Join) -> bool:
+        """Whether groups are counted, and nothing else, by a Counter."""
+        return parts.single and self.fields[0].update == "S += 1" and bool(joined.header)
 
     def _parts(self, codes: list[AggregateCode]) -> _Parts:
         """The sources that the grouping of rows is made of."""

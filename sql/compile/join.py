@@ -17,7 +17,7 @@ from sql.compile.clauses import split_clauses
 from sql.compile.computed import with_computed
 from sql.compile.levels import LevelCompiler
 from sql.compile.module import Lines
-from sql.compile.plans import gives_few, is_cut, is_plain
+from sql.compile.plans import gives_few, is_cut, is_plain, may_end
 from sql.compile.probed import probed_level, reduce_tables
 from sql.compile.projection import STREAM_FAN_OUT, skip_count, top_count
 from sql.expressions import ColumnRef, Expression, Literal
@@ -102,7 +102,7 @@ class JoinCompiler:
         first, *others = plan.levels
         levels.first = first.relation.source
         levels.hoists = isinstance(first.access, TableScan)
-        levels.in_order = plan.ordered or plan.first_row
+        levels.in_order = plan.ordered or plan.presorted > 0 or plan.first_row
         self._limit()
         if self.compiler.analysis is None:
             reduce_tables(levels, plan.levels)
@@ -136,6 +136,7 @@ class JoinCompiler:
             levels.topmost = f"h{compiler.module.number()}"
             count = compiler.call(top_count, compiler.scalar.value(block.limit), offset)
             self.body.add(f"{levels.topmost} = {count}")
+        levels.may_end = may_end(self.plan)
         if not is_cut(self.plan):
             first, *others = self.plan.levels
             if self.plan.first_row and not others and not first.filters and not first.left:

@@ -20,7 +20,13 @@ FEW_ROWS = 32.0
 def without_scan_order(plan: SelectPlan) -> SelectPlan:
     """ORDER BY x, rowid of a table that is scanned: sorts are stable, so that x alone will do."""
     block = plan.block
-    if plan.ordered or len(plan.levels) != 1 or len(block.order) < 2 or block.keys is not None:
+    if (
+        plan.ordered
+        or plan.presorted
+        or len(plan.levels) != 1
+        or len(block.order) < 2
+        or block.keys is not None
+    ):
         return plan
     level, last = plan.levels[0], block.order[-1]
     relation, column = level.relation, last.expression
@@ -44,6 +50,15 @@ def is_cut(plan: SelectPlan) -> bool:
     if block.limit is None or block.keys is not None or block.windows or block.distinct:
         return False
     return plan.ordered or not block.order
+
+
+def may_end(plan: SelectPlan) -> bool:
+    """Whether LIMIT may end the join before its last row."""
+    block = plan.block
+    if plan.grouped or plan.presorted or is_cut(plan):
+        return True
+    is_distinct = block.distinct and block.limit is not None and block.keys is None
+    return is_distinct and not block.windows and (plan.ordered or not block.order)
 
 
 def cut_share(planner: Planner, plan: SelectPlan) -> float:

@@ -74,7 +74,7 @@ class ProjectionCompiler:
             distinct, key = self._distinct(block.outputs, bool(columns))
             if distinct is stages.distinct_values:
                 element, values = outputs[0], []
-        sieve = self._sieve(joined, block, outputs, own) if order else None
+        sieve = self._sieve(joined, plan, outputs, own) if order else None
         near = (
             ""
             if sieve is None
@@ -88,7 +88,10 @@ class ProjectionCompiler:
         call = _called(rows, free, sieve)
         if distinct is not None:
             call = self.compiler.call(distinct, call, *key, "ctx")
-        return self._ordered(call, passes, block, len(outputs), bool(columns), free, sieve)
+        call = self._sorted(call, passes, block, sieve, plan.presorted)
+        if columns:
+            call = self.compiler.call(stages.stripped, call, str(len(outputs)))
+        return self.compiler.define_call(free, call)
 
     def _presort(self, joined: Join, block: Select, order: Sequence[SortKey]) -> None:
         """Have a scan by column hand over sorted runs, where all of its rows are sorted by one of its numbers."""
@@ -107,11 +110,12 @@ class ProjectionCompiler:
             joined.header = f"{head} in {sorted_runs}:"
 
     def _sieve(
-        self, joined: Join, block: Select, outputs: Sequence[str] = (), own: str = ""
+        self, joined: Join, plan: SelectPlan, outputs: Sequence[str] = (), own: str = ""
     ) -> Sieve | None:
         """The sieve of the most significant key, which is in the row's tuple as `own`, or among the outputs; None
-        where there is no LIMIT."""
-        if block.limit is None or block.distinct or not joined.streams:
+        where there is no LIMIT, or rows come in the order of that key."""
+        block = plan.block
+        if plan.presorted or block.limit is None or block.distinct or not joined.streams:
             return None
         key = block.order[0]
         value = self.scalar.value(key.expression)
@@ -171,9 +175,10 @@ class ProjectionCompiler:
                 return None
             passes.append(f"({function}, {key.descending})")
         element = self._element(outputs, [], plan)
-        sieve = self._sieve(joined, block)
+        sieve = self._sieve(joined, plan)
         rows = self.rows_function(joined, row, body, free, sieve=sieve, near=row)
-        call = self._sorted(_called(rows, free, sieve), f"({', '.join(passes)},)", block, sieve)
+        keys = f"({', '.join(passes)},)"
+        call = self._sorted(_called(rows, free, sieve), keys, block, sieve, plan.presorted)
         if element != row:
             stage = Lines()
             stage.add(f"for rows in {call}:")
@@ -203,14 +208,14 @@ class ProjectionCompiler:
         block = plan.block
         names = [name for name in variables_in(" ".join(outputs)) if name not in free]
         columns, passes, own = self._order(block.order, names, all_rows=False)
-        sieve = self._sieve(joined, block, (), own)
+        sieve = self._sieve(joined, plan, (), own)
         known = {} if sieve is None else sieve.known
         element = f"({''.join(f'{each}, ' for each in [*names, *columns])})"
         near = f"({''.join(f'{known.get(each, each)}, ' for each in [*names, *columns])})"
         rows = self.rows_function(
             joined, element, body, free, [*names, *columns], sieve=sieve, near=near
         )
-        call = self._sorted(_called(rows, free, sieve), passes, block, sieve)
+        call = self._sorted(_called(rows, free, sieve), passes, block, sieve, plan.presorted)
         stage = Lines()
         stage.add(f"for rows in {call}:")
         target = f"({''.join(f'{each}, ' for each in [*names, *['_'] * len(columns)])})"
@@ -382,35 +387,23 @@ class ProjectionCompiler:
 
         return collation_of(output)
 
-    def _ordered(
-        self,
-        call: str,
-        passes: str,
-        block: Select | Values | Compound | OuterJoin | Recursive,
-        width_: int,
-        strip: bool,
-        free: list[str],
-        sieve: Sieve | None = None,
-    ) -> str:
-        """ORDER BY and LIMIT over the batches of `call`; the function of the whole block."""
-        call = self._sorted(call, passes, block, sieve)
-        if strip:
-            call = self.compiler.call(stages.stripped, call, str(width_))
-        return self.compiler.define_call(free, call)
-
     def _sorted(
         self,
         call: str,
         passes: str,
         block: Select | Values | Compound | OuterJoin | Recursive,
         sieve: Sieve | None = None,
+        presorted: int = 0,
     ) -> str:
-        """The call (with a `sieve` a function that makes it) with ORDER BY and LIMIT around it."""
+        """The call (with a `sieve` a function that makes it) with ORDER BY and LIMIT around it; `presorted`: of how many
+        keys rows come in order."""
         limit = None if block.limit is None else self.scalar.value(block.limit)
         offset = "0" if block.offset is None else self.scalar.value(block.offset)
         if passes and limit is not None:
             count = self.compiler.call(top_count, limit, offset)
             limits = ["check", "ctx.memory_limit_bytes"]
+            if presorted:
+                limits.append(f"presorted={presorted}")
             top = top_or_all if sieve is None else top_sieved
             call = self.compiler.call(top, call, passes, count, *limits)
         elif passes:
@@ -440,7 +433,10 @@ class ProjectionCompiler:
             row = f"g{block.source if isinstance(block, (Compound, Recursive)) else 0}"
             rows = f"[(*{row}, {', '.join(columns)}) for {row} in batch]"
             call = f"({rows} for batch in {call})"
-        return self._ordered(call, self.passes(places), block, count, bool(columns), free)
+        call = self._sorted(call, self.passes(places), block)
+        if columns:
+            call = self.compiler.call(stages.stripped, call, str(count))
+        return self.compiler.define_call(free, call)
 
 
 def folded_key(folds: Sequence[Callable[[Any], Any] | None]) -> Callable[[Any], Any]:
@@ -482,10 +478,12 @@ def top_or_all(
     check: Callable[[], None],
     memory_limit_bytes: int,
     last: list[Any] | None = None,
+    presorted: int = 0,
 ) -> Any:
     """The first `count` rows in order, or all of them when that is not few."""
     if 0 <= count <= 100_000:
-        return sorting.in_batches(sorting.top_rows(batches, passes, count, check, last), check)
+        rows = sorting.top_rows(batches, passes, count, check, last, presorted)
+        return sorting.in_batches(rows, check)
     return sorting.sorted_batches(batches, passes, check, memory_limit_bytes)
 
 

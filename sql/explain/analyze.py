@@ -171,7 +171,8 @@ class CountingCompiler(BlockCompiler):
         name = super()._groups(plan, free, having)
         body = Lines()
         call = f"{name}({', '.join(free)})"
-        body.add(f"return {self._watched('group', one_row, call)}")
+        counted = rows_of_batch if plan.grouped else one_row
+        body.add(f"return {self._watched('group', counted, call)}")
         return self.define(free, body)
 
     def with_order(

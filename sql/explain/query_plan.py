@@ -103,7 +103,7 @@ class _QueryPlan:
             self.add(parent, "SCAN CONSTANT ROW")
         for level in plan.levels:
             self._level(level, parent)
-        if block.keys:
+        if block.keys and not plan.grouped:
             self.add(parent, "USE TEMP B-TREE FOR GROUP BY")
         for call in block.aggregates:
             if call.distinct:
@@ -114,7 +114,8 @@ class _QueryPlan:
         if block.distinct:
             self.add(parent, "USE TEMP B-TREE FOR DISTINCT")
         if block.order and not plan.ordered:
-            self.add(parent, "USE TEMP B-TREE FOR ORDER BY")
+            part = "RIGHT PART OF " if plan.presorted else ""
+            self.add(parent, f"USE TEMP B-TREE FOR {part}ORDER BY")
 
     def _level(self, level: Level, parent: int) -> None:
         relation = level.relation

@@ -229,7 +229,7 @@ class PlanTree:
             node = Node(f"Window {calls}", node.rows, (id(original), "window"), [node])
         if block.distinct:
             node = Node("Distinct", node.rows, (id(original), "distinct"), [node])
-        node = self._ended(node, block, original, ordered=plan.ordered)
+        node = self._ended(node, block, original, ordered=plan.ordered, presorted=plan.presorted)
         if block.limit is None:
             node.rows = plan.rows if node.rows is None else node.rows
         self._add_subqueries(node, block)
@@ -258,7 +258,9 @@ class PlanTree:
     def _name(self, relation: Any) -> str:
         return str(relation.table.name)
 
-    def _ended(self, node: Node, block: Block, original: Block, *, ordered: bool) -> Node:
+    def _ended(
+        self, node: Node, block: Block, original: Block, *, ordered: bool, presorted: int = 0
+    ) -> Node:
         """ORDER BY and LIMIT on top."""
         limit = None if block.limit is None else self.writer.text(block.limit)
         estimate = self.planner.limit_of(block)
@@ -268,6 +270,8 @@ class PlanTree:
             if limit is not None and estimate is None:
                 word = "Sort"
             title = f"{word} by {self.keys(block.order)}"
+            if presorted:
+                title += f", in runs of {self.keys(block.order[:presorted])}"
             node = Node(title, rows, (id(original), "sort"), [node])
         if limit is not None:
             offset = "" if block.offset is None else f" offset {self.writer.text(block.offset)}"

@@ -40,7 +40,7 @@ from sql.optimise.costs import (
 from sql.optimise.row_estimates import RowEstimates
 from sql.optimise.statistics import Statistics
 from sql.optimise.terms import Term, terms_of
-from sql.plan import TableRelation
+from sql.plan import Relation, TableRelation
 from sql.plan.operators import (
     PRESENT,
     Access,
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 _EQUAL = ("=", "IS", "IN")
 
 EMPTY: Mapping[tuple[int, int], int] = MappingProxyType({})
+NO_OTHERS: Mapping[int, Relation] = MappingProxyType({})
 
 
 class Candidate(Struct, frozen=True):
@@ -189,11 +190,13 @@ class TableAccess:
         needed: frozenset[int],
         uses: Mapping[tuple[int, int], int] = EMPTY,
         stated: frozenset[int] = frozenset(),
+        others: Mapping[int, Relation] = NO_OTHERS,
         *,
         first_of_order: bool = False,
     ) -> None:
-        """`uses`: how often the block speaks of a column (source, number); `stated`: ids of conditions that do;
-        `first_of_order`: the block asks for the first rows of an order, so that a whole index may serve."""
+        """`uses`: how often the block speaks of a column (source, number); `stated`: ids of conditions that do; `others`:
+        the block's relations by source; `first_of_order`: the block asks for the first rows of an order, so that a whole
+        index may serve."""
         self.planner = planner
         self.relation = relation
         self.conjuncts = tuple(conjuncts)
@@ -211,7 +214,7 @@ class TableAccess:
         self._sources = frozenset().union(*map(references, self.conjuncts))
         self._known: dict[frozenset[int], list[Candidate]] = {}
         self.size = planner.statistics.rows(relation.table.tree_id)
-        self.estimates = RowEstimates(planner, relation)
+        self.estimates = RowEstimates(planner, relation, others)
         paths = planner.key_paths(relation)
         hint = relation.indexed_by
         if hint is False:

@@ -26,7 +26,7 @@ from sql.optimise.shares import Shares
 from sql.optimise.statistics import ROWS_OF_UNKNOWN
 from sql.optimise.terms import is_constant
 from sql.plan import DerivedRelation, Relation, RowRelation, Select, TableRelation, WorkRelation
-from sql.plan.operators import HashLookup, KeyRange, RowidRange, RowsScan
+from sql.plan.operators import Access, HashLookup, KeyRange, RowidRange, RowsScan
 from sql.plan.walk import references, references_in
 
 if TYPE_CHECKING:
@@ -164,10 +164,14 @@ class RelationAccesses:
                     frozenset(self.needed[relation.source]),
                     self.uses,
                     self.stated,
+                    self.shares.relations,
                     first_of_order=bool(self.block.order) and self.block.limit is not None,
                 )
                 for candidate in access.candidates(frozenset()):
                     self._count(candidate, access.size)
+                for candidate in access.candidates(self.own):
+                    if _lies_between_columns(candidate.access):
+                        self._count(candidate, access.size)
             found = access.candidates(bound | self.outer)
             size = float(access.size)
             if not first:
@@ -345,6 +349,14 @@ class RelationAccesses:
             left = [c for c in left if id(c) not in redundant]
         open_ = [one for one in left if not any(one is met for met in candidate.met)]
         return self.shares.of_all(open_), len(left)
+
+
+def _lies_between_columns(access: Access) -> bool:
+    """Whether an access is a range from one column of another relation to another one."""
+    if not isinstance(access, (KeyRange, RowidRange)) or access.low is None or access.high is None:
+        return False
+    ends = access.low.expression, access.high.expression
+    return all(isinstance(end, ColumnRef) for end in ends)
 
 
 def _by_row(candidate: Candidate) -> Candidate:

@@ -10,12 +10,13 @@ others are joined by: those are then merged.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sql.expressions import ROWID, ColumnRef, Compare
+from sql.expressions import ROWID, ColumnRef, Compare, Expression
 from sql.optimise.access import Candidate
 from sql.optimise.candidates import DEPENDENT, RelationAccesses
 from sql.optimise.costs import (
@@ -24,6 +25,7 @@ from sql.optimise.costs import (
     COLUMN_ROWS_MIN,
     COLUMNS_SHARE,
     FETCHED_ROW,
+    FILTER,
     HASH_UNIQUE_ROW,
     LATE_SHARE,
     PREFIX,
@@ -57,6 +59,8 @@ DP_RELATIONS_MAX, DP_RELATIONS_LONG = 7, 8
 LONG_COST = 1e7
 """What a join costs at least, as it is found greedily, for one of so many relations to be searched for at length (20 ms)."""
 GREEDY_STARTS = 3
+HAVING_SHARE = 0.02
+"""The groups that meet a condition of HAVING."""
 ORDERED_JOIN_RELATIONS_MAX = 6
 _ONE_BY_ONE = (TableScan, RowidRange, RowidUnion)
 """Accesses that are made for each row before by itself."""
@@ -95,7 +99,7 @@ class JoinOrder(RelationAccesses):
         """The cheapest join; where LIMIT ends it early, the one that is cheapest up to there."""
         self._share = 1.0
         best = self._join_all(order)
-        wanted = self._rows_wanted(order)
+        wanted = None if best is None else self.rows_wanted(order, best.rows)
         if best is None or wanted is None or len(self.items) == 1 or 2 * wanted > best.rows:
             return best
         self._share = wanted / best.rows
@@ -105,8 +109,11 @@ class JoinOrder(RelationAccesses):
         count = len(self.items)
         if count == 1:
             states = self._starts(0, order)
-            wanted = self._rows_wanted(order)
-            return min(states, key=lambda state: self._early_cost(state, wanted), default=None)
+            return min(
+                states,
+                key=lambda state: self._early_cost(state, self.rows_wanted(order, state.rows)),
+                default=None,
+            )
         if count <= (ORDERED_JOIN_RELATIONS_MAX if order else DP_RELATIONS_MAX):
             return self._dynamic(order)
         found = self._greedy(order)
@@ -114,12 +121,40 @@ class JoinOrder(RelationAccesses):
             return self._dynamic(order)
         return found
 
-    def _rows_wanted(self, order: tuple[SortKey, ...] | None) -> float | None:
-        """How many joined rows LIMIT lets through as they come; None for all."""
+    def rows_wanted(self, order: tuple[SortKey, ...] | None, rows: float) -> float | None:
+        """How many of so many joined rows, which come in an order or in none, there are up to LIMIT's end; None for all.
+
+        Of groups, and of DISTINCT, it counts what has as many rows as the others have on average."""
         block = self.block
-        if block.keys is not None or block.windows or block.distinct or (block.order and not order):
+        if block.keys == () or block.windows or (block.order and not order):
             return None
-        return self.planner.limit_of(block)
+        limit = self.planner.limit_of(block)
+        if limit is None:
+            return None
+        if block.keys:
+            passing = self.groups(rows) * HAVING_SHARE ** len(block.having)
+            return None if order is None else limit * max(1.0, rows / max(1.0, passing))
+        if block.distinct:
+            return limit * max(1.0, rows / self.combinations(block.outputs, rows))
+        return limit
+
+    def groups(self, rows: float) -> float:
+        """About how many groups so many joined rows are in."""
+        keys = self.block.keys
+        return 1.0 if not keys else self.combinations([key.expression for key in keys], rows)
+
+    def combinations(self, values: Sequence[Expression], rows: float) -> float:
+        """About how many combinations of some expressions' values so many joined rows have."""
+        found = 1.0
+        for node in values:
+            relation = None
+            if isinstance(node, ColumnRef) and node.source in self.places:
+                relation = self.relation_of(node.source)
+            if isinstance(node, ColumnRef) and isinstance(relation, TableRelation):
+                found *= max(1.0, self.shares.distinct(relation, node.column))
+            else:
+                found *= max(1.0, rows * 0.1)
+        return max(1.0, min(rows, found))
 
     def _early_cost(self, state: State, wanted: float | None) -> float:
         """What the rows of one relation cost up to the `wanted` ones.
@@ -261,6 +296,8 @@ class JoinOrder(RelationAccesses):
             if isinstance(candidate.access, HashLookup):
                 once = candidate.cost / self.repeats
                 total = once + probes * (probe_cost(candidate.access.rows) + rows * 25.0)
+                # What the other conditions leave out is gone through all the same.
+                total += probes * max(0.0, candidate.rows - rows) * FILTER
             else:
                 total = probes * cost
             if total <= least:

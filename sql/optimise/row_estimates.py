@@ -7,15 +7,16 @@ of a log by its time are, those by its user are not.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
 
 from sql.collations import comparing
-from sql.expressions import Expression, InList, Literal
+from sql.expressions import ColumnRef, Expression, InList, Literal
 from sql.optimise.assumed import EntryRange
 from sql.optimise.statistics import DEFAULT_RANGE_SHARE
-from sql.plan import TableRelation
+from sql.plan import Relation, TableRelation
 from sql.plan.operators import PRESENT, Bound, Equality, KeyPath
 from sql.settled import settled_value
 
@@ -24,15 +25,20 @@ if TYPE_CHECKING:
 
 KEYS_MAX = 16
 """Values of IN up to which the entries of each are estimated, a descent of the tree each."""
+BOUNDS_TRIED = 8
+"""Rows of another relation of which it is tried how many entries lie between their columns."""
 
 
 class RowEstimates:
-    """Estimates of one stored table's ranges."""
+    """Estimates of one stored table's ranges; `others` are the relations that it is joined with, by source."""
 
-    __slots__ = ("_planner", "_size", "_table_id")
+    __slots__ = ("_others", "_planner", "_size", "_table_id")
 
-    def __init__(self, planner: Planner, relation: TableRelation) -> None:
+    def __init__(
+        self, planner: Planner, relation: TableRelation, others: Mapping[int, Relation]
+    ) -> None:
         self._planner = planner
+        self._others = others
         self._table_id = relation.table.tree_id
         self._size = planner.statistics.rows(self._table_id)
 
@@ -149,6 +155,10 @@ class RowEstimates:
         counted = self._counted(EntryRange(tree_id, _values(equal), start, end, scalar))
         if counted is not None:
             return counted
+        if not equal:
+            tried = self._tried(tree_id, start, end, scalar=scalar)
+            if tried is not None:
+                return tried
         if scalar and not any(
             bound is not None and self.sampled(bound) in (None, NotImplemented)
             for bound in (low, high)
@@ -156,6 +166,36 @@ class RowEstimates:
             return rows  # it is no number
         both = low is not None and high is not None
         return rows * (DEFAULT_RANGE_SHARE / 2 if both else DEFAULT_RANGE_SHARE)
+
+    def _tried(
+        self, tree_id: int, low: Expression | None, high: Expression | None, *, scalar: bool
+    ) -> float | None:
+        """How many entries lie between two columns of another stored table, on average of some of its rows; None of
+        anything else.
+
+        A span is narrow where both of its ends are given, however many entries lie above the one and below the other."""
+        ends = [end for end in (low, high) if end is not None]
+        columns = [end for end in ends if isinstance(end, ColumnRef) and end.column >= 0]
+        if not columns or len(columns) < len(ends) or len({end.source for end in columns}) > 1:
+            return None
+        relation = self._others.get(columns[0].source)
+        if not isinstance(relation, TableRelation):
+            return None
+        if any(end.column == relation.table.rowid_alias for end in columns):
+            return None  # rows don't hold it
+        statistics = self._planner.statistics
+        tree = statistics.tree(tree_id)
+        values = {end: statistics.column(relation.table.tree_id, end.column) for end in columns}
+        size = min(map(len, values.values()))
+        found = []
+        for place in range(0, size, max(1, size // BOUNDS_TRIED)):
+            start, end = [
+                Literal(values[end][place]) if isinstance(end, ColumnRef) else None
+                for end in (low, high)
+            ]
+            entry_range = EntryRange(tree_id, (), start, end, scalar)
+            found.append(entry_range.entries(tree, None) or 0)
+        return max(1.0, sum(found) / len(found)) if found else None
 
 
 def _values(equal: tuple[Equality, ...]) -> tuple[Expression, ...]:

@@ -17,17 +17,16 @@ from sql.expressions import (
     Literal,
     Match,
     ScalarSubquery,
+    SlotRef,
 )
 from sql.optimise.candidates import DEPENDENT
 from sql.optimise.costs import SEEK
 from sql.optimise.decorrelate import ANTI, SEMI
-from sql.optimise.joins import JoinOrder, State
+from sql.optimise.joins import HAVING_SHARE, JoinOrder, State
 from sql.optimise.ordering import in_order
 from sql.plan import AggregateCall, SortKey, TableRelation
 from sql.plan.operators import KeyPath, KeyRange, Level, SelectPlan, TreeEnd
 from sql.plan.walk import walk_flat
-
-HAVING_SHARE = 0.02
 
 
 class SelectPlanner(JoinOrder):
@@ -40,58 +39,49 @@ class SelectPlanner(JoinOrder):
             return SelectPlan(block, (), tuple(block.where), True, rows=1.0)
         counted = self._count_tree()
         if counted is not None:
-            return SelectPlan(block, (), (), True, count_tree=counted)
+            return SelectPlan(block, (), (), ordered=True, count_tree=counted)
         ends = self._ends()
         if ends:
-            return SelectPlan(block, (), (), True, ends=ends, cost=SEEK * len(ends))
+            return SelectPlan(block, (), (), ordered=True, ends=ends, cost=SEEK * len(ends))
         order = self._wanted_order() if in_order else ()
         best = self.join_all(None)
         ordered = False
-        extreme = block.keys is not None
+        extreme = block.keys == ()
         if order:
             other = self.join_all(order)
-            if other is not None and self._worth(other, best, extreme):
+            if other is not None and self._worth(other, best, order, extreme):
                 best, ordered = other, True
         assert best is not None
+        runs = None if ordered or not in_order else self._in_runs(best)
+        if runs is not None:
+            best = runs[0]
         levels = self._levels(best)
-        if not ordered:
+        if not ordered and runs is None:
             levels = self._with_topmost(levels, best)
         rows = best.rows
         if block.keys is not None:
-            rows = 1.0 if not block.keys else max(1.0, min(rows, self._groups(rows)))
+            rows = self.groups(rows)
             rows = max(1.0, rows * HAVING_SHARE ** len(block.having))
         limit, cost = self.planner.limit_of(block), best.cost
         if limit is not None:
             rows = min(rows, max(1.0, limit))
-            if (
-                self._share == 1.0
-                and self._rows_wanted(block.order if ordered else None) is not None
-            ):
+            wanted = self.rows_wanted(order if ordered else None, best.rows)
+            if runs is not None:
+                wanted = runs[1]
+            if self._share == 1.0 and wanted is not None:
                 # What follows the rows that are wanted is never computed.
-                cost = min(cost, SEEK + cost * max(1.0, limit) / max(1.0, best.rows))
+                cost = min(cost, SEEK + cost * max(1.0, wanted) / max(1.0, best.rows))
         return SelectPlan(
             block,
             levels,
             tuple(self.constant),
-            ordered and not extreme,
-            ordered and extreme,
+            ordered=ordered and not extreme,
+            presorted=0 if runs is None else runs[2],
+            grouped=ordered and bool(block.keys),
+            first_row=ordered and extreme,
             rows=rows,
             cost=cost,
         )
-
-    def _groups(self, rows: float) -> float:
-        assert self.block.keys is not None
-        groups = 1.0
-        for key in self.block.keys:
-            node = key.expression
-            share = 0.1
-            if isinstance(node, ColumnRef) and node.source in self.places:
-                relation = self.items[self.places[node.source]].relation
-                if isinstance(relation, TableRelation):
-                    groups *= max(1.0, self.shares.distinct(relation, node.column))
-                    continue
-            groups *= max(1.0, rows * share)
-        return min(rows, groups)
 
     def _count_tree(self) -> int | None:
         """The tree whose length is the answer: count(*) of a whole table."""
@@ -134,8 +124,10 @@ class SelectPlanner(JoinOrder):
     def _wanted_order(self) -> tuple[SortKey, ...]:
         """The order that would save a sort, or let one row decide min() or max()."""
         block = self.block
+        if block.keys:
+            return self._group_order()
         if block.keys is not None:
-            if block.keys or len(block.aggregates) != 1:
+            if len(block.aggregates) != 1:
                 return ()
             call = block.aggregates[0]
             if (
@@ -156,22 +148,74 @@ class SelectPlanner(JoinOrder):
                     self.add_conjunct(present)
                 return (SortKey(column, descending, not descending, call.collation),)
             return ()
-        if block.windows or (block.distinct and block.order):
+        if block.windows:
+            return ()
+        if block.distinct and any(key.expression not in block.outputs for key in block.order):
             return ()
         return block.order
 
-    def _worth(self, ordered: State, best: State | None, extreme: bool) -> bool:
+    def _group_order(self) -> tuple[SortKey, ...]:
+        """The order of rows in which LIMIT's groups come first, one behind the other: ORDER BY's keys, then the others in the
+        same direction; () without a LIMIT, or if ORDER BY speaks of more than keys."""
+        block = self.block
+        if block.limit is None or block.windows or block.distinct or block.keys is None:
+            return ()
+        left = dict(enumerate(block.keys))
+        order = []
+        for key in block.order:
+            slot = key.expression
+            if not isinstance(slot, SlotRef) or slot.source != block.aggregate_source:
+                return ()
+            group = left.pop(slot.slot, None)
+            if group is None or group.collation != key.collation:
+                return ()
+            order.append(replace(key, expression=group.expression))
+        down = bool(order) and order[0].descending
+        order += [replace(key, descending=down, nulls_first=not down) for key in left.values()]
+        return tuple(order)
+
+    def _in_runs(self, best: State) -> tuple[State, float, int] | None:
+        """A way to join whose rows come in the order of the first of several keys of ORDER BY, so that LIMIT ends them with
+        the last run that it picks from; how many rows that may take, and how many keys it is; None if that is not cheaper
+        than `best`."""
+        block = self.block
+        limit = self.planner.limit_of(block)
+        if limit is None or block.keys is not None or block.windows or block.distinct:
+            return None
+        for count in range(len(block.order) - 1, 0, -1):
+            order = block.order[:count]
+            state = self.join_all(order)
+            if state is None:
+                continue
+            bound = state.steps[0].candidate.constant_columns
+            keys = [key.expression for key in order]
+            keys = [e for e in keys if not (isinstance(e, ColumnRef) and e.column in bound)]
+            if not keys:
+                return None  # all rows are one run
+            wanted = limit + state.rows / self.combinations(keys, state.rows)
+            share = min(1.0, wanted / max(1.0, state.rows))
+            cost = SEEK + state.cost * share
+            return (state, wanted, count) if cost < best.cost + best.rows * 25.0 else None
+        return None
+
+    def _worth(
+        self, ordered: State, best: State | None, order: tuple[SortKey, ...], extreme: bool
+    ) -> bool:
         if best is None:
             return True
         if extreme:
             share = 1.0 / max(1.0, best.rows)
             return ordered.cost * share + SEEK <= best.cost + SEEK
-        limit = self.planner.limit_of(self.block)
         rows = max(2.0, best.rows)
-        if limit is None:
+        if self.block.limit is None or self.planner.limit_of(self.block) is None:
             sort = rows * (60.0 + 12.0 * math.log2(rows))
             return ordered.cost <= best.cost + sort
-        share = min(1.0, max(1.0, limit) / max(1.0, ordered.rows)) if self._share == 1.0 else 1.0
+        wanted = self.rows_wanted(order, ordered.rows)
+        share = 1.0
+        if wanted is not None and self._share == 1.0:
+            share = min(1.0, max(1.0, wanted) / max(1.0, ordered.rows))
+        if self.block.keys and share == 1.0 and self._share == 1.0:
+            return False  # all rows are grouped best as they are found
         return ordered.cost * share <= best.cost + rows * 25.0
 
     def _levels(self, state: State) -> tuple[Level, ...]:

@@ -162,13 +162,16 @@ class TreeEnd(Struct, frozen=True):
 
 class SelectPlan(Struct, frozen=True):
     """`constant`: conditions without columns, checked once.  `ordered`: rows come in ORDER BY's order.
-    `grouped`: rows come with equal group keys together.  `first_row`: one row decides (min / max).
+    `presorted`: they come in the order of so many of its keys, so that LIMIT may end them.  `grouped`: they come group
+    by group, so that it may, too.  `first_row`: one row decides (min / max).
     `ends`: what the aggregates are, where each is an end of a tree."""
 
     block: Select
     levels: tuple[Level, ...]
     constant: tuple[Expression, ...] = ()
     ordered: bool = False
+    presorted: int = 0
+    grouped: bool = False
     first_row: bool = False
     count_tree: int | None = None
     ends: tuple[TreeEnd, ...] = ()

@@ -305,17 +305,20 @@ def top_rows(
     count: int,
     check: Callable[[], None],
     last: list[Any] | None = None,
+    presorted: int = 0,
 ) -> list[Row]:
     """The first `count` rows in order.  Buffers a few times as many.
 
     Once so many are known, rows whose most significant key lies behind the last one's are dropped at once.
-    `last`: the batches' source does so itself, by the key that is put there as soon as it is known."""
+    `last`: the batches' source does so itself, by the key that is put there as soon as it is known.  `presorted`: by how
+    many of the most significant keys the rows come in order, so that those behind the last one's run need not come."""
     if count <= 0:
         return []
     kept: list[Row] = []
     room = max(2 * count, 1024)
     first, descending = passes[-1]
     threshold: Any = None
+    in_order = [key for key, _ in passes[len(passes) - presorted :]]
     for batch in batches:
         if threshold is None or last is not None:
             kept += batch
@@ -329,6 +332,10 @@ def top_rows(
             threshold = first(kept[-1])
             if last is not None:
                 last[:] = [threshold]
+        if in_order and batch and len(kept) >= count:
+            end, latest = kept[count - 1], batch[-1]
+            if any(key(end) != key(latest) for key in in_order):
+                break
     return _foremost(kept, passes, count)
 
 
