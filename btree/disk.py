@@ -78,6 +78,8 @@ MEMORY_PER_PAGE_BYTE = 2
 class DiskStore:
     """A database file; see `protocols.Store`."""
 
+    name: str | None = None
+
     def __init__(
         self,
         pages: PageStore,

@@ -1,15 +1,20 @@
-"""The scratch store: the same trees and transactions with nothing underneath."""
+"""The scratch store: the same trees and transactions with nothing underneath.
+
+What is stored (`_Contents`) is kept apart from the handle on it (`MemoryStore`): those that are opened by one name share
+it, within the process, and it is gone with the last of them.
+"""
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Container, Iterator, Sequence
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from btree.column_pages import OpenPage
 from btree.directory import FIRST_TREE_ID, initial_trees
-from btree.errors import BusyError, ClosedError, ConflictError, StoreError
+from btree.errors import BusyError, ClosedError, ConflictError, ReadOnlyError, StoreError
 from btree.kept_columns import Column, Layout, kept_with
 from btree.node import InPages, Node
 from btree.packed import PackedLeaf
@@ -20,58 +25,116 @@ from btree.tree import Tree
 from btree.tree_nodes import TreeNodes
 from btree.tree_state import TreeState
 from btree.version import Version
-from engine import call_in_child
+from engine import call_in_child, check_options
+
+if TYPE_CHECKING:
+    from engine import Durability
 
 LEAF_LIMIT = 64
 BRANCH_LIMIT = 256
 
 
-def open_memory(*, leaf_limit: int = LEAF_LIMIT, branch_limit: int = BRANCH_LIMIT) -> Store:
-    """An empty store in memory, gone when the last reference to it goes.
+class _Contents:
+    """What handles on one database share: its newest version and its locks."""
 
-    `leaf_limit`, `branch_limit`: entries of a leaf (>= 2) and children of a branch (>= 4) at most."""
-    return MemoryStore(leaf_limit=leaf_limit, branch_limit=branch_limit)
+    def __init__(self, leaf_limit: int) -> None:
+        self.writer_lock = threading.Lock()
+        self._renew_mutex()
+        call_in_child(self, _Contents._renew_mutex)
+        self.version = Version(0, initial_trees(leaf_limit), FIRST_TREE_ID)
+        self.handles: weakref.WeakSet[MemoryStore] = weakref.WeakSet()  # that are open, of a name's
+
+    def _renew_mutex(self) -> None:
+        self.mutex = threading.RLock()  # guards the versions
+
+
+class _Named:
+    """The contents that have names, as long as a handle is open.  A transaction, which an exception's traceback may keep
+    alive, is none."""
+
+    def __init__(self) -> None:
+        self._contents: weakref.WeakValueDictionary[str, _Contents] = weakref.WeakValueDictionary()
+        self._renew_lock()
+        call_in_child(self, _Named._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def held(self, name: str, handle: MemoryStore) -> _Contents:
+        """Those of this name, for one more handle; they are empty if none has them."""
+        with self._lock:
+            contents = self._contents.get(name)
+            if contents is None or not contents.handles:
+                contents = self._contents[name] = _Contents(handle.leaf_limit)
+            contents.handles.add(handle)
+            return contents
+
+
+_named = _Named()
+
+
+def open_memory(
+    name: str | None = None,
+    *,
+    durability: Durability = "full",
+    readonly: bool = False,
+    timeout: float = 5.0,
+    at: int | None = None,
+    leaf_limit: int = LEAF_LIMIT,
+    branch_limit: int = BRANCH_LIMIT,
+) -> Store:
+    """A store in memory, empty unless it has a name by which this process has it open already; it is gone when the last
+    that is open is closed, or the last reference to it goes.
+
+    `leaf_limit`, `branch_limit`: entries of a leaf (>= 2) and children of a branch (>= 4) at most.  The other options
+    are those of `open_store`; `durability` means nothing here, `at` is an error.  Raises StoreError."""
+    check_options(durability, timeout, at)
+    if at is not None:
+        raise StoreError(f"a database in memory has no earlier commits: at={at}")
+    return MemoryStore(
+        name, readonly=readonly, leaf_limit=leaf_limit, branch_limit=branch_limit, timeout=timeout
+    )
 
 
 class MemoryStore:
     """A store without a file; see `protocols.Store`."""
 
     path: str | None = None
-    readonly = False
     memory_bytes = 256 << 20
 
-    def __init__(self, *, leaf_limit: int, branch_limit: int, timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        *,
+        readonly: bool,
+        leaf_limit: int,
+        branch_limit: int,
+        timeout: float,
+    ) -> None:
+        self.name = name
+        self.readonly = readonly
         self.leaf_limit = leaf_limit
         self.branch_limit = branch_limit
         self.timeout = timeout
-        self.writer_lock = threading.Lock()
-        self._renew_mutex()
-        call_in_child(self, MemoryStore._renew_mutex)
-        self.version = Version(
-            0,
-            initial_trees(leaf_limit),
-            FIRST_TREE_ID,
-        )
         self.closed = False
-
-    def _renew_mutex(self) -> None:
-        self.mutex = threading.RLock()  # guards the versions
+        self.contents = _Contents(leaf_limit) if name is None else _named.held(name, self)
 
     def begin(self, *, write: bool = False, timeout: float | None = None) -> MemoryTransaction:
+        contents = self.contents
         self.check_open()
         if write:
-            self.lock(timeout)
-        return MemoryTransaction(self, write=write)
+            self.lock(contents, timeout)
+        return MemoryTransaction(self, contents, write=write)
 
     def begin_late(self, timeout: float | None = None) -> MemoryTransaction:
         return self.begin(write=True, timeout=timeout)
 
     def view(self) -> Version:
         """The same object as long as nothing is committed."""
-        return self.version
+        return self.contents.version
 
     def is_newest(self, moment: Version) -> bool:
-        return moment is self.version and not self.closed
+        return moment is self.contents.version and not self.closed
 
     def await_turn(self) -> None:
         """At once: nobody waits for a disk."""
@@ -91,9 +154,12 @@ class MemoryStore:
         """Not done: a transaction costs little here."""
         return 0
 
-    def lock(self, timeout: float | None) -> None:
-        """Take the writer's lock, waiting at most `timeout` seconds (None: the store's own)."""
-        if not self.writer_lock.acquire(timeout=self.timeout if timeout is None else timeout):
+    def lock(self, contents: _Contents, timeout: float | None) -> None:
+        """Take the writer's lock of what this store holds, waiting at most `timeout` seconds (None: the store's own)."""
+        if self.readonly:
+            raise ReadOnlyError("the database is open read-only")
+        seconds = self.timeout if timeout is None else timeout
+        if not contents.writer_lock.acquire(timeout=seconds):
             raise BusyError("the database is locked: another transaction of this process writes")
 
     def check_open(self) -> None:
@@ -116,14 +182,18 @@ class MemoryStore:
         return check_transaction(self.begin())
 
     def close(self, *, ends: bool = False) -> None:
-        self.closed = True
+        if not self.closed:
+            self.closed = True
+            self.contents.handles.discard(self)
+            self.contents = _Contents(self.leaf_limit)  # lets go of what others may still have
 
 
 class MemoryTransaction(LocalTransaction):
     """A transaction on a `MemoryStore`."""
 
-    def __init__(self, store: MemoryStore, *, write: bool) -> None:
-        super().__init__(store, store.version, writable=write)
+    def __init__(self, store: MemoryStore, contents: _Contents, *, write: bool) -> None:
+        self._contents = contents
+        super().__init__(store, contents.version, writable=write)
         self._locked = write
 
     def upgrade(self, timeout: float | None = None) -> None:
@@ -131,9 +201,9 @@ class MemoryTransaction(LocalTransaction):
             return
         if not self.active:
             raise StoreError("the transaction has ended")
-        self.store.lock(timeout)
-        if self.store.version is not self.version:
-            self.store.writer_lock.release()
+        self.store.lock(self._contents, timeout)
+        if self._contents.version is not self.version:
+            self._contents.writer_lock.release()
             raise ConflictError("another transaction was committed since this one began")
         self._writable = self._locked = True
         self.became_writable()
@@ -178,13 +248,14 @@ class MemoryTransaction(LocalTransaction):
         return iter(())
 
     def merging(self) -> MemoryTransaction:
-        merging = MemoryTransaction(self.store, write=False)
+        merging = MemoryTransaction(self.store, self._contents, write=False)
         merging._writable = True
         return merging
 
     def replace_state(self, old: TreeState, made: TreeState) -> TreeState:
-        with self.store.mutex:
-            return self.swap_state((self.store.version,), old, made)
+        contents = self._contents
+        with contents.mutex:
+            return self.swap_state((contents.version,), old, made)
 
     def measure(self, tree: TreeNodes, leaf: Node) -> None:
         pass
@@ -211,14 +282,15 @@ class MemoryTransaction(LocalTransaction):
         elif not changes:
             return
         lsn, shape = self.version.lsn + 1, self.shape
-        with self.store.mutex:
+        contents = self._contents
+        with contents.mutex:
             try:
                 if changes is None:
                     states = self.states_at(lsn)
                 else:
                     states = self.states
                     add_pending(states, changes, lsn)
-                self.store.version = Version(lsn, states, self.next_tree_id, shape=shape)
+                contents.version = Version(lsn, states, self.next_tree_id, shape=shape)
             except BaseException:
                 for state in (*self.states.values(), *self.version.trees.values()):
                     remove_pending(state, lsn)
@@ -227,4 +299,4 @@ class MemoryTransaction(LocalTransaction):
     def _finish(self) -> None:
         if self._locked:
             self._locked = False
-            self.store.writer_lock.release()
+            self._contents.writer_lock.release()

@@ -361,14 +361,18 @@ class Transaction(Protocol):
         """`tree(tree_id).delete(key)`."""
 
     def remove_row(self, tree_id: int, key: Key) -> None:
-        """`tree(tree_id).remove(key)`; of an INDEX tree, too."""
+        """`tree(tree_id).remove(key)`."""
 
     def entry_with(self, tree_id: int, prefix: tuple[Any, ...]) -> Any:
         """The entry of an INDEX tree that begins with `prefix`, of which it never has several; an empty tuple if there is
         none, None if only `tree(tree_id)` can tell."""
 
-    def put_entry(self, tree_id: int, entry: Key) -> None:
-        """`tree(tree_id).put(entry)` of an INDEX tree."""
+    def put_entry(self, tree_id: int, entry: Key, parts: int) -> None:
+        """`tree(tree_id).put(entry)` of an INDEX tree; `parts`: how many of its parts no other entry has, 0 where others
+        may."""
+
+    def remove_entry(self, tree_id: int, entry: Key, parts: int) -> None:
+        """`tree(tree_id).remove(entry)` of an INDEX tree; as `put_entry`."""
 
     def next_rowid(self, tree_id: int) -> int | None:
         """The row id after the last one of a table, 1 of an empty one; None after the largest that there may be."""
@@ -438,6 +442,10 @@ class Store(Protocol):
     @property
     def path(self) -> str | None:
         """None for the scratch store in memory."""
+
+    @property
+    def name(self) -> str | None:
+        """That by which stores in memory of this process share what is stored; None for what nobody shares so."""
 
     @property
     def readonly(self) -> bool: ...

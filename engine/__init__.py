@@ -21,7 +21,7 @@ from engine.journal import Journal
 from engine.log import CommitInfo
 from engine.published import Durability
 from engine.snapshot import Snapshot
-from engine.store import PageStore
+from engine.store import PageStore, check_options
 from engine.writer import Commit, Writer
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ __all__ = [
     "StorageError",
     "Writer",
     "call_in_child",
+    "check_options",
     "other_threads",
     "remove_leftovers",
     "salvage",

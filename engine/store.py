@@ -65,6 +65,16 @@ if TYPE_CHECKING:
 _log = Journal("kvsh.engine")
 
 
+def check_options(durability: str, timeout: float, at: int | None) -> None:
+    """Raise EngineError or TypeError for what is none of the options that a database is opened with."""
+    if durability not in ("full", "normal", "off"):
+        raise EngineError(f"durability is full, normal or off, not {durability!r}")
+    if not isinstance(timeout, int | float):
+        raise TypeError(f"timeout is a number of seconds, not {type(timeout).__name__}")
+    if not isinstance(at, int | None):
+        raise TypeError(f"at is the number of a commit, not {type(at).__name__}")
+
+
 class PageStore(Grouping):
     """One handle on a database file.  Its methods may be called from any thread."""
 
@@ -85,12 +95,7 @@ class PageStore(Grouping):
         recovery.  Raises NotADatabaseError, CorruptionError, StorageError."""
         path = os.fspath(path)
         system: FileSystem = OsFileSystem() if files is None else files
-        if durability not in ("full", "normal", "off"):
-            raise EngineError(f"durability is full, normal or off, not {durability!r}")
-        if not isinstance(timeout, int | float):
-            raise TypeError(f"timeout is a number of seconds, not {type(timeout).__name__}")
-        if not isinstance(at, int | None):
-            raise TypeError(f"at is the number of a commit, not {type(at).__name__}")
+        check_options(durability, timeout, at)
         readonly = readonly or at is not None
         place = cls._resolved(path, system)
         log = open_log(

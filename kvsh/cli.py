@@ -168,23 +168,26 @@ def run(given: Given, *, ends: bool = False) -> int:
     """Run what the options ask for.  `ends`: the process ends then."""
     from btree import StoreError
     from kvsh.environment import Environment, Options
+    from kvsh.uri import located
 
     missing = _without_database(given)
     if missing is not None:
         _complain(missing)
         return MISUSED
     words = given.get("words", [])
-    path = given.get("database")
-    if path in ("", ":memory:"):
-        path = None
+    name = given.get("database")
+    try:
+        path = located(name or "").path
+    except StoreError as error:
+        return _failed(f"{name}: {error}")
     if path is not None and not os.path.exists(path) and _needs_file(words, given):
         return _failed(f"{path}: no such database")
     unopened = None
     if words and _full_name((words[0].split() or [""])[0].lower()) == ".repair":
         # It only reads the file, which may not open; opening it would be a recovery, which writes.
-        unopened, path = path, None
+        unopened, name = path, None
     try:
-        environment = Environment(path, Options(**given), out=sys.stdout.buffer, err=sys.stderr)
+        environment = Environment(name, Options(**given), out=sys.stdout.buffer, err=sys.stderr)
     except (StoreError, OSError) as error:
         from kvsh.opened import advice
 

@@ -1,18 +1,15 @@
-"""What the arguments of `connect` come to: an isolation level, a path, a store."""
+"""What the arguments of `connect` come to: an isolation level, a store."""
 
 from __future__ import annotations
 
-import os
-import urllib.parse
 from typing import TYPE_CHECKING, Literal
 
 from btree import open_memory, open_store
-from kvsh import LEGACY_TRANSACTION_CONTROL, errors
-from sql import CannotOpenError
+from kvsh import LEGACY_TRANSACTION_CONTROL
+from kvsh.uri import located
 
 if TYPE_CHECKING:
     from btree import Store
-    from sql import Session
 
 _ISOLATION_LEVELS = frozenset(("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"))
 
@@ -37,53 +34,27 @@ def checked_level(level: str | None) -> str | None:
     return str.upper(level)
 
 
-def parsed_path(
-    database: str | bytes | os.PathLike[str] | os.PathLike[bytes], *, uri: bool, readonly: bool
-) -> tuple[str | None, bool]:
-    """(path or None for memory, readonly).  Raises OperationalError."""
-    path = os.fsdecode(database)
-    if uri and path.startswith("file:"):
-        location, _, query = path[5:].partition("?")
-        location = location.partition("#")[0]
-        options = dict(urllib.parse.parse_qsl(query))
-        if location.startswith("//"):
-            location = "/" + location[2:].partition("/")[2]
-        path = urllib.parse.unquote(location, errors="surrogateescape")
-        mode = options.get("mode", "rwc")
-        if mode not in ("ro", "rw", "rwc", "memory"):
-            raise errors.OperationalError(f"no such access mode: {mode}")
-        if mode == "memory":
-            return None, readonly
-        if mode == "rw" and not os.path.exists(path):
-            raise errors.OperationalError("unable to open database file")
-        readonly = readonly or mode == "ro" or options.get("immutable") == "1"
-    if path in (":memory:", ""):
-        return None, readonly
-    return path, readonly
-
-
-def opened_by_uri(session: Session, name: str) -> Store:
-    """What ATTACH opens where names may be URIs."""
-    from sql import open_attached
-
-    try:
-        path, readonly = parsed_path(name, uri=True, readonly=False)
-    except errors.OperationalError as error:
-        raise CannotOpenError(str(error)) from error
-    return open_attached(session, path or "", readonly=readonly)
-
-
 def opened(
-    path: str | None,
+    name: str,
     timeout: float,
     durability: Literal["full", "normal", "off"],
     *,
+    uri: bool,
     readonly: bool,
     at: int | None,
 ) -> Store:
     """The store in a file, or one in memory."""
-    if path is None:
-        return open_memory()
+    location = located(name, uri=uri, readonly=readonly)
+    readonly = location.readonly
+    if location.path is None:
+        return open_memory(
+            location.shared, durability=durability, readonly=readonly, timeout=timeout, at=at
+        )
     return open_store(
-        path, durability=durability, readonly=readonly, timeout=timeout, at=at, compacts=True
+        location.path,
+        durability=durability,
+        readonly=readonly,
+        timeout=timeout,
+        at=at,
+        compacts=True,
     )

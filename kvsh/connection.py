@@ -19,17 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
 from btree import call_in_child
 from kvsh import LEGACY_TRANSACTION_CONTROL, adapting, callbacks, errors, settings
-from kvsh.connecting import (
-    checked_autocommit,
-    checked_level,
-    opened,
-    opened_by_uri,
-    parsed_path,
-)
+from kvsh.connecting import checked_autocommit, checked_level, opened
 from kvsh.cursor import NO_PLANS, Cursor, translating
 from kvsh.errors import LOWER_ERRORS, ProgrammingError, translated
 from kvsh.extending import Extensible
 from kvsh.tidying import tidy
+from kvsh.uri import attached_by_uri
 from sql import Session
 
 if TYPE_CHECKING:
@@ -46,7 +41,8 @@ _SQL_LENGTH, _VARIABLE_NUMBER = 1, 9  # SQLITE_LIMIT_*
 class Connection(Extensible):
     """A session on a database file, or on a scratch database in memory for ":memory:".
 
-    `path`: str, bytes or PathLike; with `uri`, a `file:` URI whose `mode=ro` means `readonly`.
+    `path`: str, bytes or PathLike; with `uri`, a `file:` URI whose `mode=ro` means `readonly`, and whose
+    `mode=memory&cache=shared` a database in memory that connections of this process share by the URI's name.
     `timeout`: seconds to wait for another writer.  `durability`: "full" (a commit is on the disk when
     it returns), "normal" or "off".  Raises OperationalError if the file can't be opened,
     DatabaseError if it is no kvsh database or damaged.
@@ -98,15 +94,15 @@ class Connection(Extensible):
         self._session = None
         level = checked_level(isolation_level)
         checked_autocommit(autocommit)
-        path, readonly = parsed_path(database, uri=uri, readonly=readonly)
+        name = os.fsdecode(database)
         try:
-            store = opened(path, timeout, durability, readonly=readonly, at=at)
+            store = opened(name, timeout, durability, uri=uri, readonly=readonly, at=at)
         except LOWER_ERRORS as error:
             raise translated(error, opening=True) from error
         thread = get_ident() if check_same_thread else None
         self._set_up(store, timeout, level, detect_types, thread, owns_store=True)
         if uri:
-            self._session.opener = opened_by_uri
+            self._session.opener = attached_by_uri
         if autocommit != LEGACY_TRANSACTION_CONTROL:
             self.autocommit = autocommit
 

@@ -79,7 +79,7 @@ def open(
     name = os.fsdecode(path)
     try:
         if name == ":memory:":
-            store = open_memory()
+            store = open_memory(durability=durability, readonly=readonly, timeout=timeout, at=at)
         else:
             store = open_store(
                 name,

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, Unpack
 
 from kvsh.arguments import CommandError
 from kvsh.tidying import tidy
+from kvsh.uri import attached_by_uri, located
 
 if TYPE_CHECKING:
     from btree import Store, Transaction
+    from kvsh.uri import Location
     from sql import Session
 
 
@@ -75,27 +77,31 @@ def advice(path: str | None) -> str:
 class OpenDatabase:
     """A store and what is open in it.  `path` None is the scratch database in memory."""
 
-    def __init__(self, path: str | None, options: Options) -> None:
+    def __init__(self, name: str | None, options: Options) -> None:
+        """`name`: a path, or a URI; "" and ":memory:" are in memory, too."""
         self.options = options
         self.on_open: list[Callable[[], None]] = []
         self.on_idle: Callable[[], None] | None = None  # what to do while the user thinks
         self.statement_timeout: float | None = None
         self._session: Session | None = None
         self._changes_before = 0  # the session's changes when nothing was open
-        self.path = path
         self.not_writable: str | None = (
             None  # why a file was opened read-only that was to be written
         )
         self.unopened: str | None = None  # a file that was named to be repaired
-        self.store: Store = self._opened(path, readonly=options.readonly, at=options.at)
+        location = located(name or "", readonly=options.readonly)
+        self.store: Store = self._opened(location, at=options.at)
+        self.options.readonly = location.readonly
+        self.path = location.path
 
-    def _opened(self, path: str | None, *, readonly: bool, at: int | None) -> Store:
+    def _opened(self, location: Location, *, at: int | None) -> Store:
         import btree
 
         options = self.options
+        path, readonly = location.path, location.readonly
         if path is None:
             self.not_writable = None
-            return btree.open_memory()
+            return btree.open_memory(location.shared, readonly=readonly, at=at)
 
         def attempt(*, readonly: bool) -> Store:
             return btree.open_store(
@@ -125,15 +131,16 @@ class OpenDatabase:
             store.backup = _refused  # type: ignore[method-assign]  # VACUUM INTO, too
         return store
 
-    def open(self, path: str | None, *, readonly: bool) -> None:
-        """Go on with another database.  Raises CommandError in a transaction, and what opening raises:
+    def open(self, name: str | None, *, readonly: bool) -> None:
+        """Go on with another database, `name` as in `__init__`.  Raises CommandError in a transaction, and what opening raises:
         then the old one stays."""
         if self.in_transaction():
             raise CommandError("a transaction is open: commit or roll it back first")
-        store = self._opened(path, readonly=readonly, at=None)
+        location = located(name or "", readonly=readonly)
+        store = self._opened(location, at=None)
         self.close_database()
-        self.options.readonly, self.options.at = readonly, None
-        self.path = path
+        self.options.readonly, self.options.at = location.readonly, None
+        self.path = location.path
         self.store = store
         for notify in self.on_open:
             notify()
@@ -174,11 +181,9 @@ class OpenDatabase:
 
     def _attached(self, session: Session, path: str) -> Store:
         """The database that ATTACH names."""
-        from sql import open_attached
-
         if self.options.safe and path not in ("", ":memory:"):
             raise CommandError("not available with --safe: it reads or writes files")
-        store = open_attached(session, path, timeout=self.options.timeout)
+        store = attached_by_uri(session, path, timeout=self.options.timeout)
         if self.options.safe:
             store.backup = _refused  # type: ignore[method-assign]
         return store

@@ -35,6 +35,9 @@ def attach(session: Session, statement: Attach, values: Values) -> None:
         raise SqlError(f"database {name} is already in use")
     store = (session.opener or open_attached)(session, path)
     try:
+        databases = [session.store, *(other.store for other in session.others.values())]
+        if store.name is not None and any(store.name == other.name for other in databases):
+            raise SqlError("database is already attached")
         session.attach(name, store)
     except BaseException:
         store.close()
@@ -55,13 +58,18 @@ def detach(session: Session, statement: Detach, values: Values) -> None:
 
 
 def open_attached(
-    session: Session, path: str, *, readonly: bool = False, timeout: float | None = None
+    session: Session,
+    path: str,
+    *,
+    shared: str | None = None,
+    readonly: bool = False,
+    timeout: float | None = None,
 ) -> Store:
     """The store in a file, as durable as the session's own; in memory for "" and ":memory:".
 
-    `timeout`: seconds to wait for another writer, where the session has none of its own."""
+    `shared`: the name of one in memory that sessions share.  `timeout`: seconds to wait for another writer, where the session has none of its own."""
     if path in ("", ":memory:"):
-        return open_memory()
+        return open_memory(shared, readonly=readonly)
     own = session.store
     if session.busy_timeout is not None:
         timeout = session.busy_timeout

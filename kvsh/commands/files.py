@@ -21,14 +21,14 @@ def allowed(environment: Environment) -> None:
 
 def open_(environment: Environment, arguments: Arguments) -> None:
     allowed(environment)
-    path = arguments.words[0].text if arguments.words else None
+    name = arguments.words[0].text if arguments.words else None
     from btree import StoreError
     from kvsh.opened import advice
 
     try:
-        environment.open(path, readonly=arguments.has("--readonly"))
+        environment.open(name, readonly=arguments.has("--readonly"))
     except StoreError as error:
-        more = advice(path)
+        more = advice(name)
         if not more:
             raise
         raise CommandError(f"{error}{more}") from error

@@ -191,3 +191,54 @@ def test_undo_refuses_what_was_written_elsewhere(session: Session) -> None:
     history.undo(session)
     assert session.execute("SELECT id FROM main.t").fetch_all() == [(1,)]
     history.forget()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["file:none.db?mode=rw", "SELECT 1"],
+            "kvsh: file:none.db?mode=rw: unable to open database file",
+        ),
+        (
+            ["file:main.db?mode=foo", "SELECT 1"],
+            "kvsh: file:main.db?mode=foo: no such access mode: foo",
+        ),
+        (["file:main.db?mode=ro", "DELETE FROM t"], "error: the database is open read-only"),
+        (
+            ["-c", "ATTACH 'file:main.db?mode=ro' AS m", "-c", "DELETE FROM m.t"],
+            "attempt to write a readonly",
+        ),
+        (["-c", "ATTACH 'file:main.db?mode=foo' AS m"], "no such access mode: foo"),
+        (["-c", ".open file:none.db?mode=rw"], "unable to open database file"),
+    ],
+)
+def test_what_a_uri_does_not_allow(folder: Path, words: list[str], message: str) -> None:
+    status, out, err = kvsh(*words, cwd=folder)
+    assert (status, out) == (1, "")
+    assert message in err
+    assert not (folder / "none.db").exists()
+
+
+def test_databases_named_by_uris(folder: Path) -> None:
+    (folder / "below").mkdir()
+    script = """
+ATTACH 'file:aux.db?mode=ro' AS a;
+.cd below
+ATTACH 'file:../aux.db' AS b;
+ATTACH 'file:made.db' AS c;
+SELECT count(*) FROM a.t JOIN b.t USING (a);
+.open file:../main.db?mode=ro
+.databases
+.open file:x?mode=memory
+CREATE TABLE x (a);
+.open :memory:
+.tables
+"""
+    status, out, err = kvsh("file:main.db", stdin=script, cwd=folder)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0] == "2"
+    assert out.splitlines()[1].endswith("main.db (read-only)")
+    assert len(out.splitlines()) == 2
+    made = sorted(path.name for path in (*folder.iterdir(), *(folder / "below").iterdir()))
+    assert made == ["aux.db", "below", "made.db", "main.db"]
