@@ -169,9 +169,10 @@ class RelationAccesses:
                 )
                 for candidate in access.candidates(frozenset()):
                     self._count(candidate, access.size)
-                for candidate in access.candidates(self.own):
-                    if _lies_between_columns(candidate.access):
-                        self._count(candidate, access.size)
+                if any(map(_compares_columns, access.conjuncts)):
+                    for candidate in access.candidates(self.own):
+                        if _lies_between_columns(candidate.access):
+                            self._count(candidate, access.size)
             found = access.candidates(bound | self.outer)
             size = float(access.size)
             if not first:
@@ -349,6 +350,16 @@ class RelationAccesses:
             left = [c for c in left if id(c) not in redundant]
         open_ = [one for one in left if not any(one is met for met in candidate.met)]
         return self.shares.of_all(open_), len(left)
+
+
+def _compares_columns(conjunct: Expression) -> bool:
+    """Whether a condition says which of two columns is greater."""
+    return (
+        isinstance(conjunct, Compare)
+        and conjunct.op in ("<", "<=", ">", ">=")
+        and isinstance(conjunct.left, ColumnRef)
+        and isinstance(conjunct.right, ColumnRef)
+    )
 
 
 def _lies_between_columns(access: Access) -> bool:

@@ -33,10 +33,24 @@ _CACHE_ENTRIES_MAX = 4096
 class Statistics:
     """What the trees of a preparation's transaction look like."""
 
-    __slots__ = ("_columns", "_env", "_leaves", "_ratios", "_samples", "_units")
+    __slots__ = (
+        "_columns",
+        "_ends",
+        "_env",
+        "_leaves",
+        "_prefixes",
+        "_ratios",
+        "_samples",
+        "_spreads",
+        "_units",
+    )
 
     def __init__(self, env: BindEnvironment) -> None:
         self._env = env
+        # What is asked again for each way to join, and each block that a query is tried as.
+        self._ends: dict[int, tuple[Any, Any]] = {}
+        self._prefixes: dict[tuple[int, int], float] = {}
+        self._spreads: dict[tuple[int, int, tuple[Any, ...]], float] = {}
         self._ratios: dict[tuple[int, int], float] = {}
         self._samples: dict[int, list[Any]] = {}
         self._leaves: dict[int, list[int]] = {}  # where each leaf of a sample ends
@@ -61,14 +75,27 @@ class Statistics:
         tree = self.tree(tree_id)
         return len(tree) >= COLUMN_ROWS_MIN or tree.has_long
 
+    def ends(self, tree_id: int) -> tuple[Any, Any]:
+        """The first and the last entry of a tree, each None if it has none."""
+        known = self._ends.get(tree_id)
+        if known is None:
+            tree = self.tree(tree_id)
+            known = self._ends[tree_id] = tree.first(), tree.last()
+        return known
+
     def rows_per_prefix(self, tree_id: int, parts: int) -> float:
         """On average, how many entries share their first `parts` key elements."""
+        known = self._prefixes.get((tree_id, parts))
+        if known is None:
+            known = self._prefixes[tree_id, parts] = self._rows_per_prefix(tree_id, parts)
+        return known
+
+    def _rows_per_prefix(self, tree_id: int, parts: int) -> float:
         tree = self.tree(tree_id)
         size = len(tree)
         if size < 2:
             return 1.0
-        first, last = tree.first(), tree.last()
-        assert first is not None and last is not None
+        first, last = self.ends(tree_id)
         cache_key = (_anchor(first[0]), tree_id, size.bit_length(), parts)
         known = _prefix_rows.get(cache_key)
         if known is not None:
@@ -90,8 +117,15 @@ class Statistics:
         """How many leaves of its table the entries of an index about a key lead to, as a share of the entries.
 
         Rows are taken to lie evenly between the first and the last row id."""
+        key = index_id, table_id, start
+        known = self._spreads.get(key)
+        if known is None:
+            known = self._spreads[key] = self._spread(*key)
+        return known
+
+    def _spread(self, index_id: int, table_id: int, start: tuple[Any, ...]) -> float:
         index, table = self.tree(index_id), self.tree(table_id)
-        first, last = table.first(), table.last()
+        first, last = self.ends(table_id)
         entries = index.following(start, SPREAD_ENTRIES)
         if (
             not entries or len(entries) < SPREAD_ENTRIES
