@@ -120,7 +120,7 @@ class _Leaves:
 
     def _write(self) -> None:
         if self._payloads:
-            pages, locations = self._transaction.put_new_pages(self._payloads)
+            pages, locations = self._transaction.put_new_pages(self._payloads, self._tree.id)
             self._payloads = []
             self._pages += pages
             self._locations += locations

@@ -296,13 +296,15 @@ class DiskTransaction(OnPages):
 
     # -- pages ---------------------------------------------------------------------------------------
 
-    def put_new_pages(self, payloads: Sequence[bytes | bytearray]) -> tuple[list[int], list[int]]:
-        """Write pages with numbers of their own before the commit: their numbers, and where they lie."""
+    def put_new_pages(
+        self, payloads: Sequence[bytes | bytearray], tree_id: int
+    ) -> tuple[list[int], list[int]]:
+        """Write pages of a tree with numbers of their own before the commit: their numbers, and where they lie."""
         writer = self._writer
         assert writer is not None
         pages = [writer.allocate() for _ in payloads]
         self.spilled += pages
-        return pages, writer.put_many(pages, payloads)
+        return pages, writer.put_many(pages, payloads, tree_id)
 
     def rewrite(self, tree: Tree) -> Rewrite | None:
         """See `protocols.Tree.rewrite`."""
@@ -313,11 +315,12 @@ class DiskTransaction(OnPages):
         pages: Sequence[int],
         payloads: Sequence[bytes | bytearray],
         locations: Sequence[int],
+        tree_id: int,
     ) -> list[int]:
-        """Write pages of this transaction or an older one anew; `locations`: where they have lain."""
+        """Write a tree's pages of this transaction or an older one anew; `locations`: where they have lain."""
         assert self._writer is not None
         self.note_rewritten(pages, locations)
-        return self._writer.put_many(pages, payloads)
+        return self._writer.put_many(pages, payloads, tree_id)
 
     def rewrite_in_place(
         self,
@@ -326,11 +329,12 @@ class DiskTransaction(OnPages):
         lengths: Sequence[int],
         tails: Sequence[bytes],
         locations: Sequence[int],
+        tree_id: int,
     ) -> list[int]:
         """The same for pages that have been changed where they were read: see `pages.Writer.put_in_place`."""
         assert self._writer is not None
         self.note_rewritten(pages, locations)
-        return self._writer.put_in_place(pages, places, lengths, tails)
+        return self._writer.put_in_place(pages, places, lengths, tails, tree_id)
 
     def read_in_place(self, pages: Sequence[int], locations: Sequence[int]) -> dict[int, Any]:
         """See `pages.Writer.read_in_place`."""
@@ -350,7 +354,7 @@ class DiskTransaction(OnPages):
             if page not in restored:
                 assert writer is not None
                 restored.add(page)
-                writer.put(page, writer.read(page, location))
+                writer.put(page, *writer.read_owned(page, location))
         del self.rewritten[count:]
 
     def page_order(self) -> list[int]:

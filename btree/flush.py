@@ -69,6 +69,7 @@ class Flush:
 
     def trees(self, states: dict[int, TreeState]) -> dict[int, TreeState]:
         """Put all that is unflushed; the states with their new roots."""
+        self.writer.put_last()
         return {tree_id: self._tree(state) for tree_id, state in states.items()}
 
     def _tree(self, state: TreeState) -> TreeState:
@@ -223,7 +224,7 @@ class Flush:
         """A page for a large value, and where it lies."""
         page = self._allocate()
         self.large_count += 1
-        return page, self.writer.put_early(page, payload)
+        return page, self.writer.put_early(page, payload, self._state.id)
 
     def _allocate(self) -> int:
         page = self.writer.allocate()
@@ -252,7 +253,7 @@ class Flush:
             if node.page == 0:
                 node.page = self._allocate()
                 self.numbered.append(node)
-        locations = self.writer.put_many([node.page for node in nodes], payloads)
+        locations = self.writer.put_many([node.page for node in nodes], payloads, self._state.id)
         for node, payload, location in zip(nodes, payloads, locations, strict=True):
             if self.early:
                 node.location = location

@@ -47,8 +47,13 @@ class Snapshot(AsOf, Protocol):
 
     def read(self, page: int, location: int) -> bytes: ...
     def read_many(
-        self, pages: Sequence[int], locations: Sequence[int]
-    ) -> Sequence[bytes | memoryview]: ...
+        self,
+        pages: Sequence[int],
+        locations: Sequence[int],
+        owners: dict[int, int] | None = None,
+    ) -> Sequence[bytes | memoryview]:
+        """`owners` takes, by page, what `Writer.put` was told of them."""
+
     def pages(self) -> Iterator[tuple[int, int]]: ...
     def close(self) -> None: ...
 
@@ -68,10 +73,18 @@ class Writer(AsOf, Protocol):
 
     def redo(self, after: int = 0) -> list[tuple[int, bytes]]: ...
     def allocate(self) -> int: ...
-    def put(self, page: int, payload: bytes | bytearray) -> None: ...
-    def put_early(self, page: int, payload: bytes | bytearray) -> int: ...
+    def put_last(self) -> None:
+        """What is put from now on is what the commit leaves, until which it may be put again."""
+
+    def put(self, page: int, payload: bytes | bytearray, owner: int = 0) -> None:
+        """`owner`: the tree that the page is of, for a repair."""
+
+    def put_early(self, page: int, payload: bytes | bytearray, owner: int = 0) -> int: ...
     def put_many(
-        self, pages: Sequence[int], payloads: Sequence[bytes | bytearray | memoryview]
+        self,
+        pages: Sequence[int],
+        payloads: Sequence[bytes | bytearray | memoryview],
+        owner: int = 0,
     ) -> list[int]: ...
     def read_in_place(self, pages: Sequence[int], locations: Sequence[int]) -> dict[int, Any]:
         """By page, its payload, which may be written over, and what else `put_in_place` wants to know of it."""
@@ -82,6 +95,7 @@ class Writer(AsOf, Protocol):
         places: Sequence[Any],
         lengths: Sequence[int],
         tails: Sequence[bytes],
+        owner: int = 0,
     ) -> list[int]:
         """Put pages anew as they are in their places now: so many bytes, and a tail behind them."""
 
@@ -89,6 +103,9 @@ class Writer(AsOf, Protocol):
     def newest(self, page: int) -> int: ...
     def locate(self, page: int) -> int: ...
     def read(self, page: int, location: int) -> bytes: ...
+    def read_owned(self, page: int, location: int) -> tuple[bytes, int]:
+        """`read`, and whose page it is."""
+
     def read_many(
         self, pages: Sequence[int], locations: Sequence[int]
     ) -> Sequence[bytes | memoryview]: ...

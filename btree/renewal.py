@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from btree import directory
@@ -113,7 +114,7 @@ class Renewal:
             yield _RAW_PART + (1 - _RAW_PART) * at / len(pages)
             some = pages[at : at + _PAGES_AT_ONCE]
             numbers, locations = [page for _, page in some], [location for location, _ in some]
-            self._writer.put_many(numbers, self._reader.read_many(numbers, locations))
+            self._copy(numbers, locations)
         assert self.renewed is not None
         trees = {**self.version.trees, RAW_TREE_ID: self.renewed}
         payload = directory.encode_directory(self.version.next_tree_id, trees)
@@ -124,6 +125,15 @@ class Renewal:
         yield 1.0
         self.made.catch_up()
         yield 1.0
+
+    def _copy(self, numbers: list[int], locations: list[int]) -> None:
+        """Copy pages, which lie in this order."""
+        owners: dict[int, int] = {}
+        payloads = self._reader.read_many(numbers, locations, owners)
+        for owner, some in groupby(range(len(numbers)), lambda at: owners.get(numbers[at], 0)):
+            slots = list(some)
+            first, end = slots[0], slots[-1] + 1
+            self._writer.put_many(numbers[first:end], payloads[first:end], owner)
 
     # -- the raw tree --------------------------------------------------------------------------------
 
@@ -295,14 +305,14 @@ class Renewal:
             if value.__class__ is LargeReference:
                 page = value.page
                 payload = self._reader.read(page, value.location or self._reader.locate(page))
-                location = self._writer.put_early(page, payload)
+                location = self._writer.put_early(page, payload, RAW_TREE_ID)
                 values[slot] = LargeReference(page, location, value.size_bytes)
         leaf.values = LargeValues(values)
 
     def _write(self, written: _Written) -> None:
         """Write the leaves that are ready, all at once."""
         if written.payloads:
-            locations = self._writer.put_many(written.numbers, written.payloads)
+            locations = self._writer.put_many(written.numbers, written.payloads, RAW_TREE_ID)
             for location, node in zip(locations, written.nodes, strict=True):
                 if node is not None:
                     node.location = location
@@ -343,7 +353,7 @@ class Renewal:
         for _, piece in pieces:
             piece.page = piece.page or self._writer.allocate()
             payload = encode_node(TreeKind.RAW, piece)
-            piece.location = self._writer.put_early(piece.page, payload)
+            piece.location = self._writer.put_early(piece.page, payload, RAW_TREE_ID)
             piece.unflushed = False
             self.store.cache.account(self.state.id, piece, len(payload))
         pieces[0] = low, pieces[0][1]
@@ -360,7 +370,9 @@ class Renewal:
         pieces = self._level
         if not pieces:
             root = new_leaf([], [], None, self._writer.allocate())
-            root.location = self._writer.put_early(root.page, encode_node(TreeKind.RAW, root))
+            root.location = self._writer.put_early(
+                root.page, encode_node(TreeKind.RAW, root), RAW_TREE_ID
+            )
             root.unflushed = False
             pieces = [(None, root)]
         while len(pieces) > 1:

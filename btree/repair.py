@@ -6,10 +6,9 @@ what is found is loaded into fresh trees with the same ids.
 
 A page may be lost or readable in an older version only.  Its range of keys is known from the branch
 above it, so entries of an old version that have moved to other pages since are left out, and what
-redo records say about keys in the range is applied on top.  Leaves that no branch leads to any more
-are put where exactly one tree of their kind, with rows as wide and of such values, has lost that range.
-No page says whose it is: a leaf of a tree that was dropped, whose deletion is lost too, may be taken for one
-of a table that had rows just like its own.
+redo records say about keys in the range is applied on top.  Each page's record says of which tree it is, so
+leaves that no branch leads to any more are put where their tree has lost that range; and trees whose directory
+is lost are made anew of theirs.
 """
 
 from __future__ import annotations
@@ -99,7 +98,6 @@ class _Repair:
         self.reached: set[int] = {DIRECTORY_PAGE}
         self.knows_all_trees = True
         self.added: dict[int, Added] = {}
-        self.kinds: dict[int, tuple[int, ...]] = {}  # as the directory has them; none if unknown
 
     def note(self, sentence: str) -> None:
         if len(self.notes) < NOTES_MAX:
@@ -138,12 +136,10 @@ class _Repair:
         for state in states:
             tree_id = state.id
             if tree_id not in transaction.tree_ids():
-                transaction.next_tree_id = tree_id
-                transaction.create_tree(state.kind)
+                self._create(transaction, tree_id, state.kind)
             self._tree(transaction.tree(tree_id), state)
         self._stray_leaves(transaction)
-        if states:
-            transaction.next_tree_id = max(self.next_tree_id, transaction.next_tree_id)
+        transaction.next_tree_id = max(self.next_tree_id, transaction.next_tree_id)
         older = [entry for entry in self.salvaged.redo if entry[0] <= self.salvaged.base_lsn]
         for lsn, record in older:
             self._replay_into_gaps(transaction, lsn, record)
@@ -176,9 +172,11 @@ class _Repair:
                     self.gaps.setdefault(tree_id, []).append(Gap(None, None, lsn))
             return list(trees.values())
         if self.salvaged.base_lsn:
-            self.note("no directory of trees can be read: only leaves of the key space are saved")
+            self.note(
+                "no directory of trees can be read: the trees are made of the leaves that were found"
+            )
             self.knows_all_trees = False
-            self.gaps[1] = [Gap(None, None, 0)]
+            self.gaps = {tree_id: [Gap(None, None, 0)] for tree_id in transaction.tree_ids()}
         return []
 
     def _add_columns(self, after: int) -> None:
@@ -219,7 +217,6 @@ class _Repair:
 
     def _tree(self, tree: Tree, state: TreeState) -> None:
         name = f"tree {state.id} ({state.kind.name})"
-        self.kinds[state.id] = state.kinds
         tree.widen(state.kinds)
         gaps = self.gaps.setdefault(state.id, [])
         count = 0
@@ -313,66 +310,58 @@ class _Repair:
         return None
 
     def _stray_leaves(self, transaction: LocalTransaction) -> None:
-        """Put leaves that nothing leads to where they belong, if that can be told."""
-        if not any(self.gaps.values()):
+        """Put leaves that nothing leads to into their trees, if those have lost what is in them."""
+        if self.knows_all_trees and not any(self.gaps.values()):
             return
         saved: dict[int, int] = {}
         homeless = 0
-        for page in sorted(set(self.salvaged.versions) - self.reached):
-            location = self.salvaged.versions[page][-1][1]
-            payload = self.salvaged.read(page, location) if location else None
+        versions = self.salvaged.versions
+        strays = [page for page in versions if page not in self.reached and versions[page][-1][1]]
+        for page in sorted(strays, key=lambda page: (-versions[page][-1][0], page)):
+            location = versions[page][-1][1]
+            payload = self.salvaged.read(page, location)
             if payload is None or len(payload) < codec.HEAD_BYTES or payload[_LEVEL_AT]:
                 continue
             try:
                 leaf = codec.decode_node(TreeKind(payload[1]), payload, page, location)
             except (CorruptionError, ValueError):
                 continue
-            homes = self._homes(transaction, TreeKind(payload[1]), leaf)
-            if len(homes) != 1:
+            tree_id = self.salvaged.owners.get(page, 0)
+            if not tree_id:
                 homeless += bool(leaf.keys)
                 continue
-            tree = transaction.tree(homes[0])
-            name = f"tree {tree.id} ({tree.kind.name})"
-            count = self._load(tree, leaf, Gap(None, None, 0), name, new=True)
-            saved[tree.id] = saved.get(tree.id, 0) + count
+            tree = self._home(transaction, TreeKind(payload[1]), tree_id, leaf)
+            if tree is not None:
+                name = f"tree {tree.id} ({tree.kind.name})"
+                count = self._load(tree, leaf, Gap(None, None, 0), name, new=True)
+                saved[tree.id] = saved.get(tree.id, 0) + count
         for tree_id, count in saved.items():
             if count:
-                self.note(
-                    f"tree {tree_id}: {count} entries were found in stray leaves: a transaction may have changed "
-                    "them again before it committed"
-                )
+                self.note(f"tree {tree_id}: {count} entries were found in stray leaves")
         if homeless:
-            self.note(f"{homeless} stray leaves may belong to more than one tree: left out")
+            self.note(f"{homeless} stray leaves do not say which tree they are of: left out")
 
-    def _homes(self, transaction: LocalTransaction, kind: TreeKind, leaf: Node) -> list[int]:
-        # A leaf may be of a tree that an old directory does not know; raw trees are all there at once.
-        if not self.knows_all_trees and kind is not TreeKind.RAW:
-            return []
-        return [
-            tree_id
-            for tree_id, gaps in self.gaps.items()
-            if leaf.keys
-            and transaction.tree(tree_id).kind is kind
-            and any(gap.has(leaf.keys[0]) and gap.has(leaf.keys[-1]) for gap in gaps)
-            and self._may_hold(transaction.tree(tree_id), leaf)
-        ]
-
-    def _may_hold(self, tree: Tree, leaf: Node) -> bool:
-        """Whether a tree has rows as wide as those of a leaf, and values of their kinds in each column."""
-        kinds = self.kinds.get(tree.id) or tree.kinds  # the latter of what has been found
-        if not kinds or tree.kind not in (TreeKind.TABLE, TreeKind.CLUSTERED):
-            return True
-        found_rows = [
-            row.head if isinstance(row, LongRow) else row for row in list(leaf.values or ())
-        ]
-        rows = [row for row in found_rows if row.__class__ is tuple]
-        widths = {len(row) for row in rows}
-        if tree.id in self.added:
-            widths = {max(width, len(kinds)) for width in widths}  # given columns since
-        found = kinds_of(rows)
-        return widths <= {len(kinds)} and not any(
-            more & ~have for more, have in zip(found, kinds, strict=False)
+    def _home(
+        self, transaction: LocalTransaction, kind: TreeKind, tree_id: int, leaf: Node
+    ) -> Tree | None:
+        """The tree that a stray leaf is put into; None if it has lost nothing where the leaf's entries belong."""
+        if tree_id not in transaction.tree_ids():
+            if self.knows_all_trees:
+                return None  # it was dropped
+            self.next_tree_id = max(self.next_tree_id, tree_id + 1)
+            self._create(transaction, tree_id, kind)
+            self.gaps[tree_id] = [Gap(None, None, 0)]
+            self.note(f"tree {tree_id} ({kind.name}): made anew of leaves that were found")
+        tree = transaction.tree(tree_id)
+        gaps = self.gaps.get(tree_id, ())
+        has_lost = leaf.keys and any(
+            gap.has(leaf.keys[0]) and gap.has(leaf.keys[-1]) for gap in gaps
         )
+        return tree if has_lost and tree.kind is kind else None
+
+    def _create(self, transaction: LocalTransaction, tree_id: int, kind: TreeKind) -> None:
+        transaction.next_tree_id = tree_id
+        transaction.create_tree(kind)
 
     # -- redo --------------------------------------------------------------------------------------
 

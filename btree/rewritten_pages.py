@@ -120,6 +120,7 @@ class RewrittenPages:
                 lengths,
                 tails,
                 [leaf.location for leaf in leaves],
+                self._tree.id,
             )
             for branch, leaf, location in zip(branches, leaves, found, strict=True):
                 branch.children[leaf.slot] = location
@@ -130,6 +131,7 @@ class RewrittenPages:
             [place.page for _, place, _ in waiting],
             [payload for _, _, payload in waiting],
             [place.location for _, place, _ in waiting],
+            self._tree.id,
         )
         for (branch, place, _), location in zip(waiting, locations, strict=True):
             assert branch.children is not None

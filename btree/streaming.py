@@ -185,7 +185,9 @@ class _Stream:
             return
         numbers = [leaf.page for _, leaf, _ in leaves]
         self._note_rewritten(numbers)
-        locations = self.flush.writer.put_many(numbers, [page for _, _, page in leaves])
+        locations = self.flush.writer.put_many(
+            numbers, [page for _, _, page in leaves], self.tree.id
+        )
         for (_, leaf, _), location in zip(leaves, locations, strict=True):
             leaf.location = location
             leaf.unflushed = False

@@ -40,6 +40,7 @@ from engine.format import (
     decode_header,
     encode_header,
     new_database_id,
+    owner_of,
 )
 from engine.journal import Journal
 from engine.log import Log
@@ -63,6 +64,10 @@ _TAKEN_BACK = "what it has copied was taken back by another process since, or is
 _log = Journal("kvsh.engine")
 
 
+_Page = tuple[int, bytes | None, int]
+"""A page, its bytes (None: deleted), and whose it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class _LoggedCommit:
     """One commit of a log, to be copied."""
@@ -72,7 +77,7 @@ class _LoggedCommit:
     predecessor: int  # its crc
     end: int
     next_page: int
-    pages: list[tuple[int, bytes | None]] | None  # None deleted; of a redo commit None for all
+    pages: list[_Page] | None  # of a redo commit None
     redo: bytes
 
 
@@ -108,6 +113,7 @@ class Replacement:
         log.lsn = lsn - 1
         log.next_page = self._seen.log.next_page
         self._writer = self.copy.begin()
+        self._writer.put_last()
         return self._writer
 
     def sync(self) -> None:
@@ -356,13 +362,14 @@ def _copy_pages(
     log.lsn = seen.base_lsn - 1
     log.next_page = seen.log.next_page
     writer = copy.begin()
+    writer.put_last()
     try:
         done = 0
         for page in (*order, *locations):
             location = locations.get(page)
             if location is None or writer.has(page):
                 continue
-            writer.put(page, seen.read(page, location))
+            writer.put(page, *seen.read_owned(page, location))
             done += 1
             if progress is not None and done % _PROGRESS_PAGES == 0:
                 progress(done, total)
@@ -373,16 +380,16 @@ def _copy_pages(
 
 def _commits(old: Log, position: int, end: int, after_lsn: int) -> Iterator[_LoggedCommit]:
     reader = Log(old.file, old.path, stop_lsn=after_lsn)  # a window of its own
-    pages: list[tuple[int, bytes | None]] = []
+    pages: list[_Page] = []
     while position < end:
         record = reader.record_at(position, end)
         if record is None:
             raise StorageError(f"{old.path}: {_TAKEN_BACK}")
         position += record.span
         if record.kind == KIND_PAGE:
-            pages.append((record.page, record.payload))
+            pages.append((record.page, record.payload, owner_of(record.pages)))
         elif record.kind == KIND_DELETE:
-            pages.append((record.page, None))
+            pages.append((record.page, None, 0))
         elif record.kind != KIND_TABLE:
             chain = decode_chain(record)
             assert chain is not None, "the log was scanned before"
@@ -402,7 +409,7 @@ def _append(
     copy: PageStore,
     lsn: int,
     next_page: int,
-    pages: list[tuple[int, bytes | None]] | None,
+    pages: list[_Page] | None,
     redo: bytes,
 ) -> None:
     """Commit `lsn` of another log as it is there: these pages, or if None, the redo."""
@@ -413,11 +420,13 @@ def _append(
         if pages is None:
             writer.commit_redo(redo).wait()
             return
-        for page, payload in pages:
+        writer.put_last()
+        newest = {page: (payload, owner) for page, payload, owner in pages}
+        for page, (payload, owner) in newest.items():
             if payload is None:
                 writer.delete(page)
             else:
-                writer.put(page, payload)
+                writer.put(page, payload, owner)
         writer.commit_pages().wait()
     finally:
         writer.rollback()

@@ -18,7 +18,8 @@ starts from the database id's own crc, so that a record of another database neve
     chain   = predecessor's crc u32 | crc of the commit's page records' crcs u32 | synced offset u64
               | first record's offset u64 | next page u64 | unix time ms u64
 
-`pages` is the number of page records of a PAGES commit.  The synced offset is how far the log was
+`pages` is the number of page records of a PAGES commit, and its `page` how many of them take the place of an earlier one
+of the same commit.  Of a PAGE or DELETE it is what only a repair reads (`page_mark`).  The synced offset is how far the log was
 known to be on the disk when the commit was written: damage before it is corruption, damage after it
 is a torn tail.
 """
@@ -80,6 +81,27 @@ WORDS = 6
 SUPERSEDED = 1 << 63
 """What WORD_VISIBLE holds once a compaction is about to put another file in this one's place: whether it has done
 so, the path tells."""
+
+
+OWNER_MAX = (1 << 24) - 1
+TIMES_MAX = 127
+MARKED_EARLY = 1 << 31
+_TIMES_SHIFT = 24
+
+
+def page_mark(owner: int, times: int, early: int) -> int:
+    """What a page's record says of itself, for a repair: whose page it is (to the layer above; 0 if nobody's), how many times
+    its commit had written it before (127: so many or more), and MARKED_EARLY if it was written before what its transaction
+    put at its end, and so may have been changed again."""
+    return (owner if owner <= OWNER_MAX else 0) | min(times, TIMES_MAX) << _TIMES_SHIFT | early
+
+
+def owner_of(mark: int) -> int:
+    return mark & OWNER_MAX
+
+
+def times_of(mark: int) -> int:
+    return mark >> _TIMES_SHIFT & TIMES_MAX
 
 
 def padded(length: int) -> int:
@@ -241,11 +263,18 @@ def encode_around(
 
 
 def renew_record(
-    salt: int, lsn: int, page: int, window: memoryview, start: int, length: int, tail: bytes
+    salt: int,
+    lsn: int,
+    page: int,
+    mark: int,
+    window: memoryview,
+    start: int,
+    length: int,
+    tail: bytes,
 ) -> tuple[int, int]:
     """Make the page record at `start` of a window one of commit `lsn`, with what its payload has there now: `length` bytes
     of it, and a `tail` that is to stand behind them.  Its crc, and the end of those bytes in the window."""
-    _HEAD_INTO(window, start + 4, length + len(tail), lsn, page, KIND_PAGE, 0, RECORD_MARK, 0)
+    _HEAD_INTO(window, start + 4, length + len(tail), lsn, page, KIND_PAGE, 0, RECORD_MARK, mark)
     end = start + RECORD_BYTES + length
     crc = zlib.crc32(window[start + 4 : end], salt)
     if tail:
@@ -266,6 +295,7 @@ def encode_commit(
     next_page: int,
     time_ms: int,
     payload: bytes,
+    again: int = 0,
 ) -> tuple[bytes, int]:
     """The record of a commit with its chain fields, padded, and its crc."""
     length = CHAIN_BYTES + len(payload)
@@ -273,7 +303,7 @@ def encode_commit(
         _COMMIT.pack(
             length,
             lsn,
-            0,
+            again,
             kind,
             0,
             RECORD_MARK,

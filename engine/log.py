@@ -50,6 +50,7 @@ from engine.format import (
     decode_record,
     location_offset,
     location_span,
+    owner_of,
     pack_location,
     padded,
     page_at,
@@ -212,16 +213,25 @@ class Log:
             )
         )
 
+    def read_owned(self, page: int, location: int) -> tuple[bytes, int]:
+        """What `read_page` gives, and whose page it is."""
+        window = self.read(location_span(location), location_offset(location))
+        record = decode_record(self.salt, window)
+        if record is None or record.page != page or record.kind != KIND_PAGE:
+            return self.read_page(page, location), 0
+        return record.payload, owner_of(record.pages)
+
     def read_pages(
         self,
         pages: Sequence[int],
         locations: Sequence[int],
         in_place: dict[int, InPlace] | None = None,
+        owners: dict[int, int] | None = None,
     ) -> list[bytes | memoryview]:
         """What `read_page` gives for each of them; what lies close together is read at once.
 
         A tree's leaves mostly lie side by side, in one order or the other, as they were written together.
-        `in_place` takes, by page, what may be written over."""
+        `in_place` takes, by page, what may be written over, `owners` whose pages they are."""
         payloads: dict[int, memoryview | None] = {}
         window, start, end = memoryview(b""), 0, 0
         salt, in_file = self.salt, sorted(zip(locations, pages, strict=True))
@@ -240,6 +250,8 @@ class Log:
                 window = memoryview(read(end - start, start))
             payload = page_at(salt, window, page, offset - start, stop - start)
             payloads[page] = payload
+            if owners is not None and payload is not None:
+                owners[page] = owner_of(RECORD.unpack_from(window, offset - start)[-1])
             if in_place is not None and payload is not None:
                 in_place[page] = (payload, window, offset - start)
         return [
@@ -584,12 +596,3 @@ class Log:
 def redo_start(commits: list[tuple[int, Kept]], after: int) -> int:
     """Where the redo commits after commit `after` begin in a list of them: lsns have no gaps."""
     return max(after + 1 - commits[0][0], 0) if commits else 0
-
-
-def table_payload(log: Log) -> bytes:
-    """The payload of a TABLE record for the log's newest commit; there must be no redo tail."""
-    entries = log.table.flattened(log.table.overlays)
-    return TABLE_HEAD.pack(log.chain_crc, 0, log.next_page) + entries.tobytes()
-
-
-__all__ = ["CommitInfo", "Log", "State", "padded", "table_payload"]

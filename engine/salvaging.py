@@ -8,6 +8,10 @@ whose commit record is damaged.  A page table proves as much, and so does a head
 even if the file was cut before it: both are written of what was committed, at the log's end.  What follows the
 newest of these was never acknowledged.
 
+A transaction may write pages before its end, and then write them again, or delete them; their records say so
+(`format.page_mark`).  Such a page counts if nothing can have taken its place: if the record of its commit is there
+and all of those that took the place of others are, or if a page table says that the page lies just there.
+
 If both header slots are gone, so is the database id that all checksums start from.  A crc is linear
 in its start, so the start can be computed from any whole record; the one that most records agree on
 is it.
@@ -16,9 +20,12 @@ is it.
 from __future__ import annotations
 
 import zlib
+from array import array
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from engine.errors import NotADatabaseError, StorageError
 from engine.file import File, FileSystem, OsFileSystem
@@ -31,16 +38,21 @@ from engine.format import (
     KIND_REDO,
     KIND_TABLE,
     LOG_START,
+    MARKED_EARLY,
     PAYLOAD_BYTES_MAX,
     RECORD,
     RECORD_BYTES,
     RECORD_MARK,
+    TABLE_HEAD,
     Record,
     decode_record,
     decode_slot,
     location_span,
+    owner_of,
+    pack_location,
     padded,
     salt_of,
+    times_of,
 )
 
 _WINDOW_BYTES = 1 << 20
@@ -62,6 +74,8 @@ class Salvage:
     """(offset, lsn) of a page table, as the header says: all before it was committed."""
     versions: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     """page -> (lsn, location) of its committed versions, oldest first; location 0 is a deletion.  See `place`."""
+    owners: dict[int, int] = field(default_factory=dict)
+    """page -> whose it is (see `Writer.put`), if it is somebody's."""
     redo: list[tuple[int, bytes]] = field(default_factory=list)
     commits: list[int] = field(default_factory=list)
     base_lsn: int = 0
@@ -119,11 +133,26 @@ def salvage(path: str, files: FileSystem | None = None) -> Salvage:
     return salvaged
 
 
+class _Version(NamedTuple):
+    """A page as a commit, perhaps, left it."""
+
+    lsn: int
+    times: int  # the commit had written it before
+    location: int  # 0: deleted
+    page: int
+    is_early: bool
+
+
 class _Scan:
     def __init__(self, salvaged: Salvage, size: int) -> None:
         self.salvaged = salvaged
         self.size = size
-        self.pending: list[tuple[int, int, int]] = []  # (page, lsn, location)
+        self.pending: list[_Version] = []
+        self.accepted: list[_Version] = []
+        self.again: dict[int, int] = {}  # lsn -> how many records took the place of others
+        self.found_again: dict[int, set[tuple[int, int, int]]] = {}  # lsn -> those that were found
+        self.unproved = ""
+        self.table: tuple[int, bytes] = (0, b"")  # lsn and entries of the newest that was found
         self.window = b""
         self.window_at = 0
 
@@ -153,60 +182,84 @@ class _Scan:
             salvaged.notes.append(
                 f"{len(self.pending)} pages at the end belong to no commit and were left out"
             )
+        if self.unproved:
+            salvaged.notes.append(self.unproved)
         self._note_missing_commits()
 
     def _take(self, record: Record, position: int) -> None:
         salvaged = self.salvaged
-        if record.kind == KIND_PAGE:
+        if record.kind in (KIND_PAGE, KIND_DELETE):
             location = position << 24 | padded(record.length) >> 3
-            self.pending.append((record.page, record.lsn, location))
-        elif record.kind == KIND_DELETE:
-            self.pending.append((record.page, record.lsn, 0))
+            if record.kind == KIND_DELETE:
+                location = 0
+            elif owner_of(record.pages):
+                salvaged.owners[record.page] = owner_of(record.pages)
+            times, is_early = times_of(record.pages), bool(record.pages & MARKED_EARLY)
+            self.pending.append(_Version(record.lsn, times, location, record.page, is_early))
+            if times:
+                found = self.found_again.setdefault(record.lsn, set())
+                found.add((record.page, times, record.crc))
         elif record.kind in COMMIT_KINDS:
             salvaged.commits.append(record.lsn)
             if record.kind == KIND_PAGES:
                 salvaged.base_lsn = max(salvaged.base_lsn, record.lsn)
+                self.again[record.lsn] = record.page
             self._accept(self.pending)
             self.pending = []
             if record.kind == KIND_REDO:
                 salvaged.redo.append((record.lsn, record.payload[CHAIN_BYTES:]))
         elif record.kind == KIND_TABLE:
             self._accept_up_to(record.lsn, position)
+            if record.lsn >= self.table[0]:
+                self.table = record.lsn, record.payload[TABLE_HEAD.size :]
 
-    def _accept(self, pages: list[tuple[int, int, int]]) -> None:
+    def _accept(self, pages: list[_Version]) -> None:
         """Pages of commits; the newest one is a commit of pages."""
-        salvaged = self.salvaged
-        for page, lsn, location in pages:
-            salvaged.versions.setdefault(page, []).append((lsn, location))
-            salvaged.base_lsn = max(salvaged.base_lsn, lsn)
+        self.accepted += pages
+        newest = max((version.lsn for version in pages), default=0)
+        self.salvaged.base_lsn = max(self.salvaged.base_lsn, newest)
 
     def _accept_up_to(self, newest: int, end: int) -> None:
         """Pages of commits whose records were not found, since a page table at `end` knew of them."""
-        proved: list[tuple[int, int, int]] = []
-        others: list[tuple[int, int, int]] = []
-        for entry in self.pending:
-            _, lsn, location = entry
-            known = lsn <= newest and place(location)[0] < end
-            (proved if known else others).append(entry)
+        proved: list[_Version] = []
+        others: list[_Version] = []
+        for version in self.pending:
+            known = version.lsn <= newest and place(version.location)[0] < end
+            (proved if known else others).append(version)
         self._accept(proved)
         self.pending = others
-        found = max((lsn for _, lsn, _ in proved), default=0)
+        found = max((version.lsn for version in proved), default=0)
         if found > max(self.salvaged.commits, default=0):
             self.salvaged.commits.append(found)
 
     def _believe_header(self) -> None:
         """Take what the header knows of for committed, where that is all that there is: half of a commit is worth
         less than the whole one before it."""
-        if not self.salvaged.versions:
+        if not self.accepted:
             offset, lsn = self.salvaged.table
             self._accept_up_to(lsn, offset)
 
     def _put_in_order(self) -> None:
         salvaged = self.salvaged
-        for versions in salvaged.versions.values():
-            # Of one commit the later one; but a deletion is the last, since page numbers are never used again: what
-            # lies behind it is a copy of what the transaction wrote early.
-            versions.sort(key=lambda version: (version[0], not version[1]))
+        complete = {
+            lsn for lsn, count in self.again.items() if len(self.found_again.get(lsn, ())) >= count
+        }
+        table_lsn, entries = self.table
+        known = array("Q", entries[: len(entries) & -8])
+        unproved = 0
+        # What lies twice in the file lies anywhere, so it is not the place that says what came later.
+        self.accepted.sort(key=lambda version: (version[:2], not version.location))
+        for lsn, _, location, page, is_early in self.accepted:
+            if (
+                is_early
+                and lsn not in complete
+                and not (lsn <= table_lsn and _lies_at(known, page, location))
+            ):
+                unproved += 1
+            else:
+                salvaged.versions.setdefault(page, []).append((lsn, location))
+        if unproved:
+            self.unproved = f"{unproved} pages that were written before their commit were left out: it may have changed them again"
         salvaged.redo = sorted(dict(salvaged.redo).items())
         salvaged.commits = sorted(set(salvaged.commits))
 
@@ -271,6 +324,12 @@ class _Scan:
                 break
             position = behind - RECORD_BYTES + 1
         return self.size
+
+
+def _lies_at(known: Sequence[int], page: int, location: int) -> bool:
+    """Whether a page table says that a page lies at a location as it is salvaged."""
+    offset, units = location >> 24, location & 0xFFFFFF
+    return page < len(known) and not offset & 7 and known[page] == pack_location(offset, units << 3)
 
 
 def _guessed_salt(file: File, size: int) -> int | None:

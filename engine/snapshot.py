@@ -40,11 +40,18 @@ class Snapshot:
         """The version of `page` at `location`; CorruptionError if the bytes there are not it."""
         return self.log.read_page(page, location)
 
+    def read_owned(self, page: int, location: int) -> tuple[bytes, int]:
+        """`read`, and whose page it is: see `Writer.put`."""
+        return self.log.read_owned(page, location)
+
     def read_many(
-        self, pages: Sequence[int], locations: Sequence[int]
+        self,
+        pages: Sequence[int],
+        locations: Sequence[int],
+        owners: dict[int, int] | None = None,
     ) -> Sequence[bytes | memoryview]:
-        """`read` for several pages; of those that lie close together in one go."""
-        return self.log.read_pages(pages, locations)
+        """`read` for several pages; of those that lie close together in one go.  `owners` takes, by page, whose they are."""
+        return self.log.read_pages(pages, locations, owners=owners)
 
     def get(self, page: int) -> bytes | None:
         """The page's bytes, None if there is no such page."""

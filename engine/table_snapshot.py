@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.format import KIND_TABLE, SLOT_BYTES, Slot, encode_record, encode_slot
+from engine.format import KIND_TABLE, SLOT_BYTES, TABLE_HEAD, Slot, encode_record, encode_slot
 from engine.journal import Journal
-from engine.log import Log, table_payload
 
 if TYPE_CHECKING:
+    from engine.log import Log
     from engine.store import PageStore
 
 TABLE_EVERY_BYTES = 16 << 20
@@ -48,10 +48,16 @@ def write_table(store: PageStore, *, ahead: bool = True) -> None:
         store.check_usable()
 
 
+def _payload(log: Log) -> bytes:
+    """The payload of a TABLE record for the log's newest commit; there must be no redo tail."""
+    entries = log.table.flattened(log.table.overlays)
+    return TABLE_HEAD.pack(log.chain_crc, 0, log.next_page) + entries.tobytes()
+
+
 def _append_table(store: PageStore, *, ahead: bool) -> None:
     """Fact 8: what the slot refers to is synced before the slot is written."""
     log = store.current_log
-    record, _ = encode_record(log.salt, KIND_TABLE, log.lsn, 0, table_payload(log))
+    record, _ = encode_record(log.salt, KIND_TABLE, log.lsn, 0, _payload(log))
     if ahead:
         store.reserve(log.end + len(record))
     log.file.write(record, log.end)

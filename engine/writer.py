@@ -11,8 +11,8 @@ from __future__ import annotations
 import struct
 import time
 import zlib
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError, StorageError, refused
@@ -20,6 +20,7 @@ from engine.format import (
     KIND_DELETE,
     KIND_PAGE,
     KIND_PAGES,
+    MARKED_EARLY,
     PADS,
     PAYLOAD_BYTES_MAX,
     RECORD_BYTES,
@@ -29,6 +30,7 @@ from engine.format import (
     location_offset,
     pack_location,
     padded,
+    page_mark,
     renew_record,
 )
 from engine.log import redo_start
@@ -90,9 +92,11 @@ class Writer:
     """Made by `PageStore.begin`; ends with a commit or `rollback`, and belongs to one thread."""
 
     __slots__ = (
+        "_again",
         "_buffer",
         "_buffered",
         "_changes",
+        "_early",
         "_ended",
         "_failed",
         "_log",
@@ -117,6 +121,8 @@ class Writer:
         self._changes: dict[int, int] = {}
         self._pages_crc = 0
         self._records = 0
+        self._again: dict[int, int] = {}  # how many times, beyond the first, pages were written
+        self._early = MARKED_EARLY
         self._ended = False
         self._failed: StorageError | None = None  # the first write that failed
 
@@ -167,6 +173,13 @@ class Writer:
             self._check_whole()
         return self._log.read_page(page, location)
 
+    def read_owned(self, page: int, location: int) -> tuple[bytes, int]:
+        """`read`, and whose page it is."""
+        if location_offset(location) >= self._position:
+            self.flush()
+        self._check_whole()
+        return self._log.read_owned(page, location)
+
     def read_many(
         self,
         pages: Sequence[int],
@@ -186,20 +199,30 @@ class Writer:
         self.read_many(pages, locations, found)
         return found
 
-    def put(self, page: int, payload: bytes | bytearray) -> None:
-        """Insert or replace a page, at most 128 MB less a header."""
+    def put_last(self) -> None:
+        """What is put from now on is what the commit leaves; what was put before may have been changed again, which
+        a repair has to know (`format.page_mark`)."""
+        self._early = 0
+
+    def put(self, page: int, payload: bytes | bytearray, owner: int = 0) -> None:
+        """Insert or replace a page, at most 128 MB less a header.
+
+        `owner`: whose page it is, for a repair to know; what a page is to the layer above is its own affair."""
         if len(payload) > PAYLOAD_BYTES_MAX:
             raise EngineError(f"a page of {len(payload)} bytes is over {PAYLOAD_BYTES_MAX}")
-        offset = self._add(KIND_PAGE, page, payload)
+        offset = self._add(KIND_PAGE, page, payload, owner)
         self._changes[page] = pack_location(offset, len(payload))
 
-    def put_early(self, page: int, payload: bytes | bytearray) -> int:
+    def put_early(self, page: int, payload: bytes | bytearray, owner: int = 0) -> int:
         """`put`, and where the page will lie: this writer can read it from there before the commit."""
-        self.put(page, payload)
+        self.put(page, payload, owner)
         return self._changes[page]
 
     def put_many(
-        self, pages: Sequence[int], payloads: Sequence[bytes | bytearray | memoryview]
+        self,
+        pages: Sequence[int],
+        payloads: Sequence[bytes | bytearray | memoryview],
+        owner: int = 0,
     ) -> list[int]:
         """`put_early` for many pages: half the time for each."""
         assert not self._ended, "the writer has ended"
@@ -210,8 +233,8 @@ class Writer:
         pieces: list[_Bytes] = []
         crcs, locations = [], []
         offset = self._position + self._buffered
-        for page, payload in zip(pages, payloads, strict=True):
-            head, pad, crc = encode_around(salt, KIND_PAGE, lsn, page, payload)
+        for page, payload, mark in zip(pages, payloads, self._marks(pages, owner), strict=True):
+            head, pad, crc = encode_around(salt, KIND_PAGE, lsn, page, payload, mark)
             pieces += (head, payload, pad)
             crcs.append(crc)
             length = len(payload)
@@ -229,6 +252,7 @@ class Writer:
         places: Sequence[InPlace],
         lengths: Sequence[int],
         tails: Sequence[bytes],
+        owner: int = 0,
     ) -> list[int]:
         """`put_many` for pages that have been changed where they were read: so many bytes of each are kept, and a tail
         follows them.
@@ -242,11 +266,11 @@ class Writer:
         crcs, locations = [], []
         offset = self._position + self._buffered
         run, begin, until = memoryview(b""), 0, 0
-        for page, (_, window, start), length, tail in zip(
-            pages, places, lengths, tails, strict=True
+        for page, (_, window, start), length, tail, mark in zip(
+            pages, places, lengths, tails, self._marks(pages, owner), strict=True
         ):
             size = length + len(tail)
-            crc, end = renew_record(salt, lsn, page, window, start, length, tail)
+            crc, end = renew_record(salt, lsn, page, mark, window, start, length, tail)
             crcs.append(crc)
             locations.append(pack_location(offset, size))
             offset += RECORD_BYTES + padded(size)
@@ -267,6 +291,18 @@ class Writer:
             self.flush()
         return locations
 
+    def _marks(self, pages: Sequence[int], owner: int) -> Iterable[int]:
+        """What the records of some pages are to say of themselves."""
+        if self._changes.keys().isdisjoint(pages):
+            return repeat(page_mark(owner, 0, self._early), len(pages))
+        return [self._mark(page, owner) for page in pages]
+
+    def _mark(self, page: int, owner: int) -> int:
+        times = 0
+        if page in self._changes:
+            times = self._again[page] = self._again.get(page, 0) + 1
+        return page_mark(owner, times, self._early)
+
     def _note_put(
         self, pages: Sequence[int], locations: Sequence[int], crcs: Sequence[int], end: int
     ) -> None:
@@ -279,13 +315,14 @@ class Writer:
     def delete(self, page: int) -> None:
         """Remove a page; harmless if it is not there."""
         if self.newest(page):
-            self._add(KIND_DELETE, page, b"")
+            self._add(KIND_DELETE, page, b"", 0)
             self._changes[page] = 0
 
-    def _add(self, kind: int, page: int, payload: bytes | bytearray) -> int:
+    def _add(self, kind: int, page: int, payload: bytes | bytearray, owner: int) -> int:
         assert not self._ended, "the writer has ended"
         self._check_whole()
-        head, pad, crc = encode_around(self._log.salt, kind, self.lsn + 1, page, payload)
+        mark = self._mark(page, owner)
+        head, pad, crc = encode_around(self._log.salt, kind, self.lsn + 1, page, payload, mark)
         self._pages_crc = zlib.crc32(crc.to_bytes(4, "little"), self._pages_crc)
         self._records += 1
         offset = self._position + self._buffered
@@ -359,6 +396,7 @@ class Writer:
             self._next_page,
             time.time_ns() // 1_000_000,
             b"",
+            sum(self._again.values()),
         )
         self._buffer.append(record)
         with store.writes:

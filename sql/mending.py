@@ -7,6 +7,8 @@
     trees that no row of the catalog names any more: the rows of each table go to `lost_and_found_N (c0, c1, ...)`,
         N the tree's number, with their rowids; entries of indexes go
     rows of the catalog that name a tree or a table which is not there: they go
+    rows that are older than some of their table's columns, where what they hold there stood in a directory that is
+        lost: they get the columns' defaults
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ def mend(session: Session) -> list[str]:
     session.forget_plans()
     for tree_id, kind in lost:
         notes += _found(session, tree_id, kind)
+    notes += _lengthened(session)
     return notes + _reindex(session)
 
 
@@ -109,6 +112,30 @@ def _copied(session: Session, tree_id: int) -> list[str]:
         session.execute_many(statement, entries())
         count = len(tree)
     return [f"{count} rows of a table whose name is lost are in {name}"]
+
+
+def _lengthened(session: Session) -> list[str]:
+    """Give rows the columns that they lack."""
+    from sql.dml import lengthen_rows
+
+    notes = []
+    for table in list(session.schema.main.tables.values()):
+        session.begin("IMMEDIATE")
+        try:
+            with session.writing() as transaction:
+                ctx, environment = (
+                    session.context(transaction, ()),
+                    session.environment(transaction),
+                )
+                count = lengthen_rows(ctx, table, environment)
+            session.commit()
+        except (SqlError, StoreError) as error:
+            session.rollback()
+            notes.append(f"rows of {table.name} lack columns that can't be filled: {error}")
+            continue
+        if count:
+            notes.append(f"{count} rows of {table.name} got the defaults of columns added later")
+    return notes
 
 
 def _reindex(session: Session) -> list[str]:

@@ -16,7 +16,7 @@ from sql.parse.statements import Delete, Insert, ObjectName, Update
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
     from sql.context import Context
-    from sql.dml.filling import fill_generated, fill_table
+    from sql.dml.filling import fill_generated, fill_table, lengthen_rows
     from sql.dml.foreign_keys import check_foreign_keys
     from sql.dml.indexing import check_table, fill_index
     from sql.schema import Table
@@ -30,12 +30,14 @@ __all__ = [
     "fill_generated",
     "fill_index",
     "fill_table",
+    "lengthen_rows",
     "prepare_write",
 ]
 
 _MODULES = {
     "fill_generated": "sql.dml.filling",
     "fill_table": "sql.dml.filling",
+    "lengthen_rows": "sql.dml.filling",
     "check_foreign_keys": "sql.dml.foreign_keys",
     "check_table": "sql.dml.indexing",
     "fill_index": "sql.dml.indexing",

@@ -43,6 +43,25 @@ def fill_table(ctx: Context, table: Table, env: BindEnvironment, batches: Batche
     _fill(ctx, TableRecords(table, env), batches)
 
 
+def lengthen_rows(ctx: Context, table: Table, env: BindEnvironment) -> int:
+    """Give rows that end before their table's last columns the defaults of those, and what is computed; how many rows."""
+    records, tree = TableRecords(table, env), ctx.transaction.tree(table.tree_id)
+    width = records.width
+    short = [
+        (key, row)
+        for keys, rows in tree.batches()
+        if min(map(len, rows)) < width
+        for key, row in zip(keys, rows, strict=True)
+        if len(row) < width
+    ]
+    for key, row in short:
+        tail = [records.default_value(ctx, place) for place in range(len(row), width)]
+        made = records.fill_generated(ctx, records.convert((*row, *tail)), key)
+        widen_by_classes(tree, [(value.__class__,) for value in made])
+        tree.put(key, made)
+    return len(short)
+
+
 def fill_generated(ctx: Context, table: Table, place: int, env: BindEnvironment) -> None:
     """Compute a generated column of all rows, which hold NULL there, from the columns that it depends on.  Raises SqlError
     if one is NULL and may not be; its rows may have been written by then."""

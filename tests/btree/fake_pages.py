@@ -180,15 +180,19 @@ class FakeWriter:
         self.next_page += 1
         return self.next_page - 1
 
-    def put(self, page: int, payload: bytes) -> None:
+    def put_last(self) -> None: ...
+
+    def put(self, page: int, payload: bytes, owner: int = 0) -> None:
         assert payload.__class__ in (bytes, bytearray) and page > 0
         self.changes[page] = self.file.store(page, bytes(payload))
 
-    def put_early(self, page: int, payload: bytes) -> int:
+    def put_early(self, page: int, payload: bytes, owner: int = 0) -> int:
         self.put(page, payload)
         return self.changes[page]
 
-    def put_many(self, pages: Sequence[int], payloads: Sequence[bytes]) -> list[int]:
+    def put_many(
+        self, pages: Sequence[int], payloads: Sequence[bytes], owner: int = 0
+    ) -> list[int]:
         return [
             self.put_early(page, payload) for page, payload in zip(pages, payloads, strict=True)
         ]
@@ -206,6 +210,7 @@ class FakeWriter:
         places: Sequence[tuple[memoryview]],
         lengths: Sequence[int],
         tails: Sequence[bytes],
+        owner: int = 0,
     ) -> list[int]:
         return self.put_many(
             pages,
@@ -229,6 +234,9 @@ class FakeWriter:
         assert self.active
         self.pages.reads += 1
         return self.file.read(page, location)
+
+    def read_owned(self, page: int, location: int) -> tuple[bytes, int]:
+        return self.read(page, location), 0
 
     def read_many(self, pages: Sequence[int], locations: Sequence[int]) -> list[bytes]:
         return [self.read(page, location) for page, location in zip(pages, locations, strict=True)]

@@ -146,3 +146,63 @@ def test_repair_brings_the_rows_back_of_a_file_whose_catalog_is_damaged(tmp_path
         f"SELECT count(*), sum(c) FROM (SELECT 0 a, 0 b, 0 c WHERE 0 UNION ALL {query})",
     )
     assert done == (0, f"40|{sum(range(40))}\n", "")
+
+
+def test_a_file_whose_directory_is_lost_comes_back_whole(tmp_path: Path) -> None:
+    """Columns that came after the rows stood nowhere but in the directory: their defaults are in the catalog."""
+    path = tmp_path / "a.db"
+    script = """
+        CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT);
+        CREATE INDEX ta ON t (a);
+        CREATE TABLE empty (a, b);
+        CREATE TABLE w (x, y, PRIMARY KEY (x, y)) WITHOUT ROWID;
+        INSERT INTO t SELECT value, 'row ' || value FROM generate_series(1, 3000);
+        INSERT INTO w SELECT value % 7, value FROM generate_series(1, 3000);
+        ALTER TABLE t ADD COLUMN b INTEGER DEFAULT '5';
+        ALTER TABLE t ADD COLUMN c;
+        INSERT INTO t (id, a, b, c) VALUES (5000, 'new', 6, 'c');
+        INSERT INTO kv VALUES ('key', 'value');
+        .compact
+    """
+    assert kvsh(path, stdin=script).status == 0
+    asked = (
+        "SELECT count(*), sum(id), min(a), sum(b), max(c) FROM t",
+        "SELECT b, c, typeof(b) FROM t WHERE id IN (1, 5000)",
+        "SELECT id FROM t WHERE a = 'row 77'",
+        "SELECT * FROM empty",
+        "SELECT count(*), sum(x * y) FROM w",
+        "SELECT * FROM kv",
+    )
+    before = [kvsh(path, query) for query in asked]
+    damaged = bytearray(path.read_bytes())
+    damaged[4096 + 40] ^= 1  # the directory is the first page
+    path.write_bytes(damaged)
+    assert kvsh(path, asked[0]).status == 1
+    done = kvsh(path, ".repair", tmp_path / "b.db")
+    assert done.status == 0 and "no directory" in done.out
+    assert "rows of t got the defaults of columns added later" in done.out
+    assert [kvsh(tmp_path / "b.db", query) for query in asked] == before
+    assert kvsh(tmp_path / "b.db", ".check") == (0, "ok\n", "")
+
+
+def test_rows_that_lack_columns_get_their_defaults_and_what_is_computed_of_them() -> None:
+    store = open_memory()
+    session = Session(store)
+    run_script(
+        session,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b REAL DEFAULT 2, c AS (a || b), d DEFAULT (-1));"
+        "INSERT INTO t (a) VALUES ('x'), ('y'), ('z')",
+    )
+    table = session.schema.find_table("t")
+    assert table is not None
+    with session.writing() as transaction:
+        tree = transaction.tree(table.tree_id)
+        tree.put(2, (2, "y"))
+        tree.put(3, (3, "z", 7.0))
+    assert mend(session) == ["2 rows of t got the defaults of columns added later"]
+    assert answers(session, "SELECT * FROM t") == [
+        (1, "x", 2.0, "x2.0", -1),
+        (2, "y", 2.0, "y2.0", -1),
+        (3, "z", 7.0, "z7.0", -1),
+    ]
+    assert mend(session) == []
