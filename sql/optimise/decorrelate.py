@@ -2,6 +2,7 @@
 
     WHERE EXISTS (SELECT * FROM b WHERE b.x = a.x AND b.y > 5)      ->   a SEMI JOIN b ON b.x = a.x AND b.y > 5
     WHERE a.x IN (SELECT b.x FROM b WHERE b.y = a.y)                ->   a SEMI JOIN b ON b.x = a.x AND b.y = a.y
+    WHERE a.x NOT IN (SELECT b.x FROM b)                            ->   a ANTI JOIN b ON b.x = a.x, where no NULL is
     a LEFT JOIN b ON b.x = a.x WHERE b.x IS NULL                    ->   a ANTI JOIN b ON b.x = a.x
 
 The relation then takes part in the choice of join order and access as any other does: its rows are hashed
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from btree import Kind
 from sql.expressions import ROWID, ColumnRef, Compare, Exists, Expression, InSubquery, Literal
 from sql.optimise.terms import is_constant
 from sql.plan import DerivedRelation, FromItem, Select, TableRelation
@@ -99,12 +101,17 @@ def _joined(conjunct: Expression, own: frozenset[int]) -> tuple[FromItem, list[E
     if not isinstance(conjunct, (Exists, InSubquery)) or not isinstance(conjunct.plan, Select):
         return None
     plan = conjunct.plan
-    if not _is_simple(plan) or not {node.source for node in free_references(plan)} & own:
+    if not _is_simple(plan):
+        return None
+    never_null = isinstance(conjunct, InSubquery) and conjunct.negated and _never_null(conjunct)
+    if not never_null and not {node.source for node in free_references(plan)} & own:
         return None
     relation = plan.items[0].relation
     on = [*plan.where]
     if isinstance(conjunct, InSubquery):
-        if conjunct.negated:
+        if plan.limit is not None:
+            return None  # which rows it lets through says what IN finds
+        if conjunct.negated and not never_null:
             return None  # NULLs on either side leave NOT IN open
         for place, operand in enumerate(conjunct.operands):
             on.append(
@@ -122,10 +129,17 @@ def _joined(conjunct: Expression, own: frozenset[int]) -> tuple[FromItem, list[E
         return None
     if not all(map(is_constant, on)):
         return None
-    if isinstance(conjunct, Exists) and conjunct.negated:
+    if conjunct.negated:
         return FromItem(relation, ANTI, tuple(on)), []
     apart = [condition for condition in on if source not in references(condition)]
     return FromItem(relation, SEMI, tuple(c for c in on if source in references(c))), apart
+
+
+def _never_null(conjunct: InSubquery) -> bool:
+    """Whether all that is compared are columns that have never held NULL."""
+    assert isinstance(conjunct.plan, Select)
+    compared = (*conjunct.operands, *conjunct.plan.outputs)
+    return all(isinstance(e, ColumnRef) and not e.kinds & Kind.NULL for e in compared)
 
 
 def _is_simple(plan: Select) -> bool:
