@@ -49,6 +49,9 @@ PATTERN_CHARACTERS_MAX = 12_500
 SEPARATOR = "\0"
 FEW = 6
 """A search at once pays where at most one in so many texts matches."""
+LONG = 256
+"""Texts that are longer, on average, are searched one by one: to put them together takes longer than to ask."""
+_SAMPLE = 8
 
 
 class TextMatch(Struct):
@@ -197,10 +200,13 @@ def _search(body: str, before: bool, after: bool, matches: Predicate, *, folded:
     if SEPARATOR in body or not (before or after):
         return _by_one(matches)
     one_by_one = _by_one(matches)
+    of_long = _of_long(_text_test(body, before, after, folded=folded))
     wanted = f"{'' if before else SEPARATOR}{body}{'' if after else SEPARATOR}"
 
     def find(texts: Texts) -> Sequence[int]:
         text = _together(texts, folded=folded)
+        if text is None:
+            return of_long(texts)
         pieces = text.split(wanted)
         if len(pieces) == 1:
             return ()
@@ -226,14 +232,41 @@ def _search(body: str, before: bool, after: bool, matches: Predicate, *, folded:
     return find
 
 
+def _are_long(texts: Texts) -> bool:
+    """Whether a few of them are, on average."""
+    some = texts[:: len(texts) // _SAMPLE + 1]
+    return sum([len(text) for text in some if text is not None]) > LONG * len(some)
+
+
+def _of_long(matches: Predicate) -> Finder:
+    def find(texts: Texts) -> Sequence[int]:
+        return [place for place, text in enumerate(texts) if text is not None and matches(text)]
+
+    return find
+
+
+def _text_test(body: str, before: bool, after: bool, *, folded: bool) -> Predicate:
+    """What `_search` looks for, in one text."""
+    size = len(body)
+    if before and after:
+        return lambda text: body in (_folded(text) if folded else text)
+    if after:
+        return lambda text: (_folded(text[:size]) if folded else text[:size]) == body
+    return lambda text: (_folded(text[-size:]) if folded else text[-size:]) == body
+
+
 def _search_expression(body: str, matches: Predicate) -> Finder:
     """Texts that hold `body`, in which `_` stands for any character, in either case."""
     pattern = "".join(f"[^{SEPARATOR}]" if char == "_" else re.escape(char) for char in body)
     search = re.compile(pattern).finditer
     one_by_one = _by_one(matches)
+    is_in = re.compile(pattern.replace(f"[^{SEPARATOR}]", "."), re.DOTALL).search
+    of_long = _of_long(lambda text: is_in(_folded(text)) is not None)
 
     def find(texts: Texts) -> Sequence[int]:
         text = _together(texts, folded=True)
+        if text is None:
+            return of_long(texts)
         if text.count(SEPARATOR) != len(texts) + 1:
             return one_by_one(texts)
         found, place, at = [], -1, 0
@@ -256,8 +289,8 @@ def _folded(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
-def _together(texts: Texts, *, folded: bool) -> str:
-    """The texts with a separator around each.
+def _together(texts: Texts, *, folded: bool) -> str | None:
+    """The texts with a separator around each; None if they are long.
 
     Whoever finds something has to see that there are no more separators than that, for a text may hold
     one; where nothing is found, nothing is to be told apart."""
@@ -269,6 +302,8 @@ def _together(texts: Texts, *, folded: bool) -> str:
         stored = texts.text_between(SEPARATOR, folded=folded)
         if stored is not None:
             return stored
+    if not isinstance(texts, Column) and _are_long(texts):
+        return None
     try:
         text = SEPARATOR.join(["", *texts, ""])
     except TypeError:  # there are NULLs

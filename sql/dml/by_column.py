@@ -23,6 +23,7 @@ from sql.dml.entry_sorting import sort_entries
 from sql.dml.index_keys import IndexKeys, present
 from sql.dml.records import Row, TableRecords, widen_by_classes
 from sql.dml.undo import guarded
+from sql.errors import SqlError
 from sql.expressions import ROWID
 from sql.result import WriteOutcome
 from sql.run.spill import ROOM_PARTS, rows_within
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from sql.compile import CompiledChange
     from sql.context import Context
     from sql.dml.foreign_keys import ForeignKeys
-    from sql.dml.programs import Change, Keyed
+    from sql.dml.programs import Change
+    from sql.dml.returning import Returning
 
 FOUND_MIN = 64
 """Rows that a query has found from which on they are taken away by column."""
@@ -59,6 +61,9 @@ SPAN_MIN = 4000
 
 
 Rows = Callable[["Context"], "list[Row]"]
+Tell = Callable[["ColumnBatch", "Mapping[int, Sequence[Any]] | None"], None]
+"""What is told of each batch before it is written: its chosen rows, and the values that these get in some columns; None, that
+they go."""
 
 
 def delete_by_column(
@@ -66,10 +71,10 @@ def delete_by_column(
     change: CompiledChange,
     records: TableRecords,
     find_keys: Rows,
-    told: list[Change] | None = None,
+    tell: Tell | None = None,
 ) -> WriteOutcome | None:
     """Take rows away, and their entries of indexes; None, with nothing written, if the tree is not kept so.
-    `find_keys` gives the keys of the rows, as rows; `told` takes what is told of them."""
+    `find_keys` gives the keys of the rows, as rows; `tell` is told of them."""
     tree = ctx.transaction.tree(records.table.tree_id)
     rewrite = tree.rewrite()
     if rewrite is None:
@@ -80,7 +85,7 @@ def delete_by_column(
     batches = _matching(ctx, tree, rewrite, change, find, span, find_keys, FOUND_MIN)
     if batches is None:
         return None
-    return _deleted(ctx, rewrite, batches, records, told)
+    return _deleted(ctx, rewrite, batches, records, tell)
 
 
 def delete_keys(ctx: Context, keys: list[Any], records: TableRecords) -> WriteOutcome | None:
@@ -96,7 +101,7 @@ def _deleted(
     rewrite: Rewrite,
     batches: Iterable[tuple[ColumnBatch, int]],
     records: TableRecords,
-    told: list[Change] | None = None,
+    tell: Tell | None = None,
 ) -> WriteOutcome:
     """Take the rows chosen in some batches away."""
     indexes = records.indexes
@@ -118,8 +123,8 @@ def _deleted(
                 gone.add(batch)
                 if gone.is_much():
                     take_entries()
-            if told is not None:
-                told += [(old, None) for old in _keyed(batch, records.width, {})]
+            if tell is not None:
+                tell(batch, None)
             batch.delete()
             deleted += count
         rewrite.finish()
@@ -166,10 +171,65 @@ class _Gathered:
         return count > self._at_once
 
 
-def _keyed(batch: ColumnBatch, width: int, columns: Mapping[int, Sequence[Any]]) -> Iterable[Keyed]:
-    """The chosen rows of a batch with their keys, where they have other values in some columns."""
-    values = [columns[place] if place in columns else batch.values(place) for place in range(width)]
-    return zip(batch.values(ROWID), zip(*values, strict=True), strict=True)
+def changes_into(told: list[Change], width: int) -> Tell:
+    """What gathers the rows before and after, for triggers."""
+    whole = range(width)
+
+    def tell(batch: ColumnBatch, columns: Mapping[int, Sequence[Any]] | None) -> None:
+        keys = batch.values(ROWID)
+        before = zip(keys, _rows(batch, len(keys), whole, {}, width), strict=True)
+        if columns is None:
+            told.extend((old, None) for old in before)
+        else:
+            after = zip(keys, _rows(batch, len(keys), whole, columns, width), strict=True)
+            told.extend(zip(before, after, strict=True))
+
+    return tell
+
+
+def with_returned(
+    ctx: Context,
+    returning: Returning | None,
+    width: int,
+    run: Callable[[Context, Tell | None], WriteOutcome | None],
+) -> WriteOutcome | None:
+    """What `run` does, one of the functions above, and what RETURNING asks for."""
+    if returning is None:
+        return run(ctx, None)
+    values_of, read = returning.of_many(ctx)
+    returned: list[Row] = []
+
+    def tell(batch: ColumnBatch, columns: Mapping[int, Sequence[Any]] | None) -> None:
+        keys = batch.values(ROWID)
+        rows = _rows(batch, len(keys), read, columns or {}, width)
+        try:
+            returned.extend(values_of(ctx, rows, keys))
+        except SqlError as error:  # a row before may break a constraint
+            raise _CloserLookError from error
+
+    try:
+        done = run(ctx, tell)
+    except _CloserLookError:
+        return None
+    return None if done is None else WriteOutcome(done.changes, None, returned)
+
+
+def _rows(
+    batch: ColumnBatch,
+    count: int,
+    read: Collection[int],
+    columns: Mapping[int, Sequence[Any]],
+    width: int,
+) -> Iterable[Row]:
+    """The chosen rows of a batch, with other values in some columns, and NULLs where nobody reads them."""
+    nothing = (None,) * count
+    values: list[Sequence[Any]] = []
+    for place in range(width):
+        if place not in read:
+            values.append(nothing)
+        else:
+            values.append(columns[place] if place in columns else batch.values(place))
+    return zip(*values, strict=True)
 
 
 def _is_short(tree: Tree, span: tuple[int | None, int | None]) -> bool:
@@ -251,10 +311,10 @@ def update_by_column(
     indexes: Sequence[IndexKeys],
     find_keys: Rows,
     foreign_keys: ForeignKeys | None,
-    told: list[Change] | None = None,
+    tell: Tell | None = None,
 ) -> WriteOutcome | None:
     """Give the columns `places`, on which `indexes` and `foreign_keys` depend, their new values; None, with nothing
-    written, if it takes a closer look.  `find_keys` gives the keys of the rows, as rows; `told` takes what is told of them."""
+    written, if it takes a closer look.  `find_keys` gives the keys of the rows, as rows; `tell` is told of them."""
     tree = ctx.transaction.tree(records.table.tree_id)
     rewrite = tree.rewrite()
     if rewrite is None:
@@ -267,7 +327,7 @@ def update_by_column(
         return None
     used, constants = change.used, change.constants
     computed = ((batch, count, make(count, *map(batch.values, used))) for batch, count in batches)
-    return _updated(ctx, rewrite, computed, records, places, indexes, constants, foreign_keys, told)
+    return _updated(ctx, rewrite, computed, records, places, indexes, constants, foreign_keys, tell)
 
 
 def update_found(
@@ -276,7 +336,7 @@ def update_found(
     records: TableRecords,
     places: Sequence[int],
     indexes: Sequence[IndexKeys],
-    told: list[Change] | None = None,
+    tell: Tell | None = None,
 ) -> WriteOutcome | None:
     """The same for rows that a query has found: their keys, which ascend, and the values behind them."""
     rewrite = ctx.transaction.tree(records.table.tree_id).rewrite()
@@ -290,7 +350,7 @@ def update_found(
             yield batch, count, [column[at : at + count] for column in columns]
             at += count
 
-    return _updated(ctx, rewrite, batches(), records, places, indexes, (), None, told)
+    return _updated(ctx, rewrite, batches(), records, places, indexes, (), None, tell)
 
 
 def update_keys(
@@ -319,7 +379,7 @@ def _updated(
     indexes: Sequence[IndexKeys],
     constants: Collection[int],
     foreign_keys: ForeignKeys | None = None,
-    told: list[Change] | None = None,
+    tell: Tell | None = None,
 ) -> WriteOutcome | None:
     """Give the rows chosen in some batches new values in some columns."""
     tree = ctx.transaction.tree(records.table.tree_id)
@@ -356,11 +416,8 @@ def _updated(
                     # A row's parents may be looked for in what there was before.
                     if foreign_keys is None and gathered.is_much():
                         change_indexes()
-                if told is not None:
-                    width = records.width
-                    told += zip(
-                        _keyed(batch, width, {}), _keyed(batch, width, columns), strict=True
-                    )
+                if tell is not None:
+                    tell(batch, columns)
                 batch.set(columns, kinds)
                 changed += count
             rewrite.finish()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sql.bind import BindEnvironment
     from sql.compile import CompiledChange, CompiledQuery
     from sql.context import Context
-    from sql.dml.by_column import Rows
+    from sql.dml.by_column import Rows, Tell
     from sql.dml.cascades import Cascade
     from sql.dml.keyed import OneRow
     from sql.dml.keyed_many import ManyRows
@@ -91,7 +91,7 @@ class DeletePlan(QueriedPlan):
             outputs += row_columns(table, alias)
         self._select = scan_query(statement, alias, outputs)
         self.query = plan_select(self._select, env)
-        self._by_column = (self.plain or self._children_only) and self.returning is None
+        self._by_column = self.plain or self._children_only
         self._compiled: tuple[CompiledQuery, tuple[int, ...], CompiledChange | None] | None = None
         self._keys: Rows | None = None
         self._cascade: Cascade | None = _UNKNOWN
@@ -170,8 +170,12 @@ class DeletePlan(QueriedPlan):
             return self._cleared(ctx)
         keys = self.target.foreign_keys
         if self.plain or (self._children_only and keys is not None and keys.undisturbed(ctx, ())):
-            if self._by_column:
-                outcome = self._run_by_column(ctx)
+            if self._by_column and self._change_by_column(ctx) is not None:
+                from sql.dml.by_column import with_returned
+
+                outcome = with_returned(
+                    ctx, self.returning, len(self.table.columns), self._run_by_column
+                )
                 if outcome is not None:
                     return outcome
             try:
@@ -214,6 +218,7 @@ class DeletePlan(QueriedPlan):
         """Delete from a large table by column, and then run its triggers; None, with nothing written, if that is not possible."""
         if not self._may_wait:
             return None
+        from sql.dml.by_column import changes_into
         from sql.dml.programs import with_state
 
         inner, outermost = with_state(ctx, undo)
@@ -222,7 +227,8 @@ class DeletePlan(QueriedPlan):
         told: list[Change] = []
 
         def write() -> tuple[list[Change], list[Change]] | None:
-            return None if self._run_by_column(inner, told) is None else (told, told)
+            tell = changes_into(told, len(self.table.columns))
+            return None if self._run_by_column(inner, tell) is None else (told, told)
 
         if not fire_for_all(self.target.triggers, inner, self.table, None, write):
             return None
@@ -286,15 +292,15 @@ class DeletePlan(QueriedPlan):
                 transaction.tree(index.tree_id).clear()
         return WriteOutcome(count)
 
-    def _run_by_column(self, ctx: Context, told: list[Change] | None = None) -> WriteOutcome | None:
-        """Delete from a large table by column; None, with nothing written, if that is not possible.  `told`: what is told
-        of the rows."""
+    def _run_by_column(self, ctx: Context, tell: Tell | None = None) -> WriteOutcome | None:
+        """Delete from a large table by column; None, with nothing written, if that is not possible.  `tell` is told of the
+        rows."""
         change = self._change_by_column(ctx)
         if change is None:
             return None
         from sql.dml.by_column import delete_by_column
 
-        return delete_by_column(ctx, change, self.target.records, self._found_keys, told)
+        return delete_by_column(ctx, change, self.target.records, self._found_keys, tell)
 
     def _change_by_column(self, ctx: Context) -> CompiledChange | None:
         """How the rows of a large table are found by column; None if they are not."""

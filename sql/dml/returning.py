@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from sql.compile import compile_row_function
+from sql.compile import compile_row_function, compile_rows_function
 from sql.dml.target import with_known
 from sql.errors import SqlError
 from sql.plan import ResultColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from sql.bind import BindEnvironment
+    from sql.context import Context
     from sql.schema import Column, Table
+
+    RowsFunction = Callable[[Context, Iterable["Row"], Iterable[Any]], list["Row"]]
 
 Row = tuple[Any, ...]
 
@@ -49,6 +54,19 @@ class Returning:
         self.trees = trees
         self.row = compile_row_function(trees, table, env)
         """(ctx, row, key) -> the clause's values for one written row."""
+        self._table = table
+        self._of_many: tuple[RowsFunction, frozenset[int]] | None = None
+
+    def of_many(self, ctx: Context) -> tuple[RowsFunction, frozenset[int]]:
+        """(ctx, rows, keys) -> the clause's values for many written rows, and the columns that they are made of."""
+        if self._of_many is None:
+            env = ctx.session.environment(ctx.transaction, parameters=ctx.parameters)
+            self._of_many = compile_rows_function(self.trees, None, self._table, env, _as_tuple)
+        return self._of_many
+
+
+def _as_tuple(values: Sequence[str], row: str, key: str, name: Callable[[Any], str]) -> str:
+    return f"({', '.join(values)},)"
 
 
 def _result(table: Table, column: Column) -> ResultColumn:

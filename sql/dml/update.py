@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from sql.bind import BindEnvironment
     from sql.compile import CompiledChange, CompiledQuery
     from sql.context import Context
-    from sql.dml.by_column import Rows
+    from sql.dml.by_column import Rows, Tell
     from sql.dml.keyed import OneRow
     from sql.dml.keyed_many import ManyRows
     from sql.dml.programs import Change
@@ -142,9 +142,10 @@ class UpdatePlan(QueriedPlan):
         self._fires = keys is None and bool(triggers.after) and not triggers.before
         self._noted = bool(env.extra_scopes)  # a program's statement
         one_by_one = not records.moves(self.assigned) and not records.generated
-        in_place = one_by_one and self.returning is None and not records.has_checks
+        by_column = one_by_one and not records.has_checks
+        in_place = by_column and self.returning is None
         self._plain_columns = (
-            self.bulk and in_place and (self._foreign_keys is None or statement.from_ is None)
+            self.bulk and by_column and (self._foreign_keys is None or statement.from_ is None)
         )
         looked_at_alone = in_place and all(index.condition is None for index in self.indexes)
         self._simple = self.bulk and looked_at_alone and statement.from_ is None
@@ -240,7 +241,9 @@ class UpdatePlan(QueriedPlan):
 
     def _changed(self, ctx: Context) -> WriteOutcome:
         if self._plain_columns:
-            outcome = self._by_column(ctx)
+            from sql.dml.by_column import with_returned
+
+            outcome = with_returned(ctx, self.returning, self.width, self._by_column)
             if outcome is not None:
                 return outcome
         elif self._may_wait:
@@ -354,9 +357,8 @@ class UpdatePlan(QueriedPlan):
             self._set = compile_row_function(trees, self._as_named(), self.target.env)
         return self._set
 
-    def _by_column(self, ctx: Context, told: list[Change] | None = None) -> WriteOutcome | None:
-        """Change a large table by column; None, with nothing written, if that is not possible.  `told`: what is told of
-        the rows before and after."""
+    def _by_column(self, ctx: Context, tell: Tell | None = None) -> WriteOutcome | None:
+        """Change a large table by column; None, with nothing written, if that is not possible.  `tell` is told of the rows."""
         from sql.dml.by_column import update_by_column, update_found
 
         change = self._change_by_column(ctx)
@@ -364,7 +366,7 @@ class UpdatePlan(QueriedPlan):
         records, indexes = self.target.records, self.indexes
         if change is not None:
             return update_by_column(
-                ctx, change, records, places, indexes, self._found_rows, self._foreign_keys, told
+                ctx, change, records, places, indexes, self._found_rows, self._foreign_keys, tell
             )
         if not self._many or self._foreign_keys is not None:
             return None
@@ -374,7 +376,7 @@ class UpdatePlan(QueriedPlan):
         found = in_key_order(found)
         if not found:
             return WriteOutcome(0)
-        return update_found(ctx, found, records, places, indexes, told)
+        return update_found(ctx, found, records, places, indexes, tell)
 
     def _change_by_column(self, ctx: Context) -> CompiledChange | None:
         """How the rows of a large table are found and changed by column; None if they are found by a query, `_many` of
@@ -454,6 +456,7 @@ class UpdatePlan(QueriedPlan):
 
     def _by_column_and_after(self, ctx: Context, undo: Undo) -> WriteOutcome | None:
         """Change a large table by column, and then run its triggers; None, with nothing written, if that is not possible."""
+        from sql.dml.by_column import changes_into
         from sql.dml.programs import with_state
 
         inner, outermost = with_state(ctx, undo)
@@ -462,7 +465,8 @@ class UpdatePlan(QueriedPlan):
         told: list[Change] = []
 
         def write() -> tuple[list[Change], list[Change]] | None:
-            return None if self._by_column(inner, told) is None else (told, told)
+            tell = changes_into(told, self.width)
+            return None if self._by_column(inner, tell) is None else (told, told)
 
         if not fire_for_all(self.target.triggers, inner, self.table, self.or_conflict, write):
             return None

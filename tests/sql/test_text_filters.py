@@ -102,9 +102,11 @@ def test_rows_that_an_index_finds_in_several_leaves_are_filtered_by_their_texts(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_searches_at_once_find_what_each_text_alone_does(seed: int) -> None:
-    """Texts with the separator in them, with letters that fold to ASCII, and NULLs among them."""
+@pytest.mark.parametrize("long", [False, True])
+def test_searches_at_once_find_what_each_text_alone_does(seed: int, long: bool) -> None:
+    """Texts with the separator in them, with letters that fold to ASCII, and NULLs among them; and long ones."""
     rng = random.Random(seed)
+    more = ("", "-" * 900, "-" * 3000) if long else ("",)
     odd = ("\0", "\u00e9", "\u212a", "K", "[", "*", "?", "%", "_")
     for _ in range(700):
         size = rng.choice((1, 3, 60))
@@ -113,6 +115,7 @@ def test_searches_at_once_find_what_each_text_alone_does(seed: int) -> None:
         ]
         if rng.random() < 0.5:
             texts = [text + rng.choice((*odd, "", "")) + "a" * rng.randrange(2) for text in texts]
+        texts = [rng.choice(("{0}{1}", "{1}{0}")).format(text, rng.choice(more)) for text in texts]
         values: list[Any] = [None if rng.random() < 0.1 else text for text in texts]
         for op, many, one, match in (("LIKE", "%", "_", like), ("GLOB", "*", "?", glob)):
             parts = (many, many, one, "a", "b", "A", "c", "abc", "k", "\0")
