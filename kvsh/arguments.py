@@ -13,6 +13,9 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+_DOTTED_NAME = re.compile(r"""\s*((?:"[^"]*"\.(?:"[^"]*"|[\w%]+)|[\w%]+\."[^"]*")(?=\s|\Z))""")
+"""The name of what is in a database, one of the two in double quotes."""
+
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 
 
@@ -61,9 +64,9 @@ _ENDS = {
 _LAST_OPTION = r"\s--\w[\w-]*(?:(?:\s+|=)[^\s'\"]+)?\s*\Z"
 
 
-def split(line: str, *, may_end_in: str = "") -> list[Word]:
+def split(line: str, *, may_end_in: str = "", has_names: bool = False) -> list[Word]:
     """The words of a line.  `may_end_in` "query": a query behind the first word is one word, as it was written, and an
-    option may follow it; "parentheses": so is what begins with one.  Raises UsageError for an unclosed quote or bad hex."""
+    option may follow it; "parentheses": so is what begins with one.  `has_names`: `"a database".name` is a word.  Raises UsageError for an unclosed quote or bad hex."""
     last = _ENDS.get(may_end_in)
     words: list[Word] = []
     at = 0
@@ -75,6 +78,10 @@ def split(line: str, *, may_end_in: str = "") -> list[Word]:
             query = line[at:after].strip()
             words.append(Word(query, None, True, line.index(query, at) + 1))
             at, last = after, None
+            continue
+        if has_names and (match := _DOTTED_NAME.match(line, at)):
+            words.append(Word(match[1].replace('"', ""), None, True, match.start(1) + 1))
+            at = match.end()
             continue
         match = _TOKEN.match(line, at)
         if match is None:

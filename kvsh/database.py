@@ -286,10 +286,13 @@ class Database:
     ) -> Iterator[tuple[bytes, bytes]]:
         """(key, value) pairs in the order of their keys (or reversed), at most `limit`.
 
-        Keys are `lo <= key < hi` and start with `prefix`.  The pairs are those of one moment: the call's."""
+        Keys are `lo <= key < hi` and start with `prefix`.  The pairs are those of one moment: the call's.
+        Raises ValueError for a negative `limit`."""
+        if limit is not None and index(limit) < 0:
+            raise ValueError(f"limit is {limit}: it is None, or 0 or more")
         batches = self._batches(_bound(lo), _bound(hi), prefix=_bound(prefix), reverse=reverse)
         pairs = chain.from_iterable(starmap(zip, batches))
-        return pairs if limit is None else islice(pairs, max(index(limit), 0))
+        return pairs if limit is None else islice(pairs, index(limit))
 
     def count(
         self, lo: Text | None = None, hi: Text | None = None, prefix: Text | None = None

@@ -81,6 +81,8 @@ class Environment(OpenDatabase, Stoppable):
         self.row_separator: str | None = None
         self.mode_before = ""  # what `\x` goes back to
         self.widths: list[int] = []
+        self.wrap = 0
+        self.quotes = False
         self.table_name = "t"
         self.timer: Timer = "off"
         self.echo = False
@@ -176,6 +178,8 @@ class Environment(OpenDatabase, Stoppable):
             row_separator=self.row_separator,
             table=self.table_name,
             widths=self.widths,
+            wrap=self.wrap,
+            quotes=self.quotes,
             kinds=kinds,
         )
 
@@ -484,7 +488,7 @@ class Environment(OpenDatabase, Stoppable):
             command.call(self, Arguments([], {}, rest, line.rindex(rest)))
             return
         try:
-            words = split(rest, may_end_in=command.may_end_in)
+            words = split(rest, may_end_in=command.may_end_in, has_names=command.has_names)
             arguments = parse(
                 words,
                 command.options,

@@ -72,6 +72,11 @@ class Command:
         )
 
     @property
+    def has_names(self) -> bool:
+        """Whether words are names of tables, which may stand in a database."""
+        return any(hint.startswith("table") for hint in self.arguments)
+
+    @property
     def ends_in_text(self) -> bool:
         """Whether a semicolon at the line's end is part of the last word, and not a habit."""
         if self.kind == "raw":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from kvsh.arguments import Arguments, CommandError, UsageError, split
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 _FOR_PEOPLE = frozenset(("box", "table", "column", "line"))
 """Modes in which something may stand below the columns; what a program reads is the columns alone."""
+
+_QUERY = re.compile(r"(?:SELECT|WITH|VALUES|PRAGMA|EXPLAIN)\b|\(|/\*|--", re.IGNORECASE)
+"""What a query begins with."""
 
 _ABOUT = ("types", "nulls", "distinct", "min", "max", "mean")
 """What `.summarize` says of a column."""
@@ -176,16 +180,19 @@ def summarize(environment: Environment, arguments: Arguments) -> None:
     source = arguments.rest.rstrip("; \t")
     if not source:
         raise UsageError("usage: .summarize TABLE | SELECT ...", 11)
-    if source[0] in "\"'":
-        source = split(source)[0].text
     schema = environment.session.schema
+    if not _QUERY.match(source):
+        words = split(source, has_names=True)
+        if len(words) > 1:
+            raise UsageError("one table, or a query", arguments.start + words[1].column)
+        source = words[0].text
     place = arguments.start
     database, bare = schema.parted(source)
     is_name = schema.find_table(bare, database) or schema.find_view(bare, database)
     if is_name or bare.lower() == "kv":
         name, source = source, f"SELECT * FROM {schema.spelled(source)}"
         place -= len(source) - len(name)
-    elif len(source.split()) == 1:
+    elif not _QUERY.match(source):
         raise _unknown(schema, source, arguments.start + 1)
     session, parameters = environment.session, environment.bound()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from kvsh.arguments import Arguments, CommandError
@@ -20,8 +21,6 @@ def _like(pattern: str | None, name: str) -> bool:
     """Whether the name fits a LIKE pattern."""
     if pattern is None:
         return True
-    import re
-
     signs = {"%": ".*", "_": "."}
     text = "".join(signs.get(char) or re.escape(char) for char in pattern)
     return re.fullmatch(text, name, re.IGNORECASE | re.DOTALL) is not None
@@ -61,8 +60,10 @@ def tables(environment: Environment, arguments: Arguments) -> None:
 
 def _is_meant(pattern: str | None, before: str, name: str) -> bool:
     """Whether a name fits a LIKE pattern, or, with its database before it, one with a dot."""
-    has_dot = pattern is not None and "." in pattern
-    return _like(pattern, name) or (has_dot and _like(pattern, f"{before}{name}"))
+    if _like(pattern, name) or pattern is None or "." not in pattern:
+        return _like(pattern, name)
+    database = before or "main."
+    return any(_like(pattern, f"{shown}{name}") for shown in (database, database.replace('"', "")))
 
 
 def _columns(environment: Environment, names: list[str]) -> None:
@@ -96,6 +97,8 @@ def schema(environment: Environment, arguments: Arguments) -> None:
             f"no table, view, index or trigger is called {pattern}{nearest(pattern, names)}"
         )
     for statement in statements:
+        if arguments.has("--indent"):
+            statement = indented(statement)
         text = f"{statement};\n"
         if environment.target.is_terminal:
             from kvsh.output.values import shown
@@ -106,6 +109,34 @@ def schema(environment: Environment, arguments: Arguments) -> None:
 
                 text = highlighted(text, environment.paint)
         environment.write(text)
+
+
+_PIECE = re.compile(
+    r"""'[^']*' | "[^"]*" | `[^`]*` | \[[^\]]*\] | ,?[ \t]*--[^\n]* | /\*.*?\*/ | [(),] | \s+ | [^\s'"`\[(),/-]+ | .""",
+    re.VERBOSE | re.DOTALL,
+)
+"""What a CREATE TABLE consists of: names and texts, comments (behind a comma, with it), signs, blanks, all else."""
+
+
+def indented(statement: str) -> str:
+    """A CREATE TABLE with a line for each column and constraint; other statements as they are."""
+    if not re.match(r"CREATE\s+TABLE\b", statement, re.IGNORECASE):
+        return statement
+    made: list[str] = []
+    depth = 0
+    for piece in _PIECE.findall(statement):
+        if piece.isspace():
+            piece = "" if made and made[-1][-1:].isspace() else " "
+        depth += (piece == "(") - (piece == ")")
+        if (piece == "(" or piece.startswith(",")) and depth == 1:
+            piece += "\n  "
+        elif "--" in piece[:2] or piece.lstrip(", \t").startswith("--"):
+            piece += "\n  " if depth == 1 else "\n"
+        elif piece == ")" and depth == 0:
+            made[-1] = made[-1].rstrip(" ")
+            piece = ")" if made[-1].endswith("\n") else "\n)"
+        made.append(piece)
+    return "".join(made)
 
 
 def _definitions(pattern: str | None, before: str, found: Schema) -> Iterator[str]:
@@ -127,8 +158,6 @@ def _definitions(pattern: str | None, before: str, found: Schema) -> Iterator[st
 
 def _qualified(statement: str, before: str) -> str:
     """A CREATE statement as the catalog has it, `before` put before the name."""
-    import re
-
     kind = re.match(r"CREATE (?:TABLE|VIEW|TRIGGER|(?:UNIQUE )?INDEX) ", statement)
     return statement if kind is None else f"{kind[0]}{before}{statement[kind.end() :]}"
 

@@ -183,22 +183,46 @@ def quit_(environment: Environment, arguments: Arguments) -> None:
 
 
 def mode(environment: Environment, arguments: Arguments) -> None:
-    if not arguments.words:
-        environment.write(f"{environment.mode}\n")
-        return
-    name = arguments.words[0].text.lower()
-    name = {"tabs": "tsv", "columns": "column", "lines": "line"}.get(name, name)
-    if name not in MODES:
-        from kvsh.themes import nearest
+    wrap = arguments.number("--wrap")
+    if arguments.text("--wordwrap") not in (None, "on"):
+        raise UsageError("words stay whole where they can: --wordwrap on is all there is")
+    is_bare = True
+    if arguments.words:
+        name = arguments.words[0].text.lower()
+        mode = _MODE_NAMES.get(name, name)
+        if mode not in MODES:
+            from kvsh.themes import nearest
 
-        raise UsageError(
-            f"no such mode: {name}{nearest(name, list(MODES))}; there are {', '.join(MODES)}",
-            arguments.column_of(0),
-        )
-    environment.mode = name
-    environment.separator = environment.row_separator = None
+            raise UsageError(
+                f"no such mode: {name}{nearest(name, list(MODES))}; there are {', '.join(MODES)}",
+                arguments.column_of(0),
+            )
+        environment.mode, is_bare = mode, False
+        environment.separator = environment.row_separator = None
+        environment.quotes = name == "qbox"
+        environment.wrap = 60 if name == "qbox" else 0
     if len(arguments.words) > 1:
         environment.table_name = arguments.words[1].text
+    for option, shown in (("--header", True), ("--headers", True), ("--noheader", False)):
+        if arguments.has(option):
+            environment.headers, is_bare = shown, False
+    for option, quotes in (("--quote", True), ("--noquote", False)):
+        if arguments.has(option):
+            environment.quotes, is_bare = quotes, False
+    if wrap is not None:
+        environment.wrap, is_bare = wrap, False
+    if is_bare:
+        environment.write(f"{_mode_shown(environment)}\n")
+
+
+_MODE_NAMES = {"tabs": "tsv", "columns": "column", "lines": "line", "qbox": "box"}
+"""What sqlite3's shell calls some of them."""
+
+
+def _mode_shown(environment: Environment) -> str:
+    """The mode in force with its options."""
+    wrap = f" --wrap {environment.wrap}" if environment.wrap else ""
+    return f"{environment.mode}{wrap}{' --quote' if environment.quotes else ''}"
 
 
 def _switched(environment: Environment, arguments: Arguments, now: bool) -> bool:
@@ -327,7 +351,7 @@ def show(environment: Environment, arguments: Arguments) -> None:
         ("version", version("kvsh")),
         ("database", environment.path or "memory"),
         ("readonly", _on(environment.store.readonly)),
-        ("mode", environment.mode),
+        ("mode", _mode_shown(environment)),
         ("headers", headers_shown),
         ("nullvalue", repr(environment.null)),
         ("separator", repr(environment.separator or "")),

@@ -86,9 +86,9 @@ _ALL: tuple[Command | str, ...] = (
         aliases=("\\dt",),
     ),
     Command(
-        ".schema", "dot", "schema:schema", ".schema [NAME]", "print CREATE statements",
-        "Of the table, view, index or trigger NAME (a LIKE pattern), or of all.",
-        ".schema track", arguments=("table",),
+        ".schema", "dot", "schema:schema", ".schema [NAME] [--indent]", "print CREATE statements",
+        "Of the table, view, index or trigger NAME (a LIKE pattern), or of all. --indent: a line for each column.",
+        ".schema track", arguments=("table",), options={"--indent": "", "--nosys": ""},
     ),
     Command(
         ".indexes", "dot", "schema:indexes", ".indexes [TABLE]", "list indexes",
@@ -115,10 +115,16 @@ _ALL: tuple[Command | str, ...] = (
     ),
     "Results",
     Command(
-        ".mode", "dot", "settings:mode", ".mode [MODE] [TABLE]", "set the output mode",
-        "box, table, column, list, line, csv, tsv, json, jsonl, markdown, insert, quote, html. TABLE is"
-        " the name that insert uses. Without MODE, print the mode in force.",
-        ".mode csv", arguments=(_MODES, "table"),
+        ".mode", "dot", "settings:mode", ".mode [MODE] [TABLE] [--header | --noheader] [--wrap N] [--quote]",
+        "set the output mode",
+        "box, table, column, list, line, csv, tsv, json, jsonl, markdown, insert, quote, html, ascii, tcl. TABLE is"
+        " the name that insert uses. Without MODE, print the mode in force. In drawn tables --wrap breaks texts into"
+        " lines of N cells, --quote shows values as SQL has them; .mode qbox is .mode box --wrap 60 --quote.",
+        ".mode box --wrap 30", arguments=(_MODES, "table"),
+        options={
+            "--header": "", "--headers": "", "--noheader": "", "--wrap": "number", "--ww": "",
+            "--wordwrap": "one of on", "--quote": "", "--noquote": "",
+        },
     ),
     Command(
         ".headers", "dot", "settings:headers", ".headers [on|off]", "print column names or not",
@@ -202,7 +208,7 @@ _ALL: tuple[Command | str, ...] = (
         " in parentheses as what it gives, all else as text. NAME is that of :NAME, @NAME or $NAME, or the number"
         " of a ?; what was not set is NULL. kvsh --param NAME=VALUE sets one from outside.",
         ".param set newest (SELECT max(trackid) FROM track)",
-        arguments=("one of set list unset clear", "", ""), least=1, aliases=(".parameter",),
+        arguments=("one of set list unset clear", "", "value"), least=1, aliases=(".parameter",),
         may_end_in="parentheses",
     ),
     Command(

@@ -38,11 +38,22 @@ HEADERS_BY_DEFAULT = frozenset(("box", "table", "column", "csv", "tsv", "markdow
 
 
 class Style:
-    """What a mode may be told: NULL's text, headers, separator, the table's name for insert, widths.
+    """What a mode may be told: NULL's text, headers, separator, the table's name for insert, widths, and of drawn
+    tables: in lines of how many cells texts are (0: as they come), and whether values are literals of SQL.
 
     `row_separator` None: what the mode has, mostly a newline.  `kinds`: a mask of `btree.Kind` bits that covers all values; all bits if unknown."""
 
-    __slots__ = ("headers", "kinds", "null", "row_separator", "separator", "table", "widths")
+    __slots__ = (
+        "headers",
+        "kinds",
+        "null",
+        "quotes",
+        "row_separator",
+        "separator",
+        "table",
+        "widths",
+        "wrap",
+    )
 
     def __init__(
         self,
@@ -53,6 +64,8 @@ class Style:
         row_separator: str | None = None,
         table: str = "t",
         widths: Sequence[int] = (),
+        wrap: int = 0,
+        quotes: bool = False,
         kinds: int = 31,
     ) -> None:
         self.kinds = kinds
@@ -62,6 +75,8 @@ class Style:
         self.row_separator = row_separator
         self.table = table
         self.widths = tuple(widths)
+        self.wrap = wrap
+        self.quotes = quotes
 
     def with_null(self, null: str) -> Style:
         """The same with another text for NULL."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice, zip_longest
+from typing import Any
 
 from wcwidth import wcswidth
 
 from kvsh.output import Batches, Row, Style, Write
 from kvsh.output.plain import write_lines
-from kvsh.output.values import cell, cell_column, cell_lines, columns_of
+from kvsh.output.values import cell, cell_column, cell_lines, columns_of, literal_column
 from kvsh.output.values import shown as on_screen
 
 SAMPLE_ROWS = 500
@@ -30,6 +31,7 @@ WRAP_LINES_MAX = 40
 """Lines that a cell has at most."""
 
 Paint = Callable[[str, str], str]
+Cells = Callable[[Sequence[Any], str], Sequence[str]]
 
 
 class Frame:
@@ -128,18 +130,24 @@ class TableWriter:
         self.frame = frame
         self.screen = screen
         self.paint = paint
+        self.wraps = screen is not None or style.wrap > 0
 
     def table(self, names: Sequence[str], batches: Batches) -> None:
         """Write everything."""
         rows = chain.from_iterable(batches)
         sample = list(islice(rows, SAMPLE_ROWS))
         null = self.style.null or ("" if self.screen is None else NULL_ON_SCREEN)
-        cells = cell_column if self.screen is None else cell_lines
+        cells = cells_of(self.style, cell_column if self.screen is None else cell_lines)
         columns = [cells(column, null) for column in columns_of(sample)] or [()] * len(names)
         headers = [cell(name) for name in names]
         shown = headers if self.style.headers else [""] * len(names)
         right = [_is_numeric(sample, place) for place in range(len(names))]
         values = [_widest(column) for column in columns]
+        if self.style.wrap:
+            values = [
+                width if at_right else min(width, self.style.wrap)
+                for width, at_right in zip(values, right, strict=True)
+            ]
         if len(sample) == SAMPLE_ROWS:
             values = [
                 max(width, COUNTER_WIDTH) if sample[0][place].__class__ is int else width
@@ -235,7 +243,7 @@ class TableWriter:
             return
         out: list[str] = []
         for texts, row in zip(zip(*columns, strict=True), rows, strict=True):
-            if self.screen is None or all(map(_fits, texts, widths)):
+            if not self.wraps or all(map(_fits, texts, widths)):
                 out.append(self._row([texts], row, widths, right))
                 continue
             parts = [
@@ -387,6 +395,17 @@ def _is_numeric(sample: Sequence[Row], place: int) -> bool:
     return bool(kinds) and kinds <= {int, float}
 
 
+def cells_of(style: Style, plain: Cells) -> Cells:
+    """What makes cells of a column and NULL's text: `plain`, or the literals of SQL."""
+    if not style.quotes:
+        return plain
+
+    def literals(column: Sequence[Any], null: str) -> Sequence[str]:
+        return cell_column(list(literal_column(column)), null)
+
+    return literals
+
+
 def _batched(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while batch := list(islice(rows, SAMPLE_ROWS)):
         yield batch
@@ -395,12 +414,12 @@ def _batched(rows: Iterator[Row]) -> Iterator[list[Row]]:
 def write_markdown(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """A GitHub-flavoured table."""
     stream = chain.from_iterable(batches)
+    cells = cells_of(style, cell_column)
     sample = list(islice(stream, SAMPLE_ROWS))
 
     def columns(rows: Sequence[Row]) -> list[list[str]]:
         return [
-            [_markdown(text) for text in cell_column(column, style.null)]
-            for column in columns_of(rows)
+            [_markdown(text) for text in cells(column, style.null)] for column in columns_of(rows)
         ]
 
     texts = columns(sample) or [[]] * len(names)

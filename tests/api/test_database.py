@@ -542,3 +542,11 @@ def test_what_a_closed_handle_read_does_not_wait_for_the_collector(tmp_path: Pat
         assert nodes() == before
     finally:
         gc.enable()
+
+
+def test_a_scan_of_fewer_than_no_pairs_is_refused() -> None:
+    with kvsh.open(":memory:") as db:
+        db.put("a", "b")
+        assert list(db.scan(limit=0)) == []
+        with pytest.raises(ValueError, match="limit is -1"):
+            db.scan(limit=-1)
