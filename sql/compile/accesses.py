@@ -407,5 +407,9 @@ class AccessCompiler:
                 assert not isinstance(part.equality.value, (InList, InSubquery))
                 source = self.scalar.operand(part.equality.value, part.equality.affinity, "BINARY")
                 parts.append(self.call(ranges.rowids_of, f"({source[0]},)"))
+        listed = f"({', '.join(parts)},)"
+        if access.covering:
+            batches = self.call(ranges.union_keys, listed)
+            return Source(batches, [], [f"i{relation.source}"], covering=True)
         get_many = self.module.method(relation.table.tree_id, "get_many")
-        return Source(self.call(ranges.union, f"({', '.join(parts)},)", get_many), [], [])
+        return Source(self.call(ranges.union, listed, get_many), [], [])

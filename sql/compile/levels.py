@@ -39,6 +39,7 @@ from sql.plan.operators import (
     HashLookup,
     KeyRange,
     Level,
+    RowidUnion,
 )
 from sql.plan.walk import walk
 from sql.run import ranges
@@ -296,6 +297,11 @@ class LevelCompiler(AccessCompiler):
         inner = access.access if isinstance(access, HashLookup) else access
         if isinstance(inner, KeyRange) and inner.covering and not inner.path.clustered:
             return Binding(f"i{number}", f"k{number}", dict(inner.path.positions))
+        if isinstance(inner, RowidUnion) and inner.covering:
+            assert isinstance(level.relation, TableRelation)
+            alias = level.relation.table.rowid_alias
+            places = {ROWID: 0} if alias is None else {ROWID: 0, alias: 0}
+            return Binding(f"i{number}", f"k{number}", places)
         return Binding(f"r{number}", f"k{number}")
 
     def _bound(self, level: Level) -> Source:

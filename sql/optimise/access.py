@@ -516,13 +516,15 @@ class TableAccess:
         return self.relation.table.columns[column].collation == collation
 
     def _union(self, bound: frozenset[int]) -> Candidate | None:
-        """A multi-index OR: every alternative of some OR has its own access."""
+        """A multi-index OR: every alternative of some OR has its own access.  Where these prove all that is asked, their
+        rows need not be looked at."""
         best: Candidate | None = None
         for conjunct in self.conjuncts:
             if not isinstance(conjunct, Or):
                 continue
             parts: list[RowidLookup | RowidRange | KeyRange] = []
             cost = rows = 0.0
+            exact = True
             for alternative in conjunct.items:
                 inner = alternative.items if isinstance(alternative, And) else (alternative,)
                 narrowed = TableAccess(self.planner, self.relation, inner, frozenset({ROWID}))
@@ -537,17 +539,24 @@ class TableAccess:
                 choice = min(usable, key=lambda candidate: candidate.cost)
                 assert isinstance(choice.access, (RowidLookup, RowidRange, KeyRange))
                 parts.append(choice.access)
+                proved = {id(each) for each in choice.used}
+                exact = exact and all(id(each) in proved for each in inner)
                 cost += choice.cost
                 rows += choice.rows
             else:
                 rows = min(rows, float(self.size))
+                used = (conjunct,) if exact else ()
+                missing = self.needed - {ROWID, self.relation.table.rowid_alias}
+                # A row id that is looked up need not be there.
+                known = not any(isinstance(part, RowidLookup) for part in parts)
+                covering = exact and known and self._settled(missing, used)
                 made = Candidate(
-                    RowidUnion(tuple(parts)),
-                    cost + rows * self._row_cost(),
+                    RowidUnion(tuple(parts), covering),
+                    cost + rows * (KEY_ROW if covering else self._row_cost()),
                     rows,
-                    (),
+                    used,
                     ((ROWID, False),),
-                    met=(conjunct,),
+                    met=() if exact else (conjunct,),
                 )
                 if best is None or made.cost < best.cost:
                     best = made

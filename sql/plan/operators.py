@@ -97,9 +97,11 @@ class KeyRange(Struct, frozen=True):
 
 
 class RowidUnion(Struct, frozen=True):
-    """Rows that any of several accesses finds, each once, in rowid order (a multi-index OR)."""
+    """Rows that any of several accesses finds, each once, in rowid order (a multi-index OR).  `covering`: their row ids
+    alone."""
 
     parts: tuple[RowidLookup | RowidRange | KeyRange, ...]
+    covering: bool = False
 
 
 class HashLookup(Struct, frozen=True):

@@ -456,6 +456,11 @@ def union(
         yield run, found
 
 
+def union_keys(parts: Iterable[Iterable[Any]]) -> Iterable[Batch]:
+    """The rowids that any of the parts gives, each once, in order, as entries of an index that has nothing else."""
+    return ((list(zip(sorted(set(chain.from_iterable(parts))), strict=True)), []),)
+
+
 def checked(rows: list[Any], check: Check) -> Iterable[Any]:
     """A long list's rows with a check now and then; rows on disk check by themselves."""
     if len(rows) <= CHECK_EVERY or rows.__class__ is not list:
