@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from sql.session import Session
 
 Row = tuple[Any, ...]
+_CHECKED_AT_ONCE = 8192
+"""Rows whose index entries are looked up together."""
 
 
 def fill_index(session: Session, ctx: Context, table: Table, index: Index) -> None:
@@ -119,32 +123,77 @@ def check_table(session: Session, ctx: Context, table: Table) -> Iterator[str]:
     env = session.environment(ctx.transaction)
     records = TableRecords(table, env)
     transaction = ctx.transaction
-    counts = [0] * len(records.indexes)
+    wanted = [_Wanted(index, transaction.tree(index.tree_id)) for index in records.indexes]
     number = 0
     tree = transaction.tree(table.tree_id)
-    shapes: set[tuple[type, ...]] = set()  # that the tree is known to hold
+    sound: set[tuple[type, ...]] = set()  # classes of rows that have no problems of their own
+    problems: list[tuple[int, int, str]] = []  # the row's number, where it is told of, and what
+    asked = 0
     for keys, rows in tree.batches():
         ctx.check()
         for key, row in zip(keys, rows, strict=True):
             number += 1
             shape = tuple(map(type, row))
-            if shape not in shapes:
+            if shape not in sound:
                 unknown = list(_unknown_kinds(table, tree.kinds, shape))
                 if unknown:  # code is not made for them: nothing else can be asked about the row
-                    yield from [f"row {number} of {problem}" for problem in unknown]
+                    problems += [(number, 0, f"row {number} of {each}") for each in unknown]
                     continue
-                shapes.add(shape)
-            yield from _row_problems(records, ctx, key, row, number)
-            for place, index in enumerate(records.indexes):
-                if index.applies(ctx, row, key):
-                    counts[place] += 1
-                    if index.key(ctx, row, key) not in transaction.tree(index.tree_id):
-                        yield f"row {number} missing from index {index.index.name}"
-    for count, index in zip(counts, records.indexes, strict=True):
-        if len(transaction.tree(index.tree_id)) != count:
-            yield f"wrong # of entries in index {index.index.name}"
-        elif index.unique:
-            yield from _unique_problems(index, transaction.tree(index.tree_id))
+                found = list(_row_problems(records, ctx, key, row, number))
+                problems += [(number, 0, each) for each in found]
+                if not found and not records.has_checks:
+                    sound.add(shape)
+            for entries in wanted:
+                entries.of(ctx, number, row, key)
+        if number - asked >= _CHECKED_AT_ONCE:
+            asked = number
+            yield from _told(problems, wanted)
+    yield from _told(problems, wanted)
+    for entries in wanted:
+        if len(entries.tree) != entries.count:
+            yield f"wrong # of entries in index {entries.index.index.name}"
+        elif entries.index.unique:
+            yield from _unique_problems(entries.index, entries.tree)
+
+
+class _Wanted:
+    """The entries that rows ask for of an index.  They are looked up many at a time, in their order and those of one kind
+    together, so that a leaf is searched once for all that lie in it."""
+
+    def __init__(self, index: IndexKeys, tree: Tree) -> None:
+        self.index = index
+        self.tree = tree
+        self.count = 0
+        self.kinds: defaultdict[tuple[type, ...], list[tuple[Any, int]]] = defaultdict(list)
+
+    def of(self, ctx: Context, number: int, row: Any, key: Any) -> None:
+        if self.index.applies(ctx, row, key):
+            self.count += 1
+            entry = self.index.key(ctx, row, key)
+            self.kinds[tuple(map(type, entry))].append((entry, number))
+
+    def missing(self) -> Iterator[int]:
+        """The numbers of the rows whose entries are not there; nothing is asked for any more."""
+        for asked in self.kinds.values():
+            asked.sort(key=itemgetter(0))
+            found = self.tree.get_many([entry for entry, _ in asked])
+            yield from [
+                number for (_, number), there in zip(asked, found, strict=True) if there is None
+            ]
+        self.kinds.clear()
+
+
+def _told(problems: list[tuple[int, int, str]], wanted: list[_Wanted]) -> list[str]:
+    """The problems in the order of the rows; there are none left of these."""
+    for place, entries in enumerate(wanted, 1):
+        problems += [
+            (number, place, f"row {number} missing from index {entries.index.index.name}")
+            for number in entries.missing()
+        ]
+    problems.sort(key=itemgetter(0, 1))
+    told = [text for _, _, text in problems]
+    problems.clear()
+    return told
 
 
 def _unknown_kinds(table: Table, kinds: tuple[int, ...], shape: tuple[type, ...]) -> Iterator[str]:

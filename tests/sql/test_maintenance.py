@@ -82,6 +82,50 @@ def test_a_row_of_kinds_that_its_tree_does_not_tell_of_is_found(store: Store) ->
     assert "row 2 of t has a kind of value in n that the tree does not tell of" in found
 
 
+def test_rows_and_indexes_that_disagree_are_told_of_in_the_order_of_the_rows(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their entries are looked up many at a time, those of one kind together."""
+    monkeypatch.setattr("sql.dml.indexing._CHECKED_AT_ONCE", 7)
+    session = Session(store)
+    session.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b NOT NULL, c INT)")
+    session.execute("CREATE INDEX tb ON t(b)")
+    session.execute("CREATE INDEX tc ON t(c) WHERE c <> 3")
+    session.execute("CREATE UNIQUE INDEX tu ON t(b, a)")
+    values = [None, 7, "x", 2.5, b"x", "7"]
+    for n in range(1, 41):
+        session.execute("INSERT INTO t VALUES (?, ?, ?)", [n, values[n % 5 + 1], n % 6])
+    assert session.execute("PRAGMA integrity_check").fetch_all() == [("ok",)]
+    writing = store.begin(write=True)
+    table = writing.tree(session.schema.tables["t"].tree_id)
+    tb, tc, tu = (writing.tree(session.schema.indexes[name].tree_id) for name in ("tb", "tc", "tu"))
+    for tree, entry in (
+        (tb, ("x", 1)),
+        (tb, (2.5, 2)),
+        (tu, (2.5, 2, 2)),
+        (tc, (5, 5)),
+        (tb, ("7", 39)),
+    ):
+        assert tree.delete(entry)
+    table.widen((0, 1, 0))
+    table.put(12, (12, None, 0))
+    tu.put(("x", 1, 3))
+    writing.commit()
+    assert [row[0] for row in session.execute("PRAGMA integrity_check").fetch_all()] == [
+        "row 1 missing from index tb",
+        "row 2 missing from index tu",
+        "row 2 missing from index tb",
+        "row 5 missing from index tc",
+        "NULL value in t.b",
+        "row 12 missing from index tu",
+        "row 12 missing from index tb",
+        "row 39 missing from index tb",
+        "non-unique entry in index tu",
+        "wrong # of entries in index tc",
+        "wrong # of entries in index tb",
+    ]
+
+
 def test_vacuum_into_makes_a_copy_at_the_value_of_an_expression(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "a.kvsh"))
     session = Session(store)
