@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from kvsh.output import Batches, Style, Write
 from kvsh.output.values import (
+    Attempts,
     bare_lines,
     beside_null,
     columns_of,
     literal_column,
     name_literal,
     plain_column,
+    replaced,
 )
 
 
@@ -39,8 +40,12 @@ def _write_separated(
     separator, end = _separators(style, separator, end)
     if style.headers:
         write(separator.join(names) + end)
+    attempts = Attempts()
     for batch in batches:
-        text = bare_lines(batch, separator, style.null, style.kinds) if end == "\n" else None
+        text = None
+        if end == "\n" and attempts.are_due():
+            text = bare_lines(batch, separator, style.null, style.kinds)
+            attempts.note(success=text is not None)
         if text is None:
             columns = [plain_column(column, style.null) for column in columns_of(batch)]
             text = _joined(columns, separator, end)
@@ -75,8 +80,9 @@ def _joined(columns: Sequence[Iterable[str]], separator: str, end: str = "\n") -
     return end.join(map(separator.join, zip(*columns, strict=True))) + end
 
 
-_TCL_SPECIAL = re.compile(r'[\\"\x00-\x1f\x7f]')
-_TCL_ESCAPES = {"\\": "\\\\", '"': '\\"', "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_TCL_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_TCL_PRINTABLE = (("\\", "\\\\"), ('"', '\\"'))
+_TCL_ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def write_tcl(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
@@ -87,15 +93,20 @@ def write_tcl(write: Write, names: Sequence[str], batches: Batches, style: Style
         batches,
         style,
         " ",
-        lambda values: map(_tcl_word, plain_column(values, style.null)),
+        lambda values: _tcl_words(list(plain_column(values, style.null))),
     )
 
 
-def _tcl_word(text: str) -> str:
-    def escape(match: re.Match[str]) -> str:
-        return _TCL_ESCAPES.get(match[0]) or f"\\{ord(match[0]):03o}"
+def _tcl_words(texts: Sequence[str]) -> Iterable[str]:
+    """Texts as words of Tcl: what most of them may have is escaped in all at once."""
+    texts = replaced(texts, _TCL_PRINTABLE)
+    if _TCL_CONTROL.search("".join(texts)):
+        texts = [_TCL_CONTROL.sub(_tcl_escape, text) for text in texts]
+    return [f'"{text}"' for text in texts]
 
-    return f'"{_TCL_SPECIAL.sub(escape, text)}"'
+
+def _tcl_escape(match: re.Match[str]) -> str:
+    return _TCL_ESCAPES.get(match[0]) or f"\\{ord(match[0]):03o}"
 
 
 def write_csv(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
@@ -104,10 +115,12 @@ def write_csv(write: Write, names: Sequence[str], batches: Batches, style: Style
     end = style.row_separator if style.row_separator is not None else "\n"
     if style.headers:
         write(separator.join(csv_column(names, "", separator)) + end)
+    attempts = Attempts()
     for batch in batches:
         text = None
-        if separator == "," and end == "\n":
+        if separator == "," and end == "\n" and attempts.are_due():
             text = bare_lines(batch, ",", style.null, style.kinds, empty='""')
+            attempts.note(success=text is not None)
         if text is None:
             columns = [csv_column(column, style.null, separator) for column in columns_of(batch)]
             text = _joined(columns, separator, end)
@@ -134,11 +147,7 @@ def csv_column(
     special = [mark for mark in (separator, '"', "\n", "\r") if mark in joined]
     if not special:
         return texts if "" not in texts else [text or empty for text in texts]
-    doubled = texts
-    if '"' in special:
-        doubled = joined.replace('"', '""').split("\0")
-        if len(doubled) != len(texts):  # there are NULs
-            doubled = [text.replace('"', '""') for text in texts]
+    doubled = replaced(texts, (('"', '""'),))
     if len(special) == 1:
         mark = special[0]
         fields = [
@@ -163,8 +172,12 @@ def write_tsv(write: Write, names: Sequence[str], batches: Batches, style: Style
     if style.headers:
         write("\t".join(_tsv_column(names)) + "\n")
     (null,) = _tsv_column([style.null])
+    attempts = Attempts()
     for batch in batches:
-        text = bare_lines(batch, "\t", null, style.kinds)
+        text = None
+        if attempts.are_due():
+            text = bare_lines(batch, "\t", null, style.kinds)
+            attempts.note(success=text is not None)
         if text is None:
             columns = [
                 _tsv_column(list(plain_column(column, style.null))) for column in columns_of(batch)
@@ -270,20 +283,22 @@ _LINES_MAX = 50
 
 def write_html(write: Write, names: Sequence[str], batches: Batches, style: Style) -> None:
     """A table of HTML."""
-    from html import escape
-
     write("<table>\n")
     if style.headers:
-        cells = "</th><th>".join(map(escape, names))
+        cells = "</th><th>".join(replaced(names, (*_HTML_SIGNS, *_HTML_QUOTES)))
         write(f"<tr><th>{cells}</th></tr>\n")
     for batch in batches:
         columns = [
-            map(partial(escape, quote=False), plain_column(column, style.null))
+            replaced(list(plain_column(column, style.null)), _HTML_SIGNS)
             for column in columns_of(batch)
         ]
         rows = map("</td><td>".join, zip(*columns, strict=True))
-        write("".join(f"<tr><td>{row}</td></tr>\n" for row in rows))
+        write("<tr><td>" + "</td></tr>\n<tr><td>".join(rows) + "</td></tr>\n")
     write("</table>\n")
+
+
+_HTML_SIGNS = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
+_HTML_QUOTES = (('"', "&quot;"), ("'", "&#x27;"))
 
 
 WRITERS: dict[str, Callable[[Write, Sequence[str], Batches, Style], None]] = {

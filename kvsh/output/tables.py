@@ -8,7 +8,7 @@ a later, wider cell just sticks out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice, zip_longest
 from typing import Any
 
@@ -16,7 +16,14 @@ from wcwidth import wcswidth
 
 from kvsh.output import Batches, Row, Style, Write
 from kvsh.output.plain import write_lines
-from kvsh.output.values import cell, cell_column, cell_lines, columns_of, literal_column
+from kvsh.output.values import (
+    cell,
+    cell_column,
+    cell_lines,
+    columns_of,
+    literal_column,
+    replaced,
+)
 from kvsh.output.values import shown as on_screen
 
 SAMPLE_ROWS = 500
@@ -26,7 +33,6 @@ COUNTER_WIDTH = 7
 """Digits that a column of whole numbers has room for, if more rows follow than those that were looked at."""
 NULL_ON_SCREEN = "NULL"
 """What NULL prints as in tables on a terminal, unless it was said: nothing would look like an empty text."""
-_TRAILING = re.compile(r" +$", re.MULTILINE)
 WRAP_LINES_MAX = 40
 """Lines that a cell has at most."""
 
@@ -47,13 +53,25 @@ class Frame:
         self.bottom = bottom
 
 
+BARS = Frame("|", "-", "|||", "|||", "|||")
 BOX = Frame("│", "─", "┌┬┐", "├┼┤", "└┴┘")
 ASCII = Frame("|", "-", "+++", "+++", "+++")
 
 
+_NARROW = re.compile(
+    r"[\0-~\xa1-\xac\xae-\u02ff\u0370-\u0377\u037a-\u037f\u0384-\u038a\u038e-\u03a1\u03a3-\u0482\u048a-\u052f]*"
+)
+"""ASCII, Latin, Greek and Cyrillic letters, of a cell each, none of which combines with others."""
+
+
+def _is_narrow(text: str) -> bool:
+    """Whether every character is known to take a cell, without a look at each."""
+    return text.isascii() or _NARROW.fullmatch(text) is not None
+
+
 def width_of(text: str) -> int:
     """Cells that a text takes on a terminal."""
-    if text.isascii():
+    if _is_narrow(text):
         return len(text)
     width = wcswidth(text)
     return width if width >= 0 else len(text)
@@ -234,12 +252,8 @@ class TableWriter:
     ) -> None:
         if not rows:
             return
-        if self.paint is None and all(map(_is_simple, columns, widths)):
-            template = self._template(widths, right)
-            text = "\n".join(map(template.__mod__, zip(*columns, strict=True)))
-            if self.frame is None:
-                text = _TRAILING.sub("", text)
-            self.write(text + "\n")
+        if self.paint is None and (not self.wraps or all(map(_are_lines, columns, widths))):
+            self.write(_lines(self.frame, columns, widths, right))
             return
         out: list[str] = []
         for texts, row in zip(zip(*columns, strict=True), rows, strict=True):
@@ -256,16 +270,6 @@ class TableWriter:
             lines = [[part[at] if at < len(part) else "" for part in parts] for at in range(height)]
             out.append(self._row(lines, row, widths, right))
         self.write("".join(out))
-
-    def _template(self, widths: Sequence[int], right: Sequence[bool]) -> str:
-        cells = [
-            f"%{width}s" if at_right else f"%-{width}s"
-            for width, at_right in zip(widths, right, strict=True)
-        ]
-        if self.frame is None:
-            return "  ".join(cells)
-        bar = self.frame.row
-        return f"{bar} {f' {bar} '.join(cells)} {bar}"
 
     def _row(
         self, lines: Sequence[Sequence[str]], row: Row, widths: Sequence[int], right: Sequence[bool]
@@ -368,10 +372,33 @@ def hanging(line: str, width: int) -> list[str]:
     )
 
 
-def _is_simple(column: Sequence[str], width: int) -> bool:
-    """Whether `%` formatting pads the column rightly: a character is a cell, and none is wider."""
-    joined = "".join(column)
-    return joined.isascii() and "\n" not in joined and max(map(len, column)) <= width
+def _lines(
+    frame: Frame | None,
+    columns: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    right: Sequence[bool],
+) -> str:
+    """Rows of cells that are a line each.  Where a character is a cell, `%` fills a row's cells up in one call."""
+    signs: list[str] = []
+    filled: list[Sequence[str]] = []
+    for column, width, at_right in zip(columns, widths, right, strict=True):
+        if _is_narrow("".join(column)):
+            signs.append(f"%{width}s" if at_right else f"%-{width}s")
+            filled.append(column)
+        else:
+            signs.append("%s")
+            filled.append([padded(text, width, right=at_right) for text in column])
+    bar = None if frame is None else frame.row
+    template = "  ".join(signs) if bar is None else f"{bar} {f' {bar} '.join(signs)} {bar}"
+    lines: Iterable[str] = map(template.__mod__, zip(*filled, strict=True))
+    if frame is None:
+        lines = (line.rstrip(" ") for line in lines)
+    return "\n".join(lines) + "\n"
+
+
+def _are_lines(column: Sequence[str], width: int) -> bool:
+    """Whether no cell is broken into several lines."""
+    return "\n" not in "".join(column) and _widest(column) <= width
 
 
 def _fits(text: str, width: int) -> bool:
@@ -384,7 +411,7 @@ def _widest(column: Sequence[str]) -> int:
     joined = "".join(column)
     if "\n" in joined:
         column = [line for text in column for line in text.split("\n")]
-    if joined.isascii():
+    if _is_narrow(joined):
         return max(map(len, column))
     return max(map(width_of, column))
 
@@ -417,34 +444,26 @@ def write_markdown(write: Write, names: Sequence[str], batches: Batches, style: 
     cells = cells_of(style, cell_column)
     sample = list(islice(stream, SAMPLE_ROWS))
 
-    def columns(rows: Sequence[Row]) -> list[list[str]]:
-        return [
-            [_markdown(text) for text in cells(column, style.null)] for column in columns_of(rows)
-        ]
+    def columns(rows: Sequence[Row]) -> list[Sequence[str]]:
+        return [replaced(cells(column, style.null), _MARKDOWN_SIGNS) for column in columns_of(rows)]
 
     texts = columns(sample) or [[]] * len(names)
-    headers = [_markdown(cell(name)) for name in names]
+    headers = replaced([cell(name) for name in names], _MARKDOWN_SIGNS)
     widths = [
         max(3, width_of(name), _widest(column)) for name, column in zip(headers, texts, strict=True)
     ]
     right = [_is_numeric(sample, place) for place in range(len(names))]
 
-    def line(cells: Sequence[str]) -> str:
-        shown = [
-            padded(text, width, right=at_right)
-            for text, width, at_right in zip(cells, widths, right, strict=True)
-        ]
-        return f"| {' | '.join(shown)} |\n"
-
     rule = [
         "-" * (width - 1) + ":" if at_right else "-" * width
         for width, at_right in zip(widths, right, strict=True)
     ]
-    write(line(headers) + f"| {' | '.join(rule)} |\n")
-    write("".join(map(line, zip(*texts, strict=True))))
+    heads = _lines(BARS, [[name] for name in headers], widths, right)
+    write(heads + f"| {' | '.join(rule)} |\n")
+    if sample:
+        write(_lines(BARS, texts, widths, right))
     for batch in _batched(stream):
-        write("".join(map(line, zip(*columns(batch), strict=True))))
+        write(_lines(BARS, columns(batch), widths, right))
 
 
-def _markdown(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|")
+_MARKDOWN_SIGNS = (("\\", "\\\\"), ("|", "\\|"))

@@ -151,6 +151,8 @@ def cell_column(column: Sequence[Any], null: str) -> Sequence[str]:
         return list(real_column(column))
     if kinds == _STR and "".join(column).isprintable():
         return column
+    if len(kinds) == 2 and type(None) in kinds:
+        return beside_null(column, null, lambda values: cell_column(values, null))
     return [cell(value, null) for value in column]
 
 
@@ -207,12 +209,8 @@ def literal_column(column: Sequence[Any]) -> Iterable[str]:
     if kinds == _INT:
         return map(str, column)
     if kinds == _STR:
-        joined = "".join(column)
-        if "\0" not in joined:
-            texts = column
-            if "'" in joined:
-                texts = [text.replace("'", "''") for text in column]
-            return [f"'{text}'" for text in texts]
+        if "\0" not in "".join(column):
+            return [f"'{text}'" for text in replaced(column, (("'", "''"),))]
     elif kinds == _FLOAT:
         return json_reals(column) or map(literal, column)
     elif len(kinds) == 2 and type(None) in kinds:
@@ -245,6 +243,29 @@ def json_value(value: Any, encode: Callable[[str], str]) -> str:
     if kind is float and value - value != 0:
         return "1e999" if value > 0 else "-1e999"
     return repr(value)
+
+
+class Attempts:
+    """When to try what pays only if it succeeds: after each failure in a row not for twice as many times."""
+
+    __slots__ = ("_pause", "_pauses")
+
+    def __init__(self) -> None:
+        self._pause = self._pauses = 0
+
+    def are_due(self) -> bool:
+        """Whether to try now."""
+        if self._pauses:
+            self._pauses -= 1
+            return False
+        return True
+
+    def note(self, *, success: bool) -> None:
+        """How it went."""
+        self._pause = self._pauses = 0 if success else min(2 * self._pause + 1, _PAUSE_MAX)
+
+
+_PAUSE_MAX = 31
 
 
 def bare_lines(
@@ -313,6 +334,24 @@ def _with_real_texts(
         else:
             return None
     return list(zip(*columns, strict=True))
+
+
+def replaced(texts: Sequence[str], signs: Sequence[tuple[str, str]]) -> Sequence[str]:
+    """The texts with each of the signs, one after the other, replaced by another: in all texts at once."""
+    joined = "\0".join(texts)
+    found = [(sign, other) for sign, other in signs if sign in joined]
+    if not found:
+        return texts
+    made = _with_others(joined, found).split("\0")
+    if len(made) != len(texts):  # there are NULs
+        made = [_with_others(text, found) for text in texts]
+    return made
+
+
+def _with_others(text: str, signs: Sequence[tuple[str, str]]) -> str:
+    for sign, other in signs:
+        text = text.replace(sign, other)
+    return text
 
 
 def columns_of(batch: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvsh.output import HEADERS_BY_DEFAULT, MODES, Style, write_rows
+from kvsh.output import DRAWN, HEADERS_BY_DEFAULT, MODES, Style, write_rows
 from kvsh.output.objects import object_lines
 from kvsh.output.tables import WRAP_LINES_MAX, hanging, name_lines, width_of
 from kvsh.output.values import literal, literal_column, plain, real_column, real_text
@@ -422,3 +423,36 @@ def test_names_of_line_are_flush_whatever_their_width(screen: int | None) -> Non
     if screen is not None:
         assert len(lines) > 2 and max(map(width_of, lines)) <= screen
         assert all(line.startswith(" " * 7) for line in lines[2:])
+
+
+_CHARS = st.text(st.sampled_from("ab \"'\\&<>|\t\n\0é€日́ \u200b{}$[];"), max_size=6)
+_VALUES = st.one_of(_CHARS, st.none(), st.integers(), st.floats(width=16), st.binary(max_size=3))
+
+
+def cells_in(mode: str, text: str) -> list[str]:
+    """The words of a drawn table's rows."""
+    lines = text.splitlines()[2:] if mode == "markdown" else text.splitlines()
+    return " ".join(line for line in lines if line.strip("┌─┬┐└┴┘+-")).split()
+
+
+@pytest.mark.parametrize("mode", sorted(set(MODES) - {"json", "html", "line"}))
+@given(rows=st.lists(st.tuples(_VALUES, _CHARS), min_size=1, max_size=12))
+def test_columns_at_once_are_as_one_row_after_the_other(mode: str, rows: list[Row]) -> None:
+    alone = [shown(mode, ["x", "y"], [row], headers=False) for row in rows]
+    together = shown(mode, ["x", "y"], rows, headers=False, batch=len(rows))
+    if mode in DRAWN:
+        assert cells_in(mode, together) == [word for text in alone for word in cells_in(mode, text)]
+    else:
+        assert together == "".join(alone)
+
+
+@given(st.lists(_CHARS, min_size=1, max_size=8))
+def test_html_and_tcl_are_read_back(texts: list[str]) -> None:
+    rows = [(text, text) for text in texts]
+    page = shown("html", ["x", "y"], rows, headers=False, batch=len(rows))
+    found = re.findall(r"<td>(.*?)</td>", page, re.DOTALL)
+    assert [html.unescape(text) for text in found[::2]] == texts
+    assert "<td>".join(html.escape(text, quote=False) for text in texts) == "<td>".join(found[1::2])
+    lines = shown("tcl", ["x"], [(text,) for text in texts], headers=False, batch=len(texts))
+    words = re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), lines)
+    assert words.replace("000", "\0") == "".join(f'"{text}"\n' for text in texts)
