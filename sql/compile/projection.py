@@ -57,8 +57,12 @@ class ProjectionCompiler:
 
     def projected(self, plan: SelectPlan, joined: Join, body: Lines, free: list[str]) -> str:
         block = plan.block
-        outputs = [self.scalar.value(output) for output in block.outputs]
         order = () if plan.ordered else block.order
+        repeats = self.compiler.repeats
+        if order and self._asks_behind_limit(block):
+            self.compiler.repeats = min(repeats, self.compiler.planner.limit_of(block) or repeats)
+        outputs = [self.scalar.value(output) for output in block.outputs]
+        self.compiler.repeats = repeats
         if order and joined.row is not None and not block.distinct:
             late = self._projected_late(plan, joined, outputs, body, free)
             if late is not None:

@@ -15,11 +15,14 @@ from sql.expressions import (
     InSubquery,
     ScalarSubquery,
 )
+from sql.optimise.costs import GROUPED_ROW, HASH_PROBE, SUBQUERY_CALL
+from sql.optimise.grouped import GROUPS_MAX, grouped_subquery
 from sql.optimise.terms import is_constant
 from sql.plan import Block
+from sql.plan.operators import SelectPlan
 from sql.plan.walk import free_references, walk_block
 from sql.run import membership, stages
-from sql.run.remembered import REMEMBERED_MAX, Known
+from sql.run.remembered import REMEMBERED_MAX, Grouped, Known
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
@@ -35,6 +38,10 @@ class SubqueryCompiler:
 
     def source(self, e: Exists | InSubquery | ScalarSubquery) -> str:
         """The value: 1, 0 or None; a scalar subquery's own value."""
+        if isinstance(e, ScalarSubquery):
+            value = self._of_group(e)
+            if value:
+                return value
         query, free = self.compiler.block(e.plan)
         call = f"{query}({', '.join(free)})"
         match e:
@@ -50,6 +57,30 @@ class SubqueryCompiler:
                 return f"{self._name(membership.column_of)}({row}, {e.column})"
             case InSubquery():
                 return self._membership(e, call, free)
+
+    def _of_group(self, e: ScalarSubquery) -> str:
+        """The value as that of one of a subquery's groups, which are made at once; "" where that can't be, or where so few
+        are asked for that each is better computed by itself."""
+        compiler, planner = self.compiler, self.compiler.planner
+        if not compiler.scalar.remembers or compiler.analysis is not None:
+            return ""
+        made = grouped_subquery(e.plan, e.column)
+        if made is None:
+            return ""
+        times = compiler.repeats / 2
+        one = planner.plan(e.plan, compiler.repeats)
+        groups = planner.plan(made.groups)
+        if not isinstance(groups, SelectPlan) or groups.rows > GROUPS_MAX:
+            return ""
+        grouped = groups.cost + groups.levels[-1].rows * GROUPED_ROW + times * HASH_PROBE
+        if grouped > times * (one.cost + SUBQUERY_CALL):
+            return ""
+        rows, nothing = (compiler.block(block)[0] for block in (made.groups, made.nothing))
+        empty = f"lambda: {self._name(stages.first_value)}({nothing}(), 0)"
+        known = f"{self._name(Grouped)}(lambda: {rows}(), {empty}, {len(made.probes)})"
+        probes = [compiler.scalar.value(probe) for probe in made.probes]
+        key = probes[0] if len(probes) == 1 else f"({', '.join(probes)})"
+        return f"{self.module.once(known)}[{key}]"
 
     def _remembered(self, block: Block, call: str, free: list[str]) -> str:
         """The call, of many rows by what is known of the columns that the subquery depends on."""

@@ -6,7 +6,7 @@ To work one out takes 3 us, to find it among those that are known 0.05.  So do c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 REMEMBERED_MAX = 1 << 14
@@ -26,6 +26,40 @@ class Known(dict[Any, Any]):
         if len(self) < REMEMBERED_MAX:
             self[key] = value
         return value
+
+
+class Grouped(dict[Any, Any]):
+    """By their keys, the values that `make` gives for all groups at the first question; of a key without a group, what
+    `nothing` gives.  NULL is no key: nothing equals it."""
+
+    __slots__ = ("_keys", "_make", "_nothing")
+
+    def __init__(
+        self, make: Callable[[], Iterable[list[Any]]], nothing: Callable[[], Any], keys: int
+    ) -> None:
+        """`make` gives batches of rows of so many `keys` and a value."""
+        self._make: Callable[[], Iterable[list[Any]]] | None = make
+        self._nothing = nothing
+        self._keys = keys
+
+    def __missing__(self, key: Any) -> Any:
+        if self._make is not None:
+            self._fill(self._make())
+            self._make = None
+            return self[key]
+        value = self._nothing()
+        if key is not None and len(self) < REMEMBERED_MAX:
+            self[key] = value
+        return value
+
+    def _fill(self, batches: Iterable[list[Any]]) -> None:
+        keys = self._keys
+        for batch in batches:
+            if keys == 1:
+                self.update(batch)
+            else:
+                self.update([(row[:keys], row[keys]) for row in batch if None not in row[:keys]])
+        self.pop(None, None)
 
 
 class Remembered(dict[Any, Any]):
