@@ -106,7 +106,7 @@ def test_a_child_goes_on_with_a_copy_of_a_store_in_memory() -> None:
     store = open_memory()
     store.put(b"k", b"v")
     told = _with_lock_of_another_thread(
-        store.mutex,  # type: ignore[attr-defined]
+        store.contents.mutex,  # type: ignore[attr-defined]
         lambda: store.put(b"k", b"w"),
     )
     assert told == "done"
