@@ -90,6 +90,7 @@ class Source(Struct):
     single: bool = False  # at most one row
     rows: str = ""  # all rows, where they can be had without batches and keys
     lookup: str = ""  # of a single row: a call that gives it, or the default put at its `%s`
+    matches: str = ""  # of a list of rows: the same, where there is one at least
 
 
 class AccessCompiler:

@@ -131,9 +131,10 @@ def source_of(levels: LevelCompiler, made: Hashed) -> Source:
     if made.unique:
         return levels.found(made.names, f"{made.table}.get({made.probe}%s)")
     if made.probes:
-        rows = f"{made.table}.get({made.probe}, ())"
-    else:
-        rows = levels.call(ranges.checked, made.table, "check")
+        matches = f"{made.table}.get({made.probe}%s)"
+        loop = levels.loop(", ".join(made.names), matches.replace("%s", ", ()"))
+        return Source(None, [loop], made.names, matches=matches)
+    rows = levels.call(ranges.checked, made.table, "check")
     return Source(None, [levels.loop(", ".join(made.names), rows)], made.names)
 
 

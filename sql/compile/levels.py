@@ -271,6 +271,8 @@ class LevelCompiler(AccessCompiler):
         empty = nulls[0] if len(names) == 1 else f"({', '.join(nulls)})"
         if source.lookup and not level.on:
             return [self.loop(target, f"({source.lookup.replace('%s', f', {empty}')},)")]
+        if source.matches and not level.on:
+            return [self.loop(target, source.matches.replace("%s", f", ({empty},)"))]
         conditions = [f"if {self.scalar.true(condition)}" for condition in level.on]
         matches = f"[{element} {' '.join([*source.clauses, *conditions])}]"
         return [self.loop(target, f"({matches} or ({empty},))")]
