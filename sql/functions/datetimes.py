@@ -13,7 +13,15 @@ from typing import Any
 
 from sql.expressions import INTEGER, NULL, REAL, TEXT
 from sql.functions.formats import format_text
-from sql.functions.moments import DAY_MS, EPOCH_MS, HALF_DAY_MS, Moment, moment_of, plain_ms
+from sql.functions.moments import (
+    DAY_MS,
+    EPOCH_MS,
+    HALF_DAY_MS,
+    Moment,
+    moment_of,
+    shifted_ms,
+    text_of_ms,
+)
 from sql.functions.plain_moments import CLOCK_LENGTH, plain_moments
 from sql.functions.registry import AnyFunction, Function
 from sql.run.remembered import REMEMBERED_MAX, Known, Remembered
@@ -61,8 +69,12 @@ _PLACES = {
 
 
 def _plain(arguments: tuple[Any, ...]) -> str | None:
-    """The moment of arguments that are no more than a plain one, with a time of day; None of others."""
-    if len(arguments) != 1 or arguments[0].__class__ is not str:
+    """The moment of arguments that are no more than a plain one, or that moved by plain spans, with a time of day; None
+    of others."""
+    if len(arguments) != 1:
+        ms = shifted_ms(arguments) if arguments else None
+        return None if ms is None else text_of_ms(ms)
+    if arguments[0].__class__ is not str:
         return None
     text: str = arguments[0]
     if _PLAIN(text) is None:
@@ -117,7 +129,7 @@ def unixepoch(ctx: Any, *arguments: Any) -> Any:
 
 
 def _julian_ms(ctx: Any, arguments: tuple[Any, ...]) -> int | None:
-    ms = plain_ms(arguments[0]) if len(arguments) == 1 else None
+    ms = shifted_ms(arguments) if arguments else None
     if ms is None:
         moment = moment_of(arguments, _clock(ctx))
         ms = None if moment is None else moment.julian_ms

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from copy import copy
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -28,6 +30,10 @@ EPOCH_MS = 210_866_760_000_000
 _EPOCH_ORDINAL = datetime(1970, 1, 1).toordinal()
 JULIAN_MS_MAX = 464_269_060_799_999
 """9999-12-31 23:59:59.999."""
+
+_YEAR_1_MS = EPOCH_MS + (1 - _EPOCH_ORDINAL) * DAY_MS
+_SPAN = re.compile(r"([+-]?[0-9]{1,6}) (day|hour|minute|second)s?").fullmatch
+_SPANS_MS = {"day": DAY_MS, "hour": 3_600_000, "minute": 60_000, "second": 1000}
 
 _SPACES = " \t\n\v\f\r"
 _DATE = re.compile(r"(-?)([0-9]{4})-([0-9]{2})-([0-9]{2})[ \t\n\v\f\rT]*")
@@ -390,6 +396,36 @@ def plain_ms(value: Any) -> int | None:
         return None  # SQLite has a 30th of February, and a year 0
     seconds = found.hour * 3600 + found.minute * 60 + found.second
     return EPOCH_MS + (found.toordinal() - _EPOCH_ORDINAL) * DAY_MS + seconds * 1000
+
+
+@lru_cache(maxsize=256)
+def _span_ms(modifier: str) -> int | None:
+    """The milliseconds of `+7 days`, `-1 hour` and the like; None of other modifiers."""
+    match = _SPAN(modifier)
+    return None if match is None else int(match[1]) * _SPANS_MS[match[2]]
+
+
+def shifted_ms(arguments: Sequence[Any]) -> int | None:
+    """The Julian day in milliseconds of a plain moment moved by whole days, hours, minutes or seconds, always between the
+    years 1 and 9999; None of anything else."""
+    ms = plain_ms(arguments[0])
+    for modifier in arguments[1:]:
+        span = _span_ms(modifier) if modifier.__class__ is str else None
+        if ms is None or span is None:
+            return None
+        ms += span
+        if not _YEAR_1_MS <= ms <= JULIAN_MS_MAX:
+            return None
+    return ms
+
+
+def text_of_ms(julian_ms: int) -> str:
+    """`YYYY-MM-DD HH:MM:SS` of a moment from the year 1 on."""
+    days, ms = divmod(julian_ms - EPOCH_MS, DAY_MS)
+    minutes, second = divmod(ms // 1000, 60)
+    hour, minute = divmod(minutes, 60)
+    day = datetime.fromordinal(_EPOCH_ORDINAL + days)
+    return f"{day.year:04}-{day.month:02}-{day.day:02} {hour:02}:{minute:02}:{second:02}"
 
 
 def moment_of(arguments: tuple[Any, ...], now: Any) -> Moment | None:

@@ -45,6 +45,7 @@ MODIFIERS: list[Any] = [
     "UnixEpoch", "julianday", "auto", "utc", "localtime", "UTC", "+01:30", "-01:30", "01:30", "+01:30:15.5",
     "-25:00", "+24:59", "+1:30", "+01:30 ", "+01:30Z", "+01:30 +01:00", "", " ", None, 5, 1.5, "junk",
     "+1 second\x00junk", "subsec", "ceiling", "floor", "+0001-00-00", "+1 dayss", "+1 centuries",
+    "-0 day", "+999999 seconds", "-999999 days", "999999 hours", "+9999999 days", "+01 minute",
     "+1.5e1 days", "+.5 days", "+5. days", "-.5 month", "1e2 hours", "+1 daY", "+1 minutesx", "++1 day",
 ]  # fmt: skip
 
