@@ -78,6 +78,7 @@ def recursive(
     pending: list[Row] = []
     wanted = FIRST_ROWS
     passes = order is None and not one_by_one  # whether rows may go past an empty queue
+    only = steps[0] if len(steps) == 1 else None
     chunk = queue.take()
     while chunk:
         pending += chunk
@@ -87,7 +88,12 @@ def recursive(
             pending, wanted = [], min(2 * wanted, CHUNK_ROWS)
         work[0] = chunk
         try:
-            made = [batch for step in steps for batch in step()]
+            if only is None:
+                made = [batch for step in steps for batch in step()]
+            elif (found := only()).__class__ is list:
+                made = found
+            else:
+                made = [*found]
         except SqlError:
             if pending:
                 yield pending
