@@ -54,8 +54,8 @@ class SqlNameError(SqlError):
 
 
 class ConstraintError(SqlError):
-    """`UNIQUE constraint failed: t.a` and its kin.  `kind` is UNIQUE, NOT NULL, CHECK, FOREIGN KEY, PRIMARY KEY, TRIGGER, DATATYPE (of a STRICT
-    column) or MISMATCH (no integer where it has to be one)."""
+    """`UNIQUE constraint failed: t.a` and its kin.  `kind` is UNIQUE, NOT NULL, CHECK, FOREIGN KEY, PRIMARY KEY, ROWID (of a table without one),
+    TRIGGER (also ON DELETE RESTRICT), DATATYPE (of a STRICT column) or MISMATCH (no integer where it has to be one)."""
 
     def __init__(self, message: str, *, kind: str) -> None:
         super().__init__(message)

@@ -504,7 +504,8 @@ def _is_final(error: SqlError) -> bool:
     return (
         isinstance(error, ConstraintError)
         and error.conflict == "ABORT"
-        and error.kind in ("UNIQUE", "PRIMARY KEY", "NOT NULL", "CHECK", "DATATYPE", "MISMATCH")
+        and error.kind
+        in ("UNIQUE", "PRIMARY KEY", "ROWID", "NOT NULL", "CHECK", "DATATYPE", "MISMATCH")
     )
 
 

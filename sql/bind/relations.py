@@ -430,6 +430,7 @@ class FromBinder:
         if database is None:
             cte = None if node.meta.get("is_target") else self.binder.find_cte(name)
             if cte is not None:
+                self._no_index(node)
                 return self._cte(cte, alias)
         elif self.binder.env.schema.layer(database.name) is None or (
             name.lower() in _TEMP_CATALOGS and database.name.lower() != "temp"
@@ -448,6 +449,7 @@ class FromBinder:
             )
         view = schema.find_view(name, where)
         if view is not None:
+            self._no_index(node)
             return self._view(view, alias)
         table = schema.find_table(name, where)
         if table is not None:
@@ -473,8 +475,14 @@ class FromBinder:
         if isinstance(hint, str):
             indexes = self.binder.env.schema.indexes_on(table.name, table.database)
             if hint.lower() not in [index.name.lower() for index in indexes]:
-                raise SqlError(f"no such index: {hint}", token=hint)
+                self._no_index(node)
         return hint
+
+    def _no_index(self, node: exp.Table) -> None:
+        """INDEXED BY what is not there: a view or a common table expression has no index at all."""
+        hint = node.meta.get("indexed_by")
+        if isinstance(hint, str):
+            raise SqlError(f"no such index: {hint}", token=hint)
 
     def _cte(self, cte: Any, alias: str) -> tuple[Relation, ScopeItem]:
         work = cte.work

@@ -147,6 +147,8 @@ def create_view(work: Work, statement: CreateView) -> None:
 def create_trigger(work: Work, statement: CreateTrigger) -> None:
     """Carry out CREATE TRIGGER.  Its body is looked at when it first fires."""
     name = statement.name
+    if statement.temporary and name.schema is not None:
+        raise SqlError("temporary trigger may not have qualified name", offset=name.start)
     table, view = _triggering(work, statement)
     target = table or view
     assert target is not None
@@ -193,9 +195,8 @@ def _triggering(work: Work, statement: CreateTrigger) -> tuple[Table | None, Vie
         raise SqlError("cannot create trigger on system table", offset=target.start)
     if table is None and view is None:
         known = [item.name for item in schema.tables.values()]
-        raise no_such(
-            "table", ObjectName(target.name, work.database, target.start, target.end), known
-        )
+        database = target.schema if work.temporary else work.database
+        raise no_such("table", ObjectName(target.name, database, target.start, target.end), known)
     if table is not None and table.name.lower().startswith("sqlite_"):
         raise SqlError("cannot create trigger on system table", offset=target.start)
     return table, view

@@ -95,7 +95,7 @@ class Children:
             return
         if action == "RESTRICT":
             if not self.session.defer_foreign_keys and self.count(ctx, old):
-                raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
+                raise ConstraintError("FOREIGN KEY constraint failed", kind="TRIGGER")
             return
         event = "DELETE" if new is None else "UPDATE"
         program = self._programs.get(event)

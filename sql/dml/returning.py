@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     RowsFunction = Callable[[Context, Iterable["Row"], Iterable[Any]], list["Row"]]
 
 Row = tuple[Any, ...]
+_ROWID_NAMES = "rowid", "oid", "_rowid_"
 
 
 class Returning:
@@ -75,14 +76,20 @@ def _result(table: Table, column: Column) -> ResultColumn:
 
 def _named(term: exp.Expression, tree: exp.Expression, table: Table) -> ResultColumn:
     """The result column of one term: its alias, a plain column's own name, or its text."""
-    origin = None
+    origin, is_row_id = None, False
     if isinstance(tree, exp.Column):
         wanted = tree.name.lower()
         origin = next((item for item in table.columns if item.name.lower() == wanted), None)
+        if origin is None and wanted in _ROWID_NAMES:
+            is_row_id = not table.without_rowid
+            if table.rowid_alias is not None:
+                origin = table.columns[table.rowid_alias]
     if isinstance(term, exp.Alias):
         name = term.alias
     elif origin is not None:
         name = origin.name
+    elif is_row_id:
+        name = "rowid"
     else:
         name = str(term.meta.get("text") or tree.name)
     if origin is None:

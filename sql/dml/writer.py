@@ -223,10 +223,12 @@ class TableWriter:
 
     def violation(self, constraint: IndexKeys | None, action: str) -> Exception:
         """The error of a row in the way."""
-        is_key = constraint is None or constraint.index.origin == "pk"
-        return constraint_error(
-            self.records.message(constraint), "PRIMARY KEY" if is_key else "UNIQUE", action
-        )
+        kind = "UNIQUE"
+        if constraint is None and self.table.rowid_alias is None and not self.table.without_rowid:
+            kind = "ROWID"
+        elif constraint is None or constraint.index.origin == "pk":
+            kind = "PRIMARY KEY"
+        return constraint_error(self.records.message(constraint), kind, action)
 
     # -- writing ---------------------------------------------------------------------------------
 

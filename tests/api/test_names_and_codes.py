@@ -1,0 +1,92 @@
+"""What statements call their columns, and how errors are told and coded, beside the sqlite3 module."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import pytest
+
+import kvsh
+
+SCRIPTS = {
+    "a row that is there already": [
+        "CREATE TABLE t(x)",
+        "INSERT INTO t(rowid, x) VALUES (1, 2), (2, 3)",
+        "INSERT INTO t(rowid, x) VALUES (1, 1)",
+        "UPDATE t SET rowid = 2 WHERE rowid = 1",
+        "CREATE TABLE u(a INTEGER PRIMARY KEY, b)",
+        "INSERT INTO u VALUES (1, 1), (1, 2)",
+        "CREATE TABLE w(a TEXT PRIMARY KEY) WITHOUT ROWID",
+        "INSERT INTO w VALUES ('a'), ('a')",
+        "CREATE TABLE v(a TEXT PRIMARY KEY)",
+        "INSERT INTO v VALUES ('a'), ('a')",
+        "INSERT INTO v(rowid) VALUES (5), (5)",
+    ],
+    "row ids that are returned": [
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b, c)",
+        "INSERT INTO t(b, c) VALUES (5, 99) RETURNING b, c, a, rowid",
+        "UPDATE t SET c = 1 RETURNING oid, b, '|'",
+        "DELETE FROM t RETURNING _rowid_, *, rowid AS r",
+        "CREATE TABLE u(a, b)",
+        "INSERT INTO u VALUES (1, 2) RETURNING rowid, oid",
+        "CREATE TABLE v(x INTEGER PRIMARY KEY, rowid)",
+        "INSERT INTO v VALUES (1, 2) RETURNING rowid, oid",
+        "CREATE TABLE w(a PRIMARY KEY, oid) WITHOUT ROWID",
+        "INSERT INTO w VALUES (1, 2) RETURNING oid",
+        "INSERT INTO w VALUES (2, 2) RETURNING rowid",
+    ],
+    "views have no index": [
+        "CREATE TABLE t(a)",
+        "CREATE VIEW v AS SELECT * FROM t",
+        "CREATE INDEX i ON t(a)",
+        "SELECT * FROM v INDEXED BY i",
+        "SELECT * FROM v NOT INDEXED",
+        "SELECT * FROM t INDEXED BY i",
+        "SELECT * FROM t INDEXED BY j",
+    ],
+    "temporary triggers": [
+        "CREATE TABLE t(a)",
+        "CREATE TEMP TRIGGER main.r AFTER INSERT ON t BEGIN SELECT 1; END",
+        "CREATE TEMP TRIGGER temp.r AFTER INSERT ON t BEGIN SELECT 1; END",
+        "CREATE TRIGGER temp.r AFTER INSERT ON t BEGIN SELECT 1; END",
+        "CREATE TEMP TRIGGER s UPDATE ON nope BEGIN SELECT 1; END",
+        "CREATE TEMP TRIGGER s UPDATE ON main.nope BEGIN SELECT 1; END",
+        "CREATE TRIGGER temp.s UPDATE ON nope BEGIN SELECT 1; END",
+        "CREATE TRIGGER s UPDATE ON nope BEGIN SELECT 1; END",
+    ],
+    "foreign keys": [
+        "PRAGMA foreign_keys = 1",
+        "CREATE TABLE p(a INTEGER PRIMARY KEY, b UNIQUE)",
+        "CREATE TABLE c(x REFERENCES p(b) ON DELETE RESTRICT ON UPDATE RESTRICT)",
+        "INSERT INTO p VALUES (1, 1), (2, 2)",
+        "INSERT INTO c VALUES (1)",
+        "DELETE FROM p WHERE a = 1",
+        "DELETE FROM p",
+        "UPDATE p SET b = 7",
+        "REPLACE INTO p VALUES (1, 9)",
+        "INSERT INTO c VALUES (99)",
+        "CREATE TABLE d(x REFERENCES p(b))",
+        "INSERT INTO d VALUES (2)",
+        "DELETE FROM p WHERE a = 2",
+    ],
+}
+
+
+@pytest.mark.parametrize("subject", SCRIPTS)
+def test_columns_messages_and_codes_are_those_of_sqlite3(subject: str) -> None:
+    ours: Any = kvsh.connect(":memory:", isolation_level=None)
+    theirs = sqlite3.connect(":memory:", isolation_level=None)
+    for statement in SCRIPTS[subject]:
+        assert (statement, _told(ours, statement)) == (statement, _told(theirs, statement))
+    ours.close()
+    theirs.close()
+
+
+def _told(connection: Any, statement: str) -> Any:
+    try:
+        cursor = connection.execute(statement)
+    except (kvsh.Error, sqlite3.Error) as error:
+        return type(error).__name__, str(error), error.sqlite_errorname
+    names = cursor.description and [column[0] for column in cursor.description]
+    return names, cursor.fetchall()
