@@ -159,26 +159,31 @@ class ByPrefix:
     def found(self, changes: Mapping[Key, Any], prefix: tuple[Any, ...]) -> Any:
         """The key that begins with `prefix`, or a list of several, in no order; None if there is none."""
         if len(changes) != self._known:
-            with ordering:
-                self._add_new(changes)
+            self._add_new(changes)
         return self._alike.get(prefix)
 
     def _add_new(self, changes: Mapping[Key, Any]) -> None:
         width, alike = self._width, self._alike
-        while (count := len(changes)) != self._known:
-            try:
-                fresh = [*islice(reversed(changes), count - self._known)]  # see `ordered`
-            except RuntimeError:
-                continue  # a commit adds some
-            if len(changes) != count:
-                continue  # or has done so
-            for key in reversed(fresh):
-                other = alike.setdefault(key[:width], key)
-                if other.__class__ is list:
-                    other.append(key)
-                elif other is not key:
-                    alike[key[:width]] = [other, key]
-                self._known += 1
+        with ordering:
+            while (count := len(changes)) != self._known:
+                new = count - self._known
+                try:
+                    if new == 1:
+                        fresh = [next(reversed(changes))]
+                    else:
+                        fresh = [*islice(reversed(changes), new)]  # see `ordered`
+                except RuntimeError:
+                    continue  # a commit adds some
+                if len(changes) != count:
+                    continue  # or has done so
+                while fresh:
+                    key = fresh.pop()
+                    other = alike.setdefault(key[:width], key)
+                    if other.__class__ is list:
+                        other.append(key)
+                    elif other is not key:
+                        alike[key[:width]] = [other, key]
+                    self._known += 1
 
 
 def few_alike(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Key]:

@@ -76,6 +76,11 @@ def one_below(node: Any, prefix: tuple[Any, ...]) -> Any:
             if slot < len(keys):
                 key = keys[slot]
                 return key if key[: len(prefix)] == prefix else ()
+            last = root
+            while last.children is not None:
+                last = last.children[-1]
+            if last is node:  # where keys that ascend are looked for before they are put
+                return ()
             found = _at_end(root, prefix)
     except (AttributeError, TypeError):  # a node to be loaded, or keys of several kinds
         return None

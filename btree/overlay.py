@@ -279,7 +279,7 @@ class OverlaidTree(Tree):
     def put(self, key: Key, value: Value = None) -> None:
         own = self.own
         if len(own) >= self.own_max:
-            _have_room(self)
+            have_room(self)
             self.put(key, value)
             return
         if key.__class__ is tuple and key in own:
@@ -293,7 +293,7 @@ class OverlaidTree(Tree):
     def insert(self, key: Key, value: Value = None) -> bool:
         own = self.own
         if len(own) >= self.own_max:
-            _have_room(self)
+            have_room(self)
             return self.insert(key, value)
         top = self.top
         if top is not None and key > top:
@@ -309,7 +309,7 @@ class OverlaidTree(Tree):
     def delete(self, key: Key) -> bool:
         own = self.own
         if len(own) >= self.own_max:
-            _have_room(self)
+            have_room(self)
             return self.delete(key)
         if key not in self:
             return False
@@ -493,7 +493,7 @@ def _is_hashable(key: Key) -> bool:
     return True
 
 
-def _have_room(tree: OverlaidTree) -> None:
+def have_room(tree: OverlaidTree) -> None:
     """Let a tree have room for more changes, or go on in copies of the nodes; nothing if it does so by now."""
     if 0 < tree.own_max < LONG_OWN_MAX and tree.transaction.is_vast(tree.under):
         tree.own_max = LONG_OWN_MAX
@@ -514,11 +514,19 @@ def _are_scattered(tree: OverlaidTree) -> bool:
     while branch.level > 1 and branch.children[-1].__class__ is Node:
         branch = branch.children[-1]
     end = branch.keys[-1]  # where the last leaf begins, or what of the tree is in memory ends
-    step = len(own) // _SAMPLE
-    some = [*islice(own.items(), step // 2, None, step)]
+    some = _sample(own)
     within = sum([less(key, end) for key, _ in some])
-    size = sum([_size(value) for _, value in some]) * step
-    return 2 * within > len(some) and size <= LONG_OWN_BYTES // 2
+    return 2 * within > len(some) and size_of(own) <= LONG_OWN_BYTES // 2
+
+
+def _sample(changes: Mapping[Key, Value]) -> list[tuple[Key, Value]]:
+    step = len(changes) // _SAMPLE
+    return [*islice(changes.items(), step // 2, None, step)]
+
+
+def size_of(changes: Mapping[Key, Value]) -> int:
+    """About how many bytes of memory the values of many changes take."""
+    return sum([_size(value) for _, value in _sample(changes)]) * len(changes) // _SAMPLE
 
 
 def _size(value: Value) -> int:

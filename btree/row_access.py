@@ -11,12 +11,13 @@ Only the writer has any, and it builds on the newest commit: all that is pending
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from btree import few_keys, lookups
 from btree.changed_keys import ByPrefix
-from btree.overlay import NO_ROW, OWN_MAX
+from btree.overlay import LONG_OWN_BYTES, NO_ROW, size_of
 from btree.packed import PackedLeaf, found_at, leaf_to_look_at
 from btree.tree import DELETED
 
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from btree.tree_state import TreeState
     from btree.version import Version
 
+UNOPENED_MAX = 1 << 14
+"""Changes of one tree that are held without it, unless they are long.  Those that are too many to lie over its nodes go into
+them when the tree is opened, or at the commit, all at once: that takes a third of what each by itself takes."""
+
 _ROWID_MAX = (1 << 63) - 1
-NONE_GIVEN = -1, 0, 0
-"""`UnopenedRows.given_rowid` before `next_rowid` was asked for any."""
 
 
 class RowAccess:
@@ -59,8 +62,11 @@ class RowAccess:
         found = self.tree(tree_id).prefixed(prefix)
         return found[0] if found else found if found is None else ()
 
-    def put_entry(self, tree_id: int, entry: Key) -> None:
+    def put_entry(self, tree_id: int, entry: Key, parts: int) -> None:
         self.tree(tree_id).put(entry)
+
+    def remove_entry(self, tree_id: int, entry: Key, parts: int) -> None:
+        self.tree(tree_id).remove(entry)
 
     def next_rowid(self, tree_id: int) -> int | None:
         last = self.tree(tree_id).last()
@@ -86,15 +92,22 @@ class UnopenedRows(RowAccess):
     root_of: Callable[[TreeState], Node]
     row_changes: dict[int, dict[Key, Value]]
     """Rows that were put, and DELETED, in trees that are not open; no dict is empty."""
-    given_rowid: tuple[int, int, int]
-    """What `next_rowid` gave last: for which tree, how many changes of it there were then, and the row id.  Where the next
-    change is the row of that id, it is the largest there is, and nobody has to look for that."""
+    changes_max: int
+    """So many for one tree: who has as many asks `_has_room`."""
+    row_tops: dict[int, tuple[int, int]]
+    """The largest row id of a tree, and how many changes of it there were when it was: only those that came since have to be
+    looked at."""
 
-    changes_alike: dict[int, ByPrefix]
-    """Of indexes among them, the entries by how they begin."""
+    unique_entries: dict[int, dict[Key, Any]] | None
+    """Of unique indexes among them that were looked into: which entry there is by how it begins, () where it was removed."""
 
     _made: dict[Any, Any] | None
     """What was made of it, by what made it."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def held_max(self) -> float: ...
 
     def made(self, make: Callable[[Any], Made]) -> Made:
         if not self._writable:  # another commit may be put under it: see `follow`
@@ -157,7 +170,9 @@ class UnopenedRows(RowAccess):
 
     def put_row(self, tree_id: int, key: Key, row: Value) -> None:
         changes = self.row_changes.get(tree_id)
-        if changes is not None and (len(changes) < OWN_MAX or key in changes):
+        if changes is not None and (
+            len(changes) < self.changes_max or key in changes or self._has_room(changes)
+        ):
             changes[key] = row
         elif changes is None and self._writable and tree_id not in self.open_trees:
             self.row_changes[tree_id] = {key: row}
@@ -180,7 +195,7 @@ class UnopenedRows(RowAccess):
         changes = self.row_changes.get(tree_id)
         if changes is None and tree_id not in self.open_trees:
             self.row_changes[tree_id] = {key: DELETED}
-        elif changes is not None and len(changes) < OWN_MAX:
+        elif changes is not None and (len(changes) < self.changes_max or self._has_room(changes)):
             changes[key] = DELETED
         else:
             return super().delete_row(tree_id, key)
@@ -188,7 +203,7 @@ class UnopenedRows(RowAccess):
 
     def remove_row(self, tree_id: int, key: Key) -> None:
         changes = self.row_changes.get(tree_id)
-        if changes is not None and len(changes) < OWN_MAX:
+        if changes is not None and (len(changes) < self.changes_max or self._has_room(changes)):
             changes[key] = DELETED
         elif changes is None and self._writable and tree_id not in self.open_trees:
             self.row_changes[tree_id] = {key: DELETED}
@@ -196,23 +211,17 @@ class UnopenedRows(RowAccess):
             super().remove_row(tree_id, key)
 
     def entry_with(self, tree_id: int, prefix: tuple[Any, ...]) -> Any:
-        """What has changed is looked up by how it begins: of the entries that ever began so, one is there at most, so that a
-        change which is the only one is the answer."""
+        """Of the committed entries that ever began so one was there at most: a change that is the only one is the answer."""
         if tree_id in self.open_trees or not self._writable:
             return super().entry_with(tree_id, prefix)
-        width = len(prefix)
         changes = self.row_changes.get(tree_id)
         if changes is not None:
-            known = self.changes_alike.get(tree_id)
-            if known is None:
-                known = self.changes_alike[tree_id] = ByPrefix(width)
-            entry: Any = known.found(changes, prefix)
+            entry: Any = self._own_entries(tree_id, changes, len(prefix)).get(prefix)
             if entry is not None:
-                if entry.__class__ is list:
-                    return super().entry_with(tree_id, prefix)
-                return () if changes[entry] is DELETED else entry
+                return entry
         state = (self._states or self.version.trees)[tree_id]
         if state.pending:
+            width = len(prefix)
             known = state.pending_prefixes.get(width)
             if known is None:
                 known = state.pending_prefixes.setdefault(width, ByPrefix(width))
@@ -231,47 +240,101 @@ class UnopenedRows(RowAccess):
         found = lookups.prefixed_in(leaf.keys, prefix)
         return super().entry_with(state.id, prefix) if found is None else found[0] if found else ()
 
-    def put_entry(self, tree_id: int, entry: Key) -> None:
+    def _own_entries(
+        self, tree_id: int, changes: Mapping[Key, Value], parts: int
+    ) -> dict[Key, Any]:
+        """`unique_entries` of a tree that has these changes."""
+        entries = self.unique_entries
+        if entries is None:
+            entries = self.unique_entries = {}
+        known = entries.get(tree_id)
+        if known is None:
+            known = {}
+            for entry, value in changes.items():
+                if value is not DELETED:
+                    known[entry[:parts]] = entry
+                else:
+                    known.setdefault(entry[:parts], ())
+            entries[tree_id] = known
+        return known
+
+    def put_entry(self, tree_id: int, entry: Key, parts: int) -> None:
         changes = self.row_changes.get(tree_id)
         if changes is None:
             if self._writable and tree_id not in self.open_trees:
                 self.row_changes[tree_id] = {entry: True}
                 return
-        elif len(changes) < OWN_MAX:
+        elif len(changes) < self.changes_max or self._has_room(changes):
             if entry in changes:
                 del changes[entry]  # see `OverlaidTree.put`
             changes[entry] = True
+            if parts and self.unique_entries is not None:
+                known = self.unique_entries.get(tree_id)
+                if known is not None:
+                    known[entry[:parts]] = entry
             return
         self.tree(tree_id).put(entry)
 
+    def remove_entry(self, tree_id: int, entry: Key, parts: int) -> None:
+        self.remove_row(tree_id, entry)
+        if parts and self.unique_entries is not None:
+            known = self.unique_entries.get(tree_id)
+            if known is not None:
+                known[entry[:parts]] = ()
+
     def next_rowid(self, tree_id: int) -> int | None:
         changes = self.row_changes.get(tree_id)
-        if changes is None and (tree_id in self.open_trees or not self._writable):
-            return super().next_rowid(tree_id)
-        row = None
-        count = 0
-        if changes is not None:
-            count = len(changes)
-            given_for, given_count, top = self.given_rowid
-            if count == given_count + 1 and given_for == tree_id:
-                row = changes.get(top)
-        if row is None:
-            state = (self._states or self.version.trees)[tree_id]
-            if state.nodes_top is None:
+        known = None if changes is None else self.row_tops.get(tree_id)
+        if changes is None or known is None:
+            top = self._top_before(tree_id)
+            if top is None:
                 return super().next_rowid(tree_id)
-            top = state.nodes_top
-            if state.pending_top is not None and state.pending_top > top:
-                top = state.pending_top
-            if changes is not None:
-                top = max(top, max(changes))
+            if changes is None:
                 row = self.row(tree_id, top)
-            else:
-                entry = state.pending.get(top)
-                row = self.row(tree_id, top) if entry is None else entry[1]
-        if row is None or row is DELETED or not NO_ROW < top < _ROWID_MAX:
+                return super().next_rowid(tree_id) if row is None or top == _ROWID_MAX else top + 1
+            known = 0, top
+        count, top = known
+        now = len(changes)
+        if now != count:
+            # Keys are only ever added, and a dict keeps them in that order: the new ones are the last.
+            new = reversed(changes)
+            last = next(new) if now == count + 1 else max(islice(new, now - count))
+            if last > top:
+                top = last
+        row = changes.get(top)
+        if row is None:
+            row = self.row(tree_id, top)
+        if row is None or row is DELETED or top == _ROWID_MAX:
             return super().next_rowid(tree_id)
-        self.given_rowid = tree_id, count, top + 1
+        self.row_tops[tree_id] = now, top
         return top + 1
+
+    def _top_before(self, tree_id: int) -> int | None:
+        """The largest row id that there ever was in a tree before this transaction, NO_ROW in an empty one; None if nobody
+        knows."""
+        if tree_id in self.open_trees or not self._writable:
+            return None
+        state = (self._states or self.version.trees)[tree_id]
+        top = state.nodes_top
+        if top is None:
+            node = state.root
+            try:
+                while node.children is not None:
+                    node = node.children[-1]
+                top = node.keys[-1] if node.keys else NO_ROW
+            except AttributeError:  # a node to be loaded
+                return None
+            state.nodes_top = top
+        pending_top = state.pending_top
+        return top if pending_top is None or pending_top < top else pending_top
+
+    def _has_room(self, changes: Mapping[Key, Value]) -> bool:
+        """Whether there is room for more changes of a tree without it; each has as much then."""
+        count = self.changes_max
+        if count >= UNOPENED_MAX or 2 * size_of(changes) > min(LONG_OWN_BYTES, self.held_max / 4):
+            return False
+        self.changes_max = 2 * count
+        return True
 
     def kinds_of(self, tree_id: int) -> tuple[int, ...]:
         tree = self.open_trees.get(tree_id)

@@ -15,19 +15,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from btree.backend import Backend
-from btree.changed_keys import ByPrefix
 from btree.errors import CorruptionError, ReadOnlyError, StoreError
 from btree.node import Node, Owner, new_leaf
 from btree.overlay import (
     OWN_MAX,
     OverlaidTree,
+    have_room,
     lay_over,
     merged_state,
 )
 from btree.pending import add_pending, take_newer
 from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Key, Savepoint, TreeKind, Value
 from btree.put_off import HELD_BACK, PutOff
-from btree.row_access import NONE_GIVEN, UnopenedRows
+from btree.row_access import UnopenedRows
 from btree.savepoint import TreeSavepoint
 from btree.tree import Tree
 from btree.tree_state import Mark, TreeState
@@ -70,7 +70,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
     _token: Owner | None = None
     mark: object = None
     """The writer of all of its tokens."""
-    changes_alike = _WhenAsked[dict[int, ByPrefix]](dict)
+    row_tops = _WhenAsked[dict[int, tuple[int, int]]](dict)
     puts_by_key = _WhenAsked[dict[bytes, Value]](dict)
     spilled = _WhenAsked[list[int]](list)
     """Page ids given to leaves that were written early."""
@@ -92,8 +92,8 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
         self._states: dict[int, TreeState] | None = None
         self.open_trees: dict[int, Tree] = {}
         self.row_changes = {}
-        self.given_rowid = NONE_GIVEN
-        self._made = None
+        self.changes_max = OWN_MAX
+        self.unique_entries = self._made = None
         self.log: tuple[Any, ...] = ()  # redo of whole trees: created, dropped, widened, cleared
         self._savepoints: tuple[TreeSavepoint, ...] = ()
 
@@ -147,9 +147,16 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
             if root.__class__ is int:
                 root = self.load_root(state)
             kind = OverlaidTree if self._writable or state.pending else Tree
-            tree = self.open_trees[tree_id] = kind(self, state, root)
+            made = kind(self, state, root)
             if tree_id in self.row_changes:
-                tree.own = self.row_changes.pop(tree_id)
+                assert isinstance(made, OverlaidTree)
+                # No call between: Ctrl-C would come behind it.
+                made.own = self.row_changes[tree_id]
+                self.open_trees[tree_id] = made
+                del self.row_changes[tree_id]
+                if len(made.own) > OWN_MAX:
+                    have_room(made)
+            self.open_trees[tree_id] = tree = made
         return tree
 
     def root_of(self, state: TreeState) -> Node:
@@ -289,8 +296,8 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
         self._check_writable()
         self.forget_puts()  # all of them came after the savepoint
         self.row_changes.clear()
-        self.changes_alike.clear()
-        self.given_rowid, self._made = NONE_GIVEN, None
+        self.row_tops.clear()
+        self.unique_entries = self._made = None
         self.carry_out()
         savepoint = self._forget_after(savepoint, keep=True)
         self._states = savepoint.states
@@ -437,6 +444,9 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
         if self.log:
             return None
         changes = self.row_changes
+        if self.changes_max > OWN_MAX:
+            for tree_id in [key for key, own in changes.items() if len(own) > OWN_MAX]:
+                self.tree(tree_id)  # they may be better off in its leaves
         if self.open_trees:
             if self.put_log or self.puts_by_key:
                 self.carry_out()

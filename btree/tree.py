@@ -102,6 +102,7 @@ class Tree(TreeNodes):
         return self.transaction.hot_rows(under)
 
     # -- single entries --------------------------------------------------------------------------
+    # An entry, the count and the redo are changed without a call between them, behind which Ctrl-C would come.
 
     def get(self, key: Key, default: Value = None, columns: Container[int] | None = None) -> Value:
         self.descents += 1
@@ -154,10 +155,10 @@ class Tree(TreeNodes):
         tail = self.tail
         try:
             if tail is not None and key > tail.keys[-1]:
-                keys = tail.keys
-                keys.append(key)
-                if tail.values is not None:
-                    tail.values.append(value)
+                keys, values = tail.keys, tail.values
+                if values is not None:
+                    values += (value,)
+                keys += (key,)
                 self._count += 1
             else:
                 node = self.root
@@ -174,21 +175,20 @@ class Tree(TreeNodes):
                         node.values[slot] = value
                     keys[slot] = key
                 else:
-                    keys.insert(slot, key)
                     if node.values is not None:
-                        node.values.insert(slot, value)
+                        node.values[slot:slot] = (value,)
+                    keys[slot:slot] = (key,)
                     self._count += 1
         except (AttributeError, TypeError, IndexError):
             keys = self._put_slowly(key, value)
-        if len(keys) > self.leaf_limit:
-            edit.split(self, key)
         self._mark = None
         redo = self.redo
         if redo is not None:
-            redo.append(key)
-            redo.append(value)
-            if len(redo) > self.redo_max:
-                kept_redo.weigh(self, redo)
+            redo += key, value
+        if len(keys) > self.leaf_limit:
+            edit.split(self, key)
+        if redo is not None and len(redo) > self.redo_max:
+            kept_redo.weigh(self, redo)
 
     def _put_slowly(self, key: Key, value: Value) -> list[Key]:
         leaf = edit.own_path(self, key)[1]
@@ -201,9 +201,9 @@ class Tree(TreeNodes):
                 list.__setitem__(values, slot, value)
             keys[slot] = key
         else:
-            keys.insert(slot, key)
             if values is not None:
-                values.insert(slot, value)
+                values[slot:slot] = (value,)
+            keys[slot:slot] = (key,)
             self._count += 1
         return keys
 
@@ -211,10 +211,10 @@ class Tree(TreeNodes):
         tail = self.tail
         try:
             if tail is not None and key > tail.keys[-1]:
-                keys = tail.keys
-                keys.append(key)
-                if tail.values is not None:
-                    tail.values.append(value)
+                keys, values = tail.keys, tail.values
+                if values is not None:
+                    values += (value,)
+                keys += (key,)
             else:
                 node = self.root
                 children = node.children
@@ -229,24 +229,23 @@ class Tree(TreeNodes):
                     node = edit.own_path(self, key)[1]
                     keys = node.keys
                     slot = bisect_left(keys, key)
-                keys.insert(slot, key)
                 if node.values is not None:
-                    node.values.insert(slot, value)
+                    node.values[slot:slot] = (value,)
+                keys[slot:slot] = (key,)
         except (AttributeError, TypeError, IndexError):
             if key in self:
                 return False
             self.put(key, value)
             return True
         self._count += 1
-        if len(keys) > self.leaf_limit:
-            edit.split(self, key)
         self._mark = None
         redo = self.redo
         if redo is not None:
-            redo.append(key)
-            redo.append(value)
-            if len(redo) > self.redo_max:
-                kept_redo.weigh(self, redo)
+            redo += key, value
+        if len(keys) > self.leaf_limit:
+            edit.split(self, key)
+        if redo is not None and len(redo) > self.redo_max:
+            kept_redo.weigh(self, redo)
         return True
 
     def remove(self, key: Key) -> None:
@@ -276,15 +275,14 @@ class Tree(TreeNodes):
             node = self._delete_slowly(key)
             keys = node.keys
         self._count -= 1
-        if len(keys) * 4 < self.leaf_limit:
-            edit.rebalance(self, *edit.own_path(self, key))
         self._mark = None
         redo = self.redo
         if redo is not None:
-            redo.append(key)
-            redo.append(DELETED)
-            if len(redo) > self.redo_max:
-                kept_redo.weigh(self, redo)
+            redo += key, DELETED
+        if len(keys) * 4 < self.leaf_limit:
+            edit.rebalance(self, *edit.own_path(self, key))
+        if redo is not None and len(redo) > self.redo_max:
+            kept_redo.weigh(self, redo)
         return True
 
     def _delete_slowly(self, key: Key) -> Node:

@@ -21,7 +21,16 @@ from sqlglot import exp
 
 from sql.compile import RowCode
 from sql.dml.keyed import NONE, ONE, OneRow, bind_program_rows
-from sql.dml.row_lines import Entries, Lines, change, checks, indented, nothing_waits, parents
+from sql.dml.row_lines import (
+    Entries,
+    Lines,
+    carried_through,
+    change,
+    checks,
+    indented,
+    nothing_waits,
+    parents,
+)
 from sql.dml.undo import ABSENT
 from sql.dml.upsert import EXCLUDED_SOURCE, with_excluded
 from sql.result import WriteOutcome
@@ -171,12 +180,15 @@ class _Insert:
         if foreign_keys is not None:
             lines += nothing_waits(code, foreign_keys, noted=self._noted)
             lines += parents(code, foreign_keys, "row_")
+        writes: Lines = []
         if self._replaces:
-            lines += self._removals()
+            look, writes = self._removals()
+            lines += look
         if self._noted:
-            lines.append(f"note_({tree_id}, key_, {name(ABSENT, 'absent')})")
-        lines += self._largest()
-        lines += [f"txn.put_row({tree_id}, key_, row_)", *self._entries.put()]
+            writes.append(f"note_({tree_id}, key_, {name(ABSENT, 'absent')})")
+        writes += self._largest()
+        writes += [f"txn.put_row({tree_id}, key_, row_)", *self._entries.put()]
+        lines += carried_through(writes, noted=self._noted)
         if not self._table.without_rowid:
             lines.append(f"{name(self._target.session, 'session')}.last_insert_rowid = key_")
         if tells:
@@ -269,27 +281,17 @@ class _Insert:
                 for line in (f"if not ({old.condition(where)}):", *indented(self._nothing()))
             ],
             *look,
-            *write,
-            *self._largest(),
+            *carried_through([*write, *self._largest()], noted=self._noted),
             self._given("new_", "at_"),
         ]
 
-    def _removals(self) -> Lines:
-        """Take away what REPLACE found in the way."""
+    def _removals(self) -> tuple[Lines, Lines]:
+        """What looks at the rows that REPLACE found in the way, and what takes them away."""
         entries, tree_id = self._entries, self._tree_id
+        look = [f"gone_ = [(at_, txn.row({tree_id}, at_)) for at_ in gone_]"]
         notes = [f"note_({tree_id}, at_, old_)"] if self._noted else []
-        return [
-            "for at_ in gone_:",
-            *indented(
-                [
-                    f"old_ = txn.row({tree_id}, at_)",
-                    *entries.go("old_", "at_"),
-                    *entries.delete(),
-                    *notes,
-                    f"txn.remove_row({tree_id}, at_)",
-                ]
-            ),
-        ]
+        write = [*entries.delete(), *notes, f"txn.remove_row({tree_id}, at_)"]
+        return look, ["for at_, old_ in gone_:", *indented([*entries.go("old_", "at_"), *write])]
 
     # -- the rowid -------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from sql.dml.programs import ProgramContext, places_of_values
 from sql.dml.row_lines import (
     Entries,
     Lines,
+    carried_through,
     change,
     children,
     entry_variables,
@@ -115,6 +116,7 @@ class _Found:
         variable that RETURNING sees, `told` what is told of the row, if anything."""
         records, none = self.records, self.none
         is_one = self.found.is_unique
+        noted = bool(self._notes)
         skip = f"return {none}" if is_one else "continue"
         lines = [
             f"old_ = txn.row({self.tree_id}, key_)",
@@ -133,6 +135,7 @@ class _Found:
                 given = f"({told}, {f'[{row}]' if row else None})"
             elif row:
                 given = f"{self._outcome}(1, None, [{row}])"
+            write = carried_through(write, noted=noted)
             lines = [*before, *lines, *self._notes, *write, f"return {given}"]
         else:
             kept = ", ".join(["key_", *variables])
@@ -148,9 +151,14 @@ class _Found:
                 *indented([*lines, f"work_.append(({kept}))"]),
                 f"if not work_: return {none}",
                 *self._notes,
-                *(["given_ = []"] if gathered else []),
-                f"for {kept} in work_:",
-                *indented([*write, *([f"given_.append({gathered})"] if gathered else [])]),
+                *carried_through(
+                    [
+                        *(["given_ = []"] if gathered else []),
+                        f"for {kept} in work_:",
+                        *indented([*write, *([f"given_.append({gathered})"] if gathered else [])]),
+                    ],
+                    noted=noted,
+                ),
                 f"return {'given_' if told else outcome}",
             ]
         made = OneRow(*self.code.function(lines))

@@ -35,6 +35,14 @@ def indented(lines: Iterable[str]) -> Lines:
     return [f"    {line}" for line in lines]
 
 
+def carried_through(writes: Lines, *, noted: bool) -> Lines:
+    """Writes of which all are done or none, though a signal's handler, such as that of Ctrl-C, may raise between them: then they
+    are done once more, which changes nothing about those that were.  What is `noted` is taken back instead."""
+    if noted or len(writes) == 1:
+        return writes
+    return ["try:", *indented(writes), "except BaseException:", *indented(writes), "    raise"]
+
+
 def checks(scope: RowScope, records: TableRecords) -> Lines:
     """The row breaks no CHECK."""
     return [
@@ -191,12 +199,17 @@ class Entries:
     def _put(self, index: IndexKeys, place: int) -> Lines:
         entry = f"new{place}_"
         note = f"note_({index.tree_id}, {entry}, {self._name(ABSENT, 'absent')})"
-        return self._if_any(index, entry, note, f"txn.put_entry({index.tree_id}, {entry})")
+        return self._if_any(index, entry, note, self._write("put", index, entry))
 
     def _delete(self, index: IndexKeys, place: int) -> Lines:
         entry = f"old{place}_"
         note = f"note_({index.tree_id}, {entry}, None)"
-        return self._if_any(index, entry, note, f"txn.remove_row({index.tree_id}, {entry})")
+        return self._if_any(index, entry, note, self._write("remove", index, entry))
+
+    @staticmethod
+    def _write(what: str, index: IndexKeys, entry: str) -> str:
+        parts = index.parts if index.unique else 0
+        return f"txn.{what}_entry({index.tree_id}, {entry}, {parts})"
 
     def _if_any(self, index: IndexKeys, entry: str, note: str, write: str) -> Lines:
         """What is done with an entry, if the row has one."""

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from btree import ReadOnlyError, TreeKind, open_memory, open_store
-from btree.overlay import OWN_MAX
+from btree.overlay import OWN_MAX, OverlaidTree
+from btree.row_access import UNOPENED_MAX
+from btree.tree import Tree
 
 Model = dict[int, dict[int, tuple[Any, ...]]]
 
@@ -167,14 +169,37 @@ def test_changes_of_unopened_trees_outlive_the_process(tmp_path: Path) -> None:
     again.close()
 
 
-def test_more_rows_than_are_held_apart_go_to_the_tree(store: Any) -> None:
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_more_rows_than_are_held_apart_go_to_the_tree(store: Any, size: int) -> None:
+    """Long ones sooner than short ones."""
     model: Model = {}
     tree_id = tables(store, model, 10)[0]
     writing = store.begin(write=True)
-    for key in range(OWN_MAX + 1):
-        writing.put_row(tree_id, 1000 + key, (key,))
-        model[tree_id][1000 + key] = (key,)
+    for key in range(UNOPENED_MAX if size == 10 else 4 * OWN_MAX):
+        row = ("x" * size, key)
+        writing.put_row(tree_id, 1000 + key, row)
+        model[tree_id][1000 + key] = row
+    is_roomy = writing.held_max > 1 << 24
+    assert (tree_id in writing.open_trees) is (size != 10 or not is_roomy)
+    writing.put_row(tree_id, 1000 + UNOPENED_MAX, row)
+    model[tree_id][1000 + UNOPENED_MAX] = row
     assert tree_id in writing.open_trees and not writing.row_changes
+    writing.commit()
+    assert_same(store.begin(), model)
+
+
+def test_changes_that_are_many_go_to_the_leaves_as_the_tree_is_opened(store: Any) -> None:
+    """Those behind all others; those that lie all over a tree go on lying over it."""
+    model: Model = {}
+    tree_id, other = tables(store, model, 20_000)[:2]
+    writing = store.begin(write=True)
+    for number in range(2 * OWN_MAX):
+        writing.put_row(tree_id, 100_000 + number, (number,))
+        writing.put_row(other, 3 * 37 * number, (number,))
+        model[tree_id][100_000 + number] = model[other][3 * 37 * number] = (number,)
+    behind, over = writing.tree(tree_id), writing.tree(other)
+    assert behind.__class__ is Tree and over.__class__ is OverlaidTree
+    assert_same(writing, model)
     writing.commit()
     assert_same(store.begin(), model)
 
@@ -226,7 +251,7 @@ def test_entries_of_an_index_are_what_a_model_of_them_is(store: Any, seed: int) 
     writing = store.begin(write=True)
     tree_id = writing.create_tree(TreeKind.INDEX)
     model = {key: key + 1 for key in range(0, rng.choice([30, 9000]), 3)}
-    writing.tree(tree_id).load([(key, rowid) for key, rowid in model.items()])
+    writing.tree(tree_id).load(list(model.items()))
     writing.commit()
     for _ in range(30):
         writing, now = store.begin(write=True), dict(model)
@@ -248,13 +273,13 @@ def test_entries_of_an_index_are_what_a_model_of_them_is(store: Any, seed: int) 
                     assert found == ((key, now[key]) if key in now else ())
                     if kind < 15:
                         if found:
-                            writing.remove_row(tree_id, found)
+                            writing.remove_entry(tree_id, found, 1)
                         now[key] = rng.randrange(1000)
                         # 1 and 1.0 are one key, and what was put last stays.
                         given = float(key) if rng.random() < 0.1 else key
-                        writing.put_entry(tree_id, (given, now[key]))
+                        writing.put_entry(tree_id, (given, now[key]), 1)
                     elif kind < 25 and found:
-                        writing.remove_row(tree_id, found)
+                        writing.remove_entry(tree_id, found, 1)
                         del now[key]
         if rng.random() < 0.8:
             writing.commit()
@@ -275,9 +300,9 @@ def test_an_entry_put_again_under_an_equal_key_is_the_new_one(store: Any) -> Non
     tree_id = writing.create_tree(TreeKind.INDEX)
     writing.commit()
     writing = store.begin(write=True)
-    writing.put_entry(tree_id, (1.0, 5))
-    writing.remove_row(tree_id, (1.0, 5))
-    writing.put_entry(tree_id, (1, 5))
+    writing.put_entry(tree_id, (1.0, 5), 1)
+    writing.remove_entry(tree_id, (1.0, 5), 1)
+    writing.put_entry(tree_id, (1, 5), 1)
     assert tree_id not in writing.open_trees
     writing.commit()
     reading = store.begin()
