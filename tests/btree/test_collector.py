@@ -25,7 +25,7 @@ def _collector_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gc.collect()
     yield
     assert gc.isenabled()
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() < collector.FROZEN_ALWAYS_MAX
 
 
 def test_what_is_made_in_bulk_goes_unseen() -> None:
@@ -53,12 +53,14 @@ def test_cycles_are_collected_among_pauses_in_which_much_is_made(
     monkeypatch.setattr(collector, "PASSED_OVER_MAX", 50_000)
     monkeypatch.setattr(collector._PassedOver, "most", 50_000)
     dropped = weakref.ref(Knot())
+    before = len(gc.get_objects())
     kept = []
     for _ in range(20):
         with CollectorPaused():
             kept.append([[number] for number in range(5_000)])
     assert dropped() is None
-    assert collector._PassedOver.most >= 100_000  # of the objects there are: not after the next few
+    # As many as there are objects: the next round is not after a few more.
+    assert collector._PassedOver.most > 50_000 + before // 2
 
 
 def test_a_program_that_has_the_collector_off_keeps_it_off() -> None:
