@@ -7,11 +7,13 @@ nodes are read from their pages, not from the cache, except those that are not w
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from btree import directory
-from btree.errors import StoreError
-from btree.node import InPages, Node
+from btree.errors import CorruptionError, StoreError
+from btree.node import InPages, LongRow, Node
 from btree.order import less
 from btree.protocols import Key, TreeKind
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from btree.tree import Tree
 
 DEPTH_MAX = 64
+_CLASSES = {type(None), int, float, str, bytes}
+_INTEGERS = 1 << 63
 PROBLEMS_MAX = 100
 """A check stops looking when it has found so many."""
 
@@ -60,6 +64,29 @@ def check_tree(tree: Tree) -> list[str]:
     return checker.problems
 
 
+def check_plain(kind: TreeKind, node: Node) -> None:
+    """CorruptionError if there is a key or a value in the node that no tree of its kind holds: a decoder takes any
+    value of msgpack's for one of SQL's, since to look at each would cost every reader."""
+    keys: Iterable[Any] = node.keys
+    rows: list[Any] = [] if node.values is None else list(node.values)
+    if kind in (TreeKind.CLUSTERED, TreeKind.INDEX):
+        keys = chain.from_iterable(keys)
+    if kind is TreeKind.TABLE:
+        keys = list(keys)
+        if not set(map(type, keys)) <= {int}:
+            raise CorruptionError(f"page {node.page}: keys that are no row ids")
+    if kind is TreeKind.RAW:
+        return  # decoded by type
+    heads = [row.head if isinstance(row, LongRow) else row for row in rows]
+    if not set(map(type, heads)) <= {tuple}:
+        raise CorruptionError(f"page {node.page}: rows that are none")
+    for value in chain(keys, chain.from_iterable(heads)):
+        if value.__class__ not in _CLASSES:
+            raise CorruptionError(f"page {node.page}: {value!r:.60} is no value of SQL's")
+        if value.__class__ is int and not -_INTEGERS <= value < _INTEGERS:
+            raise CorruptionError(f"page {node.page}: the integer {value} is too large")
+
+
 class _Checker:
     def __init__(self, transaction: LocalTransaction) -> None:
         self.transaction = transaction
@@ -72,14 +99,15 @@ class _Checker:
             raise _TooManyError
 
     def run(self) -> None:
+        walked = True
         for tree_id in self.transaction.tree_ids():
             try:
-                tree = self.transaction.tree(tree_id)
+                self.tree(self.transaction.tree(tree_id))
             except StoreError as error:
                 self.report(f"tree {tree_id}: {error}")
-                continue
-            self.tree(tree)
-        self._pages()
+                walked = False
+        if walked:
+            self._pages()
 
     def tree(self, tree: Tree) -> None:
         walk = _Walk(self, tree)
@@ -131,6 +159,11 @@ class _Walk:
         """Check a node whose keys have to be in [lo, hi), boxed; None is no bound."""
         where = f"{self.name}, page {node.page}"
         keys = node.keys
+        try:
+            check_plain(self.tree.kind, node)
+        except CorruptionError as error:
+            self.report(f"{self.name}: {error}")
+            return
         for slot in range(1, len(keys)):
             if not less(keys[slot - 1], keys[slot]):
                 self.report(f"{where}: keys {slot - 1} and {slot} are out of order")

@@ -34,6 +34,7 @@ import msgspec
 from btree.column_codec import decode_column, encode_column, row_count, values_to_search
 from btree.errors import CorruptionError, StoreError
 from btree.long_columns import (
+    PageNumber,
     Reference,
     decoded_rows,
     encode_columns,
@@ -81,7 +82,8 @@ class KeyForm(enum.IntEnum):
 _Bytes = list[bytes]
 _Tuples = list[tuple[Any, ...]]
 _Expiring = list[bytes | tuple[bytes, int]]
-_LargeList = list[tuple[int, int, int]]
+_LargeList = list[tuple[int, PageNumber, int]]
+_Pages = list[PageNumber]
 Readers = tuple[Sequence[Key], PageRows]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -162,10 +164,10 @@ _COLUMNS_HEADS = {
 }
 _decode_large_raw = _decoder(_Bytes, _Expiring, _LargeList)
 _DECODE_BRANCH = {
-    TreeKind.RAW: _decoder(_Bytes, list[int]),
-    TreeKind.TABLE: _decoder(list[int], list[int]),
-    TreeKind.CLUSTERED: _decoder(_Tuples, list[int]),
-    TreeKind.INDEX: _decoder(_Tuples, list[int]),
+    TreeKind.RAW: _decoder(_Bytes, _Pages),
+    TreeKind.TABLE: _decoder(list[int], _Pages),
+    TreeKind.CLUSTERED: _decoder(_Tuples, _Pages),
+    TreeKind.INDEX: _decoder(_Tuples, _Pages),
 }
 _INDEX_COLUMNS_HEAD = bytes((FORMAT, TreeKind.INDEX, 0, _BY_COLUMN))
 

@@ -10,6 +10,7 @@ those of databases whose rows went to pages of their own as a whole if they were
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from btree.added import Added
 from btree.errors import CorruptionError
 from btree.node import new_leaf
-from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, TreeKind
+from btree.protocols import CATALOG_TREE_ID, RAW_TREE_ID, Kind, TreeKind
 from btree.tree_state import Mark, TreeState
 from engine import NotADatabaseError
 
@@ -27,6 +28,8 @@ DIRECTORY_PAGE = 1
 FIRST_TREE_ID = 3
 """The first id that `create_tree` gives.  Stored on disk, do not change."""
 
+_NUMBER_MAX = (1 << 62) - 1
+_KINDS_MAX = sum(Kind)
 _HEAD = bytes((3, 0, 254, 0))
 _OLDER_HEADS = bytes((1, 0, 254, 0)), bytes((2, 0, 254, 0))
 _AddedColumns = tuple[int, int, list[Any]]
@@ -87,6 +90,7 @@ def decode_directory(payload: bytes) -> tuple[int, dict[int, TreeState]]:
             added = rest[0] if rest else []
         else:
             raise ValueError(f"head {head.hex()}")
+        _check(next_tree_id, entries)
     except (msgspec.DecodeError, ValueError) as error:
         raise CorruptionError(
             f"page {DIRECTORY_PAGE}: not a directory of trees ({error})"
@@ -113,3 +117,16 @@ def decode_directory(payload: bytes) -> tuple[int, dict[int, TreeState]]:
         for tree_id, kind, root_page, count, kinds, leaf_limit, large in entries
     }
     return next_tree_id, trees
+
+
+def _check(next_tree_id: int, entries: Sequence[_Entry | _OlderEntry]) -> None:
+    """ValueError if no store can have such trees."""
+    trees = {tree_id: kind for tree_id, kind, *_ in entries}
+    first = {tree_id: trees.get(tree_id) for tree_id in (RAW_TREE_ID, CATALOG_TREE_ID)}
+    if first != {RAW_TREE_ID: TreeKind.RAW, CATALOG_TREE_ID: TreeKind.TABLE}:
+        raise ValueError("it lacks one of the first two trees")
+    for tree_id, _, root_page, count, kinds, *_ in entries:
+        if not (0 < tree_id < next_tree_id <= _NUMBER_MAX and 0 <= root_page <= _NUMBER_MAX):
+            raise ValueError(f"tree {tree_id} with root page {root_page}")
+        if count < 0 or not all(0 <= mask <= _KINDS_MAX for mask in kinds):
+            raise ValueError(f"tree {tree_id} of {count} entries, of kinds {kinds}")

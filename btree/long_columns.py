@@ -16,7 +16,7 @@ Leaves in memory have `LongRow`s in such slots.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -29,11 +29,14 @@ _BIT_MAX = 62
 LongValues = Callable[[Sequence[int]], Sequence[Value]]
 """What reads long values, by the numbers of their pages."""
 
-Reference = tuple[int, int, int, int]
+PageNumber = Annotated[int, msgspec.Meta(gt=0, lt=1 << 62)]
+"""As a decoder is to ask it of the number of a page."""
+
+Reference = tuple[int, int, PageNumber, int]
 """Where a leaf has a long value: the slot, the column, the page, and how many bytes that has."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[list[Any], list[int], list[int], list[int]]).decode
+_decode = msgspec.msgpack.Decoder(tuple[list[Any], list[int], list[PageNumber], list[int]]).decode
 
 
 def bit_of(column: int) -> int:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from btree.errors import CorruptionError
 from btree.protocols import Key, Value
 
 
@@ -63,7 +64,10 @@ def _ranked(element: Any) -> tuple[Any, ...]:
         return (0,)
     if element is MAX:
         return (4,)
-    return (_RANKS[element.__class__], element)
+    rank = _RANKS.get(element.__class__)
+    if rank is None:  # decoders take all that msgpack knows
+        raise CorruptionError(f"a key with {element!r:.60} in it, which no tree can hold")
+    return rank, element
 
 
 def search_left(keys: Sequence[Key], key: Key, start: int = 0) -> int:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from btree import codec
 from btree.added import Added
+from btree.check import check_plain
 from btree.directory import DIRECTORY_PAGE, decode_directory
 from btree.disk import DiskStore
 from btree.errors import CorruptionError, StorageError, StoreError
@@ -205,6 +206,7 @@ class _Repair:
                 continue
             try:
                 node = codec.decode_node(kind, payload, page, location)
+                check_plain(kind, node)
             except CorruptionError:
                 continue
             if at:
@@ -324,6 +326,7 @@ class _Repair:
                 continue
             try:
                 leaf = codec.decode_node(TreeKind(payload[1]), payload, page, location)
+                check_plain(TreeKind(payload[1]), leaf)
             except (CorruptionError, ValueError):
                 continue
             tree_id = self.salvaged.owners.get(page, 0)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 from kvsh import adapting
 from kvsh.binding import bound, bound_sets
+from kvsh.damage import UNFORESEEN, raise_damage
 from kvsh.errors import LOWER_ERRORS, DataError, InterfaceError, ProgrammingError, translated
 from sql import Result, is_complete, next_statement
 
@@ -147,6 +148,9 @@ class Cursor:
                 if begins:
                     connection._take_back_begin(error)
                 raise translated(error) from error
+            except UNFORESEEN as error:
+                raise_damage(error, session)
+                raise
             finally:
                 self._barred = False
         return self
@@ -193,6 +197,9 @@ class Cursor:
             if begins:
                 connection._take_back_begin(error)
             raise translated(error) from error
+        except UNFORESEEN as error:
+            raise_damage(error, session)
+            raise
 
     def executemany(
         self, sql: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]], /
@@ -233,6 +240,9 @@ class Cursor:
             if begins and session.total_changes == changes:
                 connection._take_back_begin(error)
             raise translated(error) from error
+        except UNFORESEEN as error:
+            raise_damage(error, session)
+            raise
         finally:
             self._barred = False
 
@@ -261,6 +271,9 @@ class Cursor:
                 start += len(statement)
         except LOWER_ERRORS as error:
             raise translated(error) from error
+        except UNFORESEEN as error:
+            raise_damage(error, connection._session)
+            raise
         finally:
             self._barred = False
 
@@ -477,6 +490,9 @@ def translating(batches: Iterator[_Item], connection: Connection) -> Iterator[_I
             yield item
     except LOWER_ERRORS as error:
         raise translated(error) from error
+    except UNFORESEEN as error:
+        raise_damage(error, connection._session)
+        raise
 
 
 def _as_bytes(value: Any) -> bytes:

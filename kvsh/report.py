@@ -77,6 +77,10 @@ def report(environment: Environment, error: Exception, unit: Unit) -> None:
 
 def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str]:
     """The lines to print for an error."""
+    if not is_known(error) and environment.path:
+        from kvsh.damage import damage_behind
+
+        error = damage_behind(error, environment.session) or error
     offset = getattr(error, "offset", None)
     if isinstance(error, CommandError):
         offset = error.column - 1

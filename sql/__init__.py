@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from sql.expressions import SqlValue
     from sql.functions import Aggregate, Function, FunctionRegistry
+    from sql.maintenance import check_database
     from sql.mending import mend
     from sql.parse import is_complete, next_statement
     from sql.plan import ResultColumn
@@ -68,6 +69,7 @@ _MODULES = {
     "TypedRows": "sql.typed_rows",
     "View": "sql.schema",
     "catalog_trees": "sql.dump",
+    "check_database": "sql.maintenance",
     "copy_database": "sql.dump",
     "copy_tree": "sql.dump",
     "dump_statements": "sql.dump",
@@ -117,6 +119,7 @@ __all__ = [
     "TypedRows",
     "View",
     "catalog_trees",
+    "check_database",
     "copy_database",
     "copy_tree",
     "dump_statements",

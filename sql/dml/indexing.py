@@ -141,6 +141,8 @@ def check_table(session: Session, ctx: Context, table: Table) -> Iterator[str]:
                     continue
                 found = list(_row_problems(records, ctx, key, row, number))
                 problems += [(number, 0, each) for each in found]
+                if len(row) != records.width:
+                    continue  # nor has it entries
                 if not found and not records.has_checks:
                     sound.add(shape)
             for entries in wanted:
@@ -199,7 +201,7 @@ def _told(problems: list[tuple[int, int, str]], wanted: list[_Wanted]) -> list[s
 def _unknown_kinds(table: Table, kinds: tuple[int, ...], shape: tuple[type, ...]) -> Iterator[str]:
     """The columns of a row with values of these classes whose kinds the tree is not known to hold."""
     for column, mask, kind in zip(table.columns, kinds, shape, strict=False):
-        if not KIND_BITS[kind] & mask:
+        if not KIND_BITS.get(kind, 0) & mask:
             yield f"{table.name} has a kind of value in {column.name} that the tree does not tell of"
 
 
