@@ -27,7 +27,7 @@ lock; to look at it takes none.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any
@@ -289,6 +289,15 @@ class OverlaidTree(Tree):
         top = self.top
         if top is not None and key > top:
             self.top = key
+
+    def change(self, key: Key, row: tuple[Value, ...], columns: Collection[int]) -> None:
+        """What lies over the nodes has all of its values; a row in them may have pages of its own, to which the changed one
+        is to lead, too."""
+        if key in self.own or key in self.entries:
+            self.put(key, row)
+        else:
+            self.settle(to_write=True)
+            self.change(key, row, columns)
 
     def insert(self, key: Key, value: Value = None) -> bool:
         own = self.own

@@ -15,7 +15,7 @@ transactions run beside the one writer; each sees the commit it began at and tak
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -110,6 +110,13 @@ class Tree(Protocol):
 
     def put(self, key: Key, value: Value = None) -> None:
         """Insert or replace."""
+
+    def change(self, key: Key, row: tuple[Value, ...], columns: Collection[int]) -> None:
+        """Give some columns of the row that is at `key` the values that they have in `row`.  Others stay what they are: `row`
+        has their values, or is made of what `get` gave for other columns, so that NULLs may stand for long ones."""
+
+    def has_long_in(self, columns: Iterable[int]) -> bool:
+        """Whether any of these columns may have long values."""
 
     def insert(self, key: Key, value: Value = None) -> bool:
         """Insert; False and no change if the key is there."""

@@ -1,7 +1,8 @@
 """Redo records: what a small commit changed, by tree ids, keys and values.
 
     record   [[operation, tree id, argument], ...]    msgpack
-    changes  [0, tree id, [key, value, key, value, ...]]    False in the place of a value: deleted
+    changes  [0, tree id, [key, value, key, value, ...]]    False in the place of a value: deleted; {column: value, ...}: a row
+                                                            that has other values in these, else what it was
     create   [1, tree id, kind]      drop  [2, tree id, nil]
     widen    [3, tree id, kinds]     clear [4, tree id, nil]
     lengthen [5, tree id, [width, values]]
@@ -19,7 +20,7 @@ import msgspec
 from btree.codec import encoded
 from btree.errors import CorruptionError
 from btree.overlay import OverlaidTree, apply
-from btree.protocols import Key, TreeKind, Value
+from btree.protocols import Key, Tree, TreeKind, Value
 from btree.transaction import (
     OP_CLEAR,
     OP_CREATE,
@@ -89,7 +90,7 @@ def gathered_changes(records: Iterable[bytes]) -> dict[int, dict[Key, Value]] | 
     try:
         for record in records:
             for operation, tree_id, changes in decode_redo(record):
-                if operation != OP_CHANGES:
+                if operation != OP_CHANGES or dict in set(map(type, changes[1::2])):
                     return None
                 values = [
                     tuple(value) if value.__class__ is list else True if value is None else value
@@ -104,8 +105,11 @@ def gathered_changes(records: Iterable[bytes]) -> dict[int, dict[Key, Value]] | 
     return gathered
 
 
-def replay(transaction: LocalTransaction, records: Iterable[bytes]) -> None:
-    """Apply redo records, in their order, to a writable transaction.
+def replay(
+    transaction: LocalTransaction, records: Iterable[bytes], *, lenient: bool = False
+) -> None:
+    """Apply redo records, in their order, to a writable transaction.  `lenient`: rows may be lost of which they change some
+    columns, which is a CorruptionError otherwise.
 
     Changes are gathered by key and then made in key order, as bulk changes, whatever the number of
     records they came in: only the newest of a key counts, and each leaf is changed once."""
@@ -121,9 +125,9 @@ def replay(transaction: LocalTransaction, records: Iterable[bytes]) -> None:
                 apply = _APPLY.get(operation)
                 if apply is None:
                     raise CorruptionError(f"a redo record holds an unknown operation: {operation}")
-                apply_changes(transaction, gathered)
+                apply_changes(transaction, gathered, lenient=lenient)
                 apply(transaction, tree_id, argument)
-        apply_changes(transaction, gathered)
+        apply_changes(transaction, gathered, lenient=lenient)
     except _NO_SENSE as error:
         raise _senseless(error) from error
 
@@ -147,15 +151,45 @@ def _gather(newest: dict[Key, Value], changes: list[Any]) -> None:
     for key, value in zip(changes[::2], changes[1::2], strict=True):
         if key.__class__ is list:
             key = tuple(key)
+        if value.__class__ is dict and newest.get(key) is not None:
+            value = _changed(newest[key], value)
         newest.pop(key, None)  # 1 and 1.0 are one key: what was put last is what stays
         newest[key] = value
 
 
-def apply_changes(transaction: LocalTransaction, gathered: dict[int, dict[Key, Value]]) -> None:
-    """Make the changes gathered so far, tree by tree; afterwards there are none."""
+def _changed(row: Any, columns: dict[int, Value]) -> Any:
+    """What is made of a row, or of a change of its columns, by a change of some columns after it."""
+    if row.__class__ is dict:
+        return row | columns
+    changed = list(row)
+    for column, value in columns.items():
+        if column < 0:
+            raise IndexError(f"column {column}")
+        changed[column] = value
+    return changed
+
+
+def change_columns(tree: Tree, key: Key, columns: dict[int, Value]) -> bool:
+    """Change some columns of a row; False, with nothing done, if there is none.  What is senseless raises `_NO_SENSE`."""
+    row = tree.get(key, None, ())
+    if row is None:
+        return False
+    tree.change(key, tuple(_changed(row, columns)), columns)
+    return True
+
+
+def apply_changes(
+    transaction: LocalTransaction, gathered: dict[int, dict[Key, Value]], *, lenient: bool = False
+) -> None:
+    """Make the changes gathered so far, tree by tree; afterwards there are none.  `lenient`: see `replay`."""
     while gathered:
         tree_id, newest = gathered.popitem()
         tree = transaction.tree(tree_id)
+        for key in [key for key, value in newest.items() if value.__class__ is dict]:
+            if not change_columns(tree, key, newest.pop(key)) and not lenient:
+                raise KeyError(f"columns of a row that is not there: {key!r}")
+        if not newest:
+            continue
         changes = {
             key: tuple(value) if value.__class__ is list else True if value is None else value
             for key, value in newest.items()

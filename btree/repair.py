@@ -30,7 +30,7 @@ from btree.large_values import decode_large
 from btree.node import InPages, LargeReference, LongRow, Node
 from btree.order import less, order_key
 from btree.protocols import CATALOG_TREE_ID, Key, Kind, TreeKind, Value
-from btree.redo import OP_CHANGES, decode_redo, replay
+from btree.redo import OP_CHANGES, change_columns, decode_redo, replay
 from btree.transaction import OP_LENGTHEN, LocalTransaction
 from btree.tree import DELETED, Tree
 from btree.tree_state import TreeState
@@ -371,7 +371,7 @@ class _Repair:
     def _replay(self, transaction: LocalTransaction, lsn: int, record: bytes) -> None:
         savepoint = transaction.savepoint()
         try:
-            replay(transaction, [record])
+            replay(transaction, [record], lenient=True)
         except (StoreError, KeyError) as error:
             transaction.rollback_to(savepoint)
             self.note(f"the changes of commit {lsn} can't be applied: {error}")
@@ -395,6 +395,9 @@ class _Repair:
                 key = tuple(key) if key.__class__ is list else key
                 value = tuple(value) if value.__class__ is list else value
                 if not any(gap.has(key) for gap in gaps):
+                    continue
+                if value.__class__ is dict:  # of a row that is lost, unless one before has it all
+                    change_columns(tree, key, value)
                     continue
                 if value is DELETED:
                     tree.delete(key)

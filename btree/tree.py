@@ -8,13 +8,14 @@ another owner - raises or is noticed once, and goes to the slow path below.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from btree import added, edit, few_keys, kept_redo, lookups, ranges, raw_pages
 from btree import columns as by_column
-from btree.node import Node, new_leaf
+from btree.long_columns import may_be_long
+from btree.node import LongRow, Node, new_leaf
 from btree.order import search_left
 from btree.packed import look_up
 from btree.protocols import Key, RowColumns, TreeKind, Value
@@ -63,6 +64,9 @@ class Tree(TreeNodes):
     @property
     def has_long(self) -> bool:
         return self.large != 0
+
+    def has_long_in(self, columns: Iterable[int]) -> bool:
+        return self.has_long and may_be_long(self.known_nodes().large, columns)
 
     @property
     def kinds(self) -> tuple[int, ...]:
@@ -206,6 +210,36 @@ class Tree(TreeNodes):
             keys[slot:slot] = (key,)
             self._count += 1
         return keys
+
+    def change(self, key: Key, row: tuple[Value, ...], columns: Collection[int]) -> None:
+        leaf = edit.own_path(self, key)[1]
+        keys, values = leaf.keys, leaf.values
+        slot = search_left(keys, key)
+        stored: Value = None
+        if slot < len(keys) and keys[slot] == key:
+            assert values is not None
+            stored = list.__getitem__(values, slot)
+        if not isinstance(stored, LongRow):
+            self.put(key, row)
+            return
+        assert values is not None
+        kept = tuple([part for part in stored.parts if part[0] not in columns])
+        gone = [page for column, page, _ in stored.parts if column in columns]
+        head = list(row)
+        for column, _, _ in kept:
+            head[column] = None
+        made = LongRow(tuple(head), kept) if kept else row
+        changed = {column: row[column] for column in columns}
+        redo, transaction = self.redo, self.transaction
+        transaction.freed += gone
+        # All that follows without a call between, behind which Ctrl-C would come.
+        if redo is not None:
+            redo += key, changed
+        leaf.location = 0
+        self._mark = None
+        list.__setitem__(values, slot, made)
+        if redo is not None and len(redo) > self.redo_max:
+            kept_redo.weigh(self, redo)
 
     def insert(self, key: Key, value: Value = None) -> bool:
         tail = self.tail

@@ -23,7 +23,7 @@ from sql.compile.blocks import BlockCompiler
 from sql.compile.changes import calls_program
 from sql.compile.module import Module
 from sql.compile.query import function_of
-from sql.expressions import Expression, Match
+from sql.expressions import ColumnRef, Expression, Match
 from sql.optimise.planner import Planner
 from sql.plain import is_plain, plain_source, unpacked
 from sql.plan.walk import walk
@@ -166,6 +166,12 @@ class RowScope:
         """The source of each of them."""
         code, binder = self._code, self._binder
         return [code.scalar.value(code.bound(binder, expression)) for expression in expressions]
+
+    def columns(self, expressions: Sequence[exp.Expression]) -> set[int]:
+        """The columns that they read."""
+        code, binder = self._code, self._binder
+        nodes = [node for part in expressions for node in walk(code.bound(binder, part))]
+        return {node.column for node in nodes if isinstance(node, ColumnRef)}
 
     def condition(self, expression: exp.Expression) -> str:
         """A source that is true if the condition is."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from btree import Transaction
     from sql.bind import BindEnvironment
+    from sql.compile import RowScope
     from sql.context import Context
     from sql.dml.index_keys import IndexKeys
     from sql.dml.records import Row, TableRecords
@@ -106,6 +107,12 @@ class _Found:
             self._outcome = self.name(WriteOutcome, "outcome")
         self.none = f"{self._outcome}(0, None, [])" if returning else self.name(NONE, "none")
         self._notes = ["note_ = ctx.state.undo.note"] if noted else []
+        self._row = [f"old_ = txn.row({self.tree_id}, key_)"]
+
+    def read_alone(self, columns: Collection[int]) -> None:
+        """Have the row found as `Tree.get` gives it for some columns; its tree is in `tree_`."""
+        wanted = self.name(frozenset(columns), "wanted")
+        self._row = [f"tree_ = txn.tree({self.tree_id})", f"old_ = tree_.get(key_, None, {wanted})"]
 
     def function(
         self, look: Lines, write: Lines, variables: Sequence[str], result: str, told: str
@@ -119,7 +126,7 @@ class _Found:
         noted = bool(self._notes)
         skip = f"return {none}" if is_one else "continue"
         lines = [
-            f"old_ = txn.row({self.tree_id}, key_)",
+            *self._row,
             f"if old_ is None: {skip}",
             *[f"if not ({where}): {skip}" for where in self._where],
             *look,
@@ -192,8 +199,35 @@ def keyed_update(
     look, write = change(way.code, target, way.old, row, assigned, indexes, "key_", noted=noted)
     if programs is not None:
         look += programs.before_lines(way.code, "(*new_, key_, *old_, key_)")
+    elif not (noted or tells or returning) and found.is_unique:
+        others = _beside(target, way.old, where, row, assigned, indexes)
+        if others is not None:
+            way.read_alone(others)
+            given = way.name(frozenset(assigned), "assigned")
+            write[-1] = f"tree_.change(key_, new_, {given})"  # rather than put the row
     variables = ["old_", "new_", *entry_variables(indexes)]
     return way.function(look, write, variables, "new_", "key_, old_, new_" if tells else "")
+
+
+def _beside(
+    target: Target,
+    old: RowScope,
+    where: exp.Expression | None,
+    row: Sequence[exp.Expression],
+    assigned: Collection[int],
+    indexes: Sequence[IndexKeys],
+) -> set[int] | None:
+    """The columns of a row that an UPDATE reads, if others may have long values, which are better neither read nor written;
+    None if not, or if it is not known."""
+    records = target.records
+    tree = records.env.transaction.tree(records.table.tree_id)
+    if not tree.has_long or records.has_checks or target.foreign_keys is not None:
+        return None
+    used = [row[place] for place in assigned]
+    read = old.columns(used if where is None else [*used, where])
+    read = read.union(assigned, *[index.reads for index in indexes])
+    others = set(range(len(row))) - read
+    return None if tree.has_long_in(read) or not tree.has_long_in(others) else read
 
 
 def keyed_delete(

@@ -65,7 +65,18 @@ def _same(transaction: Any, tree_id: int, expected: Rows) -> None:
 def _changed(tree: Any, draw: Random, model: Rows, half_page: int) -> None:
     """One way or another to change some rows."""
     kind = tree.kind
-    match draw.randrange(6):
+    match draw.randrange(8):
+        case 6 | 7:
+            for key in draw.sample(sorted(model), min(draw.choice([1, 9, 40]), len(model))):
+                columns = draw.choice([{1}, {1}, {1}, {2}, {1, 3}, {2, 3}])
+                row = _row(draw, key, half_page)
+                wanted = draw.choice([(), columns, {1, 2}, {3}, None])
+                found = list(tree.get(key, None, wanted))
+                kept = list(model[key])
+                for column in columns:
+                    found[column] = kept[column] = row[column]
+                tree.change(key, tuple(found), columns)
+                model[key] = tuple(kept)
         case 0:
             for _ in range(draw.choice([1, 9])):
                 key = _key(kind, draw.randrange(200))
@@ -219,6 +230,71 @@ def test_a_change_beside_long_values_does_not_copy_them(tmp_path: Path) -> None:
     assert store.check() == []
     store.close()
     assert (tmp_path / "db").stat().st_size < before + 2_000_000
+
+
+def test_changes_by_key_beside_long_values_neither_read_nor_write_them(tmp_path: Path) -> None:
+    made(tmp_path / "db", rows=100, size=100_000)
+    store: Any = open_store(tmp_path / "db")
+    before = store.pages.stats()["log_bytes"]
+    pages = store.pages.stats()["pages"]
+    for number in (3, 50, 3, 99):
+        transaction = store.begin(write=True)
+        tree = transaction.tree(3)
+        for key in (number, number - 1):
+            row = tree.get(key, None, (0, 1))
+            assert row[2] is None, "not read"
+            tree.change(key, (key, -row[1], None), (1,))
+            assert tree.get(key) == (key, -row[1], "abcdefghij"[key % 4 - key % 2] * 100_000)
+        transaction.commit()
+        assert store.pages.stats()["log_bytes"] < before + 50_000
+    other: Any = open_store(tmp_path / "db", readonly=True)
+    for reader in (store, other):
+        tree = reader.begin().tree(3)
+        assert [tree.get(key)[1] for key in (2, 3, 49, 50, 98, 99)] == [2, 3, -49, -50, -98, -99]
+    transaction = store.begin(write=True)
+    transaction.tree(3).change(50, (50, 7, "short"), (1, 2))
+    transaction.commit()
+    assert other.begin().tree(3).get(50) == (50, 7, "short")
+    other.close()
+    store.checkpoint()
+    assert store.pages.stats()["pages"] == pages - 1, "the page of the long value that went"
+    assert store.check() == []
+    store.close()
+
+
+def test_a_change_of_columns_that_was_committed_is_laid_over_others_of_its_row(
+    tmp_path: Path,
+) -> None:
+    """As replayed records have them: before, between and behind whole rows, deleted and put again."""
+    long = "y" * 9000
+    for order in range(12):
+        path = tmp_path / f"db{order}"
+        made(path, rows=20, size=9000)
+        store: Any = open_store(path)
+        model = {n: (n, n, "abcdefghij"[n % 4 - n % 2] * 9000) for n in range(20)}
+        draw = Random(order)
+        for step in range(12):
+            transaction = store.begin(write=True)
+            tree = transaction.tree(3)
+            key = draw.choice([4, 5])
+            match draw.randrange(4) if key in model else 0:
+                case 0:
+                    model[key] = (key, step, draw.choice([long, "short", None]))
+                    tree.put(key, model[key])
+                case 1:
+                    tree.delete(key)
+                    del model[key]
+                case _:
+                    model[key] = (key, step, model[key][2])
+                    tree.change(key, (key, step, tree.get(key, None, (1,))[2]), (1,))
+            transaction.commit()
+        store.pages.close()  # without a checkpoint
+        again: Any = open_store(path)
+        for keys, rows in again.begin().tree(3).batches():
+            assert dict(zip(keys, rows, strict=True)) == model
+        again.checkpoint()
+        assert again.check() == []
+        again.close()
 
 
 def made(path: Path, *, rows: int, size: int) -> None:

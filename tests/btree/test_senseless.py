@@ -45,6 +45,11 @@ def _read(path: Path) -> None:
         [0, 1, [b"a", b"b", b"c"]],  # a key without a value
         [0, 3, [1, [1, 2], 2]],
         [0, 3, [[1], 5, {}, 5]],  # keys that no table has
+        [0, 3, [1, {9: 1}]],  # columns that there are none
+        [0, 3, [1, {-1: 1}]],
+        [0, 3, [1, {"a": 1}]],
+        [0, 3, [1000, {1: 1}]],  # of no row
+        [0, 3, [1, False, 1, {1: 1}]],
         [1, 99, "x"],  # no kind of tree
         [1, 99, [1]],
         [2, 99, None],

@@ -321,6 +321,8 @@ class Workload:
             self.rewrite_entries(tree, entries)
         elif dice < 0.14 and kind is not TreeKind.RAW and tree_id > 2:
             self.rewrite(tree, entries)
+        elif dice < 0.18 and entries and kind in (TreeKind.TABLE, TreeKind.CLUSTERED):
+            self.change_columns(tree, entries)
         elif dice < 0.30:
             delete = tree.delete
             if tree_id == RAW_TREE_ID and rng.random() < 0.5:
@@ -364,6 +366,18 @@ class Workload:
                 if not gone:
                     entries[keys[at]] = (number, *row[1:])
         rewrite.finish()
+
+    def change_columns(self, tree: Any, entries: dict[Any, Any]) -> None:
+        """A column of some rows, beside what may be in pages of its own and is not read then."""
+        rng = self.rng
+        for key in rng.sample(sorted(entries), min(len(entries), rng.choice([1, 1, 3]))):
+            column = rng.choice([0, 0, 0, 2])
+            row = list(tree.get(key, None, (column,)))
+            row[column] = rng.randrange(100)
+            tree.change(key, tuple(row), (column,))
+            kept = list(entries[key])
+            kept[column] = row[column]
+            entries[key] = tuple(kept)
 
     def rewrite_entries(self, tree: Any, entries: dict[Any, Any]) -> None:
         """Some of an index's entries taken away, and others put."""

@@ -97,6 +97,78 @@ def test_statements_beside_long_values_are_sqlites(tmp_path: Path, count: int) -
     theirs.close()
 
 
+@pytest.mark.parametrize("definition", ["", "WITHOUT ROWID", "indexed"])
+@pytest.mark.parametrize("seed", range(3))
+def test_updates_by_key_beside_long_values(tmp_path: Path, definition: str, seed: int) -> None:
+    """What they don't read stays, whatever lies over it, is taken back or replayed."""
+    draw = Random(seed)
+    theirs = sqlite3.connect(":memory:", isolation_level=None)
+    ours = kvsh.connect(tmp_path / "db", isolation_level=None)
+    extra = "WITHOUT ROWID" if definition == "WITHOUT ROWID" else ""
+    statements = [
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, n INT, name TEXT NOT NULL, body TEXT, image BLOB) {extra}"
+    ]
+    if definition == "indexed":
+        statements += ["CREATE UNIQUE INDEX tname ON t (name)", "CREATE INDEX tn ON t (n, id)"]
+    for connection in (theirs, ours):
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", _rows(seed, 120))
+        connection.execute("COMMIT")
+    ours.close()
+    ours = kvsh.connect(tmp_path / "db", isolation_level=None)
+    updates = (
+        "UPDATE t SET n = n + 1 WHERE id = ?",
+        "UPDATE t SET n = NULL, name = name || 'x' WHERE id = ?",
+        "UPDATE t SET n = 'text' WHERE id = ? AND n > 20",
+        "UPDATE t SET n = id * 2 WHERE name = 'name' || ?",
+        "UPDATE t SET body = 'short' WHERE id = ?",
+        "UPDATE t SET image = body, n = 5 WHERE id = ?",
+        "UPDATE t SET n = length(body) WHERE id = ?",
+        "UPDATE t SET name = NULL WHERE id = ?",
+        "UPDATE t SET name = 'name7' WHERE id = ?",
+        "UPDATE t SET n = n + 2 WHERE id = ? RETURNING *",
+        "DELETE FROM t WHERE id = ?",
+    )
+    begun = False
+    for _ in range(500):
+        dice = draw.random()
+        if dice < 0.05:
+            statement, values = (
+                ("COMMIT", "ROLLBACK")[draw.random() < 0.3] if begun else "BEGIN",
+                (),
+            )
+            begun = not begun
+        elif begun and dice < 0.1:
+            statement, values = draw.choice(["SAVEPOINT s", "SELECT count(*), sum(n) FROM t"]), ()
+        elif dice < 0.14:
+            statement = "INSERT OR REPLACE INTO t VALUES (?, 3, 'name' || ?, ?, NULL)"
+            number = draw.randrange(130)
+            values = (number, number, "z" * draw.choice([5, 9000]))
+        else:
+            statement, values = draw.choice(updates), (draw.randrange(122),)
+        outcomes = []
+        for connection in (theirs, ours):
+            try:
+                cursor = connection.execute(statement, values)
+                outcomes.append((cursor.fetchall(), cursor.rowcount))
+            except (sqlite3.Error, kvsh.Error) as error:
+                outcomes.append(type(error).__name__)
+        assert outcomes[0] == outcomes[1], (statement, values)
+        if not begun and draw.random() < 0.05:
+            ours.close()
+            ours = kvsh.connect(tmp_path / "db", isolation_level=None)
+    if begun:
+        for connection in (theirs, ours):
+            connection.execute("COMMIT")
+    wanted = "SELECT * FROM t ORDER BY id"
+    assert ours.execute(wanted).fetchall() == theirs.execute(wanted).fetchall()
+    assert ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    ours.close()
+    theirs.close()
+
+
 def test_look_ups_of_short_and_of_long_columns_by_turns(tmp_path: Path) -> None:
     """What a look-up leaves unread is there for the next, also beside changes that are not in the leaves yet."""
     theirs, ours = _filled(tmp_path, _rows(5, 300))
