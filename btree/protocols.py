@@ -388,8 +388,8 @@ class Transaction(Protocol):
         """`tree(tree_id).kinds`."""
 
     def made(self, make: Callable[[Transaction], Made]) -> Made:
-        """`make(self)`, of a writable transaction the same object again as long as its trees are the same objects: for
-        what keeps trees of it, and nothing that they hold."""
+        """`make(self)`, the same object again as long as the transaction's trees are the same objects: for what keeps trees
+        of it, and nothing that they hold."""
 
     @property
     def raw_puts(self) -> dict[bytes, Value]:

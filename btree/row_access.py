@@ -32,6 +32,7 @@ UNOPENED_MAX = 1 << 14
 """Changes of one tree that are held without it, unless they are long.  Those that are too many to lie over its nodes go into
 them when the tree is opened, or at the commit, all at once: that takes a third of what each by itself takes."""
 
+_MADE_MAX = 256
 _ROWID_MAX = (1 << 63) - 1
 
 
@@ -110,13 +111,13 @@ class UnopenedRows(RowAccess):
         def held_max(self) -> float: ...
 
     def made(self, make: Callable[[Any], Made]) -> Made:
-        if not self._writable:  # another commit may be put under it: see `follow`
-            return make(self)
         kept = self._made
         if kept is None:
             kept = self._made = {}
         found: Made | None = kept.get(make)
         if found is None:
+            if len(kept) >= _MADE_MAX:  # a reader that follows commits may be asked for ever
+                kept.clear()
             found = kept[make] = make(self)
         return found
 

@@ -198,7 +198,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
             all_stay = False
         self.plain_shape = None if CATALOG_TREE_ID in self.open_trees else self._shape
         if not all_stay:
-            self._catalog_state = None
+            self._catalog_state = self._made = None
         return all_stay
 
     def nodes_wanted(self) -> None:
@@ -334,6 +334,7 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
 
     def became_writable(self) -> None:
         """Lay what is to be written over the trees that were opened to read."""
+        self._made = None
         for tree in self.open_trees.values():
             lay_over(tree, {})
 
@@ -386,11 +387,11 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
 
     def _end(self) -> None:
         self.active = False
+        self._made = None
         if self._writable:
             self._writable = False
             self._token = _NOBODY
             self.row_changes = {}
-            self._made = None
             if self.open_trees:
                 self._end_trees()
         self.open_trees.clear()  # no cycle is left to the garbage collector

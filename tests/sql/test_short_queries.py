@@ -216,3 +216,48 @@ def test_a_plan_for_no_rows_is_one_for_some(sql: str) -> None:
     ours, _ = pair()
     none, one = [ours.execute(f"EXPLAIN {sql} LIMIT {limit}").fetchall()[1:] for limit in (0, 1)]
     assert none == one
+
+
+@pytest.mark.parametrize("durability", ["full", "off"])
+def test_what_is_ready_in_a_reading_transaction_follows_what_becomes_of_it(
+    tmp_path: Path, durability: Any
+) -> None:
+    """It reads as of its beginning, then it writes, then it is rolled back to a savepoint; the next one reads anew."""
+    path = tmp_path / "t.db"
+    one = kvsh.connect(path, isolation_level=None, durability=durability)
+    other = kvsh.connect(path, isolation_level=None, durability=durability)
+    one.execute("CREATE TABLE t(k TEXT PRIMARY KEY, n INT)")
+    one.executemany("INSERT INTO t VALUES (?, ?)", [(f"k{n}", n) for n in range(2000)])
+    query = "SELECT n FROM t WHERE k = ?"
+
+    def asked() -> list[Any]:
+        found = [one.execute(query, (key,)).fetchall() for key in ("k7", "k7", "k1999", "new")]
+        assert found[0] == found[1]
+        return found[1:]
+
+    before = [[(7,)], [(1999,)], []]
+    for _ in range(3):
+        one.execute("BEGIN")
+        assert asked() == asked() == before
+        other.execute("UPDATE t SET n = -1 WHERE k = 'k7'")
+        other.execute("INSERT INTO t VALUES ('new', 5)")
+        assert asked() == before
+        one.execute("COMMIT")
+        assert asked() == asked() == [[(-1,)], [(1999,)], [(5,)]]
+
+        one.execute("BEGIN")
+        assert asked()[0] == [(-1,)]
+        one.execute("SAVEPOINT s")
+        one.execute("UPDATE t SET n = 7 WHERE k = 'k7'")
+        assert asked()[0] == [(7,)]
+        one.execute("DELETE FROM t WHERE k = 'new'")
+        assert asked() == before
+        one.execute("ROLLBACK TO s")
+        assert asked() == [[(-1,)], [(1999,)], [(5,)]]
+        one.execute("UPDATE t SET n = 7 WHERE k = ?", ("k7",))
+        one.execute("DELETE FROM t WHERE k = ?", ("new",))
+        assert asked() == before
+        one.execute("COMMIT")
+        assert asked() == before
+    one.close()
+    other.close()
