@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from btree import CorruptionError, TreeKind, open_store, repair
-from btree.node import LargeValues, LongRow
+from btree.large_values import average_apart, average_entry_bytes
+from btree.node import LargeValues, LongRow, new_leaf
 from engine.format import RECORD_BYTES, location_offset
 
 Rows = dict[Any, tuple[Any, ...]]
@@ -356,3 +357,22 @@ def test_each_byte_of_heads_and_long_values_that_is_damaged_is_an_error(tmp_path
             assert any("column 3 of 5" in note and "is lost" in note for note in notes)
         assert store.check() == []
         store.close()
+
+
+@pytest.mark.parametrize("is_raw", [False, True])
+def test_an_entry_takes_as_much_as_its_short_values_and_a_place_for_each_long_one(
+    is_raw: bool,
+) -> None:
+    def leaf(*sizes: int) -> Any:
+        texts = ["x" * size for size in sizes]
+        values: list[Any] = [
+            text.encode() if is_raw else (key, text, 2.5) for key, text in enumerate(texts)
+        ]
+        return new_leaf(list(range(len(texts))), values, None)
+
+    short = leaf(900, 990)
+    assert average_apart(short, 1000) == average_entry_bytes(short) > 900
+    assert average_apart(leaf(900), 1000) == average_entry_bytes(leaf(900)) > 900
+    assert average_apart(leaf(5000, 9000), 1000) == average_apart(leaf(1001, 70_000), 1000) < 40
+    assert average_entry_bytes(leaf(5000, 9000)) > 7000
+    assert average_apart(leaf(), 1000) < 8

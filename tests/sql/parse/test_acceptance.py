@@ -64,6 +64,8 @@ def oracle() -> sqlite3.Connection:
 
 
 def sqlite_error(connection: sqlite3.Connection, statement: str) -> str | None:
+    if not statement:  # Python 3.13 tells the error of the statement before it once more
+        return None
     try:
         connection.execute(statement)
     except sqlite3.ProgrammingError as error:
