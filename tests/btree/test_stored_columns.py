@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import kvsh
 from btree import StoredColumn, TreeKind, as_it_lies, listed, open_store
 from btree.codec import KEY_COLUMN
 from btree.column_codec import encode_column, texts_between
@@ -122,4 +123,34 @@ def test_columns_that_are_kept_come_as_lists(tmp_path: Path) -> None:
     for is_first in (True, False, False):
         for (batch,) in store.begin().tree(3).column_batches((1,), stored=True):
             assert isinstance(batch, StoredColumn) == is_first
+    store.close()
+
+
+def test_rows_that_are_listed_as_gone_are_in_no_form_of_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    con: Any = kvsh.connect(path, isolation_level=None)
+    con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b INT, c TEXT)")
+    rows = [(n, n * 1000, f"text {n}") for n in range(1, 20_001)]
+    con.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+    con.close()
+    con = kvsh.connect(path, isolation_level=None)
+    con.execute("DELETE FROM t WHERE a % 10 = 3")
+    con.close()
+    store = open_store(path)
+    reading = store.begin()
+    tree_id = max(each for each in reading.tree_ids() if len(reading.tree(each)) == 18_000)
+    found: list[tuple[Any, ...]] = []
+    lying = 0
+    for keys, numbers, texts in reading.tree(tree_id).column_batches(
+        (KEY_COLUMN, 1, 2), stored=True
+    ):
+        if isinstance(keys, StoredColumn):  # the last leaf has been read whole
+            lying += 1
+            assert all(leaf.gone for leaf in keys._leaves)
+            assert isinstance(as_it_lies(keys), list)
+            assert numbers.numbers() is None
+            assert texts.text_between("|", folded=False) is None
+        found += zip(*map(as_it_lies, (keys, numbers, texts)), strict=True)
+    assert lying > 3
+    assert found == [row for row in rows if row[0] % 10 != 3]
     store.close()
