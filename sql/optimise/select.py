@@ -28,6 +28,9 @@ from sql.plan import AggregateCall, SortKey, TableRelation
 from sql.plan.operators import KeyPath, KeyRange, Level, SelectPlan, TreeEnd
 from sql.plan.walk import walk_flat
 
+FIRST_GROUPS = 4.0
+"""Groups that may be as large as the first one."""
+
 
 class SelectPlanner(JoinOrder):
     """Plans one SELECT."""
@@ -214,9 +217,21 @@ class SelectPlanner(JoinOrder):
         share = 1.0
         if wanted is not None and self._share == 1.0:
             share = min(1.0, max(1.0, wanted) / max(1.0, ordered.rows))
-        if self.block.keys and share == 1.0 and self._share == 1.0:
-            return False  # all rows are grouped best as they are found
+        if self.block.keys or self.block.distinct:
+            # The first groups are those that are read, and may be the largest of all.
+            first = self._rows_of_first(ordered) * FIRST_GROUPS
+            if wanted is None or wanted + first >= ordered.rows:
+                return False  # all rows are grouped best as they are found
+            return ordered.cost * share * (1.0 + first / max(1.0, wanted)) <= best.cost
         return ordered.cost * share <= best.cost + rows * 25.0
+
+    def _rows_of_first(self, state: State) -> float:
+        """How many rows the first value of an index has that is walked through from one end; 1 of anything else."""
+        access = state.steps[0].candidate.access
+        if not isinstance(access, KeyRange) or access.equal or access.low or access.high:
+            return 1.0
+        reverse = access.reverse
+        return self.planner.statistics.rows_of_first(access.path.tree_id, reverse=reverse)
 
     def _levels(self, state: State) -> tuple[Level, ...]:
         levels: list[Level] = []

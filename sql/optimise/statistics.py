@@ -83,6 +83,14 @@ class Statistics:
             known = self._ends[tree_id] = tree.first(), tree.last()
         return known
 
+    def rows_of_first(self, tree_id: int, *, reverse: bool) -> float:
+        """How many entries of an index share the first element of its first key, or of its last one."""
+        entry = self.ends(tree_id)[1 if reverse else 0]
+        if entry is None:
+            return 0.0
+        prefix = entry[0][:1]
+        return float(self.tree(tree_id).estimate(prefix, prefix, hi_inclusive=True))
+
     def rows_per_prefix(self, tree_id: int, parts: int) -> float:
         """On average, how many entries share their first `parts` key elements."""
         known = self._prefixes.get((tree_id, parts))

@@ -160,3 +160,19 @@ def test_groups_that_come_one_by_one_are_counted_by_explain_analyze(large: kvsh.
     rows = large.execute("EXPLAIN ANALYZE SELECT a, count(*) FROM t GROUP BY a LIMIT 5").fetchall()
     text = "\n".join(str(row[0]) for row in rows)
     assert "Group by a" in text
+
+
+def test_large_first_groups_are_not_walked_through(large: kvsh.Connection) -> None:
+    # Half of the rows, and of the last groups none, are of the first value.
+    large.execute("CREATE TABLE uneven (k INT, v INT)")
+    large.executemany(
+        "INSERT INTO uneven VALUES (?, ?)", [(max(0, n - 20_000), n) for n in range(40_000)]
+    )
+    large.execute("CREATE INDEX uneven_k ON uneven (k)")
+    large.commit()
+    upwards = "SELECT k, sum(v) FROM uneven GROUP BY k ORDER BY k LIMIT 3"
+    downwards = "SELECT k, sum(v) FROM uneven GROUP BY k ORDER BY k DESC LIMIT 3"
+    assert "B-TREE FOR GROUP BY" in _plan(large, upwards)
+    assert "B-TREE" not in _plan(large, downwards)
+    assert large.execute(upwards).fetchall()[1:] == [(1, 20_001), (2, 20_002)]
+    assert large.execute(downwards).fetchall()[0] == (19_999, 39_999)
