@@ -10,6 +10,7 @@ import pytest
 
 from btree import CorruptionError, TreeKind, open_store, repair
 from btree.large_values import average_apart, average_entry_bytes
+from btree.long_columns import is_long
 from btree.node import LargeValues, LongRow, new_leaf
 from engine.format import RECORD_BYTES, location_offset
 
@@ -376,3 +377,13 @@ def test_an_entry_takes_as_much_as_its_short_values_and_a_place_for_each_long_on
     assert average_apart(leaf(5000, 9000), 1000) == average_apart(leaf(1001, 70_000), 1000) < 40
     assert average_entry_bytes(leaf(5000, 9000)) > 7000
     assert average_apart(leaf(), 1000) < 8
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "€", "😀"])
+def test_a_value_is_long_by_the_bytes_that_it_is_stored_in(letter: str) -> None:
+    for count in range(120):
+        stored = (letter * count).encode()
+        assert is_long(letter * count, 100) == (len(stored) > 100)
+        assert is_long("x" + letter * count, 100) == (len(stored) + 1 > 100)
+        assert is_long(stored, 100) == (len(stored) > 100)
+    assert not any(is_long(value, 1) for value in (None, 1 << 62, 1e300))
