@@ -17,7 +17,7 @@ from btree.codec import encode_node, encoded_size
 from btree.directory import DIRECTORY_PAGE, encode_directory
 from btree.edit import Pieces, cut_branch, cut_leaf
 from btree.large_values import encode_large, kept_of
-from btree.long_columns import bit_of, is_long
+from btree.long_columns import LONG_LEAF_BYTES, bit_of, is_long
 from btree.node import (
     InPages,
     LargeReference,
@@ -39,6 +39,11 @@ LEAVES_AT_ONCE = 32
 
 OVERFULL = 2.0
 """Pages that a leaf may fill before it is cut."""
+
+
+def _long_bytes(leaf: Node) -> int:
+    rows = list(leaf.values or ()) if leaf.values.__class__ is LargeValues else ()
+    return sum([row.size_bytes for row in rows if isinstance(row, LongRow)])
 
 
 class Flush:
@@ -187,7 +192,7 @@ class Flush:
             self._state.large |= self.found_large
             payload = encode_node(kind, fitted)
         pieces: Pieces = [(None, fitted)]
-        if not self.fits(payload):
+        if not self.fits(payload) or _long_bytes(fitted) > LONG_LEAF_BYTES * OVERFULL:
             pieces = self._cut(fitted)
         for _, piece in pieces:
             self._put(piece, encode_node(kind, piece))
@@ -235,14 +240,16 @@ class Flush:
         """The leaf in pieces of about a page; at least one entry in each."""
         values = [None] * len(leaf.keys) if leaf.values is None else list(leaf.values)
         ends: list[int] = []
-        size = 0
+        size = long = 0
         for slot, (key, value) in enumerate(zip(leaf.keys, values, strict=True)):
             bytes_ = encoded_size(key)
             bytes_ += encoded_size(kept_of(value) if isinstance(value, InPages) else value)
-            if size and size + bytes_ > self.page_bytes:
+            long_bytes = value.size_bytes if isinstance(value, LongRow) else 0
+            if size and (size + bytes_ > self.page_bytes or long + long_bytes > LONG_LEAF_BYTES):
                 ends.append(slot)
-                size = 0
+                size = long = 0
             size += bytes_
+            long += long_bytes
         return cut_leaf(leaf, [*ends, len(leaf.keys)], owner=None)
 
     def _put(self, node: Node, payload: bytes) -> None:

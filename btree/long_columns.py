@@ -26,6 +26,9 @@ from btree.protocols import Value
 
 _BIT_MAX = 62
 
+LONG_LEAF_BYTES = 1 << 20
+"""What the values of a leaf may take that are to be in pages of their own: whoever wants all of them has them all in memory."""
+
 LongValues = Callable[[Sequence[int]], Sequence[Value]]
 """What reads long values, by the numbers of their pages."""
 

@@ -15,7 +15,7 @@ from btree.column_pages import OpenPage, open_pages
 from btree.errors import CorruptionError
 from btree.kept_columns import Column, Layout, kept_with
 from btree.large_values import average_apart, average_entry_bytes, decode_large
-from btree.long_columns import LongValues
+from btree.long_columns import LONG_LEAF_BYTES, LongValues
 from btree.node import InPages, LargeReference, LongRow, Node, like
 from btree.overlay import FEW_LOADED, OverlaidTree
 from btree.packed import PackedLeaf, packed_index_leaf, packed_leaf
@@ -37,8 +37,6 @@ PUTS_SCATTERED = 2
 """With this many entries of the raw tree for each put of a transaction, or more, the puts count as scattered."""
 
 LEAF_LIMIT_MAX = 256
-LONG_LEAF_BYTES = 1 << 20
-"""What the values of a leaf may take that are to be in pages of their own: whoever wants all of them has them all in memory."""
 FEW_ENTRIES = 4
 """With fewer of them in a page it is looked at how many there may be with long ones apart."""
 _MEASURE_ENTRIES = 24

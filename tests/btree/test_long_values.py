@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -213,6 +214,35 @@ def test_a_scan_of_other_columns_reads_no_long_value(tmp_path: Path) -> None:
         log.file.read = before
     assert found == list(range(500))
     assert read < 200_000, "of ten megabytes"
+    store.close()
+
+
+def test_values_of_megabytes_are_handled_within_a_small_budget(tmp_path: Path) -> None:
+    """Also where their rows were put one by one."""
+    store: Any = open_store(tmp_path / "db", cache_bytes=16 << 20, durability="off")
+    size = 4 << 20
+    tracemalloc.start()
+    try:
+        transaction = store.begin(write=True)
+        transaction.create_tree(TreeKind.TABLE)
+        for number in range(24):
+            transaction.tree(3).put(number, (number, 1, bytes([number]) * size))
+            transaction.commit()
+            transaction = store.begin(write=True)
+        transaction.tree(3).put(5, (5, 2, bytes([5]) * size))
+        transaction.commit()
+        tree = store.begin().tree(3)
+        assert sum([n for lists in tree.column_batches((1,)) for n in lists[0]]) == 25
+        for lists in tree.column_batches((0, 2)):
+            for number, value in zip(*lists, strict=True):
+                assert value == bytes([number]) * size
+        del lists, value
+        store.compact()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 << 20, "of 96 MB of values"
+    assert store.check() == []
     store.close()
 
 
