@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from btree.codec import encode_node, encoded_size
 from btree.directory import DIRECTORY_PAGE, encode_directory
 from btree.edit import Pieces, cut_branch, cut_leaf
+from btree.errors import StoreError
 from btree.large_values import encode_large, kept_of
 from btree.long_columns import LONG_LEAF_BYTES, bit_of, is_long
 from btree.node import (
@@ -73,7 +74,11 @@ class Flush:
         self._state: TreeState
 
     def trees(self, states: dict[int, TreeState]) -> dict[int, TreeState]:
-        """Put all that is unflushed; the states with their new roots."""
+        """Put all that is unflushed; the states with their new roots.  StoreError if changes lie over one of them: they would
+        be in no page."""
+        for state in states.values():
+            if state.pending:
+                raise StoreError(f"changes lie over tree {state.id} as it is written as pages")
         self.writer.put_last()
         return {tree_id: self._tree(state) for tree_id, state in states.items()}
 

@@ -410,6 +410,8 @@ class Renewal:
         assert renewed is not None
         if newest.trees.keys() != trees.keys() or newest.next_tree_id != self.version.next_tree_id:
             return None
+        if trees[RAW_TREE_ID] is not self.state:
+            return None  # another state of the same content has taken its place, and later commits lie over that
         states = {}
         for tree_id, state in newest.trees.items():
             if state is not trees[tree_id] or (tree_id != RAW_TREE_ID and state.pending):

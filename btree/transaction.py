@@ -223,9 +223,12 @@ class LocalTransaction(UnopenedRows, PutOff, Backend):
     def swap_state(self, versions: Iterable[Version], old: TreeState, made: TreeState) -> TreeState:
         """`replace_state` among the versions that are known; under the store's lock."""
         lsn = self.version.lsn
-        take_newer(made, old, lsn)
+        # Another thread, or a view that this one has asked for meanwhile, may have put another state of the same content
+        # in the old one's place: that is the one over which later commits lie.
+        current = self.version.trees.get(old.id, old)
+        take_newer(made, current, lsn)
         for version in {id(version): version for version in (self.version, *versions)}.values():
-            if version.lsn >= lsn and version.trees.get(old.id) is old:
+            if version.lsn >= lsn and version.trees.get(old.id) is current:
                 version.trees = {**version.trees, old.id: made}
         return made
 
