@@ -124,7 +124,7 @@ class Writer:
         self._again: dict[int, int] = {}  # how many times, beyond the first, pages were written
         self._early = MARKED_EARLY
         self._ended = False
-        self._failed: StorageError | None = None  # the first write that failed
+        self._failed = ""  # what is told of the first write that failed
 
     @property
     def base_lsn(self) -> int:
@@ -169,7 +169,7 @@ class Writer:
         """The version of `page` at `location`, this writer's own early ones included."""
         if location_offset(location) >= self._position:
             self.flush()
-        if self._failed is not None:
+        if self._failed:
             self._check_whole()
         return self._log.read_page(page, location)
 
@@ -189,7 +189,7 @@ class Writer:
         """`read` for several pages; of those that lie close together in one go.  `in_place`: see `Log.read_pages`."""
         if location_offset(max(locations)) >= self._position:
             self.flush()
-        if self._failed is not None:
+        if self._failed:
             self._check_whole()
         return self._log.read_pages(pages, locations, in_place)
 
@@ -334,8 +334,8 @@ class Writer:
 
     def _check_whole(self) -> None:
         """Who undoes half of a statement that failed, or tries another, hears what went wrong first."""
-        if self._failed is not None:
-            raise StorageError(str(self._failed)) from self._failed
+        if self._failed:
+            raise StorageError(self._failed)
 
     def flush(self) -> None:
         """Write the buffer behind what is written."""
@@ -353,12 +353,20 @@ class Writer:
                     self._log.file.write(part, at)
                     at += len(part)
             except OSError as error:
-                self._failed = refused(store.path, error)  # what was written early is gone too
-                store.take_back(self._log)
-                raise self._failed from error
+                raise self._refused(error) from error
         self._position = end
         self._buffer = []
         self._buffered = 0
+
+    def _refused(self, error: OSError) -> StorageError:
+        """The error for a write that failed; what was written early is gone, too.
+
+        It is made where no frame of its traceback holds it, and only what it says is kept: else it would keep this writer,
+        and so the file and its room on the disk, until the collector comes."""
+        failure = refused(self._store.path, error)
+        self._failed = str(failure)
+        self._store.take_back(self._log)
+        return failure
 
     def commit_redo(self, payload: bytes) -> Commit:
         """Append an opaque redo payload; no pages may have been put."""

@@ -3,7 +3,10 @@ a limit on the file's size, no file descriptors left."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
+import logging
 import os
 import re
 import resource
@@ -13,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -396,3 +400,50 @@ def test_a_file_that_may_only_be_read_is_said_to_be_one(tmp_path: Path, number: 
     with pytest.raises(StorageError, match=os.strerror(number)) as refused:
         open_store(tmp_path / "nothing", files=Guarded())
     assert "read-only (" not in str(refused.value)
+
+
+def test_a_handle_that_met_a_full_disk_lets_go_of_its_file_when_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error of the write that failed kept the file open, and a file that a compaction had replaced kept its room on
+    the full disk, until the collector came."""
+    store = open_store(tmp_path / "db")
+
+    def put_many(store: Any) -> None:
+        transaction = store.begin(write=True)
+        transaction.tree(1).load([b"%06d" % at for at in range(20_000)], [b"v" * 100] * 20_000)
+        try:
+            transaction.commit()
+        finally:
+            transaction.rollback()
+
+    with monkeypatch.context() as patched:
+
+        def full(file: OsFile, data: bytes, offset: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        patched.setattr(OsFile, "write", full)
+        patched.setattr(
+            logging.root.manager, "disable", logging.CRITICAL
+        )  # pytest keeps what is logged
+        gc.disable()
+        try:
+            told = ""
+            try:  # `raises` would hold the error
+                put_many(store)
+            except StorageError as error:
+                told = str(error)
+            assert "disk is full" in told
+            store.close()
+            assert not [name for name in open_files() if name.startswith(str(tmp_path))]
+        finally:
+            gc.enable()
+
+
+def open_files() -> list[str]:
+    """What the descriptors of this process lead to."""
+    names = []
+    for number in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError):
+            names.append(os.readlink(f"/dev/fd/{number}"))
+    return names
