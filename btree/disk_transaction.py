@@ -105,7 +105,8 @@ class DiskTransaction(OnPages):
         self.carry_out()
         if not self._redo_kept:
             return None
-        _ = self.shape  # which may read pages: behind the commit, which wants it, nothing may fail any more
+        # It may read pages: behind the commit, which wants it, nothing may fail any more.
+        _ = self.shape
         self.settle_full()
         if not self._redo_kept:
             return None

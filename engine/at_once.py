@@ -69,9 +69,8 @@ def append_unsynced(
                 words[WORD_HOLDER] = store._pid
                 try:
                     log.file.write(record, start)
-                except (
-                    BaseException
-                ):  # Ctrl-C, too: whoever opens the file now would take the record in
+                except BaseException:
+                    # Of Ctrl-C, too: whoever opens the file now would take the record in.
                     store.take_back(log)
                     raise
                 # Up to the next call Ctrl-C comes before all of this or after it.

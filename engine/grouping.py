@@ -117,9 +117,8 @@ class Grouping(Locking, ABC):
                 log.file.write(data, start)
             if end - start > LONG_BYTES and not later:
                 kept = log.stored(commits, start)
-        except (
-            BaseException
-        ) as error:  # Ctrl-C, too: whoever opens the file now would take the records in
+        except BaseException as error:
+            # Of Ctrl-C, too: whoever opens the file now would take the records in.
             self.take_back(log)
             if isinstance(error, OSError):
                 raise refused(self.path, error) from error
