@@ -83,13 +83,19 @@ def instr(haystack: Any, needle: Any) -> Any:
 
 
 def replace(value: Any, old: Any, new: Any) -> Any:
-    """Nothing to replace leaves the value as it is, whatever `new` is."""
+    """Nothing to replace leaves the value as it is, whatever `new` is.  TooBigError."""
     if value is None or old is None:
         return None
     pattern = _text(old)
     if not pattern or pattern[0] == "\0":
         return _text(value) if value.__class__ is bytes else value
-    return None if new is None else _text(value).replace(pattern, _text(new))
+    if new is None:
+        return None
+    text, other = _text(value), _text(new)
+    more = len(other) - len(pattern)
+    if len(text) * more > LENGTH_MAX and len(text) + text.count(pattern) * more > LENGTH_MAX:
+        raise TooBigError
+    return text.replace(pattern, other)
 
 
 def _trimmed(value: Any, characters: Any, *, left: bool, right: bool) -> str:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kvsh
 from sql.functions import Function, FunctionRegistry, builtins
 from tests.sql.engines import KvshEngine, SqliteEngine
 from tests.sql.function_calls import assert_call, assert_same, engines, outcome
@@ -211,3 +212,13 @@ def test_substr_of_a_column_by_constants(nulls: str) -> None:
                 f"SELECT id FROM t WHERE {name}(x || x, {bound}) > 'a' ORDER BY id",
             ):
                 assert ours.execute(sql) == theirs.execute(sql), sql
+
+
+def test_replace_makes_no_text_longer_than_any_may_be() -> None:
+    """Two billion characters; a billion of what is not there cost nothing."""
+    con = kvsh.connect(":memory:")
+    text, other = "ab" * 50_000, "c" * 40_000
+    with pytest.raises(kvsh.DataError, match="string or blob too big"):
+        con.execute("SELECT replace(?, 'a', ?)", (text, other))
+    assert con.execute("SELECT replace(?, 'z', ?)", (text, other)).fetchone() == (text,)
+    con.close()
