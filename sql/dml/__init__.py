@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sql.dml.filling import fill_generated, fill_table, lengthen_rows
     from sql.dml.foreign_keys import check_foreign_keys
     from sql.dml.indexing import check_table, fill_index
-    from sql.schema import Table
+    from sql.schema import ForeignKey, Table
     from sql.session import Session
 
 __all__ = [
@@ -125,9 +125,14 @@ def before_drop_table(session: Session, ctx: Context, table: Table) -> None:
     if not session.foreign_keys:
         return
     from sql.dml.delete import DeletePlan
-    from sql.dml.foreign_keys import ForeignKeys
+    from sql.dml.foreign_keys import ForeignKeys, layer_of
 
     environment = session.environment(ctx.transaction)
+    schema = layer_of(environment.schema, table)
+    for key in table.foreign_keys:
+        if (key.deferred or session.defer_foreign_keys) and schema.table(key.parent) is None:
+            # It was dropped in this transaction, so that each row that refers to it is a violation, which goes with it.
+            session.deferred_violations -= _referring(ctx, table, key)
     keys = ForeignKeys(session, environment, table, "DELETE", lenient=True)
     if not keys.parents and not any(
         child.key.deferred or session.defer_foreign_keys for child in keys.own
@@ -136,3 +141,12 @@ def before_drop_table(session: Session, ctx: Context, table: Table) -> None:
     target = Target(session, environment, table, "DROP", foreign_keys=keys)
     statement = Delete(text="", table=ObjectName(table.name, table.database))
     DeletePlan(session, statement, table, environment, target).run(ctx)
+
+
+def _referring(ctx: Context, table: Table, key: ForeignKey) -> int:
+    """How many rows have no NULL in a foreign key."""
+    places = [place for place in key.columns if place != table.rowid_alias]
+    tree = ctx.transaction.tree(table.tree_id)
+    return sum(
+        [all(row[at] is not None for at in places) for _, rows in tree.batches() for row in rows]
+    )

@@ -180,3 +180,37 @@ def test_actions_and_triggers_work_together() -> None:
         drop table c;
         """
     )
+
+
+def test_violations_of_a_dropped_parent_go_with_their_table_as_in_sqlite() -> None:
+    compare(
+        """
+        pragma foreign_keys=on;
+        create table p(a, b, primary key(a, b));
+        create table q(id integer primary key);
+        create table c(x, y, foreign key(x, y) references p deferrable initially deferred);
+        create table d(id integer primary key references q deferrable initially deferred, n) ;
+        create table e(k primary key, x references q deferrable initially deferred) without rowid;
+        create table f(n, x as (n + 1) references q deferrable initially deferred);
+        insert into p values(1,1),(2,2);
+        insert into q values(1),(2),(3);
+        insert into c values(1,1),(2,2),(null,1),(1,null);
+        insert into d values(1,'a'),(3,'c');
+        insert into e values('k',2),('l',null);
+        insert into f(n) values(0),(null);
+        begin;
+        drop table p;
+        commit;
+        drop table c;
+        commit;
+        begin;
+        drop table q;
+        drop table d;
+        commit;
+        drop table e;
+        commit;
+        drop table f;
+        commit;
+        select name from sqlite_schema;
+        """
+    )
