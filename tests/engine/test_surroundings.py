@@ -423,9 +423,7 @@ def test_a_handle_that_met_a_full_disk_lets_go_of_its_file_when_it_is_closed(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         patched.setattr(OsFile, "write", full)
-        patched.setattr(
-            logging.root.manager, "disable", logging.CRITICAL
-        )  # pytest keeps what is logged
+        logging.disable(logging.CRITICAL)  # pytest keeps what is logged
         gc.disable()
         try:
             told = ""
@@ -437,6 +435,7 @@ def test_a_handle_that_met_a_full_disk_lets_go_of_its_file_when_it_is_closed(
             store.close()
             assert not [name for name in open_files() if name.startswith(str(tmp_path))]
         finally:
+            logging.disable(logging.NOTSET)
             gc.enable()
 
 
