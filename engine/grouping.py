@@ -69,9 +69,8 @@ class Waiting:
     def wake(self) -> None:
         """Let its thread go on; harmless if it does already."""
         if not self.woken:
-            self.woken = (
-                True  # neither Ctrl-C nor another thread comes between this and the release
-            )
+            # Neither Ctrl-C nor another thread comes between these two.
+            self.woken = True
             self.turn.release()
 
     def wake_next(self) -> None:
