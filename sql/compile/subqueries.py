@@ -38,10 +38,6 @@ class SubqueryCompiler:
 
     def source(self, e: Exists | InSubquery | ScalarSubquery) -> str:
         """The value: 1, 0 or None; a scalar subquery's own value."""
-        if isinstance(e, ScalarSubquery):
-            value = self._of_group(e)
-            if value:
-                return value
         query, free = self.compiler.block(e.plan)
         call = f"{query}({', '.join(free)})"
         match e:
@@ -52,15 +48,17 @@ class SubqueryCompiler:
             case ScalarSubquery():
                 if free:
                     value = f"{self._name(stages.first_value)}({call}, {e.column})"
-                    return self._remembered(e.plan, value, free)
+                    value = self._remembered(e.plan, value, free)
+                    groups = self._groups(e)
+                    return f"({groups} else {value})" if groups else value
                 row = self._once(f"{self._name(membership.first_row)}({call})", free)
                 return f"{self._name(membership.column_of)}({row}, {e.column})"
             case InSubquery():
                 return self._membership(e, call, free)
 
-    def _of_group(self, e: ScalarSubquery) -> str:
-        """The value as that of one of a subquery's groups, which are made at once; "" where that can't be, or where so few
-        are asked for that each is better computed by itself."""
+    def _groups(self, e: ScalarSubquery) -> str:
+        """The value as that of one of a subquery's groups, which are made at once, and `if` that succeeds; "" where that
+        can't be, or where so few are asked for that each is better computed by itself."""
         compiler, planner = self.compiler, self.compiler.planner
         if not compiler.scalar.remembers or compiler.analysis is not None:
             return ""
@@ -77,10 +75,11 @@ class SubqueryCompiler:
             return ""
         rows, nothing = (compiler.block(block)[0] for block in (made.groups, made.nothing))
         empty = f"lambda: {self._name(stages.first_value)}({nothing}(), 0)"
-        known = f"{self._name(Grouped)}(lambda: {rows}(), {empty}, {len(made.probes)})"
+        made_once = f"{self._name(Grouped)}(lambda: {rows}(), {empty}, {len(made.probes)})"
+        known = self.module.once(made_once)
         probes = [compiler.scalar.value(probe) for probe in made.probes]
         key = probes[0] if len(probes) == 1 else f"({', '.join(probes)})"
-        return f"{self.module.once(known)}[{key}]"
+        return f"{known}[{key}] if {known}.made or {known}.make()"
 
     def _remembered(self, block: Block, call: str, free: list[str]) -> str:
         """The call, of many rows by what is known of the columns that the subquery depends on."""

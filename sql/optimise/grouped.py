@@ -41,9 +41,9 @@ def grouped_subquery(block: Block, column: int) -> GroupedSubquery | None:
         return None
     if block.bare or block.having or block.windows or block.offset is not None:
         return None
-    if block.limit is not None and not isinstance(block.limit, Literal):
+    if block.limit is not None and not _leaves_one(block.limit):
         return None
-    if block.limit == Literal(0) or any(item.join != "inner" for item in block.items):
+    if any(item.join != "inner" for item in block.items):
         return None
     if not all(isinstance(item.relation, TableRelation) for item in block.items):
         return None
@@ -86,6 +86,11 @@ def grouped_subquery(block: Block, column: int) -> GroupedSubquery | None:
     if free_references(groups) or free_references(nothing):
         return None
     return GroupedSubquery(groups, nothing, tuple(probes))
+
+
+def _leaves_one(limit: Expression) -> bool:
+    """Whether a LIMIT is known to let a row through."""
+    return isinstance(limit, Literal) and limit.value.__class__ is int and limit.value != 0
 
 
 def _bound(conjunct: Expression, own: frozenset[int]) -> tuple[Expression, Expression] | None:

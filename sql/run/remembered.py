@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from sql.errors import Interrupted, SqlError
+
 REMEMBERED_MAX = 1 << 14
 """Values of one function: where there are more, they will not come again soon."""
 
@@ -29,10 +31,10 @@ class Known(dict[Any, Any]):
 
 
 class Grouped(dict[Any, Any]):
-    """By their keys, the values that `make` gives for all groups at the first question; of a key without a group, what
-    `nothing` gives.  NULL is no key: nothing equals it."""
+    """By their keys, the values that `make` gives for all groups; of a key without a group, what `nothing` gives.  NULL is no
+    key: nothing equals it."""
 
-    __slots__ = ("_keys", "_make", "_nothing")
+    __slots__ = ("_keys", "_make", "_nothing", "made")
 
     def __init__(
         self, make: Callable[[], Iterable[list[Any]]], nothing: Callable[[], Any], keys: int
@@ -41,12 +43,24 @@ class Grouped(dict[Any, Any]):
         self._make: Callable[[], Iterable[list[Any]]] | None = make
         self._nothing = nothing
         self._keys = keys
+        self.made = False
+
+    def make(self) -> bool:
+        """Make them at the first question; False if that failed, perhaps over a group that nobody will ask for."""
+        if self._make is None:
+            return False
+        make, self._make = self._make, None
+        try:
+            self._fill(make())
+        except Interrupted:
+            raise
+        except SqlError:
+            self.clear()
+            return False
+        self.made = True
+        return True
 
     def __missing__(self, key: Any) -> Any:
-        if self._make is not None:
-            self._fill(self._make())
-            self._make = None
-            return self[key]
         value = self._nothing()
         if key is not None and len(self) < REMEMBERED_MAX:
             self[key] = value

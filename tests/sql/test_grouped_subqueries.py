@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.sql.engines import KvshEngine, SqliteEngine
+from tests.sql.engines import EngineError, KvshEngine, SqliteEngine
 
 _SCHEMA = (
     "CREATE TABLE c (id INTEGER PRIMARY KEY, k, name TEXT, r REAL)",
@@ -37,6 +37,7 @@ _GROUPED = (
 _ROW_BY_ROW = (
     "SELECT id, (SELECT count(*) FROM o WHERE o.c_id > c.id) FROM c WHERE id < 30",
     "SELECT id, (SELECT count(*) FROM o WHERE o.c_id = c.id LIMIT 0) FROM c",
+    "SELECT id, (SELECT count(*) FROM o WHERE o.c_id = c.id LIMIT '0') FROM c",
     "SELECT id, (SELECT count(*) FROM o WHERE o.c_id = c.id LIMIT 1 OFFSET 1) FROM c",
     "SELECT id, (SELECT count(*) + c.id FROM o WHERE o.c_id = c.id) FROM c",
     "SELECT id, (SELECT sum(n * c.id) FROM o WHERE o.c_id = c.id) FROM c",
@@ -110,3 +111,27 @@ def test_changes_between_runs_are_seen(engines: tuple[KvshEngine, SqliteEngine])
             engine.execute(statement)
         ours, oracle = engines
         assert ours.execute(query) == oracle.execute(query), statement
+
+
+@pytest.mark.parametrize(
+    "value", ["sum(n)", "abs(min(n))", "sum(json_extract(kind, '$.a'))", "count(abs(n))"]
+)
+def test_groups_that_nobody_asks_for_may_fail(value: str) -> None:
+    ours, oracle = KvshEngine(), SqliteEngine()
+    query = f"SELECT id, (SELECT {value} FROM o WHERE o.c_id = c.id) FROM c"
+    for engine in (ours, oracle):
+        for statement in (
+            *_SCHEMA,
+            "INSERT INTO c WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s LIMIT 300)"
+            " SELECT n, 1, '', 1.5 FROM s",
+            "INSERT INTO o (c_id, n, kind) SELECT id % 100, id, '{\"a\": 1}' FROM c",
+            "INSERT INTO o (c_id, n, kind) SELECT -1, -9223372036854775807 - 1, '{' FROM c LIMIT 2",
+        ):
+            engine.execute(statement)
+    code = "\n".join(str(row[0]) for row in ours.execute(f"EXPLAIN CODE {query}"))
+    assert "Grouped(" in code
+    assert ours.execute(query) == oracle.execute(query)
+    for engine in (ours, oracle):
+        engine.execute("INSERT INTO c VALUES (-1, 1, '', 1.5)")
+        with pytest.raises(EngineError, match=r"integer overflow|malformed JSON"):
+            engine.execute(query)
