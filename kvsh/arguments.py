@@ -154,6 +154,11 @@ class Arguments:
         """The column (from 1) of a word, for an error that is about it."""
         return self.place_of(index) + 1
 
+    def column_of_option(self, name: str) -> int:
+        """The column (from 1) of the value given to an option."""
+        word = self._options.get(name)
+        return self.start + (1 if word is None else word.column)
+
     def texts(self) -> list[str]:
         """The words as text."""
         return [word.text for word in self.words]
@@ -177,7 +182,9 @@ class Arguments:
         if word is None:
             return None
         if not word.text.isdecimal():
-            raise UsageError(f"{option} needs a number, not {word.text!r}", word.column)
+            raise UsageError(
+                f"{option} needs a number, not {word.text!r}", self.column_of_option(option)
+            )
         return int(word.text)
 
 

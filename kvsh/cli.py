@@ -120,7 +120,9 @@ def is_command_word(words: list[str]) -> bool:
     """Whether words from argv are one raw or dot command, word by word."""
     word = words[0].lower()
     if word == "delete":
-        return len(words) == 1 or words[1].lower() != "from"
+        return len(words) == 1 or (
+            words[1].lower() != "from" and [item.lower() for item in words[2:3]] != ["where"]
+        )
     return word in RAW_WORDS or (word[:1] == "." and len(word.split()) == 1)
 
 
@@ -138,12 +140,27 @@ def _without_database(given: Given) -> str | None:
         is_free = word in (".help", ".completions", ".repair")
     elif word in STATEMENT_WORDS and _goes_on(first[len(word) :], words):
         is_free = word in _QUERY_WORDS or word == "with"
+    elif len(first.split()) > 1:
+        return _misread_name(first)
     else:
         return None
     if is_free:
         given["words"], given["database"] = words, None
         return None
     return f"which database?  kvsh FILE {word} ...   (./{word} is a file of that name)"
+
+
+def _misread_name(name: str) -> str | None:
+    """What is wrong with a new database's name of several words, if it looks like a command or a misspelt statement."""
+    first = name.split()[0].lower()
+    if is_command_word([first]) and "/" not in first:
+        return f'which database?  kvsh FILE "{name}"   ("./{name}" is a file of that name)'
+    from difflib import get_close_matches
+
+    near = get_close_matches(first, STATEMENT_WORDS, 1, 0.8)
+    if not near or abs(len(near[0]) - len(first)) > 1:
+        return None
+    return f'no such file: {name}: did you mean {near[0]}?   ("./{name}" is a file of that name)'
 
 
 def _goes_on(rest: str, words: list[str]) -> bool:

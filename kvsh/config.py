@@ -130,7 +130,8 @@ class Config:
         found = setting(name)
         parsed = found.parse(value)
         if found.name == "theme" and parsed not in self.themes:
-            raise SettingError(f"no such theme: {parsed}{nearest(parsed, list(self.themes))}")
+            meant = nearest(parsed, list(self.themes)) or f"; there are {', '.join(self.themes)}"
+            raise SettingError(f"no such theme: {parsed}{meant}")
         self.values[found.name] = parsed
         self.origins[found.name] = origin
         for notify in self.on_change:

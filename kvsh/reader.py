@@ -6,7 +6,7 @@
     dot command   .help, .tables ...: ends at the newline
 
 `begin`, `commit` and `rollback` alone on a line are raw commands, with a semicolon SQL; they mean the same.
-`delete` is raw unless FROM follows.  Between
+`delete` is raw unless FROM follows, or a name and WHERE: who has forgotten FROM wants to hear of it.  Between
 statements a line may be a comment that begins with `#` (as in `#!/usr/bin/env kvsh`).  Nothing here imports a parser: raw commands never wait for one.
 """
 
@@ -41,7 +41,8 @@ _GAP = re.compile(r"(?:[\s;\ufeff]+|(?:--|\#)[^\n]*(?:\n|\Z)|/\*.*?\*/)*+", re.D
 _COMMENT = re.compile("--|#")
 _WORD = re.compile(r"[A-Za-z]+(?=[\s;]|\Z)")
 _FIRST_WORD = re.compile(r"[A-Za-z]+(?!\w)")
-_NEXT_WORD = re.compile(r"\s*(\w*)")
+_DELETES_ROWS = re.compile(r"\s*(?:FROM(?!\w)|\Z|--|/\*|[\w.\"]+\s+WHERE\s)", re.IGNORECASE)
+"""What follows DELETE where it is a statement."""
 _BARE = r"(?![xX]')[^\s'\";\\-]\S*"  # as `kvsh.arguments` has it, but for what may be an option
 # The same of ASCII alone is tried first: `\s` asks for each character whether Unicode has it for a space.
 _BARE_ASCII = r"(?![xX]')[!#-&(-,./-:<-\[\]-~][!-~]*+"
@@ -316,11 +317,8 @@ def line_kind(text: str, start: int, *, final: bool = True) -> str | None:
         return "dot" if not rest.strip(" \t\r;") else "sql"
     if lowered in _TRANSACTION_WORDS:
         return "raw" if not rest.strip() else "sql"
-    if lowered == "delete":
-        following = _NEXT_WORD.match(rest)
-        assert following is not None
-        if following[1].lower() == "from" or not rest.strip() or rest.lstrip()[:2] in ("--", "/*"):
-            return "sql"
+    if lowered == "delete" and _DELETES_ROWS.match(rest):
+        return "sql"
     return "raw"
 
 

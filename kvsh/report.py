@@ -119,7 +119,7 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
         lines[0] = environment.paint("error", "error:") + lines[0].removeprefix("error:")
     if isinstance(error, CommandError) and error.is_told:
         return lines
-    hint = _hint(error, text)
+    hint = _hint(error, text) or _columns_of(environment, error)
     if shown and offset is not None:
         room = LINE_MAX if screen is None else max(min(screen - 2, LINE_MAX), 10)
         if caret > room // 2 and _cells(shown) > room:
@@ -179,6 +179,11 @@ def _hint(error: Exception, text: str) -> str:
 
         if function[1].lower() in FUNCTIONS:
             return FUNCTIONS[function[1].lower()]
+    call = re.match(r"wrong number of arguments to function (\w+)\(\)", message)
+    if call is not None:
+        from kvsh.complete.words import FUNCTIONS as SIGNATURES
+
+        return SIGNATURES.get(call[1].lower(), "")
     names = getattr(error, "suggestions", ())
     if names:
         return f"did you mean {' or '.join(names[:3])}?"
@@ -209,10 +214,30 @@ def _hint_at_start(text: str) -> str:
     return f"did you mean {near[0]}?" if near else ""
 
 
+def _columns_of(environment: Environment, error: Exception) -> str:
+    """The columns that an INSERT has too few or too many values for."""
+    found = re.match(r"table (.+) has \d+ columns but \d+ values were supplied", str(error))
+    if found is None:
+        return ""
+    schema = environment.session.schema
+    database, name = schema.parted(found[1])
+    table = schema.find_table(name, database)
+    names = [column.name for column in table.columns] if table is not None else []
+    return f"{found[1]} ({', '.join(names)})" if 0 < len(names) <= _COLUMNS_NAMED_MAX else ""
+
+
+_COLUMNS_NAMED_MAX = 20
+
 _KEYWORDS = (
     "from", "where", "group", "order", "having", "limit", "offset", "join", "inner", "values", "into",
-    "table", "index", "select", "between", "distinct", "union", "set", "on", "by",
+    "table", "index", "select", "between", "distinct", "union", "set", "on", "by", "transaction",
 )  # fmt: skip
+
+_PAIRS = {
+    "delete": "DELETE FROM", "foreign": "FOREIGN KEY", "group": "GROUP BY", "insert": "INSERT INTO",
+    "order": "ORDER BY", "partition": "PARTITION BY", "primary": "PRIMARY KEY",
+}  # fmt: skip
+"""Words that another one has to follow."""
 
 
 def _hint_inside(text: str, offset: int) -> str:
@@ -225,6 +250,8 @@ def _hint_inside(text: str, offset: int) -> str:
     at = _PIECE.match(text, offset)
     before = re.search(r"(\w+)\s*\Z", text[:offset])
     words = [match[match.lastindex or 0].lower() for match in (at, before) if match is not None]
+    if before is not None and words[-1] in _PAIRS:
+        return f"did you mean {_PAIRS[words[-1]]}?"
     for word in words:
         if word in WORDS:
             return WORDS[word]

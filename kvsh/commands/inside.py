@@ -101,7 +101,7 @@ def page(environment: Environment, arguments: Arguments) -> None:
 
     text = arguments.words[0].text
     if not text.isdecimal():
-        raise UsageError(f"a page is a number, not {text!r}")
+        raise UsageError(f"a page is a number, not {text!r}", arguments.column_of(0))
     _in_file(environment)
     with environment.reading() as transaction:
         found = source.find_page(transaction, environment.session.schema, int(text))
@@ -121,7 +121,9 @@ def log(environment: Environment, arguments: Arguments) -> None:
     if arguments.words:
         text = arguments.words[0].text
         if not text.isdecimal():
-            raise UsageError(f".log takes a number of commits, not {text!r}")
+            raise UsageError(
+                f".log takes a number of commits, not {text!r}", arguments.column_of(0)
+            )
         newest = int(text)
     _in_file(environment)
     _print(environment, files.log(_pen(environment), source.log_shape(environment), newest=newest))

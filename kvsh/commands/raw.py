@@ -26,7 +26,7 @@ def _missing(word: Word) -> Unfulfilled:
 def put(environment: Environment, arguments: Arguments) -> None:
     key, value = arguments.words
     lifetime = arguments.text("--ttl")
-    expires = None if lifetime is None else _moment(lifetime)
+    expires = None if lifetime is None else _moment(lifetime, arguments.column_of_option("--ttl"))
     with environment.writing() as transaction:
         KeySpace(transaction).put(key.bytes, value.bytes, expires)
         if expires is not None:
@@ -85,8 +85,10 @@ def shown(data: bytes) -> str:
 def delete(environment: Environment, arguments: Arguments) -> None:
     with environment.writing() as transaction:
         space = KeySpace(transaction)
-        for word in arguments.words:
-            space.delete(word.bytes)
+        missing = [word for word in arguments.words if not space.delete(word.bytes)]
+    if environment.interactive:
+        for word in missing:
+            environment.say(str(_missing(word)))
 
 
 def exists(environment: Environment, arguments: Arguments) -> None:

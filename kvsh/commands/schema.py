@@ -94,7 +94,8 @@ def schema(environment: Environment, arguments: Arguments) -> None:
             for item in _objects(found.tables, found.views, found.indexes, found.triggers)
         ]
         raise CommandError(
-            f"no table, view, index or trigger is called {pattern}{nearest(pattern, names)}"
+            f"no table, view, index or trigger is called {pattern}{nearest(pattern, names)}",
+            arguments.column_of(0),
         )
     for statement in statements:
         if arguments.has("--indent"):
@@ -169,7 +170,10 @@ def indexes(environment: Environment, arguments: Arguments) -> None:
         database, wanted = found.parted(arguments.words[0].text)
         if found.find_table(wanted, database) is None:
             names = [table.name for table in found.tables.values()]
-            raise CommandError(f"no such table: {arguments.words[0].text}{nearest(wanted, names)}")
+            raise CommandError(
+                f"no such table: {arguments.words[0].text}{nearest(wanted, names)}",
+                arguments.column_of(0),
+            )
     names = sorted(
         f"{before}{index.name}"
         for before, layer in layers(environment)

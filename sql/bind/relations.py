@@ -435,8 +435,12 @@ class FromBinder:
         elif self.binder.env.schema.layer(database.name) is None or (
             name.lower() in _TEMP_CATALOGS and database.name.lower() != "temp"
         ):
+            tables = [entry.name for entry in self.binder.env.schema.tables.values()]
             raise SqlNameError(
-                f"no such table: {database.name}.{name}", token=name, offset=offset_of(node)
+                f"no such table: {database.name}.{name}",
+                token=name,
+                offset=offset_of(node),
+                suggestions=nearest(name, tables) or nearest(database.name, tables),
             )
         elif name.lower() in _CATALOGS and database.name.lower() == "temp":
             name = "sqlite_temp_master"

@@ -140,18 +140,26 @@ def rowid_column(rowid: Expression, alias: str) -> ScopeColumn:
 def no_such_column(
     name: str, table: str | None, scope: Scope | None, offset: int | None
 ) -> SqlNameError:
-    """`no such column: t.x`, with the nearest names that the scopes hold: those of `t`, if there is one."""
+    """`no such column: t.x`, with the nearest names that the scopes hold: those of `t`, if there is one, else
+    `u.x` of other tables."""
     known: list[str] = []
     of_table: list[str] = []
+    elsewhere: list[str] = []
     while scope is not None:
         known += scope.names()
         for item in scope.items:
-            if table is not None and item.alias.lower() == table.lower():
+            if table is None:
+                continue
+            if item.alias.lower() == table.lower():
                 of_table += [column.name for column in item.columns]
+            elif name.lower() in item.by_name:
+                elsewhere.append(f"{item.alias}.{item.by_name[name.lower()].name}")
         scope = scope.parent
     full = f"{table}.{name}" if table else name
     error = SqlNameError(f"no such column: {full}", offset=offset, token=name)
-    error.suggestions = nearest(name, of_table or known)
+    # Where there is no such table, the column under its tables' names; else what the column may have been meant for.
+    other = () if of_table else nearest(full, elsewhere) or tuple(elsewhere)
+    error.suggestions = other or nearest(name, of_table or known)
     return error
 
 

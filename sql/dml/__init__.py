@@ -12,6 +12,7 @@ from sql.dml.target import Target, WritePlan, find_target
 from sql.errors import SqlError
 from sql.loading import load
 from sql.parse.statements import Delete, Insert, ObjectName, Update
+from sql.result import WriteOutcome
 
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
@@ -80,6 +81,8 @@ def _plan(
                 return KeyValueUpdate(statement, environment)
             case Delete():
                 return KeyValueDelete(statement, environment)
+    if isinstance(statement, Insert) and _is_for_statistics(environment, name):
+        return StatisticsInsert()
     table, view = find_target(statement, environment)
     if view is not None:
         from sql.dml.views import ViewPlan
@@ -107,6 +110,24 @@ def _plan(
             from sql.dml.delete import DeletePlan
 
             return DeletePlan(session, statement, table, environment)
+
+
+class StatisticsInsert(WritePlan):
+    """What a dump of SQLite's writes behind `ANALYZE sqlite_schema` into `sqlite_stat1`: there is no such table, since
+    statistics are read from the trees, and the rows are passed over."""
+
+    is_insert = True
+
+    def run(self, ctx: Context) -> WriteOutcome:
+        return WriteOutcome(0)
+
+
+def _is_for_statistics(environment: BindEnvironment, name: ObjectName) -> bool:
+    return (
+        name.name.lower() in ("sqlite_stat1", "sqlite_stat3", "sqlite_stat4")
+        and (name.schema is None or environment.schema.layer(name.schema) is not None)
+        and environment.schema.find_table(name.name, name.schema) is None
+    )
 
 
 def _is_raw(environment: BindEnvironment, name: ObjectName) -> bool:

@@ -94,6 +94,22 @@ def test_a_forgotten_database_is_asked_for(tmp_path: Path, words: tuple[str, ...
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("selct 1", "no such file: selct 1: did you mean select?"),
+        ("get a", 'which database?  kvsh FILE "get a"'),
+        (".tables x", 'which database?  kvsh FILE ".tables x"'),
+    ],
+)
+def test_a_mistyped_statement_is_no_new_database(tmp_path: Path, name: str, told: str) -> None:
+    done = kvsh(name, cwd=tmp_path)
+    assert done.status == 2 and done.err.startswith(f"kvsh: {told}")
+    assert list(tmp_path.iterdir()) == []
+    assert kvsh(f"./{name}", "put", "a", "b", cwd=tmp_path).status == 0
+    assert kvsh("selection of 1999.db", "put", "a", "b", cwd=tmp_path).status == 0
+
+
 def test_a_file_may_be_called_like_a_command(tmp_path: Path) -> None:
     assert kvsh("./count", "put", "a", "b", cwd=tmp_path).status == 0
     assert kvsh("count", "get", "a", cwd=tmp_path).out == "b\n"

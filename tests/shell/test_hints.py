@@ -227,3 +227,55 @@ def test_options_of_commands_may_have_one_dash(shell: Shell, tmp_path: Path) -> 
     (tmp_path / "people.txt").write_text("name,age\nAda,36\n")
     assert shell(".import -csv people.txt people\nSELECT * FROM people;") == "Ada|36\n"
     assert shell("put dashed -ttl\nget dashed\n.print -csv") == "-ttl\n-csv\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("SELECT * FROM track ORDER name;", "did you mean ORDER BY?"),
+        ("SELECT count(*) FROM track GROUP genreid;", "did you mean GROUP BY?"),
+        ("INSERT track VALUES (9, 'x', 1, 1);", "did you mean INSERT INTO?"),
+        ("DELETE track WHERE trackid = 1;", "did you mean DELETE FROM?"),
+        ("CREATE TABLE t (a TEXT PRIMARY);", "did you mean PRIMARY KEY?"),
+        ("BEGIN transation;", "did you mean transaction?"),
+        ("SELECT x.name FROM track t;", "did you mean t.name?"),
+        ("SELECT trak.name FROM track, invoice;", "did you mean track.name?"),
+        ("SELECT track.nme FROM track;", "did you mean name?"),
+        ("SELECT * FROM app.track;", "did you mean track?"),
+        ("SELECT substr('a');", "substr(text, start [, length])"),
+        ("INSERT INTO invoice VALUES (1, 2, 3);", "invoice (id, total)"),
+    ],
+)
+def test_half_of_what_two_words_say_and_wrong_calls_are_told_how_it_is_done(
+    shell: Shell, typed: str, meant: str
+) -> None:
+    assert shell.error(typed).rstrip().endswith(meant)
+
+
+def test_delete_without_from_deletes_no_keys(shell: Shell) -> None:
+    """`delete track where ...` was three keys to delete, none of them there, and so said nothing."""
+    shell("put where x")
+    assert 'near "track": syntax error' in shell.error("delete track where trackid = 1")
+    assert shell("exists where") == "1\n"
+    shell("delete where 'where' x")
+    assert shell("exists where") == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "wrong"),
+    [
+        ("scan --limit many", "many"),
+        ("put a b --ttl soon", "soon"),
+        (".log few", "few"),
+        (".page one", "one"),
+        (".indexes trak", "trak"),
+        (".schema trak", "trak"),
+    ],
+)
+def test_the_caret_stands_under_the_wrong_word(shell: Shell, typed: str, wrong: str) -> None:
+    _, line, caret = shell.error(typed).splitlines()
+    assert line[caret.index("^") :] == wrong
+
+
+def test_an_unknown_theme_is_told_which_there_are(shell: Shell) -> None:
+    assert "no such theme: x; there are auto, dark, light, mono" in shell.error(".theme x")

@@ -81,3 +81,17 @@ def test_a_copy_has_everything_and_nothing_else() -> None:
         assert space.ttl(b"forever") is None
         assert space.ttl(b"for a while") is not None
     assert target.store.check() == []
+
+
+def test_what_sqlite_dumps_of_its_statistics_is_passed_over() -> None:
+    """The shell's dump of a database that was analyzed inserts into sqlite_stat1: it could not be read at all."""
+    theirs = sqlite3.connect(":memory:")
+    theirs.executescript(
+        "create table t(a, b); create index i on t(a); insert into t values (1, 2);"
+    )
+    theirs.execute("analyze")
+    script = "\n".join(theirs.iterdump()) + "\ninsert into sqlite_stat4 values (1, 2, 3, 4, 5, 6);"
+    assert "sqlite_stat1" in script
+    session = Session(open_memory())
+    run_script(session, script)
+    assert session.execute("select * from t").fetch_all() == [(1, 2)]
