@@ -1,13 +1,10 @@
-"""Ctrl-C at every point of a read that follows another handle's commits: the interpreter looks for it as a function
-begins, and behind each call of a builtin one."""
+"""Ctrl-C at every point of a read that follows another handle's commits."""
 
 from __future__ import annotations
 
 import os
 import random
-import sys
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -15,39 +12,14 @@ import pytest
 import btree
 import engine
 from btree import open_store
+from tests.interrupting import Interrupting, Stop, folders
 
 EVERY = int(os.environ.get("KVSH_TEST_POINTS", "7"))
 """Of the points, each one of so many is tried; `KVSH_TEST_POINTS=1` tries all."""
 
-PLACES = tuple(os.path.dirname(str(module.__file__)) for module in (engine, btree))
-
-
-class _Stop(BaseException):
-    pass
-
-
-class Interrupting:
-    """Raises at the point number `at`; 0: counts them."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.count = 0
-
-    def __enter__(self) -> Interrupting:
-        sys.setprofile(self._pass)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        sys.setprofile(None)
-
-    def _pass(self, frame: FrameType, event: str, argument: Any) -> None:
-        if event != "call" and (event != "c_return" or argument.__name__ == "acquire"):
-            return
-        code = frame.f_code
-        if code.co_filename.startswith(PLACES) and code.co_name not in ("__del__", "forget"):
-            self.count += 1
-            if self.count == self.at:
-                raise _Stop
+PLACES = folders(engine, btree)
+NOWHERE = ("acquire", "__del__", "forget")
+"""A lock that was just taken would stay so; errors of finalizers, which call `forget`, are heard by nobody."""
 
 
 def put(store: Any, number: int, size: int) -> None:
@@ -91,9 +63,9 @@ def test_an_interrupted_read_hides_nothing_from_the_next_one(
         number += 1
         put(other, number, number % 3 * 100)
         try:
-            with Interrupting(at) as interrupting:
+            with Interrupting(at, PLACES, but=NOWHERE) as interrupting:
                 held(store)
-        except _Stop:
+        except Stop:
             now = held(other)
             assert now == number, f"point {at}"
             assert held(store) == now, f"point {at}"

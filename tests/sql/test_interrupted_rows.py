@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -14,14 +12,12 @@ import pytest
 import btree
 import kvsh
 import sql
+from tests.interrupting import Interrupting, Stop, folders
 
 EVERY = int(os.environ.get("KVSH_TEST_POINTS", "5"))
 """Of the points, each one of so many is tried; `KVSH_TEST_POINTS=1` tries all."""
 
-PLACES = (
-    *[os.path.dirname(str(module.__file__)) for module in (btree, sql)],
-    "<kvsh plan",
-)
+PLACES = (*folders(btree, sql), "<kvsh plan")
 
 SCHEMA = """
 CREATE TABLE p(id INTEGER PRIMARY KEY);
@@ -57,32 +53,6 @@ STATEMENTS = {
 }
 
 
-class _Stop(BaseException):
-    pass
-
-
-class Interrupting:
-    """Raises at the point number `at`, where the interpreter looks for signals: as a function begins, and behind calls of
-    builtin ones."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.count = 0
-
-    def __enter__(self) -> Interrupting:
-        sys.setprofile(self._pass)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        sys.setprofile(None)
-
-    def _pass(self, frame: FrameType, event: str, argument: Any) -> None:
-        if event in ("call", "c_return") and frame.f_code.co_filename.startswith(PLACES):
-            self.count += 1
-            if self.count == self.at:
-                raise _Stop
-
-
 def content(connection: Any) -> list[Any]:
     tables = ("t", "m", "a", "w", "g", "log", "sqlite_sequence")
     return [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
@@ -102,9 +72,9 @@ def outcome(statement: str, before: int, at: int) -> tuple[list[Any], bool]:
         connection.execute(statement, values(number))
     came = False
     try:
-        with Interrupting(at):
+        with Interrupting(at, PLACES):
             connection.execute(statement, values(before))
-    except _Stop:
+    except Stop:
         came = True
     connection.execute("COMMIT")
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)], f"point {at}"
