@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, Unpack
 
+from btree import StoreError
 from kvsh.arguments import CommandError
 from kvsh.tidying import tidy
 from kvsh.uri import attached_by_uri, located
@@ -136,7 +137,10 @@ class OpenDatabase:
         then the old one stays."""
         if self.in_transaction():
             raise CommandError("a transaction is open: commit or roll it back first")
-        location = located(name or "", readonly=readonly)
+        try:
+            location = located(name or "", readonly=readonly)
+        except StoreError as error:
+            raise CommandError(f"{name}: {error}") from error
         store = self._opened(location, at=None)
         self.close_database()
         self.options.readonly, self.options.at = location.readonly, None

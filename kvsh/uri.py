@@ -17,6 +17,10 @@ _CACHE_MODES = ("shared", "private")
 _FILE_SYSTEMS = ("unix", "win32")  # beginnings of their names
 
 
+class MissingError(StoreError):
+    """`mode=rw`, and there is no file."""
+
+
 class Location(NamedTuple):
     """What a name says is to be opened."""
 
@@ -31,7 +35,7 @@ def located(name: str, *, uri: bool = True, readonly: bool = False) -> Location:
     """What `name`, a path or, with `uri`, a `file:` URI, says; "" and ":memory:" are in memory.
 
     `mode` (ro, rw, rwc, memory), `cache=shared` of databases in memory, `immutable` and `vfs=memdb` count; other
-    parameters are ignored.  Raises StoreError for wrong ones, and where `mode=rw` and there is no file.
+    parameters are ignored.  Raises StoreError for wrong ones, and MissingError.
 
     >>> located("file:data%20base.db?mode=ro")
     Location(path='data base.db', readonly=True, shared=None)
@@ -64,7 +68,7 @@ def located(name: str, *, uri: bool = True, readonly: bool = False) -> Location:
     if mode == "memory" or path in (":memory:", ""):
         return Location(None, readonly, path if cache == "shared" and path else None)
     if mode == "rw" and not os.path.exists(path):
-        raise StoreError("unable to open database file")
+        raise MissingError("unable to open database file")
     return Location(path, readonly or options.get("immutable") == "1")
 
 
@@ -74,6 +78,8 @@ def attached_by_uri(session: Session, name: str, *, timeout: float | None = None
 
     try:
         location = located(name)
+    except MissingError as error:
+        raise CannotOpenError(f"unable to open database: {name}") from error
     except StoreError as error:
         raise CannotOpenError(str(error)) from error
     return open_attached(

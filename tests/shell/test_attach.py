@@ -210,7 +210,14 @@ def test_undo_refuses_what_was_written_elsewhere(session: Session) -> None:
             "attempt to write a readonly",
         ),
         (["-c", "ATTACH 'file:main.db?mode=foo' AS m"], "no such access mode: foo"),
-        (["-c", ".open file:none.db?mode=rw"], "unable to open database file"),
+        (
+            ["-c", "ATTACH 'file:none.db?mode=rw' AS m"],
+            "unable to open database: file:none.db?mode=rw",
+        ),
+        (
+            ["-c", ".open file:none.db?mode=rw"],
+            "error: file:none.db?mode=rw: unable to open database file",
+        ),
     ],
 )
 def test_what_a_uri_does_not_allow(folder: Path, words: list[str], message: str) -> None:
