@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never
 
 from btree import CATALOG_TREE_ID, KeySpace, call_in_child, open_memory, open_store, other_threads
 from kvsh.errors import LOWER_ERRORS, DataError, OperationalError, ProgrammingError, translated
+from kvsh.mapping import KeysAsMapping, Text
 from kvsh.reads import BETWEEN, DELETED, HOT_VALUE_BYTES, NOTHING, Reads, newest_keys
 from kvsh.tidying import tidy
 from kvsh.transaction import (
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from kvsh.connection import Connection
     from kvsh.cursor import Cursor
 
-Text = str | bytes | bytearray | memoryview
 Durability = Literal["full", "normal", "off"]
 
 CACHE_BYTES = 256 << 20
@@ -107,7 +107,7 @@ def _bound(text: Text | None) -> bytes | None:
     return None if text is None else _as_bytes(text)
 
 
-class Database:
+class Database(KeysAsMapping):
     """An open database; made by `kvsh.open`.  Closed by `close()` or at the end of a `with`.
 
     >>> db = open(":memory:")
@@ -314,41 +314,20 @@ class Database:
         except LOWER_ERRORS as error:
             raise translated(error) from error
 
-    def keys(self) -> Iterator[bytes]:
-        """All keys in order."""
-        return chain.from_iterable(keys for keys, _ in self._batches())
-
-    def values(self) -> Iterator[bytes]:
-        """All values in the order of their keys."""
-        return chain.from_iterable(values for _, values in self._batches())
-
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All pairs: `scan()`."""
         return self.scan()
 
-    __iter__ = keys
-
-    def __len__(self) -> int:
-        return self.count()
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __contains__(self, key: Text) -> bool:
-        return self.get(key) is not None
-
-    def __getitem__(self, key: Text) -> bytes:
-        value = self.get(key)
-        if value is None:
-            raise KeyError(key)
-        return value
-
-    def __setitem__(self, key: Text, value: Text) -> None:
-        self.put(key, value)
-
-    def __delitem__(self, key: Text) -> None:
-        if not self.delete(key):
-            raise KeyError(key)
+    def _delete_range(self, lo: Text | None, hi: Text | None, prefix: Text | None) -> int:
+        """Remove a range of keys, within a transaction of this thread."""
+        try:
+            space = self._transactions[get_ident()].writing()
+            batches = space.batches(_bound(lo), _bound(hi), prefix=_bound(prefix))
+            keys = list(chain.from_iterable(keys for keys, _ in batches))
+            space.delete_many(keys)
+        except LOWER_ERRORS as error:
+            raise translated(error) from error
+        return len(keys)
 
     # -- transactions and SQL ----------------------------------------------------------------------
 
