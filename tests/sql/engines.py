@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,6 +83,21 @@ class KvshEngine:
 
     def close(self) -> None:
         self.store.close()
+
+
+def filled(
+    schema: Iterable[str], rows: Mapping[str, Iterable[Sequence[Any]]], *, leaf_limit: int = 64
+) -> tuple[KvshEngine, SqliteEngine]:
+    """Both engines with the same tables and, by the statement that takes one, the same rows."""
+    ours, oracle = KvshEngine(leaf_limit=leaf_limit), SqliteEngine()
+    for statement in schema:
+        ours.execute(statement)
+        oracle.execute(statement)
+    for statement, each in rows.items():
+        for row in each:
+            ours.execute(statement, row)
+            oracle.execute(statement, row)
+    return ours, oracle
 
 
 def open_both(directory: Path, schema: Iterable[str]) -> tuple[Any, Any]:

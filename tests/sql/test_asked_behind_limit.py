@@ -7,7 +7,7 @@ import random
 import pytest
 
 import kvsh
-from tests.sql.engines import KvshEngine, SqliteEngine
+from tests.sql.engines import KvshEngine, SqliteEngine, filled
 
 _SCHEMA = (
     "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, y REAL, t TEXT COLLATE NOCASE, n INT)",
@@ -43,7 +43,6 @@ _ORDERS = (
 
 @pytest.fixture(scope="module")
 def engines() -> tuple[KvshEngine, SqliteEngine]:
-    ours, oracle = KvshEngine(leaf_limit=16), SqliteEngine()
     draw = random.Random(4)
     rows = [
         (
@@ -54,17 +53,12 @@ def engines() -> tuple[KvshEngine, SqliteEngine]:
         )
         for _ in range(400)
     ]
-    for engine in (ours, oracle):
-        for statement in _SCHEMA:
-            engine.execute(statement)
-        for row in rows:
-            engine.execute("INSERT INTO a (x, y, t, n) VALUES (?, ?, ?, ?)", row)
-        for number in range(300):
-            engine.execute(
-                "INSERT INTO b VALUES (?, ?, ?)", (number % 37, number % 11, f"w{number}")
-            )
-            engine.execute("INSERT OR IGNORE INTO c VALUES (?, ?)", (number % 29, number % 13))
-    return ours, oracle
+    filling = {
+        "INSERT INTO a (x, y, t, n) VALUES (?, ?, ?, ?)": rows,
+        "INSERT INTO b VALUES (?, ?, ?)": [(n % 37, n % 11, f"w{n}") for n in range(300)],
+        "INSERT OR IGNORE INTO c VALUES (?, ?)": [(n % 29, n % 13) for n in range(300)],
+    }
+    return filled(_SCHEMA, filling, leaf_limit=16)
 
 
 @pytest.mark.parametrize("order", _ORDERS)

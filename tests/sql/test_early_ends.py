@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import kvsh
-from tests.sql.engines import KvshEngine, SqliteEngine
+from tests.sql.engines import KvshEngine, SqliteEngine, filled
 
 _SCHEMA = (
     "CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT, c TEXT, d REAL)",
@@ -63,7 +63,6 @@ _SPANS = (
 @pytest.fixture(scope="module", params=["small leaves", "large leaves"])
 def engines(request: pytest.FixtureRequest) -> tuple[KvshEngine, SqliteEngine]:
     leaf_limit = 4 if request.param == "small leaves" else 64
-    ours, oracle = KvshEngine(leaf_limit=leaf_limit), SqliteEngine()
     draw = random.Random(5)
     rows = [
         (
@@ -74,17 +73,15 @@ def engines(request: pytest.FixtureRequest) -> tuple[KvshEngine, SqliteEngine]:
         )
         for _ in range(1500)
     ]
-    for engine in (ours, oracle):
-        for statement in _SCHEMA:
-            engine.execute(statement)
-        for number, row in enumerate(rows):
-            engine.execute("INSERT INTO t (a, b, c, d) VALUES (?, ?, ?, ?)", row)
-            for n in range(number % 4):
-                engine.execute("INSERT INTO u VALUES (?, ?, ?)", (number, n, number * n % 13))
-        for n in range(60):
-            engine.execute("INSERT INTO s (lo, hi) VALUES (?, ?)", (n * 7 % 50, n * 7 % 50 + n % 5))
-        engine.execute("INSERT INTO s (lo, hi) VALUES (NULL, 3), (5, NULL), ('text', 9), (9, 2)")
-    return ours, oracle
+    spans = [(n * 7 % 50, n * 7 % 50 + n % 5) for n in range(60)]
+    filling = {
+        "INSERT INTO t (a, b, c, d) VALUES (?, ?, ?, ?)": rows,
+        "INSERT INTO u VALUES (?, ?, ?)": [
+            (t, n, t * n % 13) for t in range(1500) for n in range(t % 4)
+        ],
+        "INSERT INTO s (lo, hi) VALUES (?, ?)": [*spans, (None, 3), (5, None), ("text", 9), (9, 2)],
+    }
+    return filled(_SCHEMA, filling, leaf_limit=leaf_limit)
 
 
 @pytest.mark.parametrize("sql", [*_ENDED, *_OTHERS])

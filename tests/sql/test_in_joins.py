@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
-from tests.sql.engines import KvshEngine, SqliteEngine
+from tests.sql.engines import KvshEngine, SqliteEngine, filled
 
 _SCHEMA = (
     "CREATE TABLE a (id INTEGER PRIMARY KEY, x INT NOT NULL, y INT, t TEXT)",
@@ -46,7 +47,6 @@ _TESTED = (
 
 @pytest.fixture(scope="module", params=["one kind", "with NULL"])
 def engines(request: pytest.FixtureRequest) -> tuple[KvshEngine, SqliteEngine]:
-    ours, oracle = KvshEngine(leaf_limit=8), SqliteEngine()
     draw = random.Random(1)
     some = [None] if request.param == "with NULL" else []
     words = ["x", "X", "y", "Yy", "YY"]
@@ -63,16 +63,12 @@ def engines(request: pytest.FixtureRequest) -> tuple[KvshEngine, SqliteEngine]:
         )
         for _ in range(80)
     ]
-    for engine in (ours, oracle):
-        for statement in _SCHEMA:
-            engine.execute(statement)
-        for row in rows:
-            engine.execute("INSERT INTO a (x, y, t) VALUES (?, ?, ?)", row)
-        for other in others:
-            engine.execute("INSERT INTO b (x, y, z, t) VALUES (?, ?, ?, ?)", other)
-        for n in range(60):
-            engine.execute("INSERT INTO w VALUES (?, ?)", (n % 9, n // 9))
-    return ours, oracle
+    filling: dict[str, Any] = {
+        "INSERT INTO a (x, y, t) VALUES (?, ?, ?)": rows,
+        "INSERT INTO b (x, y, z, t) VALUES (?, ?, ?, ?)": others,
+        "INSERT INTO w VALUES (?, ?)": [(n % 9, n // 9) for n in range(60)],
+    }
+    return filled(_SCHEMA, filling, leaf_limit=8)
 
 
 @pytest.mark.parametrize("sql", [*_JOINED, *_TESTED])
@@ -95,12 +91,9 @@ def test_which_are_anti_joins(sql: str) -> None:
 
 
 def test_a_plan_is_made_anew_once_there_is_null() -> None:
-    ours, oracle = KvshEngine(), SqliteEngine()
-    for engine in (ours, oracle):
-        engine.execute("CREATE TABLE a (x INT)")
-        engine.execute("CREATE TABLE b (x INT)")
-        engine.execute("INSERT INTO a VALUES (1), (2), (3)")
-        engine.execute("INSERT INTO b VALUES (2)")
+    tables = ("CREATE TABLE a (x INT)", "CREATE TABLE b (x INT)")
+    rows = {"INSERT INTO a VALUES (?)": [(1,), (2,), (3,)], "INSERT INTO b VALUES (?)": [(2,)]}
+    ours, oracle = filled(tables, rows)
     query = "SELECT x FROM a WHERE x NOT IN (SELECT x FROM b)"
     for statement in (
         "INSERT INTO a VALUES (4)",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sql.engines import KvshEngine, SqliteEngine
+from tests.sql.engines import KvshEngine, SqliteEngine, filled
 
 _SCHEMA = (
     "CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b, c TEXT COLLATE NOCASE, d REAL)",
@@ -57,7 +57,6 @@ _CHANGES = (
 @pytest.fixture(params=["small leaves", "large leaves"])
 def engines(request: pytest.FixtureRequest) -> Iterator[tuple[KvshEngine, SqliteEngine]]:
     leaf_limit = 4 if request.param == "small leaves" else 64
-    ours, oracle = KvshEngine(leaf_limit=leaf_limit), SqliteEngine()
     draw = random.Random(9)
     words = [None, "ax", "AX", "aX", "Axe", "b", "B"]
     rows = [
@@ -69,13 +68,11 @@ def engines(request: pytest.FixtureRequest) -> Iterator[tuple[KvshEngine, Sqlite
         )
         for _ in range(900)
     ]
-    for engine in (ours, oracle):
-        for statement in _SCHEMA:
-            engine.execute(statement)
-        for row in rows:
-            engine.execute("INSERT INTO t (a, b, c, d) VALUES (?, ?, ?, ?)", row)
-        for n in range(200):
-            engine.execute("INSERT INTO h VALUES (?, ?)", (n % 23, n * 7 % 31))
+    filling = {
+        "INSERT INTO t (a, b, c, d) VALUES (?, ?, ?, ?)": rows,
+        "INSERT INTO h VALUES (?, ?)": [(n % 23, n * 7 % 31) for n in range(200)],
+    }
+    ours, oracle = filled(_SCHEMA, filling, leaf_limit=leaf_limit)
     yield ours, oracle
     ours.close()
     oracle.close()
