@@ -9,15 +9,16 @@ random keys in a million rows: 1.7 us a key by descents, 0.6 us sorted first, 0.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice, pairwise
 from operator import lt
 from typing import TYPE_CHECKING, Any
 
 from btree.node import Node
 from btree.order import MAX, search_left, search_right
-from btree.packed import PackedLeaf, child_to_read, packed_child
+from btree.packed import PackedLeaf, child_to_read, look_up_part, packed_child
 from btree.packed_keys import PackedKeys
+from btree.page_rows import PageRows
 from btree.protocols import Key, Value
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ _EQUAL_STEPS = 16
 """Entries of one prefix that are counted one by one, before their end is searched for."""
 
 
-def get_few(tree: Tree, keys: Sequence[Key]) -> list[Value]:
+def get_few(tree: Tree, keys: Sequence[Key], columns: Collection[int] | None = None) -> list[Value]:
     """The values at `keys` in their order, None where there is none: a descent for each that the leaf of the one
-    before has not.
+    before has not.  `columns`: see `Tree.get_many`.
 
     Rows that were inserted together are looked up together, as what belongs to one row of another table: 0.5 us for
     each that lies in the same leaf, 0.2 where none is missing between them, and 0.9 by a descent of its own."""
@@ -49,7 +50,7 @@ def get_few(tree: Tree, keys: Sequence[Key]) -> list[Value]:
         get = tree.get
         return [get(key) for key in keys]
     whole = _neighbours(tree, keys)
-    return _one_by_one(tree, keys) if whole is None else whole
+    return _one_by_one(tree, keys, columns) if whole is None else whole
 
 
 def _neighbours(tree: Tree, keys: Sequence[Any]) -> list[Value] | None:
@@ -77,13 +78,13 @@ def _neighbours(tree: Tree, keys: Sequence[Any]) -> list[Value] | None:
         return None  # a node to be loaded, the next leaf; no integers
 
 
-def _one_by_one(tree: Tree, keys: Sequence[Any]) -> list[Value]:
+def _one_by_one(tree: Tree, keys: Sequence[Any], columns: Collection[int] | None) -> list[Value]:
     found: list[Value] = []
     node: Any
     there: Sequence[Any] = ()
     values: Any = ()
     first = count = 0
-    root, get = tree.root, tree.get
+    root = tree.root
     for key in keys:
         try:
             slot = key - first
@@ -99,33 +100,46 @@ def _one_by_one(tree: Tree, keys: Sequence[Any]) -> list[Value]:
                 slot = key - first  # see `Tree.get`
                 if not 0 <= slot < count or there[slot] != key:
                     slot = bisect_left(there, key)
-            found.append(values[slot] if there[slot] == key else None)
+            if there[slot] != key:
+                found.append(None)
+            elif columns is None or values.__class__ is not PageRows:
+                found.append(values[slot])
+            else:
+                found.append(values.part(slot, columns))
         except (AttributeError, IndexError, TypeError):
             # A node to be loaded, or a leaf to be decoded; beyond the last key; NULL or several kinds.
-            found.append(get(key))
+            found.append(_one(tree, key, columns))
             root = tree.root
             count = 0
     return found
 
 
-def get_many(tree: Tree, keys: Sequence[Key]) -> list[Value]:
-    """The values at `keys` in their order, None where there is none."""
+def _one(tree: Tree, key: Any, columns: Collection[int] | None) -> Value:
+    if columns is None or key is None:
+        return tree.get(key)
+    return look_up_part(tree, tree.root, key, columns)
+
+
+def get_many(
+    tree: Tree, keys: Sequence[Key], columns: Collection[int] | None = None
+) -> list[Value]:
+    """The values at `keys` in their order, None where there is none.  `columns`: see `Tree.get_many`."""
     if len(keys) * tree.leaf_limit < 2 * len(tree) and _scattered(keys):
-        return _one_by_one(tree, keys)
+        return _one_by_one(tree, keys, columns)
     try:
         if all(map(lt, keys, islice(keys, 1, None))):
-            return _ascending(tree, keys)
+            return _ascending(tree, keys, columns)
         wanted = sorted({key for key in keys if key is not None})
     except TypeError:  # keys of several kinds
         return [tree.get(key) for key in keys]
-    found = dict(zip(wanted, _ascending(tree, wanted), strict=True))
+    found = dict(zip(wanted, _ascending(tree, wanted, columns), strict=True))
     return [*map(found.get, keys)]
 
 
-def _ascending(tree: Tree, keys: Sequence[Key]) -> list[Value]:
+def _ascending(tree: Tree, keys: Sequence[Key], columns: Collection[int] | None) -> list[Value]:
     """`get_many` of ascending keys."""
     is_apart = len(keys) > 1 and _are_apart(tree, keys[0], keys[-1], len(keys))
-    return _one_by_one(tree, keys) if is_apart else _values_at(tree, keys)
+    return _one_by_one(tree, keys, columns) if is_apart else _values_at(tree, keys, columns)
 
 
 def _are_apart(tree: Tree, low: Any, high: Any, count: int) -> bool:
@@ -157,7 +171,7 @@ def _scattered(keys: Sequence[Key]) -> bool:
     return near < _SAMPLED // 8
 
 
-def _values_at(tree: Tree, keys: Sequence[Key]) -> list[Value]:
+def _values_at(tree: Tree, keys: Sequence[Key], columns: Collection[int] | None) -> list[Value]:
     found: list[Value] = []
     for leaf, start, stop in _runs(tree, keys):
         if stop - start == 1:
@@ -167,14 +181,17 @@ def _values_at(tree: Tree, keys: Sequence[Key]) -> list[Value]:
                 slot = key - there[0] if key.__class__ is int else -1
                 if not 0 <= slot < len(there) or there[slot] != key:
                     slot = bisect_left(there, key)
-                if there[slot] == key:
-                    found.append(leaf.values[slot])  # type: ignore[index]
-                else:
+                values: Any = leaf.values
+                if there[slot] != key:
                     found.append(None)
+                elif columns is None or values.__class__ is not PageRows:
+                    found.append(values[slot])
+                else:
+                    found.append(values.part(slot, columns))
                 continue
             except (AttributeError, IndexError, TypeError):
                 pass
-        found += _of_leaf(tree, leaf, keys[start:stop])
+        found += _of_leaf(tree, leaf, keys[start:stop], columns)
     return found
 
 
@@ -230,13 +247,15 @@ def _runs(tree: Tree, keys: Sequence[Key]) -> Iterator[tuple[Node | PackedLeaf, 
         tree.visit(pages=pages)
 
 
-def _of_leaf(tree: Tree, leaf: Any, wanted: Sequence[Key]) -> list[Value]:
+def _of_leaf(
+    tree: Tree, leaf: Any, wanted: Sequence[Key], columns: Collection[int] | None
+) -> list[Value]:
     """The values of distinct ascending keys of one leaf."""
     keys, values = leaf.keys, leaf.values
     if not keys:
         return [None] * len(wanted)
     if leaf.__class__ is PackedLeaf and values is not None:
-        return values.rows_at(keys, wanted)  # type: ignore[no-any-return]
+        return values.rows_at(keys, wanted, columns)  # type: ignore[no-any-return]
     try:
         if values is None:
             present = set(keys)
@@ -249,7 +268,7 @@ def _of_leaf(tree: Tree, leaf: Any, wanted: Sequence[Key]) -> list[Value]:
                 return values[low : high + 1]
             return [values[key - first] for key in wanted]
         if len(wanted) * _DENSE > len(keys):
-            whole = tree.values_of(leaf, 0, len(keys))
+            whole = tree.values_of(leaf, 0, len(keys), columns)
             return [*map(dict(zip(keys, whole, strict=True)).get, wanted)]
     except (AttributeError, TypeError):  # large values; keys of several kinds
         pass
@@ -257,7 +276,10 @@ def _of_leaf(tree: Tree, leaf: Any, wanted: Sequence[Key]) -> list[Value]:
     for key in wanted:
         slot = search_left(keys, key)
         there = slot < len(keys) and keys[slot] == key
-        found.append(tree.value(leaf, slot) if there and values is not None else there or None)
+        if there and values is not None:
+            found.append(tree.value(leaf, slot, columns))
+        else:
+            found.append(there or None)
     return found
 
 

@@ -14,7 +14,7 @@ location.  So whoever knows nothing of it takes the leaf for one that is not in 
 from __future__ import annotations
 
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 from btree.node import Node
@@ -131,3 +131,14 @@ def look_up(
     return (
         leaf.values.row(slot) if isinstance(leaf, PackedLeaf) else tree.value(leaf, slot, columns)
     )
+
+
+def look_up_part(tree: Tree, node: Node, key: Any, columns: Collection[int]) -> Value:
+    """The row at `key` below a node, with NULLs in other columns than these where that saves something; None if there is none."""
+    leaf, slot = found_at(tree.transaction, tree, node, key)
+    if slot < 0:
+        return None
+    if isinstance(leaf, PackedLeaf):
+        assert leaf.values is not None
+        return leaf.values.row(slot, columns)
+    return tree.value(leaf, slot, columns)

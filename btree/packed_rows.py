@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import accumulate
 from operator import add
 from struct import Struct
@@ -73,8 +73,8 @@ class PackedRows:
         """About what they take in memory."""
         return sum(map(sys.getsizeof, (self.parts, *self.ends)))
 
-    def row(self, slot: int) -> Value:
-        """The row in a slot, not counted as a look-up."""
+    def row(self, slot: int, columns: Iterable[int] | None = None) -> Value:
+        """The row in a slot, not counted as a look-up.  `columns`: NULLs will do for others."""
         raise NotImplementedError
 
     def __getitem__(self, slot: int) -> Value:
@@ -92,8 +92,10 @@ class PackedRows:
         self.reads += high - low
         return self.rows(low, high)
 
-    def rows_at(self, keys: Sequence[int], wanted: Sequence[Any]) -> list[Value]:
-        """The rows at the wanted ones of the leaf's keys, None where there is none."""
+    def rows_at(
+        self, keys: Sequence[int], wanted: Sequence[Any], columns: Collection[int] | None = None
+    ) -> list[Value]:
+        """The rows at the wanted ones of the leaf's keys, None where there is none.  `columns`: see `row`."""
         self.reads += len(wanted)
         count, first = len(keys), keys[0]
         row = self.row
@@ -120,7 +122,7 @@ class SiftedRows(PackedRows):
     def bytes(self) -> int:
         return self._all.bytes + sys.getsizeof(self._there)
 
-    def row(self, slot: int) -> Value:
+    def row(self, slot: int, columns: Iterable[int] | None = None) -> Value:
         return self._all.row(self._there[slot])
 
     def rows(self, low: int, high: int) -> list[Value]:
@@ -273,7 +275,7 @@ def _class_of(layout: str) -> type[PackedRows]:
         one = [f"return {one[0]}"]
         many = f"[*{many}]"
     lines = [
-        "def row(self, slot):",
+        "def row(self, slot, columns=None):",
         *one,
         "def counted(self, slot):",
         "self.reads += 1",

@@ -15,20 +15,22 @@ page it came, if it is no column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from struct import Struct
+from typing import Any
 
 import msgspec
 
 from btree.column_codec import SHORT_NULL, decode_all, row_count, short_lengths
 from btree.errors import CorruptionError
 from btree.node import NotInMemoryError
+from btree.order import search_left
 from btree.packed_rows import PackedRows, SiftedRows, packed_rows
 from btree.protocols import Value
 
 ROWS_MAX = 16
 """Rows that are taken out of a leaf's columns before it is turned round; a column that has to be decoded for one counts
-as one more."""
+as one more, and of a row of which some columns are wanted each of these as its part of the row."""
 
 _NO_COLUMNS = (msgspec.DecodeError, LookupError, ValueError)
 _NUMBERS = {ord(code): Struct(f"<{code}") for code in "bhiqd"}
@@ -54,7 +56,7 @@ class PageRows(PackedRows):
         # Of columns of short texts, by their places; empty for others.
         self._lengths: dict[int, bytes] = {}
         self._turned: PackedRows | None = None
-        self._decoded = 0  # weighed as rows
+        self._decoded = 0.0  # weighed as rows
         self.reads = 0
 
     @property
@@ -80,30 +82,29 @@ class PageRows(PackedRows):
             self._turned, self._decoded = made, ROWS_MAX + 1
         return made
 
-    def row(self, slot: int) -> Value:
+    def row(self, slot: int, columns: Iterable[int] | None = None) -> Value:
         if self._turned is not None:
             return self._turned.row(slot)
         if self._there is not None:
             slot = self._there[slot]
-        row: list[Value] = []
+        row: list[Value] = [None] * len(self._columns)
         try:
-            for place, column in enumerate(self._columns):
+            for place in range(len(row)) if columns is None else columns:
+                column = self._columns[place]
                 number = _NUMBERS.get(column[0])
                 if number is not None:
-                    row += number.unpack_from(column, 1 + number.size * slot)
+                    (row[place],) = number.unpack_from(column, 1 + number.size * slot)
                     continue
                 lengths = self._lengths.get(place)
                 if lengths is None:
                     lengths = self._lengths[place] = short_lengths(column, self._count)
                 if not lengths:
-                    row.append(decode_all(column)[slot])
+                    row[place] = decode_all(column)[slot]
                     self._decoded += 1
-                elif lengths[slot] == SHORT_NULL:
-                    row.append(None)
-                else:
+                elif lengths[slot] != SHORT_NULL:
                     nulls = lengths.count(SHORT_NULL, 0, slot)
                     begin = 4 + slot + sum(lengths[:slot]) - nulls * SHORT_NULL
-                    row.append(column[begin : begin + lengths[slot]].decode())
+                    row[place] = column[begin : begin + lengths[slot]].decode()
         except _NO_COLUMNS as error:
             raise self._damaged(error) from error
         return tuple(row)
@@ -117,8 +118,25 @@ class PageRows(PackedRows):
             raise NotInMemoryError  # the slow path asks for the leaf anew
         return self.row(slot)
 
+    def part(self, slot: int, columns: Collection[int]) -> Value:
+        """The row in a slot, counted, with NULLs in all columns but some."""
+        self._decoded += len(columns) / len(self._columns)
+        if self.is_turning:
+            raise NotInMemoryError
+        return self.row(slot, columns)
+
     def rows(self, low: int, high: int) -> list[Value]:
         return self.turned().rows(low, high)
 
-    def rows_at(self, keys: Sequence[int], wanted: Sequence[Value]) -> list[Value]:
-        return self.turned().rows_at(keys, wanted)
+    def rows_at(
+        self, keys: Sequence[int], wanted: Sequence[Any], columns: Collection[int] | None = None
+    ) -> list[Value]:
+        if columns is None or len(wanted) * len(columns) > len(self._columns) * ROWS_MAX / 2:
+            return self.turned().rows_at(keys, wanted)
+        self._decoded += len(wanted) * len(columns) / len(self._columns)
+        slots = [search_left(keys, key) for key in wanted]
+        count = len(keys)
+        return [
+            self.row(slot, columns) if slot < count and keys[slot] == key else None
+            for slot, key in zip(slots, wanted, strict=True)
+        ]

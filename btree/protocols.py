@@ -105,8 +105,9 @@ class Tree(Protocol):
         """Rows of a TABLE tree that were asked for lately, or row ids of an INDEX tree by the parts of keys that they were
         asked for by, where such are kept: those of readers, of a tree that is not as small as to need none."""
 
-    def get_many(self, keys: Sequence[Key]) -> list[Value]:
-        """Values at `keys` in their order, None where absent; fastest when keys ascend."""
+    def get_many(self, keys: Sequence[Key], columns: Collection[int] | None = None) -> list[Value]:
+        """Values at `keys` in their order, None where absent; fastest when keys ascend.  `columns`: of rows, NULLs will do
+        for those of all others."""
 
     def put(self, key: Key, value: Value = None) -> None:
         """Insert or replace."""

@@ -149,11 +149,11 @@ class Tree(TreeNodes):
             slot = search_left(keys, key)
             return slot < len(keys) and bool(keys[slot] == key)
 
-    def get_many(self, keys: Sequence[Key]) -> list[Value]:
+    def get_many(self, keys: Sequence[Key], columns: Collection[int] | None = None) -> list[Value]:
         count = len(keys)
         if count <= lookups.FEW or (count <= lookups.FEW_ROWS and keys[0].__class__ is int):
-            return lookups.get_few(self, keys)
-        return lookups.get_many(self, keys)
+            return lookups.get_few(self, keys, columns)
+        return lookups.get_many(self, keys, columns)
 
     def put(self, key: Key, value: Value = None) -> None:
         tail = self.tail

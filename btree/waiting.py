@@ -12,7 +12,7 @@ over which there is nothing: so it is the nodes' own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -528,8 +528,10 @@ def count(tree: OverlaidTree) -> int:
     return found
 
 
-def get_many(tree: OverlaidTree, keys: Sequence[Key]) -> list[Value]:
-    found = tree.known_nodes().get_many(keys)
+def get_many(
+    tree: OverlaidTree, keys: Sequence[Key], columns: Collection[int] | None = None
+) -> list[Value]:
+    found = tree.known_nodes().get_many(keys, columns)
     own, entries, lsn = tree.own, tree.entries, tree.lsn
     try:
         if not own and entries.keys().isdisjoint(keys):

@@ -7,6 +7,7 @@ No `:=` may stand in a comprehension's iterable, so such a source moves into a f
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -103,6 +104,9 @@ class AccessCompiler:
         self.needed: dict[int, set[int]] = {}  # the columns that the block reads, by relation
         for number, column in uses:
             self.needed.setdefault(number, set()).add(column)
+        self.uses = uses  # how often the block speaks of a relation's column
+        # How often in conditions that the relation's access proves, so that no row is asked.
+        self.proved: Counter[tuple[int, int]] = Counter()
         self.first = -1  # the relation that the join begins with
         self.take = ""  # how many entries are wanted of the only level; "" for all
         self.topmost = (
@@ -225,6 +229,22 @@ class AccessCompiler:
         clauses = [self.loop(key, f"({source},)"), f"for {row} in ({get}({key}),)"]
         return Source(None, [*clauses, f"if {row} is not None"], names, single=True)
 
+    def rows_getter(self, relation: TableRelation) -> str:
+        """The source of what gives a table's rows by their keys, of which the block's columns are wanted.
+
+        Of a leaf that has just been read the others are then not made: see `btree.page_rows`."""
+        get_many = self.module.method(relation.table.tree_id, "get_many")
+        number = relation.source
+        columns = [
+            column
+            for column in sorted(self.needed.get(number, ()))
+            if column >= 0 and self.uses[number, column] > self.proved[number, column]
+        ]
+        if len(columns) == len(relation.table.columns):
+            return get_many
+        partial = self.module.function(functools.partial)
+        return self.module.once(f"{partial}({get_many}, columns={tuple(columns)})")
+
     def found(self, names: list[str], lookup: str) -> Source:
         """A source of at most one row: what the call gives, None for nothing."""
         if len(names) == 1:
@@ -292,7 +312,7 @@ class AccessCompiler:
             return Source(batches, [], [])
         if access.covering:
             return Source(batches, [], [f"i{relation.source}"], covering=True)
-        get_many = self.module.method(relation.table.tree_id, "get_many")
+        get_many = self.rows_getter(relation)
         if relation.table.without_rowid:
             source = self.call(ranges.fetched_clustered, batches, get_many, str(path.key_start))
         else:
@@ -304,10 +324,10 @@ class AccessCompiler:
                 span = batches[len(equal) : -1]
                 table = self.module.tree(relation.table.tree_id)
                 return Source(
-                    self.call(index_batches, span, table),
+                    self.call(index_batches, span, get_many),
                     [],
                     [],
-                    rows=self.call(index_rows, span, table),
+                    rows=self.call(index_rows, span, table, get_many),
                 )
             if isinstance(access.prefix, Call) and not access.equal and not self.in_order:
                 start = self.scalar.operand(access.prefix, None, "BINARY")[0]
@@ -412,5 +432,4 @@ class AccessCompiler:
         if access.covering:
             batches = self.call(ranges.union_keys, listed)
             return Source(batches, [], [f"i{relation.source}"], covering=True)
-        get_many = self.module.method(relation.table.tree_id, "get_many")
-        return Source(self.call(ranges.union, listed, get_many), [], [])
+        return Source(self.call(ranges.union, listed, self.rows_getter(relation)), [], [])

@@ -166,7 +166,7 @@ def _rowid(levels: LevelCompiler, access: RowidLookup) -> str:
 
 def _by_key(levels: LevelCompiler, level: Level, key: str, outer: str, element: str) -> str:
     assert isinstance(level.relation, TableRelation)
-    get_many = levels.module.method(level.relation.table.tree_id, "get_many")
+    get_many = levels.rows_getter(level.relation)
     get_many = _counted(levels, level, get_many, first=True, last=True)
     keys = _of_batch(levels, key, element)
     function = levels.module.function(lookups.rows_by_key)
@@ -182,7 +182,7 @@ def _by_prefix(levels: LevelCompiler, level: Level, prefix: str, outer: str, ele
     alone = access.covering and not path.clustered
     prefixed = _counted(levels, level, prefixed, first=True, last=alone)
     if not alone:
-        get_many = levels.module.method(relation.table.tree_id, "get_many")
+        get_many = levels.rows_getter(relation)
         at: int | slice = path.key_start
         if relation.table.without_rowid:
             at = slice(None) if path.clustered else slice(path.key_start, None)

@@ -73,5 +73,5 @@ def found_by_columns(levels: LevelCompiler, level: Level) -> str:
     function.add(f"    {scan.header}")
     function.add(f"        yield {keys}")
     levels.body.extend(function)
-    get_many = levels.module.method(table.tree_id, "get_many")
+    get_many = levels.rows_getter(relation)
     return levels.call(ranges.found_rows, f"{name}()", get_many, "check")

@@ -23,7 +23,7 @@ from sql.compile.projection import STREAM_FAN_OUT, skip_count, top_count
 from sql.expressions import ColumnRef, Expression, Literal
 from sql.plan import WorkRelation
 from sql.plan.operators import HashLookup, Level, RowidLookup, SelectPlan, TableScan
-from sql.plan.walk import references_in, walk
+from sql.plan.walk import references_in, walk, walk_flat
 
 if TYPE_CHECKING:
     from sql.compile.blocks import BlockCompiler
@@ -102,6 +102,7 @@ class JoinCompiler:
         first, *others = plan.levels
         levels.first = first.relation.source
         levels.hoists = isinstance(first.access, TableScan)
+        levels.proved = _proved(plan)
         levels.in_order = plan.ordered or plan.presorted > 0 or plan.first_row
         self._limit()
         if self.compiler.analysis is None:
@@ -254,6 +255,25 @@ def _uses(plan: SelectPlan) -> Counter[tuple[int, int]]:
         added += [each for each in (*level.filters, *local) if id(each) not in asked]
     nodes = chain(references_in(block), *map(walk, added))
     return Counter((node.source, node.column) for node in nodes if isinstance(node, ColumnRef))
+
+
+def _proved(plan: SelectPlan) -> Counter[tuple[int, int]]:
+    """How often conditions that no row is asked for, since a range or a look-up proves them, speak of the columns of the
+    relation that it finds: the last one that they speak of."""
+    block, levels = plan.block, plan.levels
+    asked = {id(each) for level in levels for each in (*level.filters, *level.on)}
+    asked |= {id(each) for each in plan.constant}
+    place = {level.relation.source: number for number, level in enumerate(levels)}
+    found: Counter[tuple[int, int]] = Counter()
+    for condition in (*block.where, *[on for item in block.items for on in item.on]):
+        if id(condition) in asked:
+            continue
+        nodes = [node for node in walk_flat(condition) if isinstance(node, ColumnRef)]
+        last = max([place.get(node.source, -1) for node in nodes], default=-1)
+        if last >= 0 and not isinstance(levels[last].access, HashLookup):
+            own = levels[last].relation.source
+            found.update([(own, node.column) for node in nodes if node.source == own])
+    return found
 
 
 def _only_if(condition: str, header: str) -> str:

@@ -59,7 +59,6 @@ class LevelCompiler(AccessCompiler):
         self, compiler: BlockCompiler, uses: Counter[tuple[int, int]], body: Lines
     ) -> None:
         super().__init__(compiler, uses)
-        self.uses = uses  # how often the block speaks of a relation's column
         self.body = body  # statements at the start of the block's function
         self.hoists = (
             False  # whether sets of subqueries are made beforehand: of a join that scans a table

@@ -99,7 +99,10 @@ class SubqueryCompiler:
             if len(free) == 1:
                 known = f"{self._name(Known)}(lambda {target}: {call})"
             return f"{self.module.once(known)}[{key}]"
-        name = f"m{self.module.number()}"
+        name = self._cached.get(("known", call))
+        if name is not None:  # it stands in ORDER BY, too
+            return f"{name}({', '.join(free)})"
+        name = self._cached["known", call] = f"m{self.module.number()}"
         function = Lines()
         function.add(f"{name}_ = {{}}")
         function.add(f"def {name}({', '.join(free)}):")

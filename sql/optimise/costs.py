@@ -6,7 +6,8 @@ from math import log2
 
 SCAN_ROW, WHOLE_ROW = 30.0, 120.0
 """A row of a scan; one of a larger table that is made for it, where not by column."""
-KEY_ROW = 35.0
+KEY_ROW, PASSED_ROW = 35.0, 25.0
+"""An entry of an index; one that OFFSET leaves out."""
 FETCH_ROW = 2500.0
 NEIGHBOUR_ROW, NEIGHBOURS_MIN = 300.0, 32.0
 """A row that an index leads to beside the one before it; among how many rows it is looked whether they are such."""

@@ -28,6 +28,7 @@ from sql.optimise.costs import (
     FILTER,
     HASH_UNIQUE_ROW,
     LATE_SHARE,
+    PASSED_ROW,
     PREFIX,
     PREFIX_ROW,
     PROBED_ROW,
@@ -164,10 +165,20 @@ class JoinOrder(RelationAccesses):
         to pass those that are done.  So the cost is put between what is expected and all of it."""
         if wanted is None or wanted >= state.rows:
             return state.cost
-        early = state.cost * wanted / state.rows
+        early = self.first_cost(state, wanted)
+        return early if self._is_exact(state) else math.sqrt(early * state.cost)
+
+    def _is_exact(self, state: State) -> bool:
+        """Whether it is one relation's rows, of which nothing is left to ask."""
         used = {id(conjunct) for conjunct in state.steps[0].candidate.used}
-        is_exact = all(id(conjunct) in used for conjunct in self.conjuncts)
-        return early if is_exact else math.sqrt(early * state.cost)
+        return len(self.items) == 1 and all(id(conjunct) in used for conjunct in self.conjuncts)
+
+    def first_cost(self, state: State, wanted: float) -> float:
+        """What the first `wanted` rows cost.  Those that OFFSET leaves out are entries of an index that are passed over, where
+        nothing else is asked of them."""
+        each = state.cost / max(1.0, state.rows)
+        passed = min(wanted, self.planner.offset_of(self.block)) if self._is_exact(state) else 0.0
+        return (wanted - passed) * each + passed * min(each, PASSED_ROW)
 
     def _starts(self, place: int, order: tuple[SortKey, ...] | None) -> list[State]:
         if self.after[place] or self.items[place].join in DEPENDENT:

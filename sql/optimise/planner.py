@@ -100,15 +100,17 @@ class Planner:
         if block.limit is None:
             return None
         limit = self.value_of(block.limit)
-        offset = self.value_of(block.offset)
         if not isinstance(limit, int):
             return ROWS_OF_UNKNOWN
         if limit < 0:
             return None
-        limit += offset if isinstance(offset, int) and offset > 0 else 0
-        return float(
-            max(1, limit)
-        )  # for no rows all ways cost the same, and the next run may want some
+        # For no rows all ways cost the same, and the next run may want some.
+        return max(1.0, limit + self.offset_of(block))
+
+    def offset_of(self, block: Block) -> float:
+        """How many rows OFFSET leaves out, as far as it is known."""
+        offset = self.value_of(block.offset)
+        return max(0.0, offset) if isinstance(offset, int) else 0.0
 
     def _limited(self, block: Block, rows: float) -> float:
         limit = self.limit_of(block)

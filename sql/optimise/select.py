@@ -214,16 +214,16 @@ class SelectPlanner(JoinOrder):
             sort = rows * (60.0 + 12.0 * math.log2(rows))
             return ordered.cost <= best.cost + sort
         wanted = self.rows_wanted(order, ordered.rows)
-        share = 1.0
+        cost = ordered.cost
         if wanted is not None and self._share == 1.0:
-            share = min(1.0, max(1.0, wanted) / max(1.0, ordered.rows))
+            cost = min(cost, self.first_cost(ordered, max(1.0, wanted)))
         if self.block.keys or self.block.distinct:
             # The first groups are those that are read, and may be the largest of all.
             first = self._rows_of_first(ordered) * FIRST_GROUPS
             if wanted is None or wanted + first >= ordered.rows:
                 return False  # all rows are grouped best as they are found
-            return ordered.cost * share * (1.0 + first / max(1.0, wanted)) <= best.cost
-        return ordered.cost * share <= best.cost + rows * 25.0
+            return cost * (1.0 + first / max(1.0, wanted)) <= best.cost
+        return cost <= best.cost + rows * 25.0
 
     def _rows_of_first(self, state: State) -> float:
         """How many rows the first value of an index has that is walked through from one end; 1 of anything else."""

@@ -23,27 +23,37 @@ from sql.run.ranges import fetched, key_span, led_to, rows_of
 from sql.run.sorting import in_batches
 from sql.run.spill import row_bytes
 
+RowsGetter = Callable[[list[Any]], list[Any]]
+"""`get_many` of a table, of all columns or of those that are wanted."""
+
 
 def index_rows(
-    tree: Tree, check: Callable[[], None], prefix: tuple[Any, ...], table: Tree
+    tree: Tree,
+    check: Callable[[], None],
+    prefix: tuple[Any, ...],
+    table: Tree,
+    get_many: RowsGetter,
 ) -> Iterable[Any]:
     """The rows of a rowid table that an index's keys that start with `prefix` lead to, in their order."""
     rowids = tree.last_parts(prefix)
     if rowids is None:
-        return rows_of(fetched(key_span(tree, check, prefix), table.get_many, -1))
+        return rows_of(fetched(key_span(tree, check, prefix), get_many, -1))
     if len(rowids) == 1:
         return led_to(rowids, [table.get(rowids[0])])
-    return led_to(rowids, table.get_many(rowids)) if rowids else ()
+    return led_to(rowids, get_many(rowids)) if rowids else ()
 
 
 def index_batches(
-    tree: Tree, check: Callable[[], None], prefix: tuple[Any, ...], table: Tree
+    tree: Tree,
+    check: Callable[[], None],
+    prefix: tuple[Any, ...],
+    get_many: RowsGetter,
 ) -> Iterable[tuple[Any, list[Any]]]:
     """The same in the shape of a tree's batches."""
     rowids = tree.last_parts(prefix)
     if rowids is None:
-        return fetched(key_span(tree, check, prefix), table.get_many, -1)
-    return ((rowids, led_to(rowids, table.get_many(rowids))),) if rowids else ()
+        return fetched(key_span(tree, check, prefix), get_many, -1)
+    return ((rowids, led_to(rowids, get_many(rowids))),) if rowids else ()
 
 
 FIRST_GATHERED = 128

@@ -87,6 +87,41 @@ def test_several_rows_are_asked_of_the_turned_leaf() -> None:
     ]
 
 
+@pytest.mark.parametrize("gone", [(), (0, 7, 39)])
+@pytest.mark.parametrize("values", _VALUES.values(), ids=_VALUES.keys())
+def test_a_row_of_which_some_columns_are_wanted(values: list[Any], gone: tuple[int, ...]) -> None:
+    draw = random.Random(len(values))
+    kept = [[draw.choice(values) for _ in range(40)] for _ in range(3)]
+    columns = [*map(encode_column, kept), encode_column(list(range(40)))]
+    there = [slot for slot in range(40) if slot not in gone]
+    for wanted in ((), (0,), (3,), (1, 3), (0, 1, 2)):
+        rows = PageRows(1, columns, there if gone else None)
+        keys = range(10, 10 + len(there))
+        asked = [12, 9, 10 + len(there), 11]
+        expected = [
+            tuple([[*kept, range(40)][c][there[n]] if c in wanted else None for c in range(4)])
+            for n in (2, 1)
+        ]
+        found = rows.rows_at(keys, asked, wanted)
+        assert repr(found) == repr([expected[0], None, None, expected[1]])
+        assert repr(rows.part(2, wanted)) == repr(expected[0])
+
+
+def test_wanted_columns_are_weighed_as_parts_of_rows() -> None:
+    columns = [encode_column(list(range(100)))] * 4
+    rows = PageRows(1, columns)
+    for slot in range(4 * ROWS_MAX):
+        assert rows.part(slot, (2,)) == (None, None, slot, None)
+    with pytest.raises(NotInMemoryError):
+        rows.part(0, (2,))
+    assert rows.is_turning
+    turned = rows.turned()
+    assert rows.row(7, (2,)) == turned.row(7, (2,)) == (7, 7, 7, 7)
+    assert turned.rows_at(range(100), [7, 100], (2,)) == [(7, 7, 7, 7), None]
+    many = PageRows(1, columns)
+    assert many.rows_at(range(100), list(range(100)), (2,)) == [(n,) * 4 for n in range(100)]
+
+
 def test_columns_of_different_lengths() -> None:
     with pytest.raises(ValueError, match="different lengths"):
         PageRows(1, [encode_column(["a"] * 20), encode_column([1] * 19)])

@@ -71,3 +71,12 @@ def test_a_left_join_for_rows_without_a_match_is_an_anti_join(declared: str) -> 
         assert ours.execute(asked).fetchall() == theirs.execute(asked).fetchall()
         plan = str(ours.execute(f"EXPLAIN {asked}").fetchall())
         assert ("Anti-join" in plan) is (column == "x")
+
+
+def test_what_offset_leaves_out_is_passed_over_in_an_index(log: Any) -> None:
+    query = "SELECT id, kind FROM log ORDER BY at DESC, id DESC LIMIT 5 OFFSET 9000"
+    assert log.execute(query).fetchall() == [(n, n % 7) for n in range(10_999, 10_994, -1)]
+    plan = "\n".join(row[0] for row in log.execute(f"EXPLAIN {query}"))
+    assert "index log_at backwards" in plan
+    filtered = query.replace("ORDER", "WHERE kind = 3 ORDER").replace("9000", "2000")
+    assert "index log_at" not in "\n".join(row[0] for row in log.execute(f"EXPLAIN {filtered}"))

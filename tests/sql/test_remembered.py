@@ -57,3 +57,17 @@ def test_a_subquery_that_calls_a_program_is_run_for_each_row() -> None:
     con.executemany("INSERT INTO t VALUES (?, ?)", [(i, i % 2) for i in range(500)])
     con.execute("SELECT (SELECT seen(b.id) FROM t b WHERE b.id = a.k) FROM t a").fetchall()
     assert len(calls) == 500
+
+
+def test_a_subquery_that_orders_what_it_is_shown_in_is_computed_once() -> None:
+    con = kvsh.connect(":memory:")
+    con.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, k INT, x)")
+    con.executemany("INSERT INTO t VALUES (?, ?, 0)", [(i, i % 20) for i in range(20_000)])
+    con.execute("CREATE INDEX t_k ON t(k)")
+    con.execute("CREATE TABLE u(i INT, j)")
+    con.executemany("INSERT INTO u VALUES (?, 0)", [(i % 20_003,) for i in range(60_000)])
+    con.execute("CREATE INDEX u_i ON u(i)")
+    query = "SELECT t.*, (SELECT count(*) FROM u WHERE u.i = t.id) n FROM t WHERE k = 5 ORDER BY n DESC, id LIMIT 2"
+    assert con.execute(query).fetchall() == [(5, 5, 0, 3), (25, 5, 0, 3)]
+    code = "\n".join(row[0] for row in con.execute(f"EXPLAIN CODE {query}"))
+    assert code.count("value = first_value(") == 1
