@@ -313,7 +313,9 @@ def _check_added(work: Work, definition: ColumnDefinition, *, has_rows: bool) ->
         raise SqlError("Cannot add a REFERENCES column with non-NULL default value")
     if not_null and is_null:
         raise SqlError("Cannot add a NOT NULL column with default value NULL")
-    inner = default.this if isinstance(default, (exp.Neg, exp.Unary)) else default
+    inner = default  # through signs, parentheses and CASTs
+    while isinstance(inner, (exp.Neg, exp.Paren, exp.Cast)) or inner.__class__ is exp.Unary:
+        inner = inner.this
     if not is_null and not isinstance(inner, (exp.Literal, exp.Boolean, exp.HexString, exp.Null)):
         raise SqlError("Cannot add a column with non-constant default")
 

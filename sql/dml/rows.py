@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sql.dml.conflicts import Resolution, Skipped, resolutions
+from sql.dml.conflicts import Resolution, Skipped, constraint_error, resolutions
 from sql.dml.foreign_keys import failed
 from sql.dml.keyed import OneRow
 from sql.dml.programs import with_state
@@ -57,6 +57,7 @@ class RowChanges:
         self.writer = TableWriter(self.ctx, target.records, or_conflict, undo)
         self.changes = 0
         self.rows: list[Row] = []
+        self._removed: list[Any] = []  # keys of rows that REPLACE took away, with programs
         self._rowid_before = ctx.session.last_insert_rowid
 
     # -- the run as a whole ------------------------------------------------------------------------
@@ -172,19 +173,37 @@ class RowChanges:
             row = writer.checked(row, new_key)
             if records.primary_key is not None:
                 new_key = records.primary_key(row)
+            indexes = self.indexes
+            self._removed.clear()
             writer.make_way(self.order, new_key, row, self.remove, key)
+            if self._removed:
+                current = self._left(key, old, new_key)
+                if current is not old:
+                    old, indexes = current, records.indexes
         except (Skipped, RaiseIgnore):
             return
         keys = target.foreign_keys
         if keys is not None:
             keys.before(ctx, (key, old), row)
-        writer.replace(key, old, new_key, row, self.indexes)
+        writer.replace(key, old, new_key, row, indexes)
         if keys is not None:
             keys.after(ctx, (new_key, row), old)
             keys.act(ctx, (key, old), (new_key, row))
         self._changed(row, new_key)
         if triggers.after:
             fire_after(triggers.after, ctx, (key, old), (new_key, row), self.or_conflict)
+
+    def _left(self, key: Any, old: Row, new_key: Any) -> Row:
+        """The row to change, as the programs left it that ran for rows in its way.  `Skipped` if they took it away; an
+        error, as in SQLite, if triggers did anything to it on behalf of an index's constraint."""
+        current: Row | None = self.writer.tree.get(key)
+        by_rowid = not self.target.table.without_rowid and self._removed == [new_key]
+        triggers, _ = self.target.removal(self.ctx.transaction)
+        if current != old and not by_rowid and self.ctx.session.recursive_triggers and triggers.any:
+            raise constraint_error("constraint failed", "PINNED", "ABORT")
+        if current is None:
+            raise Skipped
+        return old if current == old else current
 
     def _new_key(
         self, key: Any, new_key: Any, row: Row, assigned: frozenset[int]
@@ -234,7 +253,10 @@ class RowChanges:
         triggers, keys = self.target.removal(self.ctx.transaction)
         if not self.ctx.session.recursive_triggers or not triggers.any:
             self._delete(key, row, keys)
+            if keys is not None:
+                self._removed.append(key)
             return keys is not None
+        self._removed.append(key)
         try:
             fire(triggers.before, self.ctx, (key, row), None, "REPLACE")
         except RaiseIgnore:

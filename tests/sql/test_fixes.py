@@ -506,3 +506,48 @@ def test_a_value_that_is_never_null_is_not_looked_at() -> None:
         "SELECT coalesce(a, 5) IS NULL, coalesce(a, NULL) IS NULL, ifnull('x', a) ISNULL FROM t",
         "SELECT coalesce(a, 'y') + 1, coalesce(a, 2) || '' FROM t",
     )
+
+
+_SELF_REFERENCES = [
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, u UNIQUE, p REFERENCES t (u) ON DELETE {}, n)",
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, u UNIQUE, p REFERENCES t (id) ON DELETE {}, n)",
+    "CREATE TABLE t (id PRIMARY KEY, u UNIQUE, p REFERENCES t (id) ON DELETE {}, n) WITHOUT ROWID",
+]
+
+
+@pytest.mark.parametrize("change", ["u = 1", "id = 1", "u = 1, p = 3", "id = 1, p = NULL"])
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL", "SET DEFAULT"])
+@pytest.mark.parametrize("table", _SELF_REFERENCES)
+def test_a_row_that_goes_or_changes_while_another_makes_way_for_it(
+    table: str, action: str, change: str
+) -> None:
+    same_answers(
+        "PRAGMA foreign_keys = ON",
+        table.format(action),
+        "CREATE INDEX tp ON t (p)",
+        "INSERT INTO t VALUES (1, 1, NULL, 1), (2, 2, 1, 2), (3, 3, 2, 3)",
+        f"UPDATE OR REPLACE t SET {change} WHERE id = 2",
+        at_end="SELECT * FROM t",
+    )
+
+
+_TRIGGERS = ["DELETE FROM t", "UPDATE t SET n = n + 100", "UPDATE t SET n = 0 WHERE u = 2"]
+
+
+@pytest.mark.parametrize("change", ["u = 1", "id = 1"])
+@pytest.mark.parametrize("body", _TRIGGERS)
+@pytest.mark.parametrize("suffix", ["", "WITHOUT ROWID"])
+def test_triggers_of_a_row_that_makes_way_for_one_that_they_change(
+    suffix: str, body: str, change: str
+) -> None:
+    kind = "INT" if suffix else "INTEGER"
+    same_answers(
+        "PRAGMA recursive_triggers = ON",
+        f"CREATE TABLE t (id {kind} PRIMARY KEY, u UNIQUE, n) {suffix}",
+        "CREATE INDEX tn ON t (n)",
+        f"CREATE TRIGGER r AFTER DELETE ON t BEGIN {body}; END",
+        "INSERT INTO t VALUES (1, 1, 1), (2, 2, 2), (3, 3, 3)",
+        f"UPDATE OR REPLACE t SET {change} WHERE id = 2",
+        "PRAGMA integrity_check",
+        at_end="SELECT * FROM t",
+    )

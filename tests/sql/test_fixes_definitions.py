@@ -253,3 +253,22 @@ def test_the_query_of_a_new_table_may_have_parameters() -> None:
         assert (statement, mine) == (statement, expected)
     ours.close()
     theirs.close()
+
+
+def test_which_defaults_an_added_column_of_a_table_with_rows_may_have() -> None:
+    defaults = (
+        "(-5)", "(- - 5)", "(+5)", "(-(-9223372036854775808))", "(~5)", "(1 + 1)", "(('y'))", "(-'5')",
+        "(-'abc')", "(-x'35')", "(-NULL)", "(NULL)", "(CAST(5 AS TEXT))", "(CAST('5x' AS INT))",
+        "(CAST(-5 AS TEXT))", "(5 COLLATE NOCASE)", "CURRENT_TIMESTAMP", "(0x10)",
+        "(abs(1))", "(1 IS TRUE)",
+    )  # fmt: skip
+    columns = [f"c{number} {kind} DEFAULT {default}" for number, (kind, default) in enumerate(
+        (kind, default) for default in defaults for kind in ("", "INTEGER", "TEXT")
+    )]  # fmt: skip
+    same_answers(
+        "CREATE TABLE t (a)",
+        "INSERT INTO t VALUES (1)",
+        *(f"ALTER TABLE t ADD COLUMN {column}" for column in columns),
+        "INSERT INTO t (a) VALUES (2)",
+        at_end="SELECT * FROM t",
+    )
