@@ -84,35 +84,41 @@ _CONSTRAINT_NAMES = {
 }
 
 
+def with_notes(error: BaseException, message: str) -> str:
+    """What is told of an error, and what else it has cost."""
+    return "; ".join([message, *getattr(error, "__notes__", ())])
+
+
 def translated(error: Exception, *, opening: bool = False) -> Error:
     """The public exception for a lower layer's; the caller raises it `from error`.
 
     `opening`: it came while the database was being opened."""
+    message = with_notes(error, str(error))
     if isinstance(error, ConstraintError):
         return _coded(
-            IntegrityError(str(error)), _CONSTRAINT_NAMES.get(error.kind, "SQLITE_CONSTRAINT")
+            IntegrityError(message), _CONSTRAINT_NAMES.get(error.kind, "SQLITE_CONSTRAINT")
         )
     if isinstance(error, Interrupted):
-        return _coded(OperationalError(str(error)), "SQLITE_INTERRUPT")
+        return _coded(OperationalError(message), "SQLITE_INTERRUPT")
     if isinstance(error, MisuseError):
-        return _coded(ProgrammingError(str(error)), "SQLITE_MISUSE")
+        return _coded(ProgrammingError(message), "SQLITE_MISUSE")
     if isinstance(error, TooBigError):
-        return _coded(DataError(str(error)), "SQLITE_TOOBIG")
+        return _coded(DataError(message), "SQLITE_TOOBIG")
     if isinstance(error, CannotOpenError):
-        return _coded(OperationalError(str(error)), "SQLITE_CANTOPEN")
+        return _coded(OperationalError(message), "SQLITE_CANTOPEN")
     if isinstance(error, SqlError):
-        return _coded(OperationalError(str(error)), "SQLITE_ERROR")
+        return _coded(OperationalError(message), "SQLITE_ERROR")
     if isinstance(error, ClosedError):
         return _coded(ProgrammingError("Cannot operate on a closed database."), "SQLITE_MISUSE")
     if isinstance(error, BusyError | ConflictError):
-        return _coded(OperationalError(str(error)), "SQLITE_BUSY")
+        return _coded(OperationalError(message), "SQLITE_BUSY")
     if isinstance(error, ReadOnlyError):
-        return _coded(OperationalError(str(error)), "SQLITE_READONLY")
+        return _coded(OperationalError(message), "SQLITE_READONLY")
     if isinstance(error, NotADatabaseError):
-        return _coded(DatabaseError(str(error)), "SQLITE_NOTADB")
+        return _coded(DatabaseError(message), "SQLITE_NOTADB")
     if isinstance(error, CorruptionError):
-        return _coded(DatabaseError(str(error)), "SQLITE_CORRUPT")
-    return _coded(OperationalError(str(error)), "SQLITE_CANTOPEN" if opening else "SQLITE_IOERR")
+        return _coded(DatabaseError(message), "SQLITE_CORRUPT")
+    return _coded(OperationalError(message), "SQLITE_CANTOPEN" if opening else "SQLITE_IOERR")
 
 
 def _coded(error: Error, name: str) -> Error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from btree import BusyError, ReadOnlyError, StoreError
 from kvsh.arguments import CommandError
+from kvsh.errors import with_notes
 from kvsh.reader import RAW_WORDS, STATEMENT_WORDS
 
 if TYPE_CHECKING:
@@ -37,7 +38,11 @@ def is_known(error: BaseException) -> bool:
 
 
 def message_of(error: BaseException) -> str:
-    """The error in one sentence."""
+    """The error in one sentence, and what else it has cost."""
+    return with_notes(error, _sentence_of(error))
+
+
+def _sentence_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename else ""
         return f"{name}{error.strerror}"
@@ -101,14 +106,17 @@ def lines_of(environment: Environment, error: Exception, unit: Unit) -> list[str
     from kvsh.output.values import shown as escaped
 
     message = escaped(message_of(error))
-    if message == "interrupted" and not environment.interrupted and environment.statement_timeout:
-        message = f"cancelled: it took longer than {environment.statement_timeout:g} s (.timeout)"
+    is_interrupted = message.partition(";")[0] == "interrupted"
+    if is_interrupted and not environment.interrupted and environment.statement_timeout:
+        is_interrupted = False
+        limit = f"{environment.statement_timeout:g} s (.timeout)"
+        message = f"cancelled: it took longer than {limit}{message.removeprefix('interrupted')}"
     if isinstance(error, ReadOnlyError) and environment.not_writable:
         message += f": {environment.path} may not be written ({environment.not_writable})"
     if not environment.source:  # one command from argv: there is no place to point at
         return [f"kvsh: {message}"]
     if environment.interactive:
-        if message == "interrupted":  # what the user wanted
+        if is_interrupted:  # what the user wanted
             return [message]
         head = f"error: {message}"
     else:

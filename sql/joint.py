@@ -149,16 +149,17 @@ class JointTransaction(RowAccess):
     def upgrade_part(self, number: int, timeout: float | None = None) -> None:
         """Make a part writable.  One that nothing has been read from begins anew, and so can't be too old."""
         part = self.parts[number]
-        if part.writable:
-            return
-        if number in self.used:
-            part.upgrade(timeout)
-        else:
-            fresh = self.stores[number].begin(write=True, timeout=timeout)
-            part.rollback()
-            part = self.parts[number] = fresh
-        for savepoint in self._savepoints:
-            savepoint.tokens[number] = part.savepoint()
+        if not part.writable:
+            if number in self.used:
+                part.upgrade(timeout)
+            else:
+                # Who ends the transaction is to find it, should Ctrl-C come behind this call.
+                self.parts[number] = self.stores[number].begin(write=True, timeout=timeout)
+                part.rollback()
+                part = self.parts[number]
+        for savepoint in self._savepoints:  # of which Ctrl-C may have left some without
+            if number not in savepoint.tokens:
+                savepoint.tokens[number] = part.savepoint()
 
     def savepoint(self) -> Savepoint:
         made = JointSavepoint(
@@ -188,7 +189,10 @@ class JointTransaction(RowAccess):
             self.parts[number].release(token)
 
     def _place(self, savepoint: Savepoint) -> int:
-        return next(place for place, known in enumerate(self._savepoints) if known is savepoint)
+        for place, known in enumerate(self._savepoints):
+            if known is savepoint:
+                return place
+        raise StoreError("no such savepoint: it was released, or rolled back with an older one")
 
     def follow(self, view: object) -> bool:
         """False: a transaction on several stores follows no commit of one of them."""

@@ -431,6 +431,8 @@ class Session(TransactionState):
         """Undo a statement that was a transaction of its own."""
         self.deferred_violations = 0
         self.defer_foreign_keys = False
+        if not self.in_transaction:
+            self.unfinished = None
         transaction.rollback()
 
     def roll_back_all(self, transaction: Transaction) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import weakref
 from operator import is_
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from btree import (
     ConflictError,
@@ -36,6 +36,17 @@ if TYPE_CHECKING:
     from sql.short import ReadyQuery
 
 
+ROLLED_BACK = "the transaction was rolled back"
+"""What is told beside an error that has cost more than its statement."""
+
+
+class Unfinished(Protocol):
+    """What may undo a statement that writes."""
+
+    def undone(self) -> bool:
+        """Undo what was written, and have the session's `unfinished` be what it was before; False if that can't be done."""
+
+
 class TransactionState(SessionDatabases):
     """The part of a `Session` that begins and ends transactions.  One thread at a time."""
 
@@ -50,6 +61,9 @@ class TransactionState(SessionDatabases):
         self.in_transaction = False
         """Whether BEGIN or SAVEPOINT opened a transaction that has not ended.  Not to be set from outside."""
         self._opened_by_savepoint = False
+        self.unfinished: Unfinished | None = None
+        """What may undo the statement that writes, or that was torn off half-way: its transaction is not to be
+        committed then.  None otherwise."""
         # Kept from one reading statement to the next.
         self._reader: StoreTransaction | JointTransaction | None = None
         self._reader_view: object = None
@@ -113,6 +127,8 @@ class TransactionState(SessionDatabases):
             self._check_open()
         if not self.in_transaction:
             raise SqlError("cannot commit - no transaction is active")
+        if self.unfinished is not None:
+            self._refuse_torn()
         if self.deferred_violations > 0:
             raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
         if self._has_open_results:
@@ -157,6 +173,8 @@ class TransactionState(SessionDatabases):
         if mark.token is not None and self.begun is not None:
             self._buffer_results()
             self.begun.rollback_to(mark.token)
+            if self.current is None:
+                self.unfinished = None
 
     def _place(self, name: str) -> int:
         wanted = name.lower()
@@ -181,12 +199,35 @@ class TransactionState(SessionDatabases):
 
     def _leave(self) -> Transaction | None:
         transaction = self.begun
-        self.begun = self.joinable = None
+        self.begun = self.joinable = self.unfinished = None
         self.in_transaction = self._opened_by_savepoint = self.defer_foreign_keys = False
         self.deferred_violations = 0
         if self._marks:
             self._marks.clear()
         return transaction
+
+    def end_torn(self, error: BaseException | None) -> None:
+        """If a statement was torn off in the middle of its writes: undo it, or roll the transaction back, as SQLite does,
+        which the error that did so tells of."""
+        if self.current is not None or not self.in_transaction:
+            return
+        undone = False
+        try:
+            while self.unfinished is not None and self.unfinished.undone():
+                pass
+            undone = self.unfinished is None
+        finally:
+            if not undone:
+                self._roll_back()
+                if error is not None:
+                    error.add_note(ROLLED_BACK)
+
+    def _refuse_torn(self) -> None:
+        """The same for whoever comes next, where not even that was done."""
+        if self.current is None:
+            self.end_torn(None)
+            if not self.in_transaction:
+                raise SqlError(f"a statement was interrupted half-way: {ROLLED_BACK}")
 
     def _buffer_results(self) -> None:
         if self._has_open_results:
@@ -300,6 +341,8 @@ class TransactionState(SessionDatabases):
         if self._query_only:
             raise ReadOnlyError("attempt to write a readonly database")
         transaction = self.current or self.begun
+        if self.unfinished is not None and self.in_transaction:
+            self._refuse_torn()
         if transaction is None:
             if not self.in_transaction:
                 return None
@@ -329,6 +372,8 @@ class TransactionState(SessionDatabases):
         number = self.numbers[database]
         part = transaction if joint is None else joint.parts[number]
         if part.writable:
+            if joint is not None:
+                joint.upgrade_part(number)
             return
         if (self.store if joint is None else joint.stores[number]).readonly:
             raise ReadOnlyError("attempt to write a readonly database")

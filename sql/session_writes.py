@@ -248,10 +248,16 @@ class WriteStatement(Checked):
         except BaseException as error:
             session.count_changes(total)
             if joined is None:
-                if session.deferred_violations > 0 or not isinstance(error, Exception):
+                if (
+                    session.deferred_violations > 0
+                    or session.unfinished is not None
+                    or not isinstance(error, Exception)
+                ):
                     session.abandon(transaction)
                 else:
                     transaction.commit()
+            else:
+                session.end_torn(error)
             raise
         if joined is None:
             session.commit_alone(transaction)
@@ -323,23 +329,21 @@ class WriteStatement(Checked):
         deferred, counters = session.deferred_violations, session.counters
         with session.running(transaction):
             plan = self.plan(session, transaction, chunk[0])
-            savepoint = transaction.savepoint()
+            mark = _Mark(session, transaction)
             session.met_immediate = session.met_deferred = False
             try:
                 outcome = plan.run_many(self.context(session, transaction, chunk[0]), chunk)
                 if _has_repaired(session, plan, is_alone=is_alone):
                     raise ConstraintError("FOREIGN KEY constraint failed", kind="FOREIGN KEY")
             except BaseException as error:
-                transaction.rollback_to(savepoint)
-                transaction.release(savepoint)
-                session.deferred_violations = deferred
+                mark.undone()
                 if not isinstance(error, SqlError) or isinstance(error, Interrupted):
                     raise
                 # One of them fails: one by one, those before it stay.
                 session.counters = counters
             else:
-                transaction.release(savepoint)
                 _add(total, outcome)
+                mark.passed()
                 return
         for values in chunk:
             savepoint = transaction.savepoint() if is_alone else None
@@ -405,6 +409,7 @@ class WriteStatement(Checked):
                 session.deferred_violations = deferred
             if savepoint is not None:
                 transaction.release(savepoint)
+            session.current = previous
             self._failed(session, transaction, error)
             raise
         finally:
@@ -421,6 +426,8 @@ class WriteStatement(Checked):
             session.count_changes(WriteOutcome(_changes(error)))
         if conflict == "ROLLBACK":
             session.roll_back_all(transaction)
+        elif session.unfinished is not None:
+            session.end_torn(error)
 
     def _result(self, session: Session, outcome: WriteOutcome) -> Result:
         session.changes = outcome.changes
@@ -462,30 +469,58 @@ class WriteStatement(Checked):
         return plan
 
 
+class _Mark:
+    """A savepoint for what is written from now on, which is undone if that fails."""
+
+    __slots__ = ("_before", "_deferred_violations", "_savepoint", "_session", "_transaction")
+
+    def __init__(self, session: Session, transaction: Transaction) -> None:
+        self._session = session
+        self._transaction = transaction
+        self._deferred_violations = session.deferred_violations
+        self._savepoint = transaction.savepoint()
+        self._before = session.unfinished
+        session.unfinished = self
+
+    def passed(self) -> None:
+        """Forget it: it has not failed."""
+        self._session.unfinished = self._before
+        self._transaction.release(self._savepoint)
+
+    def undone(self) -> bool:
+        """See `Unfinished`."""
+        self._transaction.rollback_to(self._savepoint)
+        self._session.deferred_violations = self._deferred_violations
+        self.passed()
+        return True
+
+
 @contextmanager
 def attempt(session: Session, database: str) -> Iterator[tuple[Transaction, bool]]:
     """The transaction for what is done together: the open one, or one of its own (True), which is committed at the end.
     On an exception all of it is undone, but for the session's counters."""
     joined = session.joined_transaction(database)
     transaction = joined or session.begin_writing(database)
-    deferred = session.deferred_violations
+    before = session.unfinished
+    mark = _Mark(session, transaction)
     previous, session.current = session.current, transaction
-    savepoint = transaction.savepoint()
     try:
         yield transaction, joined is None
         session.current = previous
         if joined is None:
             session.commit_alone(transaction)
+            session.unfinished = before
         else:
-            transaction.release(savepoint)
-    except BaseException:
+            mark.passed()
+    except BaseException as error:
         session.current = previous
         if joined is None:
             session.abandon(transaction)
-        else:
-            transaction.rollback_to(savepoint)
-            transaction.release(savepoint)
-            session.deferred_violations = deferred
+        elif session.unfinished is not before:
+            try:
+                mark.undone()
+            finally:
+                session.end_torn(error)
         raise
 
 

@@ -20,6 +20,7 @@ from sql.dml.entry_sorting import sort_entries
 from sql.dml.foreign_keys import ForeignKeys, compared_as_stored
 from sql.dml.records import NULL, Row, TableRecords, widen_by_classes
 from sql.dml.triggers import Triggers
+from sql.dml.undo import not_noted
 from sql.errors import SqlError
 from sql.run.columns import by_column
 
@@ -249,6 +250,7 @@ class _Reference:
 
 def _set_null(ctx: Context, done: Rows) -> None:
     records, places, keys, rows = done.records, done.nulled, done.keys, done.rows
+    not_noted(ctx)
     transaction = ctx.transaction
     tree = transaction.tree(records.table.tree_id)
     made = [

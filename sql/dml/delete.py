@@ -154,7 +154,10 @@ class DeletePlan(QueriedPlan):
 
     def _remove_with_children(self, ctx: Context, key: Any, row: Row) -> int | None:
         cascade = self._children(ctx)
-        return None if cascade is None else cascade.run(ctx, [key], [row])
+        if cascade is None:
+            return None
+        with guarded(ctx):
+            return cascade.run(ctx, [key], [row])
 
     def _children(self, ctx: Context) -> Cascade | None:
         """What deletes rows together with those that refer to them, if that is possible."""
@@ -180,10 +183,11 @@ class DeletePlan(QueriedPlan):
                     return outcome
             try:
                 found = gathered(self.query.run(ctx))
-                return self._in_bulk(ctx, found)
             except BaseException:
                 ctx.session.changes = 0
                 raise
+            with guarded(ctx):
+                return self._in_bulk(ctx, found)
         with guarded(ctx) as undo:
             outcome = self._by_column_and_after(ctx, undo)
             if outcome is not None:
@@ -283,13 +287,14 @@ class DeletePlan(QueriedPlan):
 
     def _cleared(self, ctx: Context) -> WriteOutcome:
         transaction = ctx.transaction
-        not_noted(ctx)
         tree = transaction.tree(self.table.tree_id)
         count = len(tree)
         if count:
-            tree.clear()
-            for index in self.target.records.indexes:
-                transaction.tree(index.tree_id).clear()
+            with guarded(ctx):
+                not_noted(ctx)
+                tree.clear()
+                for index in self.target.records.indexes:
+                    transaction.tree(index.tree_id).clear()
         return WriteOutcome(count)
 
     def _run_by_column(self, ctx: Context, tell: Tell | None = None) -> WriteOutcome | None:

@@ -310,7 +310,9 @@ class Starting:
             pass
         finally:
             if outcome is None:
+                undo.before, session.unfinished = session.unfinished, undo
                 undo.take_back()
+                session.unfinished = undo.before
                 session.last_insert_rowid = last_rowid
             undo.renew()
             inner.transaction = _ENDED

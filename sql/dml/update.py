@@ -264,7 +264,6 @@ class UpdatePlan(QueriedPlan):
             if self._simple and len(found) <= _FEW and self._few(ctx, found):
                 return WriteOutcome(len(found))
             if self.bulk:
-                not_noted(ctx)
                 with CollectorPaused():
                     done = self._in_bulk(ctx, found)
                 if done is not None:
@@ -525,6 +524,7 @@ class UpdatePlan(QueriedPlan):
         if self.returning is not None:
             make = self.returning.row
             returned = [make(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
+        not_noted(ctx)
         _load(tree, keys, rows)
         for index_tree, gone, new in work:
             change_entries(index_tree, gone, new)
