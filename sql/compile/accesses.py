@@ -216,7 +216,11 @@ class AccessCompiler:
         if equality.many:
             values = self._many(equality, "")
             reverse = ", reverse=True" if access.reverse else ""
-            loop = self.loop(key, f"{self.call(ranges.rowids_of, values + reverse)}")
+            rowids = self.call(ranges.rowids_of, values + reverse)
+            if number == self.first and not self.may_end:
+                getter = self.rows_getter(relation)
+                return Source(self.call(ranges.rows_there, rowids, getter), [], [])
+            loop = self.loop(key, rowids)
             return Source(
                 None, [loop, f"for {row} in ({get}({key}),)", f"if {row} is not None"], names
             )

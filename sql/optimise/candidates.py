@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
-from sql.expressions import Affinity, ColumnRef, Compare, Expression
+from sql.expressions import Affinity, ColumnRef, Compare, Expression, SlotRef
 from sql.optimise.access import Candidate, TableAccess
 from sql.optimise.alternatives import with_common_conditions
 from sql.optimise.costs import (
@@ -25,7 +25,15 @@ from sql.optimise.equalities import EqualColumns
 from sql.optimise.shares import Shares
 from sql.optimise.statistics import ROWS_OF_UNKNOWN
 from sql.optimise.terms import is_constant
-from sql.plan import DerivedRelation, Relation, RowRelation, Select, TableRelation, WorkRelation
+from sql.plan import (
+    Block,
+    DerivedRelation,
+    Relation,
+    RowRelation,
+    Select,
+    TableRelation,
+    WorkRelation,
+)
 from sql.plan.operators import Access, HashLookup, KeyRange, RowidRange, RowsScan
 from sql.plan.walk import references, references_in
 
@@ -281,6 +289,8 @@ class RelationAccesses:
                 unique = unique or (len(keys) == 1 and self.shares.is_unique(relation, key.column))
             fan_out /= max(1.0, distinct)
             fan_out = max(fan_out, 0.01)
+        if isinstance(relation, DerivedRelation) and _is_group(relation.block, terms):
+            unique, fan_out = True, 1.0
         unique = unique and len(keys) == 1
         lists = 1.0 / max(fan_out, 1.0) if keys else 0.0
         build += size * condition * len(remaining)
@@ -350,6 +360,21 @@ class RelationAccesses:
             left = [c for c in left if id(c) not in redundant]
         open_ = [one for one in left if not any(one is met for met in candidate.met)]
         return self.shares.of_all(open_), len(left)
+
+
+def _is_group(block: Block, terms: list[_HashTerm]) -> bool:
+    """Whether a subquery in FROM is grouped by the one column that it is asked for by, as its values are."""
+    if len(terms) != 1 or not isinstance(block, Select) or not block.keys or len(block.keys) != 1:
+        return False
+    (term,) = terms
+    plain = term.key_affinity is None and term.conjunct.collation == block.keys[0].collation
+    if not plain or not isinstance(term.key, ColumnRef) or block.keys[0].collation != "BINARY":
+        return False
+    output = block.outputs[term.key.column]
+    return isinstance(output, SlotRef) and (output.source, output.slot) == (
+        block.aggregate_source,
+        0,
+    )
 
 
 def _compares_columns(conjunct: Expression) -> bool:

@@ -55,7 +55,7 @@ def grouped_subquery(block: Block, column: int) -> GroupedSubquery | None:
         if references(conjunct) <= own:
             local.append(conjunct)
             continue
-        sides = _bound(conjunct, own)
+        sides = compared_sides(conjunct, own)
         if sides is None:
             return None
         keys.append(SortKey(sides[0]))
@@ -93,7 +93,9 @@ def _leaves_one(limit: Expression) -> bool:
     return isinstance(limit, Literal) and limit.value.__class__ is int and limit.value != 0
 
 
-def _bound(conjunct: Expression, own: frozenset[int]) -> tuple[Expression, Expression] | None:
+def compared_sides(
+    conjunct: Expression, own: frozenset[int]
+) -> tuple[Expression, Expression] | None:
     """The subquery's own side of an equality and the other one; None of anything else."""
     if not isinstance(conjunct, Compare) or conjunct.op != "=" or conjunct.collation != "BINARY":
         return None

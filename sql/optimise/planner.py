@@ -1,7 +1,7 @@
 """The planner: access paths and join order by cost, for one statement's blocks.
 
 `select` plans a SELECT, on `joins` (the join order), `candidates` (the accesses of its relations), `access`
-(those of a stored table), `merging` (subqueries and views in FROM as part of the query), `decorrelate` (subqueries as joins), `late` (rows fetched behind LIMIT) and `shares` (how many rows conditions leave).
+(those of a stored table), `merging` (subqueries and views in FROM as part of the query), `decorrelate` (subqueries as joins), `late` (rows fetched behind LIMIT), `grouped_joins` (groups made before a join) and `shares` (how many rows conditions leave).
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from sql.expressions import Expression
 from sql.optimise.access import key_paths
 from sql.optimise.assumed import Assumed, EntryRange
+from sql.optimise.grouped_joins import JOINED_ROW, grouping_cost, groups_before
 from sql.optimise.late import MADE_SOURCES, with_late_rows
 from sql.optimise.merging import with_merged_relations
 from sql.optimise.select import SelectPlanner
@@ -72,7 +75,11 @@ class Planner:
         assert self._cte_uses is not None
         block = with_merged_relations(block, self._cte_uses)
         plan = SelectPlanner(self, block, repeats).plan()
-        if not block.order or repeats > 1.0:
+        if repeats > 1.0:
+            return plan
+        if block.keys:
+            return self._grouped(plan) or plan
+        if not block.order:
             return plan
         late = self._late(plan, repeats)
         if late is None and _walks_index(plan):
@@ -80,6 +87,17 @@ class Planner:
             late = self._late(SelectPlanner(self, block, repeats).plan(in_order=False), repeats)
             return plan if late is None or plan.cost <= late.cost else late
         return late or plan
+
+    def _grouped(self, plan: SelectPlan) -> SelectPlan | None:
+        """The plan with the groups made before the join, None where that is not cheaper."""
+        before = groups_before(plan, self._next_source)
+        if before is None:
+            return None
+        self._next_source += 2
+        made, groups = SelectPlanner(self, before.block, 1.0).plan(), self.plan(before.groups)
+        assert isinstance(groups, SelectPlan)
+        cost = made.cost + grouping_cost(groups)
+        return replace(made, cost=cost) if cost < grouping_cost(plan, JOINED_ROW) else None
 
     def _late(self, plan: SelectPlan, repeats: float) -> SelectPlan | None:
         """The plan with rows fetched behind LIMIT, None where nothing is gained by that."""

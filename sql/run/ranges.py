@@ -446,7 +446,11 @@ def union(
     parts: Iterable[Iterable[Any]], get_many: Callable[[list[Any]], list[Any]]
 ) -> Iterator[Batch]:
     """Rows of the rowids that any of the parts gives, each once, in rowid order."""
-    rowids = sorted(set(chain.from_iterable(parts)))
+    return rows_there(sorted(set(chain.from_iterable(parts))), get_many)
+
+
+def rows_there(rowids: list[int], get_many: Callable[[list[Any]], list[Any]]) -> Iterator[Batch]:
+    """The rows of those of the rowids that a table has, in their order."""
     for at in range(0, len(rowids), CHECK_EVERY):
         run = rowids[at : at + CHECK_EVERY]
         found = get_many(run)
