@@ -9,10 +9,14 @@ next sync under way: groups of all but one and of one would take turns.  So a le
 were at work just before, for half of the time that a sync takes at most.  Half is what PostgreSQL's manual
 advises for the same delay: https://www.postgresql.org/docs/current/wal-configuration.html
 
-Each thread that waits has a lock of its own to be woken by: once it is released, its commit has ended or it leads.
-`_leading` is held by whoever leads and is handed over with that.  To wake a thread costs more than to commit, so that
-it is done as seldom as can be, and not all at once: the last one that a leader waits for takes over from it, and of a
-group whose commits have ended each wakes the next, or all would wait for the interpreter, and ask for it, together.
+Each thread that waits has a lock of its own to be woken by; then it looks whether its commit has ended, or it leads.  To
+wake a thread costs more than to commit, so that it is done as seldom as can be, and not all at once: the last one that
+a leader waits for takes over from it, and of a group whose commits have ended each wakes the next, or all would wait
+for the interpreter, and ask for it, together.
+
+Ctrl-C may come at any call, to the main thread, and so may an exception that a debugger sends to another one.  So nothing
+hangs on what a call has returned: who leads stands in `_leader`, and what becomes of a commit in its `Waiting`.  What is said
+below to be one step has no call in it: the interpreter lets neither another thread nor Ctrl-C in between.
 """
 
 from __future__ import annotations
@@ -43,22 +47,19 @@ GATHER_SECONDS_MAX = 0.001
 class Waiting:
     """A commit that has no end yet: in the line, or taken by the leader."""
 
-    __slots__ = ("error", "lsn", "next", "payload", "since", "turn", "woken")
+    __slots__ = ("ended", "error", "gone", "lsn", "next", "payload", "since", "turn", "woken")
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
         self.lsn = 0  # once it is appended
         self.error: EngineError | None = None
-        self.next: Waiting | None = None  # whom it wakes when it is woken itself
+        self.ended = False  # it is durable, or has failed
+        self.gone = False  # its thread waits no more: Ctrl-C
+        self.next: Waiting | None = None  # whom its thread wakes when it has ended
         self.since = time.monotonic()
         self.turn = allocate_lock()
         self.turn.acquire()
-        self.woken = False
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it is durable, or has failed; of one that has been woken."""
-        return self.lsn != 0 or self.error is not None
+        self.woken = False  # since it waited last
 
     def outcome(self) -> int:
         """The number of the commit.  Raises what it failed of."""
@@ -66,10 +67,14 @@ class Waiting:
             raise self.error
         return self.lsn
 
+    def wait(self, seconds: float = -1) -> None:
+        """Until it is woken, or so many seconds (negative: however long); there need not be a reason."""
+        if self.turn.acquire(timeout=seconds):
+            self.woken = False
+
     def wake(self) -> None:
         """Let its thread go on; harmless if it does already."""
-        if not self.woken:
-            # Neither Ctrl-C nor another thread comes between these two.
+        if not self.woken:  # from here on one step
             self.woken = True
             self.turn.release()
 
@@ -85,14 +90,20 @@ class Grouping(Locking, ABC):
     _changed = False  # this handle has appended a commit
     own_commits = 0  # that it has appended
     _at_work = 0  # how many were committed last, or were waiting then
+    _leader: object = None  # the `Waiting` that leads, or something else of a thread alone
+    _gathers = False  # who leads waits for others, one of which may take over
 
     @abstractmethod
     def begin(self, timeout: float | None = None) -> Writer:
         """The one writer."""
 
-    def append_redo(self, log: Log, payloads: Sequence[bytes]) -> int:
+    def append_redo(
+        self, log: Log, payloads: Sequence[bytes], appended: list[tuple[int, bytes]] | None = None
+    ) -> int:
         """Append redo commits; the last one's lsn.  The writer's work, under the mutex.  Where there is no sync
-        to wait for, readers see them, and the file's lock is given back."""
+        to wait for, readers see them, and the file's lock is given back.
+
+        `appended` gets their numbers: in one step with the commits, and so also if Ctrl-C ends this."""
         lsn, start, crc = log.lsn, log.end, log.chain_crc
         time_ms = time_ns() // 1_000_000
         salt, synced, next_page = log.salt, log.synced, log.next_page
@@ -137,6 +148,8 @@ class Grouping(Locking, ABC):
         self._changed = True
         self.own_commits += made
         self._active = False
+        if appended is not None:
+            appended += commits
         if full:
             self._unsynced += made
             return lsn
@@ -150,7 +163,10 @@ class Grouping(Locking, ABC):
         return lsn
 
     def append_at_once(
-        self, payloads: Sequence[bytes], after: tuple[int, object] | None = None
+        self,
+        payloads: Sequence[bytes],
+        after: tuple[int, object] | None = None,
+        appended: list[tuple[int, bytes]] | None = None,
     ) -> int:
         """`append_redo`, if no other writer and nothing out of the ordinary is in the way, and the newest commit is
         that of a number and epoch; else 0.
@@ -168,7 +184,7 @@ class Grouping(Locking, ABC):
                     and (after is None or (after[0] == log.lsn and after[1] is log.epoch))
                     and self._lock_unchanged_file(log)
                 ):
-                    lsn = self.append_redo(log, payloads)
+                    lsn = self.append_redo(log, payloads, appended)
         except OSError as error:
             raise refused(self.path, error) from error
         except BaseException:
@@ -196,29 +212,37 @@ class Grouping(Locking, ABC):
 
     def commit_in_group(self, payload: bytes) -> int:
         """Commit a redo record, together with those of other threads; its lsn once it is durable."""
-        if self._at_work < 2 and not self.waiting and self._leading.acquire(blocking=False):
+        alone = object()
+        if self._leader is None and self._at_work < 2 and not self.waiting:
+            self._leader = alone  # one step with the look at it
             try:
-                if lsn := self._commit_alone(payload):
-                    return lsn
-            finally:
+                lsn = self._commit_alone(payload)
                 self._at_work = 1 + len(self.waiting)
                 self._hand_over()
+            except BaseException:
+                if self._leader is alone:
+                    self._hand_over()
+                raise
+            if lsn:
+                return lsn
         mine = Waiting(payload)
-        self.waiting.append(mine)
-        if not self._leading.acquire(blocking=False) and not (
-            len(self.waiting) >= self._at_work and self._take_over()
-        ):
-            self._await_turn(mine)
-            if mine.has_ended:
-                return mine.outcome()
-        if mine.has_ended:  # somebody else has led since it lined up
+        try:
+            self.waiting.append(mine)
+            all_are_there = len(self.waiting) >= self._at_work
+            if self._leader is None or (all_are_there and self._gathers):
+                self._leader = mine  # one step with the look at it
+                self._gathers = False
+            while not mine.ended:
+                if self._leader is not mine:
+                    mine.wait()
+                elif self._gather(mine):
+                    self._lead(mine)
             mine.wake_next()
-            self._hand_over()
-        elif self._gather(mine):
-            try:
-                self._lead(mine)
-            finally:
+            if self._leader is mine:
                 self._hand_over()
+        except BaseException:  # Ctrl-C
+            self._leave(mine)
+            raise
         return mine.outcome()
 
     def commit_redo_since(self, payload: bytes, since: State) -> int:
@@ -259,110 +283,97 @@ class Grouping(Locking, ABC):
             raise
         return lsn
 
-    def _await_turn(self, mine: Waiting, seconds: float = -1) -> bool:
-        """Until `mine` has an end, or leads: whether that came within so many seconds (negative: however long)."""
-        try:
-            if came := mine.turn.acquire(timeout=seconds):
-                mine.wake_next()
-        except BaseException:  # Ctrl-C
-            try:
-                self.waiting.remove(mine)
-            except ValueError:  # the leader has taken it: it will have an end
-                if not mine.woken:
-                    mine.turn.acquire()
-                mine.wake_next()
-            else:
-                if mine.woken or self._is_left_to_lead(mine):
-                    self._hand_over()
-            raise
-        return came
-
     def _gather(self, mine: Waiting) -> bool:
-        """Wait, to lead, for as many as were at work before: whether `mine` still leads.  The last of them does otherwise,
-        for whom nobody has to be woken."""
-        if len(self.waiting) >= self._at_work:
-            return True
-        mine.woken = False  # it may have been, to lead
-        self.gathering.append(mine)
-        seconds = min(self._sync_seconds / 2, GATHER_SECONDS_MAX)
-        if not self._await_turn(mine, seconds) and not self._is_left_to_lead(mine):
-            self._await_turn(mine)
-        return not mine.has_ended
-
-    def _is_left_to_lead(self, mine: Waiting) -> bool:
-        """Whether `mine` has gathered, which ends here, and nobody leads in its place."""
-        try:
-            self.gathering.remove(mine)
-        except ValueError:
-            return False
-        return True
-
-    def _take_over(self) -> bool:
-        """Lead in the place of who gathers, if anybody does, and nobody else was quicker."""
-        try:
-            self.gathering.pop()
-        except IndexError:
-            return False
-        return True
+        """Wait, to lead, for as many as were at work before: whether `mine` still leads, and has not ended.  The last of
+        them does otherwise, for whom nobody has to be woken."""
+        if len(self.waiting) < self._at_work:
+            self._gathers = True
+            mine.wait(min(self._sync_seconds / 2, GATHER_SECONDS_MAX))
+            if self._leader is not mine:
+                return False
+            self._gathers = False
+        return not mine.ended
 
     def _hand_over(self) -> None:
         """Let the first who waits lead, if anybody does."""
         waiting = self.waiting
-        while True:
-            try:
-                first = waiting[0]
-            except IndexError:
-                self._leading.release()
-                # A thread that lined up between these two steps has seen that somebody leads, and waits.
-                if not waiting or not self._leading.acquire(blocking=False):
-                    return
-            else:
-                first.wake()
+        self._gathers = False
+        while waiting:
+            first = waiting[0]
+            if not first.gone:
+                self._leader = first  # from the look at it on one step
+                if not first.woken:
+                    first.woken = True
+                    first.turn.release()
                 return
+            with contextlib.suppress(ValueError):
+                waiting.remove(first)
+        self._leader = None  # one step with the look at the line
+
+    def _leave(self, mine: Waiting) -> None:
+        """Its thread goes: nobody is left waiting for it.  If its commit has been taken, that will have an end."""
+        mine.gone = True
+        with contextlib.suppress(ValueError):
+            self.waiting.remove(mine)
+        if mine.ended:
+            mine.wake_next()
+        if self._leader is mine:
+            self._hand_over()
 
     def _lead(self, mine: Waiting) -> None:
         """Commit all who wait, `mine` among them."""
         taken: list[Waiting] = []
+        appended: list[tuple[int, bytes]] = []
         try:
             self._take_line(taken)
-            self.await_durable(self._append_line(taken, mine))
-        except EngineError as error:
-            for entry in taken:
-                entry.error = error
-        except BaseException:  # Ctrl-C
-            self.settle()
-            self.unlock_if_idle()
-            self._put_back([entry for entry in taken if not entry.lsn])
-            taken = [entry for entry in taken if entry.lsn]
-            if self._dead is not None:
-                for entry in taken:
-                    entry.error = StorageError(self._dead)
-            with contextlib.suppress(ValueError):
-                self.waiting.remove(mine)
-            raise
-        finally:
-            self._at_work = len(self.waiting) + len(taken)
             try:
-                self._wake(taken, mine)
-            except BaseException:  # Ctrl-C
-                self._wake(taken, mine)
-                raise
+                self.await_durable(self._append_line(taken, mine, appended))
+            except EngineError as error:
+                for entry in taken:
+                    entry.error = error
+            self._at_work = len(self.waiting) + len(taken)
+            self._end_all(taken, mine)
+        except BaseException:  # Ctrl-C
+            self._end_interrupted(taken, mine, appended)
+            raise
+
+    def _end_interrupted(
+        self, taken: list[Waiting], mine: Waiting, appended: list[tuple[int, bytes]]
+    ) -> None:
+        """Those that have been appended are made durable; the others go back into the line."""
+        mine.gone = True
+        with contextlib.suppress(StorageError):  # each is told below
+            self.settle()
+        self.unlock_if_idle()
+        for entry, (lsn, _) in zip(taken, appended, strict=False):
+            entry.lsn = lsn
+        if self._dead is not None:
+            for entry in taken:
+                if not 0 < entry.lsn <= self._synced_lsn:
+                    entry.error = StorageError(self._dead)
+        self._put_back([entry for entry in taken if not entry.lsn and entry.error is None])
+        self._end_all([entry for entry in taken if entry.lsn or entry.error is not None], mine)
 
     @staticmethod
-    def _wake(taken: list[Waiting], mine: Waiting) -> None:
+    def _end_all(taken: list[Waiting], mine: Waiting) -> None:
         """Wake those whose commits have ended: the first, who wakes the next one.  All at once would get into each other's
         way on their way to the interpreter."""
         following = None
         for entry in reversed(taken):
-            if entry is not mine and not entry.woken:
-                entry.next, following = following, entry
+            # One step: a thread that goes finds that it has to wake the next one, or nobody relies on it.
+            if entry is not mine and not entry.gone:
+                entry.next = following
+                following = entry
+            entry.ended = True
         if following is not None:
             following.wake()
 
-    def _append_line(self, taken: list[Waiting], mine: Waiting) -> int:
+    def _append_line(
+        self, taken: list[Waiting], mine: Waiting, appended: list[tuple[int, bytes]]
+    ) -> int:
         """Append what was `taken` of the line; the last one's lsn.  If somebody else writes for too long,
         that is BusyError for `mine` alone."""
-        lsn = self.append_at_once([entry.payload for entry in taken])
+        lsn = self.append_at_once([entry.payload for entry in taken], None, appended)
         if not lsn:
             try:
                 writer = self.begin(max(self.timeout - (time.monotonic() - mine.since), 0))
@@ -372,8 +383,9 @@ class Grouping(Locking, ABC):
                 raise
             try:
                 self._take_line(taken)
+                payloads = [entry.payload for entry in taken]
                 with self.mutex:
-                    lsn = self.append_redo(self.current_log, [entry.payload for entry in taken])
+                    lsn = self.append_redo(self.current_log, payloads, appended)
             finally:
                 writer.rollback()
         for at, entry in enumerate(taken, lsn - len(taken) + 1):
@@ -381,9 +393,17 @@ class Grouping(Locking, ABC):
         return lsn
 
     def _take_line(self, taken: list[Waiting]) -> None:
-        with contextlib.suppress(IndexError):
-            while True:
-                taken.append(self.waiting.popleft())
+        waiting = self.waiting
+        taken += waiting  # up to the end one step
+        waiting.clear()
 
     def _put_back(self, entries: list[Waiting]) -> None:
-        self.waiting.extendleft(reversed(entries))
+        """Into the line, those that are not there already, and that somebody waits for."""
+        waiting = self.waiting
+        waiting.extendleft([e for e in reversed(entries) if not e.gone and e not in waiting])
+
+    def leave_line(self) -> None:
+        """In a forked child, which has none of the threads that are in it."""
+        self.waiting.clear()
+        self._leader = None
+        self._gathers = False

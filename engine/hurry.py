@@ -39,7 +39,7 @@ class _Hurry:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.inside = 0
+        self.inside: set[int] = set()  # threads
         self.interval_seconds = INTERVAL_SECONDS
         self.committers: set[int] = set()  # inside at any time since the interval became short
         self._usual_seconds = 0.0
@@ -48,20 +48,30 @@ class _Hurry:
         self._lingering = False  # a thread will set the interval back
 
     def __enter__(self) -> None:
-        with self._lock:
-            self.inside += 1
-            self.committers.add(get_ident())
-            if self.inside == 1:
-                found = sys.getswitchinterval()
-                if found != self._short_seconds:
-                    self._usual_seconds = found
-                sys.setswitchinterval(min(self.interval_seconds, self._usual_seconds))
-                self._short_seconds = sys.getswitchinterval()
+        me = get_ident()
+        try:
+            with self._lock:
+                self.committers.add(me)
+                is_first = not self.inside
+                # Ctrl-C may keep one that has come from going: it goes with its thread's next commit.
+                self.inside.add(me)
+                if is_first:
+                    self._shorten()
+        except BaseException:
+            self.inside.discard(me)
+            raise
+
+    def _shorten(self) -> None:
+        found = sys.getswitchinterval()
+        if found != self._short_seconds:
+            self._usual_seconds = found
+        sys.setswitchinterval(min(self.interval_seconds, self._usual_seconds))
+        self._short_seconds = sys.getswitchinterval()
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
-            self.inside -= 1
-            if self.inside == 0:
+            self.inside.discard(get_ident())
+            if not self.inside:
                 if self._lingering:
                     self._left = time.monotonic()
                 else:
@@ -106,7 +116,7 @@ class _Hurry:
     def forked(self) -> None:
         """In a forked child, which has none of the threads that were inside, or were to set it back."""
         self._lock = threading.Lock()
-        self.inside = 0
+        self.inside.clear()
         self._lingering = False
         self._restore()
 

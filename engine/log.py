@@ -125,6 +125,7 @@ class Log:
         self.synced = LOG_START  # known to be on the disk
         self.allocated = 0  # the file has at least this size, as far as its writer knows
         self.ready = 0  # small commits up to here find their blocks written before
+        self.failure: OSError | None = None  # of a sync, which is not tried again
         self.unwritten = b""  # newest commits, to be written with their sync
         self.unwritten_at = 0
         self.covered = 0  # this handle's own syncs cover all before

@@ -52,13 +52,11 @@ class Published:
         self.files = files
         self.current_log = log
         self._writing = threading.Lock()  # a writer of this process has it
-        self._leading = threading.Lock()  # see `grouping`
         # Who writes without the mutex has it, and the handle is usable.
         self.writes = threading.RLock()
-        self.waiting: deque[Waiting] = deque()
-        self.gathering: list[Waiting] = []  # who leads and waits for the others
+        self.waiting: deque[Waiting] = deque()  # see `grouping`
+        self.syncs = threading.RLock()  # who syncs has it, and gets it before the mutex
         self.mutex = threading.RLock()
-        self.synced = threading.Condition(self.mutex)  # notified after a sync
         self._words = log.words
         self._visible: State | None = log.state()  # None: what the log holds, or nothing if dead
         self._visible_end = self._end_at_open = log.end

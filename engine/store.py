@@ -14,7 +14,7 @@ Readers see a commit only once it is as durable as the store promises (`publishe
 processes is held until no commit of this process is waiting to be synced (`locking`).
 
 Locks.  `_writing` admits one writer of this process; the file's flock one process; `writes` keeps the handle from being
-closed while the writer writes; `mutex` guards the few assignments that publish a state.  Lock order: _writing, flock, writes, mutex.
+closed while the writer writes; `mutex` guards the few assignments that publish a state.  Lock order: _writing, flock, writes, syncs, mutex.
 """
 
 from __future__ import annotations
@@ -345,16 +345,14 @@ class PageStore(Grouping):
                 self.settle()  # also beside another thread's transaction, which the clean end can't be made beside
                 self._close_cleanly()
         finally:
-            with self.writes, self.mutex:
+            with self.writes, self.syncs, self.mutex:
                 try:
                     self.settle()  # what others have appended since
                 finally:
                     self._end()
 
     def _end(self) -> None:
-        """Be closed; under the mutex, with nobody writing."""
-        while self._syncing:
-            self.synced.wait(0.01)
+        """Be closed; under the mutex, with nobody writing or syncing."""
         if self._locked and not self._active:
             self._unlock()
         self._dead = "closed"
@@ -409,12 +407,10 @@ class PageStore(Grouping):
         self._visible = None
         self._locked = self._syncing = False
         self.writes = threading.RLock()
+        self.syncs = threading.RLock()
         self.mutex = threading.RLock()
-        self.synced = threading.Condition(self.mutex)
         self._writing = threading.Lock()
-        self._leading = threading.Lock()
-        self.waiting.clear()
-        self.gathering.clear()
+        self.leave_line()
 
     def __enter__(self) -> PageStore:
         return self

@@ -23,7 +23,7 @@ from engine.errors import StorageError
 from engine.format import LOG_START, OFFSET_MAX, WORD_SYNCED, WORD_TAKEN_BACK, WORD_VISIBLE
 from engine.hurry import HURRY
 from engine.journal import Journal
-from engine.log import Log
+from engine.log import Log, State
 from engine.published import Published
 
 _GROW_BYTES_MIN = 64 << 10
@@ -47,9 +47,8 @@ def _room_permitting() -> Iterator[None]:
 class Syncing(Published):
     """The part of a `PageStore` that writes to the disk and syncs it."""
 
-    _syncing = False
+    _syncing = False  # a sync is under way, which may write yet
     _sync_seconds = 0.0  # what the last sync took, getting the interpreter back included
-    _sync_waiters = 0  # threads that wait to be notified of its end
     _unsynced = 0  # commits appended and not yet synced
 
     def reserve(self, end: int) -> None:
@@ -117,79 +116,79 @@ class Syncing(Published):
 
     def _wait_synced(self, lsn: int) -> None:
         full = self.durability == "full"
-        with self.mutex:
-            while not full or self._synced_lsn < lsn:
-                if self._dead is not None:
-                    self.check_usable()
-                if self._syncing:
-                    self._sync_waiters += 1
-                    try:
-                        self.synced.wait()
-                    finally:
-                        self._sync_waiters -= 1
-                    continue
+        while not full or self._synced_lsn < lsn:
+            with self.syncs:
                 # The first that comes syncs for all that have been appended by now.
-                self._sync_group()
-                if not full:
-                    return
+                if not full or self._synced_lsn < lsn:
+                    self._sync_group()
+            if not full:
+                return
 
     def settle(self) -> None:
         """Sync what is appended, whoever was to wait for it."""
-        with self.mutex:
-            while self._unsynced and self._dead is None:
-                if self._syncing:
-                    self.synced.wait(0.01)
-                else:
+        if self._unsynced and self._dead is None:
+            with self.syncs:
+                if self._unsynced and self._dead is None:
                     self._sync_group()
 
     def _sync_group(self) -> None:
-        """Sync for all that have been appended by now; under the mutex, which is let go meanwhile."""
-        log = self.current_log
-        target, group = log.state(), self._unsynced
-        data, offset = log.unwritten, log.unwritten_at
-        in_one_call = data and offset == log.covered and offset + len(data) == target.end
-        if not in_one_call:
-            # Of its first commit alone no handle has to find out what its file system can do.
-            small_ones_may = self.durability == "full" and log.covered and log.file.writes_synced()
-            log.covering = target.end if small_ones_may else 0
-        failure: OSError | None = None
-        began = time.perf_counter()
-        self._syncing = True
+        """Sync for all that have been appended by now; of who has `syncs`.  If Ctrl-C ends it, the next one does all of
+        it again."""
         try:
-            self.mutex.release()
-            if in_one_call:
-                log.file.write_synced(data, offset)
-            else:
-                if data:
-                    log.file.write(data, offset)
-                log.file.sync()
-        except OSError as error:
-            failure = error
-        finally:
+            with self.mutex:
+                log = self.current_log
+                if log.failure is not None and self._dead is None:
+                    self.die(log.failure)
+                if self._dead is not None:
+                    self.check_usable()
+                target, group = log.state(), self._unsynced
+                data, offset = log.unwritten, log.unwritten_at
+                in_one_call = data and offset == log.covered and offset + len(data) == target.end
+                if not in_one_call:
+                    # Of its first commit alone no handle has to find out what its file system can do.
+                    small_ones_may = (
+                        self.durability == "full" and log.covered and log.file.writes_synced()
+                    )
+                    log.covering = target.end if small_ones_may else 0
+                self._syncing = True
+            began = time.perf_counter()
+            try:
+                if in_one_call:
+                    log.file.write_synced(data, offset)
+                else:
+                    if data:
+                        log.file.write(data, offset)
+                    log.file.sync()
+            except OSError as error:
+                log.failure = error
             self._sync_seconds = seconds = time.perf_counter() - began
             if HURRY.inside:
                 HURRY.synced(seconds)
-            self.mutex.acquire()
+            with self.mutex:
+                self._syncing = False
+                self._synced_group(log, target, group, data)
+        finally:
             self._syncing = False
-            if self._sync_waiters:
-                self.synced.notify_all()
+
+    def _synced_group(self, log: Log, target: State, group: int, data: bytes) -> None:
+        """After a sync up to `target`, with `data` written: so many commits are durable, if it has not failed."""
         if log is not self.current_log:
             return  # all of it is in the file that a compaction has put in this one's place, and synced there
         if self._dead is not None:
             if data:
                 self._cut_unsynced(log)  # it may have been written just now
             self.check_usable()  # another sync failed meanwhile, and these commits were taken back
-        if failure is not None:
-            self.die(failure)
-            raise StorageError(self._dead) from failure
+        if log.failure is not None:
+            self.die(log.failure)
+            raise StorageError(self._dead) from log.failure
         if data:  # only now: after Ctrl-C they would be written once more
-            log.unwritten = log.unwritten[len(data) :]
-            log.unwritten_at += len(data)
+            rest, behind = log.unwritten[len(data) :], log.unwritten_at + len(data)
+            log.unwritten, log.unwritten_at = rest, behind
         log.covered = target.end
         self.note_synced(log, target.end)
         if self.durability == "full":
-            self._unsynced -= group
             self.publish(target)
+            self._unsynced -= group
 
     def die(self, error: OSError) -> None:
         """Fact 9: never retry a failed sync and believe it.  Take the records back; under the mutex."""

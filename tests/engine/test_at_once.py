@@ -70,9 +70,9 @@ def test_the_usual_commit_goes_the_short_way(
     long: list[int] = []
     appended = PageStore.append_redo
 
-    def noted(self: Any, log: Any, payloads: Any) -> int:
+    def noted(self: Any, log: Any, payloads: Any, *appended_to: Any) -> int:
         long.append(log.lsn)
-        return appended(self, log, payloads)
+        return appended(self, log, payloads, *appended_to)
 
     monkeypatch.setattr(LONG_WAY, noted)
     for number in range(100):

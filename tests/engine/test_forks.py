@@ -86,7 +86,7 @@ def _with_lock_of_another_thread(lock: Any, work: Callable[[], object]) -> str:
         thread.join()
 
 
-@pytest.mark.parametrize("name", ["mutex", "writes", "_writing", "_leading"])
+@pytest.mark.parametrize("name", ["mutex", "syncs", "writes", "_writing"])
 def test_a_child_waits_for_no_lock_of_the_pages(tmp_path: Path, name: str) -> None:
     store = PageStore.open(tmp_path / "db")
     assert "before a fork" in _with_lock_of_another_thread(getattr(store, name), store.begin)

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -179,13 +180,14 @@ def test_all_are_refused_after_their_own_time_while_another_handle_writes(
     store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None waits anew when the one before it in the line has waited in vain: its own time has gone by then, too."""
-    pages, waits = store.pages, []
+    pages = store.pages
+    waits: list[float] = []
     append_line, begin = pages._append_line, pages.begin
 
-    def append_once_all_are_there(taken: list[Waiting], mine: Waiting) -> Any:
+    def append_once_all_are_there(taken: list[Waiting], *others: Any) -> Any:
         if not waits:
             until(lambda: len(pages.waiting) + len(taken) == THREADS)
-        return append_line(taken, mine)
+        return append_line(taken, *others)
 
     def begin_in(timeout: float) -> Any:
         waits.append(timeout)
@@ -285,68 +287,48 @@ def test_a_thread_alone_becomes_one_of_a_group_and_alone_again(store: Any) -> No
     assert len(GATE.writes) == 5
     assert store.begin().commit_number == before + 10 + THREADS
     assert not store.pages.waiting
-    assert not store.pages._leading.locked()
+    assert store.pages._leader is None
 
 
-class Interposed:
-    """A lock whose first taker finds that something was done just before."""
-
-    def __init__(self, lock: Any, before: Any) -> None:
-        self.lock, self.before = lock, before
-
-    def acquire(self, blocking: bool = True) -> bool:
-        before, self.before = self.before, None
-        if before is not None:
-            before()
-        taken: bool = self.lock.acquire(blocking)
-        return taken
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.lock, name)
-
-
-def test_a_commit_that_another_thread_took_before_it_could_lead(store: Any) -> None:
-    pages = store.pages
+def test_a_commit_that_another_thread_took_before_it_could_lead(
+    store: Any,
+) -> None:
+    pages, waiting = store.pages, store.pages.waiting
     pages._at_work = 2  # or it would go by itself
     before = store.begin().commit_number
-    others: list[Putter] = []
 
-    def lead_it() -> None:
-        others.append(Putter(store, b"other"))
-        assert ended(others) == [True]
+    class Line(deque[Waiting]):
+        def append(self, entry: Waiting) -> None:
+            super().append(entry)
+            if b"mine" in entry.payload:
+                assert ended([Putter(store, b"other")]) == [True]
 
-    pages._leading = Interposed(pages._leading, lead_it)
+    pages.waiting = Line(waiting)
     store.put(b"mine", b"v")
     assert ended([Putter(store, b"later"), Putter(store, b"last")]) == [True, True]
     assert keys(store) == [b"first", b"last", b"later", b"mine", b"other"]
     assert store.begin().commit_number == before + 4
 
 
-def test_who_takes_over_from_another_one_than_it_saw_gives_the_lead_back(
+def test_the_last_one_takes_over_from_who_gathers(
     store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between two steps of a thread that takes over, the others commit, its own value too, and gather anew."""
     monkeypatch.setattr("engine.grouping.GATHER_SECONDS_MAX", 20)
-    pages, take_over = store.pages, store.pages._take_over
+    pages, lead, leaders = store.pages, store.pages._lead, []
     pages._sync_seconds, pages._at_work = 40, 2
+
+    def noted(mine: Waiting) -> None:
+        leaders.append(mine.payload)
+        lead(mine)
+
+    monkeypatch.setattr(pages, "_lead", noted)
     threads = [Putter(store, b"gathers")]
-    until(lambda: pages.gathering)
-
-    def late() -> bool:
-        monkeypatch.setattr(pages, "_take_over", take_over)
-        threads.append(Putter(store, b"takes over"))
-        assert ended(threads) == [True, True]
-        pages._sync_seconds = 40
-        threads.append(Putter(store, b"gathers again"))
-        until(lambda: pages.gathering)
-        taken_over: bool = take_over()
-        return taken_over
-
-    monkeypatch.setattr(pages, "_take_over", late)
-    store.put(b"mine", b"v")
-    pages._at_work = 0
-    assert ended([*threads, Putter(store, b"later")]) == [True] * 4
-    assert keys(store) == [b"first", b"gathers", b"gathers again", b"later", b"mine", b"takes over"]
+    until(lambda: pages._gathers)
+    store.put(b"takes over", b"v")
+    assert ended(threads) == [True]
+    assert len(leaders) == 1 and b"takes over" in leaders[0]
+    assert keys(store) == [b"first", b"gathers", b"takes over"]
+    assert pages._leader is None and not pages._gathers
 
 
 @pytest.mark.parametrize("at", [1, 2])
@@ -393,8 +375,8 @@ def test_nobody_waits_for_good_where_threads_change_places_at_any_moment(tmp_pat
     finally:
         sys.setswitchinterval(before)
     assert store.begin().commit_number >= 8 * 300
-    assert not store.pages.waiting and not store.pages.gathering
-    assert not store.pages._leading.locked()
+    assert not store.pages.waiting and not store.pages._gathers
+    assert store.pages._leader is None
     store.close()
 
 
