@@ -1,11 +1,16 @@
-"""Putting the interactive shell together: configuration, editor, completion, guards, and the loop."""
+"""Putting the interactive shell together: configuration, editor, completion, guards, and the loop.
+
+The banner and the prompt are on the screen before the line editor is imported, which takes longer than all that comes
+before it.  What is typed meanwhile waits in the terminal, and the editor begins with it.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kvsh.commands import COMMANDS
@@ -20,6 +25,7 @@ from kvsh.repl.live import LiveCatalog
 from kvsh.repl.plain import PlainEditor
 from kvsh.repl.shell import LineSource, Shell
 from kvsh.repl.status import Status, prompt_text
+from kvsh.repl.typed_ahead import keys_kept
 from kvsh.repl.upkeep import Upkeep
 from kvsh.themes import MONOCHROME, Painter, colour_depth
 from kvsh.undo import UndoLog
@@ -42,14 +48,14 @@ def run(environment: Environment) -> int:
     environment.on_open.append(lambda: catalog.attach(environment.session))
     environment.on_open.append(lambda: _new_undo_log(environment))
     shell: Shell
+    if config["banner"]:
+        environment.say(_banner(environment))
     source, remember = _source(environment, config, catalog, lambda: shell.warm_up())
     shell = Shell(environment, source, catalog, remember=remember)
     upkeep = Upkeep()
     environment.on_idle = lambda: upkeep.consider(environment.store)
     if isinstance(source, PlainEditor):
         shell.warm_up()
-    if config["banner"]:
-        environment.say(_banner(environment))
     for text in config["init"]:
         shell.execute(text)
     try:
@@ -173,8 +179,9 @@ def _source(
             output=sys.stdout,
         )
         return editor, lambda text: None
-    from kvsh.repl.editor import Editor, Surroundings
-    from kvsh.repl.history import StatementHistory
+    with _foreshown(environment, config):
+        from kvsh.repl.editor import Editor, Surroundings
+        from kvsh.repl.history import StatementHistory
 
     history = StatementHistory(
         history_path(), config["history_size"], lambda text: environment.say(f"warning: {text}")
@@ -191,6 +198,23 @@ def _source(
         unicode=environment.unicode,
     )
     return interactive, lambda text: None
+
+
+@contextmanager
+def _foreshown(environment: Environment, config: Config) -> Iterator[None]:
+    """The prompt that the editor is going to paint is shown already; at the end nothing is, and the cursor where it began."""
+    text = prompt_text(config["prompt"], _status(environment))
+    if not text.isprintable() or width_of(text) >= (environment.screen or 80):
+        yield
+        return
+    with keys_kept(sys.stdin):
+        sys.stdout.write(environment.paint("prompt", text) if environment.paint else text)
+        sys.stdout.flush()
+        try:
+            yield
+        finally:
+            sys.stdout.write("\r\x1b[K")
+            sys.stdout.flush()
 
 
 def command_specs() -> dict[str, CommandSpec]:

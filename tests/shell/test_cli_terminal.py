@@ -429,3 +429,24 @@ def test_ctrl_c_answers_a_question_with_no_at_once(terminal: Terminal) -> None:
     terminal.wait_for_prompt("*> ")
     terminal.send("SELECT 'all ' || count(*) FROM artist;\r")
     terminal.wait_for("all 3")
+
+
+def test_the_prompt_is_there_before_the_editor_and_what_is_typed_meanwhile_counts(
+    database: Path,
+) -> None:
+    with Terminal([str(database)]) as terminal:
+        terminal.wait_for(r"\.db>")
+        assert b"\x1b[?2004h" not in terminal.raw.partition(b"> ")[0]  # the editor's first words
+        terminal.send(
+            "SELECT 6\x03SELECT 6 *\x1a 7 AS answer;\r"
+        )  # Ctrl-C and Ctrl-Z are the editor's
+        terminal.wait_for(r"│ +42 │")
+        assert terminal.text.count("SELECT 6 * 7") == 1
+
+
+def test_what_init_prints_is_not_behind_the_prompt(database: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('init = [".print ready"]\n')
+    with Terminal([str(database)], environ={"KVSH_CONFIG": str(config)}) as terminal:
+        terminal.wait_for("^ready$")
+        terminal.wait_for_prompt()
