@@ -256,7 +256,7 @@ _ALL: tuple[Command | str, ...] = (
     Command(
         ".export", "dot", "transfer:export", ".export FILE [TABLE | SELECT ...] [--format F]",
         "write a table or a query to a file",
-        "The format is the file's ending: csv, tsv, json, jsonl, sql, md, html. Without a table, all tables"
+        "The format is the file's ending: csv, tsv, json, jsonl, sql, md, html; with .gz behind it the file is packed. Without a table, all tables"
         " as SQL.",
         ".export track.csv track", arguments=("file", "table", "..."),
         options={"--format": "one of csv tsv json jsonl sql md html"}, least=1, may_end_in="query",

@@ -6,6 +6,7 @@ written a batch at a time, as they come from the query.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
@@ -16,7 +17,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from btree import CollectorPaused, ReadOnlyError
 from kvsh.output import Style, write_rows
-from kvsh.transfer.formats import FORMATS, TransferError, checked_format
+from kvsh.transfer.formats import (
+    FORMATS,
+    TransferError,
+    checked_format,
+    refuse_unwritten,
+    unzipped,
+)
 from kvsh.transfer.progress import Progress
 from kvsh.transfer.writers import WRITERS
 from sql import SqlError
@@ -73,7 +80,9 @@ _DRAWN = {"md": "markdown", "markdown": "markdown", "html": "html"}
 
 
 def _kind_of(format: str | None, path: str, source: str | None) -> str:
-    ending = os.path.splitext(path)[1].lower().removeprefix(".")
+    if format is None:
+        refuse_unwritten(path)
+    ending = os.path.splitext(unzipped(path))[1].lower().removeprefix(".")
     drawn = _DRAWN.get(format or ending)
     if drawn is not None:
         return drawn
@@ -177,6 +186,16 @@ def _beside(path: str) -> str:
     )
 
 
+def _opened(path: str, *, is_packed: bool) -> TextIO:
+    """A new file to write text to, packed by gzip or as it is."""
+    if not is_packed:
+        return open(path, "w", encoding="utf-8", newline="", buffering=_BUFFER_BYTES)
+    import gzip
+
+    packed = gzip.open(path, "wb", compresslevel=6)  # noqa: SIM115 - closed with the text
+    return io.TextIOWrapper(packed, encoding="utf-8", newline="")
+
+
 @contextmanager
 def _target(path: str | TextIO) -> Iterator[TextIO]:
     """The stream to write to.  A file takes its place when it is complete."""
@@ -200,7 +219,7 @@ def _target(path: str | TextIO) -> Iterator[TextIO]:
         raise TransferError(f"no such directory: {os.path.dirname(path)}")
     try:
         with _named(named, beside, path):
-            with open(beside, "w", encoding="utf-8", newline="", buffering=_BUFFER_BYTES) as out:
+            with _opened(beside, is_packed=unzipped(path) != path) as out:
                 yield out
             with suppress(FileNotFoundError):
                 os.chmod(beside, stat.S_IMODE(os.stat(path).st_mode))

@@ -18,6 +18,14 @@ _BY_ENDING = {
 }
 
 
+_NOT_WRITTEN = frozenset(
+    (
+        ".arrow", ".avro", ".bz2", ".db", ".feather", ".ods", ".orc", ".parquet", ".pdf", ".sqlite", ".sqlite3",
+        ".xls", ".xlsx", ".xz", ".zip", ".zst",
+    )
+)  # fmt: skip
+"""Endings that promise another format than csv."""
+
 LINE_MAX = 1_000_000_000
 """Bytes or characters that a line, a JSON value or a field may have; a text of the database can't have more."""
 
@@ -43,6 +51,16 @@ def guess_format(path: str) -> str:
     if path.startswith("|"):
         return "csv"
     return _BY_ENDING.get(os.path.splitext(unzipped(path))[1].lower(), "csv")
+
+
+def refuse_unwritten(path: str) -> None:
+    """Raises TransferError if the file's ending promises a format that is not written here."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending in _NOT_WRITTEN:
+        raise TransferError(
+            f"no {ending} files are written: the endings are csv, tsv, json, jsonl, sql, md and html, "
+            "with .gz if you like; --format says what else to write into such a file"
+        )
 
 
 def unzipped(path: str) -> str:

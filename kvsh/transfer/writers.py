@@ -31,17 +31,17 @@ _ANY = int(Kind.NULL | Kind.INTEGER | Kind.REAL | Kind.TEXT | Kind.BLOB)
 
 
 def _delimited(delimiter: str) -> WriterMaker:
-    """RFC 4180, but lines end with a newline alone.  NULL is an empty field."""
+    """RFC 4180, but lines end with a newline alone.  NULL is an empty field, an empty text has its quotes."""
 
     def start(out: TextIO, names: Sequence[str], table: str) -> Writer:
         # An empty line is no row: a single empty field has its quotes.
-        empty = '""' if len(names) == 1 else ""
+        null = '""' if len(names) == 1 else ""
 
         def fields(column: Sequence[Any]) -> Sequence[str]:
-            return csv_column(column, empty, delimiter, empty=empty, texts_of=_texts)
+            return csv_column(column, null, delimiter, texts_of=_texts)
 
         def write(batch: Batch) -> None:
-            text = bare_lines(batch, delimiter, empty, _ANY, empty=empty, reals=exact_real_column)
+            text = bare_lines(batch, delimiter, null, _ANY, empty='""', reals=exact_real_column)
             if text is None:
                 rows = map(delimiter.join, zip(*map(fields, columns_of(batch)), strict=True))
                 text = "\n".join(rows) + "\n"

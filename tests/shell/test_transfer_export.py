@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import sqlite3
@@ -273,3 +274,32 @@ def test_a_file_whose_ending_needs_a_table_gets_no_sql(session: Session, tmp_pat
     with pytest.raises(TransferError, match="which table or query"):
         export_file(session, str(tmp_path / "all.csv"))
     assert export_file(session, str(tmp_path / "all")) > 0
+
+
+def test_an_empty_text_and_null_look_different(session: Session) -> None:
+    rows = "SELECT 1 AS a, '' AS b, NULL AS c UNION ALL SELECT NULL, 'x,y', ''"
+    assert written(session, rows, "csv") == 'a,b,c\n1,"",\n,"x,y",""\n'
+    assert written(session, rows, "tsv") == 'a\tb\tc\n1\t""\t\n\tx,y\t""\n'
+
+
+def test_what_ends_in_gz_is_packed_and_read_back(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    assert export_file(session, str(path), "SELECT a, s FROM t WHERE s > ''") > 1
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as packed:
+        assert packed.read() == written(session, "SELECT a, s FROM t WHERE s > ''", "csv")
+    import_file(session, str(path), "again")
+    assert (
+        session.execute("SELECT a, s FROM again").fetch_all()
+        == session.execute("SELECT a, s FROM t WHERE s > ''").fetch_all()
+    )
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.parquet", "t.sqlite", "t.ZIP"])
+def test_no_file_is_written_whose_name_promises_another_format(
+    session: Session, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(TransferError, match=r"no .* files are written: the endings are csv"):
+        export_file(session, str(tmp_path / name), "t")
+    assert list(tmp_path.iterdir()) == []
+    export_file(session, str(tmp_path / name), "t", format="csv")
+    assert (tmp_path / name).read_text().startswith("a,")
