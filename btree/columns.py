@@ -17,7 +17,7 @@ columns of earlier versions: the next scan takes over what stands in leaves that
 from __future__ import annotations
 
 import sys
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -173,8 +173,11 @@ def _batches(
         wanted = (*columns, KEY_COLUMN) if is_cut else columns
         missing = list(dict.fromkeys([column for column in wanted if column not in lists]))
         found: Iterator[Batch]
-        if not missing:
-            found = zip(*[lists[column] for column in wanted], strict=True)
+        if not missing and layout is not None:
+            # Of a branch's batches those that have any of the leaves.
+            first = bisect_right(layout.ends, part.slots.start)
+            last = bisect_left(layout.ends, part.slots.stop, first)
+            found = zip(*[lists[column][first : last + 1] for column in wanted], strict=True)
         else:
             room = tree.transaction.column_room() if again else 0
             assert branch.children is not None

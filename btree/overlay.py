@@ -32,7 +32,7 @@ from itertools import chain, islice
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
-from btree import raw_pages, waiting
+from btree import raw_pages, waiting, waiting_columns
 from btree.collector import CollectorPaused
 from btree.hot import HotRowsBelow
 from btree.node import Node
@@ -251,7 +251,7 @@ class OverlaidTree(Tree):
     def last(self) -> tuple[Key, Value] | None:
         top = self.top
         if top is None:
-            top = self._largest()
+            top = self.largest()
             value = None if top is None else self.get(top)
             if value is None:  # it was deleted, or only row ids are kept so
                 return waiting.last(self)
@@ -259,7 +259,7 @@ class OverlaidTree(Tree):
             return top, value
         return top, self.get(top)
 
-    def _largest(self) -> int | None:
+    def largest(self) -> int | None:
         """The largest row id that there ever was; None for trees of other kinds, and without any."""
         state = self.under
         if state.kind is not TreeKind.TABLE:
@@ -438,11 +438,9 @@ class OverlaidTree(Tree):
         passing: bool = False,
         stored: bool = False,
     ) -> Iterator[tuple[Sequence[Value], ...]]:
-        if self.own or self.entries:
-            self.settle()
-            return self.column_batches(columns, start, stop, passing=passing, stored=stored)
-        nodes = self.nodes()
-        return nodes.column_batches(columns, start, stop, passing=passing, stored=stored)
+        return waiting_columns.column_batches(
+            self, columns, start, stop, passing=passing, stored=stored
+        )
 
     def number_batches(self, columns: Sequence[int]) -> Iterator[tuple[Sequence[Value], ...]]:
         if self.own or self.entries:

@@ -109,6 +109,20 @@ class Waiting:
         self._parts = left
         return joined(taken) if taken else []
 
+    def is_behind(self, key: Key) -> bool:
+        """Whether all that is left comes after a key."""
+        return all(less(key, keys[start]) for keys, start, _ in self._parts)
+
+    def changes_to(self, key: Key | None) -> list[tuple[Key, Value]]:
+        """What is left up to a key, or all of it, as keys in order and what was put there."""
+        if key is None:
+            return self._changes(joined([keys[start:end] for keys, start, end in self._parts]))
+        return self._changes(self._take_to(key, reverse=False, inclusive=True))
+
+    def _changes(self, run: Sequence[Key]) -> list[tuple[Key, Value]]:
+        self._state.pending_met += len(run)
+        return [change for key in run if (change := self.change(key)) is not None]
+
     def change(self, key: Key) -> tuple[Key, Value] | None:
         """A key as the change of it put it (1 and 1.0 are equal), and the value; None if there is none that can be
         seen."""
@@ -174,8 +188,7 @@ class Waiting:
         reverse: bool = False,
     ) -> tuple[list[Key], list[Value]]:
         """A run of entries with the changes of some keys made."""
-        self._state.pending_met += len(run)
-        changes = [change for key in run if (change := self.change(key)) is not None]
+        changes = self._changes(run)
         if not found:
             changes = [change for change in changes if change[1] is not DELETED]
             if reverse:
@@ -214,7 +227,7 @@ class Waiting:
         return order, [] if self._is_index else [merged[key] for key in order]
 
 
-def _in_range(
+def in_range(
     tree: OverlaidTree, lo: Key | None, hi: Key | None, lo_inclusive: bool, hi_inclusive: bool
 ) -> Waiting | None:
     """What waits over a range that is to be read; None if there is nothing."""
@@ -237,7 +250,7 @@ def batches(
     hi_inclusive: bool = False,
     reverse: bool = False,
 ) -> Iterator[tuple[list[Key], list[Value]]]:
-    waiting = _in_range(tree, lo, hi, lo_inclusive, hi_inclusive)
+    waiting = in_range(tree, lo, hi, lo_inclusive, hi_inclusive)
     found = tree.nodes().batches(
         lo, hi, lo_inclusive=lo_inclusive, hi_inclusive=hi_inclusive, reverse=reverse
     )
