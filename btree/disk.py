@@ -16,6 +16,7 @@ gets the engine's lock next finds the version that belongs to it; never while on
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,7 @@ class DiskStore:
         scans_once: bool = False,
     ) -> None:
         self.path: str | None = path
+        self.place = os.path.realpath(path)
         self.readonly = readonly
         self.pages = pages
         self.cache = Cache(cache_bytes, scans_once=scans_once)

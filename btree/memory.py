@@ -100,6 +100,7 @@ class MemoryStore:
     """A store without a file; see `protocols.Store`."""
 
     path: str | None = None
+    place = ""
     memory_bytes = 256 << 20
 
     def __init__(

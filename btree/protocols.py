@@ -452,6 +452,10 @@ class Store(Protocol):
         """None for the scratch store in memory."""
 
     @property
+    def place(self) -> str:
+        """The same, absolute and with symbolic links followed when it was opened; empty in memory."""
+
+    @property
     def name(self) -> str | None:
         """That by which stores in memory of this process share what is stored; None for what nobody shares so."""
 

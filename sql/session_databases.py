@@ -7,7 +7,6 @@ of attached databases in the order in which they were attached.
 
 from __future__ import annotations
 
-import os
 import weakref
 from operator import is_
 from typing import TYPE_CHECKING
@@ -84,10 +83,10 @@ class SessionDatabases:
         """BEGIN IMMEDIATE: as in SQLite, all databases that are not read-only are locked at once.
 
         The locks are taken in one order by all sessions, whatever they call the databases, so that no two of them
-        wait for each other."""
+        wait for each other: in that of their places, which no compaction changes, as it does an inode's number."""
         joint = self._joint(self.store.begin())
         try:
-            for number in sorted(joint.parts, key=lambda number: _place_of(joint.stores[number])):
+            for number in sorted(joint.parts, key=lambda number: joint.stores[number].place):
                 if not joint.stores[number].readonly:
                     joint.upgrade_part(number, self.busy_timeout)
         except BaseException:
@@ -200,14 +199,3 @@ class SessionDatabases:
         temp = by_number.pop(TEMP, None)
         names = {number: self.others[number].name.lower() for number in by_number}
         return overlaid(main, temp, {names[number]: by_number[number] for number in sorted(names)})
-
-
-def _place_of(store: Store) -> tuple[int, int, str]:
-    """A place among all databases that all sessions agree upon."""
-    if store.path is None:
-        return (0, 0, "")
-    try:
-        status = os.stat(store.path)
-    except OSError:  # it was removed
-        return (0, 0, store.path)
-    return (status.st_dev, status.st_ino, store.path)

@@ -11,6 +11,7 @@ import pytest
 
 import kvsh
 from btree import StoreError
+from sql.joint import JointTransaction
 
 
 @pytest.fixture
@@ -147,6 +148,33 @@ def test_two_sessions_with_the_same_files_the_other_way_round(ours: kvsh.Connect
     crossed.execute("ROLLBACK")
     ours.execute("INSERT INTO u VALUES (3)")
     ours.execute("COMMIT")
+    crossed.close()
+
+
+def test_locks_are_taken_in_one_order_whatever_is_compacted(
+    ours: kvsh.Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And whatever name a session knows a file by."""
+    os.symlink(folder / "main.db", folder / "zz link.db")
+    crossed = _connected("zz link.db")
+    crossed.execute("ATTACH 'aux.db' AS aux")
+    taken: list[str] = []
+    upgrade = JointTransaction.upgrade_part
+
+    def noted(joint: Any, number: int, *timeout: Any) -> None:
+        taken.append(joint.stores[number].place)
+        upgrade(joint, number, *timeout)
+
+    monkeypatch.setattr(JointTransaction, "upgrade_part", noted)
+    for compacted in ("main.db", "aux.db", "main.db", "aux.db"):
+        with kvsh.open(compacted) as database:
+            database.compact()
+        for connection in (ours, crossed):
+            taken.clear()
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("COMMIT")
+            files = [os.path.basename(place) for place in taken if place]
+            assert files == ["aux.db", "main.db"]
     crossed.close()
 
 
