@@ -314,11 +314,13 @@ class TransactionState(SessionDatabases):
         """The kept reader goes to a result that streams from it, and ends with that."""
         self._ready.clear()
         self._reader = self._reader_view = None
+        self._reader_views = []
 
     def drop_reader(self) -> None:
         """End the kept reader."""
         self._ready.clear()
         reader, self._reader, self._reader_view = self._reader, None, None
+        self._reader_views = []  # each keeps the file under it open
         if reader is not None:
             reader.rollback()
 
@@ -357,11 +359,11 @@ class TransactionState(SessionDatabases):
 
     def quick_writer(self, database: str = "main") -> Transaction | None:
         """What a writing statement that is over at once joins, made writable, or, outside of any transaction, one
-        of its own, which takes its lock late; None for that where there are several databases."""
-        if self.others:
-            return self.joined_transaction(database) if self.in_transaction else None
+        of its own, which takes its lock late; None if there is none such."""
         if self.in_transaction or self._query_only:
-            return self.joined_transaction()
+            return self.joined_transaction(database)
+        if self.others:
+            return self._late_joint(database)
         return self.store.begin_late(self.busy_timeout)
 
     def ensure_writable(self, transaction: Transaction, database: str = "main") -> None:

@@ -294,16 +294,15 @@ def test_a_finalizer_may_write_and_close(tmp_path: Path) -> None:
         assert db["k"] == b"v"
 
 
+def open_files(folder: Path) -> int:
+    found = 0
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the list's own
+            found += os.readlink(f"/proc/self/fd/{number}").startswith(f"{folder}/")
+    return found
+
+
 def test_the_file_of_a_database_that_is_dropped_is_closed_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "db"
-
-    def open_files() -> int:
-        found = 0
-        for number in os.listdir("/proc/self/fd"):
-            with suppress(FileNotFoundError):  # the list's own
-                found += os.readlink(f"/proc/self/fd/{number}") == str(path)
-        return found
-
     gc.collect()
     gc.disable()
     try:
@@ -313,10 +312,29 @@ def test_the_file_of_a_database_that_is_dropped_is_closed_at_once(tmp_path: Path
             lambda db: next(db.scan()),
             lambda db: db.execute("SELECT * FROM kv").fetchall(),
         ):
-            db = kvsh.open(path)
+            db = kvsh.open(tmp_path / "db")
             work(db)
             del db
-            assert open_files() == 0
+            assert open_files(tmp_path) == 0
+    finally:
+        gc.enable()
+
+
+def test_the_files_of_attached_databases_are_closed_with_their_connection(tmp_path: Path) -> None:
+    connection = kvsh.connect(tmp_path / "db", isolation_level=None)
+    connection.execute("ATTACH ? AS o", (str(tmp_path / "other"),))
+    connection.execute("CREATE TABLE t(a)")
+    connection.execute("CREATE TABLE o.u(a)")
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(3):
+            connection.execute("INSERT INTO t VALUES (?)", (number,))
+            connection.execute("SELECT * FROM t, o.u").fetchall()
+        connection.execute("VACUUM")
+        connection.execute("SELECT * FROM t, o.u").fetchall()
+        connection.close()
+        assert open_files(tmp_path) == 0
     finally:
         gc.enable()
 
