@@ -8,7 +8,7 @@ lately, and only the second one ever changes.  Who looks for what begins with a 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -162,6 +162,13 @@ class ByPrefix:
             self._add_new(changes)
         return self._alike.get(prefix)
 
+    def keys(self, changes: Mapping[Key, Any], prefix: tuple[Any, ...]) -> Sequence[Key]:
+        """All that begin so, in no order."""
+        found = self.found(changes, prefix)
+        if found is None:
+            return ()
+        return found if found.__class__ is list else (found,)
+
     def _add_new(self, changes: Mapping[Key, Any]) -> None:
         width, alike = self._width, self._alike
         with ordering:
@@ -199,17 +206,13 @@ def few_alike(tree: OverlaidTree, prefix: tuple[Any, ...]) -> list[Key]:
         known = by_prefix.get(width)
         if known is None:
             known = by_prefix[width] = ByPrefix(width)
-        some = known.found(own, prefix)
-        if some is not None:
-            found += some if some.__class__ is list else (some,)
+        found += known.keys(own, prefix)
     if tree.entries:
         state = tree.under
         known = state.pending_prefixes.get(width)
         if known is None:
             known = state.pending_prefixes.setdefault(width, ByPrefix(width))
-        some = known.found(state.pending, prefix)
-        if some is not None:
-            found += some if some.__class__ is list else (some,)
+        found += known.keys(state.pending, prefix)
     if len(found) <= 1:
         return found
     if len(found) > _FEW_ALIKE:
