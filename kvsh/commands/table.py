@@ -240,16 +240,16 @@ _ALL: tuple[Command | str, ...] = (
     ),
     Command(
         ".import", "dot", "transfer:import_",
-        ".import FILE [TABLE] [--format F] [--delimiter D] [--encoding E] [--no-header] [--header] [--skip N] [--strict]",
+        ".import FILE [TABLE] [--format F] [--delimiter D] [--encoding E] [--no-header] [--header] [--skip N] [--null TEXT] [--strict]",
         "load csv, tsv, json, jsonl, sql, or a database of SQLite's",
         "The table is made if it is not there, with types inferred from the data; its name is the file's"
-        " unless given. FILE may be \"|COMMAND\" in quotes, whose output is loaded, or -, standard input. A file packed by gzip is unpacked. Of a database of SQLite's, all or the one TABLE. One transaction. --skip leaves N lines out that stand before a csv or tsv table. Rows that don't fit are reported by line and left out, and the status is 1;"
+        " unless given. FILE may be \"|COMMAND\" in quotes, whose output is loaded, or -, standard input. A file packed by gzip is unpacked. Of a database of SQLite's, all or the one TABLE. One transaction. --skip leaves N lines out that stand before a csv or tsv table. --null NA has fields that say NA be NULL, --null '' empty ones of texts, too. Rows that don't fit are reported by line and left out, and the status is 1;"
         " with --strict the first of them ends it and nothing is loaded.",
         ".import people.csv people", arguments=("file", "table"),
         options={
             "--format": "one of csv tsv json jsonl sql sqlite", "--delimiter": "char",
             "--encoding": "one of utf-8 latin-1 cp1252 utf-16",
-            "--no-header": "", "--header": "", "--skip": "number", "--strict": "", "--csv": "",
+            "--no-header": "", "--header": "", "--skip": "number", "--null": "text", "--strict": "", "--csv": "",
         },
         least=1,
     ),

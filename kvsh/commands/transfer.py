@@ -40,6 +40,7 @@ def import_(environment: Environment, arguments: Arguments) -> None:
                 encoding=arguments.text("--encoding"),
                 header=header,
                 skip=arguments.number("--skip") or 0,
+                null=arguments.text("--null"),
                 strict=arguments.has("--strict"),
                 report=environment.say,
                 progress=_bar(environment),

@@ -23,6 +23,7 @@ from kvsh.transfer.values import (
     kinds_of,
     row_decoder,
     wider,
+    with_nulls,
 )
 
 if TYPE_CHECKING:
@@ -54,16 +55,18 @@ class Layout:
         sample: list[list[str]],
         *,
         header: bool,
+        null: str | None = None,
     ) -> None:
         self.delimiter = delimiter
         self.names = [name for name, _ in columns]
         self.kinds = [kind for _, kind in columns]
         self.header = header
+        self.null = null
         self._sample = sample[header : header + _LOOKED_AT]
 
     def forms(self) -> list[str]:
         """The forms of the columns' fields, for `row_decoder`."""
-        likely = _kinds(self._sample, len(self.names))
+        likely = _kinds(self._sample, len(self.names), self.null)
         return [
             BLOB if (kind, form) == (NUMERIC, TEXT) else kind
             for kind, form in zip(self.kinds, likely, strict=True)
@@ -84,7 +87,7 @@ def load_delimited(loading: Loading, delimiter: str | None, header: bool | None)
     if existing is not None:
         _load(loading, _layout_of(loading, sample, existing, delimiter, header), exact=False)
         return
-    layout = _new_layout(sample, delimiter, header)
+    layout = _new_layout(sample, delimiter, header, loading.null)
     session = loading.session
     session.savepoint(_ATTEMPT)
     loading.create(list(zip(layout.names, layout.kinds, strict=True)))
@@ -123,31 +126,37 @@ def _layout_of(
     if header is None:
         header = are_names
     if header and are_names:
-        return Layout(delimiter, [by_name[name] for name in first], sample, header=True)
+        named = [by_name[name] for name in first]
+        return Layout(delimiter, named, sample, header=True, null=loading.null)
     unknown = [name for name in first if name not in by_name]
     if header and unknown and len(first) != len(existing):
         raise TransferError(f"table {loading.outcome.table} has no column named {unknown[0]}")
-    return Layout(delimiter, existing, sample, header=header)
+    return Layout(delimiter, existing, sample, header=header, null=loading.null)
 
 
-def _new_layout(sample: list[list[str]], delimiter: str, header: bool | None) -> Layout:
+def _new_layout(
+    sample: list[list[str]], delimiter: str, header: bool | None, null: str | None
+) -> Layout:
     """Names and types of a new table's columns."""
     first = sample[0]
     if header is None:  # a first row of nothing but numbers is data
         header = not all(kind_of(field.strip()) not in (TEXT, "") for field in first)
     names = column_names(first if header else [""] * len(first))
-    kinds = _kinds(sample[header:], len(first))
+    kinds = _kinds(sample[header:], len(first), null)
     return Layout(
         delimiter,
         [(name, kind or TEXT) for name, kind in zip(names, kinds, strict=True)],
         sample,
         header=header,
+        null=null,
     )
 
 
-def _kinds(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+def _kinds(rows: Sequence[Sequence[str]], width: int, null: str | None) -> list[str]:
     whole = [row for row in rows if len(row) == width]
-    return [kinds_of(fields) for fields in zip(*whole, strict=True)] if whole else [""] * width
+    if not whole:
+        return [""] * width
+    return [kinds_of(fields, null) for fields in zip(*whole, strict=True)]
 
 
 def _all_kinds(loading: Loading, layout: Layout) -> list[str]:
@@ -158,9 +167,9 @@ def _all_kinds(loading: Loading, layout: Layout) -> list[str]:
         skip = layout.header
         for chunk in chunks(text, layout.delimiter, width, lambda line, why: None):
             if chunk.columns is not None:
-                found = [kinds_of(column[skip:]) for column in chunk.columns]
+                found = [kinds_of(column[skip:], layout.null) for column in chunk.columns]
             else:
-                found = _kinds(chunk.rows[skip:], width)
+                found = _kinds(chunk.rows[skip:], width, layout.null)
             skip = False
             kinds = [wider(known, more) for known, more in zip(kinds, found, strict=True)]
             loading.check(text)
@@ -177,7 +186,9 @@ def _load(loading: Loading, layout: Layout, *, exact: bool) -> None:
         if is_behind:
             text.readline()
             header, first_line = False, first_line + 1
-        decode = row_decoder(layout.forms(), layout.delimiter, exact=exact)
+        decode = None  # whole rows at once are read where no text stands for NULL
+        if layout.null is None:
+            decode = row_decoder(layout.forms(), layout.delimiter, exact=exact)
         for chunk in chunks(text, layout.delimiter, width, loading.reject, decode, first_line):
             line_of: Callable[[int], int] = chunk.line_of
             if chunk.values is not None:
@@ -204,11 +215,17 @@ def _load(loading: Loading, layout: Layout, *, exact: bool) -> None:
             if not columns[0]:
                 continue
             values = [
-                converted(fields, kind, exact=exact)
+                _values(fields, kind, layout.null, exact=exact)
                 for fields, kind in zip(columns, layout.kinds, strict=True)
             ]
             loading.insert(statement, list(zip(*values, strict=True)), line_of)
             loading.check(text)
+
+
+def _values(fields: Sequence[str], kind: str, null: str | None, *, exact: bool) -> Sequence[object]:
+    if null is None:
+        return converted(fields, kind, exact=exact)
+    return with_nulls(fields, null, lambda others: converted(others, kind, exact=exact))
 
 
 def _header_is_a_line(loading: Loading) -> bool:

@@ -61,6 +61,7 @@ def import_file(
     encoding: str | None = None,
     header: bool | None = None,
     skip: int = 0,
+    null: str | None = None,
     strict: bool = False,
     report: Callable[[str], object] | None = None,
     progress: TextIO | None = None,
@@ -69,7 +70,7 @@ def import_file(
 
     `format`: csv, tsv, json, jsonl, sql or sqlite; None: by the file's ending, or as a file of SQLite's begins.
     `header`: whether the first row of csv and tsv names the columns; None: found out.  `skip`: how many lines stand before
-    it, of text that is no part of the table.  `report` gets a sentence for each rejected row;
+    it, of text that is no part of the table.  `null`: what fields of csv and tsv that are NULL say.  `report` gets a sentence for each rejected row;
     `strict`: the first one is an error.  `progress`: where to draw a bar after a second.  In an open
     transaction it is a part of that.  Raises TransferError, SqlError, the store's errors."""
     kind = _kind_of(path, format)
@@ -77,6 +78,8 @@ def import_file(
         raise TransferError(f"a delimiter is one character, not {delimiter!r}")
     if skip and kind not in ("csv", "tsv"):
         raise TransferError(f"lines are skipped in csv and tsv, not in {kind}")
+    if null is not None and kind not in ("csv", "tsv"):
+        raise TransferError(f"a text stands for NULL in csv and tsv, not in {kind}")
     started = time.monotonic()
     source: Source | None = None
     try:
@@ -85,6 +88,7 @@ def import_file(
         source = Source(path, encoding, session.cancellation.check, skip=skip)
         outcome = ImportOutcome(None if kind == "sql" else table)
         loading = Loading(session, source, outcome, strict, report or _to_stderr, progress)
+        loading.null = null
         with loading.transaction():
             if kind == "sqlite":
                 load_sqlite(loading, path, table)
@@ -157,6 +161,7 @@ class Loading:
         self.source = source
         self.outcome = outcome
         self.progress = Progress(progress, f"loading {os.path.basename(source.name)}")
+        self.null: str | None = None  # what fields that are NULL say, but for empty ones of numbers
         self._strict = strict
         self._report = report
 

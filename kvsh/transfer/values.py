@@ -55,12 +55,22 @@ def wider(one: str, other: str) -> str:
     return REAL if {one, other} == {INTEGER, REAL} else TEXT
 
 
-def kinds_of(fields: Iterable[str]) -> str:
-    """The type of a whole column."""
+def kinds_of(fields: Iterable[str], null: str | None = None) -> str:
+    """The type of a whole column, in which fields that say `null` are NULL."""
+    if null:
+        fields = ["" if field == null else field for field in fields]
     kind = ""
     for known in set(map(kind_of, fields)):
         kind = wider(kind, known)
     return kind
+
+
+def with_nulls(fields: Column, null: str, convert: Callable[[Column], Column]) -> Column:
+    """The column's values as `convert` makes them, and NULL for fields that say `null`."""
+    if null not in fields:
+        return convert(fields)
+    values = iter(convert([field for field in fields if field != null]))
+    return [None if field == null else next(values) for field in fields]
 
 
 def converted(fields: Column, affinity: str, *, exact: bool) -> Column:

@@ -567,3 +567,36 @@ def test_lines_are_skipped_in_tables_alone_and_no_more_than_there_are(load: Load
         load("people.json", "[]", skip=1)
     with pytest.raises(TransferError, match=r"people\.csv is empty"):
         load("people.csv", "a\nb\n", skip=3)
+
+
+def test_a_text_may_stand_for_null(session: Session, load: Load) -> None:
+    """`NA` made a column of numbers one of texts, and texts that were NULL came back empty."""
+    text = 'n,r,s,d\n1,NA,"a,b",2024-01-01\nNA,2.5,NA,\n3,,NAN,NA\n'
+    load("plain.csv", text)
+    assert rows(session, "SELECT DISTINCT typeof(n), typeof(r) FROM plain") == [("text", "text")]
+    load("told.csv", text, null="NA")
+    assert rows(session, "SELECT * FROM told") == [
+        (1, None, "a,b", "2024-01-01"),
+        (None, 2.5, None, ""),
+        (3, None, "NAN", None),
+    ]
+    load("empty.csv", text, null="")
+    assert rows(session, "SELECT s, d FROM empty LIMIT 2 OFFSET 1") == [("NA", None), ("NAN", "NA")]
+
+
+def test_a_text_stands_for_null_in_later_chunks_and_tables_that_are_there(
+    session: Session, load: Load
+) -> None:
+    lines = [f"{number},x" for number in range(200_000)]
+    lines[150_000] = "NA,NA"
+    load("long.csv", "\n".join(["n,s", *lines]), null="NA")
+    query = "SELECT count(*), count(n), count(s), count(DISTINCT typeof(n)) FROM long"
+    assert rows(session, query) == [(200_000, 199_999, 199_999, 2)]
+    session.execute("CREATE TABLE there (n INT NOT NULL, s TEXT)")
+    outcome = load("there.csv", "n,s\n1,NA\nNA,x\n", null="NA")
+    assert rows(session, "SELECT * FROM there") == [(1, None)] and outcome.rejected == 1
+
+
+def test_a_text_stands_for_null_in_tables_alone(load: Load) -> None:
+    with pytest.raises(TransferError, match="a text stands for NULL in csv and tsv, not in jsonl"):
+        load("people.jsonl", "{}", null="NA")
