@@ -1,9 +1,9 @@
 """Counts the syncs that a peer asks of the kernel, to prove that durable rows are durable.
 
 A few lines of C, preloaded into the peer's processes, stand before fsync(), fdatasync() and the pwritev2() that
-carries a sync of its own (RWF_DSYNC), and add up the calls; each process appends its sum to a file when it ends, be it by `_exit`, as the kvsh shell does.  Python's `os.fsync`, SQLite in the module and
-in its shell, and LMDB all go through them.  Where there is no C compiler or no LD_PRELOAD (macOS), nothing is
-counted and the report says so.
+carries a sync of its own (RWF_DSYNC), and add up the calls; each process appends its sum to a file when it ends, be
+it by `_exit`, as the kvsh shell does.  Python's `os.fsync`, SQLite in the module and in its shell, and LMDB all go
+through them.  Where there is no C compiler or no LD_PRELOAD (macOS), nothing is counted and the report says so.
 """
 
 from __future__ import annotations

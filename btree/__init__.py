@@ -1,6 +1,7 @@
 """Ordered, typed trees on pages, with transactions: what `sql` and `kvsh` stand on.
 
-`open_store(path)` opens a database file, `open_memory()` gives a scratch store; both kinds of store keep to the protocols of `btree.protocols`.
+`open_store(path)` opens a database file, `open_memory()` gives a scratch store; both kinds of store keep to the
+protocols of `btree.protocols`.
 """
 
 from __future__ import annotations

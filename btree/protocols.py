@@ -223,12 +223,11 @@ class Tree(Protocol):
     ) -> Iterator[tuple[list[Key], list[Value]]]:
         """Whole leaves (sliced at the bounds) of the range, in key order or reversed.
 
-        None is no bound.  The lists may be the tree's own and must not be changed.  INDEX trees give
-        an empty list for the values, and may give `PackedKeys` for the keys.  The iterator sees the tree as it is now: writes made by the
-        same transaction while it runs neither show in it nor disturb it.
-        In CLUSTERED and INDEX trees an inclusive `hi` (or exclusive `lo`) that is a proper prefix of
-        keys stands for all keys that start with it: `batches((5,), (5,), hi_inclusive=True)` gives
-        every key whose first element is 5."""
+        None is no bound.  The lists may be the tree's own and must not be changed.  INDEX trees give an empty list
+        for the values, and may give `PackedKeys` for the keys.  The iterator sees the tree as it is now: writes made
+        by the same transaction while it runs neither show in it nor disturb it. In CLUSTERED and INDEX trees an
+        inclusive `hi` (or exclusive `lo`) that is a proper prefix of keys stands for all keys that start with it:
+        `batches((5,), (5,), hi_inclusive=True)` gives every key whose first element is 5."""
 
     def column_batches(
         self,

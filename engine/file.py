@@ -1,11 +1,11 @@
 """Everything the engine does to the disk goes through two small protocols, so that tests can lose,
 tear, reorder and fail it.
 
-Facts about the ground that the operating system's implementation takes care of (docs/durability.md):
-writes may be short and calls interrupted, so they loop; fdatasync covers growth of the file; where a write
-may carry its own sync, that covers these bytes alone; F_FULLFSYNC is what reaches the disk on macOS, of a new file and
-of a directory, too; names need a sync of their directory; flock belongs to the open file, so two handles in one process exclude each other and closing one never drops another's
-lock (POSIX record locks would).
+Facts about the ground that the operating system's implementation takes care of (docs/durability.md): writes may be
+short and calls interrupted, so they loop; fdatasync covers growth of the file; where a write may carry its own sync,
+that covers these bytes alone; F_FULLFSYNC is what reaches the disk on macOS, of a new file and of a directory, too;
+names need a sync of their directory; flock belongs to the open file, so two handles in one process exclude each other
+and closing one never drops another's lock (POSIX record locks would).
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Every readable record of a damaged file, found by looking at all of its bytes.
 
-The file is scanned from its start.  Where no valid record begins, the next one is looked for by the
-mark that every record carries; its checksum proves it.  It may begin anywhere: bytes that were inserted or
-left out have moved all that follow.  What lies twice in the file counts by its commit, not by its place.  A page record counts if a valid commit follows
-it in the file: commits are numbered without gaps, so a later one proves the earlier ones, even those
+The file is scanned from its start.  Where no valid record begins, the next one is looked for by the mark that every
+record carries; its checksum proves it.  It may begin anywhere: bytes that were inserted or left out have moved all
+that follow.  What lies twice in the file counts by its commit, not by its place.  A page record counts if a valid
+commit follows it in the file: commits are numbered without gaps, so a later one proves the earlier ones, even those
 whose commit record is damaged.  A page table proves as much, and so does a header slot that says where one stands,
-even if the file was cut before it: both are written of what was committed, at the log's end.  What follows the
-newest of these was never acknowledged.
+even if the file was cut before it: both are written of what was committed, at the log's end.  What follows the newest
+of these was never acknowledged.
 
 A transaction may write pages before its end, and then write them again, or delete them; their records say so
 (`format.page_mark`).  Such a page counts if nothing can have taken its place: if the record of its commit is there

@@ -13,8 +13,9 @@ of this process start at once; `Commit.wait` then syncs for every commit appende
 Readers see a commit only once it is as durable as the store promises (`published`).  The lock between
 processes is held until no commit of this process is waiting to be synced (`locking`).
 
-Locks.  `_writing` admits one writer of this process; the file's flock one process; `writes` keeps the handle from being
-closed while the writer writes; `mutex` guards the few assignments that publish a state.  Lock order: _writing, flock, writes, syncs, mutex.
+Locks.  `_writing` admits one writer of this process; the file's flock one process; `writes` keeps the handle from
+being closed while the writer writes; `mutex` guards the few assignments that publish a state.  Lock order: _writing,
+flock, writes, syncs, mutex.
 """
 
 from __future__ import annotations

@@ -65,8 +65,9 @@ _LAST_OPTION = r"\s--\w[\w-]*(?:(?:\s+|=)[^\s'\"]+)?\s*\Z"
 
 
 def split(line: str, *, may_end_in: str = "", has_names: bool = False) -> list[Word]:
-    """The words of a line.  `may_end_in` "query": a query behind the first word is one word, as it was written, and an
-    option may follow it; "parentheses": so is what begins with one.  `has_names`: `"a database".name` is a word.  Raises UsageError for an unclosed quote or bad hex."""
+    """The words of a line.  `may_end_in` "query": a query behind the first word is one word, as it was written, and
+    an option may follow it; "parentheses": so is what begins with one.  `has_names`: `"a database".name` is a word.
+    Raises UsageError for an unclosed quote or bad hex."""
     last = _ENDS.get(may_end_in)
     words: list[Word] = []
     at = 0

@@ -10,8 +10,8 @@ Keys and values are bytes, or str that is encoded as UTF-8; bytes come back, and
 SQL's tables are in the same file and join the same transactions.
 
 A read outside of a transaction takes the newest commit: what it needs for that is kept and follows the commits
-(`reads`), so that a get costs the descent and little more.  A write outside of a transaction is one of its own, durable when it returns; threads that write at the same
-time share their waits for the disk.
+(`reads`), so that a get costs the descent and little more.  A write outside of a transaction is one of its own,
+durable when it returns; threads that write at the same time share their waits for the disk.
 
 Threads: a `Database` may be shared.  A transaction belongs to the thread that began it, and what that
 thread does on the database joins it.

@@ -5,9 +5,10 @@
     raw command   put, get, delete ...: ends at the newline
     dot command   .help, .tables ...: ends at the newline
 
-`begin`, `commit` and `rollback` alone on a line are raw commands, with a semicolon SQL; they mean the same.
-`delete` is raw unless FROM follows, or a name and WHERE: who has forgotten FROM wants to hear of it.  Between
-statements a line may be a comment that begins with `#` (as in `#!/usr/bin/env kvsh`).  Nothing here imports a parser: raw commands never wait for one.
+`begin`, `commit` and `rollback` alone on a line are raw commands, with a semicolon SQL; they mean the same. `delete`
+is raw unless FROM follows, or a name and WHERE: who has forgotten FROM wants to hear of it.  Between statements a
+line may be a comment that begins with `#` (as in `#!/usr/bin/env kvsh`).  Nothing here imports a parser: raw commands
+never wait for one.
 """
 
 from __future__ import annotations

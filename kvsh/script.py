@@ -3,9 +3,9 @@
 Each finished statement runs, and its output is flushed, before more input is awaited.  A script stops at its
 first error; with `environment.keep_going` it goes on, and the status still says so.
 
-What has arrived together may run together: plain `put` lines, those of `put`, `get` and `delete` by turns, and INSERTs of literals that begin alike, are
-loaded as one transaction each run, with the same outcome as one by one; queries that differ in their
-literals alone are read and shown together.
+What has arrived together may run together: plain `put` lines, those of `put`, `get` and `delete` by turns, and
+INSERTs of literals that begin alike, are loaded as one transaction each run, with the same outcome as one by one;
+queries that differ in their literals alone are read and shown together.
 """
 
 from __future__ import annotations

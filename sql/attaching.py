@@ -67,7 +67,8 @@ def open_attached(
 ) -> Store:
     """The store in a file, as durable as the session's own; in memory for "" and ":memory:".
 
-    `shared`: the name of one in memory that sessions share.  `timeout`: seconds to wait for another writer, where the session has none of its own."""
+    `shared`: the name of one in memory that sessions share.  `timeout`: seconds to wait for another writer, where the
+    session has none of its own."""
     if path in ("", ":memory:"):
         return open_memory(shared, readonly=readonly)
     own = session.store

@@ -9,9 +9,9 @@ are statements of three forms, each a plan with parameters.  What takes 6 us for
 end, its shape and its values, takes 0.5 here: the text is split by what stands between its statements, each
 of them is told by its beginning, and the literals of all that are of one form become values together.
 
-A form is that of an INSERT of literals (`session_inserts.InsertForm`), whose values may be of any type, a
-shape (`ShapeForm`, see `sql.parse.shape`), which has a type for each, or a text without values (`FixedForm`).  `read_run` gives a `Run`: what has
-arrived and is of known forms, up to the first statement that is not.
+A form is that of an INSERT of literals (`session_inserts.InsertForm`), whose values may be of any type, a shape
+(`ShapeForm`, see `sql.parse.shape`), which has a type for each, or a text without values (`FixedForm`).  `read_run`
+gives a `Run`: what has arrived and is of known forms, up to the first statement that is not.
 """
 
 from __future__ import annotations

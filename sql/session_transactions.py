@@ -5,9 +5,10 @@ until the first statement reads, and no lock until the first one writes; if anot
 committed in between, that first write fails and the transaction has to be rolled back.
 SAVEPOINT outside of a transaction opens one, which its RELEASE commits.
 
-Temporary tables, indexes, views and triggers live in a store in memory that belongs to the session
-alone and is made by the first of them; attached databases have stores of their own.  As long as there are any of
-these, the session's transactions are on all of them (`sql.joint`).  Nothing here imports the parser: `reading` and `writing` are the raw commands' path.
+Temporary tables, indexes, views and triggers live in a store in memory that belongs to the session alone and is made
+by the first of them; attached databases have stores of their own.  As long as there are any of these, the session's
+transactions are on all of them (`sql.joint`).  Nothing here imports the parser: `reading` and `writing` are the raw
+commands' path.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ class Style:
     """What a mode may be told: NULL's text, headers, separator, the table's name for insert, widths, and of drawn
     tables: in lines of how many cells texts are (0: as they come), and whether values are literals of SQL.
 
-    `row_separator` None: what the mode has, mostly a newline.  `kinds`: a mask of `btree.Kind` bits that covers all values; all bits if unknown."""
+    `row_separator` None: what the mode has, mostly a newline.  `kinds`: a mask of `btree.Kind` bits that covers all
+    values; all bits if unknown."""
 
     __slots__ = (
         "headers",

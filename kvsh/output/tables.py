@@ -1,8 +1,8 @@
 """Drawn tables: box, table, markdown, column.  Streaming: widths come from the first rows.
 
-On a terminal columns are fitted to its width and long cells and names wrapped, but numbers never: half a number
-is another one.  Texts of several lines are shown as such there; elsewhere a row is a line.  A table that would not be easy to read that way turns into lines.  In a pipe nothing is ever cut:
-a later, wider cell just sticks out.
+On a terminal columns are fitted to its width and long cells and names wrapped, but numbers never: half a number is
+another one.  Texts of several lines are shown as such there; elsewhere a row is a line.  A table that would not be
+easy to read that way turns into lines.  In a pipe nothing is ever cut: a later, wider cell just sticks out.
 """
 
 from __future__ import annotations

@@ -277,9 +277,10 @@ def bare_lines(
     empty: str = "",
     reals: Callable[[Sequence[float]], Iterable[str]] = real_column,
 ) -> str | None:
-    """Rows of integers, reals and texts, their plain values side by side, a row a line; `empty` stands for an
-    empty text, and `reals` makes texts of a column.  None where there are other kinds of value, or a text has a character that means something
-    between values or in JSON.  `kinds`: of values that may occur; they are looked at only if that says little.
+    """Rows of integers, reals and texts, their plain values side by side, a row a line; `empty` stands for an empty
+    text, and `reals` makes texts of a column.  None where there are other kinds of value, or a text has a character
+    that means something between values or in JSON.  `kinds`: of values that may occur; they are looked at only if
+    that says little.
 
     What JSON writes is that but for its quotes and brackets, and those go in one call: a row of three
     values costs 0.1 us, column by column 0.3.  With no backslash in it nothing was escaped, so no

@@ -1,9 +1,9 @@
 """Ctrl-C while a statement runs: the signal asks the session to stop, and the statement undoes itself.
 
-The handler sets a flag that every operator looks at between batches; nothing is torn out of the middle of a
-write.  What only reads and has not looked at the flag within `GRACE_SECONDS` (it makes groups or windows of a
-million rows, say) is torn off wherever it is.  A statement that does not stop within `PATIENCE_SECONDS` of the first signal (one long call into C, say) gets
-KeyboardInterrupt at the next signal.
+The handler sets a flag that every operator looks at between batches; nothing is torn out of the middle of a write.
+What only reads and has not looked at the flag within `GRACE_SECONDS` (it makes groups or windows of a million rows,
+say) is torn off wherever it is.  A statement that does not stop within `PATIENCE_SECONDS` of the first signal (one
+long call into C, say) gets KeyboardInterrupt at the next signal.
 """
 
 from __future__ import annotations

@@ -69,10 +69,10 @@ def import_file(
     """Load the file at `path` ("-": standard input; "|COMMAND": what that prints) into `table` (None: named after the file).
 
     `format`: csv, tsv, json, jsonl, sql or sqlite; None: by the file's ending, or as a file of SQLite's begins.
-    `header`: whether the first row of csv and tsv names the columns; None: found out.  `skip`: how many lines stand before
-    it, of text that is no part of the table.  `null`: what fields of csv and tsv that are NULL say.  `report` gets a sentence for each rejected row;
-    `strict`: the first one is an error.  `progress`: where to draw a bar after a second.  In an open
-    transaction it is a part of that.  Raises TransferError, SqlError, the store's errors."""
+    `header`: whether the first row of csv and tsv names the columns; None: found out.  `skip`: how many lines stand
+    before it, of text that is no part of the table.  `null`: what fields of csv and tsv that are NULL say.  `report`
+    gets a sentence for each rejected row; `strict`: the first one is an error.  `progress`: where to draw a bar after
+    a second.  In an open transaction it is a part of that.  Raises TransferError, SqlError, the store's errors."""
     kind = _kind_of(path, format)
     if delimiter is not None and len(delimiter) != 1:
         raise TransferError(f"a delimiter is one character, not {delimiter!r}")

@@ -33,8 +33,9 @@ class Source:
     """The file at `path`, standard input for "-", or what a "|COMMAND" prints; a pipe or a device, and what is compressed, is kept in a
     temporary file, to be read twice.
 
-    `skip`: lines at the beginning that are no part of it.  `encoding` None: what a byte order mark says, else UTF-8.  `check` is called now and then while a pipe is
-    waited for, and may raise.  Raises TransferError if there is no such file, or no such encoding, and Endless."""
+    `skip`: lines at the beginning that are no part of it.  `encoding` None: what a byte order mark says, else UTF-8.
+    `check` is called now and then while a pipe is waited for, and may raise.  Raises TransferError if there is no
+    such file, or no such encoding, and Endless."""
 
     def __init__(
         self, path: str, encoding: str | None, check: Callable[[], None], *, skip: int = 0

@@ -1,7 +1,7 @@
 """Text fields as SQL values: what a column of them can be, and turning a whole column at C speed.
 
-A column is INTEGER if every field is a whole number that its digits give back ("007" is text), REAL
-if every field is a decimal number without a plus ("+49301" is a text), else TEXT; empty fields are NULL in numeric columns and empty in
+A column is INTEGER if every field is a whole number that its digits give back ("007" is text), REAL if every field is
+a decimal number without a plus ("+49301" is a text), else TEXT; empty fields are NULL in numeric columns and empty in
 text ones.  A column of numbers is decoded as one JSON array, so that a field costs 20 nanoseconds.
 """
 

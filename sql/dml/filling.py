@@ -1,8 +1,8 @@
 """Tables filled from another one by column, behind the rows that they have: leaves are made of the columns, and no row is made.
 
-That is CREATE TABLE AS, and INSERT ... SELECT into a table of which nothing but the tree is concerned, at its end: what else a row could
-need, and what could be in its way, is told from its column's values all at once.  Where they need a closer look
-everything is undone, and left to the way row by row.
+That is CREATE TABLE AS, and INSERT ... SELECT into a table of which nothing but the tree is concerned, at its end:
+what else a row could need, and what could be in its way, is told from its column's values all at once.  Where they
+need a closer look everything is undone, and left to the way row by row.
 """
 
 from __future__ import annotations

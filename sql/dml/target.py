@@ -46,8 +46,9 @@ _CHECK_MASK = 63  # of so many executions one asks whether it has been cancelled
 class WritePlan:
     """A prepared INSERT, UPDATE or DELETE: what the session runs, any number of times.
 
-    With `single_step` the plan undoes itself where it fails half-way; the session takes no savepoint
-    then.  With `notes_writes` it tells the run's `Undo` of all that it writes as a program's statement.  `query` is the scan that feeds the statement, for EXPLAIN."""
+    With `single_step` the plan undoes itself where it fails half-way; the session takes no savepoint then.  With
+    `notes_writes` it tells the run's `Undo` of all that it writes as a program's statement.  `query` is the scan that
+    feeds the statement, for EXPLAIN."""
 
     is_insert = False
     single_step = False

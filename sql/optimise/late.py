@@ -5,7 +5,8 @@
 
 An index on (user_id, created) finds the posts and says in which order they come; for what else is asked of them their
 rows have to be fetched, a descent each, of which most are for posts behind the limit.  So the block becomes a join of
-those that LIMIT picks, found by the index alone, with the table once more, by its row ids, however few rows are expected, since a plan is kept for other parameters:
+those that LIMIT picks, found by the index alone, with the table once more, by its row ids, however few rows are
+expected, since a plan is kept for other parameters:
 
     SELECT p.id, p.created, p.body
     FROM (SELECT p.rowid, p.created FROM follows f JOIN posts p ... ORDER BY p.created DESC LIMIT 20) q

@@ -1,7 +1,9 @@
 """The planner: access paths and join order by cost, for one statement's blocks.
 
-`select` plans a SELECT, on `joins` (the join order), `candidates` (the accesses of its relations), `access`
-(those of a stored table), `merging` (subqueries and views in FROM as part of the query), `decorrelate` (subqueries as joins), `late` (rows fetched behind LIMIT), `grouped_joins` (groups made before a join) and `shares` (how many rows conditions leave).
+`select` plans a SELECT, on `joins` (the join order), `candidates` (the accesses of its relations), `access` (those of
+a stored table), `merging` (subqueries and views in FROM as part of the query), `decorrelate` (subqueries as joins),
+`late` (rows fetched behind LIMIT), `grouped_joins` (groups made before a join) and `shares` (how many rows conditions
+leave).
 """
 
 from __future__ import annotations

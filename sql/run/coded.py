@@ -350,7 +350,8 @@ def selected(
     probes: Sequence[tuple[int, Probe]],
     wanted: Sequence[int],
 ) -> Iterator[Columns]:
-    """Of batches of columns the rows that pass the tests and find something by the probes (of the columns at those places); of their columns those at the places that are `wanted`, and behind them what was found.  If that is
+    """Of batches of columns the rows that pass the tests and find something by the probes (of the columns at those
+    places); of their columns those at the places that are `wanted`, and behind them what was found.  If that is
     nothing at all, numbers in its stead.
 
     `one_by_one` gives the places of the rows that pass, too, where the tests can't decide; where one column alone

@@ -4,8 +4,8 @@ Many at once: the rows before a level are gathered, the keys that they look for 
 walked once for all of them (see `btree.lookups`), in order.  Where those rows come in order of the key this is
 a merge join; where they don't, it is what a merge join does behind a sort, in chunks that fit the caches.
 
-A hash table of unique keys has key -> the row, no list around it.  It costs a join a third of what a dict of lists does, to build and to probe.  Past the memory
-limit it goes to disk as the others do.
+A hash table of unique keys has key -> the row, no list around it.  It costs a join a third of what a dict of lists
+does, to build and to probe.  Past the memory limit it goes to disk as the others do.
 """
 
 from __future__ import annotations
