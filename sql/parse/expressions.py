@@ -79,7 +79,7 @@ def negated(negate: bool, node: exp.Expression) -> exp.Expression:
 
 
 class ExpressionParser(Cursor):
-    """Productions of `expr`.  Subqueries are the subclass's: `query()`, `window()`, `table_source()`."""
+    """Productions of `expr`.  Queries, windows and lists of sort terms are the subclass's."""
 
     __slots__ = ()
 
