@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import is_
+from typing import Any
 
 from btree import (
     CATALOG_TREE_ID,
+    Key,
     RowAccess,
     Savepoint,
     Store,
@@ -106,9 +108,43 @@ class JointTransaction(RowAccess):
         return sum([part.pages_read for part in self.parts.values()])
 
     def tree(self, tree_id: int) -> Tree:
+        return self._part(tree_id).tree(tree_id % TREE_BASE)
+
+    def row(self, tree_id: int, key: Key) -> Value:
+        return self._part(tree_id).row(tree_id % TREE_BASE, key)
+
+    def put_row(self, tree_id: int, key: Key, row: Value) -> None:
+        self._part(tree_id).put_row(tree_id % TREE_BASE, key, row)
+
+    def insert_row(self, tree_id: int, key: Key, row: Value) -> bool:
+        return self._part(tree_id).insert_row(tree_id % TREE_BASE, key, row)
+
+    def delete_row(self, tree_id: int, key: Key) -> bool:
+        return self._part(tree_id).delete_row(tree_id % TREE_BASE, key)
+
+    def remove_row(self, tree_id: int, key: Key) -> None:
+        self._part(tree_id).remove_row(tree_id % TREE_BASE, key)
+
+    def entry_with(self, tree_id: int, prefix: tuple[Any, ...]) -> Any:
+        return self._part(tree_id).entry_with(tree_id % TREE_BASE, prefix)
+
+    def put_entry(self, tree_id: int, entry: Key, parts: int) -> None:
+        self._part(tree_id).put_entry(tree_id % TREE_BASE, entry, parts)
+
+    def remove_entry(self, tree_id: int, entry: Key, parts: int) -> None:
+        self._part(tree_id).remove_entry(tree_id % TREE_BASE, entry, parts)
+
+    def next_rowid(self, tree_id: int) -> int | None:
+        return self._part(tree_id).next_rowid(tree_id % TREE_BASE)
+
+    def kinds_of(self, tree_id: int) -> tuple[int, ...]:
+        return self._part(tree_id).kinds_of(tree_id % TREE_BASE)
+
+    def _part(self, tree_id: int) -> Transaction:
+        """The part that has a tree, from which something is read."""
         number = tree_id >> TREE_BITS
         self.used.add(number)
-        return self.parts[number].tree(tree_id % TREE_BASE)
+        return self.parts[number]
 
     def catalogs(self) -> list[Tree]:
         """The catalogs' trees in the order of the numbers."""

@@ -79,6 +79,25 @@ class SessionDatabases:
             raise
         return joint
 
+    def _late_joint(self, database: str) -> JointTransaction | None:
+        """A transaction on all databases, for one statement, which takes the lock of one of them as it commits; None if
+        that can't be written, or is not there any more."""
+        number = self.numbers.get(database)
+        if number is None:
+            return None
+        store = self.others[number].store if number else self.store
+        if store.readonly:
+            return None
+        joint = self._joint(self.store.begin())
+        try:
+            part = joint.parts[number]
+            joint.parts[number] = store.begin_late(self.busy_timeout)
+            part.rollback()
+        except BaseException:
+            joint.rollback()
+            raise
+        return joint
+
     def _begin_all_writable(self) -> Transaction:
         """BEGIN IMMEDIATE: as in SQLite, all databases that are not read-only are locked at once.
 
