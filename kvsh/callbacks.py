@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 LENGTH_MAX = 1_000_000_000
 ARGUMENTS_MAX = 127
+_DENY = 1
 
 _FUNCTION_RAISED = "user-defined function raised exception"
 
@@ -186,6 +187,20 @@ def watched(callback: Callable[..., Any], *, otherwise: Any) -> Callable[..., An
             return bool(otherwise)
 
     return run
+
+
+def authorizer(callback: Callable[..., Any]) -> Callable[..., int]:
+    """`callback` as an authorizer: what raises, or gives no integer of 32 bits, denies."""
+
+    def asked(*arguments: Any) -> int:
+        try:
+            answer = callback(*arguments)
+        except Exception as error:
+            tracebacks.note(error, callback)
+            return _DENY
+        return answer if isinstance(answer, int) and -(2**31) <= answer < 2**31 else _DENY
+
+    return asked
 
 
 def each_pages(pages: int, progress: Callable[[int, int, int], Any]) -> Callable[[int, int], None]:

@@ -237,6 +237,8 @@ class Connection(Extensible):
                 self._check_open()  # another thread may have closed it, or ended the transaction
                 always = self._autocommit is False
                 if always or self._session.in_transaction:
+                    if self._session.authorizer is not None:
+                        self._session.authorizer.transaction(word)
                     if self._trace_callback is not None:
                         self._trace(word)
                     end()
@@ -363,6 +365,8 @@ class Connection(Extensible):
             self._begin(f"BEGIN {level}", level or "DEFERRED")
 
     def _begin(self, text: str, level: str = "DEFERRED") -> None:
+        if self._session.authorizer is not None:
+            self._session.authorizer.transaction("BEGIN")
         if self._trace_callback is not None:
             self._trace(text)
         self._session.begin(level)

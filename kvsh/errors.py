@@ -17,7 +17,15 @@ from btree import (
     ReadOnlyError,
     StoreError,
 )
-from sql import CannotOpenError, ConstraintError, Interrupted, MisuseError, SqlError, TooBigError
+from sql import (
+    CannotOpenError,
+    ConstraintError,
+    Interrupted,
+    MisuseError,
+    NotAuthorizedError,
+    SqlError,
+    TooBigError,
+)
 
 LOWER_ERRORS = (SqlError, StoreError)
 """Roots of the lower layers' errors, for `except` clauses in the API."""
@@ -104,6 +112,8 @@ def translated(error: Exception, *, opening: bool = False) -> Error:
         return _coded(ProgrammingError(message), "SQLITE_MISUSE")
     if isinstance(error, TooBigError):
         return _coded(DataError(message), "SQLITE_TOOBIG")
+    if isinstance(error, NotAuthorizedError):
+        return _coded(DatabaseError(str(error)), "SQLITE_AUTH")
     if isinstance(error, CannotOpenError):
         return _coded(OperationalError(message), "SQLITE_CANTOPEN")
     if isinstance(error, SqlError):

@@ -87,12 +87,13 @@ class Extensible:
         )
         self._note_watchers()
 
-    def set_authorizer(self, authorizer_callback: Any) -> None:
-        """Not supported; None (no authorizer) is accepted."""
+    def set_authorizer(self, authorizer_callback: Callable[..., Any] | None) -> None:
+        """Ask `authorizer_callback(action, argument, argument, database, view or trigger)` what statements may do:
+        SQLITE_OK, SQLITE_DENY, or SQLITE_IGNORE, which has a query read NULL for a column.  None takes it away."""
         self._check_thread()
         self._check_open()
-        if authorizer_callback is not None:
-            raise NotSupportedError("kvsh has no authorizer callbacks")
+        asked = None if authorizer_callback is None else callbacks.authorizer(authorizer_callback)
+        self._session.set_authorizer(asked)
 
     def enable_load_extension(self, enable: bool, /) -> None:
         """Not supported: there are no loadable C extensions."""

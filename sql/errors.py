@@ -62,6 +62,12 @@ class ConstraintError(SqlError):
         self.kind = kind
 
 
+class NotAuthorizedError(SqlError):
+    """The session's authorizer has refused what the statement is to do."""
+
+    is_of_preparation = True
+
+
 class CannotOpenError(SqlError):
     """`unable to open database: x`, of ATTACH."""
 

@@ -34,6 +34,7 @@ from sql.session_transactions import TransactionState
 from sql.session_writes import WriteStatement
 
 if TYPE_CHECKING:
+    from sql.authorizing import Ask, Authorizer
     from sql.bind import BindEnvironment
     from sql.functions import FunctionRegistry
     from sql.parse.statements import ObjectName, Statement
@@ -90,6 +91,7 @@ class Session(TransactionState):
         self.recursive_triggers = False
         self.case_sensitive_like = False
         self.ignore_check_constraints = False
+        self.authorizer: Authorizer | None = None
         self.opener: Callable[[Session, str], Store] | None = None
         """What opens the database at a path that ATTACH names (`sql.attaching.open_attached` if nothing else)."""
         self.pragmas: dict[str, Any] = {}  # settings that are kept and shown, and change nothing
@@ -247,6 +249,15 @@ class Session(TransactionState):
         self._plans.clear()
         self._ready.clear()
 
+    def set_authorizer(self, ask: Ask | None) -> None:
+        """Have `ask` say what statements may do from now on (`sql.authorizing`); None: all of it."""
+        self.forget_plans()
+        self.authorizer = None
+        if ask is not None:
+            from sql.authorizing import Authorizer
+
+            self.authorizer = Authorizer(ask)
+
     def ready(self, sql: str) -> ReadyQuery | None:
         """The query of this text, if it is ready for what a statement would read now."""
         known = self._ready.get(sql)
@@ -268,7 +279,7 @@ class Session(TransactionState):
         if self._ready_version != version or len(self._ready) >= _READY_MAX:
             self._ready.clear()
             self._ready_version = version
-        if self._reader is not None and not self.is_limited:
+        if self._reader is not None and not self.is_limited and self.authorizer is None:
             self._ready[sql] = ready, columns
 
     def _first_run(self, sql: str, shape: str, values: Values, parameters: Parameters) -> Result:
@@ -277,7 +288,7 @@ class Session(TransactionState):
 
             self.lift = lift_literals
         control = _CONTROL.get(sql.strip(" \t\r\n;").upper())
-        if control is not None:
+        if control is not None and self.authorizer is None:
             statement = TransactionStatement(control)
             self._keep(sql, statement)
             return statement.run(self, ())
@@ -329,6 +340,8 @@ class Session(TransactionState):
             if error.message == "only one statement at a time can be executed":
                 raise SeveralStatementsError(error.offset) from error
             raise
+        if self.authorizer is not None:
+            self.authorizer.check(self, statement)
         plan = _plan_of(statement)
         plan.text = sql
         if lifted and isinstance(plan, QueryPlan):
@@ -347,6 +360,8 @@ class Session(TransactionState):
         return known
 
     def _keep(self, key: Any, plan: Prepared) -> None:
+        if self.authorizer is not None:
+            return  # who is asked for each execution
         plans = self._plans
         if len(plans) >= _PLANS_MAX:
             for old in list(plans)[: _PLANS_MAX // 4]:

@@ -544,6 +544,8 @@ class QueryPlan(Checked):
             transaction, parameters=values, parameter_kinds=_kinds(types)
         )
         self._observed = environment.schema = ObservedSchema(environment.schema)
+        if session.authorizer is not None:
+            environment.hidden = frozenset(session.authorizer.hidden)
         try:
             with planning(self.statement.text):
                 query = plan_select(self.statement.tree, environment)

@@ -61,6 +61,8 @@ def call(
     function = functions.lookup(name.lower(), len(arguments))
     if function is None:
         _unknown_function(binder, name, node)
+    if binder.statement.asks is not None:
+        binder.statement.asks.function(name)
     if window is not None:
         if distinct:
             raise SqlError("DISTINCT is not supported for window functions", offset=offset_of(node))

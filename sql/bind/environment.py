@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
 if TYPE_CHECKING:
     from btree import Transaction
+    from sql.bind.scope import ScopeColumn
     from sql.functions import FunctionRegistry
     from sql.schema import Schema, Table
+
+
+class Asks(Protocol):
+    """Whom a binder tells what a statement's names mean, while an authorizer is asked (`sql.authorizing`)."""
+
+    def select(self) -> None: ...
+    def recursive(self) -> None: ...
+    def function(self, name: str) -> None: ...
+    def relation(self, name: str, database: str, written: str | None) -> None: ...
+    def column(self, found: ScopeColumn) -> None: ...
+    def of_row(self, table: Table, name: str) -> None: ...
 
 
 class BindEnvironment:
@@ -21,7 +33,8 @@ class BindEnvironment:
     relations and table-valued functions by lower-case name.  `parameter_kinds` are masks of `Kind`
     bits of the values that the statement will be run with, where known; `parameters` sample values
     for the planner's estimates.  `running` are the programs that the statement is a part of, while they are made
-    functions of; None where they are not to be.
+    functions of; None where they are not to be.  `hidden` are columns that an authorizer shows as NULL: (database, table,
+    column, view or CTE that reads it).
 
     The transaction is whoever's that has the statement prepared: a plan that is kept keeps its surroundings, and
     would keep a version of all trees."""
@@ -30,6 +43,7 @@ class BindEnvironment:
         "_transaction",
         "extra_scopes",
         "functions",
+        "hidden",
         "parameter_kinds",
         "parameters",
         "parse",
@@ -59,6 +73,7 @@ class BindEnvironment:
         self.parameters = parameters
         self.parse = parse
         self.running: tuple[Any, ...] | None = ()
+        self.hidden: frozenset[tuple[str, str, str, str]] = frozenset()
 
     def within(self, transaction: Transaction) -> BindEnvironment:
         """The same surroundings in another transaction."""

@@ -110,6 +110,8 @@ class ExpressionBinder:
                 error.offset = offset_of(node)
                 raise
             if found is not None:
+                if self.statement.asks is not None:
+                    self.statement.asks.column(found)
                 return found
             if table_name is None and name.lower() in scope.aliases:
                 return self._alias(name, scope, node)
@@ -265,6 +267,8 @@ class ExpressionBinder:
 
     def match(self, node: exp.Expression, escape: exp.Expression | None = None) -> Expression:
         op = _MATCHES[type(node)]
+        if self.statement.asks is not None:
+            self.statement.asks.function(op)
         bound = Match(
             op,
             self.scalar(node.this),
@@ -278,6 +282,8 @@ class ExpressionBinder:
 
     def json_arrow(self, node: exp.Expression) -> Expression:
         name = "->" if isinstance(node, exp.JSONExtract) else "->>"
+        if self.statement.asks is not None:
+            self.statement.asks.function(name)
         return calls.scalar_call(
             self, name, (self.bind(node.this), self.bind(node.expression)), node
         )

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from sql.bind.compounds import Arm, compound
 from sql.bind.ctes import Cte, declare
-from sql.bind.environment import BindEnvironment
+from sql.bind.environment import Asks, BindEnvironment
 from sql.bind.expressions import COLLATIONS, ExpressionBinder
 from sql.bind.hidden import with_arguments
 from sql.bind.nodes import is_query, offset_of
@@ -56,6 +56,8 @@ class Binder:
         self.views: set[int] = set()  # that are being bound, by identity
         self.database: str | None = None  # that names stand for in a view, None: any
         self.view_name = ""
+        self.inside = ""  # the innermost view or CTE that is being bound
+        self.asks: Asks | None = None
         self.arms: dict[int, Arm] = {}
         self.tables_read: dict[int, tuple[int, ...]] = {}
 
@@ -78,6 +80,8 @@ class Binder:
             item = table_item(record, source, table, (31,) * len(record.columns))
             self.extra[table.lower()] = item
         column = item.by_name.get(name.lower())
+        if self.asks is not None and table.lower() != "excluded":
+            self.asks.of_row(found[0], "ROWID" if column is None else column.name)
         if column is not None:
             bound: Expression = column.expression
             if isinstance(bound, ColumnRef):
@@ -220,6 +224,8 @@ class Binder:
     ) -> tuple[Block, tuple[ResultColumn, ...]]:
         if len(node.expressions) == 1 and node.find(exp.Anonymous) is not None:
             return self._select(_as_select(node), parent)  # for it may be an aggregate
+        if self.asks is not None:
+            self.asks.select()
         binder = ExpressionBinder(self, Scope(parent))
         rows = tuple(
             binder.bind_all(row.expressions if isinstance(row, exp.Tuple) else [row])
@@ -249,6 +255,8 @@ class Binder:
     def _select(
         self, node: exp.Select, parent: Scope | None
     ) -> tuple[Block, tuple[ResultColumn, ...]]:
+        if self.asks is not None:
+            self.asks.select()
         scope = Scope(parent)
         scope.aggregate_source = self.next_source()
         scope.window_source = self.next_source()
@@ -323,6 +331,8 @@ class Binder:
             star_table = self._star(item)
             if star_table is not None:
                 for column in self._expand(star_table, scope, item):
+                    if self.asks is not None:
+                        self.asks.column(column)
                     outputs.append(column.expression)
                     result.append(
                         ResultColumn(column.name, column.declared_type, column.table, column.column)

@@ -17,7 +17,7 @@ from sqlglot import exp
 from sql.bind.ctes import cte_block, renamed
 from sql.bind.expressions import ExpressionBinder
 from sql.bind.nodes import is_query, offset_of
-from sql.bind.scope import Scope, ScopeColumn, ScopeItem, nearest, nullable, table_item
+from sql.bind.scope import Scope, ScopeColumn, ScopeItem, nearest, nullable, table_item, without
 from sql.bind.typing import carried_affinity, collation_of, compare, kinds_of
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import Case, ColumnRef, Compare, Expression, Literal
@@ -347,6 +347,9 @@ class FromBinder:
             )
         right_column = inside.get(lowered) or right_item.by_name[lowered]
         right_item.merged.add(lowered)
+        if self.binder.asks is not None:
+            self.binder.asks.column(left_column)
+            self.binder.asks.column(right_column)
         left_value, right_value = left_column.expression, right_column.expression
         if side in ("RIGHT", "FULL"):
             # The column shown once is whichever side has a value.
@@ -411,6 +414,8 @@ class FromBinder:
     ) -> tuple[Relation, ScopeItem]:
         source = self.binder.next_source()
         table = provider.table
+        if self.binder.asks is not None:
+            self.binder.asks.relation(table.name, table.database, None)
         item = table_item(table, source, alias, (31,) * len(table.columns))
         item = ScopeItem(
             alias,
@@ -460,7 +465,12 @@ class FromBinder:
             source = self.binder.next_source()
             relation = TableRelation(source, table, alias, self._index_hint(node, table))
             kinds = self.binder.kinds_of(table)
-            return relation, table_item(table, source, alias, kinds, schema=table.database)
+            item = table_item(table, source, alias, kinds, schema=table.database)
+            if self.binder.asks is not None and not node.meta.get("is_target"):
+                self.binder.asks.relation(table.name, table.database, database and database.name)
+            if self.binder.env.hidden:
+                item = without(item, self.binder.env.hidden, table.name, self.binder.inside)
+            return relation, item
         provider = self.binder.env.relations and self.binder.env.relations(name.lower(), where)
         if provider:
             return self._provided(provider, alias, ())
@@ -491,6 +501,8 @@ class FromBinder:
     def _cte(self, cte: Any, alias: str) -> tuple[Relation, ScopeItem]:
         work = cte.work
         if work is not None:
+            if self.binder.asks is not None:
+                self.binder.asks.recursive()
             work.used += 1
             source = self.binder.next_source()
             columns = output_columns(self.binder, work.block, work.columns, source, alias)
@@ -504,7 +516,9 @@ class FromBinder:
             return relation, ScopeItem(alias, columns, schema=None)
         if cte.binding:
             raise SqlError(f"circular reference: {cte.name}", token=cte.name)
+        inside, self.binder.inside = self.binder.inside, cte.name
         cte_block(self.binder, cte, self.scope.parent)
+        self.binder.inside = inside
         uses = self.binder.cte_uses
         uses[cte.number] = uses.get(cte.number, 0) + 1
         return self._derived(cte.block, cte.result, alias, cte.number, cte.hint)
@@ -528,20 +542,33 @@ class FromBinder:
         # A view's own names are those of its database; a temporary one may name any.
         binder.database = None if view.database == "temp" else view.database
         around_name, binder.view_name = binder.view_name, view.name
+        inside, binder.inside = binder.inside, view.name
         extras, binder.env.extra_scopes = binder.env.extra_scopes, {}
         binder.views.add(id(view))
         try:
             block, result = binder.query(parse(view.select), None)
         finally:
             binder.views.remove(id(view))
-            binder.database, binder.view_name = around, around_name
+            binder.database, binder.view_name, binder.inside = around, around_name, inside
             binder.ctes = saved
             binder.env.extra_scopes = extras
         if view.columns is not None and len(view.columns) != len(result):
             raise SqlError(
                 f"expected {len(view.columns)} columns for '{view.name}' but got {len(result)}"
             )
-        return self._derived(block, renamed(result, view.columns, view.name), alias)
+        relation, item = self._derived(block, renamed(result, view.columns, view.name), alias)
+        if binder.asks is not None:
+            columns = [
+                replace(column, table=view.name, column=column.name, stored=view.database)
+                for column in item.columns
+            ]
+            item = ScopeItem(alias, columns, schema=None)
+        if binder.env.hidden:
+            item = replace(
+                without(replace(item, schema=view.database), binder.env.hidden, view.name, inside),
+                schema=None,
+            )
+        return relation, item
 
 
 def _remap(node: Expression, mapping: dict[tuple[int, int], ColumnRef]) -> Expression:

@@ -7,6 +7,8 @@ double-quoted name that nothing answers to is a string.
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from msgspec import Struct, field
 from msgspec.structs import replace
 from sqlglot import exp
@@ -18,6 +20,7 @@ from sql.expressions import (
     Affinity,
     ColumnRef,
     Expression,
+    Literal,
 )
 from sql.plan import AggregateCall, Block, WindowCall
 from sql.schema import Table
@@ -27,7 +30,8 @@ INTEGER_KIND = 2
 
 
 class ScopeColumn(Struct, frozen=True):
-    """A column that a name may mean; `table`, `column`: its origin if it is a stored column."""
+    """A column that a name may mean; `table`, `column`: its origin if it is a stored column; `stored`: the database of
+    that, where it is the table's own column."""
 
     name: str
     expression: Expression
@@ -35,6 +39,7 @@ class ScopeColumn(Struct, frozen=True):
     table: str | None = None
     column: str | None = None
     hidden: bool = False
+    stored: str | None = None
 
 
 class ScopeItem(Struct):
@@ -106,7 +111,7 @@ class Scope(Struct):
                 continue
             column = item.by_name.get(lowered)
             if column is None and lowered in ROWID_NAMES and item.rowid is not None:
-                column = rowid_column(item.rowid, item.alias)
+                column = rowid_column(item.rowid, item.alias, item.schema)
             if column is not None:
                 if found is not None:
                     raise SqlError(f"ambiguous column name: {table}.{name}", token=name)
@@ -124,17 +129,36 @@ class Scope(Struct):
 
     def _rowid(self) -> ScopeColumn | None:
         """The rowid of the one relation that has any."""
-        found = [(item.rowid, item.alias) for item in self.items if item.rowid is not None]
+        found = [
+            (item.rowid, item.alias, item.schema) for item in self.items if item.rowid is not None
+        ]
         return rowid_column(*found[0]) if len(found) == 1 else None
 
     def names(self) -> list[str]:
         return [column.name for item in self.items for column in item.columns]
 
 
-def rowid_column(rowid: Expression, alias: str) -> ScopeColumn:
+def rowid_column(rowid: Expression, alias: str, database: str | None) -> ScopeColumn:
     """The rowid under any of its names: it goes by that of the column that stands for it."""
     name = rowid.name if isinstance(rowid, ColumnRef) else "rowid"
-    return ScopeColumn(name, rowid, "INTEGER", alias, name)
+    return ScopeColumn(name, rowid, "INTEGER", alias, name, stored=database)
+
+
+def without(
+    item: ScopeItem, hidden: Set[tuple[str, str, str, str]], table: str, inside: str
+) -> ScopeItem:
+    """The item with NULL for those columns of its table that are hidden from a query, or from the view it is inside of."""
+    database, name = item.schema or "main", table.lower()
+    columns = [
+        replace(column, expression=Literal(None))
+        if (database, name, column.name.lower(), inside) in hidden
+        else column
+        for column in item.columns
+    ]
+    rowid = item.rowid
+    if isinstance(rowid, ColumnRef) and (database, name, rowid.name.lower(), inside) in hidden:
+        rowid = Literal(None)
+    return ScopeItem(item.alias, columns, rowid, item.key, item.schema)
 
 
 def no_such_column(
@@ -210,6 +234,7 @@ def _columns_of(table: Table, source: int, kinds: tuple[int, ...]) -> _Columns:
             column.declared_type,
             table.name,
             column.name,
+            stored=table.database,
         )
         for position, column in enumerate(table.columns)
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from sql.dml.target import Target, WritePlan, find_target
+from sql.dml.target import Target, WritePlan, condition_of, find_target, scan_query
 from sql.errors import SqlError
 from sql.loading import load
 from sql.parse.statements import Delete, Insert, ObjectName, Update
@@ -17,22 +17,31 @@ from sql.result import WriteOutcome
 if TYPE_CHECKING:
     from sql.bind import BindEnvironment
     from sql.context import Context
+    from sql.dml.assignments import assigned
     from sql.dml.filling import fill_generated, fill_table, lengthen_rows
     from sql.dml.foreign_keys import check_foreign_keys
     from sql.dml.indexing import check_table, fill_index
+    from sql.dml.triggers import triggers_on
+    from sql.dml.views import table_of_view
     from sql.schema import ForeignKey, Table
     from sql.session import Session
 
 __all__ = [
     "WritePlan",
+    "assigned",
     "before_drop_table",
     "check_foreign_keys",
     "check_table",
+    "condition_of",
     "fill_generated",
     "fill_index",
     "fill_table",
+    "find_target",
     "lengthen_rows",
     "prepare_write",
+    "scan_query",
+    "table_of_view",
+    "triggers_on",
 ]
 
 _MODULES = {
@@ -42,6 +51,9 @@ _MODULES = {
     "check_foreign_keys": "sql.dml.foreign_keys",
     "check_table": "sql.dml.indexing",
     "fill_index": "sql.dml.indexing",
+    "assigned": "sql.dml.assignments",
+    "table_of_view": "sql.dml.views",
+    "triggers_on": "sql.dml.triggers",
 }
 
 

@@ -40,11 +40,7 @@ class Triggers:
         event: str,
         changed: frozenset[str] | None = None,
     ) -> None:
-        found = [
-            trigger
-            for trigger in _on(session, env, table)
-            if trigger.event == event and _concerns(trigger, changed)
-        ]
+        found = triggers_on(session, env, table, event, changed)
         self.before = _programs(session, table, found, "BEFORE")
         self.after = _programs(session, table, found, "AFTER")
         self.instead = _programs(session, table, found, "INSTEAD OF")
@@ -53,6 +49,21 @@ class Triggers:
     def any(self) -> bool:
         """Whether there are any."""
         return bool(self.before or self.after or self.instead)
+
+
+def triggers_on(
+    session: Session,
+    env: BindEnvironment,
+    table: Table,
+    event: str,
+    changed: frozenset[str] | None = None,
+) -> list[Trigger]:
+    """A table's or view's triggers for an event, as `Triggers` has it, in the order of firing."""
+    return [
+        trigger
+        for trigger in _on(session, env, table)
+        if trigger.event == event and _concerns(trigger, changed)
+    ]
 
 
 def _on(session: Session, env: BindEnvironment, table: Table) -> list[Trigger]:

@@ -55,7 +55,7 @@ class ViewPlan(WritePlan):
             changed = frozenset(
                 name.lower() for item in statement.assignments for name in item.columns
             )
-        self.table = _as_table(view, env)
+        self.table = table_of_view(view, env)
         self.triggers = Triggers(session, env, self.table, event, changed)
         if not self.triggers.instead:
             raise SqlError(f"cannot modify {view.name} because it is a view")
@@ -143,7 +143,7 @@ def _as_real(value: Any, affinity: Affinity) -> Any:
     return float(value) if value.__class__ is int and affinity == Affinity.REAL else value
 
 
-def _as_table(view: View, env: BindEnvironment) -> Table:
+def table_of_view(view: View, env: BindEnvironment) -> Table:
     """The view's columns as a table's record, for NEW and OLD."""
     name = f"{quoted(view.database)}.{quoted(view.name)}"
     statement: Any = parse_statement(f"SELECT * FROM {name}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-_AUTHORIZER = "kvsh has no authorizer callbacks: set_authorizer() raises NotSupportedError"
 _FINALIZE = "a window's aggregate is asked for value() alone, finalize() is not called for its sake"
 _DEPRECATED = "a deprecated name of the sqlite3 module, gone from Python 3.12 on"
 _BACKUP_STEPS = "a backup copies a snapshot: what is committed meanwhile is not in it"
@@ -21,12 +20,7 @@ EXCLUDED: dict[str, str] = {
     "factory.TextFactoryTests.test_optimized_unicode": _DEPRECATED,
     "hooks.TraceCallbackTests.test_trace_expanded_sql": _TRACE,
     "hooks.TraceCallbackTests.test_trace_too_much_expanded_sql": _TRACE,
-    "regression.RegressionTests.test_bpo37347": _AUTHORIZER,
     "regression.RegressionTests.test_error_msg_decode_error": "text is never invalid UTF-8 in kvsh",
-    "userfunctions.AuthorizerIllegalTypeTests": _AUTHORIZER,
-    "userfunctions.AuthorizerLargeIntegerTests": _AUTHORIZER,
-    "userfunctions.AuthorizerRaiseExceptionTests": _AUTHORIZER,
-    "userfunctions.AuthorizerTests": _AUTHORIZER,
     "userfunctions.WindowFunctionTests.test_win_exception_in_finalize": _FINALIZE,
     "userfunctions.WindowFunctionTests.test_win_missing_finalize": _FINALIZE,
 }
