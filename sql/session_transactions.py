@@ -214,8 +214,9 @@ class TransactionState(SessionDatabases):
             return
         undone = False
         try:
-            while self.unfinished is not None and self.unfinished.undone():
-                pass
+            while (torn := self.unfinished) is not None:
+                if not torn.undone() or self.unfinished is torn:
+                    break
             undone = self.unfinished is None
         finally:
             if not undone:

@@ -310,7 +310,8 @@ class Starting:
             pass
         finally:
             if outcome is None:
-                undo.before, session.unfinished = session.unfinished, undo
+                before, session.unfinished = session.unfinished, undo
+                undo.before = None if before is undo else before
                 undo.take_back()
                 session.unfinished = undo.before
                 session.last_insert_rowid = last_rowid
