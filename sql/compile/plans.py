@@ -55,7 +55,7 @@ def is_cut(plan: SelectPlan) -> bool:
 def may_end(plan: SelectPlan) -> bool:
     """Whether LIMIT may end the join before its last row."""
     block = plan.block
-    if plan.grouped or plan.presorted or is_cut(plan):
+    if (plan.grouped and plan.ordered) or plan.presorted or is_cut(plan):
         return True
     is_distinct = block.distinct and block.limit is not None and block.keys is None
     return is_distinct and not block.windows and (plan.ordered or not block.order)

@@ -24,6 +24,9 @@ COLUMN_ROWS_MIN, COLUMNS_SHARE = 2000.0, 32.0
 every leaf has some of those."""
 PROBED_ROW, LATE_SHARE = 12.0, 8.0
 """A scan by column that asks for each row whether its key is one of some; these are at most one in so many rows."""
+NEW_GROUP, ORDERED_ROW = 1300.0, 115.0
+"""A group of several keys beside all others, until it stands in its place of their order; a row of an index that is put into
+the group of the row before, or the next one."""
 GROUPED_ROW, HASH_PROBE, SUBQUERY_CALL = 100.0, 100.0, 1500.0
 """A row put into its group; a value asked of a hash table; a correlated subquery begun for one row."""
 PREFIX, PREFIX_ROW, FETCHED_ROW = 600.0, 150.0, 700.0

@@ -7,6 +7,8 @@ import math
 from msgspec.structs import replace
 
 from sql.expressions import (
+    INTEGER,
+    NULL,
     ROWID,
     Call,
     ColumnRef,
@@ -20,7 +22,7 @@ from sql.expressions import (
     SlotRef,
 )
 from sql.optimise.candidates import DEPENDENT
-from sql.optimise.costs import SEEK
+from sql.optimise.costs import GROUPED_ROW, NEW_GROUP, ORDERED_ROW, SEEK
 from sql.optimise.decorrelate import ANTI, SEMI
 from sql.optimise.joins import HAVING_SHARE, JoinOrder, State
 from sql.optimise.ordering import in_order
@@ -58,6 +60,8 @@ class SelectPlanner(JoinOrder):
         runs = None if ordered or not in_order else self._in_runs(best)
         if runs is not None:
             best = runs[0]
+        by_groups = None if ordered or not block.keys else self._group_by_group(best)
+        best = by_groups or best
         levels = self._levels(best)
         if not ordered and runs is None:
             levels = self._with_topmost(levels, best)
@@ -80,7 +84,7 @@ class SelectPlanner(JoinOrder):
             tuple(self.constant),
             ordered=ordered and not extreme,
             presorted=0 if runs is None else runs[2],
-            grouped=ordered and bool(block.keys),
+            grouped=(ordered and bool(block.keys)) or by_groups is not None,
             first_row=ordered and extreme,
             rows=rows,
             cost=cost,
@@ -176,6 +180,25 @@ class SelectPlanner(JoinOrder):
         down = bool(order) and order[0].descending
         order += [replace(key, descending=down, nulls_first=not down) for key in left.values()]
         return tuple(order)
+
+    def _group_by_group(self, best: State) -> State | None:
+        """The entries of an index in the order of GROUP BY's keys, where that costs less than to have all groups in a dict
+        and to sort them; None elsewhere.  Of one integer they are in lists at the key (`sql/run/dense.py`)."""
+        keys, rows = self.block.keys, best.rows
+        if not keys or len(self.items) != 1:
+            return None
+        first = keys[0].expression
+        if len(keys) == 1 and isinstance(first, ColumnRef) and first.kinds & ~NULL == INTEGER:
+            return None
+        at_once = best.cost + rows * GROUPED_ROW + self.groups(rows) * NEW_GROUP
+        if best.cost + rows * ORDERED_ROW > at_once:
+            return None
+        state = self.join_all(keys)
+        access = None if state is None else state.steps[0].candidate.access
+        if not isinstance(access, KeyRange) or not access.covering or access.path.clustered:
+            return None
+        assert state is not None
+        return state if state.cost + rows * ORDERED_ROW < at_once else None
 
     def _in_runs(self, best: State) -> tuple[State, float, int] | None:
         """A way to join whose rows come in the order of the first of several keys of ORDER BY, so that LIMIT ends them with
