@@ -7,7 +7,8 @@ none.  See `overlay`, whose trees read it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from btree.protocols import Key, Value
 from btree.tree_state import TreeState
@@ -45,6 +46,13 @@ def remove_pending(state: TreeState, lsn: int) -> None:
                 del state.pending[key]
             else:
                 state.pending[key] = entry[2]
+
+
+def newest_of(pending: Mapping[Key, Any], keys: Iterable[Key], lsn: int) -> list[tuple[Key, Value]]:
+    """What the newest changes of some keys put, each with its key, but for those that came after commit `lsn`: a reader
+    of the newest commit, as most are, need look no further."""
+    entries = map(pending.get, keys)
+    return [(entry[3], entry[1]) for entry in entries if entry is not None and entry[0] <= lsn]
 
 
 def changes_seen(state: TreeState, lsn: int) -> dict[Key, Value]:

@@ -29,6 +29,7 @@ from btree.changed_keys import (
 from btree.few_keys import first_of
 from btree.order import MAX, in_order, less, search_left, search_right
 from btree.packed_keys import Pick
+from btree.pending import newest_of
 from btree.protocols import Key, Row, TreeKind, Value
 from btree.ranges import Bound
 from btree.tree import DELETED
@@ -121,6 +122,10 @@ class Waiting:
 
     def _changes(self, run: Sequence[Key]) -> list[tuple[Key, Value]]:
         self._state.pending_met += len(run)
+        if not self._own:
+            changes = newest_of(self._entries, run, self._lsn)
+            if len(changes) == len(run):
+                return changes
         return [change for key in run if (change := self.change(key)) is not None]
 
     def change(self, key: Key) -> tuple[Key, Value] | None:
@@ -288,7 +293,11 @@ def _changes(tree: OverlaidTree, run: Sequence[Key]) -> list[tuple[Key, Value]] 
         tree.settle()
         return None
     state.pending_met += len(run)
-    changes: list[tuple[Key, Value]] = []
+    if not own:
+        changes = newest_of(entries, run, lsn)
+        if len(changes) == len(run):
+            return changes
+    changes = []
     for key in run:
         value = own.get(key, ABSENT) if own else ABSENT
         if value is not ABSENT:
@@ -367,7 +376,7 @@ def prefixes_present(tree: OverlaidTree, prefixes: Sequence[tuple[Any, ...]]) ->
 
 def _are_puts(changes: list[tuple[Key, Value]], known: int) -> bool:
     """Whether each of so many changes that are known of can be seen and put an entry."""
-    return len(changes) == known and all(value is not DELETED for _, value in changes)
+    return len(changes) == known and DELETED not in [change[1] for change in changes]
 
 
 def _first_with(

@@ -13,7 +13,7 @@ planner's choice.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ from sql.plan.operators import (
     RowidRange,
     SelectPlan,
     TableScan,
+    TreeEnd,
 )
 from sql.run.arithmetic import OPERATORS
 from sql.run.ranges import UNBOUND, rowid_of
@@ -112,7 +113,7 @@ class _Maker:
             raise _NotShort
         plan = self.planner.plan(block)
         if isinstance(plan, SelectPlan) and plan.ends:
-            return self._ends(plan)
+            return self._ends(block, plan.ends)
         if not isinstance(plan, SelectPlan) or len(plan.levels) != 1 or plan.constant:
             raise _NotShort
         level = plan.levels[0]
@@ -468,9 +469,8 @@ class _Maker:
 
         return Short(ready)
 
-    def _ends(self, plan: SelectPlan) -> Short:
-        """Several ends of indexes, and how many rows there are."""
-        block, ends = plan.block, plan.ends
+    def _ends(self, block: Select, ends: Sequence[TreeEnd]) -> Short:
+        """Ends of trees, and how many rows there are."""
         slots = []
         for output in block.outputs:
             if not isinstance(output, SlotRef) or output.source != block.aggregate_source:
@@ -522,13 +522,20 @@ class _Maker:
         return Short(ready)
 
     def _edge(self, plan: SelectPlan, level: Level) -> Short:
-        """min() or max() of a column that an index has in order."""
+        """min() or max() of a column that an index has in order, or of the row ids."""
         block, access, relation = plan.block, level.access, level.relation
         if not plan.first_row or block.limit is not None or block.order:
             raise _NotShort
+        assert isinstance(relation, TableRelation)
+        if isinstance(access, TableScan):
+            table, call = relation.table, block.aggregates[0]
+            column = call.arguments[0]
+            is_rowid = isinstance(column, ColumnRef) and column.column in (ROWID, table.rowid_alias)
+            if not is_rowid or table.without_rowid or block.bare or call.where is not None:
+                raise _NotShort
+            return self._ends(block, (TreeEnd(table.tree_id, call.name),))
         if not isinstance(access, KeyRange) or not access.covering or access.path.clustered:
             raise _NotShort
-        assert isinstance(relation, TableRelation)
         positions = dict(access.path.positions)
         columns = [*block.aggregates[0].arguments, *block.bare]
         places = []

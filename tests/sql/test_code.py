@@ -53,6 +53,9 @@ SHORT = [
     "SELECT b FROM t INDEXED BY ta WHERE a = 3 ORDER BY id LIMIT 2 OFFSET 1",
     "SELECT min(a), max(id), count(*) FROM t",
     "SELECT min(a) FROM t UNION ALL SELECT max(a) FROM t",
+    "SELECT max(id) FROM t",
+    "SELECT min(rowid) FROM t",
+    "SELECT max(rowid) FROM t UNION ALL SELECT min(id) FROM t",
 ]
 
 
