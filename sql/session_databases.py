@@ -64,8 +64,9 @@ class SessionDatabases:
 
     # -- transactions on all of them ---------------------------------------------------------------
 
-    def _joint(self, main: Transaction) -> JointTransaction:
-        """A transaction on all databases; `main` is that on `store`."""
+    def _joint(self, main: Transaction, late: int = 0) -> JointTransaction:
+        """A transaction on all databases; `main` is that on `store`, and the one on the database of number `late` is to
+        write, if that is another."""
         from sql.joint import JointTransaction, Shapes
 
         if self._shapes is None:
@@ -73,7 +74,9 @@ class SessionDatabases:
         joint = JointTransaction(main, self.store, self._shapes)
         try:
             for number, other in self.others.items():
-                joint.take_in(number, other.name, other.store, other.store.begin())
+                store = other.store
+                part = store.begin_late(self.busy_timeout) if number == late else store.begin()
+                joint.take_in(number, other.name, store, part)
         except BaseException:
             joint.rollback()
             raise
@@ -88,15 +91,8 @@ class SessionDatabases:
         store = self.others[number].store if number else self.store
         if store.readonly:
             return None
-        joint = self._joint(self.store.begin())
-        try:
-            part = joint.parts[number]
-            joint.parts[number] = store.begin_late(self.busy_timeout)
-            part.rollback()
-        except BaseException:
-            joint.rollback()
-            raise
-        return joint
+        main = self.store.begin() if number else store.begin_late(self.busy_timeout)
+        return self._joint(main, late=number)
 
     def _begin_all_writable(self) -> Transaction:
         """BEGIN IMMEDIATE: as in SQLite, all databases that are not read-only are locked at once.

@@ -20,7 +20,7 @@ def connected(path: Path, durability: Any = "off") -> kvsh.Connection:
     return kvsh.connect(path, isolation_level=None, durability=durability, timeout=60)
 
 
-@pytest.fixture(params=["a handle each", "one handle"])
+@pytest.fixture(params=["a handle each", "one handle", "beside other databases"])
 def both(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     one = connected(tmp_path / "a.db")
     if request.param == "one handle":
@@ -29,6 +29,9 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         two = connected(tmp_path / "a.db")
     one.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, u TEXT UNIQUE)")
     one.executemany("INSERT INTO t VALUES (?, ?, ?)", [(n, 0, f"u{n}") for n in range(10)])
+    if request.param == "beside other databases":
+        one.execute("CREATE TEMP TABLE aside (a)")
+        one.execute("ATTACH ? AS another", (str(tmp_path / "b.db"),))
     yield one, two
     assert one.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     two.close()
@@ -191,3 +194,49 @@ def test_rows_that_have_to_be_read_and_long_runs(tmp_path: Path) -> None:
     assert dict(con.execute("SELECT id, n FROM t").fetchall()) == model
     assert con.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     con.close()
+
+
+@pytest.mark.parametrize("durability", ["off", "full"])
+def test_one_database_of_several_is_written_and_the_others_are_left_to_others(
+    tmp_path: Path, durability: str
+) -> None:
+    """A statement of its own takes the lock of the database that it writes, and no other one."""
+    one = connected(tmp_path / "a.db", durability)
+    other = connected(tmp_path / "b.db", durability)
+    for connection in (one, other):
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")
+        connection.execute("INSERT INTO t VALUES (1, 0), (2, 0)")
+    one.execute("ATTACH ? AS b", (str(tmp_path / "b.db"),))
+    one.execute("CREATE TEMP TABLE told (id INTEGER PRIMARY KEY, n INTEGER)")
+    one.execute("PRAGMA busy_timeout = 20")
+    ours = "UPDATE main.t SET n = n + ? WHERE id = ?"
+    theirs = "UPDATE b.t SET n = n + ? WHERE id = ?"
+    told = "INSERT INTO told VALUES (?, ?)"
+    for number in range(3):  # from the second time on by the plan alone
+        assert one.execute(ours, (1, 1)).rowcount == 1
+        assert one.execute(theirs, (1, 1)).rowcount == 1
+        assert one.execute(told, (number, 0)).rowcount == 1
+    other.execute("BEGIN IMMEDIATE")
+    assert one.execute(ours, (10, 1)).rowcount == 1
+    assert one.execute(told, (3, 0)).rowcount == 1
+    with pytest.raises(kvsh.OperationalError, match="locked"):
+        one.execute(theirs, (10, 1))
+    other.execute("UPDATE t SET n = 100 WHERE id = 1")
+    other.execute("COMMIT")
+    assert one.execute(theirs, (1000, 1)).rowcount == 1
+    one.execute(
+        "CREATE TEMP TRIGGER tells AFTER UPDATE ON main.t BEGIN"
+        " INSERT INTO told VALUES (NEW.n, OLD.n); END"
+    )
+    for _ in range(3):
+        assert one.execute(ours, (7, 2)).rowcount == 1
+    assert one.execute("SELECT n FROM main.t").fetchall() == [(13,), (21,)]
+    assert other.execute("SELECT n FROM t").fetchall() == [(1100,), (0,)]
+    assert one.execute("SELECT * FROM told").fetchall() == [
+        *[(number, 0) for number in range(4)],
+        (7, 0),
+        (14, 7),
+        (21, 14),
+    ]
+    one.close()
+    other.close()
