@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO
 
 from kvsh.arguments import Unfulfilled, UsageError, parse, split
@@ -20,6 +21,7 @@ from kvsh.output import DRAWN, HEADERS_BY_DEFAULT, Batches, Row, Style, write_ro
 from kvsh.output.target import PagerLeft, Target
 from kvsh.reader import Reader, Unit
 from kvsh.stopping import Stoppable
+from kvsh.told import ONE_BY_ONE_MAX, Told, is_change
 
 if TYPE_CHECKING:
     from kvsh.arguments import Arguments
@@ -109,9 +111,9 @@ class Environment(OpenDatabase, Stoppable):
         self.leave_status: int | None = None
         self.last_seconds: float | None = None
         self._waited_seconds = 0.0  # for an answer of the user, while the statement ran
-        self._outcome: str | None = (
-            ""  # what the latest statement did, as "3 rows changed"; None: said
-        )
+        self._outcome: str | None = ""  # what the latest statement did, as "3 rows"; None: said
+        self._rows_changed: int | None = None  # by the latest statement, if that is to be told
+        self._told = Told(self.say)
         self._once = False
         Stoppable.__init__(self)
         OpenDatabase.__init__(self, path, options)
@@ -242,7 +244,11 @@ class Environment(OpenDatabase, Stoppable):
         """Run every unit of a text typed at the prompt; errors are reported."""
         reader = Reader()
         reader.feed(text)
-        for unit in reader.units(final=True):
+        units = list(reader.units(final=True))
+        is_long = len(units) > ONE_BY_ONE_MAX and self.timer != "on"
+        for unit, following in zip_longest(units, units[1:]):
+            assert unit is not None
+            self._told.has_more = is_long and is_change(unit) and is_change(following)
             done = self.attempt(unit)
             if self.terminated:
                 self.leave_status = self.terminated
@@ -280,6 +286,7 @@ class Environment(OpenDatabase, Stoppable):
             return False
         except Exception as error:
             self.last_error = error
+            self._told.end()
             from kvsh.report import report
 
             report(self, error, unit)
@@ -297,7 +304,7 @@ class Environment(OpenDatabase, Stoppable):
             self._changes_before = self._session.total_changes
         started = time.perf_counter()
         self._waited_seconds = self.target.pager_seconds = 0.0
-        self._outcome = ""
+        self._outcome, self._rows_changed = "", None
         try:
             if unit.kind == "sql":
                 if unit.text.startswith("/*"):  # one that is closed belongs to what is before
@@ -320,6 +327,11 @@ class Environment(OpenDatabase, Stoppable):
                 self.target.restore()
         outcome, self._outcome = self._outcome, ""  # what runs inside of a command is told once
         is_timed = self.timer == "on" or (self.timer == "typed" and self.interactive)
+        if self._rows_changed is not None:
+            seconds = self.last_seconds if is_timed and unit.kind == "sql" else None
+            self._told.changed(self._rows_changed, seconds)
+            self._rows_changed = None
+            return
         if is_timed and unit.kind == "sql" and outcome is not None:
             from kvsh.repl.status import duration
 
@@ -388,7 +400,7 @@ class Environment(OpenDatabase, Stoppable):
             ):
                 provision.keep()
                 if self.changes_shown and danger.verb in ("delete", "update"):
-                    self._outcome = _changed(touched)
+                    self._rows_changed = touched
             else:
                 self._changes_before += session.total_changes - changed
                 self.say("undone: nothing was changed")
@@ -397,6 +409,7 @@ class Environment(OpenDatabase, Stoppable):
     def _confirmed(self, text: str) -> bool:
         """What the user says to a question; the time that takes is not the statement's."""
         assert self.confirm is not None
+        self._told.end()
         asked = time.perf_counter()
         try:
             return self.confirm(text)
@@ -422,7 +435,7 @@ class Environment(OpenDatabase, Stoppable):
         try:
             if result.columns is None:
                 if self.changes_shown and result.rowcount >= 0:
-                    self._outcome = _changed(result.rowcount)
+                    self._rows_changed = result.rowcount
                 return
             names = [column.name for column in result.columns]
             if len(names) == 1 and text.lstrip()[:7].lower() == "explain":
@@ -533,6 +546,7 @@ class Environment(OpenDatabase, Stoppable):
         """Print an error that came from outside a statement."""
         from kvsh.report import message_of
 
+        self._told.end()
         message = message_of(error)
         self.say(message if isinstance(error, KeyboardInterrupt) else f"error: {message}")
 
@@ -548,13 +562,6 @@ def located(shift: int) -> Iterator[None]:
         if error.offset is not None:
             error.offset += shift
         raise
-
-
-def _changed(rows: int) -> str:
-    """What a change did."""
-    from kvsh.draw.pen import counted
-
-    return f"{counted(rows, 'row')} changed"
 
 
 class _Parameters(dict[str, "SqlValue"]):

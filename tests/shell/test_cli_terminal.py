@@ -450,3 +450,27 @@ def test_what_init_prints_is_not_behind_the_prompt(database: Path, tmp_path: Pat
     with Terminal([str(database)], environ={"KVSH_CONFIG": str(config)}) as terminal:
         terminal.wait_for("^ready$")
         terminal.wait_for_prompt()
+
+
+def test_pasted_changes_are_told_in_one_line(terminal: Terminal) -> None:
+    lines = [f"INSERT INTO artist VALUES ({number}, 'x');" for number in range(10, 60)]
+    lines.insert(25, "SELECT 'between' AS b;")
+    terminal.send("\x1b[200~" + "\n".join(lines) + "\x1b[201~\r")
+    terminal.wait_for(r"^25 rows changed by 25 statements in [\d.]+ (us|ms|s)\n┌")
+    terminal.wait_for(r"^1 row in .*\n25 rows changed by 25 statements in ")
+    terminal.wait_for_prompt()
+    assert " row changed" not in terminal.text
+
+
+def test_what_was_changed_before_an_error_is_told_before_it(terminal: Terminal) -> None:
+    inserts = [f"INSERT INTO artist VALUES ({number}, 'x');" for number in (7, 8, 9, 10, 11, 7, 12)]
+    terminal.send("\x1b[200~" + " ".join(inserts) + "\x1b[201~\r")
+    terminal.wait_for(r"^5 rows changed by 5 statements in .*\nerror: UNIQUE constraint failed")
+    updates = [f"UPDATE artist SET name = 'y' WHERE id = {number};" for number in (7, 8, 9, 10, 11)]
+    terminal.send("\x1b[200~" + " ".join(updates) + " DELETE FROM album;\x1b[201~\r")
+    terminal.wait_for(r"^5 rows changed by 5 statements in .*\n.*\[y/N\]")
+    terminal.send("n\r")
+    terminal.wait_for("undone: nothing was changed")
+    terminal.send(".timer on\r")
+    terminal.send("\x1b[200~" + " ".join([*updates, *updates]) + "\x1b[201~\r")
+    terminal.wait_for(r"(?:^1 row changed in .*\n){10}")
