@@ -167,8 +167,7 @@ class DiskStore:
         self.pages.await_turn()
 
     def _renewed_view(self) -> View:
-        if self.closed:
-            self.check_open()
+        self.check_open()
         with self._lock:
             snapshot: Snapshot = self.pages.snapshot()
             known, lsn = self._versions, snapshot.lsn
