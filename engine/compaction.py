@@ -14,6 +14,7 @@ Readers of older snapshots go on reading the old file, which stays until they le
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -153,11 +154,14 @@ class Replacement:
             write_table(self.copy, ahead=False)
 
     def catch_up(self) -> None:
-        """Copy the commits since, until few are left."""
+        """Copy the commits since, until few are left, or as many again: who writes as fast as this copies them is to wait for
+        the rest, rather than be run after for as long as rounds that grow take."""
         old = self._old
+        left: float = math.inf
         for _ in range(_CATCH_UP_ROUNDS):
             visible = old.words[WORD_VISIBLE]
-            if visible >= SUPERSEDED or visible - self._position < _CATCH_UP_BYTES:
+            before, left = left, visible - self._position
+            if visible >= SUPERSEDED or left < _CATCH_UP_BYTES or left * 2 > before:
                 break
             self._copy_commits(visible)
 

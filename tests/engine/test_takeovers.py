@@ -322,6 +322,40 @@ def test_a_compaction_that_has_copied_what_was_taken_back_since_is_abandoned(
     first.close()
 
 
+def test_a_compaction_runs_after_no_writer_that_is_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It copied the commits of one round, in which there came more of them, for as long as that grew."""
+    store: Any = open_store(tmp_path / "db", durability="normal")
+    put(store, b"kept")
+    store.checkpoint()
+    monkeypatch.setattr(engine.compaction, "_CATCH_UP_BYTES", 0)
+    replacement = engine.compaction.Replacement
+    copy, catch_up, written = replacement._copy_commits, replacement.catch_up, [10]
+
+    def slowly(made: engine.compaction.Replacement, end: int) -> None:
+        copy(made, end)
+        if catching_up:
+            written.append(written[-1] * 2)
+            for number in range(written[-1]):
+                put(store, b"%d" % number)
+
+    def and_then(made: engine.compaction.Replacement) -> None:
+        for number in range(written[-1]):
+            put(store, b"%d" % number)
+        catch_up(made)
+        catching_up.clear()
+
+    catching_up = [True]
+    monkeypatch.setattr(replacement, "_copy_commits", slowly)
+    monkeypatch.setattr(replacement, "catch_up", and_then)
+    store.compact()
+    assert len(written) == 2
+    assert len(held(store)) == 21
+    assert store.check() == []
+    store.close()
+
+
 @pytest.mark.parametrize("readonly", [False, True])
 def test_a_commit_of_another_that_is_damaged_is_an_error_and_not_missing(
     tmp_path: Path, readonly: bool
