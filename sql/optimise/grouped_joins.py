@@ -45,7 +45,14 @@ JOINED_MIN = 2000.0
 """Joined rows from which on it is tried."""
 JOINED_ROW = 3.0 * GROUPED_ROW
 """A joined row put into its group: a row of two tables, found in a list of matches."""
-_OF_NOTHING = {"count": 0, "total": 0.0, "sum": None, "avg": None, "min": None, "max": None}
+_OF_NOTHING: dict[str, int | float | None] = {
+    "count": 0,
+    "total": 0.0,
+    "sum": None,
+    "avg": None,
+    "min": None,
+    "max": None,
+}
 """What aggregates are of NULLs alone."""
 
 
@@ -216,7 +223,7 @@ def _is_null_of_nulls(e: Expression) -> bool:
 
 def _of_nothing(call: AggregateCall) -> int | float | None:
     """What an aggregate is of a row without a match."""
-    return _OF_NOTHING[call.name] if call.arguments else 1  # type: ignore[return-value]
+    return _OF_NOTHING[call.name] if call.arguments else 1
 
 
 def _column(source: int, place: int, of: Expression) -> ColumnRef:
