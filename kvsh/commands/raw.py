@@ -96,7 +96,7 @@ def exists(environment: Environment, arguments: Arguments) -> None:
         there = KeySpace(transaction).exists(arguments.words[0].bytes)
     environment.write("1\n" if there else "0\n")
     if not there:
-        raise _missing(arguments.words[0])
+        raise Unfulfilled
 
 
 def scan(environment: Environment, arguments: Arguments) -> None:

@@ -81,11 +81,28 @@ class Source:
         """The sentence for what does not decode."""
         if not isinstance(error, UnicodeDecodeError):
             return TransferError(f"{self.name} is not {self.encoding}: {error}")
-        byte = error.object[error.start]
+        line, byte, likely = self._wrong_byte()
+        where = f"{self.name}:{line}" if line else self.name
         return TransferError(
-            f"{self.name}: byte 0x{byte:02x} is not {self.encoding}: say which encoding the file"
-            " has, such as --encoding latin-1"
+            f"{where}: byte 0x{byte or error.object[error.start]:02x} is not {self.encoding}: say which encoding the"
+            f" file has, such as --encoding {likely}"
         )
+
+    def _wrong_byte(self) -> tuple[int, int, str]:
+        """The line (from 1) of the first byte that does not decode, the byte, and what encoding the file may have."""
+        decoder = codecs.getincrementaldecoder(self.encoding)()
+        self._raw.seek(0)
+        line, likely = 1, "latin-1"
+        while block := self._raw.read(_BUFFER_BYTES):
+            if line == 1 and b"\0" in block[:4]:  # every other byte of ASCII in UTF-16
+                likely = "utf-16-be" if block[:1] == b"\0" else "utf-16-le"
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as error:
+                line += error.object.count(b"\n", 0, error.start)
+                return line, error.object[error.start], likely
+            line += block.count(b"\n")
+        return 0, 0, likely  # it ends within a character
 
     def close(self) -> None:
         """Let go of the file."""

@@ -147,6 +147,14 @@ def test_encodings_marks_and_delimiters(
 def test_bytes_of_another_encoding_are_an_error_that_says_what_to_do(load: Load) -> None:
     with pytest.raises(TransferError, match=r"byte 0xe9 is not utf-8: .* --encoding latin-1"):
         load("a.csv", "n\né\n".encode("latin-1"))
+    with pytest.raises(TransferError, match=r"/a\.csv:3: byte 0xe9 is not utf-8"):
+        load("a.csv", "n\nü\n".encode() + b"x\xe9\n")
+    long = "n\n" + "ü,x\n" * 400_000
+    with pytest.raises(TransferError, match=r"/a\.csv:400002: byte 0xff is not utf-8"):
+        load("a.csv", long.encode() + b"\xff\n")
+    for encoding in ("utf-16-le", "utf-16-be"):  # without a mark
+        with pytest.raises(TransferError, match=f"is not utf-8: .* --encoding {encoding}"):
+            load("a.csv", "n,m\nü,é\n".encode(encoding))
     with pytest.raises(TransferError, match="unknown encoding 'klingon'"):
         load("a.csv", "n\n", encoding="klingon")
 
