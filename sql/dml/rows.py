@@ -132,6 +132,7 @@ class RowChanges:
             shown = (*shown[:alias], rowid, *shown[alias + 1 :])
         else:
             rowid = -1 if key is None else rowid_value(key)
+        records.check_types(shown)
         if records.generated:
             shown = records.fill_generated(self.ctx, shown, rowid)
         before = self.target.triggers.before
@@ -152,6 +153,8 @@ class RowChanges:
         try:
             new_key, row = self._new_key(key, new_key, row, assigned)
             row = records.convert(row)
+            if triggers.before or records.generated:
+                records.check_types(row)
             if triggers.before:
                 if records.generated:
                     row = records.fill_generated(ctx, row, new_key)

@@ -76,6 +76,7 @@ class TableWriter:
             key, row = self.with_rowid(row, key)
         row = records.convert(row)
         if records.generated:
+            records.check_types(row)
             row = records.fill_generated(self.ctx, row, key)
         row = self.checked(row, key)
         if records.primary_key is not None:

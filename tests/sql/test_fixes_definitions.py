@@ -272,3 +272,38 @@ def test_which_defaults_an_added_column_of_a_table_with_rows_may_have() -> None:
         "INSERT INTO t (a) VALUES (2)",
         at_end="SELECT * FROM t",
     )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "CREATE INDEX no_more ON log (m)",
+        "CREATE TRIGGER r BEFORE INSERT ON t BEGIN INSERT INTO log VALUES (new.a); END",
+        "CREATE TRIGGER r BEFORE UPDATE ON t BEGIN INSERT INTO log VALUES (new.a); END",
+    ],
+)
+@pytest.mark.parametrize("generated", ["", ", g INT AS (a + 1)", ", g INT AS (a + 1) STORED"])
+@pytest.mark.parametrize("key", ["INTEGER", "INT"])
+def test_types_of_a_strict_table_are_checked_before_its_generated_columns_and_triggers(
+    key: str, generated: str, more: str
+) -> None:
+    wrong = [
+        "INSERT INTO t (id, a, b) VALUES (1, 'x', NULL)",
+        "INSERT INTO t (id, a, b) VALUES ('x', 1, NULL)",
+        "INSERT INTO t (id, a, b) VALUES ('x', 1, 1)",
+        "INSERT OR IGNORE INTO t (id, a, b) VALUES (7, 'x', 1)",
+        "INSERT INTO t (id, a, b) SELECT 8, 'x', NULL UNION ALL SELECT 9, NULL, 1",
+        "UPDATE t SET a = 'x', b = NULL",
+        "UPDATE t SET b = NULL, a = 1",
+        "UPDATE OR IGNORE t SET a = 'x'",
+        "REPLACE INTO t (id, a, b) VALUES (5, 'x', NULL)",
+    ]
+    same_answers(
+        "CREATE TABLE log (m)",
+        f"CREATE TABLE t (id {key} PRIMARY KEY, a INT, b ANY NOT NULL{generated}) STRICT",
+        more,
+        "INSERT INTO t (id, a, b) VALUES (5, 5, 5), (6, NULL, 6)",
+        *wrong,
+        after_each="SELECT total_changes(), (SELECT count(*) FROM log)",
+        at_end="SELECT * FROM t",
+    )
