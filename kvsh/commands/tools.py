@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,8 +146,15 @@ def config(environment: Environment, arguments: Arguments) -> None:
         from kvsh.config import setting
 
         setting(words[0])  # raises, with the nearest name
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    screen = environment.screen if environment.target.is_terminal else None
+    is_wide = screen is None or sum(widths) + 2 * len(widths) <= screen
     for name, value, origin, help_text in rows:
-        environment.write(f"{name:<14} {value:<26} {origin:<16} {help_text}\n")
+        line = f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin:<{widths[2]}}"
+        environment.write(f"{line}  {help_text}\n" if is_wide else f"{line.rstrip()}\n")
+        if not is_wide:
+            text = textwrap.wrap(help_text, max((screen or 80) - 5, 20))
+            environment.write("".join(f"    {part}\n" for part in text))
 
 
 def theme(environment: Environment, arguments: Arguments) -> None:

@@ -474,3 +474,14 @@ def test_what_was_changed_before_an_error_is_told_before_it(terminal: Terminal) 
     terminal.send(".timer on\r")
     terminal.send("\x1b[200~" + " ".join([*updates, *updates]) + "\x1b[201~\r")
     terminal.wait_for(r"(?:^1 row changed in .*\n){10}")
+
+
+def test_settings_fit_the_screen(database: Path) -> None:
+    for columns, expected in (
+        (80, r" +default\n    colours: auto"),
+        (160, r" +default  colours: auto"),
+    ):
+        with shell(database, columns=columns, rows=50) as terminal:
+            terminal.send(".config\r")
+            terminal.wait_for(rf"^theme +\"auto\"{expected}")
+            terminal.wait_for_prompt()
