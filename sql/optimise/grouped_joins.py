@@ -27,6 +27,7 @@ from sql.expressions import (
     ROWID,
     Affinity,
     Arithmetic,
+    Call,
     Case,
     ColumnRef,
     Compare,
@@ -193,6 +194,8 @@ def _can_move(call: AggregateCall, many: TableRelation, *, is_left: bool) -> boo
     parts = [*call.arguments, *([] if call.where is None else [call.where])]
     if not _speaks_of(many, parts):
         return False
+    if any(isinstance(node, Call) for part in parts for node in walk_flat(part)):
+        return False  # a function may fail of rows that nothing is joined with
     if not is_left:
         return True
     if not call.arguments:

@@ -93,3 +93,13 @@ def test_which_groups_are_made_before_the_join(pair: Any, query: str) -> None:
     ours.execute("DROP INDEX IF EXISTS o_c")
     plan = "\n".join(row[0] for row in ours.execute(f"EXPLAIN {query}"))
     assert ("hash lookup of subquery" in plan.lower()) == (query in MADE_BEFORE), plan
+
+
+def test_no_function_is_asked_of_rows_that_nothing_is_joined_with(pair: Any) -> None:
+    query = "SELECT c.id, max(abs(o.v)) FROM c LEFT JOIN o ON o.c = c.id GROUP BY c.id"
+    found = []
+    for con in pair:
+        con.execute("INSERT INTO o(c, v) VALUES (-1, -9223372036854775807 - 1)")
+        found.append(con.execute(query).fetchall())
+        con.rollback()
+    assert found[0] == found[1]
