@@ -103,3 +103,29 @@ def test_no_function_is_asked_of_rows_that_nothing_is_joined_with(pair: Any) -> 
         found.append(con.execute(query).fetchall())
         con.rollback()
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT s.k, g.t, g.n FROM s LEFT JOIN (SELECT t, count(*) n FROM m GROUP BY t) g ON g.t = s.k ORDER BY 1, 2",
+        "SELECT s.k, g.n FROM s JOIN (SELECT t, count(*) n FROM m GROUP BY t) g ON g.t = s.k COLLATE NOCASE ORDER BY 1, 2",
+        "SELECT s.k, g.n FROM s JOIN (SELECT t COLLATE NOCASE t, count(*) n FROM m GROUP BY 1) g ON g.t = s.k ORDER BY 1, 2",
+        "SELECT s.k, g.n FROM s JOIN (SELECT v, count(*) n FROM m GROUP BY v) g ON g.v = s.i ORDER BY 1, 2",
+        "SELECT s.k, g.n FROM s JOIN (SELECT v, t, count(*) n FROM m GROUP BY v, t) g ON g.v = s.i ORDER BY 1, 2",
+        "SELECT s.k, g.n FROM s JOIN (SELECT t, count(*) n FROM m GROUP BY t) g ON g.n = s.i ORDER BY 1, 2",
+        "SELECT g.n, h.n FROM (SELECT v, count(*) n FROM m GROUP BY v) g JOIN (SELECT v, max(t) n FROM m GROUP BY v) h ON g.v = h.v ORDER BY 1, 2",
+    ],
+)
+def test_a_subquery_that_is_grouped_by_what_it_is_joined_by(query: str) -> None:
+    """It has one row for each value, unless the comparison takes several for one."""
+    found = []
+    for con in (kvsh.connect(":memory:"), sqlite3.connect(":memory:")):
+        con.execute("CREATE TABLE s(k TEXT, i INT)")
+        con.execute("CREATE TABLE m(t TEXT, v)")
+        con.executemany("INSERT INTO s VALUES (?, ?)", [("a", 1), ("B", 2), ("c", 3), (None, None)])
+        values = [1, 1.0, "1", "2", 2, None, b"1"]
+        rows = [("aAbBcd"[n % 6], values[n % 7]) for n in range(84)]
+        con.executemany("INSERT INTO m VALUES (?, ?)", rows)
+        found.append(con.execute(query).fetchall())
+    assert list(map(repr, found[0])) == list(map(repr, found[1]))
