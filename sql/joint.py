@@ -17,6 +17,7 @@ from typing import Any
 
 from btree import (
     CATALOG_TREE_ID,
+    ConflictError,
     Key,
     RowAccess,
     Savepoint,
@@ -240,6 +241,8 @@ class JointTransaction(RowAccess):
     def commit(self) -> None:
         done: list[str] = []
         waiting = sorted(self.parts, key=lambda number: (number == TEMP, number))
+        if sum([part.writable for part in self.parts.values()]) > 1:
+            self._make_sure()
         for place, number in enumerate(waiting):
             part = self.parts[number]
             is_written = part.writable
@@ -252,6 +255,16 @@ class JointTransaction(RowAccess):
                 raise
             if is_written:
                 done.append(self.names[number])
+
+    def _make_sure(self) -> None:
+        """Have the locks of all that is written, before one part is committed and another, that was to take its lock only
+        then, finds that its version was not the newest: ConflictError, with nothing done."""
+        try:
+            if not self.is_newest():
+                raise ConflictError("another transaction was committed since this one began")
+        except BaseException:
+            self.rollback()
+            raise
 
     def rollback(self) -> None:
         self._roll_back(self.parts)

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 import kvsh
+from btree import ConflictError, TreeKind, open_store
 from btree.late_transaction import LateTransaction
 from btree.overlay import OWN_MAX
+from sql.joint import JointTransaction, Shapes
+from sql.schema import TREE_BASE
 from tests.threads import in_threads
 
 
@@ -240,3 +243,37 @@ def test_one_database_of_several_is_written_and_the_others_are_left_to_others(
     ]
     one.close()
     other.close()
+
+
+def test_several_databases_are_committed_only_if_none_has_to_begin_again(tmp_path: Path) -> None:
+    """One that takes its lock late may not find out behind another's commit that it was too late."""
+    stores = [open_store(tmp_path / name, durability="off", timeout=0) for name in ("a.db", "b.db")]
+    for store in stores:
+        making = store.begin(write=True)
+        tree_id = making.create_tree(TreeKind.TABLE)
+        making.tree(tree_id).put(1, (0,))
+        making.commit()
+    main, attached = stores
+    attached.view()
+    other = open_store(tmp_path / "b.db", durability="off", timeout=0)
+
+    def both() -> JointTransaction:
+        joint = JointTransaction(main.begin(write=True), main, Shapes())
+        joint.take_in(2, "b", attached, attached.begin_late())
+        for number in (0, 2):
+            row = joint.row(tree_id + number * TREE_BASE, 1)
+            joint.put_row(tree_id + number * TREE_BASE, 1, (row[0] + 1,))
+        return joint
+
+    both().commit()
+    late = both()
+    theirs = other.begin(write=True)
+    theirs.tree(tree_id).put(1, (100,))
+    theirs.commit()
+    with pytest.raises(ConflictError, match="since this one began"):
+        late.commit()
+    assert [store.begin().row(tree_id, 1) for store in (main, attached)] == [(1,), (100,)]
+    both().commit()
+    assert [store.begin().row(tree_id, 1) for store in (main, attached)] == [(2,), (101,)]
+    for store in (*stores, other):
+        store.close()
