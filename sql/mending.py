@@ -5,7 +5,7 @@
     a table whose rows were lost, and its indexes not (or the other way round): queries would answer differently by
         the way they take, so all indexes are made anew
     trees that no row of the catalog names any more: the rows of each table go to `lost_and_found_N (c0, c1, ...)`,
-        N the tree's number, with their rowids; entries of indexes go
+        N the tree's number, with their rowids; entries of indexes go, which is told: nobody knows what they were of
     rows of the catalog that name a tree or a table which is not there: they go
     rows that are older than some of their table's columns, where what they hold there stood in a directory that is
         lost: they get the columns' defaults
@@ -31,11 +31,12 @@ def mend(session: Session) -> list[str]:
 
     Each table and each index is a transaction of its own, so that one that fails costs no other."""
     with session.writing() as transaction:
+        nameless = _lost_trees(transaction)
         notes = _drop_dangling(transaction)
         lost = _lost_trees(transaction)
     session.forget_plans()
     for tree_id, kind in lost:
-        notes += _found(session, tree_id, kind)
+        notes += _found(session, tree_id, kind, is_told=(tree_id, kind) not in nameless)
     notes += _lengthened(session)
     return notes + _reindex(session)
 
@@ -74,12 +75,15 @@ def _lost_trees(transaction: Transaction) -> list[tuple[int, TreeKind]]:
     ]
 
 
-def _found(session: Session, tree_id: int, kind: TreeKind) -> list[str]:
-    """Give the rows of a tree without a name a table, and drop the tree."""
+def _found(session: Session, tree_id: int, kind: TreeKind, *, is_told: bool) -> list[str]:
+    """Give the rows of a tree without a name a table, and drop the tree.  `is_told`: its name was told of."""
     session.begin("IMMEDIATE")
     try:
         notes = _copied(session, tree_id) if kind in _TABLES else []
         with session.writing() as transaction:
+            if kind is TreeKind.INDEX and not is_told:
+                count = len(transaction.tree(tree_id))
+                notes = [f"an index of {count} entries whose name and columns are lost is left out"]
             transaction.drop_tree(tree_id)
         session.commit()
     except (SqlError, StoreError) as error:
@@ -93,7 +97,7 @@ def _copied(session: Session, tree_id: int) -> list[str]:
         tree = transaction.tree(tree_id)
         width = max((len(row) for _, rows in tree.batches() for row in rows), default=0)
         if not width:
-            return []
+            return ["a table without rows whose name is lost is left out"]
         has_rowids = tree.kind is TreeKind.TABLE
 
         def entries() -> Iterator[tuple[Any, ...]]:

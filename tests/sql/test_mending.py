@@ -80,6 +80,27 @@ def test_rows_of_tables_whose_names_are_lost_are_found() -> None:
     assert mend(session) == []
 
 
+def test_an_index_whose_name_is_lost_is_told_of() -> None:
+    """It went without a word."""
+    _, session = made()
+    forget(session, "tb")
+    assert mend(session) == [
+        "an index of 3 entries whose name and columns are lost is left out",
+        "1 index made anew",
+    ]
+    assert answers(session, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_table_without_rows_whose_name_is_lost_is_told_of() -> None:
+    _, session = made()
+    run_script(session, "CREATE TABLE e(a)")
+    forget(session, "e")
+    assert mend(session) == [
+        "a table without rows whose name is lost is left out",
+        "2 indexes made anew",
+    ]
+
+
 def test_indexes_name_the_rows_that_there_are() -> None:
     """An index that still named rows that were lost led to answers that no scan would have given."""
     _, session = made()
