@@ -248,7 +248,10 @@ def _whole_rows(loading: Loading, chunk: Chunk, width: int, *, skips_first: bool
             places.append(place)
         else:
             fields = f"{len(row)} field{'' if len(row) == 1 else 's'}"
-            loading.reject(chunk.line_of(place), f"{fields}, expected {width}")
+            why = f"{fields}, expected {width}"
+            if any(field[:1] == " " and field.lstrip(" ")[:1] == '"' for field in row):
+                why += ": a quote behind a blank is a part of the field"
+            loading.reject(chunk.line_of(place), why)
     return places
 
 

@@ -608,3 +608,10 @@ def test_a_text_stands_for_null_in_later_chunks_and_tables_that_are_there(
 def test_a_text_stands_for_null_in_tables_alone(load: Load) -> None:
     with pytest.raises(TransferError, match="a text stands for NULL in csv and tsv, not in jsonl"):
         load("people.jsonl", "{}", null="NA")
+
+
+def test_a_row_with_quotes_behind_blanks_is_told_why_it_does_not_fit(load: Any) -> None:
+    load("a.csv", 'a,b\n1, "x, y"\n2, "z"\n')
+    assert load.reports == [
+        "a.csv:2: 3 fields, expected 2: a quote behind a blank is a part of the field"
+    ]
