@@ -61,7 +61,16 @@ class Shapes:
 class JointTransaction(RowAccess):
     """See `btree.Transaction`; `parts` are those on the stores, by number."""
 
-    __slots__ = ("__weakref__", "_savepoints", "_shapes", "names", "parts", "stores", "used")
+    __slots__ = (
+        "__weakref__",
+        "_savepoints",
+        "_shapes",
+        "names",
+        "parts",
+        "stores",
+        "upgrading",
+        "used",
+    )
 
     plain_shape = None
 
@@ -73,6 +82,8 @@ class JointTransaction(RowAccess):
         """The parts that something has been read from, apart from the catalogs."""
         self._shapes = shapes
         self._savepoints: list[JointSavepoint] = []
+        self.upgrading: set[int] = set()
+        """The parts that are being made writable, or were when Ctrl-C came."""
 
     def take_in(self, number: int, name: str, store: Store, part: Transaction) -> None:
         """Have one more part."""
@@ -186,6 +197,7 @@ class JointTransaction(RowAccess):
     def upgrade_part(self, number: int, timeout: float | None = None) -> None:
         """Make a part writable.  One that nothing has been read from begins anew, and so can't be too old."""
         part = self.parts[number]
+        self.upgrading.add(number)
         if not part.writable:
             if number in self.used:
                 part.upgrade(timeout)
@@ -197,6 +209,7 @@ class JointTransaction(RowAccess):
         for savepoint in self._savepoints:  # of which Ctrl-C may have left some without
             if number not in savepoint.tokens:
                 savepoint.tokens[number] = part.savepoint()
+        self.upgrading.discard(number)
 
     def savepoint(self) -> Savepoint:
         made = JointSavepoint(

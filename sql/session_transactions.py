@@ -375,9 +375,7 @@ class TransactionState(SessionDatabases):
             self._take_tokens(transaction)  # they fill themselves in as the parts are upgraded
         number = self.numbers[database]
         part = transaction if joint is None else joint.parts[number]
-        if part.writable:
-            if joint is not None:
-                joint.upgrade_part(number)
+        if part.writable and (joint is None or number not in joint.upgrading):
             return
         if (self.store if joint is None else joint.stores[number]).readonly:
             raise ReadOnlyError("attempt to write a readonly database")
