@@ -157,12 +157,12 @@ class DiskTransaction(OnPages):
                 lsn = self.store.append_laid_over(self, writer.append_redo, changes)
         if lsn is None:
             commit = self.store.append(self, writer)
-            self._writer = None
             commit.wait()
+            self._writer = None
             self.store.renewals.compact(self.store)
         else:
-            self._writer = None
             self.store.pages.wait_durable(lsn, pages=False)
+            self._writer = None  # till then: ended by Ctrl-C, it makes durable what it has appended
         if self.has_rewritten:
             self.store.view()  # nobody needs the older leaves, if nobody reads
         elif RAW_TREE_ID in self.open_trees:

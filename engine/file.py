@@ -222,6 +222,9 @@ class OsFile:
             raise OSError(
                 error.errno, f"the file can't be locked by flock: {error.strerror}"
             ) from error
+        except BaseException:  # Ctrl-C behind the call
+            self.unlock()
+            raise
         return True
 
     def unlock(self) -> None:

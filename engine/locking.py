@@ -272,7 +272,11 @@ class Locking(Syncing):
         log = self.current_log
         if self._dead is None:
             log.words[WORD_HOLDER] = 0
-        log.file.unlock()
+        try:
+            log.file.unlock()
+        except BaseException:  # Ctrl-C before the call
+            log.file.unlock()
+            raise
 
     def follow_own_rename(self) -> None:
         """Go on with the file that this handle has put in the place of the one it has locked; under the mutex.

@@ -137,34 +137,30 @@ class PageStore(Grouping):
         """The one writer, on top of the newest commit.
 
         Waits at most `timeout` seconds (None: the store's), then BusyError names the holder."""
-        if self._dead is None and not self.readonly and self._writing.acquire(False):
-            # The usual case in as few steps as it takes: nobody is in the way.
-            writer = None
-            try:
+        has: list[bool] = []
+        try:
+            # Noted in one step with what the lock says: of a call Ctrl-C could keep the answer from us.
+            has += map(self._writing.acquire, (False,))
+            if has[0] and self._dead is None and not self.readonly:
+                # The usual case in as few steps as it takes: nobody is in the way.
                 with self.mutex:
                     log = self.current_log
                     if self._dead is None and self._lock_unchanged_file(log):
                         self._active = True
                         if not table_due(self):
-                            writer = Writer(self, log)
-                            return writer
-            except OSError as error:
-                raise refused(self.path, error) from error
-            finally:
-                if writer is None:
-                    self.writer_ended()
-                    self.unlock_if_idle()
-        self.check_usable()
-        if self.readonly:
-            raise ReadOnlyError(
-                f"{self.path}: attempt to write a readonly database: open it without readonly"
-            )
-        seconds = self.timeout if timeout is None else timeout
-        deadline = time.monotonic() + seconds
-        if not self._writing.acquire(timeout=max(seconds, 0)):
-            raise busy(self.path, os.getpid(), seconds)
-        try:
+                            return Writer(self, log)
             self.check_usable()
+            if self.readonly:
+                raise ReadOnlyError(
+                    f"{self.path}: attempt to write a readonly database: open it without readonly"
+                )
+            seconds = self.timeout if timeout is None else timeout
+            deadline = time.monotonic() + seconds
+            if not has[0]:
+                has[:] = map(self._writing.acquire, (True,), (max(seconds, 0),))
+                if not has[0]:
+                    raise busy(self.path, os.getpid(), seconds)
+                self.check_usable()
             with self.mutex:
                 locked = self._active = self._lock_unchanged_file(self.current_log)
             if not locked:
@@ -174,13 +170,12 @@ class PageStore(Grouping):
                     self.check_usable()
                     write_table(self)
             return Writer(self, self.current_log)
-        except OSError as error:
-            self.writer_ended()
-            self.unlock_if_idle()
-            raise refused(self.path, error) from error
-        except BaseException:
-            self.writer_ended()
-            self.unlock_if_idle()
+        except BaseException as error:
+            if has and has[0]:
+                self.writer_ended()
+                self.unlock_if_idle()
+            if isinstance(error, OSError):
+                raise refused(self.path, error) from error
             raise
 
     def commit_redo(self, payload: bytes) -> int:
@@ -198,16 +193,15 @@ class PageStore(Grouping):
         finally:
             writer.rollback()
 
-    def writer_committed(self) -> None:
-        """A writer is done, and `appended` was called."""
-        self._writing.release()
-
     def writer_ended(self) -> None:
         """A writer is done (rolled back)."""
-        if self._pid != os.getpid():
-            return  # the parent's writer; see `forked`
-        self._active = False
-        self._writing.release()
+        if self.is_own():  # else the parent's; see `forked`
+            self._active = False
+            self._writing.release()
+
+    def is_own(self) -> bool:
+        """Whether this process has opened the handle."""
+        return self._pid == os.getpid()
 
     def compaction_due(self, *, quick: bool = False, closing: bool = False) -> bool:
         """Whether a compaction would free much: dead bytes far outweigh live ones.

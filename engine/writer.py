@@ -379,11 +379,15 @@ class Writer:
         if len(payload) > PAYLOAD_BYTES_MAX - 4096:
             raise EngineError(f"a redo payload of {len(payload)} bytes is too large")
         store = self._store
-        with store.mutex:
-            store.check_usable()  # a fork's child stops here
-            lsn = store.append_redo(self._log, (payload,))
-        self._ended = True
-        store.writer_committed()
+        try:
+            with store.mutex:
+                store.check_usable()  # a fork's child stops here
+                lsn = store.append_redo(self._log, (payload,))
+            self._ended = True  # one step with the release: Ctrl-C comes before both, or after
+            store._writing.release()
+        except BaseException:
+            store.settle()  # interrupted: what is appended is not left without its sync
+            raise
         return lsn
 
     def commit_pages(self) -> Commit:
@@ -412,14 +416,20 @@ class Writer:
             with store.mutex:
                 log.take_pages(lsn, self._changes, self._next_page, crc, self._position)
                 store.appended_pages()
-        self._ended = True
-        store.writer_committed()
+        self._ended = True  # one step with the release: Ctrl-C comes before both, or after
+        store._writing.release()
         return Commit(store, lsn, self._changes)
 
     def rollback(self) -> None:
-        """End without a trace.  Harmless when ended already."""
-        if not self._ended:
-            self._ended = True
-            self._buffer = []
-            self._store.writer_ended()
-            self._store.unlock_if_idle()
+        """End without a trace.  Harmless when ended already; a commit that nobody has waited for is made durable then."""
+        store = self._store
+        try:
+            if self._ended:
+                store.settle()
+            elif store.is_own():  # else the parent's; see `forked`
+                self._buffer = []
+                self._ended = True  # one step with the release, as above
+                store._active = False
+                store._writing.release()
+        finally:
+            store.unlock_if_idle()

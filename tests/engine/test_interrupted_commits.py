@@ -21,7 +21,7 @@ EVERY = int(os.environ.get("KVSH_TEST_POINTS", "3"))
 """Of the points, each one of so many is tried; `KVSH_TEST_POINTS=1` tries all."""
 
 PLACES = folders(engine, btree)
-BUT = ("__del__", "forget")
+BUT = ("__del__", "forget", "close")
 
 
 def opened(path: Path) -> Any:
@@ -29,6 +29,15 @@ def opened(path: Path) -> Any:
     store.put(b"first", b"v")
     store.begin()  # from here on puts go to the log
     return store
+
+
+def commit(store: Any, key: bytes) -> None:
+    transaction = store.begin(write=True)
+    try:
+        transaction.tree(1).put(key, b"v")
+        transaction.commit()
+    finally:
+        transaction.rollback()
 
 
 def put_in_thread(store: Any, key: bytes) -> threading.Thread:
@@ -69,6 +78,32 @@ def test_alone(tmp_path: Path, at_work: int) -> None:
             break  # all of it has been gone through
         at += EVERY
     assert store.pages._leader is None and not store.pages.waiting
+    other.close()
+    store.close()
+
+
+@pytest.mark.parametrize("durability", ["full", "normal", "off"])
+def test_a_transaction(tmp_path: Path, durability: Any) -> None:
+    """Whoever else writes next finds both locks free: the handle's, and the file's."""
+    store, other = (open_store(tmp_path / "db", durability=durability, timeout=0) for _ in range(2))
+    for number in range(3):
+        commit(store, b"first %d" % number)
+    at = random.Random(durability).randrange(EVERY) + 1
+    while True:
+        mine = b"mine %d" % at
+        try:
+            with Interrupting(at, PLACES, but=BUT) as interrupting:
+                commit(store, mine)
+        except Stop:
+            for who, handle in enumerate([other, store]):
+                commit(handle, b"later %d %d" % (who, at))
+            assert raw_keys(store) == raw_keys(other), f"point {at}"
+        else:
+            assert mine in raw_keys(other)
+        if interrupting.count < at:
+            break  # all of it has been gone through
+        at += EVERY
+    assert store.check() == other.check() == []
     other.close()
     store.close()
 
