@@ -38,7 +38,7 @@ from btree.hot import HotRowsBelow
 from btree.node import Node
 from btree.order import in_order, less, search_right, values_at
 from btree.packed import found_at, look_up
-from btree.pending import changes_seen
+from btree.pending import changes_seen, since_counted
 from btree.protocols import Key, TreeKind, Value
 from btree.tree import DELETED, Tree
 from btree.tree_state import TreeState
@@ -384,18 +384,19 @@ class OverlaidTree(Tree):
         """The entries without this transaction's changes.  The state keeps what was counted: then only the
         changes of later commits have to be looked at."""
         state, lsn = self.under, self.lsn
-        since, count = state.counted
+        since, count, known = state.counted
         if since == lsn:
             return count
         if since > lsn:
-            since, count = -1, state.count
-        for entry in self.entries.copy().values():
+            since, count, known = -1, state.count, (0, 0)
+        entries, known = since_counted(state, known, lsn)
+        for entry in entries:
             while entry is not None and entry[0] > lsn:
                 entry = entry[2]
             if entry is not None and entry[0] > since:
                 count += (entry[1] is not DELETED) - self._has_committed(entry[3], since)
         if lsn > state.counted[0]:
-            state.counted = lsn, count
+            state.counted = lsn, count, known
         return count
 
     def _has_committed(self, key: Key, lsn: int) -> bool:

@@ -8,6 +8,7 @@ none.  See `overlay`, whose trees read it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from btree.protocols import Key, Value
@@ -53,6 +54,28 @@ def newest_of(pending: Mapping[Key, Any], keys: Iterable[Key], lsn: int) -> list
     of the newest commit, as most are, need look no further."""
     entries = map(pending.get, keys)
     return [(entry[3], entry[1]) for entry in entries if entry is not None and entry[0] <= lsn]
+
+
+def since_counted(
+    state: TreeState, known: tuple[int, int], lsn: int
+) -> tuple[list[Any], tuple[int, int]]:
+    """Entries of `pending` among which are all that came since there were so many changes, of so many keys; and how
+    many there are now, if none of them came after commit `lsn`.
+
+    Where each change since was of another key than those before, as most are, these are the last ones."""
+    pending = state.pending
+    keys = len(pending)
+    changes = state.pending_count  # who adds some counts them first: it is never behind
+    if changes - known[0] == keys - known[1]:
+        try:
+            entries = [*islice(reversed(pending.values()), keys - known[1])]
+        except RuntimeError:  # a commit adds some
+            entries = [*pending.copy().values()]
+    else:
+        entries = [*pending.copy().values()]
+    if len(pending) != keys:  # or has done so
+        return [*pending.copy().values()], known
+    return entries, (changes, keys) if state.pending_lsn <= lsn else known
 
 
 def changes_seen(state: TreeState, lsn: int) -> dict[Key, Value]:

@@ -77,7 +77,8 @@ class TreeState:
         self.mark = mark
         self.added = added  # columns that pages may lack
         self.freed = freed  # pages that went as `pending` was merged, to be given back
-        self.counted = -1, count  # a commit, and the entries as of it
+        # A commit, and the entries as of it; how many changes there were then, or before, and of how many keys.
+        self.counted = -1, count, (0, 0)
         self.pending: dict[Key, Any] = {}  # changes laid over the nodes, see `overlay`
         self.pending_max = min(max(count // PENDING_SHARE, PENDING_MIN), PENDING_MAX)
         self.pending_count = 0  # of them, those over which others lie included

@@ -542,11 +542,11 @@ def last(tree: OverlaidTree) -> tuple[Key, Value] | None:
 def count(tree: OverlaidTree) -> int:
     """The entries of a vast tree, counted once for a commit."""
     state = tree.under
-    lsn, found = state.counted
+    lsn, found, known = state.counted
     if lsn != tree.lsn or tree.own:
         found = sum([len(keys) for keys, _ in batches(tree)])
         if lsn < tree.lsn and not tree.own:
-            state.counted = tree.lsn, found
+            state.counted = tree.lsn, found, known
     return found
 
 
