@@ -107,6 +107,9 @@ class Editor:
 
     def read(self, default: str = "") -> str:
         """One input of the user.  Raises KeyboardInterrupt (Ctrl-C) and EOFError (Ctrl-D)."""
+        if not self.painted:  # what was typed until now may have been shown by the terminal
+            self.session.output.write_raw("\r\x1b[K")
+            self.session.output.flush()
         return self.session.prompt(
             self._prompt, default=default, pre_run=None if self.painted else self._watch_first_paint
         )

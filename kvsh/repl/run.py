@@ -183,20 +183,20 @@ def _source(
         from kvsh.repl.editor import Editor, Surroundings
         from kvsh.repl.history import StatementHistory
 
-    history = StatementHistory(
-        history_path(), config["history_size"], lambda text: environment.say(f"warning: {text}")
-    )
-    completer = Completer(
-        catalog, command_specs(), _hints(config), is_command, config["keyword_case"]
-    )
-    interactive = Editor(
-        Surroundings(lambda: _status(environment), is_complete, is_command, on_painted),
-        completer,
-        history,
-        config,
-        depth=colour_depth(sys.stdout),
-        unicode=environment.unicode,
-    )
+        history = StatementHistory(
+            history_path(), config["history_size"], lambda text: environment.say(f"warning: {text}")
+        )
+        completer = Completer(
+            catalog, command_specs(), _hints(config), is_command, config["keyword_case"]
+        )
+        interactive = Editor(
+            Surroundings(lambda: _status(environment), is_complete, is_command, on_painted),
+            completer,
+            history,
+            config,
+            depth=colour_depth(sys.stdout),
+            unicode=environment.unicode,
+        )
     return interactive, lambda text: None
 
 
