@@ -7,25 +7,32 @@ imported it, nobody listens.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import logging
 
 
 class Journal:
     """Stands for the logger of a name: `info`, `warning`, `error`, `debug` with %-arguments."""
 
-    __slots__ = ("_name",)
+    __slots__ = ("_logger", "_name")
 
     def __init__(self, name: str) -> None:
         self._name = name
+        # Kept, since asking for it takes a lock that all loggers share.
+        self._logger: logging.Logger | None = None
 
     def _tell(self, level: str, message: str, arguments: tuple[Any, ...]) -> None:
         if "logging" not in sys.modules:
             return
-        import logging  # waits for another thread that is just importing it
+        logger = self._logger
+        if logger is None:
+            import logging  # waits for another thread that is just importing it
 
-        logger = logging.getLogger(self._name)
-        if not logger.handlers:
-            logger.addHandler(logging.NullHandler())
+            logger = self._logger = logging.getLogger(self._name)
+            if not logger.handlers:
+                logger.addHandler(logging.NullHandler())
         getattr(logger, level)(message, *arguments)
 
     def debug(self, message: str, *arguments: Any) -> None:
