@@ -13,6 +13,8 @@ def seconds_text(seconds: float | None) -> str:
     """Seconds in the unit that reads best."""
     if seconds is None:
         return ""
+    if seconds < 1e-6:
+        return f"{seconds * 1e9:.0f} ns"
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} us"
     return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
