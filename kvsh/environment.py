@@ -16,12 +16,13 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO
 
 from kvsh.arguments import Unfulfilled, UsageError, parse, split
+from kvsh.elapsed import Elapsed
 from kvsh.opened import OpenDatabase, Options
 from kvsh.output import DRAWN, HEADERS_BY_DEFAULT, Batches, Row, Style, write_rows
 from kvsh.output.target import PagerLeft, Target
 from kvsh.reader import Reader, Unit
 from kvsh.stopping import Stoppable
-from kvsh.told import ONE_BY_ONE_MAX, Told, is_change
+from kvsh.told import ONE_BY_ONE_MAX, Told, is_change, texts_told
 
 if TYPE_CHECKING:
     from kvsh.arguments import Arguments
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from kvsh.guard import Danger
     from kvsh.transfer.progress import Progress
     from kvsh.undo import UndoLog
-    from sql import Parameters, Session, SqlValue
+    from sql import Parameters, Session, SqlNameError, SqlValue
 
 
 Timer = Literal["off", "typed", "on"]
@@ -75,6 +76,9 @@ class Environment(OpenDatabase, Stoppable):
     def __init__(self, path: str | None, options: Options, *, out: BinaryIO, err: TextIO) -> None:
         self.err = err
         self.target = Target(out)
+        self._elapsed = Elapsed(err)
+        self.target.before_write = self._elapsed.end
+        self.tick = self._elapsed.tick
         # how results look
         self.mode = "list"
         self.headers: bool | None = None  # None: as the mode has it
@@ -114,6 +118,8 @@ class Environment(OpenDatabase, Stoppable):
         self._outcome: str | None = ""  # what the latest statement did, as "3 rows"; None: said
         self._rows_changed: int | None = None  # by the latest statement, if that is to be told
         self._told = Told(self.say)
+        self._texts: list[SqlNameError] = []
+        """Names in double quotes of the statement that no column has."""
         self._once = False
         Stoppable.__init__(self)
         OpenDatabase.__init__(self, path, options)
@@ -135,7 +141,9 @@ class Environment(OpenDatabase, Stoppable):
     def session(self) -> Session:
         """The SQL session; made at its first use."""
         if self._session is None:
-            super().session.cancellation.progress = self.stops
+            made = super().session
+            made.cancellation.progress = self.stops
+            made.on_text = self._texts.append
         session = self._session
         assert session is not None
         return session
@@ -165,6 +173,7 @@ class Environment(OpenDatabase, Stoppable):
     def say(self, text: str) -> None:
         """A message for people."""
         self.target.flush()
+        self._elapsed.end()
         if self.progress is not None:
             self.progress.finish()
         self.err.write(text + "\n")
@@ -305,6 +314,8 @@ class Environment(OpenDatabase, Stoppable):
         started = time.perf_counter()
         self._waited_seconds = self.target.pager_seconds = 0.0
         self._outcome, self._rows_changed = "", None
+        if self.interactive and unit.kind != "dot":  # those that take long draw bars
+            self._elapsed.begin()
         try:
             if unit.kind == "sql":
                 if unit.text.startswith("/*"):  # one that is closed belongs to what is before
@@ -319,7 +330,12 @@ class Environment(OpenDatabase, Stoppable):
                 self._puts(unit.text)
             else:
                 self._command(unit.text)
+            if self._texts and self.interactive:
+                for note in texts_told(self._texts, unit.text):
+                    self.say(note)
         finally:
+            self._texts.clear()
+            self._elapsed.end()
             waited = self._waited_seconds + self.target.pager_seconds
             self.last_seconds = time.perf_counter() - started - waited
             self.target.flush_if_eager()
@@ -410,6 +426,7 @@ class Environment(OpenDatabase, Stoppable):
         """What the user says to a question; the time that takes is not the statement's."""
         assert self.confirm is not None
         self._told.end()
+        self._elapsed.end()
         asked = time.perf_counter()
         try:
             return self.confirm(text)

@@ -1,4 +1,6 @@
-"""What changes that follow each other in a long input did, told in one line: of 500 pasted INSERTs nobody reads 500."""
+"""What a person at the prompt is told of statements.
+
+Changes that follow each other in a long input are told in one line: of 500 pasted INSERTs nobody reads 500."""
 
 from __future__ import annotations
 
@@ -6,7 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kvsh.reader import Unit
+    from sql import SqlNameError
 
 ONE_BY_ONE_MAX = 5
 """An input of so many statements is told one by one."""
@@ -55,3 +60,13 @@ class Told:
         self._statements = self._rows = 0
         self._seconds = None
         self._say(text)
+
+
+def texts_told(errors: list[SqlNameError], statement: str) -> Iterator[str]:
+    """A note for each name in double quotes that no column has: SQLite, and so we, take it for a text.
+
+    Once for a statement whose plan is kept.  What a view's text says is not the user's own."""
+    for name, error in {error.token: error for error in errors}.items():
+        if f'"{name}"' in statement:
+            near = f"; did you mean {error.suggestions[0]}?" if error.suggestions else ""
+            yield f"note: {error}, so \"{name}\" is the text '{name}'{near}"

@@ -94,6 +94,8 @@ class Session(TransactionState):
         self.authorizer: Authorizer | None = None
         self.opener: Callable[[Session, str], Store] | None = None
         """What opens the database at a path that ATTACH names (`sql.attaching.open_attached` if nothing else)."""
+        self.on_text: Callable[[SqlNameError], None] | None = None
+        """Told while a statement is prepared of a name in double quotes that no column has: it is a text."""
         self.pragmas: dict[str, Any] = {}  # settings that are kept and shown, and change nothing
         self.changes = 0
         self.total_changes = 0
@@ -401,6 +403,7 @@ class Session(TransactionState):
             relations=self._relation,
             parameters=parameters,
             parameter_kinds=parameter_kinds,
+            on_text=self.on_text,
         )
 
     def _relation(self, name: str, database: str | None = None) -> Any:

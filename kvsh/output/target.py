@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
 
 BUFFER_CHARS = 1 << 16
 STANDARD_OUTPUT = "standard output"
@@ -39,6 +40,7 @@ class Target:
         self.is_terminal = False
         self._base_terminal = False
         self.eager = False  # flush after each statement
+        self.before_write: Callable[[], None] | None = None
         self.pager: str | None = None  # a command; None: no pager
         self.screen_lines = 0
         self._lines_left: int | None = None  # that still fit on the screen; None: not counted
@@ -53,6 +55,8 @@ class Target:
 
     def write(self, text: str) -> None:
         """Text, to be encoded as UTF-8."""
+        if self.before_write is not None:
+            self.before_write()
         self._parts.append(text)
         self._size += len(text)
         if self._lines_left is not None:
@@ -64,6 +68,8 @@ class Target:
 
     def write_bytes(self, data: bytes) -> None:
         """Bytes as they are."""
+        if self.before_write is not None:
+            self.before_write()
         self._pass_on()
         self._send(data)
 

@@ -49,6 +49,9 @@ class Host(Protocol):
     def tear(self) -> None:
         """A moment after `interrupt`: raise KeyboardInterrupt if what runs only reads."""
 
+    def tick(self) -> None:
+        """Time goes by; in a signal's handler."""
+
     def report(self, error: BaseException) -> None:
         """Print an error that came from outside a statement."""
 
@@ -100,7 +103,7 @@ class Shell:
     def running(self) -> Iterator[None]:
         """A statement runs: the session is the main thread's, and SIGINT cancels."""
         self.wait_for_warming()
-        with self.catalog.lock, interruptible(self.host.interrupt, self.host.tear):
+        with self.catalog.lock, interruptible(self.host.interrupt, self.host.tear, self.host.tick):
             try:
                 yield
             except KeyboardInterrupt as error:

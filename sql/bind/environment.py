@@ -10,6 +10,7 @@ from weakref import ref
 if TYPE_CHECKING:
     from btree import Transaction
     from sql.bind.scope import ScopeColumn
+    from sql.errors import SqlNameError
     from sql.functions import FunctionRegistry
     from sql.schema import Schema, Table
 
@@ -33,7 +34,8 @@ class BindEnvironment:
     relations and table-valued functions by lower-case name.  `parameter_kinds` are masks of `Kind`
     bits of the values that the statement will be run with, where known; `parameters` sample values
     for the planner's estimates.  `running` are the programs that the statement is a part of, while they are made
-    functions of; None where they are not to be.  `hidden` are columns that an authorizer shows as NULL: (database, table,
+    functions of; None where they are not to be.  `on_text` is told of a name in double quotes that no column of the
+    statement's tables has, and that is a text therefore.  `hidden` are columns that an authorizer shows as NULL: (database, table,
     column, view or CTE that reads it).
 
     The transaction is whoever's that has the statement prepared: a plan that is kept keeps its surroundings, and
@@ -44,6 +46,7 @@ class BindEnvironment:
         "extra_scopes",
         "functions",
         "hidden",
+        "on_text",
         "parameter_kinds",
         "parameters",
         "parse",
@@ -63,6 +66,7 @@ class BindEnvironment:
         parameter_kinds: Sequence[int] | None = None,
         parameters: Sequence[Any] | None = None,
         parse: Callable[[str], Any] | None = None,
+        on_text: Callable[[SqlNameError], None] | None = None,
     ) -> None:
         self.schema = schema
         self.functions = functions
@@ -72,6 +76,7 @@ class BindEnvironment:
         self.parameter_kinds = parameter_kinds
         self.parameters = parameters
         self.parse = parse
+        self.on_text = on_text
         self.running: tuple[Any, ...] | None = ()
         self.hidden: frozenset[tuple[str, str, str, str]] = frozenset()
 

@@ -122,12 +122,22 @@ class ExpressionBinder:
         quoted = isinstance(identifier, exp.Identifier) and identifier.args.get("quoted")
         if table_name is None:
             if quoted and identifier.meta.get("quote", '"') == '"':
+                self._tell_of_text(name, node)
                 return Literal(name)
             if not quoted and name.lower() in ("true", "false"):
                 return Literal(int(name.lower() == "true"))
         if where is not None:
             table_name = f"{where}.{table_name}"
         raise no_such_column(name, table_name, self.scope, offset_of(node))
+
+    def _tell_of_text(self, name: str, node: exp.Column) -> None:
+        """Who listens hears of a name in double quotes that is a text since no column has it."""
+        tell, scope = self.statement.env.on_text, self.scope
+        while tell is not None and scope is not None:
+            if scope.items:
+                tell(no_such_column(name, None, self.scope, offset_of(node)))
+                return
+            scope = scope.parent  # type: ignore[assignment]
 
     def _tree_key(self, node: exp.Column, scope: Scope) -> ScopeColumn | None:
         if not node.meta.get("tree_key"):

@@ -485,3 +485,15 @@ def test_settings_fit_the_screen(database: Path) -> None:
             terminal.send(".config\r")
             terminal.wait_for(rf"^theme +\"auto\"{expected}")
             terminal.wait_for_prompt()
+
+
+ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c;"
+
+
+def test_a_long_statement_says_how_long_it_has_run_until_it_ends(terminal: Terminal) -> None:
+    terminal.send(f"{ENDLESS}\r")
+    terminal.wait_for(r"^running for \d+ s; Ctrl-C stops it$")
+    terminal.send("\x03")
+    terminal.wait_for("^interrupted$")
+    terminal.wait_for_prompt()
+    assert "running for" not in terminal.text

@@ -279,3 +279,41 @@ def test_the_caret_stands_under_the_wrong_word(shell: Shell, typed: str, wrong: 
 
 def test_an_unknown_theme_is_told_which_there_are(shell: Shell) -> None:
     assert "no such theme: x; there are auto, dark, light, mono" in shell.error(".theme x")
+
+
+@pytest.mark.parametrize(
+    ("statement", "note"),
+    [
+        ('SELECT "nme" FROM track;', """no such column: nme, so "nme" is the text 'nme'; did you mean name?"""),
+        ('SELECT * FROM track WHERE name = "One" AND price > 0;', """so "One" is the text 'One'"""),
+        ("UPDATE track SET name = \"Uno\" WHERE trackid = 1;", """so "Uno" is the text 'Uno'"""),
+        ('DELETE FROM kv WHERE key = "a";', """so "a" is the text 'a'"""),
+    ],
+)  # fmt: skip
+def test_a_name_in_quotes_that_is_taken_for_a_text_is_told(
+    shell: Shell, statement: str, note: str
+) -> None:
+    shell.environment.interactive = True
+    (line,) = [text for text in shell.error(statement).splitlines() if text.startswith("note")]
+    assert note in line
+
+
+def test_a_script_is_told_of_no_name_that_is_taken_for_a_text(shell: Shell) -> None:
+    assert shell.error('SELECT "nme" FROM track;') == ""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'SELECT "name" FROM track;',
+        'SELECT name AS "x" FROM track ORDER BY "x";',
+        'INSERT INTO invoice (id, total) VALUES (9, "nine");',  # nothing has columns here
+        'SELECT "a";',
+        "SELECT 'nme' FROM track;",
+        "SELECT * FROM of_a_view;",
+    ],
+)
+def test_a_name_in_quotes_that_means_something_is_not_told_of(shell: Shell, statement: str) -> None:
+    shell('CREATE VIEW of_a_view AS SELECT "no column" FROM track;')
+    shell.environment.interactive = True
+    assert "note" not in shell.error(statement)
