@@ -144,7 +144,8 @@ _PLAIN_REAL_MAX = 1e15
 
 
 def literal(value: Any) -> str:
-    """The value as a SQL literal; text with NUL characters as an expression."""
+    """The value as a SQL literal; text with NUL or carriage return characters as an expression: sqlite3's shell, for one,
+    takes \\r\\n of a script for the end of a line, which is \\n."""
     make = _LITERALS[value.__class__]
     return make(value)
 
@@ -156,7 +157,7 @@ def literals(column: list[Any]) -> Sequence[Any]:
         return column
     if kinds == {str}:
         joined = "".join(column)
-        if "'" not in joined and "\0" not in joined:
+        if "'" not in joined and "\0" not in joined and "\r" not in joined:
             return [f"'{value}'" for value in column]
     elif kinds == {float}:
         texts = list(map(repr, column))
@@ -171,12 +172,19 @@ def literals(column: list[Any]) -> Sequence[Any]:
     return list(map(literal, column))
 
 
+_UNSAFE = (("\0", r"\0", 0), ("\r", r"\r", 13))
+"""Characters that some reader of scripts drops, what stands for them, and their code points."""
+
+
 def _text(value: str) -> str:
-    escaped = value.replace("'", "''")
-    if "\0" in escaped:
-        escaped = escaped.replace("\0", "'||char(0)||'")
-        return f"('{escaped}')"
-    return f"'{escaped}'"
+    made = f"""'{value.replace("'", "''")}'"""
+    for character, sign, code in _UNSAFE:
+        if character in made:
+            while sign in made:
+                sign += "_"
+            # One call however many there are: an expression must not grow deep.
+            made = f"replace({made.replace(character, sign)},'{sign}',char({code}))"
+    return made
 
 
 def _real(value: float) -> str:

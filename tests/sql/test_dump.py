@@ -52,6 +52,22 @@ def test_a_dump_is_what_iterdump_gives() -> None:
     ]
 
 
+def test_texts_survive_readers_that_change_line_ends() -> None:
+    texts = ["a\r\nb", "\r", "\0\r\0", "\\r\r_", "\\r_\r\\\r", "it's\r", "\r\n" * 3_000, "\\\0\\0"]
+    session = Session(open_memory())
+    session.execute("create table t(a)")
+    for text in texts:
+        session.execute("insert into t values (?)", (text,))
+    dump = list(dump_statements(session))
+    assert "\r" not in "".join(dump)
+    theirs = loaded(dump)
+    theirs.text_factory = lambda data: data.decode()
+    assert [text for (text,) in theirs.execute("select a from t")] == texts
+    again = Session(open_memory())
+    run_script(again, "\n".join(dump))
+    assert [text for (text,) in again.execute("select a from t")] == texts
+
+
 def test_raw_keys_are_in_the_dump_only_where_there_are_any() -> None:
     session = Session(open_memory())
     assert list(dump_statements(session)) == ["BEGIN TRANSACTION;", "COMMIT;"]
