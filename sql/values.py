@@ -21,6 +21,8 @@ from sql.expressions import Affinity, SqlValue
 
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
+OVERFLOWED = b""
+"""In the place of a sum() beyond 64 bits of a group that perhaps nobody asks for; no sum() is a BLOB."""
 DIGITS_MAX = 40  # more digits than any integer of 64 bits has; Python refuses to read thousands
 EXACT_CAST_MAX = 1 << 51  # CAST AS NUMERIC makes whole numbers below this INTEGER
 

@@ -109,14 +109,16 @@ class AggregateCompiler:
             )
             if call.name == "total":
                 return self._use([total], self._call(grouping.total_of, "S0"))
+            unchecked = call.function.name == "unchecked_sum"
+            sum_of = grouping.unchecked_sum_of if unchecked else grouping.sum_of
             if call.name == "sum" and self.block.keys and not skip and not guard:
-                value = self._call(grouping.sum_of, "S0", "1")
+                value = self._call(sum_of, "S0", "1")
                 return self._use([total], "(S0 if S0 == S0 else None)" if kinds == REAL else value)
             count = Field("0", "S += 1", source, guard, True, nan, bulk=("S += len(v)",))
             if not skip:
                 count = self._count(call, arguments, guard)
             if call.name == "sum":
-                return self._use([total, count], self._call(grouping.sum_of, "S0", "S1"))
+                return self._use([total, count], self._call(sum_of, "S0", "S1"))
             return self._use([total, count], self._call(grouping.average_of, "S0", "S1"))
         homogeneous = numbers or bare in (TEXT, BLOB)
         if call.name in ("min", "max") and homogeneous and call.collation.upper() == "BINARY":

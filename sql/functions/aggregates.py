@@ -11,9 +11,9 @@ from typing import Any
 
 from btree import order_key
 from sql.errors import SqlError
-from sql.expressions import INTEGER, NULL, REAL, TEXT
-from sql.functions.registry import Aggregate, AnyFunction, WindowFunction
-from sql.values import INT_MAX, INT_MIN, real, text_to_number, to_real, value_to_text
+from sql.expressions import BLOB, INTEGER, NULL, REAL, TEXT
+from sql.functions.registry import Aggregate, AnyFunction, Function, WindowFunction
+from sql.values import INT_MAX, INT_MIN, OVERFLOWED, real, text_to_number, to_real, value_to_text
 
 
 class Count:
@@ -80,6 +80,22 @@ class Sum:
         if self.overflowed:
             raise SqlError("integer overflow")
         return real(self.total) if self.approximate else self.whole
+
+
+class UncheckedSum(Sum):
+    """sum() of a group that perhaps nobody asks for: OVERFLOWED where sum() fails."""
+
+    __slots__ = ()
+
+    def finish(self) -> Any:
+        return OVERFLOWED if self.count and self.overflowed else super().finish()
+
+
+def checked_sum(value: Any) -> Any:
+    """What an UncheckedSum gave.  Raises SqlError for OVERFLOWED."""
+    if value.__class__ is bytes:
+        raise SqlError("integer overflow")
+    return value
 
 
 def _measured(value: Any) -> int | float:
@@ -166,6 +182,12 @@ def _minimum() -> Extreme:
 def _maximum() -> Extreme:
     return Extreme(True)
 
+
+UNCHECKED_SUM = Aggregate("unchecked_sum", UncheckedSum, 1, 1, kinds=NULL | INTEGER | REAL | BLOB)
+CHECKED_SUM = Function(
+    "checked_sum", checked_sum, 1, 1, propagates_null=True, kinds=NULL | INTEGER | REAL
+)
+"""The two halves of a sum() that is made before its groups are joined; no statement can name them."""
 
 FUNCTIONS: tuple[AnyFunction, ...] = (
     Aggregate("count", Count, 0, 1, slides=True, kinds=INTEGER),

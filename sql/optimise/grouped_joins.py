@@ -122,6 +122,7 @@ def groups_before(plan: SelectPlan, source: int) -> GroupsBefore | None:
     )
     made_of = DerivedRelation(source, groups, "")
     own_keys, first = block.keys, len(block.keys)
+    from sql.functions.aggregates import CHECKED_SUM, UNCHECKED_SUM
 
     def joined(part: Expression) -> Expression:
         """A group's value as one of the joined rows."""
@@ -132,7 +133,9 @@ def groups_before(plan: SelectPlan, source: int) -> GroupsBefore | None:
         place = part.slot - first
         if place >= len(calls):
             return block.bare[place - len(calls)]
-        value = _column(source, len(keys) + place, part)
+        value: Expression = _column(source, len(keys) + place, part)
+        if calls[place].function is UNCHECKED_SUM:
+            value = Call(CHECKED_SUM.name, (value,), CHECKED_SUM)
         nothing = _of_nothing(calls[place]) if is_left else None
         if nothing is None:
             return value
@@ -204,7 +207,8 @@ def _can_move(call: AggregateCall, many: TableRelation, *, is_left: bool) -> boo
 
 
 def _of_table(call: AggregateCall, many: TableRelation) -> AggregateCall:
-    """An aggregate of the table's own rows, whose row ids are never NULL."""
+    """An aggregate of the table's own rows, whose row ids are never NULL.  A sum() that overflows fails only where
+    something is joined with its group."""
     rowids = (ROWID, many.table.rowid_alias)
 
     def own(part: Expression) -> Expression:
@@ -212,6 +216,10 @@ def _of_table(call: AggregateCall, many: TableRelation) -> AggregateCall:
             return replace(part, kinds=INTEGER)
         return part
 
+    from sql.functions.aggregates import UNCHECKED_SUM
+
+    if call.name == "sum":
+        call = replace(call, function=UNCHECKED_SUM)
     if many.table.without_rowid:
         return call
     return replace(call, arguments=tuple([map_expression(each, own) for each in call.arguments]))

@@ -18,7 +18,7 @@ from sql.errors import SqlError
 from sql.run.partitions import FIRST_ROOM, PARTITIONS, Partitions, overfull
 from sql.run.sorting import SortedRuns, in_batches
 from sql.run.spill import Chunks, Unspillable
-from sql.values import INT_MAX, INT_MIN, bytes_to_text, compare, value_to_text
+from sql.values import INT_MAX, INT_MIN, OVERFLOWED, bytes_to_text, compare, value_to_text
 
 ABSENT = object()
 """In the place of a value that a FILTER keeps from an aggregate."""
@@ -35,6 +35,13 @@ def sum_of(total: int | float, count: int) -> int | float | None:
     if total.__class__ is int and not INT_MIN <= total <= INT_MAX:
         raise SqlError("integer overflow")
     return total if total == total else None
+
+
+def unchecked_sum_of(total: int | float, count: int) -> int | float | bytes | None:
+    """sum()'s value of a group that perhaps nobody asks for: OVERFLOWED past 64 bits."""
+    if count and total.__class__ is int and not INT_MIN <= total <= INT_MAX:
+        return OVERFLOWED
+    return sum_of(total, count)
 
 
 def in_key_order(groups: Groups, rows: list[Row], alone: bool, simple: bool) -> list[Row]:

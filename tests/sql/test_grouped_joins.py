@@ -105,6 +105,43 @@ def test_no_function_is_asked_of_rows_that_nothing_is_joined_with(pair: Any) -> 
     assert found[0] == found[1]
 
 
+SUMS = (
+    "SELECT c.id, sum(o.v) s FROM c LEFT JOIN o ON o.c = c.id GROUP BY c.id",
+    "SELECT c.id, sum(o.v) FILTER (WHERE o.w < 9) + 1 FROM c LEFT JOIN o ON o.c = c.id GROUP BY c.id ORDER BY 2, 1",
+    "SELECT c.id, sum(DISTINCT o.v) s FROM c LEFT JOIN o ON o.c = c.id GROUP BY c.id HAVING s > 0 OR s IS NULL",
+    "SELECT c.id, sum(o.n) s, typeof(sum(o.n)) FROM c LEFT JOIN o ON o.c = c.id GROUP BY c.id",
+)
+
+
+@pytest.mark.parametrize("query", SUMS)
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_sum_that_overflows_fails_where_something_is_joined_with_its_group(
+    query: str, joined: bool
+) -> None:
+    """It failed over groups that nothing was joined with, too, where sqlite3 never adds them up."""
+    found: list[Any] = []
+    for con in (kvsh.connect(":memory:"), sqlite3.connect(":memory:")):
+        con.execute("CREATE TABLE c(id INTEGER PRIMARY KEY)")
+        con.execute("CREATE TABLE o(id INTEGER PRIMARY KEY, c INT, v, w, n INT)")
+        con.executemany("INSERT INTO c VALUES (?)", [(key,) for key in range(600)])
+        con.executemany(
+            "INSERT INTO o(c, v, w, n) VALUES (?, ?, ?, ?)",
+            [(key % 700 - 50, key % 7 or None, key % 9, key) for key in range(9000)],
+        )
+        group = 5 if joined else -1
+        large = [(group, (1 << 63) - 1 - part, 0, (1 << 63) - 1) for part in range(2)]
+        con.executemany("INSERT INTO o(c, v, w, n) VALUES (?, ?, ?, ?)", large)
+        if isinstance(con, kvsh.Connection):
+            plan = "\n".join(row[0] for row in con.execute(f"EXPLAIN {query}"))
+            assert "hash lookup of subquery" in plan.lower(), plan
+        try:
+            found.append(con.execute(query).fetchall())
+        except (kvsh.Error, sqlite3.Error) as error:
+            found.append(str(error))
+    assert found[0] == found[1]
+    assert (found[0] == "integer overflow") == joined
+
+
 @pytest.mark.parametrize(
     "query",
     [
