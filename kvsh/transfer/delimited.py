@@ -7,8 +7,9 @@ as the first word in a column of numbers, ends that attempt: the whole file is l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kvsh.transfer.fields import Chunk, chunks
 from kvsh.transfer.formats import TransferError
@@ -153,10 +154,9 @@ def _new_layout(
 
 
 def _kinds(rows: Sequence[Sequence[str]], width: int, null: str | None) -> list[str]:
-    whole = [row for row in rows if len(row) == width]
-    if not whole:
-        return [""] * width
-    return [kinds_of(fields, null) for fields in zip(*whole, strict=True)]
+    whole = [row for row in rows if 0 < len(row) <= width]
+    columns = zip_longest(*whole, [""] * width, fillvalue="")
+    return [kinds_of(fields, null) for fields in columns]
 
 
 def _all_kinds(loading: Loading, layout: Layout) -> list[str]:
@@ -191,6 +191,7 @@ def _load(loading: Loading, layout: Layout, *, exact: bool) -> None:
             decode = row_decoder(layout.forms(), layout.delimiter, exact=exact)
         for chunk in chunks(text, layout.delimiter, width, loading.reject, decode, first_line):
             line_of: Callable[[int], int] = chunk.line_of
+            has_fillers = False
             if chunk.values is not None:
                 if header:
                     header = False
@@ -204,6 +205,9 @@ def _load(loading: Loading, layout: Layout, *, exact: bool) -> None:
                     places = _whole_rows(loading, chunk, width, skips_first=header)
                     header = header and not any(rows)
                     rows = [chunk.rows[place] for place in places]
+                    has_fillers = any(map(width.__ne__, map(len, rows)))
+                    if has_fillers:
+                        rows = [row + _FILLERS * (width - len(row)) for row in rows]
                     line_of = _lines_at(chunk, places)
                 columns = [list(map(itemgetter(place), rows)) for place in range(width)]
             else:
@@ -215,17 +219,26 @@ def _load(loading: Loading, layout: Layout, *, exact: bool) -> None:
             if not columns[0]:
                 continue
             values = [
-                _values(fields, kind, layout.null, exact=exact)
+                _values(fields, kind, layout.null, exact=exact, has_fillers=has_fillers)
                 for fields, kind in zip(columns, layout.kinds, strict=True)
             ]
             loading.insert(statement, list(zip(*values, strict=True)), line_of)
             loading.check(text)
 
 
-def _values(fields: Sequence[str], kind: str, null: str | None, *, exact: bool) -> Sequence[object]:
-    if null is None:
-        return converted(fields, kind, exact=exact)
-    return with_nulls(fields, null, lambda others: converted(others, kind, exact=exact))
+_FILLERS: list[Any] = [None]
+"""What stands for a field that a row does not have."""
+
+
+def _values(
+    fields: Sequence[str], kind: str, null: str | None, *, exact: bool, has_fillers: bool
+) -> Sequence[object]:
+    def present(others: Sequence[str]) -> Sequence[object]:
+        if null is None:
+            return converted(others, kind, exact=exact)
+        return with_nulls(others, null, lambda some: converted(some, kind, exact=exact))
+
+    return with_nulls(fields, None, present) if has_fillers else present(fields)
 
 
 def _header_is_a_line(loading: Loading) -> bool:
@@ -236,8 +249,8 @@ def _header_is_a_line(loading: Loading) -> bool:
 
 
 def _whole_rows(loading: Loading, chunk: Chunk, width: int, *, skips_first: bool) -> list[int]:
-    """The places of the rows with as many fields as there are columns; the others are rejected, but
-    for empty lines and the header."""
+    """The places of the rows with no more fields than there are columns; the others are rejected, but for empty lines
+    and the header."""
     places: list[int] = []
     for place, row in enumerate(chunk.rows):
         if not row:
@@ -247,11 +260,14 @@ def _whole_rows(loading: Loading, chunk: Chunk, width: int, *, skips_first: bool
         elif len(row) == width:
             places.append(place)
         else:
+            is_short = len(row) < width
             fields = f"{len(row)} field{'' if len(row) == 1 else 's'}"
             why = f"{fields}, expected {width}"
             if any(field[:1] == " " and field.lstrip(" ")[:1] == '"' for field in row):
                 why += ": a quote behind a blank is a part of the field"
-            loading.reject(chunk.line_of(place), why)
+            (loading.fill if is_short else loading.reject)(chunk.line_of(place), why)
+            if is_short:
+                places.append(place)
     return places
 
 

@@ -32,14 +32,16 @@ _CHUNK = "kvsh import chunk"
 
 
 class ImportOutcome:
-    """What was loaded: `rows` into `table` (None for a script), `rejected` were not."""
+    """What was loaded: `rows` into `table` (None for a script), of which `filled` ended in NULLs since they had too few
+    fields; `rejected` were not."""
 
-    __slots__ = ("created", "rejected", "rows", "seconds", "table")
+    __slots__ = ("created", "filled", "rejected", "rows", "seconds", "table")
 
     def __init__(self, table: str | None) -> None:
         self.table = table
         self.rows = 0
         self.rejected = 0
+        self.filled = 0
         self.created = False
         self.seconds = 0.0
 
@@ -162,6 +164,7 @@ class Loading:
         self.outcome = outcome
         self.progress = Progress(progress, f"loading {os.path.basename(source.name)}")
         self.null: str | None = None  # what fields that are NULL say, but for empty ones of numbers
+        self._first_filled = ""
         self._strict = strict
         self._report = report
 
@@ -196,9 +199,20 @@ class Loading:
         """Note that the row at `line` is not loaded.  Raises TransferError if that must not be."""
         self._note(f"{self.source.name}:{line}: {why}")
 
-    def _note(self, sentence: str) -> None:
+    def fill(self, line: int, why: str) -> None:
+        """Note that the row at `line` has too few fields, and NULL for the rest.  Raises TransferError if that must not be."""
+        sentence = f"{self.source.name}:{line}: {why}"
+        self._refuse_if_strict(sentence)
+        if not self.outcome.filled:
+            self._first_filled = sentence
+        self.outcome.filled += 1
+
+    def _refuse_if_strict(self, sentence: str) -> None:
         if self._strict:
             raise TransferError(f"{sentence}; nothing was loaded")
+
+    def _note(self, sentence: str) -> None:
+        self._refuse_if_strict(sentence)
         self.outcome.rejected += 1
         if self.outcome.rejected <= REPORTED_MAX:
             self.progress.finish()
@@ -215,9 +229,14 @@ class Loading:
                 f"{self.source.name}: {more:,} more row{'' if more == 1 else 's'} rejected"
             )
 
+        if self.outcome.filled:
+            more = self.outcome.filled - 1
+            others = f", as in {more:,} more row{'' if more == 1 else 's'}" if more else ""
+            self._report(f"{self._first_filled}: NULL for the rest{others}")
+
     def start_over(self) -> None:
         """Forget what was counted: the rows are loaded again."""
-        self.outcome.rows = self.outcome.rejected = 0
+        self.outcome.rows = self.outcome.rejected = self.outcome.filled = 0
 
     def create(self, columns: Sequence[tuple[str, str]]) -> None:
         """Make the table, with (name, type) columns."""

@@ -65,7 +65,7 @@ def kinds_of(fields: Iterable[str], null: str | None = None) -> str:
     return kind
 
 
-def with_nulls(fields: Column, null: str, convert: Callable[[Column], Column]) -> Column:
+def with_nulls(fields: Column, null: str | None, convert: Callable[[Column], Column]) -> Column:
     """The column's values as `convert` makes them, and NULL for fields that say `null`."""
     if null not in fields:
         return convert(fields)

@@ -159,16 +159,56 @@ def test_bytes_of_another_encoding_are_an_error_that_says_what_to_do(load: Load)
         load("a.csv", "n\n", encoding="klingon")
 
 
-def test_rows_of_another_width_are_rejected_by_their_lines(session: Session, load: Any) -> None:
+def test_rows_of_more_fields_are_rejected_by_their_lines_and_of_fewer_filled(
+    session: Session, load: Any
+) -> None:
     outcome = load("a.csv", 'a,b\n1,"x\ny"\n2\n\n3,z,extra\n4,"q"q\n5,ok\n6,"open\nend')
-    assert rows(session, "SELECT * FROM a") == [(1, "x\ny"), (5, "ok")]
+    assert rows(session, "SELECT * FROM a") == [(1, "x\ny"), (2, None), (5, "ok")]
     assert load.reports == [
-        "a.csv:4: 1 field, expected 2",
         "a.csv:6: 3 fields, expected 2",
         "a.csv:7: text between a closing quote and the next ','",
         "a.csv:9: a quote is opened and never closed",
+        "a.csv:4: 1 field, expected 2: NULL for the rest",
     ]
-    assert (outcome.rows, outcome.rejected) == (2, 4)
+    assert (outcome.rows, outcome.filled, outcome.rejected) == (3, 1, 3)
+
+
+def test_short_rows_are_filled_in_every_column_and_told_in_one_line(
+    session: Session, load: Any
+) -> None:
+    load("a.csv", "n,s,r\n1,x,0.5\n2\n3,\n,y\n")
+    assert rows(session, "SELECT * FROM a") == [
+        (1, "x", 0.5),
+        (2, None, None),
+        (3, "", None),
+        (None, "y", None),
+    ]
+    assert load.reports == ["a.csv:3: 1 field, expected 3: NULL for the rest, as in 2 more rows"]
+    load.reports.clear()
+    load("na.csv", "n,s\nNA,x\n2\n", null="NA")
+    assert rows(session, "SELECT * FROM na") == [(None, "x"), (2, None)]
+
+
+def test_a_field_of_a_short_row_far_down_decides_a_columns_type(
+    session: Session, load: Any
+) -> None:
+    lines = [f"{number},{number}" for number in range(200_000)]
+    lines[150_000] = "word"
+    outcome = load("far.csv", "\n".join(["n,m", *lines]))
+    assert rows(session, "SELECT DISTINCT typeof(n) FROM far") == [("text",)]
+    assert rows(session, "SELECT * FROM far WHERE m IS NULL") == [("word", None)]
+    assert (outcome.rows, outcome.filled) == (200_000, 1)
+
+
+def test_short_rows_go_into_a_table_as_its_constraints_allow(session: Session, load: Any) -> None:
+    session.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT NOT NULL, c)")
+    outcome = load("t.csv", "1,x\n2\n3,z\n", header=False)
+    assert rows(session, "SELECT * FROM t") == [(1, "x", None), (3, "z", None)]
+    assert load.reports == [
+        "t.csv:2: NOT NULL constraint failed: t.b",
+        "t.csv:1: 2 fields, expected 3: NULL for the rest, as in 2 more rows",
+    ]
+    assert outcome.rejected == 1
 
 
 def test_rows_that_break_a_constraint_are_rejected_by_their_lines(
@@ -202,7 +242,7 @@ def test_strict_stops_at_the_first_rejected_row_and_loads_nothing(
 
 
 def test_many_rejected_rows_are_counted_after_the_first_twenty(load: Any) -> None:
-    outcome = load("a.csv", "a,b\n" + "x\n" * 50 + "1,2\n")
+    outcome = load("a.csv", "a,b\n" + "x,y,z\n" * 50 + "1,2\n")
     assert len(load.reports) == 21
     assert load.reports[-1].endswith("a.csv: 30 more rows rejected")
     assert outcome.rejected == 50
@@ -314,8 +354,8 @@ def test_decoded_rows_know_the_classes_of_their_values() -> None:
 def test_a_header_of_texts_is_no_row_of_a_table_of_texts(session: Session, load: Load) -> None:
     session.execute("CREATE TABLE t(a TEXT, b TEXT)")
     outcome = load("t.csv", "b,a\n1,2\n3\n5,6\n", "t")
-    assert rows(session, "SELECT * FROM t") == [("2", "1"), ("6", "5")]
-    assert load.reports == ["t.csv:3: 1 field, expected 2"]  # type: ignore[attr-defined]
+    assert rows(session, "SELECT * FROM t") == [("2", "1"), (None, "3"), ("6", "5")]
+    assert load.reports == ["t.csv:3: 1 field, expected 2: NULL for the rest"]  # type: ignore[attr-defined]
     outcome = load("u.csv", "a,b\n1,2\n", "t")
     assert outcome.rows == 1
 
@@ -563,11 +603,11 @@ def test_a_compressed_file_that_is_damaged_loads_nothing(
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_lines_before_the_table_are_skipped(session: Session, load: Load, ending: str) -> None:
-    lines = ["Report, of 2026", '"', "name;age", "Ada;36", "Grace", "Linus;x"]
+    lines = ["Report, of 2026", '"', "name;age", "Ada;36", "Grace;;", "Linus;x"]
     outcome = load("people.csv", ending.join([*lines, ""]), skip=2)
     assert rows(session, "SELECT * FROM people") == [("Ada", "36"), ("Linus", "x")]
     assert (outcome.rows, outcome.rejected) == (2, 1)
-    assert load.reports == ["people.csv:5: 1 field, expected 2"]  # type: ignore[attr-defined]
+    assert load.reports == ["people.csv:5: 3 fields, expected 2"]  # type: ignore[attr-defined]
 
 
 def test_lines_are_skipped_in_tables_alone_and_no_more_than_there_are(load: Load) -> None:
