@@ -38,12 +38,10 @@ if TYPE_CHECKING:
 Timer = Literal["off", "typed", "on"]
 """Whose time is told: nobody's; that of what is typed, and of a file that is read as a whole; each statement's."""
 
-_ASCII_BRANCHES = str.maketrans("│├└─", "||`-")
-
 _LIST_ITERATOR: type = type(iter([]))  # of a result that is there already
 
-_QUERY = re.compile(r"\s*(?:SELECT|VALUES)\b", re.IGNORECASE)
-"""What a statement begins with that only reads."""
+_QUERY = re.compile(r"\s*(?:SELECT|VALUES|(WITH))\b", re.IGNORECASE)
+"""What a query begins with; behind WITH there may be a change."""
 
 _READERS = frozenset(
     (".check", ".crash", ".dump", ".export", ".log", ".page", ".repair", ".stats", ".tree")
@@ -95,6 +93,7 @@ class Environment(OpenDatabase, Stoppable):
         self.changes_shown = False
         self.keep_going = False  # a script goes on after an error
         self.explain = ""  # what EXPLAIN to put before queries
+        self.plans_first = False  # the plan of a query, and then its result
         self.parameters: dict[str, SqlValue] = {}
         # the terminal
         self.interactive = False
@@ -422,6 +421,10 @@ class Environment(OpenDatabase, Stoppable):
                 self.say("undone: nothing was changed")
                 self._outcome = None
 
+    def allows(self, question: str) -> bool:
+        """Whether the user says yes, or is not to be asked."""
+        return self.confirm is None or self.options.yes or self._confirmed(question)
+
     def _confirmed(self, text: str) -> bool:
         """What the user says to a question; the time that takes is not the statement's."""
         assert self.confirm is not None
@@ -435,15 +438,18 @@ class Environment(OpenDatabase, Stoppable):
 
     def query(self, text: str) -> None:
         """Execute one SQL statement and show what it gives."""
-        self.tearable = _QUERY.match(text) is not None
+        begins = _QUERY.match(text)
+        self.tearable = begins is not None and not begins[1]
         try:
-            self._query(text)
+            if self.plans_first and begins is not None and not self.explain:
+                self._query(text, " ")
+            self._query(text, self.explain if begins is not None else "")
         finally:
             self.tearable = False
 
-    def _query(self, text: str) -> None:
-        if self.explain and text.lstrip()[:8].lower().startswith(("select", "with", "values")):
-            before = f"EXPLAIN {self.explain} "
+    def _query(self, text: str, explain: str) -> None:
+        if explain:
+            before = f"EXPLAIN {explain} "
             with located(-len(before)):
                 result = self.session.execute(before + text, self.bound())
             text = before
@@ -481,18 +487,19 @@ class Environment(OpenDatabase, Stoppable):
     def _show_plan(self, lines: list[str]) -> None:
         """The lines of EXPLAIN, fitted to a terminal."""
         if self.target.is_terminal:
-            from kvsh.output.tables import hanging
+            from kvsh.output.tables import plan_on_screen
 
-            if self.screen and not (lines and lines[0].startswith("def ")):
-                lines = [part for line in lines for part in hanging(line, self.screen)]
-            if not self.unicode:
-                lines = [line.translate(_ASCII_BRANCHES) for line in lines]
+            lines = plan_on_screen(lines, self.screen, unicode=self.unicode)
         with self.pages():
             self.write("".join(f"{line}\n" for line in lines))
 
     def bound(self) -> Parameters:
         """What `.param` has set, for a statement."""
-        return _Parameters(self.parameters) if self.parameters else ()
+        if not self.parameters:
+            return ()
+        from kvsh.commands.settings import Bound
+
+        return Bound(self.parameters)
 
     def _puts(self, text: str) -> None:
         """A run of plain `put K V` lines, in one transaction."""
@@ -579,17 +586,6 @@ def located(shift: int) -> Iterator[None]:
         if error.offset is not None:
             error.offset += shift
         raise
-
-
-class _Parameters(dict[str, "SqlValue"]):
-    """Values of `.param`; what was not set is NULL."""
-
-    def __missing__(self, key: str) -> None:
-        return None
-
-    def unnamed(self, place: int) -> SqlValue:
-        """The value of the `?` at that place, from 1."""
-        return self[str(place)]
 
 
 def describe_path(path: str | None) -> str:

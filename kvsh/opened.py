@@ -66,10 +66,14 @@ def _refused(*_: object, **__: object) -> NoReturn:
     raise CommandError("not available with --safe: it reads or writes files")
 
 
-def advice(path: str | None) -> str:
-    """What to do with a file that could not be opened, if there is anything."""
+def advice(name: str | None) -> str:
+    """What to do with a file that could not be opened, if there is anything; `name` is a path or a URI."""
     from kvsh.transfer.sqlite_files import is_sqlite
 
+    try:
+        path = located(name or "").path
+    except StoreError:
+        return ""
     if path is None or not is_sqlite(path):
         return ""
     return f"; `kvsh NEW.db .import {path}` makes a database of it"

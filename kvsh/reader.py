@@ -6,7 +6,8 @@
     dot command   .help, .tables ...: ends at the newline
 
 `begin`, `commit` and `rollback` alone on a line are raw commands, with a semicolon SQL; they mean the same. `delete`
-is raw unless FROM follows, or a name and WHERE: who has forgotten FROM wants to hear of it.  Between statements a
+is raw unless FROM follows, or a name and WHERE: who has forgotten FROM wants to hear of it; and `--prefix` is its option,
+no comment.  Between statements a
 line may be a comment that begins with `#` (as in `#!/usr/bin/env kvsh`).  Nothing here imports a parser: raw commands
 never wait for one.
 """
@@ -42,7 +43,9 @@ _GAP = re.compile(r"(?:[\s;\ufeff]+|(?:--|\#)[^\n]*(?:\n|\Z)|/\*.*?\*/)*+", re.D
 _COMMENT = re.compile("--|#")
 _WORD = re.compile(r"[A-Za-z]+(?=[\s;]|\Z)")
 _FIRST_WORD = re.compile(r"[A-Za-z]+(?!\w)")
-_DELETES_ROWS = re.compile(r"\s*(?:FROM(?!\w)|\Z|--|/\*|[\w.\"]+\s+WHERE\s)", re.IGNORECASE)
+_DELETES_ROWS = re.compile(
+    r"\s*(?:FROM(?!\w)|\Z|--(?!prefix(?!\w))|/\*|[\w.\"]+\s+WHERE\s)", re.IGNORECASE
+)
 """What follows DELETE where it is a statement."""
 _BARE = r"(?![xX]')[^\s'\";\\-]\S*"  # as `kvsh.arguments` has it, but for what may be an option
 # The same of ASCII alone is tried first: `\s` asks for each character whether Unicode has it for a space.

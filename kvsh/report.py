@@ -192,6 +192,9 @@ def _hint(error: Exception, text: str) -> str:
         from kvsh.complete.words import FUNCTIONS as SIGNATURES
 
         return SIGNATURES.get(call[1].lower(), "")
+    table = re.match(r"no such table: (\w+)\.(\w+)", message)
+    if table is not None and re.search(rf"(?<!\w){table[1]}[ \t]*\n\s*\.{table[2]}(?!\w)", text):
+        return f"is a semicolon missing before .{table[2]}?"
     names = getattr(error, "suggestions", ())
     if names:
         return f"did you mean {' or '.join(names[:3])}?"
@@ -200,7 +203,9 @@ def _hint(error: Exception, text: str) -> str:
     offset = getattr(error, "offset", None)
     if offset is None or not ("syntax error" in message or "unrecognized token" in message):
         return ""
-    return _hint_inside(text, offset) if offset else _hint_at_start(text)
+    if not offset:
+        return _hint_at_start(text)
+    return _hint_behind_start(text, offset) or _hint_inside(text, offset)
 
 
 def _hint_at_start(text: str) -> str:
@@ -212,14 +217,31 @@ def _hint_at_start(text: str) -> str:
 
     if text.startswith((".", "\\")) or not text.strip():
         return ""  # a command's own word was understood
-    word = text.split()[0].rstrip(";").lower()
-    if word in STATEMENTS:
-        return STATEMENTS[word]
+    word, second = (*text.lower().replace(";", " ").split(None, 2), "", "")[:2]
+    for key in (f"{word} {second}", word):
+        if key in STATEMENTS:
+            return STATEMENTS[key]
     bare = word.removesuffix("()")
     if bare in COMMANDS or f".{bare}" in COMMANDS:
         return f"did you mean {COMMANDS[bare if bare in COMMANDS else f'.{bare}'].name}?"
     near = get_close_matches(word, _VERBS, 1, 0.6)
     return f"did you mean {near[0]}?" if near else ""
+
+
+def _hint_behind_start(text: str, offset: int) -> str:
+    """What is said of an error at the second word, such as of CREATE DATABASE, or where a line begins a statement."""
+    from kvsh.commands.elsewhere import STATEMENTS
+
+    begun = " ".join(text[:offset].lower().split())
+    at = _PIECE.match(text, offset)
+    hint = STATEMENTS.get(f"{begun} {at[0].lower()}") if at is not None else None
+    if hint is not None:
+        return hint
+    before = text[:offset].rstrip(" \t")
+    is_first = before.endswith("\n")
+    if is_first and (text[offset] in ".\\" or (at is not None and at[0].lower() in _VERBS)):
+        return "is a semicolon missing before it?"
+    return ""
 
 
 def _columns_of(environment: Environment, error: Exception) -> str:

@@ -164,6 +164,7 @@ class Script:
             environment.echo
             or environment.timer == "on"
             or environment.explain
+            or environment.plans_first
             or environment.changes_shown
             or environment.parameters
         )

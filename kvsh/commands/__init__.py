@@ -18,15 +18,17 @@ def find(name: str) -> Command:
         return command
     from kvsh.arguments import UsageError
 
-    hint = HINTS.get(lowered)
-    if hint is None and name.startswith(".") and len(name) > 1:
+    known = lowered if lowered in HINTS else None
+    if known is None and name.startswith(".") and len(name) > 1:
         meant = {item.name: item for key, item in COMMANDS.items() if key.startswith(lowered)}
         if len(meant) == 1:
             return meant.popitem()[1]
         if meant:
             raise UsageError(f"{name} could be {', '.join(sorted(meant))}")
-    if hint is not None:
-        raise UsageError(f"{name} is not known here: use {hint}")
+        begun = [key for key in HINTS if key.startswith(lowered)]
+        known = begun[0] if len(begun) == 1 else None
+    if known is not None:
+        raise UsageError(f"{known} is not known here: use {HINTS[known]}")
     if name.startswith("\\"):
         raise UsageError(f"unknown command: {name}: commands begin with a dot; see .help")
     from kvsh.themes import nearest

@@ -61,10 +61,13 @@ def cd(environment: Environment, arguments: Arguments) -> None:
 
 
 def output(environment: Environment, arguments: Arguments) -> None:
-    if not arguments.words or arguments.words[0].text in ("stdout", "-"):
+    if not arguments.words or arguments.words[0].text in _STANDARD:
         environment.target.restore()
         return
     environment.target.redirect(_goal(environment, arguments))
+
+
+_STANDARD = ("stdout", "-")
 
 
 def once(environment: Environment, arguments: Arguments) -> None:
@@ -85,7 +88,7 @@ def _goal(environment: Environment, arguments: Arguments) -> str:
             f"no such option: {word.text} (./{word.text} is a file of that name)",
             arguments.column_of(0),
         )
-    return not_database(environment, word.text)
+    return os.devnull if word.text == "off" else not_database(environment, word.text)
 
 
 def not_database(environment: Environment, path: str) -> str:
@@ -134,7 +137,12 @@ def backup(environment: Environment, arguments: Arguments) -> None:
     allowed(environment)
     from kvsh.commands.upkeep import watched
 
-    path = not_database(environment, arguments.words[0].text)
+    texts = arguments.texts()
+    if len(texts) == 2 and texts[0].lower() == "main":
+        del texts[0]  # as sqlite3's shell has it
+    if len(texts) > 1:
+        raise UsageError("usage: .backup FILE   (of main; VACUUM name INTO 'FILE' of an attached)")
+    path = not_database(environment, texts[0])
     if environment.path is None:
         from btree import open_store
         from sql import Session, copy_database

@@ -83,12 +83,36 @@ def shown(data: bytes) -> str:
 
 
 def delete(environment: Environment, arguments: Arguments) -> None:
+    prefix = _prefix(arguments)
+    if (prefix is None) == (not arguments.words):
+        raise UsageError("usage: delete KEY... | --prefix P")
+    if prefix == b"":  # as of a script's variable that is not set
+        raise UsageError("an empty prefix is that of every key: DELETE FROM kv;")
+    if prefix is not None:
+        _delete_prefix(environment, prefix)
+        return
     with environment.writing() as transaction:
         space = KeySpace(transaction)
         missing = [word for word in arguments.words if not space.delete(word.bytes)]
     if environment.interactive:
         for word in missing:
             environment.say(str(_missing(word)))
+
+
+def _delete_prefix(environment: Environment, prefix: bytes) -> None:
+    """Delete the keys that begin so, if a person at a terminal who hears how many wants that."""
+    with environment.writing() as transaction:
+        space = KeySpace(transaction)
+        batches = _checked(environment, space.batches(prefix=prefix))
+        doomed = [key for keys, _ in batches for key in keys]
+        noun = "key" if len(doomed) == 1 else "keys"
+        question = f"delete {len(doomed):,} {noun} that begin{'s' if len(doomed) == 1 else ''} with"
+        if doomed and not environment.allows(f"{question} {shown(prefix)}? [y/N]"):
+            environment.say("nothing was deleted")
+            return
+        space.delete_many(doomed)
+    if environment.interactive:
+        environment.say(f"{len(doomed):,} {noun} deleted")
 
 
 def exists(environment: Environment, arguments: Arguments) -> None:

@@ -328,6 +328,13 @@ def explain(environment: Environment, arguments: Arguments) -> None:
     environment.explain = _EXPLAINS[name]
 
 
+def eqp(environment: Environment, arguments: Arguments) -> None:
+    if arguments.texts() == ["full"]:  # sqlite3's, with the plans of triggers and the bytecode
+        environment.plans_first = True
+        return
+    environment.plans_first = _switched(environment, arguments, environment.plans_first)
+
+
 def _explained(environment: Environment) -> str:
     """What is shown instead of results, by the words of `.explain`."""
     if not environment.explain:
@@ -361,6 +368,7 @@ def show(environment: Environment, arguments: Arguments) -> None:
         ("changes", _on(environment.changes_shown)),
         ("echo", _on(environment.echo)),
         ("explain", _explained(environment)),
+        ("eqp", _on(environment.plans_first)),
         ("timeout", f"{limit:g}s" if limit else "none"),
     ]
     environment.write("".join(f"{name:>13}: {value}\n" for name, value in rows))
@@ -439,3 +447,14 @@ def number_or_text(text: str) -> int | float | str | None:
     if kind == INTEGER:
         return int(text)
     return float(text) if kind == REAL else text
+
+
+class Bound(dict[str, "SqlValue"]):
+    """Values of `.param`; what was not set is NULL."""
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+    def unnamed(self, place: int) -> SqlValue:
+        """The value of the `?` at that place, from 1."""
+        return self[str(place)]

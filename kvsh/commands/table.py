@@ -23,9 +23,9 @@ _ALL: tuple[Command | str, ...] = (
         "get user:1", arguments=("key",), least=1,
     ),
     Command(
-        "delete", "raw", "raw:delete", "delete KEY...", "delete keys",
-        "Keys that are not there are no error. DELETE FROM is SQL.",
-        "delete user:1", arguments=("key...",), least=1, aliases=("del",),
+        "delete", "raw", "raw:delete", "delete KEY... | --prefix P", "delete keys",
+        "Keys that are not there are no error. --prefix P: all keys that begin so; on a terminal it asks. DELETE FROM is SQL.",
+        "delete user:1", arguments=("key...",), options={"--prefix": "key"}, aliases=("del",),
     ),
     Command(
         "exists", "raw", "raw:exists", "exists KEY", "print 1 if the key is there, else 0",
@@ -89,6 +89,7 @@ _ALL: tuple[Command | str, ...] = (
         ".schema", "dot", "schema:schema", ".schema [NAME] [--indent]", "print CREATE statements",
         "Of the table, view, index or trigger NAME (a LIKE pattern), or of all. --indent: a line for each column.",
         ".schema track", arguments=("table",), options={"--indent": "", "--nosys": ""},
+        aliases=(".fullschema",),
     ),
     Command(
         ".indexes", "dot", "schema:indexes", ".indexes [TABLE]", "list indexes",
@@ -198,6 +199,10 @@ _ALL: tuple[Command | str, ...] = (
         ".explain plan", arguments=("one of off plan analyze code",),
     ),
     Command(
+        ".eqp", "dot", "settings:eqp", ".eqp [on|off]", "show a query's plan before its result",
+        "As .explain plan shows it, which shows the plan alone.", ".eqp on", arguments=(_SWITCH,),
+    ),
+    Command(
         ".show", "dot", "settings:show", ".show", "print the settings in force",
         "One a line.", ".show",
     ),
@@ -243,9 +248,9 @@ _ALL: tuple[Command | str, ...] = (
         ".import FILE [TABLE] [--format F] [--delimiter D] [--encoding E] [--no-header] [--header] [--skip N] [--null TEXT] [--strict]",
         "load csv, tsv, json, jsonl, sql, or a database of SQLite's",
         "The table is made if it is not there, with types inferred from the data; its name is the file's"
-        " unless given. FILE may be \"|COMMAND\" in quotes, whose output is loaded, or -, standard input. A file packed by gzip is unpacked. Of a database of SQLite's, all or the one TABLE. One transaction. --skip leaves N lines out that stand before a csv or tsv table. --null NA has fields that say NA be NULL, --null '' empty ones of texts, too. Rows that don't fit are reported by line and left out, and the status is 1;"
+        " unless given. FILE may be \"|COMMAND\" in quotes, whose output is loaded, or -, standard input. A file packed by gzip is unpacked. Of a database of SQLite's, all or the one TABLE. One transaction. --skip leaves N lines out that stand before a csv or tsv table. --null NA has fields that say NA be NULL, --null '' empty ones of texts, too. Where a row has too few fields the rest are NULL, which is told. Rows that don't fit are reported by line and left out, and the status is 1;"
         " with --strict the first of them ends it and nothing is loaded.",
-        ".import people.csv people", arguments=("file", "table"),
+        ".import people.csv people --null NA", arguments=("file", "table"),
         options={
             "--format": "one of csv tsv json jsonl sql sqlite", "--delimiter": "char",
             "--encoding": "one of utf-8 latin-1 cp1252 utf-16",
@@ -268,7 +273,8 @@ _ALL: tuple[Command | str, ...] = (
     ),
     Command(
         ".backup", "dot", "files:backup", ".backup FILE", "copy the database to a file, as of now",
-        "Consistent, while others read and write.", ".backup copy.db", arguments=("file",), least=1, aliases=(".save",),
+        "Consistent, while others read and write.", ".backup copy.db", arguments=("file...",), least=1,
+        aliases=(".save", ".clone"),
     ),
     "Upkeep",
     Command(

@@ -355,6 +355,16 @@ def name_lines(name: str, width: int) -> list[str]:
     return [line.rstrip() for line in lines if line.strip()]
 
 
+def plan_on_screen(lines: list[str], screen: int | None, *, unicode: bool) -> list[str]:
+    """The lines of EXPLAIN, those of a tree fitted to a terminal."""
+    if screen and not (lines and lines[0].startswith("def ")):
+        lines = [part for line in lines for part in hanging(line, screen)]
+    return lines if unicode else [line.translate(_ASCII_BRANCHES) for line in lines]
+
+
+_ASCII_BRANCHES = str.maketrans("│├└─", "||`-")
+
+
 def hanging(line: str, width: int) -> list[str]:
     """A line of a drawn tree in lines of at most `width` cells: what goes on stands a little to the right of
     where the text began, and the branches go on beside it."""

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from btree import RAW_TREE_ID
+from kvsh.arguments import UsageError
 from kvsh.commands import COMMANDS, find
 from kvsh.commands.settings import TOPICS
 from kvsh.commands.syntax import SYNTAX
 from kvsh.output import DRAWN, MODES
+from kvsh.reader import Unit
 from tests.shell.conftest import Shell
 from tests.shell.running import ROOT, kvsh
 
@@ -58,6 +60,7 @@ EXPECTED = {
         ".param set who 'O''Neil'\n.param set n 7\n.param list\nSELECT :who, :n + 1, typeof(:n);",
         ":n 7\n:who 'O''Neil'\nO'Neil|8|integer\n",
     ),
+    ".eqp": (".eqp on\nSELECT 7 + 1;\n.eqp", "8\non\n"),
     ".timeout": (".timeout 5s\n.show", "timeout: 5s"),
     ".cd": (".cd /\n.cd\nSELECT count(*) FROM track;", "/\n3\n"),
     ".f": (".fs one SELECT ? + 1, ?2;\n.f one 41 'x'\n.f", "42|x\none: SELECT ? + 1, ?2;\n"),
@@ -162,10 +165,14 @@ def test_parameters_without_a_name_have_numbers(shell: Shell) -> None:
 
 
 def test_rows_that_an_import_leaves_out_show_in_the_status(shell: Shell, tmp_path: Path) -> None:
-    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n")
+    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3,4,5\n6\n")
     done = kvsh(tmp_path / "other.db", ".import", str(tmp_path / "ragged.csv"), "r")
-    assert done.status == 1 and "ragged.csv:3: 1 field, expected 2" in done.err
-    assert kvsh(tmp_path / "other.db", "SELECT * FROM r").out == "1|2\n"
+    assert done.status == 1 and "ragged.csv:3: 3 fields, expected 2" in done.err
+    assert "ragged.csv:4: 1 field, expected 2: NULL for the rest" in done.err
+    assert kvsh(tmp_path / "other.db", "SELECT * FROM r").out == "1|2\n6|\n"
+    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n6\n")
+    done = kvsh(tmp_path / "third.db", ".import", str(tmp_path / "ragged.csv"))
+    assert (done.status, done.err.count("\n")) == (0, 1)  # told, and no failure
 
 
 def test_the_time_of_a_question_is_not_the_statements(
@@ -302,6 +309,60 @@ def test_the_room_of_expired_keys_is_taken_back(shell: Shell) -> None:
     shell("put b 2\nexpire user:1 0")
     assert "expired keys taken away" in shell.error(".compact")
     assert shell("count") == f"{entries(shell)}\n"
+
+
+def test_keys_are_deleted_by_their_beginning(shell: Shell) -> None:
+    assert shell("delete --prefix user:\ncount\ncount --prefix user:") == "2\n0\n"
+    assert shell("delete --prefix=vis\nscan --keys") == "session:9\n"
+    assert shell.error("delete --prefix nothing") == ""
+    for wrong in ("delete", "delete a --prefix b", "delete --prefix", "delete --prefix ''"):
+        environment = shell.environment
+        with pytest.raises(UsageError):
+            environment.run(Unit("raw", wrong, 1, 1))
+    done = kvsh(shell.environment.path or "", "delete", "--prefix", "session:")
+    assert done == (0, "", "")
+    assert shell("count") == "0\n"
+
+
+def test_a_person_is_asked_before_keys_are_deleted_by_their_beginning(shell: Shell) -> None:
+    environment = shell.environment
+    environment.interactive = True
+    asked: list[str] = []
+    answer = False
+
+    def confirm(question: str) -> bool:
+        asked.append(question)
+        return answer
+
+    environment.confirm = confirm
+    assert "nothing was deleted" in shell.error("delete --prefix user:")
+    assert asked == ["delete 2 keys that begin with user:? [y/N]"]
+    assert shell("count --prefix user:") == "2\n"
+    answer = True
+    assert "2 keys deleted" in shell.error("delete --prefix user:")
+    assert "0 keys deleted" in shell.error("delete --prefix user:")  # nothing to ask about
+    assert (len(asked), shell("count --prefix user:")) == (2, "0\n")
+
+
+def test_a_plan_stands_before_its_result_in_a_script_of_like_queries_too(shell: Shell) -> None:
+    plan = "Search track by primary key (trackid = {})   ~1 row\n"
+    lines = "".join(f"SELECT name FROM track WHERE trackid = {n};\n" for n in (1, 2, 1))
+    out = kvsh(shell.environment.path or "", stdin=f".eqp on\n{lines}DELETE FROM kv;\n.eqp\n").out
+    one, two = plan.format(1) + "One\n", plan.format(2) + "Two\n"
+    assert out == f"{one}{two}{one}on\n"
+    assert shell(".eqp full\n.explain plan\nSELECT name FROM track;").count("track") == 1
+
+
+def test_output_may_go_nowhere(shell: Shell) -> None:
+    assert shell(".output off\nSELECT 1;\n.output\nSELECT 2;") == "2\n"
+    assert shell(".once off\nSELECT 1;\nSELECT 2;") == "2\n"
+    assert not Path("off").exists()
+
+
+def test_a_backup_may_name_main(shell: Shell) -> None:
+    assert shell.error(".backup main copy.db") == ""
+    assert kvsh("copy.db", "get", "user:1").out == "Ada Lovelace\n"
+    assert "usage: .backup FILE" in shell.error(".backup aux copy2.db")
 
 
 def test_bytes_that_are_no_text_are_shown_in_hexadecimal(shell: Shell) -> None:

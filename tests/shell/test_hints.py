@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from kvsh.arguments import UsageError
 from kvsh.commands import COMMANDS, HINTS, find
-from kvsh.commands.elsewhere import FUNCTIONS, STATEMENTS
+from kvsh.commands.elsewhere import FUNCTIONS, STATEMENTS, WORDS
 from kvsh.output.tables import width_of
 from kvsh.reader import RAW_WORDS, STATEMENT_WORDS
 from tests.shell.conftest import Shell
@@ -72,6 +73,22 @@ def test_no_hint_stands_in_the_way_of_a_command() -> None:
     assert not STATEMENTS.keys() & (STATEMENT_WORDS | RAW_WORDS)
 
 
+def test_every_command_that_is_hinted_at_is_there() -> None:
+    for hint in (*HINTS.values(), *STATEMENTS.values(), *WORDS.values()):
+        assert set(re.findall(r"(?<!\w)\.[a-z]+", hint)) <= COMMANDS.keys(), hint
+
+
+@pytest.mark.parametrize("hint", sorted({*FUNCTIONS.values()}))
+def test_what_is_hinted_at_instead_of_a_function_runs(shell: Shell, hint: str) -> None:
+    for expression in hint.removeprefix("use ").split(" or "):
+        relation = "(SELECT 1 AS a, 2 AS b, 3 AS c, 4 AS n, ',' AS separator, '%Y' AS format)"
+        if expression.startswith("SELECT"):
+            query = expression.replace(" FROM ", f" FROM {relation}, ")
+        else:
+            query = f"SELECT {expression} FROM {relation}"
+        assert shell(f"{query};"), query
+
+
 def test_what_is_hinted_at_instead_of_a_function_is_none_of_ours(shell: Shell) -> None:
     for name in FUNCTIONS:
         for arguments in ("", "1", "1, 2", "1, 2, 3"):
@@ -96,6 +113,13 @@ def test_a_beginning_of_several_commands_names_them(shell: Shell) -> None:
     assert ".da could be .databases" not in shell.error(".da")
     assert "error: .ti could be .timeout, .timer" in shell.error(".ti")
     assert "unknown command: ." in shell.error(".")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [(".vers", ".version"), (".EXC x", ".excel")])
+def test_the_beginning_of_what_others_have_gets_its_hint(
+    shell: Shell, typed: str, meant: str
+) -> None:
+    assert f"{meant} is not known here: use {HINTS[meant]}" in shell.error(typed)
 
 
 def test_a_missing_table_gets_the_nearest_name(shell: Shell) -> None:
@@ -142,7 +166,16 @@ def test_times_that_are_none_are_refused(shell: Shell, typed: str, complaint: st
         ("selct 1;", "did you mean select?"),
         ("gte k;", "did you mean get?"),
         ("SHOW TABLES;", "use .tables"),
+        ("show create table track;", "use .schema NAME"),
+        ("SHOW nothing;", "use .tables, .schema"),
         ("describe track;", "use .describe TABLE"),
+        ("CREATE DATABASE foo;", "a database is a file"),
+        ("CREATE FUNCTION f();", "functions are Python's"),
+        ("DO $$ x $$;", "there are no blocks"),
+        ("SETNX a 1;", "use INSERT OR IGNORE INTO kv"),
+        ("SELECT 1\nSELECT 2;", "is a semicolon missing before it?"),
+        ("SELECT name FROM track t\n  .tables\n;", "is a semicolon missing before it?"),
+        ("SELECT name FROM track\n  .tables\n;", "is a semicolon missing before .tables?"),
         ("SELECT * FROM track were trackid > 1;", "did you mean where?"),
         ("SELECT * form track;", "did you mean from?"),
         ("SELECT name FROM track oder by 1;", "did you mean order?"),

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -141,3 +142,6 @@ def test_opening_one_says_what_to_do(make: Make, tmp_path: Path) -> None:
     advice = f"`kvsh NEW.db .import {path}` makes a database of it"
     assert advice in kvsh(path, "SELECT 1").err
     assert advice in kvsh(tmp_path / "app.db", f".open '{path}'").err
+    uri = f"file:{quote(str(path))}"
+    assert advice in kvsh(uri, "SELECT 1").err
+    assert advice in kvsh(tmp_path / "app.db", f".open '{uri}?mode=ro'").err
