@@ -117,14 +117,26 @@ def _parameters() -> list[click.Parameter]:
     options: list[click.Parameter] = [
         click.Argument(["database"], required=False),
         click.Argument(["words"], nargs=-1, type=click.UNPROCESSED),
-        click.Option(["-c", "--command", "commands"], multiple=True, help="Run SQL or a command."),
-        click.Option(["-f", "--file", "files"], multiple=True, help="Run a script (- is stdin)."),
         click.Option(
-            ["--mode"], type=click.Choice(MODES), help="Output mode; also --csv, --json ..."
+            ["-c", "--command", "commands"],
+            multiple=True,
+            metavar="TEXT",
+            help="Run SQL or a command; repeatable.",
+        ),
+        click.Option(
+            ["-f", "--file", "files"],
+            multiple=True,
+            metavar="FILE",
+            help="Run a script (- is stdin); repeatable.",
+        ),
+        click.Option(
+            ["--mode"],
+            type=click.Choice(MODES),
+            help="How results look; also --box, --csv, --json ...",
         ),
     ]
     options += [
-        click.Option([f"--{mode}"], is_flag=True, hidden=mode not in ("csv", "json", "box"))
+        click.Option([f"--{mode}"], is_flag=True, hidden=True)  # --mode tells of them
         for mode in MODES
     ]
     options += [
@@ -136,27 +148,43 @@ def _parameters() -> list[click.Parameter]:
         ),
         click.Option(["--headers/--no-headers"], default=None, help="Print column names or not."),
         click.Option(["--null"], help="What NULL prints as."),
-        click.Option(["--separator"], help="Separator of list, csv, quote."),
-        click.Option(["--readonly"], **flag, help="Change nothing."),
-        click.Option(["--at"], type=int, help="The database as it was at commit N."),
+        click.Option(["--separator"], help="What stands between columns of list, csv, quote."),
+        click.Option(["--readonly"], **flag, help="Change nothing in the file."),
+        click.Option(["--at"], type=int, metavar="N", help="The database as it was at commit N."),
         click.Option(
             ["--durability"],
             type=click.Choice(("full", "normal", "off")),
             default="full",
-            help="When a commit is on the disk.",
+            help="A power cut loses no commit (full), or the last ones (normal, off).",
+            show_default=True,
         ),
-        click.Option(["--timeout"], default="5s", help="How long to wait for another writer."),
-        click.Option(["--statement-timeout"], help="Cancel statements that run longer."),
         click.Option(
-            ["--cache"], type=click.IntRange(min=1), default=256, help="Memory for pages, in MB."
+            ["--timeout"],
+            default="5s",
+            metavar="TIME",
+            show_default=True,
+            help="How long to wait for another writer.",
+        ),
+        click.Option(
+            ["--statement-timeout"], metavar="TIME", help="Cancel statements that run longer."
+        ),
+        click.Option(
+            ["--cache"],
+            type=click.IntRange(min=1),
+            default=256,
+            metavar="MB",
+            show_default=True,
+            help="Memory for pages.",
         ),
         click.Option(["--no-bail", "keep_going"], **flag, help="Go on after an error."),
         click.Option(["--safe"], **flag, help="Touch no file but the database."),
-        click.Option(["--yes"], **flag, help="Ask nothing."),
+        click.Option(["--yes"], **flag, help="Ask nothing, as before a DELETE of all rows."),
         click.Option(["--timer"], **flag, help="Print how long statements take."),
         click.Option(["--echo"], **flag, help="Print statements before they run."),
-        click.Option(["-v", "--verbose"], count=True, help="Log what the engine does."),
-        click.Option(["--log-file"], help="Where to log it."),
+        click.Option(
+            ["-v", "--verbose"], count=True, help="Log what the engine does; -vv more of it."
+        ),
+        click.Option(["--log-file"], metavar="FILE", help="Where to log it, in place of stderr."),
         click.Option(
             ["--version"],
             is_flag=True,

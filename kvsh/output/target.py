@@ -138,19 +138,19 @@ class Target:
         process = self._pager
         if process is None:
             return
+        before, since = self.pager_seconds, time.perf_counter()
         try:
             self._pass_on()
             assert process.stdin is not None
-            process.stdin.close()
+            process.stdin.close()  # writes what is buffered, for which the pager may have no room yet
         except (PagerLeft, BrokenPipeError):
             pass  # left early
         finally:
             self._pager = None
             self._parts = []
             self._size = 0
-            since = time.perf_counter()
             process.wait()
-            self.pager_seconds += time.perf_counter() - since
+            self.pager_seconds = before + time.perf_counter() - since
 
     # -- elsewhere -------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -293,6 +294,10 @@ def test_output_that_can_not_be_written_is_an_error(database: Path) -> None:
         )
     assert done.returncode == 1
     assert b"No space left on device" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_the_help_says_something_of_each_option() -> None:
+    assert re.findall(r"^  (-\S+)\n(?! {4})", kvsh("--help").out, re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])

@@ -8,6 +8,8 @@ import io
 import json
 import re
 import sqlite3
+import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from kvsh.output import DRAWN, HEADERS_BY_DEFAULT, MODES, Style, write_rows
 from kvsh.output.objects import object_lines
 from kvsh.output.tables import WRAP_LINES_MAX, hanging, name_lines, width_of
+from kvsh.output.target import Target
 from kvsh.output.values import literal, literal_column, plain, real_column, real_text
 
 Row = tuple[Any, ...]
@@ -456,3 +459,35 @@ def test_html_and_tcl_are_read_back(texts: list[str]) -> None:
     lines = shown("tcl", ["x"], [(text,) for text in texts], headers=False, batch=len(texts))
     words = re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), lines)
     assert words.replace("000", "\0") == "".join(f'"{text}"\n' for text in texts)
+
+
+def test_all_the_time_that_goes_by_in_the_pager_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it is left, and before, while it has no room for the end of what it is given."""
+    now = [0.0]
+
+    class Pager(io.BytesIO):
+        def __init__(self, *_: object, **__: object) -> None:
+            super().__init__()
+            self.stdin = self
+
+        def write(self, data: object) -> int:
+            now[0] += 1
+            return 0
+
+        def close(self) -> None:
+            now[0] += 10
+
+        def wait(self) -> None:
+            now[0] += 100
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(subprocess, "Popen", Pager)
+    target = Target(io.BytesIO())
+    target.set_terminal(True)
+    target.pager, target.screen_lines = "less", 3
+    target.start_pages()
+    target.write("a\nb\nc\n")
+    target.end_pages()
+    assert (now[0], target.pager_seconds) == (111.0, 111.0)
