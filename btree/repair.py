@@ -4,11 +4,12 @@ The engine's salvage gives every committed version of every page and the redo re
 the newest readable version is taken, the trees are walked from the newest readable directory, and
 what is found is loaded into fresh trees with the same ids.
 
-A page may be lost or readable in an older version only.  Its range of keys is known from the branch
-above it, so entries of an old version that have moved to other pages since are left out, and what
-redo records say about keys in the range is applied on top.  Each page's record says of which tree it is, so
-leaves that no branch leads to any more are put where their tree has lost that range; and trees whose directory
-is lost are made anew of theirs.
+A page may be lost or readable in an older version only, and only the latter may be known: what was written over the
+newer one leaves no trace of which page it was.  So where anything is damaged, all that redo records say about keys is
+applied whose page was found as of a commit before theirs.  A page's range of keys is known from the branch
+above it, so entries of an old version that have moved to other pages since are left out.  Each page's record says of
+which tree it is, so leaves that no branch leads to any more are put where their tree has lost that range, or has fewer entries
+than its count says; and trees whose directory is lost are made anew of theirs.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from btree import codec
@@ -43,18 +47,96 @@ _LEVEL_AT = 2  # of a node's page
 _KINDS = {type(None): Kind.NULL, int: Kind.INTEGER, float: Kind.REAL, str: Kind.TEXT}
 
 
-class Gap(NamedTuple):
-    """A range of keys, boxed bounds, of which only an older version was found, or none (lsn 0)."""
+Fence = tuple[Key, int]
+"""A bound, and the commit of the branch that says so."""
 
-    lo: tuple[Key] | None
-    hi: tuple[Key] | None
-    lsn: int
+
+class Gap(NamedTuple):
+    """A range of keys of which something is lost, perhaps; a hole if it is the range of a page that is."""
+
+    lo: Fence | None
+    hi: Fence | None
+    is_hole: bool = True
 
     def has(self, key: Key) -> bool:
         return not (
             (self.lo is not None and less(key, self.lo[0]))
             or (self.hi is not None and not less(key, self.hi[0]))
         )
+
+    def part(self, lo: Fence | None, hi: Fence | None) -> Gap | None:
+        """What lies within both; None if nothing does, as below a branch that is older than those above it."""
+        if self.lo is not None and (lo is None or less(lo[0], self.lo[0])):
+            lo = self.lo
+        if self.hi is not None and (hi is None or less(self.hi[0], hi[0])):
+            hi = self.hi
+        return Gap(lo, hi) if lo is None or hi is None or less(lo[0], hi[0]) else None
+
+
+class Ages:
+    """How new what was found of a tree is, by key: the commit of the page that it was found in."""
+
+    def __init__(self) -> None:
+        self._starts: list[Any] = []
+        self._lsns: list[int] = []
+        self._held: list[tuple[list[tuple[Any, Any, int]], list[Any]]] = []
+
+    def found(self, lo: Fence | None, lsn: int) -> None:
+        """From `lo` on a page of commit `lsn` counts, or none (0).  To be told in the order of the keys."""
+        self._starts.append(() if lo is None else order_key(lo[0]))
+        self._lsns.append(lsn)
+
+    def holds(self, leaf: Node, lsn: int) -> None:
+        """A leaf of commit `lsn`, wherever it was found."""
+        if not leaf.keys:
+            return
+        # Sorted runs, each longer than the next, with the greatest of the last keys up to each place.
+        run = [(order_key(leaf.keys[0]), order_key(leaf.keys[-1]), lsn)]
+        while self._held and len(self._held[-1][0]) <= len(run):
+            run = sorted(self._held.pop()[0] + run)
+        self._held.append((run, list(accumulate([last for _, last, _ in run], max))))
+
+    def of(self, key: Key) -> int:
+        return max(self.reached(key), self.held(key))
+
+    def reached(self, key: Key) -> int:
+        """The commit of the page that a branch leads to for a key."""
+        at = bisect_right(self._starts, order_key(key)) - 1
+        return self._lsns[at] if at >= 0 else 0
+
+    def held(self, key: Key) -> int:
+        """The newest commit of the leaves that have keys below and above this one, or the key itself."""
+        wanted, newest = order_key(key), 0
+        for run, reach in self._held:
+            at = bisect_right(run, wanted, key=itemgetter(0)) - 1
+            while at >= 0 and reach[at] >= wanted:
+                _, last, lsn = run[at]
+                if last >= wanted:
+                    newest = max(newest, lsn)
+                at -= 1
+        return newest
+
+
+class Astray(NamedTuple):
+    """A leaf that holds entries where no branch leads to them."""
+
+    lsn: int
+    page: int
+    location: int
+    tree_id: int
+    bounds: Gap | None = None
+    """Where a branch has it.  It holds more: what another page had that is gone, or the branch is older."""
+
+    def wanted(self, gaps: list[Gap]) -> list[Gap]:
+        """The ranges that it may have entries of."""
+        if self.bounds is None:
+            return [Gap(None, None)]
+        ranges = [gap for gap in gaps if gap.is_hole]
+        if self.bounds.lo is not None and self.bounds.lo[1] < self.lsn:
+            ranges.append(Gap(None, self.bounds.lo))
+        if self.bounds.hi is not None and self.bounds.hi[1] < self.lsn:
+            ranges.append(Gap(self.bounds.hi, None))
+        return ranges
 
 
 def repair(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> list[str]:
@@ -95,7 +177,9 @@ class _Repair:
         self.salvaged = salvaged
         self.source = source
         self.notes: list[str] = []
-        self.gaps: dict[int, list[Gap]] = {}
+        self.gaps: defaultdict[int, list[Gap]] = defaultdict(list)
+        self.ages: defaultdict[int, Ages] = defaultdict(Ages)
+        self.overfull: list[Astray] = []
         self.reached: set[int] = {DIRECTORY_PAGE}
         self.knows_all_trees = True
         self.added: dict[int, Added] = {}
@@ -165,19 +249,19 @@ class _Repair:
             self.added = {
                 tree_id: state.added for tree_id, state in trees.items() if state.added is not None
             }
-            if lsn != versions[-1][0]:
+            if lsn != self.salvaged.base_lsn:  # each commit of pages writes it
                 self.knows_all_trees = False
                 self._add_columns(lsn)
                 self.note(f"the directory of trees is damaged: that of commit {lsn} was used")
                 for tree_id in trees:
-                    self.gaps.setdefault(tree_id, []).append(Gap(None, None, lsn))
+                    self.gaps[tree_id].append(Gap(None, None, is_hole=False))
             return list(trees.values())
         if self.salvaged.base_lsn:
             self.note(
                 "no directory of trees can be read: the trees are made of the leaves that were found"
             )
             self.knows_all_trees = False
-            self.gaps = {tree_id: [Gap(None, None, 0)] for tree_id in transaction.tree_ids()}
+            self.gaps.update({tree_id: [Gap(None, None)] for tree_id in transaction.tree_ids()})
         return []
 
     def _add_columns(self, after: int) -> None:
@@ -192,15 +276,18 @@ class _Repair:
                         made = Added(*argument) if known is None else known.lengthened(*argument)
                         self.added[tree_id] = made
 
-    def _node(
-        self, kind: TreeKind, page: int, gaps: list[Gap], bounds: Gap, name: str
-    ) -> Node | None:
-        """The newest readable version of a node; what is missing is noted, and goes to `gaps`."""
+    def _node(self, kind: TreeKind, page: int, name: str) -> tuple[Node | None, int, int]:
+        """The newest readable version of a node, None if there is none; of which commit it is, and where it was.
+
+        What is missing is noted."""
         versions = self.salvaged.versions.get(page, [])
         for at, (lsn, location) in enumerate(reversed(versions)):
             if not location:
-                gaps.append(Gap(bounds.lo, bounds.hi, lsn))
-                return None  # deleted since the branch was written: its entries went elsewhere
+                return (
+                    None,
+                    lsn,
+                    0,
+                )  # deleted since the branch was written: its entries went elsewhere
             payload = self.salvaged.read(page, location)
             if payload is None:
                 continue
@@ -211,77 +298,95 @@ class _Repair:
                 continue
             if at:
                 self.note(f"{name}: page {page} is damaged: its version of commit {lsn} was used")
-                gaps.append(Gap(bounds.lo, bounds.hi, lsn))
-            return node
+                self.salvaged.is_whole = False
+            return node, lsn, location
         self.note(f"{name}: page {page} is lost")
-        gaps.append(Gap(bounds.lo, bounds.hi, 0))
-        return None
+        return None, 0, 0
 
     def _tree(self, tree: Tree, state: TreeState) -> None:
         name = f"tree {state.id} ({state.kind.name})"
         tree.widen(state.kinds)
-        gaps = self.gaps.setdefault(state.id, [])
         count = 0
-        everything = Gap(None, None, 0)
-        for leaf, bounds in self._leaves(state.kind, state.root_page, gaps, everything, 256, name):
+        everything = Gap(None, None)
+        for leaf, bounds in self._leaves(state, state.root_page, everything, 256, name):
             count += self._load(tree, leaf, bounds, name)
-        if count != state.count and not gaps:
-            self.note(f"{name}: {count} entries, but its count says {state.count}")
+        if count != state.count:
+            self.gaps[state.id].append(
+                Gap(None, None, is_hole=False)
+            )  # a branch may be older than its leaves
 
     def _note_losses(self, state: TreeState, count: int) -> None:
+        name = f"tree {state.id} ({state.kind.name})"
         if count < state.count and self.gaps[state.id]:
             lost = state.count - count
-            self.note(
-                f"tree {state.id} ({state.kind.name}): {lost} of {state.count} entries are lost"
-            )
+            self.note(f"{name}: {lost} of {state.count} entries are lost")
             if state.id == CATALOG_TREE_ID:
                 self.note("that is the catalog: SQL does not know some of the tables any more")
+        elif count != state.count and self.knows_all_trees:
+            self.note(f"{name}: {count} entries, but its count says {state.count}")
 
     def _leaves(
-        self, kind: TreeKind, page: int, gaps: list[Gap], bounds: Gap, level: int, name: str
+        self, state: TreeState, page: int, bounds: Gap, level: int, name: str
     ) -> Iterator[tuple[Node, Gap]]:
+        ages = self.ages[state.id]
         if page in self.reached:
-            self.note(f"{name}: page {page} is reached twice: left out here")
+            # By branches of several ages: what of it belongs here, was out of its bounds there.
+            self.note(f"{name}: page {page} is reached twice")
+            self.gaps[state.id].append(bounds)
+            ages.found(bounds.lo, max(self.salvaged.versions.get(page, [(0, 0)]))[0])
             return
         self.reached.add(page)
-        node = self._node(kind, page, gaps, bounds, name)
-        if node is None:
-            return
-        if node.level >= level:
+        node, lsn, location = self._node(state.kind, page, name)
+        if node is not None and node.level >= level:
             self.note(f"{name}: page {page} is on the wrong level: left out")
-            gaps.append(bounds)
+            node, lsn = None, 0
+        if node is None:
+            self.gaps[state.id].append(bounds)
+            ages.found(bounds.lo, lsn)
             return
         if node.pages is None:
+            ages.found(bounds.lo, lsn)
+            ages.holds(node, lsn)
+            if node.keys and not (bounds.has(node.keys[0]) and bounds.has(node.keys[-1])):
+                self.overfull.append(Astray(lsn, page, location, state.id, bounds))
             yield node, bounds
             return
-        fences: list[tuple[Key] | None] = [bounds.lo, *[(key,) for key in node.keys], bounds.hi]
-        for child, (lo, hi) in zip(node.pages, pairwise(fences), strict=True):
-            yield from self._leaves(kind, child, gaps, Gap(lo, hi, 0), node.level, name)
+        fences = [bounds.lo, *[(key, lsn) for key in node.keys], bounds.hi]
+        for child, within in zip(node.pages, pairwise(fences), strict=True):
+            part = bounds.part(*within)
+            if part is not None:
+                yield from self._leaves(state, child, part, node.level, name)
 
     # -- entries -----------------------------------------------------------------------------------
 
-    def _load(self, tree: Tree, leaf: Node, bounds: Gap, name: str, *, new: bool = False) -> int:
-        """Put a leaf's entries within the bounds into the tree; how many there were."""
+    def _load(
+        self, tree: Tree, leaf: Node, bounds: Gap, name: str, *, newer: int | None = None
+    ) -> int:
+        """Put a leaf's entries within the bounds into the tree; how many there were.
+
+        `newer`: its commit, and of the keys that are there already those alone that were found in an older page."""
         index = leaf.values is None
         values: list[Value] = [None] * len(leaf.keys) if leaf.values is None else list(leaf.values)
         entries = []
-        added = self.added.get(tree.id)
+        ages = self.ages[tree.id]
         for key, value in zip(leaf.keys, values, strict=True):
             if not bounds.has(key):
+                continue
+            if newer is not None and (
+                ages.held(key) > newer or (key in tree and ages.reached(key) >= newer)
+            ):
                 continue
             if isinstance(value, InPages):
                 value = self._large(tree.kind, value, key, name)
                 if value is None:
                     continue
-            if added is not None and value.__class__ is tuple:
-                value = added.row(value)
+            if tree.id in self.added and value.__class__ is tuple:
+                value = self._lengthened(tree.id, value, name)
             entries.append((key, value))
         if any(not less(before[0], after[0]) for before, after in pairwise(entries)):
             self.note(f"{name}: the keys of page {leaf.page} were out of order")
             entries = list({order_key(key): (key, value) for key, value in entries}.values())
             entries.sort(key=lambda entry: order_key(entry[0]))
-        if new:
-            entries = [entry for entry in entries if entry[0] not in tree]
         if not entries:
             return 0
         if tree.kind in (TreeKind.TABLE, TreeKind.CLUSTERED):
@@ -289,6 +394,16 @@ class _Repair:
         keys = [key for key, _ in entries]
         tree.load(keys, None if index else [value for _, value in entries])
         return len(entries)
+
+    def _lengthened(self, tree_id: int, row: tuple[Value, ...], name: str) -> tuple[Value, ...]:
+        """A row with the columns that were added since it was written."""
+        try:
+            longer: tuple[Value, ...] = self.added[tree_id].row(row)
+            return longer
+        except ValueError as error:
+            del self.added[tree_id]
+            self.note(f"{name}: the columns that were added to its rows make no sense ({error})")
+            return row
 
     def _large(self, kind: TreeKind, value: InPages, key: Key, name: str) -> Value:
         """The value with what is in pages of its own; None if it is lost, NULLs for what is lost of a row."""
@@ -313,39 +428,52 @@ class _Repair:
 
     def _stray_leaves(self, transaction: LocalTransaction) -> None:
         """Put leaves that nothing leads to into their trees, if those have lost what is in them."""
-        if self.knows_all_trees and not any(self.gaps.values()):
+        if self._is_whole() and self.knows_all_trees and not self.overfull:
             return
         saved: dict[int, int] = {}
         homeless = 0
-        versions = self.salvaged.versions
-        strays = [page for page in versions if page not in self.reached and versions[page][-1][1]]
-        for page in sorted(strays, key=lambda page: (-versions[page][-1][0], page)):
-            location = versions[page][-1][1]
+        for astray in sorted(
+            [*self._strays(), *self.overfull], key=lambda astray: (-astray.lsn, astray.page)
+        ):
+            lsn, page, location, tree_id, bounds = astray
             payload = self.salvaged.read(page, location)
             if payload is None or len(payload) < codec.HEAD_BYTES or payload[_LEVEL_AT]:
                 continue
             try:
-                leaf = codec.decode_node(TreeKind(payload[1]), payload, page, location)
-                check_plain(TreeKind(payload[1]), leaf)
+                kind = TreeKind(payload[1])
+                leaf = codec.decode_node(kind, payload, page, location)
+                check_plain(kind, leaf)
             except (CorruptionError, ValueError):
                 continue
-            tree_id = self.salvaged.owners.get(page, 0)
             if not tree_id:
                 homeless += bool(leaf.keys)
                 continue
-            tree = self._home(transaction, TreeKind(payload[1]), tree_id, leaf)
-            if tree is not None:
-                name = f"tree {tree.id} ({tree.kind.name})"
-                count = self._load(tree, leaf, Gap(None, None, 0), name, new=True)
-                saved[tree.id] = saved.get(tree.id, 0) + count
+            if bounds is not None:
+                tree = transaction.tree(tree_id)
+            else:
+                home = self._home(transaction, kind, tree_id, leaf, lsn)
+                if home is None:
+                    continue
+                tree = home
+            name = f"tree {tree_id} ({kind.name})"
+            wanted = astray.wanted(self.gaps[tree_id])
+            count = sum([self._load(tree, leaf, gap, name, newer=lsn) for gap in wanted])
+            self.ages[tree_id].holds(leaf, lsn)
+            saved[tree_id] = saved.get(tree_id, 0) + count
         for tree_id, count in saved.items():
             if count:
                 self.note(f"tree {tree_id}: {count} entries were found in stray leaves")
         if homeless:
             self.note(f"{homeless} stray leaves do not say which tree they are of: left out")
 
+    def _strays(self) -> Iterator[Astray]:
+        for page, versions in self.salvaged.versions.items():
+            lsn, location = versions[-1]
+            if location and page not in self.reached:
+                yield Astray(lsn, page, location, self.salvaged.owners.get(page, 0))
+
     def _home(
-        self, transaction: LocalTransaction, kind: TreeKind, tree_id: int, leaf: Node
+        self, transaction: LocalTransaction, kind: TreeKind, tree_id: int, leaf: Node, lsn: int
     ) -> Tree | None:
         """The tree that a stray leaf is put into; None if it has lost nothing where the leaf's entries belong."""
         if tree_id not in transaction.tree_ids():
@@ -353,14 +481,20 @@ class _Repair:
                 return None  # it was dropped
             self.next_tree_id = max(self.next_tree_id, tree_id + 1)
             self._create(transaction, tree_id, kind)
-            self.gaps[tree_id] = [Gap(None, None, 0)]
+            self.gaps[tree_id] = [Gap(None, None)]
             self.note(f"tree {tree_id} ({kind.name}): made anew of leaves that were found")
         tree = transaction.tree(tree_id)
-        gaps = self.gaps.get(tree_id, ())
-        has_lost = leaf.keys and any(
-            gap.has(leaf.keys[0]) and gap.has(leaf.keys[-1]) for gap in gaps
-        )
-        return tree if has_lost and tree.kind is kind else None
+        if not leaf.keys or tree.kind is not kind:
+            return None
+        first, last = leaf.keys[0], leaf.keys[-1]
+        if any(gap.has(first) and gap.has(last) for gap in self.gaps[tree_id]):
+            return tree
+        # Who is older than a leaf that was split from it lost its newer version, and its branch did.
+        return tree if self.ages[tree_id].reached(first) < lsn else None
+
+    def _is_whole(self) -> bool:
+        """Whether nothing but what was found can have been there."""
+        return self.salvaged.is_whole and not any(self.gaps.values())
 
     def _create(self, transaction: LocalTransaction, tree_id: int, kind: TreeKind) -> None:
         transaction.next_tree_id = tree_id
@@ -378,8 +512,8 @@ class _Repair:
         transaction.release(savepoint)
 
     def _replay_into_gaps(self, transaction: LocalTransaction, lsn: int, record: bytes) -> None:
-        """What an older redo record says about keys whose page is lost."""
-        if not any(self.gaps.values()):
+        """What a redo record says about keys whose page is lost, or was found in a version from before it."""
+        if self._is_whole():
             return
         try:
             operations = decode_redo(record)
@@ -387,14 +521,13 @@ class _Repair:
             self.note(f"the changes of commit {lsn} can't be applied: {error}")
             return
         for operation, tree_id, changes in operations:
-            gaps = [gap for gap in self.gaps.get(tree_id, []) if gap.lsn < lsn]
-            if operation != OP_CHANGES or not gaps or tree_id not in transaction.tree_ids():
+            if operation != OP_CHANGES or tree_id not in transaction.tree_ids():
                 continue
-            tree = transaction.tree(tree_id)
+            tree, ages = transaction.tree(tree_id), self.ages[tree_id]
             for key, value in zip(*[iter(changes)] * 2, strict=False):
                 key = tuple(key) if key.__class__ is list else key
                 value = tuple(value) if value.__class__ is list else value
-                if not any(gap.has(key) for gap in gaps):
+                if ages.of(key) >= lsn:
                     continue
                 if value.__class__ is dict:  # of a row that is lost, unless one before has it all
                     change_columns(tree, key, value)
@@ -404,7 +537,7 @@ class _Repair:
                 else:
                     if tree.kind in (TreeKind.TABLE, TreeKind.CLUSTERED):
                         if tree_id in self.added:
-                            value = self.added[tree_id].row(value)
+                            value = self._lengthened(tree_id, value, f"tree {tree_id}")
                         tree.widen(kinds_of([value]))
                     tree.put(key, value)
 

@@ -44,6 +44,7 @@ from engine.format import (
     RECORD_BYTES,
     RECORD_MARK,
     TABLE_HEAD,
+    TIMES_MAX,
     Record,
     decode_record,
     decode_slot,
@@ -81,6 +82,8 @@ class Salvage:
     base_lsn: int = 0
     """The newest commit of pages; the redo after it is not in them."""
     notes: list[str] = field(default_factory=list)
+    is_whole: bool = True
+    """Whether every record is there that the others tell of; else a page may have been newer than it was found."""
 
     def read(self, page: int, location: int) -> bytes | None:
         """The page's bytes at `location`, None if they can't be read any more."""
@@ -150,6 +153,7 @@ class _Scan:
         self.pending: list[_Version] = []
         self.accepted: list[_Version] = []
         self.again: dict[int, int] = {}  # lsn -> how many records took the place of others
+        self.counts: dict[int, int] = {}  # lsn -> how many page records there were
         self.found_again: dict[int, set[tuple[int, int, int]]] = {}  # lsn -> those that were found
         self.unproved = ""
         self.table: tuple[int, bytes] = (0, b"")  # lsn and entries of the newest that was found
@@ -174,10 +178,14 @@ class _Scan:
         salvaged = self.salvaged
         if damaged_from is not None and damaged_from < salvaged.synced:
             damage.append((damaged_from, min(salvaged.synced, self.size)))
+        # What lies behind its commit's record was moved there.
+        self._accept([version for version in self.pending if version.lsn in self.counts])
+        self.pending = [version for version in self.pending if version.lsn not in self.counts]
         self._believe_header()
         self._put_in_order()
         for start, end in damage:
             salvaged.notes.append(f"{end - start} bytes at offset {start} are damaged")
+            salvaged.is_whole = False
         if self.pending:
             salvaged.notes.append(
                 f"{len(self.pending)} pages at the end belong to no commit and were left out"
@@ -185,6 +193,7 @@ class _Scan:
         if self.unproved:
             salvaged.notes.append(self.unproved)
         self._note_missing_commits()
+        self._note_missing_pages()
 
     def _take(self, record: Record, position: int) -> None:
         salvaged = self.salvaged
@@ -204,6 +213,7 @@ class _Scan:
             if record.kind == KIND_PAGES:
                 salvaged.base_lsn = max(salvaged.base_lsn, record.lsn)
                 self.again[record.lsn] = record.page
+                self.counts[record.lsn] = record.pages
             self._accept(self.pending)
             self.pending = []
             if record.kind == KIND_REDO:
@@ -271,6 +281,23 @@ class _Scan:
                 if after == before + 2:
                     what = f"commit {before + 1}"
                 self.salvaged.notes.append(f"the record of {what} is damaged")
+                self.salvaged.is_whole = False
+
+    def _note_missing_pages(self) -> None:
+        """Count each commit's pages: what other records took the place of left no damaged bytes."""
+        salvaged = self.salvaged
+        # What lies twice in the file counts once; which of 127 times and more it was, the mark doesn't say.
+        once = {
+            version[:2] + version[3:4] for version in self.accepted if version.times < TIMES_MAX
+        }
+        found = Counter(version[0] for version in once)
+        found.update(version.lsn for version in self.accepted if version.times >= TIMES_MAX)
+        for lsn, count in self.counts.items():
+            if found[lsn] < count and salvaged.is_whole:
+                salvaged.notes.append(
+                    f"of commit {lsn}, {count - found[lsn]} of {count} pages are lost"
+                )
+                salvaged.is_whole = False
 
     def _read(self, length: int, offset: int) -> bytes:
         try:

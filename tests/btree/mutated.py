@@ -1,8 +1,13 @@
-"""Mutated pages with right checksums: what a faulty program, an ill-meaning one or memory that flips bits leaves.
+"""Mutated databases: pages that say something else under right checksums, and bytes that have changed under them.
 
 `python -m tests.btree.mutated --rounds N --seed S` makes databases in each of which a page or two say something else than
-what was written, and asks them for everything: by key, by scan, by SQL, changes, checks, a repair.  What comes out is an
-answer or an error of kvsh's; anything else is printed.
+what was written (a faulty program, an ill-meaning one, memory that flips bits), and asks them for everything: by key, by
+scan, by SQL, changes, checks, a repair.  What comes out is an answer or an error of kvsh's; anything else is printed.
+
+With `--bytes` a disk does it: bits flip, records and blocks are zeroed, swapped, repeated or garbage, the file is cut or
+grown, closed or under an open handle that has read and changed it.  There an answer is the right one: that of a whole
+database which was told of the same changes but those that failed.  What is damaged and needed, `check` names; what is not
+damaged, a repair brings back.
 """
 
 from __future__ import annotations
@@ -21,9 +26,25 @@ from typing import Any
 import msgspec
 
 import kvsh
-from btree import StoreError, open_store
+from btree import StoreError, TreeKind, open_store
+from btree.codec import decode_node
+from btree.node import InPages, LargeReference
 from engine import PageStore
+from engine.format import (
+    KIND_DELETE,
+    KIND_PAGE,
+    LOG_START,
+    MARKED_EARLY,
+    Record,
+    decode_header,
+    decode_record,
+    location_offset,
+    location_span,
+    owner_of,
+    salt_of,
+)
 from sql import Session, mend
+from tests.engine.workload import content_of
 
 encode, decode = msgspec.msgpack.encode, msgspec.msgpack.decode
 HEAD_BYTES = 4
@@ -243,18 +264,265 @@ def run_round(base: Path, directory: Path, seed: int) -> str:
     return what
 
 
+# -- bytes that change under their checksums ---------------------------------------------------------
+
+
+def lived_in(path: Path, *, closed: bool) -> None:
+    """`made` with some more commits, so that pages have versions of one size; closed, or as a killed process leaves it."""
+    working = path if closed else path.with_name(path.name + ".open")
+    made(working)
+    con = _connected(working)
+    for number in range(4):
+        con.execute(
+            "UPDATE t SET c = c + 1 WHERE id BETWEEN ? AND ?", (number * 90, number * 90 + 40)
+        )
+        con.execute("UPDATE w SET v = v + 1 WHERE k = ?", (number,))
+        con.execute("UPDATE few SET b = ? WHERE a = 1", (number,))
+        con.execute("PRAGMA wal_checkpoint")
+    con.execute("DELETE FROM t WHERE id = 371")
+    con.execute("UPDATE kv SET value = 'redo' WHERE key < 'k0003'")
+    if not closed:
+        shutil.copy(working, path)
+    con.close()
+    if not closed:
+        working.unlink()
+
+
+def records_of(data: bytes) -> list[tuple[int, Record]]:
+    """(offset, record) of a whole file."""
+    salt = salt_of(decode_header(data[:LOG_START], "db")[0].database_id)
+    found, position = [], LOG_START
+    while (record := decode_record(salt, data, position)) is not None:
+        found.append((position, record))
+        position += record.span
+    return found
+
+
+def chosen_record(data: bytes, rng: random.Random) -> tuple[int, Record]:
+    """One of a kind that is chosen first, so that the rare ones have their turn."""
+    found = records_of(data)
+    kinds = [
+        (record.kind, record.payload[1:3] if record.kind == KIND_PAGE else b"")
+        for _, record in found
+    ]
+    kind = rng.choice(sorted(set(kinds)))
+    return rng.choice([one for one, its in zip(found, kinds, strict=True) if its == kind])
+
+
+def damaged(data: bytes, rng: random.Random) -> tuple[bytes, str]:
+    """The bytes with one damage, and what that was."""
+    some = bytearray(data)
+    at, record = chosen_record(data, rng)
+    what = f"record {record.kind} of page {record.page}, commit {record.lsn} at {at} ({record.span} bytes)"
+    block = at & -4096
+    how = rng.choice(DAMAGES)
+    if how == "bit":
+        some[at + rng.randrange(record.span)] ^= 1 << rng.randrange(8)
+    elif how == "head":
+        some[at + rng.randrange(32)] = rng.randrange(256)
+    elif how == "zeroed":
+        some[at : at + record.span] = bytes(record.span)
+    elif how == "zeroed block":
+        some[block : block + 4096] = bytes(len(some[block : block + 4096]))
+    elif how == "garbage block":
+        some[block : block + 4096] = rng.randbytes(len(some[block : block + 4096]))
+    elif how == "swapped":
+        other, its = chosen_record(data, rng)
+        span = min(record.span, its.span)
+        some[at : at + span], some[other : other + span] = (
+            data[other : other + span],
+            data[at : at + span],
+        )
+        what += f" and {other}"
+    elif how == "another":
+        other, its = chosen_record(data, rng)
+        some[at : at + its.span] = data[other : other + its.span]
+        what += f" by that at {other}"
+    elif how == "header":
+        some[rng.randrange(80) + rng.choice([0, 512])] ^= 1 << rng.randrange(8)
+    elif how == "header slot":
+        slot = rng.choice([0, 512])
+        some[slot : slot + 512] = rng.choice(
+            [bytes(512), rng.randbytes(512), data[512 - slot : 1024 - slot]]
+        )
+    elif how == "words":
+        words = rng.randrange(6) * 8 + 1024
+        some[words : words + 8] = rng.choice([bytes(8), rng.randbytes(8), b"\xff" * 8])
+    elif how == "header block":
+        some[:LOG_START] = rng.choice([bytes(LOG_START), rng.randbytes(LOG_START)])
+    elif how == "cut":
+        del some[max(LOG_START, at + rng.choice([0, record.span // 2, record.span])) :]
+    elif how == "grown":
+        some += rng.choice([bytes(9000), rng.randbytes(9000), data[at:]])
+    elif how == "moved":
+        if rng.random() < 0.5:
+            some[at:at] = rng.randbytes(rng.choice([1, 8, 4096]))
+        else:
+            del some[at : at + rng.choice([1, 8, 4096])]
+    return bytes(some), f"{how}: {what}"
+
+
+DAMAGE_CODES = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR")
+DAMAGES = [
+    *("bit", "head", "zeroed", "zeroed block", "garbage block", "swapped", "another"),
+    *("header", "header slot", "words", "header block", "cut", "grown", "moved"),
+]
+
+
+def compared(con: Any, whole: Any, rng: random.Random, changes_max: int = 5) -> bool:
+    """Ask both for everything; whether one failed for damage.  Raises what is neither right nor an error of kvsh's."""
+    failed = False
+    asked_for = [*QUERIES, *rng.sample(CHANGES, rng.randint(0, changes_max))]
+    for sql in rng.sample(asked_for, len(asked_for)):
+        if "integrity" in sql:
+            continue
+        try:
+            got: Any = _answer(con, sql)
+        except kvsh.Error as error:
+            if error.sqlite_errorname in DAMAGE_CODES:
+                failed = True
+                continue
+            got = str(error)
+        try:
+            right: Any = _answer(whole, sql)
+        except kvsh.Error as error:
+            right = str(error)
+        assert got == right, f"{sql}: {got!r:.300} instead of {right!r:.300}"
+    return failed
+
+
+def _answer(con: Any, sql: str) -> list[Any]:
+    return sorted(con.execute(sql).fetchall(), key=repr)
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write over a file that others have open, without its ever being empty."""
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate()
+
+
+def run_bytes_round(base: Path, directory: Path, seed: int) -> str:
+    """One copy of a database that is damaged, asked and repaired; raises what is wrong of it."""
+    rng = random.Random(seed)
+    path, target, whole_path = (directory / f"{seed}.{end}" for end in ("db", "repaired", "whole"))
+    data = base.read_bytes()
+    shutil.copy(base, whole_path)
+    shutil.copy(base, path)
+    is_open = rng.random() < 0.5
+    what = ""
+    try:
+        with contextlib.closing(_connected(whole_path)) as whole, contextlib.ExitStack() as stack:
+            if is_open:
+                con = stack.enter_context(contextlib.closing(_connected(path)))
+                for sql in rng.sample(QUERIES, rng.randrange(len(QUERIES))):
+                    assert _answer(con, sql) == _answer(whole, sql)
+                if rng.random() < 0.5:
+                    assert not compared(con, whole, rng)
+                data = path.read_bytes()
+            after, what = damaged(data, rng)
+            what = f"{'open' if is_open else 'closed'}, {what}"
+            put(path, after)
+            salvaged_whole(data, path, target)
+            with contextlib.suppress(kvsh.Error):
+                if not is_open:
+                    con = stack.enter_context(contextlib.closing(_connected(path)))
+                compared(con, whole, rng)
+            if not is_open or rng.random() < 0.5:
+                stack.close()
+            again = True
+            with contextlib.suppress(kvsh.Error), contextlib.closing(_connected(path)) as con:
+                again = compared(con, whole, rng, changes_max=0)
+            if again:
+                with contextlib.suppress(kvsh.Error), contextlib.closing(kvsh.open(path)) as db:
+                    assert db.check(), "check finds nothing"
+    except Exception as error:
+        error.add_note(f"seed {seed}: {what}")
+        raise
+    finally:
+        for each in (path, target, whole_path):
+            each.unlink(missing_ok=True)
+    return what
+
+
+def salvaged_whole(data: bytes, damaged: Path, target: Path) -> None:
+    """A repair brings back what stands in leaves that are as they were, wherever they are by now."""
+    before = damaged.with_suffix(".before")
+    before.write_bytes(data)
+    try:
+        with contextlib.closing(open_store(before, readonly=True)) as store:
+            content = content_of(store.begin())
+        with PageStore.open(before, readonly=True) as pages, pages.snapshot() as seen:
+            locations = list(seen.pages())
+    finally:
+        before.unlink()
+    after = damaged.read_bytes()
+    salt = salt_of(decode_header(data[:LOG_START], "db")[0].database_id)
+    left: dict[int, dict[Any, Any]] = {}
+    # What neither a commit's record nor a page table proves was never committed, for all that anybody knows,
+    # and what a commit wrote early it may have changed again.
+    there = {
+        record.lsn: record.kind
+        for at, record in records_of(data)
+        if record.kind > KIND_DELETE and after.find(data[at : at + record.span]) >= 0
+    }
+    proved = max(there, default=0)
+    for page, location in locations:
+        offset = location_offset(location)
+        record = decode_record(salt, data, offset)
+        assert record is not None and record.page == page
+        is_leaf = owner_of(record.pages) and not record.payload[2]
+        is_proved = record.lsn <= proved and (record.pages < MARKED_EARLY or record.lsn in there)
+        if (
+            is_leaf
+            and is_proved
+            and after.find(data[offset : offset + location_span(location)]) >= 0
+        ):
+            leaf = decode_node(TreeKind(record.payload[1]), record.payload, page, location)
+            values = leaf.values or [None] * len(leaf.keys)
+            left.setdefault(owner_of(record.pages), {}).update(
+                (key, value)
+                for key, value in zip(leaf.keys, values, strict=True)
+                if not isinstance(value, LargeReference)  # which may be damaged
+            )
+    found: dict[int, Any] = {}
+    try:
+        kvsh_repair(damaged, target)
+    except StoreError as error:
+        assert not left, f"nothing was salvaged: {error}"
+    else:
+        with contextlib.closing(open_store(target)) as store:
+            assert store.check() == [], store.check()
+            found = content_of(store.begin())
+    for tree_id, leaves in left.items():
+        came, right = found.get(tree_id, {}), content.get(tree_id, {})
+        missing = (leaves.keys() & right.keys()) - came.keys()
+        assert not missing, f"tree {tree_id}: {len(missing)} of {len(leaves)} entries"
+        for key, value in leaves.items():
+            if key in came and key in right and not isinstance(value, InPages):
+                assert came[key] in (right[key], value), (
+                    f"tree {tree_id}: {key!r} is {came[key]!r:.60}"
+                )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bytes", action="store_true")
     chosen = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         made(directory / "base")
+        lived_in(directory / "closed", closed=True)
+        lived_in(directory / "left", closed=False)
         for seed in range(chosen.seed, chosen.seed + chosen.rounds):
             try:
-                run_round(directory / "base", directory, seed)
+                if chosen.bytes:
+                    run_bytes_round(directory / ("closed", "left")[seed % 2], directory, seed)
+                else:
+                    run_round(directory / "base", directory, seed)
             except Exception:
                 failed += 1
                 traceback.print_exc()

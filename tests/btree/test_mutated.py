@@ -8,7 +8,7 @@ import pytest
 
 import kvsh
 from engine import PageStore
-from tests.btree.mutated import HEAD_BYTES, encode, made, run_round
+from tests.btree.mutated import HEAD_BYTES, encode, lived_in, made, run_bytes_round, run_round
 from tests.shell.running import kvsh as run_kvsh
 
 
@@ -21,12 +21,30 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # But for the last ones, something else had come out of these.
 @pytest.mark.parametrize(
-    "seed", [10, 210, 227, 240, 345, 401, 424, 503, 679, 799, 1089, *range(1000, 1012)]
+    "seed",
+    [10, 210, 227, 240, 345, 401, 424, 503, 679, 799, 1089, 17612, 18267, *range(1000, 1012)],
 )
 def test_what_makes_no_sense_gives_answers_or_clear_errors(
     base: Path, tmp_path: Path, seed: int
 ) -> None:
     run_round(base, tmp_path, seed)
+
+
+@pytest.fixture(scope="module", params=["closed", "left open"])
+def lively(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    path = tmp_path_factory.mktemp("lively") / "base"
+    lived_in(path, closed=request.param == "closed")
+    return path
+
+
+# What was not damaged did not all come back from a repair of these.
+@pytest.mark.parametrize(
+    "seed", [219, 249, 725, 1093, 1243, 1283, 1832, 2158, 2302, 5602, *range(20)]
+)
+def test_bytes_that_change_give_right_answers_or_clear_errors(
+    lively: Path, tmp_path: Path, seed: int
+) -> None:
+    run_bytes_round(lively, tmp_path, seed)
 
 
 def _with_rows(path: Path, rows: list[object]) -> None:

@@ -14,6 +14,7 @@ from btree.long_columns import is_long
 from btree.repair import kinds_of
 from engine.format import KIND_DELETE, KIND_PAGES, decode_record
 from engine.salvaging import place, salvage
+from tests.btree.mutated import damaged, salvaged_whole
 from tests.engine.workload import PATH, Workload, content_of, small_limits
 
 ROWS = 600
@@ -378,3 +379,102 @@ def test_a_target_that_cannot_be_written_is_named_as_it_was_given(tmp_path: Path
     target = tmp_path / "no" / "b"
     with pytest.raises(StorageError, match=f"^{target}: unable to open database file: No such"):
         repair(tmp_path / "a", target)
+
+
+# Of each of these an undamaged leaf had been left out, or an older value taken: its branch, its directory or itself was
+# found in an older version, which nobody took for one.
+@pytest.mark.parametrize(
+    "seed", [105, 123, 141, 143, 159, 191, 197, 208, 221, 456, *range(700, 706)]
+)
+def test_whatever_is_not_damaged_comes_back(tmp_path: Path, seed: int) -> None:
+    with small_limits():
+        data = Workload(seed).run(15).disk.content(PATH)
+    for number in range(8):
+        after, what = damaged(data, random.Random(seed * 100 + number))
+        (tmp_path / "a").write_bytes(after)
+        try:
+            salvaged_whole(data, tmp_path / "a", tmp_path / f"b{number}")
+        except AssertionError as error:
+            error.add_note(f"round {number}: {what}")
+            raise
+
+
+def grown(path: Path) -> dict[int, dict[Any, Any]]:
+    """A table whose root has split since the oldest directory of trees but one; its content."""
+    store = open_store(path, page_bytes=512)
+    for first, end in ((0, 20), (20, 1000), (1000, 1010)):
+        transaction = store.begin(write=True)
+        if not first:
+            transaction.create_tree(TreeKind.TABLE)
+        for number in range(first, end):
+            transaction.tree(3).put(number, (number, f"row {number}"))
+        transaction.commit()
+        store.checkpoint()
+    content = content_of(store.begin())
+    store.close()
+    return content
+
+
+def versions_of(path: Path, page: int) -> list[tuple[int, int, int]]:
+    """(commit, offset, span) of a page's versions, oldest first."""
+    found = salvage(str(path))
+    found.file.close()
+    return [(lsn, *place(location)) for lsn, location in found.versions[page]]
+
+
+def overwritten(path: Path, records: list[tuple[int, int, int]]) -> None:
+    data = bytearray(path.read_bytes())
+    for _, at, span in records:
+        data[at : at + span] = bytes(span)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_an_older_directory_of_trees_is_known_to_be_one(tmp_path: Path, lost: int) -> None:
+    """It led to the root of before a split: of 1,010 rows 41 came back."""
+    content = grown(tmp_path / "a")
+    overwritten(tmp_path / "a", versions_of(tmp_path / "a", DIRECTORY_PAGE)[-lost:])
+    found, sentences = salvaged(tmp_path / "a", tmp_path / "b")
+    assert found == content
+    older = versions_of(tmp_path / "a", DIRECTORY_PAGE)[-1][0]
+    assert f"the directory of trees is damaged: that of commit {older} was used" in sentences
+
+
+def test_redo_is_applied_to_a_page_that_was_found_in_an_older_version(tmp_path: Path) -> None:
+    """Nothing tells which page it was whose record was written over; its older version was taken as it was."""
+    store = open_store(tmp_path / "a", page_bytes=512)
+    transaction = store.begin(write=True)
+    transaction.create_tree(TreeKind.TABLE)
+    for number in range(8):
+        transaction.tree(3).put(number, (number, "old"))
+    transaction.commit()
+    store.checkpoint()
+    for number in (3, 5):
+        transaction = store.begin(write=True)
+        transaction.tree(3).put(number, (number, "new"))
+        transaction.commit()
+    transaction = store.begin(write=True)
+    transaction.tree(3).delete(6)
+    transaction.commit()
+    store.checkpoint()
+    content = content_of(store.begin())
+    root = store.begin().tree(3).root.page
+    store.close()
+    versions = versions_of(tmp_path / "a", root)
+    assert len(versions) == 2
+    overwritten(tmp_path / "a", versions[-1:])
+    found, _ = salvaged(tmp_path / "a", tmp_path / "b")
+    assert found == content
+
+
+def test_pages_that_others_took_the_place_of_are_told_of(tmp_path: Path) -> None:
+    """No byte is damaged then: `nothing was damaged` was what the report said."""
+    content = grown(tmp_path / "a")
+    newest, before = (versions_of(tmp_path / "a", DIRECTORY_PAGE)[at] for at in (-1, -2))
+    data = bytearray((tmp_path / "a").read_bytes())
+    assert newest[2] == before[2]
+    data[newest[1] : newest[1] + newest[2]] = data[before[1] : before[1] + before[2]]
+    (tmp_path / "a").write_bytes(data)
+    found, sentences = salvaged(tmp_path / "a", tmp_path / "b")
+    assert any(f"of commit {newest[0]}, 1 of" in sentence for sentence in sentences)
+    assert found == content
