@@ -11,6 +11,8 @@ import textwrap
 import time
 from pathlib import Path
 
+import pytest
+
 import kvsh
 from tests.end_to_end.program import COMMAND, ROOT, environment, lines
 
@@ -131,3 +133,129 @@ def test_a_terminated_script_rolls_back_and_leaves_cleanly(tmp_path: Path) -> No
     assert process.returncode == 143 and b"Traceback" not in errors
     with kvsh.open(path) as database:
         assert list(database) == [b"kept"]
+
+
+_AT_WORK = textwrap.dedent(
+    """
+    import os, random, sys, kvsh
+    path, work, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    rng = random.Random(seed)
+    con = kvsh.connect(path, isolation_level=None, timeout=60)
+    con.execute("ATTACH ? AS other", (path + ".other",))
+
+    def number():
+        return con.execute("SELECT n FROM done").fetchone()[0]
+
+    def one():
+        n = number() + 1
+        con.execute("BEGIN IMMEDIATE")
+        con.execute("UPDATE done SET n = ?", (n,))
+        con.execute("UPDATE other.done SET n = ?", (n,))
+        con.execute("INSERT INTO t(a, b) SELECT a, b + 1 FROM t ORDER BY id DESC LIMIT ?", (rng.choice([1, 9, 300]),))
+        con.execute("DELETE FROM t WHERE id % 50 = ?", (n % 50,))
+        con.execute("COMMIT")
+        print(n, flush=True)
+
+    def altered():
+        n = number() + 1
+        con.execute("BEGIN IMMEDIATE")
+        columns = [row[1] for row in con.execute("PRAGMA table_info(t)")]
+        if len(columns) < 8:
+            con.execute(f"ALTER TABLE t ADD COLUMN c{n} DEFAULT {n}")
+        else:
+            con.execute(f"ALTER TABLE t DROP COLUMN {columns[3]}")
+        con.execute(f"ALTER TABLE renamed{n - 1} RENAME TO renamed{n}")
+        con.execute("UPDATE done SET n = ?", (n,))
+        con.execute("COMMIT")
+        print(n, flush=True)
+
+    def indexed():
+        n = number() + 1
+        con.execute("BEGIN IMMEDIATE")
+        con.execute("DROP INDEX IF EXISTS tb")
+        con.execute("CREATE INDEX tb ON t(b, a)")
+        con.execute("UPDATE t SET b = b + 1 WHERE id % 7 = ?", (n % 7,))
+        con.execute("UPDATE done SET n = ?", (n,))
+        con.execute("COMMIT")
+        print(n, flush=True)
+
+    def kept():
+        step = rng.randrange(3)
+        if step == 0:
+            con.execute("VACUUM")
+        elif step == 1:
+            con.execute("PRAGMA wal_checkpoint")
+        else:
+            with kvsh.connect(path + ".copy", isolation_level=None, timeout=60) as copy:
+                con.backup(copy)
+            copy.close()
+        print("kept", flush=True)
+
+    while True:
+        if work == "mixed":
+            rng.choice([one, indexed, kept])()
+        else:
+            globals()[work]()
+    """
+)
+
+
+@pytest.mark.parametrize("work", ["one", "altered", "indexed", "kept", "mixed"])
+def test_statements_of_all_kinds_are_killed_and_done_or_not(tmp_path: Path, work: str) -> None:
+    """A process that does them is killed, while another one counts and makes the file's checkpoints."""
+    path = tmp_path / "app.db"
+    seed = random.randrange(1 << 30)
+    random_numbers = random.Random(seed)
+    con = kvsh.connect(path, isolation_level=None)
+    con.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b INTEGER)")
+    con.execute("CREATE TABLE done(n INTEGER)")
+    con.execute("CREATE TABLE renamed0(x)")
+    con.execute("CREATE INDEX ta ON t(a)")
+    con.execute("INSERT INTO done VALUES (0)")
+    con.executemany("INSERT INTO t(a, b) VALUES (?, ?)", [(f"a{n % 97}", n) for n in range(1500)])
+    with kvsh.connect(tmp_path / "app.db.other", isolation_level=None) as other:
+        other.execute("CREATE TABLE done(n INTEGER)")
+        other.execute("INSERT INTO done VALUES (0)")
+    other.close()
+    acknowledged = 0
+    for _ in range(max(3, KILLS // 20)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", _AT_WORK, str(path), work, str(random_numbers.randrange(999))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        for _ in range(random_numbers.randrange(4)):
+            con.execute("SELECT count(*), sum(b) FROM t").fetchall()
+            con.execute("INSERT INTO t(a, b) VALUES ('theirs', 1)")
+            time.sleep(random_numbers.random() * 0.03)
+            con.execute("PRAGMA wal_checkpoint")
+        process.kill()
+        out, err = process.communicate()
+        assert b"Error" not in err, err.decode()
+        seen = [int(line) for line in (first + out).split() if line.isdigit()]
+        acknowledged = max([acknowledged, *seen])
+        with kvsh.connect(path, isolation_level=None) as again:
+            assert again.execute("PRAGMA integrity_check").fetchall() == [("ok",)], seed
+            (n,) = again.execute("SELECT n FROM done").fetchone()
+            assert n in (acknowledged, acknowledged + 1), f"seed {seed}"
+            again.execute("ATTACH ? AS other", (f"{path}.other",))
+            (their,) = again.execute("SELECT n FROM other.done").fetchone()
+            tables = {name for (name,) in again.execute("SELECT name FROM sqlite_master")}
+            if work == "one":
+                assert their in (n - 1, n) and their >= acknowledged, f"seed {seed}"
+            if work == "altered":
+                assert f"renamed{n}" in tables and f"renamed{n - 1}" not in tables, f"seed {seed}"
+            counts = {
+                again.execute(f"SELECT count(*) FROM t {which}").fetchone()
+                for which in ("", "NOT INDEXED", "INDEXED BY ta WHERE a IS NULL OR a >= ''")
+            }
+            assert len(counts) == 1, f"seed {seed}: {counts}"
+        again.close()
+    con.close()
+    for file in tmp_path.glob("*.copy"):
+        with kvsh.connect(file) as copy:
+            assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)], seed
+        copy.close()
