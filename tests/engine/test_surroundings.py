@@ -276,6 +276,44 @@ def test_without_file_descriptors_work_goes_on_and_what_needs_one_is_one_clear_e
     assert [entry.name for entry in tmp_path.iterdir()] == ["db"]
 
 
+def test_statements_that_need_a_descriptor_to_be_imported_fail_by_an_error_of_ours(
+    tmp_path: Path,
+) -> None:
+    """What a statement of its kind first needs is imported then: a plain OSError came out."""
+    code = """
+import resource
+import kvsh
+con = kvsh.connect("db", isolation_level=None)
+con.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+con.execute("INSERT INTO t (b) VALUES (1)")
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+statements = ["UPDATE t SET b = 2", "DELETE FROM t WHERE b = 7", "CREATE INDEX tb ON t (b)", "VACUUM"]
+for statement in statements:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        con.execute(statement)
+    except kvsh.OperationalError as error:
+        assert "Too many open files" in str(error), error
+        assert error.sqlite_errorname == "SQLITE_CANTOPEN" or statement == "VACUUM", error
+    else:
+        raise AssertionError(statement)
+    assert not con.in_transaction
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    con.execute(statement)
+assert con.execute("SELECT * FROM t").fetchall() == [(1, 2)]
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_file_size_limit_is_a_full_disk_and_work_goes_on_once_it_is_lifted(
     tmp_path: Path,
 ) -> None:
