@@ -191,7 +191,7 @@ class RewrittenPages:
             start = at
             while at < len(leaves):
                 slot = search_right(branch.keys, leaves[at].first_key())
-                if not self._stands_in(branch, slot, leaves[at]) or slot in slots[-1:]:
+                if not self._stands_in(branch, slot, leaves[at]):
                     break
                 slots.append(slot)
                 at += 1
