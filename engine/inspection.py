@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.errors import WHAT_TO_DO, CorruptionError
-from engine.format import LOG_START
+from engine.format import LOG_START, location_offset
 from engine.log import Log
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def check(seen: Snapshot) -> list[str]:
         for offset in fresh.damaged_tables
     ]
     if fresh.end < seen.state.end or fresh.lsn != seen.lsn:
+        problems += _too_old(seen, fresh)
         what = (
             WHAT_TO_DO
             if problems
@@ -62,3 +63,19 @@ def stats(seen: Snapshot) -> dict[str, int]:
         "commit": seen.lsn,
         "next_page": log.next_page,
     }
+
+
+def _too_old(seen: Snapshot, fresh: Log) -> list[str]:
+    """Pages behind the commits that are whole whose records are from before: a page's place says nothing of its commit."""
+    problems: list[str] = []
+    for page, location in seen.pages():
+        offset = location_offset(location)
+        if offset < fresh.end:
+            continue
+        record = fresh.record_at(offset, seen.state.end)
+        if record is not None and record.page == page and record.lsn <= fresh.lsn:
+            problems.append(
+                f"{fresh.path}: page {page} at offset {offset} is damaged: its record is that of commit"
+                f" {record.lsn}, and stands behind commit {fresh.lsn}; {WHAT_TO_DO}"
+            )
+    return problems

@@ -12,6 +12,7 @@ import pytest
 from btree import CorruptionError, StoreError, open_store, repair
 from engine.format import KIND_TABLE, RECORD_BYTES, decode_header, location_offset, location_span
 from engine.log import Log
+from engine.salvaging import place, salvage
 from tests.btree.test_damage import WORDS, small_database
 from tests.engine.simulated import SimulatedDisk
 from tests.engine.test_threads import bank
@@ -76,6 +77,31 @@ def test_check_and_log_tell_of_dead_bytes_that_are_damaged_and_compact_leaves_th
     assert store.check() == []
     assert content_of(store.begin()) == content
     store.close()
+
+
+def test_an_older_version_in_the_place_of_a_page_is_no_damage_to_dead_bytes(tmp_path: Path) -> None:
+    """`.compact leaves it behind` was what the check said of it; it would have been the page's only version then."""
+    path = tmp_path / "db"
+    store: Any = open_store(path, page_bytes=200)
+    for value in (b"first", b"older", b"newer"):
+        transaction = store.begin(write=True)
+        transaction.tree(1).put(b"key", value)
+        transaction.commit()
+        store.checkpoint()
+    root = store.begin().tree(1).root.page
+    store.close()
+    found = salvage(str(path))
+    found.file.close()
+    (_, span), (old, _), (new, _) = (place(location) for _, location in found.versions[root])
+    data = bytearray(path.read_bytes())
+    data[new : new + span] = data[old : old + span]
+    path.write_bytes(data)
+    store = open_store(path)
+    told = store.check()
+    assert f"page {root} at offset {new} is damaged: its record is that of commit 3" in told[0]
+    assert not any(".compact" in problem for problem in told)
+    store.close()
+    assert any("of commit" in sentence for sentence in repair(path, tmp_path / "new"))
 
 
 def test_every_byte_of_the_page_table_may_change_and_nothing_is_lost() -> None:
