@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import zip_longest
 from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO
 
 from kvsh.arguments import Unfulfilled, UsageError, parse, split
@@ -20,9 +19,9 @@ from kvsh.elapsed import Elapsed
 from kvsh.opened import OpenDatabase, Options
 from kvsh.output import DRAWN, HEADERS_BY_DEFAULT, Batches, Row, Style, write_rows
 from kvsh.output.target import PagerLeft, Target
-from kvsh.reader import Reader, Unit
+from kvsh.reader import Unit
 from kvsh.stopping import Stoppable
-from kvsh.told import ONE_BY_ONE_MAX, Told, is_change, texts_told
+from kvsh.told import Told, texts_told
 
 if TYPE_CHECKING:
     from kvsh.arguments import Arguments
@@ -74,9 +73,9 @@ class Environment(OpenDatabase, Stoppable):
     def __init__(self, path: str | None, options: Options, *, out: BinaryIO, err: TextIO) -> None:
         self.err = err
         self.target = Target(out)
-        self._elapsed = Elapsed(err)
-        self.target.before_write = self._elapsed.end
-        self.tick = self._elapsed.tick
+        self.elapsed = Elapsed(err)
+        self.target.before_write = self.elapsed.end
+        self.tick = self.elapsed.tick
         # how results look
         self.mode = "list"
         self.headers: bool | None = None  # None: as the mode has it
@@ -116,7 +115,7 @@ class Environment(OpenDatabase, Stoppable):
         self._waited_seconds = 0.0  # for an answer of the user, while the statement ran
         self._outcome: str | None = ""  # what the latest statement did, as "3 rows"; None: said
         self._rows_changed: int | None = None  # by the latest statement, if that is to be told
-        self._told = Told(self.say)
+        self.told = Told(self.say)
         self._texts: list[SqlNameError] = []
         """Names in double quotes of the statement that no column has."""
         self._once = False
@@ -172,7 +171,7 @@ class Environment(OpenDatabase, Stoppable):
     def say(self, text: str) -> None:
         """A message for people."""
         self.target.flush()
-        self._elapsed.end()
+        self.elapsed.end()
         if self.progress is not None:
             self.progress.finish()
         self.err.write(text + "\n")
@@ -250,23 +249,9 @@ class Environment(OpenDatabase, Stoppable):
 
     def execute(self, text: str) -> None:
         """Run every unit of a text typed at the prompt; errors are reported."""
-        reader = Reader()
-        reader.feed(text)
-        units = list(reader.units(final=True))
-        is_long = len(units) > ONE_BY_ONE_MAX and self.timer != "on"
-        for unit, following in zip_longest(units, units[1:]):
-            assert unit is not None
-            self._told.has_more = is_long and is_change(unit) and is_change(following)
-            done = self.attempt(unit)
-            if self.terminated:
-                self.leave_status = self.terminated
-                if self.in_transaction():
-                    self.rollback()
-            if self.stops():  # Ctrl-C came when the unit had nothing left to stop
-                self.report(KeyboardInterrupt())
-                return
-            if not done or self.leave_status is not None:
-                return
+        from kvsh.pasted import execute
+
+        execute(self, text)
 
     def attempt(self, unit: Unit) -> bool:
         """Run a unit; report its error.  False if there was one."""
@@ -294,7 +279,7 @@ class Environment(OpenDatabase, Stoppable):
             return False
         except Exception as error:
             self.last_error = error
-            self._told.end()
+            self.told.end()
             from kvsh.report import report
 
             report(self, error, unit)
@@ -314,7 +299,7 @@ class Environment(OpenDatabase, Stoppable):
         self._waited_seconds = self.target.pager_seconds = 0.0
         self._outcome, self._rows_changed = "", None
         if self.interactive and unit.kind != "dot":  # those that take long draw bars
-            self._elapsed.begin()
+            self.elapsed.begin()
         try:
             if unit.kind == "sql":
                 if unit.text.startswith("/*"):  # one that is closed belongs to what is before
@@ -326,7 +311,8 @@ class Environment(OpenDatabase, Stoppable):
                 else:
                     self._sql(unit.text)
             elif unit.kind == "puts":
-                self._puts(unit.text)
+                with self.recording(unit.text):
+                    self._puts(unit.text)
             else:
                 self._command(unit.text)
             if self._texts and self.interactive:
@@ -334,7 +320,7 @@ class Environment(OpenDatabase, Stoppable):
                     self.say(note)
         finally:
             self._texts.clear()
-            self._elapsed.end()
+            self.elapsed.end()
             waited = self._waited_seconds + self.target.pager_seconds
             self.last_seconds = time.perf_counter() - started - waited
             self.target.flush_if_eager()
@@ -344,7 +330,7 @@ class Environment(OpenDatabase, Stoppable):
         is_timed = self.timer == "on" or (self.timer == "typed" and self.interactive)
         if self._rows_changed is not None:
             seconds = self.last_seconds if is_timed and unit.kind == "sql" else None
-            self._told.changed(self._rows_changed, seconds)
+            self.told.changed(self._rows_changed, seconds)
             self._rows_changed = None
             return
         if is_timed and unit.kind == "sql" and outcome is not None:
@@ -383,8 +369,8 @@ class Environment(OpenDatabase, Stoppable):
                 self.query(text)
 
     @contextmanager
-    def recording(self, text: str) -> Iterator[None]:
-        """What the block changes can be taken back by `.undo`, in one step."""
+    def recording(self, text: str | Callable[[], str]) -> Iterator[None]:
+        """What the block changes can be taken back by `.undo`, in one step, which it calls `text`."""
         log = self.undo_log
         if log is None or self._is_recorded:
             yield
@@ -396,7 +382,7 @@ class Environment(OpenDatabase, Stoppable):
         finally:
             self._is_recorded = False
             if log is self.undo_log:  # else another database was opened
-                log.after(self.session, text)
+                log.after(self.session, text if isinstance(text, str) else text())
 
     def _guarded(self, text: str, danger: Danger) -> None:
         """Do it, say what it did, and keep it only if the user wants that."""
@@ -428,8 +414,8 @@ class Environment(OpenDatabase, Stoppable):
     def _confirmed(self, text: str) -> bool:
         """What the user says to a question; the time that takes is not the statement's."""
         assert self.confirm is not None
-        self._told.end()
-        self._elapsed.end()
+        self.told.end()
+        self.elapsed.end()
         asked = time.perf_counter()
         try:
             return self.confirm(text)
@@ -570,7 +556,7 @@ class Environment(OpenDatabase, Stoppable):
         """Print an error that came from outside a statement."""
         from kvsh.report import message_of
 
-        self._told.end()
+        self.told.end()
         message = message_of(error)
         self.say(message if isinstance(error, KeyboardInterrupt) else f"error: {message}")
 

@@ -234,6 +234,11 @@ class OpenDatabase:
         """Whether `begin` was said and no end came."""
         return self._session is not None and self._session.in_transaction
 
+    def joins_commits(self) -> bool:
+        """Whether changes that stand by themselves may be one commit, whatever their tables."""
+        is_durable = self.path is not None and self.options.durability == "full"
+        return not is_durable or self.in_transaction()
+
     def changes(self) -> int:
         """Rows changed in the open transaction."""
         if self._session is None or not self._session.in_transaction:

@@ -103,7 +103,7 @@ class Script:
 
         def execute(text: str, start: int) -> int:
             nonlocal failed
-            ran = runs.execute(text, start, joins=self._joins_commits(), show=shown)
+            ran = runs.execute(text, start, joins=self.environment.joins_commits(), show=shown)
             if ran is None:
                 return start
             shown.end()
@@ -150,12 +150,6 @@ class Script:
                     return
 
         return self.finish(done=environment.guarded(at, run))
-
-    def _joins_commits(self) -> bool:
-        """Whether changes that stand by themselves may be one commit, whatever their tables."""
-        environment = self.environment
-        is_durable = environment.path is not None and environment.options.durability == "full"
-        return not is_durable or environment.in_transaction()
 
     def _is_silent(self) -> bool:
         """Whether nothing is said or kept of a single statement but its rows."""

@@ -37,9 +37,9 @@ class Told:
         self._statements = self._rows = 0
         self._seconds: float | None = None
 
-    def changed(self, rows: int, seconds: float | None) -> None:
-        """A statement changed so many rows, and took so long if that is to be told."""
-        self._statements += 1
+    def changed(self, rows: int, seconds: float | None, *, statements: int = 1) -> None:
+        """A statement, or several, changed so many rows, and took so long if that is to be told."""
+        self._statements += statements
         self._rows += rows
         self._seconds = seconds if self._seconds is None else self._seconds + (seconds or 0.0)
         if not self.has_more:
