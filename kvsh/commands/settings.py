@@ -402,6 +402,8 @@ def param(environment: Environment, arguments: Arguments) -> None:
                 raise CommandError(f"no such parameter: {words[0].text}", arguments.column_of(1))
         case "clear", 0:
             parameters.clear()
+        case "init", 0:
+            pass  # sqlite3's makes the table that it keeps parameters in
         case _:
             raise UsageError("usage: .param set NAME VALUE | list | unset NAME | clear")
 

@@ -77,6 +77,12 @@ def width_of(text: str) -> int:
     return width if width >= 0 else len(text)
 
 
+def is_wider(text: str, width: int) -> bool:
+    """Whether a text takes more than `width` cells; its beginning tells that of a long one."""
+    begin = text[: 2 * width]
+    return (len(begin) < len(text) and width_of(begin) > width) or width_of(text) > width
+
+
 def padded(text: str, width: int, *, right: bool) -> str:
     room = width - width_of(text)
     if room <= 0:
@@ -86,7 +92,7 @@ def padded(text: str, width: int, *, right: bool) -> str:
 
 def cut(text: str, width: int) -> str:
     """The text's beginning in at most `width` cells, with an ellipsis if something is left out."""
-    if width_of(text) <= width:
+    if not is_wider(text, width):
         return text
     kept, used = [], 0
     for char in text:
@@ -101,7 +107,7 @@ def cut(text: str, width: int) -> str:
 def wrapped(text: str, width: int, lines_max: int = WRAP_LINES_MAX) -> list[str]:
     """The text in lines of at most `width` cells, broken at blanks where it can be; past `lines_max` it is cut."""
     lines: list[str] = []
-    while width_of(text) > width and len(lines) < lines_max - 1:
+    while is_wider(text, width) and len(lines) < lines_max - 1:
         used = at = 0
         for at, char in enumerate(text):  # noqa: B007
             used += width_of(char)
@@ -408,11 +414,16 @@ def _lines(
 
 def _are_lines(column: Sequence[str], width: int) -> bool:
     """Whether no cell is broken into several lines."""
-    return "\n" not in "".join(column) and _widest(column) <= width
+    joined = "".join(column)
+    if "\n" in joined:
+        return False
+    if _is_narrow(joined):
+        return max(map(len, column), default=0) <= width
+    return not any(is_wider(text, width) for text in column)
 
 
 def _fits(text: str, width: int) -> bool:
-    return "\n" not in text and width_of(text) <= width
+    return "\n" not in text and not is_wider(text, width)
 
 
 def _widest(column: Sequence[str]) -> int:

@@ -16,10 +16,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wcwidth import wcswidth
 
 from kvsh.output import DRAWN, HEADERS_BY_DEFAULT, MODES, Style, write_rows
 from kvsh.output.objects import object_lines
-from kvsh.output.tables import WRAP_LINES_MAX, hanging, name_lines, width_of
+from kvsh.output.tables import (
+    WRAP_LINES_MAX,
+    cell_in_lines,
+    hanging,
+    is_wider,
+    name_lines,
+    width_of,
+)
 from kvsh.output.target import Target
 from kvsh.output.values import literal, literal_column, plain, real_column, real_text
 
@@ -459,6 +467,22 @@ def test_html_and_tcl_are_read_back(texts: list[str]) -> None:
     lines = shown("tcl", ["x"], [(text,) for text in texts], headers=False, batch=len(texts))
     words = re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), lines)
     assert words.replace("000", "\0") == "".join(f'"{text}"\n' for text in texts)
+
+
+def test_of_a_long_text_no_more_is_measured_than_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = 0
+
+    def counting(text: str) -> int:
+        nonlocal measured
+        measured += len(text)
+        return wcswidth(text)
+
+    monkeypatch.setattr("kvsh.output.tables.wcswidth", counting)
+    text = "日本 " * 20_000
+    lines = cell_in_lines(text, 80)
+    assert len(lines) == WRAP_LINES_MAX and measured < 40_000
+    assert not is_wider("日本", 4) and is_wider("日本", 3) and is_wider("e\u0301" * 9 + "x", 9)
+    assert not is_wider("e\u0301" * 9, 9)
 
 
 def test_all_the_time_that_goes_by_in_the_pager_is_told_apart(

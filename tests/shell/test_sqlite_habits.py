@@ -136,3 +136,8 @@ def test_an_indented_table_is_the_same(columns: list[tuple[str, str, str]]) -> N
         con.close()
     assert made[0] == made[1]
     assert indented(indented(statement)) == indented(statement)
+
+
+def test_parameters_need_no_table(shell: Shell) -> None:
+    assert shell(".param init\n.param set :n 5\nSELECT :n;") == "5\n"
+    assert shell.error(".param init") == ""
