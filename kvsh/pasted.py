@@ -149,3 +149,5 @@ class _Run:
                 environment.last_seconds if is_timed else None,
                 statements=count,
             )
+        if environment.interrupted:
+            raise KeyboardInterrupt
