@@ -11,7 +11,8 @@ import pytest
 from btree import NotADatabaseError, StorageError, StoreError, TreeKind, open_store, repair
 from btree.directory import DIRECTORY_PAGE, decode_directory
 from btree.long_columns import is_long
-from btree.repair import kinds_of
+from btree.node import new_leaf
+from btree.repair import Ages, Gap, kinds_of
 from engine.format import KIND_DELETE, KIND_PAGES, decode_record
 from engine.salvaging import place, salvage
 from tests.btree.mutated import damaged, salvaged_whole
@@ -478,3 +479,41 @@ def test_pages_that_others_took_the_place_of_are_told_of(tmp_path: Path) -> None
     found, sentences = salvaged(tmp_path / "a", tmp_path / "b")
     assert any(f"of commit {newest[0]}, 1 of" in sentence for sentence in sentences)
     assert found == content
+
+
+def test_ranges_of_keys_have_both_ends() -> None:
+    """A branch that is older than those above it has ranges beyond theirs."""
+    gap = Gap((5, 1), (9, 1))
+    assert [key for key in range(12) if gap.has(key)] == [5, 6, 7, 8]
+    assert Gap(None, (9, 1)).part((3, 2), None) == Gap((3, 2), (9, 1))
+    assert gap.part((3, 2), (7, 2)) == Gap((5, 1), (7, 2))
+    assert gap.part((7, 2), (30, 2)) == Gap((7, 2), (9, 1))
+    assert gap.part((9, 2), None) is None and gap.part(None, (5, 2)) is None
+    assert Gap(None, None).part(None, None) == Gap(None, None)
+
+
+def test_how_new_a_key_is_the_newest_leaf_around_it_says() -> None:
+    ages = Ages()
+    for lo, lsn in ((None, 3), ((10, 1), 0), ((20, 1), 8)):
+        ages.found(lo, lsn)
+    assert [ages.reached(key) for key in (-5, 9, 10, 19, 20, 99)] == [3, 3, 0, 0, 8, 8]
+    for keys, lsn in (([1, 4], 5), ([2, 30], 4), ([3], 9), ([12, 14], 7), ([], 11), ([40, 50], 2)):
+        ages.holds(new_leaf(list(keys), None, None), lsn)
+    held = {
+        0: 0,
+        1: 5,
+        2: 5,
+        3: 9,
+        4: 5,
+        5: 4,
+        12: 7,
+        14: 7,
+        15: 4,
+        30: 4,
+        31: 0,
+        40: 2,
+        50: 2,
+        51: 0,
+    }
+    assert {key: ages.held(key) for key in held} == held
+    assert [ages.of(key) for key in (0, 3, 13, 25, 45)] == [3, 9, 7, 8, 8]
