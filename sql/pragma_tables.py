@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from sql.context import Context
+from sql.errors import SqlNameError
 from sql.schema import Column, Index, IndexColumn, Schema, Table, View
 
 Rows = Iterable[tuple[Any, ...]]
@@ -15,7 +16,12 @@ TablePragma = Callable[[Context, str | None, str | None], Rows]
 _EXPRESSION, _ROWID = -2, -1
 
 
-def view_columns(ctx: Context, view: View, schema: Schema | None = None) -> list[Column]:
+def view_columns(
+    ctx: Context,
+    view: View,
+    schema: Schema | None = None,
+    on_text: Callable[[SqlNameError], None] | None = None,
+) -> list[Column]:
     """The columns that a view shows now, its names looked up in `schema`; raises SqlError if its
     query does not bind."""
     from sql.bind.queries import Binder
@@ -28,6 +34,7 @@ def view_columns(ctx: Context, view: View, schema: Schema | None = None) -> list
     environment = ctx.session.environment(ctx.transaction)
     if schema is not None:
         environment.schema = schema
+    environment.on_text = on_text
     _, result = Binder(environment).query(parsed.tree, None)
     names = view.columns or distinct_names([column.inner_name or column.name for column in result])
     return [Column(name, column.declared_type) for name, column in zip(names, result, strict=False)]

@@ -544,6 +544,10 @@ class FromBinder:
         around_name, binder.view_name = binder.view_name, view.name
         inside, binder.inside = binder.inside, view.name
         extras, binder.env.extra_scopes = binder.env.extra_scopes, {}
+        on_text, binder.env.on_text = (
+            binder.env.on_text,
+            None,
+        )  # it tells of the statement's own text
         binder.views.add(id(view))
         try:
             block, result = binder.query(parse(view.select), None)
@@ -551,7 +555,7 @@ class FromBinder:
             binder.views.remove(id(view))
             binder.database, binder.view_name, binder.inside = around, around_name, inside
             binder.ctes = saved
-            binder.env.extra_scopes = extras
+            binder.env.extra_scopes, binder.env.on_text = extras, on_text
         if view.columns is not None and len(view.columns) != len(result):
             raise SqlError(
                 f"expected {len(view.columns)} columns for '{view.name}' but got {len(result)}"

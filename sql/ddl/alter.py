@@ -20,6 +20,7 @@ from sql.ddl.expressions import check_expression
 from sql.ddl.objects import forget_sequence, place_of
 from sql.ddl.rewrite import ColumnFinder, Edit, edited, own_edits, table_edits, tables_named
 from sql.ddl.tables import TableDraft, check_loops
+from sql.ddl.texts import text_edits
 from sql.ddl.work import RESERVED_NAMES, Work, no_such, objects_of
 from sql.errors import SqlError, SqlNameError
 from sql.expressions import Affinity
@@ -205,6 +206,7 @@ def rename_column(work: Work, statement: RenameColumn) -> None:
     other = place_of(table, new)
     if other is not None and other != place_of(table, old):
         raise SqlError(f"error in table {table.name} after rename: duplicate column name: {new}")
+    _quote_texts(work)
     from sql.ddl.table_as import quoted_if_needed
 
     shown = quoted(new) if _is_quoted(statement) else quoted_if_needed(new)
@@ -217,6 +219,27 @@ def _is_quoted(statement: RenameColumn) -> bool:
     tokens = tokens_of(statement.text)
     last = max(place for place, kind in enumerate(tokens.kinds) if kind not in ("", ";"))
     return statement.text[tokens.starts[last]] in "\"`['"
+
+
+def _quote_texts(work: Work) -> None:
+    """Put texts in double quotes into single ones; from then on what is left in double ones has to be a column."""
+    temp = None if work.temporary else work.schema.temp
+    for layer in (work.layer, temp):
+        for item in objects_of(layer) if layer is not None else ():
+            statement = _parsed(item)
+            if statement is None:
+                continue
+            temporary = layer is temp or work.temporary
+            edits = text_edits(work, statement, temporary=temporary)
+            if edits:
+                own = work.within("temp") if layer is temp else work
+                text, table = edited(statement.text, edits), getattr(item, "table", item.name)
+                own.catalog.replace(item, _remade(own, item, text, old=table, new=table))
+    work.on_text = _refused
+
+
+def _refused(error: SqlNameError) -> None:
+    raise error
 
 
 def check_definitions(work: Work, moment: str = "") -> None:
@@ -249,7 +272,7 @@ def _check_definition(work: Work, item: View | Trigger, schema: Schema) -> None:
     if isinstance(item, View):
         from sql.pragma_tables import view_columns
 
-        view_columns(work.context(), item, schema)
+        view_columns(work.context(), item, schema, work.on_text)
         return
     from sql.relations import relation
 
@@ -414,6 +437,10 @@ def drop_column(work: Work, statement: DropColumn) -> None:
     if len(table.columns) == 1:
         raise SqlError(f'cannot drop column "{name}": no other columns exist')
     check_definitions(work)
+    _quote_texts(work)
+    table = _table(work, statement.table, if_view="")
+    parsed = parse_statement(table.sql)
+    assert isinstance(parsed, CreateTable)
     text = _without_column(table, parsed, place)
     try:
         made = _remade_text(work, table, text)
@@ -421,6 +448,7 @@ def drop_column(work: Work, statement: DropColumn) -> None:
         raise SqlError(f"error in table {table.name} after drop column: {error.message}") from error
     work.catalog.replace(table, made)
     _move_indexes(work, table, made, place)
+    work.on_text = None  # a view's name of the column in double quotes is a text from now on
     check_definitions(work, " after drop column")
     _check_triggers(work, made, name)
     tree = work.transaction.tree(table.tree_id)

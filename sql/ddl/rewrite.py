@@ -15,7 +15,6 @@ from sqlglot import exp
 
 from sql.parse.lexer import Tokens, tokens_of
 from sql.parse.statements import (
-    CreateIndex,
     CreateTable,
     CreateTrigger,
     CreateView,
@@ -210,7 +209,6 @@ class ColumnFinder:
                 self._edit(definition.name_start, definition.name_end)
         for tree in parts_of(statement, exp.Expression):
             self._in_tree(tree, {self.table: self.table})
-            self._strings(tree)
 
     # -- everything else
 
@@ -253,20 +251,6 @@ class ColumnFinder:
         hides = isinstance(statement, (Insert, Update, Delete)) or is_own
         for tree in parts_of(statement, exp.Expression):
             self._in_tree(tree, sources if hides else outer)
-            if is_own and isinstance(statement, CreateIndex):
-                self._strings(tree)
-
-    def _strings(self, tree: exp.Expression) -> None:
-        """Put texts that stand in double quotes into single ones, where the column's new name would be taken for them."""
-        name = self.new.strip("\"`[]'").lower()
-        for column in tree.find_all(exp.Column):
-            identifier = column.this
-            if column.args.get("table") is not None or not isinstance(identifier, exp.Identifier):
-                continue
-            start = identifier.meta.get("start")
-            if start is not None and identifier.name.lower() == name and self.text[start] == '"':
-                text = identifier.name.replace("'", "''")
-                self.edits.append((start, identifier.meta["end"], f"'{text}'"))
 
     def _name_end(self, tokens: Tokens, start: int) -> int:
         return tokens.ends[self._place_at(tokens, start)]

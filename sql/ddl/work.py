@@ -24,12 +24,13 @@ RESERVED_NAMES = frozenset(
 class Work:
     """One definition being carried out in `transaction`, in `database`."""
 
-    __slots__ = ("catalog", "database", "session", "transaction")
+    __slots__ = ("catalog", "database", "on_text", "session", "transaction")
 
     def __init__(self, session: Session, transaction: Transaction, database: str) -> None:
         self.session = session
         self.transaction = transaction
         self.database = database
+        self.on_text = session.on_text
         self.catalog = Catalog(session.part_of(transaction, database), self.layer)
 
     @property
@@ -68,7 +69,9 @@ class Work:
         return self.session.context(self.transaction, parameters)
 
     def environment(self) -> BindEnvironment:
-        return self.session.environment(self.transaction)
+        made = self.session.environment(self.transaction)
+        made.on_text = self.on_text
+        return made
 
     def fill_index(self, table: Table, index: Index) -> None:
         """Fill the empty tree of `index` from the table's rows."""

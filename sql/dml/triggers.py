@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sql.schema import Table, Trigger
     from sql.session import Session
 
-_SCOPES = {"INSERT": ("new",), "UPDATE": ("old", "new"), "DELETE": ("old",)}
-
+SCOPES = {"INSERT": ("new",), "UPDATE": ("old", "new"), "DELETE": ("old",)}
+"""What a trigger's statements see of the row that fires it."""
 
 AT_ONCE_MIN = 8
 """Rows from which on triggers are run when all of them are written."""
@@ -108,7 +108,7 @@ def _program(session: Session, table: Table, trigger: Trigger) -> Program:
         table,
         tuple(parse_statement(text) for text in trigger.body),
         when=None if trigger.when is None else parse_expression(trigger.when),
-        scopes=_SCOPES[trigger.event],
+        scopes=SCOPES[trigger.event],
         database=None if trigger.database == "temp" else trigger.database,
         is_pure=not any(map(_ASKS.search, (*trigger.body, trigger.when or ""))),
     )

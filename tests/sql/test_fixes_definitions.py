@@ -307,3 +307,64 @@ def test_types_of_a_strict_table_are_checked_before_its_generated_columns_and_tr
         after_each="SELECT total_changes(), (SELECT count(*) FROM log)",
         at_end="SELECT * FROM t",
     )
+
+
+_QUOTED = (
+    'CREATE TABLE t (a, b, c, CHECK (b <> "foo"), d AS (b || "it\'s"))',
+    'CREATE TABLE u (x, "foo")',
+    'CREATE INDEX i ON t (b) WHERE c <> "foo"',
+    'CREATE VIEW v AS SELECT a, "foo" AS s, "b" FROM t',
+    'CREATE VIEW v2 AS SELECT "foo" FROM t',
+    'CREATE VIEW v3 AS SELECT "foo" FROM v2',
+    'CREATE VIEW v4 AS WITH q("foo") AS (SELECT "bar" FROM t) SELECT "foo", "bar" FROM q ORDER BY "zip"',
+    'CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET b = "foo" WHERE a = NEW.a AND "c" = 2;'
+    ' INSERT INTO u SELECT "foo", count(*) FROM t WHERE a <> "q""r"; END',
+    'CREATE TRIGGER n INSTEAD OF INSERT ON v BEGIN INSERT INTO u SELECT "foo", NEW."b"; END',
+    "INSERT INTO t (a, b, c) VALUES ('x', 'y', 2), ('z', 'w', 3)",
+)
+
+
+@pytest.mark.parametrize(
+    "change", ["RENAME COLUMN a TO foo", "RENAME COLUMN c TO e", "DROP COLUMN a"]
+)
+def test_a_text_in_double_quotes_stays_one_when_a_column_gets_its_name(change: str) -> None:
+    """A view showed the column, and a trigger wrote it, where the text had stood."""
+    definitions = _QUOTED if "DROP" not in change else (*_QUOTED[:3], _QUOTED[4], _QUOTED[5])
+    same_answers(
+        *definitions,
+        f"ALTER TABLE t {change}",
+        "INSERT INTO t (b, c) VALUES ('bar', 2)" if "TO foo" not in change else "VALUES (1)",
+        "INSERT INTO t (foo, b) VALUES ('new', 'more')",
+        "INSERT INTO v (s) VALUES (1)",
+        "SELECT sql FROM sqlite_master WHERE type <> 'trigger'",
+        "SELECT * FROM t",
+        "SELECT * FROM u",
+        "SELECT * FROM v",
+        "SELECT * FROM v3",
+        "SELECT * FROM v4",
+    )
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        'CREATE INDEX i ON t (a) WHERE "c" > 1',
+        "CREATE INDEX i ON t (a, \"c\" || '1')",
+        'CREATE TABLE t (a, b, c, CHECK ("c" > 1))',
+        'CREATE TABLE t (a, b, c, g AS ("c" || 1))',
+        'CREATE VIEW v AS SELECT a, "c" AS k FROM t',
+    ],
+)
+def test_a_dropped_columns_name_in_double_quotes_becomes_no_text(definition: str) -> None:
+    """DROP COLUMN left an index of a text where it had been one of the column; a view does show the text then."""
+    table = () if "TABLE" in definition else ("CREATE TABLE t (a, b, c)",)
+    same_answers(
+        *table,
+        definition,
+        "INSERT INTO t VALUES (1, 2, 3)",
+        "ALTER TABLE t DROP COLUMN c",
+        "SELECT sql FROM sqlite_master",
+        "SELECT * FROM t",
+        "SELECT * FROM v",
+        "PRAGMA integrity_check",
+    )
