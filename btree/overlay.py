@@ -408,6 +408,7 @@ class OverlaidTree(Tree):
 
     prefixed = waiting.prefixed
     prefixed_many = waiting.prefixed_many
+    rows_prefixed = waiting.rows_prefixed
     prefixes_present = waiting.prefixes_present
     last_parts = waiting.last_parts
     following = waiting.following

@@ -209,6 +209,11 @@ class Tree(Protocol):
         """For each of some distinct, ascending prefixes the keys that start with it.  Of CLUSTERED and INDEX
         trees; the leaves are walked once."""
 
+    def rows_prefixed(
+        self, prefixes: Sequence[tuple[Any, ...]], columns: Collection[int] | None = None
+    ) -> list[list[Value]]:
+        """The values at the keys that `prefixed_many` gives.  Of CLUSTERED trees.  `columns`: see `get_many`."""
+
     def prefixes_present(self, prefixes: Sequence[tuple[Any, ...]]) -> list[bool]:
         """For each of some distinct, ascending prefixes whether any key starts with it.  Of CLUSTERED and INDEX trees."""
 

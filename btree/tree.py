@@ -404,6 +404,11 @@ class Tree(TreeNodes):
     def prefixed_many(self, prefixes: Sequence[tuple[Any, ...]]) -> list[list[Key]]:
         return lookups.prefixed_many(self, prefixes)
 
+    def rows_prefixed(
+        self, prefixes: Sequence[tuple[Any, ...]], columns: Collection[int] | None = None
+    ) -> list[list[Value]]:
+        return lookups.rows_prefixed(self, prefixes, columns)
+
     def prefixes_present(self, prefixes: Sequence[tuple[Any, ...]]) -> list[bool]:
         return lookups.prefixes_present(self, prefixes)
 

@@ -27,6 +27,7 @@ from btree.changed_keys import (
     ordering,
 )
 from btree.few_keys import first_of
+from btree.lookups import rows_of_keys
 from btree.order import MAX, in_order, less, search_left, search_right
 from btree.packed_keys import Pick
 from btree.pending import newest_of
@@ -363,6 +364,19 @@ def prefixed_many(tree: OverlaidTree, prefixes: Sequence[tuple[Any, ...]]) -> li
         for prefix, some in groupby(changes, lambda change: change[0][:width]):
             _make([*some], found[places[prefix]], None)
     return found
+
+
+def rows_prefixed(
+    tree: OverlaidTree,
+    prefixes: Sequence[tuple[Any, ...]],
+    columns: Collection[int] | None = None,
+) -> list[list[Value]]:
+    if not prefixes:
+        return []
+    run, is_all = few_changed(tree, (prefixes[0], False), ((*prefixes[-1], MAX), False), 1)
+    if is_all and not run:
+        return tree.known_nodes().rows_prefixed(prefixes, columns)
+    return rows_of_keys(tree, prefixed_many(tree, prefixes), columns)
 
 
 def prefixes_present(tree: OverlaidTree, prefixes: Sequence[tuple[Any, ...]]) -> list[bool]:

@@ -233,11 +233,11 @@ class AccessCompiler:
         clauses = [self.loop(key, f"({source},)"), f"for {row} in ({get}({key}),)"]
         return Source(None, [*clauses, f"if {row} is not None"], names, single=True)
 
-    def rows_getter(self, relation: TableRelation) -> str:
-        """The source of what gives a table's rows by their keys, of which the block's columns are wanted.
+    def rows_getter(self, relation: TableRelation, method: str = "get_many") -> str:
+        """The source of what gives a table's rows by their keys, or by how these begin, of which the block's columns are wanted.
 
         Of a leaf that has just been read the others are then not made: see `btree.page_rows`."""
-        get_many = self.module.method(relation.table.tree_id, "get_many")
+        get_many = self.module.method(relation.table.tree_id, method)
         number = relation.source
         columns = [
             column

@@ -177,15 +177,18 @@ def _by_prefix(levels: LevelCompiler, level: Level, prefix: str, outer: str, ele
     access, relation = level.access, level.relation
     assert isinstance(access, KeyRange) and isinstance(relation, TableRelation)
     path = access.path
-    prefixed = levels.module.method(path.tree_id, "prefixed_many")
+    alone = path.clustered or access.covering
+    if path.clustered:
+        prefixed = levels.rows_getter(relation, "rows_prefixed")
+    else:
+        prefixed = levels.module.method(path.tree_id, "prefixed_many")
     fetch = "None"
-    alone = access.covering and not path.clustered
     prefixed = _counted(levels, level, prefixed, first=True, last=alone)
     if not alone:
         get_many = levels.rows_getter(relation)
         at: int | slice = path.key_start
         if relation.table.without_rowid:
-            at = slice(None) if path.clustered else slice(path.key_start, None)
+            at = slice(path.key_start, None)
         place = str(at) if isinstance(at, int) else levels.module.constants.name(at, "tail")
         get_many = _counted(levels, level, get_many, first=False, last=True)
         fetch = levels.module.once(

@@ -248,7 +248,7 @@ class BlockCompiler:
             if joined.taken:  # LIMIT and OFFSET have been seen to
                 plan = replace(plan, block=replace(block, limit=None, offset=None))
         if block.windows:
-            computed = self._windows(block, joined, body, free)
+            computed = self._windows(plan, joined, body, free)
             body = Lines()
             header = f"for rows in {self.call(in_batches, computed, 'check')}:"
             joined = Join(header, f"for g{block.window_source} in rows", None, 1.0)
@@ -349,8 +349,9 @@ class BlockCompiler:
 
     # -- windows ---------------------------------------------------------------------------------
 
-    def _windows(self, block: Select, joined: Join, body: Lines, free: list[str]) -> str:
+    def _windows(self, plan: SelectPlan, joined: Join, body: Lines, free: list[str]) -> str:
         """The call that gives the window stage's rows."""
+        block = plan.block
         columns = [self.scalar.value(item) for item in block.window_inputs]
         count = len(columns)
 
@@ -372,6 +373,7 @@ class BlockCompiler:
             f"({''.join(f'{offset}, ' for offset in offsets)})",
             str(count),
             "ctx",
+            *(["in_order=True"] if plan.windowed else []),
         )
 
     def _window(

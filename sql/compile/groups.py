@@ -185,14 +185,14 @@ class GroupCompiler(AggregateCompiler):
         rows = "list(groups.items())"
         if row != "(g, s, )":
             rows = f"[{row} for g, s in groups.items()]"
-        alone, simple = str(parts.is_plain and parts.width == 1), str(self._simple_keys())
+        alone = str(parts.is_plain and parts.width == 1)
         result = kept = rows
         if in_order:
-            result = kept = self._call(grouping.in_key_order, "groups", rows, alone, simple)
+            result = kept = self._call(grouping.in_key_order, "groups", rows, alone)
         if having:
             kept = self._having(having, "g, s", "groups.items()", items)
             if in_order:
-                kept = self._call(grouping.in_order_of_columns, kept, str(len(keys)), simple)
+                kept = self._call(grouping.in_order_of_columns, kept, str(len(keys)))
         return kept, result
 
     def _add_spilling(

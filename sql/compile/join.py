@@ -103,7 +103,9 @@ class JoinCompiler:
         levels.first = first.relation.source
         levels.hoists = isinstance(first.access, TableScan)
         levels.proved = _proved(plan)
-        levels.in_order = plan.ordered or plan.grouped or plan.presorted > 0 or plan.first_row
+        levels.in_order = (
+            plan.ordered or plan.grouped or plan.presorted > 0 or plan.first_row or plan.windowed
+        )
         self._limit()
         if self.compiler.analysis is None:
             reduce_tables(levels, plan.levels)

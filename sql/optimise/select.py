@@ -57,6 +57,8 @@ class SelectPlanner(JoinOrder):
             if other is not None and self._worth(other, best, order, extreme):
                 best, ordered = other, True
         assert best is not None
+        windowed = self._in_windows_order(best) if block.windows and in_order else None
+        best = windowed or best
         runs = None if ordered or not in_order else self._in_runs(best)
         if runs is not None:
             best = runs[0]
@@ -86,6 +88,7 @@ class SelectPlanner(JoinOrder):
             presorted=0 if runs is None else runs[2],
             grouped=(ordered and bool(block.keys)) or by_groups is not None,
             first_row=ordered and extreme,
+            windowed=windowed is not None,
             rows=rows,
             cost=cost,
         )
@@ -199,6 +202,29 @@ class SelectPlanner(JoinOrder):
             return None
         assert state is not None
         return state if state.cost + rows * ORDERED_ROW < at_once else None
+
+    def _in_windows_order(self, best: State) -> State | None:
+        """The entries of a covering index in the order of PARTITION BY and ORDER BY, if all windows have the same and that
+        costs less than to sort; None elsewhere.  An index that goes on behind those keys would give equal rows in another order."""
+        first = self.block.windows[0]
+        order = (*first.partition, *first.order)
+        if not order or len(self.items) != 1 or self.block.keys is not None:
+            return None
+        if any((*call.partition, *call.order) != order for call in self.block.windows):
+            return None
+        state = self.join_all(order)
+        access = None if state is None else state.steps[0].candidate.access
+        if not isinstance(access, KeyRange) or not access.covering or access.reverse:
+            return None
+        assert state is not None
+        candidate = state.steps[0].candidate
+        columns = {key.expression.column for key in order if isinstance(key.expression, ColumnRef)}
+        behind = [target for target, _ in candidate.order if target not in columns]
+        relation = self.items[0].relation
+        assert isinstance(relation, TableRelation)
+        if access.path.clustered or {*behind} - {ROWID, relation.table.rowid_alias}:
+            return None
+        return state if self._worth(state, best, order, extreme=False) else None
 
     def _in_runs(self, best: State) -> tuple[State, float, int] | None:
         """A way to join whose rows come in the order of the first of several keys of ORDER BY, so that LIMIT ends them with

@@ -165,7 +165,8 @@ class TreeEnd(Struct, frozen=True):
 class SelectPlan(Struct, frozen=True):
     """`constant`: conditions without columns, checked once.  `ordered`: rows come in ORDER BY's order.
     `presorted`: they come in the order of so many of its keys, so that LIMIT may end them.  `grouped`: they come group
-    by group, so that it may, too.  `first_row`: one row decides (min / max).
+    by group, so that it may, too.  `first_row`: one row decides (min / max).  `windowed`: they come in the order of the
+    windows, all of which have the same.
     `ends`: what the aggregates are, where each is an end of a tree."""
 
     block: Select
@@ -175,6 +176,7 @@ class SelectPlan(Struct, frozen=True):
     presorted: int = 0
     grouped: bool = False
     first_row: bool = False
+    windowed: bool = False
     count_tree: int | None = None
     ends: tuple[TreeEnd, ...] = ()
     rows: float = 1.0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from btree import order_key
+from btree import CollectorPaused, order_key
 from sql.errors import ConstraintError
 from sql.run.partitions import FIRST_ROOM, PARTITIONS, Partitions, overfull
 from sql.run.set_operations import sorted_operation
@@ -211,7 +211,9 @@ def set_operation(
     rows: dict[Any, Row] = {}
     others: dict[Any, Row] = {}
     for into, batches in ((rows, iter(left)), (others, iter(right))):
-        if not _taken_in(batches, into, key, sorted_after, rows, ctx):
+        with CollectorPaused():
+            is_whole = _taken_in(batches, into, key, sorted_after, rows, ctx)
+        if not is_whole:
             assert ctx is not None
             rest = (batches, iter(right)) if into is rows else (iter(()), batches)
             arms = ((rows, rest[0]), (others, rest[1]))

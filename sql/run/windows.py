@@ -100,9 +100,11 @@ def window_rows(
     offsets: Sequence[Any],
     width: int,
     ctx: Context,
+    *,
+    in_order: bool = False,
 ) -> Iterable[Row]:
     """For every row the calls' values, then its first `width` columns (and what else it has, maybe); in the first
-    window's order."""
+    window's order.  `in_order`: they come in that of all windows."""
     rows: list[Row] = []
     batches = iter(batches)
     weigh_at = FIRST_WEIGHED
@@ -115,10 +117,13 @@ def window_rows(
             weigh_at = min(2 * len(rows), allowed)
     else:
         if len(rows) < MANY_ROWS:
-            return _in_memory(rows, specs, offsets, width, ctx.check) if rows else []
+            if not rows:
+                return []
+            return _in_memory(rows, specs, offsets, width, ctx.check, in_order=in_order)
         with CollectorPaused():
-            return _in_memory(rows, specs, offsets, width, ctx.check)
-    return _on_disk(chain((rows,), batches), len(rows[0]), specs, offsets, width, ctx)
+            return _in_memory(rows, specs, offsets, width, ctx.check, in_order=in_order)
+    whole = chain((rows,), batches)
+    return _on_disk(whole, len(rows[0]), specs, offsets, width, ctx, in_order=in_order)
 
 
 def _rows_allowed(rows: list[Row], ctx: Context) -> int:
@@ -140,13 +145,16 @@ def _in_memory(
     offsets: Sequence[Any],
     width: int,
     check: Callable[[], None],
+    *,
+    in_order: bool,
 ) -> list[Row]:
     windows = _windows(specs, offsets)
     end = len(rows[0])
     places = [0] * len(specs)
     for numbers in reversed(windows):
         check()
-        sort_rows(rows, _passes(specs[numbers[0]]))
+        if not in_order:
+            sort_rows(rows, _passes(specs[numbers[0]]))
         window = Window(rows, specs[numbers[0]], check)
         values = [computed(window, specs[number], offsets) for number in numbers]
         if len(windows) == 1:
@@ -165,12 +173,17 @@ def _on_disk(
     offsets: Sequence[Any],
     width: int,
     ctx: Context,
+    *,
+    in_order: bool,
 ) -> Iterator[Row]:
     """As `_in_memory`, with one window's sort and partitions after the other's as a stream of rows, of
     `end` columns at first."""
     windows = _windows(specs, offsets)
     places = [0] * len(specs)
     for numbers in reversed(windows):
+        passes = [] if in_order else _passes(specs[numbers[0]])
+        if passes:
+            batches = sorted_batches(batches, passes, ctx.check, ctx.memory_limit_bytes // 2)
         batches = _with_values(batches, [specs[number] for number in numbers], offsets, ctx)
         for number in numbers:
             places[number] = end
@@ -186,11 +199,8 @@ def _on_disk(
 def _with_values(
     batches: Iterable[list[Row]], specs: Sequence[WindowSpec], offsets: Sequence[Any], ctx: Context
 ) -> Iterator[list[Row]]:
-    """The rows in their window's order, each with the values of the window's calls behind it."""
+    """The rows, in their window's order, each with the values of the window's calls behind it."""
     spec = specs[0]
-    passes = _passes(spec)
-    if passes:
-        batches = sorted_batches(batches, passes, ctx.check, ctx.memory_limit_bytes // 2)
     for rows in _whole_partitions(iter(batches), spec.partition, ctx):
         window = Window(rows, spec, ctx.check)
         values = zip(*[computed(window, call, offsets) for call in specs], strict=True)

@@ -99,6 +99,43 @@ def test_keys_of_many_prefixes(leaf_limit: int) -> None:
         ]
 
 
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("kinds", [(), (None, "t", 2.5, b"b")])
+def test_rows_of_many_prefixes(
+    tmp_path: Any, on_disk: bool, long: bool, kinds: tuple[Any, ...]
+) -> None:
+    """Found in one walk, of leaves that are in memory and of those that are not, beside long values too."""
+    rng = random.Random(len(kinds))
+    entries: dict[Any, Any] = {}
+    for number in range(4000):
+        key = (rng.choice([rng.randrange(900), *kinds]), rng.choice("ab"), number)
+        entries[key] = (*key, "x" * (20_000 if long and not number % 97 else 5))
+    entries |= {(7, "a", 20_000 + number): (7, "a", number, "y") for number in range(100)}
+    store = open_store(str(tmp_path / "rows.db")) if on_disk else open_memory(leaf_limit=16)
+    writer = store.begin(write=True)
+    number = writer.create_tree(TreeKind.CLUSTERED)
+    ordered = sorted(entries, key=order_key)
+    writer.tree(number).load(ordered, [entries[key] for key in ordered])
+    writer.commit()
+    if on_disk:
+        store.close()
+        store = open_store(str(tmp_path / "rows.db"))
+    tree = store.begin().tree(number)
+    singles = sorted({key[:1] for key in ordered} | {(-5,), (3.5,), (901,)}, key=order_key)
+    pairs = sorted({key[:2] for key in ordered} | {(7, ""), (7, "z")}, key=order_key)
+    for prefixes in (singles[::9], singles, pairs, singles[5:200:40], [(7,)], [], pairs[-1:]):
+        width = len(prefixes[0]) if prefixes else 0
+        groups: dict[Any, list[Any]] = {}
+        for key in ordered:
+            groups.setdefault(order_key(key[:width]), []).append(entries[key])
+        expected = [groups.get(order_key(prefix), []) for prefix in prefixes]
+        assert tree.rows_prefixed(prefixes) == expected
+        first = [[row[:3] for row in rows] for rows in tree.rows_prefixed(prefixes, (0, 1, 2))]
+        assert first == [[row[:3] for row in rows] for rows in expected]
+    store.close()
+
+
 def test_many_lookups_read_each_leaf_once(tmp_path: Any) -> None:
     store = open_store(str(tmp_path / "many.db"))
     with_writes = store.begin(write=True)

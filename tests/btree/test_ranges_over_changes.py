@@ -90,6 +90,10 @@ def asked(tree: Any, kind: TreeKind, question: str, numbers: random.Random) -> A
         return tree.few_rows(
             None if flag else start, None if other_flag else stop, count, None, reverse=wide
         )
+    if question == "rows_prefixed":
+        width = 2 if wide else 1
+        wanted = in_order({some_key(kind, numbers)[:width] for _ in range(30 if wide else 4)})
+        return [[*map(typed, run)] for run in tree.rows_prefixed(wanted)]
     prefix = keys[0][: numbers.choice((1, 1, 2))]
     if question == "prefixed":
         return [*map(typed, tree.prefixed(prefix) or ())]
@@ -144,6 +148,8 @@ def test_ranges_have_the_changes_in_them(
     questions = ["batches", "get_many", "ends"]
     if kind is TreeKind.TABLE:
         questions += ["few_rows", "columns"]
+    elif kind is TreeKind.CLUSTERED:
+        questions.append("rows_prefixed")
     elif kind is TreeKind.INDEX:
         questions += [
             "prefixed",

@@ -388,6 +388,38 @@ def test_many_rows_ask_an_index_whether_they_have_a_match(where: str, tmp_path: 
     assert not any("b.z" in exists for _, exists in asked)
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_rows_of_a_table_without_row_ids_are_found_with_their_keys(changed: bool) -> None:
+    """First the keys had been looked up that begin with what a row looks for, then a row by each of them."""
+    found: list[Any] = []
+    queries = (
+        "SELECT o.id, i.line, i.qty FROM o JOIN i ON i.o = o.id WHERE o.k < 3 ORDER BY 1, 2",
+        "SELECT o.id, count(i.qty), sum(i.qty) FROM o LEFT JOIN i ON i.o = o.ref GROUP BY o.id",
+        "SELECT o.id, i.line FROM o LEFT JOIN i ON i.o = o.ref AND i.qty > 4 ORDER BY 1, 2",
+    )
+    for con in (kvsh.connect(":memory:"), sqlite3.connect(":memory:")):
+        con.execute("CREATE TABLE o(id INTEGER PRIMARY KEY, k INT, ref INT)")
+        con.execute("CREATE TABLE i(o INT, line, qty, PRIMARY KEY(o, line)) WITHOUT ROWID")
+        draw = random.Random(8)
+        orders = [
+            (key, key % 40, draw.choice([None, "t", 2.5, *range(3000)])) for key in range(3000)
+        ]
+        con.executemany("INSERT INTO o VALUES (?, ?, ?)", orders)
+        items = [(key, line, draw.randrange(9)) for key in range(0, 3000, 2) for line in range(3)]
+        con.executemany("INSERT INTO i VALUES (?, ?, ?)", [*items, ("t", 1, 5), (2.5, 1, 7)])
+        con.executemany("INSERT INTO i VALUES (?, 5, 1)", [(key,) for key in range(3000, 30_000)])
+        con.commit()
+        if changed:
+            con.execute("DELETE FROM i WHERE o = 40")
+            con.execute("UPDATE i SET qty = 70 WHERE o = 80 AND line = 1")
+            con.execute("INSERT INTO i VALUES (81, 1, 6)")
+        found.append([con.execute(query).fetchall() for query in queries])
+        if isinstance(con, kvsh.Connection):
+            code = "".join(row[0] for row in con.execute(f"EXPLAIN CODE {queries[0]}"))
+            assert "rows_prefixed" in code and "fetching" not in code, code
+    assert found[0] == found[1]
+
+
 def test_what_no_row_asks_for_is_not_made() -> None:
     con = kvsh.connect(":memory:")
     calls: list[int] = []
