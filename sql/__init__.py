@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from sql.expressions import SqlValue
     from sql.functions import Aggregate, Function, FunctionRegistry
+    from sql.loading import load_planner
     from sql.maintenance import check_database
     from sql.mending import mend
     from sql.parse import is_complete, next_statement
@@ -79,6 +80,7 @@ _MODULES = {
     "literal": "sql.dump",
     "literals": "sql.dump",
     "put_in_place": "sql.dump",
+    "load_planner": "sql.loading",
     "mend": "sql.mending",
     "next_statement": "sql.parse",
     "open_attached": "sql.attaching",
@@ -129,6 +131,7 @@ __all__ = [
     "is_complete",
     "literal",
     "literals",
+    "load_planner",
     "mend",
     "next_statement",
     "open_attached",

@@ -26,3 +26,9 @@ def load(module: str) -> None:
     if module not in sys.modules:
         with CollectorPaused():
             import_module(module)
+
+
+def load_planner() -> None:
+    """Import what a first query needs, so that it need not wait for that."""
+    for module in ("sql.parse.grammar", "sql.compile", "sql.short"):
+        load(module)

@@ -137,7 +137,9 @@ class Shell:
 
     def _warm(self) -> None:
         self.catalog.preload()
-        import sqlglot  # noqa: F401 - loaded here so that the first statement need not wait for it
+        from sql import load_planner
+
+        load_planner()
 
     def wait_for_warming(self) -> None:
         """Two threads must not import the same modules half-way, nor use the session at once."""

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -473,3 +474,26 @@ def test_an_option_of_one_letter_may_have_its_value_behind_it(tmp_path: Path) ->
     (tmp_path / "sv").write_text("SELECT 2;")
     assert kvsh("-cSELECT 1").out == "1\n"
     assert kvsh("-fsv", cwd=tmp_path).out == "2\n"
+
+
+def test_what_is_loaded_behind_the_prompt_is_all_that_a_first_query_needs(tmp_path: Path) -> None:
+    program = """
+import sys
+from btree import open_memory
+from sql import Session, load_planner
+session = Session(open_memory())
+session.execute("PRAGMA user_version").close()  # as the catalog of what is completed reads the schema
+load_planner()
+before = set(sys.modules)
+session.execute("SELECT a FROM (SELECT 1 AS a) WHERE a > 0 ORDER BY 1 LIMIT 3").close()
+print(sorted(name for name in set(sys.modules) - before if name.startswith("sql")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        env=environ(),
+        cwd=tmp_path,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
