@@ -187,6 +187,8 @@ def rename_table(work: Work, statement: RenameTable) -> None:
         check_definitions(work)
         edits_of = partial(table_edits, old=old, new=new)
     _rewrite(work, edits_of, old=old, new=new)
+    if not session.pragmas.get("legacy_alter_table"):
+        check_definitions(work, " after rename")
     if table.autoincrement:
         forget_sequence(work, old, new)
 

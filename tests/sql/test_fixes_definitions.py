@@ -368,3 +368,19 @@ def test_a_dropped_columns_name_in_double_quotes_becomes_no_text(definition: str
         "SELECT * FROM v",
         "PRAGMA integrity_check",
     )
+
+
+def test_definitions_are_looked_at_after_a_table_is_renamed() -> None:
+    """A view that the new name makes one of itself was left circular."""
+    definitions = (
+        "SELECT name, sql FROM sqlite_master UNION ALL SELECT name, sql FROM sqlite_temp_master"
+    )
+    same_answers(
+        "CREATE TABLE t (a, b)",
+        "CREATE TEMP VIEW v AS SELECT a FROM t",
+        "ALTER TABLE t RENAME TO v",
+        definitions,
+        "ALTER TABLE t RENAME TO y",
+        definitions,
+        "SELECT * FROM v",
+    )
