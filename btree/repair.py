@@ -30,6 +30,7 @@ from btree.check import check_plain
 from btree.directory import DIRECTORY_PAGE, decode_directory
 from btree.disk import DiskStore
 from btree.errors import CorruptionError, StorageError, StoreError
+from btree.keyspace import EXPIRING
 from btree.large_values import decode_large
 from btree.node import InPages, LargeReference, LongRow, Node
 from btree.order import less, order_key
@@ -389,8 +390,7 @@ class _Repair:
             entries.sort(key=lambda entry: order_key(entry[0]))
         if not entries:
             return 0
-        if tree.kind in (TreeKind.TABLE, TreeKind.CLUSTERED):
-            tree.widen(kinds_of([value for _, value in entries]))
+        _widen(tree, [value for _, value in entries])
         keys = [key for key, _ in entries]
         tree.load(keys, None if index else [value for _, value in entries])
         return len(entries)
@@ -506,10 +506,19 @@ class _Repair:
         savepoint = transaction.savepoint()
         try:
             replay(transaction, [record], lenient=True)
+            if not self._is_whole():  # who widened the trees for it may be lost
+                for operation, tree_id, changes in decode_redo(record):
+                    if operation == OP_CHANGES and tree_id in transaction.tree_ids():
+                        self._widen_for(transaction.tree(tree_id), changes[::2])
         except (StoreError, KeyError) as error:
             transaction.rollback_to(savepoint)
             self.note(f"the changes of commit {lsn} can't be applied: {error}")
         transaction.release(savepoint)
+
+    def _widen_for(self, tree: Tree, keys: list[Any]) -> None:
+        if tree.kind is not TreeKind.INDEX:
+            found = [tree.get(tuple(key) if key.__class__ is list else key) for key in keys]
+            _widen(tree, [value for value in found if value is not None])
 
     def _replay_into_gaps(self, transaction: LocalTransaction, lsn: int, record: bytes) -> None:
         """What a redo record says about keys whose page is lost, or was found in a version from before it."""
@@ -535,11 +544,18 @@ class _Repair:
                 if value is DELETED:
                     tree.delete(key)
                 else:
-                    if tree.kind in (TreeKind.TABLE, TreeKind.CLUSTERED):
-                        if tree_id in self.added:
-                            value = self._lengthened(tree_id, value, f"tree {tree_id}")
-                        tree.widen(kinds_of([value]))
+                    if tree_id in self.added:
+                        value = self._lengthened(tree_id, value, f"tree {tree_id}")
+                    _widen(tree, [value])
                     tree.put(key, value)
+
+
+def _widen(tree: Tree, values: list[Any]) -> None:
+    """Have a tree know of the kinds of values that are put there, whatever became of what its directory said."""
+    if tree.kind in (TreeKind.TABLE, TreeKind.CLUSTERED):
+        tree.widen(kinds_of(values))
+    elif tree.kind is TreeKind.RAW and tuple in map(type, values):
+        tree.widen([EXPIRING])
 
 
 def kinds_of(rows: list[Any]) -> list[int]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import kvsh
 from btree import NotADatabaseError, StorageError, StoreError, TreeKind, open_store, repair
 from btree.directory import DIRECTORY_PAGE, decode_directory
 from btree.long_columns import is_long
@@ -517,3 +519,32 @@ def test_how_new_a_key_is_the_newest_leaf_around_it_says() -> None:
     }
     assert {key: ages.held(key) for key in held} == held
     assert [ages.of(key) for key in (0, 3, 13, 25, 45)] == [3, 9, 7, 8, 8]
+
+
+@pytest.mark.parametrize("redo", [False, True])
+def test_keys_that_expire_do_so_in_a_database_whose_directory_was_lost(
+    tmp_path: Path, redo: bool
+) -> None:
+    """That some do, only the directory said: their values came out with the time, and expired ones came back."""
+    with kvsh.open(tmp_path / "a") as db:
+        db.update({b"%05d" % number: b"v" for number in range(3000)})
+        if redo:  # what follows says no more that some do
+            db.put("first", "value", ttl=1000)
+            db.delete("first")
+        db.checkpoint()
+        db.put("mortal", "value", ttl=1000)
+        db.put("gone", "value", ttl=0.001)
+        if not redo:
+            db.checkpoint()
+        else:
+            (tmp_path / "a.open").write_bytes((tmp_path / "a").read_bytes())
+    path = tmp_path / ("a.open" if redo else "a")
+    overwritten(path, versions_of(path, DIRECTORY_PAGE))
+    repair(path, tmp_path / "b")
+    time.sleep(0.01)
+    with kvsh.open(tmp_path / "b") as db:
+        assert db.get("mortal") == b"value"
+        assert db.get("gone") is None
+        assert db.execute("SELECT value FROM kv WHERE key >= 'm'").fetchall() == [("value",)]
+        assert db.count() == 3001
+        assert db.check() == []
