@@ -123,9 +123,9 @@ def decode_column(column: bytes) -> list[Value]:
 def row_count(column: bytes) -> int:
     """How many values the column has, by its head and its length.  Errors as `decode_column`."""
     first = column[0]
-    if first == LONG:
-        return row_count(column[2:8])
     if first < 0x80:
+        if first == LONG:
+            return row_count(column[2:8])
         count, rest = divmod(len(column) - 1, FIXED_WIDTHS[first])
         if rest:
             raise ValueError("a column that ends within a value")

@@ -75,10 +75,13 @@ def open_pages(
     with_keys = len(stored) < len(columns)
     others = stored if with_keys else stored[1:]
     found: list[OpenPage | None] = []
+    decoder, latest = None, b""
     page = 0
     try:
         for payload, page in zip(payloads, pages, strict=True):
-            decoder = column_leaf_decoder(kind, bytes(payload[:HEAD_BYTES]), decoders)
+            head = bytes(payload[:HEAD_BYTES])
+            if head != latest:  # most leaves have the head of the one before
+                decoder, latest = column_leaf_decoder(kind, head, decoders), head
             if decoder is None:
                 found.append(None)
                 continue
@@ -95,7 +98,7 @@ def open_pages(
             if len(parts) > 2:
                 gone = parts[2]
                 rows = mask_without(gone, rows).count(1)
-            long = long_values if payload[_FORM_AT] & LARGE else None
+            long = long_values if head[_FORM_AT] & LARGE else None
             found.append(OpenPage(page, rows, key_form, part, kept, gone, long))
     except (msgspec.DecodeError, LookupError, ValueError) as error:
         raise CorruptionError(f"page {page}: not a node of a {kind.name} tree ({error})") from error

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from btree.added import without_column
 from btree.build import build, build_rows
-from btree.codec import KEY_COLUMN, KeyForm
+from btree.codec import KEY_COLUMN, KeyForm, note_gone
 from btree.column_pages import OpenPage, joined, open_pages
 from btree.columns import parts_of
 from btree.edit import run_end
@@ -36,7 +36,7 @@ from btree.node import Node
 from btree.order import search_left, search_right
 from btree.protocols import Key, RowColumns, Value
 from btree.rewrite_entries import rewrite_entries
-from btree.rewritten_leaf import Numbers, RewrittenLeaf, numbers_of, others_of
+from btree.rewritten_leaf import GONE_SHARE, Numbers, RewrittenLeaf, numbers_of, others_of
 from btree.rewritten_pages import RewrittenPages
 
 if TYPE_CHECKING:
@@ -171,18 +171,21 @@ class Batch:
         first = self._first
         if first:
             positions = _moved(positions, first)
-        if len(positions) == self._all_rows:
-            positions = range(self._all_rows)
+        rows = self._all_rows
+        if len(positions) == rows:
+            positions = range(rows)
         self._positions = positions
         at, count = 0, len(positions)
         chosen = self._chosen = []
-        as_range = positions if isinstance(positions, range) else None
+        first, step = (positions.start, positions.step) if isinstance(positions, range) else (0, 0)
         for leaf in self._leaves:
             end = leaf.start + leaf.rows
-            if end >= self._all_rows:
+            if end >= rows:
                 until = count
-            elif as_range is not None:
-                until = min(max(-((as_range.start - end) // as_range.step), at), count)
+            elif step:
+                until = -((first - end) // step)
+                if until > count:
+                    until = count
             else:
                 until = bisect_left(positions, end, at)
             if until > at:
@@ -221,13 +224,18 @@ class Batch:
     def _place(self) -> None:
         """Tell the leaves which of their rows are meant."""
         positions = self._positions
+        first, step = (positions.start, positions.step) if isinstance(positions, range) else (0, 0)
         for leaf, at, until in self._chosen:
             if leaf.slots is None:
-                start = leaf.start
-                if until - at == leaf.rows:
-                    leaf.slots = range(leaf.rows)
+                start, rows = leaf.start, leaf.rows
+                if until - at == rows:
+                    leaf.slots = range(rows)
+                elif step:
+                    leaf.slots = range(
+                        first + at * step - start, first + until * step - start, step
+                    )
                 else:
-                    leaf.slots = _moved(positions[at:until], -start)
+                    leaf.slots = [position - start for position in positions[at:until]]
 
     def values(self, column: int) -> Sequence[Value]:
         """The values of a column in the chosen rows, `KEY_COLUMN` for their keys."""
@@ -331,6 +339,7 @@ class Rewrite:
         self._kept_keys: list[Key] = []
         self._kept_rows: list[Value] = []
         self._rows_kept = 0
+        self._taken_away = 0  # rows of this batch that pages say are deleted
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -495,9 +504,11 @@ class Rewrite:
 
     def take_away(self, leaf: RewrittenLeaf) -> bool:
         """Write a leaf's page without the chosen rows; False if it has to be changed as a node."""
-        left = leaf.rows - len(leaf.slots)
-        if leaf.opened is None or leaf.opened.long_values is not None:
+        opened = leaf.opened
+        if opened is None or opened.long_values is not None:
             return False
+        count = len(leaf.slots)
+        left = leaf.rows - count
         if left * 4 < self.tree.leaf_limit:
             if self._rows_kept + left > KEPT_MAX:
                 return False
@@ -507,15 +518,15 @@ class Rewrite:
             leaf.place = None  # the pages around it need not stay in memory
             self._emptied.append(leaf)
             return True
-        gone = leaf.gone_then()
-        if leaf.can_list(gone):
-            done = self.put_in_place(leaf, *leaf.list_gone(gone))
+        before = opened.gone
+        gone = sorted([*leaf.kept_slots(), *before]) if before else list(leaf.slots)
+        if len(gone) * GONE_SHARE <= leaf.rows + len(before):
+            done = self.put_in_place(leaf, *note_gone(leaf.place[0], before, gone))
         else:
             done = self.put(leaf, leaf.page_without(self.tree.kind, gone))
-        if not done:
-            return False
-        self.tree.note_rewritten(len(leaf.slots))
-        return True
+        if done:
+            self._taken_away += count
+        return done
 
     def wait(self, leaf: RewrittenLeaf, values: _Values | None) -> None:
         """Set the values of a leaf's chosen rows, or take these away, once it is known how."""
@@ -542,6 +553,9 @@ class Rewrite:
         if self._to_keep:
             self._keep()
         self._written.write()
+        if self._taken_away:
+            self.tree.note_rewritten(self._taken_away)
+            self._taken_away = 0
         if later:
             self._written.forget()
             self._change(later)

@@ -24,7 +24,6 @@ from btree.codec import (
     encode_columns_page,
     mask_without,
     not_storable,
-    note_gone,
     row_id_part,
 )
 from btree.column_codec import decode_column, encode_column, packer
@@ -260,24 +259,6 @@ class RewrittenLeaf(Place):
             places = [place - (place > column) for place in places]
             part = places[0] if part.__class__ is int else places
         return self._page(kind, part, opened.kept[:column] + opened.kept[column + 1 :])
-
-    def gone_then(self) -> list[int]:
-        """The slots of deleted rows in the page's columns once the chosen ones are."""
-        opened = self.opened
-        assert opened is not None
-        gone = list(self.kept_slots())
-        return sorted([*gone, *opened.gone]) if opened.gone else gone
-
-    def can_list(self, gone: Sequence[int]) -> bool:
-        """Whether so many deleted rows may stay in the page."""
-        opened = self.opened
-        assert opened is not None
-        return len(gone) * GONE_SHARE <= opened.rows + len(opened.gone)
-
-    def list_gone(self, gone: Sequence[int]) -> tuple[int, bytes]:
-        """Note in the page where it was read what is deleted: how many of its bytes stay, and what follows them."""
-        assert self.opened is not None
-        return note_gone(self.place[0], self.opened.gone, gone)
 
     def page_without(self, kind: TreeKind, gone: Sequence[int]) -> bytearray:
         """The page without rows in some slots of its columns, which are left out."""

@@ -40,11 +40,9 @@ if TYPE_CHECKING:
     from sql.dml.programs import Change
     from sql.dml.returning import Returning
 
-FOUND_MIN = 64
-"""Rows that a query has found from which on they are taken away by column."""
-
-UPDATED_MIN = 512
-"""The same of rows that are changed: a page costs some 100 us, a row by itself, which then lies over its leaf, 30."""
+FOUND_MIN = 512
+"""Rows that a query has found from which on they are changed by column: a page costs some 100 us, a row by itself, which then
+lies over its leaf, 30."""
 
 REBUILT_SHARE = 4
 """One row in so many that is changed or deleted makes it cheaper to build an index anew than to change its entries: most of
@@ -82,7 +80,7 @@ def delete_by_column(
     find, _, span = change.prepare(ctx)
     if span is None:
         return WriteOutcome(0)
-    batches = _matching(ctx, tree, rewrite, change, find, span, find_keys, FOUND_MIN)
+    batches = _matching(ctx, tree, rewrite, change, find, span, find_keys)
     if batches is None:
         return None
     return _deleted(ctx, rewrite, batches, records, tell)
@@ -246,14 +244,12 @@ def _matching(
     find: Callable[..., Sequence[int]] | None,
     span: tuple[int | None, int | None],
     find_keys: Rows,
-    least: int,
 ) -> Iterator[tuple[ColumnBatch, int]] | None:
-    """The batches in which rows match, those rows chosen, and how many they are; None if all are few, `least` where they
-    are found by their keys."""
+    """The batches in which rows match, those rows chosen, and how many they are; None if all are few."""
     if find is not None:
         return None if _is_short(tree, span) else _scanned(ctx, rewrite, change, find, span)
     found = find_keys(ctx)
-    if len(found) < least:
+    if len(found) < FOUND_MIN:
         return None
     return _of_keys(ctx, rewrite, list(chain.from_iterable(found)))
 
@@ -322,7 +318,7 @@ def update_by_column(
     find, make, span = change.prepare(ctx)
     if span is None:
         return WriteOutcome(0)
-    batches = _matching(ctx, tree, rewrite, change, find, span, find_keys, UPDATED_MIN)
+    batches = _matching(ctx, tree, rewrite, change, find, span, find_keys)
     if batches is None:
         return None
     used, constants = change.used, change.constants

@@ -13,7 +13,7 @@ from btree import CollectorPaused
 from sql.compile import bind_to_row, compile_bound_row
 from sql.compile.by_column import ROWS_MIN
 from sql.dml.bulk import change_entries, entry_changes, write_entries
-from sql.dml.by_column import FOUND_MIN, delete_keys, update_keys
+from sql.dml.by_column import delete_keys, update_keys
 from sql.dml.entry_sorting import sort_entries
 from sql.dml.target import WritePlan
 from sql.expressions import ROWID, ColumnRef
@@ -35,6 +35,9 @@ ManyRows = Callable[["Context", "dict[Any, Row]"], "WriteOutcome | None"]
 
 MANY = 8
 """Sets of parameters from which on they are worth being put in order."""
+
+_BY_COLUMN_MIN = 64
+"""Rows that they mean from which on these are changed by column: they are neighbours more often than what an index finds."""
 
 
 def updates_by_key(
@@ -84,7 +87,7 @@ def updates_by_key(
 def _are_many(ctx: Context, records: TableRecords, meant: Sized) -> bool:
     """Whether so many rows of a large table are better changed in its pages."""
     tree = ctx.transaction.tree(records.table.tree_id)
-    return len(meant) >= FOUND_MIN and tree.estimate() >= ROWS_MIN
+    return len(meant) >= _BY_COLUMN_MIN and tree.estimate() >= ROWS_MIN
 
 
 def _update_rows(

@@ -299,3 +299,26 @@ def test_deleted_slots_that_make_no_sense_are_corruption(gone: list[int]) -> Non
         whole = whole[:-2] + b"\x90"
     with pytest.raises(CorruptionError):
         decode_node(TreeKind.TABLE, whole, 1, 0)
+
+
+@pytest.mark.parametrize("stop", [350, 20_000, 29_990, None])
+@pytest.mark.parametrize("step", [1, 3, 450])
+def test_rows_at_equal_distances_go_up_to_where_the_range_ends(
+    step: int, stop: int | None, tmp_path: Path
+) -> None:
+    store, tree_id, rows = _store(tmp_path / "a.kvsh")
+    writing = store.begin(write=True)
+    rewrite = writing.tree(tree_id).rewrite()
+    assert rewrite is not None
+    for batch in rewrite.batches((-1,), 5, stop):
+        # The last ones of each batch stay, in the midst of a leaf.
+        chosen = range(2, batch.count - 20, step)
+        if chosen:
+            for key in batch.lists[0][2 : batch.count - 20 : step]:
+                del rows[key]
+            batch.choose(chosen)
+            batch.delete()
+    rewrite.finish()
+    _same(writing, tree_id, rows)
+    writing.commit()
+    store.close()

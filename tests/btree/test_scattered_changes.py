@@ -8,6 +8,7 @@ import pytest
 
 from btree import TreeKind, open_store
 from btree.disk import DiskStore
+from btree.overlay import OverlaidTree
 
 COUNT = 20_000
 MANY = 120_000
@@ -101,4 +102,43 @@ def test_the_same_goes_for_changes_one_by_one(tmp_path: Path, step: int, pending
     assert len(with_other.begin().tree(tree_id)) == MANY - len(range(0, MANY, step))
     assert list(with_other.check()) == []
     with_other.close()
+    store.close()
+
+
+@pytest.mark.parametrize("kind", [TreeKind.TABLE, TreeKind.INDEX])
+def test_scattered_keys_are_deleted_over_the_nodes_and_neighbours_in_them(
+    kind: TreeKind, tmp_path: Path
+) -> None:
+    store, tree_id = _filled(tmp_path / "a.kvsh", 32 << 20)
+    index = kind is TreeKind.INDEX
+    if index:
+        writing = store.begin(write=True)
+        tree_id = writing.create_tree(kind)
+        writing.tree(tree_id).load(sorted((n % 10, n) for n in range(MANY)))
+        writing.commit()
+    reading = store.begin()
+    left = [key for keys, _ in reading.tree(tree_id).batches() for key in keys]
+    reading.rollback()
+    for at, step, laid_over in ((40, 300, True), (7, 1, False), (90_000, 50, True)):
+        writing = store.begin(write=True)
+        tree = writing.tree(tree_id)
+        gone = left[at : at + 200 * step : step]
+        missing = ([(11, 1)] if index else [MANY + 5]) if laid_over else []
+        point = writing.savepoint()
+        assert tree.delete_many([*gone, *missing]) == len(gone)
+        assert (type(tree) is OverlaidTree) == laid_over
+        writing.rollback_to(point)
+        tree = writing.tree(tree_id)
+        assert len(tree) == len(left)
+        assert tree.delete_many(gone) == len(gone)
+        assert len(tree) == len(left) - len(gone)
+        if at == 40:
+            writing.rollback()
+            continue
+        writing.commit()
+        left = sorted(set(left) - set(gone))
+        reading = store.begin()
+        assert [key for keys, _ in reading.tree(tree_id).batches() for key in keys] == left
+        reading.rollback()
+    assert list(store.check()) == []
     store.close()

@@ -213,7 +213,6 @@ def by_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     monkeypatch.setattr("btree.rewritten_pages.SPARSE", 10_000)
     monkeypatch.setattr("sql.dml.by_column.SPAN_MIN", 500)
     monkeypatch.setattr("sql.dml.by_column.FOUND_MIN", 4)
-    monkeypatch.setattr("sql.dml.by_column.UPDATED_MIN", 4)
     monkeypatch.setattr("sql.compile.changes.FOUND_MIN", 4)
     yield pages
 
@@ -545,4 +544,30 @@ def test_entries_of_indexes_are_changed_some_at_a_time(
         both.run("ROLLBACK")
     both.compare()
     assert times[0] > 15  # at once it would be 8
+    both.store.close()
+
+
+@pytest.mark.parametrize("table", ["indexed", "unique", "partial", "clustered"])
+def test_rows_that_an_index_finds_all_over_a_table_are_deleted_over_its_leaves(
+    table: str, tmp_path: Path
+) -> None:
+    both = Both(tmp_path / "a.kvsh", TABLES[table])
+    both.run("CREATE INDEX other ON t(d, a)")
+    both.run("BEGIN")
+    for statement in (
+        "DELETE FROM t WHERE d BETWEEN 100 AND 108",
+        "SAVEPOINT one",
+        "DELETE FROM t WHERE d BETWEEN 205 AND 215 AND a % 5",
+        "DELETE FROM t WHERE d BETWEEN 300 AND 340",
+        "ROLLBACK TO one",
+        "UPDATE t SET d = 107 WHERE d BETWEEN 17 AND 24",
+        "DELETE FROM t WHERE d BETWEEN 104 AND 110 OR d = 400",
+    ):
+        both.run(statement)
+        both.compare()
+    both.run("COMMIT")
+    both.run("DELETE FROM t WHERE d IN (1, 2, 3, 4, 5, 6, 7, 8, 9)")
+    both.store.close()
+    both.reopen()
+    both.compare()
     both.store.close()
