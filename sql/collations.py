@@ -116,7 +116,9 @@ def comparing(name: str, own: Own | None = None) -> Callable[[SqlValue], Any] | 
 
 
 def nocase_fold(value: SqlValue) -> SqlValue:
-    return nocase_key(value) if value.__class__ is str else value
+    if value.__class__ is not str:
+        return value
+    return value.lower() if value.isascii() else value.translate(_UPPER_TO_LOWER)  # `nocase_key`
 
 
 def rtrim_fold(value: SqlValue) -> SqlValue:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sql.collations import nocase_fold
 from sql.compile.accesses import variables_in
 from sql.compile.clauses import split_clauses
 from sql.compile.module import Lines
@@ -333,7 +334,10 @@ class ProjectionCompiler:
         kinds = self.scalar.kinds(key.expression)
         fold = self.scalar.folding(key.collation)
         if fold is not None and kinds & TEXT:
-            source = f"{self.module.function(fold)}({source})"
+            call = f"{self.module.function(fold)}({source})"
+            if fold is nocase_fold and kinds == TEXT and is_simple(source):
+                call = f"({source}.lower() if {source}.isascii() else {call})"  # most are ASCII
+            source = call
         bare = kinds & ~NULL
         return source, bool(bare) and (not bare & ~NUMBER or bare in (TEXT, BLOB))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import linecache
+import sqlite3
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -219,3 +220,20 @@ def test_code_grows_with_nested_betweens_and_no_faster() -> None:
             lengths.append(sum(len(row[0]) for row in ours.execute(f"EXPLAIN CODE {query}")))
     for first, second, third in (lengths[::2], lengths[1::2]):
         assert third - second < 2 * (second - first)
+
+
+def test_texts_of_ascii_are_folded_without_a_call() -> None:
+    """NOCASE in ORDER BY called two functions for each row, and twice where LIMIT picks from them."""
+    found: list[Any] = []
+    query = "SELECT id, a FROM t ORDER BY a COLLATE NOCASE DESC, id LIMIT 9"
+    for con in (kvsh.connect(":memory:"), sqlite3.connect(":memory:")):
+        con.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT NOT NULL)")
+        texts = [
+            ("aB", "Ab", "É", "éZ", "", "z[", "Z_")[key % 7] + str(key % 5) for key in range(900)
+        ]
+        con.executemany("INSERT INTO t(a) VALUES (?)", [(text,) for text in texts])
+        if isinstance(con, kvsh.Connection):
+            code = "\n".join(row[0] for row in con.execute(f"EXPLAIN CODE {query}"))
+            assert ".lower() if " in code, code
+        found.append(con.execute(query).fetchall())
+    assert found[0] == found[1]
