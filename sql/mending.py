@@ -7,6 +7,8 @@
     trees that no row of the catalog names any more: the rows of each table go to `lost_and_found_N (c0, c1, ...)`,
         N the tree's number, with their rowids; entries of indexes go, which is told: nobody knows what they were of
     rows of the catalog that name a tree or a table which is not there: they go
+    rows with more columns than their table is said to have, as what the catalog said of the last ones is lost: the table
+        gets columns `cN`
     rows that are older than some of their table's columns, where what they hold there stood in a directory that is
         lost: they get the columns' defaults
 """
@@ -14,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count as counting
 from typing import TYPE_CHECKING, Any
 
 from btree import CATALOG_TREE_ID, RAW_TREE_ID, StoreError, Transaction, TreeKind
@@ -37,6 +40,7 @@ def mend(session: Session) -> list[str]:
     session.forget_plans()
     for tree_id, kind in lost:
         notes += _found(session, tree_id, kind, is_told=(tree_id, kind) not in nameless)
+    notes += _widened(session)
     notes += _lengthened(session)
     return notes + _reindex(session)
 
@@ -116,6 +120,30 @@ def _copied(session: Session, tree_id: int) -> list[str]:
         session.execute_many(statement, entries())
         count = len(tree)
     return [f"{count} rows of a table whose name is lost are in {name}"]
+
+
+def _widened(session: Session) -> list[str]:
+    """Give tables the columns that only their rows have."""
+    notes = []
+    for table in list(session.schema.main.tables.values()):
+        with session.writing() as transaction:
+            batches = transaction.tree(table.tree_id).batches()
+            width = max((len(row) for _, rows in batches for row in rows), default=0)
+        taken = {column.name.lower() for column in table.columns}
+        added = []
+        for number in range(len(table.columns), width):
+            name = next(name for at in counting(number) if (name := f"c{at}") not in taken)
+            taken.add(name)
+            try:
+                session.execute(f"ALTER TABLE main.{quoted(table.name)} ADD COLUMN {name}").close()
+            except (SqlError, StoreError) as error:
+                notes.append(f"rows of {table.name} have more columns than the table: {error}")
+                break
+            added.append(name)
+        if added:
+            names = ", ".join(added)
+            notes.append(f"{table.name} got the columns {names} that its rows have")
+    return notes
 
 
 def _lengthened(session: Session) -> list[str]:

@@ -227,3 +227,28 @@ def test_rows_that_lack_columns_get_their_defaults_and_what_is_computed_of_them(
         (3, "z", 7.0, "z7.0", -1),
     ]
     assert mend(session) == []
+
+
+def test_rows_with_more_columns_than_their_table_keep_them() -> None:
+    """The catalog was found as of before ALTER TABLE ADD COLUMN: nothing could be asked of the table."""
+    store, session = made()
+    run_script(session, "CREATE TABLE u (a, c3); INSERT INTO u VALUES (1, 2)")
+    with session.writing() as transaction:
+        catalog = transaction.tree(CATALOG_TREE_ID)
+        trees = {row[1]: row[3] for _, rows in catalog.batches() for row in rows}
+        transaction.tree(trees["t"]).put(5, (5, "five", 5, "more", 7.5))
+        transaction.tree(trees["t"]).widen([2, 8, 2, 8, 4])
+        transaction.tree(trees["u"]).put(5, (1, 2, 3, 4))
+        transaction.tree(trees["u"]).widen([2, 2, 2, 2])
+    notes = mend(session)
+    assert "t got the columns c3, c4 that its rows have" in notes
+    assert "u got the columns c2, c4 that its rows have" in notes
+    assert answers(session, "SELECT id, c3, c4 FROM t") == [
+        (1, None, None),
+        (2, None, None),
+        (5, "more", 7.5),
+        (9, None, None),
+    ]
+    assert answers(session, "SELECT * FROM u") == [(1, 2, None, None), (1, 2, 3, 4)]
+    assert answers(session, "PRAGMA integrity_check") == [("ok",)]
+    assert store.check() == []
