@@ -134,7 +134,7 @@ class ExpressionBinder:
         """Who listens hears of a name in double quotes that is a text since no column has it."""
         tell, scope = self.statement.env.on_text, self.scope
         while tell is not None and scope is not None:
-            if scope.items:
+            if scope.items or self.statement.env.texts_anywhere:
                 tell(no_such_column(name, None, self.scope, offset_of(node)))
                 return
             scope = scope.parent  # type: ignore[assignment]

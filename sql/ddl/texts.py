@@ -41,7 +41,7 @@ def text_edits(work: Work, statement: Statement, *, temporary: bool) -> list[Edi
         return []
     told: list[SqlNameError] = []
     env = work.environment()
-    env.on_text = told.append
+    env.on_text, env.texts_anywhere = told.append, True
     schema = work.schema
     layer = env.schema = schema if temporary else work.layer
     match statement:
@@ -117,7 +117,7 @@ def _bind_trigger(
         database=None if temporary else work.database,
     )
     env = program.environment(work.transaction)
-    env.on_text = on_text.append
+    env.on_text, env.texts_anywhere = on_text.append, True
     if trigger.when is not None:
         with suppress(SqlError):
             compile_values([[trigger.when.copy()]], env)

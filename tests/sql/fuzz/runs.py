@@ -12,12 +12,14 @@ from tests.sql.dml_scripts import contents
 from tests.sql.engines import Engine, EngineError, KvshEngine, Rows, SqliteEngine, outcome
 from tests.sql.fuzz.agreement import agree, explanation
 from tests.sql.fuzz.cascades import COMPARED, Cascades, in_key_order
+from tests.sql.fuzz.definitions import Definitions
 from tests.sql.fuzz.queries import QueryMaker
 from tests.sql.fuzz.tables import make_tables
 from tests.sql.fuzz.writes import Fuzz
 
 QUERIES = 60
 WRITES = 25
+DEFINITIONS = 40
 LEAF_LIMIT = 8
 """Rows of a leaf: small, so that a few rows make a tree."""
 _LOST = "sqlite3 loses its way where a REPLACE's triggers write to the table"
@@ -197,6 +199,64 @@ def run_cascades(seed: int) -> Outcome:
     return Outcome(count, [])
 
 
+def run_definitions(seed: int) -> Outcome:
+    """Random definitions over each other, compared with all that is defined and all tables after each statement; until the
+    first difference.  An error in one engine must be one in the other; its text may be that of another mistake."""
+    ours, theirs = KvshEngine(leaf_limit=LEAF_LIMIT), SqliteEngine()
+    script = Definitions(seed).statements(DEFINITIONS)
+    count = 0
+    try:
+        for count, statement in enumerate(script, 1):
+            expected, mine = outcome(theirs, statement), outcome(ours, statement)
+            found: tuple[object, object] | None = None
+            if not (isinstance(expected, str) and isinstance(mine, str)):
+                found = shown(mine), shown(expected)
+                if found[0] == found[1]:
+                    found = defined(ours), defined(theirs)
+            if found is not None and found[0] != found[1]:
+                reason = definition_explanation(script[:count], *found)
+                return Outcome(count, [Difference(seed, statement, *found, reason)])
+        checked = ours.execute("PRAGMA integrity_check")
+        if checked != [("ok",)]:
+            return Outcome(count, [Difference(seed, "integrity_check", checked, "ok")])
+    finally:
+        ours.close()
+        theirs.close()
+    return Outcome(count, [])
+
+
+def defined(engine: Engine) -> dict[str, object]:
+    """What is defined, and the rows of all tables."""
+    found: dict[str, object] = {}
+    for database, catalog in (("main", "sqlite_master"), ("temp", "sqlite_temp_master")):
+        objects = engine.execute(f"SELECT type, name, tbl_name, sql FROM {catalog}")
+        found[database] = sorted(map(repr, objects))
+        for kind, name, _, _ in objects:
+            if kind == "table":
+                found[f"{database}.{name}"] = shown(
+                    outcome(engine, f'SELECT * FROM {database}."{name}"')
+                )
+    return found
+
+
+def definition_explanation(script: list[str], ours: object, expected: object) -> str | None:
+    """Why sqlite3 accepts or refuses another definition; docs/sql.md tells of each."""
+    if "generated column loop" in str(ours):
+        return "generated columns that need themselves are refused with the definition"
+    has_triggers = "TRIGGER" in "".join(script)
+    if has_triggers and isinstance(expected, str) and not isinstance(ours, str):
+        return "what a trigger's body names is looked for when it fires"
+    if str(ours).startswith("error: error in trigger") and "after drop column" in str(ours):
+        return "a trigger's name of a dropped column in double quotes is a text to sqlite3"
+    if isinstance(ours, dict) and isinstance(expected, dict) and " RENAME TO " in script[-1]:
+        apart = {key for key in ours | expected if ours.get(key) != expected.get(key)}
+        if apart == {"temp"} and all(
+            "'trigger'" in each for each in {*ours["temp"]} ^ {*expected["temp"]}
+        ):
+            return "sqlite3 takes a temporary trigger's table for the temporary one of its name"
+    return None
+
+
 class State(NamedTuple):
     """What a statement gave, and what was stored after it."""
 
@@ -279,4 +339,5 @@ RUNS: dict[str, Callable[[int], Outcome]] = {
     "queries": run_queries,
     "writes": run_writes,
     "cascades": run_cascades,
+    "definitions": run_definitions,
 }
