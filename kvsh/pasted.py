@@ -2,8 +2,8 @@
 
 Of many changes that follow each other a person is told in one line (`kvsh.told`), so nothing has been promised of one
 of them before all are done. They run as those of a script do: what has one form goes together, with one sync where
-each by itself would wait for its own; 10,000 pasted INSERTs took 36 seconds on a disk that takes 3.5 ms for a sync. One
-that fails is run by itself again, and so told as any other. `.undo` takes back in one step what was told in one line.
+each by itself would wait for its own; 10,000 pasted INSERTs took 36 seconds on a disk that takes 3.5 ms for a sync.
+`.undo` takes back in one step what was told in one line.
 
 What the guard would ask about (`kvsh.guard`) runs by itself.
 """
@@ -107,19 +107,24 @@ class _Run:
                     continue
                 environment.session.runs.learn(unit.text)
                 while not self._alone and self._done < len(self._units):
-                    waiting = self._units[self._done]
-                    done = environment.guarded(waiting, lambda: self._together(follows=follows))
-                    if not _goes_on(environment, done=done):
+                    if not self._go_together(follows=follows):
                         return False
         return True
+
+    def _go_together(self, *, follows: bool) -> bool:
+        environment = self._environment
+        waiting = self._units[self._done]
+        at = Unit("sql", waiting.text, waiting.line, waiting.column)  # or what fails
+        done = environment.guarded(at, lambda: self._together(at, follows=follows))
+        return _goes_on(environment, done=done)
 
     def _name(self) -> str:
         """What `.undo` calls them."""
         first = self._units[0].text
         return first if self._done < 2 else f"{self._done:,} statements from {first}"
 
-    def _together(self, *, follows: bool) -> None:
-        """Run as many as go together, if any do."""
+    def _together(self, at: Unit, *, follows: bool) -> None:
+        """Run as many as go together, if any do.  Raises the error of one, which is then `at`."""
         environment = self._environment
         session = environment.session
         changed, started = session.total_changes, time.perf_counter()
@@ -137,8 +142,6 @@ class _Run:
         place = ran.end if ran.error is None else ran.start
         count = bisect_left(self._starts, place) - self._done
         self._done += count
-        if ran.error is not None:
-            self._alone = 1  # it is told of by itself
         environment.last_seconds = time.perf_counter() - started
         environment.last_statement = self._units[self._done - 1].text
         if count and environment.changes_shown:
@@ -151,3 +154,7 @@ class _Run:
             )
         if environment.interrupted:
             raise KeyboardInterrupt
+        if ran.error is not None:  # not to be tried again: it may have ended the transaction
+            failed = self._units[self._done]
+            at.text, at.line, at.column = failed.text, failed.line, failed.column
+            raise ran.error

@@ -59,6 +59,19 @@ def test_one_that_fails_is_told_behind_those_before_it(prompt: Shell) -> None:
     assert "undone: 590 statements" in prompt(".undo")
 
 
+@pytest.mark.parametrize("between", ["", "UPDATE track SET price = 1 WHERE trackid = -1;\n"])
+def test_one_that_fails_is_not_tried_again(prompt: Shell, between: str) -> None:
+    """It could do what it had failed to do, in a transaction that was none any more."""
+    rows = "".join(
+        f"INSERT OR ROLLBACK INTO track VALUES ({number}, 'x', 1, 1);\n{between}"
+        for number in (*range(11, 300), 250, *range(300, 320))
+    )
+    told = prompt.error(f"begin\n{rows}commit").splitlines()
+    assert told[-1] == "error: UNIQUE constraint failed: track.trackid"
+    assert len(told) == 2 and not prompt.environment.in_transaction()
+    assert prompt("SELECT max(trackid) FROM track;") == "7\n"
+
+
 def test_forms_by_turns_have_the_outcome_of_one_by_one(prompt: Shell) -> None:
     lines = [
         line
