@@ -99,6 +99,25 @@ def change_entries(tree: Tree, gone: Sequence[Row], new: Sequence[Row]) -> None:
         write_entries(tree, new)
 
 
+def load_rows(tree: Tree, keys: list[Any], rows: Sequence[Row]) -> None:
+    """Put rows in the place of those that are there."""
+    if len(keys) <= _FEW:
+        for key, row in zip(keys, rows, strict=True):
+            tree.put(key, row)
+        return
+    try:
+        # Where keys ascend, as those of a scan do, this costs half of what comparing them does.
+        ordered = sorted(keys)
+        if ordered != keys:
+            latest = dict(zip(keys, rows, strict=True))
+            rows = [latest[key] for key in ordered]
+    except TypeError:
+        for key, row in zip(keys, rows, strict=True):
+            tree.put(key, row)
+        return
+    write_entries(tree, ordered, rows)
+
+
 def rebuild_index(ctx: Context, records: TableRecords, index: IndexKeys) -> None:
     """Make an index anew of the table's rows.  Raises ConstraintError if it is unique and holds a value twice."""
     from sql.dml.indexing import fill_index

@@ -10,6 +10,7 @@ ordinary, and the next one begins; the last is SQLite's own, and finds the form 
     by column, found first  `update_found`                 many rows of a large table, and FROM, or a subquery in SET
     a few rows              `_few`                         the query found at most four
     in bulk                 `_in_bulk`                     the query found more
+    in bulk, keys assigned  `_moved`                       hundreds, and no row takes the key of another
     row by row              `RowChanges`, `_change`        anything
 
     what the statement has                            by key  many  by column  found  few  bulk  row by row
@@ -50,8 +51,8 @@ from sql.dml.bulk import (
     breaks_types,
     change_entries,
     entry_changes,
+    load_rows,
     stored_rows,
-    write_entries,
 )
 from sql.dml.collector import gathered
 from sql.dml.entry_sorting import in_key_order
@@ -126,7 +127,9 @@ class UpdatePlan(QueriedPlan):
         # What a subquery of RETURNING sees of the table is what each row's change leaves.
         by_row = self.returning is not None and self.returning.volatile
         alone = not target.triggers.any and (keys is None or not keys.parents) and not by_row
-        self.bulk = alone and not records.moves(self.assigned)
+        moves = records.moves(self.assigned)
+        self.bulk = alone and not moves
+        self._moves_alone = alone and moves and not records.generated
         self.bare = (
             self.bulk
             and statement.from_ is None
@@ -266,6 +269,11 @@ class UpdatePlan(QueriedPlan):
             if self.bulk:
                 with CollectorPaused():
                     done = self._in_bulk(ctx, found)
+                if done is not None:
+                    return done
+            if self._moves_alone and len(found) > NOTED_ROWS:
+                undo.needed()
+                done = self._moved(ctx, in_key_order(found))
                 if done is not None:
                     return done
             outcome = self._and_after(ctx, found, undo)
@@ -525,10 +533,23 @@ class UpdatePlan(QueriedPlan):
             make = self.returning.row
             returned = [make(ctx, row, key) for row, key in zip(rows, keys, strict=True)]
         not_noted(ctx)
-        _load(tree, keys, rows)
+        load_rows(tree, keys, rows)
         for index_tree, gone, new in work:
             change_entries(index_tree, gone, new)
         return WriteOutcome(len(rows), None, returned)
+
+    def _moved(self, ctx: Context, found: list[Row]) -> WriteOutcome | None:
+        """Give rows other keys, all at once; None, with nothing written, if they need a closer look."""
+        from sql.dml.moving import move_rows
+
+        keys, tree = self._keys(found), ctx.transaction.tree(self.table.tree_id)
+        rows = self._stored(ctx, tree, self._new_rows(found), keys)
+        if rows is None:
+            return None
+        rowids = [item[self.width + 1] for item in found] if -1 in self.assigned else None
+        keys_of_others, returning = self._foreign_keys, self.returning
+        with CollectorPaused():
+            return move_rows(ctx, self.target, keys_of_others, returning, keys, rows, rowids)
 
     def _stored(
         self, ctx: Context, tree: Tree, rows: Sequence[Row], keys: Sequence[Any]
@@ -576,22 +597,3 @@ def _index_changes(
     before, after = index.each(ctx, olds, keys), index.each(ctx, rows, keys)
     done = entry_changes(index, tree, before, after)
     return None if done is None else (tree, *done)
-
-
-def _load(tree: Tree, keys: list[Any], rows: Sequence[Row]) -> None:
-    """Put rows in the place of those that are there."""
-    if len(keys) <= _FEW:
-        for key, row in zip(keys, rows, strict=True):
-            tree.put(key, row)
-        return
-    try:
-        # Where keys ascend, as those of a scan do, this costs half of what comparing them does.
-        ordered = sorted(keys)
-        if ordered != keys:
-            latest = dict(zip(keys, rows, strict=True))
-            rows = [latest[key] for key in ordered]
-    except TypeError:
-        for key, row in zip(keys, rows, strict=True):
-            tree.put(key, row)
-        return
-    write_entries(tree, ordered, rows)
