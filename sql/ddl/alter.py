@@ -182,10 +182,12 @@ def rename_table(work: Work, statement: RenameTable) -> None:
         raise SqlError(f"object name reserved for internal use: {new}", token=new)
     session = work.session
     if session.pragmas.get("legacy_alter_table"):
-        edits_of = partial(own_edits, old=old, new=new, parents=session.foreign_keys)
+        edits_of = partial(
+            own_edits, old=old, new=new, database=work.database, parents=session.foreign_keys
+        )
     else:
         check_definitions(work)
-        edits_of = partial(table_edits, old=old, new=new)
+        edits_of = partial(table_edits, old=old, new=new, database=work.database)
     _rewrite(work, edits_of, old=old, new=new)
     if not session.pragmas.get("legacy_alter_table"):
         check_definitions(work, " after rename")

@@ -68,15 +68,16 @@ def tables_named(statement: Statement) -> list[str]:
 # -- renaming a table -------------------------------------------------------------------------------------
 
 
-def table_edits(statement: Statement, old: str, new: str) -> list[Edit]:
-    """Where `statement` means the table `old`."""
+def table_edits(statement: Statement, old: str, new: str, database: str) -> list[Edit]:
+    """Where `statement` means the table `old` of the database; where it names another one it does not."""
     wanted, text = old.lower(), quoted(new)
     edits: list[Edit] = []
     for name in parts_of(statement, ObjectName):
-        if name.name.lower() == wanted and name.end > name.start:
+        is_elsewhere = name.schema is not None and name.schema.lower() != database
+        if name.name.lower() == wanted and name.end > name.start and not is_elsewhere:
             edits.append((name.start, name.end, text))
     for tree in parts_of(statement, exp.Expression):
-        edits += _table_edits(tree, wanted, text)
+        edits += _table_edits(tree, wanted, text, database)
     edits += _parent_edits(tokens_of(statement.text), wanted, text)
     if isinstance(statement, CreateTrigger):
         # The trigger's own name is no table's.
@@ -84,7 +85,9 @@ def table_edits(statement: Statement, old: str, new: str) -> list[Edit]:
     return edits
 
 
-def own_edits(statement: Statement, old: str, new: str, *, parents: bool) -> list[Edit]:
+def own_edits(
+    statement: Statement, old: str, new: str, database: str, *, parents: bool
+) -> list[Edit]:
     """What `PRAGMA legacy_alter_table` leaves of them: the table's own definition, its indexes, what its triggers stand on,
     and with `parents` REFERENCES to it.  Views, and what triggers do, go on to mean the name."""
     if isinstance(statement, CreateView):
@@ -92,30 +95,42 @@ def own_edits(statement: Statement, old: str, new: str, *, parents: bool) -> lis
     if isinstance(statement, CreateTrigger):
         on = statement.table
         return [(on.start, on.end, quoted(new))] if on.name.lower() == old.lower() else []
-    edits = table_edits(statement, old, new)
+    edits = table_edits(statement, old, new, database)
     if not parents:
         kept = set(_parent_edits(tokens_of(statement.text), old.lower(), quoted(new)))
         edits = [edit for edit in edits if edit not in kept]
     return edits
 
 
-def _table_edits(tree: exp.Expression, wanted: str, text: str) -> list[Edit]:
+def _table_edits(tree: exp.Expression, wanted: str, text: str, database: str) -> list[Edit]:
     for cte in tree.find_all(exp.CTE):
         if cte.alias.lower() == wanted:
             return []
     edits = []
     is_hidden = False
     for table in tree.find_all(exp.Table):
-        if isinstance(table.this, exp.Identifier) and table.name.lower() == wanted:
+        is_named = isinstance(table.this, exp.Identifier) and table.name.lower() == wanted
+        if is_named and not _is_elsewhere(table, database):
             edits.append(_identifier_edit(table.this, text))
         if table.alias.lower() == wanted:
             is_hidden = True
-    if not is_hidden:
+    named_elsewhere = not edits and any(
+        table.name.lower() == wanted for table in tree.find_all(exp.Table)
+    )
+    if not is_hidden and not named_elsewhere:
         for column in tree.find_all(exp.Column):
             qualifier = column.args.get("table")
-            if qualifier is not None and qualifier.name.lower() == wanted:
+            if qualifier is None or _is_elsewhere(column, database):
+                continue
+            if qualifier.name.lower() == wanted:
                 edits.append(_identifier_edit(qualifier, text))
     return [edit for edit in edits if edit is not None]
+
+
+def _is_elsewhere(named: exp.Expression, database: str) -> bool:
+    """Whether a name is qualified with another database."""
+    written = named.args.get("db")
+    return written is not None and written.name.lower() != database
 
 
 def _identifier_edit(identifier: exp.Expression, text: str) -> Edit | None:

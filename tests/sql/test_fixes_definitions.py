@@ -384,3 +384,15 @@ def test_definitions_are_looked_at_after_a_table_is_renamed() -> None:
         definitions,
         "SELECT * FROM v",
     )
+
+
+def test_renaming_a_table_leaves_what_names_its_namesake_in_another_database() -> None:
+    """A temporary view of `main.t` was made one of `main.x` when `temp.t` became x."""
+    same_answers(
+        "CREATE TABLE t (a)",
+        "CREATE TEMP TABLE t (a, b)",
+        "CREATE TEMP VIEW v AS SELECT a, main.t.a AS m FROM main.t WHERE a IN (SELECT a FROM temp.t)",
+        "ALTER TABLE temp.t RENAME TO x",
+        "SELECT sql FROM sqlite_temp_master",
+        "SELECT * FROM v",
+    )
