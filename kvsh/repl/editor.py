@@ -46,6 +46,7 @@ class Surroundings:
     is_complete: Callable[[str], bool]
     is_command: Callable[[str], bool]
     on_painted: Callable[[], None]
+    on_reading: Callable[[], None]  # before the terminal is the editor's for the first time
 
 
 class Editor:
@@ -111,10 +112,11 @@ class Editor:
             self.session.output.write_raw("\r\x1b[K")
             self.session.output.flush()
         return self.session.prompt(
-            self._prompt, default=default, pre_run=None if self.painted else self._watch_first_paint
+            self._prompt, default=default, pre_run=None if self.painted else self._first_read
         )
 
-    def _watch_first_paint(self) -> None:
+    def _first_read(self) -> None:
+        self.surroundings.on_reading()
         app = self.session.app
 
         def painted(_app: object) -> None:

@@ -1,7 +1,7 @@
 """Putting the interactive shell together: configuration, editor, completion, guards, and the loop.
 
 The banner and the prompt are on the screen before the line editor is imported, which takes longer than all that comes
-before it.  What is typed meanwhile waits in the terminal, and the editor begins with it.
+before it.  What is typed meanwhile waits in the terminal, and the editor begins with it (`unready`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from kvsh.commands import COMMANDS
@@ -50,18 +50,21 @@ def run(environment: Environment) -> int:
     shell: Shell
     if config["banner"]:
         environment.say(_banner(environment))
-    source, remember = _source(environment, config, catalog, lambda: shell.warm_up())
-    shell = Shell(environment, source, catalog, remember=remember)
-    upkeep = Upkeep()
-    environment.on_idle = lambda: upkeep.consider(environment.store)
-    if isinstance(source, PlainEditor):
-        shell.warm_up()
-    for text in config["init"]:
-        shell.execute(text)
-    try:
-        status = shell.run()
-    finally:
-        upkeep.stop()
+    with ExitStack() as unready:
+        source, remember = _source(environment, config, catalog, lambda: shell.warm_up(), unready)
+        shell = Shell(environment, source, catalog, remember=remember)
+        upkeep = Upkeep()
+        environment.on_idle = lambda: upkeep.consider(environment.store)
+        if isinstance(source, PlainEditor):
+            shell.warm_up()
+        if config["init"]:
+            unready.close()
+        for text in config["init"]:
+            shell.execute(text)
+        try:
+            status = shell.run()
+        finally:
+            upkeep.stop()
     shell.wait_for_warming()
     return status
 
@@ -169,8 +172,11 @@ def _source(
     config: Config,
     catalog: LiveCatalog,
     on_painted: Callable[[], None],
+    unready: ExitStack,
 ) -> tuple[LineSource, Callable[[str], None]]:
-    """The line editor and what remembers statements; plain lines on a dumb terminal."""
+    """The line editor and what remembers statements; plain lines on a dumb terminal.
+
+    `unready` is left as the editor begins to read: until then its prompt is shown, and keys are kept."""
     if os.environ.get("TERM", "") in ("dumb", "unknown", ""):
         editor = PlainEditor(
             is_complete,
@@ -179,24 +185,26 @@ def _source(
             output=sys.stdout,
         )
         return editor, lambda text: None
-    with _foreshown(environment, config):
-        from kvsh.repl.editor import Editor, Surroundings
-        from kvsh.repl.history import StatementHistory
+    unready.enter_context(_foreshown(environment, config))
+    from kvsh.repl.editor import Editor, Surroundings
+    from kvsh.repl.history import StatementHistory
 
-        history = StatementHistory(
-            history_path(), config["history_size"], lambda text: environment.say(f"warning: {text}")
-        )
-        completer = Completer(
-            catalog, command_specs(), _hints(config), is_command, config["keyword_case"]
-        )
-        interactive = Editor(
-            Surroundings(lambda: _status(environment), is_complete, is_command, on_painted),
-            completer,
-            history,
-            config,
-            depth=colour_depth(sys.stdout),
-            unicode=environment.unicode,
-        )
+    history = StatementHistory(
+        history_path(), config["history_size"], lambda text: environment.say(f"warning: {text}")
+    )
+    completer = Completer(
+        catalog, command_specs(), _hints(config), is_command, config["keyword_case"]
+    )
+    interactive = Editor(
+        Surroundings(
+            lambda: _status(environment), is_complete, is_command, on_painted, unready.close
+        ),
+        completer,
+        history,
+        config,
+        depth=colour_depth(sys.stdout),
+        unicode=environment.unicode,
+    )
     return interactive, lambda text: None
 
 

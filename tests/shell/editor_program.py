@@ -36,6 +36,7 @@ def main() -> None:
             lambda text: text.rstrip().endswith(";") or text.startswith(".") or not text.strip(),
             lambda line: line.startswith("."),
             lambda: None,
+            lambda: None,
         ),
         Completer(Shop(), commands),
         StatementHistory(None, 100, print),

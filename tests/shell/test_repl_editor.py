@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import stat
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,14 @@ def is_complete(text: str) -> bool:
     return text.rstrip().endswith(";") or text.startswith(".") or not text.strip()
 
 
-def make_editor(pipe: PipeInput, history: StatementHistory, config: Config) -> Editor:
+def make_editor(
+    pipe: PipeInput,
+    history: StatementHistory,
+    config: Config,
+    on_reading: Callable[[], None] = lambda: None,
+) -> Editor:
     surroundings = Surroundings(
-        Status, is_complete, lambda line: line.startswith("."), lambda: None
+        Status, is_complete, lambda line: line.startswith("."), lambda: None, on_reading
     )
     return Editor(
         surroundings,
@@ -53,6 +60,25 @@ def test_enter_runs_a_complete_statement_and_otherwise_continues_the_line() -> N
     assert read("SELECT 1;\r") == "SELECT 1;"
     assert read("SELECT\r1\r;\r") == "SELECT\n1\n;"
     assert read(".help\r") == ".help"
+
+
+def test_keys_are_kept_until_the_terminal_is_the_editors(monkeypatch: pytest.MonkeyPatch) -> None:
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        events: list[str] = []
+        raw_mode = pipe.raw_mode
+
+        def noted() -> AbstractContextManager[None]:
+            events.append("raw")
+            return raw_mode()
+
+        monkeypatch.setattr(pipe, "raw_mode", noted)
+        history = StatementHistory(None, 10, print)
+        editor = make_editor(pipe, history, Config(), lambda: events.append("reading"))
+        assert events == []
+        for _ in range(2):
+            pipe.send_text("SELECT 1;\r")
+            assert editor.read() == "SELECT 1;"
+        assert events == ["reading", "raw", "raw"]
 
 
 def test_a_new_line_keeps_the_indentation() -> None:
